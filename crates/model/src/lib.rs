@@ -1,0 +1,24 @@
+//! The words of zubi: names, MACs, subnets, networks, sandboxes, endpoints, and how each is read from text.
+//!
+//! Nothing here touches a file, a socket, a clock or randomness. A value of one of these types is already
+//! valid: whatever comes from outside is checked once, when it is parsed.
+
+mod device;
+mod endpoint;
+mod error;
+mod mac;
+mod name;
+mod network;
+mod sandbox;
+mod subnet;
+
+pub use device::{IfIndex, IfName, LinkGroup, Mtu};
+pub use endpoint::{
+    DefaultRoute, Endpoint, EndpointAddress, EndpointKey, MacWish, SandboxIdentity, StaticRoute, Wishes,
+};
+pub use error::Invalid;
+pub use mac::Mac;
+pub use name::{Alias, Label, NetworkName, SandboxName};
+pub use network::{Driver, Egress, Icc, Network, NetworkId, NetworkSpec, Pool, PoolSpec, Scope};
+pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxRef};
+pub use subnet::{Exclusion, Family, Subnet};

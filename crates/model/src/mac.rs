@@ -1,0 +1,137 @@
+//! Ethernet addresses.
+
+use crate::Invalid;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// A unicast Ethernet address.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mac([u8; 6]);
+
+impl Mac {
+    /// `02:42:` and the four bytes of an IPv4 address, as Docker made them up to version 27: an address that is
+    /// given again at once keeps its MAC, so no neighbour holds a stale entry. For IPv6 the last four bytes
+    /// under another prefix, for the same reason.
+    pub fn from_address(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(v4) => {
+                let o = v4.octets();
+                Mac([0x02, 0x42, o[0], o[1], o[2], o[3]])
+            }
+            IpAddr::V6(v6) => {
+                let o = v6.octets();
+                Mac([0x02, 0x43, o[12], o[13], o[14], o[15]])
+            }
+        }
+    }
+
+    /// A locally administered unicast address made of six random bytes.
+    pub fn from_random(mut bytes: [u8; 6]) -> Self {
+        bytes[0] = (bytes[0] & 0xfc) | 0x02;
+        Mac(bytes)
+    }
+
+    /// The MAC of the host's end of the pair whose inner end has `self`. `fe:` keeps it the highest on the bridge,
+    /// as libvirt does it.
+    #[must_use]
+    pub fn host_end(self) -> Self {
+        let mut bytes = self.0;
+        bytes[0] = 0xfe;
+        Mac(bytes)
+    }
+
+    /// What the kernel reported; group addresses included.
+    pub fn from_kernel(bytes: [u8; 6]) -> Self {
+        Mac(bytes)
+    }
+
+    /// The six bytes in network order.
+    pub fn bytes(self) -> [u8; 6] {
+        self.0
+    }
+}
+
+impl FromStr for Mac {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let wrong =
+            || Invalid::new("MAC", text, "is not six bytes in hex").try_instead("write it like 02:42:0a:00:00:02");
+        let mut bytes = [0u8; 6];
+        let mut parts = text.split([':', '-']);
+        for byte in &mut bytes {
+            let part = parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
+            *byte = part.and_then(|p| u8::from_str_radix(p, 16).ok()).ok_or_else(wrong)?;
+        }
+        if parts.next().is_some() {
+            return Err(wrong());
+        }
+        if bytes == [0; 6] {
+            return Err(Invalid::new("MAC", text, "is all zeros"));
+        }
+        if bytes[0] & 1 == 1 {
+            return Err(Invalid::new("MAC", text, "is a multicast address (first byte is odd)"));
+        }
+        Ok(Mac(bytes))
+    }
+}
+
+impl TryFrom<String> for Mac {
+    type Error = Invalid;
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<Mac> for String {
+    fn from(mac: Mac) -> String {
+        mac.to_string()
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        f.pad(&format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}"))
+    }
+}
+
+impl fmt::Debug for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_gives_the_mac() {
+        assert_eq!(Mac::from_address("10.55.66.2".parse().unwrap()).to_string(), "02:42:0a:37:42:02");
+        assert_eq!(Mac::from_address("fd00::1:2".parse().unwrap()).to_string(), "02:43:00:01:00:02");
+    }
+
+    #[test]
+    fn multicast_zero_and_nonsense_are_refused() {
+        for bad in [
+            "01:00:5e:00:00:01",
+            "00:00:00:00:00:00",
+            "02:42",
+            "02:42:0a:37:42:02:03",
+            "zz:42:0a:37:42:02",
+            "+2:42:0a:37:42:02",
+        ] {
+            assert!(bad.parse::<Mac>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn random_is_unicast_and_local() {
+        let mac = Mac::from_random([0xff; 6]);
+        assert_eq!(mac.to_string(), "fe:ff:ff:ff:ff:ff");
+        assert!(mac.to_string().parse::<Mac>().is_ok());
+    }
+}

@@ -1,0 +1,147 @@
+//! Sandboxes: how users name them and what identifies them.
+
+use crate::{Invalid, SandboxName};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// The kernel's number of a network namespace (`SO_NETNS_COOKIE`): never given twice in one boot, unlike inode
+/// numbers, which are reused at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct NetnsCookie(pub u64);
+
+impl fmt::Display for NetnsCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// A process id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Pid(pub u32);
+
+impl fmt::Display for Pid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// How a user names a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SandboxRef {
+    /// `c1`: a named namespace, else a container of that name in whichever runtime runs it.
+    Name(SandboxName),
+    /// `pid:4711`: the namespace of a process.
+    Pid(Pid),
+    /// `/path/to/ns`.
+    Path(PathBuf),
+    /// `docker:web`: a running Docker container, by name or id.
+    Docker(String),
+    /// `podman:web`.
+    Podman(String),
+    /// `containerd:ID`.
+    Containerd(String),
+}
+
+/// Container names and ids of the runtimes: they end up in a request path and in file names.
+fn container_name(what: &'static str, text: &str) -> Result<String, Invalid> {
+    let fits = !text.is_empty()
+        && text.len() <= 255
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(Invalid::new(what, text, "is not a container name or id (letters, digits, `_`, `.`, `-`)"))
+    }
+}
+
+impl FromStr for SandboxRef {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text.starts_with('/') {
+            if text.contains('\0') || text.len() > 4095 {
+                return Err(Invalid::new("sandbox path", text, "is not a path"));
+            }
+            return Ok(SandboxRef::Path(text.into()));
+        }
+        match text.split_once(':') {
+            Some(("pid", pid)) => match pid.parse::<u32>() {
+                Ok(pid) if (1..=0x3f_ffff).contains(&pid) && !text.contains('+') => Ok(SandboxRef::Pid(Pid(pid))),
+                _ => Err(Invalid::new("sandbox", text, "is not a process id")),
+            },
+            Some(("docker", name)) => container_name("Docker container", name).map(SandboxRef::Docker),
+            Some(("podman", name)) => container_name("Podman container", name).map(SandboxRef::Podman),
+            Some(("containerd", name)) => container_name("containerd container", name).map(SandboxRef::Containerd),
+            Some((scheme, _)) => Err(Invalid::new("sandbox", text, format!("has the unknown kind `{scheme}`"))
+                .try_instead("write NAME, pid:N, /path, docker:NAME, podman:NAME or containerd:ID")),
+            None => text.parse().map(SandboxRef::Name),
+        }
+    }
+}
+
+impl fmt::Display for SandboxRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SandboxRef::Name(name) => write!(f, "{name}"),
+            SandboxRef::Pid(pid) => write!(f, "pid:{pid}"),
+            SandboxRef::Path(path) => write!(f, "{}", path.display()),
+            SandboxRef::Docker(name) => write!(f, "docker:{name}"),
+            SandboxRef::Podman(name) => write!(f, "podman:{name}"),
+            SandboxRef::Containerd(id) => write!(f, "containerd:{id}"),
+        }
+    }
+}
+
+/// How a printed command reaches a namespace: `ip -n` takes names only, everything else needs `nsenter`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NsRef {
+    /// A namespace under /run/netns.
+    Named(SandboxName),
+    /// Any other, by the path of its namespace file.
+    Path(PathBuf),
+}
+
+impl NsRef {
+    /// The file that leads to the namespace.
+    pub fn path(&self) -> PathBuf {
+        match self {
+            NsRef::Named(name) => PathBuf::from("/run/netns").join(name.as_str()),
+            NsRef::Path(path) => path.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_of_name_reads_back_as_written() {
+        for text in ["c1", "pid:4711", "/run/netns/x", "docker:web", "podman:db", "containerd:abc"] {
+            assert_eq!(text.parse::<SandboxRef>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn names_that_could_escape_a_request_or_a_path_are_refused() {
+        for bad in [
+            "docker:../x",
+            "docker:a/b",
+            "docker:",
+            "podman:a b",
+            "containerd:.",
+            "pid:0",
+            "pid:+1",
+            "pid:x",
+            "lxc:a",
+            "a/b",
+            "",
+            "docker:a\r\nHost: x",
+        ] {
+            assert!(bad.parse::<SandboxRef>().is_err(), "{bad:?}");
+        }
+    }
+}
