@@ -1,1 +1,11 @@
+//! Netlink messages to and from bytes, printed in the words of `ip`, `bridge` and `nft`.
 //!
+//! A *representation* (`Link`, `Address`, `nft::Rule`) holds sensible values and names; what only the running
+//! system knows, device numbers and descriptors, is passed to `encode`. A *sight* (`LinkSeen`, `AddressSeen`) is
+//! what the kernel reported. Nothing here panics on any bytes: what does not parse is skipped or `None`.
+
+pub mod message;
+pub mod nft;
+pub mod route;
+
+pub use message::{Attributes, Batch, Body, KernelError, Message, Messages, flag};

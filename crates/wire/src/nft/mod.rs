@@ -1,0 +1,64 @@
+//! nftables netlink (linux/netfilter/nf_tables.h): tables, chains, sets, elements, rules of the `inet` family.
+//!
+//! Numbers are in network byte order here, unlike in route netlink. Changes travel in a batch that the kernel takes
+//! whole or not at all.
+
+mod chain;
+mod element;
+mod expr;
+mod rule;
+mod set;
+mod table;
+
+pub use chain::{Chain, ChainSeen, Hook, HookPoint};
+pub use element::{Element, ElementSeen, Value};
+pub use expr::{CmpOp, Expr, LoadKey, Reg, Verdict};
+pub use rule::{Rule, RuleSeen};
+pub use set::{Field, Set, SetSeen, Shape};
+pub use table::{Table, TableSeen};
+
+use crate::message::{Batch, Body, Message, flag};
+
+const SUBSYSTEM: u16 = 10 << 8;
+const BATCH_BEGIN: u16 = 16;
+const BATCH_END: u16 = 17;
+const NFPROTO_UNSPEC: u8 = 0;
+const NFPROTO_INET: u8 = 1;
+const NFTA_LIST_ELEM: u16 = 1;
+/// `struct nfgenmsg`.
+const HEADER: usize = 4;
+
+const CREATE: u16 = flag::REQUEST | flag::ACK | flag::CREATE;
+
+fn generic(family: u8, resource: u16) -> [u8; HEADER] {
+    let [high, low] = resource.to_be_bytes();
+    [family, 0, high, low]
+}
+
+/// Appends a change of the `inet` family.
+fn change(batch: &mut Batch, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
+    batch.message(SUBSYSTEM | kind, flags, |b| {
+        b.header(&generic(NFPROTO_INET, 0));
+        fill(b);
+    });
+}
+
+/// Appends a question of the `inet` family.
+fn ask(batch: &mut Batch, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
+    change(batch, kind, flag::REQUEST | flags, fill);
+}
+
+/// Whether a message is an nftables one of this kind and the `inet` family.
+fn is(message: &Message<'_>, kind: u16) -> bool {
+    message.kind == SUBSYSTEM | kind && message.payload.first() == Some(&NFPROTO_INET)
+}
+
+/// Begins a transaction.
+pub fn begin(batch: &mut Batch) {
+    batch.message(BATCH_BEGIN, flag::REQUEST, |b| b.header(&generic(NFPROTO_UNSPEC, SUBSYSTEM >> 8)));
+}
+
+/// Ends it: the kernel now takes all of it or nothing.
+pub fn end(batch: &mut Batch) {
+    batch.message(BATCH_END, flag::REQUEST, |b| b.header(&generic(NFPROTO_UNSPEC, SUBSYSTEM >> 8)));
+}

@@ -1,0 +1,112 @@
+//! Addresses: `ip addr` (RTM_NEWADDR; linux/if_addr.h).
+
+use super::{address_of, af, bytes_of};
+use crate::message::{Batch, Message, flag};
+use ipnet::IpNet;
+use std::fmt;
+use zubi_model::{IfIndex, IfName};
+
+const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
+const RTM_GETADDR: u16 = 22;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_FLAGS: u16 = 8;
+const IFA_F_NODAD: u32 = 0x02;
+const HEADER: usize = 8;
+
+/// Duplicate address detection, for IPv6. It keeps an address unusable for two seconds; addresses that IPAM
+/// handed out are known to be free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dad {
+    /// As the device is set.
+    Default,
+    /// None.
+    Skip,
+}
+
+/// An address on a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// With its prefix length.
+    pub address: IpNet,
+    /// The device.
+    pub device: IfName,
+    /// For IPv6.
+    pub dad: Dad,
+}
+
+impl Address {
+    /// An address that zubi's own IPAM gave.
+    pub fn new(address: IpNet, device: IfName) -> Self {
+        let dad = if address.addr().is_ipv6() { Dad::Skip } else { Dad::Default };
+        Address { address, device, dad }
+    }
+
+    /// Appends `ip addr add`.
+    pub fn encode(&self, batch: &mut Batch, device: IfIndex) {
+        self.message(batch, RTM_NEWADDR, flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL, device);
+    }
+
+    /// Appends `ip addr del`.
+    pub fn encode_delete(&self, batch: &mut Batch, device: IfIndex) {
+        self.message(batch, RTM_DELADDR, flag::REQUEST | flag::ACK, device);
+    }
+
+    fn message(&self, batch: &mut Batch, kind: u16, flags: u16, IfIndex(device): IfIndex) {
+        batch.message(kind, flags, |b| {
+            let mut header = [0; HEADER];
+            header[0] = af(self.address.addr());
+            header[1] = self.address.prefix_len();
+            header[4..8].copy_from_slice(&device.to_ne_bytes());
+            b.header(&header);
+            b.attr(IFA_LOCAL, &bytes_of(self.address.addr()));
+            b.attr(IFA_ADDRESS, &bytes_of(self.address.addr()));
+            if self.dad == Dad::Skip {
+                b.u32(IFA_FLAGS, IFA_F_NODAD);
+            }
+        });
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} dev {}", self.address, self.device)?;
+        if self.dad == Dad::Skip { f.write_str(" nodad") } else { Ok(()) }
+    }
+}
+
+/// An address as the kernel reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressSeen {
+    /// With its prefix length.
+    pub address: IpNet,
+    /// The device.
+    pub device: IfIndex,
+}
+
+impl AddressSeen {
+    /// Reads an `RTM_NEWADDR`.
+    pub fn parse(message: &Message<'_>) -> Option<Self> {
+        let head = message.payload.get(..HEADER)?;
+        if message.kind != RTM_NEWADDR {
+            return None;
+        }
+        let a = message.attributes(HEADER);
+        let address = address_of(a.get(IFA_LOCAL).or_else(|| a.get(IFA_ADDRESS))?)?;
+        let device = u32::from_ne_bytes(head.get(4..8)?.try_into().ok()?);
+        Some(AddressSeen { address: IpNet::new(address, head[1]).ok()?, device: IfIndex(device) })
+    }
+
+    /// Appends a question for the addresses of one device (needs strict checking, `NETLINK_GET_STRICT_CHK`) or
+    /// of all.
+    pub fn dump(batch: &mut Batch, device: Option<IfIndex>) {
+        batch.message(RTM_GETADDR, flag::REQUEST | flag::DUMP, |b| {
+            let mut header = [0; HEADER];
+            if let Some(IfIndex(device)) = device {
+                header[4..8].copy_from_slice(&device.to_ne_bytes());
+            }
+            b.header(&header);
+        });
+    }
+}

@@ -1,0 +1,51 @@
+//! Route netlink (linux/rtnetlink.h, linux/if_link.h): links, bridge ports, addresses, routes, rules, neighbours.
+
+mod address;
+mod link;
+mod neighbour;
+mod port;
+mod route;
+mod rule;
+
+pub use address::{Address, AddressSeen, Dad};
+pub use link::{
+    AdminState, Link, LinkChange, LinkKind, LinkRef, LinkSeen, Peer, delete as delete_link, delete_group, dump_links,
+    get_link,
+};
+pub use neighbour::{ForwardingEntry, Neighbour, NeighbourSeen};
+pub use port::{BridgePort, PortSeen, Switch};
+pub use route::{Route, RouteProtocol, RouteSeen, dump_routes};
+pub use rule::{Rule, RuleAction, RuleSeen};
+
+use std::net::IpAddr;
+
+const AF_UNSPEC: u8 = 0;
+const AF_INET: u8 = 2;
+const AF_BRIDGE: u8 = 7;
+const AF_INET6: u8 = 10;
+
+fn af(address: IpAddr) -> u8 {
+    if address.is_ipv4() { AF_INET } else { AF_INET6 }
+}
+
+/// Address bytes in network order.
+fn bytes_of(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(a) => a.octets().to_vec(),
+        IpAddr::V6(a) => a.octets().to_vec(),
+    }
+}
+
+/// An address from attribute bytes; the length tells the family.
+fn address_of(bytes: &[u8]) -> Option<IpAddr> {
+    match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
+        16 => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
+        _ => None,
+    }
+}
+
+/// The `ip` word that selects the family where it is not the default.
+fn family_word(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "" } else { "-6 " }
+}

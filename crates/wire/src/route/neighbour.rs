@@ -1,0 +1,133 @@
+//! Neighbours and bridge forwarding entries: `ip neigh`, `bridge fdb` (RTM_NEWNEIGH; linux/neighbour.h).
+
+use super::{AF_BRIDGE, address_of, af, bytes_of};
+use crate::message::{Batch, Message, flag};
+use std::fmt;
+use std::net::IpAddr;
+use zubi_model::{IfIndex, IfName, Mac};
+
+const RTM_NEWNEIGH: u16 = 28;
+const RTM_DELNEIGH: u16 = 29;
+const RTM_GETNEIGH: u16 = 30;
+const NDA_DST: u16 = 1;
+const NDA_LLADDR: u16 = 2;
+const NUD_PERMANENT: u16 = 0x80;
+const NUD_NOARP: u16 = 0x40;
+const NTF_MASTER: u8 = 0x04;
+const HEADER: usize = 12;
+
+/// `struct ndmsg`.
+fn header(family: u8, IfIndex(device): IfIndex, state: u16, flags: u8) -> [u8; HEADER] {
+    let mut bytes = [0; HEADER];
+    bytes[0] = family;
+    bytes[4..8].copy_from_slice(&device.to_ne_bytes());
+    bytes[8..10].copy_from_slice(&state.to_ne_bytes());
+    bytes[10] = flags;
+    bytes
+}
+
+/// A permanent neighbour entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Whose.
+    pub address: IpAddr,
+    /// At which MAC.
+    pub mac: Mac,
+    /// On which device.
+    pub device: IfName,
+}
+
+impl Neighbour {
+    /// Appends `ip neigh replace`.
+    pub fn encode(&self, batch: &mut Batch, device: IfIndex) {
+        batch.message(RTM_NEWNEIGH, flag::REQUEST | flag::ACK | flag::CREATE | flag::REPLACE, |b| {
+            b.header(&header(af(self.address), device, NUD_PERMANENT, 0));
+            b.attr(NDA_DST, &bytes_of(self.address));
+            b.attr(NDA_LLADDR, &self.mac.bytes());
+        });
+    }
+
+    /// Appends `ip neigh del`.
+    pub fn encode_delete(&self, batch: &mut Batch, device: IfIndex) {
+        batch.message(RTM_DELNEIGH, flag::REQUEST | flag::ACK, |b| {
+            b.header(&header(af(self.address), device, 0, 0));
+            b.attr(NDA_DST, &bytes_of(self.address));
+        });
+    }
+}
+
+impl fmt::Display for Neighbour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lladdr {} dev {} nud permanent", self.address, self.mac, self.device)
+    }
+}
+
+/// A static entry of a bridge's forwarding table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ForwardingEntry {
+    /// Frames to this MAC...
+    pub mac: Mac,
+    /// ...leave by this port.
+    pub port: IfName,
+}
+
+impl ForwardingEntry {
+    /// Appends `bridge fdb add`.
+    pub fn encode(&self, batch: &mut Batch, port: IfIndex) {
+        self.message(batch, RTM_NEWNEIGH, flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL, port);
+    }
+
+    /// Appends `bridge fdb del`.
+    pub fn encode_delete(&self, batch: &mut Batch, port: IfIndex) {
+        self.message(batch, RTM_DELNEIGH, flag::REQUEST | flag::ACK, port);
+    }
+
+    fn message(&self, batch: &mut Batch, kind: u16, flags: u16, port: IfIndex) {
+        batch.message(kind, flags, |b| {
+            b.header(&header(AF_BRIDGE, port, NUD_NOARP, NTF_MASTER));
+            b.attr(NDA_LLADDR, &self.mac.bytes());
+        });
+    }
+}
+
+impl fmt::Display for ForwardingEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} dev {} master static", self.mac, self.port)
+    }
+}
+
+/// A neighbour or forwarding entry as the kernel reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NeighbourSeen {
+    /// Absent in a bridge's forwarding table.
+    pub address: Option<IpAddr>,
+    /// Absent while it is being asked for.
+    pub mac: Option<Mac>,
+    /// Device or port.
+    pub device: IfIndex,
+    /// `NUD_*`.
+    pub state: u16,
+}
+
+impl NeighbourSeen {
+    /// Reads an `RTM_NEWNEIGH`.
+    pub fn parse(message: &Message<'_>) -> Option<Self> {
+        let head = message.payload.get(..HEADER)?;
+        if message.kind != RTM_NEWNEIGH {
+            return None;
+        }
+        let a = message.attributes(HEADER);
+        Some(NeighbourSeen {
+            address: a.get(NDA_DST).and_then(address_of),
+            mac: a.get(NDA_LLADDR).and_then(|m| <[u8; 6]>::try_from(m).ok()).map(Mac::from_kernel),
+            device: IfIndex(u32::from_ne_bytes(head.get(4..8)?.try_into().ok()?)),
+            state: u16::from_ne_bytes(head.get(8..10)?.try_into().ok()?),
+        })
+    }
+
+    /// Appends a question for all neighbours, or all forwarding entries of bridges.
+    pub fn dump(batch: &mut Batch, forwarding: bool) {
+        let family = if forwarding { AF_BRIDGE } else { super::AF_UNSPEC };
+        batch.message(RTM_GETNEIGH, flag::REQUEST | flag::DUMP, |b| b.header(&header(family, IfIndex(0), 0, 0)));
+    }
+}

@@ -1,0 +1,92 @@
+//! Bridge-port settings: `bridge link set` (`IFLA_BRPORT_*` in linux/if_link.h).
+
+use super::AF_BRIDGE;
+use crate::message::{Attributes, Batch, flag};
+use std::fmt;
+use zubi_model::{IfIndex, IfName};
+
+const RTM_SETLINK: u16 = 19;
+const IFLA_PROTINFO: u16 = 12;
+const IFLA_BRPORT_HAIRPIN: u16 = 4;
+const IFLA_BRPORT_ISOLATED: u16 = 33;
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Switch {
+    /// On.
+    On,
+    /// Off.
+    Off,
+}
+
+impl fmt::Display for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Switch::On => "on",
+            Switch::Off => "off",
+        })
+    }
+}
+
+/// Settings of one port; what is `None` stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgePort {
+    /// The port.
+    pub name: IfName,
+    /// Isolated ports do not reach each other, only ports that are not isolated and the host.
+    pub isolated: Option<Switch>,
+    /// Frames may leave by the port they came in.
+    pub hairpin: Option<Switch>,
+}
+
+impl BridgePort {
+    /// Appends the message.
+    pub fn encode(&self, batch: &mut Batch, IfIndex(index): IfIndex) {
+        batch.message(RTM_SETLINK, flag::REQUEST | flag::ACK, |b| {
+            let mut header = [0; 16];
+            header[0] = AF_BRIDGE;
+            header[4..8].copy_from_slice(&index.to_ne_bytes());
+            b.header(&header);
+            b.nested(IFLA_PROTINFO, |b| {
+                for (kind, value) in [(IFLA_BRPORT_ISOLATED, self.isolated), (IFLA_BRPORT_HAIRPIN, self.hairpin)] {
+                    if let Some(value) = value {
+                        b.u8(kind, u8::from(value == Switch::On));
+                    }
+                }
+            });
+        });
+    }
+}
+
+impl fmt::Display for BridgePort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "link set dev {}", self.name)?;
+        if let Some(isolated) = self.isolated {
+            write!(f, " isolated {isolated}")?;
+        }
+        if let Some(hairpin) = self.hairpin {
+            write!(f, " hairpin {hairpin}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A port's settings as the kernel reports them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PortSeen {
+    /// See [`BridgePort`].
+    pub isolated: Switch,
+    /// See [`BridgePort`].
+    pub hairpin: Switch,
+}
+
+impl PortSeen {
+    /// From `IFLA_INFO_SLAVE_DATA`.
+    pub fn parse(data: &Attributes<'_>) -> Self {
+        let switch = |kind| match data.get(kind).and_then(|v| v.first()) {
+            Some(1) => Switch::On,
+            _ => Switch::Off,
+        };
+        PortSeen { isolated: switch(IFLA_BRPORT_ISOLATED), hairpin: switch(IFLA_BRPORT_HAIRPIN) }
+    }
+}

@@ -1,0 +1,169 @@
+//! Routes: `ip route` (RTM_NEWROUTE; linux/rtnetlink.h).
+
+use super::{AF_INET, AF_INET6, address_of, af, bytes_of, family_word};
+use crate::message::{Batch, Message, flag};
+use ipnet::IpNet;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use zubi_model::{IfIndex, IfName};
+
+const RTM_NEWROUTE: u16 = 24;
+const RTM_DELROUTE: u16 = 25;
+const RTM_GETROUTE: u16 = 26;
+const RTA_DST: u16 = 1;
+const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
+const RTA_PRIORITY: u16 = 6;
+const RTA_TABLE: u16 = 15;
+const RT_TABLE_MAIN: u8 = 254;
+const RT_SCOPE_UNIVERSE: u8 = 0;
+const RT_SCOPE_LINK: u8 = 253;
+const RTN_UNICAST: u8 = 1;
+const RTN_LOCAL: u8 = 2;
+const RTM_F_CLONED: u32 = 0x200;
+const HEADER: usize = 12;
+
+/// Who made a route (`rtm_protocol`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteProtocol(pub u8);
+
+impl RouteProtocol {
+    /// The number zubi marks its routes with: the letter z.
+    pub const OURS: RouteProtocol = RouteProtocol(b'z');
+}
+
+/// A route in the main table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where to; prefix length 0 is the default route.
+    pub to: IpNet,
+    /// The next hop; directly on the link when absent.
+    pub via: Option<IpAddr>,
+    /// The device.
+    pub device: IfName,
+}
+
+impl Route {
+    /// `default via GATEWAY`.
+    pub fn default_via(gateway: IpAddr, device: IfName) -> Self {
+        let any = match gateway {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        Route { to: IpNet::new_assert(any, 0), via: Some(gateway), device }
+    }
+
+    /// Appends `ip route add`.
+    pub fn encode(&self, batch: &mut Batch, device: IfIndex) {
+        self.message(batch, RTM_NEWROUTE, flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL, device);
+    }
+
+    /// Appends `ip route del`.
+    pub fn encode_delete(&self, batch: &mut Batch, device: IfIndex) {
+        self.message(batch, RTM_DELROUTE, flag::REQUEST | flag::ACK, device);
+    }
+
+    fn message(&self, batch: &mut Batch, kind: u16, flags: u16, IfIndex(device): IfIndex) {
+        batch.message(kind, flags, |b| {
+            let v4_on_link = self.via.is_none() && self.to.addr().is_ipv4();
+            let mut header = [0; HEADER];
+            header[0] = af(self.to.addr());
+            header[1] = self.to.prefix_len();
+            header[4] = RT_TABLE_MAIN;
+            header[5] = RouteProtocol::OURS.0;
+            header[6] = if v4_on_link { RT_SCOPE_LINK } else { RT_SCOPE_UNIVERSE };
+            header[7] = RTN_UNICAST;
+            b.header(&header);
+            if self.to.prefix_len() > 0 {
+                b.attr(RTA_DST, &bytes_of(self.to.addr()));
+            }
+            if let Some(via) = self.via {
+                b.attr(RTA_GATEWAY, &bytes_of(via));
+            }
+            b.u32(RTA_OIF, device);
+        });
+    }
+
+    /// Whether `seen` leads to the same place by the same way.
+    pub fn is(&self, seen: &RouteSeen, device: IfIndex) -> bool {
+        seen.to == self.to
+            && seen.via == self.via
+            && seen.device == Some(device)
+            && seen.table == u32::from(RT_TABLE_MAIN)
+    }
+
+    /// The words behind `ip route add` or `ip -6 route add`, and those that select the family.
+    pub fn family_word(&self) -> &'static str {
+        family_word(self.to.addr())
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.to.prefix_len() == 0 {
+            f.write_str("default")?
+        } else {
+            write!(f, "{}", self.to)?
+        }
+        if let Some(via) = self.via {
+            write!(f, " via {via}")?;
+        }
+        write!(f, " dev {} proto {}", self.device, RouteProtocol::OURS.0)
+    }
+}
+
+/// A route as the kernel reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteSeen {
+    /// Where to.
+    pub to: IpNet,
+    /// Next hop.
+    pub via: Option<IpAddr>,
+    /// The device, when it is one.
+    pub device: Option<IfIndex>,
+    /// The routing table; 255 holds the host's own addresses.
+    pub table: u32,
+    /// Who made it.
+    pub protocol: RouteProtocol,
+    /// Smaller is preferred.
+    pub metric: u32,
+}
+
+impl RouteSeen {
+    /// Reads an `RTM_NEWROUTE`: unicast and local routes, no cached clones.
+    pub fn parse(message: &Message<'_>) -> Option<Self> {
+        let head = message.payload.get(..HEADER)?;
+        let flags = u32::from_ne_bytes(head.get(8..12)?.try_into().ok()?);
+        let unicast = head[7] == RTN_UNICAST || head[7] == RTN_LOCAL;
+        if message.kind != RTM_NEWROUTE || !unicast || flags & RTM_F_CLONED != 0 {
+            return None;
+        }
+        let a = message.attributes(HEADER);
+        let to = match a.get(RTA_DST) {
+            Some(bytes) => address_of(bytes)?,
+            None if head[0] == AF_INET => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            None if head[0] == AF_INET6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            None => return None,
+        };
+        Some(RouteSeen {
+            to: IpNet::new(to, head[1]).ok()?,
+            via: a.get(RTA_GATEWAY).and_then(address_of),
+            device: a.u32(RTA_OIF).map(IfIndex),
+            table: a.u32(RTA_TABLE).unwrap_or(u32::from(head[4])),
+            protocol: RouteProtocol(head[5]),
+            metric: a.u32(RTA_PRIORITY).unwrap_or(0),
+        })
+    }
+}
+
+/// Appends a question for every route of every table of a family.
+pub fn dump_routes(batch: &mut Batch, family: zubi_model::Family) {
+    batch.message(RTM_GETROUTE, flag::REQUEST | flag::DUMP, |b| {
+        let mut header = [0; HEADER];
+        header[0] = match family {
+            zubi_model::Family::V4 => AF_INET,
+            zubi_model::Family::V6 => AF_INET6,
+        };
+        b.header(&header);
+    });
+}

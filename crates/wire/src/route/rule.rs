@@ -1,0 +1,131 @@
+//! Policy rules: `ip rule` (RTM_NEWRULE; linux/fib_rules.h).
+
+use super::{AF_INET, AF_INET6, address_of, af, bytes_of, family_word};
+use crate::message::{Batch, Message, flag};
+use ipnet::IpNet;
+use std::fmt;
+use zubi_model::{Family, IfName};
+
+const RTM_NEWRULE: u16 = 32;
+const RTM_DELRULE: u16 = 33;
+const RTM_GETRULE: u16 = 34;
+const FRA_DST: u16 = 1;
+const FRA_IIFNAME: u16 = 3;
+const FRA_PRIORITY: u16 = 6;
+const FRA_TABLE: u16 = 15;
+const FR_ACT_TO_TBL: u8 = 1;
+const FR_ACT_PROHIBIT: u8 = 8;
+const HEADER: usize = 12;
+
+/// What a matching rule does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleAction {
+    /// Look in this table.
+    Lookup(u32),
+    /// Refuse.
+    Prohibit,
+}
+
+/// A rule that selects by destination and, when given, incoming device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Its place; smaller comes first.
+    pub priority: u32,
+    /// Destinations.
+    pub to: IpNet,
+    /// Incoming device.
+    pub from_device: Option<IfName>,
+    /// What it does.
+    pub action: RuleAction,
+}
+
+impl Rule {
+    /// Appends `ip rule add`.
+    pub fn encode(&self, batch: &mut Batch) {
+        self.message(batch, RTM_NEWRULE, flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL);
+    }
+
+    /// Appends `ip rule del`.
+    pub fn encode_delete(&self, batch: &mut Batch) {
+        self.message(batch, RTM_DELRULE, flag::REQUEST | flag::ACK);
+    }
+
+    fn message(&self, batch: &mut Batch, kind: u16, flags: u16) {
+        batch.message(kind, flags, |b| {
+            let (action, table) = match self.action {
+                RuleAction::Lookup(table) => (FR_ACT_TO_TBL, Some(table)),
+                RuleAction::Prohibit => (FR_ACT_PROHIBIT, None),
+            };
+            let mut header = [0; HEADER];
+            header[0] = af(self.to.addr());
+            header[1] = self.to.prefix_len();
+            header[7] = action;
+            b.header(&header);
+            b.attr(FRA_DST, &bytes_of(self.to.addr()));
+            b.u32(FRA_PRIORITY, self.priority);
+            if let Some(table) = table {
+                b.u32(FRA_TABLE, table);
+            }
+            if let Some(device) = &self.from_device {
+                b.text(FRA_IIFNAME, device.as_str());
+            }
+        });
+    }
+
+    /// The word behind `ip` that selects the family.
+    pub fn family_word(&self) -> &'static str {
+        family_word(self.to.addr())
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pref {} to {}", self.priority, self.to)?;
+        if let Some(device) = &self.from_device {
+            write!(f, " iif {device}")?;
+        }
+        match self.action {
+            RuleAction::Lookup(table) => write!(f, " lookup {table}"),
+            RuleAction::Prohibit => f.write_str(" prohibit"),
+        }
+    }
+}
+
+/// A rule as the kernel reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleSeen {
+    /// Its place.
+    pub priority: u32,
+    /// Destinations, when it selects by them.
+    pub to: Option<IpNet>,
+    /// Incoming device.
+    pub from_device: Option<String>,
+    /// The table it looks in, when it does.
+    pub table: Option<u32>,
+}
+
+impl RuleSeen {
+    /// Reads an `RTM_NEWRULE`.
+    pub fn parse(message: &Message<'_>) -> Option<Self> {
+        let head = message.payload.get(..HEADER)?;
+        if message.kind != RTM_NEWRULE {
+            return None;
+        }
+        let a = message.attributes(HEADER);
+        Some(RuleSeen {
+            priority: a.u32(FRA_PRIORITY).unwrap_or(0),
+            to: a.get(FRA_DST).and_then(address_of).and_then(|d| IpNet::new(d, head[1]).ok()),
+            from_device: a.text(FRA_IIFNAME),
+            table: (head[7] == FR_ACT_TO_TBL).then(|| a.u32(FRA_TABLE).unwrap_or(u32::from(head[4]))),
+        })
+    }
+
+    /// Appends a question for all rules of a family.
+    pub fn dump(batch: &mut Batch, family: Family) {
+        batch.message(RTM_GETRULE, flag::REQUEST | flag::DUMP, |b| {
+            let mut header = [0; HEADER];
+            header[0] = if family == Family::V4 { AF_INET } else { AF_INET6 };
+            b.header(&header);
+        });
+    }
+}
