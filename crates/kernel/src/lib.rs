@@ -1,1 +1,22 @@
-//!
+//! The kernel edge: netlink sockets, namespaces and settings; plans are applied here, and what exists is read.
+
+mod announce;
+mod apply;
+mod error;
+mod examine;
+mod firewall;
+mod links;
+mod machine;
+pub mod named;
+mod netns;
+mod settings;
+mod socket;
+pub mod sys;
+
+pub use apply::{Applied, Deletions, Failed};
+pub use error::Error;
+pub use examine::Finding;
+pub use firewall::FirewallSeen;
+pub use machine::{Kernel, Observer, StepHook, settings_writable};
+pub use netns::Netns;
+pub use socket::{Answer, Counters, Kept, Netlink};

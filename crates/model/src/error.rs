@@ -16,7 +16,7 @@ pub struct Invalid {
 
 impl Invalid {
     /// `what` `value` cannot be, because of `why`.
-    pub fn new(what: &'static str, value: impl ToString, why: impl Into<String>) -> Self {
+    pub fn new(what: &'static str, value: impl std::fmt::Display, why: impl Into<String>) -> Self {
         Invalid { what, value: printable(&value.to_string()), why: why.into(), next: None }
     }
 

@@ -52,7 +52,8 @@ pub struct NetworkId(String);
 impl NetworkId {
     /// From 32 random bytes.
     pub fn from_random(bytes: [u8; 32]) -> Self {
-        NetworkId(bytes.iter().map(|b| format!("{b:02x}")).collect())
+        let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
+        NetworkId(bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect())
     }
 
     /// All digits.

@@ -1,1 +1,63 @@
+//! What zubi remembers on disk.
 //!
+//! # How it works
+//!
+//! Two folders. `state` outlives the boot and holds networks. `run` belongs to one boot of one host namespace
+//! and holds the rest:
+//!
+//! | path | is |
+//! |---|---|
+//! | `state/networks/NAME.json` | a network |
+//! | `run/host.json` | the boot and the host namespace that `run` belongs to |
+//! | `run/lock/*` | files to lock, without content |
+//! | `run/pending/COOKIE.NETWORK.json` | an endpoint that is being attached or detached |
+//! | `run/endpoints/COOKIE/NETWORK.json` | an attached endpoint |
+//! | `run/names/NETWORK/NAME` | which sandbox a name means on a network |
+//! | `run/leases/NETWORK/ADDRESS` | whose an address is; `.cursor4` and `.cursor6`: the one given last |
+//! | `run/macs/NETWORK/MAC` | whose a MAC is |
+//! | `run/doomed/IFNAME` | a device that is only waiting for its deletion |
+//! | `run/sandboxes/NAME.json` | a named namespace that zubi made |
+//!
+//! # Invariants
+//!
+//! - A file is complete before it is visible: written under a temporary name in its folder, then linked (where
+//!   it must be the first) or renamed (where it replaces).
+//! - Nothing that cannot be read is erased or overwritten on that account: it is reported.
+//! - A file that vanishes between listing and reading was removed by another process, and is skipped.
+//! - Only `state` is synced; `run` is meant for a tmpfs.
+//!
+//! # Locks
+//!
+//! Callers lock; the store only locks what no caller can see (the opening of `run`, the name index). The order
+//! is host, sandbox, leases. Every change happens under the host lock, shared at least; what is said about an
+//! endpoint ("the owner of a lease") holds under its sandbox's lock.
+//!
+//! # Failpoints
+//!
+//! Every single effect on a file is told to an observer when it has happened, see [`Store::with_steps`].
+
+mod disk;
+mod doomed;
+mod endpoint;
+mod error;
+mod host;
+mod key;
+mod lease;
+mod lock;
+mod name;
+mod network;
+mod owned;
+mod sandbox;
+mod store;
+mod versioned;
+
+#[cfg(test)]
+mod scratch;
+
+pub use endpoint::Pending;
+pub use error::StoreError;
+pub use host::HostId;
+pub use lock::{Lock, Mode};
+pub use owned::Claim;
+pub use sandbox::{Maker, SandboxRecord};
+pub use store::{Dirs, Store};

@@ -83,9 +83,9 @@ pub struct Element {
 }
 
 impl Element {
-    /// Appends `nft add element`; an element that is there already is no error.
+    /// Appends `nft create element`: one that is there already fails with EEXIST, and the whole batch with it.
     pub fn encode(&self, batch: &mut Batch) {
-        self.message(batch, NEWSETELEM, CREATE);
+        self.message(batch, NEWSETELEM, CREATE | flag::EXCL);
     }
 
     /// Appends `nft destroy element`.
@@ -96,11 +96,6 @@ impl Element {
     /// Appends `nft delete element`, for kernels before 6.3.
     pub fn encode_delete(&self, batch: &mut Batch) {
         self.message(batch, DELSETELEM, flag::REQUEST | flag::ACK);
-    }
-
-    /// Appends a question for just this element; the answer is ENOENT when it is missing.
-    pub fn encode_get(&self, batch: &mut Batch) {
-        self.message(batch, GETSETELEM, flag::REQUEST | flag::ACK);
     }
 
     fn message(&self, batch: &mut Batch, kind: u16, flags: u16) {

@@ -31,7 +31,7 @@ impl Table {
 
     /// Appends a question for this table.
     pub fn encode_get(&self, batch: &mut Batch) {
-        ask(batch, GETTABLE, 0, |b| b.text(NAME, &self.name));
+        ask(batch, GETTABLE, flag::ACK, |b| b.text(NAME, &self.name));
     }
 }
 

@@ -223,6 +223,11 @@ impl LinkChange {
         LinkChange { name, state: Some(state), release: false, group: None, rename: None, master: None }
     }
 
+    /// `ip link set NAME name NEW`.
+    pub fn rename(name: IfName, new: IfName) -> Self {
+        LinkChange { name, state: None, release: false, group: None, rename: Some(new), master: None }
+    }
+
     /// Appends the message; `master` is the index of [`LinkChange::master`].
     pub fn encode(&self, batch: &mut Batch, link: LinkRef<'_>, master: Option<IfIndex>) {
         batch.message(RTM_NEWLINK, flag::REQUEST | flag::ACK, |b| {
@@ -291,7 +296,7 @@ pub fn delete_group(batch: &mut Batch, group: LinkGroup) {
 
 /// Appends a question for one link.
 pub fn get_link(batch: &mut Batch, link: LinkRef<'_>) {
-    batch.message(RTM_GETLINK, flag::REQUEST, |b| {
+    batch.message(RTM_GETLINK, flag::REQUEST | flag::ACK, |b| {
         select(b, link);
         b.u32(IFLA_EXT_MASK, SKIP_STATS);
     });

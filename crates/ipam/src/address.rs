@@ -1,0 +1,320 @@
+//! Choosing an address for an endpoint.
+//!
+//! # How it works
+//!
+//! The pool minus everything barred (network and broadcast address, gateway, exclusions) is a short list of
+//! spans. They are walked once around, starting behind the address given last, so that an address that was
+//! just freed is the last to be given again.
+//!
+//! # Limits
+//!
+//! At most [`MOST_TRIED`] addresses are asked about, so a caller that calls everything taken gets an answer
+//! even for a /64.
+
+use crate::span::{Span, address, number};
+use ipnet::IpNet;
+use std::fmt;
+use std::net::IpAddr;
+use zubi_model::{Family, Invalid, Pool, Subnet};
+
+/// Far more than a bridge has ports (1023), few enough to end within a second.
+const MOST_TRIED: u128 = 1 << 20;
+
+/// A pool has no free address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exhausted {
+    /// The pool's subnet.
+    pub subnet: Subnet,
+    /// The part of it that automatic addresses come from.
+    pub range: Option<IpNet>,
+    /// How many addresses it could ever give.
+    pub total: u128,
+    /// How many were asked about; fewer than `total` in very large pools only.
+    pub tried: u128,
+}
+
+/// The first address behind `cursor` (the one given last) that is not taken.
+///
+/// Only addresses within the pool's range, or within its whole subnet when it has none, are given; never the
+/// network, broadcast or gateway address, nor an excluded one. The search wraps around once. A cursor that is
+/// absent or of the other family means: from the beginning.
+pub fn next_address(
+    pool: &Pool,
+    cursor: Option<IpAddr>,
+    is_taken: &mut dyn FnMut(IpAddr) -> bool,
+) -> Result<IpAddr, Exhausted> {
+    let family = pool.subnet.family();
+    let start = match cursor {
+        Some(last) if Family::of(last) == family => number(last).saturating_add(1),
+        _ => 0,
+    };
+    let free = givable(pool);
+    let ahead = free.iter().filter_map(|span| span.from(start));
+    let behind = free.iter().filter_map(|span| span.before(start));
+    let mut tried = 0;
+    for candidate in ahead.chain(behind).flat_map(|span| span.first..=span.last) {
+        if tried == MOST_TRIED {
+            break;
+        }
+        tried += 1;
+        let candidate = address(family, candidate);
+        if !is_taken(candidate) {
+            return Ok(candidate);
+        }
+    }
+    let total = free.iter().fold(0, |sum: u128, span| sum.saturating_add(span.size()));
+    Err(Exhausted { subnet: pool.subnet, range: pool.range, total, tried })
+}
+
+/// Whether an endpoint may have the address that was asked for. It may lie outside the pool's range, which is
+/// for automatic addresses.
+pub fn check_fixed(pool: &Pool, address: IpAddr) -> Result<(), Invalid> {
+    let subnet = pool.subnet;
+    let refuse = |why: String| Err(Invalid::new("address", address, why));
+    if !subnet.net().contains(&address) {
+        return refuse(format!("is not inside {subnet}"));
+    }
+    if !subnet.has_host(address) {
+        let role = match (subnet.family(), address == subnet.net().network()) {
+            (Family::V4, true) => "network address",
+            (Family::V4, false) => "broadcast address",
+            (Family::V6, _) => "subnet-router anycast address",
+        };
+        return refuse(format!("is the {role} of {subnet}"));
+    }
+    if address == pool.gateway {
+        return refuse(format!("is the gateway of {subnet}"));
+    }
+    if let Some(exclusion) = pool.exclude.iter().find(|e| e.covers(address)) {
+        return refuse(format!("is excluded from {subnet} ({exclusion})"));
+    }
+    Ok(())
+}
+
+impl fmt::Display for Exhausted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pool {}", self.subnet)?;
+        if let Some(range) = self.range {
+            write!(f, ", range {range}")?;
+        }
+        match (self.total, self.tried) {
+            (0, _) => {
+                return f.write_str(
+                    ": nothing is left of it besides gateway and excluded addresses; \
+                     create the network with a larger subnet or range",
+                );
+            }
+            (1, _) => f.write_str(": its only address is taken"),
+            (total, tried) if tried < total => write!(f, ": {tried} addresses in a row are taken"),
+            (total, _) => write!(f, ": all {total} addresses are taken"),
+        }?;
+        f.write_str("; remove an endpoint (zubi ls) or create the network with a larger subnet")?;
+        if self.range.is_some() { f.write_str(" or range") } else { Ok(()) }
+    }
+}
+
+impl std::error::Error for Exhausted {}
+
+/// Everything the pool may give by itself, in order.
+fn givable(pool: &Pool) -> Vec<Span> {
+    let subnet = Span::of(pool.subnet.net());
+    let family = pool.subnet.family();
+    let within = match pool.range {
+        None => subnet,
+        Some(range) if Family::of(range.addr()) != family => return Vec::new(),
+        Some(range) => match subnet.common_with(Span::of(range)) {
+            Some(part) => part,
+            None => return Vec::new(),
+        },
+    };
+    let mut barred: Vec<Span> = pool
+        .exclude
+        .iter()
+        .filter(|e| Family::of(e.first) == family)
+        .map(|e| Span { first: number(e.first), last: number(e.last) })
+        .collect();
+    barred.push(Span::one(pool.subnet.net().network()));
+    if family == Family::V4 {
+        barred.push(Span::one(pool.subnet.net().broadcast()));
+    }
+    if Family::of(pool.gateway) == family {
+        barred.push(Span::one(pool.gateway));
+    }
+    within.without(barred)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+    use std::net::Ipv4Addr;
+    use zubi_model::{Exclusion, PoolSpec};
+
+    fn pool(subnet: &str, range: Option<&str>, exclude: &[&str]) -> Pool {
+        PoolSpec {
+            subnet: subnet.parse().unwrap(),
+            gateway: None,
+            range: range.map(|r| r.parse().unwrap()),
+            exclude: exclude.iter().map(|e| e.parse().unwrap()).collect(),
+        }
+        .decide()
+        .unwrap()
+    }
+
+    fn next(pool: &Pool, cursor: Option<&str>, taken: &[&str]) -> Result<String, Exhausted> {
+        let taken: BTreeSet<IpAddr> = taken.iter().map(|t| t.parse().unwrap()).collect();
+        next_address(pool, cursor.map(|c| c.parse().unwrap()), &mut |a| taken.contains(&a)).map(|a| a.to_string())
+    }
+
+    #[test]
+    fn the_first_address_follows_the_gateway() {
+        assert_eq!(next(&pool("10.0.0.0/24", None, &[]), None, &[]).unwrap(), "10.0.0.2");
+        assert_eq!(next(&pool("fd00::/64", None, &[]), None, &[]).unwrap(), "fd00::2");
+    }
+
+    #[test]
+    fn the_search_goes_on_behind_the_cursor_and_wraps_around() {
+        let p = pool("10.0.0.0/29", None, &[]);
+        assert_eq!(next(&p, Some("10.0.0.3"), &[]).unwrap(), "10.0.0.4");
+        assert_eq!(next(&p, Some("10.0.0.6"), &[]).unwrap(), "10.0.0.2");
+        assert_eq!(next(&p, Some("10.0.0.4"), &["10.0.0.5", "10.0.0.6", "10.0.0.2"]).unwrap(), "10.0.0.3");
+        let taken = ["10.0.0.2", "10.0.0.3", "10.0.0.5", "10.0.0.6"];
+        assert_eq!(next(&p, Some("10.0.0.4"), &taken).unwrap(), "10.0.0.4");
+    }
+
+    #[test]
+    fn a_cursor_from_elsewhere_starts_at_the_beginning() {
+        let p = pool("10.0.0.0/24", Some("10.0.0.64/26"), &[]);
+        for cursor in ["fd00::9", "192.168.0.1", "10.0.0.200", "9.9.9.9"] {
+            assert_eq!(next(&p, Some(cursor), &[]).unwrap(), "10.0.0.64", "{cursor}");
+        }
+    }
+
+    #[test]
+    fn a_huge_exclusion_is_jumped_over() {
+        let p = pool("fd00::/64", None, &["fd00::2-fd00::ffff:ffff:ffff:fff0"]);
+        assert_eq!(next(&p, None, &[]).unwrap(), "fd00::ffff:ffff:ffff:fff1");
+        let p = pool("10.0.0.0/8", None, &["10.0.0.0/9", "10.128.0.0/10"]);
+        assert_eq!(next(&p, None, &[]).unwrap(), "10.192.0.0");
+    }
+
+    #[test]
+    fn exhaustion_says_what_to_do() {
+        let all = |p: &Pool| next_address(p, None, &mut |_| true).unwrap_err().to_string();
+        assert_eq!(
+            all(&pool("10.0.0.0/29", None, &[])),
+            "pool 10.0.0.0/29: all 5 addresses are taken; \
+             remove an endpoint (zubi ls) or create the network with a larger subnet"
+        );
+        assert_eq!(
+            all(&pool("10.0.0.0/24", Some("10.0.0.64/30"), &[])),
+            "pool 10.0.0.0/24, range 10.0.0.64/30: all 4 addresses are taken; \
+             remove an endpoint (zubi ls) or create the network with a larger subnet or range"
+        );
+        assert!(all(&pool("10.0.0.0/30", None, &[])).contains("its only address is taken"));
+        assert!(all(&pool("10.0.0.0/30", None, &["10.0.0.2"])).contains("nothing is left of it"));
+    }
+
+    #[test]
+    fn a_slash_64_where_everything_is_taken_gets_an_answer() {
+        let error = next_address(&pool("fd00::/64", None, &[]), None, &mut |_| true).unwrap_err();
+        assert_eq!((error.tried, error.total), (MOST_TRIED, (1 << 64) - 2));
+        assert!(error.to_string().contains("1048576 addresses in a row are taken"), "{error}");
+    }
+
+    #[test]
+    fn fixed_addresses_may_leave_the_range_but_not_the_rules() {
+        let p = pool("10.0.0.0/24", Some("10.0.0.64/26"), &["10.0.0.9"]);
+        let why = |a: &str| check_fixed(&p, a.parse().unwrap()).map_err(|e| e.to_string());
+        assert_eq!(why("10.0.0.2"), Ok(()));
+        assert_eq!(why("10.0.1.2").unwrap_err(), "address `10.0.1.2`: is not inside 10.0.0.0/24");
+        assert!(why("10.0.0.0").unwrap_err().contains("network address"));
+        assert!(why("10.0.0.255").unwrap_err().contains("broadcast"));
+        assert!(why("10.0.0.1").unwrap_err().contains("gateway"));
+        assert!(why("10.0.0.9").unwrap_err().contains("excluded"));
+        assert!(why("fd00::1").unwrap_err().contains("is not inside"));
+        let error = check_fixed(&pool("fd00::/64", None, &[]), "fd00::".parse().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("anycast"), "{error}");
+    }
+
+    prop_compose! {
+        fn any_pool()(
+            bits in 24u8..=30,
+            third in any::<u8>(),
+            gateway in any::<u32>(),
+            range in proptest::option::of((0u8..=6, any::<u32>())),
+            spans in proptest::collection::vec((any::<u32>(), 0u32..20), 0..4),
+        ) -> Pool {
+            let net: IpNet = IpNet::new(Ipv4Addr::new(10, 1, third, 0).into(), bits).unwrap().trunc();
+            let size = 1u32 << (32 - bits);
+            let base = number(net.network()) as u32;
+            let at = |offset: u32| IpAddr::V4((base + offset % size).into());
+            let exclude = spans.into_iter().map(|(first, length)| {
+                let last = at((first % size).saturating_add(length).min(size - 1));
+                Exclusion { first: at(first), last }
+            }).collect();
+            let range = range.map(|(longer, offset)| IpNet::new(at(offset), (bits + longer).min(32)).unwrap().trunc());
+            PoolSpec {
+                subnet: net.try_into().unwrap(),
+                gateway: Some(at(1 + gateway % (size - 2))),
+                range,
+                exclude,
+            }.decide().unwrap()
+        }
+    }
+
+    /// The rule, written down without any cleverness.
+    fn may_be_given(pool: &Pool, a: IpAddr) -> bool {
+        check_fixed(pool, a).is_ok() && pool.range.is_none_or(|r| r.contains(&a))
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_given_obeys_every_rule(
+            pool in any_pool(),
+            cursor in any::<u8>(),
+            taken in proptest::collection::btree_set(any::<u8>(), 0..200),
+        ) {
+            let octets = |last: u8| match pool.subnet.net().network() {
+                IpAddr::V4(v4) => { let o = v4.octets(); IpAddr::V4(Ipv4Addr::new(o[0], o[1], o[2], last)) }
+                v6 @ IpAddr::V6(_) => v6,
+            };
+            let taken: BTreeSet<IpAddr> = taken.into_iter().map(octets).collect();
+            let cursor = octets(cursor);
+            let first = next_address(&pool, Some(cursor), &mut |a| taken.contains(&a));
+            prop_assert_eq!(&first, &next_address(&pool, Some(cursor), &mut |a| taken.contains(&a)));
+
+            let mut in_order: Vec<IpAddr> = pool.subnet.net().hosts().filter(|a| may_be_given(&pool, *a)).collect();
+            let total = in_order.len();
+            in_order.sort_by_key(|a| (*a <= cursor, *a));
+            let expected = in_order.into_iter().find(|a| !taken.contains(a));
+            match first {
+                Ok(given) => prop_assert_eq!(Some(given), expected),
+                Err(error) => {
+                    prop_assert_eq!(None, expected);
+                    prop_assert_eq!(error.total, total as u128);
+                }
+            }
+        }
+
+        #[test]
+        fn every_address_is_given_once_before_the_pool_is_exhausted(pool in any_pool()) {
+            let mut given = BTreeSet::new();
+            let mut cursor = None;
+            let exhausted = loop {
+                match next_address(&pool, cursor, &mut |a| given.contains(&a)) {
+                    Ok(a) => {
+                        prop_assert!(given.insert(a));
+                        cursor = Some(a);
+                    }
+                    Err(error) => break error,
+                }
+            };
+            let expected: BTreeSet<IpAddr> =
+                pool.subnet.net().hosts().filter(|a| may_be_given(&pool, *a)).collect();
+            prop_assert_eq!(exhausted.total, expected.len() as u128);
+            prop_assert_eq!(given, expected);
+        }
+    }
+}

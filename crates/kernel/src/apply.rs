@@ -1,0 +1,177 @@
+//! Applying plans.
+//!
+//! # How it works
+//! Neighbouring operations of one place that go to route netlink travel in one send, neighbouring nftables operations
+//! in one transaction, neighbouring settings of one sandbox in one visit. A link is always made by a send of its own:
+//! the kernel goes on after a failed message, and one behind it that addresses the new link by name could hit a
+//! stranger.
+//!
+//! On an error everything that was done is undone, backwards, by the outcomes. Taking down never stops at an error:
+//! what is gone already is fine, what fails is reported at the end.
+
+use crate::error::Error;
+use crate::machine::Kernel;
+use zubi_plan::{Op, Outcome, Place, Plan, What};
+
+/// What became of a plan.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Each operation with what it found and did.
+    pub done: Vec<(Op, Outcome)>,
+    /// Deletions that were left out, see [`Deletions::Later`].
+    pub later: Vec<Op>,
+}
+
+/// Whether link deletions, which the kernel takes its time for, are done at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deletions {
+    /// Wait for them.
+    Now,
+    /// Leave them to the caller.
+    Later,
+}
+
+/// A plan that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}{}", if rollback.is_empty() { "; everything was undone".to_owned() } else { format!("; undoing it failed too: {}", rollback.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")) })]
+pub struct Failed {
+    /// What went wrong.
+    pub error: Error,
+    /// What went wrong while undoing; empty when everything was undone.
+    pub rollback: Vec<Error>,
+}
+
+/// Operations of one send, with what became of them; the error, if any, is that of the first that failed.
+pub(crate) struct Group {
+    pub(crate) done: Vec<(Op, Outcome)>,
+    pub(crate) error: Option<Error>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Route,
+    Nft,
+    Setting,
+    Alone,
+}
+
+fn class(op: &Op) -> Class {
+    match op.what {
+        What::ChangeLink(_)
+        | What::ChangePort(_)
+        | What::AddAddress(_)
+        | What::DeleteAddress(_)
+        | What::AddRoute(_)
+        | What::DeleteRoute(_) => Class::Route,
+        What::Set(_) => Class::Setting,
+        _ if op.is_nft() => Class::Nft,
+        _ => Class::Alone,
+    }
+}
+
+impl Kernel {
+    /// Applies a plan from first to last, or undoes what was done of it.
+    pub fn apply(&mut self, plan: &Plan) -> Result<Applied, Failed> {
+        let mut applied = Applied::default();
+        let mut rest = plan.ops.as_slice();
+        while !rest.is_empty() {
+            let (group, behind) = rest.split_at(self.group_len(rest));
+            rest = behind;
+            let group = self.apply_group(group);
+            applied.done.extend(group.done);
+            if let Some(error) = group.error {
+                return Err(Failed { rollback: self.roll_back(&applied.done), error });
+            }
+        }
+        Ok(applied)
+    }
+
+    /// Applies a plan that takes something away: goes on after errors, and takes "is gone already" for success.
+    pub fn take_down(&mut self, plan: &Plan, deletions: Deletions) -> (Applied, Vec<Error>) {
+        let mut applied = Applied::default();
+        let mut errors = Vec::new();
+        let (later, now): (Vec<Op>, Vec<Op>) = plan
+            .ops
+            .iter()
+            .cloned()
+            .partition(|op| deletions == Deletions::Later && matches!(op.what, What::DeleteLink(_)));
+        let mut rest = now.as_slice();
+        while !rest.is_empty() {
+            let (group, behind) = rest.split_at(self.group_len(rest));
+            rest = behind;
+            let group = self.apply_group(group);
+            applied.done.extend(group.done);
+            errors.extend(group.error.filter(|e| !e.is_missing()));
+        }
+        applied.later = later;
+        (applied, errors)
+    }
+
+    fn group_len(&self, ops: &[Op]) -> usize {
+        let Some(first) = ops.first() else { return 0 };
+        let kind = class(first);
+        let alone = kind == Class::Alone || (self.steps.is_some() && kind != Class::Nft);
+        if alone {
+            return 1;
+        }
+        ops.iter().take_while(|op| op.place == first.place && class(op) == kind).count()
+    }
+
+    fn apply_group(&mut self, ops: &[Op]) -> Group {
+        if let Some(observer) = &mut self.observer {
+            ops.iter().for_each(observer);
+        }
+        let Some(first) = ops.first() else { return Group { done: Vec::new(), error: None } };
+        let mut group = match class(first) {
+            Class::Route => self.apply_route(ops),
+            Class::Nft => self.apply_nft(ops),
+            Class::Setting => self.apply_settings(ops),
+            Class::Alone => match self.apply_alone(first) {
+                Ok(outcome) => Group { done: vec![(first.clone(), outcome)], error: None },
+                Err(error) => Group { done: Vec::new(), error: Some(error) },
+            },
+        };
+        if group.error.is_none()
+            && let Some(hook) = &mut self.steps
+            && hook(&first.to_string()).is_err()
+        {
+            group.error = Some(Error::Injected(first.to_string()));
+        }
+        group
+    }
+
+    fn apply_alone(&mut self, op: &Op) -> Result<Outcome, Error> {
+        match &op.what {
+            What::AddLink(link) => self.add_link(&op.place, link),
+            What::DeleteLink(name) => self.delete_link(&op.place, name),
+            What::Announce(announcement) => self.announce(&op.place, announcement),
+            What::AddNamespace(name) => crate::named::add(name, &self.home),
+            What::NameNamespace { name, path } => crate::named::attach(name, path, &self.home),
+            What::DeleteNamespace(name) => {
+                let outcome = crate::named::remove(name);
+                self.close_sandbox(&zubi_model::NsRef::Named(name.clone()));
+                outcome
+            }
+            other => Err(Error::NoAnswer { object: format!("{other:?}") }),
+        }
+    }
+
+    /// Undoes what was done, last first.
+    fn roll_back(&mut self, done: &[(Op, Outcome)]) -> Vec<Error> {
+        // A test's failure is asked for once, not for the undoing as well.
+        let hook = self.steps.take();
+        let mut errors = Vec::new();
+        for (op, outcome) in done.iter().rev() {
+            let Some(undo) = op.undo(outcome) else { continue };
+            if let Place::Sandbox(sandbox) = &undo.place
+                && self.open_sandbox(sandbox).is_err()
+            {
+                // Whatever was inside is gone with it.
+                continue;
+            }
+            errors.extend(self.apply_group(std::slice::from_ref(&undo)).error.filter(|e| !e.is_missing()));
+        }
+        self.steps = hook;
+        errors
+    }
+}

@@ -1,0 +1,204 @@
+//! Applying operations of route netlink.
+
+use crate::apply::Group;
+use crate::error::Error;
+use crate::machine::Kernel;
+use crate::socket::{Answer, Kept};
+use zubi_model::{Family, IfIndex, IfName};
+use zubi_plan::{Op, Outcome, Place, What};
+use zubi_wire::route::{AdminState, Link, LinkKind, LinkRef, LinkSeen, Route, delete_link};
+use zubi_wire::{Batch, KernelError};
+
+impl Kernel {
+    /// Makes a link. One that is there is taken for ours only if name, MAC, group and kind say so.
+    pub(crate) fn add_link(&mut self, place: &Place, link: &Link) -> Result<Outcome, Error> {
+        let master = link.master.as_ref().map(|m| self.index(place, m.as_str())).transpose()?;
+        let inner = match &link.kind {
+            LinkKind::Veth(peer) => Some((Place::Sandbox(peer.netns.clone()), peer.name.clone())),
+            LinkKind::Bridge => None,
+        };
+        let netns = match &inner {
+            Some((Place::Sandbox(sandbox), _)) => {
+                self.open_sandbox(sandbox)?;
+                self.sandbox(sandbox).map(|n| n.raw_fd().cast_unsigned())
+            }
+            _ => None,
+        };
+        let mut batch = Batch::new();
+        link.encode(&mut batch, master, netns);
+        let answer = only(self.socket(place)?.transact(batch)?);
+        match answer.outcome {
+            Some(Ok(())) => {
+                let seen = answer.objects.iter().map(Kept::message).find_map(|m| LinkSeen::parse(&m));
+                if let Some(seen) = seen {
+                    self.indexes.insert((place.clone(), link.name.to_string()), seen.index);
+                    if let (Some((inside, name)), Some(peer)) = (inner, seen.peer) {
+                        self.indexes.insert((inside, name.to_string()), peer);
+                    }
+                }
+                Ok(Outcome::Created)
+            }
+            Some(Err(e)) if e.errno == libc::EEXIST => self.existing_link(place, link, inner, e),
+            outcome => Err(refused(link.to_string(), outcome)),
+        }
+    }
+
+    fn existing_link(
+        &mut self,
+        place: &Place,
+        link: &Link,
+        inner: Option<(Place, IfName)>,
+        error: KernelError,
+    ) -> Result<Outcome, Error> {
+        match self.link(place, link.name.as_str())? {
+            Some(seen) if link.is(&seen) => Ok(Outcome::AlreadyThere),
+            Some(seen) => Err(Error::Conflict {
+                object: format!("device {}", link.name),
+                found: format!("a {} that zubi did not make", seen.kind.as_deref().unwrap_or("device")),
+            }),
+            None => match inner {
+                Some((_, name)) => Err(Error::Conflict {
+                    object: format!("device {name} inside the sandbox"),
+                    found: "a device of that name; choose another with --ifname".into(),
+                }),
+                None => Err(Error::Netlink { object: link.to_string(), source: error, hint: None }),
+            },
+        }
+    }
+
+    /// Deletes a link that zubi made.
+    pub(crate) fn delete_link(&mut self, place: &Place, name: &IfName) -> Result<Outcome, Error> {
+        let Some(seen) = self.link(place, name.as_str())? else { return Ok(Outcome::Nothing) };
+        let mut batch = Batch::new();
+        delete_link(&mut batch, LinkRef::Index(seen.index));
+        let answer = only(self.socket(place)?.transact(batch)?);
+        self.indexes.remove(&(place.clone(), name.to_string()));
+        match answer.outcome {
+            Some(Ok(())) => Ok(Outcome::Removed),
+            Some(Err(e)) if e.errno == libc::ENODEV => Ok(Outcome::Nothing),
+            outcome => Err(refused(format!("link del {name}"), outcome)),
+        }
+    }
+
+    /// One send for several operations of one place.
+    pub(crate) fn apply_route(&mut self, ops: &[Op]) -> Group {
+        let mut group = Group { done: Vec::new(), error: None };
+        let mut batch = Batch::new();
+        let mut sent = Vec::new();
+        for op in ops {
+            match self.encode(op, &mut batch) {
+                Ok(()) => sent.push(op),
+                Err(e) if e.is_missing() && is_removal(op) => group.done.push((op.clone(), Outcome::Nothing)),
+                Err(e) => {
+                    // Operations before it have not been sent: nothing of this group is done.
+                    group.error = Some(e);
+                    return group;
+                }
+            }
+        }
+        if sent.is_empty() {
+            return group;
+        }
+        let answers = match self.socket(&sent[0].place).and_then(|s| s.transact(batch)) {
+            Ok(answers) => answers,
+            Err(e) => {
+                group.error = Some(e);
+                return group;
+            }
+        };
+        for (op, answer) in sent.into_iter().zip(answers) {
+            match self.judge(op, answer) {
+                Ok(outcome) => group.done.push((op.clone(), outcome)),
+                // The kernel went on with the messages behind: they are judged too, so that they can be undone.
+                Err(e) => group.error = group.error.or(Some(e)),
+            }
+        }
+        group
+    }
+
+    fn encode(&mut self, op: &Op, batch: &mut Batch) -> Result<(), Error> {
+        let place = &op.place;
+        match &op.what {
+            What::ChangeLink(change) => {
+                let index = self.index(place, change.name.as_str())?;
+                let master = change.master.as_ref().map(|m| self.index(place, m.as_str())).transpose()?;
+                change.encode(batch, LinkRef::Index(index), master);
+            }
+            What::ChangePort(port) => port.encode(batch, self.index(place, port.name.as_str())?),
+            What::AddAddress(a) => a.encode(batch, self.index(place, a.device.as_str())?),
+            What::DeleteAddress(a) => a.encode_delete(batch, self.index(place, a.device.as_str())?),
+            What::AddRoute(r) => r.encode(batch, self.index(place, r.device.as_str())?),
+            What::DeleteRoute(r) => r.encode_delete(batch, self.index(place, r.device.as_str())?),
+            other => return Err(Error::NoAnswer { object: format!("{other:?}") }),
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, op: &Op, answer: Answer) -> Result<Outcome, Error> {
+        let error = match answer.outcome {
+            Some(Ok(())) => {
+                if let What::ChangeLink(change) = &op.what
+                    && change.rename.is_some()
+                {
+                    self.indexes.remove(&(op.place.clone(), change.name.to_string()));
+                }
+                return Ok(match &op.what {
+                    What::ChangeLink(change) if change.state == Some(AdminState::Up) => {
+                        Outcome::Changed { old: "down".into() }
+                    }
+                    What::DeleteAddress(_) | What::DeleteRoute(_) => Outcome::Removed,
+                    _ => Outcome::Created,
+                });
+            }
+            Some(Err(error)) => error,
+            None => return Err(Error::NoAnswer { object: op.to_string() }),
+        };
+        match (&op.what, error.errno) {
+            (What::AddAddress(_), libc::EEXIST) => Ok(Outcome::AlreadyThere),
+            (What::AddRoute(route), libc::EEXIST) => {
+                let device = self.index(&op.place, route.device.as_str())?;
+                match self.same_route(&op.place, route, device)? {
+                    true => Ok(Outcome::AlreadyThere),
+                    false => Err(Error::Conflict {
+                        object: format!("route {route}"),
+                        found: "another route to the same destination".into(),
+                    }),
+                }
+            }
+            (What::DeleteAddress(_), libc::EADDRNOTAVAIL) | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
+            _ => Err(refused(op.to_string(), Some(Err(error)))),
+        }
+    }
+
+    fn same_route(&mut self, place: &Place, route: &Route, device: IfIndex) -> Result<bool, Error> {
+        Ok(self.routes(place, Family::of(route.to.addr()))?.iter().any(|seen| route.is(seen, device)))
+    }
+}
+
+/// Operations that are content when their object is gone.
+fn is_removal(op: &Op) -> bool {
+    match &op.what {
+        What::DeleteAddress(_) | What::DeleteRoute(_) => true,
+        What::ChangeLink(change) => change.state == Some(AdminState::Down) || change.rename.is_some(),
+        _ => false,
+    }
+}
+
+fn only(answers: Vec<Answer>) -> Answer {
+    answers.into_iter().next().unwrap_or_default()
+}
+
+fn refused(object: String, outcome: Option<Result<(), KernelError>>) -> Error {
+    match outcome {
+        Some(Err(source)) => {
+            let hint = match source.errno {
+                libc::EPERM => Some("CAP_NET_ADMIN is needed: run as root, or try it in `zubi lab`"),
+                libc::EXFULL => Some("a bridge takes at most 1023 ports"),
+                libc::EAFNOSUPPORT => Some("this kernel lacks the address family or it is switched off"),
+                _ => None,
+            };
+            Error::Netlink { object, source, hint }
+        }
+        _ => Error::NoAnswer { object },
+    }
+}

@@ -1,0 +1,210 @@
+//! The machine as zubi holds it: the host's sockets, the sandboxes it has opened, the devices it has looked up.
+
+use crate::error::Error;
+use crate::netns::Netns;
+use crate::socket::{Answer, Counters, Kept, Netlink};
+use std::collections::HashMap;
+use std::path::Path;
+use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
+use zubi_plan::{Op, Place};
+use zubi_wire::Batch;
+use zubi_wire::route::{AddressSeen, LinkRef, LinkSeen, RouteSeen, dump_links, dump_routes, get_link};
+
+/// Called after every single effect with its name. A test kills the process there, or makes the effect fail.
+pub type StepHook = Box<dyn FnMut(&str) -> std::io::Result<()>>;
+
+/// Called with every operation just before it is applied.
+pub type Observer = Box<dyn FnMut(&Op)>;
+
+/// A sandbox that is open.
+pub(crate) struct Inside {
+    pub(crate) netns: Netns,
+    pub(crate) route: Netlink,
+    pub(crate) cookie: NetnsCookie,
+}
+
+/// The machine.
+pub struct Kernel {
+    pub(crate) home: Netns,
+    pub(crate) route: Netlink,
+    nft: Option<Netlink>,
+    pub(crate) sandboxes: HashMap<NsRef, Inside>,
+    pub(crate) indexes: HashMap<(Place, String), IfIndex>,
+    pub(crate) steps: Option<StepHook>,
+    pub(crate) observer: Option<Observer>,
+}
+
+impl Kernel {
+    /// The namespace of the calling thread is the host from now on.
+    pub fn open() -> Result<Self, Error> {
+        Ok(Kernel {
+            home: Netns::own()?,
+            route: Netlink::route()?,
+            nft: None,
+            sandboxes: HashMap::new(),
+            indexes: HashMap::new(),
+            steps: None,
+            observer: None,
+        })
+    }
+
+    /// See [`StepHook`]. With a hook every operation is sent alone.
+    pub fn on_step(&mut self, hook: StepHook) {
+        self.steps = Some(hook);
+    }
+
+    /// See [`Observer`].
+    pub fn on_operation(&mut self, observer: Observer) {
+        self.observer = Some(observer);
+    }
+
+    /// The host's network namespace.
+    pub fn home(&self) -> &Netns {
+        &self.home
+    }
+
+    /// The number of the host's network namespace.
+    pub fn host_cookie(&self) -> Result<NetnsCookie, Error> {
+        self.route.cookie()
+    }
+
+    /// What the sockets were used for: route netlink on the host and inside, nftables.
+    pub fn counters(&self) -> (Counters, Counters, Counters) {
+        let mut inside = Counters::default();
+        for sandbox in self.sandboxes.values() {
+            let c = sandbox.route.counters();
+            inside.sends += c.sends;
+            inside.messages += c.messages;
+            inside.dumps += c.dumps;
+        }
+        (self.route.counters(), inside, self.nft.as_ref().map(Netlink::counters).unwrap_or_default())
+    }
+
+    /// The nftables socket, opened at first use. Whoever closes it last after a deletion waits some 13 ms.
+    pub fn nft(&mut self) -> Result<&mut Netlink, Error> {
+        match &mut self.nft {
+            Some(socket) => Ok(socket),
+            none => Ok(none.insert(Netlink::netfilter()?)),
+        }
+    }
+
+    /// Whether the nftables socket is open, and its descriptor.
+    pub fn nft_descriptor(&self) -> Option<std::os::fd::RawFd> {
+        self.nft.as_ref().map(Netlink::raw_fd)
+    }
+
+    /// Opens a sandbox, once: from now on the name stands for this namespace, whatever happens to the path.
+    pub fn open_sandbox(&mut self, sandbox: &NsRef) -> Result<NetnsCookie, Error> {
+        if let Some(inside) = self.sandboxes.get(sandbox) {
+            return Ok(inside.cookie);
+        }
+        let netns = Netns::open(&sandbox.path(), &self.home)?;
+        let route = netns.within(&self.home, Netlink::route)??;
+        let cookie = route.cookie()?;
+        self.sandboxes.insert(sandbox.clone(), Inside { netns, route, cookie });
+        Ok(cookie)
+    }
+
+    /// Forgets a sandbox that was opened.
+    pub fn close_sandbox(&mut self, sandbox: &NsRef) {
+        self.sandboxes.remove(sandbox);
+        self.indexes.retain(|(place, _), _| *place != Place::Sandbox(sandbox.clone()));
+    }
+
+    /// An open sandbox's namespace.
+    pub fn sandbox(&self, sandbox: &NsRef) -> Option<&Netns> {
+        self.sandboxes.get(sandbox).map(|s| &s.netns)
+    }
+
+    pub(crate) fn socket(&mut self, place: &Place) -> Result<&mut Netlink, Error> {
+        match place {
+            Place::Host => Ok(&mut self.route),
+            Place::Sandbox(sandbox) => {
+                self.open_sandbox(sandbox)?;
+                self.sandboxes
+                    .get_mut(sandbox)
+                    .map(|s| &mut s.route)
+                    .ok_or_else(|| Error::NoAnswer { object: "sandbox".into() })
+            }
+        }
+    }
+
+    /// Runs `work` at a place.
+    pub(crate) fn within<T>(&mut self, place: &Place, work: impl FnOnce() -> T) -> Result<T, Error> {
+        match place {
+            Place::Host => Ok(work()),
+            Place::Sandbox(sandbox) => {
+                self.open_sandbox(sandbox)?;
+                let inside = self.sandboxes.get(sandbox).ok_or_else(|| Error::NoAnswer { object: "sandbox".into() })?;
+                inside.netns.within(&self.home, work)
+            }
+        }
+    }
+
+    /// Looks one link up, and remembers its number.
+    pub fn link(&mut self, place: &Place, name: &str) -> Result<Option<LinkSeen>, Error> {
+        Ok(self.links_named(place, &[name])?.pop().flatten())
+    }
+
+    /// Looks several links up in one send.
+    pub fn links_named(&mut self, place: &Place, names: &[&str]) -> Result<Vec<Option<LinkSeen>>, Error> {
+        let mut batch = Batch::new();
+        for name in names {
+            get_link(&mut batch, LinkRef::Name(name));
+        }
+        let answers = self.socket(place)?.transact(batch)?;
+        let mut links = Vec::new();
+        for (name, answer) in names.iter().zip(answers) {
+            let link = seen_link(answer, name)?;
+            match &link {
+                Some(link) => self.indexes.insert((place.clone(), (*name).to_owned()), link.index),
+                None => self.indexes.remove(&(place.clone(), (*name).to_owned())),
+            };
+            links.push(link);
+        }
+        Ok(links)
+    }
+
+    /// The number of a device, looked up unless it is known.
+    pub(crate) fn index(&mut self, place: &Place, name: &str) -> Result<IfIndex, Error> {
+        if let Some(index) = self.indexes.get(&(place.clone(), name.to_owned())) {
+            return Ok(*index);
+        }
+        self.link(place, name)?.map(|l| l.index).ok_or_else(|| Error::NoDevice { name: name.to_owned() })
+    }
+
+    /// All links, or the ports of one bridge.
+    pub fn links(&mut self, place: &Place, master: Option<IfIndex>) -> Result<Vec<LinkSeen>, Error> {
+        self.socket(place)?.dump("links", &|b| dump_links(b, master), |m| LinkSeen::parse(m).into_iter().collect())
+    }
+
+    /// The addresses of one device, or all.
+    pub fn addresses(&mut self, place: &Place, device: Option<IfIndex>) -> Result<Vec<AddressSeen>, Error> {
+        let dumped = self
+            .socket(place)?
+            .dump("addresses", &|b| AddressSeen::dump(b, device), |m| AddressSeen::parse(m).into_iter().collect())?;
+        Ok(dumped.into_iter().filter(|a| device.is_none_or(|d| a.device == d)).collect())
+    }
+
+    /// Every unicast and local route of every table.
+    pub fn routes(&mut self, place: &Place, family: Family) -> Result<Vec<RouteSeen>, Error> {
+        self.socket(place)?.dump("routes", &|b| dump_routes(b, family), |m| RouteSeen::parse(m).into_iter().collect())
+    }
+}
+
+fn seen_link(answer: Answer, name: &str) -> Result<Option<LinkSeen>, Error> {
+    match answer.outcome {
+        Some(Ok(())) | None => Ok(answer.objects.iter().map(Kept::message).find_map(|m| LinkSeen::parse(&m))),
+        Some(Err(e)) if e.errno == libc::ENODEV => Ok(None),
+        Some(Err(source)) => Err(Error::Netlink { object: format!("link show {name}"), source, hint: None }),
+    }
+}
+
+/// Whether the kernel lets `path` below /proc/sys be written: containers often have it read-only.
+pub fn settings_writable() -> Result<(), Error> {
+    let path = Path::new("/proc/sys/net/ipv4/ip_forward");
+    match std::fs::OpenOptions::new().write(true).open(path) {
+        Ok(_) => Ok(()),
+        Err(e) => Err(Error::system("open for writing", "/proc/sys", e)),
+    }
+}

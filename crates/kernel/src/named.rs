@@ -1,0 +1,121 @@
+//! Named network namespaces under /run/netns, as `ip netns` keeps them.
+
+use crate::error::Error;
+use crate::netns::Netns;
+use crate::sys;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use zubi_model::SandboxName;
+use zubi_plan::Outcome;
+
+/// The folder.
+pub const FOLDER: &str = "/run/netns";
+
+fn file(name: &SandboxName) -> PathBuf {
+    Path::new(FOLDER).join(name.as_str())
+}
+
+/// Makes the folder a shared mount of its own, so that names made and removed in one mount namespace show in the
+/// others that share it (ip-netns(8)).
+fn prepare_folder() -> Result<(), Error> {
+    let failed = |operation| move |e| Error::system(operation, FOLDER, e);
+    fs::create_dir_all(FOLDER).map_err(failed("create"))?;
+    let folder = Path::new(FOLDER);
+    let share = || sys::mount(Path::new("none"), folder, None, libc::MS_SHARED | libc::MS_REC);
+    match share() {
+        Ok(()) => Ok(()),
+        // Not a mount point yet.
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {
+            sys::mount(folder, folder, None, libc::MS_BIND | libc::MS_REC).map_err(failed("bind mount"))?;
+            share().map_err(failed("share the mount of"))
+        }
+        Err(e) => Err(failed("share the mount of")(e)),
+    }
+}
+
+/// Makes the empty file a namespace is then mounted on.
+fn claim(name: &SandboxName) -> Result<PathBuf, Error> {
+    prepare_folder()?;
+    let path = file(name);
+    match OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path) {
+        Ok(_) => Ok(path),
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+            Err(Error::Conflict { object: format!("sandbox {name}"), found: path.display().to_string() })
+        }
+        Err(e) => Err(Error::system("create", path.display(), e)),
+    }
+}
+
+fn bind(source: &Path, path: &Path) -> Result<(), Error> {
+    sys::mount(source, path, None, libc::MS_BIND).map_err(|e| {
+        // Nobody can use the name while nothing is mounted on it.
+        let removed = fs::remove_file(path);
+        Error::system("bind mount", path.display(), removed.err().unwrap_or(e))
+    })
+}
+
+/// `ip netns add NAME`.
+pub(crate) fn add(name: &SandboxName, home: &Netns) -> Result<Outcome, Error> {
+    let path = claim(name)?;
+    let made = (|| {
+        sys::unshare(libc::CLONE_NEWNET).map_err(|e| Error::system("make", "network namespace", e))?;
+        let bound = bind(Path::new("/proc/thread-self/ns/net"), &path);
+        // Like `Netns::within`: a thread that cannot come home must not go on.
+        assert!(home.enter().is_ok(), "cannot return to the host's network namespace");
+        bound
+    })();
+    if made.is_err() && path.exists() {
+        fs::remove_file(&path).map_err(|e| Error::system("remove", path.display(), e))?;
+    }
+    made.map(|()| Outcome::Created)
+}
+
+/// Gives an existing namespace a name.
+pub(crate) fn attach(name: &SandboxName, source: &Path, home: &Netns) -> Result<Outcome, Error> {
+    // Held open, so that what is mounted is what was checked.
+    let netns = Netns::open(source, home)?;
+    let path = claim(name)?;
+    bind(Path::new(&format!("/proc/self/fd/{}", netns.raw_fd())), &path)?;
+    Ok(Outcome::Created)
+}
+
+/// `ip netns delete NAME`.
+pub(crate) fn remove(name: &SandboxName) -> Result<Outcome, Error> {
+    let path = file(name);
+    match sys::detach_mount(&path) {
+        Ok(()) => {}
+        // Nothing is mounted on it: what an interrupted `add` left.
+        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Outcome::Nothing),
+        Err(e) => return Err(Error::system("unmount", path.display(), e)),
+    }
+    match fs::remove_file(&path) {
+        Ok(()) => Ok(Outcome::Removed),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Outcome::Nothing),
+        Err(e) => Err(Error::system("remove", path.display(), e)),
+    }
+}
+
+/// All names, sorted; whether a namespace is behind each is for the caller to see.
+pub fn list() -> Result<Vec<SandboxName>, Error> {
+    let entries = match fs::read_dir(FOLDER) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(Error::system("list", FOLDER, e)),
+    };
+    let mut names: Vec<SandboxName> =
+        entries.filter_map(Result::ok).filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// Descriptor paths need the number only.
+impl Netns {
+    /// The path under which this process reaches the open namespace, whatever happens to the original.
+    pub fn own_path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsFd::as_fd(self).as_raw_fd()))
+    }
+}

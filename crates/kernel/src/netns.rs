@@ -1,0 +1,111 @@
+//! Network namespaces: opened once, checked, entered for a moment.
+
+use crate::error::Error;
+use crate::sys;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+/// Where the calling thread's own namespace is.
+const OWN: &str = "/proc/thread-self/ns/net";
+
+/// An open network namespace.
+#[derive(Debug)]
+pub struct Netns {
+    file: File,
+    inode: (u64, u64),
+}
+
+impl Netns {
+    /// The calling thread's.
+    pub fn own() -> Result<Self, Error> {
+        let file = File::open(OWN).map_err(|e| Error::system("open", OWN, e))?;
+        Self::identified(file, Path::new(OWN))
+    }
+
+    /// Opens a namespace file: a network namespace, and not `host`'s. Never waits, whatever the path leads to.
+    pub fn open(path: &Path, host: &Netns) -> Result<Self, Error> {
+        let refuse = |why: String| Error::NotASandbox { path: path.display().to_string(), why };
+        // A FIFO without a writer would block a plain open.
+        let file =
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(|e| {
+                match e.kind() {
+                    io::ErrorKind::NotFound => refuse("does not exist".into()),
+                    _ => Error::system("open", path.display(), e),
+                }
+            })?;
+        let meta = file.metadata().map_err(|e| Error::system("examine", path.display(), e))?;
+        let kind = meta.file_type();
+        match sys::namespace_kind(file.as_fd()) {
+            Ok(libc::CLONE_NEWNET) => {}
+            Ok(_) => return Err(refuse("is a namespace of another kind, not a network namespace".into())),
+            Err(_) if kind.is_dir() => return Err(refuse("is a directory, not a network namespace".into())),
+            Err(_) if kind.is_fifo() => return Err(refuse("is a FIFO, not a network namespace".into())),
+            Err(_) => return Err(refuse("is a plain file, not a network namespace".into())),
+        }
+        let netns = Self::identified(file, path)?;
+        if netns.inode == host.inode {
+            return Err(refuse("is the host's own network namespace".into()));
+        }
+        Ok(netns)
+    }
+
+    fn identified(file: File, path: &Path) -> Result<Self, Error> {
+        let meta = file.metadata().map_err(|e| Error::system("examine", path.display(), e))?;
+        Ok(Netns { file, inode: (meta.dev(), meta.ino()) })
+    }
+
+    /// For display only: inode numbers are reused at once.
+    pub fn inode(&self) -> u64 {
+        self.inode.1
+    }
+
+    /// Device and inode while both are open: whether two descriptors lead to the same namespace.
+    pub fn same_as(&self, other: &Netns) -> bool {
+        self.inode == other.inode
+    }
+
+    /// For `IFLA_NET_NS_FD`.
+    pub fn raw_fd(&self) -> RawFd {
+        self.file.as_raw_fd()
+    }
+
+    /// Runs `work` inside, and comes back.
+    ///
+    /// # Panics
+    /// When the way back fails: the thread is in the wrong namespace and must not go on.
+    pub fn within<T>(&self, home: &Netns, work: impl FnOnce() -> T) -> Result<T, Error> {
+        sys::enter_netns(self.file.as_fd()).map_err(|e| Error::system("enter", "network namespace", e))?;
+        let back = Return { home };
+        let result = work();
+        drop(back);
+        Ok(result)
+    }
+
+    /// Moves the calling thread inside for good.
+    pub fn enter(&self) -> Result<(), Error> {
+        sys::enter_netns(self.file.as_fd()).map_err(|e| Error::system("enter", "network namespace", e))
+    }
+}
+
+impl AsFd for Netns {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+}
+
+/// Brings the thread home, also when the work inside panics.
+struct Return<'a> {
+    home: &'a Netns,
+}
+
+impl Drop for Return<'_> {
+    fn drop(&mut self) {
+        if let Err(e) = sys::enter_netns(self.home.file.as_fd()) {
+            // Going on would change a stranger's namespace: this thread ends here.
+            panic!("cannot return to the host's network namespace: {e}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Applying settings under /proc/sys.
+
+use crate::apply::Group;
+use crate::error::Error;
+use crate::machine::Kernel;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use zubi_plan::{Op, Outcome, Place, Sysctl, What};
+
+fn path(sysctl: &Sysctl) -> PathBuf {
+    PathBuf::from("/proc/sys").join(&sysctl.key)
+}
+
+/// Writes only what differs. The files below net/ are those of the calling thread's network namespace.
+fn set(sysctl: &Sysctl) -> Result<Outcome, Error> {
+    let path = path(sysctl);
+    let failed = |operation, e| Error::system(operation, path.display(), e);
+    let old = match fs::read_to_string(&path) {
+        Ok(old) => old.trim().to_owned(),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && sysctl.optional() => return Ok(Outcome::Nothing),
+        Err(e) => return Err(failed("read", e)),
+    };
+    if old == sysctl.value {
+        return Ok(Outcome::AlreadyThere);
+    }
+    fs::write(&path, &sysctl.value).map_err(|e| failed("write", e))?;
+    Ok(Outcome::Changed { old })
+}
+
+impl Kernel {
+    /// All settings of one place in one visit.
+    pub(crate) fn apply_settings(&mut self, ops: &[Op]) -> Group {
+        let mut group = Group { done: Vec::new(), error: None };
+        let Some(first) = ops.first() else { return group };
+        let visit = || {
+            for op in ops {
+                let What::Set(sysctl) = &op.what else { continue };
+                match set(sysctl) {
+                    Ok(outcome) => group.done.push((op.clone(), outcome)),
+                    Err(e) => {
+                        group.error = Some(e);
+                        break;
+                    }
+                }
+            }
+        };
+        if let Err(e) = self.within(&first.place, visit) {
+            group.error = Some(e);
+        }
+        group
+    }
+
+    /// A setting's value; `None` where this kernel has no such setting.
+    pub fn setting(&mut self, place: &Place, key: &str) -> Result<Option<String>, Error> {
+        let path = PathBuf::from("/proc/sys").join(key);
+        match self.within(place, || fs::read_to_string(&path))? {
+            Ok(text) => Ok(Some(text.trim().to_owned())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(Error::system("read", path.display(), e)),
+        }
+    }
+}

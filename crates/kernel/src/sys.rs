@@ -1,0 +1,333 @@
+//! The system calls the standard library has no safe form of. The only unsafe code of the project.
+//!
+//! Every function checks its return value and turns it into an `io::Error`; descriptors come in as borrows and go out
+//! as owners.
+#![allow(unsafe_code)]
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+fn c_path(path: &Path) -> io::Result<CString> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
+/// A close-on-exec socket.
+pub fn socket(domain: libc::c_int, kind: libc::c_int, protocol: libc::c_int) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; the descriptor is new and ours.
+    unsafe {
+        let fd = check(libc::socket(domain, kind | libc::SOCK_CLOEXEC, protocol))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Sets an integer option.
+pub fn set_option(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    // SAFETY: the pointer and length describe `value`, which outlives the call.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    };
+    check(result).map(|_| ())
+}
+
+/// `SO_NETNS_COOKIE` (asm-generic/socket.h): the number of the network namespace a socket lives in.
+pub fn netns_cookie(fd: BorrowedFd<'_>) -> io::Result<u64> {
+    const SO_NETNS_COOKIE: libc::c_int = 71;
+    let mut cookie = 0u64;
+    let mut len = size_of::<u64>() as libc::socklen_t;
+    // SAFETY: both pointers are to locals of the size that `len` names.
+    let result = unsafe {
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, (&raw mut cookie).cast(), &raw mut len)
+    };
+    check(result).map(|_| cookie)
+}
+
+/// Sends to the kernel (netlink port 0).
+pub fn send_to_kernel(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
+    // SAFETY: sockaddr_nl is plain data, all zeros is a valid value; pointers are to locals and to `bytes`.
+    let sent = unsafe {
+        let mut address: libc::sockaddr_nl = std::mem::zeroed();
+        address.nl_family = libc::AF_NETLINK as u16;
+        libc::sendto(
+            fd.as_raw_fd(),
+            bytes.as_ptr().cast(),
+            bytes.len(),
+            0,
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_nl>() as libc::socklen_t,
+        )
+    };
+    match usize::try_from(sent) {
+        Ok(n) if n == bytes.len() => Ok(()),
+        Ok(_) => Err(io::Error::other("netlink send was cut short")),
+        Err(_) => Err(io::Error::last_os_error()),
+    }
+}
+
+/// Receives without waiting. `Ok(None)`: nothing is there. A datagram larger than the buffer is an error.
+pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+    loop {
+        // SAFETY: the pointer and length describe `buffer`.
+        let n = unsafe {
+            libc::recv(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), libc::MSG_DONTWAIT | libc::MSG_TRUNC)
+        };
+        match usize::try_from(n) {
+            Ok(n) if n > buffer.len() => return Err(io::Error::other("netlink message larger than the buffer")),
+            Ok(n) => return Ok(Some(n)),
+            Err(_) => match io::Error::last_os_error() {
+                e if e.kind() == io::ErrorKind::Interrupted => {}
+                e if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+                e => return Err(e),
+            },
+        }
+    }
+}
+
+/// Sends a whole Ethernet frame from a device, by a packet socket.
+pub fn send_frame(fd: BorrowedFd<'_>, index: u32, frame: &[u8]) -> io::Result<()> {
+    // SAFETY: sockaddr_ll is plain data; pointers are to locals and to `frame`.
+    let sent = unsafe {
+        let mut address: libc::sockaddr_ll = std::mem::zeroed();
+        address.sll_family = libc::AF_PACKET as u16;
+        address.sll_ifindex = index.cast_signed();
+        address.sll_halen = 6;
+        libc::sendto(
+            fd.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            0,
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Moves the calling thread into a network namespace.
+pub fn enter_netns(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::setns(fd.as_raw_fd(), libc::CLONE_NEWNET) }).map(|_| ())
+}
+
+/// Gives the calling thread new namespaces (`CLONE_NEW*`).
+pub fn unshare(flags: libc::c_int) -> io::Result<()> {
+    // SAFETY: no pointers. Only namespace flags are passed, which leave memory and descriptors shared.
+    check(unsafe { libc::unshare(flags) }).map(|_| ())
+}
+
+/// The kind of namespace a file leads to: `CLONE_NEWNET`, ... (`NS_GET_NSTYPE`, linux/nsfs.h).
+pub fn namespace_kind(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
+    const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
+    // SAFETY: this ioctl takes no argument.
+    check(unsafe { libc::ioctl(fd.as_raw_fd(), NS_GET_NSTYPE as _) })
+}
+
+/// mount(2).
+pub fn mount(source: &Path, target: &Path, kind: Option<&str>, flags: libc::c_ulong) -> io::Result<()> {
+    let source = c_path(source)?;
+    let target = c_path(target)?;
+    let kind = kind.map(CString::new).transpose().map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    // SAFETY: all pointers are to NUL-terminated strings that outlive the call, or null where mount(2) allows it.
+    let result = unsafe {
+        libc::mount(
+            source.as_ptr(),
+            target.as_ptr(),
+            kind.as_ref().map_or(std::ptr::null(), |k| k.as_ptr()),
+            flags,
+            std::ptr::null(),
+        )
+    };
+    check(result).map(|_| ())
+}
+
+/// umount2(2) with `MNT_DETACH`.
+pub fn detach_mount(target: &Path) -> io::Result<()> {
+    let target = c_path(target)?;
+    // SAFETY: the pointer is to a NUL-terminated string that outlives the call.
+    check(unsafe { libc::umount2(target.as_ptr(), libc::MNT_DETACH) }).map(|_| ())
+}
+
+/// The two sides of a fork.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fork {
+    /// In the new process.
+    Child,
+    /// In the old one; the number of the new.
+    Parent(u32),
+}
+
+/// fork(2). The caller must be the only thread of the process: locks held by other threads would stay locked in the
+/// child for ever.
+pub fn fork() -> io::Result<Fork> {
+    // SAFETY: zubi forks only from its command-line process, which has one thread (see the condition above, checked
+    // by `process::fork_single`).
+    let pid = check(unsafe { libc::fork() })?;
+    Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid.cast_unsigned()) })
+}
+
+/// Ends the process at once: no destructors, no buffers flushed.
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: ends the process; no pointers.
+    unsafe { libc::_exit(code) }
+}
+
+/// Leaves the caller's session and terminal.
+pub fn new_session() -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::setsid() }).map(|_| ())
+}
+
+/// kill(2).
+pub fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: no pointers.
+    check(unsafe { libc::kill(pid.cast_signed(), signal) }).map(|_| ())
+}
+
+/// Asks for `signal` when the parent ends.
+pub fn die_with_parent(signal: libc::c_int) -> io::Result<()> {
+    // SAFETY: PR_SET_PDEATHSIG takes a signal number, no pointers.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong, 0, 0, 0) }).map(|_| ())
+}
+
+/// The process id of the parent.
+pub fn parent_pid() -> u32 {
+    // SAFETY: no pointers, cannot fail.
+    unsafe { libc::getppid() }.cast_unsigned()
+}
+
+/// Blocks these signals for the calling thread, to be taken by [`wait_signal`].
+pub fn block_signals(signals: &[libc::c_int]) -> io::Result<()> {
+    // SAFETY: sigset_t is plain data, made by sigemptyset; pointers are to locals.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        check(libc::sigemptyset(&raw mut set))?;
+        for signal in signals {
+            check(libc::sigaddset(&raw mut set, *signal))?;
+        }
+        check(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut())).map(|_| ())
+    }
+}
+
+/// Lets all signals through again.
+pub fn unblock_signals() -> io::Result<()> {
+    // SAFETY: as in `block_signals`.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        check(libc::sigemptyset(&raw mut set))?;
+        check(libc::sigprocmask(libc::SIG_SETMASK, &raw const set, std::ptr::null_mut())).map(|_| ())
+    }
+}
+
+/// Waits for one of these (blocked) signals.
+pub fn wait_signal(signals: &[libc::c_int]) -> io::Result<libc::c_int> {
+    // SAFETY: as in `block_signals`; a null siginfo is allowed.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        check(libc::sigemptyset(&raw mut set))?;
+        for signal in signals {
+            check(libc::sigaddset(&raw mut set, *signal))?;
+        }
+        loop {
+            match check(libc::sigwaitinfo(&raw const set, std::ptr::null_mut())) {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                other => return other,
+            }
+        }
+    }
+}
+
+/// Closes every descriptor from `first` on, except `keep`.
+pub fn close_from(first: RawFd, keep: &[RawFd]) {
+    let mut keep: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd >= first).collect();
+    keep.sort_unstable();
+    let mut at = first;
+    let close = |from: RawFd, to: libc::c_uint| {
+        if from.cast_unsigned() <= to {
+            // SAFETY: the process is about to end without using any of these descriptors again; owners in this
+            // process image never run their destructors (`exit_now`). Linux 5.9; absent, they stay open.
+            unsafe { libc::syscall(libc::SYS_close_range, from.cast_unsigned(), to, 0) };
+        }
+    };
+    for fd in keep {
+        if fd > at {
+            close(at, (fd - 1).cast_unsigned());
+        }
+        at = fd + 1;
+    }
+    close(at, libc::c_uint::MAX);
+}
+
+/// Makes `target` another name of `source`.
+pub fn duplicate_to(source: BorrowedFd<'_>, target: RawFd) -> io::Result<()> {
+    // SAFETY: `target` is 0, 1 or 2, which no owner in this process closes.
+    check(unsafe { libc::dup2(source.as_raw_fd(), target) }).map(|_| ())
+}
+
+/// A pipe, close-on-exec: reading end, writing end.
+pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    let mut fds = [0; 2];
+    // SAFETY: the pointer is to two integers; both descriptors are new and ours.
+    unsafe {
+        check(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC))?;
+        Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
+    }
+}
+
+/// The effective capabilities of the calling thread, as bits.
+pub fn effective_capabilities() -> io::Result<u64> {
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: i32,
+    }
+    #[repr(C)]
+    #[derive(Default, Clone, Copy)]
+    struct Data {
+        effective: u32,
+        permitted: u32,
+        inheritable: u32,
+    }
+    // _LINUX_CAPABILITY_VERSION_3
+    let mut header = Header { version: 0x2008_0522, pid: 0 };
+    let mut data = [Data::default(); 2];
+    // SAFETY: version 3 writes two data structures of this layout (linux/capability.h).
+    let result = unsafe { libc::syscall(libc::SYS_capget, &raw mut header, data.as_mut_ptr()) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::from(data[0].effective) | (u64::from(data[1].effective) << 32))
+}
+
+/// Nanoseconds since boot, suspend included.
+pub fn boot_clock() -> io::Result<u64> {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local.
+    check(unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) })?;
+    Ok(time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned())
+}
+
+/// Random bytes of the kernel.
+pub fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0u8; N];
+    // SAFETY: pointer and length describe `bytes`; up to 256 bytes are given whole.
+    let n = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) };
+    if usize::try_from(n) == Ok(N) { Ok(bytes) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Effective user and group.
+pub fn user_ids() -> (u32, u32) {
+    // SAFETY: no pointers, cannot fail.
+    unsafe { (libc::geteuid(), libc::getegid()) }
+}

@@ -1,0 +1,179 @@
+//! Endpoints: a veth pair with one end on the bridge and the other inside the sandbox.
+
+use crate::network::ipv6_settings;
+use crate::{Announcement, Op, Plan, Sysctl, What, firewall};
+use zubi_model::{DefaultRoute, Endpoint, Family, Icc, IfName, LinkGroup, Network, NsRef, Scope};
+use zubi_wire::route::{Address, AdminState, BridgePort, Link, LinkChange, LinkKind, Peer, Route, Switch};
+
+/// The pair of an endpoint, as it is made; its host end is recognised by name, MAC and group.
+pub fn pair(network: &Network, endpoint: &Endpoint) -> Link {
+    Link {
+        name: endpoint.host_device.clone(),
+        kind: LinkKind::Veth(Peer {
+            name: endpoint.ifname.clone(),
+            mac: endpoint.mac,
+            netns: endpoint.sandbox.reached_by.clone(),
+        }),
+        mac: endpoint.host_mac(),
+        mtu: network.mtu,
+        group: LinkGroup::OURS,
+        master: Some(endpoint.bridge.clone()),
+    }
+}
+
+/// What matters about the sandbox before the endpoint is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Its loopback.
+    pub loopback: AdminState,
+    /// The families this endpoint is to give a default route in: those in which nobody else does, see
+    /// [`default_families`].
+    pub default_in: Vec<Family>,
+}
+
+/// The rule for the default route, per family: the oldest endpoint of the sandbox that may provide it does; a
+/// default route that somebody else made (`taken`) stays.
+pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<Family> {
+    if endpoint.default_route == DefaultRoute::Never {
+        return Vec::new();
+    }
+    let provided = |family| {
+        siblings.iter().any(|s| {
+            s.default_route == DefaultRoute::Eligible
+                && s.address(family).is_some()
+                && (s.attached_at, &s.network) < (endpoint.attached_at, &endpoint.network)
+        })
+    };
+    [Family::V4, Family::V6]
+        .into_iter()
+        .filter(|f| endpoint.address(*f).is_some() && !provided(*f) && !taken.contains(f))
+        .collect()
+}
+
+/// Whether an endpoint of this network may provide a default route at all.
+pub fn may_default(network: &Network, wish: DefaultRoute) -> DefaultRoute {
+    if network.scope == Scope::Internal { DefaultRoute::Never } else { wish }
+}
+
+/// The default routes an endpoint gives.
+fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family]) -> impl Iterator<Item = Route> + 'a {
+    families.iter().filter_map(|f| endpoint.address(*f)).map(|a| Route::default_via(a.gateway, endpoint.ifname.clone()))
+}
+
+/// Everything an endpoint is made of: guards first, then the pair (down), the inside, both ends up, announcement.
+pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Plan {
+    const GUARD: &str = "the firewall lets this address out before it exists";
+    const PAIR: &str = "a virtual cable: one end is a port of the bridge, the other is born inside the sandbox";
+    const OUTER: &str = "the host's end carries frames only, it needs no address of its own";
+    const PORT: &str = "endpoints of this network do not reach each other";
+    const INNER: &str = "inside: loopback, address, and the way out through the gateway";
+    const UP: &str = "plug the cable in";
+    const TELL: &str = "tell the neighbours where the address lives now";
+
+    let sandbox = &endpoint.sandbox.reached_by;
+    let device = &endpoint.ifname;
+    let host = |what, why| Op::host(what, why);
+    let inside = |what, why| Op::sandbox(sandbox, what, why);
+    let mut plan = Plan::new();
+
+    for element in firewall::endpoint_elements(endpoint) {
+        plan.push(host(What::AddElement(element), GUARD));
+    }
+    plan.push(host(What::AddLink(pair(network, endpoint)), PAIR));
+    plan.push(host(What::Set(Sysctl::ipv6_device(&endpoint.host_device, "disable_ipv6", 1)), OUTER));
+    if network.icc == Icc::Isolated {
+        let port = BridgePort { name: endpoint.host_device.clone(), isolated: Some(Switch::On), hairpin: None };
+        plan.push(host(What::ChangePort(port), PORT));
+    }
+    for sysctl in ipv6_settings(device, endpoint.address(Family::V6).is_some()) {
+        plan.push(inside(What::Set(sysctl), INNER));
+    }
+    if around.loopback == AdminState::Down {
+        plan.push(inside(What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up)), INNER));
+    }
+    for a in &endpoint.addresses {
+        plan.push(inside(What::AddAddress(Address::new(a.address, device.clone())), INNER));
+    }
+    plan.push(inside(What::ChangeLink(LinkChange::state(device.clone(), AdminState::Up)), INNER));
+    for route in default_routes(endpoint, &around.default_in) {
+        plan.push(inside(What::AddRoute(route), INNER));
+    }
+    for route in &endpoint.routes {
+        let route = Route { to: route.to, via: route.via, device: device.clone() };
+        plan.push(inside(What::AddRoute(route), INNER));
+    }
+    plan.push(host(What::ChangeLink(LinkChange::state(endpoint.host_device.clone(), AdminState::Up)), UP));
+    for a in &endpoint.addresses {
+        let announcement = Announcement { device: device.clone(), mac: endpoint.mac, address: a.address };
+        plan.push(inside(What::Announce(announcement), TELL));
+    }
+    plan
+}
+
+/// What matters before an endpoint is taken away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remains {
+    /// Whether the host end is there and ours.
+    pub host_end: Presence,
+    /// How to reach the inside, when the namespace lives and the inner end is in it.
+    pub inside: Option<NsRef>,
+    /// The endpoint of the same sandbox that provides the default route from now on, and in which families.
+    pub successor: Option<(Endpoint, Vec<Family>)>,
+}
+
+/// Whether something exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// It does.
+    There,
+    /// It does not.
+    Gone,
+}
+
+/// The name an inner end has while it waits for its deletion: the old one is free at once.
+pub fn doomed_name(endpoint: &Endpoint) -> Option<IfName> {
+    endpoint.host_device.as_str().strip_prefix("zv").and_then(|rest| format!("zd{rest}").parse().ok())
+}
+
+/// Takes an endpoint away, from its record alone: first what is visible, last the deletion the kernel takes its
+/// time for.
+pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
+    const UNPLUG: &str = "unplug the cable: leave the bridge, at once";
+    const GUARD: &str = "the address may leave no more";
+    const FREE: &str = "free the name inside; the device itself is gone a moment later";
+    const MOVE: &str = "the default route moves to the next network";
+    const DELETE: &str = "delete the pair (the kernel takes its time: nobody waits for it)";
+
+    let mut plan = Plan::new();
+    for element in firewall::endpoint_elements(endpoint) {
+        plan.push(Op::host(What::DeleteElement(element), GUARD));
+    }
+    if remains.host_end == Presence::There {
+        let unplug = LinkChange {
+            name: endpoint.host_device.clone(),
+            state: Some(AdminState::Down),
+            release: true,
+            group: Some(LinkGroup::DOOMED),
+            rename: None,
+            master: None,
+        };
+        plan.push(Op::host(What::ChangeLink(unplug), UNPLUG));
+    }
+    if let Some(inside) = &remains.inside {
+        // Two messages: before Linux 6.2 a device that is up cannot be renamed.
+        let down = LinkChange::state(endpoint.ifname.clone(), AdminState::Down);
+        plan.push(Op::sandbox(inside, What::ChangeLink(down), FREE));
+        if let Some(name) = doomed_name(endpoint) {
+            plan.push(Op::sandbox(inside, What::ChangeLink(LinkChange::rename(endpoint.ifname.clone(), name)), FREE));
+        }
+        if let Some((next, families)) = &remains.successor {
+            for route in default_routes(next, families) {
+                plan.push(Op::sandbox(inside, What::AddRoute(route), MOVE));
+            }
+        }
+    }
+    if remains.host_end == Presence::There {
+        plan.push(Op::host(What::DeleteLink(endpoint.host_device.clone()), DELETE));
+    }
+    plan
+}

@@ -1,0 +1,113 @@
+//! Networks: bridge, its address, what the firewall knows about it, forwarding.
+
+use crate::{Op, Plan, Sysctl, What, firewall};
+use zubi_model::{Family, IfName, LinkGroup, Network, Scope};
+use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind};
+
+/// The bridge of a network, as it is made and recognised.
+pub fn bridge(network: &Network) -> Link {
+    Link {
+        name: network.bridge.clone(),
+        kind: LinkKind::Bridge,
+        mac: network.bridge_mac,
+        mtu: network.mtu,
+        group: LinkGroup::OURS,
+        master: None,
+    }
+}
+
+/// IPv6 on a device that zubi made, to be set before it goes up: off where the network has none, else without
+/// router advertisements (anybody on the link could send them) and without the two seconds of duplicate address
+/// detection.
+pub(crate) fn ipv6_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
+    if has_ipv6 {
+        vec![
+            Sysctl::ipv6_device(device, "disable_ipv6", 0),
+            Sysctl::ipv6_device(device, "accept_ra", 0),
+            Sysctl::ipv6_device(device, "accept_dad", 0),
+        ]
+    } else {
+        vec![Sysctl::ipv6_device(device, "disable_ipv6", 1)]
+    }
+}
+
+/// How this host is made to pass IPv6 packets on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ipv6Forwarding {
+    /// By `force_forwarding` (Linux 6.17).
+    Force,
+    /// By `forwarding`, which makes the host ignore router advertisements: on these devices, which learn from them,
+    /// they have to be asked for again.
+    Classic {
+        /// Devices whose `accept_ra` is 1.
+        learning: Vec<IfName>,
+    },
+}
+
+fn forwarding(family: Family, ipv6: &Ipv6Forwarding) -> Vec<Sysctl> {
+    match (family, ipv6) {
+        (Family::V4, _) => vec![Sysctl::new("net/ipv4/ip_forward", "1")],
+        (Family::V6, Ipv6Forwarding::Force) => vec![Sysctl::new("net/ipv6/conf/all/force_forwarding", "1")],
+        (Family::V6, Ipv6Forwarding::Classic { learning }) => learning
+            .iter()
+            .map(|device| Sysctl::ipv6_device(device, "accept_ra", 2))
+            .chain([Sysctl::new("net/ipv6/conf/all/forwarding", "1")])
+            .collect(),
+    }
+}
+
+/// Everything a network is made of. The guards stand before anything is up, forwarding comes last.
+pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
+    const BRIDGE: &str = "the bridge: a switch in software; its MAC is fixed, or it would change with its ports";
+    const SETTINGS: &str = "before it goes up: no IPv6 nobody asked for, no router advertisements";
+    const ELEMENTS: &str = "what the firewall has to know about this network";
+    const ADDRESS: &str = "the gateway: the host's own address on the bridge";
+    const FORWARD: &str = "let the host pass packets on between bridge and outside";
+
+    let host = |why| move |what| Op::host(what, why);
+    let has_ipv6 = network.pool(Family::V6).is_some();
+    let mut plan: Plan = firewall::layout().collect();
+    plan.ops.extend(firewall::network_elements(network).into_iter().map(What::AddElement).map(host(ELEMENTS)));
+    plan.push(Op::host(What::AddLink(bridge(network)), BRIDGE));
+    plan.ops.extend(ipv6_settings(&network.bridge, has_ipv6).into_iter().map(What::Set).map(host(SETTINGS)));
+    for pool in &network.pools {
+        let address = Address::new(pool.gateway_with_prefix(), network.bridge.clone());
+        plan.push(Op::host(What::AddAddress(address), ADDRESS));
+    }
+    plan.push(Op::host(What::ChangeLink(LinkChange::state(network.bridge.clone(), AdminState::Up)), ADDRESS));
+    if network.scope == Scope::Routed {
+        plan.ops.extend(
+            network
+                .pools
+                .iter()
+                .flat_map(|p| forwarding(p.subnet.family(), ipv6))
+                .map(What::Set)
+                .map(host(FORWARD)),
+        );
+    }
+    plan
+}
+
+/// Whether other networks still need the firewall table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Last {
+    /// This was the last network.
+    Yes,
+    /// Others stay.
+    No,
+}
+
+/// Takes a network without endpoints away. Forwarding stays on: other programs may have come to rely on it.
+pub fn down(network: &Network, last: Last) -> Plan {
+    const BRIDGE: &str = "the bridge goes, and with it its address and route";
+    const FIREWALL: &str = "and what the firewall knew about it";
+    let mut plan = Plan::new();
+    plan.push(Op::host(What::DeleteLink(network.bridge.clone()), BRIDGE));
+    match last {
+        Last::Yes => plan.push(Op::host(What::DeleteTable(firewall::table()), FIREWALL)),
+        Last::No => plan.ops.extend(
+            firewall::network_elements(network).into_iter().map(|e| Op::host(What::DeleteElement(e), FIREWALL)),
+        ),
+    }
+    plan
+}

@@ -1,0 +1,220 @@
+//! Operations: plain data, one change each.
+
+use crate::{Announcement, Sysctl};
+use std::fmt;
+use std::path::PathBuf;
+use zubi_model::{IfName, NsRef, SandboxName};
+use zubi_wire::nft;
+use zubi_wire::route::{Address, AdminState, BridgePort, Link, LinkChange, Route};
+
+/// In which network namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// The host's, the one zubi was started in.
+    Host,
+    /// A sandbox.
+    Sandbox(NsRef),
+}
+
+/// What is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum What {
+    /// Make a link.
+    AddLink(Link),
+    /// Delete one. The kernel needs some 16 ms for it, so this may be left to a process that finishes later.
+    DeleteLink(IfName),
+    /// Change one.
+    ChangeLink(LinkChange),
+    /// Change a bridge port.
+    ChangePort(BridgePort),
+    /// Add an address.
+    AddAddress(Address),
+    /// Remove one.
+    DeleteAddress(Address),
+    /// Add a route.
+    AddRoute(Route),
+    /// Remove one.
+    DeleteRoute(Route),
+    /// Set a setting.
+    Set(Sysctl),
+    /// Make an nftables table.
+    AddTable(nft::Table),
+    /// Delete it with everything in it.
+    DeleteTable(nft::Table),
+    /// Make a set.
+    AddSet(nft::Set),
+    /// Make a chain.
+    AddChain(nft::Chain),
+    /// Append a rule.
+    AddRule(nft::Rule),
+    /// Add an element.
+    AddElement(nft::Element),
+    /// Remove one.
+    DeleteElement(nft::Element),
+    /// Tell the neighbours.
+    Announce(Announcement),
+    /// Make a named namespace with its loopback down.
+    AddNamespace(SandboxName),
+    /// Give an existing namespace a name.
+    NameNamespace {
+        /// The name.
+        name: SandboxName,
+        /// The namespace file.
+        path: PathBuf,
+    },
+    /// Remove a name; the namespace goes with its last user.
+    DeleteNamespace(SandboxName),
+}
+
+/// One change at one place, with the reason as a person would want to read it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Op {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub what: What,
+    /// Why, in one line; printed as a comment.
+    pub why: &'static str,
+}
+
+/// What applying an operation found and did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is there now and was not before.
+    Created,
+    /// It was there already: never undone.
+    AlreadyThere,
+    /// It had another value.
+    Changed {
+        /// The value before.
+        old: String,
+    },
+    /// It is gone now.
+    Removed,
+    /// It was gone already, or this kernel has no such thing.
+    Nothing,
+}
+
+impl Op {
+    /// On the host.
+    pub fn host(what: What, why: &'static str) -> Self {
+        Op { place: Place::Host, what, why }
+    }
+
+    /// In a sandbox.
+    pub fn sandbox(sandbox: &NsRef, what: What, why: &'static str) -> Self {
+        Op { place: Place::Sandbox(sandbox.clone()), what, why }
+    }
+
+    /// The operation that takes it back, given what applying it did. What was there before stays.
+    pub fn undo(&self, outcome: &Outcome) -> Option<Op> {
+        let what = match (&self.what, outcome) {
+            (What::AddLink(link), Outcome::Created) => What::DeleteLink(link.name.clone()),
+            (What::AddAddress(address), Outcome::Created) => What::DeleteAddress(address.clone()),
+            (What::AddRoute(route), Outcome::Created) => What::DeleteRoute(route.clone()),
+            // Sets, chains and rules go with their table.
+            (What::AddTable(table), Outcome::Created) => What::DeleteTable(table.clone()),
+            (What::AddElement(element), Outcome::Created) => What::DeleteElement(element.clone()),
+            (What::AddNamespace(name) | What::NameNamespace { name, .. }, Outcome::Created) => {
+                What::DeleteNamespace(name.clone())
+            }
+            (What::Set(sysctl), Outcome::Changed { old }) => {
+                What::Set(Sysctl { key: sysctl.key.clone(), value: old.clone() })
+            }
+            (What::ChangeLink(change), Outcome::Changed { old }) if old == "down" => {
+                What::ChangeLink(LinkChange::state(change.name.clone(), AdminState::Down))
+            }
+            _ => return None,
+        };
+        Some(Op { place: self.place.clone(), what, why: "undo" })
+    }
+
+    /// Whether it goes into an nftables transaction.
+    pub fn is_nft(&self) -> bool {
+        matches!(
+            self.what,
+            What::AddTable(_)
+                | What::DeleteTable(_)
+                | What::AddSet(_)
+                | What::AddChain(_)
+                | What::AddRule(_)
+                | What::AddElement(_)
+                | What::DeleteElement(_)
+        )
+    }
+
+    /// The tool that would do it, without the place.
+    fn command(&self) -> String {
+        match &self.what {
+            What::AddLink(link) => format!("ip {link}"),
+            What::DeleteLink(name) => format!("ip link del {name}"),
+            What::ChangeLink(change) => format!("ip {change}"),
+            What::ChangePort(port) => format!("bridge {port}"),
+            What::AddAddress(address) => format!("ip addr add {address}"),
+            What::DeleteAddress(address) => format!("ip addr del {} dev {}", address.address, address.device),
+            What::AddRoute(route) => format!("ip {}route add {route}", route.family_word()),
+            What::DeleteRoute(route) => format!("ip {}route del {route}", route.family_word()),
+            What::Set(sysctl) => sysctl.to_string(),
+            What::AddTable(table) => format!("nft 'create {table}'"),
+            What::DeleteTable(table) => format!("nft 'delete {table}'"),
+            What::AddSet(set) => format!("nft 'add {set}'"),
+            What::AddChain(chain) => format!("nft 'add {chain}'"),
+            What::AddRule(rule) => format!("nft 'add {rule}'"),
+            What::AddElement(element) => format!("nft 'add {element}'"),
+            What::DeleteElement(element) => format!("nft 'delete {element}'"),
+            What::Announce(announcement) => announcement.to_string(),
+            What::AddNamespace(name) => format!("ip netns add {name}"),
+            What::NameNamespace { name, path } => format!(
+                "mkdir -p /run/netns && touch /run/netns/{name} && mount --bind {} /run/netns/{name}",
+                shell_word(&path.display().to_string())
+            ),
+            What::DeleteNamespace(name) => format!("ip netns delete {name}"),
+        }
+    }
+}
+
+/// `text` as one word of a POSIX shell.
+fn shell_word(text: &str) -> String {
+    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-:@%+=,".contains(c));
+    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// The command line a person would have typed. `ip -n` takes names only; any other namespace is entered.
+impl fmt::Display for Op {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = self.command();
+        match &self.place {
+            Place::Host => f.write_str(&command),
+            Place::Sandbox(NsRef::Named(name)) => match command.strip_prefix("ip ") {
+                Some(rest) => write!(f, "ip -n {name} {rest}"),
+                None => write!(f, "ip netns exec {name} {command}"),
+            },
+            Place::Sandbox(NsRef::Path(path)) => {
+                write!(f, "nsenter --net={} {command}", shell_word(&path.display().to_string()))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_there_before_is_never_undone() {
+        let op = Op::host(What::Set(Sysctl::new("net/ipv4/ip_forward", "1")), "");
+        assert_eq!(op.undo(&Outcome::AlreadyThere), None);
+        let undo = op.undo(&Outcome::Changed { old: "0".into() }).unwrap();
+        assert_eq!(undo.to_string(), "sysctl -qw net.ipv4.ip_forward=0");
+    }
+
+    #[test]
+    fn a_path_is_quoted_for_the_shell() {
+        let op = Op::sandbox(
+            &NsRef::Path("/tmp/a b'c".into()),
+            What::ChangeLink(LinkChange::state("eth0".parse().unwrap(), AdminState::Up)),
+            "",
+        );
+        assert_eq!(op.to_string(), r"nsenter --net='/tmp/a b'\''c' ip link set eth0 up");
+    }
+}

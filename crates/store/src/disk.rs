@@ -1,0 +1,337 @@
+//! Single effects on files, each told to the observer.
+
+use crate::StoreError;
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Begins the name of every file that is not complete yet.
+const TEMPORARY: &str = ".tmp-";
+
+/// A folder that a file goes into may be removed by another process while we write. Each round means that this
+/// happened once more.
+const MOST_ROUNDS: usize = 64;
+
+type Observer = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
+
+/// Whether a change must survive a power failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Durability {
+    Boot,
+    Forever,
+}
+
+/// Whether a file came into being.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Creation {
+    Created,
+    AlreadyThere,
+}
+
+/// The two folders, and who wants to know what happens in them.
+pub(crate) struct Disk {
+    state: PathBuf,
+    run: PathBuf,
+    observer: Option<Observer>,
+}
+
+impl Disk {
+    pub(crate) fn new(state: PathBuf, run: PathBuf) -> Self {
+        Disk { state, run, observer: None }
+    }
+
+    pub(crate) fn observed_by(&mut self, observer: Observer) {
+        self.observer = Some(observer);
+    }
+
+    pub(crate) fn state(&self) -> &Path {
+        &self.state
+    }
+
+    pub(crate) fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// Tells the observer what has just happened to `path`.
+    pub(crate) fn step(&self, what: &'static str, path: &Path) -> Result<(), StoreError> {
+        let Some(observer) = &self.observer else { return Ok(()) };
+        let short = path.strip_prefix(&self.run).or_else(|_| path.strip_prefix(&self.state)).unwrap_or(path);
+        let short = if short.as_os_str().is_empty() { Path::new(".") } else { short };
+        observer(&format!("{what} {}", short.display())).map_err(failed(what, path))
+    }
+
+    /// Makes a file that must not exist yet.
+    pub(crate) fn create(&self, path: &Path, content: &[u8]) -> Result<Creation, StoreError> {
+        for _ in 0..MOST_ROUNDS {
+            let temporary = self.write_temporary(path, content, Durability::Boot)?;
+            match fs::hard_link(&temporary.0, path) {
+                Ok(()) => return self.step("link", path).map(|()| Creation::Created),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(Creation::AlreadyThere),
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) => return Err(failed("link", path)(e)),
+            }
+        }
+        Err(failed("link", path)(ErrorKind::NotFound.into()))
+    }
+
+    /// Makes a file or replaces the one that is there.
+    pub(crate) fn replace(&self, path: &Path, content: &[u8], durability: Durability) -> Result<(), StoreError> {
+        for _ in 0..MOST_ROUNDS {
+            let temporary = self.write_temporary(path, content, durability)?;
+            match fs::rename(&temporary.0, path) {
+                Ok(()) => {
+                    temporary.became_permanent();
+                    self.step("rename", path)?;
+                    return match durability {
+                        Durability::Forever => self.sync_folder(parent(path)),
+                        Durability::Boot => Ok(()),
+                    };
+                }
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) => return Err(failed("rename", path)(e)),
+            }
+        }
+        Err(failed("rename", path)(ErrorKind::NotFound.into()))
+    }
+
+    /// Renames; `false` when there is nothing to rename.
+    pub(crate) fn rename(&self, from: &Path, to: &Path) -> Result<bool, StoreError> {
+        for _ in 0..MOST_ROUNDS {
+            match fs::rename(from, to) {
+                Ok(()) => return self.step("rename", to).map(|()| true),
+                Err(e) if e.kind() != ErrorKind::NotFound => return Err(failed("rename", to)(e)),
+                Err(_) if !exists(from)? => return Ok(false),
+                Err(_) => self.make_folder(parent(to), Durability::Boot)?,
+            }
+        }
+        Err(failed("rename", to)(ErrorKind::NotFound.into()))
+    }
+
+    /// Removes a file; `false` when it is gone already.
+    pub(crate) fn remove(&self, path: &Path, durability: Durability) -> Result<bool, StoreError> {
+        match fs::remove_file(path) {
+            Ok(()) => {
+                self.step("unlink", path)?;
+                match durability {
+                    Durability::Forever => self.sync_folder(parent(path))?,
+                    Durability::Boot => {}
+                }
+                Ok(true)
+            }
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(failed("remove", path)(e)),
+        }
+    }
+
+    /// Removes a folder if it is there and empty.
+    pub(crate) fn remove_if_empty(&self, folder: &Path) -> Result<(), StoreError> {
+        match fs::remove_dir(folder) {
+            Ok(()) => self.step("rmdir", folder),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => Ok(()),
+            Err(e) => Err(failed("remove", folder)(e)),
+        }
+    }
+
+    /// Removes a folder and everything in it.
+    pub(crate) fn clear(&self, folder: &Path) -> Result<(), StoreError> {
+        match fs::remove_dir_all(folder) {
+            Ok(()) => self.step("clear", folder),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(failed("remove", folder)(e)),
+        }
+    }
+
+    /// Removes what writers that died left unfinished in a folder, and how many files that were. Whoever writes
+    /// there at the same time starts again.
+    pub(crate) fn remove_temporaries(&self, folder: &Path) -> Result<usize, StoreError> {
+        let mut count = 0;
+        for name in list_all(folder)?.iter().filter(|name| name.starts_with(TEMPORARY)) {
+            count += usize::from(self.remove(&folder.join(name), Durability::Boot)?);
+        }
+        Ok(count)
+    }
+
+    pub(crate) fn make_folder(&self, folder: &Path, durability: Durability) -> Result<(), StoreError> {
+        fs::create_dir_all(folder).map_err(failed("make folder", folder))?;
+        self.step("mkdir", folder)?;
+        if durability == Durability::Forever {
+            // `folder` is a direct child of `state`, and both may be new.
+            self.sync_folder(&self.state)?;
+            if let Some(above) = self.state.parent().filter(|above| !above.as_os_str().is_empty()) {
+                self.sync_folder(above)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A complete file next to `path`.
+    fn write_temporary(&self, path: &Path, content: &[u8], durability: Durability) -> Result<Temporary, StoreError> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let folder = parent(path);
+        let mut rounds = 0;
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let name = folder.join(format!("{TEMPORARY}{}-{number}", process::id()));
+            let mut file = match OpenOptions::new().write(true).create_new(true).open(&name) {
+                Ok(file) => file,
+                // Left by a dead process with our number, or made by one in another pid namespace.
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
+                Err(e) if e.kind() == ErrorKind::NotFound && rounds < MOST_ROUNDS => {
+                    rounds += 1;
+                    self.make_folder(folder, durability)?;
+                    continue;
+                }
+                Err(e) => return Err(failed("write", path)(e)),
+            };
+            let temporary = Temporary(name);
+            file.write_all(content).map_err(failed("write", path))?;
+            if durability == Durability::Forever {
+                file.sync_all().map_err(failed("sync", path))?;
+            }
+            self.step("write", path)?;
+            return Ok(temporary);
+        }
+    }
+
+    fn sync_folder(&self, folder: &Path) -> Result<(), StoreError> {
+        File::open(folder).and_then(|f| f.sync_all()).map_err(failed("sync", folder))?;
+        self.step("sync", folder)
+    }
+}
+
+impl fmt::Debug for Disk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Disk").field("state", &self.state).field("run", &self.run).finish_non_exhaustive()
+    }
+}
+
+/// A file under its temporary name, which goes away with the value.
+struct Temporary(PathBuf);
+
+impl Temporary {
+    fn became_permanent(mut self) {
+        self.0 = PathBuf::new();
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if self.0.as_os_str().is_empty() {
+            return;
+        }
+        // The outcome was decided before. What stays behind is hidden, and found by `remove_temporaries`.
+        fs::remove_file(&self.0).unwrap_or_default();
+    }
+}
+
+/// The content of a file; `None` when there is no such file.
+pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(failed("read", path)(e)),
+    }
+}
+
+pub(crate) fn exists(path: &Path) -> Result<bool, StoreError> {
+    fs::exists(path).map_err(failed("look for", path))
+}
+
+/// The names in a folder, in order, without hidden ones (temporary files, cursors). A folder that does not
+/// exist is empty.
+pub(crate) fn list(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let mut names = list_all(folder)?;
+    names.retain(|name| !name.starts_with('.'));
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn list_all(folder: &Path) -> Result<Vec<String>, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed("list", folder)(e)),
+    };
+    entries
+        .map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()).map_err(failed("list", folder)))
+        .collect()
+}
+
+/// Names operation and file of an error.
+pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { doing, path, source }
+}
+
+/// Every path here has a folder of ours above it.
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    fn disk(scratch: &Scratch) -> Disk {
+        Disk::new(scratch.path("state"), scratch.path("run"))
+    }
+
+    #[test]
+    fn the_first_creator_wins() {
+        let scratch = Scratch::new();
+        let disk = disk(&scratch);
+        let path = scratch.path("run/a/b");
+        assert_eq!(disk.create(&path, b"one").unwrap(), Creation::Created);
+        assert_eq!(disk.create(&path, b"two").unwrap(), Creation::AlreadyThere);
+        assert_eq!(read(&path).unwrap().unwrap(), b"one");
+        assert_eq!(list_all(&scratch.path("run/a")).unwrap(), ["b"]);
+    }
+
+    #[test]
+    fn a_failing_step_leaves_no_temporary_file() {
+        let scratch = Scratch::new();
+        let mut disk = disk(&scratch);
+        disk.observed_by(Box::new(|step| match step {
+            "write a/b" => Err(ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        }));
+        let error = disk.create(&scratch.path("run/a/b"), b"one").unwrap_err().to_string();
+        assert!(error.contains("free space"), "{error}");
+        assert!(list_all(&scratch.path("run/a")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn temporaries_of_the_dead_are_hidden_and_removable() {
+        let scratch = Scratch::new();
+        let disk = disk(&scratch);
+        let folder = scratch.path("run/a");
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join(".tmp-1-1"), "x").unwrap();
+        fs::write(folder.join(".cursor4"), "x").unwrap();
+        assert!(list(&folder).unwrap().is_empty());
+        assert_eq!(disk.remove_temporaries(&folder).unwrap(), 1);
+        assert_eq!(list_all(&folder).unwrap(), [".cursor4"]);
+    }
+
+    #[test]
+    fn a_folder_that_keeps_vanishing_does_not_fail_a_writer() {
+        let scratch = Scratch::new();
+        let disk = disk(&scratch);
+        let folder = scratch.path("run/a");
+        std::thread::scope(|scope| {
+            let remover = scope.spawn(|| {
+                for _ in 0..3000 {
+                    disk.remove_if_empty(&folder).unwrap();
+                }
+            });
+            while !remover.is_finished() {
+                assert_eq!(disk.create(&folder.join("x"), b"").unwrap(), Creation::Created);
+                assert!(disk.remove(&folder.join("x"), Durability::Boot).unwrap());
+            }
+        });
+    }
+}

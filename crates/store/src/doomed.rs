@@ -1,0 +1,70 @@
+//! Devices that nobody uses any more and that only wait for their deletion, which takes the kernel long.
+
+use crate::disk::{self, Durability};
+use crate::{Store, StoreError};
+use std::path::PathBuf;
+use zubi_model::{IfName, Mac};
+
+impl Store {
+    /// Writes down, before the caller is let go, that a device is to be deleted. The MAC tells it from another
+    /// that gets the same name.
+    pub fn add_doomed(&self, device: &IfName, mac: Mac) -> Result<(), StoreError> {
+        self.disk.replace(&self.doomed_path(device), format!("{mac}\n").as_bytes(), Durability::Boot)
+    }
+
+    /// All devices to be deleted, by name.
+    pub fn doomed(&self) -> Result<Vec<(IfName, Mac)>, StoreError> {
+        let folder = self.doomed_folder();
+        let mut doomed = Vec::new();
+        for name in disk::list(&folder)? {
+            let path = folder.join(&name);
+            let Some(content) = disk::read(&path)? else { continue };
+            let text = String::from_utf8_lossy(&content);
+            match (name.parse::<IfName>(), text.trim().parse::<Mac>()) {
+                (Ok(device), Ok(mac)) => doomed.push((device, mac)),
+                (Err(e), _) | (_, Err(e)) => return Err(StoreError::Unreadable { path, why: e.to_string() }),
+            }
+        }
+        Ok(doomed)
+    }
+
+    /// Says that a device is deleted.
+    pub fn remove_doomed(&self, device: &IfName) -> Result<(), StoreError> {
+        self.disk.remove(&self.doomed_path(device), Durability::Boot)?;
+        Ok(())
+    }
+
+    fn doomed_folder(&self) -> PathBuf {
+        self.disk.run().join("doomed")
+    }
+
+    fn doomed_path(&self, device: &IfName) -> PathBuf {
+        self.doomed_folder().join(device.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+    use std::fs;
+
+    #[test]
+    fn doomed_devices_are_listed_until_removed() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let (a, b): (IfName, IfName) = ("zv1".parse().unwrap(), "zv2".parse().unwrap());
+        let mac: Mac = "fe:42:0a:00:00:02".parse().unwrap();
+        assert!(store.doomed().unwrap().is_empty());
+        store.add_doomed(&b, mac).unwrap();
+        store.add_doomed(&a, mac).unwrap();
+        store.add_doomed(&a, mac).unwrap();
+        assert_eq!(store.doomed().unwrap(), [(a.clone(), mac), (b.clone(), mac)]);
+        store.remove_doomed(&a).unwrap();
+        store.remove_doomed(&a).unwrap();
+        assert_eq!(store.doomed().unwrap(), [(b, mac)]);
+        fs::write(scratch.path("run/doomed/zv3"), "02:42").unwrap();
+        let error = store.doomed().unwrap_err().to_string();
+        assert!(error.contains("doomed/zv3: MAC `02:42`: is not six bytes"), "{error}");
+    }
+}

@@ -1,0 +1,40 @@
+//! Keys of endpoints as file names and file contents.
+
+use std::path::Path;
+use zubi_model::{EndpointKey, NetnsCookie};
+
+/// Reads what `EndpointKey` displays: `COOKIE.NETWORK`. Other spellings of the same number are no keys, so that
+/// a key has one file name only.
+pub(crate) fn parse_key(text: &str) -> Option<EndpointKey> {
+    let (cookie, network) = text.split_once('.')?;
+    Some(EndpointKey { cookie: parse_cookie(cookie)?, network: network.parse().ok()? })
+}
+
+pub(crate) fn parse_cookie(text: &str) -> Option<NetnsCookie> {
+    text.parse().ok().map(NetnsCookie).filter(|cookie| cookie.to_string() == text)
+}
+
+/// `NAME` of `NAME.json`.
+pub(crate) fn stem(file_name: &str) -> Option<&str> {
+    file_name.strip_suffix(".json")
+}
+
+/// `folder/NAME.json`. (`Path::with_extension` would cut a name at its last dot.)
+pub(crate) fn json_in(folder: &Path, name: &str) -> std::path::PathBuf {
+    folder.join(format!("{name}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_read_back_and_have_one_spelling() {
+        for text in ["5.blue", "0.a.json", "18446744073709551615.x"] {
+            assert_eq!(parse_key(text).unwrap().to_string(), text);
+        }
+        for bad in ["05.blue", "+5.blue", "5", "5.", ".blue", "5./x", "18446744073709551616.x", "x.y"] {
+            assert_eq!(parse_key(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Whose the addresses and MACs of a network are.
+//!
+//! One small file each, so that neither claiming nor asking depends on how many there are.
+
+use crate::disk::{self, Durability};
+use crate::owned::{self, Claim};
+use crate::{Store, StoreError};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use zubi_model::{EndpointKey, Family, Mac, NetworkName};
+
+impl Store {
+    /// Takes an address for an endpoint.
+    pub fn claim(&self, network: &NetworkName, address: IpAddr, by: &EndpointKey) -> Result<Claim, StoreError> {
+        owned::claim(&self.disk, &self.lease_path(network, address), by)
+    }
+
+    /// Gives an address back. One that is free already or another's is left alone.
+    pub fn release(&self, network: &NetworkName, address: IpAddr, by: &EndpointKey) -> Result<(), StoreError> {
+        owned::release(&self.disk, &self.lease_path(network, address), by)
+    }
+
+    /// Whose an address is.
+    pub fn lease_owner(&self, network: &NetworkName, address: IpAddr) -> Result<Option<EndpointKey>, StoreError> {
+        owned::owner(&self.lease_path(network, address))
+    }
+
+    /// Whether an address is anybody's: cheaper than to ask whose.
+    pub fn is_leased(&self, network: &NetworkName, address: IpAddr) -> Result<bool, StoreError> {
+        disk::exists(&self.lease_path(network, address))
+    }
+
+    /// All addresses of a network that are somebody's, in order.
+    pub fn leases(&self, network: &NetworkName) -> Result<Vec<(IpAddr, EndpointKey)>, StoreError> {
+        all_owned(&self.leases_folder(network), "an address")
+    }
+
+    /// Takes a MAC for an endpoint.
+    pub fn claim_mac(&self, network: &NetworkName, mac: Mac, by: &EndpointKey) -> Result<Claim, StoreError> {
+        owned::claim(&self.disk, &self.mac_path(network, mac), by)
+    }
+
+    /// Gives a MAC back. One that is free already or another's is left alone.
+    pub fn release_mac(&self, network: &NetworkName, mac: Mac, by: &EndpointKey) -> Result<(), StoreError> {
+        owned::release(&self.disk, &self.mac_path(network, mac), by)
+    }
+
+    /// Whose a MAC is.
+    pub fn mac_owner(&self, network: &NetworkName, mac: Mac) -> Result<Option<EndpointKey>, StoreError> {
+        owned::owner(&self.mac_path(network, mac))
+    }
+
+    /// All MACs of a network that are somebody's, in order.
+    pub fn macs(&self, network: &NetworkName) -> Result<Vec<(Mac, EndpointKey)>, StoreError> {
+        all_owned(&self.macs_folder(network), "a MAC")
+    }
+
+    /// The address that was given last. It only says where to look first, so one that makes no sense counts as
+    /// none.
+    pub fn cursor(&self, network: &NetworkName, family: Family) -> Result<Option<IpAddr>, StoreError> {
+        let content = disk::read(&self.cursor_path(network, family))?;
+        let address = content.and_then(|c| String::from_utf8(c).ok()).and_then(|text| text.trim().parse().ok());
+        Ok(address.filter(|a| Family::of(*a) == family))
+    }
+
+    /// Says which address of its family was given last.
+    pub fn set_cursor(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
+        let path = self.cursor_path(network, Family::of(address));
+        self.disk.replace(&path, format!("{address}\n").as_bytes(), Durability::Boot)
+    }
+
+    fn leases_folder(&self, network: &NetworkName) -> PathBuf {
+        self.disk.run().join("leases").join(network.as_str())
+    }
+
+    fn macs_folder(&self, network: &NetworkName) -> PathBuf {
+        self.disk.run().join("macs").join(network.as_str())
+    }
+
+    fn lease_path(&self, network: &NetworkName, address: IpAddr) -> PathBuf {
+        self.leases_folder(network).join(address.to_string())
+    }
+
+    fn mac_path(&self, network: &NetworkName, mac: Mac) -> PathBuf {
+        self.macs_folder(network).join(mac.to_string())
+    }
+
+    fn cursor_path(&self, network: &NetworkName, family: Family) -> PathBuf {
+        self.leases_folder(network).join(match family {
+            Family::V4 => ".cursor4",
+            Family::V6 => ".cursor6",
+        })
+    }
+}
+
+fn all_owned<T: FromStr + Ord>(folder: &Path, expected: &'static str) -> Result<Vec<(T, EndpointKey)>, StoreError> {
+    let mut all = Vec::new();
+    for name in disk::list(folder)? {
+        let path = folder.join(&name);
+        let Ok(thing) = name.parse() else {
+            return Err(StoreError::Unreadable { path, why: format!("is not named as {expected}") });
+        };
+        if let Some(owner) = owned::owner(&path)? {
+            all.push((thing, owner));
+        }
+    }
+    all.sort_unstable();
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::{Scratch, key};
+    use std::collections::BTreeSet;
+    use std::fs;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_lease_is_one_owners_until_that_one_releases_it() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let blue: NetworkName = "blue".parse().unwrap();
+        let (a, b) = (key(5, "blue"), key(6, "blue"));
+        for address in [ip("10.55.66.2"), ip("fd00::1:2"), ip("::ffff:10.0.0.1")] {
+            assert!(!store.is_leased(&blue, address).unwrap());
+            assert_eq!(store.claim(&blue, address, &a).unwrap(), Claim::New);
+            assert_eq!(store.claim(&blue, address, &a).unwrap(), Claim::Ours);
+            assert_eq!(store.claim(&blue, address, &b).unwrap(), Claim::Taken { owner: a.clone() });
+            store.release(&blue, address, &b).unwrap();
+            assert_eq!(store.lease_owner(&blue, address).unwrap(), Some(a.clone()));
+            assert!(store.is_leased(&blue, address).unwrap());
+            store.release(&blue, address, &a).unwrap();
+            store.release(&blue, address, &a).unwrap();
+            assert_eq!(store.lease_owner(&blue, address).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn networks_do_not_share_leases_or_macs() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let (blue, green) = ("blue".parse().unwrap(), "green".parse().unwrap());
+        let mac: Mac = "02:42:0a:00:00:02".parse().unwrap();
+        assert_eq!(store.claim_mac(&blue, mac, &key(5, "blue")).unwrap(), Claim::New);
+        assert_eq!(store.claim_mac(&green, mac, &key(5, "green")).unwrap(), Claim::New);
+        let taken = store.claim_mac(&blue, mac, &key(6, "blue")).unwrap();
+        assert!(!taken.is_held());
+        assert_eq!(store.mac_owner(&blue, mac).unwrap(), Some(key(5, "blue")));
+        assert_eq!(store.macs(&blue).unwrap(), [(mac, key(5, "blue"))]);
+        store.release_mac(&blue, mac, &key(5, "blue")).unwrap();
+        assert_eq!(store.mac_owner(&blue, mac).unwrap(), None);
+    }
+
+    #[test]
+    fn each_family_has_its_cursor() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let blue: NetworkName = "blue".parse().unwrap();
+        assert_eq!(store.cursor(&blue, Family::V4).unwrap(), None);
+        store.set_cursor(&blue, ip("10.0.0.9")).unwrap();
+        store.set_cursor(&blue, ip("fd00::9")).unwrap();
+        store.set_cursor(&blue, ip("10.0.0.10")).unwrap();
+        assert_eq!(store.cursor(&blue, Family::V4).unwrap(), Some(ip("10.0.0.10")));
+        assert_eq!(store.cursor(&blue, Family::V6).unwrap(), Some(ip("fd00::9")));
+        assert!(store.leases(&blue).unwrap().is_empty());
+        for nonsense in ["", "10.0.0", "fd00::1", "\u{fffd}"] {
+            fs::write(scratch.path("run/leases/blue/.cursor4"), nonsense).unwrap();
+            assert_eq!(store.cursor(&blue, Family::V4).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn sixteen_at_once_get_distinct_addresses() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let blue: NetworkName = "blue".parse().unwrap();
+        let won: Vec<Vec<IpAddr>> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16)
+                .map(|cookie| {
+                    let (store, blue) = (&store, &blue);
+                    scope.spawn(move || {
+                        let address = |last: u8| IpAddr::from([10, 0, 0, last]);
+                        let me = key(cookie, "blue");
+                        (0..100).map(address).filter(|a| store.claim(blue, *a, &me).unwrap().is_held()).collect()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        let distinct: BTreeSet<IpAddr> = won.iter().flatten().copied().collect();
+        assert_eq!(won.iter().map(Vec::len).sum::<usize>(), 100);
+        assert_eq!(distinct.len(), 100);
+        let leases = store.leases(&blue).unwrap();
+        assert!(leases.iter().all(|(a, owner)| won[owner.cookie.0 as usize].contains(a)));
+        assert_eq!(leases.len(), 100);
+    }
+
+    #[test]
+    fn a_lease_that_cannot_be_read_is_not_free() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let blue: NetworkName = "blue".parse().unwrap();
+        let address = ip("10.0.0.2");
+        store.claim(&blue, address, &key(5, "blue")).unwrap();
+        let path = scratch.path("run/leases/blue/10.0.0.2");
+        for content in ["", "{\"version\":1,\"owner\":\"5\"}", "{\"version\":2}", "{\"version\":1,\"ow"] {
+            fs::write(&path, content).unwrap();
+            assert!(store.claim(&blue, address, &key(5, "blue")).is_err());
+            assert!(store.release(&blue, address, &key(5, "blue")).is_err());
+            assert!(store.leases(&blue).is_err());
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Which sandbox a name means on a network, without reading all records.
+
+use crate::disk::{self, Durability};
+use crate::lock::lock;
+use crate::versioned::{from_json, to_json};
+use crate::{Lock, Mode, Store, StoreError};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+use std::path::PathBuf;
+use zubi_model::{Endpoint, NetnsCookie, NetworkName};
+
+/// File names end at 255 bytes; spelled names may be paths of 4095.
+const LONGEST_FILE_NAME: usize = 200;
+
+#[derive(Serialize, Deserialize)]
+struct Meaning {
+    cookie: NetnsCookie,
+    spelled: String,
+}
+
+impl Store {
+    /// Says that an endpoint's sandbox is meant by the name it was spelled with. An earlier sandbox of that name
+    /// is not any more.
+    pub fn write_name(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
+        let sandbox = &endpoint.sandbox;
+        let path = self.name_path(&endpoint.network, &sandbox.spelled);
+        let content = to_json(&path, &Meaning { cookie: sandbox.cookie, spelled: sandbox.spelled.clone() })?;
+        let _held = self.lock_names(&endpoint.network)?;
+        self.disk.replace(&path, &content, Durability::Boot)
+    }
+
+    /// The sandbox that a name means on a network.
+    pub fn cookie_of_name(&self, network: &NetworkName, spelled: &str) -> Result<Option<NetnsCookie>, StoreError> {
+        let path = self.name_path(network, spelled);
+        let Some(content) = disk::read(&path)? else { return Ok(None) };
+        let meaning: Meaning = from_json(&path, &content)?;
+        Ok(Some(meaning.cookie).filter(|_| meaning.spelled == spelled))
+    }
+
+    /// Removes the name of an endpoint's sandbox, unless it means another by now.
+    pub fn remove_name(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
+        let sandbox = &endpoint.sandbox;
+        let path = self.name_path(&endpoint.network, &sandbox.spelled);
+        // Most often there is one; asked first because locking would make the lock's file.
+        if !disk::exists(&path)? {
+            return Ok(());
+        }
+        let _held = self.lock_names(&endpoint.network)?;
+        if self.cookie_of_name(&endpoint.network, &sandbox.spelled)? == Some(sandbox.cookie) {
+            self.disk.remove(&path, Durability::Boot)?;
+        }
+        Ok(())
+    }
+
+    /// Two sandboxes may have had the same name, and neither holds the other's lock.
+    fn lock_names(&self, network: &NetworkName) -> Result<Lock, StoreError> {
+        lock(&self.disk, &self.names_lock_path(network), Mode::Exclusive)
+    }
+
+    fn name_path(&self, network: &NetworkName, spelled: &str) -> PathBuf {
+        self.disk.run().join("names").join(network.as_str()).join(file_name(spelled))
+    }
+}
+
+/// Letters, digits, `_`, `-` and inner dots stay, other bytes become `%XX`. What is too long becomes `%-` and a
+/// hash; the file says which name it is for.
+fn file_name(spelled: &str) -> String {
+    let mut escaped = String::new();
+    for (place, byte) in spelled.bytes().enumerate() {
+        if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || (byte == b'.' && place > 0) {
+            escaped.push(byte.into());
+        } else {
+            // Writing to a string does not fail.
+            write!(escaped, "%{byte:02X}").unwrap_or_default();
+        }
+    }
+    match escaped.len() {
+        // A bare escape character, so that the empty name has a file too.
+        0 => "%".into(),
+        1..=LONGEST_FILE_NAME => escaped,
+        _ => format!("%-{:032x}", fnv1a(spelled.as_bytes())),
+    }
+}
+
+/// The 128-bit FNV-1a hash.
+fn fnv1a(bytes: &[u8]) -> u128 {
+    const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
+    bytes.iter().fold(BASIS, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::{Scratch, endpoint};
+
+    #[test]
+    fn names_become_harmless_and_distinct_file_names() {
+        for (spelled, file) in [
+            ("c1", "c1"),
+            ("docker:web", "docker%3Aweb"),
+            ("/run/netns/x", "%2Frun%2Fnetns%2Fx"),
+            ("..", "%2E."),
+            (".tmp-1", "%2Etmp-1"),
+            ("a%2Fb", "a%252Fb"),
+            ("ü\n", "%C3%BC%0A"),
+            ("", "%"),
+        ] {
+            assert_eq!(file_name(spelled), file);
+        }
+        let long = |last: char| file_name(&format!("/{}{last}", "x".repeat(4000)));
+        assert!(long('a').starts_with("%-") && long('a').len() == 34);
+        assert_ne!(long('a'), long('b'));
+        // A published test vector.
+        assert_eq!(fnv1a(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
+    }
+
+    #[test]
+    fn a_name_means_the_sandbox_that_wrote_it_last() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let long = format!("/run/{}", "x/".repeat(1000));
+        for spelled in ["c1", "docker:web", "/run/netns/x", "..", long.as_str()] {
+            let (old, new) = (endpoint(5, "blue", spelled), endpoint(6, "blue", spelled));
+            let asked = || store.cookie_of_name(&old.network, spelled).unwrap();
+            assert_eq!(asked(), None);
+            store.write_name(&old).unwrap();
+            assert_eq!(asked(), Some(NetnsCookie(5)));
+            store.write_name(&new).unwrap();
+            store.remove_name(&old).unwrap();
+            assert_eq!(asked(), Some(NetnsCookie(6)));
+            assert_eq!(store.cookie_of_name(&"green".parse().unwrap(), spelled).unwrap(), None);
+            store.remove_name(&new).unwrap();
+            store.remove_name(&new).unwrap();
+            assert_eq!(asked(), None);
+        }
+        assert!(scratch.tree("run").contains(&"names/blue/".into()), "{:?}", scratch.tree("run"));
+    }
+}

@@ -1,0 +1,109 @@
+//! Named namespaces that zubi made, and so may remove.
+
+use crate::disk::{self, Durability};
+use crate::key::{json_in, stem};
+use crate::versioned::{from_json, to_json};
+use crate::{Store, StoreError};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use zubi_model::{NetnsCookie, SandboxName};
+
+/// Which word made a sandbox: it decides when the sandbox goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Maker {
+    /// `zubi sandbox add`: goes when asked.
+    Add,
+    /// `zubi attach` of a name that did not exist: goes with its last endpoint.
+    Attach,
+    /// `zubi run`: goes with its process.
+    Run,
+}
+
+/// A named namespace that zubi made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxRecord {
+    /// Its name under /run/netns.
+    pub name: SandboxName,
+    /// Its number; `None` from before it is made until it is known. A namespace of that name with another
+    /// number is not this one.
+    pub cookie: Option<NetnsCookie>,
+    /// Which word made it.
+    pub maker: Maker,
+}
+
+impl Store {
+    /// Writes a sandbox down, in the place of an earlier one of that name.
+    pub fn write_sandbox(&self, sandbox: &SandboxRecord) -> Result<(), StoreError> {
+        let path = self.sandbox_path(&sandbox.name);
+        self.disk.replace(&path, &to_json(&path, sandbox)?, Durability::Boot)
+    }
+
+    /// The sandbox of that name, if zubi made it.
+    pub fn sandbox(&self, name: &SandboxName) -> Result<Option<SandboxRecord>, StoreError> {
+        let path = self.sandbox_path(name);
+        let Some(content) = disk::read(&path)? else { return Ok(None) };
+        let sandbox: SandboxRecord = from_json(&path, &content)?;
+        if sandbox.name != *name {
+            return Err(StoreError::Unreadable { path, why: format!("holds sandbox {}", sandbox.name) });
+        }
+        Ok(Some(sandbox))
+    }
+
+    /// All sandboxes that zubi made, by name.
+    pub fn sandboxes(&self) -> Result<Vec<SandboxRecord>, StoreError> {
+        let folder = self.sandboxes_folder();
+        let mut sandboxes = Vec::new();
+        for file in disk::list(&folder)? {
+            let Some(name) = stem(&file).and_then(|stem| stem.parse().ok()) else {
+                return Err(StoreError::Unreadable {
+                    path: folder.join(&file),
+                    why: "is not named as SANDBOX.json".into(),
+                });
+            };
+            sandboxes.extend(self.sandbox(&name)?);
+        }
+        sandboxes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(sandboxes)
+    }
+
+    /// Forgets a sandbox; one that is forgotten already is fine.
+    pub fn remove_sandbox(&self, name: &SandboxName) -> Result<(), StoreError> {
+        self.disk.remove(&self.sandbox_path(name), Durability::Boot)?;
+        Ok(())
+    }
+
+    fn sandboxes_folder(&self) -> PathBuf {
+        self.disk.run().join("sandboxes")
+    }
+
+    fn sandbox_path(&self, name: &SandboxName) -> PathBuf {
+        json_in(&self.sandboxes_folder(), name.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+    use std::fs;
+
+    #[test]
+    fn a_sandbox_is_known_until_it_is_removed() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let record = |name: &str, cookie| SandboxRecord { name: name.parse().unwrap(), cookie, maker: Maker::Attach };
+        let name = "c1".parse().unwrap();
+        assert_eq!(store.sandbox(&name).unwrap(), None);
+        store.write_sandbox(&record("c1", None)).unwrap();
+        store.write_sandbox(&record("c1", Some(NetnsCookie(7)))).unwrap();
+        store.write_sandbox(&record("a", None)).unwrap();
+        assert_eq!(store.sandbox(&name).unwrap(), Some(record("c1", Some(NetnsCookie(7)))));
+        assert_eq!(store.sandboxes().unwrap(), [record("a", None), record("c1", Some(NetnsCookie(7)))]);
+        let text = fs::read_to_string(scratch.path("run/sandboxes/c1.json")).unwrap();
+        assert_eq!(text, "{\"version\":1,\"name\":\"c1\",\"cookie\":7,\"maker\":\"attach\"}\n");
+        store.remove_sandbox(&name).unwrap();
+        store.remove_sandbox(&name).unwrap();
+        assert_eq!(store.sandboxes().unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,98 @@
+//! A folder for one test, gone at its end.
+
+use crate::{Dirs, HostId, Store};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use zubi_model::{Endpoint, EndpointKey, NetnsCookie, Network};
+
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let path = std::env::temp_dir().join(format!("zubi-store-{}-{number}", std::process::id()));
+            if fs::create_dir(&path).is_ok() {
+                return Scratch(path);
+            }
+        }
+    }
+
+    pub(crate) fn path(&self, below: impl AsRef<Path>) -> PathBuf {
+        self.0.join(below)
+    }
+
+    pub(crate) fn dirs(&self) -> Dirs {
+        Dirs { state: self.path("state"), run: self.path("run") }
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        Store::open(self.dirs(), host("boot-1", 1)).unwrap()
+    }
+
+    /// Everything below, for comparing: paths of files with their contents, and empty folders.
+    pub(crate) fn tree(&self, below: &str) -> Vec<String> {
+        fn walk(folder: &Path, root: &Path, out: &mut Vec<String>) {
+            let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+            paths.sort();
+            if paths.is_empty() {
+                out.push(format!("{}/", folder.strip_prefix(root).unwrap().display()));
+            }
+            for path in paths {
+                if path.is_dir() {
+                    walk(&path, root, out);
+                } else {
+                    out.push(path.strip_prefix(root).unwrap().display().to_string());
+                }
+            }
+        }
+        let mut out = Vec::new();
+        let root = self.path(below);
+        if root.exists() {
+            walk(&root, &root, &mut out);
+        }
+        out
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("{}: {error}", self.0.display());
+        }
+    }
+}
+
+pub(crate) fn host(boot: &str, cookie: u64) -> HostId {
+    HostId { boot_id: boot.into(), netns_cookie: cookie }
+}
+
+pub(crate) fn key(cookie: u64, network: &str) -> EndpointKey {
+    EndpointKey { cookie: NetnsCookie(cookie), network: network.parse().unwrap() }
+}
+
+pub(crate) fn network(name: &str) -> Network {
+    serde_json::from_value(serde_json::json!({
+        "name": name, "id": "ab".repeat(32), "created": 1_700_000_000, "driver": "bridge",
+        "bridge": "zb-test", "bridge_mac": "02:42:0a:37:42:01",
+        "pools": [
+            {"subnet": "10.55.66.0/24", "gateway": "10.55.66.1", "exclude": ["10.55.66.9"]},
+            {"subnet": "fd00:55::/64", "gateway": "fd00:55::1"}
+        ],
+        "scope": "routed", "egress": "masquerade", "icc": "allowed", "labels": {"a": "b"}
+    }))
+    .unwrap()
+}
+
+pub(crate) fn endpoint(cookie: u64, network: &str, spelled: &str) -> Endpoint {
+    serde_json::from_value(serde_json::json!({
+        "network": network, "network_id": "ab".repeat(32),
+        "sandbox": {"cookie": cookie, "spelled": spelled, "reached_by": {"named": "c1"}},
+        "ifname": "eth0", "mac": "02:42:0a:37:42:02", "host_device": "zv1", "bridge": "zb-test",
+        "addresses": [{"address": "10.55.66.2/24", "gateway": "10.55.66.1"}],
+        "default_route": "eligible", "attached_at": cookie * 10
+    }))
+    .unwrap()
+}

@@ -1,0 +1,242 @@
+//! The store itself: opening it and the failpoints.
+
+use crate::disk::{self, Disk};
+use crate::{HostId, StoreError};
+use std::io;
+use std::path::PathBuf;
+
+/// Where the store lives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dirs {
+    /// What outlives the boot: `/var/lib/zubi`.
+    pub state: PathBuf,
+    /// What belongs to one boot: `/run/zubi`.
+    pub run: PathBuf,
+}
+
+/// What zubi remembers on disk. Cheap to open; holds no file open.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) disk: Disk,
+    pub(crate) host: HostId,
+}
+
+impl Store {
+    /// Opens the store for this boot and host namespace.
+    ///
+    /// The first to come writes down whose `run` it is. What an earlier boot left there is removed. Fails with
+    /// [`StoreError::OtherHost`] if `run` belongs to another network namespace of this boot: our records would
+    /// look like leftovers to it, and the other way round.
+    pub fn open(dirs: Dirs, host: HostId) -> Result<Store, StoreError> {
+        let store = Store { disk: Disk::new(dirs.state, dirs.run), host };
+        store.settle()?;
+        Ok(store)
+    }
+
+    /// As [`Store::open`], with the observer of [`Store::with_steps`] in place from the first effect.
+    pub fn open_with_steps(
+        dirs: Dirs,
+        host: HostId,
+        observer: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static,
+    ) -> Result<Store, StoreError> {
+        let store = Store { disk: Disk::new(dirs.state, dirs.run), host }.with_steps(observer);
+        store.settle()?;
+        Ok(store)
+    }
+
+    /// Calls `observer` after every single effect on a file, with a line such as `rename endpoints/7/blue.json`
+    /// (paths are relative to `run` or `state`). When it returns an error, the operation fails there with that
+    /// error, as if its next effect had failed.
+    ///
+    /// The words: `mkdir`, `write` (a complete temporary file), `sync`, `link` (it is visible, as the first of
+    /// its name), `rename` (it is visible, or moved here), `unlink`, `rmdir`, `clear` (a folder and all in it).
+    #[must_use]
+    pub fn with_steps(mut self, observer: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static) -> Store {
+        self.disk.observed_by(Box::new(observer));
+        self
+    }
+
+    /// The boot and the host namespace that it was opened for.
+    pub fn host(&self) -> &HostId {
+        &self.host
+    }
+
+    /// Removes what writers that died left unfinished, and says how many files that were. It is invisible to
+    /// everything else here; this is only for tidiness.
+    pub fn remove_leftovers(&self) -> Result<usize, StoreError> {
+        let run = self.disk.run();
+        let mut folders = vec![self.disk.state().join("networks"), run.to_owned()];
+        folders.extend(["pending", "doomed", "sandboxes"].map(|name| run.join(name)));
+        for above in ["endpoints", "names", "leases", "macs"].map(|name| run.join(name)) {
+            folders.extend(disk::list(&above)?.iter().map(|name| above.join(name)));
+        }
+        folders.iter().map(|folder| self.disk.remove_temporaries(folder)).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::{Scratch, endpoint, host, network};
+    use crate::{Claim, Mode};
+    use std::fs;
+    use std::net::IpAddr;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// What an engine does for one endpoint, from nothing to nothing.
+    fn life(store: &Store) -> Result<(), StoreError> {
+        let e = endpoint(5, "blue", "c1");
+        let key = e.key();
+        let address = e.addresses[0].address.addr();
+        store.write_network(&network("blue"))?;
+        store.begin_attach(&e)?;
+        assert_eq!(store.claim(&e.network, address, &key)?, Claim::New);
+        assert_eq!(store.claim_mac(&e.network, e.mac, &key)?, Claim::New);
+        store.set_cursor(&e.network, address)?;
+        store.write_name(&e)?;
+        store.finish_attach(&key)?;
+        store.begin_detach(&key)?;
+        store.add_doomed(&e.host_device, e.host_mac())?;
+        bury(store, &key, &[address])?;
+        store.remove_doomed(&e.host_device)?;
+        store.forget_network(&e.network)?;
+        store.remove_network(&e.network)?;
+        Ok(())
+    }
+
+    fn bury(store: &Store, key: &zubi_model::EndpointKey, addresses: &[IpAddr]) -> Result<(), StoreError> {
+        let e = store.pending_endpoint(key)?.unwrap();
+        store.remove_name(&e)?;
+        for address in addresses {
+            store.release(&e.network, *address, key)?;
+        }
+        store.release_mac(&e.network, e.mac, key)?;
+        store.finish_detach(key)
+    }
+
+    /// What gc does with whatever it finds.
+    fn repair(store: &Store) -> Result<(), StoreError> {
+        let blue = "blue".parse().unwrap();
+        for e in store.all_endpoints()? {
+            store.begin_detach(&e.key())?;
+        }
+        for pending in store.pending()? {
+            let pending = pending?;
+            bury(
+                store,
+                &pending.key,
+                &pending.endpoint.addresses.iter().map(|a| a.address.addr()).collect::<Vec<_>>(),
+            )?;
+        }
+        for (device, _) in store.doomed()? {
+            store.remove_doomed(&device)?;
+        }
+        store.forget_network(&blue)?;
+        store.remove_network(&blue)?;
+        store.remove_leftovers()?;
+        Ok(())
+    }
+
+    #[test]
+    fn after_a_failure_at_any_step_everything_can_be_found_and_undone() {
+        let mut expected: Option<Vec<String>> = None;
+        let mut fail_at = 0;
+        loop {
+            let scratch = Scratch::new();
+            let count = Arc::new(AtomicUsize::new(0));
+            let counter = Arc::clone(&count);
+            let store = scratch.store().with_steps(move |step| {
+                if counter.fetch_add(1, Ordering::SeqCst) == fail_at {
+                    return Err(io::Error::other(format!("failed at {step}")));
+                }
+                Ok(())
+            });
+            let outcome = life(&store);
+            let store = scratch.store();
+            repair(&store).unwrap_or_else(|e| panic!("step {fail_at} ({outcome:?}): {e}"));
+            let files: Vec<String> =
+                scratch.tree("").into_iter().filter(|path| !path.ends_with('/') && !path.contains("/lock/")).collect();
+            assert_eq!(&files, expected.get_or_insert_with(|| files.clone()), "step {fail_at}");
+            if outcome.is_ok() {
+                break;
+            }
+            fail_at += 1;
+        }
+        assert!(fail_at > 20, "only {fail_at} steps were seen");
+        assert_eq!(expected.unwrap(), ["run/host.json"]);
+    }
+
+    #[test]
+    fn a_failure_at_any_step_of_opening_does_not_hinder_the_next() {
+        for boot in ["boot-1", "boot-2"] {
+            let mut fail_at = 0;
+            loop {
+                let scratch = Scratch::new();
+                if boot == "boot-2" {
+                    scratch.store().begin_attach(&endpoint(5, "blue", "c1")).unwrap();
+                }
+                let count = AtomicUsize::new(0);
+                let outcome = Store::open_with_steps(scratch.dirs(), host(boot, 1), move |_| {
+                    if count.fetch_add(1, Ordering::SeqCst) == fail_at {
+                        return Err(io::Error::other("failed"));
+                    }
+                    Ok(())
+                });
+                let store = Store::open(scratch.dirs(), host(boot, 1)).unwrap();
+                assert!(store.pending().unwrap().is_empty());
+                if outcome.is_ok() {
+                    break;
+                }
+                fail_at += 1;
+            }
+            assert!(fail_at >= 2);
+        }
+    }
+
+    #[test]
+    fn steps_are_told_in_order_with_short_paths() {
+        let scratch = Scratch::new();
+        let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let told = Arc::clone(&seen);
+        let store = scratch.store().with_steps(move |step| {
+            told.lock().unwrap().push(step.to_owned());
+            Ok(())
+        });
+        let e = endpoint(5, "blue", "c1");
+        store.begin_attach(&e).unwrap();
+        store.finish_attach(&e.key()).unwrap();
+        store.write_network(&network("blue")).unwrap();
+        let seen =
+            seen.lock().unwrap().join("\n").replace(scratch.path("").to_str().unwrap().trim_end_matches('/'), "ABOVE");
+        assert_eq!(
+            seen,
+            "mkdir pending\nwrite pending/5.blue.json\nlink pending/5.blue.json\n\
+             mkdir endpoints/5\nrename endpoints/5/blue.json\n\
+             mkdir networks\nsync .\nsync ABOVE\nwrite networks/blue.json\nrename networks/blue.json\nsync networks"
+        );
+    }
+
+    #[test]
+    fn a_store_can_be_shared_between_threads() {
+        fn shareable<T: Send + Sync>() {}
+        shareable::<Store>();
+    }
+
+    #[test]
+    fn leftovers_are_removed_and_nothing_else() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let e = endpoint(5, "blue", "c1");
+        store.begin_attach(&e).unwrap();
+        store.claim(&e.network, "10.55.66.2".parse().unwrap(), &e.key()).unwrap();
+        store.set_cursor(&e.network, "10.55.66.2".parse().unwrap()).unwrap();
+        drop(store.lock_host(Mode::Shared).unwrap());
+        let before = scratch.tree("");
+        for folder in ["run", "run/pending", "run/leases/blue"] {
+            fs::write(scratch.path(folder).join(".tmp-1-1"), "half").unwrap();
+        }
+        assert_eq!(store.remove_leftovers().unwrap(), 3);
+        assert_eq!(scratch.tree(""), before);
+    }
+}

@@ -1,0 +1,13 @@
+//! What must be green before a change goes in.
+
+use crate::error::Error;
+use crate::program::{cargo, run as run_command};
+use crate::{gate, test};
+
+/// The cheap checks first.
+pub(crate) fn run() -> Result<(), Error> {
+    run_command(cargo().args(["fmt", "--all", "--check"]))?;
+    run_command(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    gate::run()?;
+    test::run(&[])
+}

@@ -1,0 +1,46 @@
+//! Other programs, run and judged by their exit status.
+
+use crate::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The cargo that runs this task, so that all of a run uses one toolchain.
+pub(crate) fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// Shows the command, runs it, and fails when it does.
+pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
+    println!("+ {}", written(command));
+    let status = command.status().map_err(|source| Error::Start { command: written(command), source })?;
+    if status.success() { Ok(()) } else { Err(Error::Failed { command: written(command), status }) }
+}
+
+/// What the command prints; its errors go to the terminal.
+pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, Error> {
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|source| Error::Start { command: written(command), source })?;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(Error::Failed { command: written(command), status: output.status })
+    }
+}
+
+/// Where the shell would find a program. The folders of the administrator are searched for users too.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file())
+}
+
+/// The command as a person would type it.
+pub(crate) fn written(command: &Command) -> String {
+    let program = Path::new(command.get_program());
+    let words = program.file_name().into_iter().chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,83 @@
+//! What the tests need on a machine, beyond cargo.
+
+use crate::program::{find, run as run_command};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
+
+/// Debian packages, each with a program by which it is known where there is no dpkg.
+const PACKAGES: [(&str, &str); 8] = [
+    ("iproute2", "ip"),
+    ("nftables", "nft"),
+    ("docker.io", "dockerd"),
+    ("busybox-static", "busybox"),
+    ("iputils-arping", "arping"),
+    ("iputils-ping", "ping"),
+    ("strace", "strace"),
+    ("util-linux", "unshare"),
+];
+/// What a static release is built for.
+pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// Installs what is missing where that is possible and names it where it is not. Never fails: a test says itself what
+/// it lacks, and skips.
+pub(crate) fn run() {
+    let mut missing = missing_packages();
+    if !missing.is_empty() && is_root() && find("apt-get").is_some() {
+        // The lists may be older than what the mirrors still hold.
+        if !apt_get("install", &missing) && apt_get("update", &[]) {
+            apt_get("install", &missing);
+        }
+        missing = missing_packages();
+    }
+    if !missing.is_empty() {
+        println!("setup: missing Debian packages (tests that need them are skipped): {}", missing.join(" "));
+    }
+    if let Err(why) = add_static_target() {
+        println!("setup: target {STATIC_TARGET} not added: {why}");
+    }
+}
+
+fn missing_packages() -> Vec<&'static str> {
+    let dpkg = find("dpkg-query").is_some();
+    let is_there = |package: &str, program: &str| if dpkg { dpkg_has(package) } else { find(program).is_some() };
+    PACKAGES.iter().filter(|(package, program)| !is_there(package, program)).map(|(package, _)| *package).collect()
+}
+
+fn dpkg_has(package: &str) -> bool {
+    let answer = Command::new("dpkg-query").args(["-W", "-f", "${db:Status-Status}", package]).output();
+    answer.is_ok_and(|answer| answer.stdout == b"installed")
+}
+
+/// Whether it went well; apt-get itself has said what did not.
+fn apt_get(word: &str, packages: &[&str]) -> bool {
+    let mut command = Command::new("apt-get");
+    command.args([word, "-y", "-q"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
+    if word == "install" {
+        command.arg("--no-install-recommends");
+    }
+    match run_command(&mut command) {
+        Ok(()) => true,
+        Err(e) => {
+            println!("setup: {e}");
+            false
+        }
+    }
+}
+
+fn add_static_target() -> Result<(), String> {
+    if find("rustup").is_none() {
+        return Ok(());
+    }
+    let listed = Command::new("rustup").args(["target", "list", "--installed"]).stderr(Stdio::null()).output();
+    let listed = listed.map_err(|e| e.to_string())?;
+    if String::from_utf8_lossy(&listed.stdout).lines().any(|target| target == STATIC_TARGET) {
+        return Ok(());
+    }
+    run_command(Command::new("rustup").args(["target", "add", STATIC_TARGET])).map_err(|e| e.to_string())
+}
+
+/// /proc/self belongs to whom this process acts as.
+fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
+}
