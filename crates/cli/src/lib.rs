@@ -1,1 +1,52 @@
-//!
+//! The command line: words to calls of the engine, answers to text or JSON.
+
+mod commands;
+mod inspect;
+mod output;
+mod run;
+mod table;
+mod words;
+
+use clap::Parser;
+use output::Output;
+use std::process::ExitCode;
+use words::{Cli, Words};
+use zubi_engine::{Config, Engine, Error};
+
+/// Parses the words of the process, does what they say, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            let code = if e.use_stderr() { 2 } else { 0 };
+            return if e.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(2) };
+        }
+    };
+    let output = Output::new(&cli.common);
+    match dispatch(cli, &output) {
+        Ok(code) => code,
+        Err(e) => {
+            output.error(&e);
+            ExitCode::from(e.class() as u8)
+        }
+    }
+}
+
+fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
+    // These need no engine.
+    match cli.words {
+        Words::Completions { shell } => {
+            words::completions(shell);
+            return Ok(ExitCode::SUCCESS);
+        }
+        Words::Man { folder } => return words::man_pages(&folder),
+        Words::Lab { command } => return run::lab(&command),
+        _ => {}
+    }
+    let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;
+    let mut engine = Engine::open(config)?;
+    if output.verbose() {
+        engine.observe(Box::new(|op| eprintln!("+ {op}")));
+    }
+    commands::run(engine, cli.words, output)
+}

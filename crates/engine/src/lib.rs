@@ -1,1 +1,40 @@
+//! The engine: every way into zubi ends in one of these calls.
 //!
+//! # How it works
+//!
+//! Everything is decided first, over a snapshot: names, addresses, device names, and the plan. Then the record is
+//! written, and only then the kernel is touched; on an error everything is undone. A record in `pending` that nobody
+//! holds the lock of is what a killed process left: whoever comes next takes it away, see [`Engine::gc`].
+//!
+//! Locks, in this order: the host's (shared to connect and disconnect; alone to make or remove what networks share),
+//! the sandbox's, the leases' of a network. All are `flock`s: the kernel drops them when a process dies.
+
+mod attach;
+mod check;
+mod config;
+mod detach;
+mod engine;
+mod error;
+mod fault;
+mod gc;
+mod linger;
+mod list;
+mod network;
+mod occupied;
+mod repair;
+mod resolve;
+mod run;
+mod sandbox;
+
+pub use attach::{Attached, Attachment};
+pub use check::{Problem, ProblemKind};
+pub use config::Config;
+pub use detach::Detached;
+pub use engine::{Act, Compared, Engine, Report};
+pub use error::{Class, Error};
+pub use gc::Collected;
+pub use list::{BridgeView, EndpointView, PortView};
+pub use run::{Model, RunSpec, Started};
+pub use sandbox::{Force, SandboxView};
+
+pub use zubi_kernel::Finding;

@@ -5,6 +5,8 @@ mod apply;
 mod error;
 mod examine;
 mod firewall;
+pub mod inside;
+pub mod lab;
 mod links;
 mod machine;
 pub mod named;

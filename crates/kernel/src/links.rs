@@ -4,7 +4,7 @@ use crate::apply::Group;
 use crate::error::Error;
 use crate::machine::Kernel;
 use crate::socket::{Answer, Kept};
-use zubi_model::{Family, IfIndex, IfName};
+use zubi_model::{Family, IfIndex, IfName, LinkGroup};
 use zubi_plan::{Op, Outcome, Place, What};
 use zubi_wire::route::{AdminState, Link, LinkKind, LinkRef, LinkSeen, Route, delete_link};
 use zubi_wire::{Batch, KernelError};
@@ -77,6 +77,18 @@ impl Kernel {
             Some(Ok(())) => Ok(Outcome::Removed),
             Some(Err(e)) if e.errno == libc::ENODEV => Ok(Outcome::Nothing),
             outcome => Err(refused(format!("link del {name}"), outcome)),
+        }
+    }
+
+    /// Deletes all links of a group on the host: one wait for all of them.
+    pub fn delete_group(&mut self, group: LinkGroup) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        zubi_wire::route::delete_group(&mut batch, group);
+        match only(self.route.transact(batch)?).outcome {
+            Some(Ok(())) => Ok(()),
+            // Nothing in it.
+            Some(Err(e)) if e.errno == libc::ENODEV => Ok(()),
+            outcome => Err(refused(format!("link del group {group}"), outcome)),
         }
     }
 

@@ -88,6 +88,13 @@ impl Kernel {
         }
     }
 
+    /// The descriptors a child that goes on with this machine must keep.
+    pub fn descriptors(&self) -> Vec<std::os::fd::RawFd> {
+        let mut all = vec![self.home.raw_fd(), self.route.raw_fd()];
+        all.extend(self.nft.as_ref().map(Netlink::raw_fd));
+        all
+    }
+
     /// Whether the nftables socket is open, and its descriptor.
     pub fn nft_descriptor(&self) -> Option<std::os::fd::RawFd> {
         self.nft.as_ref().map(Netlink::raw_fd)

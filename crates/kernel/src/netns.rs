@@ -67,6 +67,11 @@ impl Netns {
         self.inode == other.inode
     }
 
+    /// Whether device and inode of a namespace file are this one's.
+    pub(crate) fn is(&self, inode: (u64, u64)) -> bool {
+        self.inode == inode
+    }
+
     /// For `IFLA_NET_NS_FD`.
     pub fn raw_fd(&self) -> RawFd {
         self.file.as_raw_fd()

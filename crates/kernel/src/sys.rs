@@ -183,6 +183,19 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
+/// How a child ended: its exit code, or 128 and the signal's number, as shells have it. `None`: it still runs.
+pub fn reap_child(pid: u32) -> io::Result<Option<i32>> {
+    let mut status = 0;
+    // SAFETY: the pointer is to a local.
+    let ended = check(unsafe { libc::waitpid(pid.cast_signed(), &raw mut status, libc::WNOHANG) })?;
+    Ok(match ended {
+        0 => None,
+        _ if libc::WIFEXITED(status) => Some(libc::WEXITSTATUS(status)),
+        _ if libc::WIFSIGNALED(status) => Some(128 + libc::WTERMSIG(status)),
+        _ => None,
+    })
+}
+
 /// Leaves the caller's session and terminal.
 pub fn new_session() -> io::Result<()> {
     // SAFETY: no pointers.

@@ -4,6 +4,8 @@
 //! system knows, device numbers and descriptors, is passed to `encode`. A *sight* (`LinkSeen`, `AddressSeen`) is
 //! what the kernel reported. Nothing here panics on any bytes: what does not parse is skipped or `None`.
 
+#[cfg(all(test, target_endian = "little"))]
+mod golden;
 pub mod message;
 pub mod nft;
 pub mod route;

@@ -45,7 +45,8 @@ const NESTED: u16 = 0x8000;
 const TYPE_MASK: u16 = 0x3fff;
 
 fn aligned(len: usize) -> usize {
-    len.div_ceil(ALIGN) * ALIGN
+    // Saturating: lengths come from received bytes, and a word may have 32 bits.
+    len.saturating_add(ALIGN - 1) & !(ALIGN - 1)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
@@ -193,7 +194,7 @@ impl<'a> Message<'a> {
         } else {
             // The request follows, header only when capped; attributes behind it.
             let repeated = if self.flags & flag::CAPPED == 0 { u32_at(self.payload, 4)? as usize } else { HEADER };
-            let tlvs = self.payload.get(4 + aligned(repeated)..).unwrap_or_default();
+            let tlvs = self.payload.get(aligned(repeated).saturating_add(4)..).unwrap_or_default();
             Attributes::new(tlvs).find(|(kind, _)| *kind == 1).map(|(_, text)| text_of(text))
         };
         Some(Err(KernelError { errno: code.wrapping_neg(), text }))

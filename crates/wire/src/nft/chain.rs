@@ -128,3 +128,25 @@ impl ChainSeen {
         ask(batch, GETCHAIN, flag::DUMP, |_| ());
     }
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, lines, message, ours};
+
+    const ADD: &str = "\
+        54000000030a0104000000000000000001000000090001007a756269000000000a00030067756172640000000b000700 \
+        66696c7465720000080005000000000114000480080001000000000008000200fffffed4";
+
+    #[test]
+    fn says_what_nft_add_chain_says_in_its_words() {
+        let hook = Hook { chain_type: "filter", point: HookPoint::Prerouting, priority: -300 };
+        let chain = Chain { table: "zubi".into(), name: "guard".into(), hook };
+        let nested: &[(&[u16], usize)] = &[(&[HOOK], 0)];
+        let recorded = bytes(ADD);
+        assert_eq!(lines(&ours(|b| chain.encode(b)), HEADER, nested), lines(&recorded, HEADER, nested));
+        assert!(chain.is(&ChainSeen::parse(&message(&recorded)).unwrap()));
+        let printed = "chain inet zubi guard { type filter hook prerouting priority -300; policy accept; }";
+        assert_eq!(chain.to_string(), printed);
+    }
+}

@@ -157,7 +157,7 @@ impl fmt::Display for Element {
 }
 
 /// An element as the kernel holds it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ElementSeen {
     /// The key, or the start of an interval.
     pub key: Vec<u8>,
@@ -194,6 +194,25 @@ impl ElementSeen {
         });
     }
 
+    /// The element that has this key in a set of single keys; `None` when a part is no value of its kind.
+    pub fn element(&self, set: &super::Set) -> Option<Element> {
+        let mut at = 0;
+        let key: Option<Vec<Value>> = set
+            .key
+            .iter()
+            .map(|field| {
+                let bytes = self.key.get(at..at + field.len() as usize)?;
+                at += field.len() as usize;
+                match field {
+                    Field::Ipv4 => <[u8; 4]>::try_from(bytes).ok().map(|b| Value::Address(IpAddr::from(b))),
+                    Field::Ipv6 => <[u8; 16]>::try_from(bytes).ok().map(|b| Value::Address(IpAddr::from(b))),
+                    Field::IfName => text_of(bytes).parse().ok().map(Value::Device),
+                }
+            })
+            .collect();
+        Some(Element { table: set.table.clone(), set: set.name.clone(), key: key? })
+    }
+
     /// The key in words, by the parts it has.
     pub fn describe(&self, fields: &[Field]) -> String {
         let mut at = 0;
@@ -215,5 +234,86 @@ impl ElementSeen {
             })
             .collect();
         parts.join(" . ")
+    }
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, message, ours};
+
+    const HOME: &str = "\
+        740000000c0a0104000000000000000001000000090001007a756269000000000a000200686f6d653400000008000400 \
+        00000001400003803c0001801c000180180001007a622d626c75650000000000000000000a0100001c000a8018000100 \
+        7a622d626c75650000000000000000000a0100ff";
+    const PREFIX: &str = "\
+        7c0000000c0a0104000000000000000001000000090001007a75626900000000100002006d6173717565726164653400 \
+        0800040000000002440003801800018008000300000000010c0001800800010000000000100002800c00018008000100 \
+        0a0100001800038008000300000000010c000180080001000a010100";
+    const PAIR: &str = "\
+        600000000c0a0106000000000000000001000000090001007a7562690000000008000200696363000800040000000003 \
+        300003802c00018028000180240001007a622d626c75650000000000000000007a622d626c7565000000000000000000";
+
+    fn element(set: &str, key: Vec<Value>) -> Element {
+        Element { table: "zubi".into(), set: set.into(), key }
+    }
+
+    fn blue() -> Value {
+        Value::Device("zb-blue".parse().unwrap())
+    }
+
+    fn prefix(net: &str) -> Value {
+        Value::Prefix(net.parse().unwrap())
+    }
+
+    fn cases() -> [(Element, &'static str, &'static str); 3] {
+        [
+            (
+                element("home4", vec![blue(), prefix("10.1.0.0/24")]),
+                HOME,
+                "element inet zubi home4 { \"zb-blue\" . 10.1.0.0/24 }",
+            ),
+            (
+                element("masquerade4", vec![prefix("10.1.0.0/24")]),
+                PREFIX,
+                "element inet zubi masquerade4 { 10.1.0.0/24 }",
+            ),
+            (element("icc", vec![blue(), blue()]), PAIR, "element inet zubi icc { \"zb-blue\" . \"zb-blue\" }"),
+        ]
+    }
+
+    #[test]
+    fn says_what_nft_add_element_says_in_its_words() {
+        for (element, recorded, printed) in cases() {
+            let (said, recorded) = (ours(|b| element.encode(b)), bytes(recorded));
+            let sorted = |bytes: &[u8]| {
+                let mut all = ElementSeen::parse_all(&message(bytes));
+                // `nft` also sends the end of nothing at the smallest address, which changes no meaning.
+                all.retain(|e| !(e.interval_end && e.key.iter().all(|b| *b == 0)));
+                all.sort();
+                all
+            };
+            assert_eq!(sorted(&said), sorted(&recorded));
+            let place = |bytes| {
+                let a = message(bytes).attributes(HEADER);
+                (a.text(LIST_TABLE), a.text(LIST_SET))
+            };
+            assert_eq!(place(&said), place(&recorded));
+            assert_eq!(element.to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_reaches_the_largest_address_has_no_end() {
+        assert_eq!(element("s", vec![prefix("255.255.255.0/24")]).raw().len(), 1);
+        assert_eq!(element("s", vec![prefix("ffff::/16")]).raw().len(), 1);
+        assert_eq!(element("s", vec![prefix("255.255.254.0/24")]).raw()[1].key, [255, 255, 255, 0]);
+    }
+
+    #[test]
+    fn a_key_is_described_by_its_parts() {
+        let seen = element("home4", vec![blue(), prefix("10.1.0.0/24")]).raw();
+        assert_eq!(seen[0].describe(&[Field::IfName, Field::Ipv4]), "zb-blue . 10.1.0.0");
+        assert_eq!(seen[0].describe(&[Field::IfName, Field::Ipv6]), "zb-blue . ?");
     }
 }

@@ -9,6 +9,7 @@ mod expr;
 mod rule;
 mod set;
 mod table;
+mod words;
 
 pub use chain::{Chain, ChainSeen, Hook, HookPoint};
 pub use element::{Element, ElementSeen, Value};

@@ -1,5 +1,6 @@
 //! Rules (`NFTA_RULE_*`): made of expressions, printed in nft words, read back as expressions.
 
+use super::words::{family_of, words};
 use super::{CREATE, CmpOp, Expr, HEADER, LoadKey, Reg, Verdict, ask, change, is};
 use crate::message::{Attributes, Batch, Message, flag, text_of};
 use std::fmt;
@@ -13,8 +14,6 @@ const EXPRESSIONS: u16 = 4;
 const USERDATA: u16 = 7;
 /// `NFTNL_UDATA_RULE_COMMENT` of libnftnl.
 const UDATA_COMMENT: u8 = 0;
-const NFPROTO_IPV4: u8 = 2;
-const NFPROTO_IPV6: u8 = 10;
 /// `NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED)`.
 const ESTABLISHED_RELATED: u32 = 2 | 4;
 
@@ -39,12 +38,7 @@ impl Rule {
 
     /// The address loads need to know the family first, in an `inet` table.
     fn need_family(&mut self, keys: &[LoadKey]) {
-        let proto = keys.iter().find_map(|k| match k {
-            LoadKey::Ipv4Saddr | LoadKey::Ipv4Daddr => Some(NFPROTO_IPV4),
-            LoadKey::Ipv6Saddr | LoadKey::Ipv6Daddr => Some(NFPROTO_IPV6),
-            _ => None,
-        });
-        let Some(proto) = proto else { return };
+        let Some(proto) = keys.iter().find_map(|k| family_of(*k)) else { return };
         let check = Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: vec![proto] };
         if !self.exprs.contains(&check) {
             self.exprs.push(Expr::Load { key: LoadKey::NfProto, to: Reg(0) });
@@ -148,55 +142,6 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Expressions in nft words. The check of the family is left out where the next words imply it, as `nft` does.
-fn words(exprs: &[Expr]) -> String {
-    let mut out: Vec<String> = Vec::new();
-    let mut loaded: Vec<LoadKey> = Vec::new();
-    let mut masked = None;
-    for expr in exprs {
-        match expr {
-            Expr::Load { key, .. } => loaded.push(*key),
-            Expr::Mask { mask, .. } => masked = Some(mask.clone()),
-            Expr::Cmp { op, value, .. } => {
-                let key = loaded.pop();
-                loaded.clear();
-                if key == Some(LoadKey::NfProto) {
-                    continue;
-                }
-                let (op, value) = match (key, masked.take()) {
-                    (Some(LoadKey::CtState), Some(mask)) => ("", ct_states(&mask)),
-                    (Some(LoadKey::IifName | LoadKey::OifName), _) => (sign(*op), format!("\"{}\"", text_of(value))),
-                    _ => (sign(*op), value.iter().map(|b| format!("{b:02x}")).collect()),
-                };
-                out.push(format!("{} {op}{value}", key.map_or("?", LoadKey::word)));
-            }
-            Expr::Lookup { set, inverted, .. } => {
-                let keys: Vec<_> = loaded.drain(..).map(LoadKey::word).collect();
-                out.push(format!("{} {}@{set}", keys.join(" . "), if *inverted { "!= " } else { "" }));
-            }
-            Expr::Counter => out.push("counter".into()),
-            Expr::Masquerade => out.push("masquerade".into()),
-            Expr::Verdict(verdict) => out.push(verdict.word().into()),
-            Expr::Other { name } => out.push(format!("[{name}]")),
-        }
-    }
-    out.join(" ")
-}
-
-fn sign(op: CmpOp) -> &'static str {
-    match op {
-        CmpOp::Eq => "",
-        CmpOp::Neq => "!= ",
-    }
-}
-
-fn ct_states(mask: &[u8]) -> String {
-    let bits = <[u8; 4]>::try_from(mask).map_or(0, u32::from_ne_bytes);
-    let names = [(1, "invalid"), (2, "established"), (4, "related"), (8, "new"), (64, "untracked")];
-    let set: Vec<_> = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
-    set.join(",")
-}
-
 /// A rule as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleSeen {
@@ -266,5 +211,39 @@ mod tests {
         sample().encode(&mut batch);
         let message = Messages::new(batch.bytes()).next().unwrap();
         assert_eq!(RuleSeen::parse(&message).unwrap().rule, sample());
+    }
+
+    #[cfg(target_endian = "little")]
+    mod golden {
+        use super::*;
+        use crate::golden::{bytes, message};
+
+        const GUARD: &str = "\
+            28020000060a010c000000000000000001000000090001007a756269000000000a0002006775617264000000ec010480 \
+            24000180090001006d6574610000000014000280080002000000000608000100000000013800018008000100636d7000 \
+            2c0002800800010000000001080002000000000118000380140001006c6f000000000000000000000000000024000180 \
+            090001006d6574610000000014000280080002000000000f08000100000000012c00018008000100636d700020000280 \
+            080001000000000108000200000000000c0003800500010002000000340001800c0001007061796c6f61640024000280 \
+            0800010000000001080002000000000108000300000000100800040000000004340001800b0001006c6f6f6b75700000 \
+            240002800800020000000001100001006d6173717565726164653400080004000000000224000180090001006d657461 \
+            000000001400028008000200000000060800010000000001340001800c0001007061796c6f6164002400028008000100 \
+            00000002080002000000000108000300000000100800040000000004380001800b0001006c6f6f6b7570000028000280 \
+            08000200000000010a000100686f6d653400000008000400000000010800050000000001140001800c000100636f756e \
+            7465720004000280300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c000280 \
+            08000100000000000d000700000764697265637400000000";
+        const ESTABLISHED: &str = "\
+            f0000000060a010c000000000000000001000000090001007a756269000000000a0002006775617264000000c4000480 \
+            2000018007000100637400001400028008000200000000000800010000000001440001800c0001006269747769736500 \
+            340002800800010000000001080002000000000108000300000000040c00048008000100060000000c00058008000100 \
+            000000002c00018008000100636d700020000280080001000000000108000200000000010c0003800800010000000000 \
+            300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c0002800800010000000001";
+
+        #[test]
+        fn says_what_nft_add_rule_says() {
+            let established = Rule::new("zubi", "guard").established().accept();
+            for (rule, recorded) in [(sample(), GUARD), (established, ESTABLISHED)] {
+                assert_eq!(RuleSeen::parse(&message(&bytes(recorded))).unwrap().rule, rule);
+            }
+        }
     }
 }

@@ -13,10 +13,13 @@ const KEY_TYPE: u16 = 4;
 const KEY_LEN: u16 = 5;
 const DESC: u16 = 9;
 const ID: u16 = 10;
+const USERDATA: u16 = 13;
 const DESC_CONCAT: u16 = 2;
 const FIELD_LEN: u16 = 1;
 const FLAG_INTERVAL: u32 = 0x04;
 const FLAG_CONCAT: u32 = 0x80;
+/// `NFTNL_UDATA_SET_KEYBYTEORDER` of libnftnl.
+const UDATA_KEY_BYTE_ORDER: u8 = 0;
 
 /// One part of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +34,7 @@ pub enum Field {
 
 impl Field {
     /// In bytes; each is a multiple of four, as concatenations need it.
+    #[expect(clippy::len_without_is_empty, reason = "a field is never empty")]
     pub fn len(self) -> u32 {
         match self {
             Field::Ipv4 => 4,
@@ -98,7 +102,20 @@ impl Set {
                     });
                 });
             }
+            // Opaque to the kernel; without it `nft list` shows device names as empty.
+            let mut data = vec![UDATA_KEY_BYTE_ORDER, 4];
+            data.extend_from_slice(&self.byte_order().to_ne_bytes());
+            b.attr(USERDATA, &data);
         });
+    }
+
+    /// `enum byteorder` in nftables/datatype.h: none for concatenations, whose parts have each their own.
+    fn byte_order(&self) -> u32 {
+        match self.key[..] {
+            [Field::IfName] => 1,
+            [Field::Ipv4 | Field::Ipv6] => 2,
+            _ => 0,
+        }
     }
 
     fn flags(&self) -> u32 {
@@ -156,5 +173,80 @@ impl SetSeen {
     /// Appends a question for all sets of a table.
     pub fn dump(batch: &mut Batch, table: &str) {
         ask(batch, GETSET, flag::DUMP, |b| b.text(TABLE, table));
+    }
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, lines, message, ours};
+
+    const HOME: &str = "\
+        80000000090a0104000000000000000001000000090001007a756269000000000a000200686f6d653400000008000300 \
+        000000840800040000000a47080005000000001408000a0000000001200009801c0002800c0001800800010000000010 \
+        0c000180080001000000000414000d00000400000000030800040d0000000100";
+    const PREFIXES: &str = "\
+        5c000000090a0104000000000000000001000000090001007a75626900000000100002006d6173717565726164653400 \
+        08000300000000040800040000000007080005000000000408000a00000000010a000d000004020000000000";
+    const PAIRS: &str = "\
+        5c000000090a0104000000000000000001000000090001007a7562690000000008000200696363000800030000000000 \
+        0800040000000a69080005000000002008000a000000000114000d00000400000000030800040d0000000100";
+    const DEVICES: &str = "\
+        58000000090a0104000000000000000001000000090001007a756269000000000c000200627269646765730008000300 \
+        000000000800040000000029080005000000001008000a00000000010a000d000004010000000000";
+
+    const NESTED: &[(&[u16], usize)] = &[(&[DESC], 0), (&[DESC, DESC_CONCAT], 0), (&[DESC, DESC_CONCAT, 1], 0)];
+
+    fn cases() -> [(Set, &'static str, &'static str); 4] {
+        let set = |name: &str, key: &[Field], shape| Set {
+            table: "zubi".into(),
+            name: name.into(),
+            key: key.to_vec(),
+            shape,
+        };
+        [
+            (
+                set("home4", &[Field::IfName, Field::Ipv4], Shape::Interval),
+                HOME,
+                "set inet zubi home4 { type ifname . ipv4_addr; flags interval; }",
+            ),
+            (
+                set("masquerade4", &[Field::Ipv4], Shape::Interval),
+                PREFIXES,
+                "set inet zubi masquerade4 { type ipv4_addr; flags interval; }",
+            ),
+            (
+                set("icc", &[Field::IfName, Field::IfName], Shape::Exact),
+                PAIRS,
+                "set inet zubi icc { type ifname . ifname; }",
+            ),
+            (set("bridges", &[Field::IfName], Shape::Exact), DEVICES, "set inet zubi bridges { type ifname; }"),
+        ]
+    }
+
+    /// Without the notes, of which `nft` makes more than we.
+    fn compared(message: &[u8]) -> Vec<String> {
+        let mut all = lines(message, HEADER, NESTED);
+        all.retain(|line| !line.starts_with(&format!("[{USERDATA}]")));
+        all
+    }
+
+    #[test]
+    fn says_what_nft_add_set_says_in_its_words() {
+        for (set, recorded, printed) in cases() {
+            let (said, recorded) = (ours(|b| set.encode(b, 1)), bytes(recorded));
+            assert_eq!(compared(&said), compared(&recorded));
+            assert!(set.is(&SetSeen::parse(&message(&recorded)).unwrap()));
+            assert_eq!(set.to_string(), printed);
+        }
+    }
+
+    #[test]
+    fn notes_the_byte_order_as_nft_does() {
+        for (set, recorded, _) in cases() {
+            let (said, recorded) = (ours(|b| set.encode(b, 1)), bytes(recorded));
+            let note = |bytes| message(bytes).attributes(HEADER).get(USERDATA).unwrap()[..6].to_vec();
+            assert_eq!(note(&said), note(&recorded), "{set}");
+        }
     }
 }

@@ -110,3 +110,45 @@ impl AddressSeen {
         });
     }
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, lines, ours};
+
+    const ADD4: &str = "\
+        280000001400050600000000000000000218000002000000080002000a010001080001000a010001";
+    const DELETE4: &str = "\
+        280000001500050000000000000000000218000002000000080002000a010001080001000a010001";
+    const ADD6: &str = "\
+        400000001400050600000000000000000a4002000200000014000200fd00000100000000000000000000000114000100 \
+        fd000001000000000000000000000001";
+
+    fn address(net: &str) -> Address {
+        Address::new(net.parse().unwrap(), "zb-blue".parse().unwrap())
+    }
+
+    #[test]
+    fn says_what_ip_addr_says() {
+        let v4 = address("10.1.0.1/24");
+        assert_eq!(lines(&ours(|b| v4.encode(b, IfIndex(2))), HEADER, &[]), lines(&bytes(ADD4), HEADER, &[]));
+        assert_eq!(lines(&ours(|b| v4.encode_delete(b, IfIndex(2))), HEADER, &[]), lines(&bytes(DELETE4), HEADER, &[]));
+    }
+
+    #[test]
+    fn says_what_ip_addr_says_of_ipv6() {
+        let mut recorded = bytes(ADD6);
+        // `ip` puts flags that fit into the header; the kernel reads the attribute first.
+        recorded[16 + 2] = 0;
+        recorded.extend([8, 0, 8, 0, 2, 0, 0, 0]);
+        recorded[0] += 8;
+        let address = address("fd00:1::1/64");
+        assert_eq!(lines(&ours(|b| address.encode(b, IfIndex(2))), HEADER, &[]), lines(&recorded, HEADER, &[]));
+    }
+
+    #[test]
+    fn prints_the_words_of_ip_addr_add() {
+        assert_eq!(address("10.1.0.1/24").to_string(), "10.1.0.1/24 dev zb-blue");
+        assert_eq!(address("fd00:1::1/64").to_string(), "fd00:1::1/64 dev zb-blue nodad");
+    }
+}

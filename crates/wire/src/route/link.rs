@@ -228,7 +228,7 @@ impl LinkChange {
         LinkChange { name, state: None, release: false, group: None, rename: Some(new), master: None }
     }
 
-    /// Appends the message; `master` is the index of [`LinkChange::master`].
+    /// Appends the message; `master` is the index of [`LinkChange::master`]. A rename needs [`LinkRef::Index`].
     pub fn encode(&self, batch: &mut Batch, link: LinkRef<'_>, master: Option<IfIndex>) {
         batch.message(RTM_NEWLINK, flag::REQUEST | flag::ACK, |b| {
             let (index, name) = match link {
@@ -380,3 +380,6 @@ impl LinkSeen {
         })
     }
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests;

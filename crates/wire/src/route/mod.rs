@@ -4,6 +4,7 @@ mod address;
 mod link;
 mod neighbour;
 mod port;
+#[expect(clippy::module_inception, reason = "named as `ip` names it: routes are one part of route netlink")]
 mod route;
 mod rule;
 

@@ -131,3 +131,60 @@ impl NeighbourSeen {
         batch.message(RTM_GETNEIGH, flag::REQUEST | flag::DUMP, |b| b.header(&header(family, IfIndex(0), 0, 0)));
     }
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, lines, ours};
+
+    const REPLACE: &str = "\
+        300000001c0005050000000000000000020000000200000080000000080001000a0100030a00020002420a0100030000";
+    const DELETE: &str = "\
+        240000001d0005000000000000000000020000000200000080000000080001000a010003";
+    const ENTRY: &str = "\
+        280000001c00050600000000000000000700000003000000420004000a00020002420a0100030000";
+    const ENTRY_DELETE: &str = "\
+        280000001d00050000000000000000000700000003000000420004000a00020002420a0100030000";
+
+    const STATE: usize = 16 + 8;
+
+    fn neighbour() -> Neighbour {
+        let mac = "02:42:0a:01:00:03".parse().unwrap();
+        Neighbour { address: "10.1.0.3".parse().unwrap(), mac, device: "zb-blue".parse().unwrap() }
+    }
+
+    fn entry() -> ForwardingEntry {
+        ForwardingEntry { mac: "02:42:0a:01:00:03".parse().unwrap(), port: "zv1".parse().unwrap() }
+    }
+
+    #[test]
+    fn says_what_ip_neigh_says() {
+        let said = lines(&ours(|b| neighbour().encode(b, IfIndex(2))), HEADER, &[]);
+        assert_eq!(said, lines(&bytes(REPLACE), HEADER, &[]));
+        let mut recorded = bytes(DELETE);
+        // A deletion does not look at the state.
+        recorded[STATE] = 0;
+        let said = lines(&ours(|b| neighbour().encode_delete(b, IfIndex(2))), HEADER, &[]);
+        assert_eq!(said, lines(&recorded, HEADER, &[]));
+    }
+
+    #[test]
+    fn says_what_bridge_fdb_says() {
+        for (hex, message) in [
+            (ENTRY, ours(|b| entry().encode(b, IfIndex(3)))),
+            (ENTRY_DELETE, ours(|b| entry().encode_delete(b, IfIndex(3)))),
+        ] {
+            let mut recorded = bytes(hex);
+            // `bridge` adds NUD_REACHABLE, which a bridge does not look at once it has seen NUD_NOARP.
+            recorded[STATE] &= !0x02;
+            assert_eq!(lines(&message, HEADER, &[]), lines(&recorded, HEADER, &[]));
+        }
+    }
+
+    #[test]
+    fn prints_the_words_of_ip_neigh_and_bridge_fdb() {
+        let printed = neighbour().to_string();
+        assert_eq!(printed, "10.1.0.3 lladdr 02:42:0a:01:00:03 dev zb-blue nud permanent");
+        assert_eq!(entry().to_string(), "02:42:0a:01:00:03 dev zv1 master static");
+    }
+}

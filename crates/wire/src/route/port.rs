@@ -90,3 +90,21 @@ impl PortSeen {
         PortSeen { isolated: switch(IFLA_BRPORT_ISOLATED), hairpin: switch(IFLA_BRPORT_HAIRPIN) }
     }
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, lines, ours};
+
+    const SET: &str = "\
+        340000001300050000000000000000000700000003000000000000000000000014000c80050004000100000005002100 \
+        01000000";
+
+    #[test]
+    fn says_what_bridge_link_set_says_in_its_words() {
+        let port = BridgePort { name: "zv1".parse().unwrap(), isolated: Some(Switch::On), hairpin: Some(Switch::On) };
+        let nested: &[(&[u16], usize)] = &[(&[IFLA_PROTINFO], 0)];
+        assert_eq!(lines(&ours(|b| port.encode(b, IfIndex(3))), 16, nested), lines(&bytes(SET), 16, nested));
+        assert_eq!(port.to_string(), "link set dev zv1 isolated on hairpin on");
+    }
+}

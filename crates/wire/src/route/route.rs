@@ -15,6 +15,8 @@ const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
 const RTA_TABLE: u16 = 15;
+/// A gateway of another family than the route's: two bytes of family, then the address (`struct rtvia`).
+const RTA_VIA: u16 = 18;
 const RT_TABLE_MAIN: u8 = 254;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
@@ -101,9 +103,9 @@ impl Route {
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.to.prefix_len() == 0 {
-            f.write_str("default")?
+            f.write_str("default")?;
         } else {
-            write!(f, "{}", self.to)?
+            write!(f, "{}", self.to)?;
         }
         if let Some(via) = self.via {
             write!(f, " via {via}")?;
@@ -147,7 +149,7 @@ impl RouteSeen {
         };
         Some(RouteSeen {
             to: IpNet::new(to, head[1]).ok()?,
-            via: a.get(RTA_GATEWAY).and_then(address_of),
+            via: a.get(RTA_GATEWAY).or_else(|| a.get(RTA_VIA)?.get(2..)).and_then(address_of),
             device: a.u32(RTA_OIF).map(IfIndex),
             table: a.u32(RTA_TABLE).unwrap_or(u32::from(head[4])),
             protocol: RouteProtocol(head[5]),
@@ -166,4 +168,62 @@ pub fn dump_routes(batch: &mut Batch, family: zubi_model::Family) {
         };
         b.header(&header);
     });
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, lines, ours};
+
+    const STATIC4: &str = "\
+        3400000018000506000000000000000002100000fe7a000100000000080001000a090000080005000a0100fe08000400 \
+        02000000";
+    const ON_LINK4: &str = "\
+        2c00000018000506000000000000000002100000fe7afd0100000000080001000a0800000800040002000000";
+    const DEFAULT4: &str = "\
+        2c00000018000506000000000000000002000000fe7a000100000000080005000a0100fe0800040002000000";
+    const STATIC6: &str = "\
+        4c0000001800050600000000000000000a300000fe7a00010000000014000100fd000009000000000000000000000000 \
+        14000500fd0000010000000000000000000000fe0800040002000000";
+    const DEFAULT6: &str = "\
+        4c0000001800050600000000000000000a000000fe7a0001000000001400010000000000000000000000000000000000 \
+        14000500fd0000010000000000000000000000fe0800040002000000";
+
+    fn route(to: &str, via: Option<&str>) -> Route {
+        Route { to: to.parse().unwrap(), via: via.map(|v| v.parse().unwrap()), device: "zb-blue".parse().unwrap() }
+    }
+
+    fn default(via: &str) -> Route {
+        Route::default_via(via.parse().unwrap(), "zb-blue".parse().unwrap())
+    }
+
+    fn said(route: &Route) -> Vec<String> {
+        lines(&ours(|b| route.encode(b, IfIndex(2))), HEADER, &[])
+    }
+
+    #[test]
+    fn says_what_ip_route_says() {
+        let recorded = |hex| lines(&bytes(hex), HEADER, &[]);
+        assert_eq!(said(&route("10.9.0.0/16", Some("10.1.0.254"))), recorded(STATIC4));
+        assert_eq!(said(&route("10.8.0.0/16", None)), recorded(ON_LINK4));
+        assert_eq!(said(&default("10.1.0.254")), recorded(DEFAULT4));
+        assert_eq!(said(&route("fd00:9::/48", Some("fd00:1::fe"))), recorded(STATIC6));
+    }
+
+    #[test]
+    fn says_what_ip_route_says_of_the_ipv6_default() {
+        let mut recorded = lines(&bytes(DEFAULT6), HEADER, &[]);
+        // Of a destination without prefix bits no bit is read.
+        recorded.retain(|line| !line.starts_with("[1] "));
+        assert_eq!(said(&default("fd00:1::fe")), recorded);
+    }
+
+    #[test]
+    fn prints_the_words_of_ip_route_add() {
+        let printed = route("10.9.0.0/16", Some("10.1.0.254")).to_string();
+        assert_eq!(printed, "10.9.0.0/16 via 10.1.0.254 dev zb-blue proto 122");
+        assert_eq!(route("10.8.0.0/16", None).to_string(), "10.8.0.0/16 dev zb-blue proto 122");
+        assert_eq!(default("fd00:1::fe").to_string(), "default via fd00:1::fe dev zb-blue proto 122");
+        assert_eq!((default("10.1.0.254").family_word(), default("fd00:1::fe").family_word()), ("", "-6 "));
+    }
 }

@@ -129,3 +129,43 @@ impl RuleSeen {
         });
     }
 }
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, lines, ours};
+
+    const LOOKUP4: &str = "\
+        400000002000050600000000000000000218000000000001000000000800060064000000080001000a0100000c000300 \
+        7a622d626c75650008000f00e8030000";
+    const PROHIBIT6: &str = "\
+        380000002000050600000000000000000a4000000000000800000000080006006500000014000100fd00000100000000 \
+        0000000000000000";
+
+    fn lookup() -> Rule {
+        Rule {
+            priority: 100,
+            to: "10.1.0.0/24".parse().unwrap(),
+            from_device: Some("zb-blue".parse().unwrap()),
+            action: RuleAction::Lookup(1000),
+        }
+    }
+
+    fn prohibit() -> Rule {
+        Rule { priority: 101, to: "fd00:1::/64".parse().unwrap(), from_device: None, action: RuleAction::Prohibit }
+    }
+
+    #[test]
+    fn says_what_ip_rule_says() {
+        let said = |rule: Rule| lines(&ours(|b| rule.encode(b)), HEADER, &[]);
+        assert_eq!(said(lookup()), lines(&bytes(LOOKUP4), HEADER, &[]));
+        assert_eq!(said(prohibit()), lines(&bytes(PROHIBIT6), HEADER, &[]));
+    }
+
+    #[test]
+    fn prints_the_words_of_ip_rule_add() {
+        assert_eq!(lookup().to_string(), "pref 100 to 10.1.0.0/24 iif zb-blue lookup 1000");
+        assert_eq!(prohibit().to_string(), "pref 101 to fd00:1::/64 prohibit");
+        assert_eq!((lookup().family_word(), prohibit().family_word()), ("", "-6 "));
+    }
+}

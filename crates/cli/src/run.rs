@@ -1,0 +1,156 @@
+//! `run` and `lab`: commands of the user's.
+
+use crate::output::Output;
+use crate::words::RunWords;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use zubi_engine::{Act, Engine, Error, Model, RunSpec};
+use zubi_kernel::sys;
+use zubi_model::Invalid;
+
+/// Docker's words for networks: some are not names of networks.
+fn model(words: &[String]) -> Result<Model, Error> {
+    let special = |w: &String| w == "none" || w == "host" || w.starts_with("container:");
+    if words.len() > 1
+        && let Some(word) = words.iter().find(|w| special(w))
+    {
+        return Err(Invalid::new("network", word, "cannot be combined with other networks").into());
+    }
+    Ok(match words {
+        [one] if one == "none" => Model::None,
+        [one] if one == "host" => Model::Host,
+        [one] => match one.strip_prefix("container:") {
+            Some(sandbox) => Model::Share(sandbox.parse()?),
+            None => Model::Networks(vec![one.parse()?]),
+        },
+        many => Model::Networks(many.iter().map(|w| w.parse()).collect::<Result<_, _>>()?),
+    })
+}
+
+fn system(operation: &'static str) -> impl Fn(std::io::Error) -> Error {
+    move |source| Error::Program { program: operation.to_owned(), source }
+}
+
+/// `zubi run`.
+pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Result<ExitCode, Error> {
+    let spec = RunSpec {
+        model: model(&words.network)?,
+        name: words.name.clone(),
+        wishes: words.wishes.wishes(),
+        command: words.command.clone(),
+    };
+    if output.act() == Act::Show {
+        let plan = engine.plan_run(&spec)?;
+        output.changed(&mut engine, &plan, "", serde_json::Value::Null)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match &spec.model {
+        Model::Host => return join(words.detach, || Err(engine.become_command(&spec.command))),
+        Model::Share(sandbox) => {
+            let sandbox = sandbox.clone();
+            return join(words.detach, || engine.exec(&sandbox, &spec.command));
+        }
+        Model::Networks(_) | Model::None => {}
+    }
+    let report = engine.start_run(&spec)?;
+    if words.detach {
+        return detach(engine, report.value, &spec);
+    }
+    let code = engine.supervise(report.value, &spec, |started| {
+        if let Err(e) = started {
+            output.error(e);
+        }
+    })?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(255)))
+}
+
+/// A command in a network that is not its own: nothing to clean up, so nobody waits.
+fn join(
+    detached: bool,
+    mut become_it: impl FnMut() -> Result<std::convert::Infallible, Error>,
+) -> Result<ExitCode, Error> {
+    if detached {
+        if let sys::Fork::Parent(pid) = sys::fork().map_err(system("fork"))? {
+            println!("pid:{pid}");
+            return Ok(ExitCode::SUCCESS);
+        }
+        leave_terminal()?;
+    }
+    let never = become_it()?;
+    match never {}
+}
+
+/// The supervisor goes on in the background; the caller hears whether the command runs.
+fn detach(engine: Engine, started: zubi_engine::Started, spec: &RunSpec) -> Result<ExitCode, Error> {
+    let name = started.name.clone();
+    let (heard, tell) = sys::pipe().map_err(system("pipe"))?;
+    match sys::fork().map_err(system("fork"))? {
+        sys::Fork::Parent(_) => {
+            drop(tell);
+            // The child holds the sandbox's lock now; dropping it here would release it for both.
+            std::mem::forget(started);
+            std::mem::forget(engine);
+            let mut word = String::new();
+            File::from(heard).read_to_string(&mut word).map_err(system("pipe"))?;
+            match word.strip_prefix("ok ") {
+                Some(_) => {
+                    println!("{name}");
+                    Ok(ExitCode::SUCCESS)
+                }
+                None if word.is_empty() => Err(Error::Program {
+                    program: name.to_string(),
+                    source: std::io::Error::other("its supervisor was killed"),
+                }),
+                None => {
+                    eprintln!("zubi: {word}");
+                    Ok(ExitCode::from(127))
+                }
+            }
+        }
+        sys::Fork::Child => {
+            drop(heard);
+            leave_terminal()?;
+            let mut tell = File::from(tell);
+            let supervised = engine.supervise(started, spec, |ready| {
+                let word = match ready {
+                    Ok(pid) => format!("ok {pid}"),
+                    Err(e) => e.to_string(),
+                };
+                // A caller that has gone away needs no word.
+                let _told = tell.write_all(word.as_bytes());
+                drop(tell);
+            });
+            sys::exit_now(supervised.map_or(1, |_| 0))
+        }
+    }
+}
+
+fn leave_terminal() -> Result<(), Error> {
+    sys::new_session().map_err(system("setsid"))?;
+    let null = File::options().read(true).write(true).open("/dev/null").map_err(system("/dev/null"))?;
+    for descriptor in 0..3 {
+        sys::duplicate_to(null.as_fd(), descriptor).map_err(system("dup2"))?;
+    }
+    Ok(())
+}
+
+/// `zubi lab`.
+pub(crate) fn lab(command: &[OsString]) -> Result<ExitCode, Error> {
+    zubi_kernel::lab::become_fresh_host().map_err(|source| Error::Kernel { object: "lab".into(), source })?;
+    let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
+    let (program, rest) = match command.split_first() {
+        Some((program, rest)) => (program.clone(), rest),
+        None => (shell, &[][..]),
+    };
+    let source = Command::new(&program)
+        .args(rest)
+        .env("ZUBI_STATE_DIR", "/run/zubi-state")
+        .env("ZUBI_RUN_DIR", "/run/zubi")
+        .env("ZUBI_LAB", "1")
+        .exec();
+    Err(Error::Program { program: program.to_string_lossy().into_owned(), source })
+}

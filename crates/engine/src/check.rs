@@ -1,0 +1,226 @@
+//! Comparing the records with the kernel. Nothing is changed.
+
+use crate::engine::{Act, Engine};
+use crate::error::Error;
+use zubi_kernel::Finding;
+use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
+use zubi_plan::endpoint::{Surroundings, attach, default_families};
+use zubi_plan::network::up;
+use zubi_plan::{Op, Place, What, firewall};
+use zubi_store::Mode;
+use zubi_wire::route::AdminState;
+
+/// What kind of difference it is; the words are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProblemKind {
+    /// A command was killed half-way.
+    Interrupted,
+    /// A file that cannot be read.
+    Unreadable,
+    /// The sandbox is no more.
+    SandboxGone,
+    /// The name now leads to another namespace: the container was started again.
+    SandboxRestarted,
+    /// Something that should be there is not.
+    Missing,
+    /// Something is not as it should be.
+    Differs,
+    /// The firewall table is gone or has lost rules.
+    Firewall,
+    /// Something carries our mark and belongs to nobody.
+    Stray,
+}
+
+impl ProblemKind {
+    /// Its word in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            ProblemKind::Interrupted => "interrupted",
+            ProblemKind::Unreadable => "unreadable",
+            ProblemKind::SandboxGone => "sandbox-gone",
+            ProblemKind::SandboxRestarted => "sandbox-restarted",
+            ProblemKind::Missing => "missing",
+            ProblemKind::Differs => "differs",
+            ProblemKind::Firewall => "firewall",
+            ProblemKind::Stray => "stray",
+        }
+    }
+}
+
+/// One difference between records and kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind.
+    pub kind: ProblemKind,
+    /// Of what: "network blue", "endpoint of c1 on network blue".
+    pub object: String,
+    /// The difference in words.
+    pub what: String,
+    /// What puts it right.
+    pub fix: String,
+}
+
+impl Problem {
+    fn new(kind: ProblemKind, object: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Problem { kind, object: object.into(), what: what.into(), fix: fix.into() }
+    }
+}
+
+const REPAIR: &str = "zubi repair";
+const GC: &str = "zubi gc";
+
+impl Engine {
+    /// Every difference between the records and the kernel.
+    pub fn check(&mut self) -> Result<Vec<Problem>, Error> {
+        // Alone: what is being made right now is no difference.
+        let _host = self.store.lock_host(Mode::Exclusive)?;
+        let mut problems = Vec::new();
+        let (networks, unreadable) = self.store.networks_lossy();
+        let (endpoints, unreadable_endpoints) = self.store.all_endpoints_lossy();
+        for error in unreadable.into_iter().chain(unreadable_endpoints) {
+            problems.push(Problem::new(
+                ProblemKind::Unreadable,
+                "record",
+                error.to_string(),
+                "restore or remove the file",
+            ));
+        }
+        for pending in self.store.pending()? {
+            problems.push(match pending {
+                Ok(p) => {
+                    let what = "a command was killed half-way";
+                    Problem::new(ProblemKind::Interrupted, describe(&p.endpoint), what, GC)
+                }
+                Err(e) => Problem::new(ProblemKind::Unreadable, "record", e.to_string(), "restore or remove the file"),
+            });
+        }
+        if !networks.is_empty() {
+            problems.extend(self.check_firewall()?);
+        }
+        for network in &networks {
+            problems.extend(self.check_network(network)?);
+        }
+        for endpoint in &endpoints {
+            match networks.iter().find(|n| n.name == endpoint.network) {
+                Some(network) => problems.extend(self.check_endpoint(network, endpoint)?),
+                None => {
+                    let what = format!("its network {} has no record", endpoint.network);
+                    problems.push(Problem::new(ProblemKind::Stray, describe(endpoint), what, GC));
+                }
+            }
+        }
+        for (network, key) in self.orphans()? {
+            let what = format!("leases of sandbox {} belong to no endpoint", key.cookie);
+            problems.push(Problem::new(ProblemKind::Stray, format!("network {network}"), what, GC));
+        }
+        for words in self.collect_strays(Act::Show)?.value {
+            problems.push(Problem::new(ProblemKind::Stray, words, "belongs to nobody", GC));
+        }
+        Ok(problems)
+    }
+
+    /// The layout: all rules, in their order.
+    pub(crate) fn check_firewall(&mut self) -> Result<Option<Problem>, Error> {
+        let seen = self.kernel.firewall().map_err(Error::kernel("firewall"))?;
+        let problem =
+            |what: String| Some(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, REPAIR));
+        let Some(table) = &seen.table else { return Ok(problem("is gone: somebody flushed the ruleset".into())) };
+        if table.owner.is_some() {
+            return Ok(problem("belongs to another program (owner flag); that program must end first".into()));
+        }
+        let chains = firewall::chains().iter().filter(|c| !seen.chains.iter().any(|s| c.is(s))).count();
+        let sets = firewall::sets().iter().filter(|c| !seen.sets.iter().any(|s| c.is(s))).count();
+        if chains + sets > 0 {
+            return Ok(problem(format!("{chains} of its chains and {sets} of its sets are missing or changed")));
+        }
+        for chain in firewall::chains() {
+            let wanted: Vec<_> = firewall::rules().into_iter().filter(|r| r.chain == chain.name).collect();
+            let found: Vec<_> = seen.rules.iter().map(|r| &r.rule).filter(|r| r.chain == chain.name).collect();
+            if wanted.iter().collect::<Vec<_>>() != found {
+                let what = format!(
+                    "chain {} has {} rules that are not as made ({} expected)",
+                    chain.name,
+                    found.len(),
+                    wanted.len()
+                );
+                return Ok(problem(what));
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_network(&mut self, network: &Network) -> Result<Vec<Problem>, Error> {
+        let forwarding = self.ipv6_forwarding()?;
+        let ops: Vec<Op> = up(network, &forwarding).ops.into_iter().filter(|op| !is_layout(op)).collect();
+        self.differences(&format!("network {}", network.name), &ops)
+    }
+
+    fn check_endpoint(&mut self, network: &Network, endpoint: &Endpoint) -> Result<Vec<Problem>, Error> {
+        let object = describe(endpoint);
+        let way = self.way_in(endpoint, None);
+        let host_end = self.host_end(endpoint)?;
+        if way.is_none() {
+            if let Some(problem) = self.restarted(endpoint, &object) {
+                return Ok(vec![problem]);
+            }
+            if host_end.is_none() {
+                return Ok(vec![Problem::new(ProblemKind::SandboxGone, object, "its sandbox is gone", GC)]);
+            }
+        }
+        let ops = self.wanted_ops(network, endpoint, way.as_ref())?;
+        self.differences(&object, &ops)
+    }
+
+    /// Whether the name an endpoint was attached by leads to another namespace now.
+    fn restarted(&mut self, endpoint: &Endpoint, object: &str) -> Option<Problem> {
+        let sandbox: SandboxRef = endpoint.sandbox.spelled.parse().ok()?;
+        let now = self.resolve(&sandbox).ok()?;
+        (now.cookie != endpoint.sandbox.cookie).then(|| {
+            let what = format!("{sandbox} was started again and has a new network namespace");
+            let fix = format!("zubi connect {} {sandbox}", endpoint.network);
+            Problem::new(ProblemKind::SandboxRestarted, object, what, fix)
+        })
+    }
+
+    /// The operations an endpoint stands for; only the host's when there is no way in.
+    pub(crate) fn wanted_ops(
+        &mut self,
+        network: &Network,
+        endpoint: &Endpoint,
+        way: Option<&NsRef>,
+    ) -> Result<Vec<Op>, Error> {
+        let mut endpoint = endpoint.clone();
+        if let Some(way) = way {
+            endpoint.sandbox.reached_by = way.clone();
+        }
+        let siblings = self.siblings(&endpoint)?;
+        let default_in = default_families(&endpoint, &siblings, &[]);
+        let plan = attach(network, &endpoint, &Surroundings { loopback: AdminState::Down, default_in });
+        let reachable = |op: &Op| op.place == Place::Host || way.is_some();
+        Ok(plan.ops.into_iter().filter(|op| reachable(op) && !matches!(op.what, What::Announce(_))).collect())
+    }
+
+    fn differences(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Problem>, Error> {
+        let compared = self.kernel.examine(ops).map_err(Error::kernel(object))?;
+        Ok(compared
+            .into_iter()
+            .filter_map(|(op, finding)| match finding {
+                Finding::Same | Finding::NoState => None,
+                Finding::Missing => Some(Problem::new(ProblemKind::Missing, object, format!("missing: {op}"), REPAIR)),
+                Finding::Differs(how) => {
+                    Some(Problem::new(ProblemKind::Differs, object, format!("{how}; wanted: {op}"), REPAIR))
+                }
+            })
+            .collect())
+    }
+}
+
+/// Parts of the firewall that all networks share.
+pub(crate) fn is_layout(op: &Op) -> bool {
+    matches!(op.what, What::AddTable(_) | What::AddSet(_) | What::AddChain(_) | What::AddRule(_))
+}
+
+/// How an endpoint is called in reports.
+pub(crate) fn describe(endpoint: &Endpoint) -> String {
+    format!("endpoint of {} on network {}", endpoint.sandbox.spelled, endpoint.network)
+}

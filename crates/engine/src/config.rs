@@ -1,0 +1,91 @@
+//! Settings: where state lives, and which subnets networks get by themselves.
+
+use crate::error::Error;
+use serde::Deserialize;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use zubi_ipam::{AddressPool, AddressPools};
+use zubi_store::Dirs;
+
+/// Where settings are read from unless told otherwise.
+const FILE: &str = "/etc/zubi/config.json";
+
+/// Everything an engine needs to know before it is opened.
+#[derive(Debug)]
+pub struct Config {
+    /// Networks and records.
+    pub dirs: Dirs,
+    /// Automatic subnets; the standard ones when absent.
+    pub pools: Option<AddressPools>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct File {
+    /// Docker's word and form for it.
+    #[serde(default)]
+    default_address_pools: Vec<PoolWords>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolWords {
+    base: ipnet::IpNet,
+    size: u8,
+}
+
+impl Config {
+    /// From the environment (`ZUBI_STATE_DIR`, `ZUBI_RUN_DIR`, `ZUBI_CONFIG`) and the settings file; `lookup` is the
+    /// environment, `state_dir` and `run_dir` win over it.
+    pub fn read(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        state_dir: Option<PathBuf>,
+        run_dir: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        let dir = |given: Option<PathBuf>, name: &str, standard: &str| {
+            given
+                .or_else(|| lookup(name).filter(|v| !v.is_empty()).map(PathBuf::from))
+                .unwrap_or_else(|| standard.into())
+        };
+        let dirs = Dirs {
+            state: dir(state_dir, "ZUBI_STATE_DIR", "/var/lib/zubi"),
+            run: dir(run_dir, "ZUBI_RUN_DIR", "/run/zubi"),
+        };
+        let named = lookup("ZUBI_CONFIG").filter(|v| !v.is_empty());
+        let path = named.clone().unwrap_or_else(|| FILE.to_owned());
+        let pools = match fs::read_to_string(&path) {
+            Ok(text) => parse(&path, &text)?,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => None,
+            Err(e) => return Err(Error::Config { path, why: e.to_string() }),
+        };
+        Ok(Config { dirs, pools })
+    }
+}
+
+fn parse(path: &str, text: &str) -> Result<Option<AddressPools>, Error> {
+    let refuse = |why: String| Error::Config { path: path.to_owned(), why };
+    let file: File = serde_json::from_str(text).map_err(|e| refuse(e.to_string()))?;
+    let pools: Result<Vec<AddressPool>, _> =
+        file.default_address_pools.iter().map(|p| AddressPool::new(p.base, p.size)).collect();
+    let pools = pools.map_err(|e| refuse(e.to_string()))?;
+    Ok((!pools.is_empty()).then(|| AddressPools::new(pools)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docker_s_form_of_pools_is_read() {
+        let pools = parse("f", r#"{"default-address-pools":[{"base":"10.200.0.0/16","size":24}]}"#).unwrap().unwrap();
+        assert_eq!(pools.of(zubi_model::Family::V4).next().unwrap().to_string(), "10.200.0.0/16,24");
+        assert!(parse("f", "{}").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_typo_names_the_file() {
+        let error = parse("/etc/zubi/config.json", r#"{"default-adress-pools":[]}"#).unwrap_err().to_string();
+        assert!(error.starts_with("settings file /etc/zubi/config.json: unknown field"), "{error}");
+    }
+}

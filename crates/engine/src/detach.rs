@@ -1,0 +1,167 @@
+//! Detach: from the record alone. The namespace may be gone, the caller may have lost every detail.
+
+use crate::engine::{Act, Engine, Report};
+use crate::error::Error;
+use crate::fault::Fault;
+use zubi_kernel::Deletions;
+use zubi_model::{Endpoint, EndpointKey, Family, LinkGroup, NetworkName, NsRef, SandboxRef};
+use zubi_plan::endpoint::{Presence, Remains, default_families, detach};
+use zubi_plan::{Place, Plan};
+use zubi_store::Mode;
+use zubi_wire::route::LinkSeen;
+
+/// What a detach found.
+#[derive(Debug, Clone)]
+pub enum Detached {
+    /// This endpoint is gone now.
+    Gone(Box<Endpoint>),
+    /// There was none.
+    WasNotAttached,
+}
+
+impl Engine {
+    /// Detaches a sandbox from a network. What is gone already is a success.
+    pub fn detach(&mut self, network: &NetworkName, sandbox: &SandboxRef, act: Act) -> Result<Report<Detached>, Error> {
+        let _host = self.store.lock_host(Mode::Shared)?;
+        self.recover()?;
+        let (key, via) = match self.find_endpoint(network, sandbox)? {
+            Some(found) => found,
+            None => return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached }),
+        };
+        let _sandbox = self.store.lock_sandbox(key.cookie)?;
+        self.detach_locked(&key, via.as_ref(), act)
+    }
+
+    /// The caller holds the host's and the sandbox's lock.
+    pub(crate) fn detach_locked(
+        &mut self,
+        key: &EndpointKey,
+        via: Option<&NsRef>,
+        act: Act,
+    ) -> Result<Report<Detached>, Error> {
+        // It may have gone while we waited for the lock.
+        let endpoint = match self.store.endpoint(key)? {
+            Some(endpoint) => endpoint,
+            None => match self.store.pending_endpoint(key)? {
+                Some(leftover) => leftover,
+                None => return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached }),
+            },
+        };
+        let plan = self.plan_detach(&endpoint, via)?;
+        if act == Act::Apply {
+            self.apply_detach(&endpoint, &plan)?;
+        }
+        Ok(Report { plan, value: Detached::Gone(Box::new(endpoint)) })
+    }
+
+    /// By the namespace if there is one, else by the name it had when it was attached.
+    fn find_endpoint(
+        &mut self,
+        network: &NetworkName,
+        sandbox: &SandboxRef,
+    ) -> Result<Option<(EndpointKey, Option<NsRef>)>, Error> {
+        let key = |cookie| EndpointKey { cookie, network: network.clone() };
+        let spelled = match self.resolve(sandbox) {
+            Ok(resolved) => {
+                let key = key(resolved.cookie);
+                if self.store.endpoint(&key)?.is_some() || self.store.pending_endpoint(&key)?.is_some() {
+                    return Ok(Some((key, Some(resolved.reached_by))));
+                }
+                resolved.spelled
+            }
+            Err(e) if matches!(e.class(), crate::Class::NotFound) => sandbox.to_string(),
+            Err(e) => return Err(e),
+        };
+        let mut names = vec![spelled];
+        if let SandboxRef::Name(name) = sandbox {
+            names.extend(["docker", "podman", "containerd"].map(|runtime| format!("{runtime}:{name}")));
+        }
+        for name in names {
+            if let Some(cookie) = self.store.cookie_of_name(network, &name)? {
+                return Ok(Some((key(cookie), None)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The host end, if it is there and ours.
+    pub(crate) fn host_end(&mut self, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
+        let object = || Error::kernel(format!("device {}", endpoint.host_device));
+        let seen = self.kernel.link(&Place::Host, endpoint.host_device.as_str()).map_err(object())?;
+        let ours = |l: &LinkSeen| {
+            l.mac == Some(endpoint.host_mac())
+                && (l.group == LinkGroup::OURS || l.group == LinkGroup::DOOMED)
+                && l.kind.as_deref() == Some("veth")
+        };
+        Ok(seen.filter(ours))
+    }
+
+    /// A way into the endpoint's namespace, if it lives and is still the same.
+    pub(crate) fn way_in(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Option<NsRef> {
+        let recorded = endpoint.sandbox.reached_by.clone();
+        let ways = via.cloned().into_iter().chain([recorded]);
+        ways.into_iter().find(|way| {
+            let same = self.kernel.open_sandbox(way).is_ok_and(|cookie| cookie == endpoint.sandbox.cookie);
+            if !same {
+                self.kernel.close_sandbox(way);
+            }
+            same
+        })
+    }
+
+    fn plan_detach(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Plan, Error> {
+        let host_end = if self.host_end(endpoint)?.is_some() { Presence::There } else { Presence::Gone };
+        let inside = match self.way_in(endpoint, via) {
+            Some(way) => {
+                let place = Place::Sandbox(way.clone());
+                let object = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
+                let seen = self.kernel.link(&place, endpoint.ifname.as_str()).map_err(object())?;
+                let ours = seen.is_some_and(|l| l.mac == Some(endpoint.mac) && l.kind.as_deref() == Some("veth"));
+                ours.then_some(way)
+            }
+            None => None,
+        };
+        let successor = self.successor(endpoint)?;
+        Ok(detach(endpoint, &Remains { host_end, inside, successor }))
+    }
+
+    /// Who gives the default route when this endpoint no longer does.
+    fn successor(&mut self, endpoint: &Endpoint) -> Result<Option<(Endpoint, Vec<Family>)>, Error> {
+        let siblings = self.siblings(endpoint)?;
+        let given = default_families(endpoint, &siblings, &[]);
+        let mut rest = siblings;
+        rest.sort_by_key(|e| (e.attached_at, e.network.clone()));
+        for candidate in &rest {
+            let others: Vec<Endpoint> = rest.iter().filter(|e| e.network != candidate.network).cloned().collect();
+            let takes: Vec<Family> =
+                default_families(candidate, &others, &[]).into_iter().filter(|f| given.contains(f)).collect();
+            if !takes.is_empty() {
+                return Ok(Some((candidate.clone(), takes)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Marks the record, takes the kernel part down, frees the leases. What is left of a failure stays marked: gc
+    /// comes back to it.
+    fn apply_detach(&mut self, endpoint: &Endpoint, plan: &Plan) -> Result<(), Error> {
+        let key = endpoint.key();
+        if self.store.endpoint(&key)?.is_some() {
+            self.store.begin_detach(&key)?;
+        }
+        if plan.ops.iter().any(|op| matches!(op.what, zubi_plan::What::DeleteLink(_))) {
+            self.store.add_doomed(&endpoint.host_device, endpoint.host_mac())?;
+        }
+        let object = format!("network {}: disconnect {}", endpoint.network, endpoint.sandbox.spelled);
+        self.take_down(&object, plan, Deletions::Later)?;
+        self.release(endpoint)
+    }
+
+    /// Takes an endpoint away whatever state it is in. The caller holds the host's and the sandbox's lock.
+    pub(crate) fn bury(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<(), Error> {
+        Fault::muted(|| {
+            let plan = self.plan_detach(endpoint, via)?;
+            self.apply_detach(endpoint, &plan)
+        })
+    }
+}

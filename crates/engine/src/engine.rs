@@ -1,0 +1,149 @@
+//! The engine: kernel, store and runtimes together.
+
+use crate::config::Config;
+use crate::error::Error;
+use crate::fault::Fault;
+use std::fs;
+use zubi_ipam::AddressPools;
+use zubi_kernel::{Deletions, Finding, Kernel, Observer};
+use zubi_model::NetworkName;
+use zubi_plan::network::Ipv6Forwarding;
+use zubi_plan::{Op, Place, Plan};
+use zubi_runtimes::Runtimes;
+use zubi_store::{HostId, Store};
+use zubi_wire::route::AdminState;
+
+/// Whether to do it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Act {
+    /// Do it.
+    Apply,
+    /// Only say what would be done.
+    Show,
+}
+
+/// What a changing call did, or would do.
+#[derive(Debug, Clone)]
+pub struct Report<T> {
+    /// The operations.
+    pub plan: Plan,
+    /// The answer.
+    pub value: T,
+}
+
+/// An operation and what the kernel has of it: the lines of a dry run.
+pub type Compared = (Op, Finding);
+
+/// The engine.
+pub struct Engine {
+    pub(crate) kernel: Kernel,
+    pub(crate) store: Store,
+    pub(crate) runtimes: Runtimes,
+    pools: Option<AddressPools>,
+    pub(crate) dirs_for_children: (std::path::PathBuf, std::path::PathBuf),
+}
+
+/// What changing anything takes: linux/capability.h.
+const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
+
+impl Engine {
+    /// Opens everything. The calling thread's network namespace is the host from now on.
+    pub fn open(config: Config) -> Result<Self, Error> {
+        let have = zubi_kernel::sys::effective_capabilities()
+            .map_err(|e| Error::kernel("capabilities")(zubi_kernel::Error::system("read", "capabilities", e)))?;
+        let missing: Vec<_> = NEEDED.iter().filter(|(bit, _)| have & (1 << bit) == 0).map(|(_, name)| *name).collect();
+        if !missing.is_empty() {
+            return Err(Error::Privilege { missing });
+        }
+        let mut kernel = Kernel::open().map_err(Error::kernel("opening the kernel's sockets"))?;
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")
+            .map_err(|e| Error::kernel("boot id")(zubi_kernel::Error::system("read", "boot id", e)))?;
+        let host = HostId {
+            boot_id: boot_id.trim().to_owned(),
+            netns_cookie: kernel.host_cookie().map_err(Error::kernel("the host's namespace"))?.0,
+        };
+        let dirs_for_children = (config.dirs.state.clone(), config.dirs.run.clone());
+        let store = match Fault::from_env() {
+            None => Store::open(config.dirs, host)?,
+            Some(fault) => {
+                let steps = fault.clone();
+                kernel.on_step(Box::new(move |name| steps.step(name)));
+                Store::open_with_steps(config.dirs, host, move |name| fault.step(name))?
+            }
+        };
+        Ok(Engine {
+            kernel,
+            store,
+            runtimes: Runtimes::from_env(|k| std::env::var_os(k)),
+            pools: config.pools,
+            dirs_for_children,
+        })
+    }
+
+    /// Called with every operation just before it is applied.
+    pub fn observe(&mut self, observer: Observer) {
+        self.kernel.on_operation(observer);
+    }
+
+    /// The kernel edge, for those who count its messages.
+    pub fn kernel(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
+    /// The pools automatic subnets come from. The IPv6 one follows from the boot-independent part of the machine
+    /// (RFC 4193, 3.2.2 wants it random, but a network made again should get its addresses again).
+    pub(crate) fn pools(&self) -> AddressPools {
+        if let Some(pools) = &self.pools {
+            return pools.clone();
+        }
+        let seed = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        let hash = seed.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+        let [a, b, c, d, e, ..] = hash.to_be_bytes();
+        AddressPools::standard([a, b, c, d, e])
+    }
+
+    /// Compares a plan with the kernel.
+    pub fn compare(&mut self, plan: &Plan) -> Result<Vec<Compared>, Error> {
+        self.kernel.examine(&plan.ops).map_err(Error::kernel("comparing with the kernel"))
+    }
+
+    pub(crate) fn apply(&mut self, object: &str, plan: &Plan) -> Result<(), Error> {
+        if plan.ops.iter().any(|op| matches!(op.what, zubi_plan::What::Set(_))) {
+            zubi_kernel::settings_writable().map_err(Error::kernel(object))?;
+        }
+        match self.kernel.apply(plan) {
+            Ok(_) => Ok(()),
+            Err(failed) => Err(Error::Plan { object: object.to_owned(), failed }),
+        }
+    }
+
+    pub(crate) fn take_down(&mut self, object: &str, plan: &Plan, deletions: Deletions) -> Result<(), Error> {
+        let (_, errors) = self.kernel.take_down(plan, deletions);
+        if errors.is_empty() { Ok(()) } else { Err(Error::Leftover { object: object.to_owned(), errors }) }
+    }
+
+    /// How this host is made to forward IPv6.
+    pub(crate) fn ipv6_forwarding(&mut self) -> Result<Ipv6Forwarding, Error> {
+        let failed = || Error::kernel("IPv6 settings");
+        let force = self.kernel.setting(&Place::Host, "net/ipv6/conf/all/force_forwarding").map_err(failed())?;
+        if force.is_some() {
+            return Ok(Ipv6Forwarding::Force);
+        }
+        let mut learning = Vec::new();
+        for link in self.kernel.links(&Place::Host, None).map_err(failed())? {
+            let Ok(name) = link.name.parse::<zubi_model::IfName>() else { continue };
+            let key = format!("net/ipv6/conf/{name}/accept_ra");
+            if link.state == AdminState::Up
+                && name != zubi_model::IfName::loopback()
+                && self.kernel.setting(&Place::Host, &key).map_err(failed())?.as_deref() == Some("1")
+            {
+                learning.push(name);
+            }
+        }
+        Ok(Ipv6Forwarding::Classic { learning })
+    }
+
+    pub(crate) fn known_networks(&self) -> Vec<NetworkName> {
+        self.store.networks_lossy().0.into_iter().map(|n| n.name).collect()
+    }
+}

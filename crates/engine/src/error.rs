@@ -1,0 +1,304 @@
+//! What goes wrong in the engine, and its class: the exit code of the command line.
+
+use std::net::IpAddr;
+use zubi_model::{EndpointKey, Invalid, Mac, NetworkName, SandboxName};
+
+/// What kind of failure it is. The numbers are stable: they are the command's exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Class {
+    /// `check` found something.
+    Problems = 1,
+    /// The request cannot be meant so.
+    Usage = 2,
+    /// What it names is not there.
+    NotFound = 3,
+    /// Something is in the way.
+    Conflict = 4,
+    /// Nothing is left to give.
+    Exhausted = 5,
+    /// A capability is missing.
+    Privilege = 6,
+    /// The kernel refused; everything was undone unless the error says otherwise.
+    Kernel = 7,
+    /// What is recorded cannot be read or written.
+    State = 8,
+}
+
+impl Class {
+    /// Its word in JSON errors.
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Problems => "problems",
+            Class::Usage => "usage",
+            Class::NotFound => "not-found",
+            Class::Conflict => "conflict",
+            Class::Exhausted => "exhausted",
+            Class::Privilege => "privilege",
+            Class::Kernel => "kernel",
+            Class::State => "state",
+        }
+    }
+}
+
+/// An error of the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value from outside.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// No such network.
+    #[error("network {name} does not exist{}", those_there(known))]
+    NoNetwork {
+        /// The name.
+        name: NetworkName,
+        /// Those that do.
+        known: Vec<NetworkName>,
+    },
+    /// A network of that name exists.
+    #[error("network {name} exists already; zubi network inspect {name} shows it")]
+    NetworkExists {
+        /// The name.
+        name: NetworkName,
+    },
+    /// A network that is in use.
+    #[error("network {name}: {} still attached: {}; disconnect first", how_many(endpoints.len()), endpoints.join(", "))]
+    NetworkInUse {
+        /// The network.
+        name: NetworkName,
+        /// Its sandboxes.
+        endpoints: Vec<String>,
+    },
+    /// A subnet that something else has.
+    #[error("network {name}: subnet {subnet} overlaps {by}; choose another or leave --subnet out")]
+    Overlap {
+        /// The network.
+        name: NetworkName,
+        /// As asked for.
+        subnet: String,
+        /// What has it.
+        by: String,
+    },
+    /// No automatic subnet.
+    #[error("network {name}: {error}")]
+    NoSubnet {
+        /// The network.
+        name: NetworkName,
+        /// What is in the way.
+        error: zubi_ipam::NoPool,
+    },
+    /// No address is left.
+    #[error("network {network}: {error}")]
+    Exhausted {
+        /// The network.
+        network: NetworkName,
+        /// In words.
+        error: zubi_ipam::Exhausted,
+    },
+    /// Somebody has the address.
+    #[error("network {network}: address {address} is taken by {owner}; choose another or leave --ip out")]
+    AddressTaken {
+        /// The network.
+        network: NetworkName,
+        /// As asked for.
+        address: IpAddr,
+        /// Whose it is.
+        owner: String,
+    },
+    /// Somebody has the MAC.
+    #[error("network {network}: MAC {mac} is taken by {owner}; choose another or leave --mac out")]
+    MacTaken {
+        /// The network.
+        network: NetworkName,
+        /// As asked for.
+        mac: Mac,
+        /// Whose it is.
+        owner: String,
+    },
+    /// A device name inside the sandbox that is taken.
+    #[error("sandbox {sandbox}: device {ifname} is there already{}; choose another with --ifname", by.as_ref().map(|b| format!(" ({b})")).unwrap_or_default())]
+    DeviceTaken {
+        /// The sandbox.
+        sandbox: String,
+        /// As asked for.
+        ifname: String,
+        /// Which network uses it.
+        by: Option<String>,
+    },
+    /// Connected already, but differently.
+    #[error("{sandbox} is on network {network} already with another {what}: it has {has}; disconnect it first")]
+    Different {
+        /// The sandbox.
+        sandbox: String,
+        /// The network.
+        network: NetworkName,
+        /// "address", "MAC"...
+        what: &'static str,
+        /// In words.
+        has: String,
+    },
+    /// Nothing of that name.
+    #[error("sandbox {name} does not exist: no named namespace, and no running container of that name{}", hint.as_ref().map(|h| format!("; {h}")).unwrap_or_default())]
+    NoSandbox {
+        /// As given.
+        name: String,
+        /// The next step.
+        hint: Option<String>,
+    },
+    /// A name that means several things.
+    #[error("sandbox {name} is ambiguous: {}; write one of these", candidates.join(", "))]
+    Ambiguous {
+        /// As given.
+        name: String,
+        /// All of them.
+        candidates: Vec<String>,
+    },
+    /// A process that is not there.
+    #[error("process {pid} does not exist")]
+    NoProcess {
+        /// Its number.
+        pid: u32,
+    },
+    /// A sandbox of that name exists.
+    #[error("sandbox {name} exists already")]
+    SandboxExists {
+        /// The name.
+        name: SandboxName,
+    },
+    /// A sandbox that is in use.
+    #[error("sandbox {name} {by}; {next}")]
+    SandboxInUse {
+        /// The name.
+        name: SandboxName,
+        /// By what.
+        by: String,
+        /// What to do.
+        next: String,
+    },
+    /// Another command works on it right now.
+    #[error("{object} is being changed by another command right now; try again")]
+    Busy {
+        /// What.
+        object: String,
+    },
+    /// A runtime.
+    #[error(transparent)]
+    Runtime(#[from] zubi_runtimes::RuntimeError),
+    /// A missing capability.
+    #[error("{} is missing: run as root, or try everything without root in `zubi lab`", missing.join(" and "))]
+    Privilege {
+        /// Their names.
+        missing: Vec<&'static str>,
+    },
+    /// The kernel.
+    #[error("{object}: {source}")]
+    Kernel {
+        /// What was done, to what.
+        object: String,
+        /// The kernel's words.
+        source: zubi_kernel::Error,
+    },
+    /// The kernel refused a step of a plan.
+    #[error("{object}: {failed}")]
+    Plan {
+        /// What was done, to what.
+        object: String,
+        /// The failure and its undoing.
+        failed: zubi_kernel::Failed,
+    },
+    /// Taking something down left something over.
+    #[error("{object}: not everything could be taken down: {}; zubi gc tries again", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Leftover {
+        /// What.
+        object: String,
+        /// What went wrong.
+        errors: Vec<zubi_kernel::Error>,
+    },
+    /// What is recorded.
+    #[error(transparent)]
+    Store(#[from] zubi_store::StoreError),
+    /// The settings file.
+    #[error("settings file {path}: {why}")]
+    Config {
+        /// The file.
+        path: String,
+        /// Why not.
+        why: String,
+    },
+    /// A program could not be run.
+    #[error("{program}: {source}")]
+    Program {
+        /// The program.
+        program: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+fn those_there(known: &[NetworkName]) -> String {
+    if known.is_empty() {
+        return "; zubi network create makes one".into();
+    }
+    let names: Vec<_> = known.iter().take(12).map(NetworkName::as_str).collect();
+    format!("; there are: {}", names.join(", "))
+}
+
+fn how_many(n: usize) -> String {
+    if n == 1 { "1 endpoint is".into() } else { format!("{n} endpoints are") }
+}
+
+impl Error {
+    /// Adds what was being done to a kernel error.
+    pub(crate) fn kernel(object: impl Into<String>) -> impl FnOnce(zubi_kernel::Error) -> Error {
+        let object = object.into();
+        move |source| Error::Kernel { object, source }
+    }
+
+    /// Its class.
+    pub fn class(&self) -> Class {
+        use zubi_runtimes::RuntimeError;
+        match self {
+            Error::Invalid(_) | Error::Ambiguous { .. } | Error::Config { .. } => Class::Usage,
+            Error::NoNetwork { .. } | Error::NoSandbox { .. } | Error::NoProcess { .. } | Error::Program { .. } => {
+                Class::NotFound
+            }
+            Error::NetworkExists { .. }
+            | Error::NetworkInUse { .. }
+            | Error::Overlap { .. }
+            | Error::AddressTaken { .. }
+            | Error::MacTaken { .. }
+            | Error::DeviceTaken { .. }
+            | Error::Different { .. }
+            | Error::SandboxExists { .. }
+            | Error::SandboxInUse { .. }
+            | Error::Busy { .. } => Class::Conflict,
+            Error::NoSubnet { .. } | Error::Exhausted { .. } => Class::Exhausted,
+            Error::Privilege { .. } => Class::Privilege,
+            Error::Runtime(RuntimeError::Name(_) | RuntimeError::Ambiguous { .. }) => Class::Usage,
+            Error::Runtime(_) => Class::NotFound,
+            Error::Kernel { source, .. } => kernel_class(source),
+            Error::Plan { failed, .. } => kernel_class(&failed.error),
+            Error::Leftover { .. } => Class::Kernel,
+            Error::Store(_) => Class::State,
+        }
+    }
+
+    /// Whether the firewall table was found missing.
+    pub(crate) fn layout_missing(&self) -> bool {
+        matches!(self, Error::Plan { failed, .. } if matches!(failed.error, zubi_kernel::Error::LayoutMissing { .. }))
+    }
+}
+
+fn kernel_class(error: &zubi_kernel::Error) -> Class {
+    match error {
+        zubi_kernel::Error::NotASandbox { .. } => Class::NotFound,
+        zubi_kernel::Error::Conflict { .. } => Class::Conflict,
+        e if matches!(e.errno(), Some(libc::EPERM | libc::EACCES)) => Class::Privilege,
+        _ => Class::Kernel,
+    }
+}
+
+/// How an endpoint's owner is called in an error when its record cannot be read.
+pub(crate) fn unknown_owner(key: &EndpointKey) -> String {
+    format!("sandbox {} (namespace cookie)", key.cookie)
+}

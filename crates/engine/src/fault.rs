@@ -1,0 +1,75 @@
+//! Failpoints for tests, in debug builds only: `ZUBI_FAULT=kill:N`, `fail:N` or `stop:N` kills, fails or stops
+//! (SIGSTOP) the process right behind its N-th effect (kernel message, setting or file), counted from 1.
+//! `ZUBI_FAULT=count` writes the names of all effects to standard error.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+#[derive(Debug, Clone, Copy)]
+enum Deed {
+    Kill,
+    Fail,
+    Stop,
+    Count,
+}
+
+/// The one counter that store and kernel share.
+#[derive(Debug, Clone)]
+pub(crate) struct Fault {
+    deed: Deed,
+    at: u32,
+    seen: Arc<AtomicU32>,
+}
+
+thread_local! {
+    /// Undoing is not to be failed as well: it is what the test looks at.
+    static MUTED: RefCell<bool> = const { RefCell::new(false) };
+}
+
+impl Fault {
+    /// What the environment asks for; nothing in release builds.
+    pub(crate) fn from_env() -> Option<Self> {
+        if !cfg!(debug_assertions) {
+            return None;
+        }
+        let text = std::env::var("ZUBI_FAULT").ok()?;
+        let (deed, at) = match text.split_once(':') {
+            Some(("kill", n)) => (Deed::Kill, n.parse().ok()?),
+            Some(("fail", n)) => (Deed::Fail, n.parse().ok()?),
+            Some(("stop", n)) => (Deed::Stop, n.parse().ok()?),
+            _ if text == "count" => (Deed::Count, 0),
+            _ => return None,
+        };
+        Some(Fault { deed, at, seen: Arc::new(AtomicU32::new(0)) })
+    }
+
+    /// Runs `work` with failures (but not kills) switched off.
+    pub(crate) fn muted<T>(work: impl FnOnce() -> T) -> T {
+        let before = MUTED.replace(true);
+        let result = work();
+        MUTED.set(before);
+        result
+    }
+
+    /// An effect has happened.
+    pub(crate) fn step(&self, name: &str) -> io::Result<()> {
+        let n = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
+        if let Deed::Count = self.deed {
+            eprintln!("step {n}: {name}");
+        }
+        if n != self.at {
+            return Ok(());
+        }
+        let me = std::process::id();
+        match self.deed {
+            Deed::Kill => zubi_kernel::sys::kill(me, libc::SIGKILL),
+            Deed::Stop => zubi_kernel::sys::kill(me, libc::SIGSTOP),
+            Deed::Fail if !MUTED.with_borrow(|m| *m) => {
+                Err(io::Error::other(format!("asked to fail behind step {n}: {name}")))
+            }
+            Deed::Fail | Deed::Count => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! What nobody owns any more: left by killed processes, dead sandboxes, strangers' deletions.
+//!
+//! Unknown is not dead: an endpoint is dead only when its device is gone *and* its namespace cannot be found, or leads
+//! elsewhere. What cannot be judged stays.
+
+use crate::engine::{Act, Engine, Report};
+use crate::error::Error;
+use std::collections::HashSet;
+use zubi_kernel::named;
+use zubi_model::{Endpoint, EndpointKey, IfName, LinkGroup, NetworkName};
+use zubi_plan::{Op, Place, Plan, What, firewall};
+use zubi_store::{Maker, Mode};
+use zubi_wire::nft::ElementSeen;
+use zubi_wire::route::LinkSeen;
+
+/// What was collected, in words, one line each.
+#[derive(Debug, Clone, Default)]
+pub struct Collected {
+    /// The lines.
+    pub removed: Vec<String>,
+}
+
+impl Engine {
+    /// Finishes what killed processes left half-way: every record in `pending` whose lock is free is taken away. The
+    /// caller holds the host lock.
+    pub(crate) fn recover(&mut self) -> Result<Vec<String>, Error> {
+        let mut done = Vec::new();
+        for pending in self.store.pending()? {
+            // An unreadable one is reported by `check`; it must not stop everybody else.
+            let Ok(pending) = pending else { continue };
+            let Some(_lock) = self.store.try_lock_sandbox(pending.key.cookie)? else { continue };
+            let Some(endpoint) = self.store.pending_endpoint(&pending.key)? else { continue };
+            self.bury(&endpoint, None)?;
+            done.push(format!(
+                "endpoint of {} on network {} (interrupted)",
+                endpoint.sandbox.spelled, endpoint.network
+            ));
+        }
+        Ok(done)
+    }
+
+    /// Whether an endpoint's sandbox is no more.
+    pub(crate) fn is_dead(&mut self, endpoint: &Endpoint) -> Result<bool, Error> {
+        Ok(self.host_end(endpoint)?.is_none() && self.way_in(endpoint, None).is_none())
+    }
+
+    pub(crate) fn all_dead(&mut self, endpoints: &[Endpoint]) -> Result<bool, Error> {
+        for endpoint in endpoints {
+            if !self.is_dead(endpoint)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Takes the owner of a lease away if it is dead, or forgets a lease whose owner has no record. Gives whether the
+    /// lease is free now.
+    pub(crate) fn bury_if_dead(&mut self, key: &EndpointKey) -> Result<bool, Error> {
+        let Some(_lock) = self.store.try_lock_sandbox(key.cookie)? else { return Ok(false) };
+        match self.store.endpoint(key)? {
+            Some(endpoint) if self.is_dead(&endpoint)? => self.bury(&endpoint, None).map(|()| true),
+            Some(_) => Ok(false),
+            None => match self.store.pending_endpoint(key)? {
+                Some(endpoint) => self.bury(&endpoint, None).map(|()| true),
+                None => self.forget_orphans(&key.network, key).map(|_| true),
+            },
+        }
+    }
+
+    /// Leases and MACs of an owner without a record.
+    fn forget_orphans(&mut self, network: &NetworkName, key: &EndpointKey) -> Result<Vec<String>, Error> {
+        let mut removed = Vec::new();
+        for (address, owner) in self.store.leases(network)? {
+            if owner == *key {
+                self.store.release(network, address, key)?;
+                removed.push(format!("lease {address} on network {network}"));
+            }
+        }
+        for (mac, owner) in self.store.macs(network)? {
+            if owner == *key {
+                self.store.release_mac(network, mac, key)?;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Takes the endpoints of dead sandboxes away, of one network or of all.
+    pub(crate) fn bury_dead(&mut self, network: Option<&NetworkName>) -> Result<Vec<String>, Error> {
+        let mut done = Vec::new();
+        for endpoint in self.store.all_endpoints_lossy().0 {
+            if network.is_some_and(|n| *n != endpoint.network) {
+                continue;
+            }
+            let Some(_lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { continue };
+            // Under the lock it may be another one, or none.
+            let Some(endpoint) = self.store.endpoint(&endpoint.key())? else { continue };
+            if self.is_dead(&endpoint)? {
+                self.bury(&endpoint, None)?;
+                done.push(format!(
+                    "endpoint of {} on network {} (sandbox is gone)",
+                    endpoint.sandbox.spelled, endpoint.network
+                ));
+            }
+        }
+        Ok(done)
+    }
+
+    /// Removes everything that nobody owns.
+    pub fn gc(&mut self) -> Result<Collected, Error> {
+        let _host = self.store.lock_host(Mode::Exclusive)?;
+        let mut removed = self.recover()?;
+        removed.extend(self.collect_runs()?);
+        removed.extend(self.bury_dead(None)?);
+        removed.extend(self.collect_orphans()?);
+        removed.extend(self.collect_sandboxes()?);
+        self.reap()?;
+        removed.extend(self.collect_strays(Act::Apply)?.value);
+        let temporary = self.store.remove_leftovers()?;
+        if temporary > 0 {
+            removed.push(format!("{temporary} unfinished files"));
+        }
+        Ok(Collected { removed })
+    }
+
+    /// Leases without a record.
+    pub(crate) fn orphans(&mut self) -> Result<Vec<(NetworkName, EndpointKey)>, Error> {
+        let mut orphans: Vec<(NetworkName, EndpointKey)> = Vec::new();
+        for network in self.known_networks() {
+            let leases = self.store.leases(&network)?.into_iter().map(|(_, owner)| owner);
+            let macs = self.store.macs(&network)?.into_iter().map(|(_, owner)| owner);
+            for owner in leases.chain(macs) {
+                let known = orphans.iter().any(|(_, key)| *key == owner);
+                if !known && self.store.endpoint(&owner)?.is_none() && self.store.pending_endpoint(&owner)?.is_none() {
+                    orphans.push((network.clone(), owner));
+                }
+            }
+        }
+        Ok(orphans)
+    }
+
+    fn collect_orphans(&mut self) -> Result<Vec<String>, Error> {
+        let mut removed = Vec::new();
+        for (network, key) in self.orphans()? {
+            removed.extend(self.forget_orphans(&network, &key)?);
+        }
+        Ok(removed)
+    }
+
+    /// Records of named sandboxes: those whose maker was killed before the namespace stood, and those whose name is
+    /// gone.
+    fn collect_sandboxes(&mut self) -> Result<Vec<String>, Error> {
+        let mut removed = Vec::new();
+        let names = named::list().map_err(Error::kernel("named namespaces"))?;
+        for record in self.store.sandboxes()? {
+            let Some(lock) = self.store.try_lock_run(&record.name)? else { continue };
+            let unfinished = record.cookie.is_none();
+            let nameless = !names.contains(&record.name);
+            if unfinished && !nameless && record.maker != Maker::Attach {
+                let plan = zubi_plan::sandbox::remove(&record.name);
+                self.take_down(&format!("sandbox {}", record.name), &plan, zubi_kernel::Deletions::Now)?;
+            }
+            if unfinished || nameless {
+                self.store.remove_sandbox(&record.name)?;
+                removed.push(format!("sandbox {} (its namespace is gone)", record.name));
+                self.store.remove_run_lock(&record.name, lock)?;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Devices and firewall elements that carry our mark and belong to no record. The caller holds the host lock
+    /// alone, so nobody is in the middle of making one.
+    pub(crate) fn collect_strays(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
+        const WHY: &str = "made by zubi, and in no record";
+        let (networks, unreadable) = self.store.networks_lossy();
+        let (endpoints, unreadable_endpoints) = self.store.all_endpoints_lossy();
+        let mut plan = Plan::new();
+        let mut words = Vec::new();
+        // Unknown is not dead: the owner may be in the file that cannot be read.
+        if !unreadable.is_empty() || !unreadable_endpoints.is_empty() {
+            return Ok(Report { plan, value: words });
+        }
+        let pending: Vec<Endpoint> =
+            self.store.pending()?.into_iter().filter_map(Result::ok).map(|p| p.endpoint).collect();
+        let doomed: HashSet<IfName> = self.store.doomed()?.into_iter().map(|(name, _)| name).collect();
+        let mut owned: HashSet<&str> = networks.iter().map(|n| n.bridge.as_str()).collect();
+        owned.extend(endpoints.iter().chain(&pending).map(|e| e.host_device.as_str()));
+        owned.extend(doomed.iter().map(IfName::as_str));
+        let links = self.kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
+        let ours = |l: &&LinkSeen| l.group == LinkGroup::OURS || l.group == LinkGroup::DOOMED;
+        for link in links.iter().filter(ours).filter(|l| !owned.contains(l.name.as_str())) {
+            let Ok(name) = link.name.parse::<IfName>() else { continue };
+            words.push(format!("device {name} (in no record)"));
+            plan.push(Op::host(What::DeleteLink(name), WHY));
+        }
+        let mut wanted: HashSet<(String, Vec<ElementSeen>)> = HashSet::new();
+        let elements = networks.iter().flat_map(firewall::network_elements);
+        let elements = elements.chain(endpoints.iter().chain(&pending).flat_map(firewall::endpoint_elements));
+        for element in elements {
+            wanted.insert((element.set.clone(), element.raw()));
+        }
+        for (element, set) in self.stray_elements(&wanted)? {
+            words.push(format!("firewall element {} of set {set} (in no record)", element.0));
+            plan.push(Op::host(What::DeleteElement(element.1), WHY));
+        }
+        if networks.is_empty()
+            && endpoints.is_empty()
+            && self.kernel.firewall().map_err(Error::kernel("firewall"))?.table.is_some()
+        {
+            words.push("firewall table inet zubi (no network needs it)".into());
+            plan.ops.retain(|op| !op.is_nft());
+            plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));
+        }
+        if act == Act::Apply && !plan.is_empty() {
+            self.take_down("what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+        }
+        Ok(Report { plan, value: words })
+    }
+
+    /// Elements of the exact sets that nobody has asked for. Intervals belong to networks and go with them.
+    fn stray_elements(
+        &mut self,
+        wanted: &HashSet<(String, Vec<ElementSeen>)>,
+    ) -> Result<Vec<((String, zubi_wire::nft::Element), String)>, Error> {
+        let mut strays = Vec::new();
+        for set in firewall::sets() {
+            if set.shape != zubi_wire::nft::Shape::Exact {
+                continue;
+            }
+            for seen in self.kernel.elements(&set.name).map_err(Error::kernel("firewall"))? {
+                let raw = vec![seen.clone()];
+                if wanted.contains(&(set.name.clone(), raw)) {
+                    continue;
+                }
+                if let Some(element) = seen.element(&set) {
+                    strays.push(((seen.describe(&set.key), element), set.name.clone()));
+                }
+            }
+        }
+        Ok(strays)
+    }
+}

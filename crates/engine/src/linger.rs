@@ -1,0 +1,90 @@
+//! Link deletions that nobody waits for.
+//!
+//! # How it works
+//! The kernel waits some 16 ms (an RCU barrier) in every link deletion, and some 13 ms when an nftables socket is closed
+//! after a deletion. A detached child of the command does both. It holds none of the caller's descriptors, so a caller
+//! that reads the command's output to its end is not kept waiting either. The links to delete stand in the store
+//! before the fork: if the child dies, the next one finishes.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use std::collections::HashSet;
+use std::os::fd::AsFd;
+use zubi_kernel::sys;
+use zubi_model::{IfName, LinkGroup};
+use zubi_plan::Place;
+
+impl Engine {
+    /// Deletes every doomed link, and waits for it.
+    pub fn reap(&mut self) -> Result<(), Error> {
+        let _reaper = self.store.lock_reaper()?;
+        let doomed = self.store.doomed()?;
+        if doomed.is_empty() {
+            return Ok(());
+        }
+        if doomed.len() > 1 && self.only_doomed_in_group(&doomed.iter().map(|(n, _)| n.clone()).collect())? {
+            self.kernel.delete_group(LinkGroup::DOOMED).map_err(Error::kernel("doomed links"))?;
+        }
+        for (name, mac) in doomed {
+            let seen = self.kernel.link(&Place::Host, name.as_str()).map_err(Error::kernel("doomed link"))?;
+            let ours = |g| g == LinkGroup::DOOMED || g == LinkGroup::OURS;
+            if seen.is_some_and(|l| l.mac == Some(mac) && ours(l.group)) {
+                let op = zubi_plan::Op::host(zubi_plan::What::DeleteLink(name.clone()), "doomed");
+                let plan = std::iter::once(op).collect();
+                self.take_down("doomed link", &plan, zubi_kernel::Deletions::Now)?;
+            }
+            self.store.remove_doomed(&name)?;
+        }
+        Ok(())
+    }
+
+    /// Before a whole group is deleted: is every link of it one of ours?
+    fn only_doomed_in_group(&mut self, doomed: &HashSet<IfName>) -> Result<bool, Error> {
+        let links = self.kernel.links(&Place::Host, None).map_err(Error::kernel("doomed links"))?;
+        Ok(links
+            .iter()
+            .filter(|l| l.group == LinkGroup::DOOMED)
+            .all(|l| l.name.parse().is_ok_and(|name: IfName| doomed.contains(&name))))
+    }
+
+    /// Leaves the doomed links to a detached child, and ends nothing and waits for nothing itself. The calling process
+    /// must have one thread only.
+    pub fn linger(mut self) -> Result<(), Error> {
+        if self.store.doomed()?.is_empty() && self.kernel.nft_descriptor().is_none() {
+            return Ok(());
+        }
+        let failed =
+            |operation| move |e| Error::kernel("cleaning up")(zubi_kernel::Error::system(operation, "process", e));
+        match sys::fork().map_err(failed("fork"))? {
+            sys::Fork::Parent(_) => {
+                // Dropping the sockets here is fast: the child holds them too.
+                Ok(())
+            }
+            sys::Fork::Child => {
+                let code = match self.live_on() {
+                    Ok(()) => 0,
+                    Err(_) => 1,
+                };
+                sys::exit_now(code);
+            }
+        }
+    }
+
+    /// In the child: lets go of the caller, then does the slow part.
+    fn live_on(&mut self) -> Result<(), Error> {
+        let failed =
+            |operation| move |e| Error::kernel("cleaning up")(zubi_kernel::Error::system(operation, "process", e));
+        sys::new_session().map_err(failed("leave the session of the"))?;
+        let null = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/null")
+            .map_err(failed("open /dev/null in the"))?;
+        for descriptor in 0..3 {
+            sys::duplicate_to(null.as_fd(), descriptor).map_err(failed("redirect the"))?;
+        }
+        let keep = self.kernel.descriptors();
+        sys::close_from(3, &keep);
+        self.reap()
+    }
+}

@@ -1,0 +1,222 @@
+//! Networks: create, remove, prune.
+
+use crate::engine::{Act, Engine, Report};
+use crate::error::Error;
+use ipnet::IpNet;
+use std::time::{SystemTime, UNIX_EPOCH};
+use zubi_ipam::{Occupied, choose_subnet};
+use zubi_kernel::{Deletions, sys};
+use zubi_model::{Driver, Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec};
+use zubi_plan::network::{Last, down, up};
+use zubi_plan::{Op, Place, Plan, What, firewall};
+use zubi_store::Mode;
+
+/// Every automatic network of this name is made at its first use.
+pub(crate) const DEFAULT: &str = "default";
+
+impl Engine {
+    /// Makes a network.
+    pub fn create_network(&mut self, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
+        let _host = self.store.lock_host(Mode::Exclusive)?;
+        self.recover()?;
+        self.create_locked(spec, act)
+    }
+
+    /// Makes a network; the caller holds the host lock alone.
+    pub(crate) fn create_locked(&mut self, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
+        if self.store.network(&spec.name)?.is_some() {
+            return Err(Error::NetworkExists { name: spec.name });
+        }
+        let object = format!("network {}", spec.name);
+        let network = self.decide_network(spec)?;
+        let plan = up(&network, &self.ipv6_forwarding()?);
+        if act == Act::Apply {
+            self.store.write_network(&network)?;
+            if let Err(e) = self.apply(&object, &plan) {
+                self.store.remove_network(&network.name)?;
+                return Err(e);
+            }
+        }
+        Ok(Report { plan, value: network })
+    }
+
+    fn decide_network(&mut self, spec: NetworkSpec) -> Result<Network, Error> {
+        let (others, mut unreadable) = self.store.networks_lossy();
+        // A network that cannot be read may have any subnet.
+        if let Some(e) = unreadable.pop() {
+            return Err(e.into());
+        }
+        let families = [Family::V4, Family::V6];
+        let occupied = self.in_the_way(&others, &families)?;
+        let pools = self.decide_pools(&spec, &occupied)?;
+        let random = |e| Error::kernel("random numbers")(zubi_kernel::Error::system("read", "random numbers", e));
+        let id = NetworkId::from_random(sys::random().map_err(random)?);
+        let bridge = match spec.bridge {
+            Some(bridge) => bridge,
+            None => Network::default_bridge(&spec.name, &id)?,
+        };
+        if let Some(other) = others.iter().find(|n| n.bridge == bridge) {
+            return Err(Invalid::new("bridge", &bridge, format!("is the bridge of network {}", other.name)).into());
+        }
+        if let Some(seen) = self.kernel.link(&Place::Host, bridge.as_str()).map_err(Error::kernel("bridge"))? {
+            let kind = seen.kind.unwrap_or_else(|| "device".into());
+            return Err(Error::Kernel {
+                object: format!("network {}", spec.name),
+                source: zubi_kernel::Error::Conflict {
+                    object: format!("bridge {bridge}"),
+                    found: format!("a {kind} that zubi did not make; choose another name with --bridge"),
+                },
+            });
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+        Ok(Network {
+            name: spec.name,
+            id,
+            created: now,
+            driver: Driver::Bridge,
+            bridge,
+            bridge_mac: Mac::from_random(sys::random().map_err(random)?),
+            mtu: spec.mtu,
+            pools,
+            scope: spec.scope,
+            egress: spec.egress,
+            icc: spec.icc,
+            labels: spec.labels,
+        })
+    }
+
+    /// The subnets that were asked for, checked against everything in use, and automatic ones for the families that
+    /// have none.
+    fn decide_pools(&mut self, spec: &NetworkSpec, occupied: &[Occupied]) -> Result<Vec<Pool>, Error> {
+        let mut pools: Vec<Pool> = Vec::new();
+        for wish in &spec.pools {
+            let pool = wish.clone().decide()?;
+            if let Some(same) = pools.iter().find(|p| p.subnet.family() == pool.subnet.family()) {
+                let why = format!("is a second {} subnet beside {}", pool.subnet.family(), same.subnet);
+                return Err(Invalid::new("subnet", pool.subnet, why).try_instead("give one of each family").into());
+            }
+            let net = pool.subnet.net();
+            if let Some(other) = occupied.iter().find(|o| in_use(o.net) && pool.subnet.overlaps(o.net)) {
+                return Err(Error::Overlap { name: spec.name.clone(), subnet: net.to_string(), by: other.by.clone() });
+            }
+            pools.push(pool);
+        }
+        for family in &spec.families {
+            if pools.iter().any(|p| p.subnet.family() == *family) {
+                continue;
+            }
+            let subnet = choose_subnet(&self.pools(), *family, occupied)
+                .map_err(|error| Error::NoSubnet { name: spec.name.clone(), error })?;
+            pools.push(PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide()?);
+        }
+        pools.sort_by_key(|p| p.subnet.family());
+        Ok(pools)
+    }
+
+    /// The network, made now if it is the default one and not there; and the plan of making it.
+    pub(crate) fn default_network(&mut self, act: Act) -> Result<Report<Network>, Error> {
+        let name: NetworkName = DEFAULT.parse()?;
+        if let Some(network) = self.store.network(&name)? {
+            return Ok(Report { plan: Plan::new(), value: network });
+        }
+        let _host = self.store.lock_host(Mode::Exclusive)?;
+        match self.store.network(&name)? {
+            // Somebody else was faster.
+            Some(network) => Ok(Report { plan: Plan::new(), value: network }),
+            None => self.create_locked(NetworkSpec::new(name), act),
+        }
+    }
+
+    /// Removes a network without endpoints. A missing one is an error, as with Docker.
+    pub fn remove_network(&mut self, name: &NetworkName, act: Act) -> Result<Report<()>, Error> {
+        let _host = self.store.lock_host(Mode::Exclusive)?;
+        self.recover()?;
+        let Some(network) = self.store.network(name)? else {
+            return Err(Error::NoNetwork { name: name.clone(), known: self.known_networks() });
+        };
+        self.remove_network_locked(&network, act)
+    }
+
+    fn remove_network_locked(&mut self, network: &Network, act: Act) -> Result<Report<()>, Error> {
+        let name = &network.name;
+        if act == Act::Apply {
+            self.bury_dead(Some(name))?;
+        }
+        let endpoints = self.store.endpoints_on(name)?;
+        if !endpoints.is_empty() && !(act == Act::Show && self.all_dead(&endpoints)?) {
+            let endpoints = endpoints.into_iter().map(|e| e.sandbox.spelled).collect();
+            return Err(Error::NetworkInUse { name: name.clone(), endpoints });
+        }
+        let (others, unreadable) = self.store.networks_lossy();
+        let last = others.iter().all(|n| n.name == *name) && unreadable.is_empty();
+        let mut plan = down(network, if last { Last::Yes } else { Last::No });
+        // Somebody else's device may have the bridge's name by now.
+        let seen = self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
+        if seen.is_some_and(|s| !zubi_plan::network::bridge(network).is(&s)) {
+            plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
+        }
+        if act == Act::Apply {
+            self.take_down(&format!("network {name}"), &plan, Deletions::Now)?;
+            self.store.remove_network(name)?;
+            self.store.forget_network(name)?;
+        }
+        Ok(Report { plan, value: () })
+    }
+
+    /// Removes every network without endpoints.
+    pub fn prune_networks(&mut self, act: Act) -> Result<Report<Vec<NetworkName>>, Error> {
+        let _host = self.store.lock_host(Mode::Exclusive)?;
+        self.recover()?;
+        let mut report = Report { plan: Plan::new(), value: Vec::new() };
+        for network in self.store.networks_lossy().0 {
+            match self.remove_network_locked(&network, act) {
+                Ok(removed) => {
+                    report.plan.append(removed.plan);
+                    report.value.push(network.name);
+                }
+                Err(Error::NetworkInUse { .. }) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(report)
+    }
+
+    /// Everything a network is made of, if its bridge is not there: after a reboot, or when somebody deleted it.
+    pub(crate) fn missing_network(&mut self, network: &Network) -> Result<Plan, Error> {
+        let object = format!("network {}", network.name);
+        match self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel(&object))? {
+            None => Ok(up(network, &self.ipv6_forwarding()?)),
+            Some(seen) if zubi_plan::network::bridge(network).is(&seen) => Ok(Plan::new()),
+            Some(seen) => Err(Error::Kernel {
+                object,
+                source: zubi_kernel::Error::Conflict {
+                    object: format!("bridge {}", network.bridge),
+                    found: format!("a {} that zubi did not make", seen.kind.as_deref().unwrap_or("device")),
+                },
+            }),
+        }
+    }
+
+    /// Puts the whole firewall back from the records, in one transaction.
+    pub(crate) fn firewall_from_records(&mut self) -> Result<Plan, Error> {
+        const WHY: &str = "put the firewall back as the records have it";
+        let mut plan = Plan::new();
+        if self.kernel.firewall().map_err(Error::kernel("firewall"))?.table.is_some() {
+            plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));
+        }
+        plan.ops.extend(firewall::layout());
+        let networks = self.store.networks_lossy().0;
+        let endpoints = self.store.all_endpoints_lossy().0;
+        let elements = networks
+            .iter()
+            .flat_map(firewall::network_elements)
+            .chain(endpoints.iter().flat_map(firewall::endpoint_elements));
+        plan.ops.extend(elements.map(|e| Op::host(What::AddElement(e), WHY)));
+        Ok(plan)
+    }
+}
+
+/// A default route, or the halves VPNs split it into, occupies nothing.
+fn in_use(net: IpNet) -> bool {
+    net.prefix_len() > 1
+}

@@ -1,0 +1,114 @@
+//! Putting right what `check` finds.
+
+use crate::check::{describe, is_layout};
+use crate::engine::{Act, Engine, Report};
+use crate::error::Error;
+use zubi_kernel::Finding;
+use zubi_model::{Endpoint, Network};
+use zubi_plan::network::up;
+use zubi_plan::{Op, Plan, What};
+use zubi_store::Mode;
+use zubi_wire::route::{AdminState, LinkChange};
+
+impl Engine {
+    /// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed.
+    /// The report names each thing that was done. One object that cannot be repaired does not keep the others from it.
+    pub fn repair(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
+        let mut done = Vec::new();
+        if act == Act::Apply {
+            done.extend(self.gc()?.removed);
+        }
+        let _host = self.store.lock_host(Mode::Exclusive)?;
+        let mut plan = Plan::new();
+        let mut first_error = None;
+        let (networks, _) = self.store.networks_lossy();
+        if !networks.is_empty()
+            && let Some(problem) = self.check_firewall()?
+        {
+            let firewall = self.firewall_from_records()?;
+            if act == Act::Apply {
+                self.apply("firewall", &firewall)?;
+            }
+            done.push(format!("{}: put back ({})", problem.object, problem.what));
+            plan.append(firewall);
+        }
+        for network in &networks {
+            let object = format!("network {}", network.name);
+            let repaired = self.lacking_of_network(network).and_then(|ops| self.put_right(&object, ops, act));
+            collect(repaired, &object, &mut done, &mut plan, &mut first_error);
+        }
+        for endpoint in self.store.all_endpoints_lossy().0 {
+            let Some(network) = networks.iter().find(|n| n.name == endpoint.network) else { continue };
+            let object = describe(&endpoint);
+            let repaired =
+                self.lacking_of_endpoint(network, &endpoint).and_then(|ops| self.put_right(&object, ops, act));
+            collect(repaired, &object, &mut done, &mut plan, &mut first_error);
+        }
+        match first_error {
+            Some(e) => Err(e),
+            None => Ok(Report { plan, value: done }),
+        }
+    }
+
+    fn put_right(&mut self, object: &str, ops: Vec<Op>, act: Act) -> Result<Plan, Error> {
+        let plan: Plan = ops.into_iter().collect();
+        if act == Act::Apply && !plan.is_empty() {
+            self.apply(object, &plan)?;
+        }
+        Ok(plan)
+    }
+
+    fn lacking_of_network(&mut self, network: &Network) -> Result<Vec<Op>, Error> {
+        let ops: Vec<Op> = up(network, &self.ipv6_forwarding()?).ops.into_iter().filter(|op| !is_layout(op)).collect();
+        let object = format!("network {}", network.name);
+        self.lacking(&object, &ops)
+    }
+
+    /// What is missing or differs. A link that differs only in its bridge is put back as a port of it.
+    fn lacking(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Op>, Error> {
+        let compared = self.kernel.examine(ops).map_err(Error::kernel(object))?;
+        let mut lacking = Vec::new();
+        for (op, finding) in compared {
+            match (&op.what, finding) {
+                (_, Finding::Same | Finding::NoState) => {}
+                (What::AddLink(link), Finding::Differs(_)) if link.master.is_some() => {
+                    let mut change = LinkChange::state(link.name.clone(), AdminState::Up);
+                    change.master.clone_from(&link.master);
+                    lacking.push(Op { what: What::ChangeLink(change), ..op });
+                }
+                _ => lacking.push(op),
+            }
+        }
+        Ok(lacking)
+    }
+
+    fn lacking_of_endpoint(&mut self, network: &Network, endpoint: &Endpoint) -> Result<Vec<Op>, Error> {
+        let Some(_lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { return Ok(Vec::new()) };
+        let way = self.way_in(endpoint, None);
+        let ops = self.wanted_ops(network, endpoint, way.as_ref())?;
+        if self.host_end(endpoint)?.is_some() {
+            return self.lacking(&describe(endpoint), &ops);
+        }
+        // Without its host end nothing inside is left; without a way in there is nothing to put back.
+        Ok(if way.is_some() { ops } else { Vec::new() })
+    }
+}
+
+fn collect(
+    repaired: Result<Plan, Error>,
+    object: &str,
+    done: &mut Vec<String>,
+    plan: &mut Plan,
+    first_error: &mut Option<Error>,
+) {
+    match repaired {
+        Ok(repaired) if repaired.is_empty() => {}
+        Ok(repaired) => {
+            done.extend(repaired.ops.iter().map(|op| format!("{object}: {op}")));
+            plan.append(repaired);
+        }
+        Err(e) => {
+            first_error.get_or_insert(e);
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! Named sandboxes: what `ip netns` does, and visible to it.
+
+use crate::engine::{Act, Engine, Report};
+use crate::error::Error;
+use std::ffi::OsString;
+use std::path::Path;
+use zubi_kernel::{Deletions, inside, named};
+use zubi_model::{NetnsCookie, NetworkName, NsRef, SandboxName, SandboxRef};
+use zubi_plan::{Plan, sandbox};
+use zubi_store::{Maker, Mode, SandboxRecord};
+
+/// One line of `zubi sandbox ls`.
+#[derive(Debug, Clone)]
+pub struct SandboxView {
+    /// The name.
+    pub name: SandboxName,
+    /// Who made it: "add", "attach", "run", or "other".
+    pub maker: &'static str,
+    /// The namespace's number; absent when the name leads nowhere.
+    pub cookie: Option<NetnsCookie>,
+    /// The networks it is on.
+    pub networks: Vec<NetworkName>,
+    /// The processes inside.
+    pub processes: Vec<u32>,
+}
+
+fn exists(name: &SandboxName) -> bool {
+    Path::new(named::FOLDER).join(name.as_str()).exists()
+}
+
+impl Engine {
+    /// Makes a named sandbox, or gives an existing namespace a name.
+    pub fn add_sandbox(
+        &mut self,
+        name: &SandboxName,
+        from: Option<&SandboxRef>,
+        act: Act,
+    ) -> Result<Report<()>, Error> {
+        let _host = self.store.lock_host(Mode::Shared)?;
+        self.recover()?;
+        let _name = self.store.lock_run(name)?;
+        let maker = if from.is_some() { Maker::Attach } else { Maker::Add };
+        let plan = match from {
+            None => sandbox::add(name),
+            Some(from) => sandbox::attach(name, self.resolve(from)?.reached_by.path()),
+        };
+        self.make_sandbox(name, maker, &plan, act)?;
+        Ok(Report { plan, value: () })
+    }
+
+    /// The caller holds the host's lock and the name's.
+    pub(crate) fn make_sandbox(
+        &mut self,
+        name: &SandboxName,
+        maker: Maker,
+        plan: &Plan,
+        act: Act,
+    ) -> Result<Option<NetnsCookie>, Error> {
+        if exists(name) {
+            let unfinished = self.store.sandbox(name)?.is_some_and(|r| r.cookie.is_none());
+            if !unfinished || act == Act::Show {
+                return Err(Error::SandboxExists { name: name.clone() });
+            }
+            // We hold the name's lock: its maker was killed before it stood.
+            self.take_down(&format!("sandbox {name}"), &sandbox::remove(name), Deletions::Now)?;
+        }
+        if act == Act::Show {
+            return Ok(None);
+        }
+        let record = SandboxRecord { name: name.clone(), cookie: None, maker };
+        self.store.write_sandbox(&record)?;
+        let made = self.apply(&format!("sandbox {name}"), plan).and_then(|()| {
+            let reached_by = NsRef::Named(name.clone());
+            self.kernel.open_sandbox(&reached_by).map_err(Error::kernel(format!("sandbox {name}")))
+        });
+        match made {
+            Ok(cookie) => {
+                self.store.write_sandbox(&SandboxRecord { cookie: Some(cookie), ..record })?;
+                Ok(Some(cookie))
+            }
+            Err(e) => {
+                self.store.remove_sandbox(name)?;
+                Err(e)
+            }
+        }
+    }
+
+    /// Disconnects a named sandbox from everything and removes its name. `force` also ends the processes in it.
+    pub fn remove_sandbox(&mut self, name: &SandboxName, force: Force, act: Act) -> Result<Report<()>, Error> {
+        let _host = self.store.lock_host(Mode::Shared)?;
+        self.recover()?;
+        if !exists(name) {
+            self.store.remove_sandbox(name)?;
+            let hint = Some("zubi sandbox ls lists them".into());
+            return Err(Error::NoSandbox { name: name.to_string(), hint });
+        }
+        let record = self.store.sandbox(name)?;
+        let run = record.as_ref().is_some_and(|r| r.maker == Maker::Run);
+        let Some(lock) = self.store.try_lock_run(name)? else {
+            return self.end_run(name, run, force, act);
+        };
+        let mut plan = Plan::new();
+        if record.is_none_or(|r| r.maker != Maker::Attach) {
+            plan.append(self.disconnect_all(name, act)?);
+        }
+        let removal = sandbox::remove(name);
+        if act == Act::Apply {
+            if force == Force::Yes {
+                self.end_processes(name)?;
+            }
+            self.take_down(&format!("sandbox {name}"), &removal, Deletions::Now)?;
+            self.store.remove_sandbox(name)?;
+            self.store.remove_run_lock(name, lock)?;
+        }
+        plan.append(removal);
+        Ok(Report { plan, value: () })
+    }
+
+    /// A sandbox whose supervisor lives: with force its processes are ended, and the supervisor does the rest.
+    fn end_run(&mut self, name: &SandboxName, run: bool, force: Force, act: Act) -> Result<Report<()>, Error> {
+        if !run {
+            return Err(Error::Busy { object: format!("sandbox {name}") });
+        }
+        if force == Force::No {
+            return Err(Error::SandboxInUse {
+                name: name.clone(),
+                by: "belongs to a running zubi run".into(),
+                next: "end its command, or use --force".into(),
+            });
+        }
+        let plan = sandbox::remove(name);
+        if act == Act::Apply {
+            self.end_processes(name)?;
+        }
+        Ok(Report { plan, value: () })
+    }
+
+    /// Takes a sandbox off all its networks. A name that leads nowhere has none.
+    pub(crate) fn disconnect_all(&mut self, name: &SandboxName, act: Act) -> Result<Plan, Error> {
+        let reached_by = NsRef::Named(name.clone());
+        let Ok(cookie) = self.kernel.open_sandbox(&reached_by) else { return Ok(Plan::new()) };
+        let _sandbox = self.store.lock_sandbox(cookie)?;
+        let mut plan = Plan::new();
+        for endpoint in self.store.endpoints_of(cookie)? {
+            plan.append(self.detach_locked(&endpoint.key(), Some(&reached_by), act)?.plan);
+        }
+        Ok(plan)
+    }
+
+    /// Ends every process in a sandbox, also those that are started meanwhile.
+    pub(crate) fn end_processes(&mut self, name: &SandboxName) -> Result<(), Error> {
+        const ROUNDS: u32 = 200;
+        let reached_by = NsRef::Named(name.clone());
+        if self.kernel.open_sandbox(&reached_by).is_err() {
+            return Ok(());
+        }
+        let me = std::process::id();
+        for _ in 0..ROUNDS {
+            let Some(netns) = self.kernel.sandbox(&reached_by) else { return Ok(()) };
+            let mut all = inside::processes(netns).map_err(Error::kernel(format!("sandbox {name}")))?;
+            all.retain(|pid| *pid != me && !is_zombie(*pid));
+            if all.is_empty() {
+                return Ok(());
+            }
+            for pid in all {
+                // One that ended by itself is what we want.
+                if let Err(e) = zubi_kernel::sys::kill(pid, libc::SIGKILL)
+                    && e.raw_os_error() != Some(libc::ESRCH)
+                {
+                    return Err(Error::kernel(format!("sandbox {name}"))(zubi_kernel::Error::system(
+                        "end",
+                        format!("process {pid}"),
+                        e,
+                    )));
+                }
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        Err(Error::Busy { object: format!("sandbox {name} (its processes do not end)") })
+    }
+
+    /// All named sandboxes.
+    pub fn sandboxes(&mut self) -> Result<Vec<SandboxView>, Error> {
+        let records = self.store.sandboxes()?;
+        let mut views = Vec::new();
+        for name in named::list().map_err(Error::kernel("named namespaces"))? {
+            let reached_by = NsRef::Named(name.clone());
+            let cookie = self.kernel.open_sandbox(&reached_by).ok();
+            let networks = match cookie {
+                Some(cookie) => self.store.endpoints_of(cookie)?.into_iter().map(|e| e.network).collect(),
+                None => Vec::new(),
+            };
+            let processes = match self.kernel.sandbox(&reached_by) {
+                Some(netns) => inside::processes(netns).map_err(Error::kernel("processes"))?,
+                None => Vec::new(),
+            };
+            let maker = match records.iter().find(|r| r.name == name).map(|r| r.maker) {
+                Some(Maker::Add) => "add",
+                Some(Maker::Attach) => "attach",
+                Some(Maker::Run) => "run",
+                None => "other",
+            };
+            views.push(SandboxView { name, maker, cookie, networks, processes });
+        }
+        Ok(views)
+    }
+
+    /// Becomes a command inside a sandbox. Returns only on failure.
+    pub fn exec(&mut self, sandbox: &SandboxRef, command: &[OsString]) -> Result<std::convert::Infallible, Error> {
+        let resolved = self.resolve(sandbox)?;
+        let name = match &resolved.reached_by {
+            NsRef::Named(name) => Some(name.as_str()),
+            NsRef::Path(_) => None,
+        };
+        let object = || Error::kernel(format!("sandbox {}", resolved.spelled));
+        if let Some(netns) = self.kernel.sandbox(&resolved.reached_by) {
+            inside::move_in(netns, name).map_err(object())?;
+        }
+        Err(crate::run::become_command(command))
+    }
+}
+
+impl Engine {
+    /// Becomes a command in the host's own network. Returns why it could not.
+    pub fn become_command(&self, command: &[OsString]) -> Error {
+        crate::run::become_command(command)
+    }
+}
+
+/// Whether running processes are ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// They are.
+    Yes,
+    /// They are not.
+    No,
+}
+
+/// A process that has ended and waits for its parent only.
+fn is_zombie(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z') || rest.starts_with('X'))
+}

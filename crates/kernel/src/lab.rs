@@ -1,0 +1,37 @@
+//! A fresh host without root: user, network and mount namespaces of its own.
+
+use crate::error::Error;
+use crate::machine::Kernel;
+use crate::sys;
+use std::fs;
+use std::path::Path;
+use zubi_model::IfName;
+use zubi_plan::{Op, What};
+use zubi_wire::route::{AdminState, LinkChange};
+
+/// Turns the calling process, which must have one thread, into root of a fresh host: no devices but a loopback that
+/// is up, an empty /run, a /sys that shows its own devices. Nothing it does there is seen outside, and all of it is
+/// gone with its last process.
+pub fn become_fresh_host() -> Result<(), Error> {
+    let (uid, gid) = sys::user_ids();
+    let failed = |operation, object: &'static str| move |e| Error::system(operation, object, e);
+    sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::CLONE_NEWNS)
+        .map_err(failed("make", "user, network and mount namespaces"))?;
+    // Without this an unprivileged process may not write gid_map (user_namespaces(7)).
+    fs::write("/proc/self/setgroups", "deny").map_err(failed("write", "/proc/self/setgroups"))?;
+    fs::write("/proc/self/uid_map", format!("0 {uid} 1")).map_err(failed("write", "/proc/self/uid_map"))?;
+    fs::write("/proc/self/gid_map", format!("0 {gid} 1")).map_err(failed("write", "/proc/self/gid_map"))?;
+    let root = Path::new("/");
+    sys::mount(Path::new(""), root, Some("none"), libc::MS_PRIVATE | libc::MS_REC)
+        .map_err(failed("make private", "mounts"))?;
+    sys::mount(Path::new("tmpfs"), Path::new("/run"), Some("tmpfs"), libc::MS_NOSUID | libc::MS_NODEV)
+        .map_err(failed("mount", "/run"))?;
+    match sys::mount(Path::new("sysfs"), Path::new("/sys"), Some("sysfs"), 0) {
+        // Where something is mounted below the old /sys, the kernel refuses to show a fuller one.
+        Err(e) if e.raw_os_error() != Some(libc::EPERM) => return Err(Error::system("mount", "/sys", e)),
+        _ => {}
+    }
+    let up = LinkChange::state(IfName::loopback(), AdminState::Up);
+    let plan = std::iter::once(Op::host(What::ChangeLink(up), "loopback")).collect();
+    Kernel::open()?.apply(&plan).map(|_| ()).map_err(|failed| failed.error)
+}

@@ -1,0 +1,58 @@
+//! Everything that reads received bytes, shared by the fuzz target and the test that runs on a stable compiler.
+
+use zubi_wire::nft::{ChainSeen, ElementSeen, Field, RuleSeen, SetSeen, TableSeen};
+use zubi_wire::route::{AddressSeen, LinkSeen, NeighbourSeen, PortSeen, RouteSeen, RuleSeen as PolicySeen};
+use zubi_wire::{Attributes, Batch, Message, Messages};
+
+const INET: u8 = 1;
+/// `NLMSG_ERROR`, `RTM_NEWLINK` to `RTM_NEWRULE`, `NFT_MSG_NEWTABLE` to `NFT_MSG_NEWSETELEM`.
+const KINDS: [u16; 11] = [2, 16, 20, 24, 28, 32, 0xa00, 0xa03, 0xa06, 0xa09, 0xa0c];
+
+/// Reads `bytes` as messages, and as the payload of a message of every kind there is a parser for.
+pub fn parse(bytes: &[u8]) {
+    for message in Messages::new(bytes) {
+        read(&message);
+    }
+    let mut inet = bytes.to_vec();
+    if let Some(family) = inet.first_mut() {
+        *family = INET;
+    }
+    for kind in KINDS {
+        for flags in [0, 0x100, 0x200, 0x300] {
+            read(&Message { kind, flags, sequence: 0, payload: bytes });
+        }
+        read(&Message { kind, flags: 0, sequence: 0, payload: &inet });
+    }
+}
+
+fn read(message: &Message<'_>) {
+    if let Some(Err(error)) = message.outcome() {
+        let _words = error.to_string();
+    }
+    for header in [0, 4, 8, 12, 16, 20] {
+        for (_, value) in message.attributes(header) {
+            let nested = Attributes::new(value);
+            let _port = PortSeen::parse(&nested);
+            for (kind, _) in nested.clone() {
+                let _values = (nested.u32(kind), nested.be32(kind), nested.be64(kind), nested.text(kind));
+            }
+        }
+    }
+    let _link = LinkSeen::parse(message).map(|seen| format!("{seen:?}"));
+    let _address = AddressSeen::parse(message).map(|seen| format!("{seen:?}"));
+    let _route = RouteSeen::parse(message).map(|seen| format!("{seen:?}"));
+    let _neighbour = NeighbourSeen::parse(message).map(|seen| format!("{seen:?}"));
+    let _policy = PolicySeen::parse(message).map(|seen| format!("{seen:?}"));
+    let _table = TableSeen::parse(message).map(|seen| format!("{seen:?}"));
+    let _chain = ChainSeen::parse(message).map(|seen| format!("{seen:?}"));
+    let _set = SetSeen::parse(message).map(|seen| format!("{seen:?}"));
+    for seen in ElementSeen::parse_all(message) {
+        for fields in [&[][..], &[Field::IfName, Field::Ipv4], &[Field::Ipv6, Field::IfName, Field::Ipv6]] {
+            let _words = seen.describe(fields);
+        }
+    }
+    if let Some(seen) = RuleSeen::parse(message) {
+        let _words = seen.rule.to_string();
+        seen.rule.encode(&mut Batch::new());
+    }
+}

@@ -1,0 +1,156 @@
+//! Expressions in the words of `nft`.
+//!
+//! # Limits
+//! Everything zubi writes prints as the words that make it again. Of strangers' rules what [`Expr`] knows does too; the
+//! rest prints as its name in brackets.
+
+use super::{CmpOp, Expr, LoadKey};
+use crate::message::text_of;
+use std::net::IpAddr;
+
+pub(super) const NFPROTO_IPV4: u8 = 2;
+pub(super) const NFPROTO_IPV6: u8 = 10;
+
+/// The words of a rule's expressions.
+pub(super) fn words(exprs: &[Expr]) -> String {
+    let mut words = Words::default();
+    for expr in exprs {
+        words.expr(expr);
+    }
+    words.state_family();
+    words.out.join(" ")
+}
+
+/// The family an address load works in.
+pub(super) fn family_of(key: LoadKey) -> Option<u8> {
+    match key {
+        LoadKey::Ipv4Saddr | LoadKey::Ipv4Daddr => Some(NFPROTO_IPV4),
+        LoadKey::Ipv6Saddr | LoadKey::Ipv6Daddr => Some(NFPROTO_IPV6),
+        _ => None,
+    }
+}
+
+#[derive(Default)]
+struct Words {
+    out: Vec<String>,
+    /// Loaded since the last words.
+    loaded: Vec<LoadKey>,
+    mask: Option<Vec<u8>>,
+    /// A check of the family that the next words may imply.
+    family: Option<u8>,
+}
+
+impl Words {
+    fn expr(&mut self, expr: &Expr) {
+        match expr {
+            Expr::Load { key, .. } => self.loaded.push(*key),
+            Expr::Mask { mask, .. } => self.mask = Some(mask.clone()),
+            Expr::Cmp { op, value, .. } => self.compare(*op, value),
+            Expr::Lookup { set, inverted, .. } => {
+                let keys: Vec<_> = self.loaded.iter().map(|k| k.word()).collect();
+                let keys = keys.join(" . ");
+                self.say(format!("{keys} {}@{set}", if *inverted { "!= " } else { "" }));
+            }
+            Expr::Counter => self.say("counter".into()),
+            Expr::Masquerade => self.say("masquerade".into()),
+            Expr::Verdict(verdict) => self.say(verdict.word().into()),
+            Expr::Other { name } => self.say(format!("[{name}]")),
+        }
+    }
+
+    fn compare(&mut self, op: CmpOp, value: &[u8]) {
+        let key = self.loaded.last().copied();
+        let mask = self.mask.take();
+        match (key, op, value) {
+            (Some(LoadKey::NfProto), CmpOp::Eq, [family]) => {
+                self.state_family();
+                self.family = Some(*family);
+                self.loaded.clear();
+            }
+            _ => self.say(format!("{} {}", key.map_or("?", LoadKey::word), compared(key, mask.as_deref(), op, value))),
+        }
+    }
+
+    /// Like `nft`, leaves the check of the family out where the words imply it.
+    fn say(&mut self, words: String) {
+        if !self.loaded.iter().any(|k| self.family.is_some() && family_of(*k) == self.family) {
+            self.state_family();
+        }
+        self.family = None;
+        self.loaded.clear();
+        self.out.push(words);
+    }
+
+    fn state_family(&mut self) {
+        if let Some(family) = self.family.take() {
+            self.out.push(format!("{} {}", LoadKey::NfProto.word(), family_word(family)));
+        }
+    }
+}
+
+/// What follows the key.
+fn compared(key: Option<LoadKey>, mask: Option<&[u8]>, op: CmpOp, value: &[u8]) -> String {
+    let sign = match op {
+        CmpOp::Eq => "",
+        CmpOp::Neq => "!= ",
+    };
+    match (key, mask) {
+        // Bits are tested against zero: "not zero" is the plain word.
+        (Some(LoadKey::CtState), Some(mask)) if value.iter().all(|b| *b == 0) => {
+            format!("{}{}", if op == CmpOp::Eq { "! " } else { "" }, ct_states(mask))
+        }
+        (Some(LoadKey::CtState), None) => format!("{sign}{}", ct_states(value)),
+        (Some(LoadKey::IifName | LoadKey::OifName), None) => {
+            // A comparison of fewer bytes than a name has is one of its beginning.
+            format!("{sign}\"{}{}\"", text_of(value), if value.contains(&0) { "" } else { "*" })
+        }
+        (Some(LoadKey::NfProto), None) if value.len() == 1 => format!("{sign}{}", family_word(value[0])),
+        (Some(key), None) => format!("{sign}{}", plain(key, value)),
+        (Some(key), Some(mask)) => match prefix_len(mask) {
+            Some(len) if family_of(key).is_some() => format!("{sign}{}/{len}", plain(key, value)),
+            _ => {
+                let sign = if op == CmpOp::Eq { "==" } else { "!=" };
+                format!("& {} {sign} {}", plain(key, mask), plain(key, value))
+            }
+        },
+        (None, _) => format!("{sign}{}", hex(value)),
+    }
+}
+
+fn plain(key: LoadKey, value: &[u8]) -> String {
+    let address = family_of(key).and_then(|_| {
+        let v4 = <[u8; 4]>::try_from(value).map(IpAddr::from);
+        v4.or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from)).ok()
+    });
+    address.map_or_else(|| hex(value), |a| a.to_string())
+}
+
+fn hex(value: &[u8]) -> String {
+    value.iter().fold("0x".to_owned(), |text, b| format!("{text}{b:02x}"))
+}
+
+fn prefix_len(mask: &[u8]) -> Option<u32> {
+    let ones: u32 = mask.iter().map(|b| b.leading_ones()).sum();
+    let all: u32 = mask.iter().map(|b| b.count_ones()).sum();
+    let contiguous = mask.iter().skip_while(|b| **b == 0xff).skip(1).all(|b| *b == 0);
+    (ones == all && contiguous).then_some(ones)
+}
+
+fn family_word(family: u8) -> String {
+    match family {
+        NFPROTO_IPV4 => "ipv4".into(),
+        NFPROTO_IPV6 => "ipv6".into(),
+        other => other.to_string(),
+    }
+}
+
+fn ct_states(mask: &[u8]) -> String {
+    let bits = <[u8; 4]>::try_from(mask).map_or(0, u32::from_ne_bytes);
+    let names = [(1, "invalid"), (2, "established"), (4, "related"), (8, "new"), (64, "untracked")];
+    let known: u32 = names.iter().map(|(bit, _)| bit).sum();
+    if bits == 0 || bits & !known != 0 {
+        return hex(mask);
+    }
+    let set: Vec<_> = names.iter().filter(|(bit, _)| bits & bit != 0).map(|(_, name)| *name).collect();
+    set.join(",")
+}

@@ -1,0 +1,131 @@
+//! Against what `ip link` sends and reads.
+
+use super::*;
+use crate::golden::{bytes, lines, ours};
+
+const BRIDGE: &str = "\
+    58000000100005060000000000000000000000000000000000000000000000000a00010002420a010001000008001b00 \
+    6962757a08000400aa0500000c0003007a622d626c756500100012000a0001006272696467650000";
+const VETH: &str = "\
+    b8000000100005060000000000000000000000000000000000000000000000000a00010002420a010002000008001b00 \
+    6962757a08000400aa05000008000a000200000008001f00010000000800200001000000080003007a7631005c001200 \
+    0800010076657468500002004c000100000000000000000000000000000000000a00010002420a010003000008000400 \
+    aa05000008001f0001000000080020000100000008001c0004000000090003006574683000000000";
+const UP: &str = "\
+    2000000010000500000000000000000000000000030000000100000001000000";
+const NOMASTER: &str = "\
+    300000001000050000000000000000000000000003000000000000000000000008000a000000000008001b006462757a";
+const RENAME: &str = "\
+    2800000010000500000000000000000000000000030000000000000001000000080003007a763200";
+const DELETE: &str = "\
+    2000000011000500000000000000000000000000030000000000000000000000";
+
+const NESTED: &[(&[u16], usize)] = &[
+    (&[IFLA_LINKINFO], 0),
+    (&[IFLA_LINKINFO, IFLA_INFO_DATA], 0),
+    (&[IFLA_LINKINFO, IFLA_INFO_DATA, VETH_INFO_PEER], HEADER),
+];
+
+fn said(fill: impl FnOnce(&mut Batch)) -> Vec<String> {
+    lines(&ours(fill), HEADER, NESTED)
+}
+
+fn recorded(hex: &str) -> Vec<String> {
+    lines(&bytes(hex), HEADER, NESTED)
+}
+
+fn bridge() -> Link {
+    Link {
+        name: "zb-blue".parse().unwrap(),
+        kind: LinkKind::Bridge,
+        mac: "02:42:0a:01:00:01".parse().unwrap(),
+        mtu: Some(1450.try_into().unwrap()),
+        group: LinkGroup::OURS,
+        master: None,
+    }
+}
+
+fn veth() -> Link {
+    let peer = Peer {
+        name: "eth0".parse().unwrap(),
+        mac: "02:42:0a:01:00:03".parse().unwrap(),
+        netns: NsRef::Path("/proc/4711/ns/net".into()),
+    };
+    Link {
+        name: "zv1".parse().unwrap(),
+        kind: LinkKind::Veth(peer),
+        mac: "02:42:0a:01:00:02".parse().unwrap(),
+        mtu: Some(1450.try_into().unwrap()),
+        group: LinkGroup::OURS,
+        master: Some("zb-blue".parse().unwrap()),
+    }
+}
+
+fn nomaster() -> LinkChange {
+    LinkChange {
+        name: "zv1".parse().unwrap(),
+        state: None,
+        release: true,
+        group: Some(LinkGroup::DOOMED),
+        rename: None,
+        master: None,
+    }
+}
+
+fn rename() -> LinkChange {
+    let change = LinkChange::rename("zv1".parse().unwrap(), "zv2".parse().unwrap());
+    LinkChange { state: Some(AdminState::Down), ..change }
+}
+
+#[test]
+fn says_what_ip_link_add_bridge_says() {
+    assert_eq!(said(|b| bridge().encode(b, None, None)), recorded(BRIDGE));
+}
+
+#[test]
+fn says_what_ip_link_add_veth_says() {
+    assert_eq!(said(|b| veth().encode(b, Some(IfIndex(2)), Some(4))), recorded(VETH));
+}
+
+#[test]
+fn says_what_ip_link_set_says() {
+    let zv1 = LinkRef::Index(IfIndex(3));
+    let up = LinkChange::state("zv1".parse().unwrap(), AdminState::Up);
+    assert_eq!(said(|b| up.encode(b, zv1, None)), recorded(UP));
+    assert_eq!(said(|b| nomaster().encode(b, zv1, None)), recorded(NOMASTER));
+    assert_eq!(said(|b| rename().encode(b, zv1, None)), recorded(RENAME));
+}
+
+#[test]
+fn says_what_ip_link_del_says() {
+    assert_eq!(said(|b| delete(b, LinkRef::Index(IfIndex(3)))), recorded(DELETE));
+}
+
+#[test]
+fn prints_the_words_of_ip_link_add() {
+    assert_eq!(
+        bridge().to_string(),
+        "link add zb-blue address 02:42:0a:01:00:01 group 2054513257 mtu 1450 type bridge"
+    );
+    assert_eq!(
+        veth().to_string(),
+        "link add zv1 address 02:42:0a:01:00:02 group 2054513257 mtu 1450 master zb-blue numtxqueues 1 numrxqueues 1 \
+         type veth peer name eth0 address 02:42:0a:01:00:03 mtu 1450 numtxqueues 1 numrxqueues 1 \
+         netns /proc/4711/ns/net"
+    );
+}
+
+#[test]
+fn prints_the_words_of_ip_link_set() {
+    let up = LinkChange::state("zv1".parse().unwrap(), AdminState::Up);
+    assert_eq!(up.to_string(), "link set zv1 up");
+    assert_eq!(nomaster().to_string(), "link set zv1 nomaster group 2054513252");
+    assert_eq!(rename().to_string(), "link set zv1 down name zv2");
+}
+
+#[test]
+fn a_path_that_a_shell_would_read_otherwise_is_quoted() {
+    assert_eq!(quoted("/proc/1/ns/net"), "/proc/1/ns/net");
+    assert_eq!(quoted("/tmp/it's here"), r"'/tmp/it'\''s here'");
+    assert_eq!(quoted(""), "''");
+}

@@ -1,0 +1,137 @@
+//! No bytes make a parser panic: arbitrary ones, damaged messages, and the seeds of the fuzz target.
+
+#[path = "../fuzz/every_parser.rs"]
+mod every_parser;
+
+use proptest::prelude::*;
+use std::net::IpAddr;
+use zubi_model::{IfIndex, LinkGroup, NsRef};
+use zubi_wire::nft::{
+    Chain, Element, Field, Hook, HookPoint, LoadKey, Rule, RuleSeen, Set, Shape, Table, Value, begin, end,
+};
+use zubi_wire::route::{Address, BridgePort, ForwardingEntry, Link, LinkKind, Neighbour, Peer, Route, Switch};
+use zubi_wire::{Batch, Messages};
+
+fn seeds() -> Vec<Vec<u8>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/parse");
+    std::fs::read_dir(folder).unwrap().map(|entry| std::fs::read(entry.unwrap().path()).unwrap()).collect()
+}
+
+fn sample_rule() -> Rule {
+    Rule::new("zubi", "guard")
+        .not_from_loopback()
+        .established()
+        .in_set(&[LoadKey::IifName, LoadKey::Ipv6Saddr], "endpoints6")
+        .not_in_set(&[LoadKey::OifName], "bridges")
+        .masquerade()
+        .counted_drop()
+        .comment("direct")
+}
+
+/// One of each message there is a parser for.
+fn everything() -> Vec<u8> {
+    let mut batch = Batch::new();
+    let b = &mut batch;
+    let mac = "02:42:0a:01:00:02".parse().unwrap();
+    let device = || "eth0".parse().unwrap();
+    let gateway: IpAddr = "fd00::1".parse().unwrap();
+    let peer = Peer { name: device(), mac, netns: NsRef::Path("/proc/1/ns/net".into()) };
+    let link = Link {
+        name: "zv1".parse().unwrap(),
+        kind: LinkKind::Veth(peer),
+        mac,
+        mtu: None,
+        group: LinkGroup::OURS,
+        master: None,
+    };
+    link.encode(b, Some(IfIndex(2)), Some(4));
+    BridgePort { name: device(), isolated: Some(Switch::On), hairpin: None }.encode(b, IfIndex(3));
+    Address::new("fd00::2/64".parse().unwrap(), device()).encode(b, IfIndex(3));
+    Route::default_via(gateway, device()).encode(b, IfIndex(3));
+    Neighbour { address: gateway, mac, device: device() }.encode(b, IfIndex(3));
+    ForwardingEntry { mac, port: device() }.encode(b, IfIndex(3));
+    begin(b);
+    Table { name: "zubi".into() }.encode(b);
+    let key = vec![Field::IfName, Field::Ipv4];
+    Set { table: "zubi".into(), name: "home4".into(), key, shape: Shape::Interval }.encode(b, 1);
+    let hook = Hook { chain_type: "filter", point: HookPoint::Forward, priority: -1 };
+    Chain { table: "zubi".into(), name: "forward".into(), hook }.encode(b);
+    let key = vec![Value::Device(device()), Value::Prefix("10.1.0.0/24".parse().unwrap())];
+    Element { table: "zubi".into(), set: "home4".into(), key }.encode(b);
+    sample_rule().encode(b);
+    end(b);
+    batch.bytes().to_vec()
+}
+
+#[test]
+fn seeds_do_not_make_it_panic() {
+    let seeds = seeds();
+    assert!(!seeds.is_empty());
+    for seed in seeds {
+        assert!(Messages::new(&seed).next().is_some(), "not a message: {seed:02x?}");
+        every_parser::parse(&seed);
+        for len in 0..seed.len() {
+            every_parser::parse(&seed[..len]);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn arbitrary_bytes_do_not_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+        every_parser::parse(&bytes);
+    }
+
+    #[test]
+    fn damaged_messages_do_not_make_it_panic(
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        cut in any::<prop::sample::Index>(),
+        whole: bool,
+        which in any::<prop::sample::Index>(),
+    ) {
+        let mut all = seeds();
+        all.push(everything());
+        let mut bytes = which.get(&all).clone();
+        for (at, value) in damage {
+            let at = at.index(bytes.len());
+            bytes[at] = value;
+        }
+        if !whole {
+            bytes.truncate(cut.index(bytes.len()));
+        }
+        every_parser::parse(&bytes);
+        // Behind the common header: as a payload.
+        every_parser::parse(bytes.get(16..).unwrap_or_default());
+    }
+
+    #[test]
+    fn a_rule_of_any_clauses_reads_back_as_written(
+        clauses in prop::collection::vec((0u8..7, any::<bool>(), 0usize..8, 0usize..8), 0..8),
+        comment in prop::option::of("[ -~]{0,120}"),
+    ) {
+        const KEYS: [LoadKey; 8] = [
+            LoadKey::IifName, LoadKey::OifName, LoadKey::NfProto, LoadKey::CtState,
+            LoadKey::Ipv4Saddr, LoadKey::Ipv4Daddr, LoadKey::Ipv6Saddr, LoadKey::Ipv6Daddr,
+        ];
+        let mut rule = Rule::new("zubi", "forward");
+        for (clause, pair, one, other) in clauses {
+            let keys = if pair { vec![KEYS[one], KEYS[other]] } else { vec![KEYS[one]] };
+            rule = match clause {
+                0 => rule.not_from_loopback(),
+                1 => rule.established(),
+                2 => rule.in_set(&keys, "s"),
+                3 => rule.not_in_set(&keys, "s"),
+                4 => rule.masquerade(),
+                5 => rule.accept(),
+                _ => rule.counted_drop(),
+            };
+        }
+        rule.comment = comment;
+        let mut batch = Batch::new();
+        rule.encode(&mut batch);
+        let seen = RuleSeen::parse(&Messages::new(batch.bytes()).next().unwrap()).unwrap();
+        prop_assert_eq!(seen.rule, rule);
+    }
+}
