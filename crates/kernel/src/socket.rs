@@ -149,6 +149,12 @@ impl Netlink {
                     interrupted |= message.flags & flag::DUMP_INTR != 0;
                     if message.kind == kind::DONE {
                         done = true;
+                        // What a dump failed with half-way stands in its last message.
+                        let code = message.payload.first_chunk::<4>().map_or(0, |c| i32::from_ne_bytes(*c));
+                        if code < 0 {
+                            let source = KernelError::from_errno(-code);
+                            return Err(Error::Netlink { object: format!("read {object}"), source, hint: None });
+                        }
                     } else if let Some(Err(source)) = message.outcome() {
                         return Err(Error::Netlink { object: format!("read {object}"), source, hint: None });
                     } else {

@@ -77,12 +77,7 @@ pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
     plan.push(Op::host(What::ChangeLink(LinkChange::state(network.bridge.clone(), AdminState::Up)), ADDRESS));
     if network.scope == Scope::Routed {
         plan.ops.extend(
-            network
-                .pools
-                .iter()
-                .flat_map(|p| forwarding(p.subnet.family(), ipv6))
-                .map(What::Set)
-                .map(host(FORWARD)),
+            network.pools.iter().flat_map(|p| forwarding(p.subnet.family(), ipv6)).map(What::Set).map(host(FORWARD)),
         );
     }
     plan

@@ -1,0 +1,213 @@
+//! The host of a test: its zubi, its outside.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use zubi_kernel::{Kernel, Netns};
+use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
+use zubi_plan::{Op, Place, Plan, Sysctl, What};
+use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, Peer, Route};
+
+/// What a command answered.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Its exit code; 128 and the signal's number when it was killed.
+    pub code: i32,
+    /// What it printed.
+    pub out: String,
+    /// What it complained.
+    pub err: String,
+}
+
+impl Answer {
+    /// Fails the test unless the command succeeded.
+    #[track_caller]
+    pub fn ok(self) -> Self {
+        assert_eq!(self.code, 0, "stdout: {}\nstderr: {}", self.out, self.err);
+        self
+    }
+
+    /// Fails the test unless the command failed with this code and these words.
+    #[track_caller]
+    pub fn fails(self, code: i32, words: &str) -> Self {
+        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.out, self.err);
+        assert!(self.err.contains(words), "stderr: {}\nlacks: {words}", self.err);
+        self
+    }
+
+    /// What it printed, as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e} in {}", self.out))
+    }
+}
+
+/// A fresh host with a zubi.
+#[derive(Debug, Clone)]
+pub struct Host {
+    program: PathBuf,
+    env: Vec<(String, String)>,
+}
+
+impl Host {
+    /// With this program as zubi.
+    pub fn new(program: &str) -> Self {
+        let dirs = [("ZUBI_STATE_DIR", "/run/zubi-state"), ("ZUBI_RUN_DIR", "/run/zubi")];
+        Host { program: program.into(), env: dirs.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec() }
+    }
+
+    /// The same host, and a further variable in the environment of its zubi.
+    #[must_use]
+    pub fn with_env(&self, key: &str, value: &str) -> Self {
+        let mut host = self.clone();
+        host.env.push((key.into(), value.into()));
+        host
+    }
+
+    /// `zubi WORDS`, ready to be started; words are split at spaces.
+    pub fn command(&self, words: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(words.split_whitespace()).envs(self.env.iter().cloned()).stdin(Stdio::null());
+        command
+    }
+
+    /// `zubi WORDS`, to its end.
+    #[track_caller]
+    pub fn zubi(&self, words: &str) -> Answer {
+        answer(self.command(words))
+    }
+
+    /// A command line for a shell, to its end.
+    #[track_caller]
+    pub fn shell(&self, line: &str) -> Answer {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", line]).envs(self.env.iter().cloned()).stdin(Stdio::null());
+        answer(command)
+    }
+
+    /// Makes a network, and fails the test if that fails.
+    #[track_caller]
+    pub fn network(&self, words: &str) {
+        self.zubi(&format!("network create {words}")).ok();
+    }
+
+    /// Makes a sandbox and connects it; gives its first address.
+    #[track_caller]
+    pub fn container(&self, name: &str, network: &str) -> String {
+        self.zubi(&format!("sandbox add {name}")).ok();
+        self.connect(&format!("{network} {name}"))
+    }
+
+    /// Connects a sandbox; gives its first address.
+    #[track_caller]
+    pub fn connect(&self, words: &str) -> String {
+        let answer = self.zubi(&format!("--json connect {words}")).ok().json();
+        let address = answer["addresses"][0].as_str().expect("an address");
+        address.split('/').next().expect("an address").to_owned()
+    }
+
+    /// Waits until the deletions that detached children do are over.
+    #[track_caller]
+    pub fn settle(&self) {
+        for _ in 0..500 {
+            let doomed = std::fs::read_dir("/run/zubi/doomed").map_or(0, Iterator::count);
+            if doomed == 0 {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("doomed links are still there after 5 s");
+    }
+}
+
+#[track_caller]
+fn answer(mut command: Command) -> Answer {
+    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+    Answer {
+        code: output.status.code().unwrap_or_else(|| 128 + signal.unwrap_or(0)),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// A neighbour of the host on its uplink: it stands for everything outside. The host is its 192.0.2.1 and 2001:db8::1.
+#[derive(Debug)]
+pub struct Outside;
+
+impl Outside {
+    /// Its name as a sandbox.
+    pub const NAME: &'static str = "outside";
+    /// Its IPv4 address.
+    pub const V4: &'static str = "192.0.2.2";
+    /// Its IPv6 address.
+    pub const V6: &'static str = "2001:db8::2";
+
+    /// Makes it, by our own netlink, with the host's default routes leading to it.
+    pub fn new() -> Self {
+        let name: SandboxName = Self::NAME.parse().expect("name");
+        let inside = NsRef::Named(name.clone());
+        let uplink: IfName = "uplink".parse().expect("name");
+        let eth0: IfName = "eth0".parse().expect("name");
+        let peer = Peer { name: eth0.clone(), mac: Mac::from_random([6; 6]), netns: inside.clone() };
+        let link = Link {
+            name: uplink.clone(),
+            kind: LinkKind::Veth(peer),
+            mac: Mac::from_random([5; 6]),
+            mtu: None,
+            group: LinkGroup(0),
+            master: None,
+        };
+        let net = |text: &str| text.parse().expect("prefix");
+        let host = |what| Op::host(what, "");
+        let there = |what| Op::sandbox(&inside, what, "");
+        let up = |name: &IfName| What::ChangeLink(LinkChange::state(name.clone(), AdminState::Up));
+        // Without a link-local address nothing changes seconds later, when it would be usable.
+        let quiet = |name: &IfName| What::Set(Sysctl::ipv6_device(name, "addr_gen_mode", 1));
+        let plan: Plan = [
+            host(What::AddNamespace(name)),
+            host(What::AddLink(link)),
+            host(What::AddAddress(Address::new(net("192.0.2.1/24"), uplink.clone()))),
+            host(What::AddAddress(Address::new(net("2001:db8::1/64"), uplink.clone()))),
+            host(quiet(&uplink)),
+            host(up(&uplink)),
+            there(quiet(&eth0)),
+            there(up(&IfName::loopback())),
+            there(What::AddAddress(Address::new(net("192.0.2.2/24"), eth0.clone()))),
+            there(What::AddAddress(Address::new(net("2001:db8::2/64"), eth0.clone()))),
+            there(up(&eth0)),
+            host(What::AddRoute(Route::default_via(Self::V4.parse().expect("address"), uplink.clone()))),
+            host(What::AddRoute(Route::default_via(Self::V6.parse().expect("address"), uplink))),
+        ]
+        .into_iter()
+        .collect();
+        let mut kernel = Kernel::open().expect("kernel");
+        kernel.apply(&plan).expect("outside");
+        for place in [Place::Host, Place::Sandbox(inside.clone())] {
+            let carries = |kernel: &mut Kernel| {
+                let links = kernel.links(&place, None).expect("links");
+                links.iter().all(|l| l.carrier)
+            };
+            // The kernel notices a carrier a moment after both ends are up.
+            while !carries(&mut kernel) {
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        }
+        Outside
+    }
+}
+
+impl Default for Outside {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Opens a place by name: `host`, or a named sandbox.
+pub(crate) fn open(place: &str) -> Netns {
+    let home = Netns::own().expect("own namespace");
+    if place == "host" {
+        return home;
+    }
+    let reference = NsRef::Named(place.parse().expect("sandbox name"));
+    Netns::open(&reference.path(), &home).unwrap_or_else(|e| panic!("{place}: {e}"))
+}

@@ -1,0 +1,136 @@
+//! Who reaches whom: ICMP, TCP and UDP, with real sockets in the namespaces.
+
+use crate::host::open;
+use std::fmt::Write as _;
+use std::io::{Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// By what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// Echo request.
+    Icmp,
+    /// A connection and a byte each way.
+    Tcp,
+    /// A datagram each way.
+    Udp,
+}
+
+/// All of them.
+const ALL: [Transport; 3] = [Transport::Icmp, Transport::Tcp, Transport::Udp];
+
+/// A sender and where it tries to get: place names are `host` or those of named sandboxes.
+#[derive(Debug, Clone)]
+pub struct Reach<'a> {
+    /// Who tries.
+    pub from: &'a str,
+    /// Where the listener stands.
+    pub to: &'a str,
+    /// Under which address.
+    pub address: &'a str,
+}
+
+/// Lost packets are answered by silence.
+const PATIENCE: Duration = Duration::from_millis(600);
+
+/// Does `work` on a thread inside a place.
+fn inside<T: Send>(place: &str, work: impl FnOnce() -> T + Send) -> T {
+    let netns = open(place);
+    std::thread::scope(|scope| {
+        scope
+            .spawn(move || {
+                netns.enter().expect("enter");
+                work()
+            })
+            .join()
+            .expect("thread inside")
+    })
+}
+
+/// Whether it gets through, there and back.
+pub fn reaches(reach: &Reach<'_>, transport: Transport) -> bool {
+    let address: IpAddr = reach.address.parse().expect("address");
+    match transport {
+        Transport::Icmp => ping(reach.from, address),
+        Transport::Tcp => tcp(reach, address),
+        Transport::Udp => udp(reach, address),
+    }
+}
+
+fn ping(from: &str, address: IpAddr) -> bool {
+    inside(from, || {
+        let mut command = Command::new("ping");
+        command.args(["-n", "-q", "-c", "1", "-W", "0.6"]).arg(address.to_string());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("ping (iputils-ping)").success()
+    })
+}
+
+fn any(address: IpAddr) -> SocketAddr {
+    match address {
+        IpAddr::V4(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
+        IpAddr::V6(_) => SocketAddr::from(([0u16; 8], 0)),
+    }
+}
+
+fn tcp(reach: &Reach<'_>, address: IpAddr) -> bool {
+    let listener = inside(reach.to, || TcpListener::bind(any(address)).expect("listen"));
+    let port = listener.local_addr().expect("port").port();
+    listener.set_nonblocking(true).expect("listener");
+    inside(reach.from, || {
+        let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddr::new(address, port), PATIENCE) else {
+            return false;
+        };
+        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        // Connected: whoever answers must be our listener.
+        let Ok((mut served, _)) = listener.accept() else { return false };
+        let mut byte = [0];
+        served.write_all(b"x").is_ok() && stream.read_exact(&mut byte).is_ok() && byte == *b"x"
+    })
+}
+
+fn udp(reach: &Reach<'_>, address: IpAddr) -> bool {
+    let server = inside(reach.to, || UdpSocket::bind(any(address)).expect("bind"));
+    let port = server.local_addr().expect("port").port();
+    server.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    let client = inside(reach.from, || UdpSocket::bind(any(address)).expect("bind"));
+    client.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    let mut buffer = [0; 8];
+    if client.send_to(b"ping", SocketAddr::new(address, port)).is_err() {
+        return false;
+    }
+    let Ok((_, peer)) = server.recv_from(&mut buffer) else { return false };
+    server.send_to(b"pong", peer).is_ok() && client.recv_from(&mut buffer).is_ok_and(|(n, _)| &buffer[..n] == b"pong")
+}
+
+/// Fails the test unless all transports get through.
+#[track_caller]
+pub fn assert_reaches(from: &str, to: &str, address: &str) {
+    let reach = Reach { from, to, address };
+    for transport in ALL {
+        assert!(reaches(&reach, transport), "{from} does not reach {to} at {address} by {transport:?}");
+    }
+}
+
+/// Fails the test if any transport gets through.
+#[track_caller]
+pub fn assert_isolated(from: &str, to: &str, address: &str) {
+    let reach = Reach { from, to, address };
+    for transport in ALL {
+        assert!(!reaches(&reach, transport), "{from} reaches {to} at {address} by {transport:?}");
+    }
+}
+
+/// A table of who reaches whom: one line each, `from -> to ADDRESS: ICMP TCP UDP` with `-` for what does not get through.
+pub fn matrix(all: &[Reach<'_>]) -> String {
+    let mut text = String::new();
+    for reach in all {
+        let words: Vec<String> = ALL
+            .into_iter()
+            .map(|t| if reaches(reach, t) { format!("{t:?}").to_uppercase() } else { "-".to_owned() })
+            .collect();
+        writeln!(text, "{} -> {} {}: {}", reach.from, reach.to, reach.address, words.join(" ")).expect("text");
+    }
+    text
+}

@@ -1,0 +1,165 @@
+//! The runner: a process, and a fresh host, per test. Prints what libtest prints.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::fd::AsFd;
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use zubi_kernel::{lab, sys};
+
+/// One test.
+#[derive(Clone, Copy)]
+pub struct Test {
+    /// Its name: a sentence with one reason to fail.
+    pub name: &'static str,
+    /// It passes when it returns.
+    pub run: fn(),
+}
+
+/// Longer than this is a hang.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// Says that a test was left out, and why; the sum of the whole run lists it. The test should return then.
+pub fn skip(test: &str, why: &str) {
+    println!("SKIP {test}: {why}");
+    let Some(path) = std::env::var_os("ZUBI_SKIPS") else { return };
+    let mut file = OpenOptions::new().append(true).create(true).open(path).expect("file of skips");
+    writeln!(file, "{test}: {why}").expect("file of skips");
+}
+
+struct Words {
+    filters: Vec<String>,
+    exact: bool,
+    list: bool,
+    capture: bool,
+    threads: usize,
+}
+
+fn words() -> Words {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut words = Words { filters: Vec::new(), exact: false, list: false, capture: true, threads: cores };
+    let mut args = std::env::args().skip(1);
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--exact" => words.exact = true,
+            "--list" => words.list = true,
+            "--nocapture" => words.capture = false,
+            "--test-threads" => words.threads = args.next().and_then(|n| n.parse().ok()).unwrap_or(words.threads),
+            "--format" | "--color" | "--logfile" | "--skip" => drop(args.next()),
+            _ if arg.starts_with("--test-threads=") => {
+                words.threads = arg[15..].parse().unwrap_or(words.threads);
+            }
+            _ if arg.starts_with('-') => {}
+            _ => words.filters.push(arg),
+        }
+    }
+    words
+}
+
+struct Running {
+    test: Test,
+    pid: u32,
+    log: PathBuf,
+    since: Instant,
+}
+
+/// Runs the tests whose names match the words of the command line.
+pub fn run(tests: &[Test]) -> ExitCode {
+    let words = words();
+    let matches = |name: &str| {
+        words.filters.is_empty()
+            || words.filters.iter().any(|f| if words.exact { name == f } else { name.contains(f.as_str()) })
+    };
+    let chosen: Vec<Test> = tests.iter().copied().filter(|t| matches(t.name)).collect();
+    if words.list {
+        chosen.iter().for_each(|t| println!("{}: test", t.name));
+        return ExitCode::SUCCESS;
+    }
+    println!("\nrunning {} tests", chosen.len());
+    let (mut passed, mut failures) = (0, Vec::new());
+    let mut waiting = chosen.iter().copied();
+    let mut running: Vec<Running> = Vec::new();
+    loop {
+        while running.len() < words.threads {
+            let Some(test) = waiting.next() else { break };
+            running.push(start(test, words.capture));
+        }
+        if running.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+        running.retain_mut(|r| {
+            let code = match sys::reap_child(r.pid).expect("wait for a test") {
+                Some(code) => code,
+                None if r.since.elapsed() > LIMIT => {
+                    sys::kill(r.pid, libc::SIGKILL).expect("kill a hanging test");
+                    return true;
+                }
+                None => return true,
+            };
+            if code == 0 {
+                passed += 1;
+                println!("test {} ... ok", r.test.name);
+            } else {
+                println!("test {} ... FAILED (exit code {code} after {:.1?})", r.test.name, r.since.elapsed());
+                failures.push((r.test.name, fs::read_to_string(&r.log).unwrap_or_default()));
+            }
+            // It may hold the reason of a skip; nobody reads it when all is well.
+            drop(fs::remove_file(&r.log));
+            false
+        });
+    }
+    for (name, log) in &failures {
+        println!("\n---- {name} ----\n{log}");
+    }
+    let verdict = if failures.is_empty() { "ok" } else { "FAILED" };
+    let filtered = tests.len() - chosen.len();
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {} failed; 0 ignored; 0 measured; {filtered} filtered out; finished\n",
+        failures.len()
+    );
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(101) }
+}
+
+fn start(test: Test, capture: bool) -> Running {
+    let log = std::env::temp_dir().join(format!("zubi-lab-{}-{}.log", std::process::id(), test.name));
+    let sink = File::create(&log).expect("log of a test");
+    std::io::stdout().flush().expect("stdout");
+    match sys::fork().expect("fork a test") {
+        sys::Fork::Parent(pid) => Running { test, pid, log, since: Instant::now() },
+        sys::Fork::Child => {
+            sys::die_with_parent(libc::SIGKILL).expect("die with the runner");
+            if capture {
+                sys::duplicate_to(sink.as_fd(), 1).expect("stdout");
+                sys::duplicate_to(sink.as_fd(), 2).expect("stderr");
+            }
+            sys::exit_now(on_fresh_host(test));
+        }
+    }
+}
+
+/// The init of the test's process namespace runs the test; when it ends, the kernel ends all its processes.
+fn on_fresh_host(test: Test) -> i32 {
+    lab::become_fresh_host().expect("a fresh host: are user namespaces allowed?");
+    sys::unshare(libc::CLONE_NEWPID).expect("process namespace");
+    match sys::fork().expect("fork the init") {
+        sys::Fork::Parent(pid) => loop {
+            match sys::reap_child(pid) {
+                Ok(Some(code)) => return code,
+                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
+                Err(e) => panic!("wait for the init: {e}"),
+            }
+        },
+        sys::Fork::Child => {
+            sys::die_with_parent(libc::SIGKILL).expect("die with the runner");
+            sys::mount(Path::new("proc"), Path::new("/proc"), Some("proc"), 0).expect("mount /proc");
+            let code = match panic::catch_unwind(test.run) {
+                Ok(()) => 0,
+                Err(_) => 101,
+            };
+            sys::exit_now(code);
+        }
+    }
+}

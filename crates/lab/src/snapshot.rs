@@ -1,0 +1,114 @@
+//! The state of a host, read by `ip` and `nft` so that no code is shared with what is tested.
+
+use serde_json::Value;
+use std::process::Command;
+
+/// Everything that could be left over, as text lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    lines: Vec<String>,
+}
+
+fn output(words: &[&str]) -> String {
+    let output = Command::new(words[0]).args(&words[1..]).output().unwrap_or_else(|e| panic!("{words:?}: {e}"));
+    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn json(words: &[&str]) -> Vec<Value> {
+    let text = output(words);
+    let value: Value = if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") };
+    match value {
+        Value::Array(list) => list,
+        Value::Object(mut map) => map.remove("nftables").and_then(|v| v.as_array().cloned()).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// Leaves out what differs from run to run and means nothing.
+fn normal(value: &mut Value, names: &[&str]) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| !names.contains(&key.as_str()));
+            map.values_mut().for_each(|v| normal(v, names));
+        }
+        Value::Array(list) => list.iter_mut().for_each(|v| normal(v, names)),
+        _ => {}
+    }
+}
+
+const VOLATILE: [&str; 13] = [
+    "operstate",
+    "handle",
+    "packets",
+    "bytes",
+    "metainfo",
+    "ifindex",
+    "link_index",
+    "link_netnsid",
+    "stats64",
+    "stats",
+    "index",
+    "valid_life_time",
+    "preferred_life_time",
+];
+
+impl Snapshot {
+    /// Of this host, the named sandboxes included.
+    pub fn take() -> Self {
+        let mut lines = Vec::new();
+        lines.extend(namespace("host", &[]));
+        for netns in json(&["ip", "-j", "netns", "list"]) {
+            let name = netns["name"].as_str().expect("name").to_owned();
+            lines.push(format!("netns {name}"));
+            lines.extend(namespace(&name, &["-n", &name]));
+        }
+        for mut object in json(&["nft", "-j", "list", "ruleset"]) {
+            normal(&mut object, &VOLATILE);
+            lines.push(format!("nft {object}"));
+        }
+        lines.retain(|l| l != "nft {}");
+        for folder in ["/run/zubi", "/run/zubi-state"] {
+            let found = Command::new("find").args([folder, "-type", "f"]).output().expect("find");
+            let text = String::from_utf8_lossy(&found.stdout).into_owned();
+            // Lock files have no content, and a cursor is only a hint.
+            let kept =
+                text.lines().filter(|l| !l.contains("/lock/") && !l.contains("/.cursor") && !l.ends_with("/host.json"));
+            lines.extend(kept.map(|l| format!("file {l}")));
+        }
+        Snapshot { lines }
+    }
+
+    /// The lines.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Fails the test if `later` has anything this one has not, or the other way round.
+    #[track_caller]
+    pub fn assert_no_residue(&self, later: &Snapshot) {
+        let only = |a: &Snapshot, b: &Snapshot| -> Vec<String> {
+            a.lines.iter().filter(|l| !b.lines.contains(l)).cloned().collect()
+        };
+        let (new, lost) = (only(later, self), only(self, later));
+        assert!(new.is_empty() && lost.is_empty(), "left over:\n{}\nlost:\n{}", new.join("\n"), lost.join("\n"));
+    }
+}
+
+fn namespace(name: &str, select: &[&str]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for what in [
+        &["-d", "link"][..],
+        &["addr"],
+        &["route", "show", "table", "all"],
+        &["-6", "route", "show", "table", "all"],
+        &["rule"],
+    ] {
+        let words: Vec<&str> = [&["ip", "-j"][..], select, what].concat();
+        for mut object in json(&words) {
+            normal(&mut object, &VOLATILE);
+            lines.push(format!("{name} {}: {object}", what.join(" ")));
+        }
+    }
+    lines
+}
