@@ -32,7 +32,11 @@ fn normal(value: &mut Value, names: &[&str]) {
             map.retain(|key, _| !names.contains(&key.as_str()));
             map.values_mut().for_each(|v| normal(v, names));
         }
-        Value::Array(list) => list.iter_mut().for_each(|v| normal(v, names)),
+        Value::Array(list) => {
+            // Noticed up to a second late (net/core/link_watch.c).
+            list.retain(|v| !["NO-CARRIER", "LOWER_UP", "linkdown"].iter().any(|word| v == word));
+            list.iter_mut().for_each(|v| normal(v, names));
+        }
         _ => {}
     }
 }
