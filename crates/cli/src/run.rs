@@ -5,7 +5,6 @@ use crate::words::RunWords;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use zubi_engine::{Act, Engine, Error, Model, RunSpec};
@@ -130,12 +129,8 @@ fn detach(engine: Engine, started: zubi_engine::Started, spec: &RunSpec) -> Resu
 }
 
 fn leave_terminal() -> Result<(), Error> {
-    sys::new_session().map_err(system("setsid"))?;
-    let null = File::options().read(true).write(true).open("/dev/null").map_err(system("/dev/null"))?;
-    for descriptor in 0..3 {
-        sys::duplicate_to(null.as_fd(), descriptor).map_err(system("dup2"))?;
-    }
-    Ok(())
+    zubi_kernel::process::leave_caller(None)
+        .map_err(|source| Error::Kernel { object: "going into the background".into(), source })
 }
 
 /// `zubi lab`.

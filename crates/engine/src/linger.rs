@@ -9,7 +9,6 @@
 use crate::engine::Engine;
 use crate::error::Error;
 use std::collections::HashSet;
-use std::os::fd::AsFd;
 use zubi_kernel::sys;
 use zubi_model::{IfName, LinkGroup};
 use zubi_plan::Place;
@@ -50,7 +49,7 @@ impl Engine {
     /// Leaves the doomed links to a detached child, and ends nothing and waits for nothing itself. The calling process
     /// must have one thread only.
     pub fn linger(mut self) -> Result<(), Error> {
-        if self.store.doomed()?.is_empty() && self.kernel.nft_descriptor().is_none() {
+        if self.store.doomed()?.is_empty() && !self.kernel.closes_slowly() {
             return Ok(());
         }
         let failed =
@@ -72,19 +71,8 @@ impl Engine {
 
     /// In the child: lets go of the caller, then does the slow part.
     fn live_on(&mut self) -> Result<(), Error> {
-        let failed =
-            |operation| move |e| Error::kernel("cleaning up")(zubi_kernel::Error::system(operation, "process", e));
-        sys::new_session().map_err(failed("leave the session of the"))?;
-        let null = std::fs::OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open("/dev/null")
-            .map_err(failed("open /dev/null in the"))?;
-        for descriptor in 0..3 {
-            sys::duplicate_to(null.as_fd(), descriptor).map_err(failed("redirect the"))?;
-        }
         let keep = self.kernel.descriptors();
-        sys::close_from(3, &keep);
+        zubi_kernel::process::leave_caller(Some(&keep)).map_err(Error::kernel("cleaning up"))?;
         self.reap()
     }
 }

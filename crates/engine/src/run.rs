@@ -15,7 +15,7 @@ use crate::resolve::Resolved;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use zubi_kernel::{Deletions, inside, sys};
@@ -329,12 +329,7 @@ impl Guardian {
 /// In the guardian: waits for the supervisor's end, and cleans up if that came without a word.
 fn guard(pipe: OwnedFd, name: &SandboxName, config: Config) -> Result<(), Error> {
     let failed = |operation| move |e| Error::kernel("guardian")(zubi_kernel::Error::system(operation, "process", e));
-    sys::new_session().map_err(failed("leave the session of the"))?;
-    let null = File::options().read(true).write(true).open("/dev/null").map_err(failed("redirect the"))?;
-    for descriptor in 0..3 {
-        sys::duplicate_to(null.as_fd(), descriptor).map_err(failed("redirect the"))?;
-    }
-    sys::close_from(3, &[pipe.as_raw_fd()]);
+    zubi_kernel::process::leave_caller(Some(&[pipe.as_raw_fd()])).map_err(Error::kernel("guardian"))?;
     let mut word = Vec::new();
     File::from(pipe).read_to_end(&mut word).map_err(failed("read in the"))?;
     if !word.is_empty() {

@@ -89,6 +89,7 @@ impl Kernel {
             }
         }
         nft::end(&mut batch);
+        self.nft_deleted |= ops.iter().any(|op| matches!(op.what, What::DeleteElement(_) | What::DeleteTable(_)));
         let answers = self.nft()?.transact(batch)?;
         let mut errors: Vec<Option<KernelError>> = Vec::new();
         let last = answers.len().saturating_sub(1);

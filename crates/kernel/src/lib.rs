@@ -11,6 +11,7 @@ mod links;
 mod machine;
 pub mod named;
 mod netns;
+pub mod process;
 mod settings;
 mod socket;
 pub mod sys;

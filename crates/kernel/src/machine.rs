@@ -28,6 +28,7 @@ pub struct Kernel {
     pub(crate) home: Netns,
     pub(crate) route: Netlink,
     nft: Option<Netlink>,
+    pub(crate) nft_deleted: bool,
     pub(crate) sandboxes: HashMap<NsRef, Inside>,
     pub(crate) indexes: HashMap<(Place, String), IfIndex>,
     pub(crate) steps: Option<StepHook>,
@@ -41,6 +42,7 @@ impl Kernel {
             home: Netns::own()?,
             route: Netlink::route()?,
             nft: None,
+            nft_deleted: false,
             sandboxes: HashMap::new(),
             indexes: HashMap::new(),
             steps: None,
@@ -95,9 +97,9 @@ impl Kernel {
         all
     }
 
-    /// Whether the nftables socket is open, and its descriptor.
-    pub fn nft_descriptor(&self) -> Option<std::os::fd::RawFd> {
-        self.nft.as_ref().map(Netlink::raw_fd)
+    /// Whether closing the nftables socket takes its time: something was deleted through it.
+    pub fn closes_slowly(&self) -> bool {
+        self.nft_deleted
     }
 
     /// Opens a sandbox, once: from now on the name stands for this namespace, whatever happens to the path.

@@ -4,7 +4,7 @@ use crate::apply::Group;
 use crate::error::Error;
 use crate::machine::Kernel;
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use zubi_plan::{Op, Outcome, Place, Sysctl, What};
 
@@ -24,7 +24,8 @@ fn set(sysctl: &Sysctl) -> Result<Outcome, Error> {
     if old == sysctl.value {
         return Ok(Outcome::AlreadyThere);
     }
-    fs::write(&path, &sysctl.value).map_err(|e| failed("write", e))?;
+    let file = fs::OpenOptions::new().write(true).open(&path);
+    file.and_then(|mut f| f.write_all(sysctl.value.as_bytes())).map_err(|e| failed("write", e))?;
     Ok(Outcome::Changed { old })
 }
 

@@ -110,6 +110,10 @@ fn namespace(name: &str, select: &[&str]) -> Vec<String> {
     ] {
         let words: Vec<&str> = [&["ip", "-j"][..], select, what].concat();
         for mut object in json(&words) {
+            // The kernel's own, made when it notices the carrier.
+            if object["type"] == "multicast" {
+                continue;
+            }
             normal(&mut object, &VOLATILE);
             lines.push(format!("{name} {}: {object}", what.join(" ")));
         }
