@@ -1,5 +1,6 @@
 //! Attach: a sandbox gets an endpoint on a network.
 
+use crate::chance::{random, random_name};
 use crate::engine::{Act, Engine, Report};
 use crate::error::{Error, unknown_owner};
 use crate::fault::Fault;
@@ -150,8 +151,7 @@ impl Engine {
             has,
         };
         let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
-        if let Some(address) = wishes.addresses.iter().find(|a| !addresses.contains(a)) {
-            let _wanted = address;
+        if wishes.addresses.iter().any(|a| !addresses.contains(a)) {
             let has: Vec<String> = addresses.iter().map(ToString::to_string).collect();
             return Err(differs("address", has.join(", ")));
         }
@@ -223,8 +223,6 @@ impl Engine {
         ifname: IfName,
         wishes: &Wishes,
     ) -> Result<Endpoint, Error> {
-        let random = |e| Error::kernel("random numbers")(zubi_kernel::Error::system("read", "random numbers", e));
-        let [a, b, c, d, e] = sys::random::<5>().map_err(random)?;
         let mut endpoint = Endpoint {
             network: network.name.clone(),
             network_id: network.id.clone(),
@@ -234,15 +232,14 @@ impl Engine {
                 reached_by: sandbox.reached_by.clone(),
             },
             ifname,
-            mac: Mac::from_random(sys::random().map_err(random)?),
-            host_device: format!("zv{a:02x}{b:02x}{c:02x}{d:02x}{e:02x}").parse()?,
+            mac: Mac::from_random(random()?),
+            host_device: random_name::<5>("zv")?.parse()?,
             bridge: network.bridge.clone(),
             addresses: Vec::new(),
             routes: wishes.routes.clone(),
             default_route: may_default(network, wishes.default_route),
             aliases: wishes.aliases.clone(),
-            attached_at: sys::boot_clock()
-                .map_err(|e| Error::kernel("boot clock")(zubi_kernel::Error::system("read", "boot clock", e)))?,
+            attached_at: sys::boot_clock().map_err(Error::system("attach", "read", "boot clock"))?,
         };
         self.choose_addresses(network, &mut endpoint, wishes)?;
         self.choose_mac(network, &mut endpoint, wishes.mac)?;
@@ -315,8 +312,8 @@ impl Engine {
     fn choose_addresses(&mut self, network: &Network, endpoint: &mut Endpoint, wishes: &Wishes) -> Result<(), Error> {
         for pool in &network.pools {
             let family = pool.subnet.family();
-            let wished = wishes.addresses.iter().find(|a| Family::of(**a) == family).copied();
-            let address = match wished {
+            let fixed = wishes.addresses.iter().find(|a| Family::of(**a) == family).copied();
+            let address = match fixed {
                 Some(address) => {
                     check_fixed(pool, address)?;
                     self.free_if_dead(network, address, endpoint)?;

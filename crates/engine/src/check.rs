@@ -101,12 +101,11 @@ impl Engine {
             problems.extend(self.check_network(network)?);
         }
         for endpoint in &endpoints {
-            match networks.iter().find(|n| n.name == endpoint.network) {
-                Some(network) => problems.extend(self.check_endpoint(network, endpoint)?),
-                None => {
-                    let what = format!("its network {} has no record", endpoint.network);
-                    problems.push(Problem::new(ProblemKind::Stray, describe(endpoint), what, GC));
-                }
+            if let Some(network) = networks.iter().find(|n| n.name == endpoint.network) {
+                problems.extend(self.check_endpoint(network, endpoint)?);
+            } else {
+                let what = format!("its network {} has no record", endpoint.network);
+                problems.push(Problem::new(ProblemKind::Stray, describe(endpoint), what, GC));
             }
         }
         for (network, key) in self.orphans()? {

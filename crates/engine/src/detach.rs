@@ -24,9 +24,8 @@ impl Engine {
     pub fn detach(&mut self, network: &NetworkName, sandbox: &SandboxRef, act: Act) -> Result<Report<Detached>, Error> {
         let _host = self.store.lock_host(Mode::Shared)?;
         self.recover()?;
-        let (key, via) = match self.find_endpoint(network, sandbox)? {
-            Some(found) => found,
-            None => return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached }),
+        let Some((key, via)) = self.find_endpoint(network, sandbox)? else {
+            return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached });
         };
         let _sandbox = self.store.lock_sandbox(key.cookie)?;
         self.detach_locked(&key, via.as_ref(), act)

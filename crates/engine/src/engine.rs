@@ -98,8 +98,9 @@ impl Engine {
         }
         let seed = fs::read_to_string("/etc/machine-id").unwrap_or_default();
         let hash = seed.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-        let [a, b, c, d, e, ..] = hash.to_be_bytes();
-        AddressPools::standard([a, b, c, d, e])
+        let mut global_id = [0; 5];
+        global_id.copy_from_slice(&hash.to_be_bytes()[..5]);
+        AddressPools::standard(global_id)
     }
 
     /// Compares a plan with the kernel.

@@ -254,14 +254,28 @@ impl Error {
         move |source| Error::Kernel { object, source }
     }
 
+    /// A failed system call: what was being done, and the call with its object.
+    pub(crate) fn system(
+        object: &'static str,
+        operation: &'static str,
+        what: &'static str,
+    ) -> impl FnOnce(std::io::Error) -> Error {
+        move |e| Error::Kernel { object: object.into(), source: zubi_kernel::Error::system(operation, what, e) }
+    }
+
     /// Its class.
     pub fn class(&self) -> Class {
         use zubi_runtimes::RuntimeError;
         match self {
-            Error::Invalid(_) | Error::Ambiguous { .. } | Error::Config { .. } => Class::Usage,
-            Error::NoNetwork { .. } | Error::NoSandbox { .. } | Error::NoProcess { .. } | Error::Program { .. } => {
-                Class::NotFound
-            }
+            Error::Invalid(_)
+            | Error::Ambiguous { .. }
+            | Error::Config { .. }
+            | Error::Runtime(RuntimeError::Name(_) | RuntimeError::Ambiguous { .. }) => Class::Usage,
+            Error::NoNetwork { .. }
+            | Error::NoSandbox { .. }
+            | Error::NoProcess { .. }
+            | Error::Program { .. }
+            | Error::Runtime(_) => Class::NotFound,
             Error::NetworkExists { .. }
             | Error::NetworkInUse { .. }
             | Error::Overlap { .. }
@@ -274,8 +288,6 @@ impl Error {
             | Error::Busy { .. } => Class::Conflict,
             Error::NoSubnet { .. } | Error::Exhausted { .. } => Class::Exhausted,
             Error::Privilege { .. } => Class::Privilege,
-            Error::Runtime(RuntimeError::Name(_) | RuntimeError::Ambiguous { .. }) => Class::Usage,
-            Error::Runtime(_) => Class::NotFound,
             Error::Kernel { source, .. } => kernel_class(source),
             Error::Plan { failed, .. } => kernel_class(&failed.error),
             Error::Leftover { .. } => Class::Kernel,

@@ -20,6 +20,13 @@ pub struct Collected {
     pub removed: Vec<String>,
 }
 
+/// An element that nobody asked for.
+struct Stray {
+    element: zubi_wire::nft::Element,
+    /// Its key in words.
+    words: String,
+}
+
 impl Engine {
     /// Finishes what killed processes left half-way: every record in `pending` whose lock is free is taken away. The
     /// caller holds the host lock.
@@ -199,9 +206,9 @@ impl Engine {
         for element in elements {
             wanted.insert((element.set.clone(), element.raw()));
         }
-        for (element, set) in self.stray_elements(&wanted)? {
-            words.push(format!("firewall element {} of set {set} (in no record)", element.0));
-            plan.push(Op::host(What::DeleteElement(element.1), WHY));
+        for stray in self.stray_elements(&wanted)? {
+            words.push(format!("firewall element {} of set {} (in no record)", stray.words, stray.element.set));
+            plan.push(Op::host(What::DeleteElement(stray.element), WHY));
         }
         if networks.is_empty()
             && endpoints.is_empty()
@@ -218,10 +225,7 @@ impl Engine {
     }
 
     /// Elements of the exact sets that nobody has asked for. Intervals belong to networks and go with them.
-    fn stray_elements(
-        &mut self,
-        wanted: &HashSet<(String, Vec<ElementSeen>)>,
-    ) -> Result<Vec<((String, zubi_wire::nft::Element), String)>, Error> {
+    fn stray_elements(&mut self, wanted: &HashSet<(String, Vec<ElementSeen>)>) -> Result<Vec<Stray>, Error> {
         let mut strays = Vec::new();
         for set in firewall::sets() {
             if set.shape != zubi_wire::nft::Shape::Exact {
@@ -233,7 +237,7 @@ impl Engine {
                     continue;
                 }
                 if let Some(element) = seen.element(&set) {
-                    strays.push(((seen.describe(&set.key), element), set.name.clone()));
+                    strays.push(Stray { element, words: seen.describe(&set.key) });
                 }
             }
         }

@@ -10,6 +10,7 @@
 //! the sandbox's, the leases' of a network. All are `flock`s: the kernel drops them when a process dies.
 
 mod attach;
+mod chance;
 mod check;
 mod config;
 mod detach;

@@ -52,8 +52,7 @@ impl Engine {
         if self.store.doomed()?.is_empty() && !self.kernel.closes_slowly() {
             return Ok(());
         }
-        let failed =
-            |operation| move |e| Error::kernel("cleaning up")(zubi_kernel::Error::system(operation, "process", e));
+        let failed = |operation| Error::system("cleaning up", operation, "process");
         match sys::fork().map_err(failed("fork"))? {
             sys::Fork::Parent(_) => {
                 // Dropping the sockets here is fast: the child holds them too.

@@ -1,11 +1,12 @@
 //! Networks: create, remove, prune.
 
+use crate::chance::random;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use ipnet::IpNet;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
-use zubi_kernel::{Deletions, sys};
+use zubi_kernel::Deletions;
 use zubi_model::{Driver, Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec};
 use zubi_plan::network::{Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
@@ -49,8 +50,7 @@ impl Engine {
         let families = [Family::V4, Family::V6];
         let occupied = self.in_the_way(&others, &families)?;
         let pools = self.decide_pools(&spec, &occupied)?;
-        let random = |e| Error::kernel("random numbers")(zubi_kernel::Error::system("read", "random numbers", e));
-        let id = NetworkId::from_random(sys::random().map_err(random)?);
+        let id = NetworkId::from_random(random()?);
         let bridge = match spec.bridge {
             Some(bridge) => bridge,
             None => Network::default_bridge(&spec.name, &id)?,
@@ -75,7 +75,7 @@ impl Engine {
             created: now,
             driver: Driver::Bridge,
             bridge,
-            bridge_mac: Mac::from_random(sys::random().map_err(random)?),
+            bridge_mac: Mac::from_random(random()?),
             mtu: spec.mtu,
             pools,
             scope: spec.scope,
@@ -143,7 +143,9 @@ impl Engine {
             self.bury_dead(Some(name))?;
         }
         let endpoints = self.store.endpoints_on(name)?;
-        if !endpoints.is_empty() && !(act == Act::Show && self.all_dead(&endpoints)?) {
+        // What is only shown has not buried the dead.
+        let free = endpoints.is_empty() || (act == Act::Show && self.all_dead(&endpoints)?);
+        if !free {
             let endpoints = endpoints.into_iter().map(|e| e.sandbox.spelled).collect();
             return Err(Error::NetworkInUse { name: name.clone(), endpoints });
         }

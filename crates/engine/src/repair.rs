@@ -67,9 +67,12 @@ impl Engine {
     /// What is missing or differs. A link that differs only in its bridge is put back as a port of it.
     fn lacking(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Op>, Error> {
         let compared = self.kernel.examine(ops).map_err(Error::kernel(object))?;
+        // Settings of a device that is not there leave no state to look at: with the device they come back too.
+        let new_device = compared.iter().any(|(op, f)| matches!((&op.what, f), (What::AddLink(_), Finding::Missing)));
         let mut lacking = Vec::new();
         for (op, finding) in compared {
             match (&op.what, finding) {
+                (_, Finding::NoState) if new_device => lacking.push(op),
                 (_, Finding::Same | Finding::NoState) => {}
                 (What::AddLink(link), Finding::Differs(_)) if link.master.is_some() => {
                     let mut change = LinkChange::state(link.name.clone(), AdminState::Up);

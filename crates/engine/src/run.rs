@@ -8,6 +8,7 @@
 //! killed, the next `zubi gc` finds the sandbox's record with its lock free.
 
 use crate::attach::Attached;
+use crate::chance::random_name;
 use crate::config::Config;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
@@ -82,10 +83,10 @@ impl Engine {
     /// What `run` would do.
     pub fn plan_run(&mut self, spec: &RunSpec) -> Result<Plan, Error> {
         let Model::Networks(networks) = &spec.model else {
-            let name = self.run_name(spec)?;
+            let name = run_name(spec)?;
             return Ok(if matches!(spec.model, Model::None) { zubi_plan::sandbox::add(&name) } else { Plan::new() });
         };
-        let name = self.run_name(spec)?;
+        let name = run_name(spec)?;
         let mut plan = Plan::new();
         let default: NetworkName = crate::network::DEFAULT.parse()?;
         let mut all = Vec::new();
@@ -119,18 +120,6 @@ impl Engine {
         }
     }
 
-    fn run_name(&self, spec: &RunSpec) -> Result<SandboxName, Error> {
-        match &spec.name {
-            Some(name) => Ok(name.clone()),
-            None => {
-                let random =
-                    |e| Error::kernel("random numbers")(zubi_kernel::Error::system("read", "random numbers", e));
-                let [a, b, c] = sys::random::<3>().map_err(random)?;
-                Ok(format!("run-{a:02x}{b:02x}{c:02x}").parse()?)
-            }
-        }
-    }
-
     /// Makes the sandbox and its endpoints. From its first effect on, a guardian watches.
     pub fn start_run(&mut self, spec: &RunSpec) -> Result<Report<Started>, Error> {
         let mut plan = Plan::new();
@@ -153,7 +142,7 @@ impl Engine {
             }
             _ => Vec::new(),
         };
-        let name = self.run_name(spec)?;
+        let name = run_name(spec)?;
         let _host = self.store.lock_host(Mode::Shared)?;
         self.recover()?;
         let Some(lock) = self.store.try_lock_run(&name)? else {
@@ -215,7 +204,7 @@ impl Engine {
         spec: &RunSpec,
         ready: impl FnOnce(Result<u32, &Error>),
     ) -> Result<i32, Error> {
-        let failed = |operation| move |e| Error::kernel("run")(zubi_kernel::Error::system(operation, "process", e));
+        let failed = |operation| Error::system("run", operation, "process");
         let supervisor = std::process::id();
         sys::block_signals(&SIGNALS).map_err(failed("prepare the"))?;
         let (tell, told) = sys::pipe().map_err(failed("make a pipe for the")).map(|(r, w)| (w, r))?;
@@ -250,7 +239,7 @@ impl Engine {
 
     /// In the child: into the sandbox, then the command. Gives back why that failed.
     fn become_inside(&mut self, reached_by: &NsRef, name: &SandboxName, supervisor: u32, spec: &RunSpec) -> Error {
-        let failed = |operation| move |e| Error::kernel("run")(zubi_kernel::Error::system(operation, "process", e));
+        let failed = |operation| Error::system("run", operation, "process");
         let prepared = (|| {
             sys::die_with_parent(libc::SIGKILL).map_err(failed("bind the life of the"))?;
             sys::unblock_signals().map_err(failed("prepare the"))?;
@@ -303,8 +292,7 @@ impl Engine {
     }
 
     fn start_guardian(&self, name: &SandboxName) -> Result<Guardian, Error> {
-        let failed =
-            |operation| move |e| Error::kernel("guardian")(zubi_kernel::Error::system(operation, "process", e));
+        let failed = |operation| Error::system("guardian", operation, "process");
         let (read, write) = sys::pipe().map_err(failed("make a pipe for the"))?;
         let (state, run) = self.dirs_for_children.clone();
         match sys::fork().map_err(failed("fork the"))? {
@@ -328,7 +316,7 @@ impl Guardian {
 
 /// In the guardian: waits for the supervisor's end, and cleans up if that came without a word.
 fn guard(pipe: OwnedFd, name: &SandboxName, config: Config) -> Result<(), Error> {
-    let failed = |operation| move |e| Error::kernel("guardian")(zubi_kernel::Error::system(operation, "process", e));
+    let failed = |operation| Error::system("guardian", operation, "process");
     zubi_kernel::process::leave_caller(Some(&[pipe.as_raw_fd()])).map_err(Error::kernel("guardian"))?;
     let mut word = Vec::new();
     File::from(pipe).read_to_end(&mut word).map_err(failed("read in the"))?;
@@ -340,6 +328,13 @@ fn guard(pipe: OwnedFd, name: &SandboxName, config: Config) -> Result<(), Error>
     engine.clean_run(name)?;
     engine.store.remove_run_lock(name, lock)?;
     engine.reap()
+}
+
+fn run_name(spec: &RunSpec) -> Result<SandboxName, Error> {
+    match &spec.name {
+        Some(name) => Ok(name.clone()),
+        None => Ok(random_name::<3>("run-")?.parse()?),
+    }
 }
 
 /// Passes signals on until the child has ended.

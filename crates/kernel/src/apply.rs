@@ -103,6 +103,10 @@ impl Kernel {
             applied.done.extend(group.done);
             errors.extend(group.error.filter(|e| !e.is_missing()));
         }
+        // Whoever does them later may have nobody to show them to.
+        if let Some(observer) = &mut self.observer {
+            later.iter().for_each(observer);
+        }
         applied.later = later;
         (applied, errors)
     }

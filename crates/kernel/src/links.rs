@@ -169,13 +169,13 @@ impl Kernel {
             (What::AddAddress(_), libc::EEXIST) => Ok(Outcome::AlreadyThere),
             (What::AddRoute(route), libc::EEXIST) => {
                 let device = self.index(&op.place, route.device.as_str())?;
-                match self.same_route(&op.place, route, device)? {
-                    true => Ok(Outcome::AlreadyThere),
-                    false => Err(Error::Conflict {
-                        object: format!("route {route}"),
-                        found: "another route to the same destination".into(),
-                    }),
+                if self.same_route(&op.place, route, device)? {
+                    return Ok(Outcome::AlreadyThere);
                 }
+                Err(Error::Conflict {
+                    object: format!("route {route}"),
+                    found: "another route to the same destination".into(),
+                })
             }
             (What::DeleteAddress(_), libc::EADDRNOTAVAIL) | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
             _ => Err(refused(op.to_string(), Some(Err(error)))),

@@ -211,7 +211,8 @@ pub fn kill(pid: u32, signal: libc::c_int) -> io::Result<()> {
 /// Asks for `signal` when the parent ends.
 pub fn die_with_parent(signal: libc::c_int) -> io::Result<()> {
     // SAFETY: PR_SET_PDEATHSIG takes a signal number, no pointers.
-    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal as libc::c_ulong, 0, 0, 0) }).map(|_| ())
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::c_ulong::from(signal.cast_unsigned()), 0, 0, 0) })
+        .map(|_| ())
 }
 
 /// The process id of the parent.
