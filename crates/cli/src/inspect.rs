@@ -1,7 +1,7 @@
 //! `network inspect`: Docker's field names (its API, Network and EndpointResource objects).
 
 use serde_json::{Map, Value, json};
-use zubi_model::{Egress, Endpoint, Family, Icc, Network, Scope};
+use zubi_model::{Alias, Egress, Endpoint, Family, Icc, Network, Scope};
 
 /// A network as Docker would show it.
 pub(crate) fn network(network: &Network, endpoints: &[Endpoint]) -> Value {
@@ -53,14 +53,14 @@ fn container(endpoint: &Endpoint) -> Value {
         "MacAddress": endpoint.mac.to_string(),
         "IPv4Address": address(Family::V4),
         "IPv6Address": address(Family::V6),
-        "Aliases": endpoint.aliases.iter().map(|a| a.as_str()).collect::<Vec<_>>(),
+        "Aliases": endpoint.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),
         "Interface": endpoint.ifname.as_str(),
     })
 }
 
 /// Seconds since 1970 as UTC.
 pub(crate) fn rfc3339(seconds: u64) -> String {
-    let days = (seconds / 86_400) as i64;
+    let days = (seconds / 86_400).cast_signed();
     let rest = seconds % 86_400;
     // Howard Hinnant's days-to-civil, in eras of 400 years that begin on 1 March.
     let z = days + 719_468;

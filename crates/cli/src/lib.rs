@@ -2,8 +2,11 @@
 
 mod commands;
 mod inspect;
+mod network;
 mod output;
 mod run;
+mod sandbox;
+mod show;
 mod table;
 mod words;
 

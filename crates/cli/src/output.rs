@@ -41,7 +41,7 @@ impl Output {
     }
 
     /// The answer of a changing call, or its plan when it was only to be shown.
-    pub(crate) fn changed(&self, engine: &mut Engine, plan: &Plan, text: &str, answer: Value) -> Result<(), Error> {
+    pub(crate) fn changed(&self, engine: &mut Engine, plan: &Plan, text: &str, answer: &Value) -> Result<(), Error> {
         match (self.mode, self.json) {
             (Mode::Do, false) => print!("{text}"),
             (Mode::Do, true) => println!("{answer:#}"),

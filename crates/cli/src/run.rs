@@ -44,7 +44,7 @@ pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Resu
     };
     if output.act() == Act::Show {
         let plan = engine.plan_run(&spec)?;
-        output.changed(&mut engine, &plan, "", serde_json::Value::Null)?;
+        output.changed(&mut engine, &plan, "", &serde_json::Value::Null)?;
         return Ok(ExitCode::SUCCESS);
     }
     match &spec.model {

@@ -22,6 +22,7 @@ pub(crate) struct Cli {
 }
 
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct Common {
     /// Print the plan as shell commands, do nothing
     #[arg(long, global = true, conflicts_with = "dry_run", help_heading = "Common options")]
@@ -123,6 +124,7 @@ pub(crate) enum NetworkWords {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct CreateWords {
     /// The name: letters, digits, `_`, `.`, `-`
     pub(crate) name: NetworkName,

@@ -10,9 +10,6 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
 
 /// `prefix` and two random hex digits for each of `N` bytes.
 pub(crate) fn random_name<const N: usize>(prefix: &str) -> Result<String, Error> {
-    let mut name = prefix.to_owned();
-    for byte in random::<N>()? {
-        name.push_str(&format!("{byte:02x}"));
-    }
-    Ok(name)
+    let digits: Vec<String> = random::<N>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{prefix}{}", digits.concat()))
 }

@@ -114,7 +114,7 @@ impl Engine {
         }
         match self.kernel.apply(plan) {
             Ok(_) => Ok(()),
-            Err(failed) => Err(Error::Plan { object: object.to_owned(), failed }),
+            Err(failed) => Err(Error::Plan { object: object.to_owned(), failed: Box::new(failed) }),
         }
     }
 

@@ -204,7 +204,7 @@ pub enum Error {
         /// What was done, to what.
         object: String,
         /// The failure and its undoing.
-        failed: zubi_kernel::Failed,
+        failed: Box<zubi_kernel::Failed>,
     },
     /// Taking something down left something over.
     #[error("{object}: not everything could be taken down: {}; zubi gc tries again", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]

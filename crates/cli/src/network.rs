@@ -1,0 +1,140 @@
+//! `zubi network`.
+
+use crate::commands::{lines, removed};
+use crate::inspect;
+use crate::output::Output;
+use crate::table::render;
+use crate::words::{CreateWords, NetworkWords};
+use serde_json::Value;
+use std::net::IpAddr;
+use zubi_engine::{Engine, Error, Report};
+use zubi_model::{Egress, Family, Icc, Invalid, NetworkSpec, PoolSpec, Scope, Subnet};
+use zubi_plan::Plan;
+
+/// Makes, lists, shows or removes networks.
+pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output) -> Result<(), Error> {
+    match words {
+        NetworkWords::Create(words) => {
+            let report = engine.create_network(spec(*words)?, output.act())?;
+            let subnets: Vec<String> = report.value.pools.iter().map(|p| p.subnet.to_string()).collect();
+            let text = format!("{}: {} on bridge {}\n", report.value.name, subnets.join(", "), report.value.bridge);
+            let json = inspect::network(&report.value, &[]);
+            output.changed(engine, &report.plan, &text, &json)
+        }
+        NetworkWords::Ls => {
+            let (networks, unreadable) = engine.networks();
+            let rows: Vec<Vec<String>> = networks
+                .iter()
+                .map(|n| {
+                    let subnets: Vec<String> = n.pools.iter().map(|p| p.subnet.to_string()).collect();
+                    let mut options = Vec::new();
+                    options.extend((n.scope == Scope::Internal).then_some("internal"));
+                    options.extend((n.icc == Icc::Isolated).then_some("no-icc"));
+                    options.extend((n.egress == Egress::Plain).then_some("no-masquerade"));
+                    let id = n.id.short().to_owned();
+                    vec![
+                        n.name.to_string(),
+                        id,
+                        "bridge".into(),
+                        n.bridge.to_string(),
+                        subnets.join(","),
+                        options.join(","),
+                    ]
+                })
+                .collect();
+            let text = render(&["NAME", "ID", "DRIVER", "BRIDGE", "SUBNETS", "OPTIONS"], &rows);
+            let json: Vec<Value> = networks.iter().map(|n| inspect::network(n, &[])).collect();
+            output.told(&text, &Value::Array(json));
+            // One file that cannot be read does not hide the others.
+            match unreadable.into_iter().next() {
+                Some(e) => Err(e.into()),
+                None => Ok(()),
+            }
+        }
+        NetworkWords::Inspect { names } => {
+            let mut all = Vec::new();
+            for name in &names {
+                let (network, endpoints) = engine.network(name)?;
+                all.push(inspect::network(&network, &endpoints));
+            }
+            println!("{:#}", Value::Array(all));
+            Ok(())
+        }
+        NetworkWords::Rm { names } => {
+            let mut plan = Plan::new();
+            for name in &names {
+                plan.append(engine.remove_network(name, output.act())?.plan);
+            }
+            let (text, json) = removed(&names);
+            output.changed(engine, &plan, &text, &json)
+        }
+        NetworkWords::Prune => {
+            let Report { plan, value } = engine.prune_networks(output.act())?;
+            let (text, json) = removed(&value);
+            let text = if value.is_empty() { lines(&[], "nothing to remove\n") } else { text };
+            output.changed(engine, &plan, &text, &json)
+        }
+    }
+}
+
+/// Sorts what was given for all subnets to the subnet it lies in.
+fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
+    let mut pools: Vec<PoolSpec> = words
+        .subnet
+        .iter()
+        .map(|subnet| PoolSpec { subnet: *subnet, gateway: None, range: None, exclude: Vec::new() })
+        .collect();
+    for (at, pool) in pools.iter().enumerate() {
+        if let Some(other) = pools[..at].iter().find(|p| p.subnet.overlaps(pool.subnet.net())) {
+            let why = format!("overlaps {} of the same network", other.subnet);
+            return Err(Invalid::new("subnet", pool.subnet, why).into());
+        }
+    }
+    let needs = |what| Error::from(Invalid::new(what, "", "needs a --subnet to lie in"));
+    let home = |what: &'static str, value: &dyn std::fmt::Display, address: IpAddr| {
+        if words.subnet.is_empty() {
+            return Err(needs(what));
+        }
+        let inside = |s: &Subnet| s.net().contains(&address);
+        words.subnet.iter().position(inside).ok_or_else(|| {
+            let subnets: Vec<String> = words.subnet.iter().map(ToString::to_string).collect();
+            Invalid::new(what, value, format!("is not inside {}", subnets.join(" or "))).into()
+        })
+    };
+    for gateway in &words.gateway {
+        let at = home("gateway", gateway, *gateway)?;
+        if pools[at].gateway.replace(*gateway).is_some() {
+            return Err(Invalid::new("gateway", gateway, format!("is a second one in {}", pools[at].subnet)).into());
+        }
+    }
+    for range in &words.ip_range {
+        let at = home("address range", range, range.addr())?;
+        if pools[at].range.replace(range.trunc()).is_some() {
+            return Err(Invalid::new("address range", range, format!("is a second one in {}", pools[at].subnet)).into());
+        }
+    }
+    for exclusion in &words.exclude {
+        let at = home("excluded address", exclusion, exclusion.first)?;
+        pools[at].exclude.push(*exclusion);
+    }
+    // A subnet of one family alone makes a network of that family alone.
+    let given = |family| words.subnet.iter().any(|s| s.family() == family);
+    let mut families = Vec::new();
+    if given(Family::V4) || words.subnet.is_empty() {
+        families.push(Family::V4);
+    }
+    if given(Family::V6) || words.ipv6 {
+        families.push(Family::V6);
+    }
+    Ok(NetworkSpec {
+        name: words.name,
+        pools,
+        families,
+        scope: if words.internal { Scope::Internal } else { Scope::Routed },
+        egress: if words.no_masquerade { Egress::Plain } else { Egress::Masquerade },
+        icc: if words.no_icc { Icc::Isolated } else { Icc::Allowed },
+        mtu: words.mtu,
+        bridge: words.bridge,
+        labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
+    })
+}

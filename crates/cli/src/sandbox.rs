@@ -1,0 +1,49 @@
+//! `zubi sandbox`.
+
+use crate::commands::removed;
+use crate::output::Output;
+use crate::table::render;
+use crate::words::SandboxWords;
+use serde_json::{Value, json};
+use zubi_engine::{Engine, Error, Force};
+use zubi_model::NetworkName;
+use zubi_plan::Plan;
+
+/// Makes, lists or removes named sandboxes.
+pub(crate) fn sandbox(engine: &mut Engine, words: SandboxWords, output: &Output) -> Result<(), Error> {
+    match words {
+        SandboxWords::Add { name, from } => {
+            let report = engine.add_sandbox(&name, from.as_ref(), output.act())?;
+            output.changed(engine, &report.plan, &format!("{name}\n"), &json!({ "sandbox": name.as_str() }))
+        }
+        SandboxWords::Rm { names, force } => {
+            let force = if force { Force::Yes } else { Force::No };
+            let mut plan = Plan::new();
+            for name in &names {
+                plan.append(engine.remove_sandbox(name, force, output.act())?.plan);
+            }
+            let (text, json) = removed(&names);
+            output.changed(engine, &plan, &text, &json)
+        }
+        SandboxWords::Ls => {
+            let views = engine.sandboxes()?;
+            let mut rows = Vec::new();
+            let mut all = Vec::new();
+            for v in &views {
+                let networks: Vec<&str> = v.networks.iter().map(NetworkName::as_str).collect();
+                rows.push(vec![
+                    v.name.to_string(),
+                    v.maker.to_owned(),
+                    v.processes.len().to_string(),
+                    networks.join(","),
+                ]);
+                all.push(json!({"name": v.name.as_str(), "maker": v.maker, "cookie": v.cookie.map(|c| c.0),
+                    "processes": v.processes, "networks": networks}));
+            }
+            output.told(&render(&["NAME", "MADE-BY", "PROCESSES", "NETWORKS"], &rows), &Value::Array(all));
+            Ok(())
+        }
+        // Handled before: it becomes the command.
+        SandboxWords::Exec { .. } => Ok(()),
+    }
+}

@@ -1,0 +1,101 @@
+//! `zubi ls`, `zubi bridge`, and how an endpoint is told.
+
+use crate::output::Output;
+use crate::table::render;
+use serde_json::{Value, json};
+use zubi_engine::{Attached, Attachment, Engine, Error};
+use zubi_model::{Alias, Family};
+
+/// How an endpoint is told.
+pub(crate) fn attached(attached: &Attached) -> (String, Value) {
+    let e = &attached.endpoint;
+    let addresses: Vec<String> = e.addresses.iter().map(|a| a.address.to_string()).collect();
+    let families: Vec<String> = attached.default_in.iter().map(ToString::to_string).collect();
+    let default =
+        if families.is_empty() { String::new() } else { format!(", default route ({})", families.join(", ")) };
+    let again = if attached.attachment == Attachment::Existing { " (was connected already)" } else { "" };
+    let text = format!(
+        "{}: {} {} {} on {}{default}{again}\n",
+        e.sandbox.spelled,
+        e.ifname,
+        addresses.join(" "),
+        e.mac,
+        e.network
+    );
+    let json = json!({
+        "sandbox": e.sandbox.spelled,
+        "network": e.network.as_str(),
+        "ifname": e.ifname.as_str(),
+        "mac": e.mac.to_string(),
+        "addresses": addresses,
+        "gateways": e.addresses.iter().map(|a| a.gateway.to_string()).collect::<Vec<_>>(),
+        "host_device": e.host_device.as_str(),
+        "default_route": families,
+        "existing": attached.attachment == Attachment::Existing,
+    });
+    (text, json)
+}
+
+/// Lists endpoints.
+pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    let mut all = Vec::new();
+    for v in engine.endpoints()? {
+        let e = &v.endpoint;
+        let addresses: Vec<String> = e.addresses.iter().map(|a| a.address.to_string()).collect();
+        let number = |i: Option<zubi_model::IfIndex>| i.map_or_else(|| "-".to_owned(), |i| i.0.to_string());
+        let default: Vec<&str> = v.default_in.iter().map(|f| if *f == Family::V4 { "v4" } else { "v6" }).collect();
+        rows.push(vec![
+            e.sandbox.spelled.clone(),
+            e.network.to_string(),
+            format!("{}@{}", e.ifname, number(v.peer_index)),
+            addresses.join(","),
+            e.mac.to_string(),
+            format!("{}@{}", e.host_device, number(v.host_index)),
+            default.join(","),
+        ]);
+        all.push(json!({
+            "sandbox": e.sandbox.spelled,
+            "network": e.network.as_str(),
+            "addresses": addresses,
+            "mac": e.mac.to_string(),
+            "ifname": e.ifname.as_str(),
+            "ifindex": v.peer_index.map(|i| i.0),
+            "host_device": e.host_device.as_str(),
+            "host_ifindex": v.host_index.map(|i| i.0),
+            "bridge": e.bridge.as_str(),
+            "default_route": default,
+            "aliases": e.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),
+        }));
+    }
+    let head = ["SANDBOX", "NETWORK", "DEVICE", "ADDRESSES", "MAC", "HOST-DEVICE", "DEFAULT"];
+    output.told(&render(&head, &rows), &Value::Array(all));
+    Ok(())
+}
+
+/// Lists bridges and who is behind their ports.
+pub(crate) fn bridges(engine: &mut Engine, output: &Output) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    let mut all = Vec::new();
+    for bridge in engine.bridges()? {
+        let network = bridge.network.map_or_else(|| "-".to_owned(), |n| n.to_string());
+        let mut first = vec![bridge.name.clone(), bridge.mac.clone(), bridge.state.to_string(), network.clone()];
+        let mut ports = Vec::new();
+        for port in &bridge.ports {
+            let behind = port.behind.as_ref().map_or_else(|| "-".to_owned(), |(s, d)| format!("{s} {d}"));
+            let mut row = std::mem::replace(&mut first, vec![String::new(); 4]);
+            row.extend([port.device.clone(), port.state.to_string(), behind]);
+            rows.push(row);
+            ports.push(json!({"device": port.device, "state": port.state.to_string(),
+                "sandbox": port.behind.as_ref().map(|b| b.0.clone()), "ifname": port.behind.as_ref().map(|b| b.1.clone())}));
+        }
+        if bridge.ports.is_empty() {
+            rows.push(first);
+        }
+        all.push(json!({"bridge": bridge.name, "mac": bridge.mac, "state": bridge.state.to_string(),
+            "network": network, "ports": ports}));
+    }
+    let head = ["BRIDGE", "MAC", "STATE", "NETWORK", "PORT", "STATE", "SANDBOX"];
+    output.told(&render(&head, &rows), &Value::Array(all));
+    Ok(())
+}
