@@ -185,7 +185,7 @@ pub enum Error {
     #[error(transparent)]
     Runtime(#[from] zubi_runtimes::RuntimeError),
     /// A missing capability.
-    #[error("{} is missing: run as root, or try everything without root in `zubi lab`", missing.join(" and "))]
+    #[error("no {}: run as root, or try everything without root in `zubi lab`", missing.join(" and no "))]
     Privilege {
         /// Their names.
         missing: Vec<&'static str>,

@@ -333,10 +333,13 @@ pub fn boot_clock() -> io::Result<u64> {
 }
 
 /// Random bytes of the kernel.
+///
+/// By syscall(2): the standard library refers to `getrandom` weakly, and with link-time optimisation against a static
+/// musl the symbol then stays null.
 pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0u8; N];
     // SAFETY: pointer and length describe `bytes`; up to 256 bytes are given whole.
-    let n = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), N, 0) };
+    let n = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), N, 0) };
     if usize::try_from(n) == Ok(N) { Ok(bytes) } else { Err(io::Error::last_os_error()) }
 }
 
