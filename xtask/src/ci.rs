@@ -2,12 +2,14 @@
 
 use crate::error::Error;
 use crate::program::{cargo, run as run_command};
-use crate::{gate, test};
+use crate::{demo, gate, test};
 
 /// The cheap checks first.
 pub(crate) fn run() -> Result<(), Error> {
     run_command(cargo().args(["fmt", "--all", "--check"]))?;
     run_command(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     gate::run()?;
+    // The static release, which the tests do not use, at its main job.
+    demo::run()?;
     test::run(&[])
 }

@@ -19,6 +19,8 @@ pub(crate) enum Error {
     Metadata(#[from] serde_json::Error),
     #[error("gate: violations: {0}")]
     Gate(usize),
+    #[error("demo: some of it failed, see above")]
+    Demo,
     #[error("tests failed")]
     Tests,
 }

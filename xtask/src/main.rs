@@ -1,6 +1,7 @@
 //! What a developer of zubi runs: `cargo xtask WORD`.
 
 mod ci;
+mod demo;
 mod dist;
 mod error;
 mod gate;
@@ -19,7 +20,8 @@ const USAGE: &str = "cargo xtask WORD
   gate           check licences, sources and layers of all dependencies
   setup          install what the tests need (Debian packages, as root; the musl target)
   test [ARGS]    setup, then cargo test --workspace ARGS, with a sum at the end
-  ci             format, lints, gate, test: what must be green
+  demo           setup, then two sandboxes and a Docker container on one network, pinged and removed
+  ci             format, lints, gate, demo, test: what must be green
   dist           build the static release
 ";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         ["test", args @ ..] => test::run(args),
+        ["demo"] => demo::run(),
         ["ci"] => ci::run(),
         ["dist"] => dist::run(),
         [] | ["help" | "--help" | "-h"] => {

@@ -6,10 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program by which it is known where there is no dpkg.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
+    ("podman", "podman"),
     ("busybox-static", "busybox"),
     ("iputils-arping", "arping"),
     ("iputils-ping", "ping"),
@@ -78,6 +79,6 @@ fn add_static_target() -> Result<(), String> {
 }
 
 /// /proc/self belongs to whom this process acts as.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }

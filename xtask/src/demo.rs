@@ -1,0 +1,254 @@
+//! The main job on real things, shown step by step: two sandboxes and a Docker container on one network, pinged and
+//! removed. All of it happens on a host of its own ([`zubi_lab::with_fresh_host`]); this machine's network is not
+//! touched, and whatever ends the demo ends that host.
+
+use crate::error::Error;
+use crate::program::find;
+use crate::{dist, setup};
+use std::panic;
+use std::process::{Command, Stdio};
+use zubi_lab::{Docker, Host, HostKind, Outside, Snapshot, with_fresh_host};
+
+const WEB: &str = "docker:web";
+/// The operations that lay out the firewall table: the same for every first network, and many.
+const LAYOUT: [&str; 4] = ["+ nft 'create table", "+ nft 'add set", "+ nft 'add chain", "+ nft 'add rule"];
+
+/// Shows it all. Fails when any step does.
+pub(crate) fn run() -> Result<(), Error> {
+    setup::run();
+    println!("building the static release takes a minute or two the first time");
+    let zubi = dist::build()?;
+    let program = zubi.to_string_lossy().into_owned();
+    let kind = if setup::is_root() { HostKind::Root } else { HostKind::Rootless };
+    let code = with_fresh_host(kind, || {
+        let shown = panic::catch_unwind(|| show(&program, kind));
+        i32::from(!shown.unwrap_or(false))
+    });
+    if code == 0 { Ok(()) } else { Err(Error::Demo) }
+}
+
+/// Whether everything went well.
+fn show(program: &str, kind: HostKind) -> bool {
+    let mut demo = Demo { host: Host::new(program).with_env("DOCKER_HOST", ""), failed: false };
+    say("A host of its own, made of namespaces. A neighbour on its uplink stands for the outside");
+    let _outside = Outside::new();
+    demo.host_sh("ip -br addr");
+    let docker = match kind {
+        HostKind::Root => demo.start_docker(),
+        HostKind::Rootless => {
+            say("Docker's part needs root, and is left out (sudo cargo xtask demo)");
+            None
+        }
+    };
+    let bare = docker.as_ref().map(|docker| demo.devices(docker));
+    let before = Snapshot::take();
+
+    say("A network: a bridge with a gateway address, and a firewall table for all networks");
+    demo.zubi("network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
+    say("Two sandboxes on it");
+    demo.zubi("sandbox add c1");
+    demo.zubi("connect blue c1");
+    demo.read("sandbox add c2");
+    demo.read("connect blue c2");
+    if let Some(docker) = &docker {
+        say("The running container joins them");
+        demo.zubi(&format!("connect blue {WEB}"));
+        demo.devices(docker);
+    }
+    say("Who is there, and behind which port of the bridge");
+    demo.read("ls");
+    demo.read("bridge");
+    demo.ping_all(docker.as_ref());
+    say("Is everything as recorded?");
+    demo.read("check");
+
+    if let Some(docker) = &docker {
+        say("The container leaves, and is as it was before");
+        demo.zubi(&format!("disconnect blue {WEB}"));
+        demo.host.settle();
+        let left = demo.devices(docker);
+        demo.must(Some(left) == bare, "the container is not as it was before");
+    }
+    say("Away with the rest");
+    demo.zubi("sandbox rm c1 c2");
+    demo.zubi("network rm blue");
+    if let Some(docker) = docker {
+        demo.docker(&docker, "rm -f web");
+        demo.held(docker.stop());
+    }
+    say("What is left, in devices, addresses, routes, rules, firewall and files?");
+    demo.host.settle();
+    demo.compare(&before, &Snapshot::take());
+    !demo.failed
+}
+
+struct Demo {
+    host: Host,
+    failed: bool,
+}
+
+impl Demo {
+    fn must(&mut self, holds: bool, otherwise: &str) {
+        if !holds {
+            println!("  FAILED: {otherwise}");
+            self.failed = true;
+        }
+    }
+
+    /// The value, when there is one; why not, otherwise.
+    fn held<T>(&mut self, result: Result<T, String>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(why) => {
+                self.must(false, &why);
+                None
+            }
+        }
+    }
+
+    /// A command that changes something, with what a person would have typed instead.
+    fn zubi(&mut self, words: &str) {
+        println!("$ zubi {words}");
+        let answer = self.host.zubi(&format!("--verbose {words}"));
+        print_indented(&answer.out);
+        let is_layout = |line: &&str| LAYOUT.iter().any(|start| line.starts_with(start));
+        let (layout, rest): (Vec<&str>, Vec<&str>) = answer.err.lines().partition(is_layout);
+        if !layout.is_empty() {
+            println!("    + nft ...    ({} commands make the table; with --explain they are listed)", layout.len());
+        }
+        for line in rest {
+            println!("    {line}");
+        }
+        self.must(answer.code == 0, &format!("exit code {}", answer.code));
+    }
+
+    /// A command that changes nothing, or what was shown before.
+    fn read(&mut self, words: &str) {
+        println!("$ zubi {words}");
+        let answer = self.host.zubi(words);
+        print_indented(&answer.out);
+        print_indented(&answer.err);
+        self.must(answer.code == 0, &format!("exit code {}", answer.code));
+    }
+
+    fn host_sh(&mut self, line: &str) {
+        println!("$ {line}");
+        let answer = self.host.shell(line);
+        print_indented(&answer.out);
+        print_indented(&answer.err);
+        self.must(answer.code == 0, &format!("exit code {}", answer.code));
+    }
+
+    fn docker(&mut self, docker: &Docker, words: &str) -> String {
+        println!("$ docker {words}");
+        let answer = docker.docker(words);
+        print_indented(&answer.out);
+        print_indented(&answer.err);
+        self.must(answer.code == 0, &format!("exit code {}\n{}", answer.code, Docker::log_tail()));
+        answer.out
+    }
+
+    /// A container without network.
+    fn start_docker(&mut self) -> Option<Docker> {
+        if let Some(package) = Docker::missing() {
+            say(&format!("Docker's part is left out: the package {package} is not installed"));
+            return None;
+        }
+        say("Docker on that host, and a running container without network");
+        let docker = self.held(Docker::start())?;
+        println!("$ docker import busybox.tar busybox");
+        self.held(docker.import_busybox())?;
+        println!("$ docker run -d --network none --name web busybox sleep 1000");
+        let started = docker.docker("run -d --network none --name web busybox sleep 1000");
+        let why = || format!("docker run: {}{}", started.err, Docker::log_tail());
+        self.held(if started.code == 0 { Ok(()) } else { Err(why()) })?;
+        Some(docker)
+    }
+
+    /// The container's devices, as it sees them itself.
+    fn devices(&mut self, docker: &Docker) -> String {
+        self.docker(docker, "exec web ip addr")
+    }
+
+    /// Round trips from everybody to everybody, with both families.
+    fn ping_all(&mut self, docker: Option<&Docker>) {
+        say("Pings from each to each, in ms by IPv4 and IPv6");
+        let mut all = vec![
+            Place::new("c1", "zubi sandbox exec c1 ", "10.55.66.2", "fd00:55::2"),
+            Place::new("c2", "zubi sandbox exec c2 ", "10.55.66.3", "fd00:55::3"),
+        ];
+        if docker.is_some() {
+            all.push(Place::new("web", "docker exec web ", "10.55.66.4", "fd00:55::4"));
+        }
+        all.push(Place::new("host", "", "10.55.66.1", "fd00:55::1"));
+        let outside = Place::new(Outside::NAME, "", Outside::V4, Outside::V6);
+        for from in &all {
+            let mut cells = Vec::new();
+            for to in all.iter().chain([&outside]).filter(|to| to.name != from.name) {
+                let times = to.addresses.map(|address| self.ping(docker, from, address));
+                let [v4, v6] = times.clone().map(|time| time.unwrap_or_else(|| "FAILED".to_owned()));
+                cells.push(format!("{} {v4} {v6}", to.name));
+                self.failed |= times.contains(&None);
+            }
+            println!("$ {}ping -c 1 ...\n  {}", from.way, cells.join("   "));
+        }
+    }
+
+    /// How long a round trip takes, as ping writes it.
+    fn ping(&self, docker: Option<&Docker>, from: &Place, address: &str) -> Option<String> {
+        let words = format!("ping -c 1 -W 5 {address}");
+        let mut command = match (from.name, docker) {
+            ("web", Some(docker)) => docker.command(&format!("exec web {words}")),
+            ("host", _) => {
+                let mut command = Command::new(find("ping")?);
+                command.args(words.split(' ').skip(1));
+                command
+            }
+            (sandbox, _) => self.host.command(&format!("sandbox exec {sandbox} {words}")),
+        };
+        let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        Some(text.split_once("time=")?.1.split_whitespace().next()?.to_owned())
+    }
+
+    fn compare(&mut self, before: &Snapshot, after: &Snapshot) {
+        let missing_in =
+            |a: &Snapshot, b: &Snapshot| b.lines().iter().filter(|l| !a.lines().contains(l)).cloned().collect();
+        let (new, lost): (Vec<String>, Vec<String>) = (missing_in(before, after), missing_in(after, before));
+        for line in &new {
+            println!("  left over: {line}");
+        }
+        for line in &lost {
+            println!("  lost: {line}");
+        }
+        let clean = new.is_empty() && lost.is_empty();
+        self.must(clean, "the host is not as it was before");
+        if clean {
+            println!("removed without a trace");
+        }
+    }
+}
+
+/// Somebody who pings and is pinged.
+struct Place {
+    name: &'static str,
+    /// What is typed before `ping`.
+    way: &'static str,
+    addresses: [&'static str; 2],
+}
+
+impl Place {
+    fn new(name: &'static str, way: &'static str, v4: &'static str, v6: &'static str) -> Self {
+        Place { name, way, addresses: [v4, v6] }
+    }
+}
+
+fn say(headline: &str) {
+    println!("\n# {headline}");
+}
+
+fn print_indented(text: &str) {
+    for line in text.lines() {
+        println!("  {line}");
+    }
+}
