@@ -10,19 +10,28 @@ use zubi_model::{DefaultRoute, Invalid, MacWish, Wishes};
 
 /// Runs one command to its end.
 pub(crate) fn run(mut engine: Engine, words: Words, output: &Output) -> Result<ExitCode, Error> {
+    if let Words::Run(words) = words {
+        return run::run(engine, &words, output);
+    }
+    let outcome = perform(&mut engine, words, output);
+    // One that failed may have left something slow as well.
+    let lingered = engine.linger();
+    outcome.and_then(|code| lingered.map(|()| code))
+}
+
+fn perform(engine: &mut Engine, words: Words, output: &Output) -> Result<ExitCode, Error> {
     let mut code = ExitCode::SUCCESS;
     match words {
-        Words::Network(words) => network::network(&mut engine, words, output)?,
+        Words::Network(words) => network::network(engine, words, output)?,
         Words::Sandbox(SandboxWords::Exec { sandbox, command }) => {
             let never = engine.exec(&sandbox, &command)?;
             match never {}
         }
-        Words::Sandbox(words) => sandbox::sandbox(&mut engine, words, output)?,
-        Words::Run(words) => return run::run(engine, &words, output),
+        Words::Sandbox(words) => sandbox::sandbox(engine, words, output)?,
         Words::Connect { network, sandbox, wishes } => {
             let report = engine.attach(&network, &sandbox, &wishes.wishes(), output.act())?;
             let (text, json) = show::attached(&report.value);
-            output.changed(&mut engine, &report.plan, &text, &json)?;
+            output.changed(engine, &report.plan, &text, &json)?;
         }
         Words::Disconnect { network, sandbox } => {
             let report = engine.detach(&network, &sandbox, output.act())?;
@@ -31,15 +40,15 @@ pub(crate) fn run(mut engine: Engine, words: Words, output: &Output) -> Result<E
                 Detached::WasNotAttached => (format!("{sandbox}: was not on {network}\n"), "was-not-connected"),
             };
             let json = json!({"sandbox": sandbox.to_string(), "network": network.as_str(), "state": state});
-            output.changed(&mut engine, &report.plan, &text, &json)?;
+            output.changed(engine, &report.plan, &text, &json)?;
         }
-        Words::Ls => show::endpoints(&mut engine, output)?,
-        Words::Bridge => show::bridges(&mut engine, output)?,
-        Words::Check => code = check(&mut engine, output)?,
+        Words::Ls => show::endpoints(engine, output)?,
+        Words::Bridge => show::bridges(engine, output)?,
+        Words::Check => code = check(engine, output)?,
         Words::Repair => {
             let report = engine.repair(output.act())?;
             let text = lines(&report.value, "nothing to repair\n");
-            output.changed(&mut engine, &report.plan, &text, &json!({ "repaired": report.value }))?;
+            output.changed(engine, &report.plan, &text, &json!({ "repaired": report.value }))?;
         }
         Words::Gc => {
             if output.act() == Act::Show {
@@ -51,9 +60,8 @@ pub(crate) fn run(mut engine: Engine, words: Words, output: &Output) -> Result<E
             let text = lines(&collected.removed, "nothing to remove\n");
             output.told(&text, &json!({ "removed": collected.removed }));
         }
-        Words::Lab { .. } | Words::Completions { .. } | Words::Man { .. } => {}
+        Words::Run(_) | Words::Lab { .. } | Words::Completions { .. } | Words::Man { .. } => {}
     }
-    engine.linger()?;
     Ok(code)
 }
 

@@ -20,6 +20,10 @@ use zubi_engine::{Config, Engine, Error};
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(e) if e.use_stderr() && json_asked() => {
+            output::usage_error(&e);
+            return ExitCode::from(2);
+        }
         Err(e) => {
             let code = if e.use_stderr() { 2 } else { 0 };
             return if e.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(2) };
@@ -33,6 +37,11 @@ pub fn main() -> ExitCode {
             ExitCode::from(e.class() as u8)
         }
     }
+}
+
+/// Whether the words that could not be parsed ask for JSON.
+fn json_asked() -> bool {
+    std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
@@ -49,7 +58,11 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;
     let mut engine = Engine::open(config)?;
     if output.verbose() {
-        engine.observe(Box::new(|op| eprintln!("+ {op}")));
+        // One write a line: standard error has no buffer, and others may write to it too.
+        engine.observe(Box::new(|op| {
+            let line = format!("+ {op}\n");
+            eprint!("{line}");
+        }));
     }
     commands::run(engine, cli.words, output)
 }

@@ -2,7 +2,7 @@
 
 use crate::words::Common;
 use serde_json::{Value, json};
-use zubi_engine::{Act, Engine, Error, Finding};
+use zubi_engine::{Act, Class, Engine, Error, Finding};
 use zubi_plan::Plan;
 
 /// What to do with a plan.
@@ -45,8 +45,8 @@ impl Output {
         match (self.mode, self.json) {
             (Mode::Do, false) => print!("{text}"),
             (Mode::Do, true) => println!("{answer:#}"),
-            (Mode::Explain, false) => print!("{plan}"),
-            (Mode::Explain, true) => println!("{:#}", plan_json(plan)),
+            (Mode::Explain, false) => print!("{}", engine.to_type(plan)?),
+            (Mode::Explain, true) => println!("{:#}", plan_json(&engine.to_type(plan)?)),
             (Mode::DryRun, json) => {
                 let compared = engine.compare(plan)?;
                 if json {
@@ -86,6 +86,14 @@ impl Output {
             eprintln!("zubi: {error}");
         }
     }
+}
+
+/// Words that cannot be parsed, as JSON on standard error.
+pub(crate) fn usage_error(error: &clap::Error) {
+    let text = error.to_string();
+    let message = text.trim().strip_prefix("error: ").unwrap_or(&text).trim();
+    let class = Class::Usage;
+    eprintln!("{:#}", json!({"error": {"code": class.word(), "exit": class as u8, "message": message}}));
 }
 
 fn state(finding: &Finding) -> Value {

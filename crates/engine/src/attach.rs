@@ -10,16 +10,12 @@ use std::net::IpAddr;
 use zubi_ipam::{check_fixed, next_address};
 use zubi_kernel::sys;
 use zubi_model::{
-    Endpoint, EndpointAddress, EndpointKey, Family, IfName, Invalid, Mac, MacWish, Network, NetworkName,
-    SandboxIdentity, SandboxRef, Wishes,
+    DefaultRoute, Endpoint, EndpointAddress, EndpointKey, Family, IfName, Invalid, Mac, MacWish, Network, NetworkName,
+    NsRef, SandboxIdentity, SandboxRef, Wishes,
 };
 use zubi_plan::endpoint::{Surroundings, attach, default_families, may_default};
 use zubi_plan::{Place, Plan};
-use zubi_store::Mode;
-use zubi_wire::route::AdminState;
-
-/// How often a crowd may snatch the device name or the dead be buried before it is an error.
-const TRIES: usize = 3;
+use zubi_wire::route::{AdminState, RouteProtocol};
 
 /// An endpoint as it is now.
 #[derive(Debug, Clone)]
@@ -50,25 +46,43 @@ impl Engine {
         wishes: &Wishes,
         act: Act,
     ) -> Result<Report<Attached>, Error> {
-        let _host = self.store.lock_host(Mode::Shared)?;
-        self.recover()?;
-        let Some(network) = self.store.network(network)? else {
+        match self.attach_once(network, sandbox, wishes, act) {
+            Err(e) if e.layout_missing() => {
+                self.restore_firewall()?;
+                self.attach_once(network, sandbox, wishes, act)
+            }
+            other => other,
+        }
+    }
+
+    fn attach_once(
+        &mut self,
+        network: &NetworkName,
+        sandbox: &SandboxRef,
+        wishes: &Wishes,
+        act: Act,
+    ) -> Result<Report<Attached>, Error> {
+        let (_host, networks) = self.lock_networks(std::slice::from_ref(network), act)?;
+        let Some((network, missing)) = networks.into_iter().next() else {
             return Err(Error::NoNetwork { name: network.clone(), known: self.known_networks() });
         };
         check_wishes(&network, wishes)?;
         let resolved = self.resolve(sandbox)?;
-        self.attach_resolved(&network, &resolved, wishes, act)
+        self.attach_resolved(&network, missing, &resolved, wishes, act)
     }
 
-    /// The caller holds the host lock.
+    /// The caller holds the host lock, alone if `groundwork`, what is missing of the network, is not empty.
     pub(crate) fn attach_resolved(
         &mut self,
         network: &Network,
+        groundwork: Plan,
         sandbox: &Resolved,
         wishes: &Wishes,
         act: Act,
     ) -> Result<Report<Attached>, Error> {
         let _sandbox = self.store.lock_sandbox(sandbox.cookie)?;
+        // While we waited for the lock it may have been removed.
+        self.still_there(sandbox)?;
         let key = EndpointKey { cookie: sandbox.cookie, network: network.name.clone() };
         if act == Act::Apply
             && let Some(leftover) = self.store.pending_endpoint(&key)?
@@ -81,11 +95,9 @@ impl Engine {
             if self.host_end(&existing)?.is_some() {
                 return self.existing(existing, &wishes);
             }
-            // Somebody deleted the device: it is made again, with the address it had.
+            // Somebody deleted the device: it is made again as it was, but for what is wished otherwise now.
             if act == Act::Apply {
-                if wishes.addresses.is_empty() {
-                    wishes.addresses = existing.addresses.iter().map(|a| a.address.addr()).collect();
-                }
+                wishes = wishes.or_as_before(&existing);
                 self.bury(&existing, Some(&sandbox.reached_by))?;
             }
         }
@@ -94,25 +106,13 @@ impl Engine {
         }
 
         let object = format!("network {}: connect {}", network.name, sandbox.spelled);
-        let groundwork = self.missing_network(network)?;
         if act == Act::Apply && !groundwork.is_empty() {
             self.apply(&object, &groundwork)?;
         }
-        let mut tries = 0;
-        let (endpoint, around) = loop {
-            let (endpoint, around) = self.decide_endpoint(network, sandbox, &wishes)?;
-            if act == Act::Show {
-                break (endpoint, around);
-            }
-            match self.claim(network, &endpoint) {
-                Ok(()) => break (endpoint, around),
-                Err(Error::AddressTaken { .. }) if wishes.addresses.is_empty() && tries < TRIES => tries += 1,
-                Err(e) => return Err(e),
-            }
-        };
+        let (endpoint, around) = self.decide_endpoint(network, sandbox, &wishes, act)?;
         let plan = attach(network, &endpoint, &around);
         if act == Act::Apply {
-            self.apply_endpoint(&object, &endpoint, &plan)?;
+            self.apply_endpoint(&object, sandbox, &endpoint, &plan)?;
         }
         let mut shown = groundwork;
         shown.append(plan);
@@ -121,19 +121,32 @@ impl Engine {
     }
 
     /// Applies the plan of a claimed endpoint; when it fails nothing of the endpoint stays.
-    fn apply_endpoint(&mut self, object: &str, endpoint: &Endpoint, plan: &Plan) -> Result<(), Error> {
-        let mut applied = self.apply(object, plan);
-        if applied.as_ref().is_err_and(Error::layout_missing) {
-            let firewall = self.firewall_from_records()?;
-            self.apply("firewall", &firewall)?;
-            applied = self.apply(object, plan);
-        }
-        let done = applied.and_then(|()| self.store.finish_attach(&endpoint.key()).map_err(Error::from));
+    fn apply_endpoint(
+        &mut self,
+        object: &str,
+        sandbox: &Resolved,
+        endpoint: &Endpoint,
+        plan: &Plan,
+    ) -> Result<(), Error> {
+        let done = (|| {
+            self.apply(object, plan)?;
+            // We hold the namespace open: everything goes well in one that nobody can reach any more.
+            self.still_there(sandbox)?;
+            Ok(self.store.finish_attach(&endpoint.key())?)
+        })();
         if let Err(error) = done {
             Fault::muted(|| self.undo_attach(endpoint))?;
             return Err(error);
         }
         Ok(())
+    }
+
+    fn still_there(&self, sandbox: &Resolved) -> Result<(), Error> {
+        if self.kernel.still_leads(&sandbox.reached_by) {
+            return Ok(());
+        }
+        let hint = Some("it was removed just now".into());
+        Err(Error::NoSandbox { name: sandbox.spelled.clone(), hint })
     }
 
     /// The kernel part has been rolled back, or was finished while the record could not be: both are taken away from
@@ -166,13 +179,17 @@ impl Engine {
             return Err(differs("device name", endpoint.ifname.to_string()));
         }
         if !wishes.routes.is_empty() && wishes.routes != endpoint.routes {
-            return Err(differs("set of routes", format!("{} routes", endpoint.routes.len())));
+            return Err(differs("set of routes", list(&endpoint.routes)));
         }
         if !wishes.aliases.is_empty() && wishes.aliases != endpoint.aliases {
-            return Err(differs("set of aliases", format!("{} aliases", endpoint.aliases.len())));
+            return Err(differs("set of aliases", list(&endpoint.aliases)));
+        }
+        if wishes.default_route == DefaultRoute::Never && endpoint.default_route == DefaultRoute::Eligible {
+            return Err(differs("wish for the default route", "none against it".into()));
         }
         let siblings = self.siblings(&endpoint)?;
-        let default_in = default_families(&endpoint, &siblings, &[]);
+        let way = self.way_in(&endpoint, None);
+        let default_in = self.gives_default_in(&endpoint, &siblings, way.as_ref())?;
         Ok(Report { plan: Plan::new(), value: Attached { endpoint, attachment: Attachment::Existing, default_in } })
     }
 
@@ -199,18 +216,33 @@ impl Engine {
         }
     }
 
-    /// Chooses everything that is not wished, over what the kernel and the records say.
+    /// Chooses everything that is not wished, over what the kernel and the records say, and claims it.
     fn decide_endpoint(
         &mut self,
         network: &Network,
         sandbox: &Resolved,
         wishes: &Wishes,
+        act: Act,
     ) -> Result<(Endpoint, Surroundings), Error> {
         let siblings: Vec<Endpoint> =
             self.store.endpoints_of(sandbox.cookie)?.into_iter().filter(|e| e.network != network.name).collect();
         let (ifname, loopback) = self.choose_device(sandbox, &siblings, wishes)?;
-        let endpoint = self.compose(network, sandbox, ifname, wishes)?;
-        let taken = self.foreign_defaults(sandbox, &endpoint, &siblings)?;
+        let mut gateways: Vec<IpAddr> = Vec::new();
+        gateways.extend(siblings.iter().flat_map(|s| s.addresses.iter().map(|a| a.gateway)));
+        let families: Vec<Family> = network.pools.iter().map(|p| p.subnet.family()).collect();
+        let taken = self.foreign_defaults(&sandbox.reached_by, &families, &gateways)?;
+        let endpoint = {
+            // What is chosen is claimed before anybody else can choose it.
+            let _leases = match act {
+                Act::Apply => Some(self.store.lock_leases(&network.name)?),
+                Act::Show => None,
+            };
+            let endpoint = self.compose(network, sandbox, ifname, wishes)?;
+            if act == Act::Apply {
+                self.claim(network, &endpoint)?;
+            }
+            endpoint
+        };
         let default_in = default_families(&endpoint, &siblings, &taken);
         Ok((endpoint, Surroundings { loopback, default_in }))
     }
@@ -394,26 +426,24 @@ impl Engine {
         }
     }
 
-    /// Families in which the sandbox has a default route that no endpoint of ours gave.
-    fn foreign_defaults(
+    /// Those of the families in which the sandbox has a default route that leads to none of these gateways and is not
+    /// ours. Any metric counts: one of ours beside it would win, or be refused.
+    pub(crate) fn foreign_defaults(
         &mut self,
-        sandbox: &Resolved,
-        endpoint: &Endpoint,
-        siblings: &[Endpoint],
+        sandbox: &NsRef,
+        families: &[Family],
+        gateways: &[IpAddr],
     ) -> Result<Vec<Family>, Error> {
-        let place = Place::Sandbox(sandbox.reached_by.clone());
+        let place = Place::Sandbox(sandbox.clone());
         let mut taken = Vec::new();
-        for family in [Family::V4, Family::V6] {
-            if endpoint.address(family).is_none() {
-                continue;
-            }
-            let routes =
-                self.kernel.routes(&place, family).map_err(Error::kernel(format!("sandbox {}", sandbox.spelled)))?;
-            let gateways: Vec<IpAddr> = siblings.iter().filter_map(|s| s.address(family)).map(|a| a.gateway).collect();
+        for family in families.iter().copied() {
+            let routes = self.kernel.routes(&place, family).map_err(Error::kernel("routes of the sandbox"))?;
+            // The last metric is that of the kernel's own "unreachable default".
             let foreign = routes.iter().any(|r| {
                 r.to.prefix_len() == 0
                     && r.table == 254
-                    && r.metric == 0
+                    && r.metric != u32::MAX
+                    && r.protocol != RouteProtocol::OURS
                     && !r.via.is_some_and(|v| gateways.contains(&v))
             });
             if foreign {
@@ -423,11 +453,26 @@ impl Engine {
         Ok(taken)
     }
 
-    /// Writes the record, then takes the leases it names. When anything of it is taken, nothing is kept.
+    /// The families in which an endpoint gives its sandbox the default route now; by `way` the sandbox is looked at.
+    pub(crate) fn gives_default_in(
+        &mut self,
+        endpoint: &Endpoint,
+        siblings: &[Endpoint],
+        way: Option<&NsRef>,
+    ) -> Result<Vec<Family>, Error> {
+        let given = default_families(endpoint, siblings, &[]);
+        let Some(way) = way.filter(|_| !given.is_empty()) else { return Ok(given) };
+        let all = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
+        let gateways: Vec<IpAddr> = all.map(|a| a.gateway).collect();
+        let foreign = self.foreign_defaults(way, &given, &gateways)?;
+        Ok(default_families(endpoint, siblings, &foreign))
+    }
+
+    /// Writes the record, then takes the leases it names. When anything of it is taken, nothing is kept. The caller
+    /// holds the lock of the leases.
     fn claim(&mut self, network: &Network, endpoint: &Endpoint) -> Result<(), Error> {
         let key = endpoint.key();
         let claimed = (|| {
-            let _leases = self.store.lock_leases(&network.name)?;
             self.store.begin_attach(endpoint)?;
             for a in &endpoint.addresses {
                 let address = a.address.addr();
@@ -472,6 +517,11 @@ impl Engine {
         };
         Ok(endpoint.map_or_else(|| unknown_owner(key), |e| e.sandbox.spelled))
     }
+}
+
+fn list(values: &[impl ToString]) -> String {
+    let words: Vec<String> = values.iter().map(ToString::to_string).collect();
+    if words.is_empty() { "none".into() } else { words.join(", ") }
 }
 
 /// Wishes that no state of the world could grant.

@@ -4,7 +4,7 @@ use crate::engine::{Act, Engine};
 use crate::error::Error;
 use zubi_kernel::Finding;
 use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
-use zubi_plan::endpoint::{Surroundings, attach, default_families};
+use zubi_plan::endpoint::{Surroundings, attach};
 use zubi_plan::network::up;
 use zubi_plan::{Op, Place, What, firewall};
 use zubi_store::Mode;
@@ -94,6 +94,10 @@ impl Engine {
                 Err(e) => Problem::new(ProblemKind::Unreadable, "record", e.to_string(), "restore or remove the file"),
             });
         }
+        for network in self.store.networks_in_making()? {
+            let what = "a command was killed half-way";
+            problems.push(Problem::new(ProblemKind::Interrupted, format!("network {}", network.name), what, GC));
+        }
         if !networks.is_empty() {
             problems.extend(self.check_firewall()?);
         }
@@ -166,8 +170,31 @@ impl Engine {
                 return Ok(vec![Problem::new(ProblemKind::SandboxGone, object, "its sandbox is gone", GC)]);
             }
         }
+        if host_end.is_some()
+            && let Some(way) = &way
+            && let Some(what) = self.strange_inner_end(endpoint, way)?
+        {
+            // Whatever else is missing inside follows from it.
+            return Ok(vec![Problem::new(ProblemKind::Differs, object, what, REPAIR)]);
+        }
         let ops = self.wanted_ops(network, endpoint, way.as_ref())?;
         self.differences(&object, &ops)
+    }
+
+    /// What is wrong with the inner end of a pair whose host end is there: it may be renamed, moved on to another
+    /// namespace, or have another MAC.
+    pub(crate) fn strange_inner_end(&mut self, endpoint: &Endpoint, way: &NsRef) -> Result<Option<String>, Error> {
+        let place = Place::Sandbox(way.clone());
+        let seen = self.kernel.link(&place, endpoint.ifname.as_str()).map_err(Error::kernel(describe(endpoint)))?;
+        let (wanted, mac) = (&endpoint.ifname, endpoint.mac);
+        Ok(match seen {
+            None => Some(format!("its inner end {wanted} is renamed or gone")),
+            Some(seen) if seen.mac != Some(mac) => {
+                let found = seen.mac.map_or_else(|| "none".to_owned(), |m| m.to_string());
+                Some(format!("its inner end {wanted} has MAC {found}; wanted: {mac}"))
+            }
+            Some(_) => None,
+        })
     }
 
     /// Whether the name an endpoint was attached by leads to another namespace now.
@@ -193,7 +220,7 @@ impl Engine {
             endpoint.sandbox.reached_by = way.clone();
         }
         let siblings = self.siblings(&endpoint)?;
-        let default_in = default_families(&endpoint, &siblings, &[]);
+        let default_in = self.gives_default_in(&endpoint, &siblings, way)?;
         let plan = attach(network, &endpoint, &Surroundings { loopback: AdminState::Down, default_in });
         let reachable = |op: &Op| op.place == Place::Host || way.is_some();
         Ok(plan.ops.into_iter().filter(|op| reachable(op) && !matches!(op.what, What::Announce(_))).collect())

@@ -3,11 +3,13 @@
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::fault::Fault;
+use std::io::ErrorKind;
+use std::net::IpAddr;
 use zubi_kernel::Deletions;
-use zubi_model::{Endpoint, EndpointKey, Family, LinkGroup, NetworkName, NsRef, SandboxRef};
+use zubi_model::{Endpoint, EndpointKey, Family, LinkGroup, NetnsCookie, NetworkName, NsRef, SandboxRef};
 use zubi_plan::endpoint::{Presence, Remains, default_families, detach};
 use zubi_plan::{Place, Plan};
-use zubi_store::Mode;
+use zubi_store::{Lock, Mode, StoreError};
 use zubi_wire::route::LinkSeen;
 
 /// What a detach found.
@@ -27,8 +29,19 @@ impl Engine {
         let Some((key, via)) = self.find_endpoint(network, sandbox)? else {
             return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached });
         };
-        let _sandbox = self.store.lock_sandbox(key.cookie)?;
-        self.detach_locked(&key, via.as_ref(), act)
+        let lock = self.store.lock_sandbox(key.cookie)?;
+        let report = self.detach_locked(&key, via.as_ref(), act)?;
+        self.release_sandbox(key.cookie, lock)?;
+        Ok(report)
+    }
+
+    /// Releases a sandbox's lock. With its last endpoint the file goes: every container has another number, and they
+    /// would add up.
+    pub(crate) fn release_sandbox(&self, cookie: NetnsCookie, lock: Lock) -> Result<(), Error> {
+        if self.store.endpoints_of(cookie)?.is_empty() {
+            self.store.remove_sandbox_lock(cookie, lock)?;
+        }
+        Ok(())
     }
 
     /// The caller holds the host's and the sandbox's lock.
@@ -110,24 +123,32 @@ impl Engine {
 
     fn plan_detach(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Plan, Error> {
         let host_end = if self.host_end(endpoint)?.is_some() { Presence::There } else { Presence::Gone };
-        let inside = match self.way_in(endpoint, via) {
-            Some(way) => {
-                let place = Place::Sandbox(way.clone());
-                let object = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
-                let seen = self.kernel.link(&place, endpoint.ifname.as_str()).map_err(object())?;
-                let ours = seen.is_some_and(|l| l.mac == Some(endpoint.mac) && l.kind.as_deref() == Some("veth"));
-                ours.then_some(way)
+        let inside = self.way_in(endpoint, via);
+        let (mut inner_end, mut successor) = (Presence::Gone, None);
+        if let Some(way) = &inside {
+            let place = Place::Sandbox(way.clone());
+            let object = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
+            let seen = self.kernel.link(&place, endpoint.ifname.as_str()).map_err(object())?;
+            if seen.is_some_and(|l| l.mac == Some(endpoint.mac) && l.kind.as_deref() == Some("veth")) {
+                inner_end = Presence::There;
             }
-            None => None,
-        };
-        let successor = self.successor(endpoint)?;
-        Ok(detach(endpoint, &Remains { host_end, inside, successor }))
+            successor = self.successor(endpoint, way)?;
+        }
+        Ok(detach(endpoint, &Remains { host_end, inside, inner_end, successor }))
     }
 
     /// Who gives the default route when this endpoint no longer does.
-    fn successor(&mut self, endpoint: &Endpoint) -> Result<Option<(Endpoint, Vec<Family>)>, Error> {
+    fn successor(&mut self, endpoint: &Endpoint, way: &NsRef) -> Result<Option<(Endpoint, Vec<Family>)>, Error> {
         let siblings = self.siblings(endpoint)?;
-        let given = default_families(endpoint, &siblings, &[]);
+        if siblings.is_empty() {
+            return Ok(None);
+        }
+        let of_both = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
+        let gateways: Vec<IpAddr> = of_both.map(|a| a.gateway).collect();
+        let families: Vec<Family> = endpoint.addresses.iter().map(|a| Family::of(a.address.addr())).collect();
+        // A default route that somebody else made stays.
+        let foreign = self.foreign_defaults(way, &families, &gateways)?;
+        let given = default_families(endpoint, &siblings, &foreign);
         let mut rest = siblings;
         rest.sort_by_key(|e| (e.attached_at, e.network.clone()));
         for candidate in &rest {
@@ -148,11 +169,18 @@ impl Engine {
         if self.store.endpoint(&key)?.is_some() {
             self.store.begin_detach(&key)?;
         }
+        let mut deletions = Deletions::Later;
         if plan.ops.iter().any(|op| matches!(op.what, zubi_plan::What::DeleteLink(_))) {
-            self.store.add_doomed(&endpoint.host_device, endpoint.host_mac())?;
+            match self.store.add_doomed(&endpoint.host_device, endpoint.host_mac()) {
+                // Without room to write down what is to be deleted later, it is deleted now.
+                Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+                    deletions = Deletions::Now;
+                }
+                written => written?,
+            }
         }
         let object = format!("network {}: disconnect {}", endpoint.network, endpoint.sandbox.spelled);
-        self.take_down(&object, plan, Deletions::Later)?;
+        self.take_down(&object, plan, deletions)?;
         self.release(endpoint)
     }
 

@@ -49,6 +49,10 @@ const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
 impl Engine {
     /// Opens everything. The calling thread's network namespace is the host from now on.
     pub fn open(config: Config) -> Result<Self, Error> {
+        Self::open_with(config, Fault::from_env())
+    }
+
+    pub(crate) fn open_with(config: Config, fault: Option<Fault>) -> Result<Self, Error> {
         let have = zubi_kernel::sys::effective_capabilities()
             .map_err(|e| Error::kernel("capabilities")(zubi_kernel::Error::system("read", "capabilities", e)))?;
         let missing: Vec<_> = NEEDED.iter().filter(|(bit, _)| have & (1 << bit) == 0).map(|(_, name)| *name).collect();
@@ -63,7 +67,7 @@ impl Engine {
             netns_cookie: kernel.host_cookie().map_err(Error::kernel("the host's namespace"))?.0,
         };
         let dirs_for_children = (config.dirs.state.clone(), config.dirs.run.clone());
-        let store = match Fault::from_env() {
+        let store = match fault {
             None => Store::open(config.dirs, host)?,
             Some(fault) => {
                 let steps = fault.clone();
@@ -80,7 +84,7 @@ impl Engine {
         })
     }
 
-    /// Called with every operation just before it is applied.
+    /// Called with every operation that changed something: together they are the commands to type.
     pub fn observe(&mut self, observer: Observer) {
         self.kernel.on_operation(observer);
     }
@@ -101,6 +105,19 @@ impl Engine {
         let mut global_id = [0; 5];
         global_id.copy_from_slice(&hash.to_be_bytes()[..5]);
         AddressPools::standard(global_id)
+    }
+
+    /// What of a plan is to be typed on this host: a firewall layout that stands must not be made twice.
+    pub fn to_type(&mut self, plan: &Plan) -> Result<Plan, Error> {
+        use zubi_plan::What;
+        let layout =
+            |op: &Op| matches!(op.what, What::AddTable(_) | What::AddSet(_) | What::AddChain(_) | What::AddRule(_));
+        let afresh = plan.ops.iter().any(|op| matches!(op.what, What::DeleteTable(_)));
+        if afresh || !plan.ops.iter().any(layout) {
+            return Ok(plan.clone());
+        }
+        let stands = self.kernel.firewall().map_err(Error::kernel("firewall"))?.table.is_some();
+        Ok(plan.ops.iter().filter(|op| !(stands && layout(op))).cloned().collect())
     }
 
     /// Compares a plan with the kernel.

@@ -1,5 +1,6 @@
 //! Failpoints for tests, in debug builds only: `ZUBI_FAULT=kill:N`, `fail:N` or `stop:N` kills, fails or stops
 //! (SIGSTOP) the process right behind its N-th effect (kernel message, setting or file), counted from 1.
+//! Several are separated by commas: `fail:5,kill:7` kills it while it undoes what failed.
 //! `ZUBI_FAULT=count` writes the names of all effects to standard error.
 
 use std::cell::RefCell;
@@ -18,8 +19,7 @@ enum Deed {
 /// The one counter that store and kernel share.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
-    deed: Deed,
-    at: u32,
+    deeds: Vec<(Deed, u32)>,
     seen: Arc<AtomicU32>,
 }
 
@@ -35,14 +35,13 @@ impl Fault {
             return None;
         }
         let text = std::env::var("ZUBI_FAULT").ok()?;
-        let (deed, at) = match text.split_once(':') {
-            Some(("kill", n)) => (Deed::Kill, n.parse().ok()?),
-            Some(("fail", n)) => (Deed::Fail, n.parse().ok()?),
-            Some(("stop", n)) => (Deed::Stop, n.parse().ok()?),
-            _ if text == "count" => (Deed::Count, 0),
-            _ => return None,
+        let deed = |word: &str| match word.split_once(':') {
+            Some(("kill", n)) => Some((Deed::Kill, n.parse().ok()?)),
+            Some(("fail", n)) => Some((Deed::Fail, n.parse().ok()?)),
+            Some(("stop", n)) => Some((Deed::Stop, n.parse().ok()?)),
+            _ => (word == "count").then_some((Deed::Count, 0)),
         };
-        Some(Fault { deed, at, seen: Arc::new(AtomicU32::new(0)) })
+        Some(Fault { deeds: text.split(',').map(deed).collect::<Option<_>>()?, seen: Arc::new(AtomicU32::new(0)) })
     }
 
     /// Runs `work` with failures (but not kills) switched off.
@@ -56,20 +55,17 @@ impl Fault {
     /// An effect has happened.
     pub(crate) fn step(&self, name: &str) -> io::Result<()> {
         let n = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
-        if let Deed::Count = self.deed {
-            eprintln!("step {n}: {name}");
-        }
-        if n != self.at {
-            return Ok(());
-        }
         let me = std::process::id();
-        match self.deed {
-            Deed::Kill => zubi_kernel::sys::kill(me, libc::SIGKILL),
-            Deed::Stop => zubi_kernel::sys::kill(me, libc::SIGSTOP),
-            Deed::Fail if !MUTED.with_borrow(|m| *m) => {
-                Err(io::Error::other(format!("asked to fail behind step {n}: {name}")))
+        for (deed, at) in &self.deeds {
+            match deed {
+                Deed::Count => eprintln!("step {n}: {name}"),
+                _ if n != *at => {}
+                Deed::Kill => zubi_kernel::sys::kill(me, libc::SIGKILL)?,
+                Deed::Stop => zubi_kernel::sys::kill(me, libc::SIGSTOP)?,
+                Deed::Fail if MUTED.with_borrow(|m| *m) => {}
+                Deed::Fail => return Err(io::Error::other(format!("asked to fail behind step {n}: {name}"))),
             }
-            Deed::Fail | Deed::Count => Ok(()),
         }
+        Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use zubi_kernel::named;
 use zubi_model::{Endpoint, EndpointKey, IfName, LinkGroup, NetworkName};
 use zubi_plan::{Op, Place, Plan, What, firewall};
-use zubi_store::{Maker, Mode};
+use zubi_store::{Maker, Mode, StoreError};
 use zubi_wire::nft::ElementSeen;
 use zubi_wire::route::LinkSeen;
 
@@ -20,6 +20,15 @@ pub struct Collected {
     pub removed: Vec<String>,
 }
 
+/// What became of what killed processes left.
+#[derive(Debug, Default)]
+pub(crate) struct Recovered {
+    /// What is finished now, in words.
+    pub(crate) done: Vec<String>,
+    /// Why another is not; it is tried again by the next command.
+    pub(crate) failed: Option<Error>,
+}
+
 /// An element that nobody asked for.
 struct Stray {
     element: zubi_wire::nft::Element,
@@ -28,22 +37,26 @@ struct Stray {
 }
 
 impl Engine {
-    /// Finishes what killed processes left half-way: every record in `pending` whose lock is free is taken away. The
-    /// caller holds the host lock.
-    pub(crate) fn recover(&mut self) -> Result<Vec<String>, Error> {
-        let mut done = Vec::new();
+    /// Finishes what killed processes left half-way: every record in `pending` whose lock is free is taken away. One
+    /// that cannot be taken away stays, and does not keep the caller from its own work. The caller holds the host lock.
+    pub(crate) fn recover(&mut self) -> Result<Recovered, Error> {
+        let mut recovered = Recovered::default();
         for pending in self.store.pending()? {
             // An unreadable one is reported by `check`; it must not stop everybody else.
             let Ok(pending) = pending else { continue };
-            let Some(_lock) = self.store.try_lock_sandbox(pending.key.cookie)? else { continue };
+            let Some(lock) = self.store.try_lock_sandbox(pending.key.cookie)? else { continue };
             let Some(endpoint) = self.store.pending_endpoint(&pending.key)? else { continue };
-            self.bury(&endpoint, None)?;
-            done.push(format!(
-                "endpoint of {} on network {} (interrupted)",
-                endpoint.sandbox.spelled, endpoint.network
-            ));
+            let buried = self.bury(&endpoint, None);
+            self.release_sandbox(pending.key.cookie, lock)?;
+            match buried {
+                Ok(()) => recovered.done.push(format!(
+                    "endpoint of {} on network {} (interrupted)",
+                    endpoint.sandbox.spelled, endpoint.network
+                )),
+                Err(e) => recovered.failed = recovered.failed.or(Some(e)),
+            }
         }
-        Ok(done)
+        Ok(recovered)
     }
 
     /// Whether an endpoint's sandbox is no more.
@@ -98,11 +111,12 @@ impl Engine {
             if network.is_some_and(|n| *n != endpoint.network) {
                 continue;
             }
-            let Some(_lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { continue };
+            let Some(lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { continue };
             // Under the lock it may be another one, or none.
             let Some(endpoint) = self.store.endpoint(&endpoint.key())? else { continue };
             if self.is_dead(&endpoint)? {
                 self.bury(&endpoint, None)?;
+                self.release_sandbox(endpoint.sandbox.cookie, lock)?;
                 done.push(format!(
                     "endpoint of {} on network {} (sandbox is gone)",
                     endpoint.sandbox.spelled, endpoint.network
@@ -115,7 +129,8 @@ impl Engine {
     /// Removes everything that nobody owns.
     pub fn gc(&mut self) -> Result<Collected, Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
-        let mut removed = self.recover()?;
+        let Recovered { done: mut removed, failed } = self.recover()?;
+        removed.extend(self.recover_networks()?.into_iter().map(|name| format!("network {name} (interrupted)")));
         removed.extend(self.collect_runs()?);
         removed.extend(self.bury_dead(None)?);
         removed.extend(self.collect_orphans()?);
@@ -126,7 +141,10 @@ impl Engine {
         if temporary > 0 {
             removed.push(format!("{temporary} unfinished files"));
         }
-        Ok(Collected { removed })
+        match failed {
+            Some(e) => Err(e),
+            None => Ok(Collected { removed }),
+        }
     }
 
     /// Leases without a record.
@@ -137,7 +155,10 @@ impl Engine {
             let macs = self.store.macs(&network)?.into_iter().map(|(_, owner)| owner);
             for owner in leases.chain(macs) {
                 let known = orphans.iter().any(|(_, key)| *key == owner);
-                if !known && self.store.endpoint(&owner)?.is_none() && self.store.pending_endpoint(&owner)?.is_none() {
+                // A record that cannot be read is one.
+                let none = |record: Result<Option<Endpoint>, StoreError>| matches!(record, Ok(None));
+                let unowned = none(self.store.endpoint(&owner)) && none(self.store.pending_endpoint(&owner));
+                if !known && unowned {
                     orphans.push((network.clone(), owner));
                 }
             }
@@ -184,11 +205,12 @@ impl Engine {
         let mut plan = Plan::new();
         let mut words = Vec::new();
         // Unknown is not dead: the owner may be in the file that cannot be read.
-        if !unreadable.is_empty() || !unreadable_endpoints.is_empty() {
+        let (pending, unreadable_pending): (Vec<_>, Vec<_>) =
+            self.store.pending()?.into_iter().partition(Result::is_ok);
+        if !unreadable.is_empty() || !unreadable_endpoints.is_empty() || !unreadable_pending.is_empty() {
             return Ok(Report { plan, value: words });
         }
-        let pending: Vec<Endpoint> =
-            self.store.pending()?.into_iter().filter_map(Result::ok).map(|p| p.endpoint).collect();
+        let pending: Vec<Endpoint> = pending.into_iter().flatten().map(|p| p.endpoint).collect();
         let doomed: HashSet<IfName> = self.store.doomed()?.into_iter().map(|(name, _)| name).collect();
         let mut owned: HashSet<&str> = networks.iter().map(|n| n.bridge.as_str()).collect();
         owned.extend(endpoints.iter().chain(&pending).map(|e| e.host_device.as_str()));

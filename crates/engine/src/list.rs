@@ -4,7 +4,6 @@ use crate::engine::Engine;
 use crate::error::Error;
 use zubi_model::{Endpoint, Family, IfIndex, Network, NetworkName};
 use zubi_plan::Place;
-use zubi_plan::endpoint::default_families;
 use zubi_store::StoreError;
 use zubi_wire::route::{AdminState, LinkSeen};
 
@@ -72,8 +71,9 @@ impl Engine {
                 .cloned()
                 .collect();
             let seen = self.host_end(endpoint)?;
+            let way = self.way_in(endpoint, None);
             views.push(EndpointView {
-                default_in: default_families(endpoint, &siblings, &[]),
+                default_in: self.gives_default_in(endpoint, &siblings, way.as_ref())?,
                 host_index: seen.as_ref().map(|l| l.index),
                 peer_index: seen.and_then(|l| l.peer),
                 endpoint: endpoint.clone(),

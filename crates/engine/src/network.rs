@@ -3,6 +3,7 @@
 use crate::chance::random;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
+use crate::fault::Fault;
 use ipnet::IpNet;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
@@ -10,7 +11,8 @@ use zubi_kernel::Deletions;
 use zubi_model::{Driver, Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec};
 use zubi_plan::network::{Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
-use zubi_store::Mode;
+use zubi_store::{Lock, Mode};
+use zubi_wire::route::AdminState;
 
 /// Every automatic network of this name is made at its first use.
 pub(crate) const DEFAULT: &str = "default";
@@ -25,6 +27,9 @@ impl Engine {
 
     /// Makes a network; the caller holds the host lock alone.
     pub(crate) fn create_locked(&mut self, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
+        if act == Act::Apply {
+            self.recover_networks()?;
+        }
         if self.store.network(&spec.name)?.is_some() {
             return Err(Error::NetworkExists { name: spec.name });
         }
@@ -32,13 +37,48 @@ impl Engine {
         let network = self.decide_network(spec)?;
         let plan = up(&network, &self.ipv6_forwarding()?);
         if act == Act::Apply {
-            self.store.write_network(&network)?;
-            if let Err(e) = self.apply(&object, &plan) {
-                self.store.remove_network(&network.name)?;
+            let made = (|| {
+                self.store.begin_network(&network)?;
+                self.apply(&object, &plan)?;
+                self.store.write_network(&network)?;
+                self.store.end_network(&network.name)?;
+                Ok(())
+            })();
+            if let Err(e) = made {
+                Fault::muted(|| self.undo_network(&network))?;
                 return Err(e);
             }
         }
         Ok(Report { plan, value: network })
+    }
+
+    /// Takes a network away whatever state it is in. It is recorded as being made or unmade.
+    fn undo_network(&mut self, network: &Network) -> Result<(), Error> {
+        let name = &network.name;
+        let plan = self.plan_down(network)?;
+        // From here on it is undone: what is left of it is found by the other record.
+        self.store.remove_network(name)?;
+        self.take_down(&format!("network {name}"), &plan, Deletions::Now)?;
+        self.store.forget_network(name)?;
+        self.store.end_network(name)?;
+        Ok(())
+    }
+
+    /// Takes away the networks that were only half made, or half taken away, when a command was killed. The caller
+    /// holds the host lock alone.
+    pub(crate) fn recover_networks(&mut self) -> Result<Vec<NetworkName>, Error> {
+        let mut done = Vec::new();
+        for network in self.store.networks_in_making()? {
+            match self.store.network(&network.name)? {
+                // It is complete: either the last word is missing, or the first was all that was said.
+                Some(complete) if complete.id == network.id => self.store.end_network(&network.name)?,
+                _ => {
+                    self.undo_network(&network)?;
+                    done.push(network.name);
+                }
+            }
+        }
+        Ok(done)
     }
 
     fn decide_network(&mut self, spec: NetworkSpec) -> Result<Network, Error> {
@@ -131,7 +171,11 @@ impl Engine {
     pub fn remove_network(&mut self, name: &NetworkName, act: Act) -> Result<Report<()>, Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
         self.recover()?;
+        let interrupted = if act == Act::Apply { self.recover_networks()? } else { Vec::new() };
         let Some(network) = self.store.network(name)? else {
+            if interrupted.contains(name) {
+                return Ok(Report { plan: Plan::new(), value: () });
+            }
             return Err(Error::NoNetwork { name: name.clone(), known: self.known_networks() });
         };
         self.remove_network_locked(&network, act)
@@ -149,20 +193,24 @@ impl Engine {
             let endpoints = endpoints.into_iter().map(|e| e.sandbox.spelled).collect();
             return Err(Error::NetworkInUse { name: name.clone(), endpoints });
         }
+        let plan = self.plan_down(network)?;
+        if act == Act::Apply {
+            self.store.begin_network(network)?;
+            self.undo_network(network)?;
+        }
+        Ok(Report { plan, value: () })
+    }
+
+    fn plan_down(&mut self, network: &Network) -> Result<Plan, Error> {
         let (others, unreadable) = self.store.networks_lossy();
-        let last = others.iter().all(|n| n.name == *name) && unreadable.is_empty();
+        let last = others.iter().all(|n| n.name == network.name) && unreadable.is_empty();
         let mut plan = down(network, if last { Last::Yes } else { Last::No });
         // Somebody else's device may have the bridge's name by now.
         let seen = self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
         if seen.is_some_and(|s| !zubi_plan::network::bridge(network).is(&s)) {
             plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
         }
-        if act == Act::Apply {
-            self.take_down(&format!("network {name}"), &plan, Deletions::Now)?;
-            self.store.remove_network(name)?;
-            self.store.forget_network(name)?;
-        }
-        Ok(Report { plan, value: () })
+        Ok(plan)
     }
 
     /// Removes every network without endpoints.
@@ -183,12 +231,42 @@ impl Engine {
         Ok(report)
     }
 
-    /// Everything a network is made of, if its bridge is not there: after a reboot, or when somebody deleted it.
-    pub(crate) fn missing_network(&mut self, network: &Network) -> Result<Plan, Error> {
+    /// The host's lock, and these networks as they are under it, each with what is missing of it. Shared is enough
+    /// unless something is missing: nobody else may rely on a part that is taken back when another part fails.
+    pub(crate) fn lock_networks(
+        &mut self,
+        names: &[NetworkName],
+        act: Act,
+    ) -> Result<(Lock, Vec<(Network, Plan)>), Error> {
+        let mut mode = Mode::Shared;
+        loop {
+            let lock = self.store.lock_host(mode)?;
+            self.recover()?;
+            let mut all = Vec::new();
+            for name in names {
+                let Some(network) = self.store.network(name)? else {
+                    return Err(Error::NoNetwork { name: name.clone(), known: self.known_networks() });
+                };
+                let missing = self.missing_network(&network)?;
+                all.push((network, missing));
+            }
+            if mode == Mode::Exclusive || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {
+                return Ok((lock, all));
+            }
+            mode = Mode::Exclusive;
+        }
+    }
+
+    /// Everything a network is made of, if its bridge is not there or not complete: after a reboot, when somebody
+    /// deleted it, or when a command was killed while it put the network back.
+    fn missing_network(&mut self, network: &Network) -> Result<Plan, Error> {
         let object = format!("network {}", network.name);
         match self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel(&object))? {
             None => Ok(up(network, &self.ipv6_forwarding()?)),
-            Some(seen) if zubi_plan::network::bridge(network).is(&seen) => Ok(Plan::new()),
+            Some(seen) if zubi_plan::network::bridge(network).is(&seen) => match seen.state {
+                AdminState::Up => Ok(Plan::new()),
+                AdminState::Down => Ok(up(network, &self.ipv6_forwarding()?)),
+            },
             Some(seen) => Err(Error::Kernel {
                 object,
                 source: zubi_kernel::Error::Conflict {
@@ -199,7 +277,18 @@ impl Engine {
         }
     }
 
-    /// Puts the whole firewall back from the records, in one transaction.
+    /// Puts the firewall back if it is not whole. Nothing is in the middle of being made meanwhile, so that the
+    /// records say everything.
+    pub(crate) fn restore_firewall(&mut self) -> Result<(), Error> {
+        let _host = self.store.lock_host(Mode::Exclusive)?;
+        if self.check_firewall()?.is_some() {
+            let firewall = self.firewall_from_records()?;
+            self.apply("firewall", &firewall)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the whole firewall back from the records, in one transaction. The caller holds the host lock alone.
     pub(crate) fn firewall_from_records(&mut self) -> Result<Plan, Error> {
         const WHY: &str = "put the firewall back as the records have it";
         let mut plan = Plan::new();

@@ -90,6 +90,13 @@ impl Engine {
         let way = self.way_in(endpoint, None);
         let ops = self.wanted_ops(network, endpoint, way.as_ref())?;
         if self.host_end(endpoint)?.is_some() {
+            if let Some(way) = &way
+                && self.strange_inner_end(endpoint, way)?.is_some()
+            {
+                // The pair is made again: one that was renamed or moved may be anywhere.
+                let delete = Op::host(What::DeleteLink(endpoint.host_device.clone()), "its inner end is not as made");
+                return Ok(std::iter::once(delete).chain(ops).collect());
+            }
             return self.lacking(&describe(endpoint), &ops);
         }
         // Without its host end nothing inside is left; without a way in there is nothing to put back.

@@ -122,29 +122,28 @@ impl Engine {
 
     /// Makes the sandbox and its endpoints. From its first effect on, a guardian watches.
     pub fn start_run(&mut self, spec: &RunSpec) -> Result<Report<Started>, Error> {
+        match self.start_run_once(spec) {
+            Err(e) if e.layout_missing() => {
+                self.restore_firewall()?;
+                self.start_run_once(spec)
+            }
+            other => other,
+        }
+    }
+
+    fn start_run_once(&mut self, spec: &RunSpec) -> Result<Report<Started>, Error> {
         let mut plan = Plan::new();
-        let networks = match &spec.model {
-            Model::Networks(networks) if networks.is_empty() => {
-                let report = self.default_network(Act::Apply)?;
-                plan.append(report.plan);
-                vec![report.value]
-            }
-            Model::Networks(networks) => {
-                let mut all = Vec::new();
-                for name in networks {
-                    if name.as_str() == crate::network::DEFAULT {
-                        all.push(self.default_network(Act::Apply)?.value);
-                    } else {
-                        all.push(self.existing_network(name)?);
-                    }
-                }
-                all
-            }
+        let default: NetworkName = crate::network::DEFAULT.parse()?;
+        let names = match &spec.model {
+            Model::Networks(names) if names.is_empty() => vec![default.clone()],
+            Model::Networks(names) => names.clone(),
             _ => Vec::new(),
         };
+        if names.contains(&default) {
+            plan.append(self.default_network(Act::Apply)?.plan);
+        }
         let name = run_name(spec)?;
-        let _host = self.store.lock_host(Mode::Shared)?;
-        self.recover()?;
+        let (_host, networks) = self.lock_networks(&names, Act::Apply)?;
         let Some(lock) = self.store.try_lock_run(&name)? else {
             return Err(Error::SandboxExists { name });
         };
@@ -160,11 +159,11 @@ impl Engine {
             plan.append(sandbox);
             let reached_by = NsRef::Named(name.clone());
             let mut attached = Vec::new();
-            for (at, network) in networks.iter().enumerate() {
+            for (at, (network, missing)) in networks.into_iter().enumerate() {
                 let Some(cookie) = cookie else { break };
                 let resolved = Resolved { reached_by: reached_by.clone(), spelled: name.to_string(), cookie };
                 let wishes = if at == 0 { spec.wishes.clone() } else { Wishes::default() };
-                let report = self.attach_resolved(network, &resolved, &wishes, Act::Apply)?;
+                let report = self.attach_resolved(&network, missing, &resolved, &wishes, Act::Apply)?;
                 plan.append(report.plan);
                 attached.push(report.value);
             }
@@ -270,9 +269,12 @@ impl Engine {
             return Ok(());
         }
         self.end_processes(name)?;
-        self.disconnect_all(name, Act::Apply)?;
+        let (_, alone) = self.disconnect_all(name, Act::Apply)?;
         self.take_down(&format!("sandbox {name}"), &zubi_plan::sandbox::remove(name), Deletions::Now)?;
         self.store.remove_sandbox(name)?;
+        if let Some((cookie, lock)) = alone {
+            self.store.remove_sandbox_lock(cookie, lock)?;
+        }
         Ok(())
     }
 
@@ -323,8 +325,10 @@ fn guard(pipe: OwnedFd, name: &SandboxName, config: Config) -> Result<(), Error>
     if !word.is_empty() {
         return Ok(());
     }
-    let mut engine = Engine::open(config)?;
-    let Some(lock) = engine.store.try_lock_run(name)? else { return Ok(()) };
+    // A test's fault is meant for the command that was called.
+    let mut engine = Engine::open_with(config, None)?;
+    // The command dies with the supervisor, but a moment later, and may hold a copy of the lock until then.
+    let lock = engine.store.lock_run(name)?;
     engine.clean_run(name)?;
     engine.store.remove_run_lock(name, lock)?;
     engine.reap()

@@ -2,12 +2,13 @@
 
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
+use crate::fault::Fault;
 use std::ffi::OsString;
 use std::path::Path;
 use zubi_kernel::{Deletions, inside, named};
 use zubi_model::{NetnsCookie, NetworkName, NsRef, SandboxName, SandboxRef};
 use zubi_plan::{Plan, sandbox};
-use zubi_store::{Maker, Mode, SandboxRecord};
+use zubi_store::{Lock, Maker, Mode, SandboxRecord};
 
 /// One line of `zubi sandbox ls`.
 #[derive(Debug, Clone)]
@@ -38,7 +39,14 @@ impl Engine {
     ) -> Result<Report<()>, Error> {
         let _host = self.store.lock_host(Mode::Shared)?;
         self.recover()?;
-        let _name = self.store.lock_run(name)?;
+        // Its holder may be a `zubi run` that goes on for days.
+        let Some(_name) = self.store.try_lock_run(name)? else {
+            return Err(if exists(name) {
+                Error::SandboxExists { name: name.clone() }
+            } else {
+                Error::Busy { object: format!("sandbox {name}") }
+            });
+        };
         let maker = if from.is_some() { Maker::Attach } else { Maker::Add };
         let plan = match from {
             None => sandbox::add(name),
@@ -68,21 +76,24 @@ impl Engine {
             return Ok(None);
         }
         let record = SandboxRecord { name: name.clone(), cookie: None, maker };
-        self.store.write_sandbox(&record)?;
-        let made = self.apply(&format!("sandbox {name}"), plan).and_then(|()| {
-            let reached_by = NsRef::Named(name.clone());
-            self.kernel.open_sandbox(&reached_by).map_err(Error::kernel(format!("sandbox {name}")))
-        });
-        match made {
-            Ok(cookie) => {
-                self.store.write_sandbox(&SandboxRecord { cookie: Some(cookie), ..record })?;
-                Ok(Some(cookie))
-            }
-            Err(e) => {
-                self.store.remove_sandbox(name)?;
-                Err(e)
-            }
+        let object = format!("sandbox {name}");
+        // What fails in the plan is undone there: the name may be a stranger's by now.
+        let mut undo = Plan::new();
+        let made = (|| {
+            self.store.write_sandbox(&record)?;
+            self.apply(&object, plan)?;
+            undo = sandbox::remove(name);
+            let cookie = self.kernel.open_sandbox(&NsRef::Named(name.clone())).map_err(Error::kernel(&object))?;
+            self.store.write_sandbox(&SandboxRecord { cookie: Some(cookie), ..record })?;
+            Ok(cookie)
+        })();
+        if made.is_err() {
+            Fault::muted(|| {
+                self.take_down(&object, &undo, Deletions::Now)?;
+                Ok::<_, Error>(self.store.remove_sandbox(name)?)
+            })?;
         }
+        made.map(Some)
     }
 
     /// Disconnects a named sandbox from everything and removes its name. `force` also ends the processes in it.
@@ -99,9 +110,9 @@ impl Engine {
         let Some(lock) = self.store.try_lock_run(name)? else {
             return self.end_run(name, run, force, act);
         };
-        let mut plan = Plan::new();
+        let (mut plan, mut alone) = (Plan::new(), None);
         if record.is_none_or(|r| r.maker != Maker::Attach) {
-            plan.append(self.disconnect_all(name, act)?);
+            (plan, alone) = self.disconnect_all(name, act)?;
         }
         let removal = sandbox::remove(name);
         if act == Act::Apply {
@@ -110,6 +121,9 @@ impl Engine {
             }
             self.take_down(&format!("sandbox {name}"), &removal, Deletions::Now)?;
             self.store.remove_sandbox(name)?;
+            if let Some((cookie, lock)) = alone {
+                self.store.remove_sandbox_lock(cookie, lock)?;
+            }
             self.store.remove_run_lock(name, lock)?;
         }
         plan.append(removal);
@@ -135,16 +149,21 @@ impl Engine {
         Ok(Report { plan, value: () })
     }
 
-    /// Takes a sandbox off all its networks. A name that leads nowhere has none.
-    pub(crate) fn disconnect_all(&mut self, name: &SandboxName, act: Act) -> Result<Plan, Error> {
+    /// Takes a sandbox off all its networks. A name that leads nowhere has none. Gives the sandbox's lock too: while it
+    /// is held nobody connects it again.
+    pub(crate) fn disconnect_all(
+        &mut self,
+        name: &SandboxName,
+        act: Act,
+    ) -> Result<(Plan, Option<(NetnsCookie, Lock)>), Error> {
         let reached_by = NsRef::Named(name.clone());
-        let Ok(cookie) = self.kernel.open_sandbox(&reached_by) else { return Ok(Plan::new()) };
-        let _sandbox = self.store.lock_sandbox(cookie)?;
         let mut plan = Plan::new();
+        let Ok(cookie) = self.kernel.open_sandbox(&reached_by) else { return Ok((plan, None)) };
+        let lock = self.store.lock_sandbox(cookie)?;
         for endpoint in self.store.endpoints_of(cookie)? {
             plan.append(self.detach_locked(&endpoint.key(), Some(&reached_by), act)?.plan);
         }
-        Ok(plan)
+        Ok((plan, Some((cookie, lock))))
     }
 
     /// Ends every process in a sandbox, also those that are started meanwhile.

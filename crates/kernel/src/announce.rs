@@ -1,18 +1,47 @@
 //! Gratuitous ARP and unsolicited neighbour advertisements, by packet socket.
 
+use crate::apply::Group;
 use crate::error::Error;
 use crate::machine::Kernel;
 use crate::sys;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
-use zubi_plan::{Announcement, Outcome, Place};
+use std::time::Duration;
+use zubi_model::IfName;
+use zubi_plan::{Announcement, Op, Outcome, Place, What};
 
 const ETH_P_ARP: u16 = 0x0806;
 const ETH_P_IPV6: u16 = 0x86dd;
 
+const CARRIER_TRIES: u32 = 50;
+const CARRIER_PAUSE: Duration = Duration::from_millis(2);
+
 impl Kernel {
+    /// Announcements of one sandbox; a device's carrier is waited for once.
+    pub(crate) fn apply_announcements(&mut self, ops: &[Op]) -> Group {
+        let mut group = Group { done: Vec::new(), error: None };
+        let mut carries = None;
+        for op in ops {
+            let What::Announce(announcement) = &op.what else { continue };
+            let waited = if carries == Some(&announcement.device) {
+                Ok(())
+            } else {
+                self.wait_for_carrier(&op.place, &announcement.device)
+            };
+            carries = Some(&announcement.device);
+            match waited.and_then(|()| self.announce(&op.place, announcement)) {
+                Ok(outcome) => group.done.push((op.clone(), outcome)),
+                Err(e) => {
+                    group.error = Some(e);
+                    break;
+                }
+            }
+        }
+        group
+    }
+
     /// Sends one announcement from inside. Nothing is lost when it fails: neighbours then learn by asking.
-    pub(crate) fn announce(&mut self, place: &Place, announcement: &Announcement) -> Result<Outcome, Error> {
+    fn announce(&mut self, place: &Place, announcement: &Announcement) -> Result<Outcome, Error> {
         let index = self.index(place, announcement.device.as_str())?;
         let mac = announcement.mac.bytes();
         let frame = match announcement.address.addr() {
@@ -25,6 +54,22 @@ impl Kernel {
             sys::send_frame(socket.as_fd(), index.0, &frame)
         })?;
         sent.map(|()| Outcome::Created).map_err(|e| Error::system("announce from", &announcement.device, e))
+    }
+
+    /// Until the kernel has noticed that both ends are up, the inner one, the bridge port and the bridge drop what is
+    /// sent through them without a word. Being asked about one link makes it look at that link (rtnl_getlink since
+    /// Linux 6.9); before, it takes a moment. Without a carrier in the end, the announcement is lost and nothing else.
+    fn wait_for_carrier(&mut self, place: &Place, device: &IfName) -> Result<(), Error> {
+        for _ in 0..CARRIER_TRIES {
+            let inner = self.link(place, device.as_str())?;
+            let port = self.link_numbered(&Place::Host, inner.as_ref().and_then(|l| l.peer))?;
+            let bridge = self.link_numbered(&Place::Host, port.as_ref().and_then(|l| l.master))?;
+            if [inner, port, bridge].iter().flatten().all(|l| l.carrier) {
+                return Ok(());
+            }
+            std::thread::sleep(CARRIER_PAUSE);
+        }
+        Ok(())
     }
 }
 

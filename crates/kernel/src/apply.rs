@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //! Neighbouring operations of one place that go to route netlink travel in one send, neighbouring nftables operations
-//! in one transaction, neighbouring settings of one sandbox in one visit. A link is always made by a send of its own:
-//! the kernel goes on after a failed message, and one behind it that addresses the new link by name could hit a
-//! stranger.
+//! in one transaction, neighbouring settings of one sandbox in one visit, and neighbouring announcements wait for a
+//! carrier together. A link is always made by a send of its own: the kernel goes on after a failed message, and one
+//! behind it that addresses the new link by name could hit a stranger.
 //!
 //! On an error everything that was done is undone, backwards, by the outcomes. Taking down never stops at an error:
 //! what is gone already is fine, what fails is reported at the end.
@@ -52,6 +52,7 @@ enum Class {
     Route,
     Nft,
     Setting,
+    Announcement,
     Alone,
 }
 
@@ -64,6 +65,7 @@ fn class(op: &Op) -> Class {
         | What::AddRoute(_)
         | What::DeleteRoute(_) => Class::Route,
         What::Set(_) => Class::Setting,
+        What::Announce(_) => Class::Announcement,
         _ if op.is_nft() => Class::Nft,
         _ => Class::Alone,
     }
@@ -122,19 +124,21 @@ impl Kernel {
     }
 
     fn apply_group(&mut self, ops: &[Op]) -> Group {
-        if let Some(observer) = &mut self.observer {
-            ops.iter().for_each(observer);
-        }
         let Some(first) = ops.first() else { return Group { done: Vec::new(), error: None } };
         let mut group = match class(first) {
             Class::Route => self.apply_route(ops),
             Class::Nft => self.apply_nft(ops),
             Class::Setting => self.apply_settings(ops),
+            Class::Announcement => self.apply_announcements(ops),
             Class::Alone => match self.apply_alone(first) {
                 Ok(outcome) => Group { done: vec![(first.clone(), outcome)], error: None },
                 Err(error) => Group { done: Vec::new(), error: Some(error) },
             },
         };
+        if let Some(observer) = &mut self.observer {
+            let changed = |outcome: &Outcome| !matches!(outcome, Outcome::AlreadyThere | Outcome::Nothing);
+            group.done.iter().filter(|(_, outcome)| changed(outcome)).for_each(|(op, _)| observer(op));
+        }
         if group.error.is_none()
             && let Some(hook) = &mut self.steps
             && hook(&first.to_string()).is_err()
@@ -148,7 +152,6 @@ impl Kernel {
         match &op.what {
             What::AddLink(link) => self.add_link(&op.place, link),
             What::DeleteLink(name) => self.delete_link(&op.place, name),
-            What::Announce(announcement) => self.announce(&op.place, announcement),
             What::AddNamespace(name) => crate::named::add(name, &self.home),
             What::NameNamespace { name, path } => crate::named::attach(name, path, &self.home),
             What::DeleteNamespace(name) => {
@@ -162,8 +165,6 @@ impl Kernel {
 
     /// Undoes what was done, last first.
     fn roll_back(&mut self, done: &[(Op, Outcome)]) -> Vec<Error> {
-        // A test's failure is asked for once, not for the undoing as well.
-        let hook = self.steps.take();
         let mut errors = Vec::new();
         for (op, outcome) in done.iter().rev() {
             let Some(undo) = op.undo(outcome) else { continue };
@@ -175,7 +176,6 @@ impl Kernel {
             }
             errors.extend(self.apply_group(std::slice::from_ref(&undo)).error.filter(|e| !e.is_missing()));
         }
-        self.steps = hook;
         errors
     }
 }

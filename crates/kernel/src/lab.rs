@@ -1,4 +1,4 @@
-//! A fresh host without root: user, network and mount namespaces of its own.
+//! Fresh hosts: network and mount namespaces of their own, with or without root.
 
 use crate::error::Error;
 use crate::machine::Kernel;
@@ -21,16 +21,31 @@ pub fn become_fresh_host() -> Result<(), Error> {
     fs::write("/proc/self/setgroups", "deny").map_err(failed("write", "/proc/self/setgroups"))?;
     fs::write("/proc/self/uid_map", format!("0 {uid} 1")).map_err(failed("write", "/proc/self/uid_map"))?;
     fs::write("/proc/self/gid_map", format!("0 {gid} 1")).map_err(failed("write", "/proc/self/gid_map"))?;
-    let root = Path::new("/");
-    sys::mount(Path::new(""), root, Some("none"), libc::MS_PRIVATE | libc::MS_REC)
-        .map_err(failed("make private", "mounts"))?;
-    sys::mount(Path::new("tmpfs"), Path::new("/run"), Some("tmpfs"), libc::MS_NOSUID | libc::MS_NODEV)
-        .map_err(failed("mount", "/run"))?;
+    hide_the_machine()?;
     match sys::mount(Path::new("sysfs"), Path::new("/sys"), Some("sysfs"), 0) {
         // Where something is mounted below the old /sys, the kernel refuses to show a fuller one.
         Err(e) if e.raw_os_error() != Some(libc::EPERM) => return Err(Error::system("mount", "/sys", e)),
         _ => {}
     }
+    Ok(())
+}
+
+/// The same for root, who stays root of the whole machine: daemons that make containers need that. /sys stays too,
+/// since their cgroups are below it.
+pub fn become_private_host() -> Result<(), Error> {
+    sys::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS)
+        .map_err(|e| Error::system("make", "network and mount namespaces", e))?;
+    hide_the_machine()
+}
+
+/// Mounts do not leave, /run is empty, the loopback is up.
+fn hide_the_machine() -> Result<(), Error> {
+    let failed = |operation, object: &'static str| move |e| Error::system(operation, object, e);
+    let root = Path::new("/");
+    sys::mount(Path::new(""), root, Some("none"), libc::MS_PRIVATE | libc::MS_REC)
+        .map_err(failed("make private", "mounts"))?;
+    sys::mount(Path::new("tmpfs"), Path::new("/run"), Some("tmpfs"), libc::MS_NOSUID | libc::MS_NODEV)
+        .map_err(failed("mount", "/run"))?;
     let up = LinkChange::state(IfName::loopback(), AdminState::Up);
     let plan = std::iter::once(Op::host(What::ChangeLink(up), "loopback")).collect();
     Kernel::open()?.apply(&plan).map(|_| ()).map_err(|failed| failed.error)

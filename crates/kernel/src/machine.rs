@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::netns::Netns;
 use crate::socket::{Answer, Counters, Kept, Netlink};
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
 use zubi_plan::{Op, Place};
@@ -13,7 +14,7 @@ use zubi_wire::route::{AddressSeen, LinkRef, LinkSeen, RouteSeen, dump_links, du
 /// Called after every single effect with its name. A test kills the process there, or makes the effect fail.
 pub type StepHook = Box<dyn FnMut(&str) -> std::io::Result<()>>;
 
-/// Called with every operation just before it is applied.
+/// Called with every operation that changed something, in order; what was as wished already is left out.
 pub type Observer = Box<dyn FnMut(&Op)>;
 
 /// A sandbox that is open.
@@ -114,6 +115,13 @@ impl Kernel {
         Ok(cookie)
     }
 
+    /// Whether the name of a sandbox that is open still leads to it.
+    pub fn still_leads(&self, sandbox: &NsRef) -> bool {
+        let there = std::fs::metadata(sandbox.path()).map(|m| (m.dev(), m.ino()));
+        // Open, its inode number cannot be another's.
+        self.sandboxes.get(sandbox).is_some_and(|inside| there.is_ok_and(|inode| inside.netns.is(inode)))
+    }
+
     /// Forgets a sandbox that was opened.
     pub fn close_sandbox(&mut self, sandbox: &NsRef) {
         self.sandboxes.remove(sandbox);
@@ -153,6 +161,15 @@ impl Kernel {
     /// Looks one link up, and remembers its number.
     pub fn link(&mut self, place: &Place, name: &str) -> Result<Option<LinkSeen>, Error> {
         Ok(self.links_named(place, &[name])?.pop().flatten())
+    }
+
+    /// Looks a link up by its number, when there is one.
+    pub(crate) fn link_numbered(&mut self, place: &Place, index: Option<IfIndex>) -> Result<Option<LinkSeen>, Error> {
+        let Some(index) = index else { return Ok(None) };
+        let mut batch = Batch::new();
+        get_link(&mut batch, LinkRef::Index(index));
+        let Some(answer) = self.socket(place)?.transact(batch)?.pop() else { return Ok(None) };
+        seen_link(answer, &format!("number {}", index.0))
     }
 
     /// Looks several links up in one send.
@@ -195,7 +212,7 @@ impl Kernel {
         Ok(dumped.into_iter().filter(|a| device.is_none_or(|d| a.device == d)).collect())
     }
 
-    /// Every unicast and local route of every table.
+    /// Every route of every table that leads somewhere or refuses.
     pub fn routes(&mut self, place: &Place, family: Family) -> Result<Vec<RouteSeen>, Error> {
         self.socket(place)?.dump("routes", &|b| dump_routes(b, family), |m| RouteSeen::parse(m).into_iter().collect())
     }

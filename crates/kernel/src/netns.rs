@@ -32,7 +32,7 @@ impl Netns {
         let file =
             OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY).open(path).map_err(|e| {
                 match e.kind() {
-                    io::ErrorKind::NotFound => refuse("does not exist".into()),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => refuse("does not exist".into()),
                     _ => Error::system("open", path.display(), e),
                 }
             })?;

@@ -1,7 +1,7 @@
 //! The host of a test: its zubi, its outside.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use zubi_kernel::{Kernel, Netns};
 use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
 use zubi_plan::{Op, Place, Plan, Sysctl, What};
@@ -76,6 +76,14 @@ impl Host {
         answer(self.command(words))
     }
 
+    /// `zubi` with exactly these words, spaces and all, to its end.
+    #[track_caller]
+    pub fn zubi_words(&self, words: &[&str]) -> Answer {
+        let mut command = self.command("");
+        command.args(words);
+        answer(command)
+    }
+
     /// A command line for a shell, to its end.
     #[track_caller]
     pub fn shell(&self, line: &str) -> Answer {
@@ -105,6 +113,18 @@ impl Host {
         address.split('/').next().expect("an address").to_owned()
     }
 
+    /// Waits until a shell command line succeeds: for what the kernel does a moment later.
+    #[track_caller]
+    pub fn wait_for(&self, line: &str) {
+        for _ in 0..1000 {
+            if self.shell(line).code == 0 {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        panic!("still not so after 10 s: {line}");
+    }
+
     /// Waits until the deletions that detached children do are over.
     #[track_caller]
     pub fn settle(&self) {
@@ -119,8 +139,43 @@ impl Host {
     }
 }
 
+/// A process that does nothing, in a network namespace of its own that has no name.
+#[derive(Debug)]
+pub struct Loner(Child);
+
+impl Loner {
+    /// Starts it, and waits until it is where it belongs.
+    pub fn new() -> Self {
+        let mut command = Command::new("unshare");
+        command.args(["--net", "sleep", "1000"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let loner = Loner(command.spawn().expect("unshare (util-linux)"));
+        let of = |who: &str| std::fs::read_link(format!("/proc/{who}/ns/net")).ok();
+        while of(&loner.pid().to_string()).is_none_or(|theirs| Some(theirs) == of("self")) {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+        }
+        loner
+    }
+
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Kills it. Its namespace goes a moment later, see [`Host::wait_for`].
+    pub fn die(mut self) {
+        self.0.kill().expect("kill");
+        self.0.wait().expect("wait");
+    }
+}
+
+impl Default for Loner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 #[track_caller]
-fn answer(mut command: Command) -> Answer {
+pub(crate) fn answer(mut command: Command) -> Answer {
     let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
     Answer {
@@ -161,19 +216,25 @@ impl Outside {
         let host = |what| Op::host(what, "");
         let there = |what| Op::sandbox(&inside, what, "");
         let up = |name: &IfName| What::ChangeLink(LinkChange::state(name.clone(), AdminState::Up));
-        // Without a link-local address nothing changes seconds later, when it would be usable.
+        // The link-local addresses are fixed ones: nothing changes seconds later, when others would be usable.
         let quiet = |name: &IfName| What::Set(Sysctl::ipv6_device(name, "addr_gen_mode", 1));
+        // Its addresses can be used at once, not after two seconds of duplicate address detection.
+        let certain = |name: &IfName| What::Set(Sysctl::ipv6_device(name, "accept_dad", 0));
         let plan: Plan = [
             host(What::AddNamespace(name)),
             host(What::AddLink(link)),
             host(What::AddAddress(Address::new(net("192.0.2.1/24"), uplink.clone()))),
             host(What::AddAddress(Address::new(net("2001:db8::1/64"), uplink.clone()))),
+            host(What::AddAddress(Address::new(net("fe80::1/64"), uplink.clone()))),
             host(quiet(&uplink)),
+            host(certain(&uplink)),
             host(up(&uplink)),
             there(quiet(&eth0)),
+            there(certain(&eth0)),
             there(up(&IfName::loopback())),
             there(What::AddAddress(Address::new(net("192.0.2.2/24"), eth0.clone()))),
             there(What::AddAddress(Address::new(net("2001:db8::2/64"), eth0.clone()))),
+            there(What::AddAddress(Address::new(net("fe80::2/64"), eth0.clone()))),
             there(up(&eth0)),
             host(What::AddRoute(Route::default_via(Self::V4.parse().expect("address"), uplink.clone()))),
             host(What::AddRoute(Route::default_via(Self::V6.parse().expect("address"), uplink))),

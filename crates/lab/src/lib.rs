@@ -4,13 +4,28 @@
 //! a fresh host; when it ends, every process and namespace of it is gone, whatever happened. To look inside while one
 //! runs: `nsenter --target PID --user --preserve-credentials --net --mount --pid`.
 
+#![allow(clippy::missing_panics_doc, clippy::return_self_not_must_use, reason = "a lab fails its test by panicking")]
+
+mod another;
+mod cgroups;
+mod containerd;
+mod docker;
 mod host;
+mod keeper;
+mod podman;
 mod probe;
 mod runner;
 mod snapshot;
 
-pub use host::{Answer, Host, Outside};
-pub use probe::{Reach, Transport, assert_isolated, assert_reaches, matrix, reaches};
+pub use another::on_another_host;
+pub use containerd::Containerd;
+pub use docker::Docker;
+pub use host::{Answer, Host, Loner, Outside};
+pub use keeper::{HostKind, with_fresh_host};
+pub use podman::Podman;
+pub use probe::{
+    Reach, Transport, arrives_from, assert_isolated, assert_reaches, matrix, reaches, reaches_within, source_seen,
+};
 pub use runner::{Test, run, skip};
 pub use snapshot::Snapshot;
 
@@ -19,7 +34,19 @@ pub use snapshot::Snapshot;
 macro_rules! tests {
     ($($test:ident),+ $(,)?) => {
         fn main() -> std::process::ExitCode {
-            $crate::run(&[$($crate::Test { name: stringify!($test), run: $test }),+])
+            let host = $crate::HostKind::Rootless;
+            $crate::run(&[$($crate::Test { name: stringify!($test), run: $test, host }),+])
+        }
+    };
+}
+
+/// The same for tests with real daemons, which need real root; without it they are skipped.
+#[macro_export]
+macro_rules! root_tests {
+    ($($test:ident),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            let host = $crate::HostKind::Root;
+            $crate::run(&[$($crate::Test { name: stringify!($test), run: $test, host }),+])
         }
     };
 }

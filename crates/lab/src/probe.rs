@@ -51,18 +51,40 @@ fn inside<T: Send>(place: &str, work: impl FnOnce() -> T + Send) -> T {
 
 /// Whether it gets through, there and back.
 pub fn reaches(reach: &Reach<'_>, transport: Transport) -> bool {
+    reaches_within(reach, transport, PATIENCE)
+}
+
+/// Whether it gets through, with so much time for each step.
+pub fn reaches_within(reach: &Reach<'_>, transport: Transport, patience: Duration) -> bool {
     let address: IpAddr = reach.address.parse().expect("address");
     match transport {
-        Transport::Icmp => ping(reach.from, address),
-        Transport::Tcp => tcp(reach, address),
-        Transport::Udp => udp(reach, address),
+        Transport::Icmp => ping(reach.from, address, patience),
+        Transport::Tcp => tcp(reach, address, patience).is_some(),
+        Transport::Udp => udp(reach, address, patience),
     }
 }
 
-fn ping(from: &str, address: IpAddr) -> bool {
+/// The source address that the listener sees of a connection, if there is one.
+pub fn source_seen(reach: &Reach<'_>) -> Option<IpAddr> {
+    tcp(reach, reach.address.parse().expect("address"), PATIENCE)
+}
+
+/// Whether a datagram that is sent from this source address arrives; nobody answers it.
+pub fn arrives_from(source: &str, reach: &Reach<'_>) -> bool {
+    let address: IpAddr = reach.address.parse().expect("address");
+    let source: IpAddr = source.parse().expect("address");
+    let server = inside(reach.to, || UdpSocket::bind(any(address)).expect("bind"));
+    let port = server.local_addr().expect("port").port();
+    server.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    let client = inside(reach.from, || UdpSocket::bind(SocketAddr::new(source, 0)).expect("bind to the source"));
+    client.send_to(b"hello", SocketAddr::new(address, port)).is_ok() && server.recv_from(&mut [0; 8]).is_ok()
+}
+
+fn ping(from: &str, address: IpAddr, patience: Duration) -> bool {
     inside(from, || {
         let mut command = Command::new("ping");
-        command.args(["-n", "-q", "-c", "1", "-W", "0.6"]).arg(address.to_string());
+        let patience = patience.as_secs_f32().to_string();
+        command.args(["-n", "-q", "-c", "1", "-W", &patience]).arg(address.to_string());
         command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("ping (iputils-ping)").success()
     })
 }
@@ -74,28 +96,28 @@ fn any(address: IpAddr) -> SocketAddr {
     }
 }
 
-fn tcp(reach: &Reach<'_>, address: IpAddr) -> bool {
+/// The client's address as the listener sees it, when a byte got through.
+fn tcp(reach: &Reach<'_>, address: IpAddr, patience: Duration) -> Option<IpAddr> {
     let listener = inside(reach.to, || TcpListener::bind(any(address)).expect("listen"));
     let port = listener.local_addr().expect("port").port();
     listener.set_nonblocking(true).expect("listener");
     inside(reach.from, || {
-        let Ok(mut stream) = TcpStream::connect_timeout(&SocketAddr::new(address, port), PATIENCE) else {
-            return false;
-        };
-        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address, port), patience).ok()?;
+        stream.set_read_timeout(Some(patience)).expect("timeout");
         // Connected: whoever answers must be our listener.
-        let Ok((mut served, _)) = listener.accept() else { return false };
+        let (mut served, client) = listener.accept().ok()?;
         let mut byte = [0];
-        served.write_all(b"x").is_ok() && stream.read_exact(&mut byte).is_ok() && byte == *b"x"
+        let through = served.write_all(b"x").is_ok() && stream.read_exact(&mut byte).is_ok() && byte == *b"x";
+        through.then(|| client.ip())
     })
 }
 
-fn udp(reach: &Reach<'_>, address: IpAddr) -> bool {
+fn udp(reach: &Reach<'_>, address: IpAddr, patience: Duration) -> bool {
     let server = inside(reach.to, || UdpSocket::bind(any(address)).expect("bind"));
     let port = server.local_addr().expect("port").port();
-    server.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    server.set_read_timeout(Some(patience)).expect("timeout");
     let client = inside(reach.from, || UdpSocket::bind(any(address)).expect("bind"));
-    client.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    client.set_read_timeout(Some(patience)).expect("timeout");
     let mut buffer = [0; 8];
     if client.send_to(b"ping", SocketAddr::new(address, port)).is_err() {
         return false;

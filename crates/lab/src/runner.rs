@@ -1,13 +1,14 @@
 //! The runner: a process, and a fresh host, per test. Prints what libtest prints.
 
+use crate::keeper::{HostKind, on_fresh_host};
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
 use std::panic;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use zubi_kernel::{lab, sys};
+use zubi_kernel::sys;
 
 /// One test.
 #[derive(Clone, Copy)]
@@ -16,6 +17,8 @@ pub struct Test {
     pub name: &'static str,
     /// It passes when it returns.
     pub run: fn(),
+    /// What it runs on.
+    pub host: HostKind,
 }
 
 /// Longer than this is a hang.
@@ -74,7 +77,9 @@ pub fn run(tests: &[Test]) -> ExitCode {
     };
     let chosen: Vec<Test> = tests.iter().copied().filter(|t| matches(t.name)).collect();
     if words.list {
-        chosen.iter().for_each(|t| println!("{}: test", t.name));
+        for test in &chosen {
+            println!("{}: test", test.name);
+        }
         return ExitCode::SUCCESS;
     }
     println!("\nrunning {} tests", chosen.len());
@@ -130,36 +135,18 @@ fn start(test: Test, capture: bool) -> Running {
     match sys::fork().expect("fork a test") {
         sys::Fork::Parent(pid) => Running { test, pid, log, since: Instant::now() },
         sys::Fork::Child => {
-            sys::die_with_parent(libc::SIGKILL).expect("die with the runner");
             if capture {
                 sys::duplicate_to(sink.as_fd(), 1).expect("stdout");
                 sys::duplicate_to(sink.as_fd(), 2).expect("stderr");
             }
-            sys::exit_now(on_fresh_host(test));
-        }
-    }
-}
-
-/// The init of the test's process namespace runs the test; when it ends, the kernel ends all its processes.
-fn on_fresh_host(test: Test) -> i32 {
-    lab::become_fresh_host().expect("a fresh host: are user namespaces allowed?");
-    sys::unshare(libc::CLONE_NEWPID).expect("process namespace");
-    match sys::fork().expect("fork the init") {
-        sys::Fork::Parent(pid) => loop {
-            match sys::reap_child(pid) {
-                Ok(Some(code)) => return code,
-                Ok(None) => std::thread::sleep(Duration::from_millis(1)),
-                Err(e) => panic!("wait for the init: {e}"),
+            if let Some(why) = test.host.missing() {
+                skip(test.name, why);
+                sys::exit_now(0);
             }
-        },
-        sys::Fork::Child => {
-            sys::die_with_parent(libc::SIGKILL).expect("die with the runner");
-            sys::mount(Path::new("proc"), Path::new("/proc"), Some("proc"), 0).expect("mount /proc");
-            let code = match panic::catch_unwind(test.run) {
+            sys::exit_now(on_fresh_host(test.host, || match panic::catch_unwind(test.run) {
                 Ok(()) => 0,
                 Err(_) => 101,
-            };
-            sys::exit_now(code);
+            }));
         }
     }
 }

@@ -112,6 +112,30 @@ impl Default for Wishes {
     }
 }
 
+impl Wishes {
+    /// Whatever is not wished is as an earlier endpoint of the same sandbox and network had it.
+    #[must_use]
+    pub fn or_as_before(mut self, earlier: &Endpoint) -> Self {
+        if self.addresses.is_empty() {
+            self.addresses = earlier.addresses.iter().map(|a| a.address.addr()).collect();
+            if self.mac == MacWish::FromAddress {
+                self.mac = MacWish::Given(earlier.mac);
+            }
+        }
+        self.ifname.get_or_insert_with(|| earlier.ifname.clone());
+        if self.aliases.is_empty() {
+            self.aliases.clone_from(&earlier.aliases);
+        }
+        if self.routes.is_empty() {
+            self.routes.clone_from(&earlier.routes);
+        }
+        if self.default_route == DefaultRoute::Eligible {
+            self.default_route = earlier.default_route;
+        }
+        self
+    }
+}
+
 /// One address of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointAddress {

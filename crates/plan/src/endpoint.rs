@@ -115,8 +115,10 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
 pub struct Remains {
     /// Whether the host end is there and ours.
     pub host_end: Presence,
-    /// How to reach the inside, when the namespace lives and the inner end is in it.
+    /// How to reach the inside, when the namespace lives.
     pub inside: Option<NsRef>,
+    /// Whether the inner end is there under its name, and ours.
+    pub inner_end: Presence,
     /// The endpoint of the same sandbox that provides the default route from now on, and in which families.
     pub successor: Option<(Endpoint, Vec<Family>)>,
 }
@@ -160,11 +162,14 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
         plan.push(Op::host(What::ChangeLink(unplug), UNPLUG));
     }
     if let Some(inside) = &remains.inside {
-        // Two messages: before Linux 6.2 a device that is up cannot be renamed.
-        let down = LinkChange::state(endpoint.ifname.clone(), AdminState::Down);
-        plan.push(Op::sandbox(inside, What::ChangeLink(down), FREE));
-        if let Some(name) = doomed_name(endpoint) {
-            plan.push(Op::sandbox(inside, What::ChangeLink(LinkChange::rename(endpoint.ifname.clone(), name)), FREE));
+        if remains.inner_end == Presence::There {
+            // Two messages: before Linux 6.2 a device that is up cannot be renamed.
+            let down = LinkChange::state(endpoint.ifname.clone(), AdminState::Down);
+            plan.push(Op::sandbox(inside, What::ChangeLink(down), FREE));
+            if let Some(name) = doomed_name(endpoint) {
+                let rename = LinkChange::rename(endpoint.ifname.clone(), name);
+                plan.push(Op::sandbox(inside, What::ChangeLink(rename), FREE));
+            }
         }
         if let Some((next, families)) = &remains.successor {
             for route in default_routes(next, families) {

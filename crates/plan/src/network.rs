@@ -44,10 +44,14 @@ pub enum Ipv6Forwarding {
     },
 }
 
-fn forwarding(family: Family, ipv6: &Ipv6Forwarding) -> Vec<Sysctl> {
+fn forwarding(family: Family, bridge: &IfName, ipv6: &Ipv6Forwarding) -> Vec<Sysctl> {
     match (family, ipv6) {
         (Family::V4, _) => vec![Sysctl::new("net/ipv4/ip_forward", "1")],
-        (Family::V6, Ipv6Forwarding::Force) => vec![Sysctl::new("net/ipv6/conf/all/force_forwarding", "1")],
+        // Writing `all` reaches the devices that are there, `default` those to come; and a bridge that came between
+        // somebody else's `all` and our `default` has neither (net/ipv6/addrconf.c, addrconf_force_forward_change).
+        (Family::V6, Ipv6Forwarding::Force) => ["default", "all", bridge.as_str()]
+            .map(|whose| Sysctl::new(format!("net/ipv6/conf/{whose}/force_forwarding"), "1"))
+            .to_vec(),
         (Family::V6, Ipv6Forwarding::Classic { learning }) => learning
             .iter()
             .map(|device| Sysctl::ipv6_device(device, "accept_ra", 2))
@@ -56,13 +60,15 @@ fn forwarding(family: Family, ipv6: &Ipv6Forwarding) -> Vec<Sysctl> {
     }
 }
 
-/// Everything a network is made of. The guards stand before anything is up, forwarding comes last.
+/// Everything a network is made of. The guards stand before anything is up, and the bridge goes up last: one that is
+/// up is complete.
 pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
     const BRIDGE: &str = "the bridge: a switch in software; its MAC is fixed, or it would change with its ports";
     const SETTINGS: &str = "before it goes up: no IPv6 nobody asked for, no router advertisements";
     const ELEMENTS: &str = "what the firewall has to know about this network";
     const ADDRESS: &str = "the gateway: the host's own address on the bridge";
     const FORWARD: &str = "let the host pass packets on between bridge and outside";
+    const UP: &str = "everything is ready: switch the bridge on";
 
     let host = |why| move |what| Op::host(what, why);
     let has_ipv6 = network.pool(Family::V6).is_some();
@@ -74,12 +80,17 @@ pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
         let address = Address::new(pool.gateway_with_prefix(), network.bridge.clone());
         plan.push(Op::host(What::AddAddress(address), ADDRESS));
     }
-    plan.push(Op::host(What::ChangeLink(LinkChange::state(network.bridge.clone(), AdminState::Up)), ADDRESS));
     if network.scope == Scope::Routed {
         plan.ops.extend(
-            network.pools.iter().flat_map(|p| forwarding(p.subnet.family(), ipv6)).map(What::Set).map(host(FORWARD)),
+            network
+                .pools
+                .iter()
+                .flat_map(|p| forwarding(p.subnet.family(), &network.bridge, ipv6))
+                .map(What::Set)
+                .map(host(FORWARD)),
         );
     }
+    plan.push(Op::host(What::ChangeLink(LinkChange::state(network.bridge.clone(), AdminState::Up)), UP));
     plan
 }
 

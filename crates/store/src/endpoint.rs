@@ -66,8 +66,10 @@ impl Store {
     /// Removes the record: the last step, when nothing of the endpoint exists any more. A record that is gone
     /// already is fine.
     pub fn finish_detach(&self, key: &EndpointKey) -> Result<(), StoreError> {
+        self.disk.remove_if_empty(&self.folder_of(key.cookie))?;
+        // Last: without it nobody would come back for the folder.
         self.disk.remove(&self.pending_path(key), Durability::Boot)?;
-        self.disk.remove_if_empty(&self.folder_of(key.cookie))
+        Ok(())
     }
 
     /// An attached endpoint.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What is removed when another boot is found. Locks, but for the one that is held meanwhile, go too.
-const OF_ONE_BOOT: [&str; 7] = ["endpoints", "pending", "names", "leases", "macs", "doomed", "sandboxes"];
+const OF_ONE_BOOT: [&str; 8] = ["endpoints", "pending", "names", "leases", "macs", "doomed", "sandboxes", "making"];
 
 /// The boot and the network namespace that we call the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -49,6 +49,32 @@ impl Store {
         self.disk.replace(&path, &to_json(&path, network)?, Durability::Forever)
     }
 
+    /// Says, before anything of it exists or goes, that a network is being made or taken away. Needs the host lock exclusively, as the
+    /// others that work on these records do: one that is found then belongs to a process that died.
+    pub fn begin_network(&self, network: &Network) -> Result<(), StoreError> {
+        let path = self.making_path(&network.name);
+        self.disk.replace(&path, &to_json(&path, network)?, Durability::Boot)
+    }
+
+    /// Says that a network is complete and written down, or that nothing of it exists any more.
+    pub fn end_network(&self, name: &NetworkName) -> Result<(), StoreError> {
+        self.disk.remove(&self.making_path(name), Durability::Boot)?;
+        Ok(())
+    }
+
+    /// The networks that are being made or taken away.
+    pub fn networks_in_making(&self) -> Result<Vec<Network>, StoreError> {
+        let folder = self.disk.run().join("making");
+        let mut all = Vec::new();
+        for file in disk::list(&folder)? {
+            let path = folder.join(&file);
+            if let Some(content) = disk::read(&path)? {
+                all.push(from_json(&path, &content)?);
+            }
+        }
+        Ok(all)
+    }
+
     /// Removes a network; one that is gone already is fine. A file that cannot be read is left alone.
     pub fn remove_network(&self, name: &NetworkName) -> Result<(), StoreError> {
         self.network(name)?;
@@ -92,6 +118,10 @@ impl Store {
         Ok(each.into_iter().map(|(_, read)| read).collect())
     }
 
+    fn making_path(&self, name: &NetworkName) -> PathBuf {
+        json_in(&self.disk.run().join("making"), name.as_str())
+    }
+
     fn network_path(&self, name: &NetworkName) -> PathBuf {
         json_in(&self.disk.state().join("networks"), name.as_str())
     }
@@ -99,6 +129,19 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn a_network_in_making_is_no_network_yet() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let blue = network("blue");
+        store.begin_network(&blue).unwrap();
+        assert_eq!(store.networks_in_making().unwrap(), std::slice::from_ref(&blue));
+        assert!(store.networks().unwrap().is_empty());
+        store.end_network(&blue.name).unwrap();
+        store.end_network(&blue.name).unwrap();
+        assert!(store.networks_in_making().unwrap().is_empty());
+    }
+
     use super::*;
     use crate::scratch::{Scratch, endpoint, network};
     use std::fs;

@@ -66,7 +66,7 @@ impl Store {
     pub fn remove_leftovers(&self) -> Result<usize, StoreError> {
         let run = self.disk.run();
         let mut folders = vec![self.disk.state().join("networks"), run.to_owned()];
-        folders.extend(["pending", "doomed", "sandboxes"].map(|name| run.join(name)));
+        folders.extend(["pending", "doomed", "sandboxes", "making"].map(|name| run.join(name)));
         for above in ["endpoints", "names", "leases", "macs"].map(|name| run.join(name)) {
             folders.extend(disk::list(&above)?.iter().map(|name| above.join(name)));
         }

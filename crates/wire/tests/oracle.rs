@@ -203,10 +203,12 @@ fn clones_and_other_kinds_of_route_are_not_seen() {
     message.header.flags = RouteFlags::Cloned;
     assert_eq!(seen(RouteNetlinkMessage::NewRoute(message.clone()), RouteSeen::parse), None);
     message.header.flags = RouteFlags::empty();
-    message.header.kind = RouteType::BlackHole;
+    message.header.kind = RouteType::Multicast;
     assert_eq!(seen(RouteNetlinkMessage::NewRoute(message.clone()), RouteSeen::parse), None);
-    message.header.kind = RouteType::Local;
-    assert!(seen(RouteNetlinkMessage::NewRoute(message), RouteSeen::parse).is_some());
+    for kind in [RouteType::Local, RouteType::BlackHole, RouteType::Unreachable, RouteType::Prohibit] {
+        message.header.kind = kind;
+        assert!(seen(RouteNetlinkMessage::NewRoute(message.clone()), RouteSeen::parse).is_some());
+    }
 }
 
 proptest! {
@@ -253,7 +255,7 @@ proptest! {
         let mut message = LinkMessage::default();
         message.header.index = index;
         message.header.flags.set(LinkFlags::Up, up);
-        message.header.flags.set(LinkFlags::LowerUp, carrier);
+        message.header.flags.set(LinkFlags::Running, carrier);
         message.attributes = vec![
             LinkAttribute::IfName(text.to_string()),
             LinkAttribute::Mtu(mtu),

@@ -11,6 +11,7 @@ const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
 
 const IFF_UP: u32 = 1;
+const IFF_RUNNING: u32 = 1 << 6;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
@@ -336,7 +337,8 @@ pub struct LinkSeen {
     pub mtu: u32,
     /// As the administrator wants it.
     pub state: AdminState,
-    /// Whether it carries (`IFF_LOWER_UP`).
+    /// Whether it passes frames (`IFF_RUNNING`): the kernel notices a carrier a moment after both ends are up, and drops
+    /// everything until then (net/core/link_watch.c).
     pub carrier: bool,
     /// Its mark.
     pub group: LinkGroup,
@@ -370,7 +372,7 @@ impl LinkSeen {
             mac: a.get(IFLA_ADDRESS).and_then(|m| <[u8; 6]>::try_from(m).ok()).map(Mac::from_kernel),
             mtu: a.u32(IFLA_MTU).unwrap_or(0),
             state: if flags & IFF_UP == 0 { AdminState::Down } else { AdminState::Up },
-            carrier: flags & (1 << 16) != 0,
+            carrier: flags & IFF_RUNNING != 0,
             group: LinkGroup(a.u32(IFLA_GROUP).unwrap_or(0)),
             master: index_attr(IFLA_MASTER),
             kind: info.as_ref().and_then(|i| i.text(IFLA_INFO_KIND)),

@@ -22,6 +22,9 @@ const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RTN_UNICAST: u8 = 1;
 const RTN_LOCAL: u8 = 2;
+const RTN_BLACKHOLE: u8 = 6;
+const RTN_UNREACHABLE: u8 = 7;
+const RTN_PROHIBIT: u8 = 8;
 const RTM_F_CLONED: u32 = 0x200;
 const HEADER: usize = 12;
 
@@ -132,12 +135,13 @@ pub struct RouteSeen {
 }
 
 impl RouteSeen {
-    /// Reads an `RTM_NEWROUTE`: unicast and local routes, no cached clones.
+    /// Reads an `RTM_NEWROUTE`: routes that lead somewhere, local ones, and those that refuse (an administrator keeps
+    /// a prefix free by a blackhole); no cached clones.
     pub fn parse(message: &Message<'_>) -> Option<Self> {
         let head = message.payload.get(..HEADER)?;
         let flags = u32::from_ne_bytes(head.get(8..12)?.try_into().ok()?);
-        let unicast = head[7] == RTN_UNICAST || head[7] == RTN_LOCAL;
-        if message.kind != RTM_NEWROUTE || !unicast || flags & RTM_F_CLONED != 0 {
+        let counts = matches!(head[7], RTN_UNICAST | RTN_LOCAL | RTN_BLACKHOLE | RTN_UNREACHABLE | RTN_PROHIBIT);
+        if message.kind != RTM_NEWROUTE || !counts || flags & RTM_F_CLONED != 0 {
             return None;
         }
         let a = message.attributes(HEADER);

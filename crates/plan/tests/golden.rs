@@ -1,0 +1,224 @@
+//! Every plan as the text it prints: what `--explain` and `--verbose` show.
+
+use std::path::PathBuf;
+use zubi_model::{
+    DefaultRoute, Driver, Egress, Endpoint, EndpointAddress, Family, Icc, Mac, NetnsCookie, Network, NetworkId, NsRef,
+    Pool, PoolSpec, SandboxIdentity, Scope,
+};
+use zubi_plan::endpoint::{Presence, Remains, Surroundings, attach, detach};
+use zubi_plan::network::{Ipv6Forwarding, Last, down, up};
+use zubi_plan::{Plan, sandbox};
+use zubi_wire::route::AdminState;
+
+const V4: &str = "10.55.66.0/24";
+const V6: &str = "fd00:55::/64";
+
+fn pool(subnet: &str) -> Pool {
+    let subnet = subnet.parse().unwrap();
+    PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide().unwrap()
+}
+
+fn network(name: &str, subnets: &[&str]) -> Network {
+    Network {
+        name: name.parse().unwrap(),
+        id: NetworkId::from_random([0x5a; 32]),
+        created: 0,
+        driver: Driver::Bridge,
+        bridge: format!("zb-{name}").parse().unwrap(),
+        bridge_mac: Mac::from_random([2, 0, 0, 0, 0, 1]),
+        mtu: None,
+        pools: subnets.iter().map(|s| pool(s)).collect(),
+        scope: Scope::Routed,
+        egress: Egress::Masquerade,
+        icc: Icc::Allowed,
+        labels: std::collections::BTreeMap::new(),
+    }
+}
+
+fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
+    let address = |p: &Pool| {
+        let host = match p.subnet.net().network() {
+            std::net::IpAddr::V4(a) => std::net::IpAddr::V4((u32::from(a) + 2).into()),
+            std::net::IpAddr::V6(a) => std::net::IpAddr::V6((u128::from(a) + 2).into()),
+        };
+        EndpointAddress {
+            address: format!("{host}/{}", p.subnet.net().prefix_len()).parse().unwrap(),
+            gateway: p.gateway,
+        }
+    };
+    let addresses: Vec<EndpointAddress> = network.pools.iter().map(address).collect();
+    Endpoint {
+        network: network.name.clone(),
+        network_id: network.id.clone(),
+        sandbox: SandboxIdentity { cookie: NetnsCookie(7), spelled: "c1".into(), reached_by },
+        ifname: ifname.parse().unwrap(),
+        mac: Mac::from_address(addresses[0].address.addr()),
+        host_device: "zv0102030405".parse().unwrap(),
+        bridge: network.bridge.clone(),
+        addresses,
+        routes: Vec::new(),
+        default_route: DefaultRoute::Eligible,
+        aliases: Vec::new(),
+        attached_at: 1,
+    }
+}
+
+fn named() -> NsRef {
+    NsRef::Named("c1".parse().unwrap())
+}
+
+/// An empty sandbox: nothing is up, nobody gives a default route.
+fn empty(default_in: &[Family]) -> Surroundings {
+    Surroundings { loopback: AdminState::Down, default_in: default_in.to_vec() }
+}
+
+/// The plan behind the scenes of a network, of which the table is the same every time.
+fn without_layout(plan: Plan) -> Plan {
+    plan.ops.into_iter().filter(|op| !op.why.starts_with("firewall:")).collect()
+}
+
+fn made(network: &Network) -> Plan {
+    without_layout(up(network, &Ipv6Forwarding::Force))
+}
+
+#[test]
+fn the_first_network_makes_the_firewall() {
+    insta::assert_snapshot!(up(&network("blue", &[V4]), &Ipv6Forwarding::Force));
+}
+
+#[test]
+fn an_ipv6_network() {
+    insta::assert_snapshot!(made(&network("blue", &[V6])));
+}
+
+#[test]
+fn a_dual_stack_network() {
+    insta::assert_snapshot!(made(&network("blue", &[V4, V6])));
+}
+
+#[test]
+fn ipv6_forwarding_without_force_forwarding_asks_for_router_advertisements_again() {
+    let ipv6 = Ipv6Forwarding::Classic { learning: vec!["eth0".parse().unwrap(), "wlan0".parse().unwrap()] };
+    insta::assert_snapshot!(without_layout(up(&network("blue", &[V6]), &ipv6)));
+}
+
+#[test]
+fn an_internal_network() {
+    insta::assert_snapshot!(made(&Network { scope: Scope::Internal, ..network("blue", &[V4, V6]) }));
+}
+
+#[test]
+fn a_network_whose_endpoints_are_isolated() {
+    insta::assert_snapshot!(made(&Network { icc: Icc::Isolated, ..network("blue", &[V4]) }));
+}
+
+#[test]
+fn a_network_that_keeps_source_addresses() {
+    insta::assert_snapshot!(made(&Network { egress: Egress::Plain, ..network("blue", &[V4, V6]) }));
+}
+
+#[test]
+fn a_network_with_small_packets() {
+    insta::assert_snapshot!(made(&Network { mtu: Some(1400.try_into().unwrap()), ..network("blue", &[V4]) }));
+}
+
+#[test]
+fn the_last_network_takes_the_firewall_along() {
+    insta::assert_snapshot!(down(&network("blue", &[V4, V6]), Last::Yes));
+}
+
+#[test]
+fn another_network_leaves_the_firewall() {
+    insta::assert_snapshot!(down(&network("blue", &[V4, V6]), Last::No));
+}
+
+#[test]
+fn connect_a_named_sandbox() {
+    let network = network("blue", &[V4]);
+    insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "eth0"), &empty(&[Family::V4])));
+}
+
+#[test]
+fn connect_a_sandbox_known_by_path_to_a_dual_stack_network() {
+    let network = network("blue", &[V4, V6]);
+    let reached_by = NsRef::Path("/proc/4711/ns/net".into());
+    let endpoint = endpoint(&network, reached_by, "eth0");
+    insta::assert_snapshot!(attach(&network, &endpoint, &empty(&[Family::V4, Family::V6])));
+}
+
+#[test]
+fn connect_to_a_second_network_leaves_the_default_route_where_it_is() {
+    let network = network("green", &[V4]);
+    let around = Surroundings { loopback: AdminState::Up, default_in: Vec::new() };
+    insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "eth1"), &around));
+}
+
+#[test]
+fn connect_with_static_routes() {
+    let network = network("blue", &[V4, V6]);
+    let routes = ["10.9.0.0/16,10.55.66.8", "10.10.0.0/16", "fd00:9::/48,fd00:55::8"];
+    let routes = routes.map(|r| r.parse().unwrap()).to_vec();
+    let endpoint = Endpoint { routes, ..endpoint(&network, named(), "eth0") };
+    insta::assert_snapshot!(attach(&network, &endpoint, &empty(&[Family::V4, Family::V6])));
+}
+
+#[test]
+fn connect_to_a_network_of_isolated_endpoints_with_small_packets() {
+    let network = Network { icc: Icc::Isolated, mtu: Some(1400.try_into().unwrap()), ..network("blue", &[V4]) };
+    insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "eth0"), &empty(&[Family::V4])));
+}
+
+#[test]
+fn disconnect_a_named_sandbox() {
+    let endpoint = endpoint(&network("blue", &[V4]), named(), "eth0");
+    let remains =
+        Remains { host_end: Presence::There, inside: Some(named()), inner_end: Presence::There, successor: None };
+    insta::assert_snapshot!(detach(&endpoint, &remains));
+}
+
+#[test]
+fn disconnect_moves_the_default_route_to_the_next_network() {
+    let first = endpoint(&network("blue", &[V4, V6]), named(), "eth0");
+    let next = endpoint(&network("green", &["10.55.67.0/24", "fd00:67::/64"]), named(), "eth1");
+    let successor = Some((next, vec![Family::V4, Family::V6]));
+    let remains = Remains { host_end: Presence::There, inside: Some(named()), inner_end: Presence::There, successor };
+    insta::assert_snapshot!(detach(&first, &remains));
+}
+
+#[test]
+fn disconnect_when_the_namespace_is_gone() {
+    let endpoint = endpoint(&network("blue", &[V4, V6]), named(), "eth0");
+    let remains = Remains { host_end: Presence::Gone, inside: None, inner_end: Presence::Gone, successor: None };
+    insta::assert_snapshot!(detach(&endpoint, &remains));
+}
+
+#[test]
+fn disconnect_when_somebody_deleted_the_device() {
+    let first = endpoint(&network("blue", &[V4]), named(), "eth0");
+    let next = endpoint(&network("green", &["10.55.67.0/24"]), named(), "eth1");
+    let successor = Some((next, vec![Family::V4]));
+    let remains = Remains { host_end: Presence::Gone, inside: Some(named()), inner_end: Presence::Gone, successor };
+    insta::assert_snapshot!(detach(&first, &remains));
+}
+
+#[test]
+fn disconnect_when_the_inside_cannot_be_reached() {
+    let endpoint = endpoint(&network("blue", &[V4]), named(), "eth0");
+    let remains = Remains { host_end: Presence::There, inside: None, inner_end: Presence::Gone, successor: None };
+    insta::assert_snapshot!(detach(&endpoint, &remains));
+}
+
+#[test]
+fn make_a_sandbox() {
+    insta::assert_snapshot!(sandbox::add(&"c1".parse().unwrap()));
+}
+
+#[test]
+fn give_a_namespace_a_name() {
+    insta::assert_snapshot!(sandbox::attach(&"web".parse().unwrap(), PathBuf::from("/proc/4711/ns/net")));
+}
+
+#[test]
+fn remove_a_sandbox() {
+    insta::assert_snapshot!(sandbox::remove(&"c1".parse().unwrap()));
+}

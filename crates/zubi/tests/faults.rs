@@ -1,0 +1,500 @@
+//! Commands that are killed, or fail, behind every single one of their steps.
+//!
+//! A step is a kernel message, a setting or a file. Their number is learned from the command itself, and held to a
+//! minimum, so that a test that has come to cover less says so. Killing goes on a few steps beyond: those of the
+//! detached child that deletes devices.
+
+use std::fmt::Write as _;
+use zubi_lab::{Answer, Host, Snapshot};
+
+const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
+
+/// Steps of the detached child, which writes nothing to the caller's standard error.
+const BEYOND: usize = 4;
+
+/// A command and the states around it. Lines are words for zubi, or for a shell when they begin with `!`.
+struct Case {
+    /// Makes the initial state, once.
+    setup: &'static [&'static str],
+    /// From the initial state to the one in which the command is tried.
+    before: &'static [&'static str],
+    /// The command.
+    command: &'static str,
+    /// A line that succeeds when the command has been done.
+    done: &'static str,
+    /// From there back to the initial state.
+    after: &'static [&'static str],
+    /// At least so many steps are expected.
+    steps: usize,
+}
+
+const CONNECT: Case = Case {
+    setup: &["network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64", "sandbox add c1"],
+    before: &[],
+    command: "connect blue c1",
+    done: "!ip -n c1 -4 route show default | grep -q 'via 10.55.66.1 dev eth0' \
+           && ip -n c1 -6 route show default | grep -q 'via fd00:55::1 dev eth0'",
+    after: &["disconnect blue c1"],
+    steps: 30,
+};
+
+const CONNECT_TO_SECOND: Case = Case {
+    setup: &[
+        "network create blue --subnet 10.55.66.0/24",
+        "network create green --subnet 10.55.67.0/24",
+        "sandbox add c1",
+        "connect blue c1",
+    ],
+    before: &[],
+    command: "connect green c1",
+    done: "!ip -n c1 route show default | grep -q 'via 10.55.66.1 dev eth0' && ip -n c1 -4 addr show eth1 | grep -q inet",
+    after: &["disconnect green c1"],
+    steps: 19,
+};
+
+const CONNECT_WITHOUT_BRIDGE: Case = Case {
+    setup: &["network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64", "sandbox add c1"],
+    before: &["!ip link del zb-blue"],
+    command: "connect blue c1",
+    done: "!ip addr show zb-blue up | grep -q 'inet 10.55.66.1' && ip addr show zb-blue | grep -q 'inet6 fd00:55::1'",
+    after: &["disconnect blue c1"],
+    steps: 40,
+};
+
+const CONNECT_AFTER_REBOOT: Case = Case {
+    setup: &["network create blue --subnet 10.55.66.0/24", "sandbox add c1"],
+    before: &["!ip link del zb-blue; nft delete table inet zubi; sysctl -qw net.ipv4.ip_forward=0"],
+    command: "connect blue c1",
+    done: "!ip addr show zb-blue up | grep -q 'inet 10.55.66.1' && test $(sysctl -n net.ipv4.ip_forward) = 1",
+    after: &["disconnect blue c1"],
+    steps: 27,
+};
+
+const DISCONNECT: Case = Case {
+    setup: &["network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64", "sandbox add c1"],
+    before: &["connect blue c1"],
+    command: "disconnect blue c1",
+    done: "!! ip -n c1 link show eth0 2>/dev/null",
+    after: &[],
+    steps: 13,
+};
+
+const DISCONNECT_FROM_FIRST: Case = Case {
+    setup: &[
+        "network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64",
+        "network create green --subnet 10.55.67.0/24 --subnet fd00:56::/64",
+        "sandbox add c1",
+    ],
+    before: &["connect blue c1", "connect green c1"],
+    command: "disconnect blue c1",
+    done: "!ip -n c1 -4 route show default | grep -q 'via 10.55.67.1 dev eth1' \
+           && ip -n c1 -6 route show default | grep -q 'via fd00:56::1 dev eth1'",
+    after: &["disconnect green c1"],
+    steps: 14,
+};
+
+const DISCONNECT_WITHOUT_SANDBOX: Case = Case {
+    setup: &["network create blue --subnet 10.55.66.0/24"],
+    before: &["sandbox add c1", "connect blue c1", "!ip netns del c1"],
+    command: "disconnect blue c1",
+    done: "!! test -e /run/netns/c1",
+    after: &["gc"],
+    steps: 7,
+};
+
+const CREATE_FIRST: Case = Case {
+    setup: &[],
+    before: &[],
+    command: "network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64",
+    done: "!ip addr show zb-blue up | grep -q 'inet 10.55.66.1' && nft list table inet zubi | grep -q 10.55.66.0/24",
+    after: &["network rm blue"],
+    steps: 14,
+};
+
+const CREATE_SECOND: Case = Case {
+    setup: &["network create green --subnet 10.55.67.0/24"],
+    before: &[],
+    command: "network create blue --subnet 10.55.66.0/24 --internal --no-icc",
+    done: "!ip addr show zb-blue up | grep -q 'inet 10.55.66.1' && nft list table inet zubi | grep -q 10.55.66.0/24",
+    after: &["network rm blue"],
+    steps: 9,
+};
+
+const REMOVE: Case = Case {
+    setup: &["network create green --subnet 10.55.67.0/24"],
+    before: &["network create blue --subnet 10.55.66.0/24", "sandbox add c1", "connect blue c1", "sandbox rm c1"],
+    command: "network rm blue",
+    done: "!! ip link show zb-blue 2>/dev/null && ! nft list table inet zubi | grep -q 10.55.66",
+    after: &[],
+    steps: 6,
+};
+
+const REMOVE_LAST: Case = Case {
+    setup: &[],
+    before: &["network create blue --subnet 10.55.66.0/24"],
+    command: "network rm blue",
+    done: "!! ip link show zb-blue 2>/dev/null && ! nft list table inet zubi 2>/dev/null",
+    after: &[],
+    steps: 4,
+};
+
+const SANDBOX_ADD: Case = Case {
+    setup: &[],
+    before: &[],
+    command: "sandbox add c1",
+    done: "!ip -n c1 link show lo up | grep -q lo",
+    after: &["sandbox rm c1"],
+    steps: 6,
+};
+
+const SANDBOX_RM: Case = Case {
+    setup: &["network create blue --subnet 10.55.66.0/24", "network create green --subnet 10.55.67.0/24"],
+    before: &["sandbox add c1", "connect blue c1", "connect green c1"],
+    command: "sandbox rm c1",
+    done: "!! test -e /run/netns/c1",
+    after: &[],
+    steps: 25,
+};
+
+fn line(host: &Host, line: &str) -> Answer {
+    match line.strip_prefix('!') {
+        Some(shell) => host.shell(shell),
+        None => host.zubi(line),
+    }
+}
+
+#[track_caller]
+fn lines(host: &Host, lines: &[&str]) {
+    for words in lines {
+        let answer = line(host, words);
+        assert_eq!(answer.code, 0, "{words}: {}", answer.err);
+    }
+}
+
+impl Case {
+    /// The host in the initial state, that state, and the names of the command's steps.
+    fn begin(&self) -> (Host, Snapshot, Vec<String>) {
+        let host = Host::new(ZUBI);
+        // The host's own file and folders are not this command's doing.
+        host.zubi("gc").ok();
+        lines(&host, self.setup);
+        // The first time makes folders that stay.
+        lines(&host, self.before);
+        lines(&host, &[self.command]);
+        lines(&host, self.after);
+        host.settle();
+        let initial = Snapshot::take();
+        lines(&host, self.before);
+        let told = host.with_env("ZUBI_FAULT", "count").zubi(self.command).ok().err;
+        let steps: Vec<String> = told.lines().filter(|l| l.starts_with("step ")).map(ToOwned::to_owned).collect();
+        assert!(steps.len() >= self.steps, "only {} steps, {} expected:\n{told}", steps.len(), self.steps);
+        line(&host, self.done).ok();
+        lines(&host, self.after);
+        host.settle();
+        initial.assert_no_residue(&Snapshot::take());
+        (host, initial, steps)
+    }
+
+    /// Runs `trial` with every step of the command; whatever it leaves is taken back to the initial state.
+    fn at_each_step(&self, beyond: usize, trial: impl Fn(&Host, &Snapshot, usize) -> Result<(), String>) {
+        let (host, initial, steps) = self.begin();
+        let mut wrong = String::new();
+        for n in 1..=steps.len() + beyond {
+            lines(&host, self.before);
+            let name = steps.get(n - 1).map_or("(detached child)", String::as_str);
+            let outcome = trial(&host, &initial, n).and_then(|()| {
+                host.settle();
+                initial.difference(&Snapshot::take()).map_or(Ok(()), |d| Err(format!("at the end: {d}")))
+            });
+            if let Err(why) = outcome {
+                writeln!(wrong, "{name}: {why}").expect("text");
+                self.reset(&host, &initial);
+            }
+        }
+        assert!(wrong.is_empty(), "of {} steps:\n{wrong}", steps.len());
+    }
+
+    /// After a trial that went wrong: so that the next one has a chance.
+    fn reset(&self, host: &Host, initial: &Snapshot) {
+        for words in self.after.iter().chain(&[self.command, "gc", "repair", "gc"]).chain(self.after) {
+            line(host, words);
+        }
+        host.settle();
+        let difference = initial.difference(&Snapshot::take());
+        assert!(difference.is_none(), "a fault that neither gc nor repair mends: {difference:?}");
+    }
+
+    fn retry_after_kill(&self) {
+        self.at_each_step(BEYOND, |host, _, n| {
+            host.with_env("ZUBI_FAULT", &format!("kill:{n}")).zubi(self.command);
+            let again = host.zubi(self.command);
+            let said = ["exists already", "there is no network", "does not exist", "no sandbox"];
+            if again.code != 0 && !said.iter().any(|words| again.err.contains(words)) {
+                return Err(format!("tried again: {}", again.err));
+            }
+            succeeds(host, self.done)?;
+            succeeds(host, "check")?;
+            // Unfinished files are invisible, and gc's.
+            host.shell("find /run/zubi /run/zubi-state -name '.tmp-*' -delete 2>/dev/null");
+            self.after.iter().try_for_each(|words| succeeds(host, words))
+        });
+    }
+
+    fn repair_after_kill(&self) {
+        self.at_each_step(BEYOND, |host, _, n| {
+            host.with_env("ZUBI_FAULT", &format!("kill:{n}")).zubi(self.command);
+            succeeds(host, "repair")?;
+            succeeds(host, "check")?;
+            // Repair may have finished the command or undone it: what is gone already need not go.
+            if !self.command.starts_with("network create") && !self.command.starts_with("sandbox add") {
+                line(host, self.command);
+            }
+            self.after.iter().for_each(|words| drop(line(host, words)));
+            Ok(())
+        });
+    }
+
+    fn failure_changes_nothing(&self) {
+        self.at_each_step(0, |host, initial, n| {
+            let answer = host.with_env("ZUBI_FAULT", &format!("fail:{n}")).zubi(self.command);
+            if answer.code == 0 {
+                return Err("the failure was not told".into());
+            }
+            if !answer.err.contains("asked to fail") && !answer.err.contains("everything was undone") {
+                return Err(format!("the error says neither cause nor outcome: {}", answer.err));
+            }
+            host.settle();
+            initial.difference(&Snapshot::take()).map_or(Ok(()), |d| Err(format!("behind the failure: {d}")))
+        });
+    }
+
+    /// Fails late, and is killed at each step of the undoing.
+    fn killed_while_undoing(&self, least: usize) {
+        let (host, initial, steps) = self.begin();
+        let fail = format!("fail:{}", steps.len());
+        lines(&host, self.before);
+        let told = host.with_env("ZUBI_FAULT", &format!("count,{fail}")).zubi(self.command).err;
+        let all = told.lines().filter(|l| l.starts_with("step ")).count();
+        let undoing = all - steps.len();
+        assert!(undoing >= least, "only {undoing} steps of undoing, {least} expected:\n{told}");
+        let mut wrong = String::new();
+        for n in steps.len() + 1..=all {
+            host.with_env("ZUBI_FAULT", &format!("{fail},kill:{n}")).zubi(self.command);
+            let outcome = succeeds(&host, "gc").and_then(|()| succeeds(&host, "check"));
+            host.settle();
+            let left = initial.difference(&Snapshot::take()).map_or(Ok(()), Err);
+            if let Err(why) = outcome.and(left) {
+                writeln!(wrong, "{n}: {why}").expect("text");
+                self.reset(&host, &initial);
+            }
+        }
+        assert!(wrong.is_empty(), "of {undoing} steps of undoing:\n{wrong}\n{told}");
+    }
+
+    fn gc_after_failure(&self) {
+        self.at_each_step(0, |host, _, n| {
+            let answer = host.with_env("ZUBI_FAULT", &format!("fail:{n}")).zubi(self.command);
+            if answer.code == 0 {
+                return Err("the failure was not told".into());
+            }
+            succeeds(host, "gc")?;
+            succeeds(host, "check")?;
+            line(host, self.command);
+            succeeds(host, self.done)?;
+            self.after.iter().try_for_each(|words| succeeds(host, words))
+        });
+    }
+}
+
+fn succeeds(host: &Host, words: &str) -> Result<(), String> {
+    let answer = line(host, words);
+    if answer.code == 0 { Ok(()) } else { Err(format!("{words}: {}{}", answer.out, answer.err)) }
+}
+
+fn connect_killed_at_any_step_works_when_tried_again() {
+    CONNECT.retry_after_kill();
+}
+
+fn connect_killed_at_any_step_leaves_nothing_after_repair() {
+    CONNECT.repair_after_kill();
+}
+
+fn connect_failing_at_any_step_changes_nothing() {
+    CONNECT.failure_changes_nothing();
+}
+
+fn connect_killed_while_undoing_leaves_nothing_after_gc() {
+    CONNECT.killed_while_undoing(10);
+}
+
+fn network_create_killed_while_undoing_leaves_nothing_after_gc() {
+    CREATE_FIRST.killed_while_undoing(4);
+}
+
+fn sandbox_add_killed_while_undoing_leaves_nothing_after_gc() {
+    SANDBOX_ADD.killed_while_undoing(2);
+}
+
+fn connect_to_a_second_network_killed_at_any_step_works_when_tried_again() {
+    CONNECT_TO_SECOND.retry_after_kill();
+}
+
+fn connect_to_a_second_network_killed_at_any_step_leaves_nothing_after_repair() {
+    CONNECT_TO_SECOND.repair_after_kill();
+}
+
+fn connect_to_a_second_network_failing_at_any_step_changes_nothing() {
+    CONNECT_TO_SECOND.failure_changes_nothing();
+}
+
+fn connect_without_bridge_killed_at_any_step_works_when_tried_again() {
+    CONNECT_WITHOUT_BRIDGE.retry_after_kill();
+}
+
+fn connect_without_bridge_killed_at_any_step_leaves_nothing_after_repair() {
+    CONNECT_WITHOUT_BRIDGE.repair_after_kill();
+}
+
+fn connect_after_reboot_killed_at_any_step_works_when_tried_again() {
+    CONNECT_AFTER_REBOOT.retry_after_kill();
+}
+
+fn disconnect_killed_at_any_step_works_when_tried_again() {
+    DISCONNECT.retry_after_kill();
+}
+
+fn disconnect_killed_at_any_step_leaves_nothing_after_repair() {
+    DISCONNECT.repair_after_kill();
+}
+
+fn disconnect_failing_at_any_step_is_finished_by_gc() {
+    DISCONNECT.gc_after_failure();
+}
+
+fn disconnect_killed_at_any_step_moves_the_default_route_when_tried_again() {
+    DISCONNECT_FROM_FIRST.retry_after_kill();
+}
+
+fn disconnect_from_the_first_network_killed_at_any_step_leaves_nothing_after_repair() {
+    DISCONNECT_FROM_FIRST.repair_after_kill();
+}
+
+fn disconnect_failing_at_any_step_moves_the_default_route_by_gc() {
+    DISCONNECT_FROM_FIRST.gc_after_failure();
+}
+
+fn disconnect_without_sandbox_killed_at_any_step_works_when_tried_again() {
+    DISCONNECT_WITHOUT_SANDBOX.retry_after_kill();
+}
+
+fn disconnect_without_sandbox_failing_at_any_step_is_finished_by_gc() {
+    DISCONNECT_WITHOUT_SANDBOX.gc_after_failure();
+}
+
+fn first_network_create_killed_at_any_step_works_when_tried_again() {
+    CREATE_FIRST.retry_after_kill();
+}
+
+fn first_network_create_killed_at_any_step_leaves_nothing_after_repair() {
+    CREATE_FIRST.repair_after_kill();
+}
+
+fn first_network_create_failing_at_any_step_changes_nothing() {
+    CREATE_FIRST.failure_changes_nothing();
+}
+
+fn further_network_create_killed_at_any_step_works_when_tried_again() {
+    CREATE_SECOND.retry_after_kill();
+}
+
+fn further_network_create_killed_at_any_step_leaves_nothing_after_repair() {
+    CREATE_SECOND.repair_after_kill();
+}
+
+fn further_network_create_failing_at_any_step_changes_nothing() {
+    CREATE_SECOND.failure_changes_nothing();
+}
+
+fn network_rm_killed_at_any_step_works_when_tried_again() {
+    REMOVE.retry_after_kill();
+}
+
+fn network_rm_killed_at_any_step_leaves_nothing_after_repair() {
+    REMOVE.repair_after_kill();
+}
+
+fn network_rm_failing_at_any_step_works_when_tried_again() {
+    REMOVE.gc_after_failure();
+}
+
+fn last_network_rm_killed_at_any_step_works_when_tried_again() {
+    REMOVE_LAST.retry_after_kill();
+}
+
+fn last_network_rm_killed_at_any_step_leaves_nothing_after_repair() {
+    REMOVE_LAST.repair_after_kill();
+}
+
+fn sandbox_add_killed_at_any_step_works_when_tried_again() {
+    SANDBOX_ADD.retry_after_kill();
+}
+
+fn sandbox_add_killed_at_any_step_leaves_nothing_after_repair() {
+    SANDBOX_ADD.repair_after_kill();
+}
+
+fn sandbox_add_failing_at_any_step_changes_nothing() {
+    SANDBOX_ADD.failure_changes_nothing();
+}
+
+fn sandbox_rm_killed_at_any_step_works_when_tried_again() {
+    SANDBOX_RM.retry_after_kill();
+}
+
+fn sandbox_rm_killed_at_any_step_leaves_nothing_after_repair() {
+    SANDBOX_RM.repair_after_kill();
+}
+
+fn sandbox_rm_failing_at_any_step_is_finished_by_gc() {
+    SANDBOX_RM.gc_after_failure();
+}
+
+zubi_lab::tests!(
+    connect_killed_while_undoing_leaves_nothing_after_gc,
+    network_create_killed_while_undoing_leaves_nothing_after_gc,
+    sandbox_add_killed_while_undoing_leaves_nothing_after_gc,
+    connect_killed_at_any_step_works_when_tried_again,
+    connect_killed_at_any_step_leaves_nothing_after_repair,
+    connect_failing_at_any_step_changes_nothing,
+    connect_to_a_second_network_killed_at_any_step_works_when_tried_again,
+    connect_to_a_second_network_killed_at_any_step_leaves_nothing_after_repair,
+    connect_to_a_second_network_failing_at_any_step_changes_nothing,
+    connect_without_bridge_killed_at_any_step_works_when_tried_again,
+    connect_without_bridge_killed_at_any_step_leaves_nothing_after_repair,
+    connect_after_reboot_killed_at_any_step_works_when_tried_again,
+    disconnect_killed_at_any_step_works_when_tried_again,
+    disconnect_killed_at_any_step_leaves_nothing_after_repair,
+    disconnect_failing_at_any_step_is_finished_by_gc,
+    disconnect_killed_at_any_step_moves_the_default_route_when_tried_again,
+    disconnect_from_the_first_network_killed_at_any_step_leaves_nothing_after_repair,
+    disconnect_failing_at_any_step_moves_the_default_route_by_gc,
+    disconnect_without_sandbox_killed_at_any_step_works_when_tried_again,
+    disconnect_without_sandbox_failing_at_any_step_is_finished_by_gc,
+    first_network_create_killed_at_any_step_works_when_tried_again,
+    first_network_create_killed_at_any_step_leaves_nothing_after_repair,
+    first_network_create_failing_at_any_step_changes_nothing,
+    further_network_create_killed_at_any_step_works_when_tried_again,
+    further_network_create_killed_at_any_step_leaves_nothing_after_repair,
+    further_network_create_failing_at_any_step_changes_nothing,
+    network_rm_killed_at_any_step_works_when_tried_again,
+    network_rm_killed_at_any_step_leaves_nothing_after_repair,
+    network_rm_failing_at_any_step_works_when_tried_again,
+    last_network_rm_killed_at_any_step_works_when_tried_again,
+    last_network_rm_killed_at_any_step_leaves_nothing_after_repair,
+    sandbox_add_killed_at_any_step_works_when_tried_again,
+    sandbox_add_killed_at_any_step_leaves_nothing_after_repair,
+    sandbox_add_failing_at_any_step_changes_nothing,
+    sandbox_rm_killed_at_any_step_works_when_tried_again,
+    sandbox_rm_killed_at_any_step_leaves_nothing_after_repair,
+    sandbox_rm_failing_at_any_step_is_finished_by_gc,
+);

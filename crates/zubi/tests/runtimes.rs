@@ -1,0 +1,224 @@
+//! Containers of real runtimes, each on a host of its own.
+
+use std::net::IpAddr;
+use zubi_lab::{Containerd, Docker, Host, Outside, Podman, Snapshot, assert_reaches, skip};
+
+const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
+const BARE: &str = "run -d --network none --name";
+const SLEEP: &str = "busybox sleep 1000";
+
+/// A host, and its Docker with the image `busybox`; nothing when there is no Docker here.
+fn host_with_docker(test: &str) -> Option<(Host, Docker)> {
+    if let Some(package) = Docker::missing() {
+        skip(test, &format!("needs the package {package}"));
+        return None;
+    }
+    let docker = Docker::start().unwrap_or_else(|why| panic!("{why}"));
+    docker.import_busybox().unwrap_or_else(|why| panic!("{why}"));
+    // What the developer's own Docker is called does not matter here.
+    Some((Host::new(ZUBI).with_env("DOCKER_HOST", "").with_env("CONTAINER_HOST", ""), docker))
+}
+
+/// The devices of a container, as it sees them itself.
+fn devices(docker: &Docker, container: &str) -> Vec<String> {
+    let text = docker.ok(&format!("exec {container} ip -o link"));
+    let name = |line: &str| Some(line.split(": ").nth(1)?.split('@').next()?.to_owned());
+    text.lines().filter_map(name).collect()
+}
+
+fn pings(docker: &Docker, container: &str, address: &str) {
+    docker.ok(&format!("exec {container} ping -c 1 -W 5 {address}"));
+}
+
+fn a_container_without_network_is_bridged_and_made_bare_again() {
+    let test = "a_container_without_network_is_bridged_and_made_bare_again";
+    let Some((host, docker)) = host_with_docker(test) else { return };
+    let _outside = Outside::new();
+    docker.ok(&format!("{BARE} web {SLEEP}"));
+    let before = Snapshot::take();
+    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
+    let c1 = host.container("c1", "blue");
+    assert_eq!(devices(&docker, "web"), ["lo"]);
+
+    let connected = host.zubi("--json connect blue docker:web").ok().json();
+    assert_eq!(connected["sandbox"], "docker:web");
+    assert_eq!(connected["ifname"], "eth0");
+    // Its bare name is found too, and leads to the same endpoint.
+    assert_eq!(host.zubi("--json connect blue web").ok().json()["existing"], true);
+    assert_eq!(devices(&docker, "web"), ["lo", "eth0"]);
+
+    for address in [&*c1, "fd00:55::2", "10.55.66.1", "fd00:55::1", Outside::V4, Outside::V6] {
+        pings(&docker, "web", address);
+    }
+    host.zubi("sandbox add w1 --from docker:web").ok();
+    assert_reaches("w1", "c1", &c1);
+    assert_reaches("w1", "host", "10.55.66.1");
+    assert_reaches("w1", "outside", Outside::V4);
+    assert_reaches("w1", "outside", Outside::V6);
+    assert_reaches("c1", "w1", "10.55.66.3");
+    assert_reaches("c1", "w1", "fd00:55::3");
+    host.zubi("check").ok();
+    // A name that was given to a container's namespace is only a name.
+    host.zubi("sandbox rm w1").ok();
+    pings(&docker, "web", &c1);
+
+    host.zubi("disconnect blue docker:web").ok();
+    host.settle();
+    assert_eq!(devices(&docker, "web"), ["lo"]);
+    assert_eq!(docker.ok("exec web ip route"), "");
+    host.zubi("check").ok();
+    host.zubi("sandbox rm c1").ok();
+    host.zubi("network rm blue").ok();
+    host.settle();
+    before.assert_no_residue(&Snapshot::take());
+}
+
+fn a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free() {
+    let test = "a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free";
+    let Some((host, docker)) = host_with_docker(test) else { return };
+    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
+    docker.ok(&format!("{BARE} web {SLEEP}"));
+    let old = host.connect("blue docker:web");
+    docker.ok("restart -t 0 web");
+
+    let check = host.zubi("--json check");
+    assert_eq!(check.code, 1, "{}{}", check.out, check.err);
+    let problems = check.json();
+    assert_eq!(problems["problems"].as_array().map(Vec::len), Some(1), "{problems:#}");
+    let problem = &problems["problems"][0];
+    assert_eq!(problem["kind"], "sandbox-restarted");
+    assert_eq!(problem["fix"], "zubi connect blue docker:web");
+
+    let new = host.connect("blue docker:web");
+    pings(&docker, "web", "10.55.66.1");
+    pings(&docker, "web", "fd00:55::1");
+    host.zubi("check").ok();
+    assert_eq!(host.zubi("--json ls").ok().json().as_array().map(Vec::len), Some(1));
+    assert_eq!(host.shell("ls /run/zubi/leases/blue | grep -vF :").ok().out.trim(), new);
+    if old != new {
+        // Somebody else can have it.
+        host.zubi("sandbox add c1").ok();
+        assert_eq!(host.connect(&format!("blue c1 --ip {old}")), old);
+    }
+}
+
+fn a_container_that_does_not_run_or_is_unknown_is_not_found() {
+    let test = "a_container_that_does_not_run_or_is_unknown_is_not_found";
+    let Some((host, docker)) = host_with_docker(test) else { return };
+    host.network("blue");
+    docker.ok(&format!("{BARE} web {SLEEP}"));
+    docker.ok("stop -t 0 web");
+    host.zubi("connect blue docker:web").fails(3, "exited");
+    host.zubi("connect blue web").fails(3, "exited");
+    host.zubi("connect blue docker:nobody").fails(3, "docker:nobody");
+    host.zubi("connect blue nobody").fails(3, "nobody");
+    assert_eq!(host.zubi("--json ls").ok().json().as_array().map(Vec::len), Some(0));
+}
+
+fn a_command_can_share_the_network_of_a_container() {
+    let Some((host, docker)) = host_with_docker("a_command_can_share_the_network_of_a_container") else { return };
+    host.network("blue --subnet 10.55.66.0/24");
+    docker.ok(&format!("{BARE} web {SLEEP}"));
+    let web = host.connect("blue docker:web");
+    let shared = host.zubi("run --network container:docker:web ip -br -4 addr show dev eth0").ok();
+    assert!(shared.out.contains(&web), "{}", shared.out);
+    let inside = host.zubi("sandbox exec docker:web readlink /proc/self/ns/net").ok();
+    let pid = docker.ok("inspect --format {{.State.Pid}} web");
+    assert_eq!(inside.out, host.shell(&format!("readlink /proc/{}/ns/net", pid.trim())).ok().out);
+}
+
+fn a_container_without_ipv6_gets_it_with_its_endpoint() {
+    let Some((host, docker)) = host_with_docker("a_container_without_ipv6_gets_it_with_its_endpoint") else { return };
+    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
+    host.container("c1", "blue");
+    let off = "--sysctl net.ipv6.conf.all.disable_ipv6=1 --sysctl net.ipv6.conf.default.disable_ipv6=1";
+    docker.ok(&format!("run -d --network none {off} --name web {SLEEP}"));
+    for scope in ["all", "default"] {
+        assert_eq!(docker.ok(&format!("exec web cat /proc/sys/net/ipv6/conf/{scope}/disable_ipv6")), "1\n");
+    }
+    host.connect("blue docker:web");
+    let addresses = docker.ok("exec web ip -6 -o addr show dev eth0");
+    assert!(addresses.contains("fd00:55::3/64"), "{addresses}");
+    pings(&docker, "web", "fd00:55::2");
+    host.zubi("check").ok();
+}
+
+fn a_network_without_ipv6_brings_none_into_a_container() {
+    let Some((host, docker)) = host_with_docker("a_network_without_ipv6_brings_none_into_a_container") else { return };
+    host.network("blue --subnet 10.55.66.0/24");
+    let on = "--sysctl net.ipv6.conf.all.disable_ipv6=0 --sysctl net.ipv6.conf.default.disable_ipv6=0";
+    docker.ok(&format!("run -d --network none {on} --name web {SLEEP}"));
+    host.connect("blue docker:web");
+    assert_eq!(docker.ok("exec web ip -6 -o addr show dev eth0"), "");
+    host.zubi("check").ok();
+}
+
+fn a_podman_container_is_connected_and_one_name_in_two_runtimes_is_ambiguous() {
+    let test = "a_podman_container_is_connected_and_one_name_in_two_runtimes_is_ambiguous";
+    let Some((host, docker)) = host_with_docker(test) else { return };
+    if let Some(package) = Podman::missing() {
+        return skip(test, &format!("needs the package {package}"));
+    }
+    let podman = Podman::new();
+    let host = host.with_env(Podman::CONF_VARIABLE, Podman::CONF);
+    podman.import_busybox();
+    podman.ok(&format!("run -d --network none --name web localhost/{SLEEP}"));
+    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
+
+    // Alone, its bare name will do.
+    let web = host.zubi("--json connect blue web").ok().json();
+    assert_eq!(web["sandbox"], "podman:web");
+    podman.ok("exec web ping -c 1 -W 5 10.55.66.1");
+
+    docker.ok(&format!("{BARE} web {SLEEP}"));
+    let ambiguous = host.zubi("connect blue web").fails(2, "ambiguous");
+    for candidate in ["docker:web", "podman:web"] {
+        assert!(ambiguous.err.contains(candidate), "{}", ambiguous.err);
+    }
+    let address: IpAddr = host.connect("blue docker:web").parse().expect("address");
+    podman.ok(&format!("exec web ping -c 1 -W 5 {address}"));
+    host.zubi("check").ok();
+
+    host.zubi("disconnect blue podman:web").ok();
+    host.settle();
+    let left = podman.ok("exec web ip -o link");
+    assert_eq!(left.lines().count(), 1, "{left}");
+    podman.ok("stop -t 0 web");
+    host.zubi("connect blue podman:web").fails(3, "Podman");
+    // The other one runs, so its bare name is clear again.
+    assert_eq!(host.zubi("--json connect blue web").ok().json()["sandbox"], "docker:web");
+}
+
+fn a_containerd_task_is_connected_by_its_id() {
+    let test = "a_containerd_task_is_connected_by_its_id";
+    if let Some(package) = Containerd::missing() {
+        return skip(test, &format!("needs the package {package}"));
+    }
+    let host = Host::new(ZUBI).with_env("DOCKER_HOST", "").with_env("CONTAINER_HOST", "");
+    let containerd = Containerd::start().unwrap_or_else(|why| panic!("{why}"));
+    containerd.run("task1");
+    host.network("blue --subnet 10.55.66.0/24");
+    let c1 = host.container("c1", "blue");
+    assert_eq!(host.zubi("--json connect blue containerd:task1").ok().json()["sandbox"], "containerd:task1");
+    assert_eq!(host.zubi("--json connect blue task1").ok().json()["existing"], true);
+    containerd.ctr(&format!("task exec --exec-id ping task1 /bin/ping -c 1 -W 5 {c1}")).ok();
+    host.zubi("check").ok();
+    host.zubi("disconnect blue containerd:task1").ok();
+    host.settle();
+    let left = containerd.ctr("task exec --exec-id link task1 /bin/ip -o link").ok();
+    assert_eq!(left.out.lines().count(), 1, "{}", left.out);
+    containerd.ctr("task kill --signal SIGKILL task1").ok();
+    host.wait_for("ctr task ls | grep STOPPED");
+    host.zubi("connect blue containerd:task1").fails(3, "task1");
+}
+
+zubi_lab::root_tests!(
+    a_container_without_network_is_bridged_and_made_bare_again,
+    a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
+    a_container_that_does_not_run_or_is_unknown_is_not_found,
+    a_command_can_share_the_network_of_a_container,
+    a_container_without_ipv6_gets_it_with_its_endpoint,
+    a_network_without_ipv6_brings_none_into_a_container,
+    a_podman_container_is_connected_and_one_name_in_two_runtimes_is_ambiguous,
+    a_containerd_task_is_connected_by_its_id,
+);
