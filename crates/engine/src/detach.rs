@@ -124,7 +124,7 @@ impl Engine {
     fn plan_detach(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Plan, Error> {
         let host_end = if self.host_end(endpoint)?.is_some() { Presence::There } else { Presence::Gone };
         let inside = self.way_in(endpoint, via);
-        let (mut inner_end, mut successor) = (Presence::Gone, None);
+        let (mut inner_end, mut successors) = (Presence::Gone, Vec::new());
         if let Some(way) = &inside {
             let place = Place::Sandbox(way.clone());
             let object = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
@@ -132,16 +132,16 @@ impl Engine {
             if seen.is_some_and(|l| l.mac == Some(endpoint.mac) && l.kind.as_deref() == Some("veth")) {
                 inner_end = Presence::There;
             }
-            successor = self.successor(endpoint, way)?;
+            successors = self.successors(endpoint, way)?;
         }
-        Ok(detach(endpoint, &Remains { host_end, inside, inner_end, successor }))
+        Ok(detach(endpoint, &Remains { host_end, inside, inner_end, successors }))
     }
 
     /// Who gives the default route when this endpoint no longer does.
-    fn successor(&mut self, endpoint: &Endpoint, way: &NsRef) -> Result<Option<(Endpoint, Vec<Family>)>, Error> {
+    fn successors(&mut self, endpoint: &Endpoint, way: &NsRef) -> Result<Vec<(Endpoint, Vec<Family>)>, Error> {
         let siblings = self.siblings(endpoint)?;
         if siblings.is_empty() {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let of_both = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
         let gateways: Vec<IpAddr> = of_both.map(|a| a.gateway).collect();
@@ -149,17 +149,13 @@ impl Engine {
         // A default route that somebody else made stays.
         let foreign = self.foreign_defaults(way, &families, &gateways)?;
         let given = default_families(endpoint, &siblings, &foreign);
-        let mut rest = siblings;
-        rest.sort_by_key(|e| (e.attached_at, e.network.clone()));
-        for candidate in &rest {
-            let others: Vec<Endpoint> = rest.iter().filter(|e| e.network != candidate.network).cloned().collect();
-            let takes: Vec<Family> =
-                default_families(candidate, &others, &[]).into_iter().filter(|f| given.contains(f)).collect();
-            if !takes.is_empty() {
-                return Ok(Some((candidate.clone(), takes)));
-            }
-        }
-        Ok(None)
+        let takes = |candidate: &Endpoint| {
+            let others: Vec<Endpoint> = siblings.iter().filter(|e| e.network != candidate.network).cloned().collect();
+            let mut families = default_families(candidate, &others, &[]);
+            families.retain(|f| given.contains(f));
+            (!families.is_empty()).then(|| (candidate.clone(), families))
+        };
+        Ok(siblings.iter().filter_map(takes).collect())
     }
 
     /// Marks the record, takes the kernel part down, frees the leases. What is left of a failure stays marked: gc

@@ -7,7 +7,7 @@ use std::path::Path;
 use zubi_model::Family;
 use zubi_plan::{Op, Place, What};
 use zubi_wire::nft::ElementSeen;
-use zubi_wire::route::{Link, LinkChange, Switch};
+use zubi_wire::route::{AddrGenMode, Link, LinkChange, Switch};
 
 /// What the kernel has of what an operation would make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +119,9 @@ impl Kernel {
         let Some(seen) = self.link(place, change.name.as_str())? else { return Ok(Finding::Missing) };
         match change.state {
             Some(state) if state != seen.state => Ok(Finding::Differs(format!("is {}", seen.state))),
+            _ if change.addressless && seen.addr_gen_mode.is_some_and(|mode| mode != AddrGenMode::None) => {
+                Ok(Finding::Differs("gives itself a link-local address".into()))
+            }
             _ => Ok(Finding::Same),
         }
     }

@@ -177,6 +177,8 @@ impl Kernel {
                     found: "another route to the same destination".into(),
                 })
             }
+            // A kernel, or a device with an MTU below 1280, without IPv6: it gives no address anyway.
+            (What::ChangeLink(change), libc::EAFNOSUPPORT) if change.addressless => Ok(Outcome::Nothing),
             (What::DeleteAddress(_), libc::EADDRNOTAVAIL) | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
             _ => Err(refused(op.to_string(), Some(Err(error)))),
         }

@@ -1,6 +1,5 @@
 //! Endpoints: a veth pair with one end on the bridge and the other inside the sandbox.
 
-use crate::network::ipv6_settings;
 use crate::{Announcement, Op, Plan, Sysctl, What, firewall};
 use zubi_model::{DefaultRoute, Endpoint, Family, Icc, IfName, LinkGroup, Network, NsRef, Scope};
 use zubi_wire::route::{Address, AdminState, BridgePort, Link, LinkChange, LinkKind, Peer, Route, Switch};
@@ -60,6 +59,19 @@ fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family]) -> impl It
     families.iter().filter_map(|f| endpoint.address(*f)).map(|a| Route::default_via(a.gateway, endpoint.ifname.clone()))
 }
 
+/// What is set on the inner end before it goes up: no router advertisements (anybody on the link could send them), and
+/// none of the two seconds of duplicate address detection. IPv6 is not switched off where the network has none, the
+/// device just gets no address: a write to `disable_ipv6` spins until it finds the kernel's link lock free, which took
+/// up to 16 ms right after a link was made; the same wish by netlink sleeps for the lock.
+fn inner_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
+    let mut all = vec![Sysctl::ipv6_device(device, "accept_ra", 0)];
+    if has_ipv6 {
+        all.insert(0, Sysctl::ipv6_device(device, "disable_ipv6", 0));
+        all.push(Sysctl::ipv6_device(device, "accept_dad", 0));
+    }
+    all
+}
+
 /// Everything an endpoint is made of: guards first, then the pair (down), the inside, both ends up, announcement.
 pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Plan {
     const GUARD: &str = "the firewall lets this address out before it exists";
@@ -80,13 +92,12 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
         plan.push(host(What::AddElement(element), GUARD));
     }
     plan.push(host(What::AddLink(pair(network, endpoint)), PAIR));
-    plan.push(host(What::Set(Sysctl::ipv6_device(&endpoint.host_device, "disable_ipv6", 1)), OUTER));
-    if network.icc == Icc::Isolated {
-        let port = BridgePort { name: endpoint.host_device.clone(), isolated: Some(Switch::On), hairpin: None };
-        plan.push(host(What::ChangePort(port), PORT));
-    }
-    for sysctl in ipv6_settings(device, endpoint.address(Family::V6).is_some()) {
+    let has_ipv6 = endpoint.address(Family::V6).is_some();
+    for sysctl in inner_settings(device, has_ipv6) {
         plan.push(inside(What::Set(sysctl), INNER));
+    }
+    if !has_ipv6 {
+        plan.push(inside(What::ChangeLink(LinkChange::addressless(device.clone())), INNER));
     }
     if around.loopback == AdminState::Down {
         plan.push(inside(What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up)), INNER));
@@ -101,6 +112,11 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     for route in &endpoint.routes {
         let route = Route { to: route.to, via: route.via, device: device.clone() };
         plan.push(inside(What::AddRoute(route), INNER));
+    }
+    plan.push(host(What::ChangeLink(LinkChange::addressless(endpoint.host_device.clone())), OUTER));
+    if network.icc == Icc::Isolated {
+        let port = BridgePort { name: endpoint.host_device.clone(), isolated: Some(Switch::On), hairpin: None };
+        plan.push(host(What::ChangePort(port), PORT));
     }
     plan.push(host(What::ChangeLink(LinkChange::state(endpoint.host_device.clone(), AdminState::Up)), UP));
     for a in &endpoint.addresses {
@@ -119,8 +135,8 @@ pub struct Remains {
     pub inside: Option<NsRef>,
     /// Whether the inner end is there under its name, and ours.
     pub inner_end: Presence,
-    /// The endpoint of the same sandbox that provides the default route from now on, and in which families.
-    pub successor: Option<(Endpoint, Vec<Family>)>,
+    /// The endpoints of the same sandbox that provide the default route from now on, and in which families.
+    pub successors: Vec<(Endpoint, Vec<Family>)>,
 }
 
 /// Whether something exists.
@@ -151,14 +167,9 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
         plan.push(Op::host(What::DeleteElement(element), GUARD));
     }
     if remains.host_end == Presence::There {
-        let unplug = LinkChange {
-            name: endpoint.host_device.clone(),
-            state: Some(AdminState::Down),
-            release: true,
-            group: Some(LinkGroup::DOOMED),
-            rename: None,
-            master: None,
-        };
+        let mut unplug = LinkChange::state(endpoint.host_device.clone(), AdminState::Down);
+        unplug.release = true;
+        unplug.group = Some(LinkGroup::DOOMED);
         plan.push(Op::host(What::ChangeLink(unplug), UNPLUG));
     }
     if let Some(inside) = &remains.inside {
@@ -171,7 +182,7 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
                 plan.push(Op::sandbox(inside, What::ChangeLink(rename), FREE));
             }
         }
-        if let Some((next, families)) = &remains.successor {
+        for (next, families) in &remains.successors {
             for route in default_routes(next, families) {
                 plan.push(Op::sandbox(inside, What::AddRoute(route), MOVE));
             }

@@ -19,7 +19,7 @@ pub fn bridge(network: &Network) -> Link {
 /// IPv6 on a device that zubi made, to be set before it goes up: off where the network has none, else without
 /// router advertisements (anybody on the link could send them) and without the two seconds of duplicate address
 /// detection.
-pub(crate) fn ipv6_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
+fn ipv6_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
     if has_ipv6 {
         vec![
             Sysctl::ipv6_device(device, "disable_ipv6", 0),

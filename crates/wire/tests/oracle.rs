@@ -285,6 +285,7 @@ proptest! {
             kind: Some("veth".into()),
             peer: Some(IfIndex(peer)),
             peer_elsewhere: true,
+            addr_gen_mode: None,
             port: Some(PortSeen { isolated: switch(isolated), hairpin: switch(hairpin) }),
         });
     }

@@ -134,7 +134,7 @@ fn connect_sends_one_batch_of_elements_one_pair_and_one_inside() {
             "nft: NEWSETELEM NEWSETELEM",
             "host: NEWLINK",
             "inside: NEWADDR NEWADDR NEWLINK NEWROUTE NEWROUTE",
-            "host: NEWLINK",
+            "host: NEWLINK NEWLINK",
             "inside: frame",
             "inside: frame",
         ]

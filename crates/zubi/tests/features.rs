@@ -585,7 +585,7 @@ fn forwarding_switched_off_is_found_and_repaired() {
 }
 
 fn ipv6_switched_off_inside_is_found_and_repaired() {
-    repaired("ip netns exec c1 sysctl -qw net.ipv6.conf.eth0.disable_ipv6=1", "disable_ipv6");
+    repaired("ip netns exec c1 sysctl -qw net.ipv6.conf.eth0.accept_ra=1", "accept_ra");
 }
 
 fn ipv6_switched_off_on_the_bridge_is_found_and_repaired() {

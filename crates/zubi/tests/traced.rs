@@ -105,6 +105,8 @@ fn change_of_message(sent: &Sent) -> Option<String> {
             }
             words.extend(a.u32(27).map(|group| format!("group {group}")));
             words.extend(a.text(3).map(|name| format!("name {name}")));
+            let mode = a.nested(26).and_then(|spec| spec.nested(10)).and_then(|inet6| inet6.get(8).map(<[u8]>::to_vec));
+            words.extend((mode == Some(vec![1])).then(|| "addrgenmode none".to_owned()));
             words.join(" ")
         }
         "DELLINK" => "link del".to_owned(),

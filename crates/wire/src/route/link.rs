@@ -1,6 +1,6 @@
 //! Links: `ip link` (RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK; linux/if_link.h).
 
-use super::{AF_BRIDGE, AF_UNSPEC};
+use super::{AF_BRIDGE, AF_INET6, AF_UNSPEC};
 use crate::message::{Attributes, Batch, Body, Message, flag};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -18,6 +18,7 @@ const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_AF_SPEC: u16 = 26;
 const IFLA_GROUP: u16 = 27;
 const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_EXT_MASK: u16 = 29;
@@ -28,6 +29,7 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 /// Leave the statistics out (`RTEXT_FILTER_SKIP_STATS`).
 const SKIP_STATS: u32 = 1 << 3;
 const HEADER: usize = 16;
@@ -59,6 +61,18 @@ impl fmt::Display for AdminState {
             AdminState::Down => "down",
         })
     }
+}
+
+/// Whether the kernel gives a device an IPv6 link-local address by itself when it goes up
+/// (`IN6_ADDR_GEN_MODE_*` in linux/if_link.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddrGenMode {
+    /// Made of the MAC: the kernel's default.
+    Eui64,
+    /// None.
+    None,
+    /// In another way.
+    Other,
 }
 
 /// The other end of a veth pair, made in its final namespace at once: making it on the host and moving it costs
@@ -216,17 +230,29 @@ pub struct LinkChange {
     pub rename: Option<IfName>,
     /// A bridge to become a port of.
     pub master: Option<IfName>,
+    /// No IPv6 link-local address. The kernel looks at this behind the state: a message that also takes the device up
+    /// comes too late.
+    pub addressless: bool,
 }
 
 impl LinkChange {
+    fn none(name: IfName) -> Self {
+        LinkChange { name, state: None, release: false, group: None, rename: None, master: None, addressless: false }
+    }
+
+    /// `ip link set NAME addrgenmode none`.
+    pub fn addressless(name: IfName) -> Self {
+        LinkChange { addressless: true, ..Self::none(name) }
+    }
+
     /// `ip link set NAME up` or `down`.
     pub fn state(name: IfName, state: AdminState) -> Self {
-        LinkChange { name, state: Some(state), release: false, group: None, rename: None, master: None }
+        LinkChange { state: Some(state), ..Self::none(name) }
     }
 
     /// `ip link set NAME name NEW`.
     pub fn rename(name: IfName, new: IfName) -> Self {
-        LinkChange { name, state: None, release: false, group: None, rename: Some(new), master: None }
+        LinkChange { rename: Some(new), ..Self::none(name) }
     }
 
     /// Appends the message; `master` is the index of [`LinkChange::master`]. A rename needs [`LinkRef::Index`].
@@ -256,6 +282,11 @@ impl LinkChange {
             if let Some(LinkGroup(group)) = self.group {
                 b.u32(IFLA_GROUP, group);
             }
+            if self.addressless {
+                b.nested(IFLA_AF_SPEC, |b| {
+                    b.nested(u16::from(AF_INET6), |b| b.u8(IFLA_INET6_ADDR_GEN_MODE, 1));
+                });
+            }
         });
     }
 }
@@ -277,6 +308,9 @@ impl fmt::Display for LinkChange {
         }
         if let Some(new) = &self.rename {
             write!(f, " name {new}")?;
+        }
+        if self.addressless {
+            f.write_str(" addrgenmode none")?;
         }
         Ok(())
     }
@@ -350,6 +384,8 @@ pub struct LinkSeen {
     pub peer: Option<IfIndex>,
     /// Whether the other end is in another namespace.
     pub peer_elsewhere: bool,
+    /// Where IPv6 is not switched off for the device.
+    pub addr_gen_mode: Option<AddrGenMode>,
     /// Its bridge-port settings, when it is one.
     pub port: Option<super::PortSeen>,
 }
@@ -378,6 +414,16 @@ impl LinkSeen {
             kind: info.as_ref().and_then(|i| i.text(IFLA_INFO_KIND)),
             peer: index_attr(IFLA_LINK),
             peer_elsewhere: a.get(IFLA_LINK_NETNSID).is_some(),
+            addr_gen_mode: a
+                .nested(IFLA_AF_SPEC)
+                .and_then(|spec| spec.nested(u16::from(AF_INET6)))
+                .and_then(|inet6| inet6.get(IFLA_INET6_ADDR_GEN_MODE))
+                .and_then(|mode| mode.first())
+                .map(|mode| match mode {
+                    0 => AddrGenMode::Eui64,
+                    1 => AddrGenMode::None,
+                    _ => AddrGenMode::Other,
+                }),
             port: info.and_then(|i| i.nested(IFLA_INFO_SLAVE_DATA)).map(|d: Attributes<'_>| super::PortSeen::parse(&d)),
         })
     }

@@ -10,8 +10,8 @@ mod rule;
 
 pub use address::{Address, AddressSeen, Dad};
 pub use link::{
-    AdminState, Link, LinkChange, LinkKind, LinkRef, LinkSeen, Peer, delete as delete_link, delete_group, dump_links,
-    get_link,
+    AddrGenMode, AdminState, Link, LinkChange, LinkKind, LinkRef, LinkSeen, Peer, delete as delete_link, delete_group,
+    dump_links, get_link,
 };
 pub use neighbour::{ForwardingEntry, Neighbour, NeighbourSeen};
 pub use port::{BridgePort, PortSeen, Switch};

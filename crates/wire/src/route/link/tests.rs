@@ -17,10 +17,14 @@ const NOMASTER: &str = "\
     300000001000050000000000000000000000000003000000000000000000000008000a000000000008001b006462757a";
 const RENAME: &str = "\
     2800000010000500000000000000000000000000030000000000000001000000080003007a763200";
+const ADDRESSLESS: &str = "\
+    300000001000050000000000000000000000000003000000000000000000000010001a000c000a000500080001000000";
 const DELETE: &str = "\
     2000000011000500000000000000000000000000030000000000000000000000";
 
 const NESTED: &[(&[u16], usize)] = &[
+    (&[IFLA_AF_SPEC], 0),
+    (&[IFLA_AF_SPEC, 10], 0),
     (&[IFLA_LINKINFO], 0),
     (&[IFLA_LINKINFO, IFLA_INFO_DATA], 0),
     (&[IFLA_LINKINFO, IFLA_INFO_DATA, VETH_INFO_PEER], HEADER),
@@ -62,19 +66,23 @@ fn veth() -> Link {
 }
 
 fn nomaster() -> LinkChange {
-    LinkChange {
-        name: "zv1".parse().unwrap(),
-        state: None,
-        release: true,
-        group: Some(LinkGroup::DOOMED),
-        rename: None,
-        master: None,
-    }
+    let mut change = LinkChange::addressless("zv1".parse().unwrap());
+    change.addressless = false;
+    change.release = true;
+    change.group = Some(LinkGroup::DOOMED);
+    change
 }
 
 fn rename() -> LinkChange {
     let change = LinkChange::rename("zv1".parse().unwrap(), "zv2".parse().unwrap());
     LinkChange { state: Some(AdminState::Down), ..change }
+}
+
+#[test]
+fn says_what_ip_link_set_addrgenmode_says() {
+    let change = LinkChange::addressless("zv1".parse().unwrap());
+    assert_eq!(said(|b| change.encode(b, LinkRef::Index(IfIndex(3)), None)), recorded(ADDRESSLESS));
+    assert_eq!(change.to_string(), "link set zv1 addrgenmode none");
 }
 
 #[test]
