@@ -78,7 +78,7 @@ pub(crate) fn bridges(engine: &mut Engine, output: &Output) -> Result<(), Error>
     let mut rows = Vec::new();
     let mut all = Vec::new();
     for bridge in engine.bridges()? {
-        let network = bridge.network.as_ref().map_or_else(|| "-".to_owned(), |n| n.to_string());
+        let network = bridge.network.as_ref().map_or_else(|| "-".to_owned(), std::string::ToString::to_string);
         let mut first = vec![bridge.name.clone(), bridge.mac.clone(), bridge.state.to_string(), network];
         let mut ports = Vec::new();
         for port in &bridge.ports {
@@ -93,7 +93,7 @@ pub(crate) fn bridges(engine: &mut Engine, output: &Output) -> Result<(), Error>
             rows.push(first);
         }
         all.push(json!({"bridge": bridge.name, "mac": bridge.mac, "state": bridge.state.to_string(),
-            "network": bridge.network.as_ref().map(|n| n.as_str()), "ports": ports}));
+            "network": bridge.network.as_ref().map(zubi_model::NetworkName::as_str), "ports": ports}));
     }
     let head = ["BRIDGE", "MAC", "STATE", "NETWORK", "PORT", "STATE", "SANDBOX"];
     output.told(&render(&head, &rows), &Value::Array(all));

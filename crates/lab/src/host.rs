@@ -243,13 +243,9 @@ impl Outside {
         .collect();
         let mut kernel = Kernel::open().expect("kernel");
         kernel.apply(&plan).expect("outside");
-        for place in [Place::Host, Place::Sandbox(inside.clone())] {
-            let carries = |kernel: &mut Kernel| {
-                let links = kernel.links(&place, None).expect("links");
-                links.iter().all(|l| l.carrier)
-            };
+        for (place, device) in [(Place::Host, "uplink"), (Place::Sandbox(inside.clone()), "eth0")] {
             // The kernel notices a carrier a moment after both ends are up.
-            while !carries(&mut kernel) {
+            while !kernel.link(&place, device).expect("link").is_some_and(|l| l.carrier) {
                 std::thread::sleep(std::time::Duration::from_millis(2));
             }
         }
