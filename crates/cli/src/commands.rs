@@ -1,6 +1,6 @@
 //! What each command does.
 
-use crate::output::Output;
+use crate::output::{Output, lines};
 use crate::words::{SandboxWords, WishWords, Words};
 use crate::{network, run, sandbox, show};
 use serde_json::{Value, json};
@@ -63,18 +63,6 @@ fn perform(engine: &mut Engine, words: Words, output: &Output) -> Result<ExitCod
         Words::Run(_) | Words::Lab { .. } | Words::Completions { .. } | Words::Man { .. } => {}
     }
     Ok(code)
-}
-
-/// One a line, or what to say when there is none.
-pub(crate) fn lines(lines: &[String], none: &str) -> String {
-    if lines.is_empty() { none.to_owned() } else { lines.join("\n") + "\n" }
-}
-
-/// The answer of a command that removes things by name.
-pub(crate) fn removed<T: std::fmt::Display>(names: &[T]) -> (String, Value) {
-    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let said: Vec<String> = names.iter().map(|n| format!("{n}: removed")).collect();
-    (lines(&said, ""), json!({ "removed": names }))
 }
 
 impl WishWords {

@@ -1,8 +1,7 @@
 //! `zubi network`.
 
-use crate::commands::{lines, removed};
 use crate::inspect;
-use crate::output::Output;
+use crate::output::{Output, lines, removed};
 use crate::table::render;
 use crate::words::{CreateWords, NetworkWords};
 use serde_json::Value;

@@ -96,6 +96,18 @@ pub(crate) fn usage_error(error: &clap::Error) {
     eprintln!("{:#}", json!({"error": {"code": class.word(), "exit": class as u8, "message": message}}));
 }
 
+/// One a line, or what to say when there is none.
+pub(crate) fn lines(lines: &[String], none: &str) -> String {
+    if lines.is_empty() { none.to_owned() } else { lines.join("\n") + "\n" }
+}
+
+/// The answer of a command that removes things by name.
+pub(crate) fn removed<T: std::fmt::Display>(names: &[T]) -> (String, Value) {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let said: Vec<String> = names.iter().map(|n| format!("{n}: removed")).collect();
+    (lines(&said, ""), json!({ "removed": names }))
+}
+
 fn state(finding: &Finding) -> Value {
     match finding {
         Finding::Same => json!("there"),

@@ -1,7 +1,6 @@
 //! `zubi sandbox`.
 
-use crate::commands::removed;
-use crate::output::Output;
+use crate::output::{Output, removed};
 use crate::table::render;
 use crate::words::SandboxWords;
 use serde_json::{Value, json};

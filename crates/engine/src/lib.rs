@@ -12,6 +12,7 @@
 mod attach;
 mod chance;
 mod check;
+mod choose;
 mod config;
 mod detach;
 mod engine;

@@ -1,0 +1,302 @@
+//! Choosing what an endpoint is: device, addresses, MAC, default route. Wished for or found, over what the kernel and the
+//! records say.
+
+use crate::chance::{random, random_name};
+use crate::engine::{Act, Engine};
+use crate::error::Error;
+use crate::resolve::Resolved;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use zubi_ipam::{check_fixed, next_address};
+use zubi_kernel::sys;
+use zubi_model::{
+    Endpoint, EndpointAddress, Family, IfName, Invalid, Mac, MacWish, Network, NsRef, SandboxIdentity, Wishes,
+};
+use zubi_plan::Place;
+use zubi_plan::endpoint::{Surroundings, default_families, may_default};
+use zubi_wire::route::{AdminState, RouteProtocol};
+
+impl Engine {
+    /// Chooses everything that is not wished, over what the kernel and the records say, and claims it.
+    pub(crate) fn decide_endpoint(
+        &mut self,
+        network: &Network,
+        sandbox: &Resolved,
+        wishes: &Wishes,
+        act: Act,
+    ) -> Result<(Endpoint, Surroundings), Error> {
+        let siblings: Vec<Endpoint> =
+            self.store.endpoints_of(sandbox.cookie)?.into_iter().filter(|e| e.network != network.name).collect();
+        let (ifname, loopback) = self.choose_device(sandbox, &siblings, wishes)?;
+        let mut gateways: Vec<IpAddr> = Vec::new();
+        gateways.extend(siblings.iter().flat_map(|s| s.addresses.iter().map(|a| a.gateway)));
+        let families: Vec<Family> = network.pools.iter().map(|p| p.subnet.family()).collect();
+        let taken = self.foreign_defaults(&sandbox.reached_by, &families, &gateways)?;
+        let endpoint = {
+            // What is chosen is claimed before anybody else can choose it.
+            let _leases = match act {
+                Act::Apply => Some(self.store.lock_leases(&network.name)?),
+                Act::Show => None,
+            };
+            let endpoint = self.compose(network, sandbox, ifname, wishes)?;
+            if act == Act::Apply {
+                self.claim(network, &endpoint)?;
+            }
+            endpoint
+        };
+        let default_in = default_families(&endpoint, &siblings, &taken);
+        Ok((endpoint, Surroundings { loopback, default_in }))
+    }
+
+    /// An endpoint with its addresses and MAC chosen.
+    fn compose(
+        &mut self,
+        network: &Network,
+        sandbox: &Resolved,
+        ifname: IfName,
+        wishes: &Wishes,
+    ) -> Result<Endpoint, Error> {
+        let mut endpoint = Endpoint {
+            network: network.name.clone(),
+            network_id: network.id.clone(),
+            sandbox: SandboxIdentity {
+                cookie: sandbox.cookie,
+                spelled: sandbox.spelled.clone(),
+                reached_by: sandbox.reached_by.clone(),
+            },
+            ifname,
+            mac: Mac::from_random(random()?),
+            host_device: random_name::<5>("zv")?.parse()?,
+            bridge: network.bridge.clone(),
+            addresses: Vec::new(),
+            routes: wishes.routes.clone(),
+            default_route: may_default(network, wishes.default_route),
+            aliases: wishes.aliases.clone(),
+            attached_at: sys::boot_clock().map_err(Error::system("attach", "read", "boot clock"))?,
+        };
+        self.choose_addresses(network, &mut endpoint, wishes)?;
+        self.choose_mac(network, &mut endpoint, wishes.mac)?;
+        Ok(endpoint)
+    }
+
+    /// An endpoint of a sandbox that does not exist yet, for showing only.
+    pub(crate) fn endpoint_for_show(
+        &mut self,
+        network: &Network,
+        name: &zubi_model::SandboxName,
+        siblings: &[Endpoint],
+        wishes: &Wishes,
+    ) -> Result<Endpoint, Error> {
+        check_wishes(network, wishes)?;
+        let ifname = match &wishes.ifname {
+            Some(name) => name.clone(),
+            None => IfName::numbered("eth", siblings.len())?,
+        };
+        let sandbox = Resolved {
+            reached_by: zubi_model::NsRef::Named(name.clone()),
+            spelled: name.to_string(),
+            cookie: zubi_model::NetnsCookie(0),
+        };
+        self.compose(network, &sandbox, ifname, wishes)
+    }
+
+    /// The name of the inner end: `eth0`, or the next that neither the records nor the sandbox have. Also tells
+    /// whether the sandbox's loopback is up.
+    fn choose_device(
+        &mut self,
+        sandbox: &Resolved,
+        siblings: &[Endpoint],
+        wishes: &Wishes,
+    ) -> Result<(IfName, AdminState), Error> {
+        let place = Place::Sandbox(sandbox.reached_by.clone());
+        let failed = || Error::kernel(format!("sandbox {}", sandbox.spelled));
+        let used = |name: &IfName| siblings.iter().find(|s| s.ifname == *name);
+        let mut loopback = AdminState::Down;
+        for number in 0.. {
+            let name = match &wishes.ifname {
+                Some(name) => name.clone(),
+                None => IfName::numbered("eth", number)?,
+            };
+            let by = used(&name).map(|s| format!("its end on network {}", s.network));
+            let mut links = if by.is_some() && wishes.ifname.is_none() {
+                continue;
+            } else {
+                self.kernel.links_named(&place, &["lo", name.as_str()]).map_err(failed())?.into_iter()
+            };
+            if let Some(Some(lo)) = links.next() {
+                loopback = lo.state;
+            }
+            match links.next().flatten() {
+                None if by.is_none() => return Ok((name, loopback)),
+                _ if wishes.ifname.is_none() => {}
+                seen => {
+                    let kind = seen.and_then(|s| s.kind);
+                    return Err(Error::DeviceTaken {
+                        sandbox: sandbox.spelled.clone(),
+                        ifname: name.to_string(),
+                        by: by.or(kind),
+                    });
+                }
+            }
+        }
+        unreachable!("device numbers do not end before names become too long, which is an error")
+    }
+
+    fn choose_addresses(&mut self, network: &Network, endpoint: &mut Endpoint, wishes: &Wishes) -> Result<(), Error> {
+        for pool in &network.pools {
+            let family = pool.subnet.family();
+            let fixed = wishes.addresses.iter().find(|a| Family::of(**a) == family).copied();
+            let address = match fixed {
+                Some(address) => {
+                    check_fixed(pool, address)?;
+                    self.free_if_dead(network, address, endpoint)?;
+                    address
+                }
+                None => self.next_free(network, pool)?,
+            };
+            let with_prefix = IpNet::new_assert(address, pool.subnet.net().prefix_len());
+            endpoint.addresses.push(EndpointAddress { address: with_prefix, gateway: pool.gateway });
+        }
+        Ok(())
+    }
+
+    /// The next free address of a pool; when all are taken, those of the dead are freed first.
+    fn next_free(&mut self, network: &Network, pool: &zubi_model::Pool) -> Result<IpAddr, Error> {
+        let mut buried = false;
+        loop {
+            let cursor = self.store.cursor(&network.name, pool.subnet.family())?;
+            let mut trouble = None;
+            let store = &self.store;
+            let mut is_taken = |address| {
+                store.is_leased(&network.name, address).unwrap_or_else(|e| {
+                    trouble = Some(e);
+                    true
+                })
+            };
+            let next = next_address(pool, cursor, &mut is_taken);
+            if let Some(e) = trouble {
+                return Err(e.into());
+            }
+            match next {
+                Ok(address) => return Ok(address),
+                Err(_) if !buried => {
+                    self.bury_dead(Some(&network.name))?;
+                    buried = true;
+                }
+                Err(error) => return Err(Error::Exhausted { network: network.name.clone(), error }),
+            }
+        }
+    }
+
+    /// A fixed address that a dead sandbox still holds is freed.
+    fn free_if_dead(&mut self, network: &Network, address: IpAddr, endpoint: &Endpoint) -> Result<(), Error> {
+        let Some(owner) = self.store.lease_owner(&network.name, address)? else { return Ok(()) };
+        if owner == endpoint.key() || self.bury_if_dead(&owner)? {
+            return Ok(());
+        }
+        let owner = self.owner_name(&owner)?;
+        Err(Error::AddressTaken { network: network.name.clone(), address, owner })
+    }
+
+    fn choose_mac(&mut self, network: &Network, endpoint: &mut Endpoint, wish: MacWish) -> Result<(), Error> {
+        let wished = match wish {
+            MacWish::Random => return Ok(()),
+            MacWish::Given(mac) => mac,
+            MacWish::FromAddress => match endpoint.addresses.first() {
+                Some(first) => Mac::from_address(first.address.addr()),
+                None => return Ok(()),
+            },
+        };
+        if wished == network.bridge_mac && wish != MacWish::FromAddress {
+            let owner = format!("the bridge {}", network.bridge);
+            return Err(Error::MacTaken { network: network.name.clone(), mac: wished, owner });
+        }
+        match self.store.mac_owner(&network.name, wished)? {
+            Some(owner) if owner != endpoint.key() && !self.bury_if_dead(&owner)? => {
+                if wish == MacWish::FromAddress {
+                    // Somebody asked for exactly this one: the random one stays.
+                    return Ok(());
+                }
+                let owner = self.owner_name(&owner)?;
+                Err(Error::MacTaken { network: network.name.clone(), mac: wished, owner })
+            }
+            _ => {
+                endpoint.mac = wished;
+                Ok(())
+            }
+        }
+    }
+
+    /// Those of the families in which the sandbox has a default route that leads to none of these gateways and is not
+    /// ours. Any metric counts: one of ours beside it would win, or be refused.
+    pub(crate) fn foreign_defaults(
+        &mut self,
+        sandbox: &NsRef,
+        families: &[Family],
+        gateways: &[IpAddr],
+    ) -> Result<Vec<Family>, Error> {
+        let place = Place::Sandbox(sandbox.clone());
+        let mut taken = Vec::new();
+        for family in families.iter().copied() {
+            let routes = self.kernel.routes(&place, family).map_err(Error::kernel("routes of the sandbox"))?;
+            // The last metric is that of the kernel's own "unreachable default".
+            let foreign = routes.iter().any(|r| {
+                r.to.prefix_len() == 0
+                    && r.table == 254
+                    && r.metric != u32::MAX
+                    && r.protocol != RouteProtocol::OURS
+                    && !r.via.is_some_and(|v| gateways.contains(&v))
+            });
+            if foreign {
+                taken.push(family);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// The families in which an endpoint gives its sandbox the default route now; by `way` the sandbox is looked at.
+    pub(crate) fn gives_default_in(
+        &mut self,
+        endpoint: &Endpoint,
+        siblings: &[Endpoint],
+        way: Option<&NsRef>,
+    ) -> Result<Vec<Family>, Error> {
+        let given = default_families(endpoint, siblings, &[]);
+        let Some(way) = way.filter(|_| !given.is_empty()) else { return Ok(given) };
+        let all = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
+        let gateways: Vec<IpAddr> = all.map(|a| a.gateway).collect();
+        let foreign = self.foreign_defaults(way, &given, &gateways)?;
+        Ok(default_families(endpoint, siblings, &foreign))
+    }
+}
+
+/// Wishes that no state of the world could grant.
+pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Error> {
+    let mut families = Vec::new();
+    for address in &wishes.addresses {
+        let family = Family::of(*address);
+        let Some(pool) = network.pool(family) else {
+            let why = format!("is {family}, which network {} does not have", network.name);
+            return Err(Invalid::new("address", address, why).into());
+        };
+        if families.contains(&family) {
+            return Err(Invalid::new("address", address, format!("is a second {family} address")).into());
+        }
+        families.push(family);
+        check_fixed(pool, *address)?;
+    }
+    for route in &wishes.routes {
+        let family = Family::of(route.to.addr());
+        let Some(pool) = network.pool(family) else {
+            let why = format!("is {family}, which network {} does not have", network.name);
+            return Err(Invalid::new("route", route, why).into());
+        };
+        if let Some(via) = route.via
+            && !pool.subnet.has_host(via)
+        {
+            let why = format!("has a next hop outside {}", pool.subnet);
+            return Err(Invalid::new("route", route, why).into());
+        }
+    }
+    Ok(())
+}
