@@ -38,7 +38,7 @@ impl Engine {
                 Act::Apply => Some(self.store.lock_leases(&network.name)?),
                 Act::Show => None,
             };
-            let endpoint = self.compose(network, sandbox, ifname, wishes)?;
+            let endpoint = self.compose(network, sandbox, ifname, wishes, act)?;
             if act == Act::Apply {
                 self.claim(network, &endpoint)?;
             }
@@ -55,6 +55,7 @@ impl Engine {
         sandbox: &Resolved,
         ifname: IfName,
         wishes: &Wishes,
+        act: Act,
     ) -> Result<Endpoint, Error> {
         let mut endpoint = Endpoint {
             network: network.name.clone(),
@@ -74,8 +75,8 @@ impl Engine {
             aliases: wishes.aliases.clone(),
             attached_at: sys::boot_clock().map_err(Error::system("attach", "read", "boot clock"))?,
         };
-        self.choose_addresses(network, &mut endpoint, wishes)?;
-        self.choose_mac(network, &mut endpoint, wishes.mac)?;
+        self.choose_addresses(network, &mut endpoint, wishes, act)?;
+        self.choose_mac(network, &mut endpoint, wishes.mac, act)?;
         Ok(endpoint)
     }
 
@@ -97,7 +98,7 @@ impl Engine {
             spelled: name.to_string(),
             cookie: zubi_model::NetnsCookie(0),
         };
-        self.compose(network, &sandbox, ifname, wishes)
+        self.compose(network, &sandbox, ifname, wishes, Act::Show)
     }
 
     /// The name of the inner end: `eth0`, or the next that neither the records nor the sandbox have. Also tells
@@ -142,17 +143,23 @@ impl Engine {
         unreachable!("device numbers do not end before names become too long, which is an error")
     }
 
-    fn choose_addresses(&mut self, network: &Network, endpoint: &mut Endpoint, wishes: &Wishes) -> Result<(), Error> {
+    fn choose_addresses(
+        &mut self,
+        network: &Network,
+        endpoint: &mut Endpoint,
+        wishes: &Wishes,
+        act: Act,
+    ) -> Result<(), Error> {
         for pool in &network.pools {
             let family = pool.subnet.family();
             let fixed = wishes.addresses.iter().find(|a| Family::of(**a) == family).copied();
             let address = match fixed {
                 Some(address) => {
                     check_fixed(pool, address)?;
-                    self.free_if_dead(network, address, endpoint)?;
+                    self.free_if_dead(network, address, endpoint, act)?;
                     address
                 }
-                None => self.next_free(network, pool)?,
+                None => self.next_free(network, pool, act)?,
             };
             let with_prefix = IpNet::new_assert(address, pool.subnet.net().prefix_len());
             endpoint.addresses.push(EndpointAddress { address: with_prefix, gateway: pool.gateway });
@@ -161,7 +168,7 @@ impl Engine {
     }
 
     /// The next free address of a pool; when all are taken, those of the dead are freed first.
-    fn next_free(&mut self, network: &Network, pool: &zubi_model::Pool) -> Result<IpAddr, Error> {
+    fn next_free(&mut self, network: &Network, pool: &zubi_model::Pool, act: Act) -> Result<IpAddr, Error> {
         let mut buried = false;
         loop {
             let cursor = self.store.cursor(&network.name, pool.subnet.family())?;
@@ -179,7 +186,7 @@ impl Engine {
             }
             match next {
                 Ok(address) => return Ok(address),
-                Err(_) if !buried => {
+                Err(_) if !buried && act == Act::Apply => {
                     self.bury_dead(Some(&network.name))?;
                     buried = true;
                 }
@@ -189,16 +196,16 @@ impl Engine {
     }
 
     /// A fixed address that a dead sandbox still holds is freed.
-    fn free_if_dead(&mut self, network: &Network, address: IpAddr, endpoint: &Endpoint) -> Result<(), Error> {
+    fn free_if_dead(&mut self, network: &Network, address: IpAddr, endpoint: &Endpoint, act: Act) -> Result<(), Error> {
         let Some(owner) = self.store.lease_owner(&network.name, address)? else { return Ok(()) };
-        if owner == endpoint.key() || self.bury_if_dead(&owner)? {
+        if owner == endpoint.key() || self.bury_if_dead(&owner, act)? {
             return Ok(());
         }
         let owner = self.owner_name(&owner)?;
         Err(Error::AddressTaken { network: network.name.clone(), address, owner })
     }
 
-    fn choose_mac(&mut self, network: &Network, endpoint: &mut Endpoint, wish: MacWish) -> Result<(), Error> {
+    fn choose_mac(&mut self, network: &Network, endpoint: &mut Endpoint, wish: MacWish, act: Act) -> Result<(), Error> {
         let wished = match wish {
             MacWish::Random => return Ok(()),
             MacWish::Given(mac) => mac,
@@ -212,7 +219,7 @@ impl Engine {
             return Err(Error::MacTaken { network: network.name.clone(), mac: wished, owner });
         }
         match self.store.mac_owner(&network.name, wished)? {
-            Some(owner) if owner != endpoint.key() && !self.bury_if_dead(&owner)? => {
+            Some(owner) if owner != endpoint.key() && !self.bury_if_dead(&owner, act)? => {
                 if wish == MacWish::FromAddress {
                     // Somebody asked for exactly this one: the random one stays.
                     return Ok(());

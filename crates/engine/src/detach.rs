@@ -25,7 +25,7 @@ impl Engine {
     /// Detaches a sandbox from a network. What is gone already is a success.
     pub fn detach(&mut self, network: &NetworkName, sandbox: &SandboxRef, act: Act) -> Result<Report<Detached>, Error> {
         let _host = self.store.lock_host(Mode::Shared)?;
-        self.recover()?;
+        self.recover_first(act)?;
         let Some((key, via)) = self.find_endpoint(network, sandbox)? else {
             return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached });
         };

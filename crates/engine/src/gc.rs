@@ -59,6 +59,14 @@ impl Engine {
         Ok(recovered)
     }
 
+    /// The same before a command's own work, unless that is only to be shown.
+    pub(crate) fn recover_first(&mut self, act: Act) -> Result<(), Error> {
+        if act == Act::Apply {
+            self.recover()?;
+        }
+        Ok(())
+    }
+
     /// Whether an endpoint's sandbox is no more.
     pub(crate) fn is_dead(&mut self, endpoint: &Endpoint) -> Result<bool, Error> {
         Ok(self.host_end(endpoint)?.is_none() && self.way_in(endpoint, None).is_none())
@@ -74,17 +82,20 @@ impl Engine {
     }
 
     /// Takes the owner of a lease away if it is dead, or forgets a lease whose owner has no record. Gives whether the
-    /// lease is free now.
-    pub(crate) fn bury_if_dead(&mut self, key: &EndpointKey) -> Result<bool, Error> {
+    /// lease is free now, or would be.
+    pub(crate) fn bury_if_dead(&mut self, key: &EndpointKey, act: Act) -> Result<bool, Error> {
         let Some(_lock) = self.store.try_lock_sandbox(key.cookie)? else { return Ok(false) };
-        match self.store.endpoint(key)? {
-            Some(endpoint) if self.is_dead(&endpoint)? => self.bury(&endpoint, None).map(|()| true),
-            Some(_) => Ok(false),
-            None => match self.store.pending_endpoint(key)? {
-                Some(endpoint) => self.bury(&endpoint, None).map(|()| true),
-                None => self.forget_orphans(&key.network, key).map(|_| true),
-            },
+        let dead = match self.store.endpoint(key)? {
+            Some(endpoint) if !self.is_dead(&endpoint)? => return Ok(false),
+            Some(endpoint) => Some(endpoint),
+            None => self.store.pending_endpoint(key)?,
+        };
+        match dead {
+            _ if act == Act::Show => {}
+            Some(endpoint) => self.bury(&endpoint, None)?,
+            None => drop(self.forget_orphans(&key.network, key)?),
         }
+        Ok(true)
     }
 
     /// Leases and MACs of an owner without a record.

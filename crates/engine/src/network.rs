@@ -21,7 +21,7 @@ impl Engine {
     /// Makes a network.
     pub fn create_network(&mut self, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
-        self.recover()?;
+        self.recover_first(act)?;
         self.create_locked(spec, act)
     }
 
@@ -170,7 +170,7 @@ impl Engine {
     /// Removes a network without endpoints. A missing one is an error, as with Docker.
     pub fn remove_network(&mut self, name: &NetworkName, act: Act) -> Result<Report<()>, Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
-        self.recover()?;
+        self.recover_first(act)?;
         let interrupted = if act == Act::Apply { self.recover_networks()? } else { Vec::new() };
         let Some(network) = self.store.network(name)? else {
             if interrupted.contains(name) {
@@ -216,7 +216,7 @@ impl Engine {
     /// Removes every network without endpoints.
     pub fn prune_networks(&mut self, act: Act) -> Result<Report<Vec<NetworkName>>, Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
-        self.recover()?;
+        self.recover_first(act)?;
         let mut report = Report { plan: Plan::new(), value: Vec::new() };
         for network in self.store.networks_lossy().0 {
             match self.remove_network_locked(&network, act) {
@@ -241,7 +241,7 @@ impl Engine {
         let mut mode = Mode::Shared;
         loop {
             let lock = self.store.lock_host(mode)?;
-            self.recover()?;
+            self.recover_first(act)?;
             let mut all = Vec::new();
             for name in names {
                 let Some(network) = self.store.network(name)? else {

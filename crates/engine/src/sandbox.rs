@@ -38,7 +38,7 @@ impl Engine {
         act: Act,
     ) -> Result<Report<()>, Error> {
         let _host = self.store.lock_host(Mode::Shared)?;
-        self.recover()?;
+        self.recover_first(act)?;
         // Its holder may be a `zubi run` that goes on for days.
         let Some(_name) = self.store.try_lock_run(name)? else {
             return Err(if exists(name) {
@@ -99,7 +99,7 @@ impl Engine {
     /// Disconnects a named sandbox from everything and removes its name. `force` also ends the processes in it.
     pub fn remove_sandbox(&mut self, name: &SandboxName, force: Force, act: Act) -> Result<Report<()>, Error> {
         let _host = self.store.lock_host(Mode::Shared)?;
-        self.recover()?;
+        self.recover_first(act)?;
         if !exists(name) {
             self.store.remove_sandbox(name)?;
             let hint = Some("zubi sandbox ls lists them".into());

@@ -496,7 +496,29 @@ fn showing_changes_nothing() {
     }
 }
 
+fn showing_leaves_leftovers_and_the_dead_alone() {
+    let host = blue();
+    for name in ["c1", "c2", "c3"] {
+        host.zubi(&format!("sandbox add {name}")).ok();
+    }
+    let c1 = host.connect("blue c1");
+    assert_eq!(host.with_env("ZUBI_FAULT", "kill:20").zubi("connect blue c2").code, 137);
+    let device = host.zubi("ls --json").ok().json()[0]["host_device"].as_str().expect("device").to_owned();
+    host.shell("ip netns del c1").ok();
+    host.wait_for(&format!("! ip link show {device}"));
+    let before = Snapshot::take();
+    for command in [&format!("connect blue c3 --ip {c1}"), "connect blue c3", "disconnect blue c2", "network rm blue"] {
+        for option in ["--explain", "--dry-run"] {
+            host.zubi(&format!("{option} {command}"));
+            before.assert_no_residue(&Snapshot::take());
+        }
+    }
+    // What was shown works when it is done.
+    assert_eq!(host.connect(&format!("blue c3 --ip {c1}")), c1);
+}
+
 zubi_lab::tests!(
+    showing_leaves_leftovers_and_the_dead_alone,
     run_without_a_network_uses_the_default_one_on_zubi0,
     run_none_has_a_loopback_that_is_up_and_nothing_else,
     run_host_shares_the_host_s_network,
