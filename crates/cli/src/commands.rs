@@ -5,8 +5,8 @@ use crate::words::{SandboxWords, WishWords, Words};
 use crate::{network, run, sandbox, show};
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use zubi_engine::{Act, Class, Detached, Engine, Error};
-use zubi_model::{DefaultRoute, Invalid, MacWish, Wishes};
+use zubi_engine::{Class, Detached, Engine, Error};
+use zubi_model::{DefaultRoute, MacWish, Wishes};
 
 /// Runs one command to its end.
 pub(crate) fn run(mut engine: Engine, words: Words, output: &Output) -> Result<ExitCode, Error> {
@@ -51,14 +51,9 @@ fn perform(engine: &mut Engine, words: Words, output: &Output) -> Result<ExitCod
             output.changed(engine, &report.plan, &text, &json!({ "repaired": report.value }))?;
         }
         Words::Gc => {
-            if output.act() == Act::Show {
-                return Err(Invalid::new("option", "--explain", "gc has no plan before it looks")
-                    .try_instead("zubi check shows what it would remove")
-                    .into());
-            }
-            let collected = engine.gc()?;
-            let text = lines(&collected.removed, "nothing to remove\n");
-            output.told(&text, &json!({ "removed": collected.removed }));
+            let report = engine.gc(output.act())?;
+            let text = lines(&report.value, "nothing to remove\n");
+            output.changed(engine, &report.plan, &text, &json!({ "removed": report.value }))?;
         }
         Words::Run(_) | Words::Lab { .. } | Words::Completions { .. } | Words::Man { .. } => {}
     }

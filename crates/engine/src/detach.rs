@@ -121,7 +121,7 @@ impl Engine {
         })
     }
 
-    fn plan_detach(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Plan, Error> {
+    pub(crate) fn plan_detach(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Plan, Error> {
         let host_end = if self.host_end(endpoint)?.is_some() { Presence::There } else { Presence::Gone };
         let inside = self.way_in(endpoint, via);
         let (mut inner_end, mut successors) = (Presence::Gone, Vec::new());

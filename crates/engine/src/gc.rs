@@ -3,6 +3,7 @@
 //! Unknown is not dead: an endpoint is dead only when its device is gone *and* its namespace cannot be found, or leads
 //! elsewhere. What cannot be judged stays.
 
+use crate::check::describe;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use std::collections::HashSet;
@@ -12,13 +13,6 @@ use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Maker, Mode, StoreError};
 use zubi_wire::nft::ElementSeen;
 use zubi_wire::route::LinkSeen;
-
-/// What was collected, in words, one line each.
-#[derive(Debug, Clone, Default)]
-pub struct Collected {
-    /// The lines.
-    pub removed: Vec<String>,
-}
 
 /// What became of what killed processes left.
 #[derive(Debug, Default)]
@@ -49,10 +43,7 @@ impl Engine {
             let buried = self.bury(&endpoint, None);
             self.release_sandbox(pending.key.cookie, lock)?;
             match buried {
-                Ok(()) => recovered.done.push(format!(
-                    "endpoint of {} on network {} (interrupted)",
-                    endpoint.sandbox.spelled, endpoint.network
-                )),
+                Ok(()) => recovered.done.push(format!("{} (interrupted)", describe(&endpoint))),
                 Err(e) => recovered.failed = recovered.failed.or(Some(e)),
             }
         }
@@ -128,18 +119,60 @@ impl Engine {
             if self.is_dead(&endpoint)? {
                 self.bury(&endpoint, None)?;
                 self.release_sandbox(endpoint.sandbox.cookie, lock)?;
-                done.push(format!(
-                    "endpoint of {} on network {} (sandbox is gone)",
-                    endpoint.sandbox.spelled, endpoint.network
-                ));
+                done.push(format!("{} (sandbox is gone)", describe(&endpoint)));
             }
         }
         Ok(done)
     }
 
-    /// Removes everything that nobody owns.
-    pub fn gc(&mut self) -> Result<Collected, Error> {
+    /// Removes everything that nobody owns; the answer names each thing. The plan is filled when it is only to be shown.
+    pub fn gc(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
+        match act {
+            Act::Apply => Ok(Report { plan: Plan::new(), value: self.collect()? }),
+            Act::Show => self.plan_collect(),
+        }
+    }
+
+    /// What [`Engine::collect`] would do.
+    fn plan_collect(&mut self) -> Result<Report<Vec<String>>, Error> {
+        let mut report = Report { plan: Plan::new(), value: Vec::new() };
+        for endpoint in self.store.pending()?.into_iter().filter_map(Result::ok).map(|p| p.endpoint) {
+            if self.store.try_lock_sandbox(endpoint.sandbox.cookie)?.is_some() {
+                report.plan.append(self.plan_detach(&endpoint, None)?);
+                report.value.push(format!("{} (interrupted)", describe(&endpoint)));
+            }
+        }
+        for network in self.store.networks_in_making()? {
+            report.plan.append(self.plan_down(&network)?);
+            report.value.push(format!("network {} (interrupted)", network.name));
+        }
+        for endpoint in self.store.all_endpoints_lossy().0 {
+            let free = self.store.try_lock_sandbox(endpoint.sandbox.cookie)?.is_some();
+            if free && self.is_dead(&endpoint)? {
+                report.plan.append(self.plan_detach(&endpoint, None)?);
+                report.value.push(format!("{} (sandbox is gone)", describe(&endpoint)));
+            }
+        }
+        for record in self.store.sandboxes()? {
+            let abandoned = record.maker == Maker::Run || record.cookie.is_none();
+            if abandoned && self.store.try_lock_run(&record.name)?.is_some() {
+                report.plan.append(self.disconnect_all(&record.name, Act::Show)?.0);
+                report.plan.append(zubi_plan::sandbox::remove(&record.name));
+                report.value.push(format!("sandbox {} (its maker was killed)", record.name));
+            }
+        }
+        for (network, key) in self.orphans()? {
+            report.value.push(format!("leases of sandbox {} on network {network} (in no record)", key.cookie));
+        }
+        let strays = self.collect_strays(Act::Show)?;
+        report.plan.append(strays.plan);
+        report.value.extend(strays.value);
+        Ok(report)
+    }
+
+    /// The caller holds the host lock alone.
+    pub(crate) fn collect(&mut self) -> Result<Vec<String>, Error> {
         let Recovered { done: mut removed, failed } = self.recover()?;
         removed.extend(self.recover_networks()?.into_iter().map(|name| format!("network {name} (interrupted)")));
         removed.extend(self.collect_runs()?);
@@ -154,7 +187,7 @@ impl Engine {
         }
         match failed {
             Some(e) => Err(e),
-            None => Ok(Collected { removed }),
+            None => Ok(removed),
         }
     }
 
@@ -194,7 +227,7 @@ impl Engine {
             let Some(lock) = self.store.try_lock_run(&record.name)? else { continue };
             let unfinished = record.cookie.is_none();
             let nameless = !names.contains(&record.name);
-            if unfinished && !nameless && record.maker != Maker::Attach {
+            if unfinished && !nameless {
                 let plan = zubi_plan::sandbox::remove(&record.name);
                 self.take_down(&format!("sandbox {}", record.name), &plan, zubi_kernel::Deletions::Now)?;
             }

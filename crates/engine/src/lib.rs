@@ -34,7 +34,6 @@ pub use config::Config;
 pub use detach::Detached;
 pub use engine::{Act, Compared, Engine, Report};
 pub use error::{Class, Error};
-pub use gc::Collected;
 pub use list::{BridgeView, EndpointView, PortView};
 pub use run::{Model, RunSpec, Started};
 pub use sandbox::{Force, SandboxView};

@@ -201,7 +201,7 @@ impl Engine {
         Ok(Report { plan, value: () })
     }
 
-    fn plan_down(&mut self, network: &Network) -> Result<Plan, Error> {
+    pub(crate) fn plan_down(&mut self, network: &Network) -> Result<Plan, Error> {
         let (others, unreadable) = self.store.networks_lossy();
         let last = others.iter().all(|n| n.name == network.name) && unreadable.is_empty();
         let mut plan = down(network, if last { Last::Yes } else { Last::No });

@@ -16,7 +16,7 @@ impl Engine {
     pub fn repair(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
         let mut done = Vec::new();
         if act == Act::Apply {
-            done.extend(self.gc()?.removed);
+            done.extend(self.gc(Act::Apply)?.value);
         }
         let _host = self.store.lock_host(Mode::Exclusive)?;
         let mut plan = Plan::new();

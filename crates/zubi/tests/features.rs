@@ -507,12 +507,21 @@ fn showing_leaves_leftovers_and_the_dead_alone() {
     host.shell("ip netns del c1").ok();
     host.wait_for(&format!("! ip link show {device}"));
     let before = Snapshot::take();
-    for command in [&format!("connect blue c3 --ip {c1}"), "connect blue c3", "disconnect blue c2", "network rm blue"] {
+    for command in [
+        &format!("connect blue c3 --ip {c1}"),
+        "connect blue c3",
+        "disconnect blue c2",
+        "network rm blue",
+        "gc",
+        "repair",
+    ] {
         for option in ["--explain", "--dry-run"] {
             host.zubi(&format!("{option} {command}"));
             before.assert_no_residue(&Snapshot::take());
         }
     }
+    let shown = host.zubi("--explain gc").ok().out;
+    assert!(shown.contains("10.55.66.2 }'") && shown.contains("delete element"), "{shown}");
     // What was shown works when it is done.
     assert_eq!(host.connect(&format!("blue c3 --ip {c1}")), c1);
 }
