@@ -222,8 +222,7 @@ impl Engine {
         let siblings = self.siblings(&endpoint)?;
         let default_in = self.gives_default_in(&endpoint, &siblings, way)?;
         let plan = attach(network, &endpoint, &Surroundings { loopback: AdminState::Down, default_in });
-        let reachable = |op: &Op| op.place == Place::Host || way.is_some();
-        Ok(plan.ops.into_iter().filter(|op| reachable(op) && !matches!(op.what, What::Announce(_))).collect())
+        Ok(plan.ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
     }
 
     fn differences(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Problem>, Error> {

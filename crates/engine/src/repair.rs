@@ -4,7 +4,7 @@ use crate::check::{describe, is_layout};
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use zubi_kernel::Finding;
-use zubi_model::{Endpoint, Network};
+use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::network::up;
 use zubi_plan::{Op, Plan, What};
 use zubi_store::Mode;
@@ -32,16 +32,21 @@ impl Engine {
             done.push(format!("{}: put back ({})", problem.object, problem.what));
             plan.append(firewall);
         }
+        let mut touched = Vec::new();
         for network in &networks {
             let object = format!("network {}", network.name);
             let repaired = self.lacking_of_network(network).and_then(|ops| self.put_right(&object, ops, act));
+            if repaired.as_ref().is_ok_and(|plan| !plan.is_empty()) {
+                touched.push(network.name.clone());
+            }
             collect(repaired, &object, &mut done, &mut plan, &mut first_error);
         }
         for endpoint in self.store.all_endpoints_lossy().0 {
             let Some(network) = networks.iter().find(|n| n.name == endpoint.network) else { continue };
             let object = describe(&endpoint);
-            let repaired =
-                self.lacking_of_endpoint(network, &endpoint).and_then(|ops| self.put_right(&object, ops, act));
+            let repaired = self
+                .lacking_of_endpoint(network, &endpoint, &touched)
+                .and_then(|ops| self.put_right(&object, ops, act));
             collect(repaired, &object, &mut done, &mut plan, &mut first_error);
         }
         match first_error {
@@ -85,12 +90,28 @@ impl Engine {
         Ok(lacking)
     }
 
-    fn lacking_of_endpoint(&mut self, network: &Network, endpoint: &Endpoint) -> Result<Vec<Op>, Error> {
+    /// Whatever is put right, on the way to it too, is announced afterwards: that also waits until frames pass.
+    fn lacking_of_endpoint(
+        &mut self,
+        network: &Network,
+        endpoint: &Endpoint,
+        touched: &[NetworkName],
+    ) -> Result<Vec<Op>, Error> {
         let Some(_lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { return Ok(Vec::new()) };
         let way = self.way_in(endpoint, None);
         let ops = self.wanted_ops(network, endpoint, way.as_ref())?;
+        let (announcements, ops): (Vec<Op>, Vec<Op>) =
+            ops.into_iter().partition(|op| matches!(op.what, What::Announce(_)));
+        let mut lacking = self.lacking_parts(endpoint, way.as_ref(), ops)?;
+        if !lacking.is_empty() || touched.contains(&network.name) {
+            lacking.extend(announcements);
+        }
+        Ok(lacking)
+    }
+
+    fn lacking_parts(&mut self, endpoint: &Endpoint, way: Option<&NsRef>, ops: Vec<Op>) -> Result<Vec<Op>, Error> {
         if self.host_end(endpoint)?.is_some() {
-            if let Some(way) = &way
+            if let Some(way) = way
                 && self.strange_inner_end(endpoint, way)?.is_some()
             {
                 // The pair is made again: one that was renamed or moved may be anywhere.
@@ -114,7 +135,8 @@ fn collect(
     match repaired {
         Ok(repaired) if repaired.is_empty() => {}
         Ok(repaired) => {
-            done.extend(repaired.ops.iter().map(|op| format!("{object}: {op}")));
+            let put_right = repaired.ops.iter().filter(|op| !matches!(op.what, What::Announce(_)));
+            done.extend(put_right.map(|op| format!("{object}: {op}")));
             plan.append(repaired);
         }
         Err(e) => {
