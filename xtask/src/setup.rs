@@ -6,13 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program by which it is known where there is no dpkg.
-const PACKAGES: [(&str, &str); 9] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
     ("podman", "podman"),
     ("busybox-static", "busybox"),
-    ("iputils-arping", "arping"),
     ("iputils-ping", "ping"),
     ("strace", "strace"),
     ("util-linux", "unshare"),

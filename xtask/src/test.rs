@@ -16,9 +16,12 @@ use std::process::Stdio;
 /// returns: the harness knows no skipping, and hides what a passing test prints.
 const SKIPS: &str = "ZUBI_SKIPS";
 
-/// Sets up, runs `cargo test --workspace` with `args`, and sums up in the last line.
+/// Sets up, says what this machine lacks, runs `cargo test --workspace` with `args`, and sums up in the last line.
 pub(crate) fn run(args: &[&str]) -> Result<(), Error> {
     setup::run();
+    for line in zubi_lab::report() {
+        println!("{line}");
+    }
     let target = Metadata::load()?.target_directory;
     let skips = target.join("skips.txt");
     let in_file = |source| Error::File { path: skips.clone(), source };

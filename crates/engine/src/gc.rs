@@ -303,7 +303,7 @@ impl Engine {
                     continue;
                 }
                 if let Some(element) = seen.element(&set) {
-                    strays.push(Stray { element, words: seen.describe(&set.key) });
+                    strays.push(Stray { element, words: seen.describe(&set) });
                 }
             }
         }

@@ -2,9 +2,9 @@
 //!
 //! # How it works
 //! Neighbouring operations of one place that go to route netlink travel in one send, neighbouring nftables operations
-//! in one transaction, neighbouring settings of one sandbox in one visit, and neighbouring announcements wait for a
-//! carrier together. A link is always made by a send of its own: the kernel goes on after a failed message, and one
-//! behind it that addresses the new link by name could hit a stranger.
+//! in one transaction, neighbouring settings of one sandbox in one visit. A link is always made by a send of its own:
+//! the kernel goes on after a failed message, and one behind it that addresses the new link by name could hit a
+//! stranger.
 //!
 //! On an error everything that was done is undone, backwards, by the outcomes. Taking down never stops at an error:
 //! what is gone already is fine, what fails is reported at the end.
@@ -52,7 +52,6 @@ enum Class {
     Route,
     Nft,
     Setting,
-    Announcement,
     Alone,
 }
 
@@ -65,7 +64,6 @@ fn class(op: &Op) -> Class {
         | What::AddRoute(_)
         | What::DeleteRoute(_) => Class::Route,
         What::Set(_) => Class::Setting,
-        What::Announce(_) => Class::Announcement,
         _ if op.is_nft() => Class::Nft,
         _ => Class::Alone,
     }
@@ -129,7 +127,6 @@ impl Kernel {
             Class::Route => self.apply_route(ops),
             Class::Nft => self.apply_nft(ops),
             Class::Setting => self.apply_settings(ops),
-            Class::Announcement => self.apply_announcements(ops),
             Class::Alone => match self.apply_alone(first) {
                 Ok(outcome) => Group { done: vec![(first.clone(), outcome)], error: None },
                 Err(error) => Group { done: Vec::new(), error: Some(error) },
@@ -152,6 +149,7 @@ impl Kernel {
         match &op.what {
             What::AddLink(link) => self.add_link(&op.place, link),
             What::DeleteLink(name) => self.delete_link(&op.place, name),
+            What::Announce(announcement) => self.announce(&op.place, announcement),
             What::AddNamespace(name) => crate::named::add(name, &self.home),
             What::NameNamespace { name, path } => crate::named::attach(name, path, &self.home),
             What::DeleteNamespace(name) => {

@@ -198,11 +198,11 @@ fn is_removal(op: &Op) -> bool {
     }
 }
 
-fn only(answers: Vec<Answer>) -> Answer {
+pub(crate) fn only(answers: Vec<Answer>) -> Answer {
     answers.into_iter().next().unwrap_or_default()
 }
 
-fn refused(object: String, outcome: Option<Result<(), KernelError>>) -> Error {
+pub(crate) fn refused(object: String, outcome: Option<Result<(), KernelError>>) -> Error {
     match outcome {
         Some(Err(source)) => {
             let hint = match source.errno {

@@ -95,26 +95,6 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize
     }
 }
 
-/// Sends a whole Ethernet frame from a device, by a packet socket.
-pub fn send_frame(fd: BorrowedFd<'_>, index: u32, frame: &[u8]) -> io::Result<()> {
-    // SAFETY: sockaddr_ll is plain data; pointers are to locals and to `frame`.
-    let sent = unsafe {
-        let mut address: libc::sockaddr_ll = std::mem::zeroed();
-        address.sll_family = libc::AF_PACKET as u16;
-        address.sll_ifindex = index.cast_signed();
-        address.sll_halen = 6;
-        libc::sendto(
-            fd.as_raw_fd(),
-            frame.as_ptr().cast(),
-            frame.len(),
-            0,
-            (&raw const address).cast(),
-            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
-        )
-    };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
-}
-
 /// Moves the calling thread into a network namespace.
 pub fn enter_netns(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: no pointers.

@@ -1,59 +1,113 @@
 //! What the wire codec prints is what it sends: the kernel and `nft` decide.
 //!
-//! Each test runs again in a user and network namespace of its own. There the layout is made once from bytes and once
-//! from text typed into `nft`; both are read back as bytes, and the first also as the text of `nft list`.
+//! Each test runs again in a user and network namespace of its own. There the layout, and maps that lead to other
+//! destinations, are made once from bytes and once from text typed into `nft`; both are read back as bytes, and the
+//! first also as the text of `nft list`.
 
+mod inside;
+
+use inside::inside;
 use std::fmt::Display;
 use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use zubi_kernel::Netlink;
-use zubi_plan::firewall::{TABLE, chains, rules, sets, table};
-use zubi_wire::nft::{self, Chain, ChainSeen, Element, ElementSeen, Rule, RuleSeen, Set, SetSeen, TableSeen, Value};
+use zubi_model::Family;
+use zubi_plan::firewall::{self, TABLE, table};
+use zubi_wire::nft::{
+    self, Chain, ChainSeen, Element, ElementSeen, Field, Hook, HookPoint, LoadKey, PortNumber, PortRange, Protocol,
+    Rule, RuleSeen, Set, SetSeen, Shape, TableSeen, Value,
+};
 use zubi_wire::{Batch, KernelError};
 
-const INSIDE: &str = "ZUBI_NFT_TEXT_INSIDE";
-
-/// Whether this is the run inside the namespaces. Outside, that run is started and its success asserted.
-fn inside(test: &str) -> bool {
-    if std::env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let probe = Command::new("unshare").args(["-rn", "nft", "list", "ruleset"]).output();
-    let why = match probe {
-        Ok(done) if done.status.success() => None,
-        Ok(done) => Some(String::from_utf8_lossy(&done.stderr).trim().replace('\n', " ")),
-        Err(e) => Some(format!("unshare: {e}")),
-    };
-    if let Some(why) = why {
-        skip(test, &why);
-        return false;
-    }
-    let done = Command::new("unshare")
-        .arg("-rn")
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(INSIDE, "1")
-        .output()
-        .unwrap();
-    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(done.status.success(), "{}{}", said(&done.stdout), said(&done.stderr));
-    assert!(said(&done.stdout).contains("1 passed"), "{test} did not run: {}", said(&done.stdout));
-    false
+fn in_namespaces(test: &str) -> bool {
+    inside(test, &["nft", "list", "ruleset"])
 }
 
-fn skip(test: &str, why: &str) {
-    eprintln!("skipped: {test}: {why}");
-    if let Some(path) = std::env::var_os("ZUBI_SKIPS") {
-        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
-        writeln!(file, "{test}: {why}").unwrap();
-    }
+fn sets() -> Vec<Set> {
+    [firewall::sets(), maps()].concat()
+}
+
+fn maps() -> Vec<Set> {
+    let map = |name: &str, shape| Set::new(TABLE, name, &[Field::Proto, Field::Port], shape);
+    vec![
+        map("publish4", Shape::Exact).mapped_to(&[Field::Ipv4, Field::Port]),
+        map("publish6", Shape::Exact).mapped_to(&[Field::Ipv6, Field::Port]),
+        map("range4", Shape::Interval).mapped_to(&[Field::Ipv4]),
+        map("range6", Shape::Interval).mapped_to(&[Field::Ipv6]),
+        Set::new(TABLE, "ports", &[Field::Port], Shape::Exact).mapped_to(&[Field::Port]),
+        Set::new(TABLE, "spans", &[Field::Port], Shape::Interval).mapped_to(&[Field::Ipv4]),
+        Set::new(TABLE, "protocols", &[Field::Proto], Shape::Exact),
+    ]
+}
+
+fn chains() -> Vec<Chain> {
+    [firewall::chains(), vec![publish(HookPoint::Prerouting)]].concat()
+}
+
+fn publish(point: HookPoint) -> Chain {
+    let hook = Hook { chain_type: "nat", point, priority: -100 };
+    Chain { table: TABLE.into(), name: "publish".into(), hook }
+}
+
+fn rules() -> Vec<Rule> {
+    [firewall::rules(), map_rules()].concat()
+}
+
+fn map_rules() -> Vec<Rule> {
+    let rule = || Rule::new(TABLE, "publish");
+    let key = [LoadKey::L4Proto, LoadKey::DestPort];
+    vec![
+        rule().dnat_to_address_and_port(Family::V4, &key, "publish4"),
+        rule().dnat_to_address_and_port(Family::V6, &key, "publish6").comment("of the other family"),
+        rule().dnat_to_address(Family::V4, &key, "range4"),
+        rule().dnat_to_address(Family::V6, &key, "range6"),
+        rule().in_set(&[LoadKey::L4Proto], "protocols").dnat_to_address(Family::V4, &[LoadKey::DestPort], "spans"),
+    ]
+}
+
+fn port(number: u16) -> Value {
+    Value::Port(PortNumber(number))
+}
+
+fn ports(first: u16, last: u16) -> Value {
+    Value::Ports(PortRange::new(PortNumber(first), PortNumber(last)).unwrap())
+}
+
+fn mapped(map: &str, protocol: Protocol, from: Value, to: Vec<Value>) -> Element {
+    Element::new(TABLE, map, vec![Value::Protocol(protocol), from]).mapped_to(to)
+}
+
+fn map_elements() -> Vec<Element> {
+    use Protocol::{Sctp, Tcp, Udp};
+    let address = |a: &str| Value::Address(a.parse().unwrap());
+    let spans = |span, to| Element::new(TABLE, "spans", vec![span]).mapped_to(vec![address(to)]);
+    let protocol = |protocol| Element::new(TABLE, "protocols", vec![Value::Protocol(protocol)]);
+    vec![
+        mapped("publish4", Tcp, port(8080), vec![address("10.55.66.2"), port(80)]),
+        mapped("publish4", Udp, port(8080), vec![address("10.55.66.3"), port(65535)]),
+        mapped("publish6", Sctp, port(53), vec![address("fd00:1::2"), port(5353)]),
+        mapped("range4", Tcp, ports(9000, 9199), vec![address("10.1.0.2")]),
+        mapped("range4", Udp, ports(9000, 9000), vec![address("10.1.0.2")]),
+        mapped("range6", Tcp, ports(1, 65535), vec![address("fd00:1::2")]),
+        Element::new(TABLE, "ports", vec![port(53)]).mapped_to(vec![port(5353)]),
+        spans(ports(80, 80), "10.1.0.2"),
+        spans(ports(9000, 9199), "10.1.0.3"),
+        spans(ports(65000, 65535), "10.1.0.2"),
+        protocol(Tcp),
+        protocol(Sctp),
+    ]
 }
 
 fn elements() -> Vec<Element> {
+    [firewall_elements(), map_elements()].concat()
+}
+
+fn firewall_elements() -> Vec<Element> {
     let device = |name: &str| Value::Device(name.parse().unwrap());
     let prefix = |net: &str| Value::Prefix(net.parse().unwrap());
     let address = |a: &str| Value::Address(a.parse().unwrap());
-    let element = |set: &str, key: Vec<Value>| Element { table: TABLE.into(), set: set.into(), key };
+    let element = |set: &str, key: Vec<Value>| Element::new(TABLE, set, key);
     vec![
         element("bridges", vec![device("zb-blue")]),
         // Fifteen bytes, the longest; and a word of the nft language.
@@ -188,7 +242,7 @@ fn listed() -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
-/// The lines of `set NAME { ... }` or `chain NAME { ... }`.
+/// The lines of `set NAME { ... }`, `map NAME { ... }` or `chain NAME { ... }`.
 fn block<'a>(listing: &'a str, opening: &str) -> Vec<&'a str> {
     let inner = listing.lines().skip_while(|l| l.trim() != format!("{opening} {{"));
     let block: Vec<_> = inner.skip(1).take_while(|l| l.trim() != "}").collect();
@@ -201,7 +255,8 @@ fn within_braces(display: &str) -> String {
 }
 
 fn lists_set(listing: &str, set: &Set) {
-    let block = words(&block(listing, &format!("set {}", set.name)).join(" "));
+    let kind = if set.data.is_empty() { "set" } else { "map" };
+    let block = words(&block(listing, &format!("{kind} {}", set.name)).join(" "));
     let declared = within_braces(&set.to_string());
     assert!(block.starts_with(&declared), "{declared:?} does not begin {block:?}");
     let mut left: Vec<String> = match block.split_once("elements = {") {
@@ -231,7 +286,7 @@ fn lists_chain(listing: &str, chain: &Chain) {
 
 #[test]
 fn nft_lists_what_was_sent_in_the_words_we_print() {
-    if !inside("nft_lists_what_was_sent_in_the_words_we_print") {
+    if !in_namespaces("nft_lists_what_was_sent_in_the_words_we_print") {
         return;
     }
     write_as_bytes(&mut Netlink::netfilter().unwrap());
@@ -246,7 +301,7 @@ fn nft_lists_what_was_sent_in_the_words_we_print() {
 
 #[test]
 fn what_was_sent_reads_back_equal() {
-    if !inside("what_was_sent_reads_back_equal") {
+    if !in_namespaces("what_was_sent_reads_back_equal") {
         return;
     }
     let mut socket = Netlink::netfilter().unwrap();
@@ -256,7 +311,7 @@ fn what_was_sent_reads_back_equal() {
 
 #[test]
 fn the_printed_words_typed_into_nft_read_back_equal() {
-    if !inside("the_printed_words_typed_into_nft_read_back_equal") {
+    if !in_namespaces("the_printed_words_typed_into_nft_read_back_equal") {
         return;
     }
     let mut socket = Netlink::netfilter().unwrap();
@@ -266,7 +321,7 @@ fn the_printed_words_typed_into_nft_read_back_equal() {
 
 #[test]
 fn elements_are_deleted_as_they_were_made() {
-    if !inside("elements_are_deleted_as_they_were_made") {
+    if !in_namespaces("elements_are_deleted_as_they_were_made") {
         return;
     }
     let mut socket = Netlink::netfilter().unwrap();
@@ -291,8 +346,63 @@ fn elements_are_deleted_as_they_were_made() {
 }
 
 #[test]
+fn a_key_that_leads_elsewhere_exists_already_and_stays() {
+    if !in_namespaces("a_key_that_leads_elsewhere_exists_already_and_stays") {
+        return;
+    }
+    const EEXIST: i32 = 17;
+    let mut socket = Netlink::netfilter().unwrap();
+    write_as_bytes(&mut socket);
+    let mut batch = Batch::new();
+    nft::begin(&mut batch);
+    let elsewhere = vec![Value::Address("10.55.66.9".parse().unwrap()), port(80)];
+    mapped("publish4", Protocol::Tcp, port(8080), elsewhere).encode(&mut batch);
+    nft::end(&mut batch);
+    let answers = socket.transact(batch).unwrap();
+    assert_eq!(answers[1].outcome.clone().unwrap().unwrap_err().errno, EEXIST);
+    assert_eq!(seen_elements(&mut socket, "publish4"), raw_elements("publish4"));
+}
+
+#[test]
+fn connections_go_where_the_maps_lead() {
+    if !in_namespaces("connections_go_where_the_maps_lead") {
+        return;
+    }
+    assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
+    let listen = |address: &str| TcpListener::bind(address).unwrap();
+    let cases = [
+        ("127.0.0.1:8080", listen("127.0.0.1:80"), "publish4", port(8080)),
+        ("[::1]:8080", listen("[::1]:80"), "publish6", port(8080)),
+        ("127.0.0.1:9150", listen("127.0.0.2:9150"), "range4", ports(9000, 9199)),
+        ("127.0.0.1:7", listen("127.0.0.3:7"), "range4", ports(7, 7)),
+    ];
+    let mut batch = Batch::new();
+    nft::begin(&mut batch);
+    table().encode(&mut batch);
+    for (id, map) in (1..).zip(maps()) {
+        map.encode(&mut batch, id);
+    }
+    publish(HookPoint::Output).encode(&mut batch);
+    map_rules().iter().for_each(|r| r.encode(&mut batch));
+    for (_, listener, map, from) in &cases {
+        let at = listener.local_addr().unwrap();
+        let mut to = vec![Value::Address(at.ip())];
+        to.extend(map.starts_with("publish").then(|| port(at.port())));
+        mapped(map, Protocol::Tcp, from.clone(), to).encode(&mut batch);
+    }
+    nft::end(&mut batch);
+    all_ok(&Netlink::netfilter().unwrap().transact(batch).unwrap());
+    for (to, listener, ..) in &cases {
+        let client = TcpStream::connect(to).unwrap_or_else(|e| panic!("{to}: {e}"));
+        let (_, from) = listener.accept().unwrap();
+        assert_eq!(from, client.local_addr().unwrap(), "{to}");
+    }
+    assert!(TcpStream::connect("127.0.0.1:9200").is_err(), "behind the range");
+}
+
+#[test]
 fn strangers_rules_print_as_nft_would_list_them() {
-    if !inside("strangers_rules_print_as_nft_would_list_them") {
+    if !in_namespaces("strangers_rules_print_as_nft_would_list_them") {
         return;
     }
     let mut socket = Netlink::netfilter().unwrap();
@@ -309,6 +419,10 @@ fn strangers_rules_print_as_nft_would_list_them() {
         "ip saddr 10.1.128.0/17 accept",
         "ip6 saddr fd00:1:0:8000::/49 accept",
         "ip daddr & 255.0.255.0 == 10.0.1.0 accept",
+        "meta l4proto tcp accept",
+        "meta l4proto != 47 drop",
+        "th dport 443 accept",
+        "th dport != 443 drop",
     ];
     let mut text = format!("add {}\nadd {}\n", table(), chains()[0]);
     text.extend(typed.iter().map(|t| format!("add rule inet {TABLE} guard {t}\n")));

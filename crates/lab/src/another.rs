@@ -5,20 +5,30 @@ use std::io::{Read, Write};
 use std::panic::{self, AssertUnwindSafe};
 use zubi_kernel::{lab, sys};
 
+/// The exit code of a process that could not become a host.
+const NO_HOST: i32 = 102;
+
 /// Runs `work` on a fresh host of its own, in a process of its own, and gives what it gave. It must start from a
 /// process with one thread.
 ///
 /// # Panics
-/// When `work` does.
+/// When `work` does, or when there is no making a fresh host.
 pub fn on_another_host(work: impl FnOnce() -> String) -> String {
+    try_another_host(work).unwrap_or_else(|why| panic!("a fresh host: {why}"))
+}
+
+/// The same; the error says why there is no making a fresh host.
+pub(crate) fn try_another_host(work: impl FnOnce() -> String) -> Result<String, String> {
     let (read, write) = sys::pipe().expect("pipe");
     match sys::fork().expect("fork a host") {
         sys::Fork::Child => {
             drop(read);
-            lab::become_fresh_host().expect("a fresh host");
-            let Ok(text) = panic::catch_unwind(AssertUnwindSafe(work)) else { sys::exit_now(101) };
-            File::from(write).write_all(text.as_bytes()).expect("tell the result");
-            sys::exit_now(0);
+            let (code, text) = match lab::become_fresh_host() {
+                Err(why) => (NO_HOST, why.to_string()),
+                Ok(()) => panic::catch_unwind(AssertUnwindSafe(work)).map_or((101, String::new()), |text| (0, text)),
+            };
+            let told = File::from(write).write_all(text.as_bytes());
+            sys::exit_now(told.map_or(101, |()| code));
         }
         sys::Fork::Parent(pid) => {
             drop(write);
@@ -26,7 +36,8 @@ pub fn on_another_host(work: impl FnOnce() -> String) -> String {
             File::from(read).read_to_string(&mut text).expect("hear the result");
             loop {
                 match sys::reap_child(pid).expect("wait for the other host") {
-                    Some(0) => return text,
+                    Some(0) => return Ok(text),
+                    Some(NO_HOST) => return Err(text),
                     Some(code) => panic!("the other host ended with code {code}"),
                     None => std::thread::sleep(std::time::Duration::from_millis(1)),
                 }

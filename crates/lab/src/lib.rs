@@ -7,6 +7,7 @@
 #![allow(clippy::missing_panics_doc, clippy::return_self_not_must_use, reason = "a lab fails its test by panicking")]
 
 mod another;
+mod capability;
 mod cgroups;
 mod containerd;
 mod docker;
@@ -18,6 +19,7 @@ mod runner;
 mod snapshot;
 
 pub use another::on_another_host;
+pub use capability::{Capability, Lack, lacking, need, report};
 pub use containerd::Containerd;
 pub use docker::Docker;
 pub use host::{Answer, Host, Loner, Outside};

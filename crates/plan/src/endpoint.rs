@@ -59,15 +59,20 @@ fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family]) -> impl It
     families.iter().filter_map(|f| endpoint.address(*f)).map(|a| Route::default_via(a.gateway, endpoint.ifname.clone()))
 }
 
-/// What is set on the inner end before it goes up: no router advertisements (anybody on the link could send them), and
+/// What is set on the inner end before it goes up: that it announces itself ([`Announcement`]), no router advertisements (anybody on the link could send them), and
 /// none of the two seconds of duplicate address detection. IPv6 is not switched off where the network has none, the
 /// device just gets no address: a write to `disable_ipv6` spins until it finds the kernel's link lock free, which took
 /// up to 16 ms right after a link was made; the same wish by netlink sleeps for the lock.
 fn inner_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
-    let mut all = vec![Sysctl::ipv6_device(device, "accept_ra", 0)];
+    let mut all = vec![
+        Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1"),
+        Sysctl::ipv6_device(device, "accept_ra", 0),
+    ];
     if has_ipv6 {
-        all.insert(0, Sysctl::ipv6_device(device, "disable_ipv6", 0));
+        // A container may have been started with it switched off.
+        all.insert(1, Sysctl::ipv6_device(device, "disable_ipv6", 0));
         all.push(Sysctl::ipv6_device(device, "accept_dad", 0));
+        all.push(Sysctl::ipv6_device(device, "ndisc_notify", 1));
     }
     all
 }
@@ -80,7 +85,7 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     const PORT: &str = "endpoints of this network do not reach each other";
     const INNER: &str = "inside: loopback, address, and the way out through the gateway";
     const UP: &str = "plug the cable in";
-    const TELL: &str = "tell the neighbours where the address lives now";
+    const TELL: &str = "setting the MAC it has makes the kernel tell the neighbours where the address lives now";
 
     let sandbox = &endpoint.sandbox.reached_by;
     let device = &endpoint.ifname;
@@ -119,10 +124,7 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
         plan.push(host(What::ChangePort(port), PORT));
     }
     plan.push(host(What::ChangeLink(LinkChange::state(endpoint.host_device.clone(), AdminState::Up)), UP));
-    for a in &endpoint.addresses {
-        let announcement = Announcement { device: device.clone(), mac: endpoint.mac, address: a.address };
-        plan.push(inside(What::Announce(announcement), TELL));
-    }
+    plan.push(inside(What::Announce(Announcement { device: device.clone(), mac: endpoint.mac }), TELL));
     plan
 }
 

@@ -41,8 +41,7 @@ pub fn table() -> Table {
 
 /// Its sets.
 pub fn sets() -> Vec<Set> {
-    let set =
-        |name: &str, key: &[Field], shape| Set { table: TABLE.into(), name: name.into(), key: key.to_vec(), shape };
+    let set = |name: &str, key: &[Field], shape| Set::new(TABLE, name, key, shape);
     vec![
         set("bridges", &[Field::IfName], Shape::Exact),
         set("internal", &[Field::IfName], Shape::Exact),
@@ -125,7 +124,7 @@ pub fn rules() -> Vec<Rule> {
 }
 
 fn element(set: &str, key: Vec<Value>) -> Element {
-    Element { table: TABLE.into(), set: set.into(), key }
+    Element::new(TABLE, set, key)
 }
 
 fn device(name: &IfName) -> Value {

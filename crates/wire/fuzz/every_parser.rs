@@ -1,6 +1,6 @@
 //! Everything that reads received bytes, shared by the fuzz target and the test that runs on a stable compiler.
 
-use zubi_wire::nft::{ChainSeen, ElementSeen, Field, RuleSeen, SetSeen, TableSeen};
+use zubi_wire::nft::{ChainSeen, ElementSeen, Field, RuleSeen, Set, SetSeen, Shape, TableSeen};
 use zubi_wire::route::{AddressSeen, LinkSeen, NeighbourSeen, PortSeen, RouteSeen, RuleSeen as PolicySeen};
 use zubi_wire::{Attributes, Batch, Message, Messages};
 
@@ -47,8 +47,15 @@ fn read(message: &Message<'_>) {
     let _chain = ChainSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _set = SetSeen::parse(message).map(|seen| format!("{seen:?}"));
     for seen in ElementSeen::parse_all(message) {
-        for fields in [&[][..], &[Field::IfName, Field::Ipv4], &[Field::Ipv6, Field::IfName, Field::Ipv6]] {
-            let _words = seen.describe(fields);
+        let ports = &[Field::Proto, Field::Port][..];
+        for fields in [&[][..], &[Field::IfName, Field::Ipv4], &[Field::Ipv6, Field::IfName, Field::Ipv6], ports] {
+            for data in [&[][..], &[Field::Port], &[Field::Ipv4, Field::Port]] {
+                for shape in [Shape::Exact, Shape::Interval] {
+                    let set = Set::new("zubi", "m", fields, shape).mapped_to(data);
+                    let _words = seen.describe(&set);
+                    let _raw = seen.element(&set).map(|element| element.raw());
+                }
+            }
         }
     }
     if let Some(seen) = RuleSeen::parse(message) {

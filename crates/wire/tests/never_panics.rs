@@ -5,9 +5,10 @@ mod every_parser;
 
 use proptest::prelude::*;
 use std::net::IpAddr;
-use zubi_model::{IfIndex, LinkGroup, NsRef};
+use zubi_model::{Family, IfIndex, LinkGroup, NsRef};
 use zubi_wire::nft::{
-    Chain, Element, Field, Hook, HookPoint, LoadKey, Rule, RuleSeen, Set, Shape, Table, Value, begin, end,
+    Chain, Element, Field, Hook, HookPoint, LoadKey, PortNumber, PortRange, Protocol, Rule, RuleSeen, Set, Shape,
+    Table, Value, begin, end,
 };
 use zubi_wire::route::{Address, BridgePort, ForwardingEntry, Link, LinkKind, Neighbour, Peer, Route, Switch};
 use zubi_wire::{Batch, Messages};
@@ -52,13 +53,19 @@ fn everything() -> Vec<u8> {
     ForwardingEntry { mac, port: device() }.encode(b, IfIndex(3));
     begin(b);
     Table { name: "zubi".into() }.encode(b);
-    let key = vec![Field::IfName, Field::Ipv4];
-    Set { table: "zubi".into(), name: "home4".into(), key, shape: Shape::Interval }.encode(b, 1);
+    Set::new("zubi", "home4", &[Field::IfName, Field::Ipv4], Shape::Interval).encode(b, 1);
+    let map = Set::new("zubi", "range4", &[Field::Proto, Field::Port], Shape::Interval);
+    map.mapped_to(&[Field::Ipv4, Field::Port]).encode(b, 2);
     let hook = Hook { chain_type: "filter", point: HookPoint::Forward, priority: -1 };
     Chain { table: "zubi".into(), name: "forward".into(), hook }.encode(b);
     let key = vec![Value::Device(device()), Value::Prefix("10.1.0.0/24".parse().unwrap())];
-    Element { table: "zubi".into(), set: "home4".into(), key }.encode(b);
+    Element::new("zubi", "home4", key).encode(b);
+    let ports = PortRange::new(PortNumber(9000), PortNumber(9199)).unwrap();
+    let to = vec![Value::Address("10.1.0.2".parse().unwrap()), Value::Port(PortNumber(80))];
+    Element::new("zubi", "range4", vec![Value::Protocol(Protocol::Tcp), Value::Ports(ports)]).mapped_to(to).encode(b);
     sample_rule().encode(b);
+    let key = [LoadKey::L4Proto, LoadKey::DestPort];
+    Rule::new("zubi", "publish").dnat_to_address_and_port(Family::V6, &key, "range6").encode(b);
     end(b);
     batch.bytes().to_vec()
 }
@@ -108,12 +115,13 @@ proptest! {
 
     #[test]
     fn a_rule_of_any_clauses_reads_back_as_written(
-        clauses in prop::collection::vec((0u8..7, any::<bool>(), 0usize..8, 0usize..8), 0..8),
+        clauses in prop::collection::vec((0u8..9, any::<bool>(), 0usize..10, 0usize..10), 0..8),
         comment in prop::option::of("[ -~]{0,120}"),
     ) {
-        const KEYS: [LoadKey; 8] = [
+        const KEYS: [LoadKey; 10] = [
             LoadKey::IifName, LoadKey::OifName, LoadKey::NfProto, LoadKey::CtState,
             LoadKey::Ipv4Saddr, LoadKey::Ipv4Daddr, LoadKey::Ipv6Saddr, LoadKey::Ipv6Daddr,
+            LoadKey::L4Proto, LoadKey::DestPort,
         ];
         let mut rule = Rule::new("zubi", "forward");
         for (clause, pair, one, other) in clauses {
@@ -125,6 +133,8 @@ proptest! {
                 3 => rule.not_in_set(&keys, "s"),
                 4 => rule.masquerade(),
                 5 => rule.accept(),
+                6 => rule.dnat_to_address(Family::V4, &keys, "m"),
+                7 => rule.dnat_to_address_and_port(Family::V6, &keys, "m"),
                 _ => rule.counted_drop(),
             };
         }

@@ -4,17 +4,13 @@ mod strace;
 
 use std::fmt::Write as _;
 use strace::{Process, Target, Trace, trace};
-use zubi_lab::{Host, Outside};
+use zubi_lab::{Capability, Host, Outside, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
 /// Whether the test can run; says so when not.
 fn traceable(test: &str) -> bool {
-    let there = strace::is_there();
-    if !there {
-        zubi_lab::skip(test, "strace is not installed or may not trace");
-    }
-    there
+    need(&[Capability::Strace], test)
 }
 
 fn host() -> (Host, Outside) {
@@ -135,8 +131,7 @@ fn connect_sends_one_batch_of_elements_one_pair_and_one_inside() {
             "host: NEWLINK",
             "inside: NEWADDR NEWADDR NEWLINK NEWROUTE NEWROUTE",
             "host: NEWLINK NEWLINK",
-            "inside: frame",
-            "inside: frame",
+            "inside: NEWLINK",
         ]
     );
 }

@@ -7,7 +7,6 @@
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -50,13 +49,6 @@ fn prepare() -> Prepared {
         || fs::read_to_string(&sleeps).expect("its name").trim() != "sleep"
     {
         std::thread::sleep(Duration::from_millis(1));
-    }
-    // Announcements leave no state, and not every host has the tools.
-    fs::create_dir("/run/stubs").expect("folder");
-    for name in ["arping", "ndsend"] {
-        let path = Path::new("/run/stubs").join(name);
-        fs::write(&path, "#!/bin/sh\n").expect("stub");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("stub");
     }
     Prepared { host, inside, _outside: outside }
 }
@@ -105,7 +97,7 @@ fn by_shell(told: &[Told]) -> String {
     let mut states = String::new();
     for Told { commands, .. } in told {
         let commands = commands.replace(PID, &pid);
-        fs::write("/run/commands", format!("set -e\nPATH=/run/stubs:$PATH\n{commands}")).expect("script");
+        fs::write("/run/commands", format!("set -e\n{commands}")).expect("script");
         let answer = host.shell("sh /run/commands");
         assert_eq!(answer.code, 0, "{}\nof:\n{commands}", answer.err);
         states += &state(&pid);
@@ -209,7 +201,7 @@ fn read_place(net: &str) -> Vec<String> {
         let words: Vec<&str> =
             ["nsenter", net].into_iter().chain(what.split(' ')).chain(["-b", "/run/questions"]).collect();
         for mut object in json(&output(&words)) {
-            // Learned from the frames of the announcement, which the shell does not send.
+            // Learned from frames: the kernel forgets them again.
             if what.starts_with("bridge") && object["state"] != "permanent" {
                 continue;
             }

@@ -166,6 +166,34 @@ fn disconnecting_the_provider_moves_the_default_route() {
     assert_eq!(default_route(&host), "");
 }
 
+fn the_default_routes_of_two_families_move_to_two_networks() {
+    let host = blue();
+    let _outside = Outside::new();
+    host.network("four --subnet 10.4.0.0/24");
+    host.network("six --subnet fd00:6::/64");
+    host.zubi("sandbox add c1").ok();
+    for network in ["blue", "six", "four"] {
+        host.connect(&format!("{network} c1"));
+    }
+    let default_route6 = || {
+        let all = host.shell("ip -n c1 -6 route show default").ok().out;
+        all.lines().map(|l| l.split(" proto").next().unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(default_route(&host), "default via 10.55.66.1 dev eth0");
+    assert_eq!(default_route6(), ["default via fd00:55::1 dev eth0"]);
+    assert_eq!(providers(&host), ["blue"]);
+    host.zubi("disconnect blue c1").ok();
+    assert_eq!(default_route(&host), "default via 10.4.0.1 dev eth2");
+    assert_eq!(default_route6(), ["default via fd00:6::1 dev eth1"]);
+    let mut givers = providers(&host);
+    givers.sort();
+    assert_eq!(givers, ["four", "six"]);
+    for address in [Outside::V4, Outside::V6] {
+        assert_reaches("c1", Outside::NAME, address);
+    }
+    host.zubi("check").ok();
+}
+
 fn a_network_that_comes_later_does_not_take_the_default_route() {
     let host = three_networks();
     host.zubi("disconnect blue c1").ok();
@@ -543,6 +571,7 @@ zubi_lab::tests!(
     devices_are_numbered_in_order,
     the_oldest_network_with_a_way_out_gives_the_default_route,
     disconnecting_the_provider_moves_the_default_route,
+    the_default_routes_of_two_families_move_to_two_networks,
     a_network_that_comes_later_does_not_take_the_default_route,
     without_default_route_a_network_never_gives_it,
     a_foreign_default_route_stays,

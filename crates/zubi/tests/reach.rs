@@ -1,7 +1,8 @@
 //! Who reaches whom. What is kept apart is also shown to pass without zubi's rule: the test can fail.
 
 use zubi_lab::{
-    Host, Outside, Reach, Snapshot, Transport, arrives_from, assert_isolated, assert_reaches, reaches, source_seen,
+    Capability, Host, Outside, Reach, Snapshot, Transport, arrives_from, assert_isolated, assert_reaches, need,
+    reaches, source_seen,
 };
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
@@ -271,14 +272,11 @@ fn every_network_forwards_ipv6_not_only_the_first() {
 }
 
 fn the_matrix_is_the_same_when_bridges_pass_frames_to_the_firewall() {
-    let host = Host::new(ZUBI);
-    if host.shell("test -e /proc/sys/net/bridge/bridge-nf-call-iptables").code != 0 {
-        zubi_lab::skip(
-            "the_matrix_is_the_same_when_bridges_pass_frames_to_the_firewall",
-            "no br_netfilter in this kernel",
-        );
+    let test = "the_matrix_is_the_same_when_bridges_pass_frames_to_the_firewall";
+    if !need(&[Capability::BridgeNetfilter], test) {
         return;
     }
+    let host = Host::new(ZUBI);
     let _outside = Outside::new();
     host.network(&format!("blue {BOTH}"));
     host.network(&format!("green {OTHER}"));

@@ -3,7 +3,7 @@
 mod strace;
 
 use strace::{Effect, Place, Process, Sent, Target, Trace, trace};
-use zubi_lab::{Host, Outside};
+use zubi_lab::{Capability, Host, Outside, need};
 use zubi_wire::Attributes;
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
@@ -56,7 +56,6 @@ fn change_of(line: &str) -> String {
                 other => panic!("nft {other}"),
             }
         }
-        ["arping" | "ndsend", ..] => "announcement".to_owned(),
         ["ip", "netns", "add", name] => format!("namespace /run/netns/{name}"),
         ["ip", "netns", "delete", name] => format!("no namespace /run/netns/{name}"),
         other => panic!("unknown command {other:?}"),
@@ -107,6 +106,7 @@ fn change_of_message(sent: &Sent) -> Option<String> {
             words.extend(a.text(3).map(|name| format!("name {name}")));
             let mode = a.nested(26).and_then(|spec| spec.nested(10)).and_then(|inet6| inet6.get(8).map(<[u8]>::to_vec));
             words.extend((mode == Some(vec![1])).then(|| "addrgenmode none".to_owned()));
+            words.extend(a.get(1).map(|address| format!("address {}", mac(address))));
             words.join(" ")
         }
         "DELLINK" => "link del".to_owned(),
@@ -142,7 +142,7 @@ fn changes_of(process: &Process) -> Vec<String> {
     for effect in &process.effects {
         match effect {
             Effect::Send { messages, .. } => changes.extend(messages.iter().filter_map(change_of_message)),
-            Effect::Frame => changes.push("announcement".to_owned()),
+            Effect::Frame => changes.push("frame".to_owned()),
             Effect::Write { path, text } if path.starts_with("/proc/sys/") => {
                 changes.push(format!("setting {path} {text}"));
             }
@@ -174,11 +174,7 @@ fn assert_printed(host: &Host, words: &str) {
 }
 
 fn prepared(test: &str) -> Option<(Host, Outside)> {
-    if !strace::is_there() {
-        zubi_lab::skip(test, "strace is not installed or may not trace");
-        return None;
-    }
-    Some((Host::new(ZUBI), Outside::new()))
+    need(&[Capability::Strace], test).then(|| (Host::new(ZUBI), Outside::new()))
 }
 
 fn what_network_create_changes_is_what_it_prints() {

@@ -1,11 +1,9 @@
-//! Elements of sets (`NFTA_SET_ELEM_*`).
+//! Elements of sets and maps (`NFTA_SET_ELEM_*`).
 
-use super::{CREATE, Field, HEADER, NFTA_LIST_ELEM, ask, change, is};
+use super::value::{joined, parted};
+use super::{CREATE, Field, HEADER, NFTA_LIST_ELEM, Set, Shape, Value, ask, change, is};
 use crate::message::{Attributes, Batch, Message, flag, text_of};
-use ipnet::IpNet;
 use std::fmt;
-use std::net::IpAddr;
-use zubi_model::IfName;
 
 const NEWSETELEM: u16 = 12;
 const GETSETELEM: u16 = 13;
@@ -16,99 +14,68 @@ const LIST_TABLE: u16 = 1;
 const LIST_SET: u16 = 2;
 const LIST_ELEMENTS: u16 = 3;
 const KEY: u16 = 1;
+const DATA: u16 = 2;
 const FLAGS: u16 = 3;
 const KEY_END: u16 = 10;
 const DATA_VALUE: u16 = 1;
 const INTERVAL_END: u32 = 1;
 
-/// One part of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
-    /// A single address.
-    Address(IpAddr),
-    /// A prefix, in sets that hold intervals.
-    Prefix(IpNet),
-    /// A device.
-    Device(IfName),
-}
-
-impl Value {
-    fn first(&self) -> Vec<u8> {
-        match self {
-            Value::Address(a) => address_bytes(*a),
-            Value::Prefix(net) => address_bytes(net.network()),
-            Value::Device(name) => {
-                let mut bytes = name.as_str().as_bytes().to_vec();
-                bytes.resize(16, 0);
-                bytes
-            }
-        }
-    }
-
-    fn last(&self) -> Vec<u8> {
-        match self {
-            Value::Prefix(net) => address_bytes(net.broadcast()),
-            other => other.first(),
-        }
-    }
-}
-
-fn address_bytes(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(a) => a.octets().to_vec(),
-        IpAddr::V6(a) => a.octets().to_vec(),
-    }
-}
-
-impl fmt::Display for Value {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Value::Address(a) => write!(f, "{a}"),
-            Value::Prefix(net) => write!(f, "{net}"),
-            // Quoted because a device may be called like a word of the nft language.
-            Value::Device(name) => write!(f, "\"{name}\""),
-        }
-    }
-}
-
-/// An element of a set.
+/// An element of a set or map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Element {
-    /// The set's table.
+    /// The table of its set.
     pub table: String,
-    /// The set.
+    /// The set or map.
     pub set: String,
     /// The parts of its key.
     pub key: Vec<Value>,
+    /// What a map holds for the key, single values only; nothing in a set.
+    pub data: Vec<Value>,
 }
 
 impl Element {
-    /// Appends `nft create element`: one that is there already fails with EEXIST, and the whole batch with it.
-    pub fn encode(&self, batch: &mut Batch) {
-        self.message(batch, NEWSETELEM, CREATE | flag::EXCL);
+    /// An element of a set.
+    pub fn new(table: &str, set: &str, key: Vec<Value>) -> Self {
+        Element { table: table.into(), set: set.into(), key, data: Vec::new() }
     }
 
-    /// Appends `nft destroy element`.
+    /// Makes it a map's.
+    #[must_use]
+    pub fn mapped_to(mut self, data: Vec<Value>) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// Appends `nft create element`: one that is there already fails with EEXIST, and the whole batch with it. So does
+    /// a key for which a map holds other data: only reading back tells the two apart.
+    pub fn encode(&self, batch: &mut Batch) {
+        self.message(batch, NEWSETELEM, CREATE | flag::EXCL, self.raw());
+    }
+
+    /// Appends `nft destroy element`. The kernel goes by the key alone, whatever a map holds for it.
     pub fn encode_destroy(&self, batch: &mut Batch) {
-        self.message(batch, DESTROYSETELEM, flag::REQUEST | flag::ACK);
+        self.message(batch, DESTROYSETELEM, flag::REQUEST | flag::ACK, self.keys());
     }
 
     /// Appends `nft delete element`, for kernels before 6.3.
     pub fn encode_delete(&self, batch: &mut Batch) {
-        self.message(batch, DELSETELEM, flag::REQUEST | flag::ACK);
+        self.message(batch, DELSETELEM, flag::REQUEST | flag::ACK, self.keys());
     }
 
-    fn message(&self, batch: &mut Batch, kind: u16, flags: u16) {
+    fn message(&self, batch: &mut Batch, kind: u16, flags: u16, elements: Vec<ElementSeen>) {
         change(batch, kind, flags, |b| {
             b.text(LIST_TABLE, &self.table);
             b.text(LIST_SET, &self.set);
             b.nested(LIST_ELEMENTS, |b| {
-                for seen in self.raw() {
+                for seen in &elements {
                     b.nested(NFTA_LIST_ELEM, |b| {
                         if seen.interval_end {
                             b.be32(FLAGS, INTERVAL_END);
                         }
                         b.nested(KEY, |b| b.attr(DATA_VALUE, &seen.key));
+                        if let Some(data) = &seen.data {
+                            b.nested(DATA, |b| b.attr(DATA_VALUE, data));
+                        }
                         if let Some(end) = &seen.end {
                             b.nested(KEY_END, |b| b.attr(DATA_VALUE, end));
                         }
@@ -118,14 +85,23 @@ impl Element {
         });
     }
 
-    /// How the kernel holds it. A prefix alone is two elements: its first address, and the address behind its
-    /// last with the interval-end flag. A prefix in a concatenation has a key and an end key.
+    /// How the kernel holds it. A span alone is two elements: its first value, and the one behind its last with the
+    /// interval-end flag and no data. A span in a concatenation has a key and an end key.
     pub fn raw(&self) -> Vec<ElementSeen> {
-        let has_prefix = self.key.iter().any(|v| matches!(v, Value::Prefix(_)));
-        let first: Vec<u8> = self.key.iter().flat_map(Value::first).collect();
-        let last: Vec<u8> = self.key.iter().flat_map(Value::last).collect();
-        let exact = |key, end, interval_end| ElementSeen { key, end, interval_end };
-        if !has_prefix {
+        let mut all = self.keys();
+        if !self.data.is_empty() {
+            all[0].data = Some(joined(&self.data, Value::first));
+        }
+        all
+    }
+
+    /// At least one, the first the beginning.
+    fn keys(&self) -> Vec<ElementSeen> {
+        let has_span = self.key.iter().any(Value::is_span);
+        let first = joined(&self.key, Value::first);
+        let last = joined(&self.key, Value::last);
+        let exact = |key, end, interval_end| ElementSeen { key, end, interval_end, data: None };
+        if !has_span {
             vec![exact(first, None, false)]
         } else if self.key.len() > 1 {
             vec![exact(first, Some(last), false)]
@@ -151,8 +127,12 @@ fn one_more(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
 
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key: Vec<_> = self.key.iter().map(ToString::to_string).collect();
-        write!(f, "element inet {} {} {{ {} }}", self.table, self.set, key.join(" . "))
+        let words = |values: &[Value]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" . ");
+        write!(f, "element inet {} {} {{ {}", self.table, self.set, words(&self.key))?;
+        if !self.data.is_empty() {
+            write!(f, " : {}", words(&self.data))?;
+        }
+        f.write_str(" }")
     }
 }
 
@@ -165,6 +145,8 @@ pub struct ElementSeen {
     pub end: Option<Vec<u8>>,
     /// The interval that began before ends here.
     pub interval_end: bool,
+    /// What a map holds for the key.
+    pub data: Option<Vec<u8>>,
 }
 
 impl ElementSeen {
@@ -183,6 +165,7 @@ impl ElementSeen {
             key: value(KEY)?,
             end: value(KEY_END),
             interval_end: item.be32(FLAGS).is_some_and(|f| f & INTERVAL_END != 0),
+            data: value(DATA),
         })
     }
 
@@ -194,46 +177,40 @@ impl ElementSeen {
         });
     }
 
-    /// The element that has this key in a set of single keys; `None` when a part is no value of its kind.
-    pub fn element(&self, set: &super::Set) -> Option<Element> {
-        let mut at = 0;
-        let key: Option<Vec<Value>> = set
-            .key
-            .iter()
-            .map(|field| {
-                let bytes = self.key.get(at..at + field.len() as usize)?;
-                at += field.len() as usize;
-                match field {
-                    Field::Ipv4 => <[u8; 4]>::try_from(bytes).ok().map(|b| Value::Address(IpAddr::from(b))),
-                    Field::Ipv6 => <[u8; 16]>::try_from(bytes).ok().map(|b| Value::Address(IpAddr::from(b))),
-                    Field::IfName => text_of(bytes).parse().ok().map(Value::Device),
-                }
-            })
-            .collect();
-        Some(Element { table: set.table.clone(), set: set.name.clone(), key: key? })
+    /// The element of `set` that is held so; `None` when a part is no value of its kind, and for half of an interval.
+    pub fn element(&self, set: &Set) -> Option<Element> {
+        let lasts = self.end.as_deref().map(|end| parted(&set.key, end));
+        let key = parted(&set.key, &self.key).into_iter().enumerate().zip(&set.key);
+        let key = key.map(|((at, first), field)| Value::read(*field, first, lasts.as_ref().map(|all| all[at])));
+        let data = parted(&set.data, self.data.as_deref().unwrap_or_default()).into_iter().zip(&set.data);
+        let data = data.map(|(bytes, field)| Value::read(*field, bytes, None));
+        let whole = set.shape == Shape::Exact || self.end.is_some();
+        whole.then_some(Element {
+            table: set.table.clone(),
+            set: set.name.clone(),
+            key: key.collect::<Option<_>>()?,
+            data: data.collect::<Option<_>>()?,
+        })
     }
 
-    /// The key in words, by the parts it has.
-    pub fn describe(&self, fields: &[Field]) -> String {
-        let mut at = 0;
-        let parts: Vec<String> = fields
-            .iter()
-            .map(|field| {
-                let len = field.len() as usize;
-                let bytes = self.key.get(at..at + len).unwrap_or_default();
-                at += len;
-                match field {
-                    Field::Ipv4 => {
-                        <[u8; 4]>::try_from(bytes).map_or_else(|_| "?".into(), |b| IpAddr::from(b).to_string())
-                    }
-                    Field::Ipv6 => {
-                        <[u8; 16]>::try_from(bytes).map_or_else(|_| "?".into(), |b| IpAddr::from(b).to_string())
-                    }
-                    Field::IfName => text_of(bytes),
-                }
-            })
-            .collect();
-        parts.join(" . ")
+    /// Key and data in words, by the parts `set` has; a question mark for what is no value of its kind.
+    pub fn describe(&self, set: &Set) -> String {
+        let lasts = self.end.as_deref().map(|end| parted(&set.key, end));
+        let key = parted(&set.key, &self.key).into_iter().enumerate().zip(&set.key);
+        let key: Vec<_> =
+            key.map(|((at, first), field)| described(*field, first, lasts.as_ref().map(|all| all[at]))).collect();
+        let Some(data) = &self.data else { return key.join(" . ") };
+        let data = parted(&set.data, data).into_iter().zip(&set.data);
+        let data: Vec<_> = data.map(|(bytes, field)| described(*field, bytes, None)).collect();
+        format!("{} : {}", key.join(" . "), data.join(" . "))
+    }
+}
+
+/// For people: without the quotes that only `nft` needs, and even where a device's name is none for us.
+fn described(field: Field, first: &[u8], last: Option<&[u8]>) -> String {
+    match field {
+        Field::IfName => text_of(first),
+        _ => Value::read(field, first, last).map_or_else(|| "?".into(), |value| value.to_string()),
     }
 }
 
@@ -241,6 +218,7 @@ impl ElementSeen {
 mod tests {
     use super::*;
     use crate::golden::{bytes, message, ours};
+    use crate::nft::{PortNumber, PortRange, Protocol};
 
     const HOME: &str = "\
         740000000c0a0104000000000000000001000000090001007a756269000000000a000200686f6d653400000008000400 \
@@ -253,9 +231,31 @@ mod tests {
     const PAIR: &str = "\
         600000000c0a0106000000000000000001000000090001007a7562690000000008000200696363000800040000000003 \
         300003802c00018028000180240001007a622d626c75650000000000000000007a622d626c7565000000000000000000";
+    const PUBLISH4: &str = "\
+        600000000c0a0104000000000000000001000000090001007a756269000000000d0002007075626c6973683400000000 \
+        08000400000000012800038024000180100001800c000100060000001f900000100002800c0001000a37420200500000";
+    const PUBLISH6: &str = "\
+        6c0000000c0a0104000000000000000001000000090001007a756269000000000d0002007075626c6973683600000000 \
+        08000400000000023400038030000180100001800c00010011000000003500001c00028018000100fd00000000000000 \
+        000000000000000214e90000";
+    const RANGE4: &str = "\
+        680000000c0a0104000000000000000001000000090001007a756269000000000b00020072616e676534000008000400 \
+        000000033400038030000180100001800c000100060000002328000010000a800c0001000600000023ef00000c000280 \
+        080001000a010002";
+    const RANGE6: &str = "\
+        740000000c0a0104000000000000000001000000090001007a756269000000000b00020072616e676536000008000400 \
+        00000004400003803c000180100001800c000100840000002328000010000a800c0001008400000023ef000018000280 \
+        14000100fd000000000000000000000000000002";
+    const PORTS: &str = "\
+        540000000c0a0104000000000000000001000000090001007a756269000000000a000200706f72747300000008000400 \
+        00000005200003801c0001800c00018006000100003500000c0002800600010014e90000";
+    const SPANS: &str = "\
+        840000000c0a0104000000000000000001000000090001007a756269000000000a0002007370616e7300000008000400 \
+        00000006500003801800018008000300000000010c00018006000100000000001c0002800c0001800600010023280000 \
+        0c000280080001000a0100021800038008000300000000010c0001800600010023f00000";
 
     fn element(set: &str, key: Vec<Value>) -> Element {
-        Element { table: "zubi".into(), set: set.into(), key }
+        Element::new("zubi", set, key)
     }
 
     fn blue() -> Value {
@@ -266,8 +266,37 @@ mod tests {
         Value::Prefix(net.parse().unwrap())
     }
 
-    fn cases() -> [(Element, &'static str, &'static str); 3] {
-        [
+    fn port(number: u16) -> Value {
+        Value::Port(PortNumber(number))
+    }
+
+    fn ports() -> Value {
+        Value::Ports(PortRange::new(PortNumber(9000), PortNumber(9199)).unwrap())
+    }
+
+    fn address(a: &str) -> Value {
+        Value::Address(a.parse().unwrap())
+    }
+
+    fn publish4() -> Element {
+        element("publish4", vec![Value::Protocol(Protocol::Tcp), port(8080)])
+            .mapped_to(vec![address("10.55.66.2"), port(80)])
+    }
+
+    fn range4() -> Element {
+        element("range4", vec![Value::Protocol(Protocol::Tcp), ports()]).mapped_to(vec![address("10.1.0.2")])
+    }
+
+    fn publish_map() -> Set {
+        Set::new("zubi", "publish4", &[Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv4, Field::Port])
+    }
+
+    fn range_map() -> Set {
+        Set::new("zubi", "range4", &[Field::Proto, Field::Port], Shape::Interval).mapped_to(&[Field::Ipv4])
+    }
+
+    fn cases() -> Vec<(Element, &'static str, &'static str)> {
+        vec![
             (
                 element("home4", vec![blue(), prefix("10.1.0.0/24")]),
                 HOME,
@@ -279,6 +308,29 @@ mod tests {
                 "element inet zubi masquerade4 { 10.1.0.0/24 }",
             ),
             (element("icc", vec![blue(), blue()]), PAIR, "element inet zubi icc { \"zb-blue\" . \"zb-blue\" }"),
+            (publish4(), PUBLISH4, "element inet zubi publish4 { tcp . 8080 : 10.55.66.2 . 80 }"),
+            (
+                element("publish6", vec![Value::Protocol(Protocol::Udp), port(53)])
+                    .mapped_to(vec![address("fd00::2"), port(5353)]),
+                PUBLISH6,
+                "element inet zubi publish6 { udp . 53 : fd00::2 . 5353 }",
+            ),
+            (range4(), RANGE4, "element inet zubi range4 { tcp . 9000-9199 : 10.1.0.2 }"),
+            (
+                element("range6", vec![Value::Protocol(Protocol::Sctp), ports()]).mapped_to(vec![address("fd00::2")]),
+                RANGE6,
+                "element inet zubi range6 { sctp . 9000-9199 : fd00::2 }",
+            ),
+            (
+                element("ports", vec![port(53)]).mapped_to(vec![port(5353)]),
+                PORTS,
+                "element inet zubi ports { 53 : 5353 }",
+            ),
+            (
+                element("spans", vec![ports()]).mapped_to(vec![address("10.1.0.2")]),
+                SPANS,
+                "element inet zubi spans { 9000-9199 : 10.1.0.2 }",
+            ),
         ]
     }
 
@@ -304,16 +356,39 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_that_reaches_the_largest_address_has_no_end() {
+    fn a_span_that_reaches_the_largest_value_has_no_end() {
         assert_eq!(element("s", vec![prefix("255.255.255.0/24")]).raw().len(), 1);
         assert_eq!(element("s", vec![prefix("ffff::/16")]).raw().len(), 1);
+        let last_port = Value::Ports(PortNumber(65535).into());
+        assert_eq!(element("s", vec![last_port]).raw().len(), 1);
         assert_eq!(element("s", vec![prefix("255.255.254.0/24")]).raw()[1].key, [255, 255, 255, 0]);
     }
 
     #[test]
     fn a_key_is_described_by_its_parts() {
         let seen = element("home4", vec![blue(), prefix("10.1.0.0/24")]).raw();
-        assert_eq!(seen[0].describe(&[Field::IfName, Field::Ipv4]), "zb-blue . 10.1.0.0");
-        assert_eq!(seen[0].describe(&[Field::IfName, Field::Ipv6]), "zb-blue . ?");
+        let set = |key| Set::new("zubi", "home4", key, Shape::Interval);
+        assert_eq!(seen[0].describe(&set(&[Field::IfName, Field::Ipv4])), "zb-blue . 10.1.0.0/24");
+        assert_eq!(seen[0].describe(&set(&[Field::IfName, Field::Ipv6])), "zb-blue . ?");
+        assert_eq!(publish4().raw()[0].describe(&publish_map()), "tcp . 8080 : 10.55.66.2 . 80");
+        assert_eq!(range4().raw()[0].describe(&range_map()), "tcp . 9000-9199 : 10.1.0.2");
+    }
+
+    #[test]
+    fn what_the_kernel_holds_is_read_as_the_element_it_was() {
+        for (map, element) in [(publish_map(), publish4()), (range_map(), range4())] {
+            assert_eq!(element.raw()[0].element(&map), Some(element));
+        }
+        assert_eq!(publish4().raw()[0].element(&publish_map().mapped_to(&[Field::Ipv6, Field::Port])), None);
+        let half = element("spans", vec![ports()]).raw();
+        assert_eq!(half[0].element(&Set::new("zubi", "spans", &[Field::Port], Shape::Interval)), None);
+    }
+
+    #[test]
+    fn an_element_of_a_map_is_deleted_by_its_key() {
+        let said = ours(|b| publish4().encode_delete(b));
+        let list = message(&said).attributes(HEADER).nested(LIST_ELEMENTS).unwrap();
+        let kinds: Vec<u16> = list.nested(NFTA_LIST_ELEM).unwrap().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, [KEY]);
     }
 }

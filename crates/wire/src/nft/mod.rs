@@ -1,4 +1,4 @@
-//! nftables netlink (linux/netfilter/nf_tables.h): tables, chains, sets, elements, rules of the `inet` family.
+//! nftables netlink (linux/netfilter/nf_tables.h): tables, chains, sets, maps, elements, rules of the `inet` family.
 //!
 //! Numbers are in network byte order here, unlike in route netlink. Changes travel in a batch that the kernel takes
 //! whole or not at all.
@@ -6,17 +6,21 @@
 mod chain;
 mod element;
 mod expr;
+mod port;
 mod rule;
 mod set;
 mod table;
+mod value;
 mod words;
 
 pub use chain::{Chain, ChainSeen, Hook, HookPoint};
-pub use element::{Element, ElementSeen, Value};
+pub use element::{Element, ElementSeen};
 pub use expr::{CmpOp, Expr, LoadKey, Reg, Verdict};
+pub use port::{PortNumber, PortRange, Protocol};
 pub use rule::{Rule, RuleSeen};
 pub use set::{Field, Set, SetSeen, Shape};
 pub use table::{Table, TableSeen};
+pub use value::Value;
 
 use crate::message::{Batch, Body, Message, flag};
 

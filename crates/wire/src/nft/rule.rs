@@ -4,6 +4,7 @@ use super::words::{family_of, words};
 use super::{CREATE, CmpOp, Expr, HEADER, LoadKey, Reg, Verdict, ask, change, is};
 use crate::message::{Attributes, Batch, Message, flag, text_of};
 use std::fmt;
+use zubi_model::Family;
 
 const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;
@@ -46,27 +47,27 @@ impl Rule {
         }
     }
 
-    fn lookup(mut self, keys: &[LoadKey], set: &str, inverted: bool) -> Self {
+    fn lookup(mut self, keys: &[LoadKey], set: &str, inverted: bool, to: Option<Reg>) -> Self {
         self.need_family(keys);
         let mut at = 0;
         for key in keys {
             self.exprs.push(Expr::Load { key: *key, to: Reg(at) });
             at += key.words();
         }
-        self.exprs.push(Expr::Lookup { set: set.into(), from: Reg(0), inverted });
+        self.exprs.push(Expr::Lookup { set: set.into(), from: Reg(0), inverted, to });
         self
     }
 
     /// `KEY . KEY @set`.
     #[must_use]
     pub fn in_set(self, keys: &[LoadKey], set: &str) -> Self {
-        self.lookup(keys, set, false)
+        self.lookup(keys, set, false, None)
     }
 
     /// `KEY . KEY != @set`.
     #[must_use]
     pub fn not_in_set(self, keys: &[LoadKey], set: &str) -> Self {
-        self.lookup(keys, set, true)
+        self.lookup(keys, set, true, None)
     }
 
     /// `iifname != "lo"`.
@@ -92,6 +93,23 @@ impl Rule {
     #[must_use]
     pub fn masquerade(mut self) -> Self {
         self.exprs.push(Expr::Masquerade);
+        self
+    }
+
+    /// `dnat ip to KEY . KEY map @map`, for a map to addresses: the port stays. A key that is not there goes on.
+    #[must_use]
+    pub fn dnat_to_address(mut self, family: Family, keys: &[LoadKey], map: &str) -> Self {
+        self = self.lookup(keys, map, false, Some(Reg(0)));
+        self.exprs.push(Expr::Dnat { family, address: Reg(0), port: None });
+        self
+    }
+
+    /// The same words, for a map to addresses . ports. `nft` tells them apart by the map.
+    #[must_use]
+    pub fn dnat_to_address_and_port(mut self, family: Family, keys: &[LoadKey], map: &str) -> Self {
+        let words = if family == Family::V4 { 1 } else { 4 };
+        self = self.lookup(keys, map, false, Some(Reg(0)));
+        self.exprs.push(Expr::Dnat { family, address: Reg(0), port: Some(Reg(words)) });
         self
     }
 
@@ -181,7 +199,7 @@ impl RuleSeen {
 mod tests {
     use super::*;
     use crate::message::Messages;
-    use LoadKey::{IifName, Ipv4Daddr, OifName};
+    use LoadKey::{DestPort, IifName, Ipv4Daddr, L4Proto, OifName};
 
     fn sample() -> Rule {
         Rule::new("zubi", "guard")
@@ -203,6 +221,28 @@ mod tests {
             forward.to_string(),
             "rule inet zubi forward ct state established,related iifname . oifname @icc accept"
         );
+    }
+
+    #[test]
+    fn a_new_destination_prints_in_nft_words() {
+        let rule = Rule::new("zubi", "publish");
+        assert_eq!(
+            rule.clone().dnat_to_address_and_port(Family::V4, &[L4Proto, DestPort], "publish4").to_string(),
+            "rule inet zubi publish dnat ip to meta l4proto . th dport map @publish4"
+        );
+        assert_eq!(
+            rule.dnat_to_address(Family::V4, &[Ipv4Daddr, L4Proto, DestPort], "range4").to_string(),
+            "rule inet zubi publish dnat ip to ip daddr . meta l4proto . th dport map @range4"
+        );
+    }
+
+    #[test]
+    fn a_map_nothing_uses_and_a_destination_from_nowhere_are_still_shown() {
+        let lookup = Expr::Lookup { set: "m".into(), from: Reg(0), inverted: false, to: Some(Reg(0)) };
+        let dnat = Expr::Dnat { family: Family::V4, address: Reg(0), port: None };
+        let mut rule = Rule::new("zubi", "publish");
+        rule.exprs = vec![dnat, Expr::Load { key: DestPort, to: Reg(0) }, lookup];
+        assert_eq!(rule.to_string(), "rule inet zubi publish [nat] th dport map @m");
     }
 
     #[test]
@@ -237,11 +277,41 @@ mod tests {
             340002800800010000000001080002000000000108000300000000040c00048008000100060000000c00058008000100 \
             000000002c00018008000100636d700020000280080001000000000108000200000000010c0003800800010000000000 \
             300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c0002800800010000000001";
+        const PUBLISH4: &str = "\
+            f4000000060a010c000000000000000001000000090001007a756269000000000c0002007075626c69736800c8000480 \
+            24000180090001006d657461000000001400028008000200000000100800010000000001340001800c0001007061796c \
+            6f6164002400028008000100000000090800020000000002080003000000000208000400000000023c0001800b000100 \
+            6c6f6f6b757000002c000280080002000000000108000300000000010d0001007075626c697368340000000008000400 \
+            0000000130000180080001006e6174002400028008000100000000010800020000000002080003000000000108000500 \
+            00000009";
+        const PUBLISH6: &str = "\
+            f4000000060a010c000000000000000001000000090001007a756269000000000c0002007075626c69736800c8000480 \
+            24000180090001006d657461000000001400028008000200000000100800010000000001340001800c0001007061796c \
+            6f6164002400028008000100000000090800020000000002080003000000000208000400000000023c0001800b000100 \
+            6c6f6f6b757000002c000280080002000000000108000300000000010d0001007075626c697368360000000008000400 \
+            0000000230000180080001006e617400240002800800010000000001080002000000000a080003000000000108000500 \
+            00000002";
+        const RANGE6: &str = "\
+            28010000060a010c000000000000000001000000090001007a756269000000000c0002007075626c69736800fc000480 \
+            24000180090001006d657461000000001400028008000200000000100800010000000001400001800e00010062797465 \
+            6f726465720000002c000280080001000000000108000200000000010800030000000001080004000000000108000500 \
+            00000002340001800c0001007061796c6f61640024000280080001000000000908000200000000020800030000000002 \
+            0800040000000002380001800b0001006c6f6f6b7570000028000280080002000000000108000300000000010b000100 \
+            72616e6765360000080004000000000428000180080001006e6174001c0002800800010000000001080002000000000a \
+            0800030000000001";
 
         #[test]
         fn says_what_nft_add_rule_says() {
             let established = Rule::new("zubi", "guard").established().accept();
-            for (rule, recorded) in [(sample(), GUARD), (established, ESTABLISHED)] {
+            let publish = Rule::new("zubi", "publish");
+            let key = [L4Proto, DestPort];
+            for (rule, recorded) in [
+                (sample(), GUARD),
+                (established, ESTABLISHED),
+                (publish.clone().dnat_to_address_and_port(Family::V4, &key, "publish4"), PUBLISH4),
+                (publish.clone().dnat_to_address_and_port(Family::V6, &key, "publish6"), PUBLISH6),
+                (publish.dnat_to_address(Family::V6, &key, "range6"), RANGE6),
+            ] {
                 assert_eq!(RuleSeen::parse(&message(&bytes(recorded))).unwrap().rule, rule);
             }
         }

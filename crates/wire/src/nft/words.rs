@@ -4,9 +4,10 @@
 //! Everything zubi writes prints as the words that make it again. Of strangers' rules what [`Expr`] knows does too; the
 //! rest prints as its name in brackets.
 
-use super::{CmpOp, Expr, LoadKey};
+use super::{CmpOp, Expr, LoadKey, Protocol};
 use crate::message::text_of;
 use std::net::IpAddr;
+use zubi_model::Family;
 
 pub(super) const NFPROTO_IPV4: u8 = 2;
 pub(super) const NFPROTO_IPV6: u8 = 10;
@@ -17,6 +18,7 @@ pub(super) fn words(exprs: &[Expr]) -> String {
     for expr in exprs {
         words.expr(expr);
     }
+    words.state_map();
     words.state_family();
     words.out.join(" ")
 }
@@ -38,6 +40,8 @@ struct Words {
     mask: Option<Vec<u8>>,
     /// A check of the family that the next words may imply.
     family: Option<u8>,
+    /// Looked up in a map since the last words.
+    mapped: Option<String>,
 }
 
 impl Words {
@@ -46,13 +50,23 @@ impl Words {
             Expr::Load { key, .. } => self.loaded.push(*key),
             Expr::Mask { mask, .. } => self.mask = Some(mask.clone()),
             Expr::Cmp { op, value, .. } => self.compare(*op, value),
-            Expr::Lookup { set, inverted, .. } => {
+            Expr::Lookup { set, inverted, to, .. } => {
                 let keys: Vec<_> = self.loaded.iter().map(|k| k.word()).collect();
                 let keys = keys.join(" . ");
-                self.say(format!("{keys} {}@{set}", if *inverted { "!= " } else { "" }));
+                match to {
+                    Some(_) => self.mapped = Some(format!("{keys} map @{set}")),
+                    None => self.say(format!("{keys} {}@{set}", if *inverted { "!= " } else { "" })),
+                }
             }
             Expr::Counter => self.say("counter".into()),
             Expr::Masquerade => self.say("masquerade".into()),
+            Expr::Dnat { family, .. } => {
+                let family = if *family == Family::V4 { "ip" } else { "ip6" };
+                match self.mapped.take() {
+                    Some(map) => self.say(format!("dnat {family} to {map}")),
+                    None => self.say("[nat]".into()),
+                }
+            }
             Expr::Verdict(verdict) => self.say(verdict.word().into()),
             Expr::Other { name } => self.say(format!("[{name}]")),
         }
@@ -78,7 +92,13 @@ impl Words {
         }
         self.family = None;
         self.loaded.clear();
+        self.state_map();
         self.out.push(words);
+    }
+
+    /// What uses a map says so itself, if we know it.
+    fn state_map(&mut self) {
+        self.out.extend(self.mapped.take());
     }
 
     fn state_family(&mut self) {
@@ -118,6 +138,13 @@ fn compared(key: Option<LoadKey>, mask: Option<&[u8]>, op: CmpOp, value: &[u8]) 
 }
 
 fn plain(key: LoadKey, value: &[u8]) -> String {
+    match (key, value) {
+        (LoadKey::L4Proto, [number]) => {
+            return Protocol::from_number(*number).map_or_else(|| number.to_string(), |p| p.to_string());
+        }
+        (LoadKey::DestPort, [high, low]) => return u16::from_be_bytes([*high, *low]).to_string(),
+        _ => {}
+    }
     let address = family_of(key).and_then(|_| {
         let v4 = <[u8; 4]>::try_from(value).map(IpAddr::from);
         v4.or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from)).ok()

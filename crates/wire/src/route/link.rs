@@ -233,11 +233,19 @@ pub struct LinkChange {
     /// No IPv6 link-local address. The kernel looks at this behind the state: a message that also takes the device up
     /// comes too late.
     pub addressless: bool,
+    /// A new MAC.
+    pub mac: Option<Mac>,
 }
 
 impl LinkChange {
     fn none(name: IfName) -> Self {
-        LinkChange { name, state: None, release: false, group: None, rename: None, master: None, addressless: false }
+        let (state, release, group, rename, master) = (None, false, None, None, None);
+        LinkChange { name, state, release, group, rename, master, addressless: false, mac: None }
+    }
+
+    /// `ip link set NAME address MAC`.
+    pub fn mac(name: IfName, mac: Mac) -> Self {
+        LinkChange { mac: Some(mac), ..Self::none(name) }
     }
 
     /// `ip link set NAME addrgenmode none`.
@@ -282,6 +290,9 @@ impl LinkChange {
             if let Some(LinkGroup(group)) = self.group {
                 b.u32(IFLA_GROUP, group);
             }
+            if let Some(mac) = self.mac {
+                b.attr(IFLA_ADDRESS, &mac.bytes());
+            }
             if self.addressless {
                 b.nested(IFLA_AF_SPEC, |b| {
                     b.nested(u16::from(AF_INET6), |b| b.u8(IFLA_INET6_ADDR_GEN_MODE, 1));
@@ -311,6 +322,9 @@ impl fmt::Display for LinkChange {
         }
         if self.addressless {
             f.write_str(" addrgenmode none")?;
+        }
+        if let Some(mac) = self.mac {
+            write!(f, " address {mac}")?;
         }
         Ok(())
     }

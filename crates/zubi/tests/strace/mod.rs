@@ -9,7 +9,6 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use zubi_lab::Host;
 use zubi_wire::Messages;
 
@@ -120,11 +119,6 @@ pub struct Trace {
     pub children: Vec<Process>,
     /// What `--verbose` printed.
     pub printed: Vec<String>,
-}
-
-/// Whether there is a `strace` that may trace.
-pub fn is_there() -> bool {
-    Command::new("strace").args(["-o", "/dev/null", "true"]).status().is_ok_and(|s| s.success())
 }
 
 /// `zubi --verbose WORDS`, traced to the end of its last child.
