@@ -20,6 +20,8 @@ use zubi_wire::nft::{
 };
 use zubi_wire::{Batch, KernelError};
 
+const EEXIST: i32 = 17;
+
 fn in_namespaces(test: &str) -> bool {
     inside(test, &["nft", "list", "ruleset"])
 }
@@ -350,7 +352,6 @@ fn a_key_that_leads_elsewhere_exists_already_and_stays() {
     if !in_namespaces("a_key_that_leads_elsewhere_exists_already_and_stays") {
         return;
     }
-    const EEXIST: i32 = 17;
     let mut socket = Netlink::netfilter().unwrap();
     write_as_bytes(&mut socket);
     let mut batch = Batch::new();
@@ -383,7 +384,9 @@ fn connections_go_where_the_maps_lead() {
         map.encode(&mut batch, id);
     }
     publish(HookPoint::Output).encode(&mut batch);
-    map_rules().iter().for_each(|r| r.encode(&mut batch));
+    for r in &map_rules() {
+        r.encode(&mut batch);
+    }
     for (_, listener, map, from) in &cases {
         let at = listener.local_addr().unwrap();
         let mut to = vec![Value::Address(at.ip())];

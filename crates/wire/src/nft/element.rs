@@ -49,25 +49,25 @@ impl Element {
     /// Appends `nft create element`: one that is there already fails with EEXIST, and the whole batch with it. So does
     /// a key for which a map holds other data: only reading back tells the two apart.
     pub fn encode(&self, batch: &mut Batch) {
-        self.message(batch, NEWSETELEM, CREATE | flag::EXCL, self.raw());
+        self.message(batch, NEWSETELEM, CREATE | flag::EXCL, &self.raw());
     }
 
     /// Appends `nft destroy element`. The kernel goes by the key alone, whatever a map holds for it.
     pub fn encode_destroy(&self, batch: &mut Batch) {
-        self.message(batch, DESTROYSETELEM, flag::REQUEST | flag::ACK, self.keys());
+        self.message(batch, DESTROYSETELEM, flag::REQUEST | flag::ACK, &self.keys());
     }
 
     /// Appends `nft delete element`, for kernels before 6.3.
     pub fn encode_delete(&self, batch: &mut Batch) {
-        self.message(batch, DELSETELEM, flag::REQUEST | flag::ACK, self.keys());
+        self.message(batch, DELSETELEM, flag::REQUEST | flag::ACK, &self.keys());
     }
 
-    fn message(&self, batch: &mut Batch, kind: u16, flags: u16, elements: Vec<ElementSeen>) {
+    fn message(&self, batch: &mut Batch, kind: u16, flags: u16, elements: &[ElementSeen]) {
         change(batch, kind, flags, |b| {
             b.text(LIST_TABLE, &self.table);
             b.text(LIST_SET, &self.set);
             b.nested(LIST_ELEMENTS, |b| {
-                for seen in &elements {
+                for seen in elements {
                     b.nested(NFTA_LIST_ELEM, |b| {
                         if seen.interval_end {
                             b.be32(FLAGS, INTERVAL_END);
