@@ -190,6 +190,9 @@ pub enum Error {
         /// Their names.
         missing: Vec<&'static str>,
     },
+    /// A path that leads to something else, or to the host.
+    #[error(transparent)]
+    NotASandbox(zubi_kernel::Error),
     /// The kernel.
     #[error("{object}: {source}")]
     Kernel {
@@ -274,6 +277,7 @@ impl Error {
             Error::NoNetwork { .. }
             | Error::NoSandbox { .. }
             | Error::NoProcess { .. }
+            | Error::NotASandbox(_)
             | Error::Program { .. }
             | Error::Runtime(_) => Class::NotFound,
             Error::NetworkExists { .. }

@@ -30,6 +30,7 @@ impl Engine {
             (zubi_kernel::Error::NotASandbox { why, .. }, SandboxRef::Pid(pid)) if why == "does not exist" => {
                 Error::NoProcess { pid: pid.0 }
             }
+            (zubi_kernel::Error::NotASandbox { .. }, _) => Error::NotASandbox(source),
             _ => Error::Kernel { object: format!("sandbox {sandbox}"), source },
         })?;
         // The pid may have been reused between the answer and the opening.
