@@ -27,7 +27,7 @@ impl Engine {
     pub(crate) fn resolve(&mut self, sandbox: &SandboxRef) -> Result<Resolved, Error> {
         let (reached_by, spelled, container) = self.locate(sandbox)?;
         let cookie = self.kernel.open_sandbox(&reached_by).map_err(|source| match (&source, sandbox) {
-            (zubi_kernel::Error::NotASandbox { why, .. }, SandboxRef::Pid(pid)) if why == "does not exist" => {
+            (zubi_kernel::Error::NotASandbox { .. }, SandboxRef::Pid(pid)) if !reached_by.path().exists() => {
                 Error::NoProcess { pid: pid.0 }
             }
             (zubi_kernel::Error::NotASandbox { .. }, _) => Error::NotASandbox(source),
