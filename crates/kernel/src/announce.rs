@@ -3,20 +3,25 @@
 use crate::error::Error;
 use crate::links::{only, refused};
 use crate::machine::Kernel;
+use ipnet::IpNet;
 use std::time::Duration;
-use zubi_model::IfName;
+use zubi_model::{Family, IfIndex, IfName};
 use zubi_plan::{Announcement, Outcome, Place};
 use zubi_wire::Batch;
 use zubi_wire::route::LinkRef;
 
-const CARRIER_TRIES: u32 = 50;
-const CARRIER_PAUSE: Duration = Duration::from_millis(2);
+/// Together the longest wait.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(2);
+/// linux/rtnetlink.h.
+const RT_TABLE_LOCAL: u32 = 255;
 
 impl Kernel {
     /// Makes the kernel announce all addresses of a device. When that is lost, neighbours learn by asking.
     pub(crate) fn announce(&mut self, place: &Place, announcement: &Announcement) -> Result<Outcome, Error> {
         self.wait_for_carrier(place, &announcement.device)?;
         let index = self.index(place, announcement.device.as_str())?;
+        self.wait_for_own_routes(place, index)?;
         let mut batch = Batch::new();
         announcement.change().encode(&mut batch, LinkRef::Index(index), None);
         match only(self.socket(place)?.transact(batch)?).outcome {
@@ -25,18 +30,36 @@ impl Kernel {
         }
     }
 
+    /// An IPv6 address answers when the kernel has made its local route, which it does a moment after the address, by a
+    /// work queue (addrconf_dad_begin in net/ipv6/addrconf.c), also without duplicate address detection.
+    fn wait_for_own_routes(&mut self, place: &Place, device: IfIndex) -> Result<(), Error> {
+        let mut waiting: Vec<IpNet> = self.addresses(place, Some(device))?.into_iter().map(|a| a.address).collect();
+        waiting.retain(|a| a.addr().is_ipv6());
+        for _ in 0..TRIES {
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let routes = self.routes(place, Family::V6)?;
+            waiting.retain(|a| !routes.iter().any(|r| r.table == RT_TABLE_LOCAL && r.to.addr() == a.addr()));
+            if !waiting.is_empty() {
+                std::thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    }
+
     /// Until the kernel has noticed that both ends are up, the inner one, the bridge port and the bridge drop what is
     /// sent through them without a word. Being asked about one link makes it look at that link (rtnl_getlink since
     /// Linux 6.9); before, it takes a moment. Without a carrier in the end, the announcement is lost and nothing else.
     fn wait_for_carrier(&mut self, place: &Place, device: &IfName) -> Result<(), Error> {
-        for _ in 0..CARRIER_TRIES {
+        for _ in 0..TRIES {
             let inner = self.link(place, device.as_str())?;
             let port = self.link_numbered(&Place::Host, inner.as_ref().and_then(|l| l.peer))?;
             let bridge = self.link_numbered(&Place::Host, port.as_ref().and_then(|l| l.master))?;
             if [inner, port, bridge].iter().flatten().all(|l| l.carrier) {
                 return Ok(());
             }
-            std::thread::sleep(CARRIER_PAUSE);
+            std::thread::sleep(PAUSE);
         }
         Ok(())
     }

@@ -133,8 +133,9 @@ fn namespace(name: &str, select: &[&str]) -> Vec<String> {
     ] {
         let words: Vec<&str> = [&["ip", "-j"][..], select, what].concat();
         for mut object in json(&words) {
-            // The kernel's own, made when it notices the carrier.
-            if object["type"] == "multicast" {
+            // The kernel's own: made when it notices the carrier, or by a work queue a moment after an IPv6 address.
+            let of_ipv6 = object["dst"].as_str().is_some_and(|dst| dst.contains(':'));
+            if object["type"] == "multicast" || (object["type"] == "local" && of_ipv6) {
                 continue;
             }
             if object["dst"].as_str().is_some_and(|dst| dst.starts_with("fe80:") || dst == "ff00::/8") {

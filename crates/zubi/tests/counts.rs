@@ -38,8 +38,9 @@ fn warm_up(host: &Host) {
 /// Everything that could grow: each send, the number of files, and how often each system call was made.
 fn work(process: &Process) -> String {
     let mut sends = process.sends();
-    // Before Linux 6.9 it may have to ask more than once whether the carrier has been noticed.
-    sends.dedup_by(|a, b| a == b && a.ends_with(": GETLINK"));
+    // It may have to ask more than once whether the carrier has been noticed (before Linux 6.9), and whether an IPv6
+    // address has its route.
+    sends.dedup_by(|a, b| a == b && (a.ends_with(": GETLINK") || a.ends_with("GETROUTE dump")));
     let mut text = format!("{}\nfiles: {}\n", sends.join("\n"), process.opened().len());
     // What is told is told line by line: which lines, not only how many.
     for call in process.calls.iter().filter(|c| c.name == "write") {
