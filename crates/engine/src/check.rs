@@ -6,7 +6,7 @@ use zubi_kernel::Finding;
 use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
 use zubi_plan::endpoint::{Surroundings, attach};
 use zubi_plan::network::up;
-use zubi_plan::{Op, Place, What, firewall};
+use zubi_plan::{Op, Place, firewall};
 use zubi_store::Mode;
 use zubi_wire::route::AdminState;
 
@@ -154,7 +154,7 @@ impl Engine {
 
     fn check_network(&mut self, network: &Network) -> Result<Vec<Problem>, Error> {
         let forwarding = self.ipv6_forwarding()?;
-        let ops: Vec<Op> = up(network, &forwarding).ops.into_iter().filter(|op| !is_layout(op)).collect();
+        let ops: Vec<Op> = up(network, &forwarding).ops.into_iter().filter(|op| !op.is_layout()).collect();
         self.differences(&format!("network {}", network.name), &ops)
     }
 
@@ -238,11 +238,6 @@ impl Engine {
             })
             .collect())
     }
-}
-
-/// Parts of the firewall that all networks share.
-pub(crate) fn is_layout(op: &Op) -> bool {
-    matches!(op.what, What::AddTable(_) | What::AddSet(_) | What::AddChain(_) | What::AddRule(_))
 }
 
 /// How an endpoint is called in reports.

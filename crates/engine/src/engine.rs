@@ -109,15 +109,12 @@ impl Engine {
 
     /// What of a plan is to be typed on this host: a firewall layout that stands must not be made twice.
     pub fn to_type(&mut self, plan: &Plan) -> Result<Plan, Error> {
-        use zubi_plan::What;
-        let layout =
-            |op: &Op| matches!(op.what, What::AddTable(_) | What::AddSet(_) | What::AddChain(_) | What::AddRule(_));
-        let afresh = plan.ops.iter().any(|op| matches!(op.what, What::DeleteTable(_)));
-        if afresh || !plan.ops.iter().any(layout) {
+        let afresh = plan.ops.iter().any(|op| matches!(op.what, zubi_plan::What::DeleteTable(_)));
+        if afresh || !plan.ops.iter().any(Op::is_layout) {
             return Ok(plan.clone());
         }
         let stands = self.kernel.firewall().map_err(Error::kernel("firewall"))?.table.is_some();
-        Ok(plan.ops.iter().filter(|op| !(stands && layout(op))).cloned().collect())
+        Ok(plan.ops.iter().filter(|op| !(stands && op.is_layout())).cloned().collect())
     }
 
     /// Compares a plan with the kernel.

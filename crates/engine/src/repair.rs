@@ -1,6 +1,6 @@
 //! Putting right what `check` finds.
 
-use crate::check::{describe, is_layout};
+use crate::check::describe;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use zubi_kernel::Finding;
@@ -64,7 +64,7 @@ impl Engine {
     }
 
     fn lacking_of_network(&mut self, network: &Network) -> Result<Vec<Op>, Error> {
-        let ops: Vec<Op> = up(network, &self.ipv6_forwarding()?).ops.into_iter().filter(|op| !is_layout(op)).collect();
+        let ops: Vec<Op> = up(network, &self.ipv6_forwarding()?).ops.into_iter().filter(|op| !op.is_layout()).collect();
         let object = format!("network {}", network.name);
         self.lacking(&object, &ops)
     }

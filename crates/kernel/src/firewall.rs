@@ -158,8 +158,7 @@ fn done(op: &Op) -> Outcome {
 }
 
 fn settled(op: &Op, error: Option<&KernelError>, table_is_there: bool) -> Settled {
-    let layout = matches!(op.what, What::AddTable(_) | What::AddSet(_) | What::AddChain(_) | What::AddRule(_));
-    if layout && table_is_there {
+    if op.is_layout() && table_is_there {
         return Settled::Done(Outcome::AlreadyThere);
     }
     let Some(error) = error else { return Settled::Open };

@@ -4,8 +4,8 @@ use crate::{Announcement, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
 use zubi_model::{IfName, NsRef, SandboxName};
-use zubi_wire::nft;
 use zubi_wire::route::{Address, AdminState, BridgePort, Link, LinkChange, Route};
+use zubi_wire::{nft, shell_word};
 
 /// In which network namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -143,6 +143,11 @@ impl Op {
         )
     }
 
+    /// Whether it makes a part of the firewall that all networks share.
+    pub fn is_layout(&self) -> bool {
+        matches!(self.what, What::AddTable(_) | What::AddSet(_) | What::AddChain(_) | What::AddRule(_))
+    }
+
     /// The tool that would do it, without the place.
     fn command(&self) -> String {
         match &self.what {
@@ -171,12 +176,6 @@ impl Op {
             What::DeleteNamespace(name) => format!("ip netns delete {name}"),
         }
     }
-}
-
-/// `text` as one word of a POSIX shell.
-fn shell_word(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-:@%+=,".contains(c));
-    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// The command line a person would have typed. `ip -n` takes names only; any other namespace is entered.

@@ -9,5 +9,7 @@ mod golden;
 pub mod message;
 pub mod nft;
 pub mod route;
+mod shell;
 
 pub use message::{Attributes, Batch, Body, KernelError, Message, Messages, flag};
+pub use shell::shell_word;

@@ -2,6 +2,7 @@
 
 use super::{AF_BRIDGE, AF_INET6, AF_UNSPEC};
 use crate::message::{Attributes, Batch, Body, Message, flag};
+use crate::shell::shell_word;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use zubi_model::{IfIndex, IfName, LinkGroup, Mac, Mtu, NsRef};
@@ -188,7 +189,7 @@ impl fmt::Display for Link {
             LinkKind::Veth(peer) => {
                 let netns = match &peer.netns {
                     NsRef::Named(name) => name.to_string(),
-                    NsRef::Path(path) => quoted(&path.display().to_string()),
+                    NsRef::Path(path) => shell_word(&path.display().to_string()),
                 };
                 write!(f, " numtxqueues 1 numrxqueues 1 type veth peer name {} address {}", peer.name, peer.mac)?;
                 if let Some(mtu) = self.mtu {
@@ -198,12 +199,6 @@ impl fmt::Display for Link {
             }
         }
     }
-}
-
-/// `text` as one word of a shell.
-pub(crate) fn quoted(text: &str) -> String {
-    let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-:@%+=,".contains(c));
-    if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// How a message addresses an existing link.

@@ -130,10 +130,3 @@ fn prints_the_words_of_ip_link_set() {
     assert_eq!(nomaster().to_string(), "link set zv1 nomaster group 2054513252");
     assert_eq!(rename().to_string(), "link set zv1 down name zv2");
 }
-
-#[test]
-fn a_path_that_a_shell_would_read_otherwise_is_quoted() {
-    assert_eq!(quoted("/proc/1/ns/net"), "/proc/1/ns/net");
-    assert_eq!(quoted("/tmp/it's here"), r"'/tmp/it'\''s here'");
-    assert_eq!(quoted(""), "''");
-}
