@@ -6,9 +6,9 @@ use crate::error::Error;
 use zubi_kernel::Finding;
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::network::up;
-use zubi_plan::{Op, Plan, What};
+use zubi_plan::{Op, Place, Plan, What};
 use zubi_store::Mode;
-use zubi_wire::route::{AdminState, LinkChange};
+use zubi_wire::route::{AdminState, Link, LinkChange};
 
 impl Engine {
     /// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed.
@@ -69,7 +69,7 @@ impl Engine {
         self.lacking(&object, &ops)
     }
 
-    /// What is missing or differs. A link that differs only in its bridge is put back as a port of it.
+    /// What is missing or differs. A link of ours that differs in its bridge or MTU is changed, not made again.
     fn lacking(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Op>, Error> {
         let compared = self.kernel.examine(ops).map_err(Error::kernel(object))?;
         // Settings of a device that is not there leave no state to look at: with the device they come back too.
@@ -79,15 +79,21 @@ impl Engine {
             match (&op.what, finding) {
                 (_, Finding::NoState) if new_device => lacking.push(op),
                 (_, Finding::Same | Finding::NoState) => {}
-                (What::AddLink(link), Finding::Differs(_)) if link.master.is_some() => {
+                (What::AddLink(link), Finding::Differs(_)) if self.is_ours(&op.place, link)? => {
                     let mut change = LinkChange::state(link.name.clone(), AdminState::Up);
                     change.master.clone_from(&link.master);
+                    change.mtu = link.mtu;
                     lacking.push(Op { what: What::ChangeLink(change), ..op });
                 }
                 _ => lacking.push(op),
             }
         }
         Ok(lacking)
+    }
+
+    fn is_ours(&mut self, place: &Place, link: &Link) -> Result<bool, Error> {
+        let seen = self.kernel.link(place, link.name.as_str()).map_err(Error::kernel("device"))?;
+        Ok(seen.is_some_and(|seen| link.is(&seen)))
     }
 
     /// Whatever is put right, on the way to it too, is announced afterwards: that also waits until frames pass.

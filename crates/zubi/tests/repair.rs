@@ -207,7 +207,22 @@ fn prune_removes_networks_without_endpoints_only() {
     assert_reaches("host", "c1", "10.55.66.2");
 }
 
+fn a_changed_mtu_is_found_and_repaired() {
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24 --mtu 1400");
+    host.container("c1", "blue");
+    let port = port(&host);
+    for device in ["zb-blue", &port] {
+        host.shell(&format!("ip link set {device} mtu 1300")).ok();
+        assert!(host.zubi("check").fails(1, "").out.contains("MTU is 1300"));
+        host.zubi("repair").ok();
+        host.zubi("check").ok();
+        host.shell(&format!("ip link show {device} | grep -q 'mtu 1400'")).ok();
+    }
+}
+
 zubi_lab::tests!(
+    a_changed_mtu_is_found_and_repaired,
     a_deleted_bridge_is_found_and_repaired,
     a_deleted_host_end_is_found_and_repaired,
     a_deleted_inner_address_is_found_and_repaired,

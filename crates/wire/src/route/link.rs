@@ -230,12 +230,14 @@ pub struct LinkChange {
     pub addressless: bool,
     /// A new MAC.
     pub mac: Option<Mac>,
+    /// A new MTU.
+    pub mtu: Option<Mtu>,
 }
 
 impl LinkChange {
     fn none(name: IfName) -> Self {
         let (state, release, group, rename, master) = (None, false, None, None, None);
-        LinkChange { name, state, release, group, rename, master, addressless: false, mac: None }
+        LinkChange { name, state, release, group, rename, master, addressless: false, mac: None, mtu: None }
     }
 
     /// `ip link set NAME address MAC`.
@@ -288,6 +290,9 @@ impl LinkChange {
             if let Some(mac) = self.mac {
                 b.attr(IFLA_ADDRESS, &mac.bytes());
             }
+            if let Some(mtu) = self.mtu {
+                b.u32(IFLA_MTU, mtu.bytes());
+            }
             if self.addressless {
                 b.nested(IFLA_AF_SPEC, |b| {
                     b.nested(u16::from(AF_INET6), |b| b.u8(IFLA_INET6_ADDR_GEN_MODE, 1));
@@ -320,6 +325,9 @@ impl fmt::Display for LinkChange {
         }
         if let Some(mac) = self.mac {
             write!(f, " address {mac}")?;
+        }
+        if let Some(mtu) = self.mtu {
+            write!(f, " mtu {mtu}")?;
         }
         Ok(())
     }
