@@ -59,10 +59,11 @@ fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family]) -> impl It
     families.iter().filter_map(|f| endpoint.address(*f)).map(|a| Route::default_via(a.gateway, endpoint.ifname.clone()))
 }
 
-/// What is set on the inner end before it goes up: that it announces itself ([`Announcement`]), no router advertisements (anybody on the link could send them), and
-/// none of the two seconds of duplicate address detection. IPv6 is not switched off where the network has none, the
-/// device just gets no address: a write to `disable_ipv6` spins until it finds the kernel's link lock free, which took
-/// up to 16 ms right after a link was made; the same wish by netlink sleeps for the lock.
+/// What is set on the inner end before it goes up: that it announces itself ([`Announcement`]), no router advertisements
+/// (anybody on the link could send them), and none of the two seconds of duplicate address detection. IPv6 is not
+/// switched off where the network has none, the device just gets no address: a write to `disable_ipv6` is started again
+/// and again until it finds the kernel's link lock free (`restart_syscall`; on a busy machine 4 of 60 connects did so 30
+/// to 330 times), where the same wish by netlink sleeps for the lock.
 fn inner_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
     let mut all = vec![
         Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1"),

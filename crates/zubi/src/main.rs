@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// musl's allocator takes 470 ns for an allocation where this takes 41, and costs nothing at start.
+/// `zubi --version` takes 0.38 ms with it and 0.72 ms with musl's own.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
