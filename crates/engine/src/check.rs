@@ -152,9 +152,14 @@ impl Engine {
         Ok(None)
     }
 
+    /// The operations a network stands for, beside those all networks share.
+    pub(crate) fn network_ops(&mut self, network: &Network) -> Result<Vec<Op>, Error> {
+        let plan = up(network, &self.ipv6_forwarding()?);
+        Ok(plan.ops.into_iter().filter(|op| !op.is_layout()).collect())
+    }
+
     fn check_network(&mut self, network: &Network) -> Result<Vec<Problem>, Error> {
-        let forwarding = self.ipv6_forwarding()?;
-        let ops: Vec<Op> = up(network, &forwarding).ops.into_iter().filter(|op| !op.is_layout()).collect();
+        let ops = self.network_ops(network)?;
         self.differences(&format!("network {}", network.name), &ops)
     }
 

@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use zubi_kernel::Deletions;
-use zubi_model::{Endpoint, EndpointKey, Family, LinkGroup, NetnsCookie, NetworkName, NsRef, SandboxRef};
+use zubi_model::{Endpoint, EndpointKey, Family, NetnsCookie, NetworkName, NsRef, SandboxRef};
 use zubi_plan::endpoint::{Presence, Remains, default_families, detach};
 use zubi_plan::{Place, Plan};
 use zubi_store::{Lock, Mode, StoreError};
@@ -100,11 +100,8 @@ impl Engine {
     pub(crate) fn host_end(&mut self, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
         let object = || Error::kernel(format!("device {}", endpoint.host_device));
         let seen = self.kernel.link(&Place::Host, endpoint.host_device.as_str()).map_err(object())?;
-        let ours = |l: &LinkSeen| {
-            l.mac == Some(endpoint.host_mac())
-                && (l.group == LinkGroup::OURS || l.group == LinkGroup::DOOMED)
-                && l.kind.as_deref() == Some("veth")
-        };
+        let ours =
+            |l: &LinkSeen| l.mac == Some(endpoint.host_mac()) && l.group.is_ours() && l.kind.as_deref() == Some("veth");
         Ok(seen.filter(ours))
     }
 

@@ -8,11 +8,10 @@ use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use std::collections::HashSet;
 use zubi_kernel::named;
-use zubi_model::{Endpoint, EndpointKey, IfName, LinkGroup, NetworkName};
+use zubi_model::{Endpoint, EndpointKey, IfName, NetworkName};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Maker, Mode, StoreError};
 use zubi_wire::nft::ElementSeen;
-use zubi_wire::route::LinkSeen;
 
 /// What became of what killed processes left.
 #[derive(Debug, Default)]
@@ -260,8 +259,7 @@ impl Engine {
         owned.extend(endpoints.iter().chain(&pending).map(|e| e.host_device.as_str()));
         owned.extend(doomed.iter().map(IfName::as_str));
         let links = self.kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
-        let ours = |l: &&LinkSeen| l.group == LinkGroup::OURS || l.group == LinkGroup::DOOMED;
-        for link in links.iter().filter(ours).filter(|l| !owned.contains(l.name.as_str())) {
+        for link in links.iter().filter(|l| l.group.is_ours()).filter(|l| !owned.contains(l.name.as_str())) {
             let Ok(name) = link.name.parse::<IfName>() else { continue };
             words.push(format!("device {name} (in no record)"));
             plan.push(Op::host(What::DeleteLink(name), WHY));

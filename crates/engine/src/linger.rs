@@ -26,8 +26,7 @@ impl Engine {
         }
         for (name, mac) in doomed {
             let seen = self.kernel.link(&Place::Host, name.as_str()).map_err(Error::kernel("doomed link"))?;
-            let ours = |g| g == LinkGroup::DOOMED || g == LinkGroup::OURS;
-            if seen.is_some_and(|l| l.mac == Some(mac) && ours(l.group)) {
+            if seen.is_some_and(|l| l.mac == Some(mac) && l.group.is_ours()) {
                 let op = zubi_plan::Op::host(zubi_plan::What::DeleteLink(name.clone()), "doomed");
                 let plan = std::iter::once(op).collect();
                 self.take_down("doomed link", &plan, zubi_kernel::Deletions::Now)?;

@@ -5,7 +5,6 @@ use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use zubi_kernel::Finding;
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
-use zubi_plan::network::up;
 use zubi_plan::{Op, Place, Plan, What};
 use zubi_store::Mode;
 use zubi_wire::route::{AdminState, Link, LinkChange};
@@ -64,7 +63,7 @@ impl Engine {
     }
 
     fn lacking_of_network(&mut self, network: &Network) -> Result<Vec<Op>, Error> {
-        let ops: Vec<Op> = up(network, &self.ipv6_forwarding()?).ops.into_iter().filter(|op| !op.is_layout()).collect();
+        let ops = self.network_ops(network)?;
         let object = format!("network {}", network.name);
         self.lacking(&object, &ops)
     }

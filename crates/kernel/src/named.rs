@@ -5,7 +5,6 @@ use crate::netns::Netns;
 use crate::sys;
 use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use zubi_model::SandboxName;
@@ -110,12 +109,4 @@ pub fn list() -> Result<Vec<SandboxName>, Error> {
         entries.filter_map(Result::ok).filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
     names.sort();
     Ok(names)
-}
-
-/// Descriptor paths need the number only.
-impl Netns {
-    /// The path under which this process reaches the open namespace, whatever happens to the original.
-    pub fn own_path(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsFd::as_fd(self).as_raw_fd()))
-    }
 }

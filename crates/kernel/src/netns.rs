@@ -57,16 +57,6 @@ impl Netns {
         Ok(Netns { file, inode: (meta.dev(), meta.ino()) })
     }
 
-    /// For display only: inode numbers are reused at once.
-    pub fn inode(&self) -> u64 {
-        self.inode.1
-    }
-
-    /// Device and inode while both are open: whether two descriptors lead to the same namespace.
-    pub fn same_as(&self, other: &Netns) -> bool {
-        self.inode == other.inode
-    }
-
     /// Whether device and inode of a namespace file are this one's.
     pub(crate) fn is(&self, inode: (u64, u64)) -> bool {
         self.inode == inode

@@ -148,11 +148,10 @@ pub enum Fork {
     Parent(u32),
 }
 
-/// fork(2). The caller must be the only thread of the process: locks held by other threads would stay locked in the
-/// child for ever.
+/// fork(2). No other thread of the process may hold a lock then: it would stay locked in the child for ever.
 pub fn fork() -> io::Result<Fork> {
-    // SAFETY: zubi forks only from its command-line process, which has one thread (see the condition above, checked
-    // by `process::fork_single`).
+    // SAFETY: no pointers. zubi's command-line process has one thread; the only other one it ever starts waits in
+    // connect(2) for a container runtime that does not answer, and holds no lock there.
     let pid = check(unsafe { libc::fork() })?;
     Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid.cast_unsigned()) })
 }

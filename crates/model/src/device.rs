@@ -92,6 +92,11 @@ impl LinkGroup {
     pub const OURS: LinkGroup = LinkGroup(0x7a75_6269);
     /// Host ends whose deletion is only a matter of time.
     pub const DOOMED: LinkGroup = LinkGroup(0x7a75_6264);
+
+    /// Whether it is one of zubi's marks.
+    pub fn is_ours(self) -> bool {
+        self == LinkGroup::OURS || self == LinkGroup::DOOMED
+    }
 }
 
 impl fmt::Display for LinkGroup {
