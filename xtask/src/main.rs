@@ -1,5 +1,6 @@
 //! What a developer of zubi runs: `cargo xtask WORD`.
 
+mod bench;
 mod ci;
 mod demo;
 mod dist;
@@ -21,6 +22,7 @@ const USAGE: &str = "cargo xtask WORD
   setup          install what the tests need (Debian packages, as root; the musl target)
   test [ARGS]    setup, then cargo test --workspace ARGS, with a sum at the end
   demo           setup, then two sandboxes and a Docker container on one network, pinged and removed
+  bench [ARGS]   measure zubi beside the raw kernel and its peers: [--quick] [PART..], as root
   ci             format, lints, gate, demo, test: what must be green
   dist           build the static release
 ";
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         }
         ["test", args @ ..] => test::run(args),
         ["demo"] => demo::run(),
+        ["bench", args @ ..] => bench::run(args),
         ["ci"] => ci::run(),
         ["dist"] => dist::run(),
         [] | ["help" | "--help" | "-h"] => {

@@ -2,7 +2,7 @@
 
 use crate::output::{Output, lines};
 use crate::words::{SandboxWords, WishWords, Words};
-use crate::{network, run, sandbox, show};
+use crate::{link, network, port, run, sandbox, show};
 use serde_json::{Value, json};
 use std::process::ExitCode;
 use zubi_engine::{Class, Detached, Engine, Error};
@@ -14,6 +14,7 @@ pub(crate) fn run(mut engine: Engine, words: Words, output: &Output) -> Result<E
         return run::run(engine, &words, output);
     }
     let outcome = perform(&mut engine, words, output);
+    output.notes(&engine.take_notes());
     // One that failed may have left something slow as well.
     let lingered = engine.linger();
     outcome.and_then(|code| lingered.map(|()| code))
@@ -42,6 +43,8 @@ fn perform(engine: &mut Engine, words: Words, output: &Output) -> Result<ExitCod
             let json = json!({"sandbox": sandbox.to_string(), "network": network.as_str(), "state": state});
             output.changed(engine, &report.plan, &text, &json)?;
         }
+        Words::Port(words) => port::port(engine, words, output)?,
+        Words::Link(words) => link::link(engine, *words, output)?,
         Words::Ls => show::endpoints(engine, output)?,
         Words::Bridge => show::bridges(engine, output)?,
         Words::Check => code = check(engine, output)?,
@@ -68,6 +71,7 @@ impl WishWords {
             ifname: self.ifname.clone(),
             aliases: self.alias.clone(),
             routes: self.route.clone(),
+            ports: self.publish.clone(),
             default_route: if self.no_default_route { DefaultRoute::Never } else { DefaultRoute::Eligible },
         }
     }

@@ -2,8 +2,10 @@
 
 mod commands;
 mod inspect;
+mod link;
 mod network;
 mod output;
+mod port;
 mod run;
 mod sandbox;
 mod show;

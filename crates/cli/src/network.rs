@@ -3,11 +3,11 @@
 use crate::inspect;
 use crate::output::{Output, lines, removed};
 use crate::table::render;
-use crate::words::{CreateWords, NetworkWords};
-use serde_json::Value;
+use crate::words::{CreateWords, NetworkWords, OrNone, SetWords};
+use serde_json::{Value, json};
 use std::net::IpAddr;
 use zubi_engine::{Engine, Error, Report};
-use zubi_model::{Egress, Family, Icc, Invalid, NetworkSpec, PoolSpec, Scope, Subnet};
+use zubi_model::{Egress, Family, Icc, Invalid, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet};
 use zubi_plan::Plan;
 
 /// Makes, lists, shows or removes networks.
@@ -19,6 +19,18 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
             let text = format!("{}: {} on bridge {}\n", report.value.name, subnets.join(", "), report.value.bridge);
             let json = inspect::network(&report.value, &[]);
             output.changed(engine, &report.plan, &text, &json)
+        }
+        NetworkWords::Set(words) => {
+            let (name, change) = change(*words)?;
+            let Report { plan, value } = engine.set_network(&name, &change, output.act())?;
+            let differences = &value.differences;
+            let told: Vec<String> = differences.iter().map(|d| format!("{} {} -> {}", d.what, d.from, d.to)).collect();
+            let nothing = "nothing to change".to_owned();
+            let text = format!("{name}: {}\n", if told.is_empty() { nothing } else { told.join(", ") });
+            let mut json = inspect::network(&value.network, &value.endpoints);
+            let changed = differences.iter().map(|d| json!({"what": d.what, "from": d.from, "to": d.to}));
+            json["Changed"] = changed.collect();
+            output.changed(engine, &plan, &text, &json)
         }
         NetworkWords::Ls => {
             let (networks, unreadable) = engine.networks();
@@ -74,6 +86,39 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
             output.changed(engine, &plan, &text, &json)
         }
     }
+}
+
+fn change(words: SetWords) -> Result<(NetworkName, NetworkChange), Error> {
+    // The command line refuses both at once.
+    let switch = |on: bool, off: bool| on.then_some(true).or(off.then_some(false));
+    let change = NetworkChange {
+        mtu: words.mtu,
+        icc: switch(words.icc, words.no_icc).map(|on| if on { Icc::Allowed } else { Icc::Isolated }),
+        egress: switch(words.masquerade, words.no_masquerade)
+            .map(|on| if on { Egress::Masquerade } else { Egress::Plain }),
+        scope: switch(words.internal, words.no_internal).map(|on| if on { Scope::Internal } else { Scope::Routed }),
+        ranges: given("address range", words.ip_range)?,
+        exclude: given("excluded address", words.exclude)?,
+        labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
+        subnets: words.subnet,
+        gateways: words.gateway,
+        bridge: words.bridge,
+    };
+    Ok((words.name, change))
+}
+
+/// Nothing said, `none` said, or values.
+fn given<T>(what: &'static str, words: Vec<OrNone<T>>) -> Result<Option<Vec<T>>, Error> {
+    if words.is_empty() {
+        return Ok(None);
+    }
+    let all = words.len();
+    let values: Vec<T> =
+        words.into_iter().filter_map(|w| if let OrNone::Given(value) = w { Some(value) } else { None }).collect();
+    if !values.is_empty() && values.len() != all {
+        return Err(Invalid::new(what, "none", "cannot be combined with others").into());
+    }
+    Ok(Some(values))
 }
 
 /// Sorts what was given for all subnets to the subnet it lies in.

@@ -74,6 +74,17 @@ impl Output {
         if self.json { println!("{answer:#}") } else { print!("{text}") }
     }
 
+    /// What is to be told beside the answer, on standard error.
+    pub(crate) fn notes(&self, notes: &[String]) {
+        for note in notes {
+            if self.json {
+                eprintln!("{}", json!({ "note": note }));
+            } else {
+                eprintln!("zubi: note: {note}");
+            }
+        }
+    }
+
     /// An error, on standard error.
     pub(crate) fn error(&self, error: &Error) {
         if self.json {

@@ -42,6 +42,11 @@ pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Resu
         wishes: words.wishes.wishes(),
         command: words.command.clone(),
     };
+    if !matches!(spec.model, Model::Networks(_))
+        && let Some(port) = spec.wishes.ports.first()
+    {
+        return Err(Invalid::new("published port", port, "cannot be: the command gets no endpoint of its own").into());
+    }
     if output.act() == Act::Show {
         let plan = engine.plan_run(&spec)?;
         output.changed(&mut engine, &plan, "", &serde_json::Value::Null)?;
@@ -55,7 +60,9 @@ pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Resu
         }
         Model::Networks(_) | Model::None => {}
     }
-    let report = engine.start_run(&spec)?;
+    let started = engine.start_run(&spec);
+    output.notes(&engine.take_notes());
+    let report = started?;
     if words.detach {
         return detach(engine, report.value, &spec);
     }

@@ -1,6 +1,7 @@
 //! `zubi ls`, `zubi bridge`, and how an endpoint is told.
 
 use crate::output::Output;
+use crate::port;
 use crate::table::render;
 use serde_json::{Value, json};
 use zubi_engine::{Attached, Attachment, Engine, Error};
@@ -13,9 +14,11 @@ pub(crate) fn attached(attached: &Attached) -> (String, Value) {
     let families: Vec<String> = attached.default_in.iter().map(ToString::to_string).collect();
     let default =
         if families.is_empty() { String::new() } else { format!(", default route ({})", families.join(", ")) };
+    let ports: Vec<String> = e.ports.iter().map(ToString::to_string).collect();
+    let published = if ports.is_empty() { String::new() } else { format!(", published {}", ports.join(" ")) };
     let again = if attached.attachment == Attachment::Existing { " (was connected already)" } else { "" };
     let text = format!(
-        "{}: {} {} {} on {}{default}{again}\n",
+        "{}: {} {} {} on {}{default}{published}{again}\n",
         e.sandbox.spelled,
         e.ifname,
         addresses.join(" "),
@@ -31,6 +34,7 @@ pub(crate) fn attached(attached: &Attached) -> (String, Value) {
         "gateways": e.addresses.iter().map(|a| a.gateway.to_string()).collect::<Vec<_>>(),
         "host_device": e.host_device.as_str(),
         "default_route": families,
+        "ports": e.ports.iter().map(|p| port::told(e, p)).collect::<Vec<_>>(),
         "existing": attached.attachment == Attachment::Existing,
     });
     (text, json)
@@ -45,6 +49,7 @@ pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Erro
         let addresses: Vec<String> = e.addresses.iter().map(|a| a.address.to_string()).collect();
         let number = |i: Option<zubi_model::IfIndex>| i.map_or_else(|| "-".to_owned(), |i| i.0.to_string());
         let default: Vec<&str> = v.default_in.iter().map(|f| if *f == Family::V4 { "v4" } else { "v6" }).collect();
+        let ports: Vec<String> = e.ports.iter().map(ToString::to_string).collect();
         rows.push(vec![
             e.sandbox.spelled.clone(),
             e.network.to_string(),
@@ -53,6 +58,7 @@ pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Erro
             e.mac.to_string(),
             format!("{}@{}", e.host_device, number(v.host_index)),
             default.join(","),
+            ports.join(","),
         ]);
         all.push(json!({
             "sandbox": e.sandbox.spelled,
@@ -66,9 +72,10 @@ pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Erro
             "bridge": e.bridge.as_str(),
             "default_route": default,
             "aliases": e.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),
+            "ports": e.ports.iter().map(|p| port::told(e, p)).collect::<Vec<_>>(),
         }));
     }
-    let head = ["SANDBOX", "NETWORK", "DEVICE", "ADDRESSES", "MAC", "HOST-DEVICE", "DEFAULT"];
+    let head = ["SANDBOX", "NETWORK", "DEVICE", "ADDRESSES", "MAC", "HOST-DEVICE", "DEFAULT", "PORTS"];
     output.told(&render(&head, &rows), &Value::Array(all));
     Ok(())
 }

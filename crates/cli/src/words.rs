@@ -6,9 +6,11 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::str::FromStr;
 use zubi_engine::Error;
 use zubi_model::{
-    Alias, Exclusion, IfName, Label, MacWish, Mtu, NetworkName, SandboxName, SandboxRef, StaticRoute, Subnet,
+    Alias, Exclusion, IfName, Label, LinkAddresses, LinkEndRef, MacWish, Mtu, NetworkName, PortWish, SandboxName,
+    SandboxRef, StaticRoute, Subnet,
 };
 
 /// Wires containers, pods and processes into networks; every step can be shown as the command you would have typed.
@@ -70,7 +72,12 @@ pub(crate) enum Words {
         /// The sandbox
         sandbox: SandboxRef,
     },
-    /// List endpoints: sandbox, network, addresses, MAC, devices
+    /// Publish ports of a connected sandbox, take them back, list them
+    #[command(subcommand)]
+    Port(PortWords),
+    /// Wire two sandboxes, or one and the host, directly: a cable between two devices, no network
+    Link(Box<LinkWords>),
+    /// List endpoints: sandbox, network, addresses, MAC, devices, published ports
     Ls,
     /// List bridges, their ports, and the sandbox behind each port
     Bridge,
@@ -106,6 +113,8 @@ pub(crate) enum NetworkWords {
     /// List networks
     #[command(visible_alias = "list")]
     Ls,
+    /// Change a network and everything that is connected to it, while it is in use
+    Set(Box<SetWords>),
     /// Show networks in full, with Docker's field names
     Inspect {
         /// Their names
@@ -163,6 +172,66 @@ pub(crate) struct CreateWords {
     pub(crate) label: Vec<Label>,
 }
 
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub(crate) struct SetWords {
+    /// Its name
+    pub(crate) name: NetworkName,
+    /// Largest packet in bytes: of the bridge and of both ends of every endpoint
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) mtu: Option<Mtu>,
+    /// Endpoints reach each other
+    #[arg(long, conflicts_with = "no_icc")]
+    pub(crate) icc: bool,
+    /// Endpoints do not reach each other
+    #[arg(long)]
+    pub(crate) no_icc: bool,
+    /// What leaves the network takes the host's address
+    #[arg(long, conflicts_with = "no_masquerade")]
+    pub(crate) masquerade: bool,
+    /// Keep the endpoints' own source addresses on the way out
+    #[arg(long)]
+    pub(crate) no_masquerade: bool,
+    /// No way out or in; only while nothing is connected
+    #[arg(long, conflicts_with = "no_internal")]
+    pub(crate) internal: bool,
+    /// A way out; only while nothing is connected
+    #[arg(long)]
+    pub(crate) no_internal: bool,
+    /// Give automatic addresses from this part of the subnet only, from now on; `none` for all of it
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) ip_range: Vec<OrNone<IpNet>>,
+    /// Never give these from now on, instead of those excluded before; `none` for nothing
+    #[arg(long, value_name = "ADDRESSES")]
+    pub(crate) exclude: Vec<OrNone<Exclusion>>,
+    /// A word of your own, added or replaced
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub(crate) label: Vec<Label>,
+    /// Stays as it is: endpoints have addresses of it
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) subnet: Vec<Subnet>,
+    /// Stays as it is: endpoints have their routes through it
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) gateway: Vec<IpAddr>,
+    /// Stays as it is: endpoints are its ports
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bridge: Option<IfName>,
+}
+
+/// A value, or the word `none`.
+#[derive(Debug, Clone)]
+pub(crate) enum OrNone<T> {
+    None,
+    Given(T),
+}
+
+impl<T: FromStr> FromStr for OrNone<T> {
+    type Err = T::Err;
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        if text == "none" { Ok(OrNone::None) } else { text.parse().map(OrNone::Given) }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum SandboxWords {
     /// Make a named network namespace, or give a container's namespace a name
@@ -196,6 +265,37 @@ pub(crate) enum SandboxWords {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum PortWords {
+    /// List published ports
+    #[command(visible_alias = "list")]
+    Ls {
+        /// Of this sandbox only
+        sandbox: Option<SandboxRef>,
+    },
+    /// Publish further ports; connections go on
+    Add {
+        /// The network
+        network: NetworkName,
+        /// The sandbox
+        sandbox: SandboxRef,
+        /// [ADDRESS:][HOST-PORT:]PORT[/PROTOCOL]; ranges as 8000-8009:80-89
+        #[arg(required = true, value_name = "PORT")]
+        ports: Vec<PortWish>,
+    },
+    /// Take published ports back; connections that came by them end
+    #[command(visible_alias = "remove")]
+    Rm {
+        /// The network
+        network: NetworkName,
+        /// The sandbox
+        sandbox: SandboxRef,
+        /// As it was published, or the port inside alone
+        #[arg(required = true, value_name = "PORT")]
+        ports: Vec<PortWish>,
+    },
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WishWords {
     /// A fixed address, one for each family
@@ -216,6 +316,42 @@ pub(crate) struct WishWords {
     /// Never take the default route from this network
     #[arg(long)]
     pub(crate) no_default_route: bool,
+    /// Publish a port of it on the host: [ADDRESS:][HOST-PORT:]PORT[/PROTOCOL], ranges as 8000-8009:80-89
+    #[arg(short, long, value_name = "PORT")]
+    pub(crate) publish: Vec<PortWish>,
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(crate) struct LinkWords {
+    #[command(subcommand)]
+    pub(crate) command: Option<LinkCommand>,
+    /// One end: SANDBOX:DEVICE, where SANDBOX is what `connect` takes, or host:DEVICE
+    #[arg(required = true, value_name = "END")]
+    pub(crate) first: Option<LinkEndRef>,
+    /// The other end
+    #[arg(required = true, value_name = "OTHER-END")]
+    pub(crate) second: Option<LinkEndRef>,
+    /// Addresses of both ends: 10.0.0.1/24,10.0.0.2/24; either may be left out. Repeat it for a second family
+    #[arg(long, value_name = "ADDRESS,ADDRESS")]
+    pub(crate) address: Vec<LinkAddresses>,
+    /// Largest packet in bytes
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) mtu: Option<Mtu>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LinkCommand {
+    /// List links
+    #[command(visible_alias = "list")]
+    Ls,
+    /// Remove links
+    #[command(visible_alias = "remove")]
+    Rm {
+        /// Either end of each: SANDBOX:DEVICE or host:DEVICE
+        #[arg(required = true, value_name = "END")]
+        ends: Vec<LinkEndRef>,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use zubi_model::{DefaultRoute, Endpoint, EndpointKey, Family, MacWish, Network, NetworkName, SandboxRef, Wishes};
 use zubi_plan::Plan;
 use zubi_plan::endpoint::attach;
+use zubi_store::PortsLock;
 
 /// An endpoint as it is now.
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl Engine {
         wishes: &Wishes,
         act: Act,
     ) -> Result<Report<Attached>, Error> {
-        let (_host, networks) = self.lock_networks(std::slice::from_ref(network), act)?;
+        let (_host, networks) = self.lock_networks(std::slice::from_ref(network), &wishes.ports, act)?;
         let Some((network, missing)) = networks.into_iter().next() else {
             return Err(Error::NoNetwork { name: network.clone(), known: self.known_networks() });
         };
@@ -106,6 +107,9 @@ impl Engine {
         let plan = attach(network, &endpoint, &around);
         if act == Act::Apply {
             self.apply_endpoint(&object, sandbox, &endpoint, &plan)?;
+            for address in &around.stale {
+                self.store.unmark_stale(&network.name, *address)?;
+            }
         }
         let mut shown = groundwork;
         shown.append(plan);
@@ -134,7 +138,7 @@ impl Engine {
         Ok(())
     }
 
-    fn still_there(&self, sandbox: &Resolved) -> Result<(), Error> {
+    pub(crate) fn still_there(&self, sandbox: &Resolved) -> Result<(), Error> {
         if self.kernel.still_leads(&sandbox.reached_by) {
             return Ok(());
         }
@@ -180,6 +184,11 @@ impl Engine {
         if wishes.default_route == DefaultRoute::Never && endpoint.default_route == DefaultRoute::Eligible {
             return Err(differs("wish for the default route", "none against it".into()));
         }
+        let met = wishes.ports.iter().all(|wish| endpoint.ports.iter().any(|port| wish.is_met_by(port)));
+        let wished = endpoint.ports.iter().all(|port| wishes.ports.iter().any(|wish| wish.is_met_by(port)));
+        if !wishes.ports.is_empty() && !(met && wished) {
+            return Err(differs("set of published ports", list(&endpoint.ports)));
+        }
         let siblings = self.siblings(&endpoint)?;
         let way = self.way_in(&endpoint, None);
         let default_in = self.gives_default_in(&endpoint, &siblings, way.as_ref())?;
@@ -209,9 +218,14 @@ impl Engine {
         }
     }
 
-    /// Writes the record, then takes the leases it names. When anything of it is taken, nothing is kept. The caller
-    /// holds the lock of the leases.
-    pub(crate) fn claim(&mut self, network: &Network, endpoint: &Endpoint) -> Result<(), Error> {
+    /// Writes the record, then takes the leases and ports it names. When anything of it is taken, nothing is kept. The
+    /// caller holds the lock of the leases, and of the ports if there are any.
+    pub(crate) fn claim(
+        &mut self,
+        network: &Network,
+        endpoint: &Endpoint,
+        ports: Option<&PortsLock>,
+    ) -> Result<(), Error> {
         let key = endpoint.key();
         let claimed = (|| {
             self.store.begin_attach(endpoint)?;
@@ -226,6 +240,9 @@ impl Engine {
                 let owner = self.owner_name(&owner)?;
                 return Err(Error::MacTaken { network: network.name.clone(), mac: endpoint.mac, owner });
             }
+            if let Some(held) = ports {
+                self.claim_ports(endpoint, &endpoint.ports, held)?;
+            }
             for a in &endpoint.addresses {
                 self.store.set_cursor(&network.name, a.address.addr())?;
             }
@@ -233,15 +250,28 @@ impl Engine {
             Ok(())
         })();
         if claimed.is_err() {
-            Fault::muted(|| self.release(endpoint))?;
+            Fault::muted(|| self.release_held(endpoint, ports))?;
         }
         claimed
     }
 
     /// Frees what an endpoint holds in the store, its record last.
     pub(crate) fn release(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
+        let ports = if endpoint.ports.is_empty() { None } else { Some(self.store.lock_ports()?) };
+        self.release_held(endpoint, ports.as_ref())
+    }
+
+    fn release_held(&mut self, endpoint: &Endpoint, ports: Option<&PortsLock>) -> Result<(), Error> {
         let key = endpoint.key();
+        if let Some(held) = ports {
+            self.release_ports(endpoint, &endpoint.ports, held)?;
+        }
+        let untracked = zubi_kernel::tracks_nothing();
         for a in &endpoint.addresses {
+            if !untracked {
+                // Whoever gets the address next must not inherit its connections.
+                self.store.mark_stale(&endpoint.network, a.address.addr())?;
+            }
             self.store.release(&endpoint.network, a.address.addr(), &key)?;
         }
         self.store.release_mac(&endpoint.network, endpoint.mac, &key)?;

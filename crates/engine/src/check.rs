@@ -2,8 +2,10 @@
 
 use crate::engine::{Act, Engine};
 use crate::error::Error;
+use crate::link_check::describe_link;
+use crate::publish::on_loopback;
 use zubi_kernel::Finding;
-use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
+use zubi_model::{Endpoint, Network, NsRef, PortWish, SandboxRef};
 use zubi_plan::endpoint::{Surroundings, attach};
 use zubi_plan::network::up;
 use zubi_plan::{Op, Place, firewall};
@@ -61,7 +63,12 @@ pub struct Problem {
 }
 
 impl Problem {
-    fn new(kind: ProblemKind, object: impl Into<String>, what: impl Into<String>, fix: impl Into<String>) -> Self {
+    pub(crate) fn new(
+        kind: ProblemKind,
+        object: impl Into<String>,
+        what: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
         Problem { kind, object: object.into(), what: what.into(), fix: fix.into() }
     }
 }
@@ -98,6 +105,17 @@ impl Engine {
             let what = "a command was killed half-way";
             problems.push(Problem::new(ProblemKind::Interrupted, format!("network {}", network.name), what, GC));
         }
+        let (links, mut unreadable_links) = self.store.links_lossy();
+        let (unfinished_links, more) = self.store.unfinished_links_lossy();
+        unreadable_links.extend(more);
+        for error in unreadable_links {
+            let fix = "restore or remove the file";
+            problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
+        }
+        for link in &unfinished_links {
+            let what = "a command was killed half-way";
+            problems.push(Problem::new(ProblemKind::Interrupted, describe_link(link), what, GC));
+        }
         if !networks.is_empty() {
             problems.extend(self.check_firewall()?);
         }
@@ -111,6 +129,9 @@ impl Engine {
                 let what = format!("its network {} has no record", endpoint.network);
                 problems.push(Problem::new(ProblemKind::Stray, describe(endpoint), what, GC));
             }
+        }
+        for link in &links {
+            problems.extend(self.check_link(link)?);
         }
         for (network, key) in self.orphans()? {
             let what = format!("leases of sandbox {} belong to no endpoint", key.cookie);
@@ -154,7 +175,12 @@ impl Engine {
 
     /// The operations a network stands for, beside those all networks share.
     pub(crate) fn network_ops(&mut self, network: &Network) -> Result<Vec<Op>, Error> {
-        let plan = up(network, &self.ipv6_forwarding()?);
+        let mut plan = up(network, &self.ipv6_forwarding()?);
+        let endpoints = self.store.endpoints_on(&network.name)?;
+        let ports: Vec<PortWish> = endpoints.iter().flat_map(|e| &e.ports).map(|port| PortWish::from(*port)).collect();
+        if on_loopback(&ports) {
+            plan.push(zubi_plan::network::loopback(network));
+        }
         Ok(plan.ops.into_iter().filter(|op| !op.is_layout()).collect())
     }
 
@@ -226,11 +252,11 @@ impl Engine {
         }
         let siblings = self.siblings(&endpoint)?;
         let default_in = self.gives_default_in(&endpoint, &siblings, way)?;
-        let plan = attach(network, &endpoint, &Surroundings { loopback: AdminState::Down, default_in });
+        let plan = attach(network, &endpoint, &Surroundings { loopback: AdminState::Down, default_in, stale: Vec::new() });
         Ok(plan.ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
     }
 
-    fn differences(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Problem>, Error> {
+    pub(crate) fn differences(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Problem>, Error> {
         let compared = self.kernel.examine(ops).map_err(Error::kernel(object))?;
         Ok(compared
             .into_iter()

@@ -4,17 +4,21 @@
 use crate::chance::{random, random_name};
 use crate::engine::{Act, Engine};
 use crate::error::Error;
+use crate::publish::check_port;
 use crate::resolve::Resolved;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use zubi_ipam::{check_fixed, next_address};
 use zubi_kernel::sys;
 use zubi_model::{
-    Endpoint, EndpointAddress, Family, IfName, Invalid, Mac, MacWish, Network, NsRef, SandboxIdentity, Wishes,
+    Endpoint, EndpointAddress, EndpointKey, Family, IfName, Invalid, Mac, MacWish, Network, NsRef, SandboxIdentity, Wishes,
 };
 use zubi_plan::Place;
 use zubi_plan::endpoint::{Surroundings, default_families, may_default};
 use zubi_wire::route::{AdminState, RouteProtocol};
+
+/// `BR_MAX_PORTS` of net/bridge/br_private.h; number 0 is not given.
+const MOST_PORTS: usize = 1023;
 
 impl Engine {
     /// Chooses everything that is not wished, over what the kernel and the records say, and claims it.
@@ -25,6 +29,7 @@ impl Engine {
         wishes: &Wishes,
         act: Act,
     ) -> Result<(Endpoint, Surroundings), Error> {
+        self.room_on(network, act)?;
         let siblings: Vec<Endpoint> =
             self.store.endpoints_of(sandbox.cookie)?.into_iter().filter(|e| e.network != network.name).collect();
         let (ifname, loopback) = self.choose_device(sandbox, &siblings, wishes)?;
@@ -32,20 +37,46 @@ impl Engine {
         gateways.extend(siblings.iter().flat_map(|s| s.addresses.iter().map(|a| a.gateway)));
         let families: Vec<Family> = network.pools.iter().map(|p| p.subnet.family()).collect();
         let taken = self.foreign_defaults(&sandbox.reached_by, &families, &gateways)?;
+        let key = EndpointKey { cookie: sandbox.cookie, network: network.name.clone() };
+        self.free_dead_ports(network, &key, &wishes.ports, act)?;
         let endpoint = {
             // What is chosen is claimed before anybody else can choose it.
-            let _leases = match act {
-                Act::Apply => Some(self.store.lock_leases(&network.name)?),
-                Act::Show => None,
+            let (_leases, ports) = match act {
+                Act::Apply => {
+                    let leases = self.store.lock_leases(&network.name)?;
+                    let ports = if wishes.ports.is_empty() { None } else { Some(self.store.lock_ports()?) };
+                    (Some(leases), ports)
+                }
+                Act::Show => (None, None),
             };
             let endpoint = self.compose(network, sandbox, ifname, wishes, act)?;
             if act == Act::Apply {
-                self.claim(network, &endpoint)?;
+                self.claim(network, &endpoint, ports.as_ref())?;
             }
             endpoint
         };
         let default_in = default_families(&endpoint, &siblings, &taken);
-        Ok((endpoint, Surroundings { loopback, default_in }))
+        let mut stale = Vec::new();
+        for a in &endpoint.addresses {
+            let address = a.address.addr();
+            stale.extend(self.store.is_stale(&network.name, address)?.then_some(address));
+        }
+        Ok((endpoint, Surroundings { loopback, default_in, stale }))
+    }
+
+    /// A full bridge is told before the first effect. (Ports that somebody else made of it are not counted: then the
+    /// kernel says it.)
+    fn room_on(&mut self, network: &Network, act: Act) -> Result<(), Error> {
+        if self.store.count_macs(&network.name)? < MOST_PORTS {
+            return Ok(());
+        }
+        if act == Act::Apply {
+            self.bury_dead(Some(&network.name))?;
+            if self.store.count_macs(&network.name)? < MOST_PORTS {
+                return Ok(());
+            }
+        }
+        Err(Error::BridgeFull { network: network.name.clone(), bridge: network.bridge.clone(), most: MOST_PORTS })
     }
 
     /// An endpoint with its addresses and MAC chosen.
@@ -73,10 +104,12 @@ impl Engine {
             routes: wishes.routes.clone(),
             default_route: may_default(network, wishes.default_route),
             aliases: wishes.aliases.clone(),
+            ports: Vec::new(),
             attached_at: sys::boot_clock().map_err(Error::system("attach", "read", "boot clock"))?,
         };
         self.choose_addresses(network, &mut endpoint, wishes, act)?;
         self.choose_mac(network, &mut endpoint, wishes.mac, act)?;
+        endpoint.ports = self.choose_ports(network, &endpoint, &wishes.ports)?;
         Ok(endpoint)
     }
 
@@ -291,6 +324,9 @@ pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Err
         }
         families.push(family);
         check_fixed(pool, *address)?;
+    }
+    for port in &wishes.ports {
+        check_port(network, port)?;
     }
     for route in &wishes.routes {
         let family = Family::of(route.to.addr());

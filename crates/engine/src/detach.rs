@@ -6,7 +6,7 @@ use crate::fault::Fault;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use zubi_kernel::Deletions;
-use zubi_model::{Endpoint, EndpointKey, Family, NetnsCookie, NetworkName, NsRef, SandboxRef};
+use zubi_model::{Endpoint, EndpointKey, Family, NetnsCookie, NetworkName, NsRef, SandboxIdentity, SandboxRef};
 use zubi_plan::endpoint::{Presence, Remains, default_families, detach};
 use zubi_plan::{Place, Plan};
 use zubi_store::{Lock, Mode, StoreError};
@@ -67,7 +67,7 @@ impl Engine {
     }
 
     /// By the namespace if there is one, else by the name it had when it was attached.
-    fn find_endpoint(
+    pub(crate) fn find_endpoint(
         &mut self,
         network: &NetworkName,
         sandbox: &SandboxRef,
@@ -107,10 +107,14 @@ impl Engine {
 
     /// A way into the endpoint's namespace, if it lives and is still the same.
     pub(crate) fn way_in(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Option<NsRef> {
-        let recorded = endpoint.sandbox.reached_by.clone();
+        self.way_to(&endpoint.sandbox, via)
+    }
+
+    pub(crate) fn way_to(&mut self, sandbox: &SandboxIdentity, via: Option<&NsRef>) -> Option<NsRef> {
+        let recorded = sandbox.reached_by.clone();
         let ways = via.cloned().into_iter().chain([recorded]);
         ways.into_iter().find(|way| {
-            let same = self.kernel.open_sandbox(way).is_ok_and(|cookie| cookie == endpoint.sandbox.cookie);
+            let same = self.kernel.open_sandbox(way).is_ok_and(|cookie| cookie == sandbox.cookie);
             if !same {
                 self.kernel.close_sandbox(way);
             }

@@ -40,6 +40,7 @@ pub struct Engine {
     pub(crate) store: Store,
     pub(crate) runtimes: Runtimes,
     pools: Option<AddressPools>,
+    notes: Vec<String>,
     pub(crate) dirs_for_children: (std::path::PathBuf, std::path::PathBuf),
 }
 
@@ -80,6 +81,7 @@ impl Engine {
             store,
             runtimes: Runtimes::from_env(|k| std::env::var_os(k)),
             pools: config.pools,
+            notes: Vec::new(),
             dirs_for_children,
         })
     }
@@ -87,6 +89,18 @@ impl Engine {
     /// Called with every operation that changed something: together they are the commands to type.
     pub fn observe(&mut self, observer: Observer) {
         self.kernel.on_operation(observer);
+    }
+
+    /// Tells the caller something that is no error.
+    pub(crate) fn note(&mut self, words: String) {
+        if !self.notes.contains(&words) {
+            self.notes.push(words);
+        }
+    }
+
+    /// What is to be told beside the answers of the calls so far.
+    pub fn take_notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// The kernel edge, for those who count its messages.

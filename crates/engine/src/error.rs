@@ -1,7 +1,8 @@
 //! What goes wrong in the engine, and its class: the exit code of the command line.
 
+use ipnet::IpNet;
 use std::net::IpAddr;
-use zubi_model::{EndpointKey, Invalid, Mac, NetworkName, SandboxName};
+use zubi_model::{EndpointKey, IfName, Invalid, Mac, NetworkName, PublishedPort, SandboxName};
 
 /// What kind of failure it is. The numbers are stable: they are the command's exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,26 @@ pub enum Error {
         /// Its sandboxes.
         endpoints: Vec<String>,
     },
+    /// What a network keeps as it is.
+    #[error("network {name}: its {what} stays {has}{}", in_place_of_change(name, attached))]
+    Fixed {
+        /// The network.
+        name: NetworkName,
+        /// "subnet".
+        what: &'static str,
+        /// In words.
+        has: String,
+        /// The sandboxes that hold something of it.
+        attached: Vec<String>,
+    },
+    /// Internal or not is settled when endpoints are attached.
+    #[error("network {name}: {} attached: {}; whether it is internal has decided about their default routes; disconnect first", how_many(attached.len()), attached.join(", "))]
+    ScopeInUse {
+        /// The network.
+        name: NetworkName,
+        /// Its sandboxes.
+        attached: Vec<String>,
+    },
     /// A subnet that something else has.
     #[error("network {name}: subnet {subnet} overlaps {by}; choose another or leave --subnet out")]
     Overlap {
@@ -124,6 +145,86 @@ pub enum Error {
         ifname: String,
         /// Which network uses it.
         by: Option<String>,
+    },
+    /// A port that cannot be had.
+    #[error("network {network}: publish {port} for {sandbox}: {by}; choose another host port")]
+    PortTaken {
+        /// The network.
+        network: NetworkName,
+        /// The sandbox.
+        sandbox: String,
+        /// As asked for.
+        port: String,
+        /// What is in the way.
+        by: String,
+    },
+    /// A port that is not published.
+    #[error("network {network}: {port} is not published for {sandbox}{}", published(there))]
+    NotPublished {
+        /// The network.
+        network: NetworkName,
+        /// The sandbox.
+        sandbox: String,
+        /// As asked for.
+        port: String,
+        /// What is.
+        there: Vec<PublishedPort>,
+    },
+    /// A sandbox that is not on a network.
+    #[error("{sandbox} is not on network {network}; zubi connect {network} {sandbox} brings it there")]
+    NotConnected {
+        /// The sandbox.
+        sandbox: String,
+        /// The network.
+        network: NetworkName,
+    },
+    /// An endpoint that has lost its device.
+    #[error("{sandbox} on network {network} has lost its device, or its sandbox is gone; zubi repair puts back what can be")]
+    Broken {
+        /// The sandbox.
+        sandbox: String,
+        /// The network.
+        network: NetworkName,
+    },
+    /// A bridge without room.
+    #[error("network {network}: bridge {bridge} is full: the kernel gives a bridge at most {most} ports (BR_MAX_PORTS); make another network")]
+    BridgeFull {
+        /// The network.
+        network: NetworkName,
+        /// Its bridge.
+        bridge: IfName,
+        /// The kernel's limit.
+        most: usize,
+    },
+    /// A device name that an end of a link cannot have.
+    #[error("{end} is there already: {by}; choose another name")]
+    EndTaken {
+        /// As asked for.
+        end: String,
+        /// What has it.
+        by: String,
+    },
+    /// An address that an end of a link cannot have.
+    #[error("{end}: address {address} {by}; choose another")]
+    LinkAddressTaken {
+        /// The end.
+        end: String,
+        /// As asked for.
+        address: IpNet,
+        /// "is on eth0 already".
+        by: String,
+    },
+    /// Linked already, but differently.
+    #[error("link {link} is there already with other {what}: it has {has}; zubi link rm {end} takes it away")]
+    LinkDiffers {
+        /// The link.
+        link: String,
+        /// One of its ends.
+        end: String,
+        /// "addresses", "MTU".
+        what: &'static str,
+        /// In words.
+        has: String,
     },
     /// Connected already, but differently.
     #[error("{sandbox} is on network {network} already with another {what}: it has {has}; disconnect it first")]
@@ -246,6 +347,26 @@ fn those_there(known: &[NetworkName]) -> String {
     format!("; there are: {}", names.join(", "))
 }
 
+fn published(there: &[PublishedPort]) -> String {
+    if there.is_empty() {
+        return "; nothing is".into();
+    }
+    let ports: Vec<String> = there.iter().map(ToString::to_string).collect();
+    format!("; published are: {}", ports.join(", "))
+}
+
+fn in_place_of_change(name: &NetworkName, attached: &[String]) -> String {
+    if attached.is_empty() {
+        return format!("; remove the network (zubi network rm {name}) and create it again");
+    }
+    format!(
+        ": {} attached with addresses and ports of it: {}; create another network, connect them to it and disconnect \
+         them from {name}",
+        how_many(attached.len()),
+        attached.join(", ")
+    )
+}
+
 fn how_many(n: usize) -> String {
     if n == 1 { "1 endpoint is".into() } else { format!("{n} endpoints are") }
 }
@@ -278,19 +399,28 @@ impl Error {
             | Error::NoSandbox { .. }
             | Error::NoProcess { .. }
             | Error::NotASandbox(_)
+            | Error::NotPublished { .. }
+            | Error::NotConnected { .. }
             | Error::Program { .. }
             | Error::Runtime(_) => Class::NotFound,
             Error::NetworkExists { .. }
             | Error::NetworkInUse { .. }
+            | Error::Fixed { .. }
+            | Error::ScopeInUse { .. }
             | Error::Overlap { .. }
             | Error::AddressTaken { .. }
             | Error::MacTaken { .. }
+            | Error::PortTaken { .. }
+            | Error::Broken { .. }
             | Error::DeviceTaken { .. }
             | Error::Different { .. }
+            | Error::EndTaken { .. }
+            | Error::LinkAddressTaken { .. }
+            | Error::LinkDiffers { .. }
             | Error::SandboxExists { .. }
             | Error::SandboxInUse { .. }
             | Error::Busy { .. } => Class::Conflict,
-            Error::NoSubnet { .. } | Error::Exhausted { .. } => Class::Exhausted,
+            Error::NoSubnet { .. } | Error::Exhausted { .. } | Error::BridgeFull { .. } => Class::Exhausted,
             Error::Privilege { .. } => Class::Privilege,
             Error::Kernel { source, .. } => kernel_class(source),
             Error::Plan { failed, .. } => kernel_class(&failed.error),

@@ -6,9 +6,10 @@
 use crate::check::describe;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
+use crate::link::Locks;
 use std::collections::HashSet;
 use zubi_kernel::named;
-use zubi_model::{Endpoint, EndpointKey, IfName, NetworkName};
+use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Maker, Mode, StoreError};
 use zubi_wire::nft::ElementSeen;
@@ -45,6 +46,10 @@ impl Engine {
                 Ok(()) => recovered.done.push(format!("{} (interrupted)", describe(&endpoint))),
                 Err(e) => recovered.failed = recovered.failed.or(Some(e)),
             }
+        }
+        match self.recover_links(&Locks::new()) {
+            Ok(links) => recovered.done.extend(links),
+            Err(e) => recovered.failed = recovered.failed.or(Some(e)),
         }
         Ok(recovered)
     }
@@ -142,8 +147,17 @@ impl Engine {
                 report.value.push(format!("{} (interrupted)", describe(&endpoint)));
             }
         }
+        for link in self.store.unfinished_links_lossy().0 {
+            report.plan.append(self.plan_unlink(&link)?);
+            report.value.push(format!("link {link} (interrupted)"));
+        }
         for network in self.store.networks_in_making()? {
-            report.plan.append(self.plan_down(&network)?);
+            let plan = match self.store.network(&network.name)? {
+                Some(complete) if complete == network => continue,
+                Some(complete) if complete.id == network.id => self.plan_change(&network, &complete)?,
+                _ => self.plan_down(&network)?,
+            };
+            report.plan.append(plan);
             report.value.push(format!("network {} (interrupted)", network.name));
         }
         for endpoint in self.store.all_endpoints_lossy().0 {
@@ -151,6 +165,11 @@ impl Engine {
             if free && self.is_dead(&endpoint)? {
                 report.plan.append(self.plan_detach(&endpoint, None)?);
                 report.value.push(format!("{} (sandbox is gone)", describe(&endpoint)));
+            }
+        }
+        for link in self.store.links_lossy().0 {
+            if self.is_dead_link(&link)? {
+                report.value.push(format!("link {link} (sandbox is gone)"));
             }
         }
         for record in self.store.sandboxes()? {
@@ -176,6 +195,7 @@ impl Engine {
         removed.extend(self.recover_networks()?.into_iter().map(|name| format!("network {name} (interrupted)")));
         removed.extend(self.collect_runs()?);
         removed.extend(self.bury_dead(None)?);
+        removed.extend(self.bury_dead_links()?);
         removed.extend(self.collect_orphans()?);
         removed.extend(self.collect_sandboxes()?);
         self.reap()?;
@@ -250,6 +270,13 @@ impl Engine {
         // Unknown is not dead: the owner may be in the file that cannot be read.
         let (pending, unreadable_pending): (Vec<_>, Vec<_>) =
             self.store.pending()?.into_iter().partition(Result::is_ok);
+        let (mut links, mut unreadable_links) = self.store.links_lossy();
+        let (unfinished, more) = self.store.unfinished_links_lossy();
+        links.extend(unfinished);
+        unreadable_links.extend(more);
+        if !unreadable_links.is_empty() {
+            return Ok(Report { plan, value: words });
+        }
         if !unreadable.is_empty() || !unreadable_endpoints.is_empty() || !unreadable_pending.is_empty() {
             return Ok(Report { plan, value: words });
         }
@@ -257,6 +284,8 @@ impl Engine {
         let doomed: HashSet<IfName> = self.store.doomed()?.into_iter().map(|(name, _)| name).collect();
         let mut owned: HashSet<&str> = networks.iter().map(|n| n.bridge.as_str()).collect();
         owned.extend(endpoints.iter().chain(&pending).map(|e| e.host_device.as_str()));
+        let of_links = links.iter().flat_map(|l| &l.ends).filter(|e| e.place == LinkPlace::Host);
+        owned.extend(of_links.map(|e| e.ifname.as_str()));
         owned.extend(doomed.iter().map(IfName::as_str));
         let links = self.kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
         for link in links.iter().filter(|l| l.group.is_ours()).filter(|l| !owned.contains(l.name.as_str())) {

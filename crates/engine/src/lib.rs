@@ -7,7 +7,7 @@
 //! holds the lock of is what a killed process left: whoever comes next takes it away, see [`Engine::gc`].
 //!
 //! Locks, in this order: the host's (shared to connect and disconnect; alone to make or remove what networks share),
-//! the sandbox's, the leases' of a network. All are `flock`s: the kernel drops them when a process dies.
+//! the sandbox's, the leases' of a network, the published ports'. All are `flock`s: the kernel drops them when a process dies.
 
 mod attach;
 mod chance;
@@ -20,13 +20,17 @@ mod error;
 mod fault;
 mod gc;
 mod linger;
+mod link;
+mod link_check;
 mod list;
 mod network;
 mod occupied;
+mod publish;
 mod repair;
 mod resolve;
 mod run;
 mod sandbox;
+mod set_network;
 
 pub use attach::{Attached, Attachment};
 pub use check::{Problem, ProblemKind};
@@ -34,8 +38,11 @@ pub use config::Config;
 pub use detach::Detached;
 pub use engine::{Act, Compared, Engine, Report};
 pub use error::{Class, Error};
+pub use publish::Published;
+pub use link::{LinkState, LinkView, Linked, Unlinked};
 pub use list::{BridgeView, EndpointView, PortView};
 pub use run::{Model, RunSpec, Started};
 pub use sandbox::{Force, SandboxView};
+pub use set_network::NetworkSet;
 
 pub use zubi_kernel::Finding;

@@ -1,9 +1,10 @@
-//! Link deletions that nobody waits for.
+//! What the kernel takes its time for and nobody waits for.
 //!
 //! # How it works
 //! The kernel waits some 16 ms (an RCU barrier) in every link deletion, and some 13 ms when an nftables socket is closed
-//! after a deletion. A detached child of the command does both. It holds none of the caller's descriptors, so a caller
-//! that reads the command's output to its end is not kept waiting either. The links to delete stand in the store
+//! after a deletion; to look for the connections of an address takes it 5 ms. A detached child of the command does
+//! all of that. It holds none of the caller's descriptors, so a caller
+//! that reads the command's output to its end is not kept waiting either. The links to delete and the addresses stand in the store
 //! before the fork: if the child dies, the next one finishes.
 
 use crate::engine::Engine;
@@ -14,9 +15,34 @@ use zubi_model::{IfName, LinkGroup};
 use zubi_plan::Place;
 
 impl Engine {
-    /// Deletes every doomed link, and waits for it.
+    /// Does the slow part of everything that was taken away, and waits for it.
     pub fn reap(&mut self) -> Result<(), Error> {
         let _reaper = self.store.lock_reaper()?;
+        self.delete_doomed()?;
+        self.forget_stale()
+    }
+
+    /// Forgets the connections of addresses that are nobody's now. What is somebody's again was cleaned by that one.
+    fn forget_stale(&mut self) -> Result<(), Error> {
+        let failed = || Error::kernel("connections of free addresses");
+        for (network, addresses) in self.store.stale()? {
+            let flows = self.kernel.flows_of(&addresses).map_err(failed())?;
+            // Only now: the looking takes long, and who wants an address waits for the lock.
+            let _leases = self.store.lock_leases(&network)?;
+            for address in addresses {
+                if !self.store.is_stale(&network, address)? || self.store.is_leased(&network, address)? {
+                    continue;
+                }
+                let of_it = flows.iter().filter(|f| f.original.source == address || f.reply.source == address);
+                let of_it: Vec<_> = of_it.cloned().collect();
+                self.kernel.forget(&of_it).map_err(failed())?;
+                self.store.unmark_stale(&network, address)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn delete_doomed(&mut self) -> Result<(), Error> {
         let doomed = self.store.doomed()?;
         if doomed.is_empty() {
             return Ok(());
@@ -48,7 +74,8 @@ impl Engine {
     /// Leaves the doomed links to a detached child, and ends nothing and waits for nothing itself. The calling process
     /// must have one thread only.
     pub fn linger(mut self) -> Result<(), Error> {
-        if self.store.doomed()?.is_empty() && !self.kernel.closes_slowly() {
+        let done = self.store.doomed()?.is_empty() && self.store.stale()?.is_empty();
+        if done && !self.kernel.closes_slowly() {
             return Ok(());
         }
         let failed = |operation| Error::system("cleaning up", operation, "process");

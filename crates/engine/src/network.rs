@@ -4,11 +4,12 @@ use crate::chance::random;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::publish::on_loopback;
 use ipnet::IpNet;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
-use zubi_kernel::Deletions;
-use zubi_model::{Driver, Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec};
+use zubi_kernel::{Deletions, Finding};
+use zubi_model::{Driver, Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec, PortWish};
 use zubi_plan::network::{Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Lock, Mode};
@@ -71,7 +72,13 @@ impl Engine {
         for network in self.store.networks_in_making()? {
             match self.store.network(&network.name)? {
                 // It is complete: either the last word is missing, or the first was all that was said.
-                Some(complete) if complete.id == network.id => self.store.end_network(&network.name)?,
+                Some(complete) if complete == network => self.store.end_network(&network.name)?,
+                // It was being changed.
+                Some(complete) if complete.id == network.id => {
+                    self.return_to(&complete, &network)?;
+                    self.store.end_network(&network.name)?;
+                    done.push(network.name);
+                }
                 _ => {
                     self.undo_network(&network)?;
                     done.push(network.name);
@@ -91,6 +98,9 @@ impl Engine {
         let occupied = self.in_the_way(&others, &families)?;
         let pools = self.decide_pools(&spec, &occupied)?;
         let id = NetworkId::from_random(random()?);
+        if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
+            mtu.carries_ipv6()?;
+        }
         let bridge = match spec.bridge {
             Some(bridge) => bridge,
             None => Network::default_bridge(&spec.name, &id)?,
@@ -231,23 +241,30 @@ impl Engine {
         Ok(report)
     }
 
-    /// The host's lock, and these networks as they are under it, each with what is missing of it. Shared is enough
+    /// The host's lock, and these networks as they are under it, each with what is missing of it; the first is to have
+    /// these ports. Shared is enough
     /// unless something is missing: nobody else may rely on a part that is taken back when another part fails.
     pub(crate) fn lock_networks(
         &mut self,
         names: &[NetworkName],
+        ports: &[PortWish],
         act: Act,
     ) -> Result<(Lock, Vec<(Network, Plan)>), Error> {
         let mut mode = Mode::Shared;
         loop {
             let lock = self.store.lock_host(mode)?;
             self.recover_first(act)?;
-            let mut all = Vec::new();
+            let mut all: Vec<(Network, Plan)> = Vec::new();
+            let mut firewall = if names.is_empty() { Plan::new() } else { self.missing_firewall()? };
             for name in names {
                 let Some(network) = self.store.network(name)? else {
                     return Err(Error::NoNetwork { name: name.clone(), known: self.known_networks() });
                 };
-                let missing = self.missing_network(&network)?;
+                let mut missing = std::mem::take(&mut firewall);
+                missing.append(self.missing_network(&network)?);
+                if all.is_empty() && on_loopback(ports) {
+                    missing.append(self.missing_loopback(&network)?);
+                }
                 all.push((network, missing));
             }
             if mode == Mode::Exclusive || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {
@@ -255,6 +272,21 @@ impl Engine {
             }
             mode = Mode::Exclusive;
         }
+    }
+
+    /// The whole firewall, from the records, if there is one no more or its rules are gone.
+    fn missing_firewall(&mut self) -> Result<Plan, Error> {
+        if self.kernel.firewall_stands().map_err(Error::kernel("firewall"))? {
+            return Ok(Plan::new());
+        }
+        self.firewall_from_records()
+    }
+
+    /// What it takes to publish ports on 127.0.0.1, unless it is there.
+    fn missing_loopback(&mut self, network: &Network) -> Result<Plan, Error> {
+        let op = zubi_plan::network::loopback(network);
+        let compared = self.kernel.examine(&[op]).map_err(Error::kernel(format!("network {}", network.name)))?;
+        Ok(compared.into_iter().filter(|(_, finding)| *finding != Finding::Same).map(|(op, _)| op).collect())
     }
 
     /// Everything a network is made of, if its bridge is not there or not complete: after a reboot, when somebody

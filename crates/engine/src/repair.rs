@@ -3,11 +3,12 @@
 use crate::check::describe;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
+use crate::link_check::describe_link;
 use zubi_kernel::Finding;
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::{Op, Place, Plan, What};
 use zubi_store::Mode;
-use zubi_wire::route::{AdminState, Link, LinkChange};
+use zubi_wire::route::{AdminState, Link, LinkChange, LinkKind};
 
 impl Engine {
     /// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed.
@@ -48,6 +49,11 @@ impl Engine {
                 .and_then(|ops| self.put_right(&object, ops, act));
             collect(repaired, &object, &mut done, &mut plan, &mut first_error);
         }
+        for link in self.store.links_lossy().0 {
+            let object = describe_link(&link);
+            let repaired = self.lacking_of_link(&link).and_then(|ops| self.put_right(&object, ops, act));
+            collect(repaired, &object, &mut done, &mut plan, &mut first_error);
+        }
         match first_error {
             Some(e) => Err(e),
             None => Ok(Report { plan, value: done }),
@@ -69,7 +75,7 @@ impl Engine {
     }
 
     /// What is missing or differs. A link of ours that differs in its bridge or MTU is changed, not made again.
-    fn lacking(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Op>, Error> {
+    pub(crate) fn lacking(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Op>, Error> {
         let compared = self.kernel.examine(ops).map_err(Error::kernel(object))?;
         // Settings of a device that is not there leave no state to look at: with the device they come back too.
         let new_device = compared.iter().any(|(op, f)| matches!((&op.what, f), (What::AddLink(_), Finding::Missing)));
@@ -82,12 +88,24 @@ impl Engine {
                     let mut change = LinkChange::state(link.name.clone(), AdminState::Up);
                     change.master.clone_from(&link.master);
                     change.mtu = link.mtu;
+                    lacking.extend(self.peer_with_other_mtu(link));
                     lacking.push(Op { what: What::ChangeLink(change), ..op });
                 }
                 _ => lacking.push(op),
             }
         }
         Ok(lacking)
+    }
+
+    /// Puts the MTU of the other end of a pair right, where that can be reached.
+    fn peer_with_other_mtu(&mut self, link: &Link) -> Option<Op> {
+        let (Some(mtu), LinkKind::Veth(peer)) = (link.mtu, &link.kind) else { return None };
+        let seen = self.kernel.link(&Place::Sandbox(peer.netns.clone()), peer.name.as_str()).ok()??;
+        let differs = seen.mac == Some(peer.mac) && seen.mtu != mtu.bytes();
+        differs.then(|| {
+            let change = What::ChangeLink(LinkChange::mtu(peer.name.clone(), mtu));
+            Op::sandbox(&peer.netns, change, "both ends of a cable take packets of one size")
+        })
     }
 
     fn is_ours(&mut self, place: &Place, link: &Link) -> Result<bool, Error> {

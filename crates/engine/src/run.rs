@@ -105,7 +105,11 @@ impl Engine {
             let wishes = if at == 0 { spec.wishes.clone() } else { Wishes::default() };
             let endpoint = self.endpoint_for_show(network, &name, &siblings, &wishes)?;
             let default_in = zubi_plan::endpoint::default_families(&endpoint, &siblings, &[]);
-            let around = zubi_plan::endpoint::Surroundings { loopback: zubi_wire::route::AdminState::Up, default_in };
+            let around = zubi_plan::endpoint::Surroundings {
+                loopback: zubi_wire::route::AdminState::Up,
+                default_in,
+                stale: Vec::new(),
+            };
             plan.append(zubi_plan::endpoint::attach(network, &endpoint, &around));
             siblings.push(endpoint);
         }
@@ -143,7 +147,7 @@ impl Engine {
             plan.append(self.default_network(Act::Apply)?.plan);
         }
         let name = run_name(spec)?;
-        let (_host, networks) = self.lock_networks(&names, Act::Apply)?;
+        let (_host, networks) = self.lock_networks(&names, &spec.wishes.ports, Act::Apply)?;
         let Some(lock) = self.store.try_lock_run(&name)? else {
             return Err(Error::SandboxExists { name });
         };

@@ -149,7 +149,7 @@ impl Engine {
         Ok(Report { plan, value: () })
     }
 
-    /// Takes a sandbox off all its networks. A name that leads nowhere has none. Gives the sandbox's lock too: while it
+    /// Takes a sandbox off all its networks and links. A name that leads nowhere has none. Gives the sandbox's lock too: while it
     /// is held nobody connects it again.
     pub(crate) fn disconnect_all(
         &mut self,
@@ -159,11 +159,16 @@ impl Engine {
         let reached_by = NsRef::Named(name.clone());
         let mut plan = Plan::new();
         let Ok(cookie) = self.kernel.open_sandbox(&reached_by) else { return Ok((plan, None)) };
-        let lock = self.store.lock_sandbox(cookie)?;
+        let mut locks = self.lock_with_linked(cookie)?;
         for endpoint in self.store.endpoints_of(cookie)? {
             plan.append(self.detach_locked(&endpoint.key(), Some(&reached_by), act)?.plan);
         }
-        Ok((plan, Some((cookie, lock))))
+        for link in self.links_of(cookie) {
+            plan.append(self.unlink_locked(&link, act)?);
+        }
+        let lock = locks.remove(&cookie);
+        self.release_sandboxes(locks)?;
+        Ok((plan, lock.map(|lock| (cookie, lock))))
     }
 
     /// Ends every process in a sandbox, also those that are started meanwhile.

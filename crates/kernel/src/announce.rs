@@ -5,8 +5,8 @@ use crate::links::{only, refused};
 use crate::machine::Kernel;
 use ipnet::IpNet;
 use std::time::Duration;
-use zubi_model::{Family, IfIndex, IfName};
-use zubi_plan::{Announcement, Outcome, Place};
+use zubi_model::{Family, IfIndex};
+use zubi_plan::{Announcement, Outcome, Place, Through};
 use zubi_wire::Batch;
 use zubi_wire::route::LinkRef;
 
@@ -19,7 +19,7 @@ const RT_TABLE_LOCAL: u32 = 255;
 impl Kernel {
     /// Makes the kernel announce all addresses of a device. When that is lost, neighbours learn by asking.
     pub(crate) fn announce(&mut self, place: &Place, announcement: &Announcement) -> Result<Outcome, Error> {
-        self.wait_for_carrier(place, &announcement.device)?;
+        self.wait_for_carrier(place, announcement)?;
         let index = self.index(place, announcement.device.as_str())?;
         self.wait_for_own_routes(place, index)?;
         let mut batch = Batch::new();
@@ -51,10 +51,14 @@ impl Kernel {
     /// Until the kernel has noticed that both ends are up, the inner one, the bridge port and the bridge drop what is
     /// sent through them without a word. Being asked about one link makes it look at that link (rtnl_getlink since
     /// Linux 6.9); before, it takes a moment. Without a carrier in the end, the announcement is lost and nothing else.
-    fn wait_for_carrier(&mut self, place: &Place, device: &IfName) -> Result<(), Error> {
+    fn wait_for_carrier(&mut self, place: &Place, announcement: &Announcement) -> Result<(), Error> {
         for _ in 0..TRIES {
-            let inner = self.link(place, device.as_str())?;
-            let port = self.link_numbered(&Place::Host, inner.as_ref().and_then(|l| l.peer))?;
+            let inner = self.link(place, announcement.device.as_str())?;
+            let port = match announcement.through {
+                Through::Bridge => inner.as_ref().and_then(|l| l.peer),
+                Through::Cable => None,
+            };
+            let port = self.link_numbered(&Place::Host, port)?;
             let bridge = self.link_numbered(&Place::Host, port.as_ref().and_then(|l| l.master))?;
             if [inner, port, bridge].iter().flatten().all(|l| l.carrier) {
                 return Ok(());

@@ -10,8 +10,8 @@
 //! what is gone already is fine, what fails is reported at the end.
 
 use crate::error::Error;
-use crate::machine::Kernel;
-use zubi_plan::{Op, Outcome, Place, Plan, What};
+use crate::machine::{Kernel, Removal};
+use zubi_plan::{Flows, Op, Outcome, Place, Plan, What};
 
 /// What became of a plan.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub struct Applied {
     pub later: Vec<Op>,
 }
 
-/// Whether link deletions, which the kernel takes its time for, are done at once.
+/// Whether what the kernel takes its time for (deleting links, looking for connections) is done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletions {
     /// Wait for them.
@@ -52,7 +52,13 @@ enum Class {
     Route,
     Nft,
     Setting,
+    Flows,
     Alone,
+}
+
+/// What the kernel takes its time for, and nobody has to wait for.
+fn is_slow(op: &Op) -> bool {
+    matches!(op.what, What::DeleteLink(_) | What::Forget(Flows::Of(_)))
 }
 
 fn class(op: &Op) -> Class {
@@ -64,6 +70,7 @@ fn class(op: &Op) -> Class {
         | What::AddRoute(_)
         | What::DeleteRoute(_) => Class::Route,
         What::Set(_) => Class::Setting,
+        What::Forget(_) => Class::Flows,
         _ if op.is_nft() => Class::Nft,
         _ => Class::Alone,
     }
@@ -73,6 +80,7 @@ impl Kernel {
     /// Applies a plan from first to last, or undoes what was done of it.
     pub fn apply(&mut self, plan: &Plan) -> Result<Applied, Failed> {
         let mut applied = Applied::default();
+        self.removal = Removal::Exact;
         let mut rest = plan.ops.as_slice();
         while !rest.is_empty() {
             let (group, behind) = rest.split_at(self.group_len(rest));
@@ -90,11 +98,12 @@ impl Kernel {
     pub fn take_down(&mut self, plan: &Plan, deletions: Deletions) -> (Applied, Vec<Error>) {
         let mut applied = Applied::default();
         let mut errors = Vec::new();
+        self.removal = Removal::Any;
         let (later, now): (Vec<Op>, Vec<Op>) = plan
             .ops
             .iter()
             .cloned()
-            .partition(|op| deletions == Deletions::Later && matches!(op.what, What::DeleteLink(_)));
+            .partition(|op| deletions == Deletions::Later && is_slow(op));
         let mut rest = now.as_slice();
         while !rest.is_empty() {
             let (group, behind) = rest.split_at(self.group_len(rest));
@@ -127,6 +136,7 @@ impl Kernel {
             Class::Route => self.apply_route(ops),
             Class::Nft => self.apply_nft(ops),
             Class::Setting => self.apply_settings(ops),
+            Class::Flows => self.apply_flows(ops),
             Class::Alone => match self.apply_alone(first) {
                 Ok(outcome) => Group { done: vec![(first.clone(), outcome)], error: None },
                 Err(error) => Group { done: Vec::new(), error: Some(error) },

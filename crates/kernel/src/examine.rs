@@ -7,7 +7,7 @@ use std::path::Path;
 use zubi_model::Family;
 use zubi_plan::{Op, Place, What};
 use zubi_wire::nft::ElementSeen;
-use zubi_wire::route::{AddrGenMode, Link, LinkChange, Switch};
+use zubi_wire::route::{AddrGenMode, Link, LinkChange, LinkKind, Switch};
 
 /// What the kernel has of what an operation would make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +107,9 @@ impl Kernel {
         {
             return Ok(Finding::Differs(format!("MTU is {}", seen.mtu)));
         }
+        if let Some(differs) = self.examine_peer(link)? {
+            return Ok(differs);
+        }
         let Some(master) = &link.master else { return Ok(Finding::Same) };
         match (self.link(place, master.as_str())?.map(|m| m.index), seen.master) {
             (Some(wanted), Some(found)) if wanted == found => Ok(Finding::Same),
@@ -115,10 +118,25 @@ impl Kernel {
         }
     }
 
+    /// The other end of a pair, where it can be looked at.
+    fn examine_peer(&mut self, link: &Link) -> Result<Option<Finding>, Error> {
+        let (Some(mtu), LinkKind::Veth(peer)) = (link.mtu, &link.kind) else { return Ok(None) };
+        let inside = Place::Sandbox(peer.netns.clone());
+        let seen = match self.link(&inside, peer.name.as_str()) {
+            Err(Error::NotASandbox { .. }) => None,
+            other => other?,
+        };
+        let differs = seen.filter(|seen| seen.mac == Some(peer.mac) && seen.mtu != mtu.bytes());
+        Ok(differs.map(|seen| Finding::Differs(format!("MTU of {} inside is {}", peer.name, seen.mtu))))
+    }
+
     fn examine_change(&mut self, place: &Place, change: &LinkChange) -> Result<Finding, Error> {
         let Some(seen) = self.link(place, change.name.as_str())? else { return Ok(Finding::Missing) };
         match change.state {
             Some(state) if state != seen.state => Ok(Finding::Differs(format!("is {}", seen.state))),
+            _ if change.mtu.is_some_and(|mtu| mtu.bytes() != seen.mtu) => {
+                Ok(Finding::Differs(format!("MTU is {}", seen.mtu)))
+            }
             _ if change.addressless && seen.addr_gen_mode.is_some_and(|mode| mode != AddrGenMode::None) => {
                 Ok(Finding::Differs("gives itself a link-local address".into()))
             }

@@ -2,9 +2,9 @@
 
 use crate::apply::Group;
 use crate::error::Error;
-use crate::machine::Kernel;
+use crate::machine::{Kernel, Removal};
 use zubi_plan::{Op, Outcome, What};
-use zubi_wire::nft::{self, ChainSeen, ElementSeen, RuleSeen, SetSeen, TableSeen};
+use zubi_wire::nft::{self, ChainSeen, Element, ElementSeen, NftFamily, RuleSeen, SetSeen, TableSeen};
 use zubi_wire::{Batch, KernelError};
 
 /// What our table looks like now.
@@ -26,9 +26,9 @@ impl Kernel {
     pub(crate) fn apply_nft(&mut self, ops: &[Op]) -> Group {
         let mut group = Group { done: Vec::new(), error: None };
         let mut todo: Vec<&Op> = ops.iter().collect();
-        let mut without_destroy = false;
+        let mut how = How { without_destroy: self.removal == Removal::Exact, ..How::default() };
         while !todo.is_empty() {
-            let errors = match self.transaction(&todo, without_destroy) {
+            let errors = match self.transaction(&todo, &how) {
                 Ok(errors) => errors,
                 Err(e) => {
                     group.error = Some(e);
@@ -43,18 +43,23 @@ impl Kernel {
             let unknown = |(op, e): (&&Op, &Option<KernelError>)| {
                 matches!(op.what, What::DeleteElement(_)) && e.as_ref().is_some_and(|e| e.errno == libc::EINVAL)
             };
-            if !without_destroy && todo.iter().zip(&errors).any(unknown) {
-                without_destroy = true;
+            if !how.without_destroy && todo.iter().zip(&errors).any(unknown) {
+                how.without_destroy = true;
                 continue;
             }
             let table_is_there = todo.iter().zip(&errors).any(|(op, e)| {
                 matches!(op.what, What::AddTable(_)) && e.as_ref().is_some_and(|e| e.errno == libc::EEXIST)
             });
             let mut left = Vec::new();
+            let replaced = how.replace.len();
             for (op, error) in todo.iter().zip(errors) {
-                match settled(op, error.as_ref(), table_is_there) {
+                match self.settled(op, error.as_ref(), table_is_there, &how) {
                     Settled::Done(outcome) => group.done.push(((*op).clone(), outcome)),
                     Settled::Open => left.push(*op),
+                    Settled::Elsewhere(element) => {
+                        how.replace.push(element);
+                        left.push(*op);
+                    }
                     Settled::Failed(e) => {
                         group.error = Some(e);
                         // The transaction was aborted: what is not settled has not happened.
@@ -62,7 +67,7 @@ impl Kernel {
                     }
                 }
             }
-            if left.len() == todo.len() {
+            if left.len() == todo.len() && how.replace.len() == replaced {
                 group.error = Some(Error::NoAnswer { object: "nftables transaction".into() });
                 return group;
             }
@@ -72,9 +77,14 @@ impl Kernel {
     }
 
     /// The error of each operation. No error at all: the transaction was taken.
-    fn transaction(&mut self, ops: &[&Op], without_destroy: bool) -> Result<Vec<Option<KernelError>>, Error> {
+    fn transaction(&mut self, ops: &[&Op], how: &How) -> Result<Vec<Option<KernelError>>, Error> {
         let mut batch = Batch::new();
         nft::begin(&mut batch);
+        // Which operation each message is of.
+        let mut of = Vec::new();
+        let remove = |element: &Element, batch: &mut Batch| {
+            if how.without_destroy { element.encode_delete(batch) } else { element.encode_destroy(batch) }
+        };
         for (id, op) in ops.iter().enumerate() {
             match &op.what {
                 What::AddTable(table) => table.encode(&mut batch),
@@ -82,16 +92,23 @@ impl Kernel {
                 What::AddSet(set) => set.encode(&mut batch, id as u32 + 1),
                 What::AddChain(chain) => chain.encode(&mut batch),
                 What::AddRule(rule) => rule.encode(&mut batch),
-                What::AddElement(element) => element.encode(&mut batch),
-                What::DeleteElement(element) if without_destroy => element.encode_delete(&mut batch),
-                What::DeleteElement(element) => element.encode_destroy(&mut batch),
+                What::AddElement(element) => {
+                    if how.replace.contains(element) {
+                        remove(element, &mut batch);
+                        of.push(id);
+                    }
+                    element.encode(&mut batch);
+                }
+                What::DeleteElement(element) => remove(element, &mut batch),
                 other => return Err(Error::NoAnswer { object: format!("{other:?}") }),
             }
+            of.push(id);
         }
         nft::end(&mut batch);
-        self.nft_deleted |= ops.iter().any(|op| matches!(op.what, What::DeleteElement(_) | What::DeleteTable(_)));
+        self.nft_deleted |= !how.replace.is_empty()
+            || ops.iter().any(|op| matches!(op.what, What::DeleteElement(_) | What::DeleteTable(_)));
         let answers = self.nft()?.transact(batch)?;
-        let mut errors: Vec<Option<KernelError>> = Vec::new();
+        let mut errors: Vec<Option<KernelError>> = vec![None; ops.len()];
         let last = answers.len().saturating_sub(1);
         for (at, answer) in answers.into_iter().enumerate() {
             match answer.outcome {
@@ -101,8 +118,12 @@ impl Kernel {
                     return Err(Error::Netlink { object: "nftables transaction".into(), source, hint });
                 }
                 _ if at == 0 || at == last => {}
-                Some(Err(e)) => errors.push(Some(e)),
-                Some(Ok(())) => errors.push(None),
+                Some(Err(e)) => {
+                    if let Some(error) = of.get(at - 1).and_then(|op| errors.get_mut(*op)) {
+                        error.get_or_insert(e);
+                    }
+                }
+                Some(Ok(())) => {}
                 None => return Err(Error::NoAnswer { object: "nftables transaction".into() }),
             }
         }
@@ -120,7 +141,7 @@ impl Kernel {
         if table.is_none() {
             return Ok(FirewallSeen::default());
         }
-        let ours = |table: &str| table == name;
+        let ours = |family, table: &str| family == NftFamily::Inet && table == name;
         let chains = socket.dump("nftables chains", &ChainSeen::dump, |m| ChainSeen::parse(m).into_iter().collect())?;
         let sets =
             socket.dump("nftables sets", &|b| SetSeen::dump(b, name), |m| SetSeen::parse(m).into_iter().collect())?;
@@ -128,9 +149,9 @@ impl Kernel {
             .dump("nftables rules", &|b| RuleSeen::dump(b, name), |m| RuleSeen::parse(m).into_iter().collect())?;
         Ok(FirewallSeen {
             table,
-            chains: chains.into_iter().filter(|c: &ChainSeen| ours(&c.table)).collect(),
-            sets: sets.into_iter().filter(|s: &SetSeen| ours(&s.table)).collect(),
-            rules: rules.into_iter().filter(|r: &RuleSeen| ours(&r.rule.table)).collect(),
+            chains: chains.into_iter().filter(|c: &ChainSeen| ours(c.family, &c.table)).collect(),
+            sets: sets.into_iter().filter(|s: &SetSeen| s.table == name).collect(),
+            rules: rules.into_iter().filter(|r: &RuleSeen| ours(r.family, &r.rule.table)).collect(),
         })
     }
 
@@ -142,11 +163,74 @@ impl Kernel {
             other => other,
         }
     }
+
+    fn settled(&mut self, op: &Op, error: Option<&KernelError>, table_is_there: bool, how: &How) -> Settled {
+        if op.is_layout() && table_is_there {
+            return Settled::Done(Outcome::AlreadyThere);
+        }
+        let Some(error) = error else { return Settled::Open };
+        match (&op.what, error.errno) {
+            // The key of a map may lead elsewhere.
+            (What::AddElement(element), libc::EEXIST) if !element.data.is_empty() => match self.has_element(element) {
+                Ok(true) => Settled::Done(Outcome::AlreadyThere),
+                Ok(false) if !how.replace.contains(element) => Settled::Elsewhere(element.clone()),
+                Ok(false) => Settled::Failed(Error::Netlink {
+                    object: op.to_string(),
+                    source: error.clone(),
+                    hint: Some("it overlaps an element that belongs to nobody; zubi gc removes that"),
+                }),
+                Err(e) => Settled::Failed(e),
+            },
+            (What::AddElement(_), libc::EEXIST) => Settled::Done(Outcome::AlreadyThere),
+            (What::DeleteElement(_) | What::DeleteTable(_), libc::ENOENT) => Settled::Done(Outcome::Nothing),
+            // Sets that the table had when its turn came may miss only because the table's own message failed.
+            (What::AddElement(_), libc::ENOENT) if table_is_there => Settled::Open,
+            (What::AddElement(_), libc::ENOENT) => Settled::Failed(Error::LayoutMissing { object: op.to_string() }),
+            _ => {
+                let hint = hint(error.errno);
+                Settled::Failed(Error::Netlink { object: op.to_string(), source: error.clone(), hint })
+            }
+        }
+    }
+
+    /// Whether the kernel has exactly this element: the key, and what a map holds for it.
+    fn has_element(&mut self, element: &Element) -> Result<bool, Error> {
+        let mut batch = Batch::new();
+        element.encode_get(&mut batch);
+        let answers = self.nft()?.transact(batch)?;
+        let seen: Vec<ElementSeen> =
+            answers.iter().flat_map(|a| &a.objects).flat_map(|o| ElementSeen::parse_all(&o.message())).collect();
+        Ok(element.raw().iter().all(|raw| seen.contains(raw)))
+    }
+
+    /// Whether our table has all its rules: how many each chain has, without reading them. One send, whatever else is
+    /// in the ruleset.
+    pub fn firewall_stands(&mut self) -> Result<bool, Error> {
+        let chains = zubi_plan::firewall::chains();
+        let mut batch = Batch::new();
+        chains.iter().for_each(|chain| chain.encode_get(&mut batch));
+        let answers = self.nft()?.transact(batch)?;
+        let seen = |answer: &crate::Answer| answer.objects.iter().find_map(|o| ChainSeen::parse(&o.message()));
+        let uses = zubi_plan::firewall::uses();
+        Ok(chains.iter().zip(&answers).zip(uses).all(|((chain, answer), wanted)| {
+            seen(answer).is_some_and(|seen| chain.is(&seen) && seen.uses == wanted)
+        }))
+    }
+}
+
+/// What a first try has taught.
+#[derive(Default)]
+struct How {
+    /// Linux before 6.3 has deletions that fail when there is nothing.
+    without_destroy: bool,
+    /// Elements whose keys lead elsewhere: nobody's, or their owner would have been asked.
+    replace: Vec<Element>,
 }
 
 enum Settled {
     Done(Outcome),
     Open,
+    Elsewhere(Element),
     Failed(Error),
 }
 
@@ -154,21 +238,6 @@ fn done(op: &Op) -> Outcome {
     match op.what {
         What::DeleteTable(_) | What::DeleteElement(_) => Outcome::Removed,
         _ => Outcome::Created,
-    }
-}
-
-fn settled(op: &Op, error: Option<&KernelError>, table_is_there: bool) -> Settled {
-    if op.is_layout() && table_is_there {
-        return Settled::Done(Outcome::AlreadyThere);
-    }
-    let Some(error) = error else { return Settled::Open };
-    match (&op.what, error.errno) {
-        (What::AddElement(_), libc::EEXIST) => Settled::Done(Outcome::AlreadyThere),
-        (What::DeleteElement(_) | What::DeleteTable(_), libc::ENOENT) => Settled::Done(Outcome::Nothing),
-        // Sets that the table had when its turn came may miss only because the table's own message failed.
-        (What::AddElement(_), libc::ENOENT) if table_is_there => Settled::Open,
-        (What::AddElement(_), libc::ENOENT) => Settled::Failed(Error::LayoutMissing { object: op.to_string() }),
-        _ => Settled::Failed(Error::Netlink { object: op.to_string(), source: error.clone(), hint: hint(error.errno) }),
     }
 }
 

@@ -4,9 +4,9 @@ use crate::apply::Group;
 use crate::error::Error;
 use crate::machine::Kernel;
 use crate::socket::{Answer, Kept};
-use zubi_model::{Family, IfIndex, IfName, LinkGroup};
+use zubi_model::{Family, IfIndex, IfName, LinkGroup, Mtu};
 use zubi_plan::{Op, Outcome, Place, What};
-use zubi_wire::route::{AdminState, Link, LinkKind, LinkRef, LinkSeen, Route, delete_link};
+use zubi_wire::route::{AdminState, BridgePort, Link, LinkChange, LinkKind, LinkRef, LinkSeen, Route, delete_link};
 use zubi_wire::{Batch, KernelError};
 
 impl Kernel {
@@ -29,6 +29,7 @@ impl Kernel {
         let answer = only(self.socket(place)?.transact(batch)?);
         match answer.outcome {
             Some(Ok(())) => {
+                self.newborn.insert((place.clone(), link.name.to_string()));
                 let seen = answer.objects.iter().map(Kept::message).find_map(|m| LinkSeen::parse(&m));
                 if let Some(seen) = seen {
                     self.indexes.insert((place.clone(), link.name.to_string()), seen.index);
@@ -73,6 +74,7 @@ impl Kernel {
         delete_link(&mut batch, LinkRef::Index(seen.index));
         let answer = only(self.socket(place)?.transact(batch)?);
         self.indexes.remove(&(place.clone(), name.to_string()));
+        self.newborn.remove(&(place.clone(), name.to_string()));
         match answer.outcome {
             Some(Ok(())) => Ok(Outcome::Removed),
             Some(Err(e)) if e.errno == libc::ENODEV => Ok(Outcome::Nothing),
@@ -98,8 +100,8 @@ impl Kernel {
         let mut batch = Batch::new();
         let mut sent = Vec::new();
         for op in ops {
-            match self.encode(op, &mut batch) {
-                Ok(()) => sent.push(op),
+            match self.way_back(op).and_then(|back| self.encode(op, &mut batch).map(|()| back)) {
+                Ok(back) => sent.push((op, back)),
                 Err(e) if e.is_missing() && is_removal(op) => group.done.push((op.clone(), Outcome::Nothing)),
                 Err(e) => {
                     // Operations before it have not been sent: nothing of this group is done.
@@ -111,21 +113,43 @@ impl Kernel {
         if sent.is_empty() {
             return group;
         }
-        let answers = match self.socket(&sent[0].place).and_then(|s| s.transact(batch)) {
+        let answers = match self.socket(&sent[0].0.place).and_then(|s| s.transact(batch)) {
             Ok(answers) => answers,
             Err(e) => {
                 group.error = Some(e);
                 return group;
             }
         };
-        for (op, answer) in sent.into_iter().zip(answers) {
-            match self.judge(op, answer) {
+        for ((op, back), answer) in sent.into_iter().zip(answers) {
+            match self.judge(op, answer, back) {
                 Ok(outcome) => group.done.push((op.clone(), outcome)),
                 // The kernel went on with the messages behind: they are judged too, so that they can be undone.
                 Err(e) => group.error = group.error.or(Some(e)),
             }
         }
         group
+    }
+
+    /// What puts back what a change is about to replace, where that has to be looked at: the MTU of a device, the
+    /// settings of a bridge port.
+    fn way_back(&mut self, op: &Op) -> Result<Option<What>, Error> {
+        let (name, mtu, port) = match &op.what {
+            What::ChangeLink(LinkChange { name, mtu: Some(mtu), state: None, .. }) => (name, Some(mtu), None),
+            What::ChangePort(port) => (&port.name, None, Some(port)),
+            _ => return Ok(None),
+        };
+        if self.newborn.contains(&(op.place.clone(), name.to_string())) {
+            return Ok(None);
+        }
+        let Some(seen) = self.link(&op.place, name.as_str())? else { return Ok(None) };
+        let old_mtu = mtu.and_then(|_| Mtu::try_from(seen.mtu).ok());
+        let old_port = port.zip(seen.port).map(|(port, old)| BridgePort {
+            name: name.clone(),
+            isolated: port.isolated.map(|_| old.isolated),
+            hairpin: port.hairpin.map(|_| old.hairpin),
+        });
+        let old_mtu = old_mtu.map(|old| What::ChangeLink(LinkChange::mtu(name.clone(), old)));
+        Ok(old_mtu.or(old_port.map(What::ChangePort)))
     }
 
     fn encode(&mut self, op: &Op, batch: &mut Batch) -> Result<(), Error> {
@@ -146,7 +170,7 @@ impl Kernel {
         Ok(())
     }
 
-    fn judge(&mut self, op: &Op, answer: Answer) -> Result<Outcome, Error> {
+    fn judge(&mut self, op: &Op, answer: Answer, back: Option<What>) -> Result<Outcome, Error> {
         let error = match answer.outcome {
             Some(Ok(())) => {
                 if let What::ChangeLink(change) = &op.what
@@ -155,9 +179,15 @@ impl Kernel {
                     self.indexes.remove(&(op.place.clone(), change.name.to_string()));
                 }
                 return Ok(match &op.what {
+                    what if back.as_ref() == Some(what) => Outcome::AlreadyThere,
                     What::ChangeLink(change) if change.state == Some(AdminState::Up) => {
-                        Outcome::Changed { old: "down".into() }
+                        let down = LinkChange::state(change.name.clone(), AdminState::Down);
+                        Outcome::Changed { back: Box::new(What::ChangeLink(down)) }
                     }
+                    What::ChangeLink(_) | What::ChangePort(_) => match back {
+                        Some(back) => Outcome::Changed { back: Box::new(back) },
+                        None => Outcome::Created,
+                    },
                     What::DeleteAddress(_) | What::DeleteRoute(_) => Outcome::Removed,
                     _ => Outcome::Created,
                 });

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::netns::Netns;
 use crate::socket::{Answer, Counters, Kept, Netlink};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
@@ -24,6 +24,15 @@ pub(crate) struct Inside {
     pub(crate) cookie: NetnsCookie,
 }
 
+/// How firewall elements are deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// So that it is known whether they were there: they may have to be put back.
+    Exact,
+    /// In one go, whether they are there or not.
+    Any,
+}
+
 /// The machine.
 pub struct Kernel {
     pub(crate) home: Netns,
@@ -32,6 +41,9 @@ pub struct Kernel {
     pub(crate) nft_deleted: bool,
     pub(crate) sandboxes: HashMap<NsRef, Inside>,
     pub(crate) indexes: HashMap<(Place, String), IfIndex>,
+    /// Made by this process: undone by their deletion, so that what they were like before does not matter.
+    pub(crate) newborn: HashSet<(Place, String)>,
+    pub(crate) removal: Removal,
     pub(crate) steps: Option<StepHook>,
     pub(crate) observer: Option<Observer>,
 }
@@ -46,6 +58,8 @@ impl Kernel {
             nft_deleted: false,
             sandboxes: HashMap::new(),
             indexes: HashMap::new(),
+            newborn: HashSet::new(),
+            removal: Removal::Exact,
             steps: None,
             observer: None,
         })
@@ -126,6 +140,7 @@ impl Kernel {
     pub fn close_sandbox(&mut self, sandbox: &NsRef) {
         self.sandboxes.remove(sandbox);
         self.indexes.retain(|(place, _), _| *place != Place::Sandbox(sandbox.clone()));
+        self.newborn.retain(|(place, _)| *place != Place::Sandbox(sandbox.clone()));
     }
 
     /// An open sandbox's namespace.

@@ -26,7 +26,7 @@ fn set(sysctl: &Sysctl) -> Result<Outcome, Error> {
     }
     let file = fs::OpenOptions::new().write(true).open(&path);
     file.and_then(|mut f| f.write_all(sysctl.value.as_bytes())).map_err(|e| failed("write", e))?;
-    Ok(Outcome::Changed { old })
+    Ok(Outcome::Changed { back: Box::new(What::Set(Sysctl::new(sysctl.key.clone(), old))) })
 }
 
 impl Kernel {

@@ -15,11 +15,12 @@ use zubi_kernel::Netlink;
 use zubi_model::Family;
 use zubi_plan::firewall::{self, TABLE, table};
 use zubi_wire::nft::{
-    self, Chain, ChainSeen, Element, ElementSeen, Field, Hook, HookPoint, LoadKey, PortNumber, PortRange, Protocol,
-    Rule, RuleSeen, Set, SetSeen, Shape, TableSeen, Value,
+    self, Chain, ChainSeen, Direction, Element, ElementSeen, Ending, Expr, Field, GuestRule, Hook, HookPoint, LoadKey,
+    NftFamily, PortNumber, PortRange, Protocol, Rule, RuleSeen, Set, SetSeen, Shape, TableSeen, Value, Verdict,
 };
 use zubi_wire::{Batch, KernelError};
 
+const ENOENT: i32 = 2;
 const EEXIST: i32 = 17;
 
 fn in_namespaces(test: &str) -> bool {
@@ -33,8 +34,8 @@ fn sets() -> Vec<Set> {
 fn maps() -> Vec<Set> {
     let map = |name: &str, shape| Set::new(TABLE, name, &[Field::Proto, Field::Port], shape);
     vec![
-        map("publish4", Shape::Exact).mapped_to(&[Field::Ipv4, Field::Port]),
-        map("publish6", Shape::Exact).mapped_to(&[Field::Ipv6, Field::Port]),
+        map("lead4", Shape::Exact).mapped_to(&[Field::Ipv4, Field::Port]),
+        map("lead6", Shape::Exact).mapped_to(&[Field::Ipv6, Field::Port]),
         map("range4", Shape::Interval).mapped_to(&[Field::Ipv4]),
         map("range6", Shape::Interval).mapped_to(&[Field::Ipv6]),
         Set::new(TABLE, "ports", &[Field::Port], Shape::Exact).mapped_to(&[Field::Port]),
@@ -44,24 +45,41 @@ fn maps() -> Vec<Set> {
 }
 
 fn chains() -> Vec<Chain> {
-    [firewall::chains(), vec![publish(HookPoint::Prerouting)]].concat()
+    [firewall::chains(), vec![lead(HookPoint::Prerouting), Chain::regular(TABLE, "way")]].concat()
 }
 
-fn publish(point: HookPoint) -> Chain {
+fn lead(point: HookPoint) -> Chain {
     let hook = Hook { chain_type: "nat", point, priority: -100 };
-    Chain { table: TABLE.into(), name: "publish".into(), hook }
+    Chain::base(TABLE, "lead", hook)
 }
 
 fn rules() -> Vec<Rule> {
-    [firewall::rules(), map_rules()].concat()
+    [firewall::rules(), map_rules(), way_rules()].concat()
+}
+
+fn way_rules() -> Vec<Rule> {
+    let way = || Rule::new(TABLE, "way");
+    let net = |text: &str| text.parse().unwrap();
+    vec![
+        Rule::new(TABLE, "lead").translated().jump("way"),
+        way().not_for_this_host().leave(),
+        way().to_prefix(net("127.0.0.0/8")).leave(),
+        way().from_prefix(net("127.0.0.0/8")).accept(),
+        way().to_prefix(net("10.1.128.0/17")).leave(),
+        way().from_prefix(net("0.0.0.0/0")).leave(),
+        way().to_prefix(net("10.1.0.1/32")).leave(),
+        way().to_prefix(net("fe80::/10")).leave(),
+        way().from_prefix(net("fd00::/64")).leave(),
+        way().to_prefix(net("::1/128")).counted_drop(),
+    ]
 }
 
 fn map_rules() -> Vec<Rule> {
-    let rule = || Rule::new(TABLE, "publish");
+    let rule = || Rule::new(TABLE, "lead");
     let key = [LoadKey::L4Proto, LoadKey::DestPort];
     vec![
-        rule().dnat_to_address_and_port(Family::V4, &key, "publish4"),
-        rule().dnat_to_address_and_port(Family::V6, &key, "publish6").comment("of the other family"),
+        rule().dnat_to_address_and_port(Family::V4, &key, "lead4"),
+        rule().dnat_to_address_and_port(Family::V6, &key, "lead6").comment("of the other family"),
         rule().dnat_to_address(Family::V4, &key, "range4"),
         rule().dnat_to_address(Family::V6, &key, "range6"),
         rule().in_set(&[LoadKey::L4Proto], "protocols").dnat_to_address(Family::V4, &[LoadKey::DestPort], "spans"),
@@ -86,9 +104,9 @@ fn map_elements() -> Vec<Element> {
     let spans = |span, to| Element::new(TABLE, "spans", vec![span]).mapped_to(vec![address(to)]);
     let protocol = |protocol| Element::new(TABLE, "protocols", vec![Value::Protocol(protocol)]);
     vec![
-        mapped("publish4", Tcp, port(8080), vec![address("10.55.66.2"), port(80)]),
-        mapped("publish4", Udp, port(8080), vec![address("10.55.66.3"), port(65535)]),
-        mapped("publish6", Sctp, port(53), vec![address("fd00:1::2"), port(5353)]),
+        mapped("lead4", Tcp, port(8080), vec![address("10.55.66.2"), port(80)]),
+        mapped("lead4", Udp, port(8080), vec![address("10.55.66.3"), port(65535)]),
+        mapped("lead6", Sctp, port(53), vec![address("fd00:1::2"), port(5353)]),
         mapped("range4", Tcp, ports(9000, 9199), vec![address("10.1.0.2")]),
         mapped("range4", Udp, ports(9000, 9000), vec![address("10.1.0.2")]),
         mapped("range6", Tcp, ports(1, 65535), vec![address("fd00:1::2")]),
@@ -226,6 +244,21 @@ fn reads_back(socket: &mut Netlink, raw: impl Fn(&str) -> Vec<ElementSeen>) {
     }
     assert_eq!(seen.len(), rules().len());
     let mut batch = Batch::new();
+    for chain in &chains() {
+        chain.encode_get(&mut batch);
+    }
+    Chain::regular(TABLE, "nowhere").encode_get(&mut batch);
+    let answers = socket.transact(batch).unwrap();
+    for (chain, answer) in chains().iter().zip(&answers) {
+        let seen = answer.objects.iter().find_map(|o| ChainSeen::parse(&o.message())).unwrap();
+        assert!(chain.is(&seen));
+        let leads_here = Expr::Verdict(Verdict::Jump(chain.name.clone()));
+        let users = rules().iter().filter(|r| r.chain == chain.name || r.exprs.contains(&leads_here)).count();
+        assert_eq!(seen.uses as usize, users, "{chain}");
+    }
+    let missing = answers.last().unwrap().outcome.clone().unwrap().unwrap_err();
+    assert_eq!(missing.errno, ENOENT);
+    let mut batch = Batch::new();
     table().encode_get(&mut batch);
     let answers = socket.transact(batch).unwrap();
     let seen = answers[0].objects.iter().find_map(|o| TableSeen::parse(&o.message())).unwrap();
@@ -276,14 +309,17 @@ fn lists_set(listing: &str, set: &Set) {
 fn lists_chain(listing: &str, chain: &Chain) {
     let lines: Vec<_> =
         block(listing, &format!("chain {}", chain.name)).iter().map(|l| words(l)).filter(|l| !l.is_empty()).collect();
-    assert_eq!(lines[0], within_braces(&chain.to_string()));
+    let declared = usize::from(chain.hook.is_some());
+    if chain.hook.is_some() {
+        assert_eq!(lines[0], within_braces(&chain.to_string()));
+    }
     let prefix = format!("rule inet {TABLE} {} ", chain.name);
     let ours: Vec<_> = rules()
         .iter()
         .filter(|r| r.chain == chain.name)
         .map(|r| words(r.to_string().strip_prefix(&prefix).unwrap()))
         .collect();
-    assert_eq!(lines[1..], ours);
+    assert_eq!(lines[declared..], ours);
 }
 
 #[test]
@@ -357,11 +393,11 @@ fn a_key_that_leads_elsewhere_exists_already_and_stays() {
     let mut batch = Batch::new();
     nft::begin(&mut batch);
     let elsewhere = vec![Value::Address("10.55.66.9".parse().unwrap()), port(80)];
-    mapped("publish4", Protocol::Tcp, port(8080), elsewhere).encode(&mut batch);
+    mapped("lead4", Protocol::Tcp, port(8080), elsewhere).encode(&mut batch);
     nft::end(&mut batch);
     let answers = socket.transact(batch).unwrap();
     assert_eq!(answers[1].outcome.clone().unwrap().unwrap_err().errno, EEXIST);
-    assert_eq!(seen_elements(&mut socket, "publish4"), raw_elements("publish4"));
+    assert_eq!(seen_elements(&mut socket, "lead4"), raw_elements("lead4"));
 }
 
 #[test]
@@ -372,8 +408,8 @@ fn connections_go_where_the_maps_lead() {
     assert!(Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap().success());
     let listen = |address: &str| TcpListener::bind(address).unwrap();
     let cases = [
-        ("127.0.0.1:8080", listen("127.0.0.1:80"), "publish4", port(8080)),
-        ("[::1]:8080", listen("[::1]:80"), "publish6", port(8080)),
+        ("127.0.0.1:8080", listen("127.0.0.1:80"), "lead4", port(8080)),
+        ("[::1]:8080", listen("[::1]:80"), "lead6", port(8080)),
         ("127.0.0.1:9150", listen("127.0.0.2:9150"), "range4", ports(9000, 9199)),
         ("127.0.0.1:7", listen("127.0.0.3:7"), "range4", ports(7, 7)),
     ];
@@ -383,14 +419,14 @@ fn connections_go_where_the_maps_lead() {
     for (id, map) in (1..).zip(maps()) {
         map.encode(&mut batch, id);
     }
-    publish(HookPoint::Output).encode(&mut batch);
+    lead(HookPoint::Output).encode(&mut batch);
     for r in &map_rules() {
         r.encode(&mut batch);
     }
     for (_, listener, map, from) in &cases {
         let at = listener.local_addr().unwrap();
         let mut to = vec![Value::Address(at.ip())];
-        to.extend(map.starts_with("publish").then(|| port(at.port())));
+        to.extend(map.starts_with("lead").then(|| port(at.port())));
         mapped(map, Protocol::Tcp, from.clone(), to).encode(&mut batch);
     }
     nft::end(&mut batch);
@@ -413,6 +449,13 @@ fn strangers_rules_print_as_nft_would_list_them() {
         "ct state != established,related drop",
         "ct state ! established,related drop",
         "ct state new counter",
+        "ct status snat,dnat accept",
+        "ct status ! dnat accept",
+        "fib daddr type broadcast drop",
+        "ip daddr 127.0.0.0/8 accept",
+        "ip saddr != 10.0.0.0/16 accept",
+        "ip6 daddr fd00::/64 accept",
+        "log counter reject",
         "meta nfproto ipv4 accept",
         "meta nfproto != ipv6 accept",
         "meta nfproto ipv6 iifname \"zb-blue\" ip6 saddr fd00::1 return",
@@ -434,4 +477,128 @@ fn strangers_rules_print_as_nft_would_list_them() {
     let printed: Vec<String> =
         seen_rules(&mut socket).iter().map(|r| r.to_string().strip_prefix(&prefix).unwrap().to_owned()).collect();
     assert_eq!(printed, typed);
+}
+
+fn run(command: &[&str]) -> String {
+    let done = Command::new(command[0]).args(&command[1..]).output().unwrap();
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap()
+}
+
+fn rules_of(socket: &mut Netlink, chain: &str) -> Vec<RuleSeen> {
+    let ask = |b: &mut Batch| RuleSeen::dump_of(b, NftFamily::Ip, "filter", Some(chain));
+    let all = socket.dump("rules", &ask, |m| RuleSeen::parse(m).into_iter().collect()).unwrap();
+    assert!(all.iter().all(|r: &RuleSeen| r.rule.chain == chain && r.family == NftFamily::Ip));
+    all
+}
+
+fn guest(direction: Direction, before: Option<u64>) -> GuestRule {
+    GuestRule {
+        family: NftFamily::Ip,
+        table: "filter".into(),
+        chain: "GUESTS".into(),
+        before,
+        device: "zb-blue".parse().unwrap(),
+        direction,
+        comment: "zubi: blue".into(),
+    }
+}
+
+/// A chain of `iptables-nft` with one rule, and ours before it: one from bytes, one from the words it prints as.
+fn guests(socket: &mut Netlink) {
+    for words in ["-N GUESTS", "-A FORWARD -j GUESTS", "-A GUESTS -j RETURN"] {
+        run(&["iptables-nft"].into_iter().chain(words.split(' ')).collect::<Vec<_>>());
+    }
+    let last = rules_of(socket, "GUESTS")[0].handle;
+    let mut batch = Batch::new();
+    nft::begin(&mut batch);
+    guest(Direction::From, Some(last)).encode(&mut batch);
+    nft::end(&mut batch);
+    all_ok(&socket.transact(batch).unwrap());
+    nft_reads(&guest(Direction::To, Some(last)).to_string());
+}
+
+const WITH_GUESTS: [&str; 3] = [
+    "-A GUESTS -i zb-blue -m comment --comment \"zubi: blue\" -j ACCEPT",
+    "-A GUESTS -o zb-blue -m comment --comment \"zubi: blue\" -j ACCEPT",
+    "-A GUESTS -j RETURN",
+];
+
+#[test]
+fn iptables_lists_a_guest_as_one_of_its_own() {
+    if !inside("iptables_lists_a_guest_as_one_of_its_own", &["iptables-nft", "-S"]) {
+        return;
+    }
+    guests(&mut Netlink::netfilter().unwrap());
+    let listed = run(&["iptables-nft", "-S", "GUESTS"]);
+    assert_eq!(listed.lines().skip(1).collect::<Vec<_>>(), WITH_GUESTS);
+    run(&["iptables-nft", "-L", "-v", "-n"]);
+    run(&["iptables-nft", "-D", "GUESTS", "-i", "zb-blue", "-m", "comment", "--comment", "zubi: blue", "-j", "ACCEPT"]);
+    assert!(!run(&["iptables-nft", "-S"]).contains("-i zb-blue"));
+}
+
+#[test]
+fn a_guest_is_known_and_deleted_after_iptables_restored_it() {
+    if !inside("a_guest_is_known_and_deleted_after_iptables_restored_it", &["iptables-nft", "-S"]) {
+        return;
+    }
+    let mut socket = Netlink::netfilter().unwrap();
+    guests(&mut socket);
+    let before = rules_of(&mut socket, "GUESTS");
+    let own = [guest(Direction::From, None), guest(Direction::To, None)];
+    let saved = run(&["iptables-nft-save"]);
+    let mut restore = Command::new("iptables-nft-restore").stdin(Stdio::piped()).spawn().unwrap();
+    restore.stdin.take().unwrap().write_all(saved.as_bytes()).unwrap();
+    assert!(restore.wait().unwrap().success(), "{saved}");
+    let after = rules_of(&mut socket, "GUESTS");
+    assert_ne!(before, after, "they were not written anew");
+    for seen in [before, after.clone()] {
+        let known: Vec<bool> = seen.iter().map(|r| own.iter().any(|g| g.is(r))).collect();
+        assert_eq!(known, [true, true, false]);
+    }
+    let mut batch = Batch::new();
+    nft::begin(&mut batch);
+    after[0].at().encode_delete(&mut batch);
+    nft::end(&mut batch);
+    all_ok(&socket.transact(batch).unwrap());
+    nft_reads(&after[1].at().to_string());
+    assert_eq!(rules_of(&mut socket, "GUESTS"), after[2..]);
+}
+
+#[test]
+fn strangers_chains_are_seen_and_judged() {
+    use Ending::{Accepts, Drops, No};
+    if !inside("strangers_chains_are_seen_and_judged", &["iptables-nft", "-S"]) {
+        return;
+    }
+    let mut socket = Netlink::netfilter().unwrap();
+    for words in [
+        "-P FORWARD DROP",
+        "-N GUESTS",
+        "-A FORWARD -p tcp --dport 80 -j DROP",
+        "-A FORWARD -m addrtype --dst-type LOCAL -j DROP",
+        "-A FORWARD -m comment --comment why -j GUESTS",
+        "-A FORWARD -j LOG",
+        "-A FORWARD -j ACCEPT",
+        "-A FORWARD -j REJECT",
+        "-A FORWARD -j DROP",
+    ] {
+        run(&["iptables-nft"].into_iter().chain(words.split(' ')).collect::<Vec<_>>());
+    }
+    run(&["ip6tables-nft", "-P", "FORWARD", "ACCEPT"]);
+    nft_reads("add table inet zones\nadd table bridge far\nadd table ip off { flags dormant; }");
+    let chains = socket.dump("chains", &ChainSeen::dump_all, |m| ChainSeen::parse(m).into_iter().collect()).unwrap();
+    let forward =
+        |family| chains.iter().find(|c: &&ChainSeen| c.name == "FORWARD" && c.family == family).unwrap().policy;
+    assert_eq!((forward(NftFamily::Ip), forward(NftFamily::Ip6)), (Some(0), Some(1)));
+    let tables = socket.dump("tables", &TableSeen::dump_all, |m| TableSeen::parse(m).into_iter().collect()).unwrap();
+    let mut tables: Vec<_> =
+        tables.iter().map(|t: &TableSeen| format!("{} {} {}", t.family, t.name, t.dormant)).collect();
+    tables.sort();
+    assert_eq!(tables, ["inet zones false", "ip filter false", "ip off true", "ip6 filter false"]);
+    let rules = rules_of(&mut socket, "FORWARD");
+    let endings: Vec<_> = rules.iter().map(RuleSeen::ends).collect();
+    let jump = Ending::Jumps("GUESTS".into());
+    assert_eq!(endings, [No, No, jump, No, Accepts, Drops, Drops]);
+    assert_eq!(rules[2].comment().as_deref(), Some("why"));
 }

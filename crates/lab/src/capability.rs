@@ -262,7 +262,7 @@ fn switch(key: &str) -> Result<(), String> {
 /// A table with a base chain.
 fn table(chain_type: &'static str, point: HookPoint) -> [What; 2] {
     let hook = Hook { chain_type, point, priority: 0 };
-    let chain = Chain { table: TABLE.into(), name: CHAIN.into(), hook };
+    let chain = Chain::base(TABLE, CHAIN, hook);
     [What::AddTable(Table { name: TABLE.into() }), What::AddChain(chain)]
 }
 

@@ -88,6 +88,8 @@ impl fmt::Display for IfIndex {
 pub struct LinkGroup(pub u32);
 
 impl LinkGroup {
+    /// What the kernel gives a device of which nothing is said.
+    pub const DEFAULT: LinkGroup = LinkGroup(0);
     /// Every device zubi makes on the host: the letters "zubi".
     pub const OURS: LinkGroup = LinkGroup(0x7a75_6269);
     /// Host ends whose deletion is only a matter of time.
@@ -106,7 +108,7 @@ impl fmt::Display for LinkGroup {
 }
 
 /// The largest packet a link takes, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
 pub struct Mtu(u32);
 
@@ -115,7 +117,21 @@ impl Mtu {
     pub fn bytes(self) -> u32 {
         self.0
     }
+
+    /// What the kernel gives bridges and pairs (`ETH_DATA_LEN` in linux/if_ether.h).
+    pub const STANDARD: Mtu = Mtu(1500);
+
+    /// Refuses one that is too small for IPv6 (RFC 8200, 5): the kernel switches it off on such a device.
+    pub fn carries_ipv6(self) -> Result<(), Invalid> {
+        if self.0 >= IPV6_LEAST {
+            return Ok(());
+        }
+        Err(Invalid::new("MTU", self, format!("is too small for IPv6, which takes at least {IPV6_LEAST}")))
+    }
 }
+
+/// RFC 8200, 5.
+const IPV6_LEAST: u32 = 1280;
 
 impl TryFrom<u32> for Mtu {
     type Error = Invalid;

@@ -1,6 +1,8 @@
 //! Endpoints: one attachment of a sandbox to a network.
 
-use crate::{Alias, Family, IfName, Invalid, Mac, NetnsCookie, NetworkId, NetworkName, NsRef};
+use crate::{
+    Alias, Family, IfName, Invalid, Mac, NetnsCookie, NetworkId, NetworkName, NsRef, PortWish, PublishedPort,
+};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -97,6 +99,8 @@ pub struct Wishes {
     pub routes: Vec<StaticRoute>,
     /// See [`DefaultRoute`].
     pub default_route: DefaultRoute,
+    /// What is published of it.
+    pub ports: Vec<PortWish>,
 }
 
 impl Default for Wishes {
@@ -108,6 +112,7 @@ impl Default for Wishes {
             aliases: Vec::new(),
             routes: Vec::new(),
             default_route: DefaultRoute::Eligible,
+            ports: Vec::new(),
         }
     }
 }
@@ -131,6 +136,9 @@ impl Wishes {
         }
         if self.default_route == DefaultRoute::Eligible {
             self.default_route = earlier.default_route;
+        }
+        if self.ports.is_empty() {
+            self.ports = earlier.ports.iter().map(|port| PortWish::from(*port)).collect();
         }
         self
     }
@@ -199,6 +207,9 @@ pub struct Endpoint {
     /// Further names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<Alias>,
+    /// What is published of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ports: Vec<PublishedPort>,
     /// Nanoseconds of the boot clock at attach: orders the endpoints of one sandbox.
     pub attached_at: u64,
 }
@@ -212,6 +223,11 @@ impl Endpoint {
     /// Its address in a family.
     pub fn address(&self, family: Family) -> Option<&EndpointAddress> {
         self.addresses.iter().find(|a| Family::of(a.address.addr()) == family)
+    }
+
+    /// The families it has addresses in.
+    pub fn families(&self) -> Vec<Family> {
+        self.addresses.iter().map(|a| Family::of(a.address.addr())).collect()
     }
 
     /// The MAC of the host end.

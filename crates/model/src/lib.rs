@@ -3,22 +3,28 @@
 //! Nothing here touches a file, a socket, a clock or randomness. A value of one of these types is already
 //! valid: whatever comes from outside is checked once, when it is parsed.
 
+mod change;
 mod device;
 mod endpoint;
 mod error;
+mod link;
 mod mac;
 mod name;
 mod network;
+mod port;
 mod sandbox;
 mod subnet;
 
+pub use change::{Difference, NetworkChange};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use endpoint::{
     DefaultRoute, Endpoint, EndpointAddress, EndpointKey, MacWish, SandboxIdentity, StaticRoute, Wishes,
 };
 pub use error::Invalid;
+pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes};
 pub use mac::Mac;
 pub use name::{Alias, Label, NetworkName, SandboxName};
 pub use network::{Driver, Egress, Icc, Network, NetworkId, NetworkSpec, Pool, PoolSpec, Scope};
+pub use port::{HostAddress, HostPorts, PortNumber, PortRange, PortWish, Protocol, PublishedPort};
 pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxRef};
 pub use subnet::{Exclusion, Family, Subnet};

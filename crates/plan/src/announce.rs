@@ -4,6 +4,15 @@ use std::fmt;
 use zubi_model::{IfName, Mac};
 use zubi_wire::route::LinkChange;
 
+/// What frames pass on their way from a device to its neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Through {
+    /// The port of a bridge on the host.
+    Bridge,
+    /// Nothing: the neighbour is the other end.
+    Cable,
+}
+
 /// Gratuitous ARP (RFC 5227, 3) and unsolicited neighbour advertisements (RFC 4861, 7.2.6) for all addresses of a device:
 /// otherwise neighbours that knew one under another MAC cannot reach it for over twelve seconds.
 ///
@@ -16,6 +25,8 @@ pub struct Announcement {
     pub device: IfName,
     /// Its MAC.
     pub mac: Mac,
+    /// What has to be ready besides the device.
+    pub through: Through,
 }
 
 impl Announcement {

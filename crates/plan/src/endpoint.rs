@@ -1,7 +1,10 @@
 //! Endpoints: a veth pair with one end on the bridge and the other inside the sandbox.
 
-use crate::{Announcement, Op, Plan, Sysctl, What, firewall};
-use zubi_model::{DefaultRoute, Endpoint, Family, Icc, IfName, LinkGroup, Network, NsRef, Scope};
+use crate::{Announcement, Flows, Op, Plan, Sysctl, Through, What, firewall};
+use std::net::IpAddr;
+use zubi_model::{
+    DefaultRoute, Endpoint, Family, Icc, IfName, LinkGroup, Network, NsRef, Protocol, PublishedPort, Scope,
+};
 use zubi_wire::route::{Address, AdminState, BridgePort, Link, LinkChange, LinkKind, Peer, Route, Switch};
 
 /// The pair of an endpoint, as it is made; its host end is recognised by name, MAC and group.
@@ -28,6 +31,8 @@ pub struct Surroundings {
     /// The families this endpoint is to give a default route in: those in which nobody else does, see
     /// [`default_families`].
     pub default_in: Vec<Family>,
+    /// Addresses of which the kernel may remember connections of an earlier endpoint.
+    pub stale: Vec<IpAddr>,
 }
 
 /// The rule for the default route, per family: the oldest endpoint of the sandbox that may provide it does; a
@@ -64,7 +69,7 @@ fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family]) -> impl It
 /// switched off where the network has none, the device just gets no address: a write to `disable_ipv6` is started again
 /// and again until it finds the kernel's link lock free (`restart_syscall`; on a busy machine 4 of 60 connects did so 30
 /// to 330 times), where the same wish by netlink sleeps for the lock.
-fn inner_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
+pub(crate) fn inner_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
     let mut all = vec![
         Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1"),
         Sysctl::ipv6_device(device, "accept_ra", 0),
@@ -80,10 +85,10 @@ fn inner_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
 
 /// Everything an endpoint is made of: guards first, then the pair (down), the inside, both ends up, announcement.
 pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Plan {
+    const INHERIT: &str = "inherit no connections of whoever had the address before";
     const GUARD: &str = "the firewall lets this address out before it exists";
     const PAIR: &str = "a virtual cable: one end is a port of the bridge, the other is born inside the sandbox";
     const OUTER: &str = "the host's end carries frames only, it needs no address of its own";
-    const PORT: &str = "endpoints of this network do not reach each other";
     const INNER: &str = "inside: loopback, address, and the way out through the gateway";
     const UP: &str = "plug the cable in";
     const TELL: &str = "setting the MAC it has makes the kernel tell the neighbours where the address lives now";
@@ -94,9 +99,11 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     let inside = |what, why| Op::sandbox(sandbox, what, why);
     let mut plan = Plan::new();
 
+    plan.ops.extend(around.stale.iter().map(|a| host(What::Forget(Flows::Of(*a)), INHERIT)));
     for element in firewall::endpoint_elements(endpoint) {
         plan.push(host(What::AddElement(element), GUARD));
     }
+    plan.ops.extend(stale_flows(endpoint, &endpoint.ports));
     plan.push(host(What::AddLink(pair(network, endpoint)), PAIR));
     let has_ipv6 = endpoint.address(Family::V6).is_some();
     for sysctl in inner_settings(device, has_ipv6) {
@@ -120,13 +127,83 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
         plan.push(inside(What::AddRoute(route), INNER));
     }
     plan.push(host(What::ChangeLink(LinkChange::addressless(endpoint.host_device.clone())), OUTER));
-    if network.icc == Icc::Isolated {
-        let port = BridgePort { name: endpoint.host_device.clone(), isolated: Some(Switch::On), hairpin: None };
-        plan.push(host(What::ChangePort(port), PORT));
-    }
+    plan.ops.extend(port_settings(network, endpoint));
     plan.push(host(What::ChangeLink(LinkChange::state(endpoint.host_device.clone(), AdminState::Up)), UP));
-    plan.push(inside(What::Announce(Announcement { device: device.clone(), mac: endpoint.mac }), TELL));
+    let announcement = Announcement { device: device.clone(), mac: endpoint.mac, through: Through::Bridge };
+    plan.push(inside(What::Announce(announcement), TELL));
     plan
+}
+
+/// How the bridge treats this endpoint's port.
+fn port_settings(network: &Network, endpoint: &Endpoint) -> Option<Op> {
+    const ISOLATED: &str = "endpoints of this network do not reach each other";
+    const HAIRPIN: &str = "what an endpoint sends to a published port of its own may come back by the same cable";
+    let isolated = (network.icc == Icc::Isolated).then_some(Switch::On);
+    let hairpin = (!endpoint.ports.is_empty()).then_some(Switch::On);
+    let why = if isolated.is_some() { ISOLATED } else { HAIRPIN };
+    let port = BridgePort { name: endpoint.host_device.clone(), isolated, hairpin };
+    (isolated.is_some() || hairpin.is_some()).then(|| Op::host(What::ChangePort(port), why))
+}
+
+/// UDP has no end: a flow to the port from before keeps its way, past the map, as long as somebody sends.
+fn stale_flows(endpoint: &Endpoint, ports: &[PublishedPort]) -> Vec<Op> {
+    const STALE: &str = "forget what was sent to the port before it led here";
+    let udp = ports.iter().filter(|port| port.protocol == Protocol::Udp);
+    udp.flat_map(|port| {
+        let (ports, protocol) = (port.host_ports, port.protocol);
+        port.host.listens(&endpoint.families()).into_iter().map(move |listen| Flows::To { listen, ports, protocol })
+    })
+    .map(|flows| Op::host(What::Forget(flows), STALE))
+    .collect()
+}
+
+/// Publishes further ports of a live endpoint, which has `before` already.
+pub fn publish(endpoint: &Endpoint, before: &[PublishedPort], ports: &[PublishedPort]) -> Plan {
+    const PUBLISH: &str = "an element of a map for each port: no rule is added, no process started";
+    const HAIRPIN: &str = "what the endpoint sends to its own port may come back by the same cable";
+    let mut plan = Plan::new();
+    if before.is_empty() {
+        let itself = firewall::itself_elements(endpoint);
+        plan.ops.extend(itself.map(|element| Op::host(What::AddElement(element), PUBLISH)));
+    }
+    for element in ports.iter().flat_map(|port| firewall::port_elements(endpoint, port)) {
+        plan.push(Op::host(What::AddElement(element), PUBLISH));
+    }
+    plan.ops.extend(stale_flows(endpoint, ports));
+    if before.is_empty() {
+        plan.push(Op::host(What::ChangePort(hairpin(endpoint, Switch::On)), HAIRPIN));
+    }
+    plan
+}
+
+/// Takes published ports of a live endpoint back; it keeps `after`.
+pub fn unpublish(endpoint: &Endpoint, after: &[PublishedPort], ports: &[PublishedPort]) -> Plan {
+    const UNPUBLISH: &str = "the port leads nowhere from now on";
+    const FORGET: &str = "connections that came by the port end";
+    const HAIRPIN: &str = "nothing comes back by the same cable any more";
+    let mut plan = Plan::new();
+    for element in ports.iter().flat_map(|port| firewall::port_elements(endpoint, port)) {
+        plan.push(Op::host(What::DeleteElement(element), UNPUBLISH));
+    }
+    if after.is_empty() {
+        let itself = firewall::itself_elements(endpoint);
+        plan.ops.extend(itself.map(|element| Op::host(What::DeleteElement(element), UNPUBLISH)));
+    }
+    for PublishedPort { host, host_ports, protocol, .. } in ports.iter().copied() {
+        for listen in host.listens(&endpoint.families()) {
+            let Some(to) = endpoint.address(Family::of(listen)) else { continue };
+            let flows = Flows::Through { listen, ports: host_ports, protocol, target: to.address.addr() };
+            plan.push(Op::host(What::Forget(flows), FORGET));
+        }
+    }
+    if after.is_empty() {
+        plan.push(Op::host(What::ChangePort(hairpin(endpoint, Switch::Off)), HAIRPIN));
+    }
+    plan
+}
+
+fn hairpin(endpoint: &Endpoint, switch: Switch) -> BridgePort {
+    BridgePort { name: endpoint.host_device.clone(), isolated: None, hairpin: Some(switch) }
 }
 
 /// What matters before an endpoint is taken away.
@@ -161,6 +238,7 @@ pub fn doomed_name(endpoint: &Endpoint) -> Option<IfName> {
 pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
     const UNPLUG: &str = "unplug the cable: leave the bridge, at once";
     const GUARD: &str = "the address may leave no more";
+    const FORGET: &str = "whoever gets the address next inherits no connections";
     const FREE: &str = "free the name inside; the device itself is gone a moment later";
     const MOVE: &str = "the default route moves to the next network";
     const DELETE: &str = "delete the pair (the kernel takes its time: nobody waits for it)";
@@ -174,6 +252,9 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
         unplug.release = true;
         unplug.group = Some(LinkGroup::DOOMED);
         plan.push(Op::host(What::ChangeLink(unplug), UNPLUG));
+    }
+    for a in &endpoint.addresses {
+        plan.push(Op::host(What::Forget(Flows::Of(a.address.addr())), FORGET));
     }
     if let Some(inside) = &remains.inside {
         if remains.inner_end == Presence::There {

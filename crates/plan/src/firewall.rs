@@ -13,23 +13,42 @@
 //! | `subnets4`, `subnets6` | prefix | every subnet |
 //! | `masquerade4`, `masquerade6` | prefix | subnets that leave with the host's address |
 //! | `endpoints4`, `endpoints6` | device . address | addresses that were given to endpoints |
+//! | `same` | device . device | each bridge with itself |
+//! | `itself4`, `itself6` | address . address | endpoints with published ports, each with itself |
+//!
+//! | map | from | to |
+//! |---|---|---|
+//! | `publish4`, `publish6` | protocol . port, at any address of the host | address . port of an endpoint |
+//! | `publish_at4`, `publish_at6` | host address . protocol . port | address . port |
+//! | `ranges4`, `ranges6` | host prefix . protocol . ports | address; the port stays |
 //!
 //! - `guard` (raw): packets to a masqueraded subnet that do not come from its own bridge are dropped before
 //!   connection tracking: container addresses cannot be reached by routing. Replies to masqueraded connections still
-//!   carry the host's address here. For subnets that are not masqueraded this would be too early.
-//! - `input`: the same for the addresses the host itself has in other networks' subnets.
+//!   carry the host's address here. For subnets that are not masqueraded this would be too early. And nobody but the
+//!   host itself reaches 127.0.0.0/8: the bridges have `route_localnet`, without which ports could not be published
+//!   there.
+//! - `prerouting`, `output`: what is for this host, and only that, is looked up in the maps (`publish`). Forwarded
+//!   packets are never taken. `::1` cannot be translated: what comes back to it is dropped by the kernel's routing.
+//! - `input`: the same as `guard` for the addresses the host itself has in other networks' subnets.
 //! - `forward`: new connections leave from endpoint addresses only, and reach neither other networks nor, from outside,
-//!   any endpoint. Established ones pass.
-//! - `nat`: what leaves a masqueraded subnet by another device takes the host's address.
+//!   any endpoint, except by a published port. Established ones pass.
+//! - `postrouting`: what leaves a masqueraded subnet by another device takes the host's address. So does what comes
+//!   back to its own network by a published port (or the reply would go past the host), and what the host sends
+//!   from 127.0.0.0/8.
+//!
+//! Single ports stand in hash maps, a range that keeps its numbers is one element of an interval map, and one that
+//! shifts them is an element a port: nft has no map with an offset.
 //!
 //! # Limits
 //! An `accept` here cannot overrule another table's drop.
 
-use zubi_model::{Egress, Endpoint, Family, Icc, IfName, Network, Scope};
-use zubi_wire::nft::{Chain, Element, Field, Hook, HookPoint, LoadKey, Rule, Set, Shape, Table, Value};
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use zubi_model::{Egress, Endpoint, Family, Icc, IfName, Network, PublishedPort, Scope};
+use zubi_wire::nft::{Chain, Element, Expr, Field, Hook, HookPoint, LoadKey, Rule, Set, Shape, Table, Value};
 
 use crate::{Op, What};
-use LoadKey::{IifName, Ipv4Daddr, Ipv4Saddr, Ipv6Daddr, Ipv6Saddr, OifName};
+use LoadKey::{DestPort, IifName, Ipv4Daddr, Ipv4Saddr, Ipv6Daddr, Ipv6Saddr, L4Proto, OifName};
 
 /// The table's name.
 pub const TABLE: &str = "zubi";
@@ -54,28 +73,55 @@ pub fn sets() -> Vec<Set> {
         set("masquerade6", &[Field::Ipv6], Shape::Interval),
         set("endpoints4", &[Field::IfName, Field::Ipv4], Shape::Exact),
         set("endpoints6", &[Field::IfName, Field::Ipv6], Shape::Exact),
+        set("same", &[Field::IfName, Field::IfName], Shape::Exact),
+        set("itself4", &[Field::Ipv4, Field::Ipv4], Shape::Exact),
+        set("itself6", &[Field::Ipv6, Field::Ipv6], Shape::Exact),
+        set("publish4", &[Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv4, Field::Port]),
+        set("publish6", &[Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv6, Field::Port]),
+        set("publish_at4", &[Field::Ipv4, Field::Proto, Field::Port], Shape::Exact)
+            .mapped_to(&[Field::Ipv4, Field::Port]),
+        set("publish_at6", &[Field::Ipv6, Field::Proto, Field::Port], Shape::Exact)
+            .mapped_to(&[Field::Ipv6, Field::Port]),
+        set("ranges4", &[Field::Ipv4, Field::Proto, Field::Port], Shape::Interval).mapped_to(&[Field::Ipv4]),
+        set("ranges6", &[Field::Ipv6, Field::Proto, Field::Port], Shape::Interval).mapped_to(&[Field::Ipv6]),
     ]
 }
 
 /// Its chains.
 pub fn chains() -> Vec<Chain> {
-    let chain = |name: &str, chain_type, point, priority| Chain {
-        table: TABLE.into(),
-        name: name.into(),
-        hook: Hook { chain_type, point, priority },
-    };
+    let chain = |name: &str, chain_type, point, priority| Chain::base(TABLE, name, Hook { chain_type, point, priority });
     vec![
         chain("guard", "filter", HookPoint::Prerouting, -300),
+        chain("prerouting", "nat", HookPoint::Prerouting, -100),
         chain("input", "filter", HookPoint::Input, 0),
         chain("forward", "filter", HookPoint::Forward, 0),
-        chain("nat", "nat", HookPoint::Postrouting, 100),
+        chain("output", "nat", HookPoint::Output, -100),
+        chain("postrouting", "nat", HookPoint::Postrouting, 100),
+        Chain::regular(TABLE, "publish"),
     ]
 }
 
 /// Its rules, each chain's in order.
 pub fn rules() -> Vec<Rule> {
     let rule = |chain: &str| Rule::new(TABLE, chain);
-    vec![
+    let loopback4 = IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8);
+    let loopback6 = IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128);
+    let link_local6 = IpNet::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).into(), 10);
+    let publish = |family| {
+        let daddr = if family == Family::V4 { Ipv4Daddr } else { Ipv6Daddr };
+        let map = |name| by_family(name, family);
+        [
+            rule("publish").dnat_to_address_and_port(family, &[daddr, L4Proto, DestPort], &map("publish_at")),
+            rule("publish").dnat_to_address_and_port(family, &[L4Proto, DestPort], &map("publish")),
+            rule("publish").dnat_to_address(family, &[daddr, L4Proto, DestPort], &map("ranges")),
+        ]
+    };
+    let mut all = vec![
+        rule("guard")
+            .not_from_loopback()
+            .to_prefix(loopback4)
+            .counted_drop()
+            .comment("the host's loopback is its own"),
         rule("guard")
             .not_from_loopback()
             .in_set(&[Ipv4Daddr], "masquerade4")
@@ -88,6 +134,9 @@ pub fn rules() -> Vec<Rule> {
             .not_in_set(&[IifName, Ipv6Daddr], "home6")
             .counted_drop()
             .comment("container addresses are not reachable by routing"),
+        rule("prerouting").not_for_this_host().leave().comment("what only passes through is never taken"),
+        rule("prerouting").to_prefix(link_local6).leave(),
+        rule("prerouting").jump("publish"),
         rule("input").established().accept(),
         rule("input")
             .not_from_loopback()
@@ -107,20 +156,53 @@ pub fn rules() -> Vec<Rule> {
         rule("forward").in_set(&[OifName], "internal").counted_drop().comment("internal: no way in"),
         rule("forward")
             .in_set(&[IifName], "bridges")
+            .not_in_set(&[IifName, Ipv4Saddr], "endpoints4")
+            .counted_drop()
+            .comment("only addresses that were given leave"),
+        rule("forward").in_set(&[IifName], "bridges").not_in_set(&[IifName, Ipv6Saddr], "endpoints6").counted_drop(),
+        rule("forward").in_set(&[OifName], "bridges").translated().accept().comment("by a published port"),
+        rule("forward")
+            .in_set(&[IifName], "bridges")
             .in_set(&[OifName], "bridges")
             .counted_drop()
             .comment("networks do not reach each other"),
-        rule("forward")
-            .in_set(&[IifName], "bridges")
-            .in_set(&[IifName, Ipv4Saddr], "endpoints4")
-            .accept()
-            .comment("out, from addresses that were given"),
-        rule("forward").in_set(&[IifName], "bridges").in_set(&[IifName, Ipv6Saddr], "endpoints6").accept(),
-        rule("forward").in_set(&[IifName], "bridges").counted_drop().comment("no other address leaves"),
-        rule("forward").in_set(&[OifName], "bridges").counted_drop().comment("nothing new comes in"),
-        rule("nat").in_set(&[Ipv4Saddr], "masquerade4").not_in_set(&[OifName, Ipv4Saddr], "home4").masquerade(),
-        rule("nat").in_set(&[Ipv6Saddr], "masquerade6").not_in_set(&[OifName, Ipv6Saddr], "home6").masquerade(),
-    ]
+        rule("forward").in_set(&[IifName], "bridges").accept().comment("out"),
+        rule("forward").in_set(&[OifName], "bridges").counted_drop().comment("nothing else comes in"),
+        rule("output").not_for_this_host().leave().comment("what is for others is never taken"),
+        rule("output").to_prefix(loopback6).leave().comment("nothing comes back to ::1"),
+        rule("output").to_prefix(link_local6).leave(),
+        rule("output").jump("publish"),
+        rule("postrouting").in_set(&[Ipv4Saddr], "masquerade4").not_in_set(&[OifName, Ipv4Saddr], "home4").masquerade(),
+        rule("postrouting").in_set(&[Ipv6Saddr], "masquerade6").not_in_set(&[OifName, Ipv6Saddr], "home6").masquerade(),
+        rule("postrouting")
+            .from_prefix(loopback4)
+            .in_set(&[OifName], "bridges")
+            .masquerade()
+            .comment("from the host's loopback"),
+        rule("postrouting")
+            .in_set(&[Ipv4Saddr, Ipv4Daddr], "itself4")
+            .masquerade()
+            .comment("to itself, by a port of its own"),
+        rule("postrouting").in_set(&[Ipv6Saddr, Ipv6Daddr], "itself6").masquerade(),
+        rule("postrouting")
+            .translated()
+            .in_set(&[IifName, OifName], "same")
+            .masquerade()
+            .comment("to a neighbour, by its port"),
+    ];
+    all.extend(publish(Family::V4));
+    all.extend(publish(Family::V6));
+    all
+}
+
+/// For each chain, how many rules it has and how many lead to it: what the kernel counts as its uses.
+pub fn uses() -> Vec<u32> {
+    let rules = rules();
+    let leads_to = |rule: &Rule, name: &str| {
+        rule.exprs.iter().any(|expr| matches!(expr, Expr::Verdict(verdict) if verdict.chain() == Some(name)))
+    };
+    let uses = |name: &str| rules.iter().filter(|r| r.chain == name || leads_to(r, name)).count();
+    chains().iter().map(|chain| u32::try_from(uses(&chain.name)).unwrap_or(u32::MAX)).collect()
 }
 
 fn element(set: &str, key: Vec<Value>) -> Element {
@@ -138,7 +220,8 @@ fn by_family(set: &str, family: Family) -> String {
 /// What the sets hold about a network.
 pub fn network_elements(network: &Network) -> Vec<Element> {
     let bridge = &network.bridge;
-    let mut all = vec![element("bridges", vec![device(bridge)])];
+    let mut all =
+        vec![element("bridges", vec![device(bridge)]), element("same", vec![device(bridge), device(bridge)])];
     if network.scope == Scope::Internal {
         all.push(element("internal", vec![device(bridge)]));
     }
@@ -157,9 +240,9 @@ pub fn network_elements(network: &Network) -> Vec<Element> {
     all
 }
 
-/// What the sets hold about an endpoint.
+/// What sets and maps hold about an endpoint.
 pub fn endpoint_elements(endpoint: &Endpoint) -> Vec<Element> {
-    endpoint
+    let mut all: Vec<Element> = endpoint
         .addresses
         .iter()
         .map(|a| {
@@ -167,7 +250,56 @@ pub fn endpoint_elements(endpoint: &Endpoint) -> Vec<Element> {
             let set = by_family("endpoints", Family::of(address));
             element(&set, vec![device(&endpoint.bridge), Value::Address(address)])
         })
-        .collect()
+        .collect();
+    if !endpoint.ports.is_empty() {
+        all.extend(itself_elements(endpoint));
+    }
+    all.extend(endpoint.ports.iter().flat_map(|port| port_elements(endpoint, port)));
+    all
+}
+
+/// What the sets hold about an endpoint because it has any published port.
+pub fn itself_elements(endpoint: &Endpoint) -> impl Iterator<Item = Element> {
+    endpoint.addresses.iter().map(|a| {
+        let address = a.address.addr();
+        element(&by_family("itself", Family::of(address)), vec![Value::Address(address), Value::Address(address)])
+    })
+}
+
+/// What the maps hold about a published port.
+pub fn port_elements(endpoint: &Endpoint, port: &PublishedPort) -> Vec<Element> {
+    let protocol = Value::Protocol(port.protocol);
+    let mut all = Vec::new();
+    for listen in port.host.listens(&endpoint.families()) {
+        let family = Family::of(listen);
+        let Some(to) = endpoint.address(family).map(|a| Value::Address(a.address.addr())) else { continue };
+        if port.host_ports == port.target && port.host_ports.count() > 1 {
+            let key = vec![Value::Prefix(listened(listen)), protocol.clone(), Value::Ports(port.host_ports)];
+            all.push(element(&by_family("ranges", family), key).mapped_to(vec![to]));
+            continue;
+        }
+        for (outer, inner) in port.pairs() {
+            let data = vec![to.clone(), Value::Port(inner)];
+            let mut key = vec![protocol.clone(), Value::Port(outer)];
+            let map = if listen.is_unspecified() {
+                "publish"
+            } else {
+                key.insert(0, Value::Address(listen));
+                "publish_at"
+            };
+            all.push(element(&by_family(map, family), key).mapped_to(data));
+        }
+    }
+    all
+}
+
+/// The unspecified address stands for all.
+fn listened(address: IpAddr) -> IpNet {
+    match (address.is_unspecified(), address) {
+        (true, _) => IpNet::new_assert(address, 0),
+        (false, IpAddr::V4(_)) => IpNet::new_assert(address, 32),
+        (false, IpAddr::V6(_)) => IpNet::new_assert(address, 128),
+    }
 }
 
 /// Table, sets, chains and rules: one transaction whose first message fails when the table is there.

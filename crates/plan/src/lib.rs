@@ -1,20 +1,24 @@
 //! Everything zubi does to a machine, as a value: an ordered list of operations, each of which can be applied,
 //! undone and printed as the command a person would have typed.
 //!
-//! `network`, `endpoint` and `sandbox` turn what was decided into plans; `firewall` is the layout of the one
+//! `network`, `change`, `endpoint`, `link` and `sandbox` turn what was decided into plans; `firewall` is the layout of the one
 //! nftables table. Applying is the `kernel` crate's job.
 
+pub mod change;
 pub mod endpoint;
 pub mod firewall;
+pub mod link;
 pub mod network;
 pub mod sandbox;
 
 mod announce;
+mod flows;
 mod op;
 mod sequence;
 mod sysctl;
 
-pub use announce::Announcement;
+pub use announce::{Announcement, Through};
+pub use flows::Flows;
 pub use op::{Op, Outcome, Place, What};
 pub use sequence::Plan;
 pub use sysctl::Sysctl;

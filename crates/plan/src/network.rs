@@ -4,13 +4,14 @@ use crate::{Op, Plan, Sysctl, What, firewall};
 use zubi_model::{Family, IfName, LinkGroup, Network, Scope};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind};
 
-/// The bridge of a network, as it is made and recognised.
+/// The bridge of a network, as it is made and recognised. Its MTU is set when it goes up: one that a bridge is made with
+/// follows the smallest of its ports, and is 1500 when the last has left (br_mtu_auto_adjust in net/bridge/br_if.c).
 pub fn bridge(network: &Network) -> Link {
     Link {
         name: network.bridge.clone(),
         kind: LinkKind::Bridge,
         mac: network.bridge_mac,
-        mtu: network.mtu,
+        mtu: None,
         group: LinkGroup::OURS,
         master: None,
     }
@@ -19,7 +20,7 @@ pub fn bridge(network: &Network) -> Link {
 /// IPv6 on a device that zubi made, to be set before it goes up: off where the network has none, else without
 /// router advertisements (anybody on the link could send them) and without the two seconds of duplicate address
 /// detection.
-fn ipv6_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
+pub(crate) fn ipv6_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
     if has_ipv6 {
         vec![
             Sysctl::ipv6_device(device, "disable_ipv6", 0),
@@ -44,7 +45,7 @@ pub enum Ipv6Forwarding {
     },
 }
 
-fn forwarding(family: Family, bridge: &IfName, ipv6: &Ipv6Forwarding) -> Vec<Sysctl> {
+pub(crate) fn forwarding(family: Family, bridge: &IfName, ipv6: &Ipv6Forwarding) -> Vec<Sysctl> {
     match (family, ipv6) {
         (Family::V4, _) => vec![Sysctl::new("net/ipv4/ip_forward", "1")],
         // Writing `all` reaches the devices that are there, `default` those to come; and a bridge that came between
@@ -58,6 +59,13 @@ fn forwarding(family: Family, bridge: &IfName, ipv6: &Ipv6Forwarding) -> Vec<Sys
             .chain([Sysctl::new("net/ipv6/conf/all/forwarding", "1")])
             .collect(),
     }
+}
+
+/// What it takes to publish ports on 127.0.0.1, on the bridge alone: the kernel takes packets between the loopback's
+/// addresses and another device for forged. The firewall's guard keeps everybody but the host out.
+pub fn loopback(network: &Network) -> Op {
+    const WHY: &str = "let the host itself reach published ports on 127.0.0.1";
+    Op::host(What::Set(Sysctl::new(format!("net/ipv4/conf/{}/route_localnet", network.bridge), "1")), WHY)
 }
 
 /// Everything a network is made of. The guards stand before anything is up, and the bridge goes up last: one that is
@@ -90,7 +98,9 @@ pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
                 .map(host(FORWARD)),
         );
     }
-    plan.push(Op::host(What::ChangeLink(LinkChange::state(network.bridge.clone(), AdminState::Up)), UP));
+    let mut go_up = LinkChange::state(network.bridge.clone(), AdminState::Up);
+    go_up.mtu = network.mtu;
+    plan.push(Op::host(What::ChangeLink(go_up), UP));
     plan
 }
 

@@ -1,10 +1,10 @@
 //! Operations: plain data, one change each.
 
-use crate::{Announcement, Sysctl};
+use crate::{Announcement, Flows, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
 use zubi_model::{IfName, NsRef, SandboxName};
-use zubi_wire::route::{Address, AdminState, BridgePort, Link, LinkChange, Route};
+use zubi_wire::route::{Address, BridgePort, Link, LinkChange, Route};
 use zubi_wire::{nft, shell_word};
 
 /// In which network namespace.
@@ -51,6 +51,8 @@ pub enum What {
     AddElement(nft::Element),
     /// Remove one.
     DeleteElement(nft::Element),
+    /// Forget connections.
+    Forget(Flows),
     /// Tell the neighbours.
     Announce(Announcement),
     /// Make a named namespace with its loopback down.
@@ -84,12 +86,12 @@ pub enum Outcome {
     Created,
     /// It was there already: never undone.
     AlreadyThere,
-    /// It had another value.
+    /// It was otherwise.
     Changed {
-        /// The value before.
-        old: String,
+        /// What puts it back, at the same place.
+        back: Box<What>,
     },
-    /// It is gone now.
+    /// It is gone now, and was there before.
     Removed,
     /// It was gone already, or this kernel has no such thing.
     Nothing,
@@ -118,12 +120,8 @@ impl Op {
             (What::AddNamespace(name) | What::NameNamespace { name, .. }, Outcome::Created) => {
                 What::DeleteNamespace(name.clone())
             }
-            (What::Set(sysctl), Outcome::Changed { old }) => {
-                What::Set(Sysctl { key: sysctl.key.clone(), value: old.clone() })
-            }
-            (What::ChangeLink(change), Outcome::Changed { old }) if old == "down" => {
-                What::ChangeLink(LinkChange::state(change.name.clone(), AdminState::Down))
-            }
+            (What::DeleteElement(element), Outcome::Removed) => What::AddElement(element.clone()),
+            (_, Outcome::Changed { back }) => What::clone(back),
             _ => return None,
         };
         Some(Op { place: self.place.clone(), what, why: "undo" })
@@ -167,6 +165,7 @@ impl Op {
             What::AddRule(rule) => format!("nft 'add {rule}'"),
             What::AddElement(element) => format!("nft 'add {element}'"),
             What::DeleteElement(element) => format!("nft 'delete {element}'"),
+            What::Forget(flows) => flows.to_string(),
             What::Announce(announcement) => announcement.to_string(),
             What::AddNamespace(name) => format!("ip netns add {name}"),
             What::NameNamespace { name, path } => format!(
@@ -198,12 +197,14 @@ impl fmt::Display for Op {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zubi_wire::route::AdminState;
 
     #[test]
     fn what_was_there_before_is_never_undone() {
         let op = Op::host(What::Set(Sysctl::new("net/ipv4/ip_forward", "1")), "");
         assert_eq!(op.undo(&Outcome::AlreadyThere), None);
-        let undo = op.undo(&Outcome::Changed { old: "0".into() }).unwrap();
+        let back = Box::new(What::Set(Sysctl::new("net/ipv4/ip_forward", "0")));
+        let undo = op.undo(&Outcome::Changed { back }).unwrap();
         assert_eq!(undo.to_string(), "sysctl -qw net.ipv4.ip_forward=0");
     }
 

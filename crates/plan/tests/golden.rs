@@ -59,6 +59,7 @@ fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,
         aliases: Vec::new(),
+        ports: Vec::new(),
         attached_at: 1,
     }
 }
@@ -69,7 +70,7 @@ fn named() -> NsRef {
 
 /// An empty sandbox: nothing is up, nobody gives a default route.
 fn empty(default_in: &[Family]) -> Surroundings {
-    Surroundings { loopback: AdminState::Down, default_in: default_in.to_vec() }
+    Surroundings { loopback: AdminState::Down, default_in: default_in.to_vec(), stale: Vec::new() }
 }
 
 /// The plan behind the scenes of a network, of which the table is the same every time.
@@ -149,7 +150,7 @@ fn connect_a_sandbox_known_by_path_to_a_dual_stack_network() {
 #[test]
 fn connect_to_a_second_network_leaves_the_default_route_where_it_is() {
     let network = network("green", &[V4]);
-    let around = Surroundings { loopback: AdminState::Up, default_in: Vec::new() };
+    let around = Surroundings { loopback: AdminState::Up, default_in: Vec::new(), stale: Vec::new() };
     insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "eth1"), &around));
 }
 

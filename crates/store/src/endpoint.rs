@@ -53,6 +53,17 @@ impl Store {
         self.move_record(key, self.pending_path(key), &self.attached_path(key))
     }
 
+    /// Writes down that an attached endpoint is otherwise now. Fails with [`StoreError::NoRecord`] when it is not
+    /// attached.
+    pub fn update_endpoint(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
+        let key = endpoint.key();
+        let path = self.attached_path(&key);
+        if !disk::exists(&path)? {
+            return Err(StoreError::NoRecord { key, path });
+        }
+        self.disk.replace(&path, &to_json(&path, &Record { endpoint })?, Durability::Boot)
+    }
+
     /// Says that the endpoint is not complete any more. Fails with [`StoreError::NoRecord`] when it is not
     /// attached, and with [`StoreError::InProgress`] when it was begun before.
     pub fn begin_detach(&self, key: &EndpointKey) -> Result<(), StoreError> {

@@ -76,6 +76,18 @@ pub enum StoreError {
         /// Where it should be.
         path: PathBuf,
     },
+    /// A link of that number is being made or unmade.
+    #[error("link {}: is being made or unmade; run zubi gc", path.display())]
+    LinkThere {
+        /// Its record.
+        path: PathBuf,
+    },
+    /// The record of a link that should be moved on is gone.
+    #[error("link {}: is not there; another process removed it", path.display())]
+    NoLink {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// A network cannot be forgotten while endpoints own addresses or MACs on it.
     #[error(
         "network {network}: {count} addresses or MACs on it are still owned, the first by endpoint {owner}; \

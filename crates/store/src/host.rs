@@ -8,7 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What is removed when another boot is found. Locks, but for the one that is held meanwhile, go too.
-const OF_ONE_BOOT: [&str; 8] = ["endpoints", "pending", "names", "leases", "macs", "doomed", "sandboxes", "making"];
+const OF_ONE_BOOT: [&str; 12] = [
+    "endpoints", "pending", "names", "leases", "macs", "ports", "stale", "links", "linking", "doomed", "sandboxes", "making",
+];
 
 /// The boot and the network namespace that we call the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,7 +68,7 @@ impl Store {
     /// Records are never older than `host.json`. Without it nobody knows whether they are of this boot and
     /// namespace, and both believing and removing them could do harm.
     fn refuse_records_without_host(&self) -> Result<(), StoreError> {
-        for folder in ["pending", "endpoints"] {
+        for folder in ["pending", "endpoints", "linking", "links"] {
             if !disk::list(&self.disk.run().join(folder))?.is_empty() {
                 return Err(StoreError::Unreadable {
                     path: self.host_path(),

@@ -56,6 +56,11 @@ impl Store {
         all_owned(&self.macs_folder(network), "a MAC")
     }
 
+    /// How many MACs of a network are somebody's: one for each of its endpoints.
+    pub fn count_macs(&self, network: &NetworkName) -> Result<usize, StoreError> {
+        disk::list(&self.macs_folder(network)).map(|names| names.len())
+    }
+
     /// The address that was given last. It only says where to look first, so one that makes no sense counts as
     /// none.
     pub fn cursor(&self, network: &NetworkName, family: Family) -> Result<Option<IpAddr>, StoreError> {

@@ -15,6 +15,10 @@
 //! | `run/names/NETWORK/NAME` | which sandbox a name means on a network |
 //! | `run/leases/NETWORK/ADDRESS` | whose an address is; `.cursor4` and `.cursor6`: the one given last |
 //! | `run/macs/NETWORK/MAC` | whose a MAC is |
+//! | `run/ports/PROTOCOL/BLOCK` | whose the published ports of a block of 256 are |
+//! | `run/linking/ID.json` | a link that is being made or unmade |
+//! | `run/links/ID.json` | a link |
+//! | `run/stale/NETWORK/ADDRESS` | a free address of which the kernel may still remember connections |
 //! | `run/doomed/IFNAME` | a device that is only waiting for its deletion |
 //! | `run/sandboxes/NAME.json` | a named namespace that zubi made |
 //!
@@ -29,7 +33,7 @@
 //! # Locks
 //!
 //! Callers lock; the store only locks what no caller can see (the opening of `run`, the name index). The order
-//! is host, sandbox, leases. Every change happens under the host lock, shared at least; what is said about an
+//! is host, sandbox, leases, ports. Every change happens under the host lock, shared at least; what is said about an
 //! endpoint ("the owner of a lease") holds under its sandbox's lock.
 //!
 //! # Failpoints
@@ -43,11 +47,14 @@ mod error;
 mod host;
 mod key;
 mod lease;
+mod link;
 mod lock;
 mod name;
 mod network;
 mod owned;
+mod port;
 mod sandbox;
+mod stale;
 mod store;
 mod versioned;
 
@@ -59,5 +66,6 @@ pub use error::StoreError;
 pub use host::HostId;
 pub use lock::{Lock, Mode};
 pub use owned::Claim;
+pub use port::{PortClaim, PortsLock};
 pub use sandbox::{Maker, SandboxRecord};
 pub use store::{Dirs, Store};

@@ -1,27 +1,34 @@
 //! Everything that reads received bytes, shared by the fuzz target and the test that runs on a stable compiler.
 
+use zubi_wire::conntrack::{Filter, Flow};
 use zubi_wire::nft::{ChainSeen, ElementSeen, Field, RuleSeen, Set, SetSeen, Shape, TableSeen};
 use zubi_wire::route::{AddressSeen, LinkSeen, NeighbourSeen, PortSeen, RouteSeen, RuleSeen as PolicySeen};
 use zubi_wire::{Attributes, Batch, Message, Messages};
 
-const INET: u8 = 1;
-/// `NLMSG_ERROR`, `RTM_NEWLINK` to `RTM_NEWRULE`, `NFT_MSG_NEWTABLE` to `NFT_MSG_NEWSETELEM`.
-const KINDS: [u16; 11] = [2, 16, 20, 24, 28, 32, 0xa00, 0xa03, 0xa06, 0xa09, 0xa0c];
+/// `NFPROTO_INET`, `NFPROTO_IPV4`, `NFPROTO_IPV6`.
+const FAMILIES: [u8; 3] = [1, 2, 10];
+/// `NLMSG_ERROR`, `RTM_NEWLINK` to `RTM_NEWRULE`, `IPCTNL_MSG_CT_NEW`, `NFT_MSG_NEWTABLE` to `NFT_MSG_NEWSETELEM`.
+const KINDS: [u16; 12] = [2, 16, 20, 24, 28, 32, 0x100, 0xa00, 0xa03, 0xa06, 0xa09, 0xa0c];
 
 /// Reads `bytes` as messages, and as the payload of a message of every kind there is a parser for.
 pub fn parse(bytes: &[u8]) {
     for message in Messages::new(bytes) {
         read(&message);
     }
-    let mut inet = bytes.to_vec();
-    if let Some(family) = inet.first_mut() {
-        *family = INET;
-    }
+    let in_families = FAMILIES.map(|number| {
+        let mut bytes = bytes.to_vec();
+        if let Some(family) = bytes.first_mut() {
+            *family = number;
+        }
+        bytes
+    });
     for kind in KINDS {
         for flags in [0, 0x100, 0x200, 0x300] {
             read(&Message { kind, flags, sequence: 0, payload: bytes });
         }
-        read(&Message { kind, flags: 0, sequence: 0, payload: &inet });
+        for payload in &in_families {
+            read(&Message { kind, flags: 0, sequence: 0, payload });
+        }
     }
 }
 
@@ -42,6 +49,10 @@ fn read(message: &Message<'_>) {
     let _address = AddressSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _route = RouteSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _neighbour = NeighbourSeen::parse(message).map(|seen| format!("{seen:?}"));
+    let _flow = Flow::parse(message).map(|seen| {
+        seen.encode_delete(&mut Batch::new());
+        (seen.to_string(), Filter::all().begun_by(seen.reply.source).matches(&seen))
+    });
     let _policy = PolicySeen::parse(message).map(|seen| format!("{seen:?}"));
     let _table = TableSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _chain = ChainSeen::parse(message).map(|seen| format!("{seen:?}"));
@@ -59,7 +70,7 @@ fn read(message: &Message<'_>) {
         }
     }
     if let Some(seen) = RuleSeen::parse(message) {
-        let _words = seen.rule.to_string();
+        let _words = (seen.to_string(), seen.comment(), seen.ends(), seen.at());
         seen.rule.encode(&mut Batch::new());
     }
 }

@@ -147,6 +147,11 @@ impl Body<'_> {
         self.attr(kind, &value.to_be_bytes());
     }
 
+    /// Network byte order, as nftables wants it.
+    pub fn be64(&mut self, kind: u16, value: u64) {
+        self.attr(kind, &value.to_be_bytes());
+    }
+
     /// Text with its final NUL.
     pub fn text(&mut self, kind: u16, value: &str) {
         let mut bytes = Vec::with_capacity(value.len() + 1);

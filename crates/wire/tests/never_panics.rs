@@ -3,12 +3,14 @@
 #[path = "../fuzz/every_parser.rs"]
 mod every_parser;
 
+use ipnet::IpNet;
 use proptest::prelude::*;
+use proptest::sample::Index;
 use std::net::IpAddr;
 use zubi_model::{Family, IfIndex, LinkGroup, NsRef};
 use zubi_wire::nft::{
-    Chain, Element, Field, Hook, HookPoint, LoadKey, PortNumber, PortRange, Protocol, Rule, RuleSeen, Set, Shape,
-    Table, Value, begin, end,
+    Chain, Direction, Element, Field, GuestRule, Hook, HookPoint, LoadKey, NftFamily, PortNumber, PortRange, Protocol,
+    Rule, RuleSeen, Set, Shape, Table, Value, begin, end,
 };
 use zubi_wire::route::{Address, BridgePort, ForwardingEntry, Link, LinkKind, Neighbour, Peer, Route, Switch};
 use zubi_wire::{Batch, Messages};
@@ -57,7 +59,8 @@ fn everything() -> Vec<u8> {
     let map = Set::new("zubi", "range4", &[Field::Proto, Field::Port], Shape::Interval);
     map.mapped_to(&[Field::Ipv4, Field::Port]).encode(b, 2);
     let hook = Hook { chain_type: "filter", point: HookPoint::Forward, priority: -1 };
-    Chain { table: "zubi".into(), name: "forward".into(), hook }.encode(b);
+    Chain::base("zubi", "forward", hook).encode(b);
+    Chain::regular("zubi", "publish").encode(b);
     let key = vec![Value::Device(device()), Value::Prefix("10.1.0.0/24".parse().unwrap())];
     Element::new("zubi", "home4", key).encode(b);
     let ports = PortRange::new(PortNumber(9000), PortNumber(9199)).unwrap();
@@ -65,6 +68,17 @@ fn everything() -> Vec<u8> {
     Element::new("zubi", "range4", vec![Value::Protocol(Protocol::Tcp), Value::Ports(ports)]).mapped_to(to).encode(b);
     sample_rule().encode(b);
     let key = [LoadKey::L4Proto, LoadKey::DestPort];
+    let guest = GuestRule {
+        family: NftFamily::Ip,
+        table: "filter".into(),
+        chain: "FORWARD".into(),
+        before: Some(7),
+        device: device(),
+        direction: Direction::From,
+        comment: "zubi: blue".into(),
+    };
+    guest.encode(b);
+    Rule::new("zubi", "publish").to_prefix("127.0.0.0/8".parse().unwrap()).jump("ports").encode(b);
     Rule::new("zubi", "publish").dnat_to_address_and_port(Family::V6, &key, "range6").encode(b);
     end(b);
     batch.bytes().to_vec()
@@ -93,10 +107,10 @@ proptest! {
 
     #[test]
     fn damaged_messages_do_not_make_it_panic(
-        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
-        cut in any::<prop::sample::Index>(),
+        damage in prop::collection::vec((any::<Index>(), any::<u8>()), 1..8),
+        cut in any::<Index>(),
         whole: bool,
-        which in any::<prop::sample::Index>(),
+        which in any::<Index>(),
     ) {
         let mut all = seeds();
         all.push(everything());
@@ -115,17 +129,15 @@ proptest! {
 
     #[test]
     fn a_rule_of_any_clauses_reads_back_as_written(
-        clauses in prop::collection::vec((0u8..9, any::<bool>(), 0usize..10, 0usize..10), 0..8),
+        clauses in prop::collection::vec((0u8..16, any::<bool>(), any::<Index>(), any::<Index>()), 0..8),
+        (address, len) in (any::<IpAddr>(), 0u8..=128),
         comment in prop::option::of("[ -~]{0,120}"),
     ) {
-        const KEYS: [LoadKey; 10] = [
-            LoadKey::IifName, LoadKey::OifName, LoadKey::NfProto, LoadKey::CtState,
-            LoadKey::Ipv4Saddr, LoadKey::Ipv4Daddr, LoadKey::Ipv6Saddr, LoadKey::Ipv6Daddr,
-            LoadKey::L4Proto, LoadKey::DestPort,
-        ];
         let mut rule = Rule::new("zubi", "forward");
         for (clause, pair, one, other) in clauses {
-            let keys = if pair { vec![KEYS[one], KEYS[other]] } else { vec![KEYS[one]] };
+            let (one, other) = (*one.get(&LoadKey::ALL), *other.get(&LoadKey::ALL));
+            let keys = if pair { vec![one, other] } else { vec![one] };
+            let net = IpNet::new_assert(address, if address.is_ipv4() { len % 33 } else { len });
             rule = match clause {
                 0 => rule.not_from_loopback(),
                 1 => rule.established(),
@@ -135,6 +147,12 @@ proptest! {
                 5 => rule.accept(),
                 6 => rule.dnat_to_address(Family::V4, &keys, "m"),
                 7 => rule.dnat_to_address_and_port(Family::V6, &keys, "m"),
+                8 => rule.translated(),
+                9 => rule.not_for_this_host(),
+                10 => rule.to_prefix(net),
+                11 => rule.from_prefix(net),
+                12 => rule.jump("publish"),
+                13 => rule.leave(),
                 _ => rule.counted_drop(),
             };
         }

@@ -1,6 +1,6 @@
-//! Base chains (`NFTA_CHAIN_*`).
+//! Chains (`NFTA_CHAIN_*`).
 
-use super::{CREATE, HEADER, ask, change, is};
+use super::{CREATE, HEADER, NftFamily, ask, ask_all, change, family_of};
 use crate::message::{Batch, Message, flag};
 use std::fmt;
 
@@ -10,6 +10,7 @@ const TABLE: u16 = 1;
 const NAME: u16 = 3;
 const HOOK: u16 = 4;
 const POLICY: u16 = 5;
+const USE: u16 = 6;
 const TYPE: u16 = 7;
 const HOOK_NUM: u16 = 1;
 const HOOK_PRIORITY: u16 = 2;
@@ -53,58 +54,74 @@ pub struct Hook {
     pub priority: i32,
 }
 
-/// A base chain that lets pass what no rule decides.
+/// A chain. One that hangs somewhere lets pass what no rule decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     /// Its table.
     pub table: String,
     /// Its name.
     pub name: String,
-    /// Where it hangs.
-    pub hook: Hook,
+    /// Where it hangs; nowhere when only rules lead to it.
+    pub hook: Option<Hook>,
 }
 
 impl Chain {
+    /// One that packets come by.
+    pub fn base(table: &str, name: &str, hook: Hook) -> Self {
+        Chain { table: table.into(), name: name.into(), hook: Some(hook) }
+    }
+
+    /// One that rules jump to.
+    pub fn regular(table: &str, name: &str) -> Self {
+        Chain { table: table.into(), name: name.into(), hook: None }
+    }
+
     /// Appends `nft add chain`.
     pub fn encode(&self, batch: &mut Batch) {
         change(batch, NEWCHAIN, CREATE, |b| {
             b.text(TABLE, &self.table);
             b.text(NAME, &self.name);
+            let Some(hook) = self.hook else { return };
             b.nested(HOOK, |b| {
-                b.be32(HOOK_NUM, self.hook.point as u32);
-                b.be32(HOOK_PRIORITY, self.hook.priority.cast_unsigned());
+                b.be32(HOOK_NUM, hook.point as u32);
+                b.be32(HOOK_PRIORITY, hook.priority.cast_unsigned());
             });
             b.be32(POLICY, NF_ACCEPT);
-            b.text(TYPE, self.hook.chain_type);
+            b.text(TYPE, hook.chain_type);
+        });
+    }
+
+    /// Appends a question for this chain.
+    pub fn encode_get(&self, batch: &mut Batch) {
+        ask(batch, GETCHAIN, flag::ACK, |b| {
+            b.text(TABLE, &self.table);
+            b.text(NAME, &self.name);
         });
     }
 
     /// Whether the kernel's chain is this one.
     pub fn is(&self, seen: &ChainSeen) -> bool {
-        seen.table == self.table
+        seen.family == NftFamily::Inet
+            && seen.table == self.table
             && seen.name == self.name
-            && seen.hook == Some((self.hook.point as u32, self.hook.priority))
-            && seen.policy == Some(NF_ACCEPT)
+            && seen.hook == self.hook.map(|hook| (hook.point as u32, hook.priority))
+            && seen.policy == self.hook.map(|_| NF_ACCEPT)
     }
 }
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "chain inet {} {} {{ type {} hook {} priority {}; policy accept; }}",
-            self.table,
-            self.name,
-            self.hook.chain_type,
-            self.hook.point.word(),
-            self.hook.priority
-        )
+        write!(f, "chain inet {} {}", self.table, self.name)?;
+        let Some(Hook { chain_type, point, priority }) = self.hook else { return Ok(()) };
+        write!(f, " {{ type {chain_type} hook {} priority {priority}; policy accept; }}", point.word())
     }
 }
 
 /// A chain as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainSeen {
+    /// Of its table.
+    pub family: NftFamily,
     /// Its table.
     pub table: String,
     /// Its name.
@@ -113,19 +130,34 @@ pub struct ChainSeen {
     pub hook: Option<(u32, i32)>,
     /// What happens at its end.
     pub policy: Option<u32>,
+    /// How many rules it has, and how many rules and map elements lead to it.
+    pub uses: u32,
 }
 
 impl ChainSeen {
     /// Reads an `NFT_MSG_NEWCHAIN`.
     pub fn parse(message: &Message<'_>) -> Option<Self> {
-        let a = is(message, NEWCHAIN).then(|| message.attributes(HEADER))?;
+        let family = family_of(message, NEWCHAIN)?;
+        let a = message.attributes(HEADER);
         let hook = a.nested(HOOK).and_then(|h| Some((h.be32(HOOK_NUM)?, h.be32(HOOK_PRIORITY)?.cast_signed())));
-        Some(ChainSeen { table: a.text(TABLE)?, name: a.text(NAME)?, hook, policy: a.be32(POLICY) })
+        Some(ChainSeen {
+            family,
+            table: a.text(TABLE)?,
+            name: a.text(NAME)?,
+            hook,
+            policy: a.be32(POLICY),
+            uses: a.be32(USE).unwrap_or(0),
+        })
     }
 
-    /// Appends a question for all chains of the family.
+    /// Appends a question for all chains of the `inet` family.
     pub fn dump(batch: &mut Batch) {
         ask(batch, GETCHAIN, flag::DUMP, |_| ());
+    }
+
+    /// Appends a question for all chains of every family.
+    pub fn dump_all(batch: &mut Batch) {
+        ask_all(batch, GETCHAIN);
     }
 }
 
@@ -138,15 +170,32 @@ mod tests {
         54000000030a0104000000000000000001000000090001007a756269000000000a00030067756172640000000b000700 \
         66696c7465720000080005000000000114000480080001000000000008000200fffffed4";
 
+    const ADD_REGULAR: &str = "\
+        2c000000030a0104000000000000000001000000090001007a756269000000000c0003007075626c69736800";
+    const GET: &str = "\
+        2c000000040a0500000000000000000001000000090001007a756269000000000a0003006775617264000000";
+
     #[test]
     fn says_what_nft_add_chain_says_in_its_words() {
         let hook = Hook { chain_type: "filter", point: HookPoint::Prerouting, priority: -300 };
-        let chain = Chain { table: "zubi".into(), name: "guard".into(), hook };
+        let chain = Chain::base("zubi", "guard", hook);
         let nested: &[(&[u16], usize)] = &[(&[HOOK], 0)];
         let recorded = bytes(ADD);
         assert_eq!(lines(&ours(|b| chain.encode(b)), HEADER, nested), lines(&recorded, HEADER, nested));
         assert!(chain.is(&ChainSeen::parse(&message(&recorded)).unwrap()));
         let printed = "chain inet zubi guard { type filter hook prerouting priority -300; policy accept; }";
         assert_eq!(chain.to_string(), printed);
+        assert_eq!(lines(&ours(|b| chain.encode_get(b)), HEADER, &[]), lines(&bytes(GET), HEADER, &[]));
+    }
+
+    #[test]
+    fn a_chain_without_a_hook_is_only_a_name() {
+        let chain = Chain::regular("zubi", "publish");
+        let recorded = bytes(ADD_REGULAR);
+        assert_eq!(lines(&ours(|b| chain.encode(b)), HEADER, &[]), lines(&recorded, HEADER, &[]));
+        let seen = ChainSeen::parse(&message(&recorded)).unwrap();
+        assert!(chain.is(&seen));
+        assert!(!chain.is(&ChainSeen { hook: Some((0, 0)), policy: Some(NF_ACCEPT), ..seen }));
+        assert_eq!(chain.to_string(), "chain inet zubi publish");
     }
 }

@@ -62,6 +62,11 @@ impl Element {
         self.message(batch, DELSETELEM, flag::REQUEST | flag::ACK, &self.keys());
     }
 
+    /// Appends a question for this element (`nft get element`), by its key alone. ENOENT when it is not there.
+    pub fn encode_get(&self, batch: &mut Batch) {
+        self.message(batch, GETSETELEM, flag::REQUEST | flag::ACK, &self.keys());
+    }
+
     fn message(&self, batch: &mut Batch, kind: u16, flags: u16, elements: &[ElementSeen]) {
         change(batch, kind, flags, |b| {
             b.text(LIST_TABLE, &self.table);

@@ -1,7 +1,8 @@
 //! Expressions: the small machine language rules are made of (`NFTA_EXPR_*` and one attribute set each).
 
-use super::words::{NFPROTO_IPV4, NFPROTO_IPV6};
-use crate::message::{Attributes, Body};
+use super::words::{NFPROTO_IPV4, NFPROTO_IPV6, family_of};
+use crate::message::{Attributes, Body, text_of};
+use std::fmt;
 use zubi_model::Family;
 
 const EXPR_NAME: u16 = 1;
@@ -9,6 +10,11 @@ const EXPR_DATA: u16 = 2;
 const DATA_VALUE: u16 = 1;
 const DATA_VERDICT: u16 = 2;
 const VERDICT_CODE: u16 = 1;
+const VERDICT_CHAIN: u16 = 2;
+const JUMP: i32 = -3;
+const GOTO: i32 = -4;
+const FIB_ADDRESS_TYPE: u32 = 3;
+const FIB_DADDR: u32 = 2;
 const NFT_REG32_00: u32 = 8;
 const LOOKUP_INVERT: u32 = 1;
 const BASE_NETWORK: u32 = 1;
@@ -49,6 +55,10 @@ pub enum LoadKey {
     NfProto,
     /// State of the connection (bits).
     CtState,
+    /// What was done to the connection (`IPS_*` bits in linux/netfilter/nf_conntrack_common.h).
+    CtStatus,
+    /// What the routing tables of this host call the destination address (`RTN_*` in linux/rtnetlink.h).
+    DaddrType,
     /// IPv4 source address.
     Ipv4Saddr,
     /// IPv4 destination address.
@@ -79,6 +89,8 @@ impl LoadKey {
             LoadKey::OifName => "oifname",
             LoadKey::NfProto => "meta nfproto",
             LoadKey::CtState => "ct state",
+            LoadKey::CtStatus => "ct status",
+            LoadKey::DaddrType => "fib daddr type",
             LoadKey::Ipv4Saddr => "ip saddr",
             LoadKey::Ipv4Daddr => "ip daddr",
             LoadKey::Ipv6Saddr => "ip6 saddr",
@@ -88,34 +100,46 @@ impl LoadKey {
         }
     }
 
-    /// `NFT_META_*`.
-    fn meta(self) -> Option<u32> {
+    fn source(self) -> Source {
+        let payload = |base, offset, len| Source::Payload { base, offset, len };
         match self {
-            LoadKey::IifName => Some(6),
-            LoadKey::OifName => Some(7),
-            LoadKey::NfProto => Some(15),
-            LoadKey::L4Proto => Some(16),
-            _ => None,
+            LoadKey::IifName => Source::Meta(6),
+            LoadKey::OifName => Source::Meta(7),
+            LoadKey::NfProto => Source::Meta(15),
+            LoadKey::L4Proto => Source::Meta(16),
+            LoadKey::CtState => Source::Ct(0),
+            LoadKey::CtStatus => Source::Ct(2),
+            LoadKey::DaddrType => Source::Fib { result: FIB_ADDRESS_TYPE, flags: FIB_DADDR },
+            LoadKey::Ipv4Saddr => payload(BASE_NETWORK, 12, 4),
+            LoadKey::Ipv4Daddr => payload(BASE_NETWORK, 16, 4),
+            LoadKey::Ipv6Saddr => payload(BASE_NETWORK, 8, 16),
+            LoadKey::Ipv6Daddr => payload(BASE_NETWORK, 24, 16),
+            LoadKey::DestPort => payload(BASE_TRANSPORT, 2, 2),
         }
     }
 
-    /// Header (`NFT_PAYLOAD_*_HEADER`), offset and length in it.
-    fn payload(self) -> Option<(u32, u32, u32)> {
-        match self {
-            LoadKey::Ipv4Saddr => Some((BASE_NETWORK, 12, 4)),
-            LoadKey::Ipv4Daddr => Some((BASE_NETWORK, 16, 4)),
-            LoadKey::Ipv6Saddr => Some((BASE_NETWORK, 8, 16)),
-            LoadKey::Ipv6Daddr => Some((BASE_NETWORK, 24, 16)),
-            LoadKey::DestPort => Some((BASE_TRANSPORT, 2, 2)),
-            _ => None,
-        }
+    fn from_source(source: Source) -> Option<Self> {
+        LoadKey::ALL.into_iter().find(|key| key.source() == source)
     }
 
-    const ALL: [LoadKey; 10] = [
+    /// The address that begins there and has more than `len` bytes.
+    fn beginning(base: u32, offset: u32, len: u32) -> Option<(Self, usize)> {
+        LoadKey::ALL.into_iter().find_map(|key| match key.source() {
+            Source::Payload { base: b, offset: o, len: whole } if (b, o) == (base, offset) && len < whole => {
+                family_of(key).map(|_| (key, whole as usize))
+            }
+            _ => None,
+        })
+    }
+
+    /// Every one there is.
+    pub const ALL: [LoadKey; 12] = [
         LoadKey::IifName,
         LoadKey::OifName,
         LoadKey::NfProto,
         LoadKey::CtState,
+        LoadKey::CtStatus,
+        LoadKey::DaddrType,
         LoadKey::Ipv4Saddr,
         LoadKey::Ipv4Daddr,
         LoadKey::Ipv6Saddr,
@@ -123,6 +147,19 @@ impl LoadKey {
         LoadKey::L4Proto,
         LoadKey::DestPort,
     ];
+}
+
+/// Where the kernel takes a [`LoadKey`] from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// `NFT_META_*`.
+    Meta(u32),
+    /// `NFT_CT_*`.
+    Ct(u32),
+    /// `NFT_FIB_RESULT_*` and `NFTA_FIB_F_*`.
+    Fib { result: u32, flags: u32 },
+    /// Header (`NFT_PAYLOAD_*_HEADER`), offset and length in it.
+    Payload { base: u32, offset: u32, len: u32 },
 }
 
 /// How a register is compared.
@@ -134,8 +171,8 @@ pub enum CmpOp {
     Neq,
 }
 
-/// The end of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The end of a rule (`NF_*` in linux/netfilter.h, `NFT_*` of `enum nft_verdicts` in linux/netfilter/nf_tables.h).
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Let pass; later chains may still drop.
     Accept,
@@ -143,23 +180,48 @@ pub enum Verdict {
     Drop,
     /// Leave the chain.
     Return,
+    /// Go through another chain of the table and come back.
+    Jump(String),
+    /// Go through another chain of the table instead of the rest of this one.
+    Goto(String),
 }
 
 impl Verdict {
-    fn code(self) -> i32 {
+    fn code(&self) -> i32 {
         match self {
             Verdict::Drop => 0,
             Verdict::Accept => 1,
+            Verdict::Jump(_) => JUMP,
+            Verdict::Goto(_) => GOTO,
             Verdict::Return => -5,
         }
     }
 
-    /// In nft words.
-    pub fn word(self) -> &'static str {
+    /// The chain it leads to.
+    pub fn chain(&self) -> Option<&str> {
         match self {
-            Verdict::Accept => "accept",
-            Verdict::Drop => "drop",
-            Verdict::Return => "return",
+            Verdict::Jump(chain) | Verdict::Goto(chain) => Some(chain),
+            _ => None,
+        }
+    }
+
+    fn parse(verdict: &Attributes<'_>) -> Option<Self> {
+        match verdict.be32(VERDICT_CODE)?.cast_signed() {
+            JUMP => verdict.text(VERDICT_CHAIN).map(Verdict::Jump),
+            GOTO => verdict.text(VERDICT_CHAIN).map(Verdict::Goto),
+            code => [Verdict::Accept, Verdict::Drop, Verdict::Return].into_iter().find(|v| v.code() == code),
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Verdict::Accept => f.write_str("accept"),
+            Verdict::Drop => f.write_str("drop"),
+            Verdict::Return => f.write_str("return"),
+            Verdict::Jump(chain) => write!(f, "jump {chain}"),
+            Verdict::Goto(chain) => write!(f, "goto {chain}"),
         }
     }
 }
@@ -218,7 +280,23 @@ pub enum Expr {
     },
     /// End.
     Verdict(Verdict),
-    /// One that zubi does not write.
+    /// Write to the log of the kernel; zubi does not.
+    Log,
+    /// Drop and say so; zubi does not.
+    Reject,
+    /// A condition of xtables (linux/netfilter/nf_tables_compat.h); zubi has none.
+    Match {
+        /// Of the extension.
+        name: String,
+        /// Its own bytes.
+        info: Vec<u8>,
+    },
+    /// A deed of xtables (linux/netfilter/nf_tables_compat.h); zubi does none.
+    Target {
+        /// Of the extension.
+        name: String,
+    },
+    /// Another that zubi does not write.
     Other {
         /// Its name.
         name: String,
@@ -226,7 +304,15 @@ pub enum Expr {
 }
 
 impl Expr {
-    /// Appends it to a rule's list.
+    /// The words in an xtables "comment" (linux/netfilter/xt_comment.h), which is always true.
+    pub fn xt_comment(&self) -> Option<String> {
+        match self {
+            Expr::Match { name, info } if name == "comment" => Some(text_of(info)),
+            _ => None,
+        }
+    }
+
+    /// Appends it to a rule's list. What zubi does not write goes without its settings.
     pub fn encode(&self, b: &mut Body<'_>) {
         let mut put = |name: &str, fill: &dyn Fn(&mut Body<'_>)| {
             b.nested(super::NFTA_LIST_ELEM, |b| {
@@ -235,26 +321,27 @@ impl Expr {
             });
         };
         match self {
-            Expr::Load { key, to } => {
-                if let Some(meta) = key.meta() {
-                    put("meta", &|b| {
-                        b.be32(2, meta);
-                        b.be32(1, to.number());
-                    });
-                } else if let Some((base, offset, len)) = key.payload() {
-                    put("payload", &|b| {
-                        b.be32(1, to.number());
-                        b.be32(2, base);
-                        b.be32(3, offset);
-                        b.be32(4, len);
-                    });
-                } else {
-                    put("ct", &|b| {
-                        b.be32(1, to.number());
-                        b.be32(2, 0);
-                    });
-                }
-            }
+            Expr::Load { key, to } => match key.source() {
+                Source::Meta(meta) => put("meta", &|b| {
+                    b.be32(2, meta);
+                    b.be32(1, to.number());
+                }),
+                Source::Ct(ct) => put("ct", &|b| {
+                    b.be32(1, to.number());
+                    b.be32(2, ct);
+                }),
+                Source::Fib { result, flags } => put("fib", &|b| {
+                    b.be32(1, to.number());
+                    b.be32(2, result);
+                    b.be32(3, flags);
+                }),
+                Source::Payload { base, offset, len } => put("payload", &|b| {
+                    b.be32(1, to.number());
+                    b.be32(2, base);
+                    b.be32(3, offset);
+                    b.be32(4, len);
+                }),
+            },
             Expr::Mask { from, to, mask } => put("bitwise", &|b| {
                 b.be32(1, from.number());
                 b.be32(2, to.number());
@@ -289,38 +376,62 @@ impl Expr {
             }),
             Expr::Verdict(verdict) => put("immediate", &|b| {
                 b.be32(1, 0);
-                b.nested(2, |b| b.nested(DATA_VERDICT, |b| b.be32(VERDICT_CODE, verdict.code().cast_unsigned())));
+                b.nested(2, |b| {
+                    b.nested(DATA_VERDICT, |b| {
+                        b.be32(VERDICT_CODE, verdict.code().cast_unsigned());
+                        if let Some(chain) = verdict.chain() {
+                            b.text(VERDICT_CHAIN, chain);
+                        }
+                    });
+                });
             }),
+            Expr::Log => put("log", &|_| ()),
+            Expr::Reject => put("reject", &|_| ()),
+            Expr::Match { name, info } => put("match", &|b| {
+                b.text(1, name);
+                b.attr(3, info);
+            }),
+            Expr::Target { name } => put("target", &|b| b.text(1, name)),
             Expr::Other { name } => put(name, &|_| ()),
         }
     }
 
-    /// Reads one of a rule's list; `None` for one that does nothing.
-    pub fn parse(item: &Attributes<'_>) -> Option<Self> {
-        let name = item.text(EXPR_NAME)?;
-        let data = item.nested(EXPR_DATA).unwrap_or_else(|| Attributes::new(&[]));
-        // `nft` turns the single byte of a protocol before it looks it up in intervals.
-        if name == "byteorder" && data.be32(BYTEORDER_LEN) == Some(1) {
-            return None;
+    /// Reads a rule's list (`NFTA_RULE_EXPRESSIONS`).
+    pub fn parse_all(list: Attributes<'_>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        let mut part = None;
+        for (_, item) in list {
+            let item = Attributes::new(item);
+            let Some(name) = item.text(EXPR_NAME) else { continue };
+            let data = item.nested(EXPR_DATA).unwrap_or_else(|| Attributes::new(&[]));
+            // `nft` turns the single byte of a protocol before it looks it up in intervals.
+            if name == "byteorder" && data.be32(BYTEORDER_LEN) == Some(1) {
+                continue;
+            }
+            let expr = Self::parse_named(&name, &data).unwrap_or(Expr::Other { name });
+            if let (Some(part), Some(last), Expr::Cmp { from, op, value }) = (part.take(), all.last_mut(), &expr)
+                && let Some((load, mask, value)) = Part::whole(part, *from, value)
+            {
+                *last = load;
+                all.extend([mask, Expr::Cmp { from: *from, op: *op, value }]);
+                continue;
+            }
+            part = Part::parse(&expr, &data);
+            all.push(expr);
         }
-        Some(Self::parse_named(&name, &data).unwrap_or(Expr::Other { name }))
+        all
     }
 
     fn parse_named(name: &str, data: &Attributes<'_>) -> Option<Self> {
         let reg = |kind| data.be32(kind).and_then(Reg::from_number);
         let optional = |kind| if data.get(kind).is_some() { reg(kind).map(Some) } else { Some(None) };
         let value = |kind| data.nested(kind).and_then(|v| v.get(DATA_VALUE)).map(<[u8]>::to_vec);
-        let find = |matches: &dyn Fn(&LoadKey) -> bool| LoadKey::ALL.into_iter().find(|k| matches(k));
+        let load = |source| Some(Expr::Load { key: LoadKey::from_source(source)?, to: reg(1)? });
         Some(match name {
-            "meta" => {
-                let meta = data.be32(2)?;
-                Expr::Load { key: find(&|k| k.meta() == Some(meta))?, to: reg(1)? }
-            }
-            "payload" => {
-                let place = (data.be32(2)?, data.be32(3)?, data.be32(4)?);
-                Expr::Load { key: find(&|k| k.payload() == Some(place))?, to: reg(1)? }
-            }
-            "ct" if data.be32(2) == Some(0) => Expr::Load { key: LoadKey::CtState, to: reg(1)? },
+            "meta" => load(Source::Meta(data.be32(2)?))?,
+            "ct" => load(Source::Ct(data.be32(2)?))?,
+            "fib" => load(Source::Fib { result: data.be32(2)?, flags: data.be32(3)? })?,
+            "payload" => load(Source::Payload { base: data.be32(2)?, offset: data.be32(3)?, len: data.be32(4)? })?,
             "bitwise" if value(5)?.iter().all(|b| *b == 0) => {
                 Expr::Mask { from: reg(1)?, to: reg(2)?, mask: value(4)? }
             }
@@ -341,11 +452,13 @@ impl Expr {
             },
             "counter" => Expr::Counter,
             "masq" => Expr::Masquerade,
+            "log" => Expr::Log,
+            "reject" => Expr::Reject,
+            "match" => Expr::Match { name: data.text(1)?, info: data.get(3).unwrap_or_default().to_vec() },
+            "target" => Expr::Target { name: data.text(1)? },
             "nat" if data.be32(1) == Some(NAT_DNAT) => Self::parse_dnat(data)?,
             "immediate" if data.be32(1) == Some(0) => {
-                let code = data.nested(2)?.nested(DATA_VERDICT)?.be32(VERDICT_CODE)?.cast_signed();
-                let all = [Verdict::Accept, Verdict::Drop, Verdict::Return];
-                Expr::Verdict(all.into_iter().find(|v| v.code() == code)?)
+                Expr::Verdict(Verdict::parse(&data.nested(2)?.nested(DATA_VERDICT)?)?)
             }
             _ => return None,
         })
@@ -364,6 +477,39 @@ impl Expr {
             [(4, 3), (6, 5)].into_iter().all(|(last, first)| data.get(last).is_none() || reg(last) == reg(first));
         let flags = NAT_ADDRESS | if port.is_some() { NAT_PORT } else { 0 };
         (single && data.be32(7).is_none_or(|f| f == flags)).then_some(Expr::Dnat { family, address, port })
+    }
+}
+
+/// The first bytes of an address, loaded alone: how `nft` tests prefixes of whole bytes.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    key: LoadKey,
+    /// Of the whole address.
+    len: usize,
+    to: Reg,
+}
+
+impl Part {
+    /// Behind an expression that is nothing else.
+    fn parse(expr: &Expr, data: &Attributes<'_>) -> Option<Self> {
+        if !matches!(expr, Expr::Other { name } if name == "payload") {
+            return None;
+        }
+        let (key, len) = LoadKey::beginning(data.be32(2)?, data.be32(3)?, data.be32(4)?)?;
+        Some(Part { key, len, to: data.be32(1).and_then(Reg::from_number)? })
+    }
+
+    /// The same test the long way, so that it equals what we write: loaded whole, masked, compared with the value.
+    fn whole(self, from: Reg, value: &[u8]) -> Option<(Expr, Expr, Vec<u8>)> {
+        if from != self.to || value.is_empty() || value.len() >= self.len {
+            return None;
+        }
+        let filled = |mut bytes: Vec<u8>| {
+            bytes.resize(self.len, 0);
+            bytes
+        };
+        let mask = Expr::Mask { from, to: from, mask: filled(vec![0xff; value.len()]) };
+        Some((Expr::Load { key: self.key, to: self.to }, mask, filled(value.to_vec())))
     }
 }
 

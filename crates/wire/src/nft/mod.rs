@@ -1,12 +1,17 @@
-//! nftables netlink (linux/netfilter/nf_tables.h): tables, chains, sets, maps, elements, rules of the `inet` family.
+//! nftables netlink (linux/netfilter/nf_tables.h): tables, chains, sets, maps, elements, rules.
+//!
+//! What zubi has of its own is of the `inet` family; tables, chains and rules of strangers are read in the families
+//! [`NftFamily`] knows.
 //!
 //! Numbers are in network byte order here, unlike in route netlink. Changes travel in a batch that the kernel takes
 //! whole or not at all.
 
 mod chain;
 mod element;
+mod ending;
 mod expr;
-mod port;
+mod family;
+mod guest;
 mod rule;
 mod set;
 mod table;
@@ -15,12 +20,16 @@ mod words;
 
 pub use chain::{Chain, ChainSeen, Hook, HookPoint};
 pub use element::{Element, ElementSeen};
+pub use ending::Ending;
 pub use expr::{CmpOp, Expr, LoadKey, Reg, Verdict};
-pub use port::{PortNumber, PortRange, Protocol};
+pub use family::NftFamily;
+pub use guest::{Direction, GuestRule, RuleAt};
 pub use rule::{Rule, RuleSeen};
 pub use set::{Field, Set, SetSeen, Shape};
 pub use table::{Table, TableSeen};
 pub use value::Value;
+
+pub use zubi_model::{PortNumber, PortRange, Protocol};
 
 use crate::message::{Batch, Body, Message, flag};
 
@@ -28,7 +37,6 @@ const SUBSYSTEM: u16 = 10 << 8;
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
 const NFPROTO_UNSPEC: u8 = 0;
-const NFPROTO_INET: u8 = 1;
 const NFTA_LIST_ELEM: u16 = 1;
 /// `struct nfgenmsg`.
 const HEADER: usize = 4;
@@ -42,8 +50,13 @@ fn generic(family: u8, resource: u16) -> [u8; HEADER] {
 
 /// Appends a change of the `inet` family.
 fn change(batch: &mut Batch, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
+    change_in(batch, NftFamily::Inet.number(), kind, flags, fill);
+}
+
+/// Appends a change of any family.
+fn change_in(batch: &mut Batch, family: u8, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
     batch.message(SUBSYSTEM | kind, flags, |b| {
-        b.header(&generic(NFPROTO_INET, 0));
+        b.header(&generic(family, 0));
         fill(b);
     });
 }
@@ -53,9 +66,20 @@ fn ask(batch: &mut Batch, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>
     change(batch, kind, flag::REQUEST | flags, fill);
 }
 
+/// Appends a question for all objects of every family.
+fn ask_all(batch: &mut Batch, kind: u16) {
+    change_in(batch, NFPROTO_UNSPEC, kind, flag::REQUEST | flag::DUMP, |_| ());
+}
+
 /// Whether a message is an nftables one of this kind and the `inet` family.
 fn is(message: &Message<'_>, kind: u16) -> bool {
-    message.kind == SUBSYSTEM | kind && message.payload.first() == Some(&NFPROTO_INET)
+    family_of(message, kind) == Some(NftFamily::Inet)
+}
+
+/// The family of an nftables message of this kind.
+fn family_of(message: &Message<'_>, kind: u16) -> Option<NftFamily> {
+    let number = message.payload.first().filter(|_| message.kind == SUBSYSTEM | kind)?;
+    NftFamily::from_number(*number)
 }
 
 /// Begins a transaction.

@@ -1,22 +1,30 @@
 //! Rules (`NFTA_RULE_*`): made of expressions, printed in nft words, read back as expressions.
 
 use super::words::{family_of, words};
-use super::{CREATE, CmpOp, Expr, HEADER, LoadKey, Reg, Verdict, ask, change, is};
-use crate::message::{Attributes, Batch, Message, flag, text_of};
+use super::{CREATE, CmpOp, Expr, HEADER, LoadKey, NftFamily, Reg, RuleAt, Verdict, change, change_in};
+use crate::message::{Batch, Message, flag, text_of};
+use ipnet::IpNet;
 use std::fmt;
+use std::net::IpAddr;
 use zubi_model::Family;
 
-const NEWRULE: u16 = 6;
+pub(super) const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;
-const TABLE: u16 = 1;
-const CHAIN: u16 = 2;
-const HANDLE: u16 = 3;
-const EXPRESSIONS: u16 = 4;
-const USERDATA: u16 = 7;
+pub(super) const TABLE: u16 = 1;
+pub(super) const CHAIN: u16 = 2;
+pub(super) const HANDLE: u16 = 3;
+pub(super) const EXPRESSIONS: u16 = 4;
+pub(super) const POSITION: u16 = 6;
+pub(super) const USERDATA: u16 = 7;
 /// `NFTNL_UDATA_RULE_COMMENT` of libnftnl.
 const UDATA_COMMENT: u8 = 0;
 /// `NF_CT_STATE_BIT(IP_CT_ESTABLISHED) | NF_CT_STATE_BIT(IP_CT_RELATED)`.
 const ESTABLISHED_RELATED: u32 = 2 | 4;
+
+/// `IPS_DST_NAT` in linux/netfilter/nf_conntrack_common.h.
+const DESTINATION_CHANGED: u32 = 1 << 5;
+/// `RTN_LOCAL` in linux/rtnetlink.h.
+const LOCAL: u32 = 2;
 
 /// A rule at the end of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,10 +90,53 @@ impl Rule {
 
     /// `ct state established,related`.
     #[must_use]
-    pub fn established(mut self) -> Self {
-        self.exprs.push(Expr::Load { key: LoadKey::CtState, to: Reg(0) });
-        self.exprs.push(Expr::Mask { from: Reg(0), to: Reg(0), mask: ESTABLISHED_RELATED.to_ne_bytes().to_vec() });
+    pub fn established(self) -> Self {
+        self.any_bit(LoadKey::CtState, ESTABLISHED_RELATED)
+    }
+
+    /// `ct status dnat`: connections whose destination was changed, by whomever.
+    #[must_use]
+    pub fn translated(self) -> Self {
+        self.any_bit(LoadKey::CtStatus, DESTINATION_CHANGED)
+    }
+
+    fn any_bit(mut self, key: LoadKey, bits: u32) -> Self {
+        self.exprs.push(Expr::Load { key, to: Reg(0) });
+        self.exprs.push(Expr::Mask { from: Reg(0), to: Reg(0), mask: bits.to_ne_bytes().to_vec() });
         self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Neq, value: vec![0; 4] });
+        self
+    }
+
+    /// `fib daddr type != local`.
+    #[must_use]
+    pub fn not_for_this_host(mut self) -> Self {
+        self.exprs.push(Expr::Load { key: LoadKey::DaddrType, to: Reg(0) });
+        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Neq, value: LOCAL.to_ne_bytes().to_vec() });
+        self
+    }
+
+    /// `ip daddr PREFIX`. A prefix of full length prints as the address it is.
+    #[must_use]
+    pub fn to_prefix(self, net: IpNet) -> Self {
+        self.within(net, LoadKey::Ipv4Daddr, LoadKey::Ipv6Daddr)
+    }
+
+    /// `ip saddr PREFIX`.
+    #[must_use]
+    pub fn from_prefix(self, net: IpNet) -> Self {
+        self.within(net, LoadKey::Ipv4Saddr, LoadKey::Ipv6Saddr)
+    }
+
+    /// Always with a mask, except for a whole address. `nft` loads less than the address for prefixes of whole bytes;
+    /// it reads and lists both alike, and so do we.
+    fn within(mut self, net: IpNet, v4: LoadKey, v6: LoadKey) -> Self {
+        let key = if net.addr().is_ipv4() { v4 } else { v6 };
+        self.need_family(&[key]);
+        self.exprs.push(Expr::Load { key, to: Reg(0) });
+        if net.prefix_len() < net.max_prefix_len() {
+            self.exprs.push(Expr::Mask { from: Reg(0), to: Reg(0), mask: octets(net.netmask()) });
+        }
+        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: octets(net.network()) });
         self
     }
 
@@ -120,6 +171,20 @@ impl Rule {
         self
     }
 
+    /// `return`: go on behind the rule that led here; in a base chain, with its policy.
+    #[must_use]
+    pub fn leave(mut self) -> Self {
+        self.exprs.push(Expr::Verdict(Verdict::Return));
+        self
+    }
+
+    /// `jump CHAIN`, a regular one of the same table.
+    #[must_use]
+    pub fn jump(mut self, chain: &str) -> Self {
+        self.exprs.push(Expr::Verdict(Verdict::Jump(chain.into())));
+        self
+    }
+
     /// `counter drop`: what is refused can be seen.
     #[must_use]
     pub fn counted_drop(mut self) -> Self {
@@ -141,18 +206,47 @@ impl Rule {
             b.text(CHAIN, &self.chain);
             b.nested(EXPRESSIONS, |b| self.exprs.iter().for_each(|e| e.encode(b)));
             if let Some(comment) = &self.comment {
-                let mut data = vec![UDATA_COMMENT, (comment.len() + 1) as u8];
-                data.extend_from_slice(comment.as_bytes());
-                data.push(0);
-                b.attr(USERDATA, &data);
+                b.attr(USERDATA, &comment_data(comment));
             }
         });
     }
 }
 
+/// What `nft` keeps beside a rule and the kernel does not look at: number, length, value.
+pub(super) fn comment_data(comment: &str) -> Vec<u8> {
+    let mut data = vec![UDATA_COMMENT, (comment.len() + 1) as u8];
+    data.extend_from_slice(comment.as_bytes());
+    data.push(0);
+    data
+}
+
+fn comment_in(mut data: &[u8]) -> Option<String> {
+    while let [number, len, rest @ ..] = data {
+        let (value, behind) = rest.split_at_checked(usize::from(*len))?;
+        if *number == UDATA_COMMENT {
+            return Some(text_of(value));
+        }
+        data = behind;
+    }
+    None
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(a) => a.octets().to_vec(),
+        IpAddr::V6(a) => a.octets().to_vec(),
+    }
+}
+
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule inet {} {} {}", self.table, self.chain, words(&self.exprs))?;
+        self.fmt_in(NftFamily::Inet, f)
+    }
+}
+
+impl Rule {
+    fn fmt_in(&self, family: NftFamily, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rule {family} {} {} {}", self.table, self.chain, words(&self.exprs))?;
         match &self.comment {
             Some(comment) => write!(f, " comment \"{comment}\""),
             None => Ok(()),
@@ -163,7 +257,9 @@ impl fmt::Display for Rule {
 /// A rule as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleSeen {
-    /// Its place in words.
+    /// Of its table.
+    pub family: NftFamily,
+    /// Its place and what it does.
     pub rule: Rule,
     /// The kernel's number of it.
     pub handle: u64,
@@ -172,26 +268,54 @@ pub struct RuleSeen {
 impl RuleSeen {
     /// Reads an `NFT_MSG_NEWRULE`.
     pub fn parse(message: &Message<'_>) -> Option<Self> {
-        let a = is(message, NEWRULE).then(|| message.attributes(HEADER))?;
-        let exprs = a.nested(EXPRESSIONS).into_iter().flatten();
-        let comment = a.get(USERDATA).and_then(|data| {
-            let len = usize::from(*data.get(1)?);
-            (data.first() == Some(&UDATA_COMMENT)).then(|| data.get(2..2 + len)).flatten().map(text_of)
-        });
+        let family = super::family_of(message, NEWRULE)?;
+        let a = message.attributes(HEADER);
         Some(RuleSeen {
+            family,
             rule: Rule {
                 table: a.text(TABLE)?,
                 chain: a.text(CHAIN)?,
-                exprs: exprs.filter_map(|(_, item)| Expr::parse(&Attributes::new(item))).collect(),
-                comment,
+                exprs: a.nested(EXPRESSIONS).map(Expr::parse_all).unwrap_or_default(),
+                comment: a.get(USERDATA).and_then(comment_in),
             },
             handle: a.be64(HANDLE).unwrap_or(0),
         })
     }
 
-    /// Appends a question for all rules of a table.
+    /// Appends a question for all rules of a table of the `inet` family.
     pub fn dump(batch: &mut Batch, table: &str) {
-        ask(batch, GETRULE, flag::DUMP, |b| b.text(TABLE, table));
+        Self::dump_of(batch, NftFamily::Inet, table, None);
+    }
+
+    /// Appends a question for all rules of a table, or of one of its chains.
+    pub fn dump_of(batch: &mut Batch, family: NftFamily, table: &str, chain: Option<&str>) {
+        change_in(batch, family.number(), GETRULE, flag::REQUEST | flag::DUMP, |b| {
+            b.text(TABLE, table);
+            if let Some(chain) = chain {
+                b.text(CHAIN, chain);
+            }
+        });
+    }
+
+    /// Its comment, whether `nft` or `iptables` wrote it.
+    pub fn comment(&self) -> Option<String> {
+        self.rule.comment.clone().or_else(|| self.rule.exprs.iter().find_map(Expr::xt_comment))
+    }
+
+    /// Where it is.
+    pub fn at(&self) -> RuleAt {
+        RuleAt {
+            family: self.family,
+            table: self.rule.table.clone(),
+            chain: self.rule.chain.clone(),
+            handle: self.handle,
+        }
+    }
+}
+
+impl fmt::Display for RuleSeen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.rule.fmt_in(self.family, f)
     }
 }
 
@@ -200,6 +324,10 @@ mod tests {
     use super::*;
     use crate::message::Messages;
     use LoadKey::{DestPort, IifName, Ipv4Daddr, L4Proto, OifName};
+
+    fn net(text: &str) -> IpNet {
+        text.parse().unwrap()
+    }
 
     fn sample() -> Rule {
         Rule::new("zubi", "guard")
@@ -234,6 +362,42 @@ mod tests {
             rule.dnat_to_address(Family::V4, &[Ipv4Daddr, L4Proto, DestPort], "range4").to_string(),
             "rule inet zubi publish dnat ip to ip daddr . meta l4proto . th dport map @range4"
         );
+    }
+
+    #[test]
+    fn tests_and_ways_out_print_in_nft_words() {
+        let rule = || Rule::new("zubi", "publish");
+        for (rule, words) in [
+            (rule().translated().accept(), "ct status dnat accept"),
+            (rule().not_for_this_host().leave(), "fib daddr type != local return"),
+            (rule().to_prefix(net("127.0.0.0/8")).leave(), "ip daddr 127.0.0.0/8 return"),
+            (rule().from_prefix(net("10.1.128.7/17")).leave(), "ip saddr 10.1.128.0/17 return"),
+            (rule().from_prefix(net("0.0.0.0/0")).leave(), "ip saddr 0.0.0.0/0 return"),
+            (rule().to_prefix(net("fe80::/10")).leave(), "ip6 daddr fe80::/10 return"),
+            (rule().to_prefix(net("::1/128")).leave(), "ip6 daddr ::1 return"),
+            (rule().jump("ports"), "jump ports"),
+        ] {
+            assert_eq!(rule.to_string(), format!("rule inet zubi publish {words}"));
+        }
+    }
+
+    #[test]
+    fn half_an_address_that_is_not_compared_is_none_of_ours() {
+        let mut batch = Batch::new();
+        change(&mut batch, NEWRULE, CREATE, |b| {
+            b.text(TABLE, "zubi");
+            b.text(CHAIN, "publish");
+            b.nested(EXPRESSIONS, |b| {
+                b.nested(1, |b| {
+                    b.text(1, "payload");
+                    b.nested(2, |b| (1..).zip([1, 1, 16, 2]).for_each(|(kind, value)| b.be32(kind, value)));
+                });
+                Expr::Cmp { from: Reg(1), op: CmpOp::Eq, value: vec![10, 1] }.encode(b);
+            });
+        });
+        let message = Messages::new(batch.bytes()).next().unwrap();
+        let other = Expr::Other { name: "payload".into() };
+        assert_eq!(RuleSeen::parse(&message).unwrap().rule.exprs[0], other);
     }
 
     #[test]
@@ -300,10 +464,50 @@ mod tests {
             72616e6765360000080004000000000428000180080001006e6174001c0002800800010000000001080002000000000a \
             0800030000000001";
 
+        const TRANSLATED: &str = "\
+            f0000000060a010c000000000000000001000000090001007a756269000000000a0002006775617264000000c4000480 \
+            2000018007000100637400001400028008000200000000020800010000000001440001800c0001006269747769736500 \
+            340002800800010000000001080002000000000108000300000000040c00048008000100200000000c00058008000100 \
+            000000002c00018008000100636d700020000280080001000000000108000200000000010c0003800800010000000000 \
+            300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c0002800800010000000001";
+        const ELSEWHERE: &str = "\
+            b4000000060a010c000000000000000001000000090001007a756269000000000a000200677561726400000088000480 \
+            2800018008000100666962001c0002800800030000000002080002000000000308000100000000012c00018008000100 \
+            636d700020000280080001000000000108000200000000010c0003800800010002000000300001800e000100696d6d65 \
+            64696174650000001c0002800800010000000000100002800c0002800800010000000001";
+        const LOOPBACK4: &str = "\
+            10010000060a010c000000000000000001000000090001007a756269000000000a0002006775617264000000e4000480 \
+            24000180090001006d6574610000000014000280080002000000000f08000100000000012c00018008000100636d7000 \
+            20000280080001000000000108000200000000000c0003800500010002000000340001800c0001007061796c6f616400 \
+            2400028008000100000000010800020000000001080003000000001008000400000000012c00018008000100636d7000 \
+            20000280080001000000000108000200000000000c000380050001007f000000300001800e000100696d6d6564696174 \
+            650000001c0002800800010000000000100002800c00028008000100fffffffb";
+        const LINK_LOCAL: &str = "\
+            78010000060a010c000000000000000001000000090001007a756269000000000a00020067756172640000004c010480 \
+            24000180090001006d6574610000000014000280080002000000000f08000100000000012c00018008000100636d7000 \
+            20000280080001000000000108000200000000000c000380050001000a000000340001800c0001007061796c6f616400 \
+            2400028008000100000000010800020000000001080003000000001808000400000000105c0001800c00010062697477 \
+            697365004c0002800800010000000001080002000000000108000300000000101800048014000100ffc0000000000000 \
+            00000000000000001800058014000100000000000000000000000000000000003800018008000100636d70002c000280 \
+            080001000000000108000200000000001800038014000100fe800000000000000000000000000000300001800e000100 \
+            696d6d6564696174650000001c0002800800010000000000100002800c00028008000100fffffffb";
+        const LOOPBACK6: &str = "\
+            1c010000060a010c000000000000000001000000090001007a756269000000000a0002006775617264000000f0000480 \
+            24000180090001006d6574610000000014000280080002000000000f08000100000000012c00018008000100636d7000 \
+            20000280080001000000000108000200000000000c000380050001000a000000340001800c0001007061796c6f616400 \
+            2400028008000100000000010800020000000001080003000000001808000400000000103800018008000100636d7000 \
+            2c0002800800010000000001080002000000000018000380140001000000000000000000000000000000000130000180 \
+            0e000100696d6d6564696174650000001c0002800800010000000000100002800c00028008000100fffffffb";
+        const JUMP: &str = "\
+            6c000000060a010c000000000000000001000000090001007a756269000000000a000200677561726400000040000480 \
+            3c0001800e000100696d6d6564696174650000002800028008000100000000001c0002801800028008000100fffffffd \
+            0c0002007075626c69736800";
+
         #[test]
         fn says_what_nft_add_rule_says() {
             let established = Rule::new("zubi", "guard").established().accept();
             let publish = Rule::new("zubi", "publish");
+            let guard = || Rule::new("zubi", "guard");
             let key = [L4Proto, DestPort];
             for (rule, recorded) in [
                 (sample(), GUARD),
@@ -311,6 +515,12 @@ mod tests {
                 (publish.clone().dnat_to_address_and_port(Family::V4, &key, "publish4"), PUBLISH4),
                 (publish.clone().dnat_to_address_and_port(Family::V6, &key, "publish6"), PUBLISH6),
                 (publish.dnat_to_address(Family::V6, &key, "range6"), RANGE6),
+                (guard().translated().accept(), TRANSLATED),
+                (guard().not_for_this_host().accept(), ELSEWHERE),
+                (guard().to_prefix(net("127.0.0.0/8")).leave(), LOOPBACK4),
+                (guard().to_prefix(net("fe80::/10")).leave(), LINK_LOCAL),
+                (guard().to_prefix(net("::1/128")).leave(), LOOPBACK6),
+                (guard().jump("publish"), JUMP),
             ] {
                 assert_eq!(RuleSeen::parse(&message(&bytes(recorded))).unwrap().rule, rule);
             }

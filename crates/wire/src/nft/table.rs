@@ -1,6 +1,6 @@
 //! Tables (`NFTA_TABLE_*`).
 
-use super::{CREATE, HEADER, ask, change, is};
+use super::{CREATE, HEADER, NftFamily, ask, ask_all, change, family_of};
 use crate::message::{Batch, Message, flag};
 use std::fmt;
 
@@ -8,8 +8,10 @@ const NEWTABLE: u16 = 0;
 const GETTABLE: u16 = 1;
 const DELTABLE: u16 = 2;
 const NAME: u16 = 1;
+const FLAGS: u16 = 2;
 const USE: u16 = 3;
 const OWNER: u16 = 7;
+const DORMANT: u32 = 1;
 
 /// A table of the `inet` family.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,18 +46,34 @@ impl fmt::Display for Table {
 /// A table as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableSeen {
+    /// Which packets it sees.
+    pub family: NftFamily,
     /// Its name.
     pub name: String,
     /// How many chains, sets and maps it has.
     pub objects: u32,
     /// The netlink port of the program that owns it (`NFT_TABLE_F_OWNER`): nobody else may change it.
     pub owner: Option<u32>,
+    /// Switched off: its chains hang nowhere (`NFT_TABLE_F_DORMANT`).
+    pub dormant: bool,
 }
 
 impl TableSeen {
     /// Reads an `NFT_MSG_NEWTABLE`.
     pub fn parse(message: &Message<'_>) -> Option<Self> {
-        let a = is(message, NEWTABLE).then(|| message.attributes(HEADER))?;
-        Some(TableSeen { name: a.text(NAME)?, objects: a.be32(USE).unwrap_or(0), owner: a.be32(OWNER) })
+        let family = family_of(message, NEWTABLE)?;
+        let a = message.attributes(HEADER);
+        Some(TableSeen {
+            family,
+            name: a.text(NAME)?,
+            objects: a.be32(USE).unwrap_or(0),
+            owner: a.be32(OWNER),
+            dormant: a.be32(FLAGS).is_some_and(|f| f & DORMANT != 0),
+        })
+    }
+
+    /// Appends a question for all tables of every family.
+    pub fn dump_all(batch: &mut Batch) {
+        ask_all(batch, GETTABLE);
     }
 }

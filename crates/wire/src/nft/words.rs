@@ -1,8 +1,8 @@
 //! Expressions in the words of `nft`.
 //!
 //! # Limits
-//! Everything zubi writes prints as the words that make it again. Of strangers' rules what [`Expr`] knows does too; the
-//! rest prints as its name in brackets.
+//! Everything zubi writes prints as the words that make it again. Of strangers' rules what [`Expr`] holds whole does
+//! too; `log` and `reject` print without their settings, xtables and the rest as their names in brackets.
 
 use super::{CmpOp, Expr, LoadKey, Protocol};
 use crate::message::text_of;
@@ -31,6 +31,10 @@ pub(super) fn family_of(key: LoadKey) -> Option<u8> {
         _ => None,
     }
 }
+
+/// `RTN_UNSPEC` to `RTN_PROHIBIT` in linux/rtnetlink.h.
+const ROUTE_TYPES: [&str; 9] =
+    ["unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit"];
 
 #[derive(Default)]
 struct Words {
@@ -67,7 +71,14 @@ impl Words {
                     None => self.say("[nat]".into()),
                 }
             }
-            Expr::Verdict(verdict) => self.say(verdict.word().into()),
+            Expr::Verdict(verdict) => self.say(verdict.to_string()),
+            Expr::Log => self.say("log".into()),
+            Expr::Reject => self.say("reject".into()),
+            Expr::Match { name, .. } => match expr.xt_comment() {
+                Some(comment) => self.say(format!("[comment \"{comment}\"]")),
+                None => self.say(format!("[match {name}]")),
+            },
+            Expr::Target { name } => self.say(format!("[target {name}]")),
             Expr::Other { name } => self.say(format!("[{name}]")),
         }
     }
@@ -116,10 +127,9 @@ fn compared(key: Option<LoadKey>, mask: Option<&[u8]>, op: CmpOp, value: &[u8]) 
     };
     match (key, mask) {
         // Bits are tested against zero: "not zero" is the plain word.
-        (Some(LoadKey::CtState), Some(mask)) if value.iter().all(|b| *b == 0) => {
-            format!("{}{}", if op == CmpOp::Eq { "! " } else { "" }, ct_states(mask))
+        (Some(key), Some(mask)) if bit_names(key).is_some() && value.iter().all(|b| *b == 0) => {
+            format!("{}{}", if op == CmpOp::Eq { "! " } else { "" }, plain(key, mask))
         }
-        (Some(LoadKey::CtState), None) => format!("{sign}{}", ct_states(value)),
         (Some(LoadKey::IifName | LoadKey::OifName), None) => {
             // A comparison of fewer bytes than a name has is one of its beginning.
             format!("{sign}\"{}{}\"", text_of(value), if value.contains(&0) { "" } else { "*" })
@@ -138,7 +148,14 @@ fn compared(key: Option<LoadKey>, mask: Option<&[u8]>, op: CmpOp, value: &[u8]) 
 }
 
 fn plain(key: LoadKey, value: &[u8]) -> String {
+    if let Some(names) = bit_names(key) {
+        return bits(names, value);
+    }
     match (key, value) {
+        (LoadKey::DaddrType, value) => {
+            let name = <[u8; 4]>::try_from(value).ok().map(u32::from_ne_bytes);
+            return name.and_then(|n| ROUTE_TYPES.get(n as usize)).map_or_else(|| hex(value), |t| (*t).into());
+        }
         (LoadKey::L4Proto, [number]) => {
             return Protocol::from_number(*number).map_or_else(|| number.to_string(), |p| p.to_string());
         }
@@ -171,9 +188,25 @@ fn family_word(family: u8) -> String {
     }
 }
 
-fn ct_states(mask: &[u8]) -> String {
+/// The names of single bits, for the keys that are made of them.
+fn bit_names(key: LoadKey) -> Option<&'static [(u32, &'static str)]> {
+    match key {
+        LoadKey::CtState => Some(&[(1, "invalid"), (2, "established"), (4, "related"), (8, "new"), (64, "untracked")]),
+        LoadKey::CtStatus => Some(&[
+            (1, "expected"),
+            (2, "seen-reply"),
+            (4, "assured"),
+            (8, "confirmed"),
+            (16, "snat"),
+            (32, "dnat"),
+            (512, "dying"),
+        ]),
+        _ => None,
+    }
+}
+
+fn bits(names: &[(u32, &str)], mask: &[u8]) -> String {
     let bits = <[u8; 4]>::try_from(mask).map_or(0, u32::from_ne_bytes);
-    let names = [(1, "invalid"), (2, "established"), (4, "related"), (8, "new"), (64, "untracked")];
     let known: u32 = names.iter().map(|(bit, _)| bit).sum();
     if bits == 0 || bits & !known != 0 {
         return hex(mask);

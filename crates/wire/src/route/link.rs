@@ -245,6 +245,11 @@ impl LinkChange {
         LinkChange { mac: Some(mac), ..Self::none(name) }
     }
 
+    /// `ip link set NAME mtu BYTES`.
+    pub fn mtu(name: IfName, mtu: Mtu) -> Self {
+        LinkChange { mtu: Some(mtu), ..Self::none(name) }
+    }
+
     /// `ip link set NAME addrgenmode none`.
     pub fn addressless(name: IfName) -> Self {
         LinkChange { addressless: true, ..Self::none(name) }

@@ -1,0 +1,3 @@
+//! Does nothing: what starting any static program costs.
+
+fn main() {}

@@ -1,0 +1,130 @@
+//! Those who attach sandboxes to networks and take them off again.
+
+mod cni;
+mod floor;
+mod netavark;
+mod zubi;
+
+use crate::error::Error;
+use crate::launch::Launcher;
+use crate::place::Sandbox;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(crate) use floor::Floor;
+pub(crate) use zubi::{DIRS, Spawned};
+
+/// One of them, on a host of its own.
+pub(crate) trait Contender {
+    /// Attaches a sandbox; the time until that is said to be done.
+    fn attach(&mut self, sandbox: &Sandbox, launcher: &mut Launcher) -> Result<Duration, Error>;
+
+    /// Takes it off; the same.
+    fn detach(&mut self, sandbox: &Sandbox, launcher: &mut Launcher) -> Result<Duration, Error>;
+
+    /// One more on the same host that may work at the same time; nothing for those that are not started.
+    fn companion(&self) -> Option<Box<dyn Contender + Send>> {
+        None
+    }
+
+    /// Whether what is left after a detach goes without [`Contender::settle`].
+    fn settles_itself(&self) -> bool {
+        true
+    }
+
+    /// What it does later by itself, or has others do, untimed.
+    fn settle(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Where the programs are.
+#[derive(Debug, Clone)]
+pub(crate) struct Programs {
+    pub(crate) zubi: PathBuf,
+    pub(crate) empty: PathBuf,
+    pub(crate) peak: PathBuf,
+    /// The folder of the CNI plugins.
+    pub(crate) cni: Option<PathBuf>,
+    /// Each with its version.
+    pub(crate) netavarks: Vec<(PathBuf, String)>,
+    pub(crate) iptables: Option<PathBuf>,
+    /// `iptables-restore`.
+    pub(crate) restore: Option<PathBuf>,
+}
+
+/// Whether a container port is published with each attachment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Publish {
+    Nothing,
+    OnePort,
+}
+
+/// How the raw detach is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// Deleted, and waited for.
+    Deleted,
+    /// Off the bridge and down; the deletion comes later.
+    Unplugged,
+}
+
+/// Who takes part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The raw kernel.
+    Floor(Removal),
+    /// zubi's engine, called.
+    InProcess,
+    /// zubi's command.
+    Spawned(Publish),
+    /// Plugins of this folder: bridge, host-local, portmap, firewall.
+    Cni(PathBuf),
+    /// This program.
+    Netavark(PathBuf, String),
+}
+
+impl Kind {
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Kind::Floor(Removal::Unplugged) => "raw kernel; DEL: off the bridge, down".into(),
+            Kind::Floor(Removal::Deleted) => "raw kernel; DEL: deleted, waited for".into(),
+            Kind::InProcess => "zubi, in process".into(),
+            Kind::Spawned(Publish::Nothing) => "zubi, command".into(),
+            Kind::Spawned(Publish::OnePort) => "zubi, command, one port".into(),
+            Kind::Cni(_) => "CNI bridge + portmap + firewall, one port".into(),
+            Kind::Netavark(_, version) => format!("netavark {version}, one port"),
+        }
+    }
+
+    /// Sets it up on the calling process's host.
+    pub(crate) fn make(&self, programs: &Programs) -> Result<Box<dyn Contender>, Error> {
+        Ok(match self {
+            Kind::Floor(removal) => Box::new(Floor::new(*removal)?),
+            Kind::InProcess => Box::new(zubi::InProcess::new(&programs.zubi)?),
+            Kind::Spawned(publish) => Box::new(Spawned::new(&programs.zubi, *publish)?),
+            Kind::Cni(folder) => Box::new(cni::Cni::new(folder)?),
+            Kind::Netavark(program, _) => Box::new(netavark::Netavark::new(program)?),
+        })
+    }
+
+    /// Whether it is zubi or the raw kernel: fast, and always here.
+    pub(crate) fn is_own(&self) -> bool {
+        !matches!(self, Kind::Cni(_) | Kind::Netavark(..))
+    }
+}
+
+/// The host port published for a sandbox.
+fn host_port(sandbox: &Sandbox) -> u16 {
+    20_000 + sandbox.number
+}
+
+/// A file of a sandbox's own for what programs read and write.
+fn file_for(sandbox: &Sandbox, what: &str) -> PathBuf {
+    format!("/run/bench-{what}-{}", sandbox.number).into()
+}
+
+/// Writes a request for a program to read.
+fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Error> {
+    std::fs::write(path, value.to_string()).map_err(Error::system(path.display().to_string()))
+}

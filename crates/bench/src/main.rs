@@ -1,0 +1,188 @@
+//! Measures zubi beside the raw kernel and its peers, in one run, as ratios.
+//!
+//! # How it works
+//! All that is compared stands ready on hosts of its own ([`worker`]) and is asked in turns, so that noise hits all
+//! alike; what counts is the ratio of medians to the raw kernel's of the same run. The hosts are namespaces inside one
+//! process namespace ([`zubi_lab::with_fresh_host`]): whatever ends the run ends them, and this machine's own network is
+//! not touched.
+//!
+//! # Limits
+//! Ratios of a noisy minute are noisy too: nothing here fails, it prints.
+
+mod contender;
+mod crowd;
+mod docker;
+mod error;
+mod launch;
+mod lifecycle;
+mod machine;
+mod meter;
+mod place;
+mod ports;
+mod report;
+mod sample;
+mod start;
+mod traffic;
+mod worker;
+
+use contender::Programs;
+use error::Error;
+use report::Findings;
+use std::io::Write;
+use std::panic;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use zubi_lab::{HostKind, with_fresh_host};
+
+const USAGE: &str = "zubi-bench --zubi PROGRAM --tools FOLDER [--quick] [PART..]
+
+  --zubi PROGRAM   the zubi to measure
+  --tools FOLDER   where zubi-bench-empty and zubi-bench-peak are
+  --quick          fewer rounds, smaller sizes
+  PART             start traffic ports crowd lifecycle; all when left out
+";
+
+/// How long it may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// A minute or two.
+    Quick,
+    /// Half an hour.
+    Full,
+}
+
+type Measure = fn(&Programs, Effort) -> Result<Findings, Error>;
+
+/// What leaves most behind comes last: the kernel takes its time to remove thousands of namespaces.
+const PARTS: [(&str, Measure); 5] = [
+    ("start", start::measure),
+    ("traffic", traffic::measure),
+    ("ports", ports::measure),
+    ("crowd", crowd::measure),
+    ("lifecycle", lifecycle::measure),
+];
+
+struct Words {
+    zubi: PathBuf,
+    tools: PathBuf,
+    effort: Effort,
+    parts: Vec<(&'static str, Measure)>,
+}
+
+fn main() -> ExitCode {
+    let words = match words(std::env::args().skip(1)) {
+        Ok(words) => words,
+        Err(e) => {
+            eprint!("zubi-bench: {e}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let kind = if zubi_kernel::sys::user_ids().0 == 0 { HostKind::Root } else { HostKind::Rootless };
+    let code = with_fresh_host(kind, || {
+        let code = panic::catch_unwind(|| run(&words, kind)).unwrap_or(101);
+        // The process ends without running what usually flushes.
+        i32::from(std::io::stdout().flush().is_err()).max(code)
+    });
+    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+fn words(mut args: impl Iterator<Item = String>) -> Result<Words, Error> {
+    let (mut zubi, mut tools, mut effort, mut parts) = (None, None, Effort::Full, Vec::new());
+    while let Some(word) = args.next() {
+        match word.as_str() {
+            "--zubi" => zubi = args.next(),
+            "--tools" => tools = args.next(),
+            "--quick" => effort = Effort::Quick,
+            name => match PARTS.iter().find(|(part, _)| *part == name) {
+                Some(part) => parts.push(*part),
+                None => return Err(Error::Usage(format!("`{name}` is no part"))),
+            },
+        }
+    }
+    let missing = |what: &str| Error::Usage(format!("{what} is missing"));
+    if parts.is_empty() {
+        parts = PARTS.to_vec();
+    }
+    let (zubi, tools) = (zubi.ok_or_else(|| missing("--zubi"))?, tools.ok_or_else(|| missing("--tools"))?);
+    Ok(Words { zubi: zubi.into(), tools: tools.into(), effort, parts })
+}
+
+/// On the fresh host. The exit code says whether all parts could be measured.
+fn run(words: &Words, kind: HostKind) -> i32 {
+    let programs = programs(words, kind);
+    println!("# zubi beside others\n\n{}", machine::describe(&programs));
+    for line in skipped(&programs, kind) {
+        println!("Left out: {line}");
+    }
+    let (mut goals, mut code) = (Vec::new(), 0);
+    for (name, measure) in &words.parts {
+        match measure(&programs, words.effort) {
+            Ok(findings) => {
+                findings.tables.iter().for_each(|table| print!("{table}"));
+                goals.extend(findings.goals);
+            }
+            Err(e) => {
+                println!("\n{name}: not measured: {e}");
+                code = 1;
+            }
+        }
+    }
+    print!("{}", report::goals(&goals));
+    code
+}
+
+fn programs(words: &Words, kind: HostKind) -> Programs {
+    // The peers expect to be root of the machine.
+    let peers = kind == HostKind::Root;
+    let cni = Path::new("/usr/lib/cni");
+    let complete = ["bridge", "host-local", "portmap", "firewall"].iter().all(|plugin| cni.join(plugin).is_file());
+    Programs {
+        zubi: words.zubi.clone(),
+        empty: words.tools.join("zubi-bench-empty"),
+        peak: words.tools.join("zubi-bench-peak"),
+        cni: (peers && complete).then(|| cni.into()),
+        netavarks: if peers { netavarks() } else { Vec::new() },
+        iptables: find("iptables").filter(|_| peers),
+        restore: find("iptables-restore").filter(|_| peers),
+    }
+}
+
+/// Debian's, and one on the path when it is newer.
+fn netavarks() -> Vec<(PathBuf, String)> {
+    let version = |path: PathBuf| {
+        let said = machine::version(&path, &["--version"]);
+        let version = said.strip_prefix("netavark ")?.to_owned();
+        Some((path, version))
+    };
+    let debian = ["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"];
+    let debian = debian.map(PathBuf::from).into_iter().find(|path| path.is_file()).and_then(version);
+    let on_path = find("netavark").and_then(version);
+    let number = |text: &str| text.split('.').map(|part| part.parse::<u32>().unwrap_or(0)).collect::<Vec<_>>();
+    let newer = on_path.filter(|(_, own)| debian.as_ref().is_none_or(|(_, other)| number(own) > number(other)));
+    debian.into_iter().chain(newer).collect()
+}
+
+/// Where the shell would find a program.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut files =
+        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).map(|folder| folder.join(name));
+    files.find(|file| file.is_file())
+}
+
+fn skipped(programs: &Programs, kind: HostKind) -> Vec<&'static str> {
+    if kind == HostKind::Rootless {
+        return vec!["the peers and Docker's rules, which need root"];
+    }
+    let mut all = Vec::new();
+    if programs.cni.is_none() {
+        all.push("the CNI plugins (Debian package containernetworking-plugins)");
+    }
+    if programs.netavarks.is_empty() {
+        all.push("netavark (Debian package of that name)");
+    }
+    if programs.restore.is_none() {
+        all.push("Docker's rules (Debian package iptables)");
+    }
+    all
+}

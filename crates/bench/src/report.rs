@@ -1,0 +1,100 @@
+//! What is printed: one markdown table per topic, and the goals.
+
+use std::fmt;
+
+/// A table.
+#[derive(Debug)]
+pub(crate) struct Table {
+    title: String,
+    head: Vec<String>,
+    rows: Vec<Vec<String>>,
+    notes: Vec<String>,
+}
+
+impl Table {
+    pub(crate) fn new(title: &str, head: &[&str]) -> Self {
+        let head = head.iter().map(|word| (*word).to_owned()).collect();
+        Table { title: title.into(), head, rows: Vec::new(), notes: Vec::new() }
+    }
+
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    /// A sentence below the table.
+    pub(crate) fn note(&mut self, text: impl Into<String>) {
+        self.notes.push(text.into());
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "\n## {}\n", self.title)?;
+        writeln!(f, "| {} |", self.head.join(" | "))?;
+        let rule: Vec<&str> =
+            self.head.iter().enumerate().map(|(at, _)| if at == 0 { "---" } else { "---:" }).collect();
+        writeln!(f, "|{}|", rule.join("|"))?;
+        for row in &self.rows {
+            writeln!(f, "| {} |", row.join(" | "))?;
+        }
+        if !self.notes.is_empty() {
+            writeln!(f)?;
+        }
+        self.notes.iter().try_for_each(|note| writeln!(f, "{note}"))
+    }
+}
+
+/// Whether a goal is met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Held,
+    Missed,
+    /// A number without a limit, or one that could not be measured here.
+    Open,
+}
+
+impl Verdict {
+    /// Held when the value is there and small enough.
+    pub(crate) fn at_most(value: Option<f64>, limit: Option<f64>) -> Self {
+        match (value, limit) {
+            (Some(value), Some(limit)) if value <= limit => Verdict::Held,
+            (Some(_), Some(_)) => Verdict::Missed,
+            _ => Verdict::Open,
+        }
+    }
+}
+
+/// A goal and what was measured.
+#[derive(Debug)]
+pub(crate) struct Goal {
+    pub(crate) words: String,
+    pub(crate) measured: String,
+    pub(crate) verdict: Verdict,
+}
+
+/// All that a topic found.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) tables: Vec<Table>,
+    pub(crate) goals: Vec<Goal>,
+}
+
+impl Findings {
+    pub(crate) fn goal(&mut self, goal: impl Into<String>, measured: impl Into<String>, verdict: Verdict) {
+        self.goals.push(Goal { words: goal.into(), measured: measured.into(), verdict });
+    }
+}
+
+/// The table of goals.
+pub(crate) fn goals(goals: &[Goal]) -> Table {
+    let mut table = Table::new("Goals", &["goal", "measured", ""]);
+    for goal in goals {
+        let verdict = match goal.verdict {
+            Verdict::Held => "held",
+            Verdict::Missed => "**missed**",
+            Verdict::Open => "-",
+        };
+        table.row(vec![goal.words.clone(), goal.measured.clone(), verdict.into()]);
+    }
+    table
+}

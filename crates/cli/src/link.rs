@@ -1,0 +1,91 @@
+//! `zubi link`.
+
+use crate::output::Output;
+use crate::table::render;
+use crate::words::{LinkCommand, LinkWords};
+use serde_json::{Value, json};
+use zubi_engine::{Attachment, Engine, Error, LinkState, Unlinked};
+use zubi_model::{DirectLink, LinkEnd, LinkPlace, LinkWishes};
+use zubi_plan::Plan;
+
+/// Makes, lists or removes links.
+pub(crate) fn link(engine: &mut Engine, words: LinkWords, output: &Output) -> Result<(), Error> {
+    match (words.command, words.first, words.second) {
+        (Some(LinkCommand::Ls), ..) => list(engine, output),
+        (Some(LinkCommand::Rm { ends }), ..) => {
+            let (mut plan, mut text, mut all) = (Plan::new(), String::new(), Vec::new());
+            for end in &ends {
+                let report = engine.unlink(end, output.act())?;
+                plan.append(report.plan);
+                let (said, state) = match report.value {
+                    Unlinked::Gone(link) => (format!("{link}: removed\n"), "removed"),
+                    Unlinked::WasNotLinked => (format!("{end}: was not linked\n"), "was-not-linked"),
+                };
+                text += &said;
+                all.push(json!({"end": end.to_string(), "state": state}));
+            }
+            output.changed(engine, &plan, &text, &Value::Array(all))
+        }
+        (None, Some(first), Some(second)) => {
+            let wishes = LinkWishes::new([first, second], &words.address, words.mtu)?;
+            let report = engine.link(&wishes, output.act())?;
+            let existing = report.value.attachment == Attachment::Existing;
+            let link = &report.value.link;
+            let again = if existing { " (were linked already)" } else { "" };
+            let text = format!("{} - {}{again}\n", told(&link.ends[0]), told(&link.ends[1]));
+            let mut json = as_json(link);
+            json["existing"] = json!(existing);
+            output.changed(engine, &report.plan, &text, &json)
+        }
+        // Refused when the words were parsed.
+        (None, ..) => Ok(()),
+    }
+}
+
+fn told(end: &LinkEnd) -> String {
+    let addresses = end.addresses.iter().map(|a| format!(" {a}")).collect::<String>();
+    format!("{end}{addresses}")
+}
+
+fn list(engine: &mut Engine, output: &Output) -> Result<(), Error> {
+    let mut rows = Vec::new();
+    let mut all = Vec::new();
+    for view in engine.links()? {
+        let state = match view.state {
+            LinkState::Up => "up",
+            LinkState::Down => "down",
+            LinkState::Gone => "gone",
+        };
+        let cells = |end: &LinkEnd| {
+            let addresses: Vec<String> = end.addresses.iter().map(ToString::to_string).collect();
+            [end.to_string(), addresses.join(",")]
+        };
+        let mut row = Vec::from(cells(&view.link.ends[0]));
+        row.extend(cells(&view.link.ends[1]));
+        row.extend([view.link.mtu.map(|m| m.to_string()).unwrap_or_default(), state.to_owned()]);
+        rows.push(row);
+        let mut json = as_json(&view.link);
+        json["state"] = json!(state);
+        all.push(json);
+    }
+    let head = ["END", "ADDRESSES", "OTHER END", "ADDRESSES", "MTU", "STATE"];
+    output.told(&render(&head, &rows), &Value::Array(all));
+    Ok(())
+}
+
+fn as_json(link: &DirectLink) -> Value {
+    let end = |end: &LinkEnd| {
+        json!({
+            "place": if end.place == LinkPlace::Host { "host" } else { "sandbox" },
+            "sandbox": end.place.sandbox().map(|s| s.spelled.clone()),
+            "ifname": end.ifname.as_str(),
+            "mac": end.mac.to_string(),
+            "addresses": end.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        })
+    };
+    json!({
+        "id": link.id.as_str(),
+        "ends": [end(&link.ends[0]), end(&link.ends[1])],
+        "mtu": link.mtu.map(zubi_model::Mtu::bytes),
+    })
+}

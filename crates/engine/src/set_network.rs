@@ -1,0 +1,157 @@
+//! Changing a network that is in use.
+//!
+//! # How it works
+//! What the network is to be is written down as being made, then the kernel is changed, and the network's own record
+//! last. When a command is killed in between, whoever comes next finds both, and takes the kernel back to the record.
+
+use crate::engine::{Act, Engine, Report};
+use crate::error::Error;
+use crate::fault::Fault;
+use zubi_model::{Difference, Endpoint, Network, NetworkChange, NetworkName};
+use zubi_plan::change::{InUse, Reached, change};
+use zubi_plan::endpoint::Presence;
+use zubi_plan::{Place, Plan};
+use zubi_store::Mode;
+
+/// A network as it is now, and what was otherwise.
+#[derive(Debug, Clone)]
+pub struct NetworkSet {
+    /// The network.
+    pub network: Network,
+    /// Its endpoints.
+    pub endpoints: Vec<Endpoint>,
+    /// Empty when it was as wished already.
+    pub differences: Vec<Difference>,
+}
+
+impl Engine {
+    /// Changes a network, its bridge and its endpoints. What cannot be changed is refused before the first effect.
+    pub fn set_network(
+        &mut self,
+        name: &NetworkName,
+        wishes: &NetworkChange,
+        act: Act,
+    ) -> Result<Report<NetworkSet>, Error> {
+        let _host = self.store.lock_host(Mode::Exclusive)?;
+        self.recover_first(act)?;
+        if act == Act::Apply {
+            self.recover_networks()?;
+        }
+        let Some(old) = self.store.network(name)? else {
+            return Err(Error::NoNetwork { name: name.clone(), known: self.known_networks() });
+        };
+        let new = wishes.apply(&old)?;
+        if act == Act::Apply {
+            self.bury_dead(Some(name))?;
+        }
+        let endpoints = self.store.endpoints_on(name)?;
+        self.refuse_fixed(&old, &new, wishes, &endpoints)?;
+        let plan = self.plan_change(&old, &new)?;
+        if act == Act::Apply && new != old {
+            self.apply_set(&old, &new, &plan)?;
+        }
+        let differences = new.differences(&old);
+        Ok(Report { plan, value: NetworkSet { network: new, endpoints, differences } })
+    }
+
+    fn refuse_fixed(
+        &mut self,
+        old: &Network,
+        new: &Network,
+        wishes: &NetworkChange,
+        endpoints: &[Endpoint],
+    ) -> Result<(), Error> {
+        let mut attached = Vec::new();
+        for endpoint in endpoints {
+            // What is only shown has not buried the dead.
+            if !self.is_dead(endpoint)? {
+                attached.push(endpoint.sandbox.spelled.clone());
+            }
+        }
+        let name = old.name.clone();
+        if let Some((what, has)) = wishes.fixed(old) {
+            return Err(Error::Fixed { name, what, has, attached });
+        }
+        if old.scope != new.scope && !attached.is_empty() {
+            return Err(Error::ScopeInUse { name, attached });
+        }
+        Ok(())
+    }
+
+    fn apply_set(&mut self, old: &Network, new: &Network, plan: &Plan) -> Result<(), Error> {
+        let name = &new.name;
+        let done = (|| {
+            if !plan.is_empty() {
+                self.store.begin_network(new)?;
+            }
+            self.apply_change(name, plan)?;
+            self.store.write_network(new)?;
+            Ok(self.store.end_network(name)?)
+        })();
+        if let Err(error) = done {
+            Fault::muted(|| {
+                self.return_to(old, new)?;
+                if self.store.network(name)?.as_ref() != Some(old) {
+                    self.store.write_network(old)?;
+                }
+                Ok::<_, Error>(self.store.end_network(name)?)
+            })?;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Takes the kernel back to the record of a network that somebody was changing to `half`.
+    pub(crate) fn return_to(&mut self, record: &Network, half: &Network) -> Result<(), Error> {
+        let plan = self.plan_change(half, record)?;
+        self.apply_change(&record.name, &plan)
+    }
+
+    /// The caller holds the host lock alone: a firewall that somebody flushed is put back on the way.
+    fn apply_change(&mut self, name: &NetworkName, plan: &Plan) -> Result<(), Error> {
+        let object = format!("network {name}");
+        match self.apply(&object, plan) {
+            Err(e) if e.layout_missing() => {
+                let firewall = self.firewall_from_records()?;
+                self.apply("firewall", &firewall)?;
+                self.apply(&object, plan)
+            }
+            other => other,
+        }
+    }
+
+    /// From one state of a network to another, on whatever of it is there.
+    pub(crate) fn plan_change(&mut self, old: &Network, new: &Network) -> Result<Plan, Error> {
+        let failed = || Error::kernel(format!("network {}", old.name));
+        let bridge = self.kernel.link(&Place::Host, old.bridge.as_str()).map_err(failed())?;
+        let bridge = bridge.filter(|seen| zubi_plan::network::bridge(old).is(seen));
+        let mut endpoints = Vec::new();
+        for endpoint in self.store.endpoints_on(&old.name)? {
+            let host_end = self.host_end(&endpoint)?;
+            let is_port = host_end.as_ref().zip(bridge.as_ref()).is_some_and(|(e, b)| e.master == Some(b.index));
+            let mut inside = self.way_in(&endpoint, None);
+            if let Some(way) = &inside
+                && self.strange_inner_end(&endpoint, way)?.is_some()
+            {
+                inside = None;
+            }
+            endpoints.push(Reached {
+                host_end: presence(host_end.is_some()),
+                port: presence(is_port),
+                inside,
+                endpoint,
+            });
+        }
+        let found = InUse { bridge: presence(bridge.is_some()), endpoints, ipv6: self.ipv6_forwarding()? };
+        let mut plan = change(old, new, &found);
+        // A network that is not up, on a host without firewall: both come with the next connect.
+        if bridge.is_none() && self.kernel.firewall().map_err(failed())?.table.is_none() {
+            plan.ops.retain(|op| !op.is_nft());
+        }
+        Ok(plan)
+    }
+}
+
+fn presence(there: bool) -> Presence {
+    if there { Presence::There } else { Presence::Gone }
+}

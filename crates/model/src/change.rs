@@ -1,0 +1,240 @@
+//! What may be changed about a network.
+
+use crate::{Egress, Exclusion, Icc, IfName, Invalid, Mtu, Network, Pool, PoolSpec, Scope, Subnet};
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// What a user wishes to be otherwise; what is absent stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NetworkChange {
+    /// See [`Network::mtu`].
+    pub mtu: Option<Mtu>,
+    /// See [`Network::icc`].
+    pub icc: Option<Icc>,
+    /// See [`Network::egress`].
+    pub egress: Option<Egress>,
+    /// See [`Network::scope`].
+    pub scope: Option<Scope>,
+    /// New ranges, each of the subnet that it lies in; empty: no range for any.
+    pub ranges: Option<Vec<IpNet>>,
+    /// What is excluded from the subnets they lie in; empty: nothing anywhere.
+    pub exclude: Option<Vec<Exclusion>>,
+    /// Labels to add or to replace.
+    pub labels: BTreeMap<String, String>,
+    /// Named only to be told that they stay, unless they are what the network has.
+    pub subnets: Vec<Subnet>,
+    /// The same.
+    pub gateways: Vec<IpAddr>,
+    /// The same.
+    pub bridge: Option<IfName>,
+}
+
+/// One difference between two states of a network, in the words of the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// "mtu", "icc".
+    pub what: String,
+    /// Before.
+    pub from: String,
+    /// After.
+    pub to: String,
+}
+
+impl NetworkChange {
+    /// What a network is after it. What cannot be changed at all is not looked at, see [`NetworkChange::fixed`].
+    pub fn apply(&self, network: &Network) -> Result<Network, Invalid> {
+        let mut new = network.clone();
+        // Left alone where it says what holds anyway.
+        if let Some(mtu) = self.mtu.filter(|mtu| *mtu != network.mtu.unwrap_or(Mtu::STANDARD)) {
+            if network.pools.iter().any(|p| p.subnet.net().addr().is_ipv6()) {
+                mtu.carries_ipv6()?;
+            }
+            new.mtu = Some(mtu);
+        }
+        new.icc = self.icc.unwrap_or(network.icc);
+        new.egress = self.egress.unwrap_or(network.egress);
+        new.scope = self.scope.unwrap_or(network.scope);
+        new.labels.extend(self.labels.clone());
+        if let Some(ranges) = &self.ranges {
+            new.pools = with_ranges(&new.pools, ranges)?;
+        }
+        if let Some(exclude) = &self.exclude {
+            new.pools = with_exclusions(&new.pools, exclude)?;
+        }
+        Ok(new)
+    }
+
+    /// The first wish for something that stays, and what the network has.
+    pub fn fixed(&self, network: &Network) -> Option<(&'static str, String)> {
+        let list = |all: Vec<String>| all.join(", ");
+        if self.subnets.iter().any(|s| !network.pools.iter().any(|p| p.subnet == *s)) {
+            return Some(("subnet", list(network.pools.iter().map(|p| p.subnet.to_string()).collect())));
+        }
+        if self.gateways.iter().any(|g| !network.pools.iter().any(|p| p.gateway == *g)) {
+            return Some(("gateway", list(network.pools.iter().map(|p| p.gateway.to_string()).collect())));
+        }
+        let other = self.bridge.as_ref().is_some_and(|b| *b != network.bridge);
+        other.then(|| ("bridge", network.bridge.to_string()))
+    }
+}
+
+fn home(pools: &[Pool], what: &'static str, value: &dyn std::fmt::Display, address: IpAddr) -> Result<usize, Invalid> {
+    pools.iter().position(|p| p.subnet.net().contains(&address)).ok_or_else(|| {
+        let subnets: Vec<String> = pools.iter().map(|p| p.subnet.to_string()).collect();
+        Invalid::new(what, value, format!("is not inside {}", subnets.join(" or ")))
+    })
+}
+
+fn decided(pools: Vec<Pool>) -> Result<Vec<Pool>, Invalid> {
+    let spec = |p: Pool| PoolSpec { subnet: p.subnet, gateway: Some(p.gateway), range: p.range, exclude: p.exclude };
+    pools.into_iter().map(|p| spec(p).decide()).collect()
+}
+
+fn with_ranges(pools: &[Pool], ranges: &[IpNet]) -> Result<Vec<Pool>, Invalid> {
+    let mut new = pools.to_vec();
+    if ranges.is_empty() {
+        new.iter_mut().for_each(|p| p.range = None);
+    }
+    let mut given = Vec::new();
+    for range in ranges {
+        let at = home(pools, "address range", range, range.addr())?;
+        if given.contains(&at) {
+            return Err(Invalid::new("address range", range, format!("is a second one in {}", pools[at].subnet)));
+        }
+        given.push(at);
+        new[at].range = Some(range.trunc());
+    }
+    decided(new)
+}
+
+fn with_exclusions(pools: &[Pool], exclude: &[Exclusion]) -> Result<Vec<Pool>, Invalid> {
+    let mut new = pools.to_vec();
+    if exclude.is_empty() {
+        new.iter_mut().for_each(|p| p.exclude.clear());
+    }
+    let mut given = Vec::new();
+    for exclusion in exclude {
+        let at = home(pools, "excluded address", exclusion, exclusion.first)?;
+        if !given.contains(&at) {
+            given.push(at);
+            new[at].exclude.clear();
+        }
+        new[at].exclude.push(*exclusion);
+    }
+    decided(new)
+}
+
+impl Network {
+    /// What differs from an earlier state.
+    pub fn differences(&self, old: &Network) -> Vec<Difference> {
+        let on = |yes| if yes { "on" } else { "off" }.to_owned();
+        let mtu = |n: &Network| n.mtu.unwrap_or(Mtu::STANDARD).to_string();
+        let mut all = Vec::new();
+        let mut compare = |what: &str, from: String, to: String| {
+            if from != to {
+                all.push(Difference { what: what.into(), from, to });
+            }
+        };
+        compare("mtu", mtu(old), mtu(self));
+        compare("icc", on(old.icc == Icc::Allowed), on(self.icc == Icc::Allowed));
+        compare("masquerade", on(old.egress == Egress::Masquerade), on(self.egress == Egress::Masquerade));
+        compare("internal", on(old.scope == Scope::Internal), on(self.scope == Scope::Internal));
+        for (before, after) in old.pools.iter().zip(&self.pools) {
+            let whole = |p: &Pool| p.range.map_or_else(|| "none".to_owned(), |r| r.to_string());
+            compare("ip-range", whole(before), whole(after));
+            let words = |p: &Pool| {
+                let all: Vec<String> = p.exclude.iter().map(ToString::to_string).collect();
+                if all.is_empty() { "none".to_owned() } else { all.join(",") }
+            };
+            compare("exclude", words(before), words(after));
+        }
+        for (key, value) in &self.labels {
+            let before = old.labels.get(key);
+            if before != Some(value) {
+                let from = before.cloned().unwrap_or_else(|| "none".into());
+                all.push(Difference { what: format!("label {key}"), from, to: value.clone() });
+            }
+        }
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Driver, Mac, NetworkId};
+
+    fn blue() -> Network {
+        let pool = |subnet: &str| {
+            let subnet = subnet.parse().unwrap();
+            PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide().unwrap()
+        };
+        Network {
+            name: "blue".parse().unwrap(),
+            id: NetworkId::from_random([1; 32]),
+            created: 0,
+            driver: Driver::Bridge,
+            bridge: "zb-blue".parse().unwrap(),
+            bridge_mac: Mac::from_random([2; 6]),
+            mtu: None,
+            pools: vec![pool("10.55.66.0/24"), pool("fd00:55::/64")],
+            scope: Scope::Routed,
+            egress: Egress::Masquerade,
+            icc: Icc::Allowed,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    fn said(change: &NetworkChange) -> Vec<String> {
+        let new = change.apply(&blue()).unwrap();
+        new.differences(&blue()).into_iter().map(|d| format!("{} {} {}", d.what, d.from, d.to)).collect()
+    }
+
+    #[test]
+    fn what_holds_anyway_is_no_change() {
+        let change = NetworkChange {
+            mtu: Some(Mtu::STANDARD),
+            icc: Some(Icc::Allowed),
+            ranges: Some(Vec::new()),
+            ..NetworkChange::default()
+        };
+        assert_eq!(change.apply(&blue()).unwrap(), blue());
+        assert_eq!(said(&change), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_range_is_of_the_subnet_it_lies_in() {
+        let change = NetworkChange {
+            ranges: Some(vec!["10.55.66.128/25".parse().unwrap()]),
+            exclude: Some(vec!["fd00:55::5".parse().unwrap(), "10.55.66.130".parse().unwrap()]),
+            ..NetworkChange::default()
+        };
+        assert_eq!(
+            said(&change),
+            ["ip-range none 10.55.66.128/25", "exclude none 10.55.66.130", "exclude none fd00:55::5"]
+        );
+        for bad in ["10.55.67.0/25", "10.55.0.0/16"] {
+            let change = NetworkChange { ranges: Some(vec![bad.parse().unwrap()]), ..NetworkChange::default() };
+            assert_eq!(change.apply(&blue()).unwrap_err().what, "address range");
+        }
+    }
+
+    #[test]
+    fn ipv6_needs_its_mtu() {
+        let change = NetworkChange { mtu: Some(1279.try_into().unwrap()), ..NetworkChange::default() };
+        assert_eq!(change.apply(&blue()).unwrap_err().what, "MTU");
+        assert!(change.apply(&Network { pools: vec![blue().pools[0].clone()], ..blue() }).is_ok());
+    }
+
+    #[test]
+    fn what_stays_may_be_named_as_it_is() {
+        let named = |bridge: &str| NetworkChange {
+            bridge: Some(bridge.parse().unwrap()),
+            subnets: vec!["10.55.66.0/24".parse().unwrap()],
+            ..NetworkChange::default()
+        };
+        assert_eq!(named("zb-blue").fixed(&blue()), None);
+        assert_eq!(named("br0").fixed(&blue()), Some(("bridge", "zb-blue".into())));
+    }
+}

@@ -1,0 +1,124 @@
+//! Changing a network that is in use.
+
+use crate::endpoint::Presence;
+use crate::network::{Ipv6Forwarding, forwarding, ipv6_settings};
+use crate::{Op, Place, Plan, Sysctl, What, firewall};
+use zubi_model::{Endpoint, Family, Icc, IfName, Mtu, Network, NsRef, Scope};
+use zubi_wire::route::{BridgePort, LinkChange, Switch};
+
+/// An endpoint as far as a change can reach it.
+#[derive(Debug, Clone)]
+pub struct Reached {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Whether its host end is there.
+    pub host_end: Presence,
+    /// Whether that is a port of the bridge.
+    pub port: Presence,
+    /// How to reach its inner end, when that is there.
+    pub inside: Option<NsRef>,
+}
+
+/// What a change finds.
+#[derive(Debug, Clone)]
+pub struct InUse {
+    /// Whether the bridge is there.
+    pub bridge: Presence,
+    /// The endpoints.
+    pub endpoints: Vec<Reached>,
+    /// How this host forwards IPv6.
+    pub ipv6: Ipv6Forwarding,
+}
+
+/// From what a network is to what it is to be, on the bridge and on every endpoint. The way back is the same with the
+/// networks swapped.
+pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
+    const REMOVE: &str = "what the firewall is to forget about this network";
+    const ADD: &str = "what the firewall has to know about this network now";
+    const FORWARD: &str = "let the host pass packets on between bridge and outside";
+    let mut plan = mtu(old, new, found);
+    plan.ops.extend(isolation(old, new, found));
+    let (before, after) = (firewall::network_elements(old), firewall::network_elements(new));
+    let gone = before.iter().filter(|e| !after.contains(e)).cloned();
+    let come = after.iter().filter(|e| !before.contains(e)).cloned();
+    plan.ops.extend(gone.map(|e| Op::host(What::DeleteElement(e), REMOVE)));
+    plan.ops.extend(come.map(|e| Op::host(What::AddElement(e), ADD)));
+    if old.scope == Scope::Internal && new.scope == Scope::Routed && found.bridge == Presence::There {
+        let all = new.pools.iter().flat_map(|p| forwarding(p.subnet.family(), &new.bridge, &found.ipv6));
+        plan.ops.extend(all.map(|s| Op::host(What::Set(s), FORWARD)));
+    }
+    plan
+}
+
+/// Smaller from the endpoints on, larger from the bridge on: nobody sends what the next cannot take.
+fn mtu(old: &Network, new: &Network, found: &InUse) -> Plan {
+    const BRIDGE: &str = "what the bridge passes on";
+    const OUTER: &str = "what the host's ends of the cables take";
+    const INNER: &str = "what the sandboxes send and take";
+
+    let before = old.mtu.unwrap_or(Mtu::STANDARD);
+    let after = new.mtu.unwrap_or(Mtu::STANDARD);
+    let mut plan = Plan::new();
+    if before == after {
+        return plan;
+    }
+    // The kernel takes IPv6 away from a device that is too small for it, and gives it back with other settings than ours.
+    let ipv6_returns = before.carries_ipv6().is_err() && after.carries_ipv6().is_ok();
+    let mut groups: Vec<Vec<Op>> = Vec::new();
+    let mut bridge = Vec::new();
+    if found.bridge == Presence::There {
+        bridge.push(Op::host(What::ChangeLink(LinkChange::mtu(new.bridge.clone(), after)), BRIDGE));
+        if ipv6_returns {
+            let settings = ipv6_settings(&new.bridge, new.pool(Family::V6).is_some());
+            bridge.extend(settings.into_iter().map(|s| Op::host(What::Set(s), BRIDGE)));
+        }
+    }
+    groups.push(bridge);
+    let end = |place: Place, device: &IfName, why| {
+        let at = |what| Op { place: place.clone(), what, why };
+        let mut ops = vec![at(What::ChangeLink(LinkChange::mtu(device.clone(), after)))];
+        if ipv6_returns {
+            ops.extend(without_link_local(device, &place).map(at));
+        }
+        ops
+    };
+    let there = found.endpoints.iter().filter(|r| r.host_end == Presence::There);
+    groups.push(there.flat_map(|r| end(Place::Host, &r.endpoint.host_device, OUTER)).collect());
+    let inside = found.endpoints.iter().filter_map(|r| Some((r.inside.clone()?, &r.endpoint.ifname)));
+    groups.push(inside.flat_map(|(way, device)| end(Place::Sandbox(way), device, INNER)).collect());
+    if after < before {
+        groups.reverse();
+    }
+    plan.ops.extend(groups.into_iter().flatten());
+    plan
+}
+
+/// As an endpoint's device is without IPv6 when it is made. By now it has a link-local address, which goes only when
+/// IPv6 is off for a moment.
+fn without_link_local(device: &IfName, place: &Place) -> impl Iterator<Item = What> + use<> {
+    let set = |name, value| What::Set(Sysctl::ipv6_device(device, name, value));
+    let mut all = vec![set("disable_ipv6", 1)];
+    if *place != Place::Host {
+        all.push(set("accept_ra", 0));
+    }
+    all.push(What::ChangeLink(LinkChange::addressless(device.clone())));
+    all.push(set("disable_ipv6", 0));
+    all.into_iter()
+}
+
+fn isolation(old: &Network, new: &Network, found: &InUse) -> Vec<Op> {
+    const ISOLATE: &str = "endpoints of this network do not reach each other any more";
+    const JOIN: &str = "endpoints of this network reach each other again";
+    if old.icc == new.icc {
+        return Vec::new();
+    }
+    let (isolated, why) = match new.icc {
+        Icc::Isolated => (Switch::On, ISOLATE),
+        Icc::Allowed => (Switch::Off, JOIN),
+    };
+    let ports = found.endpoints.iter().filter(|r| r.port == Presence::There);
+    ports
+        .map(|r| BridgePort { name: r.endpoint.host_device.clone(), isolated: Some(isolated), hairpin: None })
+        .map(|port| Op::host(What::ChangePort(port), why))
+        .collect()
+}

@@ -1,0 +1,82 @@
+//! Links: a veth pair between two sandboxes, or a sandbox and the host, with nothing between.
+
+use crate::endpoint::inner_settings;
+use crate::{Announcement, Op, Place, Plan, Through, What};
+use zubi_model::{DirectLink, IfName, LinkEnd, LinkGroup, LinkPlace, NsRef};
+use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, Peer};
+
+/// Where an end is, for operations.
+pub fn place(end: &LinkEnd) -> Place {
+    match &end.place {
+        LinkPlace::Host => Place::Host,
+        LinkPlace::Sandbox(sandbox) => Place::Sandbox(sandbox.reached_by.clone()),
+    }
+}
+
+/// The end whose namespace the pair is made in, and the other: the host's end is made there, because only the end that a
+/// message is about can be given a group.
+pub fn maker_and_peer(link: &DirectLink) -> (&LinkEnd, &LinkEnd) {
+    let [a, b] = &link.ends;
+    if b.place == LinkPlace::Host { (b, a) } else { (a, b) }
+}
+
+/// The pair as it is made. On the host it carries our mark. In a sandbox it carries none: a zubi that calls that sandbox
+/// its host would take it for a stray of its own.
+pub fn pair(link: &DirectLink) -> Option<Link> {
+    let (maker, peer) = maker_and_peer(link);
+    let LinkPlace::Sandbox(sandbox) = &peer.place else { return None };
+    Some(Link {
+        name: maker.ifname.clone(),
+        kind: LinkKind::Veth(Peer { name: peer.ifname.clone(), mac: peer.mac, netns: sandbox.reached_by.clone() }),
+        mac: maker.mac,
+        mtu: link.mtu,
+        group: if maker.place == LinkPlace::Host { LinkGroup::OURS } else { LinkGroup::DEFAULT },
+        master: None,
+    })
+}
+
+/// Everything a link is made of: the pair (down), both ends, both up, announcements. `down` are the sandboxes whose
+/// loopback is.
+pub fn make(link: &DirectLink, down: &[NsRef]) -> Plan {
+    const PAIR: &str = "a virtual cable: one message makes both ends, each in its place";
+    const FIRST: &str = "the first end: settings, loopback, addresses";
+    const SECOND: &str = "the second end";
+    const UP: &str = "plug it in at both ends";
+    const TELL: &str = "setting the MAC it has makes the kernel tell the other end where the address lives";
+
+    let (maker, _) = maker_and_peer(link);
+    let at = |end: &LinkEnd, what, why| Op { place: place(end), what, why };
+    let mut plan = Plan::new();
+    plan.ops.extend(pair(link).map(|pair| at(maker, What::AddLink(pair), PAIR)));
+    let mut down = down.to_vec();
+    for (end, why) in link.ends.iter().zip([FIRST, SECOND]) {
+        for sysctl in inner_settings(&end.ifname, end.has_ipv6()) {
+            plan.push(at(end, What::Set(sysctl), why));
+        }
+        if !end.has_ipv6() {
+            plan.push(at(end, What::ChangeLink(LinkChange::addressless(end.ifname.clone())), why));
+        }
+        let place = place(end);
+        if let Some(known) = down.iter().position(|way| place == Place::Sandbox(way.clone())) {
+            down.swap_remove(known);
+            plan.push(at(end, What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up)), why));
+        }
+        for address in &end.addresses {
+            plan.push(at(end, What::AddAddress(Address::new(*address, end.ifname.clone())), why));
+        }
+    }
+    for end in &link.ends {
+        plan.push(at(end, What::ChangeLink(LinkChange::state(end.ifname.clone(), AdminState::Up)), UP));
+    }
+    for end in &link.ends {
+        let announcement = Announcement { device: end.ifname.clone(), mac: end.mac, through: Through::Cable };
+        plan.push(at(end, What::Announce(announcement), TELL));
+    }
+    plan
+}
+
+/// Takes a link away by one of its ends, which may have another name by now.
+pub fn unmake(place: Place, device: IfName) -> Plan {
+    const DELETE: &str = "the pair goes, whichever end is deleted";
+    std::iter::once(Op { place, what: What::DeleteLink(device), why: DELETE }).collect()
+}

@@ -1,0 +1,221 @@
+//! Whose the host's published ports are.
+//!
+//! Blocks of 256 ports, a file each: what asking and claiming cost does not depend on how many are published elsewhere.
+//! A line is `FIRST-LAST ADDRESS COOKIE.NETWORK`; a range that lies in several blocks stands in each of them.
+
+use crate::disk::{self, Durability};
+use crate::key::parse_key;
+use crate::lock::lock;
+use crate::{Lock, Mode, Store, StoreError};
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use zubi_model::{EndpointKey, PortNumber, PortRange, Protocol};
+
+/// Ports that are somebody's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PortClaim {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// At which address of the host; the unspecified one stands for all of its family.
+    pub address: IpAddr,
+    /// The ports.
+    pub ports: PortRange,
+    /// Whose.
+    pub owner: EndpointKey,
+}
+
+impl PortClaim {
+    /// Whether both cannot be had at once, as two sockets could not.
+    pub fn collides(&self, other: &PortClaim) -> bool {
+        let one_of_many = self.address.is_unspecified() || other.address.is_unspecified();
+        self.protocol == other.protocol
+            && self.ports.overlaps(other.ports)
+            && self.address.is_ipv4() == other.address.is_ipv4()
+            && (self.address == other.address || one_of_many)
+    }
+
+    fn blocks(&self) -> impl Iterator<Item = u8> {
+        let block = |port: PortNumber| port.0.to_be_bytes()[0];
+        block(self.ports.first())..=block(self.ports.last())
+    }
+}
+
+/// The right to change whose ports are whose.
+#[derive(Debug)]
+pub struct PortsLock(#[expect(dead_code, reason = "held, not used")] Lock);
+
+impl Store {
+    /// Held while published ports are chosen, claimed or given back. Waits.
+    pub fn lock_ports(&self) -> Result<PortsLock, StoreError> {
+        lock(&self.disk, &self.lock_path("ports"), Mode::Exclusive).map(PortsLock)
+    }
+
+    /// The claims of others that stand in the way of this one.
+    pub fn ports_in_the_way(&self, claim: &PortClaim) -> Result<Vec<PortClaim>, StoreError> {
+        let mut found = Vec::new();
+        for block in claim.blocks() {
+            for other in self.ports_of_block(claim.protocol, block)? {
+                if other.collides(claim) && other.owner != claim.owner && !found.contains(&other) {
+                    found.push(other);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Takes ports, after [`Store::ports_in_the_way`] said that nothing is. Taking them again changes nothing.
+    pub fn claim_ports(&self, claim: &PortClaim, _held: &PortsLock) -> Result<(), StoreError> {
+        for block in claim.blocks() {
+            let mut all = self.ports_of_block(claim.protocol, block)?;
+            if !all.contains(claim) {
+                all.push(claim.clone());
+                self.write_block(claim.protocol, block, &all)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives ports back. Those that are free already or another's are left alone.
+    pub fn release_ports(&self, claim: &PortClaim, _held: &PortsLock) -> Result<(), StoreError> {
+        for block in claim.blocks() {
+            let mut all = self.ports_of_block(claim.protocol, block)?;
+            let before = all.len();
+            all.retain(|other| other != claim);
+            if all.len() < before {
+                self.write_block(claim.protocol, block, &all)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// All ports that are somebody's, in order.
+    pub fn ports(&self) -> Result<Vec<PortClaim>, StoreError> {
+        let mut all = Vec::new();
+        for protocol in Protocol::ALL {
+            let folder = self.ports_folder(protocol);
+            for name in disk::list(&folder)? {
+                let Some(block) = name.parse().ok().filter(|b: &u8| b.to_string() == name) else {
+                    let path = folder.join(name);
+                    return Err(StoreError::Unreadable { path, why: "is not named as a block of ports".into() });
+                };
+                all.extend(self.ports_of_block(protocol, block)?);
+            }
+        }
+        all.sort_unstable();
+        // A range stands in each of its blocks.
+        all.dedup();
+        Ok(all)
+    }
+
+    fn ports_of_block(&self, protocol: Protocol, block: u8) -> Result<Vec<PortClaim>, StoreError> {
+        let path = self.block_path(protocol, block);
+        let Some(content) = disk::read(&path)? else { return Ok(Vec::new()) };
+        let text = String::from_utf8_lossy(&content);
+        text.lines().map(|line| read_line(protocol, line, &path)).collect()
+    }
+
+    fn write_block(&self, protocol: Protocol, block: u8, claims: &[PortClaim]) -> Result<(), StoreError> {
+        let path = self.block_path(protocol, block);
+        if claims.is_empty() {
+            return self.disk.remove(&path, Durability::Boot).map(drop);
+        }
+        let mut text = String::new();
+        for PortClaim { ports, address, owner, .. } in claims {
+            // Writing to a text does not fail.
+            writeln!(text, "{ports} {address} {owner}").unwrap_or_default();
+        }
+        self.disk.replace(&path, text.as_bytes(), Durability::Boot)
+    }
+
+    pub(crate) fn ports_folder(&self, protocol: Protocol) -> PathBuf {
+        self.disk.run().join("ports").join(protocol.to_string())
+    }
+
+    fn block_path(&self, protocol: Protocol, block: u8) -> PathBuf {
+        self.ports_folder(protocol).join(block.to_string())
+    }
+}
+
+fn read_line(protocol: Protocol, line: &str, path: &Path) -> Result<PortClaim, StoreError> {
+    let read = || {
+        let (ports, rest) = line.split_once(' ')?;
+        let (address, owner) = rest.split_once(' ')?;
+        let (ports, address, owner) = (ports.parse().ok()?, address.parse().ok()?, parse_key(owner)?);
+        Some(PortClaim { protocol, address, ports, owner })
+    };
+    read().ok_or_else(|| StoreError::Unreadable {
+        path: path.to_owned(),
+        why: format!("has a line that is not PORTS ADDRESS ENDPOINT: {line:?}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::{Scratch, key};
+    use std::fs;
+
+    fn claim(ports: &str, address: &str, cookie: u64) -> PortClaim {
+        PortClaim {
+            protocol: Protocol::Tcp,
+            address: address.parse().unwrap(),
+            ports: ports.parse().unwrap(),
+            owner: key(cookie, "blue"),
+        }
+    }
+
+    #[test]
+    fn a_port_is_one_owners_until_that_one_gives_it_back() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let held = store.lock_ports().unwrap();
+        let (a, b) = (claim("8080", "0.0.0.0", 5), claim("8080", "127.0.0.1", 6));
+        store.claim_ports(&a, &held).unwrap();
+        store.claim_ports(&a, &held).unwrap();
+        assert_eq!(store.ports_in_the_way(&b).unwrap(), std::slice::from_ref(&a));
+        assert!(store.ports_in_the_way(&a).unwrap().is_empty());
+        assert!(store.ports_in_the_way(&claim("8080", "::", 6)).unwrap().is_empty());
+        store.release_ports(&claim("8080", "0.0.0.0", 6), &held).unwrap();
+        assert_eq!(store.ports().unwrap(), std::slice::from_ref(&a));
+        store.release_ports(&a, &held).unwrap();
+        store.release_ports(&a, &held).unwrap();
+        assert!(store.ports_in_the_way(&b).unwrap().is_empty());
+        drop(held);
+        assert_eq!(scratch.tree("run"), ["host.json", "lock/host", "lock/ports", "ports/tcp/"]);
+    }
+
+    #[test]
+    fn a_range_over_several_blocks_is_one_claim() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let held = store.lock_ports().unwrap();
+        let range = claim("250-1000", "192.0.2.1", 5);
+        store.claim_ports(&range, &held).unwrap();
+        assert_eq!(store.ports().unwrap(), std::slice::from_ref(&range));
+        for port in ["250", "255", "256", "700", "1000"] {
+            assert_eq!(store.ports_in_the_way(&claim(port, "0.0.0.0", 6)).unwrap().len(), 1, "{port}");
+        }
+        for port in ["249", "1001"] {
+            assert!(store.ports_in_the_way(&claim(port, "0.0.0.0", 6)).unwrap().is_empty(), "{port}");
+        }
+        assert_eq!(store.ports_in_the_way(&claim("1-65535", "192.0.2.1", 6)).unwrap(), std::slice::from_ref(&range));
+        store.release_ports(&range, &held).unwrap();
+        assert!(store.ports().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_makes_no_sense_is_reported_and_kept() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let held = store.lock_ports().unwrap();
+        store.claim_ports(&claim("80", "0.0.0.0", 5), &held).unwrap();
+        let path = scratch.path("run/ports/tcp/0");
+        for bad in ["80", "80 0.0.0.0", "80 x 5.blue", "0 0.0.0.0 5.blue", "80 0.0.0.0 blue"] {
+            fs::write(&path, bad).unwrap();
+            let error = store.claim_ports(&claim("81", "0.0.0.0", 5), &held).unwrap_err().to_string();
+            assert!(error.contains("is not PORTS ADDRESS ENDPOINT"), "{bad}: {error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), bad);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Where a stranger's rule sends every packet that comes to it.
+
+use super::{Expr, RuleSeen, Verdict};
+
+/// Extensions of xtables that leave the packet to the next rule (linux/netfilter/xt_*.h, `XT_CONTINUE`).
+const GO_ON: [&str; 16] = [
+    "AUDIT",
+    "CHECKSUM",
+    "CLASSIFY",
+    "CONNMARK",
+    "CONNSECMARK",
+    "CT",
+    "DSCP",
+    "LED",
+    "LOG",
+    "MARK",
+    "NFLOG",
+    "NOTRACK",
+    "RATEEST",
+    "SECMARK",
+    "TCPMSS",
+    "TRACE",
+];
+
+/// What becomes of all packets that come to a rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// Some or all go on to the next rule.
+    No,
+    /// Dropped or rejected.
+    Drops,
+    /// Let pass, as far as this chain is concerned.
+    Accepts,
+    /// They leave the chain.
+    Returns,
+    /// They go through this chain; what that one does not decide comes back, except after `goto`.
+    Jumps(String),
+    /// Something that may end their way here: an extension of xtables nothing is known of.
+    Unknown,
+}
+
+impl RuleSeen {
+    /// What the rule does with every packet. One with a condition, or with an expression that may be one, does nothing
+    /// with every packet. Counting, logging and a comment are no conditions.
+    pub fn ends(&self) -> Ending {
+        for expr in &self.rule.exprs {
+            return match expr {
+                Expr::Counter | Expr::Log => continue,
+                Expr::Match { .. } if expr.xt_comment().is_some() => continue,
+                Expr::Target { name } => match name.as_str() {
+                    "DROP" | "REJECT" => Ending::Drops,
+                    "ACCEPT" => Ending::Accepts,
+                    "RETURN" => Ending::Returns,
+                    name if GO_ON.contains(&name) => Ending::No,
+                    _ => Ending::Unknown,
+                },
+                Expr::Reject | Expr::Verdict(Verdict::Drop) => Ending::Drops,
+                Expr::Verdict(Verdict::Accept) => Ending::Accepts,
+                Expr::Verdict(Verdict::Return) => Ending::Returns,
+                Expr::Verdict(Verdict::Jump(chain) | Verdict::Goto(chain)) => Ending::Jumps(chain.clone()),
+                _ => Ending::No,
+            };
+        }
+        Ending::No
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nft::{LoadKey, NftFamily, Rule};
+
+    fn ends(exprs: Vec<Expr>) -> Ending {
+        let mut rule = Rule::new("filter", "FORWARD");
+        rule.exprs = exprs;
+        RuleSeen { family: NftFamily::Ip, rule, handle: 7 }.ends()
+    }
+
+    fn target(name: &str) -> Expr {
+        Expr::Target { name: name.into() }
+    }
+
+    #[test]
+    fn counting_and_comments_are_no_conditions() {
+        let comment = Expr::Match { name: "comment".into(), info: b"why\0".to_vec() };
+        let before = || vec![comment.clone(), Expr::Counter, Expr::Log];
+        let after = |last| ends([before(), vec![last]].concat());
+        assert_eq!(after(Expr::Verdict(Verdict::Drop)), Ending::Drops);
+        assert_eq!(after(Expr::Reject), Ending::Drops);
+        assert_eq!(after(target("REJECT")), Ending::Drops);
+        assert_eq!(after(Expr::Verdict(Verdict::Accept)), Ending::Accepts);
+        assert_eq!(after(Expr::Verdict(Verdict::Return)), Ending::Returns);
+        assert_eq!(after(Expr::Verdict(Verdict::Jump("zone".into()))), Ending::Jumps("zone".into()));
+        assert_eq!(after(Expr::Verdict(Verdict::Goto("zone".into()))), Ending::Jumps("zone".into()));
+        assert_eq!(after(target("TPROXY")), Ending::Unknown);
+        assert_eq!(ends(before()), Ending::No);
+        assert_eq!(ends(vec![target("MARK")]), Ending::No);
+    }
+
+    #[test]
+    fn a_condition_or_what_may_be_one_is_no_end() {
+        let drop = Expr::Verdict(Verdict::Drop);
+        let limit = Expr::Other { name: "limit".into() };
+        let addrtype = Expr::Match { name: "addrtype".into(), info: Vec::new() };
+        assert_eq!(ends(vec![limit, drop.clone()]), Ending::No);
+        assert_eq!(ends(vec![addrtype, drop]), Ending::No);
+        let rule = Rule::new("filter", "FORWARD").in_set(&[LoadKey::IifName], "zones").counted_drop();
+        assert_eq!(ends(rule.exprs), Ending::No);
+    }
+}

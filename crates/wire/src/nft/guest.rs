@@ -1,0 +1,285 @@
+//! A rule of ours in a table of somebody else, who may save, flush and restore it at any time.
+//!
+//! # How it works
+//! It has the form `iptables-nft` itself writes, else that program would refuse to work with the table: one name of a
+//! device, compared with its NUL, a counter, a verdict. Behind a verdict it expects nothing. What tells it from others
+//! is its comment.
+//!
+//! # Limits
+//! `iptables-nft-save | iptables-nft-restore` gives the rule another handle, puts the comment into an `xt_comment`
+//! match, and cuts the comparison to the bytes of the name: [`GuestRule::is`] knows both forms. A table that was
+//! deleted and made again counts its handles from the start: between reading a [`RuleAt`] and deleting it, another
+//! rule may have come to that number.
+
+use super::rule::{CHAIN, EXPRESSIONS, HANDLE, NEWRULE, POSITION, TABLE, USERDATA, comment_data};
+use super::words::words;
+use super::{CREATE, CmpOp, Expr, LoadKey, NftFamily, Reg, RuleSeen, Value, Verdict, change_in};
+use crate::message::{Batch, flag};
+use std::fmt;
+use zubi_model::IfName;
+
+const DELRULE: u16 = 8;
+
+/// Which end of a packet's way the device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// It comes in by the device.
+    From,
+    /// It goes out by the device.
+    To,
+}
+
+impl Direction {
+    fn key(self) -> LoadKey {
+        match self {
+            Direction::From => LoadKey::IifName,
+            Direction::To => LoadKey::OifName,
+        }
+    }
+}
+
+/// A rule that lets pass what comes or goes by a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuestRule {
+    /// Of the table.
+    pub family: NftFamily,
+    /// Somebody's table.
+    pub table: String,
+    /// A chain in it.
+    pub chain: String,
+    /// The handle of the rule it goes before; else it is the last.
+    pub before: Option<u64>,
+    /// The device.
+    pub device: IfName,
+    /// Which end of the way that is.
+    pub direction: Direction,
+    /// How it is found again; 127 bytes at most, or `nft` cannot print it.
+    pub comment: String,
+}
+
+impl GuestRule {
+    fn exprs(&self) -> [Expr; 4] {
+        let name = Value::Device(self.device.clone()).first();
+        [
+            Expr::Load { key: self.direction.key(), to: Reg(0) },
+            Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: name },
+            Expr::Counter,
+            Expr::Verdict(Verdict::Accept),
+        ]
+    }
+
+    /// Appends `nft insert rule` or `nft add rule`. ENOENT when table, chain or the rule behind are gone.
+    pub fn encode(&self, batch: &mut Batch) {
+        let place = if self.before.is_some() { 0 } else { flag::APPEND };
+        change_in(batch, self.family.number(), NEWRULE, CREATE | place, |b| {
+            b.text(TABLE, &self.table);
+            b.text(CHAIN, &self.chain);
+            b.nested(EXPRESSIONS, |b| self.exprs().iter().for_each(|e| e.encode(b)));
+            if let Some(handle) = self.before {
+                b.be64(POSITION, handle);
+            }
+            b.attr(USERDATA, &comment_data(&self.comment));
+        });
+    }
+
+    /// Whether the kernel's rule is this one, wherever in its chain.
+    pub fn is(&self, seen: &RuleSeen) -> bool {
+        let same_chain = seen.family == self.family && seen.rule.table == self.table && seen.rule.chain == self.chain;
+        let exprs = seen.rule.exprs.iter().filter(|e| **e != Expr::Counter && e.xt_comment().is_none());
+        let [Expr::Load { key, to }, Expr::Cmp { from, op: CmpOp::Eq, value }, Expr::Verdict(Verdict::Accept)] =
+            exprs.collect::<Vec<_>>()[..]
+        else {
+            return false;
+        };
+        same_chain
+            && *key == self.direction.key()
+            && from == to
+            && is_name(value, &self.device)
+            && seen.comment().as_ref() == Some(&self.comment)
+    }
+}
+
+/// With at least one NUL behind it: without, it is the beginning of many names.
+fn is_name(value: &[u8], device: &IfName) -> bool {
+    let rest = value.strip_prefix(device.as_str().as_bytes());
+    rest.is_some_and(|rest| !rest.is_empty() && rest.iter().all(|b| *b == 0))
+}
+
+impl fmt::Display for GuestRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.before.is_some() { "insert" } else { "add" };
+        write!(f, "{verb} rule {} {} {}", self.family, self.table, self.chain)?;
+        if let Some(handle) = self.before {
+            write!(f, " position {handle}")?;
+        }
+        write!(f, " {} comment \"{}\"", words(&self.exprs()), self.comment)
+    }
+}
+
+/// Where a rule is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleAt {
+    /// Of the table.
+    pub family: NftFamily,
+    /// Its table.
+    pub table: String,
+    /// Its chain.
+    pub chain: String,
+    /// The kernel's number of it in the table.
+    pub handle: u64,
+}
+
+impl RuleAt {
+    /// Appends `nft delete rule`. ENOENT when it is gone.
+    pub fn encode_delete(&self, batch: &mut Batch) {
+        change_in(batch, self.family.number(), DELRULE, flag::REQUEST | flag::ACK, |b| {
+            b.text(TABLE, &self.table);
+            b.text(CHAIN, &self.chain);
+            // Never without: that would be all rules of the chain.
+            b.be64(HANDLE, self.handle);
+        });
+    }
+}
+
+impl fmt::Display for RuleAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "delete rule {} {} {} handle {}", self.family, self.table, self.chain, self.handle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Messages;
+
+    fn guest(direction: Direction, before: Option<u64>) -> GuestRule {
+        GuestRule {
+            family: NftFamily::Ip,
+            table: "filter".into(),
+            chain: "DOCKER-USER".into(),
+            before,
+            device: "zb-blue".parse().unwrap(),
+            direction,
+            comment: "zubi: blue".into(),
+        }
+    }
+
+    fn seen(guest: &GuestRule) -> RuleSeen {
+        let mut batch = Batch::new();
+        guest.encode(&mut batch);
+        RuleSeen::parse(&Messages::new(batch.bytes()).next().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_guest_prints_in_nft_words() {
+        assert_eq!(
+            guest(Direction::From, Some(12)).to_string(),
+            "insert rule ip filter DOCKER-USER position 12 iifname \"zb-blue\" counter accept comment \"zubi: blue\""
+        );
+        assert_eq!(
+            guest(Direction::To, None).to_string(),
+            "add rule ip filter DOCKER-USER oifname \"zb-blue\" counter accept comment \"zubi: blue\""
+        );
+        let at = RuleAt { handle: 7, ..seen(&guest(Direction::To, None)).at() };
+        assert_eq!(at.to_string(), "delete rule ip filter DOCKER-USER handle 7");
+    }
+
+    #[test]
+    fn a_guest_is_known_by_device_direction_verdict_and_comment() {
+        let ours = guest(Direction::From, Some(12));
+        let whole = seen(&ours);
+        assert!(ours.is(&whole) && guest(Direction::From, None).is(&whole));
+        assert!(!guest(Direction::To, None).is(&whole));
+        for other in [
+            GuestRule { comment: "zubi: bluer".into(), ..ours.clone() },
+            GuestRule { device: "zb-blu".parse().unwrap(), ..ours.clone() },
+            GuestRule { device: "zb-blues".parse().unwrap(), ..ours.clone() },
+            GuestRule { family: NftFamily::Ip6, ..ours.clone() },
+            GuestRule { table: "raw".into(), ..ours.clone() },
+            GuestRule { chain: "FORWARD".into(), ..ours.clone() },
+        ] {
+            assert!(!other.is(&whole), "{other}");
+        }
+        let mut dropping = whole.clone();
+        dropping.rule.exprs[3] = Expr::Verdict(Verdict::Drop);
+        assert!(!ours.is(&dropping));
+        let mut narrower = whole.clone();
+        narrower.rule.exprs.insert(2, Expr::Other { name: "limit".into() });
+        assert!(!ours.is(&narrower));
+        let mut wider = whole;
+        wider.rule.exprs[1] = Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: b"zb-blue".to_vec() };
+        assert!(!ours.is(&wider));
+    }
+
+    #[cfg(target_endian = "little")]
+    mod golden {
+        use super::*;
+        use crate::golden::{bytes, lines, message, ours};
+        use crate::nft::HEADER;
+
+        const INSERT: &str = "\
+            f4000000060a01040000000000000000020000000b00010066696c746572000010000200444f434b45522d5553455200 \
+            a400048024000180090001006d6574610000000014000280080002000000000608000100000000013800018008000100 \
+            636d70002c0002800800010000000001080002000000000018000380140001007a622d626c7565000000000000000000 \
+            140001800c000100636f756e7465720004000280300001800e000100696d6d6564696174650000001c00028008000100 \
+            00000000100002800c00028008000100000000010c000600000000000000000411000700000b7a7562693a20626c7565 \
+            00000000";
+        const ADD: &str = "\
+            e8000000060a010c0000000000000000020000000b00010066696c746572000010000200444f434b45522d5553455200 \
+            a400048024000180090001006d6574610000000014000280080002000000000708000100000000013800018008000100 \
+            636d70002c0002800800010000000001080002000000000018000380140001007a622d626c7565000000000000000000 \
+            140001800c000100636f756e7465720004000280300001800e000100696d6d6564696174650000001c00028008000100 \
+            00000000100002800c000280080001000000000111000700000b7a7562693a20626c756500000000";
+        /// `iptables-nft -I DOCKER-USER -i zb-red -m comment --comment "zubi: red" -j ACCEPT`; what
+        /// `iptables-nft-restore` makes of a guest has the same form.
+        const RESTORED: &str = "\
+            24020000060a01040000000000000000020000000b00010066696c746572000010000200444f434b45522d5553455200 \
+            e001048024000180090001006d6574610000000014000280080002000000000608000100000000013000018008000100 \
+            636d70002400028008000100000000010800020000000000100003800b0001007a622d72656400002c0101800a000100 \
+            6d617463680000001c0102800c000100636f6d6d656e74000800020000000000040103007a7562693a20726564000000 \
+            000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000 \
+            000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000 \
+            000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000 \
+            000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000 \
+            000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000 \
+            000000002c0001800c000100636f756e746572001c0002800c00010000000000000000000c0002000000000000000000 \
+            300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c0002800800010000000001 \
+            1400058008000100000000000800020000000000";
+        const DELETE: &str = "\
+            38000000080a01000000000000000000020000000b00010066696c74657200000c000200464f5257415244000c000300 \
+            0000000000000007";
+
+        /// Registers have two numberings, so the expressions are compared as what they mean.
+        fn outside_expressions(bytes: &[u8]) -> Vec<String> {
+            let list = format!("[{EXPRESSIONS}] ");
+            lines(bytes, HEADER, &[]).into_iter().filter(|l| !l.starts_with(&list)).collect()
+        }
+
+        #[test]
+        fn says_what_nft_insert_and_add_rule_say() {
+            for (guest, recorded) in
+                [(guest(Direction::From, Some(4)), bytes(INSERT)), (guest(Direction::To, None), bytes(ADD))]
+            {
+                assert_eq!(RuleSeen::parse(&message(&recorded)), Some(seen(&guest)));
+                let written = ours(|b| guest.encode(b));
+                assert_eq!(outside_expressions(&written), outside_expressions(&recorded));
+            }
+        }
+
+        #[test]
+        fn a_guest_is_known_after_it_was_saved_and_restored() {
+            let device = "zb-red".parse().unwrap();
+            let guest = GuestRule { device, comment: "zubi: red".into(), ..guest(Direction::From, None) };
+            let seen = RuleSeen::parse(&message(&bytes(RESTORED))).unwrap();
+            assert!(guest.is(&seen));
+            assert_eq!(seen.comment().as_deref(), Some("zubi: red"));
+        }
+
+        #[test]
+        fn says_what_nft_delete_rule_says() {
+            let chain = "FORWARD".into();
+            let rule = RuleAt { family: NftFamily::Ip, table: "filter".into(), chain, handle: 7 };
+            assert_eq!(lines(&ours(|b| rule.encode_delete(b)), HEADER, &[]), lines(&bytes(DELETE), HEADER, &[]));
+        }
+    }
+}
