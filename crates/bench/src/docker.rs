@@ -65,3 +65,14 @@ fn rules(first: u16, ports: u16, target: Ipv4Addr) -> String {
          {filter}COMMIT\n"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_port_takes_three_rules() {
+        let lines = |ports| rules(20_000, ports, Ipv4Addr::new(10, 66, 0, 3)).lines().count();
+        assert_eq!(lines(100) - lines(0), 300);
+    }
+}

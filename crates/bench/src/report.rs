@@ -98,3 +98,24 @@ pub(crate) fn goals(goals: &[Goal]) -> Table {
     }
     table
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_markdown_with_numbers_to_the_right() {
+        let mut table = Table::new("Times", &["who", "ms"]);
+        table.row(vec!["raw kernel".into(), "0.44".into()]);
+        table.note("In turns.");
+        let shown = table.to_string();
+        assert_eq!(shown, "\n## Times\n\n| who | ms |\n|---|---:|\n| raw kernel | 0.44 |\n\nIn turns.\n");
+    }
+
+    #[test]
+    fn a_goal_without_a_number_is_neither_held_nor_missed() {
+        assert_eq!(Verdict::at_most(None, Some(4.0)), Verdict::Open);
+        assert_eq!(Verdict::at_most(Some(4.0), Some(4.0)), Verdict::Held);
+        assert_eq!(Verdict::at_most(Some(4.1), Some(4.0)), Verdict::Missed);
+    }
+}

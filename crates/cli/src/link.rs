@@ -43,8 +43,7 @@ pub(crate) fn link(engine: &mut Engine, words: LinkWords, output: &Output) -> Re
 }
 
 fn told(end: &LinkEnd) -> String {
-    let addresses = end.addresses.iter().map(|a| format!(" {a}")).collect::<String>();
-    format!("{end}{addresses}")
+    end.addresses.iter().fold(end.to_string(), |all, address| format!("{all} {address}"))
 }
 
 fn list(engine: &mut Engine, output: &Output) -> Result<(), Error> {

@@ -62,7 +62,14 @@ pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Resu
     }
     let started = engine.start_run(&spec);
     output.notes(&engine.take_notes());
-    let report = started?;
+    let report = match started {
+        Ok(report) => report,
+        Err(e) => {
+            // What was undone may have left something slow.
+            engine.linger()?;
+            return Err(e);
+        }
+    };
     if words.detach {
         return detach(engine, report.value, &spec);
     }

@@ -5,11 +5,12 @@ use crate::engine::{Act, Engine, Report};
 use crate::error::{Error, unknown_owner};
 use crate::fault::Fault;
 use crate::resolve::Resolved;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use zubi_model::{DefaultRoute, Endpoint, EndpointKey, Family, MacWish, Network, NetworkName, SandboxRef, Wishes};
 use zubi_plan::Plan;
 use zubi_plan::endpoint::attach;
-use zubi_store::PortsLock;
+use zubi_store::{PortsLock, StoreError};
 
 /// An endpoint as it is now.
 #[derive(Debug, Clone)]
@@ -108,7 +109,7 @@ impl Engine {
         if act == Act::Apply {
             self.apply_endpoint(&object, sandbox, &endpoint, &plan)?;
             for address in &around.stale {
-                self.store.unmark_stale(&network.name, *address)?;
+                self.store.unmark_stale(*address)?;
             }
         }
         let mut shown = groundwork;
@@ -184,7 +185,8 @@ impl Engine {
         if wishes.default_route == DefaultRoute::Never && endpoint.default_route == DefaultRoute::Eligible {
             return Err(differs("wish for the default route", "none against it".into()));
         }
-        let met = wishes.ports.iter().all(|wish| endpoint.ports.iter().any(|port| wish.is_met_by(port)));
+        let mut parts = wishes.ports.iter().flat_map(|wish| wish.parts());
+        let met = parts.all(|wish| endpoint.ports.iter().any(|port| wish.is_met_by(port)));
         let wished = endpoint.ports.iter().all(|port| wishes.ports.iter().any(|wish| wish.is_met_by(port)));
         if !wishes.ports.is_empty() && !(met && wished) {
             return Err(differs("set of published ports", list(&endpoint.ports)));
@@ -266,18 +268,27 @@ impl Engine {
         if let Some(held) = ports {
             self.release_ports(endpoint, &endpoint.ports, held)?;
         }
-        let untracked = zubi_kernel::tracks_nothing();
         for a in &endpoint.addresses {
-            if !untracked {
-                // Whoever gets the address next must not inherit its connections.
-                self.store.mark_stale(&endpoint.network, a.address.addr())?;
-            }
+            self.leave_stale(&endpoint.network, a.address.addr())?;
             self.store.release(&endpoint.network, a.address.addr(), &key)?;
         }
         self.store.release_mac(&endpoint.network, endpoint.mac, &key)?;
         self.store.remove_name(endpoint)?;
         self.store.finish_detach(&key)?;
         Ok(())
+    }
+
+    /// Whoever gets the address next must not inherit its connections. Without room to write that down for later, they
+    /// are forgotten now.
+    fn leave_stale(&mut self, network: &NetworkName, address: IpAddr) -> Result<(), Error> {
+        match self.store.mark_stale(network, address) {
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+                let failed = || Error::kernel(format!("connections of {address}"));
+                let flows = self.kernel.flows_of(&[address]).map_err(failed())?;
+                self.kernel.forget(&flows).map_err(failed())
+            }
+            marked => Ok(marked?),
+        }
     }
 
     /// What the owner of a lease is called.

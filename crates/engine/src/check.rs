@@ -3,11 +3,10 @@
 use crate::engine::{Act, Engine};
 use crate::error::Error;
 use crate::link_check::describe_link;
-use crate::publish::on_loopback;
+use crate::shadowed::shadowed_ports;
 use zubi_kernel::Finding;
-use zubi_model::{Endpoint, Network, NsRef, PortWish, SandboxRef};
+use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
 use zubi_plan::endpoint::{Surroundings, attach};
-use zubi_plan::network::up;
 use zubi_plan::{Op, Place, firewall};
 use zubi_store::Mode;
 use zubi_wire::route::AdminState;
@@ -29,8 +28,12 @@ pub enum ProblemKind {
     Differs,
     /// The firewall table is gone or has lost rules.
     Firewall,
+    /// Another program's firewall drops what a network sends.
+    ForeignFirewall,
     /// Something carries our mark and belongs to nobody.
     Stray,
+    /// A process has bound a published port: it gets nothing of what is sent there.
+    PortShadowed,
 }
 
 impl ProblemKind {
@@ -44,7 +47,9 @@ impl ProblemKind {
             ProblemKind::Missing => "missing",
             ProblemKind::Differs => "differs",
             ProblemKind::Firewall => "firewall",
+            ProblemKind::ForeignFirewall => "foreign-firewall",
             ProblemKind::Stray => "stray",
+            ProblemKind::PortShadowed => "port-shadowed",
         }
     }
 }
@@ -73,7 +78,7 @@ impl Problem {
     }
 }
 
-const REPAIR: &str = "zubi repair";
+pub(crate) const REPAIR: &str = "zubi repair";
 const GC: &str = "zubi gc";
 
 impl Engine {
@@ -118,6 +123,7 @@ impl Engine {
         }
         if !networks.is_empty() {
             problems.extend(self.check_firewall()?);
+            problems.extend(self.check_strangers(&networks)?);
         }
         for network in &networks {
             problems.extend(self.check_network(network)?);
@@ -130,12 +136,23 @@ impl Engine {
                 problems.push(Problem::new(ProblemKind::Stray, describe(endpoint), what, GC));
             }
         }
+        problems.extend(shadowed_ports(&endpoints));
         for link in &links {
             problems.extend(self.check_link(link)?);
         }
         for (network, key) in self.orphans()? {
             let what = format!("leases of sandbox {} belong to no endpoint", key.cookie);
             problems.push(Problem::new(ProblemKind::Stray, format!("network {network}"), what, GC));
+        }
+        match self.unrecorded_ports() {
+            Ok(claims) => problems.extend(claims.into_iter().map(|claim| {
+                let what = "is claimed for an endpoint that does not publish it";
+                Problem::new(ProblemKind::Stray, claim.to_string(), what, GC)
+            })),
+            Err(e) => {
+                let fix = "restore or remove the file";
+                problems.push(Problem::new(ProblemKind::Unreadable, "record", e.to_string(), fix));
+            }
         }
         for words in self.collect_strays(Act::Show)?.value {
             problems.push(Problem::new(ProblemKind::Stray, words, "belongs to nobody", GC));
@@ -175,12 +192,7 @@ impl Engine {
 
     /// The operations a network stands for, beside those all networks share.
     pub(crate) fn network_ops(&mut self, network: &Network) -> Result<Vec<Op>, Error> {
-        let mut plan = up(network, &self.ipv6_forwarding()?);
-        let endpoints = self.store.endpoints_on(&network.name)?;
-        let ports: Vec<PortWish> = endpoints.iter().flat_map(|e| &e.ports).map(|port| PortWish::from(*port)).collect();
-        if on_loopback(&ports) {
-            plan.push(zubi_plan::network::loopback(network));
-        }
+        let plan = self.plan_up(network)?;
         Ok(plan.ops.into_iter().filter(|op| !op.is_layout()).collect())
     }
 

@@ -59,7 +59,7 @@ impl Engine {
         let mut stale = Vec::new();
         for a in &endpoint.addresses {
             let address = a.address.addr();
-            stale.extend(self.store.is_stale(&network.name, address)?.then_some(address));
+            stale.extend(self.store.is_stale(address)?.then_some(address));
         }
         Ok((endpoint, Surroundings { loopback, default_in, stale }))
     }
@@ -109,7 +109,7 @@ impl Engine {
         };
         self.choose_addresses(network, &mut endpoint, wishes, act)?;
         self.choose_mac(network, &mut endpoint, wishes.mac, act)?;
-        endpoint.ports = self.choose_ports(network, &endpoint, &wishes.ports)?;
+        endpoint.ports = self.choose_ports(network, &endpoint, &wishes.ports, act)?;
         Ok(endpoint)
     }
 

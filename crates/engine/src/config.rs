@@ -6,6 +6,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use zubi_ipam::{AddressPool, AddressPools};
+use zubi_model::Invalid;
 use zubi_store::Dirs;
 
 /// Where settings are read from unless told otherwise.
@@ -18,6 +19,25 @@ pub struct Config {
     pub dirs: Dirs,
     /// Automatic subnets; the standard ones when absent.
     pub pools: Option<AddressPools>,
+    /// Whether rules go into other programs' tables.
+    pub coexistence: Coexistence,
+}
+
+/// Whether rules of ours go into other programs' tables where those would drop what our networks send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Coexistence {
+    /// They do.
+    #[default]
+    On,
+    /// No table but ours is touched.
+    Off,
+}
+
+/// What the settings file says.
+#[derive(Debug, Default)]
+struct Settings {
+    pools: Option<AddressPools>,
+    coexistence: Coexistence,
 }
 
 #[derive(Deserialize)]
@@ -26,6 +46,8 @@ struct File {
     /// Docker's word and form for it.
     #[serde(default)]
     default_address_pools: Vec<PoolWords>,
+    /// See [`Coexistence`].
+    coexistence: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -36,7 +58,7 @@ struct PoolWords {
 }
 
 impl Config {
-    /// From the environment (`ZUBI_STATE_DIR`, `ZUBI_RUN_DIR`, `ZUBI_CONFIG`) and the settings file; `lookup` is the
+    /// From the environment (`ZUBI_STATE_DIR`, `ZUBI_RUN_DIR`, `ZUBI_CONFIG`, `ZUBI_COEXISTENCE`) and the settings file; `lookup` is the
     /// environment, `state_dir` and `run_dir` win over it.
     pub fn read(
         lookup: &dyn Fn(&str) -> Option<String>,
@@ -54,22 +76,31 @@ impl Config {
         };
         let named = lookup("ZUBI_CONFIG").filter(|v| !v.is_empty());
         let path = named.clone().unwrap_or_else(|| FILE.to_owned());
-        let pools = match fs::read_to_string(&path) {
+        let Settings { pools, mut coexistence } = match fs::read_to_string(&path) {
             Ok(text) => parse(&path, &text)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => None,
+            Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => Settings::default(),
             Err(e) => return Err(Error::Config { path, why: e.to_string() }),
         };
-        Ok(Config { dirs, pools })
+        match lookup("ZUBI_COEXISTENCE").as_deref() {
+            None | Some("") => {}
+            Some("on") => coexistence = Coexistence::On,
+            Some("off") => coexistence = Coexistence::Off,
+            Some(other) => {
+                return Err(Invalid::new("ZUBI_COEXISTENCE", other, "is neither on nor off").into());
+            }
+        }
+        Ok(Config { dirs, pools, coexistence })
     }
 }
 
-fn parse(path: &str, text: &str) -> Result<Option<AddressPools>, Error> {
+fn parse(path: &str, text: &str) -> Result<Settings, Error> {
     let refuse = |why: String| Error::Config { path: path.to_owned(), why };
     let file: File = serde_json::from_str(text).map_err(|e| refuse(e.to_string()))?;
     let pools: Result<Vec<AddressPool>, _> =
         file.default_address_pools.iter().map(|p| AddressPool::new(p.base, p.size)).collect();
     let pools = pools.map_err(|e| refuse(e.to_string()))?;
-    Ok((!pools.is_empty()).then(|| AddressPools::new(pools)))
+    let coexistence = if file.coexistence == Some(false) { Coexistence::Off } else { Coexistence::On };
+    Ok(Settings { pools: (!pools.is_empty()).then(|| AddressPools::new(pools)), coexistence })
 }
 
 #[cfg(test)]
@@ -78,9 +109,25 @@ mod tests {
 
     #[test]
     fn docker_s_form_of_pools_is_read() {
-        let pools = parse("f", r#"{"default-address-pools":[{"base":"10.200.0.0/16","size":24}]}"#).unwrap().unwrap();
+        let pools = parse("f", r#"{"default-address-pools":[{"base":"10.200.0.0/16","size":24}]}"#).unwrap();
+        assert_eq!(pools.coexistence, Coexistence::On);
+        let pools = pools.pools.unwrap();
         assert_eq!(pools.of(zubi_model::Family::V4).next().unwrap().to_string(), "10.200.0.0/16,24");
-        assert!(parse("f", "{}").unwrap().is_none());
+        assert!(parse("f", "{}").unwrap().pools.is_none());
+    }
+
+    #[test]
+    fn coexistence_is_on_unless_switched_off() {
+        let setting = |text| parse("f", text).unwrap().coexistence;
+        assert_eq!(setting("{}"), Coexistence::On);
+        assert_eq!(setting(r#"{"coexistence":true}"#), Coexistence::On);
+        assert_eq!(setting(r#"{"coexistence":false}"#), Coexistence::Off);
+        let read = |word: &str| {
+            let word = word.to_owned();
+            Config::read(&move |name| (name == "ZUBI_COEXISTENCE").then(|| word.clone()), None, None)
+        };
+        assert_eq!(read("off").unwrap().coexistence, Coexistence::Off);
+        assert!(read("of").unwrap_err().to_string().contains("neither on nor off"));
     }
 
     #[test]

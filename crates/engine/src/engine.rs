@@ -1,16 +1,16 @@
 //! The engine: kernel, store and runtimes together.
 
-use crate::config::Config;
+use crate::config::{Coexistence, Config};
 use crate::error::Error;
 use crate::fault::Fault;
 use std::fs;
 use zubi_ipam::AddressPools;
 use zubi_kernel::{Deletions, Finding, Kernel, Observer};
-use zubi_model::NetworkName;
+use zubi_model::{NetworkId, NetworkName};
 use zubi_plan::network::Ipv6Forwarding;
 use zubi_plan::{Op, Place, Plan};
 use zubi_runtimes::Runtimes;
-use zubi_store::{HostId, Store};
+use zubi_store::{FirewallSeen, HostId, Store};
 use zubi_wire::route::AdminState;
 
 /// Whether to do it.
@@ -40,6 +40,10 @@ pub struct Engine {
     pub(crate) store: Store,
     pub(crate) runtimes: Runtimes,
     pools: Option<AddressPools>,
+    pub(crate) coexistence: Coexistence,
+    /// The networks that are known to be in order while the ruleset has the generation the kernel edge expects.
+    pub(crate) in_order: Option<Vec<NetworkId>>,
+    pub(crate) remembered: Option<FirewallSeen>,
     notes: Vec<String>,
     pub(crate) dirs_for_children: (std::path::PathBuf, std::path::PathBuf),
 }
@@ -81,6 +85,9 @@ impl Engine {
             store,
             runtimes: Runtimes::from_env(|k| std::env::var_os(k)),
             pools: config.pools,
+            coexistence: config.coexistence,
+            in_order: None,
+            remembered: None,
             notes: Vec::new(),
             dirs_for_children,
         })
@@ -140,14 +147,23 @@ impl Engine {
         if plan.ops.iter().any(|op| matches!(op.what, zubi_plan::What::Set(_))) {
             zubi_kernel::settings_writable().map_err(Error::kernel(object))?;
         }
-        match self.kernel.apply(plan) {
-            Ok(_) => Ok(()),
-            Err(failed) => Err(Error::Plan { object: object.to_owned(), failed: Box::new(failed) }),
+        self.follow_firewall(plan)?;
+        match self.apply_steadily(plan)? {
+            Ok(()) => {
+                self.remember_firewall();
+                Ok(())
+            }
+            Err(failed) => {
+                self.in_order = None;
+                Err(Error::Plan { object: object.to_owned(), failed: Box::new(failed) })
+            }
         }
     }
 
     pub(crate) fn take_down(&mut self, object: &str, plan: &Plan, deletions: Deletions) -> Result<(), Error> {
+        self.follow_firewall(plan)?;
         let (_, errors) = self.kernel.take_down(plan, deletions);
+        self.remember_firewall();
         if errors.is_empty() { Ok(()) } else { Err(Error::Leftover { object: object.to_owned(), errors }) }
     }
 

@@ -440,6 +440,8 @@ fn kernel_class(error: &zubi_kernel::Error) -> Class {
         zubi_kernel::Error::NotASandbox { .. } => Class::NotFound,
         zubi_kernel::Error::Conflict { .. } => Class::Conflict,
         e if matches!(e.errno(), Some(libc::EPERM | libc::EACCES)) => Class::Privilege,
+        // A bridge that is full of somebody else's ports.
+        e if e.errno() == Some(libc::EXFULL) => Class::Exhausted,
         _ => Class::Kernel,
     }
 }

@@ -10,9 +10,9 @@ use crate::link::Locks;
 use std::collections::HashSet;
 use zubi_kernel::named;
 use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};
-use zubi_plan::{Op, Place, Plan, What, firewall};
+use zubi_plan::{Op, Place, Plan, What, coexist, firewall};
 use zubi_store::{Maker, Mode, StoreError};
-use zubi_wire::nft::ElementSeen;
+use zubi_wire::nft::{ElementSeen, RuleSeen};
 
 /// What became of what killed processes left.
 #[derive(Debug, Default)]
@@ -180,6 +180,9 @@ impl Engine {
                 report.value.push(format!("sandbox {} (its maker was killed)", record.name));
             }
         }
+        if let Ok(claims) = self.unrecorded_ports() {
+            report.value.extend(claims.iter().map(|claim| format!("{claim} (in no record)")));
+        }
         for (network, key) in self.orphans()? {
             report.value.push(format!("leases of sandbox {} on network {network} (in no record)", key.cookie));
         }
@@ -197,6 +200,7 @@ impl Engine {
         removed.extend(self.bury_dead(None)?);
         removed.extend(self.bury_dead_links()?);
         removed.extend(self.collect_orphans()?);
+        removed.extend(self.collect_ports()?);
         removed.extend(self.collect_sandboxes()?);
         self.reap()?;
         removed.extend(self.collect_strays(Act::Apply)?.value);
@@ -233,6 +237,19 @@ impl Engine {
         let mut removed = Vec::new();
         for (network, key) in self.orphans()? {
             removed.extend(self.forget_orphans(&network, &key)?);
+        }
+        Ok(removed)
+    }
+
+    /// Ports that are claimed for endpoints that do not publish them: somebody was killed in between.
+    fn collect_ports(&mut self) -> Result<Vec<String>, Error> {
+        // A file that cannot be read is reported by `check`; it must not stop everything else.
+        let Ok(claims) = self.unrecorded_ports() else { return Ok(Vec::new()) };
+        let mut removed = Vec::new();
+        for claim in claims {
+            if self.release_unrecorded(&claim)? {
+                removed.push(format!("{claim} (in no record)"));
+            }
         }
         Ok(removed)
     }
@@ -303,12 +320,18 @@ impl Engine {
             words.push(format!("firewall element {} of set {} (in no record)", stray.words, stray.element.set));
             plan.push(Op::host(What::DeleteElement(stray.element), WHY));
         }
+        let kept = |rule: &RuleSeen| networks.iter().any(|network| coexist::is_of(rule, network));
+        let guests = self.kernel.guests().map_err(Error::kernel("firewalls of other programs"))?;
+        let strays: Vec<RuleSeen> =
+            guests.into_iter().filter(|g| g.owner.is_none() && !kept(&g.rule)).map(|g| g.rule).collect();
+        words.extend(strays.iter().map(|stray| format!("{stray} (in no record)")));
+        plan.append(coexist::leave(&strays));
         if networks.is_empty()
             && endpoints.is_empty()
             && self.kernel.firewall().map_err(Error::kernel("firewall"))?.table.is_some()
         {
             words.push("firewall table inet zubi (no network needs it)".into());
-            plan.ops.retain(|op| !op.is_nft());
+            plan.ops.retain(|op| !op.is_nft() || op.is_guest());
             plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));
         }
         if act == Act::Apply && !plan.is_empty() {
@@ -317,11 +340,12 @@ impl Engine {
         Ok(Report { plan, value: words })
     }
 
-    /// Elements of the exact sets that nobody has asked for. Intervals belong to networks and go with them.
+    /// Elements of the maps and the exact sets that nobody has asked for. The intervals of sets belong to networks and go
+    /// with them.
     fn stray_elements(&mut self, wanted: &HashSet<(String, Vec<ElementSeen>)>) -> Result<Vec<Stray>, Error> {
         let mut strays = Vec::new();
         for set in firewall::sets() {
-            if set.shape != zubi_wire::nft::Shape::Exact {
+            if set.shape != zubi_wire::nft::Shape::Exact && set.data.is_empty() {
                 continue;
             }
             for seen in self.kernel.elements(&set.name).map_err(Error::kernel("firewall"))? {

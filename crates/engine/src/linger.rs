@@ -10,6 +10,7 @@
 use crate::engine::Engine;
 use crate::error::Error;
 use std::collections::HashSet;
+use std::net::IpAddr;
 use zubi_kernel::sys;
 use zubi_model::{IfName, LinkGroup};
 use zubi_plan::Place;
@@ -24,20 +25,24 @@ impl Engine {
 
     /// Forgets the connections of addresses that are nobody's now. What is somebody's again was cleaned by that one.
     fn forget_stale(&mut self) -> Result<(), Error> {
+        let stale = self.store.stale()?;
+        if stale.is_empty() {
+            return Ok(());
+        }
         let failed = || Error::kernel("connections of free addresses");
-        for (network, addresses) in self.store.stale()? {
-            let flows = self.kernel.flows_of(&addresses).map_err(failed())?;
+        let addresses: Vec<IpAddr> = stale.iter().map(|(address, _)| *address).collect();
+        let flows = self.kernel.flows_of(&addresses).map_err(failed())?;
+        for (address, network) in stale {
             // Only now: the looking takes long, and who wants an address waits for the lock.
-            let _leases = self.store.lock_leases(&network)?;
-            for address in addresses {
-                if !self.store.is_stale(&network, address)? || self.store.is_leased(&network, address)? {
-                    continue;
-                }
-                let of_it = flows.iter().filter(|f| f.original.source == address || f.reply.source == address);
-                let of_it: Vec<_> = of_it.cloned().collect();
-                self.kernel.forget(&of_it).map_err(failed())?;
-                self.store.unmark_stale(&network, address)?;
+            let lives = self.store.network(&network)?.is_some();
+            let _leases = if lives { Some(self.store.lock_leases(&network)?) } else { None };
+            if !self.store.is_stale(address)? || self.store.is_leased(&network, address)? {
+                continue;
             }
+            let of_it = flows.iter().filter(|f| f.original.source == address || f.reply.source == address);
+            let of_it: Vec<_> = of_it.cloned().collect();
+            self.kernel.forget(&of_it).map_err(failed())?;
+            self.store.unmark_stale(address)?;
         }
         Ok(())
     }

@@ -99,9 +99,7 @@ impl Engine {
         if act == Act::Apply {
             self.recover_links(&locks)?;
         }
-        let report = self.link_locked(wishes, spots, &locks, act)?;
-        self.release_sandboxes(locks)?;
-        Ok(report)
+        self.link_locked(wishes, spots, &locks, act)
     }
 
     fn link_locked(
@@ -141,15 +139,23 @@ impl Engine {
             mtu: wishes.mtu,
             made_at: sys::boot_clock().map_err(Error::system("link", "read", "boot clock"))?,
         };
-        let plan = make(&link, &self.loopbacks_down(spots)?);
+        let down = self.loopbacks_down(spots)?;
+        let plan = make(&link, &down);
         if act == Act::Apply {
-            self.apply_link(&link, spots, &plan)?;
+            self.apply_link(&link, spots, &plan, &down)?;
         }
         Ok(Report { plan, value: Linked { link, attachment: Attachment::New } })
     }
 
-    /// Writes the record, then makes the link; when that fails nothing of it stays.
-    fn apply_link(&mut self, link: &DirectLink, spots: [Spot<'_>; 2], plan: &Plan) -> Result<(), Error> {
+    /// Writes the record, then makes the link; when that fails nothing of it stays, and the loopbacks that were `down`
+    /// are so again.
+    fn apply_link(
+        &mut self,
+        link: &DirectLink,
+        spots: [Spot<'_>; 2],
+        plan: &Plan,
+        down: &[NsRef],
+    ) -> Result<(), Error> {
         let made = (|| {
             self.store.begin_link(link)?;
             self.apply(&format!("link {link}"), plan)?;
@@ -160,6 +166,8 @@ impl Engine {
         })();
         if let Err(error) = made {
             self.bury_link(link)?;
+            let loopbacks = zubi_plan::link::loopbacks_down(down);
+            Fault::muted(|| self.take_down(&format!("link {link}"), &loopbacks, Deletions::Now))?;
             return Err(error);
         }
         Ok(())
@@ -520,8 +528,8 @@ fn existing_link(link: DirectLink, wishes: &LinkWishes) -> Result<Report<Linked>
     let differs =
         |what, has| Err(Error::LinkDiffers { link: link.to_string(), end: link.ends[0].to_string(), what, has });
     let [a, b] = [&link.ends[0].addresses, &link.ends[1].addresses];
-    let wished = wishes.addresses.iter().any(|all| !all.is_empty());
-    if wished && [a, b] != [&wishes.addresses[0], &wishes.addresses[1]] {
+    let asked = wishes.addresses.iter().any(|all| !all.is_empty());
+    if asked && [a, b] != [&wishes.addresses[0], &wishes.addresses[1]] {
         let list = |all: &[IpNet]| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let has = if a.is_empty() && b.is_empty() { "none".into() } else { format!("{},{}", list(a), list(b)) };
         return differs("addresses", has);

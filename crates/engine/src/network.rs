@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
 use zubi_kernel::{Deletions, Finding};
 use zubi_model::{Driver, Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec, PortWish};
+use zubi_plan::coexist::{is_of, join, leave};
 use zubi_plan::network::{Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Lock, Mode};
@@ -36,11 +37,19 @@ impl Engine {
         }
         let object = format!("network {}", spec.name);
         let network = self.decide_network(spec)?;
-        let plan = up(&network, &self.ipv6_forwarding()?);
+        let (mut networks, _) = self.store.networks_lossy();
+        let mut plan = if networks.is_empty() { Plan::new() } else { self.lost_firewall()? };
+        put_behind(&mut plan, up(&network, &self.ipv6_forwarding()?));
+        networks.push(network.clone());
+        let mut look = self.look_at_strangers(&networks)?;
+        join(&mut plan, std::mem::take(&mut look.plan));
+        self.tell(&look, std::slice::from_ref(&network));
+        self.tell_legacy(std::slice::from_ref(&network))?;
         if act == Act::Apply {
             let made = (|| {
                 self.store.begin_network(&network)?;
                 self.apply(&object, &plan)?;
+                self.firewall_is_in_order(&look, &networks);
                 self.store.write_network(&network)?;
                 self.store.end_network(&network.name)?;
                 Ok(())
@@ -57,6 +66,7 @@ impl Engine {
     fn undo_network(&mut self, network: &Network) -> Result<(), Error> {
         let name = &network.name;
         let plan = self.plan_down(network)?;
+        self.forget_firewall()?;
         // From here on it is undone: what is left of it is found by the other record.
         self.store.remove_network(name)?;
         self.take_down(&format!("network {name}"), &plan, Deletions::Now)?;
@@ -215,6 +225,9 @@ impl Engine {
         let (others, unreadable) = self.store.networks_lossy();
         let last = others.iter().all(|n| n.name == network.name) && unreadable.is_empty();
         let mut plan = down(network, if last { Last::Yes } else { Last::No });
+        let guests = self.kernel.guests().map_err(Error::kernel("firewalls of other programs"))?;
+        let ours = guests.into_iter().filter(|guest| guest.owner.is_none() && is_of(&guest.rule, network));
+        join(&mut plan, leave(&ours.map(|guest| guest.rule).collect::<Vec<_>>()));
         // Somebody else's device may have the bridge's name by now.
         let seen = self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
         if seen.is_some_and(|s| !zubi_plan::network::bridge(network).is(&s)) {
@@ -254,15 +267,20 @@ impl Engine {
         loop {
             let lock = self.store.lock_host(mode)?;
             self.recover_first(act)?;
-            let mut all: Vec<(Network, Plan)> = Vec::new();
-            let mut firewall = if names.is_empty() { Plan::new() } else { self.missing_firewall()? };
+            let mut networks = Vec::new();
             for name in names {
-                let Some(network) = self.store.network(name)? else {
-                    return Err(Error::NoNetwork { name: name.clone(), known: self.known_networks() });
-                };
+                let missing = || Error::NoNetwork { name: name.clone(), known: self.known_networks() };
+                networks.push(self.store.network(name)?.ok_or_else(missing)?);
+            }
+            let mut all: Vec<(Network, Plan)> = Vec::new();
+            let mut firewall = if names.is_empty() { Plan::new() } else { self.missing_firewall(&networks)? };
+            self.tell_legacy(&networks)?;
+            for network in networks {
                 let mut missing = std::mem::take(&mut firewall);
-                missing.append(self.missing_network(&network)?);
-                if all.is_empty() && on_loopback(ports) {
+                let of_network = self.missing_network(&network)?;
+                put_behind(&mut missing, of_network);
+                let promised = missing.ops.contains(&zubi_plan::network::loopback(&network));
+                if all.is_empty() && on_loopback(ports) && !promised {
                     missing.append(self.missing_loopback(&network)?);
                 }
                 all.push((network, missing));
@@ -275,7 +293,7 @@ impl Engine {
     }
 
     /// The whole firewall, from the records, if there is one no more or its rules are gone.
-    fn missing_firewall(&mut self) -> Result<Plan, Error> {
+    fn lost_firewall(&mut self) -> Result<Plan, Error> {
         if self.kernel.firewall_stands().map_err(Error::kernel("firewall"))? {
             return Ok(Plan::new());
         }
@@ -289,15 +307,28 @@ impl Engine {
         Ok(compared.into_iter().filter(|(_, finding)| *finding != Finding::Same).map(|(op, _)| op).collect())
     }
 
+    /// Everything a network is made of, with what its endpoints' published ports need of it.
+    pub(crate) fn plan_up(&mut self, network: &Network) -> Result<Plan, Error> {
+        let mut plan = up(network, &self.ipv6_forwarding()?);
+        let (mut endpoints, _) = self.store.all_endpoints_lossy();
+        endpoints.retain(|e| e.network == network.name);
+        let ports: Vec<PortWish> = endpoints.iter().flat_map(|e| &e.ports).map(|port| PortWish::from(*port)).collect();
+        if on_loopback(&ports) {
+            // Before the bridge goes up: one that is up is complete.
+            plan.ops.insert(plan.ops.len().saturating_sub(1), zubi_plan::network::loopback(network));
+        }
+        Ok(plan)
+    }
+
     /// Everything a network is made of, if its bridge is not there or not complete: after a reboot, when somebody
     /// deleted it, or when a command was killed while it put the network back.
     fn missing_network(&mut self, network: &Network) -> Result<Plan, Error> {
         let object = format!("network {}", network.name);
         match self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel(&object))? {
-            None => Ok(up(network, &self.ipv6_forwarding()?)),
+            None => self.plan_up(network),
             Some(seen) if zubi_plan::network::bridge(network).is(&seen) => match seen.state {
                 AdminState::Up => Ok(Plan::new()),
-                AdminState::Down => Ok(up(network, &self.ipv6_forwarding()?)),
+                AdminState::Down => self.plan_up(network),
             },
             Some(seen) => Err(Error::Kernel {
                 object,
@@ -314,7 +345,9 @@ impl Engine {
     pub(crate) fn restore_firewall(&mut self) -> Result<(), Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
         if self.check_firewall()?.is_some() {
-            let firewall = self.firewall_from_records()?;
+            let networks = self.store.networks_lossy().0;
+            let mut firewall = self.firewall_from_records()?;
+            firewall.append(self.look_at_strangers(&networks)?.plan);
             self.apply("firewall", &firewall)?;
         }
         Ok(())
@@ -337,6 +370,12 @@ impl Engine {
         plan.ops.extend(elements.map(|e| Op::host(What::AddElement(e), WHY)));
         Ok(plan)
     }
+}
+
+/// A plan behind another one. What puts the whole firewall back makes the layout and says what all networks are.
+fn put_behind(first: &mut Plan, second: Plan) {
+    let whole = first.ops.iter().any(Op::is_layout);
+    first.ops.extend(second.ops.into_iter().filter(|op| !(whole && op.is_layout())));
 }
 
 /// A default route, or the halves VPNs split it into, occupies nothing.

@@ -13,7 +13,7 @@ use zubi_model::{
     PublishedPort, SandboxRef, Scope,
 };
 use zubi_plan::endpoint::{publish, unpublish};
-use zubi_store::{PortClaim, PortsLock};
+use zubi_store::{PortClaim, PortsLock, StoreError};
 
 /// How often the kernel is asked for a free port that nobody else publishes.
 const MOST_TRIES: usize = 100;
@@ -41,6 +41,7 @@ impl Engine {
         network: &Network,
         endpoint: &Endpoint,
         wishes: &[PortWish],
+        act: Act,
     ) -> Result<Vec<PublishedPort>, Error> {
         let mut chosen: Vec<(usize, PublishedPort)> = Vec::new();
         // A free port that is only looked for must not take one that is wished for by its number.
@@ -66,7 +67,7 @@ impl Engine {
             };
             let mut last = None;
             for candidate in candidates {
-                last = self.obstacle(endpoint, &own(&chosen), candidate)?;
+                last = self.obstacle(endpoint, &own(&chosen), candidate, act)?;
                 if last.is_none() {
                     chosen.push((at, candidate));
                     break;
@@ -76,9 +77,8 @@ impl Engine {
                 return Err(self.port_taken(network, endpoint, wish, &obstacle)?);
             }
             if wish.host_ports == HostPorts::Any {
-                for number in target.ports() {
-                    let wish = PortWish { target: number.into(), ..*wish };
-                    chosen.push((at, self.any_port(network, endpoint, &own(&chosen), &wish)?));
+                for part in wish.parts() {
+                    chosen.push((at, self.any_port(network, endpoint, &own(&chosen), &part, act)?));
                 }
             }
             self.note_limits(wish);
@@ -93,13 +93,17 @@ impl Engine {
         endpoint: &Endpoint,
         own: &[PublishedPort],
         port: PublishedPort,
+        act: Act,
     ) -> Result<Option<Obstacle>, Error> {
         if let Some(other) = own.iter().find(|other| other.collides(&port)) {
             return Ok(Some(Obstacle::Own(*other)));
         }
         for claim in claims(endpoint, &[port]) {
-            if let Some(other) = self.store.ports_in_the_way(&claim)?.into_iter().next() {
-                return Ok(Some(Obstacle::Endpoint(other)));
+            for other in self.store.ports_in_the_way(&claim)? {
+                // What is only shown has not buried the dead.
+                if act == Act::Apply || !self.bury_if_dead(&other.owner, act)? {
+                    return Ok(Some(Obstacle::Endpoint(other)));
+                }
             }
         }
         for listen in port.host.listens(&endpoint.families()) {
@@ -121,6 +125,7 @@ impl Engine {
         endpoint: &Endpoint,
         own: &[PublishedPort],
         wish: &PortWish,
+        act: Act,
     ) -> Result<PublishedPort, Error> {
         let PortWish { host, target, protocol, .. } = *wish;
         let port = |number: PortNumber| PublishedPort { host, host_ports: number.into(), target, protocol };
@@ -132,7 +137,7 @@ impl Engine {
             let any = any.map_err(|refusal| refused(&port(PortNumber(0)), first, refusal))?;
             let number = any.port().map_err(Error::system("published port", "read", "its number"))?;
             drop(any);
-            last = self.obstacle(endpoint, own, port(number))?;
+            last = self.obstacle(endpoint, own, port(number), act)?;
             if last.is_none() {
                 return Ok(port(number));
             }
@@ -197,7 +202,8 @@ impl Engine {
             let port = PublishedPort { host: wish.host, host_ports, target: host_ports, protocol: wish.protocol };
             for claim in claims_of(key, &families, &[port]) {
                 for other in self.store.ports_in_the_way(&claim)? {
-                    if !self.bury_if_dead(&other.owner, act)? && act == Act::Apply {
+                    self.bury_if_dead(&other.owner, act)?;
+                    if act == Act::Apply {
                         self.release_unrecorded(&other)?;
                     }
                 }
@@ -209,16 +215,28 @@ impl Engine {
     /// Gives ports back whose owner lives and does not publish them: somebody was killed before the record was written.
     pub(crate) fn release_unrecorded(&mut self, claim: &PortClaim) -> Result<bool, Error> {
         let Some(_owner) = self.store.try_lock_sandbox(claim.owner.cookie)? else { return Ok(false) };
-        let recorded = match self.store.endpoint(&claim.owner)? {
-            Some(endpoint) => Some(endpoint),
-            None => self.store.pending_endpoint(&claim.owner)?,
-        };
-        if recorded.is_some_and(|e| claims(&e, &e.ports).contains(claim)) {
+        if self.is_recorded(claim) {
             return Ok(false);
         }
         let held = self.store.lock_ports()?;
         self.store.release_ports(claim, &held)?;
         Ok(true)
+    }
+
+    fn is_recorded(&self, claim: &PortClaim) -> bool {
+        let publishes = |record: Result<Option<Endpoint>, StoreError>| match record {
+            Ok(endpoint) => endpoint.is_some_and(|e| claims(&e, &e.ports).contains(claim)),
+            // A record that cannot be read may say so.
+            Err(_) => true,
+        };
+        publishes(self.store.endpoint(&claim.owner)) || publishes(self.store.pending_endpoint(&claim.owner))
+    }
+
+    /// Ports that are claimed for endpoints that do not publish them.
+    pub(crate) fn unrecorded_ports(&self) -> Result<Vec<PortClaim>, Error> {
+        let mut claims = self.store.ports()?;
+        claims.retain(|claim| !self.is_recorded(claim));
+        Ok(claims)
     }
 
     pub(crate) fn claim_ports(
@@ -263,6 +281,7 @@ impl Engine {
             self.apply(&object, &shown)?;
         }
         // What is published already is put back where it is missing, so that a killed command can be run again.
+        let wishes: Vec<PortWish> = wishes.iter().flat_map(|wish| wish.parts()).collect();
         let met = |wish: &&PortWish| endpoint.ports.iter().any(|port| wish.is_met_by(port));
         let (there, new): (Vec<&PortWish>, Vec<&PortWish>) = wishes.iter().partition(met);
         let new: Vec<PortWish> = new.into_iter().copied().collect();
@@ -271,7 +290,7 @@ impl Engine {
 
         self.free_dead_ports(&network, &endpoint.key(), &new, act)?;
         let held = self.store.lock_ports()?;
-        let chosen = self.choose_ports(&network, &endpoint, &new)?;
+        let chosen = self.choose_ports(&network, &endpoint, &new, act)?;
         ports.extend(&chosen);
         let mut after = endpoint.clone();
         after.ports.extend(&chosen);
@@ -309,7 +328,9 @@ impl Engine {
         for wish in wishes {
             let meant = |port: &&PublishedPort| {
                 let anywhere = PortWish { host: port.host, ..*wish };
-                wish.is_met_by(port) || (wish.host == HostAddress::Every && anywhere.is_met_by(port))
+                let is_meant = wish.is_met_by(port) || (wish.host == HostAddress::Every && anywhere.is_met_by(port));
+                // One port inside does not stand for the range it is published with.
+                is_meant && wish.target.contains(port.target)
             };
             let found: Vec<PublishedPort> = endpoint.ports.iter().filter(meant).copied().collect();
             if found.is_empty() {

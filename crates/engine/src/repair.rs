@@ -22,14 +22,19 @@ impl Engine {
         let mut plan = Plan::new();
         let mut first_error = None;
         let (networks, _) = self.store.networks_lossy();
-        if !networks.is_empty()
-            && let Some(problem) = self.check_firewall()?
-        {
-            let firewall = self.firewall_from_records()?;
-            if act == Act::Apply {
+        if !networks.is_empty() {
+            let mut firewall = Plan::new();
+            if let Some(problem) = self.check_firewall()? {
+                firewall = self.firewall_from_records()?;
+                done.push(format!("{}: put back ({})", problem.object, problem.what));
+            }
+            let mut look = self.look_at_strangers(&networks)?;
+            self.tell(&look, &networks);
+            firewall.append(std::mem::take(&mut look.plan));
+            done.extend(look.lacking.iter().map(|(network, what)| format!("network {}: let it pass ({what})", network.name)));
+            if act == Act::Apply && !firewall.is_empty() {
                 self.apply("firewall", &firewall)?;
             }
-            done.push(format!("{}: put back ({})", problem.object, problem.what));
             plan.append(firewall);
         }
         let mut touched = Vec::new();

@@ -305,7 +305,8 @@ impl Engine {
             sys::Fork::Parent(_) => Ok(Guardian { pipe: File::from(write) }),
             sys::Fork::Child => {
                 drop(write);
-                let code = guard(read, name, Config { dirs: Dirs { state, run }, pools: None }).map_or(1, |()| 0);
+                let config = Config { dirs: Dirs { state, run }, pools: None, coexistence: self.coexistence };
+                let code = guard(read, name, config).map_or(1, |()| 0);
                 sys::exit_now(code);
             }
         }

@@ -90,10 +90,12 @@ impl Engine {
         })();
         if let Err(error) = done {
             Fault::muted(|| {
-                self.return_to(old, new)?;
+                // When this is killed too, the way back has to be found again.
                 if self.store.network(name)?.as_ref() != Some(old) {
+                    self.store.begin_network(new)?;
                     self.store.write_network(old)?;
                 }
+                self.return_to(old, new)?;
                 Ok::<_, Error>(self.store.end_network(name)?)
             })?;
             return Err(error);

@@ -56,6 +56,12 @@ pub enum Error {
         /// What was to be added.
         object: String,
     },
+    /// Another program changed its firewall while we were about to add to it or take from it.
+    #[error("{object}: another program changed the firewall rules meanwhile; try again")]
+    StrangersChanged {
+        /// What was to be done.
+        object: String,
+    },
     /// A device that has to be there is not.
     #[error("device {name} is not there")]
     NoDevice {

@@ -162,6 +162,7 @@ impl Kernel {
                     .is_some_and(|seen| element.raw().iter().all(|raw| seen.contains(raw)));
                 present(there)
             }
+            What::AddGuestRule(rule) => present(self.guests()?.iter().any(|guest| rule.is(&guest.rule))),
             _ => Finding::NoState,
         })
     }

@@ -4,8 +4,13 @@ use crate::apply::Group;
 use crate::error::Error;
 use crate::machine::{Kernel, Removal};
 use zubi_plan::{Op, Outcome, What};
-use zubi_wire::nft::{self, ChainSeen, Element, ElementSeen, NftFamily, RuleSeen, SetSeen, TableSeen};
+use zubi_wire::nft::{
+    self, ChainSeen, Element, ElementSeen, Generation, NftFamily, RuleAt, RuleSeen, SetSeen, TableSeen,
+};
 use zubi_wire::{Batch, KernelError};
+
+/// How often a transaction is begun again because another program was faster.
+const MOST_RESTARTS: u32 = 20;
 
 /// What our table looks like now.
 #[derive(Debug, Clone, Default)]
@@ -28,15 +33,26 @@ impl Kernel {
         let mut todo: Vec<&Op> = ops.iter().collect();
         let mut how = How { without_destroy: self.removal == Removal::Exact, ..How::default() };
         while !todo.is_empty() {
-            let errors = match self.transaction(&todo, &how) {
-                Ok(errors) => errors,
+            let answered = match self.prepare_guests(&mut todo, &mut group).and_then(|()| self.transaction(&todo, &how)) {
+                Ok(Some(answered)) => answered,
+                // Somebody else was faster; in the next round nothing is expected, but by those who read again.
+                Ok(None) if how.restarts < MOST_RESTARTS => {
+                    how.restarts += 1;
+                    continue;
+                }
+                Ok(None) => {
+                    group.error = Some(Error::StrangersChanged { object: "nftables transaction".into() });
+                    return group;
+                }
                 Err(e) => {
                     group.error = Some(e);
                     return group;
                 }
             };
+            let Answered { errors, echoes } = answered;
             if errors.iter().all(Option::is_none) {
-                group.done.extend(todo.iter().map(|op| ((*op).clone(), done(op))));
+                let echoes = echoes.iter().map(Option::as_ref);
+                group.done.extend(todo.iter().zip(echoes).map(|(op, echo)| ((*op).clone(), done(op, echo))));
                 break;
             }
             // Linux before 6.3 does not know "destroy".
@@ -76,10 +92,12 @@ impl Kernel {
         group
     }
 
-    /// The error of each operation. No error at all: the transaction was taken.
-    fn transaction(&mut self, ops: &[&Op], how: &How) -> Result<Vec<Option<KernelError>>, Error> {
+    /// The error of each operation. No error at all: the transaction was taken. Nothing: the generation was not the
+    /// expected one.
+    fn transaction(&mut self, ops: &[&Op], how: &How) -> Result<Option<Answered>, Error> {
+        let expected = self.expected;
         let mut batch = Batch::new();
-        nft::begin(&mut batch);
+        nft::begin_at(&mut batch, expected);
         // Which operation each message is of.
         let mut of = Vec::new();
         let remove = |element: &Element, batch: &mut Batch| {
@@ -100,18 +118,33 @@ impl Kernel {
                     element.encode(&mut batch);
                 }
                 What::DeleteElement(element) => remove(element, &mut batch),
+                What::AddGuestRule(rule) => rule.encode(&mut batch),
+                What::DeleteGuestRule(at) => at.encode_delete(&mut batch),
                 other => return Err(Error::NoAnswer { object: format!("{other:?}") }),
             }
             of.push(id);
         }
         nft::end(&mut batch);
         self.nft_deleted |= !how.replace.is_empty()
-            || ops.iter().any(|op| matches!(op.what, What::DeleteElement(_) | What::DeleteTable(_)));
+            || ops.iter().any(|op| {
+                matches!(op.what, What::DeleteElement(_) | What::DeleteTable(_) | What::DeleteGuestRule(_))
+            });
         let answers = self.nft()?.transact(batch)?;
         let mut errors: Vec<Option<KernelError>> = vec![None; ops.len()];
+        let mut echoes: Vec<Option<RuleAt>> = vec![None; ops.len()];
+        // One that removes what is gone already is no change to the kernel, and the generation stays.
+        let mut changes = ops.iter().any(|op| how.without_destroy || !matches!(op.what, What::DeleteElement(_)));
         let last = answers.len().saturating_sub(1);
         for (at, answer) in answers.into_iter().enumerate() {
+            changes |= !answer.objects.is_empty();
+            if let Some(echo) = at.checked_sub(1).and_then(|at| echoes.get_mut(*of.get(at)?)) {
+                *echo = answer.objects.iter().find_map(|o| RuleSeen::parse(&o.message())).map(|rule| rule.at());
+            }
             match answer.outcome {
+                Some(Err(e)) if at == 0 && e.errno == libc::ERESTART => {
+                    self.expected = None;
+                    return Ok(None);
+                }
                 Some(Err(source)) if at == 0 || at == last => {
                     let hint = (source.errno == libc::EPERM)
                         .then_some("CAP_NET_ADMIN is needed: run as root, or try it in `zubi lab`");
@@ -127,7 +160,25 @@ impl Kernel {
                 None => return Err(Error::NoAnswer { object: "nftables transaction".into() }),
             }
         }
-        Ok(errors)
+        if changes && errors.iter().all(Option::is_none) {
+            self.expected = expected.map(Generation::next);
+        }
+        Ok(Some(Answered { errors, echoes }))
+    }
+
+    /// Rules in others' tables are added only where they were read to belong. What is to be deleted is looked at again
+    /// when it may be another's by now.
+    fn prepare_guests(&mut self, todo: &mut Vec<&Op>, group: &mut Group) -> Result<(), Error> {
+        if self.expected.is_some() || !todo.iter().any(|op| op.is_guest()) {
+            return Ok(());
+        }
+        if let Some(op) = todo.iter().find(|op| matches!(op.what, What::AddGuestRule(_))) {
+            return Err(Error::StrangersChanged { object: op.to_string() });
+        }
+        let guests: Vec<RuleAt> = self.guests()?.iter().map(|guest| guest.rule.at()).collect();
+        let gone = |op: &&Op| matches!(&op.what, What::DeleteGuestRule(at) if !guests.contains(at));
+        group.done.extend(todo.extract_if(.., |op| gone(op)).map(|op| (op.clone(), Outcome::Nothing)));
+        Ok(())
     }
 
     /// Reads our table.
@@ -182,7 +233,12 @@ impl Kernel {
                 Err(e) => Settled::Failed(e),
             },
             (What::AddElement(_), libc::EEXIST) => Settled::Done(Outcome::AlreadyThere),
-            (What::DeleteElement(_) | What::DeleteTable(_), libc::ENOENT) => Settled::Done(Outcome::Nothing),
+            (What::DeleteElement(_) | What::DeleteTable(_) | What::DeleteGuestRule(_), libc::ENOENT) => {
+                Settled::Done(Outcome::Nothing)
+            }
+            (What::AddGuestRule(_), libc::ENOENT | libc::EPERM) => {
+                Settled::Failed(Error::StrangersChanged { object: op.to_string() })
+            }
             // Sets that the table had when its turn came may miss only because the table's own message failed.
             (What::AddElement(_), libc::ENOENT) if table_is_there => Settled::Open,
             (What::AddElement(_), libc::ENOENT) => Settled::Failed(Error::LayoutMissing { object: op.to_string() }),
@@ -225,6 +281,8 @@ struct How {
     without_destroy: bool,
     /// Elements whose keys lead elsewhere: nobody's, or their owner would have been asked.
     replace: Vec<Element>,
+    /// How often the ruleset had another generation than expected.
+    restarts: u32,
 }
 
 enum Settled {
@@ -234,9 +292,17 @@ enum Settled {
     Failed(Error),
 }
 
-fn done(op: &Op) -> Outcome {
-    match op.what {
-        What::DeleteTable(_) | What::DeleteElement(_) => Outcome::Removed,
+/// What became of each operation of a transaction.
+struct Answered {
+    errors: Vec<Option<KernelError>>,
+    /// Where a rule is now.
+    echoes: Vec<Option<RuleAt>>,
+}
+
+fn done(op: &Op, echo: Option<&RuleAt>) -> Outcome {
+    match (&op.what, echo) {
+        (What::DeleteTable(_) | What::DeleteElement(_) | What::DeleteGuestRule(_), _) => Outcome::Removed,
+        (What::AddGuestRule(_), Some(at)) => Outcome::Changed { back: Box::new(What::DeleteGuestRule(at.clone())) },
         _ => Outcome::Created,
     }
 }

@@ -1,7 +1,7 @@
 //! Forgetting tracked connections.
 //!
-//! The kernel goes through its whole hash table for every question (4.6 ms for the 262144 buckets it has by default), so
-//! what can be asked at once is, and a host that tracks nothing is not asked.
+//! The kernel goes through its whole hash table for every question (4.6 ms for 262144 buckets), so what can be asked at
+//! once is.
 
 use crate::apply::Group;
 use crate::error::Error;
@@ -67,9 +67,6 @@ impl Kernel {
 
     /// What the kernel has of each.
     fn remembered(&mut self, wanted: &[&Flows]) -> Result<Vec<Vec<Flow>>, Error> {
-        if tracks_nothing() {
-            return Ok(vec![Vec::new(); wanted.len()]);
-        }
         let mut tracked = Vec::new();
         for family in [Family::V4, Family::V6] {
             let of_family: Vec<&Flows> =
@@ -97,12 +94,6 @@ impl Kernel {
             other => other,
         }
     }
-}
-
-/// Whether the calling thread's namespace has no tracked connection at all.
-pub fn tracks_nothing() -> bool {
-    let count = std::fs::read_to_string("/proc/sys/net/netfilter/nf_conntrack_count");
-    count.is_ok_and(|count| count.trim() == "0")
 }
 
 /// The questions that find everything wanted of one family: narrow ones for one thing, one wide one for several.

@@ -9,6 +9,7 @@ use std::path::Path;
 use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
 use zubi_plan::{Op, Place};
 use zubi_wire::Batch;
+use zubi_wire::nft::Generation;
 use zubi_wire::route::{AddressSeen, LinkRef, LinkSeen, RouteSeen, dump_links, dump_routes, get_link};
 
 /// Called after every single effect with its name. A test kills the process there, or makes the effect fail.
@@ -44,6 +45,8 @@ pub struct Kernel {
     /// Made by this process: undone by their deletion, so that what they were like before does not matter.
     pub(crate) newborn: HashSet<(Place, String)>,
     pub(crate) removal: Removal,
+    /// See [`Kernel::expect`].
+    pub(crate) expected: Option<Generation>,
     pub(crate) steps: Option<StepHook>,
     pub(crate) observer: Option<Observer>,
 }
@@ -60,6 +63,7 @@ impl Kernel {
             indexes: HashMap::new(),
             newborn: HashSet::new(),
             removal: Removal::Exact,
+            expected: None,
             steps: None,
             observer: None,
         })

@@ -42,6 +42,14 @@ pub fn set_option(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, val
     check(result).map(|_| ())
 }
 
+/// Reads an option into `buffer`, which may also say what is asked for.
+pub fn get_option(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, buffer: &mut [u8]) -> io::Result<()> {
+    let mut len = libc::socklen_t::try_from(buffer.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    // SAFETY: pointer and length describe `buffer`; the kernel writes no more than that, and any bytes are valid there.
+    let result = unsafe { libc::getsockopt(fd.as_raw_fd(), level, name, buffer.as_mut_ptr().cast(), &raw mut len) };
+    check(result).map(|_| ())
+}
+
 /// `SO_NETNS_COOKIE` (asm-generic/socket.h): the number of the network namespace a socket lives in.
 pub fn netns_cookie(fd: BorrowedFd<'_>) -> io::Result<u64> {
     const SO_NETNS_COOKIE: libc::c_int = 71;

@@ -129,13 +129,14 @@ impl Host {
     #[track_caller]
     pub fn settle(&self) {
         for _ in 0..500 {
-            let doomed = std::fs::read_dir("/run/zubi/doomed").map_or(0, Iterator::count);
-            if doomed == 0 {
+            // What a killed writer left hidden is no promise.
+            let done = |folder| self.shell(&format!("test -z \"$(ls /run/zubi/{folder} 2>/dev/null)\"")).code == 0;
+            if done("doomed") && done("stale") {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        panic!("doomed links are still there after 5 s");
+        panic!("doomed links or stale addresses are still there after 5 s");
     }
 }
 

@@ -16,6 +16,7 @@ mod keeper;
 mod podman;
 mod probe;
 mod runner;
+mod service;
 mod snapshot;
 
 pub use another::on_another_host;
@@ -26,9 +27,10 @@ pub use host::{Answer, Host, Loner, Outside};
 pub use keeper::{HostKind, with_fresh_host};
 pub use podman::Podman;
 pub use probe::{
-    Reach, Transport, arrives_from, assert_isolated, assert_reaches, matrix, reaches, reaches_within, source_seen,
+    Reach, Transport, arrives_from, assert_isolated, assert_reaches, inside, matrix, reaches, reaches_within, source_seen,
 };
 pub use runner::{Test, run, skip};
+pub use service::{Heard, Service, ask, ask_by, assert_served, assert_unserved};
 pub use snapshot::Snapshot;
 
 /// Makes `main` run these functions as tests.

@@ -33,10 +33,10 @@ pub struct Reach<'a> {
 }
 
 /// Lost packets are answered by silence.
-const PATIENCE: Duration = Duration::from_millis(600);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(600);
 
-/// Does `work` on a thread inside a place.
-fn inside<T: Send>(place: &str, work: impl FnOnce() -> T + Send) -> T {
+/// Does `work` on a thread inside a place. A socket made there stays there.
+pub fn inside<T: Send>(place: &str, work: impl FnOnce() -> T + Send) -> T {
     let netns = open(place);
     std::thread::scope(|scope| {
         scope

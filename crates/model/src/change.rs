@@ -94,7 +94,9 @@ fn decided(pools: Vec<Pool>) -> Result<Vec<Pool>, Invalid> {
 fn with_ranges(pools: &[Pool], ranges: &[IpNet]) -> Result<Vec<Pool>, Invalid> {
     let mut new = pools.to_vec();
     if ranges.is_empty() {
-        new.iter_mut().for_each(|p| p.range = None);
+        for pool in &mut new {
+            pool.range = None;
+        }
     }
     let mut given = Vec::new();
     for range in ranges {
@@ -111,7 +113,9 @@ fn with_ranges(pools: &[Pool], ranges: &[IpNet]) -> Result<Vec<Pool>, Invalid> {
 fn with_exclusions(pools: &[Pool], exclude: &[Exclusion]) -> Result<Vec<Pool>, Invalid> {
     let mut new = pools.to_vec();
     if exclude.is_empty() {
-        new.iter_mut().for_each(|p| p.exclude.clear());
+        for pool in &mut new {
+            pool.exclude.clear();
+        }
     }
     let mut given = Vec::new();
     for exclusion in exclude {

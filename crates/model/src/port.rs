@@ -110,6 +110,11 @@ impl PortRange {
         (self.first.0..=self.last.0).map(PortNumber)
     }
 
+    /// Whether all ports of the other belong to it.
+    pub fn contains(self, other: PortRange) -> bool {
+        self.first <= other.first && other.last <= self.last
+    }
+
     /// Whether they have a port in common.
     pub fn overlaps(self, other: PortRange) -> bool {
         self.first <= other.last && other.first <= self.last
@@ -249,6 +254,15 @@ pub struct PortWish {
 }
 
 impl PortWish {
+    /// A range on any host ports is a wish for each of its ports; every other one is only itself.
+    pub fn parts(self) -> impl Iterator<Item = PortWish> {
+        let all = if self.host_ports == HostPorts::Any { self.target } else { self.target.first.into() };
+        all.ports().map(move |port| match self.host_ports {
+            HostPorts::Any => PortWish { target: port.into(), ..self },
+            _ => self,
+        })
+    }
+
     /// Whether a published port is what is wished for.
     pub fn is_met_by(&self, port: &PublishedPort) -> bool {
         let within = match self.host_ports {
@@ -468,6 +482,20 @@ mod tests {
         assert!(!wish("7003").unwrap().is_met_by(&published));
         assert!(!wish("127.0.0.1::7001").unwrap().is_met_by(&published));
         assert!(wish("32000-33000:7001").unwrap().is_met_by(&published));
+    }
+
+    #[test]
+    fn a_wish_for_a_range_on_any_host_ports_is_one_for_each_port() {
+        let parts = |text: &str| wish(text).unwrap().parts().map(|part| part.to_string()).collect::<Vec<_>>();
+        assert_eq!(parts("127.0.0.1::7000-7002"), ["127.0.0.1::7000/tcp", "127.0.0.1::7001/tcp", "127.0.0.1::7002/tcp"]);
+        assert_eq!(parts("7000-7002:70-72/udp"), ["7000-7002:70-72/udp"]);
+        assert_eq!(parts("7000-7002:70"), ["7000-7002:70/tcp"]);
+    }
+
+    #[test]
+    fn a_range_contains_what_lies_in_it() {
+        assert!(range("70-72").contains(range("70-72")) && range("70-72").contains(range("71")));
+        assert!(!range("71").contains(range("70-72")) && !range("70-72").contains(range("72-73")));
     }
 
     #[test]

@@ -50,9 +50,12 @@ pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
     plan
 }
 
-/// Smaller from the endpoints on, larger from the bridge on: nobody sends what the next cannot take.
+/// Smaller from the inner ends on, larger towards them: nobody sends what the next cannot take. The bridge comes first,
+/// since what it sends itself fits either way: behind its ports it would have followed them, and then the kernel would
+/// take our wish for no change, and let it follow on (dev_set_mtu_ext in net/core/dev.c, br_change_mtu in
+/// net/bridge/br_device.c).
 fn mtu(old: &Network, new: &Network, found: &InUse) -> Plan {
-    const BRIDGE: &str = "what the bridge passes on";
+    const BRIDGE: &str = "what the host sends through the bridge";
     const OUTER: &str = "what the host's ends of the cables take";
     const INNER: &str = "what the sandboxes send and take";
 
@@ -73,7 +76,7 @@ fn mtu(old: &Network, new: &Network, found: &InUse) -> Plan {
             bridge.extend(settings.into_iter().map(|s| Op::host(What::Set(s), BRIDGE)));
         }
     }
-    groups.push(bridge);
+    plan.ops.extend(bridge);
     let end = |place: Place, device: &IfName, why| {
         let at = |what| Op { place: place.clone(), what, why };
         let mut ops = vec![at(What::ChangeLink(LinkChange::mtu(device.clone(), after)))];

@@ -40,6 +40,10 @@
 //! shifts them is an element a port: nft has no map with an offset.
 //!
 //! # Limits
+//! On a network without icc, and while bridges pass frames to the firewall (`bridge-nf-call-iptables`), its own
+//! endpoints do not reach its published ports: the frame is translated on the bridge, which lets none pass between
+//! isolated ports.
+//!
 //! An `accept` here cannot overrule another table's drop.
 
 use ipnet::IpNet;
@@ -121,7 +125,7 @@ pub fn rules() -> Vec<Rule> {
             .not_from_loopback()
             .to_prefix(loopback4)
             .counted_drop()
-            .comment("the host's loopback is its own"),
+            .comment("loopback addresses belong to the host alone"),
         rule("guard")
             .not_from_loopback()
             .in_set(&[Ipv4Daddr], "masquerade4")
@@ -178,7 +182,7 @@ pub fn rules() -> Vec<Rule> {
             .from_prefix(loopback4)
             .in_set(&[OifName], "bridges")
             .masquerade()
-            .comment("from the host's loopback"),
+            .comment("from the loopback of the host"),
         rule("postrouting")
             .in_set(&[Ipv4Saddr, Ipv4Daddr], "itself4")
             .masquerade()

@@ -42,12 +42,12 @@ impl Flows {
     }
 }
 
-/// The `conntrack` commands that forget them. For all addresses of the host they also forget what only passes through
+/// The `conntrack` commands that forget them; it fails when there is none. For all addresses of the host they also forget what only passes through
 /// to the same ports elsewhere; zubi does not.
 impl fmt::Display for Flows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (listen, ports, protocol, target) = match self {
-            Flows::Of(address) => return write!(f, "conntrack -D -s {address}; conntrack -D -r {address}"),
+            Flows::Of(address) => return write!(f, "conntrack -D -s {address} || :; conntrack -D -r {address} || :"),
             Flows::To { listen, ports, protocol } => (listen, ports, protocol, None),
             Flows::Through { listen, ports, protocol, target } => (listen, ports, protocol, Some(target)),
         };
@@ -68,7 +68,7 @@ impl fmt::Display for Flows {
         if let Some(target) = target {
             write!(f, " -r {target}")?;
         }
-        if many { f.write_str("; done") } else { Ok(()) }
+        f.write_str(if many { " || :; done" } else { " || :" })
     }
 }
 
@@ -83,14 +83,14 @@ mod tests {
             ports: ports.parse().unwrap(),
             protocol: Protocol::Udp,
         };
-        assert_eq!(to("0.0.0.0", "53").to_string(), "conntrack -D -f ipv4 -p udp --dport 53");
+        assert_eq!(to("0.0.0.0", "53").to_string(), "conntrack -D -f ipv4 -p udp --dport 53 || :");
         assert_eq!(
             to("2001:db8::1", "53-54").to_string(),
-            "for port in $(seq 53 54); do conntrack -D -f ipv6 -p udp -d 2001:db8::1 --dport $port; done"
+            "for port in $(seq 53 54); do conntrack -D -f ipv6 -p udp -d 2001:db8::1 --dport $port || :; done"
         );
         assert_eq!(
             Flows::Of("10.55.66.2".parse().unwrap()).to_string(),
-            "conntrack -D -s 10.55.66.2; conntrack -D -r 10.55.66.2"
+            "conntrack -D -s 10.55.66.2 || :; conntrack -D -r 10.55.66.2 || :"
         );
     }
 }

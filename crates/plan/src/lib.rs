@@ -2,9 +2,10 @@
 //! undone and printed as the command a person would have typed.
 //!
 //! `network`, `change`, `endpoint`, `link` and `sandbox` turn what was decided into plans; `firewall` is the layout of the one
-//! nftables table. Applying is the `kernel` crate's job.
+//! nftables table, `coexist` is about those of others. Applying is the `kernel` crate's job.
 
 pub mod change;
+pub mod coexist;
 pub mod endpoint;
 pub mod firewall;
 pub mod link;

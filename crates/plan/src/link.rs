@@ -75,6 +75,12 @@ pub fn make(link: &DirectLink, down: &[NsRef]) -> Plan {
     plan
 }
 
+/// Takes these loopbacks down again: what a link that came to nothing had found.
+pub fn loopbacks_down(down: &[NsRef]) -> Plan {
+    let change = || What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Down));
+    down.iter().map(|way| Op::sandbox(way, change(), "as it was")).collect()
+}
+
 /// Takes a link away by one of its ends, which may have another name by now.
 pub fn unmake(place: Place, device: IfName) -> Plan {
     const DELETE: &str = "the pair goes, whichever end is deleted";

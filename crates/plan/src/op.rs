@@ -51,6 +51,10 @@ pub enum What {
     AddElement(nft::Element),
     /// Remove one.
     DeleteElement(nft::Element),
+    /// Let a network's traffic pass in a chain of somebody else.
+    AddGuestRule(nft::GuestRule),
+    /// Take such a rule of ours away.
+    DeleteGuestRule(nft::RuleAt),
     /// Forget connections.
     Forget(Flows),
     /// Tell the neighbours.
@@ -138,12 +142,19 @@ impl Op {
                 | What::AddRule(_)
                 | What::AddElement(_)
                 | What::DeleteElement(_)
+                | What::AddGuestRule(_)
+                | What::DeleteGuestRule(_)
         )
     }
 
     /// Whether it makes a part of the firewall that all networks share.
     pub fn is_layout(&self) -> bool {
         matches!(self.what, What::AddTable(_) | What::AddSet(_) | What::AddChain(_) | What::AddRule(_))
+    }
+
+    /// Whether it is about a rule of ours in a table of somebody else.
+    pub fn is_guest(&self) -> bool {
+        matches!(self.what, What::AddGuestRule(_) | What::DeleteGuestRule(_))
     }
 
     /// The tool that would do it, without the place.
@@ -165,6 +176,8 @@ impl Op {
             What::AddRule(rule) => format!("nft 'add {rule}'"),
             What::AddElement(element) => format!("nft 'add {element}'"),
             What::DeleteElement(element) => format!("nft 'delete {element}'"),
+            What::AddGuestRule(rule) => format!("nft '{rule}'"),
+            What::DeleteGuestRule(at) => format!("nft '{at}'"),
             What::Forget(flows) => flows.to_string(),
             What::Announce(announcement) => announcement.to_string(),
             What::AddNamespace(name) => format!("ip netns add {name}"),

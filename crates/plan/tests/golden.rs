@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 use zubi_model::{
-    DefaultRoute, Driver, Egress, Endpoint, EndpointAddress, Family, Icc, Mac, NetnsCookie, Network, NetworkId, NsRef,
-    Pool, PoolSpec, SandboxIdentity, Scope,
+    DefaultRoute, DirectLink, Driver, Egress, Endpoint, EndpointAddress, Family, Icc, LinkEnd, LinkId, LinkPlace, Mac,
+    NetnsCookie, Network, NetworkId, NsRef, Pool, PoolSpec, SandboxIdentity, Scope,
 };
+use zubi_plan::change::{InUse, Reached, change};
 use zubi_plan::endpoint::{Presence, Remains, Surroundings, attach, detach};
 use zubi_plan::network::{Ipv6Forwarding, Last, down, up};
-use zubi_plan::{Plan, sandbox};
+use zubi_plan::{Plan, link, sandbox};
 use zubi_wire::route::AdminState;
 
 const V4: &str = "10.55.66.0/24";
@@ -227,4 +228,70 @@ fn give_a_namespace_a_name() {
 #[test]
 fn remove_a_sandbox() {
     insta::assert_snapshot!(sandbox::remove(&"c1".parse().unwrap()));
+}
+
+fn end(spelled: &str, address: &str, ifname: &str) -> LinkEnd {
+    let name = || NsRef::Named(spelled.parse().unwrap());
+    let place = match spelled {
+        "host" => LinkPlace::Host,
+        _ => {
+            LinkPlace::Sandbox(SandboxIdentity { cookie: NetnsCookie(7), spelled: spelled.into(), reached_by: name() })
+        }
+    };
+    let addresses: Vec<_> = address.split(' ').filter(|a| !a.is_empty()).map(|a| a.parse().unwrap()).collect();
+    LinkEnd { place, ifname: ifname.parse().unwrap(), mac: Mac::from_random([2, 0, 0, 0, 0, 9]), addresses }
+}
+
+fn direct(ends: [LinkEnd; 2], mtu: Option<u32>) -> DirectLink {
+    let mtu = mtu.map(|m| m.try_into().unwrap());
+    DirectLink { id: LinkId::from_random([0x5a; 5]), ends, mtu, made_at: 1 }
+}
+
+#[test]
+fn link_two_sandboxes() {
+    let ends = [end("c1", "10.0.0.1/24 fd00::1/64", "veth-a"), end("c2", "10.0.0.2/24 fd00::2/64", "veth-b")];
+    insta::assert_snapshot!(link::make(&direct(ends, Some(1400)), &[named()]));
+}
+
+#[test]
+fn link_a_sandbox_to_the_host_where_the_pair_is_made() {
+    let ends = [end("c1", "10.0.0.1/24", "veth-a"), end("host", "", "veth-b")];
+    insta::assert_snapshot!(link::make(&direct(ends, None), &[]));
+}
+
+/// A network with two endpoints: one is whole, of the other only the host end is left.
+fn in_use(network: &Network) -> InUse {
+    let reached = |host_device: &str, inside: Option<NsRef>| Reached {
+        endpoint: Endpoint { host_device: host_device.parse().unwrap(), ..endpoint(network, named(), "eth0") },
+        host_end: Presence::There,
+        port: Presence::There,
+        inside,
+    };
+    InUse {
+        bridge: Presence::There,
+        endpoints: vec![reached("zv1", Some(named())), reached("zv2", None)],
+        ipv6: Ipv6Forwarding::Force,
+    }
+}
+
+#[test]
+fn a_network_gets_smaller_packets_isolation_and_no_masquerading() {
+    let old = network("blue", &[V4, V6]);
+    let mtu = Some(1400.try_into().unwrap());
+    let new = Network { mtu, icc: Icc::Isolated, egress: Egress::Plain, ..old.clone() };
+    insta::assert_snapshot!(change(&old, &new, &in_use(&old)));
+}
+
+#[test]
+fn a_network_gets_larger_packets_and_endpoints_that_reach_each_other() {
+    let new = network("blue", &[V4, V6]);
+    let old = Network { mtu: Some(1400.try_into().unwrap()), icc: Icc::Isolated, ..new.clone() };
+    insta::assert_snapshot!(change(&old, &new, &in_use(&old)));
+}
+
+#[test]
+fn a_network_gets_packets_large_enough_for_ipv6_that_it_does_not_have() {
+    let new = network("blue", &[V4]);
+    let old = Network { mtu: Some(1000.try_into().unwrap()), ..new.clone() };
+    insta::assert_snapshot!(change(&old, &new, &in_use(&old)));
 }

@@ -83,6 +83,8 @@ impl Store {
         for name in OF_ONE_BOOT {
             self.disk.clear(&self.disk.run().join(name))?;
         }
+        // The kernel counts from the start again.
+        self.forget_firewall()?;
         for name in disk::list(&self.disk.run().join("lock"))?.iter().filter(|name| *name != "host") {
             self.disk.remove(&self.lock_path(name), Durability::Boot)?;
         }

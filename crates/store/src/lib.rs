@@ -18,8 +18,9 @@
 //! | `run/ports/PROTOCOL/BLOCK` | whose the published ports of a block of 256 are |
 //! | `run/linking/ID.json` | a link that is being made or unmade |
 //! | `run/links/ID.json` | a link |
-//! | `run/stale/NETWORK/ADDRESS` | a free address of which the kernel may still remember connections |
+//! | `run/stale/ADDRESS` | a free address of which the kernel may still remember connections |
 //! | `run/doomed/IFNAME` | a device that is only waiting for its deletion |
+//! | `run/.firewall-seen` | when the firewall was last found in order; only a hint |
 //! | `run/sandboxes/NAME.json` | a named namespace that zubi made |
 //!
 //! # Invariants
@@ -54,6 +55,7 @@ mod network;
 mod owned;
 mod port;
 mod sandbox;
+mod seen;
 mod stale;
 mod store;
 mod versioned;
@@ -67,5 +69,6 @@ pub use host::HostId;
 pub use lock::{Lock, Mode};
 pub use owned::Claim;
 pub use port::{PortClaim, PortsLock};
+pub use seen::FirewallSeen;
 pub use sandbox::{Maker, SandboxRecord};
 pub use store::{Dirs, Store};

@@ -7,7 +7,7 @@ use crate::disk::{self, Durability};
 use crate::key::parse_key;
 use crate::lock::lock;
 use crate::{Lock, Mode, Store, StoreError};
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use zubi_model::{EndpointKey, PortNumber, PortRange, Protocol};
@@ -38,6 +38,12 @@ impl PortClaim {
     fn blocks(&self) -> impl Iterator<Item = u8> {
         let block = |port: PortNumber| port.0.to_be_bytes()[0];
         block(self.ports.first())..=block(self.ports.last())
+    }
+}
+
+impl fmt::Display for PortClaim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} port {} at {} of sandbox {}", self.protocol, self.ports, self.address, self.owner)
     }
 }
 

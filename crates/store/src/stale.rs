@@ -10,46 +10,41 @@ use zubi_model::NetworkName;
 impl Store {
     /// Says that connections of an address may be left. To be said before its lease is given back.
     pub fn mark_stale(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
-        self.disk.replace(&self.stale_path(network, address), b"", Durability::Boot)
+        self.disk.replace(&self.stale_path(address), format!("{network}\n").as_bytes(), Durability::Boot)
     }
 
-    /// Whether connections of an address may be left.
-    pub fn is_stale(&self, network: &NetworkName, address: IpAddr) -> Result<bool, StoreError> {
-        disk::exists(&self.stale_path(network, address))
+    /// Whether connections of an address may be left. (No two networks have one address.)
+    pub fn is_stale(&self, address: IpAddr) -> Result<bool, StoreError> {
+        disk::exists(&self.stale_path(address))
     }
 
     /// Says that none is left.
-    pub fn unmark_stale(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
-        let path = self.stale_path(network, address);
-        if self.disk.remove(&path, Durability::Boot)? {
-            self.disk.remove_if_empty(path.parent().unwrap_or(&path))?;
-        }
+    pub fn unmark_stale(&self, address: IpAddr) -> Result<(), StoreError> {
+        self.disk.remove(&self.stale_path(address), Durability::Boot)?;
         Ok(())
     }
 
-    /// All such addresses, network by network.
-    pub fn stale(&self) -> Result<Vec<(NetworkName, Vec<IpAddr>)>, StoreError> {
-        let above = self.disk.run().join("stale");
+    /// All such addresses, each with the network it was of.
+    pub fn stale(&self) -> Result<Vec<(IpAddr, NetworkName)>, StoreError> {
+        let folder = self.disk.run().join("stale");
         let mut all = Vec::new();
-        for name in disk::list(&above)? {
-            let path = above.join(&name);
-            let misnamed = |path: PathBuf, expected: &str| StoreError::Unreadable {
-                path,
-                why: format!("is not named as {expected}"),
-            };
-            let network = name.parse().map_err(|_| misnamed(path.clone(), "a network"))?;
-            let addresses: Result<Vec<IpAddr>, StoreError> = disk::list(&path)?
-                .into_iter()
-                .map(|file| file.parse().map_err(|_| misnamed(path.join(&file), "an address")))
-                .collect();
-            all.push((network, addresses?));
+        for name in disk::list(&folder)? {
+            let path = folder.join(&name);
+            let Some(content) = disk::read(&path)? else { continue };
+            let network = String::from_utf8_lossy(&content).trim().parse();
+            match (name.parse(), network) {
+                (Ok(address), Ok(network)) => all.push((address, network)),
+                _ => {
+                    let why = "is not named as an address, or does not hold the name of a network".into();
+                    return Err(StoreError::Unreadable { path, why });
+                }
+            }
         }
-        all.retain(|(_, addresses)| !addresses.is_empty());
         Ok(all)
     }
 
-    fn stale_path(&self, network: &NetworkName, address: IpAddr) -> PathBuf {
-        self.disk.run().join("stale").join(network.as_str()).join(address.to_string())
+    fn stale_path(&self, address: IpAddr) -> PathBuf {
+        self.disk.run().join("stale").join(address.to_string())
     }
 }
 
@@ -68,10 +63,10 @@ mod tests {
         store.mark_stale(&blue, a).unwrap();
         store.mark_stale(&blue, a).unwrap();
         store.mark_stale(&green, b).unwrap();
-        assert!(store.is_stale(&blue, a).unwrap() && !store.is_stale(&green, a).unwrap());
-        assert_eq!(store.stale().unwrap(), [(blue.clone(), vec![a]), (green, vec![b])]);
-        store.unmark_stale(&blue, a).unwrap();
-        store.unmark_stale(&blue, a).unwrap();
-        assert_eq!(store.stale().unwrap().len(), 1);
+        assert!(store.is_stale(a).unwrap() && store.is_stale(b).unwrap());
+        assert_eq!(store.stale().unwrap(), [(a, blue), (b, green.clone())]);
+        store.unmark_stale(a).unwrap();
+        store.unmark_stale(a).unwrap();
+        assert_eq!(store.stale().unwrap(), [(b, green)]);
     }
 }

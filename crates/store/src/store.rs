@@ -66,8 +66,8 @@ impl Store {
     pub fn remove_leftovers(&self) -> Result<usize, StoreError> {
         let run = self.disk.run();
         let mut folders = vec![self.disk.state().join("networks"), run.to_owned()];
-        folders.extend(["pending", "links", "linking", "doomed", "sandboxes", "making"].map(|name| run.join(name)));
-        for above in ["endpoints", "names", "leases", "macs", "ports", "stale"].map(|name| run.join(name)) {
+        folders.extend(["pending", "links", "linking", "doomed", "stale", "sandboxes", "making"].map(|name| run.join(name)));
+        for above in ["endpoints", "names", "leases", "macs", "ports"].map(|name| run.join(name)) {
             folders.extend(disk::list(&above)?.iter().map(|name| above.join(name)));
         }
         folders.iter().map(|folder| self.disk.remove_temporaries(folder)).sum()

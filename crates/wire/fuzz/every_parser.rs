@@ -1,7 +1,7 @@
 //! Everything that reads received bytes, shared by the fuzz target and the test that runs on a stable compiler.
 
 use zubi_wire::conntrack::{Filter, Flow};
-use zubi_wire::nft::{ChainSeen, ElementSeen, Field, RuleSeen, Set, SetSeen, Shape, TableSeen};
+use zubi_wire::nft::{ChainSeen, ElementSeen, Field, Generation, RuleSeen, Set, SetSeen, Shape, TableSeen};
 use zubi_wire::route::{AddressSeen, LinkSeen, NeighbourSeen, PortSeen, RouteSeen, RuleSeen as PolicySeen};
 use zubi_wire::{Attributes, Batch, Message, Messages};
 
@@ -54,6 +54,7 @@ fn read(message: &Message<'_>) {
         (seen.to_string(), Filter::all().begun_by(seen.reply.source).matches(&seen))
     });
     let _policy = PolicySeen::parse(message).map(|seen| format!("{seen:?}"));
+    let _generation = Generation::parse(message).map(Generation::next);
     let _table = TableSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _chain = ChainSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _set = SetSeen::parse(message).map(|seen| format!("{seen:?}"));

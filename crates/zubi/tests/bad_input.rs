@@ -338,6 +338,7 @@ fn with_read_only_settings_nothing_is_begun() {
         assert!(answer.code == 7 || answer.code == PRIVILEGE, "{command}: {} {}", answer.code, answer.err);
         assert!(answer.err.contains("/proc/sys"), "{}", answer.err);
         assert!(answer.err.contains("Read-only") || answer.err.contains("read-only"), "{}", answer.err);
+        host.settle();
         before.assert_no_residue(&Snapshot::take());
     }
 }

@@ -425,6 +425,49 @@ fn a_repair_of_a_flushed_firewall() {
     ]);
 }
 
+fn links_between_sandboxes_and_to_the_host() {
+    assert_equivalent(&[
+        &["sandbox add c1", "sandbox add c2"],
+        &["link c1:veth-a c2:veth-b --mtu 1400 --address 10.0.0.1/24,10.0.0.2/24 --address fd00::1/64,fd00::2/64"],
+        &["link 'pid:@PID@:eth.1' '/run/a box:eth.2' --address 10.0.1.1/30,10.0.1.2/30", "link c1:lan0 host:lan.0"],
+        &["link host:lan1 '/run/a box:eth3' --address fd00:2::1/64,fd00:2::2/64", "link c2:one c2:two"],
+        &["link rm '/run/a box:eth.2'", "link rm host:lan1"],
+        &["sandbox rm c1"],
+        &["link rm c2:two"],
+    ]);
+}
+
+fn a_repair_of_a_link() {
+    assert_equivalent(&[
+        &["sandbox add c1", "sandbox add c2", "link c1:veth-a c2:veth-b --address 10.0.0.1/24,10.0.0.2/24"],
+        &["!ip -n c2 link del veth-b"],
+        &["repair"],
+        // A link of which one end is down is never at rest.
+        &["!ip -n c2 link set veth-b down && ip -n c1 addr flush dev veth-a", "repair"],
+    ]);
+}
+
+fn a_network_that_is_changed_while_in_use() {
+    assert_equivalent(&[
+        &["network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64", "sandbox add c1"],
+        &["connect blue c1", "connect blue '/run/a box'"],
+        &["network set blue --mtu 1400 --no-icc --no-masquerade"],
+        &["network set blue --mtu 9000 --icc"],
+        &["connect blue pid:@PID@"],
+        &["network set blue --mtu 1280 --masquerade --no-icc"],
+    ]);
+}
+
+fn an_ipv4_network_that_is_too_small_for_ipv6_for_a_while() {
+    assert_equivalent(&[
+        &["network create blue --internal --subnet 10.55.66.0/24", "sandbox add c1"],
+        &["network set blue --no-internal --mtu 1300"],
+        &["connect blue c1"],
+        &["network set blue --mtu 1000"],
+        &["network set blue --mtu 1500"],
+    ]);
+}
+
 /// The command tells that the sandbox stands, and ends when it is told.
 fn the_sandbox_of_a_run() {
     let told = on_another_host(|| {
@@ -493,6 +536,10 @@ zubi_lab::tests!(
     an_endpoint_whose_namespace_is_gone,
     a_bridge_that_was_deleted_and_is_made_again,
     a_repair_of_a_flushed_firewall,
+    links_between_sandboxes_and_to_the_host,
+    a_repair_of_a_link,
+    a_network_that_is_changed_while_in_use,
+    an_ipv4_network_that_is_too_small_for_ipv6_for_a_while,
     the_sandbox_of_a_run,
     what_is_explained_for_a_second_network_runs_in_a_shell,
     a_line_left_out_is_noticed,

@@ -95,7 +95,12 @@ const DISCONNECT_FROM_FIRST: Case = Case {
 
 const DISCONNECT_WITHOUT_SANDBOX: Case = Case {
     setup: &["network create blue --subnet 10.55.66.0/24"],
-    before: &["sandbox add c1", "connect blue c1", "!ip netns del c1"],
+    // The kernel takes the pair with the namespace, a moment later: so many steps less.
+    before: &[
+        "sandbox add c1",
+        "connect blue c1",
+        "!ip netns del c1 && while ip -o link | grep -q ' zv'; do sleep 0.01; done",
+    ],
     command: "disconnect blue c1",
     done: "!! test -e /run/netns/c1",
     after: &["gc"],
@@ -154,6 +159,99 @@ const SANDBOX_RM: Case = Case {
     done: "!! test -e /run/netns/c1",
     after: &[],
     steps: 25,
+};
+
+const LINK: Case = Case {
+    setup: &["sandbox add c1", "!ip netns add c2"],
+    before: &[],
+    command: "link c1:veth-a c2:veth-b --address 10.0.0.1/24,10.0.0.2/24 --address fd00::1/64,fd00::2/64 --mtu 1400",
+    done: "!ip netns exec c1 ping -n -q -c 1 -W 1 10.0.0.2 && ip netns exec c2 ping -n -q -c 1 -W 1 fd00::1",
+    after: &["link rm c2:veth-b", "!ip -n c2 link set lo down"],
+    steps: 23,
+};
+
+const LINK_TO_HOST: Case = Case {
+    setup: &["sandbox add c1"],
+    before: &[],
+    command: "link c1:veth-a host:veth-b --address 10.0.0.1/24,10.0.0.2/24",
+    done: "!ping -n -q -c 1 -W 1 10.0.0.1",
+    after: &["link rm host:veth-b"],
+    steps: 15,
+};
+
+const UNLINK: Case = Case {
+    setup: &["sandbox add c1", "sandbox add c2"],
+    before: &["link c1:veth-a c2:veth-b --address 10.0.0.1/24,10.0.0.2/24"],
+    command: "link rm c1:veth-a",
+    done: "!! ip -n c1 link show veth-a 2>/dev/null && ! ip -n c2 link show veth-b 2>/dev/null",
+    after: &[],
+    steps: 3,
+};
+
+const UNLINK_WITHOUT_SANDBOX: Case = Case {
+    setup: &["sandbox add c2"],
+    before: &[
+        "sandbox add c1",
+        "link c1:veth-a c2:veth-b",
+        "!ip netns del c1 && while ip -n c2 link show veth-b 2>/dev/null; do sleep 0.01; done",
+    ],
+    command: "link rm c1:veth-a",
+    done: "!! test -e /run/zubi/links/*.json",
+    after: &["gc"],
+    steps: 2,
+};
+
+const SANDBOX_RM_LINKED: Case = Case {
+    setup: &["network create blue --subnet 10.55.66.0/24", "sandbox add c2"],
+    before: &["sandbox add c1", "connect blue c1", "link c1:veth-a c2:veth-b", "link host:veth-c c1:veth-d"],
+    command: "sandbox rm c1",
+    done: "!! test -e /run/netns/c1 && ! ip -n c2 link show veth-b 2>/dev/null && ! ip link show veth-c 2>/dev/null",
+    after: &[],
+    steps: 20,
+};
+
+const SET_TIGHTER: Case = Case {
+    setup: &[
+        "network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64",
+        "sandbox add c1",
+        "sandbox add c2",
+        "connect blue c1",
+        "connect blue c2",
+    ],
+    before: &[],
+    command: "network set blue --mtu 1400 --no-icc --no-masquerade",
+    done: "!ip -n c1 link show eth0 | grep -q 'mtu 1400' && ip link show zb-blue | grep -q 'mtu 1400' \
+           && ! ip netns exec c1 ping -n -q -c 1 -W 0.2 10.55.66.3",
+    after: &["network set blue --mtu 1500 --icc --masquerade"],
+    steps: 14,
+};
+
+const SET_LOOSER: Case = Case {
+    before: &["network set blue --mtu 1400 --no-icc --no-masquerade"],
+    command: "network set blue --mtu 1500 --icc --masquerade",
+    done: "!ip -n c1 link show eth0 | grep -q 'mtu 1500' && ip link show zb-blue | grep -q 'mtu 1500' \
+           && ip netns exec c1 ping -n -q -c 1 -W 1 10.55.66.3",
+    after: &[],
+    ..SET_TIGHTER
+};
+
+/// Below 1280 bytes the kernel takes IPv6 from the devices, and above it gives it back.
+const SET_MTU_WITHOUT_IPV6: Case = Case {
+    setup: &["network create blue --subnet 10.55.66.0/24", "sandbox add c1", "connect blue c1"],
+    before: &["network set blue --mtu 1000"],
+    command: "network set blue --mtu 1500",
+    done: "!ip -n c1 link show eth0 | grep -q 'mtu 1500' && ! ip -n c1 -6 addr show dev eth0 | grep inet6",
+    after: &[],
+    steps: 14,
+};
+
+const SET_INTERNAL: Case = Case {
+    setup: &["network create blue --internal --subnet 10.55.66.0/24"],
+    before: &[],
+    command: "network set blue --no-internal",
+    done: "!! nft list set inet zubi internal | grep -q zb-blue",
+    after: &["network set blue --internal"],
+    steps: 7,
 };
 
 fn line(host: &Host, line: &str) -> Answer {
@@ -268,9 +366,16 @@ impl Case {
         });
     }
 
-    /// Fails late, and is killed at each step of the undoing.
+    /// Fails at its last step, and is killed at each step of the undoing.
     fn killed_while_undoing(&self, least: usize) {
-        let (host, initial, steps) = self.begin();
+        self.killed_while_undoing_from("", least);
+    }
+
+    /// The same from the last step of that name on: where what follows it is no longer undone in one step.
+    fn killed_while_undoing_from(&self, step: &str, least: usize) {
+        let (host, initial, mut steps) = self.begin();
+        let end = steps.iter().rposition(|name| name.contains(step)).expect("a step of that name");
+        steps.truncate(end + 1);
         let fail = format!("fail:{}", steps.len());
         lines(&host, self.before);
         let told = host.with_env("ZUBI_FAULT", &format!("count,{fail}")).zubi(self.command).err;
@@ -459,7 +564,130 @@ fn sandbox_rm_failing_at_any_step_is_finished_by_gc() {
     SANDBOX_RM.gc_after_failure();
 }
 
+fn link_killed_at_any_step_works_when_tried_again() {
+    LINK.retry_after_kill();
+}
+
+fn link_killed_at_any_step_leaves_nothing_after_repair() {
+    LINK.repair_after_kill();
+}
+
+fn link_failing_at_any_step_changes_nothing() {
+    LINK.failure_changes_nothing();
+}
+
+fn link_killed_while_undoing_leaves_nothing_after_gc() {
+    // A loopback that went up with a killed command stays up.
+    let setup = &["sandbox add c1", "sandbox add c2"];
+    let up = Case { setup, after: &["link rm c2:veth-b"], steps: 22, ..LINK };
+    up.killed_while_undoing(3);
+}
+
+fn link_to_the_host_killed_at_any_step_works_when_tried_again() {
+    LINK_TO_HOST.retry_after_kill();
+}
+
+fn link_to_the_host_killed_at_any_step_leaves_nothing_after_repair() {
+    LINK_TO_HOST.repair_after_kill();
+}
+
+fn link_to_the_host_failing_at_any_step_changes_nothing() {
+    LINK_TO_HOST.failure_changes_nothing();
+}
+
+fn link_rm_killed_at_any_step_works_when_tried_again() {
+    UNLINK.retry_after_kill();
+}
+
+fn link_rm_killed_at_any_step_leaves_nothing_after_repair() {
+    UNLINK.repair_after_kill();
+}
+
+fn link_rm_failing_at_any_step_is_finished_by_gc() {
+    UNLINK.gc_after_failure();
+}
+
+fn link_rm_without_sandbox_killed_at_any_step_works_when_tried_again() {
+    UNLINK_WITHOUT_SANDBOX.retry_after_kill();
+}
+
+fn sandbox_rm_with_links_killed_at_any_step_works_when_tried_again() {
+    SANDBOX_RM_LINKED.retry_after_kill();
+}
+
+fn sandbox_rm_with_links_killed_at_any_step_leaves_nothing_after_repair() {
+    SANDBOX_RM_LINKED.repair_after_kill();
+}
+
+fn sandbox_rm_with_links_failing_at_any_step_is_finished_by_gc() {
+    SANDBOX_RM_LINKED.gc_after_failure();
+}
+
+fn network_set_tighter_killed_at_any_step_works_when_tried_again() {
+    SET_TIGHTER.retry_after_kill();
+}
+
+fn network_set_tighter_killed_at_any_step_leaves_nothing_after_repair() {
+    SET_TIGHTER.repair_after_kill();
+}
+
+fn network_set_tighter_failing_at_any_step_changes_nothing() {
+    SET_TIGHTER.failure_changes_nothing();
+}
+
+fn network_set_tighter_killed_while_undoing_leaves_nothing_after_gc() {
+    SET_TIGHTER.killed_while_undoing_from("write networks/", 8);
+}
+
+fn network_set_looser_killed_at_any_step_works_when_tried_again() {
+    SET_LOOSER.retry_after_kill();
+}
+
+fn network_set_looser_killed_at_any_step_leaves_nothing_after_repair() {
+    SET_LOOSER.repair_after_kill();
+}
+
+fn network_set_mtu_without_ipv6_killed_at_any_step_works_when_tried_again() {
+    SET_MTU_WITHOUT_IPV6.retry_after_kill();
+}
+
+fn network_set_mtu_without_ipv6_killed_at_any_step_leaves_nothing_after_repair() {
+    SET_MTU_WITHOUT_IPV6.repair_after_kill();
+}
+
+fn network_set_internal_killed_at_any_step_works_when_tried_again() {
+    SET_INTERNAL.retry_after_kill();
+}
+
+fn network_set_internal_failing_at_any_step_changes_nothing() {
+    SET_INTERNAL.failure_changes_nothing();
+}
+
 zubi_lab::tests!(
+    link_killed_at_any_step_works_when_tried_again,
+    link_killed_at_any_step_leaves_nothing_after_repair,
+    link_failing_at_any_step_changes_nothing,
+    link_killed_while_undoing_leaves_nothing_after_gc,
+    link_to_the_host_killed_at_any_step_works_when_tried_again,
+    link_to_the_host_killed_at_any_step_leaves_nothing_after_repair,
+    link_to_the_host_failing_at_any_step_changes_nothing,
+    link_rm_killed_at_any_step_works_when_tried_again,
+    link_rm_killed_at_any_step_leaves_nothing_after_repair,
+    link_rm_failing_at_any_step_is_finished_by_gc,
+    link_rm_without_sandbox_killed_at_any_step_works_when_tried_again,
+    sandbox_rm_with_links_killed_at_any_step_works_when_tried_again,
+    sandbox_rm_with_links_killed_at_any_step_leaves_nothing_after_repair,
+    sandbox_rm_with_links_failing_at_any_step_is_finished_by_gc,
+    network_set_tighter_killed_at_any_step_works_when_tried_again,
+    network_set_tighter_killed_at_any_step_leaves_nothing_after_repair,
+    network_set_tighter_failing_at_any_step_changes_nothing,
+    network_set_tighter_killed_while_undoing_leaves_nothing_after_gc,
+    network_set_looser_killed_at_any_step_works_when_tried_again,
+    network_set_looser_killed_at_any_step_leaves_nothing_after_repair,
+    network_set_mtu_without_ipv6_killed_at_any_step_works_when_tried_again,
+    network_set_mtu_without_ipv6_killed_at_any_step_leaves_nothing_after_repair,
+    network_set_internal_killed_at_any_step_works_when_tried_again,
+    network_set_internal_failing_at_any_step_changes_nothing,
     connect_killed_while_undoing_leaves_nothing_after_gc,
     network_create_killed_while_undoing_leaves_nothing_after_gc,
     sandbox_add_killed_while_undoing_leaves_nothing_after_gc,

@@ -27,6 +27,7 @@ help_of! {
     help_of_network: "network";
     help_of_network_create: "network" "create";
     help_of_network_ls: "network" "ls";
+    help_of_network_set: "network" "set";
     help_of_network_inspect: "network" "inspect";
     help_of_network_rm: "network" "rm";
     help_of_network_prune: "network" "prune";
@@ -38,6 +39,9 @@ help_of! {
     help_of_run: "run";
     help_of_connect: "connect";
     help_of_disconnect: "disconnect";
+    help_of_link: "link";
+    help_of_link_ls: "link" "ls";
+    help_of_link_rm: "link" "rm";
     help_of_ls: "ls";
     help_of_bridge: "bridge";
     help_of_check: "check";

@@ -231,6 +231,89 @@ const SANDBOX_ADDS: Pair = Pair {
     verdict: one_succeeds,
 };
 
+const LINK_AND_LINK: Pair = Pair {
+    setup: &["sandbox add c1", "sandbox add c2"],
+    before: &[],
+    slow: "link c1:x c2:x --address 10.0.0.1/24,10.0.0.2/24",
+    other: "link c2:x c1:x --address 10.0.0.2/24,10.0.0.1/24",
+    mend: &[],
+    after: &["link rm c1:x"],
+    steps: 16,
+    verdict: both_succeed,
+};
+
+const LINK_AND_OTHER_LINK: Pair =
+    Pair { other: "link c2:y c1:x", after: &["link rm c1:x"], verdict: one_succeeds, ..LINK_AND_LINK };
+
+const LINK_AND_GC: Pair = Pair { other: "gc", ..LINK_AND_LINK };
+
+const LINK_AND_REPAIR: Pair = Pair { other: "repair", ..LINK_AND_LINK };
+
+const LINK_AND_UNLINK: Pair = Pair { other: "link rm c2:x", ..LINK_AND_LINK };
+
+const UNLINK_AND_LINK: Pair =
+    Pair { before: &["link c1:x c2:x"], slow: "link rm c2:x", other: "link c1:x c2:x", steps: 3, ..LINK_AND_LINK };
+
+const LINK_AND_SANDBOX_RM: Pair = Pair {
+    setup: &["sandbox add c1"],
+    before: &["sandbox add c2"],
+    other: "sandbox rm c2",
+    after: &["sandbox rm c2"],
+    verdict: any_definite,
+    ..LINK_AND_LINK
+};
+
+const SANDBOX_RM_AND_LINK: Pair = Pair {
+    setup: &["sandbox add c1"],
+    before: &["sandbox add c2", "link c1:x c2:x"],
+    slow: "sandbox rm c2",
+    other: "link c1:y c2:y",
+    after: &["sandbox rm c2"],
+    steps: 9,
+    verdict: slow_succeeds,
+    ..LINK_AND_LINK
+};
+
+const SET_AND_CONNECT: Pair = Pair {
+    setup: &[BLUE, "sandbox add c1", "sandbox add c2", "connect blue c2"],
+    before: &[],
+    slow: "network set blue --mtu 1400 --no-icc --no-masquerade",
+    other: "connect blue c1",
+    mend: &[],
+    after: &["disconnect blue c1", "network set blue --mtu 1500 --icc --masquerade"],
+    steps: 10,
+    verdict: both_succeed,
+};
+
+const CONNECT_AND_SET: Pair = Pair {
+    slow: "connect blue c1",
+    other: "network set blue --mtu 1400 --no-icc --no-masquerade",
+    steps: 18,
+    ..SET_AND_CONNECT
+};
+
+const DISCONNECT_AND_SET: Pair = Pair {
+    before: &["connect blue c1"],
+    slow: "disconnect blue c1",
+    other: "network set blue --mtu 1400 --no-icc --no-masquerade",
+    steps: 11,
+    ..SET_AND_CONNECT
+};
+
+const SET_AND_SET: Pair = Pair { other: "network set blue --mtu 9000 --no-icc", ..SET_AND_CONNECT };
+
+const SET_AND_NETNS_DEL: Pair = Pair {
+    setup: &[BLUE],
+    before: &["sandbox add c1", "connect blue c1"],
+    slow: "network set blue --mtu 1400 --no-icc",
+    other: "!ip netns del c1",
+    // The kernel takes a deleted namespace apart some time later.
+    mend: &["!for n in $(seq 400); do ip link show type veth | grep -q zv || break; sleep 0.01; done", "gc"],
+    after: &["sandbox rm c1", "gc", "network set blue --mtu 1500 --icc"],
+    steps: 8,
+    verdict: any,
+};
+
 fn line(host: &Host, line: &str) -> Answer {
     match line.strip_prefix('!') {
         Some(shell) => host.shell(shell),
@@ -511,7 +594,97 @@ fn one_of_two_sandbox_adds_gets_the_name() {
     SANDBOX_ADDS.goes_on();
 }
 
+fn the_same_link_at_once_is_one_link() {
+    LINK_AND_LINK.goes_on();
+}
+
+fn a_link_that_dies_does_not_hinder_the_same() {
+    LINK_AND_LINK.is_killed();
+}
+
+fn one_of_two_links_gets_the_device() {
+    LINK_AND_OTHER_LINK.goes_on();
+}
+
+fn a_link_that_dies_gives_its_device_back() {
+    LINK_AND_OTHER_LINK.is_killed();
+}
+
+fn gc_takes_nothing_away_that_link_is_making() {
+    LINK_AND_GC.goes_on();
+}
+
+fn repair_takes_nothing_away_that_link_is_making() {
+    LINK_AND_REPAIR.goes_on();
+}
+
+fn link_rm_waits_for_the_making_of_the_same_link() {
+    LINK_AND_UNLINK.goes_on();
+}
+
+fn link_waits_for_the_removal_of_the_same_link() {
+    UNLINK_AND_LINK.goes_on();
+}
+
+fn link_rm_that_dies_does_not_hinder_link() {
+    UNLINK_AND_LINK.is_killed();
+}
+
+fn link_and_sandbox_rm_leave_nothing_half() {
+    LINK_AND_SANDBOX_RM.goes_on();
+}
+
+fn sandbox_rm_and_link_exclude_each_other() {
+    SANDBOX_RM_AND_LINK.goes_on();
+}
+
+fn connect_during_network_set_is_as_the_network_is_then() {
+    SET_AND_CONNECT.goes_on();
+}
+
+fn network_set_that_dies_does_not_hinder_connect() {
+    SET_AND_CONNECT.is_killed();
+}
+
+fn network_set_reaches_what_connect_is_making() {
+    CONNECT_AND_SET.goes_on();
+}
+
+fn network_set_and_disconnect_do_not_disturb_each_other() {
+    DISCONNECT_AND_SET.goes_on();
+}
+
+fn two_network_sets_come_one_after_the_other() {
+    SET_AND_SET.goes_on();
+}
+
+fn network_set_that_dies_does_not_hinder_another() {
+    SET_AND_SET.is_killed();
+}
+
+fn a_namespace_deleted_during_network_set_leaves_nothing_after_gc() {
+    SET_AND_NETNS_DEL.goes_on();
+}
+
 zubi_lab::tests!(
+    the_same_link_at_once_is_one_link,
+    a_link_that_dies_does_not_hinder_the_same,
+    one_of_two_links_gets_the_device,
+    a_link_that_dies_gives_its_device_back,
+    gc_takes_nothing_away_that_link_is_making,
+    repair_takes_nothing_away_that_link_is_making,
+    link_rm_waits_for_the_making_of_the_same_link,
+    link_waits_for_the_removal_of_the_same_link,
+    link_rm_that_dies_does_not_hinder_link,
+    link_and_sandbox_rm_leave_nothing_half,
+    sandbox_rm_and_link_exclude_each_other,
+    connect_during_network_set_is_as_the_network_is_then,
+    network_set_that_dies_does_not_hinder_connect,
+    network_set_reaches_what_connect_is_making,
+    network_set_and_disconnect_do_not_disturb_each_other,
+    two_network_sets_come_one_after_the_other,
+    network_set_that_dies_does_not_hinder_another,
+    a_namespace_deleted_during_network_set_leaves_nothing_after_gc,
     network_rm_and_connect_exclude_each_other,
     connect_and_network_rm_exclude_each_other,
     network_rm_that_dies_does_not_hinder_connect,

@@ -119,7 +119,7 @@ fn a_flushed_table_is_found_and_repaired() {
 
 fn a_deleted_rule_is_found_and_repaired() {
     repaired(
-        "nft delete rule inet zubi forward handle $(nft -a list chain inet zubi forward | grep 'nothing new' | sed 's/.*handle //')",
+        "nft delete rule inet zubi forward handle $(nft -a list chain inet zubi forward | grep 'nothing else' | sed 's/.*handle //')",
         "firewall table inet zubi: chain forward",
     );
 }

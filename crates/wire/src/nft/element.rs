@@ -52,9 +52,10 @@ impl Element {
         self.message(batch, NEWSETELEM, CREATE | flag::EXCL, &self.raw());
     }
 
-    /// Appends `nft destroy element`. The kernel goes by the key alone, whatever a map holds for it.
+    /// Appends `nft destroy element`. The kernel goes by the key alone, whatever a map holds for it. What was really
+    /// there is in the answer.
     pub fn encode_destroy(&self, batch: &mut Batch) {
-        self.message(batch, DESTROYSETELEM, flag::REQUEST | flag::ACK, &self.keys());
+        self.message(batch, DESTROYSETELEM, flag::REQUEST | flag::ACK | flag::ECHO, &self.keys());
     }
 
     /// Appends `nft delete element`, for kernels before 6.3.

@@ -68,10 +68,11 @@ impl GuestRule {
         ]
     }
 
-    /// Appends `nft insert rule` or `nft add rule`. ENOENT when table, chain or the rule behind are gone.
+    /// Appends `nft insert rule` or `nft add rule`. ENOENT when table, chain or the rule behind are gone. The answer
+    /// has the rule as it is then: by its handle it can be taken back.
     pub fn encode(&self, batch: &mut Batch) {
         let place = if self.before.is_some() { 0 } else { flag::APPEND };
-        change_in(batch, self.family.number(), NEWRULE, CREATE | place, |b| {
+        change_in(batch, self.family.number(), NEWRULE, CREATE | place | flag::ECHO, |b| {
             b.text(TABLE, &self.table);
             b.text(CHAIN, &self.chain);
             b.nested(EXPRESSIONS, |b| self.exprs().iter().for_each(|e| e.encode(b)));
@@ -82,27 +83,32 @@ impl GuestRule {
         });
     }
 
-    /// Whether the kernel's rule is this one, wherever in its chain.
-    pub fn is(&self, seen: &RuleSeen) -> bool {
-        let same_chain = seen.family == self.family && seen.rule.table == self.table && seen.rule.chain == self.chain;
+    /// The kernel's rule as one of these, if it has the form; which rule is behind it is not known.
+    pub fn read(seen: &RuleSeen) -> Option<Self> {
         let exprs = seen.rule.exprs.iter().filter(|e| **e != Expr::Counter && e.xt_comment().is_none());
         let [Expr::Load { key, to }, Expr::Cmp { from, op: CmpOp::Eq, value }, Expr::Verdict(Verdict::Accept)] =
             exprs.collect::<Vec<_>>()[..]
         else {
-            return false;
+            return None;
         };
-        same_chain
-            && *key == self.direction.key()
-            && from == to
-            && is_name(value, &self.device)
-            && seen.comment().as_ref() == Some(&self.comment)
+        let direction = [Direction::From, Direction::To].into_iter().find(|d| d.key() == *key)?;
+        let RuleAt { family, table, chain, .. } = seen.at();
+        let device = name_in(value).filter(|_| from == to)?;
+        Some(GuestRule { family, table, chain, before: None, device, direction, comment: seen.comment()? })
+    }
+
+    /// Whether the kernel's rule is this one, wherever in its chain.
+    pub fn is(&self, seen: &RuleSeen) -> bool {
+        GuestRule::read(seen).is_some_and(|read| GuestRule { before: self.before, ..read } == *self)
     }
 }
 
 /// With at least one NUL behind it: without, it is the beginning of many names.
-fn is_name(value: &[u8], device: &IfName) -> bool {
-    let rest = value.strip_prefix(device.as_str().as_bytes());
-    rest.is_some_and(|rest| !rest.is_empty() && rest.iter().all(|b| *b == 0))
+fn name_in(value: &[u8]) -> Option<IfName> {
+    let len = value.iter().position(|b| *b == 0)?;
+    let (name, rest) = value.split_at(len);
+    let name = std::str::from_utf8(name).ok().filter(|_| rest.iter().all(|b| *b == 0))?;
+    name.parse().ok()
 }
 
 impl fmt::Display for GuestRule {

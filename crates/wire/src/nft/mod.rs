@@ -11,6 +11,7 @@ mod element;
 mod ending;
 mod expr;
 mod family;
+mod generation;
 mod guest;
 mod rule;
 mod set;
@@ -23,6 +24,7 @@ pub use element::{Element, ElementSeen};
 pub use ending::Ending;
 pub use expr::{CmpOp, Expr, LoadKey, Reg, Verdict};
 pub use family::NftFamily;
+pub use generation::Generation;
 pub use guest::{Direction, GuestRule, RuleAt};
 pub use rule::{Rule, RuleSeen};
 pub use set::{Field, Set, SetSeen, Shape};
@@ -36,6 +38,8 @@ use crate::message::{Batch, Body, Message, flag};
 const SUBSYSTEM: u16 = 10 << 8;
 const BATCH_BEGIN: u16 = 16;
 const BATCH_END: u16 = 17;
+/// `NFNL_BATCH_GENID` (Linux 4.11).
+const BATCH_GENERATION: u16 = 1;
 const NFPROTO_UNSPEC: u8 = 0;
 const NFTA_LIST_ELEM: u16 = 1;
 /// `struct nfgenmsg`.
@@ -84,7 +88,17 @@ fn family_of(message: &Message<'_>, kind: u16) -> Option<NftFamily> {
 
 /// Begins a transaction.
 pub fn begin(batch: &mut Batch) {
-    batch.message(BATCH_BEGIN, flag::REQUEST, |b| b.header(&generic(NFPROTO_UNSPEC, SUBSYSTEM >> 8)));
+    begin_at(batch, None);
+}
+
+/// Begins a transaction; ERESTART unless the ruleset still has this generation, if any.
+pub fn begin_at(batch: &mut Batch, expected: Option<Generation>) {
+    batch.message(BATCH_BEGIN, flag::REQUEST, |b| {
+        b.header(&generic(NFPROTO_UNSPEC, SUBSYSTEM >> 8));
+        if let Some(Generation(number)) = expected {
+            b.be32(BATCH_GENERATION, number);
+        }
+    });
 }
 
 /// Ends it: the kernel now takes all of it or nothing.

@@ -19,7 +19,7 @@ const BATCH: [u16; 2] = [16, 17];
 /// Names of the kinds of route netlink messages (linux/rtnetlink.h), four to an object.
 const ROUTE_OBJECTS: [&str; 5] = ["LINK", "ADDR", "ROUTE", "NEIGH", "RULE"];
 /// Names of the kinds of nftables messages (linux/netfilter/nf_tables.h).
-const NFT_KINDS: [(u16, &str); 18] = [
+const NFT_KINDS: [(u16, &str); 19] = [
     (0, "NEWTABLE"),
     (1, "GETTABLE"),
     (2, "DELTABLE"),
@@ -35,6 +35,7 @@ const NFT_KINDS: [(u16, &str); 18] = [
     (12, "NEWSETELEM"),
     (13, "GETSETELEM"),
     (14, "DELSETELEM"),
+    (16, "GETGEN"),
     (26, "DESTROYTABLE"),
     (29, "DESTROYSET"),
     (30, "DESTROYSETELEM"),

@@ -1,0 +1,131 @@
+//! Services at fixed ports, and clients that ask them: for ports that are led somewhere.
+
+use crate::probe::{PATIENCE, Transport, inside};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// A server on threads inside a place, for TCP and UDP. To each connection and each datagram it says its own name and
+/// the client's address.
+#[derive(Debug)]
+pub struct Service {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What a client was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// The server's name.
+    pub server: String,
+    /// The client's address as the server saw it.
+    pub client: IpAddr,
+}
+
+impl Service {
+    /// Serves a port of every address of a place, of both families; it is called like the place.
+    pub fn start(place: &str, port: u16) -> Self {
+        Self::start_at(place, Ipv6Addr::UNSPECIFIED.into(), port)
+    }
+
+    /// Serves a port of one address.
+    pub fn start_at(place: &str, address: IpAddr, port: u16) -> Self {
+        let at = SocketAddr::new(address, port);
+        let (listener, socket) = inside(place, || {
+            let listener = TcpListener::bind(at).unwrap_or_else(|e| panic!("{at}: {e}"));
+            (listener, UdpSocket::bind(at).unwrap_or_else(|e| panic!("{at}: {e}")))
+        });
+        listener.set_nonblocking(true).expect("listener");
+        socket.set_read_timeout(Some(Duration::from_millis(20))).expect("timeout");
+        let stop = Arc::new(AtomicBool::new(false));
+        let word = |place: &str, peer: SocketAddr| format!("{place} {}", peer.ip().to_canonical());
+        let (name, stopped) = (place.to_owned(), Arc::clone(&stop));
+        let tcp = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                match listener.accept() {
+                    // A client that has gone needs no word.
+                    Ok((mut stream, peer)) => drop(stream.write_all(word(&name, peer).as_bytes())),
+                    Err(_) => std::thread::sleep(Duration::from_millis(2)),
+                }
+            }
+        });
+        let (name, stopped) = (place.to_owned(), Arc::clone(&stop));
+        let udp = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                if let Ok((_, peer)) = socket.recv_from(&mut [0; 8]) {
+                    drop(socket.send_to(word(&name, peer).as_bytes(), peer));
+                }
+            }
+        });
+        Service { stop, threads: vec![tcp, udp] }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads.drain(..) {
+            // Its panic has been printed.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Asks whoever serves a port; `None` when nobody answers in time. `to` is `ADDRESS:PORT`.
+pub fn ask(from: &str, transport: Transport, to: &str) -> Option<Heard> {
+    let to: SocketAddr = to.parse().expect("ADDRESS:PORT");
+    let own: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    inside(from, || match transport {
+        Transport::Tcp => {
+            let mut stream = TcpStream::connect_timeout(&to, PATIENCE).ok()?;
+            stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+            let mut text = String::new();
+            stream.read_to_string(&mut text).ok()?;
+            heard(&text)
+        }
+        Transport::Udp => ask_by(&UdpSocket::bind(SocketAddr::new(own, 0)).expect("bind"), to),
+        Transport::Icmp => panic!("ICMP has no ports"),
+    })
+}
+
+/// The same by a socket that may have sent before.
+pub fn ask_by(socket: &UdpSocket, to: SocketAddr) -> Option<Heard> {
+    socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    loop {
+        let mut buffer = [0; 128];
+        match socket.send_to(b"?", to).and_then(|_| socket.recv_from(&mut buffer)) {
+            // A refusal of an earlier datagram may be waiting.
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused => {}
+            Err(_) => return None,
+            Ok((n, _)) => return heard(&String::from_utf8_lossy(&buffer[..n])),
+        }
+    }
+}
+
+fn heard(text: &str) -> Option<Heard> {
+    let (server, client) = text.split_once(' ')?;
+    Some(Heard { server: server.to_owned(), client: client.parse().ok()? })
+}
+
+/// Fails the test unless it is `server` that answers by TCP and UDP, and saw this client.
+#[track_caller]
+pub fn assert_served(from: &str, to: &str, server: &str, client: &str) {
+    let client: IpAddr = client.parse().expect("address");
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let expected = Heard { server: server.to_owned(), client };
+        let heard = ask(from, transport, to);
+        assert_eq!(heard, Some(expected), "{from} asked {to} by {transport:?}");
+    }
+}
+
+/// Fails the test if anybody answers by TCP or UDP.
+#[track_caller]
+pub fn assert_unserved(from: &str, to: &str) {
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let heard = ask(from, transport, to);
+        assert_eq!(heard, None, "{from} asked {to} by {transport:?}");
+    }
+}

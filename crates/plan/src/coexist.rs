@@ -1,0 +1,306 @@
+//! Living with other programs' firewalls: a packet that one table drops is dropped, whatever ours says.
+//!
+//! # How it works
+//! [`Strangers`] is what was read of others' tables. A base chain of theirs in the forward hook is a [`Barrier`] when
+//! nothing comes through it that no rule with a condition has accepted: its policy drops, or one of its rules drops
+//! everything that comes to it, by itself or by the chain it leads to. There each network needs two rules, for what
+//! comes from its bridge and for what goes to it; they stand as far back as they can, so that whatever others drop
+//! with a condition stays dropped. What may pass between networks and the outside is still decided by our own chain.
+//!
+//! Where `FORWARD` of the tables `iptables` knows leads to `DOCKER-USER`, ours are there: Docker leaves that chain alone.
+//!
+//! # Limits
+//! Conditions are not understood: a rule that drops what comes in by any device but one is none that drops
+//! everything. Barriers at other hooks and in other families (`bridge`, `netdev`) are not looked for.
+
+use crate::firewall::TABLE;
+use crate::{Op, Plan, What};
+use std::collections::HashMap;
+use zubi_model::{Family, Network};
+use zubi_wire::nft::{ChainSeen, Direction, Ending, GuestRule, HookPoint, NftFamily, RuleAt, RuleSeen, TableSeen};
+
+/// How the comment of every rule of ours in others' tables begins.
+const MARK: &str = "zubi: network ";
+const DOCKER_USER: &str = "DOCKER-USER";
+/// `NF_DROP` in linux/netfilter.h.
+const DROP: u32 = 0;
+
+/// A chain by its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ChainName {
+    /// Of its table.
+    pub family: NftFamily,
+    /// Its table.
+    pub table: String,
+    /// Its own name.
+    pub chain: String,
+}
+
+/// What was read of other programs' tables.
+#[derive(Debug, Clone, Default)]
+pub struct Strangers {
+    tables: Vec<TableSeen>,
+    /// Those in the forward hook.
+    chains: Vec<ChainSeen>,
+    rules: HashMap<ChainName, Vec<RuleSeen>>,
+}
+
+/// What drops.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Drops {
+    /// The chain's policy.
+    Policy,
+    /// This rule, or a chain it leads to.
+    Rule(String),
+}
+
+/// Why no rule of ours can stand at a barrier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shut {
+    /// The table belongs to the program with this netlink port, and nobody else may change it.
+    Owned(u32),
+    /// The administrator's own chain drops everything: that is meant.
+    Meant,
+}
+
+/// A chain of somebody else that drops what our networks send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Barrier {
+    /// The base chain.
+    pub name: ChainName,
+    /// What in it drops.
+    pub drops: Drops,
+    /// Why no rule of ours can stand there.
+    pub shut: Option<Shut>,
+    /// The number of the rule that drops; behind the last when that is the policy.
+    end: usize,
+    /// The chain ours go into, and the number of the rule they go before.
+    place: (ChainName, usize),
+}
+
+/// Where packets go that no condition holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Out of the chain, at this rule or behind the last one.
+    Out(usize),
+    /// On, as far as the whole hook point is concerned.
+    Accepted,
+    /// Nowhere, from this rule on.
+    Dropped(usize),
+}
+
+/// Which rules let a network pass, and which of ours stand where they do nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Lacking {
+    /// To be added.
+    pub missing: Vec<GuestRule>,
+    /// To be deleted.
+    pub misplaced: Vec<RuleAt>,
+}
+
+impl Strangers {
+    /// Of all tables and chains there are, those that matter; their rules come later, see [`Strangers::unread`].
+    pub fn new(tables: Vec<TableSeen>, chains: Vec<ChainSeen>) -> Self {
+        let forward = HookPoint::Forward as u32;
+        let awake = |chain: &ChainSeen| {
+            tables.iter().any(|t| (t.family, &t.name) == (chain.family, &chain.table) && !t.dormant)
+        };
+        let matters = |chain: &ChainSeen| {
+            chain.hook.is_some_and(|(point, _)| point == forward)
+                && (chain.family, &*chain.table) != (NftFamily::Inet, TABLE)
+                && awake(chain)
+        };
+        Strangers { chains: chains.into_iter().filter(matters).collect(), tables, rules: HashMap::new() }
+    }
+
+    /// The chains whose rules have to be read before anything can be said.
+    pub fn unread(&self) -> Vec<ChainName> {
+        let mut unread = Vec::new();
+        for chain in &self.chains {
+            self.way(&name(chain), &mut HashMap::new(), &mut unread);
+        }
+        unread.dedup();
+        unread
+    }
+
+    /// The rules of a chain, in order.
+    pub fn learn(&mut self, chain: ChainName, rules: Vec<RuleSeen>) {
+        self.rules.insert(chain, rules);
+    }
+
+    /// The tables that have a chain in the forward hook, and who owns them.
+    pub fn tables(&self) -> impl Iterator<Item = (NftFamily, &str, Option<u32>)> {
+        let has_chain = |t: &&TableSeen| self.chains.iter().any(|c| (c.family, &c.table) == (t.family, &t.name));
+        self.tables.iter().filter(has_chain).map(|t| (t.family, t.name.as_str(), t.owner))
+    }
+
+    /// The chains that drop what our networks send.
+    pub fn barriers(&self) -> Vec<Barrier> {
+        self.chains.iter().filter_map(|chain| self.barrier(chain)).collect()
+    }
+
+    fn barrier(&self, chain: &ChainSeen) -> Option<Barrier> {
+        let base = name(chain);
+        let way = |chain: &ChainName| self.way(chain, &mut HashMap::new(), &mut Vec::new());
+        let (end, drops) = match way(&base) {
+            Way::Dropped(at) => (at, Drops::Rule(self.rules(&base).get(at)?.to_string())),
+            Way::Out(at) if chain.policy == Some(DROP) => (at, Drops::Policy),
+            _ => return None,
+        };
+        let mut shut = self.owner(&base).map(Shut::Owned);
+        let mut place = (base.clone(), end);
+        let user = ChainName { chain: DOCKER_USER.into(), ..base.clone() };
+        if self.leads_to_docker_user(&base, end) {
+            match way(&user) {
+                Way::Out(at) => place = (user, at),
+                Way::Dropped(_) => shut = shut.or(Some(Shut::Meant)),
+                Way::Accepted => {}
+            }
+        }
+        Some(Barrier { name: base, drops, shut, end, place })
+    }
+
+    /// Whether packets come to Docker's chain for the administrator before they are dropped.
+    fn leads_to_docker_user(&self, base: &ChainName, end: usize) -> bool {
+        let of_iptables = base.family != NftFamily::Inet && base.table == "filter" && base.chain == "FORWARD";
+        let jump = |rule: &RuleSeen| rule.ends() == Ending::Jumps(DOCKER_USER.into());
+        of_iptables && self.rules(base).iter().take(end + 1).any(jump)
+    }
+
+    fn owner(&self, chain: &ChainName) -> Option<u32> {
+        self.tables.iter().find(|t| (t.family, &t.name) == (chain.family, &chain.table))?.owner
+    }
+
+    fn rules(&self, chain: &ChainName) -> &[RuleSeen] {
+        self.rules.get(chain).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    fn way(&self, chain: &ChainName, known: &mut HashMap<ChainName, Way>, unread: &mut Vec<ChainName>) -> Way {
+        if let Some(way) = known.get(chain) {
+            return *way;
+        }
+        // The kernel allows no loops; should it look like one, going on ends it.
+        known.insert(chain.clone(), Way::Out(0));
+        let Some(rules) = self.rules.get(chain) else {
+            unread.push(chain.clone());
+            return Way::Out(0);
+        };
+        let mut way = Way::Out(rules.len());
+        for (at, rule) in rules.iter().enumerate() {
+            way = match rule.ends() {
+                Ending::No | Ending::Unknown => continue,
+                Ending::Drops => Way::Dropped(at),
+                Ending::Accepts => Way::Accepted,
+                Ending::Returns => Way::Out(at),
+                Ending::Jumps(to) => match self.way(&ChainName { chain: to, ..chain.clone() }, known, unread) {
+                    Way::Out(_) => continue,
+                    Way::Accepted => Way::Accepted,
+                    Way::Dropped(_) => Way::Dropped(at),
+                },
+            };
+            known.insert(chain.clone(), way);
+            return way;
+        }
+        known.insert(chain.clone(), way);
+        way
+    }
+
+    /// What a network lacks to pass a barrier.
+    pub fn lacking(&self, barrier: &Barrier, network: &Network) -> Lacking {
+        let mut lacking = Lacking::default();
+        let families = [Family::V4, Family::V6];
+        if !families.iter().any(|f| network.pool(*f).is_some() && barrier.name.family.sees(*f)) {
+            return lacking;
+        }
+        let (place, at) = &barrier.place;
+        let before = self.rules(place).get(*at).map(|rule| rule.handle);
+        for direction in [Direction::From, Direction::To] {
+            let rule = guest(network, direction, place, before);
+            let mut in_place = false;
+            let mut misplaced = Vec::new();
+            let mut chains = vec![(&barrier.name, barrier.end)];
+            chains.extend((*place != barrier.name).then_some((place, *at)));
+            for (chain, end) in chains {
+                let there = guest(network, direction, chain, None);
+                for (number, seen) in self.rules(chain).iter().enumerate().filter(|(_, seen)| there.is(seen)) {
+                    if number < end {
+                        in_place = true;
+                    } else {
+                        misplaced.push(seen.at());
+                    }
+                }
+            }
+            if !in_place {
+                lacking.missing.push(rule);
+                lacking.misplaced.extend(misplaced);
+            }
+        }
+        lacking
+    }
+}
+
+impl Lacking {
+    /// Whether the network passes.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// What puts it right.
+    pub fn plan(self) -> Plan {
+        const LET_PASS: &str = "another program drops what it does not know; this network is to pass there too";
+        const USELESS: &str = "where it stands this rule of ours does nothing";
+        let deletions = self.misplaced.into_iter().map(|at| Op::host(What::DeleteGuestRule(at), USELESS));
+        deletions.chain(self.missing.into_iter().map(|rule| Op::host(What::AddGuestRule(rule), LET_PASS))).collect()
+    }
+}
+
+/// Takes these rules of ours out of others' tables.
+pub fn leave(rules: &[RuleSeen]) -> Plan {
+    const WHY: &str = "and the rules that let it pass other programs' chains";
+    rules.iter().map(|rule| Op::host(What::DeleteGuestRule(rule.at()), WHY)).collect()
+}
+
+/// Adds to a plan what goes into the same nftables transaction: behind the last operation of that kind.
+pub fn join(plan: &mut Plan, guests: Plan) {
+    let at = plan.ops.iter().rposition(Op::is_nft).map_or(0, |last| last + 1);
+    plan.ops.splice(at..at, guests.ops);
+}
+
+/// Whether a rule in somebody's table is one of ours, of whichever network.
+pub fn is_ours(seen: &RuleSeen) -> bool {
+    GuestRule::read(seen).is_some_and(|rule| rule.comment.starts_with(MARK))
+}
+
+/// Whether it is one of this network's.
+pub fn is_of(seen: &RuleSeen, network: &Network) -> bool {
+    GuestRule::read(seen).is_some_and(|rule| rule.device == network.bridge && rule.comment == mark(network))
+}
+
+fn mark(network: &Network) -> String {
+    format!("{MARK}{}", network.name)
+}
+
+fn guest(network: &Network, direction: Direction, place: &ChainName, before: Option<u64>) -> GuestRule {
+    let ChainName { family, table, chain } = place.clone();
+    GuestRule { family, table, chain, before, device: network.bridge.clone(), direction, comment: mark(network) }
+}
+
+fn name(chain: &ChainSeen) -> ChainName {
+    ChainName { family: chain.family, table: chain.table.clone(), chain: chain.name.clone() }
+}
+
+impl std::fmt::Display for ChainName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "chain {} of table {} {}", self.chain, self.family, self.table)
+    }
+}
+
+/// What it does, in words.
+impl std::fmt::Display for Barrier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.drops {
+            Drops::Policy => write!(f, "{} drops what it does not know (its policy)", self.name),
+            Drops::Rule(rule) => write!(f, "{} drops what it does not know ({rule})", self.name),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! The generation of the ruleset (`NFTA_GEN_*`): a number that changes with every transaction, whoever makes it.
+
+use super::{HEADER, NFPROTO_UNSPEC, SUBSYSTEM, change_in};
+use crate::message::{Batch, Message, flag};
+
+const NEWGEN: u16 = 15;
+const GETGEN: u16 = 16;
+const ID: u16 = 1;
+
+/// What the tables, chains, rules and elements of a namespace are numbered by, all together. Zero is never given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generation(pub u32);
+
+impl Generation {
+    /// Reads an `NFT_MSG_NEWGEN`.
+    pub fn parse(message: &Message<'_>) -> Option<Self> {
+        if message.kind != SUBSYSTEM | NEWGEN {
+            return None;
+        }
+        message.attributes(HEADER).be32(ID).map(Generation)
+    }
+
+    /// Appends the question for it.
+    pub fn encode_get(batch: &mut Batch) {
+        change_in(batch, NFPROTO_UNSPEC, GETGEN, flag::REQUEST | flag::ACK, |_| ());
+    }
+
+    /// The one behind it.
+    #[must_use]
+    pub fn next(self) -> Self {
+        // nf_tables_commit in net/netfilter/nf_tables_api.c leaves zero out too.
+        Generation(self.0.wrapping_add(1).max(1))
+    }
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, lines, message, ours};
+
+    const GET: &str = "14000000100a0100000000000000000000000000";
+    const ANSWER: &str = "\
+        2c0000000f0a00000000000000000000000000020800010000000002080002000000727e080003006e667400";
+
+    #[test]
+    fn says_what_nft_asks_and_reads_what_it_is_told() {
+        assert_eq!(lines(&ours(Generation::encode_get), HEADER, &[]), lines(&bytes(GET), HEADER, &[]));
+        assert_eq!(Generation::parse(&message(&bytes(ANSWER))), Some(Generation(2)));
+    }
+
+    #[test]
+    fn zero_is_left_out() {
+        assert_eq!(Generation(u32::MAX).next(), Generation(1));
+        assert_eq!(Generation(7).next(), Generation(8));
+    }
+}
