@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program by which it is known where there is no dpkg.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 11] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
@@ -15,6 +15,9 @@ const PACKAGES: [(&str, &str); 8] = [
     ("iputils-ping", "ping"),
     ("strace", "strace"),
     ("util-linux", "unshare"),
+    ("iptables", "iptables"),
+    ("ufw", "ufw"),
+    ("conntrack", "conntrack"),
 ];
 /// What a static release is built for.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";

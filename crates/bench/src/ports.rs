@@ -252,7 +252,9 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
     }
     let mut note =
         format!("Medians of {rounds} rounds of {:.1} s and of {changes} changes, in turns.", lasts.as_secs_f32());
-    note += " A published port of Docker's is three rules, each put in by an `iptables` of its own.";
+    if find(Road::Docker, many).is_some() {
+        note += " A published port of Docker's is three rules, each put in by an `iptables` of its own.";
+    }
     if !with_zubi {
         note += " This zubi publishes no ports.";
     }

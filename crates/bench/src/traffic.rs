@@ -177,7 +177,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
     }
     table.note(format!("Medians of {rounds} rounds of {:.1} s, in turns.", lasts.as_secs_f32()));
     if !filters {
-        table.note("Docker's rules are left out: no iptables-restore, or a kernel without br_netfilter.");
+        table.note("Docker's rules are left out: they take root, iptables-restore and a kernel with br_netfilter.");
     }
     if workers.iter().any(|(_, _, _, allowed)| *allowed) {
         table.note(

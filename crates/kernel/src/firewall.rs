@@ -225,11 +225,7 @@ impl Kernel {
             (What::AddElement(element), libc::EEXIST) if !element.data.is_empty() => match self.has_element(element) {
                 Ok(true) => Settled::Done(Outcome::AlreadyThere),
                 Ok(false) if !how.replace.contains(element) => Settled::Elsewhere(element.clone()),
-                Ok(false) => Settled::Failed(Error::Netlink {
-                    object: op.to_string(),
-                    source: error.clone(),
-                    hint: Some("it overlaps an element that belongs to nobody; zubi gc removes that"),
-                }),
+                Ok(false) => Settled::Failed(overlap(op, error.clone())),
                 Err(e) => Settled::Failed(e),
             },
             (What::AddElement(_), libc::EEXIST) => Settled::Done(Outcome::AlreadyThere),
@@ -238,6 +234,10 @@ impl Kernel {
             }
             (What::AddGuestRule(_), libc::ENOENT | libc::EPERM) => {
                 Settled::Failed(Error::StrangersChanged { object: op.to_string() })
+            }
+            // It was told to be there, and its key is not: an interval that overlaps it is.
+            (What::AddElement(element), libc::ENOENT) if how.replace.contains(element) => {
+                Settled::Failed(overlap(op, KernelError::from_errno(libc::EEXIST)))
             }
             // Sets that the table had when its turn came may miss only because the table's own message failed.
             (What::AddElement(_), libc::ENOENT) if table_is_there => Settled::Open,
@@ -305,6 +305,11 @@ fn done(op: &Op, echo: Option<&RuleAt>) -> Outcome {
         (What::AddGuestRule(_), Some(at)) => Outcome::Changed { back: Box::new(What::DeleteGuestRule(at.clone())) },
         _ => Outcome::Created,
     }
+}
+
+fn overlap(op: &Op, source: KernelError) -> Error {
+    let hint = Some("it overlaps an element that belongs to nobody; zubi gc removes that");
+    Error::Netlink { object: op.to_string(), source, hint }
 }
 
 fn hint(errno: i32) -> Option<&'static str> {

@@ -56,6 +56,14 @@ pub enum Capability {
     Ping,
     /// The program `strace`, and the right to trace.
     Strace,
+    /// The program `iptables` that writes nftables, and `ip6tables`.
+    Iptables,
+    /// The program `iptables-legacy`, and a kernel that has its tables.
+    IptablesLegacy,
+    /// The program `ufw`.
+    Ufw,
+    /// The program `conntrack`.
+    Conntrack,
 }
 
 /// A capability that is lacking.
@@ -78,7 +86,7 @@ const CHAIN: &str = "chain";
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Capability; 16] = [
+    pub const ALL: [Capability; 20] = [
         Capability::UserNamespaces,
         Capability::Bridge,
         Capability::Veth,
@@ -95,11 +103,16 @@ impl Capability {
         Capability::Nft,
         Capability::Ping,
         Capability::Strace,
+        Capability::Iptables,
+        Capability::IptablesLegacy,
+        Capability::Ufw,
+        Capability::Conntrack,
     ];
 
     /// Whether a program is all it takes, with the rights it needs.
     fn is_program(self) -> bool {
-        matches!(self, Capability::Ip | Capability::Nft | Capability::Ping | Capability::Strace)
+        use Capability::{Conntrack, Ip, Iptables, Nft, Ping, Strace, Ufw};
+        matches!(self, Ip | Nft | Ping | Strace | Iptables | Ufw | Conntrack)
     }
 
     /// Tries it on the host this process is in. The error says what happened.
@@ -138,6 +151,13 @@ impl Capability {
             Capability::Ip => succeeds(&["ip", "-j", "link"]),
             Capability::Nft => succeeds(&["nft", "-j", "list", "ruleset"]),
             Capability::Ping => succeeds(&["ping", "-n", "-q", "-c", "1", "-W", "1", "127.0.0.1"]),
+            Capability::Iptables => {
+                // Whatever the plain name stands for, the tests use it for nftables.
+                succeeds(&["sh", "-c", "iptables -V | grep -q nf_tables && iptables -L && ip6tables -L"])
+            }
+            Capability::IptablesLegacy => succeeds(&["sh", "-c", "iptables-legacy -L && ip6tables-legacy -L"]),
+            Capability::Ufw => succeeds(&["ufw", "version"]),
+            Capability::Conntrack => succeeds(&["conntrack", "-L"]),
             Capability::Strace => succeeds(&["strace", "-o", "/dev/null", "true"]),
         }
     }
@@ -162,6 +182,10 @@ impl fmt::Display for Capability {
             Capability::Nft => "nft",
             Capability::Ping => "ping",
             Capability::Strace => "strace",
+            Capability::Iptables => "iptables",
+            Capability::IptablesLegacy => "legacy iptables",
+            Capability::Ufw => "ufw",
+            Capability::Conntrack => "conntrack",
         })
     }
 }

@@ -1,5 +1,5 @@
 //! Docker on a host of its own ([`HostKind::Root`](crate::HostKind::Root)): at its usual places, which are the host's
-//! own because /run is. It has no network but `none` and leaves the firewall alone.
+//! own because /run is. It has no network but `none` and leaves the firewall alone, unless it is asked for all of it.
 
 use crate::cgroups;
 use crate::host::{Answer, answer};
@@ -33,6 +33,16 @@ impl Docker {
 
     /// Starts it and waits until it answers. The error says what it logged.
     pub fn start() -> Result<Docker, String> {
+        Self::start_with(&["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"])
+    }
+
+    /// The same, with its own bridge `docker0` and its rules for `iptables`. They need none of its networks to be there
+    /// before, and stay when it ends.
+    pub fn start_with_firewall() -> Result<Docker, String> {
+        Self::start_with(&["--bip=172.31.99.1/24"])
+    }
+
+    fn start_with(network: &[&str]) -> Result<Docker, String> {
         let failed = |what: &'static str| move |e: std::io::Error| format!("{what}: {e}");
         // The machine's settings are not for this one, and old versions write a key beside them.
         if Path::new("/etc/docker").is_dir() {
@@ -44,7 +54,7 @@ impl Docker {
         let mut command = Command::new(find("dockerd").ok_or("dockerd is not installed")?);
         command
             .args(["--config-file=/run/dockerd.json", "--data-root=/run/docker-data", "--storage-driver=vfs"])
-            .args(["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"])
+            .args(network)
             .args(["--exec-opt=native.cgroupdriver=cgroupfs", &format!("--cgroup-parent=/{}", cgroups::own())])
             .env_remove("DOCKER_HOST")
             .stdin(Stdio::null())

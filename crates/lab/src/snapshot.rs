@@ -90,9 +90,9 @@ impl Snapshot {
         for folder in ["/run/zubi", "/run/zubi-state"] {
             let found = Command::new("find").args([folder, "-type", "f"]).output().expect("find");
             let text = String::from_utf8_lossy(&found.stdout).into_owned();
-            // Lock files have no content, and a cursor is only a hint.
-            let kept =
-                text.lines().filter(|l| !l.contains("/lock/") && !l.contains("/.cursor") && !l.ends_with("/host.json"));
+            // Lock files have no content, and what is hidden is only a hint.
+            let hint = |l: &&str| l.contains("/.cursor") || l.ends_with("/.firewall-seen");
+            let kept = text.lines().filter(|l| !l.contains("/lock/") && !hint(l) && !l.ends_with("/host.json"));
             lines.extend(kept.map(|l| format!("file {l}")));
         }
         Snapshot { lines }

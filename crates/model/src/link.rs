@@ -26,7 +26,8 @@ impl fmt::Display for LinkPlaceRef {
     }
 }
 
-/// An end of a link as a user says it: `c1:veth0`, `docker:web:eth1`, `host:uplink0`.
+/// An end of a link as a user says it: `c1:veth0`, `docker:web:eth1`, `host:uplink0`. (A sandbox of the name `host` is
+/// reached by its path.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkEndRef {
     /// Where.

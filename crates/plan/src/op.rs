@@ -222,6 +222,14 @@ mod tests {
     }
 
     #[test]
+    fn an_element_comes_back_only_if_it_was_there() {
+        let element = nft::Element::new("zubi", "bridges", vec![nft::Value::Device("br0".parse().unwrap())]);
+        let op = Op::host(What::DeleteElement(element.clone()), "");
+        assert_eq!(op.undo(&Outcome::Nothing), None);
+        assert_eq!(op.undo(&Outcome::Removed).unwrap().what, What::AddElement(element));
+    }
+
+    #[test]
     fn a_path_is_quoted_for_the_shell() {
         let op = Op::sandbox(
             &NsRef::Path("/tmp/a b'c".into()),

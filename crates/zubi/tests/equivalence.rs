@@ -326,6 +326,18 @@ fn a_sandbox_known_by_its_process_on_an_ipv6_network() {
     ]);
 }
 
+fn published_ports() {
+    assert_equivalent(&[
+        &["network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64", "sandbox add c1", "sandbox add c2"],
+        &["connect blue c1 -p 8080:80 -p 127.0.0.1:9000-9010:9000-9010/udp -p [::]:53:53/udp -p 7000-7002:700-702"],
+        &["connect blue c2"],
+        &["port add blue c1 8081:80 8100-8103:8100-8103", "port add blue c2 8082:80"],
+        &["port rm blue c1 8081:80 7000-7002:700-702", "port rm blue c2 80"],
+        &["disconnect blue c1", "disconnect blue c2"],
+        &["network rm blue"],
+    ]);
+}
+
 fn an_internal_network() {
     assert_equivalent(&[
         &["network create blue --internal --subnet 10.55.66.0/24 --subnet fd00:55::/64", "sandbox add c1"],
@@ -526,6 +538,7 @@ zubi_lab::tests!(
     a_sandbox_known_by_path_on_a_dual_stack_network,
     a_sandbox_known_by_its_process_on_an_ipv6_network,
     an_internal_network,
+    published_ports,
     a_network_whose_endpoints_are_isolated,
     a_network_with_small_packets,
     a_network_that_keeps_source_addresses,

@@ -128,7 +128,8 @@ fn published_ports_without_icc_are_reached_from_everywhere() {
 }
 
 fn without_icc_and_with_frames_passed_to_the_firewall_only_its_own_network_does_not_reach_a_published_port() {
-    let test = "without_icc_and_with_frames_passed_to_the_firewall_only_its_own_network_does_not_reach_a_published_port";
+    let test =
+        "without_icc_and_with_frames_passed_to_the_firewall_only_its_own_network_does_not_reach_a_published_port";
     if !need(&[Capability::BridgeNetfilter], test) {
         return;
     }
@@ -195,7 +196,9 @@ fn processes() -> HashSet<u32> {
     let all = std::fs::read_dir("/proc").expect("/proc").flatten();
     let numbers = all.filter_map(|e| e.file_name().to_str().and_then(|n| n.parse().ok()));
     // Whoever has been waited for only just is no process any more.
-    numbers.filter(|n: &u32| std::fs::read_to_string(format!("/proc/{n}/cmdline")).is_ok_and(|c| !c.is_empty())).collect()
+    numbers
+        .filter(|n: &u32| std::fs::read_to_string(format!("/proc/{n}/cmdline")).is_ok_and(|c| !c.is_empty()))
+        .collect()
 }
 
 fn rules(host: &Host) -> usize {

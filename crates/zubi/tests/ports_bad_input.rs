@@ -130,7 +130,8 @@ fn a_port_of_a_dead_endpoint_cannot_be_added() {
     host.shell("ip netns del c9").ok();
     host.wait_for(&format!("! ip link show {}", of_c9["host_device"].as_str().expect("a name")));
     let before = Snapshot::take();
-    host.zubi("port add blue c9 81:80").fails(CONFLICT, "c9 on network blue has lost its device, or its sandbox is gone");
+    host.zubi("port add blue c9 81:80")
+        .fails(CONFLICT, "c9 on network blue has lost its device, or its sandbox is gone");
     before.assert_no_residue(&Snapshot::take());
 }
 

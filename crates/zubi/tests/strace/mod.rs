@@ -15,6 +15,9 @@ use zubi_wire::Messages;
 const RTM_BASE: u16 = 16;
 const NFT: u16 = 10 << 8;
 const BATCH: [u16; 2] = [16, 17];
+/// Tracked connections (linux/netfilter/nfnetlink_conntrack.h).
+const GET_FLOW: u16 = (1 << 8) | 1;
+const DELETE_FLOW: u16 = (1 << 8) | 2;
 
 /// Names of the kinds of route netlink messages (linux/rtnetlink.h), four to an object.
 const ROUTE_OBJECTS: [&str; 5] = ["LINK", "ADDR", "ROUTE", "NEIGH", "RULE"];
@@ -331,6 +334,8 @@ fn kind(kind: u16, flags: u16, nft: bool) -> String {
         match known {
             Some(name) => name,
             None if BATCH.contains(&kind) => "BATCH".to_owned(),
+            None if kind == GET_FLOW => "GETFLOW".to_owned(),
+            None if kind == DELETE_FLOW => "DELFLOW".to_owned(),
             None => format!("nft {kind:#x}"),
         }
     } else {

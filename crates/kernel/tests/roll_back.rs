@@ -1,0 +1,83 @@
+//! A plan that fails puts back what was otherwise before: an MTU, a bridge port's settings, a deleted element. What it
+//! found as wished, or not at all, it leaves alone.
+
+mod inside;
+
+use inside::inside;
+use zubi_kernel::Kernel;
+use zubi_model::{IfName, LinkGroup, Mac};
+use zubi_plan::{Op, Place, Plan, What, firewall};
+use zubi_wire::nft::{Element, Value};
+use zubi_wire::route::{BridgePort, Link, LinkChange, LinkKind, Switch};
+
+fn name(text: &str) -> IfName {
+    text.parse().unwrap()
+}
+
+fn bridge(device: &str, master: Option<&str>) -> What {
+    let (name, master) = (name(device), master.map(name));
+    let mac = Mac::from_random([1; 6]);
+    What::AddLink(Link { name, kind: LinkKind::Bridge, mac, mtu: None, group: LinkGroup::DEFAULT, master })
+}
+
+/// A pair on the host is not ours to make: `ip` makes it.
+fn pair(port: &str, other: &str) {
+    let line = format!("ip link add {port} type veth peer name {other} && ip link set {port} master br0");
+    assert!(std::process::Command::new("sh").args(["-c", &line]).status().unwrap().success());
+}
+
+fn element(device: &str) -> Element {
+    Element::new(firewall::TABLE, "bridges", vec![Value::Device(name(device))])
+}
+
+fn mtu(device: &str, bytes: u32) -> What {
+    What::ChangeLink(LinkChange::mtu(name(device), bytes.try_into().unwrap()))
+}
+
+fn isolated(device: &str, switch: Switch) -> What {
+    What::ChangePort(BridgePort { name: name(device), isolated: Some(switch), hairpin: None })
+}
+
+fn plan(all: Vec<What>) -> Plan {
+    all.into_iter().map(|what| Op::host(what, "")).collect()
+}
+
+/// MTU and isolation of the port, and the elements there are.
+fn state(kernel: &mut Kernel) -> (u32, Switch, usize) {
+    let port = kernel.link(&Place::Host, "zva").unwrap().unwrap();
+    (port.mtu, port.port.unwrap().isolated, kernel.elements("bridges").unwrap().len())
+}
+
+#[test]
+fn what_was_otherwise_comes_back_and_what_was_not_there_stays_away() {
+    if !inside("what_was_otherwise_comes_back_and_what_was_not_there_stays_away", &["nft", "list", "ruleset"]) {
+        return;
+    }
+    let mut kernel = Kernel::open().unwrap();
+    kernel.apply(&firewall::layout().collect()).unwrap();
+    kernel.apply(&plan(vec![bridge("br0", None), What::AddElement(element("there"))])).unwrap();
+    pair("zva", "zvb");
+    let before = (1500, Switch::Off, 1);
+    assert_eq!(state(&mut kernel), before);
+
+    let impossible = What::DeleteLink(name("lo"));
+    let changes = || {
+        vec![
+            mtu("zva", 1400),
+            // As it is already.
+            mtu("zvb", 1500),
+            isolated("zva", Switch::On),
+            What::DeleteElement(element("there")),
+            What::DeleteElement(element("absent")),
+        ]
+    };
+    kernel.apply(&plan(changes())).unwrap();
+    assert_eq!(state(&mut kernel), (1400, Switch::On, 0));
+    let back = vec![mtu("zva", 1500), isolated("zva", Switch::Off), What::AddElement(element("there"))];
+    kernel.apply(&plan(back)).unwrap();
+    assert_eq!(state(&mut kernel), before);
+
+    let failed = kernel.apply(&plan(changes().into_iter().chain([impossible]).collect())).unwrap_err();
+    assert!(failed.rollback.is_empty(), "{failed}");
+    assert_eq!(state(&mut kernel), before);
+}
