@@ -219,18 +219,19 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
         })?;
         runners.push(Runner { road, ports, worker, rate: Sample::new(), add: Sample::new(), remove: Sample::new() });
     }
-    for _ in 0..rounds {
-        for runner in runners.iter_mut().filter(|one| one.road == Road::Routed || one.ports > 0) {
-            if let Answer::Rate(rate) = runner.worker.ask(&Ask::Rate(lasts))? {
-                runner.rate.push(rate);
-            }
-        }
-    }
+    // Before the connections: those leave thousands of entries in the tracking table, on some hosts and not on others.
     for _ in 0..changes {
         for runner in runners.iter_mut().filter(|one| one.ports != 1) {
             if let Answer::OneMore { add, remove } = runner.worker.ask(&Ask::OneMore)? {
                 runner.add.push_time(add);
                 runner.remove.push_time(remove);
+            }
+        }
+    }
+    for _ in 0..rounds {
+        for runner in runners.iter_mut().filter(|one| one.road == Road::Routed || one.ports > 0) {
+            if let Answer::Rate(rate) = runner.worker.ask(&Ask::Rate(lasts))? {
+                runner.rate.push(rate);
             }
         }
     }

@@ -280,7 +280,7 @@ impl Engine {
                 let of_network = self.missing_network(&network)?;
                 put_behind(&mut missing, of_network);
                 let promised = missing.ops.contains(&zubi_plan::network::loopback(&network));
-                if all.is_empty() && on_loopback(ports) && !promised {
+                if all.is_empty() && on_loopback(&network, ports) && !promised {
                     missing.append(self.missing_loopback(&network)?);
                 }
                 all.push((network, missing));
@@ -301,7 +301,7 @@ impl Engine {
     }
 
     /// What it takes to publish ports on 127.0.0.1, unless it is there.
-    fn missing_loopback(&mut self, network: &Network) -> Result<Plan, Error> {
+    pub(crate) fn missing_loopback(&mut self, network: &Network) -> Result<Plan, Error> {
         let op = zubi_plan::network::loopback(network);
         let compared = self.kernel.examine(&[op]).map_err(Error::kernel(format!("network {}", network.name)))?;
         Ok(compared.into_iter().filter(|(_, finding)| *finding != Finding::Same).map(|(op, _)| op).collect())
@@ -313,7 +313,7 @@ impl Engine {
         let (mut endpoints, _) = self.store.all_endpoints_lossy();
         endpoints.retain(|e| e.network == network.name);
         let ports: Vec<PortWish> = endpoints.iter().flat_map(|e| &e.ports).map(|port| PortWish::from(*port)).collect();
-        if on_loopback(&ports) {
+        if on_loopback(network, &ports) {
             // Before the bridge goes up: one that is up is complete.
             plan.ops.insert(plan.ops.len().saturating_sub(1), zubi_plan::network::loopback(network));
         }

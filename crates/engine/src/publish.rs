@@ -432,8 +432,8 @@ fn claims_of(owner: &EndpointKey, families: &[Family], ports: &[PublishedPort]) 
 }
 
 /// Whether publishing these takes what only 127.0.0.0/8 needs.
-pub(crate) fn on_loopback(wishes: &[PortWish]) -> bool {
-    wishes.iter().any(|wish| match wish.host {
+pub(crate) fn on_loopback(network: &Network, wishes: &[PortWish]) -> bool {
+    network.pool(Family::V4).is_some() && wishes.iter().any(|wish| match wish.host {
         HostAddress::Every => true,
         HostAddress::One(address) => address.is_ipv4() && (address.is_unspecified() || address.is_loopback()),
     })

@@ -12,6 +12,7 @@ use crate::chance::random_name;
 use crate::config::Config;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
+use crate::publish::on_loopback;
 use crate::resolve::Resolved;
 use std::ffi::OsString;
 use std::fs::File;
@@ -103,6 +104,9 @@ impl Engine {
         let mut siblings: Vec<zubi_model::Endpoint> = Vec::new();
         for (at, network) in all.iter().enumerate() {
             let wishes = if at == 0 { spec.wishes.clone() } else { Wishes::default() };
+            if on_loopback(network, &wishes.ports) {
+                plan.append(self.missing_loopback(network)?);
+            }
             let endpoint = self.endpoint_for_show(network, &name, &siblings, &wishes)?;
             let default_in = zubi_plan::endpoint::default_families(&endpoint, &siblings, &[]);
             let around = zubi_plan::endpoint::Surroundings {

@@ -6,7 +6,7 @@ use zubi_model::{
     NetnsCookie, Network, NetworkId, NsRef, Pool, PoolSpec, SandboxIdentity, Scope,
 };
 use zubi_plan::change::{InUse, Reached, change};
-use zubi_plan::endpoint::{Presence, Remains, Surroundings, attach, detach};
+use zubi_plan::endpoint::{Presence, Remains, Surroundings, attach, detach, publish, unpublish};
 use zubi_plan::network::{Ipv6Forwarding, Last, down, up};
 use zubi_plan::{Plan, link, sandbox};
 use zubi_wire::route::AdminState;
@@ -168,6 +168,56 @@ fn connect_with_static_routes() {
 fn connect_to_a_network_of_isolated_endpoints_with_small_packets() {
     let network = Network { icc: Icc::Isolated, mtu: Some(1400.try_into().unwrap()), ..network("blue", &[V4]) };
     insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "eth0"), &empty(&[Family::V4])));
+}
+
+/// One of each form there is.
+fn published() -> Endpoint {
+    let ports = [
+        r#"{"host":"*","host_ports":"8080","target":"80","protocol":"tcp"}"#,
+        r#"{"host":"127.0.0.1","host_ports":"9000-9010","target":"9000-9010","protocol":"udp"}"#,
+        r#"{"host":"[2001:db8::1]","host_ports":"53","target":"5353","protocol":"udp"}"#,
+        r#"{"host":"*","host_ports":"7000-7002","target":"700-702","protocol":"sctp"}"#,
+    ];
+    let ports = ports.map(|text| serde_json::from_str(text).unwrap()).to_vec();
+    Endpoint { ports, ..endpoint(&network("blue", &[V4, V6]), named(), "eth0") }
+}
+
+#[test]
+fn connect_with_published_ports() {
+    let network = network("blue", &[V4, V6]);
+    insta::assert_snapshot!(attach(&network, &published(), &empty(&[Family::V4, Family::V6])));
+}
+
+#[test]
+fn publish_the_first_ports() {
+    let endpoint = published();
+    insta::assert_snapshot!(publish(&endpoint, &[], &endpoint.ports));
+}
+
+#[test]
+fn publish_one_more() {
+    let endpoint = published();
+    insta::assert_snapshot!(publish(&endpoint, &endpoint.ports[1..], &endpoint.ports[..1]));
+}
+
+#[test]
+fn take_one_port_back() {
+    let endpoint = published();
+    insta::assert_snapshot!(unpublish(&endpoint, &endpoint.ports[..1], &endpoint.ports[1..3]));
+}
+
+#[test]
+fn take_the_last_ports_back() {
+    let endpoint = published();
+    insta::assert_snapshot!(unpublish(&endpoint, &[], &endpoint.ports));
+}
+
+#[test]
+fn an_address_that_somebody_had_before_inherits_no_connections() {
+    let network = network("blue", &[V4]);
+    let endpoint = endpoint(&network, named(), "eth0");
+    let around = Surroundings { stale: vec![endpoint.addresses[0].address.addr()], ..empty(&[]) };
+    insta::assert_snapshot!(attach(&network, &endpoint, &around));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Beside the firewalls of real daemons, each on a host of its own. By TCP: ufw lets pings through.
 
+use std::process::Command;
 use zubi_lab::{Capability, Docker, Host, Outside, Reach, Service, Transport, ask, need, reaches, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
@@ -17,6 +18,14 @@ const LISTINGS: [&str; 8] = [
     "ip6tables-save",
     "nft list ruleset",
 ];
+
+/// Whoever asked for a neighbour in vain waits a second before asking again.
+fn forget_neighbours() {
+    for place in ["c1", "c2"] {
+        let flushed = Command::new("ip").args(["-n", place, "neigh", "flush", "all"]).status();
+        assert!(flushed.expect("ip").success());
+    }
+}
 
 fn reach(from: &str, to: &str, address: &str) -> bool {
     reaches(&Reach { from, to, address }, Transport::Tcp)
@@ -43,6 +52,7 @@ fn depopulate(host: &Host, service: Service) {
 
 /// What gets through of everything that should, by IPv4.
 fn passing() -> Vec<&'static str> {
+    forget_neighbours();
     let all = [
         ("neighbours", reach("c2", "c1", "10.55.66.2")),
         ("out", reach("c1", "outside", Outside::V4)),
@@ -57,6 +67,7 @@ const EVERYTHING: [&str; 5] = ["neighbours", "out", "published", "hairpin", "nei
 
 /// The same by IPv6.
 fn passing6() -> bool {
+    forget_neighbours();
     reach("c2", "c1", "fd00:55::2") && reach("c1", "outside", Outside::V6) && serves("outside", "[2001:db8::1]:8080", "c1")
 }
 

@@ -110,12 +110,41 @@ fn foreign_firewall_rules_make_no_work() {
         connected + "disconnect:\n" + &disconnected
     };
     let before = both();
-    let rules = (0..500).fold("table ip foreign { chain c {\n".to_owned(), |all, n| {
+    foreign_rules(&host, "table ip foreign { chain c {");
+    // The first to come after a change looks at it.
+    warm_up(&host);
+    assert_same(&before, &both());
+}
+
+/// A chain with 500 rules.
+fn foreign_rules(host: &Host, chain: &str) {
+    let rules = (0..500).fold(format!("{chain}\n"), |all, n| {
         all + &format!("ip saddr 192.168.{}.{} drop\n", n / 250, n % 250)
     });
     std::fs::write("/run/foreign", rules + "}\n}\n").expect("rules");
     host.shell("nft -f /run/foreign").ok();
-    assert_same(&before, &both());
+}
+
+fn connect_looks_at_a_changed_ruleset_once_and_reads_no_rules_that_do_not_matter() {
+    if !traceable("connect_looks_at_a_changed_ruleset_once_and_reads_no_rules_that_do_not_matter") {
+        return;
+    }
+    let (host, _outside) = host();
+    warm_up(&host);
+    let looking = |host: &Host, name: &str| -> Vec<String> {
+        let all = connect(host, name).main.sends();
+        all.into_iter().filter(|s| s.starts_with("nft: GET")).collect()
+    };
+    foreign_rules(&host, "table ip foreign { chain c {");
+    let ours = ["nft: GETCHAIN"; 7].join(" ").replace(" nft:", "");
+    let tables_and_chains = ["nft: GETGEN", "nft: GETGEN", "nft: GETTABLE dump", "nft: GETCHAIN dump"];
+    assert_eq!(looking(&host, "a1"), [&tables_and_chains[..], &["nft: GETGEN", &ours]].concat());
+    assert_eq!(looking(&host, "a2"), ["nft: GETGEN"]);
+    // One that forwarded packets come by has to be read, alone.
+    foreign_rules(&host, "table ip filter { chain INPUT { type filter hook input priority 0;");
+    foreign_rules(&host, "table ip filter { chain FORWARD { type filter hook forward priority 0;");
+    assert_eq!(looking(&host, "a3"), [&tables_and_chains[..], &["nft: GETRULE dump", "nft: GETGEN", &ours]].concat());
+    assert_eq!(looking(&host, "a4"), ["nft: GETGEN"]);
 }
 
 fn connect_sends_one_batch_of_elements_one_pair_and_one_inside() {
@@ -137,15 +166,17 @@ fn connect_sends_one_batch_of_elements_one_pair_and_one_inside() {
     );
 }
 
-fn connect_asks_four_questions_before_it_changes_anything() {
-    if !traceable("connect_asks_four_questions_before_it_changes_anything") {
+fn connect_asks_five_questions_before_it_changes_anything() {
+    if !traceable("connect_asks_five_questions_before_it_changes_anything") {
         return;
     }
     let (host, _outside) = host();
     let sends = connect(&host, "c1").main.sends();
     let questions: Vec<&str> = sends.iter().map(String::as_str).take_while(|s| s.contains("GET")).collect();
-    // The bridge; loopback and the inner end's name; who gives the default route, in each family.
-    let expected = ["host: GETLINK", "inside: GETLINK GETLINK", "inside: GETROUTE dump", "inside: GETROUTE dump"];
+    // Whether anybody changed the ruleset; the bridge; loopback and the inner end's name; who gives the default route,
+    // in each family.
+    let expected =
+        ["nft: GETGEN", "host: GETLINK", "inside: GETLINK GETLINK", "inside: GETROUTE dump", "inside: GETROUTE dump"];
     assert_eq!(questions, expected);
 }
 
@@ -228,7 +259,8 @@ zubi_lab::tests!(
     connect_and_disconnect_work_the_same_with_1_and_20_and_60_endpoints,
     foreign_firewall_rules_make_no_work,
     connect_sends_one_batch_of_elements_one_pair_and_one_inside,
-    connect_asks_four_questions_before_it_changes_anything,
+    connect_asks_five_questions_before_it_changes_anything,
+    connect_looks_at_a_changed_ruleset_once_and_reads_no_rules_that_do_not_matter,
     connect_waits_for_the_carrier_once,
     connect_and_disconnect_do_not_ask_for_all_links,
     disconnect_leaves_the_deletion_to_a_child,

@@ -59,6 +59,45 @@ fn a_hundred_connects_at_once_get_a_hundred_addresses() {
     before.assert_no_residue(&Snapshot::take());
 }
 
+/// The host ports of everything that is published.
+fn published(host: &Host) -> Vec<String> {
+    let all = host.zubi("--json port ls").ok().json();
+    let ports = all.as_array().expect("a list").iter();
+    ports.map(|p| format!("{} {}", p["host_ports"].as_str().expect("ports"), p["protocol"])).collect()
+}
+
+fn fifty_connects_with_random_ports_at_once_get_fifty_ports_of_each_protocol() {
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.0.0/20 --subnet fd00:55::/64");
+    sandboxes(&host);
+    all_succeed((0..50).map(|n| start(host.command(&format!("connect blue s{n} -p 80 -p 80/udp")))).collect());
+    let ports = published(&host);
+    let distinct: HashSet<&String> = ports.iter().collect();
+    assert_eq!((ports.len(), distinct.len()), (100, 100));
+    host.zubi("check").ok();
+    all_succeed((0..50).map(|n| start(host.command(&format!("port add blue s{n} 81 82")))).collect());
+    let ports = published(&host);
+    let distinct: HashSet<&String> = ports.iter().collect();
+    assert_eq!((ports.len(), distinct.len()), (200, 200));
+    all_succeed((0..50).map(|n| start(host.command(&format!("disconnect blue s{n}")))).collect());
+    host.settle();
+    assert_eq!(published(&host), [""; 0]);
+    host.zubi("check").ok();
+}
+
+fn of_fifty_connects_that_want_one_of_forty_ports_forty_get_one() {
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.0.0/20");
+    sandboxes(&host);
+    let all = (0..50).map(|n| start(host.command(&format!("connect blue s{n} -p 8000-8039:80")))).collect();
+    let codes: Vec<Option<i32>> = all_end(all).iter().map(|o| o.status.code()).collect();
+    let count = |code: i32| codes.iter().filter(|c| **c == Some(code)).count();
+    assert_eq!((count(0), count(4)), (40, 10), "{codes:?}");
+    let distinct: HashSet<String> = published(&host).into_iter().collect();
+    assert_eq!(distinct.len(), 40);
+    host.zubi("check").ok();
+}
+
 fn the_same_connect_a_hundred_times_at_once_makes_one_endpoint() {
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.55.66.0/24");
@@ -90,6 +129,8 @@ fn connects_and_disconnects_at_random_beside_gc_and_check_leave_nothing() {
         let network = networks[dice(4) as usize];
         let sandbox = dice(25);
         words.push(match dice(5) {
+            // Always with its ports, or it would be another endpoint that is wished for.
+            0..3 if sandbox % 3 == 0 => format!("connect {network} s{sandbox} -p 80 -p 53/udp"),
             0..3 => format!("connect {network} s{sandbox}"),
             _ => format!("disconnect {network} s{sandbox}"),
         });
@@ -190,6 +231,8 @@ fn a_default_route_of_the_users_own_does_not_keep_an_endpoint_from_going() {
 
 zubi_lab::tests!(
     a_hundred_connects_at_once_get_a_hundred_addresses,
+    fifty_connects_with_random_ports_at_once_get_fifty_ports_of_each_protocol,
+    of_fifty_connects_that_want_one_of_forty_ports_forty_get_one,
     the_same_connect_a_hundred_times_at_once_makes_one_endpoint,
     connects_and_disconnects_at_random_beside_gc_and_check_leave_nothing,
     after_a_flush_a_crowd_of_connects_puts_the_whole_firewall_back,

@@ -254,6 +254,53 @@ const SET_INTERNAL: Case = Case {
     steps: 7,
 };
 
+const CONNECT_WITH_PORTS: Case = Case {
+    setup: &["network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64", "sandbox add c1"],
+    before: &[],
+    command: "connect blue c1 -p 8080:80 -p 53:53/udp -p 9000-9009:9000-9009 -p 7000-7001:70-71 -p 127.0.0.1::81",
+    done: "!nft list map inet zubi publish4 | grep -q 'tcp . 8080 : 10.55.66.2 . 80' \
+           && nft list map inet zubi ranges6 | grep -q 9000-9009 && test $(cat /run/zubi/ports/tcp/31 | wc -l) = 2",
+    after: &["disconnect blue c1"],
+    steps: 45,
+};
+
+const FIRST_PORT_ON_LOOPBACK: Case = Case {
+    setup: &["network create blue --subnet 10.55.66.0/24", "sandbox add c1"],
+    before: &["connect blue c1", "!sysctl -qw net.ipv4.conf.zb-blue.route_localnet=0"],
+    command: "port add blue c1 127.0.0.1:8080:80",
+    done: "!nft list map inet zubi publish_at4 | grep -q 10.55.66.2 && test $(sysctl -n net.ipv4.conf.zb-blue.route_localnet) = 1",
+    after: &["disconnect blue c1"],
+    steps: 8,
+};
+
+const PORT_ADD: Case = Case {
+    setup: &[
+        "network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64",
+        "sandbox add c1",
+        "connect blue c1",
+        "!sysctl -qw net.ipv4.conf.zb-blue.route_localnet=1",
+    ],
+    before: &[],
+    command: "port add blue c1 8080:80 53:53/udp 9000-9009:9000-9009",
+    done: "!nft list map inet zubi publish6 | grep -q 'udp . 53 : fd00:55::2 . 53' && nft list map inet zubi ranges4 | grep -q 9000",
+    after: &["port rm blue c1 8080:80 53:53/udp 9000-9009:9000-9009"],
+    steps: 11,
+};
+
+const PORT_RM: Case = Case {
+    setup: &[
+        "network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64",
+        "sandbox add c1",
+        "connect blue c1",
+        "!sysctl -qw net.ipv4.conf.zb-blue.route_localnet=1",
+    ],
+    before: &["port add blue c1 8080:80 53:53/udp 9000-9009:9000-9009"],
+    command: "port rm blue c1 8080:80 53:53/udp 9000-9009:9000-9009",
+    done: "!! nft list table inet zubi | grep -qE '8080|9000-9009' && test -z \"$(find /run/zubi/ports -type f)\"",
+    after: &[],
+    steps: 11,
+};
+
 fn line(host: &Host, line: &str) -> Answer {
     match line.strip_prefix('!') {
         Some(shell) => host.shell(shell),
@@ -326,7 +373,7 @@ impl Case {
         self.at_each_step(BEYOND, |host, _, n| {
             host.with_env("ZUBI_FAULT", &format!("kill:{n}")).zubi(self.command);
             let again = host.zubi(self.command);
-            let said = ["exists already", "there is no network", "does not exist", "no sandbox"];
+            let said = ["is not published", "exists already", "there is no network", "does not exist", "no sandbox"];
             if again.code != 0 && !said.iter().any(|words| again.err.contains(words)) {
                 return Err(format!("tried again: {}", again.err));
             }
@@ -396,6 +443,32 @@ impl Case {
         assert!(wrong.is_empty(), "of {undoing} steps of undoing:\n{wrong}\n{told}");
     }
 
+    /// Fails late, and is killed at each step of the undoing; a live object that was being changed may be as before or as
+    /// wished, but whole.
+    fn repaired_when_killed_while_undoing(&self, least: usize) {
+        let (host, initial, steps) = self.begin();
+        let fail = format!("fail:{}", steps.len());
+        let told = host.with_env("ZUBI_FAULT", &format!("count,{fail}")).zubi(self.command).err;
+        let all = told.lines().filter(|l| l.starts_with("step ")).count();
+        assert!(all - steps.len() >= least, "only {} steps of undoing:\n{told}", all - steps.len());
+        let mut wrong = String::new();
+        for n in steps.len() + 1..=all {
+            host.with_env("ZUBI_FAULT", &format!("{fail},kill:{n}")).zubi(self.command);
+            let outcome = succeeds(&host, "repair")
+                .and_then(|()| succeeds(&host, "check"))
+                .and_then(|()| succeeds(&host, self.command))
+                .and_then(|()| succeeds(&host, self.done))
+                .and_then(|()| self.after.iter().try_for_each(|words| succeeds(&host, words)));
+            host.settle();
+            let left = initial.difference(&Snapshot::take()).map_or(Ok(()), Err);
+            if let Err(why) = outcome.and(left) {
+                writeln!(wrong, "{n}: {why}").expect("text");
+                self.reset(&host, &initial);
+            }
+        }
+        assert!(wrong.is_empty(), "{wrong}\n{told}");
+    }
+
     fn gc_after_failure(&self) {
         self.at_each_step(0, |host, _, n| {
             let answer = host.with_env("ZUBI_FAULT", &format!("fail:{n}")).zubi(self.command);
@@ -426,6 +499,58 @@ fn connect_killed_at_any_step_leaves_nothing_after_repair() {
 
 fn connect_failing_at_any_step_changes_nothing() {
     CONNECT.failure_changes_nothing();
+}
+
+fn connect_with_ports_killed_at_any_step_works_when_tried_again() {
+    CONNECT_WITH_PORTS.retry_after_kill();
+}
+
+fn connect_with_ports_killed_at_any_step_leaves_nothing_after_repair() {
+    CONNECT_WITH_PORTS.repair_after_kill();
+}
+
+fn connect_with_ports_failing_at_any_step_changes_nothing() {
+    CONNECT_WITH_PORTS.failure_changes_nothing();
+}
+
+fn connect_with_ports_killed_while_undoing_leaves_nothing_after_gc() {
+    CONNECT_WITH_PORTS.killed_while_undoing(15);
+}
+
+fn first_port_on_loopback_killed_at_any_step_works_when_tried_again() {
+    FIRST_PORT_ON_LOOPBACK.retry_after_kill();
+}
+
+fn first_port_on_loopback_killed_at_any_step_leaves_nothing_after_repair() {
+    FIRST_PORT_ON_LOOPBACK.repair_after_kill();
+}
+
+fn port_add_killed_at_any_step_works_when_tried_again() {
+    PORT_ADD.retry_after_kill();
+}
+
+fn port_add_killed_at_any_step_leaves_nothing_after_repair() {
+    PORT_ADD.repair_after_kill();
+}
+
+fn port_add_failing_at_any_step_changes_nothing() {
+    PORT_ADD.failure_changes_nothing();
+}
+
+fn port_add_killed_while_undoing_is_whole_or_gone_after_repair() {
+    PORT_ADD.repaired_when_killed_while_undoing(3);
+}
+
+fn port_rm_killed_at_any_step_works_when_tried_again() {
+    PORT_RM.retry_after_kill();
+}
+
+fn port_rm_killed_at_any_step_leaves_nothing_after_repair() {
+    PORT_RM.repair_after_kill();
+}
+
+fn port_rm_failing_at_any_step_works_when_tried_again() {
+    PORT_RM.gc_after_failure();
 }
 
 fn connect_killed_while_undoing_leaves_nothing_after_gc() {
@@ -664,6 +789,19 @@ fn network_set_internal_failing_at_any_step_changes_nothing() {
 }
 
 zubi_lab::tests!(
+    connect_with_ports_killed_at_any_step_works_when_tried_again,
+    connect_with_ports_killed_at_any_step_leaves_nothing_after_repair,
+    connect_with_ports_failing_at_any_step_changes_nothing,
+    connect_with_ports_killed_while_undoing_leaves_nothing_after_gc,
+    first_port_on_loopback_killed_at_any_step_works_when_tried_again,
+    first_port_on_loopback_killed_at_any_step_leaves_nothing_after_repair,
+    port_add_killed_at_any_step_works_when_tried_again,
+    port_add_killed_at_any_step_leaves_nothing_after_repair,
+    port_add_failing_at_any_step_changes_nothing,
+    port_add_killed_while_undoing_is_whole_or_gone_after_repair,
+    port_rm_killed_at_any_step_works_when_tried_again,
+    port_rm_killed_at_any_step_leaves_nothing_after_repair,
+    port_rm_failing_at_any_step_works_when_tried_again,
     link_killed_at_any_step_works_when_tried_again,
     link_killed_at_any_step_leaves_nothing_after_repair,
     link_failing_at_any_step_changes_nothing,

@@ -314,6 +314,59 @@ const SET_AND_NETNS_DEL: Pair = Pair {
     verdict: any,
 };
 
+const TWO: &[&str] = &[BLUE, "sandbox add c1", "sandbox add c2", "connect blue c1", "connect blue c2"];
+
+const PORT_ADDS: Pair = Pair {
+    setup: TWO,
+    before: &[],
+    slow: "port add blue c1 8080:80 53:53/udp",
+    other: "port add blue c2 8080:80 53:53/udp",
+    mend: &[],
+    after: &["port rm blue c1 80 53/udp", "port rm blue c2 80 53/udp"],
+    steps: 8,
+    verdict: one_succeeds,
+};
+
+const PORT_ADD_AND_CHECK: Pair = Pair { other: "check", verdict: both_succeed, ..PORT_ADDS };
+
+const PORT_ADD_AND_GC: Pair = Pair { other: "gc", verdict: both_succeed, ..PORT_ADDS };
+
+const PORT_RM_AND_ADD: Pair = Pair {
+    before: &["port add blue c1 8080:80 53:53/udp"],
+    slow: "port rm blue c1 8080:80 53:53/udp",
+    verdict: slow_succeeds,
+    ..PORT_ADDS
+};
+
+const PORT_ADD_AND_DISCONNECT: Pair = Pair {
+    setup: &[BLUE, "sandbox add c1"],
+    before: &["connect blue c1"],
+    other: "disconnect blue c1",
+    after: &["disconnect blue c1"],
+    verdict: any_definite,
+    ..PORT_ADDS
+};
+
+const DISCONNECT_AND_PORT_ADD: Pair = Pair {
+    setup: &[BLUE, "sandbox add c1", "sandbox add c2", "connect blue c2"],
+    before: &["connect blue c1 -p 8080:80"],
+    slow: "disconnect blue c1",
+    other: "port add blue c2 8080:80",
+    after: &["disconnect blue c1", "port rm blue c2 8080:80"],
+    steps: 11,
+    verdict: slow_succeeds,
+    ..PORT_ADDS
+};
+
+const CONNECTS_WITH_ONE_PORT: Pair = Pair {
+    setup: &[BLUE, "sandbox add c1", "sandbox add c2"],
+    slow: "connect blue c1 -p 8080:80 -p 9000-9009:9000-9009",
+    other: "connect blue c2 -p 9005:80",
+    after: &["disconnect blue c1", "disconnect blue c2"],
+    steps: 20,
+    ..PORT_ADDS
+};
+
 fn line(host: &Host, line: &str) -> Answer {
     match line.strip_prefix('!') {
         Some(shell) => host.shell(shell),
@@ -488,6 +541,46 @@ impl Pair {
             }
         });
     }
+}
+
+fn one_of_two_port_adds_gets_the_port() {
+    PORT_ADDS.goes_on();
+}
+
+fn port_add_that_dies_does_not_hinder_another() {
+    PORT_ADDS.is_killed();
+}
+
+fn check_finds_nothing_wrong_while_a_port_is_added() {
+    PORT_ADD_AND_CHECK.goes_on();
+}
+
+fn gc_takes_nothing_away_that_port_add_is_making() {
+    PORT_ADD_AND_GC.goes_on();
+}
+
+fn a_port_that_is_being_removed_is_nobody_s_or_the_next_one_s() {
+    PORT_RM_AND_ADD.goes_on();
+}
+
+fn port_rm_that_dies_does_not_hinder_port_add() {
+    PORT_RM_AND_ADD.is_killed();
+}
+
+fn port_add_and_disconnect_leave_nothing_half() {
+    PORT_ADD_AND_DISCONNECT.goes_on();
+}
+
+fn the_port_of_an_endpoint_that_is_being_disconnected_is_free_or_refused() {
+    DISCONNECT_AND_PORT_ADD.goes_on();
+}
+
+fn one_of_two_connects_gets_the_port() {
+    CONNECTS_WITH_ONE_PORT.goes_on();
+}
+
+fn connect_that_dies_with_a_port_does_not_hinder_another() {
+    CONNECTS_WITH_ONE_PORT.is_killed();
 }
 
 fn network_rm_and_connect_exclude_each_other() {
@@ -667,6 +760,16 @@ fn a_namespace_deleted_during_network_set_leaves_nothing_after_gc() {
 }
 
 zubi_lab::tests!(
+    one_of_two_port_adds_gets_the_port,
+    port_add_that_dies_does_not_hinder_another,
+    check_finds_nothing_wrong_while_a_port_is_added,
+    gc_takes_nothing_away_that_port_add_is_making,
+    a_port_that_is_being_removed_is_nobody_s_or_the_next_one_s,
+    port_rm_that_dies_does_not_hinder_port_add,
+    port_add_and_disconnect_leave_nothing_half,
+    the_port_of_an_endpoint_that_is_being_disconnected_is_free_or_refused,
+    one_of_two_connects_gets_the_port,
+    connect_that_dies_with_a_port_does_not_hinder_another,
     the_same_link_at_once_is_one_link,
     a_link_that_dies_does_not_hinder_the_same,
     one_of_two_links_gets_the_device,

@@ -503,7 +503,7 @@ fn nothing_stays_when_everything_is_removed() {
     host.zubi("sandbox rm c1").ok();
     host.zubi("network rm blue green").ok();
     host.settle();
-    let tracked = host.shell("conntrack -L 2>/dev/null | grep 10.55.66").out;
+    let tracked = host.shell("conntrack -L 2>/dev/null | grep 10.55.66.2").out;
     assert_eq!(tracked, "");
     before.assert_no_residue(&Snapshot::take());
     assert_eq!(host.shell("find /run/zubi/ports /run/zubi/stale -type f").out, "");
