@@ -1,6 +1,6 @@
 //! Attach: a sandbox gets an endpoint on a network.
 
-use crate::choose::check_wishes;
+use crate::choose::{check_wishes, has_own_mac};
 use crate::engine::{Act, Engine, Report};
 use crate::error::{Error, unknown_owner};
 use crate::fault::Fault;
@@ -8,8 +8,8 @@ use crate::resolve::Resolved;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use zubi_model::{DefaultRoute, Endpoint, EndpointKey, Family, MacWish, Network, NetworkName, SandboxRef, Wishes};
-use zubi_plan::Plan;
 use zubi_plan::endpoint::attach;
+use zubi_plan::{Neighbours, Plan};
 use zubi_store::{PortsLock, StoreError};
 
 /// An endpoint as it is now.
@@ -111,6 +111,7 @@ impl Engine {
             for address in &around.stale {
                 self.store.unmark_stale(*address)?;
             }
+            self.remember_mac(&endpoint, around.neighbours)?;
         }
         let mut shown = groundwork;
         shown.append(plan);
@@ -275,6 +276,18 @@ impl Engine {
         self.store.release_mac(&endpoint.network, endpoint.mac, &key)?;
         self.store.remove_name(endpoint)?;
         self.store.finish_detach(&key)?;
+        Ok(())
+    }
+
+    /// Neighbours learn an address with its MAC. Where that is not the one that is made from the address, whoever has it
+    /// next must tell them; when that one has told them, no more.
+    fn remember_mac(&mut self, endpoint: &Endpoint, neighbours: Neighbours) -> Result<(), Error> {
+        let Some(first) = endpoint.addresses.first().map(|a| a.address.addr()) else { return Ok(()) };
+        if !has_own_mac(endpoint) {
+            self.store.mark_other_mac(&endpoint.network, first)?;
+        } else if neighbours == Neighbours::MayBeWrong {
+            self.store.unmark_other_mac(&endpoint.network, first)?;
+        }
         Ok(())
     }
 

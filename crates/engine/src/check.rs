@@ -7,7 +7,7 @@ use crate::shadowed::shadowed_ports;
 use zubi_kernel::Finding;
 use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
 use zubi_plan::endpoint::{Surroundings, attach};
-use zubi_plan::{Op, Place, firewall};
+use zubi_plan::{Neighbours, Op, Place, firewall};
 use zubi_store::Mode;
 use zubi_wire::route::AdminState;
 
@@ -264,7 +264,16 @@ impl Engine {
         }
         let siblings = self.siblings(&endpoint)?;
         let default_in = self.gives_default_in(&endpoint, &siblings, way)?;
-        let plan = attach(network, &endpoint, &Surroundings { loopback: AdminState::Down, default_in, stale: Vec::new() });
+        let plan = attach(
+            network,
+            &endpoint,
+            &Surroundings {
+                loopback: AdminState::Down,
+                default_in,
+                stale: Vec::new(),
+                neighbours: Neighbours::AreRight,
+            },
+        );
         Ok(plan.ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
     }
 

@@ -11,10 +11,11 @@ use std::net::IpAddr;
 use zubi_ipam::{check_fixed, next_address};
 use zubi_kernel::sys;
 use zubi_model::{
-    Endpoint, EndpointAddress, EndpointKey, Family, IfName, Invalid, Mac, MacWish, Network, NsRef, SandboxIdentity, Wishes,
+    Endpoint, EndpointAddress, EndpointKey, Family, IfName, Invalid, Mac, MacWish, Network, NsRef, SandboxIdentity,
+    Wishes,
 };
-use zubi_plan::Place;
 use zubi_plan::endpoint::{Surroundings, default_families, may_default};
+use zubi_plan::{Neighbours, Place};
 use zubi_wire::route::{AdminState, RouteProtocol};
 
 /// `BR_MAX_PORTS` of net/bridge/br_private.h; number 0 is not given.
@@ -61,13 +62,25 @@ impl Engine {
             let address = a.address.addr();
             stale.extend(self.store.is_stale(address)?.then_some(address));
         }
-        Ok((endpoint, Surroundings { loopback, default_in, stale }))
+        let neighbours = self.neighbours(&endpoint)?;
+        Ok((endpoint, Surroundings { loopback, default_in, stale, neighbours }))
+    }
+
+    /// With a MAC that is made from its one address, it has that address's MAC of before, unless somebody had another.
+    fn neighbours(&self, endpoint: &Endpoint) -> Result<Neighbours, Error> {
+        if let [only] = endpoint.addresses.as_slice() {
+            let address = only.address.addr();
+            if has_own_mac(endpoint) && !self.store.had_other_mac(&endpoint.network, address)? {
+                return Ok(Neighbours::AreRight);
+            }
+        }
+        Ok(Neighbours::MayBeWrong)
     }
 
     /// A full bridge is told before the first effect. (Ports that somebody else made of it are not counted: then the
     /// kernel says it.)
     fn room_on(&mut self, network: &Network, act: Act) -> Result<(), Error> {
-        if self.store.count_macs(&network.name)? < MOST_PORTS {
+        if !self.store.may_have(MOST_PORTS)? || self.store.count_macs(&network.name)? < MOST_PORTS {
             return Ok(());
         }
         if act == Act::Apply {
@@ -308,6 +321,11 @@ impl Engine {
         let foreign = self.foreign_defaults(way, &given, &gateways)?;
         Ok(default_families(endpoint, siblings, &foreign))
     }
+}
+
+/// Whether its MAC is the one that is made from its first address.
+pub(crate) fn has_own_mac(endpoint: &Endpoint) -> bool {
+    endpoint.addresses.first().is_some_and(|a| endpoint.mac == Mac::from_address(a.address.addr()))
 }
 
 /// Wishes that no state of the world could grant.

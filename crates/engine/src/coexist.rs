@@ -232,11 +232,8 @@ fn refused(barrier: &Barrier, shut: Shut, network: &Network) -> Refused {
             // Programs with one socket have their process number as its port.
             let program = std::fs::read_to_string(format!("/proc/{port}/comm")).unwrap_or_default();
             let program = program.trim();
-            let owner = if program.is_empty() {
-                "another program".to_owned()
-            } else {
-                format!("{program} (process {port})")
-            };
+            let owner =
+                if program.is_empty() { "another program".to_owned() } else { format!("{program} (process {port})") };
             let what = format!("{barrier}, and its table belongs to {owner}, which lets nobody else change it");
             let fix = if program == "firewalld" || barrier.name.table == "firewalld" {
                 format!("firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload")

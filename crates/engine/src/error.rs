@@ -179,7 +179,9 @@ pub enum Error {
         network: NetworkName,
     },
     /// An endpoint that has lost its device.
-    #[error("{sandbox} on network {network} has lost its device, or its sandbox is gone; zubi repair puts back what can be")]
+    #[error(
+        "{sandbox} on network {network} has lost its device, or its sandbox is gone; zubi repair puts back what can be"
+    )]
     Broken {
         /// The sandbox.
         sandbox: String,
@@ -187,7 +189,9 @@ pub enum Error {
         network: NetworkName,
     },
     /// A bridge without room.
-    #[error("network {network}: bridge {bridge} is full: the kernel gives a bridge at most {most} ports (BR_MAX_PORTS); make another network")]
+    #[error(
+        "network {network}: bridge {bridge} is full: the kernel gives a bridge at most {most} ports (BR_MAX_PORTS); make another network"
+    )]
     BridgeFull {
         /// The network.
         network: NetworkName,

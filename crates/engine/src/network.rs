@@ -9,7 +9,9 @@ use ipnet::IpNet;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
 use zubi_kernel::{Deletions, Finding};
-use zubi_model::{Driver, Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec, PortWish};
+use zubi_model::{
+    Driver, Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec, PortWish,
+};
 use zubi_plan::coexist::{is_of, join, leave};
 use zubi_plan::network::{Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};

@@ -9,8 +9,8 @@ use crate::fault::Fault;
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_kernel::{BoundPort, Deletions, Refusal, listeners};
 use zubi_model::{
-    Endpoint, EndpointKey, Family, HostAddress, HostPorts, Invalid, Network, NetworkName, PortNumber, PortWish, Protocol,
-    PublishedPort, SandboxRef, Scope,
+    Endpoint, EndpointKey, Family, HostAddress, HostPorts, Invalid, Network, NetworkName, PortNumber, PortWish,
+    Protocol, PublishedPort, SandboxRef, Scope,
 };
 use zubi_plan::endpoint::{publish, unpublish};
 use zubi_store::{PortClaim, PortsLock, StoreError};
@@ -145,7 +145,9 @@ impl Engine {
             unusable.extend(BoundPort::take(protocol, first, number).ok());
         }
         let by = match last {
-            Some(obstacle) => format!("no free port was found in {MOST_TRIES} tries; the last: {}", self.told(&obstacle)?),
+            Some(obstacle) => {
+                format!("no free port was found in {MOST_TRIES} tries; the last: {}", self.told(&obstacle)?)
+            }
             None => "the endpoint has no address".into(),
         };
         Err(Error::PortTaken { network: network.name.clone(), sandbox: spelled(endpoint), port: wish.to_string(), by })
@@ -230,6 +232,16 @@ impl Engine {
             Err(_) => true,
         };
         publishes(self.store.endpoint(&claim.owner)) || publishes(self.store.pending_endpoint(&claim.owner))
+    }
+
+    /// Gives back what an endpoint, whose sandbox is locked, claims and does not publish: a command was killed between
+    /// its record and its claims.
+    fn release_half_taken(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
+        let held = self.store.lock_ports()?;
+        for claim in self.unrecorded_ports()?.iter().filter(|claim| claim.owner == endpoint.key()) {
+            self.store.release_ports(claim, &held)?;
+        }
+        Ok(())
     }
 
     /// Ports that are claimed for endpoints that do not publish them.
@@ -334,6 +346,9 @@ impl Engine {
             };
             let found: Vec<PublishedPort> = endpoint.ports.iter().filter(meant).copied().collect();
             if found.is_empty() {
+                if act == Act::Apply {
+                    self.release_half_taken(&endpoint)?;
+                }
                 return Err(Error::NotPublished {
                     network: network.clone(),
                     sandbox: spelled(&endpoint),
@@ -348,8 +363,14 @@ impl Engine {
         let plan = unpublish(&endpoint, &after.ports, &ports);
         if act == Act::Apply {
             let object = format!("network {network}: unpublish for {}", endpoint.sandbox.spelled);
-            self.take_down(&object, &plan, Deletions::Now)?;
-            self.store.update_endpoint(&after)?;
+            let done = self.take_down(&object, &plan, Deletions::Now);
+            if let Err(error) = done.and_then(|()| Ok(self.store.update_endpoint(&after)?)) {
+                Fault::muted(|| {
+                    self.store.update_endpoint(&endpoint)?;
+                    self.apply(&object, &publish(&endpoint, &[], &ports))
+                })?;
+                return Err(error);
+            }
             let held = self.store.lock_ports()?;
             self.release_ports(&endpoint, &ports, &held)?;
         }
@@ -433,8 +454,9 @@ fn claims_of(owner: &EndpointKey, families: &[Family], ports: &[PublishedPort]) 
 
 /// Whether publishing these takes what only 127.0.0.0/8 needs.
 pub(crate) fn on_loopback(network: &Network, wishes: &[PortWish]) -> bool {
-    network.pool(Family::V4).is_some() && wishes.iter().any(|wish| match wish.host {
-        HostAddress::Every => true,
-        HostAddress::One(address) => address.is_ipv4() && (address.is_unspecified() || address.is_loopback()),
-    })
+    network.pool(Family::V4).is_some()
+        && wishes.iter().any(|wish| match wish.host {
+            HostAddress::Every => true,
+            HostAddress::One(address) => address.is_ipv4() && (address.is_unspecified() || address.is_loopback()),
+        })
 }

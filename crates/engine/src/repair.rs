@@ -31,7 +31,9 @@ impl Engine {
             let mut look = self.look_at_strangers(&networks)?;
             self.tell(&look, &networks);
             firewall.append(std::mem::take(&mut look.plan));
-            done.extend(look.lacking.iter().map(|(network, what)| format!("network {}: let it pass ({what})", network.name)));
+            done.extend(
+                look.lacking.iter().map(|(network, what)| format!("network {}: let it pass ({what})", network.name)),
+            );
             if act == Act::Apply && !firewall.is_empty() {
                 self.apply("firewall", &firewall)?;
             }

@@ -113,6 +113,7 @@ impl Engine {
                 loopback: zubi_wire::route::AdminState::Up,
                 default_in,
                 stale: Vec::new(),
+                neighbours: zubi_plan::Neighbours::AreRight,
             };
             plan.append(zubi_plan::endpoint::attach(network, &endpoint, &around));
             siblings.push(endpoint);

@@ -3,9 +3,9 @@
 use crate::error::Error;
 use crate::links::{only, refused};
 use crate::machine::Kernel;
-use ipnet::IpNet;
+use std::net::Ipv6Addr;
 use std::time::Duration;
-use zubi_model::{Family, IfIndex};
+use zubi_model::Family;
 use zubi_plan::{Announcement, Outcome, Place, Through};
 use zubi_wire::Batch;
 use zubi_wire::route::LinkRef;
@@ -17,13 +17,15 @@ const PAUSE: Duration = Duration::from_millis(2);
 const RT_TABLE_LOCAL: u32 = 255;
 
 impl Kernel {
-    /// Makes the kernel announce all addresses of a device. When that is lost, neighbours learn by asking.
+    /// Waits until a device answers, and makes the kernel announce it where it has to. When that is lost, neighbours
+    /// learn by asking.
     pub(crate) fn announce(&mut self, place: &Place, announcement: &Announcement) -> Result<Outcome, Error> {
         self.wait_for_carrier(place, announcement)?;
+        self.wait_for_own_routes(place, announcement.ipv6.clone())?;
+        let Some(change) = announcement.change() else { return Ok(Outcome::Created) };
         let index = self.index(place, announcement.device.as_str())?;
-        self.wait_for_own_routes(place, index)?;
         let mut batch = Batch::new();
-        announcement.change().encode(&mut batch, LinkRef::Index(index), None);
+        change.encode(&mut batch, LinkRef::Index(index), None);
         match only(self.socket(place)?.transact(batch)?).outcome {
             Some(Ok(())) => Ok(Outcome::Created),
             outcome => Err(refused(announcement.to_string(), outcome)),
@@ -32,15 +34,13 @@ impl Kernel {
 
     /// An IPv6 address answers when the kernel has made its local route, which it does a moment after the address, by a
     /// work queue (addrconf_dad_begin in net/ipv6/addrconf.c), also without duplicate address detection.
-    fn wait_for_own_routes(&mut self, place: &Place, device: IfIndex) -> Result<(), Error> {
-        let mut waiting: Vec<IpNet> = self.addresses(place, Some(device))?.into_iter().map(|a| a.address).collect();
-        waiting.retain(|a| a.addr().is_ipv6());
+    fn wait_for_own_routes(&mut self, place: &Place, mut waiting: Vec<Ipv6Addr>) -> Result<(), Error> {
         for _ in 0..TRIES {
             if waiting.is_empty() {
                 return Ok(());
             }
             let routes = self.routes(place, Family::V6)?;
-            waiting.retain(|a| !routes.iter().any(|r| r.table == RT_TABLE_LOCAL && r.to.addr() == a.addr()));
+            waiting.retain(|a| !routes.iter().any(|r| r.table == RT_TABLE_LOCAL && r.to.addr() == *a));
             if !waiting.is_empty() {
                 std::thread::sleep(PAUSE);
             }
@@ -52,15 +52,16 @@ impl Kernel {
     /// sent through them without a word. Being asked about one link makes it look at that link (rtnl_getlink since
     /// Linux 6.9); before, it takes a moment. Without a carrier in the end, the announcement is lost and nothing else.
     fn wait_for_carrier(&mut self, place: &Place, announcement: &Announcement) -> Result<(), Error> {
+        let on_host = match &announcement.through {
+            Through::Bridge { port, bridge } => vec![port.as_str(), bridge.as_str()],
+            Through::Cable => Vec::new(),
+        };
         for _ in 0..TRIES {
-            let inner = self.link(place, announcement.device.as_str())?;
-            let port = match announcement.through {
-                Through::Bridge => inner.as_ref().and_then(|l| l.peer),
-                Through::Cable => None,
-            };
-            let port = self.link_numbered(&Place::Host, port)?;
-            let bridge = self.link_numbered(&Place::Host, port.as_ref().and_then(|l| l.master))?;
-            if [inner, port, bridge].iter().flatten().all(|l| l.carrier) {
+            let mut all = vec![self.link(place, announcement.device.as_str())?];
+            if !on_host.is_empty() {
+                all.extend(self.links_named(&Place::Host, &on_host)?);
+            }
+            if all.iter().flatten().all(|l| l.carrier) {
                 return Ok(());
             }
             std::thread::sleep(PAUSE);

@@ -99,11 +99,8 @@ impl Kernel {
         let mut applied = Applied::default();
         let mut errors = Vec::new();
         self.removal = Removal::Any;
-        let (later, now): (Vec<Op>, Vec<Op>) = plan
-            .ops
-            .iter()
-            .cloned()
-            .partition(|op| deletions == Deletions::Later && is_slow(op));
+        let (later, now): (Vec<Op>, Vec<Op>) =
+            plan.ops.iter().cloned().partition(|op| deletions == Deletions::Later && is_slow(op));
         let mut rest = now.as_slice();
         while !rest.is_empty() {
             let (group, behind) = rest.split_at(self.group_len(rest));

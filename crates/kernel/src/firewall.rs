@@ -33,7 +33,8 @@ impl Kernel {
         let mut todo: Vec<&Op> = ops.iter().collect();
         let mut how = How { without_destroy: self.removal == Removal::Exact, ..How::default() };
         while !todo.is_empty() {
-            let answered = match self.prepare_guests(&mut todo, &mut group).and_then(|()| self.transaction(&todo, &how)) {
+            let answered = match self.prepare_guests(&mut todo, &mut group).and_then(|()| self.transaction(&todo, &how))
+            {
                 Ok(Some(answered)) => answered,
                 // Somebody else was faster; in the next round nothing is expected, but by those who read again.
                 Ok(None) if how.restarts < MOST_RESTARTS => {
@@ -126,9 +127,9 @@ impl Kernel {
         }
         nft::end(&mut batch);
         self.nft_deleted |= !how.replace.is_empty()
-            || ops.iter().any(|op| {
-                matches!(op.what, What::DeleteElement(_) | What::DeleteTable(_) | What::DeleteGuestRule(_))
-            });
+            || ops
+                .iter()
+                .any(|op| matches!(op.what, What::DeleteElement(_) | What::DeleteTable(_) | What::DeleteGuestRule(_)));
         let answers = self.nft()?.transact(batch)?;
         let mut errors: Vec<Option<KernelError>> = vec![None; ops.len()];
         let mut echoes: Vec<Option<RuleAt>> = vec![None; ops.len()];
@@ -268,9 +269,11 @@ impl Kernel {
         let answers = self.nft()?.transact(batch)?;
         let seen = |answer: &crate::Answer| answer.objects.iter().find_map(|o| ChainSeen::parse(&o.message()));
         let uses = zubi_plan::firewall::uses();
-        Ok(chains.iter().zip(&answers).zip(uses).all(|((chain, answer), wanted)| {
-            seen(answer).is_some_and(|seen| chain.is(&seen) && seen.uses == wanted)
-        }))
+        Ok(chains
+            .iter()
+            .zip(&answers)
+            .zip(uses)
+            .all(|((chain, answer), wanted)| seen(answer).is_some_and(|seen| chain.is(&seen) && seen.uses == wanted)))
     }
 }
 

@@ -69,8 +69,7 @@ impl Kernel {
     fn remembered(&mut self, wanted: &[&Flows]) -> Result<Vec<Vec<Flow>>, Error> {
         let mut tracked = Vec::new();
         for family in [Family::V4, Family::V6] {
-            let of_family: Vec<&Flows> =
-                wanted.iter().copied().filter(|w| Family::of(w.address()) == family).collect();
+            let of_family: Vec<&Flows> = wanted.iter().copied().filter(|w| Family::of(w.address()) == family).collect();
             for filter in filters(&of_family) {
                 tracked.extend(self.flows(family, &filter)?);
             }

@@ -198,7 +198,8 @@ mod tests {
 
     #[test]
     fn a_line_of_the_kernel_s_table_is_read() {
-        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0";
+        let line =
+            "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0";
         if cfg!(target_endian = "little") {
             let read = read_line(Protocol::Tcp, Family::V4, line).unwrap();
             assert_eq!((read.address, read.port, read.inode), (LOOPBACK, PortNumber(8080), 12345));

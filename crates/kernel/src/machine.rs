@@ -182,15 +182,6 @@ impl Kernel {
         Ok(self.links_named(place, &[name])?.pop().flatten())
     }
 
-    /// Looks a link up by its number, when there is one.
-    pub(crate) fn link_numbered(&mut self, place: &Place, index: Option<IfIndex>) -> Result<Option<LinkSeen>, Error> {
-        let Some(index) = index else { return Ok(None) };
-        let mut batch = Batch::new();
-        get_link(&mut batch, LinkRef::Index(index));
-        let Some(answer) = self.socket(place)?.transact(batch)?.pop() else { return Ok(None) };
-        seen_link(answer, &format!("number {}", index.0))
-    }
-
     /// Looks several links up in one send.
     pub fn links_named(&mut self, place: &Place, names: &[&str]) -> Result<Vec<Option<LinkSeen>>, Error> {
         let mut batch = Batch::new();

@@ -27,7 +27,8 @@ pub use host::{Answer, Host, Loner, Outside};
 pub use keeper::{HostKind, with_fresh_host};
 pub use podman::Podman;
 pub use probe::{
-    Reach, Transport, arrives_from, assert_isolated, assert_reaches, inside, matrix, reaches, reaches_within, source_seen,
+    Reach, Transport, arrives_from, assert_isolated, assert_reaches, inside, matrix, reaches, reaches_within,
+    source_seen,
 };
 pub use runner::{Test, run, skip};
 pub use service::{Heard, Service, ask, ask_by, assert_served, assert_unserved};

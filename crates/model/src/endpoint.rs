@@ -1,8 +1,6 @@
 //! Endpoints: one attachment of a sandbox to a network.
 
-use crate::{
-    Alias, Family, IfName, Invalid, Mac, NetnsCookie, NetworkId, NetworkName, NsRef, PortWish, PublishedPort,
-};
+use crate::{Alias, Family, IfName, Invalid, Mac, NetnsCookie, NetworkId, NetworkName, NsRef, PortWish, PublishedPort};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -144,8 +144,7 @@ impl FromStr for PortRange {
         let Some((first, last)) = text.split_once('-') else { return text.parse::<PortNumber>().map(Self::from) };
         let (first, last) = (first.parse()?, last.parse()?);
         let backwards = || Invalid::new("port range", text, "runs backwards");
-        PortRange::new(first, last)
-            .ok_or_else(|| backwards().try_instead(format!("did you mean {last}-{first}?")))
+        PortRange::new(first, last).ok_or_else(|| backwards().try_instead(format!("did you mean {last}-{first}?")))
     }
 }
 
@@ -200,8 +199,7 @@ impl FromStr for HostAddress {
             return Ok(HostAddress::Every);
         }
         let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
-        let address: IpAddr =
-            bare.parse().map_err(|_| Invalid::new("host address", text, "is not an IP address"))?;
+        let address: IpAddr = bare.parse().map_err(|_| Invalid::new("host address", text, "is not an IP address"))?;
         let address = address.to_canonical();
         let refuse = |why: &str| Err(Invalid::new("host address", text, why));
         match address {
@@ -487,7 +485,10 @@ mod tests {
     #[test]
     fn a_wish_for_a_range_on_any_host_ports_is_one_for_each_port() {
         let parts = |text: &str| wish(text).unwrap().parts().map(|part| part.to_string()).collect::<Vec<_>>();
-        assert_eq!(parts("127.0.0.1::7000-7002"), ["127.0.0.1::7000/tcp", "127.0.0.1::7001/tcp", "127.0.0.1::7002/tcp"]);
+        assert_eq!(
+            parts("127.0.0.1::7000-7002"),
+            ["127.0.0.1::7000/tcp", "127.0.0.1::7001/tcp", "127.0.0.1::7002/tcp"]
+        );
         assert_eq!(parts("7000-7002:70-72/udp"), ["7000-7002:70-72/udp"]);
         assert_eq!(parts("7000-7002:70"), ["7000-7002:70/tcp"]);
     }

@@ -1,7 +1,7 @@
 //! Endpoints: a veth pair with one end on the bridge and the other inside the sandbox.
 
-use crate::{Announcement, Flows, Op, Plan, Sysctl, Through, What, firewall};
-use std::net::IpAddr;
+use crate::{Announcement, Flows, Neighbours, Op, Plan, Sysctl, Through, What, firewall};
+use std::net::{IpAddr, Ipv6Addr};
 use zubi_model::{
     DefaultRoute, Endpoint, Family, Icc, IfName, LinkGroup, Network, NsRef, Protocol, PublishedPort, Scope,
 };
@@ -33,6 +33,8 @@ pub struct Surroundings {
     pub default_in: Vec<Family>,
     /// Addresses of which the kernel may remember connections of an earlier endpoint.
     pub stale: Vec<IpAddr>,
+    /// What the neighbours may believe of its addresses.
+    pub neighbours: Neighbours,
 }
 
 /// The rule for the default route, per family: the oldest endpoint of the sandbox that may provide it does; a
@@ -64,20 +66,34 @@ fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family]) -> impl It
     families.iter().filter_map(|f| endpoint.address(*f)).map(|a| Route::default_via(a.gateway, endpoint.ifname.clone()))
 }
 
-/// What is set on the inner end before it goes up: that it announces itself ([`Announcement`]), no router advertisements
-/// (anybody on the link could send them), and none of the two seconds of duplicate address detection. IPv6 is not
+/// An address, if it is one that takes the kernel a moment to answer.
+pub(crate) fn ipv6_of(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(address),
+    }
+}
+
+/// What is set on the inner end before it goes up: that it announces itself where it has to ([`Announcement`]), no router
+/// advertisements (anybody on the link could send them), and none of the two seconds of duplicate address detection. IPv6 is not
 /// switched off where the network has none, the device just gets no address: a write to `disable_ipv6` is started again
 /// and again until it finds the kernel's link lock free (`restart_syscall`; on a busy machine 4 of 60 connects did so 30
 /// to 330 times), where the same wish by netlink sleeps for the lock.
-pub(crate) fn inner_settings(device: &IfName, has_ipv6: bool) -> Vec<Sysctl> {
-    let mut all = vec![
-        Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1"),
-        Sysctl::ipv6_device(device, "accept_ra", 0),
-    ];
+pub(crate) fn inner_settings(device: &IfName, has_ipv6: bool, neighbours: Neighbours) -> Vec<Sysctl> {
+    let tell = neighbours == Neighbours::MayBeWrong;
+    let mut all = Vec::new();
+    if tell {
+        all.push(Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1"));
+    }
     if has_ipv6 {
         // A container may have been started with it switched off.
-        all.insert(1, Sysctl::ipv6_device(device, "disable_ipv6", 0));
+        all.push(Sysctl::ipv6_device(device, "disable_ipv6", 0));
+    }
+    all.push(Sysctl::ipv6_device(device, "accept_ra", 0));
+    if has_ipv6 {
         all.push(Sysctl::ipv6_device(device, "accept_dad", 0));
+    }
+    if has_ipv6 && tell {
         all.push(Sysctl::ipv6_device(device, "ndisc_notify", 1));
     }
     all
@@ -91,6 +107,7 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     const OUTER: &str = "the host's end carries frames only, it needs no address of its own";
     const INNER: &str = "inside: loopback, address, and the way out through the gateway";
     const UP: &str = "plug the cable in";
+    const WAIT: &str = "being asked makes the kernel look whether the cable carries";
     const TELL: &str = "setting the MAC it has makes the kernel tell the neighbours where the address lives now";
 
     let sandbox = &endpoint.sandbox.reached_by;
@@ -106,7 +123,7 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     plan.ops.extend(stale_flows(endpoint, &endpoint.ports));
     plan.push(host(What::AddLink(pair(network, endpoint)), PAIR));
     let has_ipv6 = endpoint.address(Family::V6).is_some();
-    for sysctl in inner_settings(device, has_ipv6) {
+    for sysctl in inner_settings(device, has_ipv6, around.neighbours) {
         plan.push(inside(What::Set(sysctl), INNER));
     }
     if !has_ipv6 {
@@ -129,8 +146,15 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     plan.push(host(What::ChangeLink(LinkChange::addressless(endpoint.host_device.clone())), OUTER));
     plan.ops.extend(port_settings(network, endpoint));
     plan.push(host(What::ChangeLink(LinkChange::state(endpoint.host_device.clone(), AdminState::Up)), UP));
-    let announcement = Announcement { device: device.clone(), mac: endpoint.mac, through: Through::Bridge };
-    plan.push(inside(What::Announce(announcement), TELL));
+    let announcement = Announcement {
+        device: device.clone(),
+        mac: endpoint.mac,
+        ipv6: endpoint.addresses.iter().filter_map(|a| ipv6_of(a.address.addr())).collect(),
+        through: Through::Bridge { port: endpoint.host_device.clone(), bridge: endpoint.bridge.clone() },
+        neighbours: around.neighbours,
+    };
+    let why = if around.neighbours == Neighbours::MayBeWrong { TELL } else { WAIT };
+    plan.push(inside(What::Announce(announcement), why));
     plan
 }
 

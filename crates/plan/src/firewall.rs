@@ -32,6 +32,8 @@
 //! - `input`: the same as `guard` for the addresses the host itself has in other networks' subnets.
 //! - `forward`: new connections leave from endpoint addresses only, and reach neither other networks nor, from outside,
 //!   any endpoint, except by a published port. Established ones pass.
+//!   A TCP connection that the kernel no longer knows is reset: the kernel would take its next segment for a new one, and
+//!   when the server of a port that was taken back speaks first, and has the same number inside, it would go on.
 //! - `postrouting`: what leaves a masqueraded subnet by another device takes the host's address. So does what comes
 //!   back to its own network by a published port (or the reply would go past the host), and what the host sends
 //!   from 127.0.0.0/8.
@@ -93,7 +95,8 @@ pub fn sets() -> Vec<Set> {
 
 /// Its chains.
 pub fn chains() -> Vec<Chain> {
-    let chain = |name: &str, chain_type, point, priority| Chain::base(TABLE, name, Hook { chain_type, point, priority });
+    let chain =
+        |name: &str, chain_type, point, priority| Chain::base(TABLE, name, Hook { chain_type, point, priority });
     vec![
         chain("guard", "filter", HookPoint::Prerouting, -300),
         chain("prerouting", "nat", HookPoint::Prerouting, -100),
@@ -170,6 +173,11 @@ pub fn rules() -> Vec<Rule> {
             .in_set(&[OifName], "bridges")
             .counted_drop()
             .comment("networks do not reach each other"),
+        rule("forward")
+            .in_set(&[IifName], "bridges")
+            .in_mid_stream()
+            .counted_reset()
+            .comment("what was ended does not go on"),
         rule("forward").in_set(&[IifName], "bridges").accept().comment("out"),
         rule("forward").in_set(&[OifName], "bridges").counted_drop().comment("nothing else comes in"),
         rule("output").not_for_this_host().leave().comment("what is for others is never taken"),
@@ -224,8 +232,7 @@ fn by_family(set: &str, family: Family) -> String {
 /// What the sets hold about a network.
 pub fn network_elements(network: &Network) -> Vec<Element> {
     let bridge = &network.bridge;
-    let mut all =
-        vec![element("bridges", vec![device(bridge)]), element("same", vec![device(bridge), device(bridge)])];
+    let mut all = vec![element("bridges", vec![device(bridge)]), element("same", vec![device(bridge), device(bridge)])];
     if network.scope == Scope::Internal {
         all.push(element("internal", vec![device(bridge)]));
     }

@@ -18,7 +18,7 @@ mod op;
 mod sequence;
 mod sysctl;
 
-pub use announce::{Announcement, Through};
+pub use announce::{Announcement, Neighbours, Through};
 pub use flows::Flows;
 pub use op::{Op, Outcome, Place, What};
 pub use sequence::Plan;

@@ -1,7 +1,7 @@
 //! Links: a veth pair between two sandboxes, or a sandbox and the host, with nothing between.
 
-use crate::endpoint::inner_settings;
-use crate::{Announcement, Op, Place, Plan, Through, What};
+use crate::endpoint::{inner_settings, ipv6_of};
+use crate::{Announcement, Neighbours, Op, Place, Plan, Through, What};
 use zubi_model::{DirectLink, IfName, LinkEnd, LinkGroup, LinkPlace, NsRef};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, Peer};
 
@@ -50,7 +50,7 @@ pub fn make(link: &DirectLink, down: &[NsRef]) -> Plan {
     plan.ops.extend(pair(link).map(|pair| at(maker, What::AddLink(pair), PAIR)));
     let mut down = down.to_vec();
     for (end, why) in link.ends.iter().zip([FIRST, SECOND]) {
-        for sysctl in inner_settings(&end.ifname, end.has_ipv6()) {
+        for sysctl in inner_settings(&end.ifname, end.has_ipv6(), Neighbours::MayBeWrong) {
             plan.push(at(end, What::Set(sysctl), why));
         }
         if !end.has_ipv6() {
@@ -69,7 +69,13 @@ pub fn make(link: &DirectLink, down: &[NsRef]) -> Plan {
         plan.push(at(end, What::ChangeLink(LinkChange::state(end.ifname.clone(), AdminState::Up)), UP));
     }
     for end in &link.ends {
-        let announcement = Announcement { device: end.ifname.clone(), mac: end.mac, through: Through::Cable };
+        let announcement = Announcement {
+            device: end.ifname.clone(),
+            mac: end.mac,
+            ipv6: end.addresses.iter().filter_map(|a| ipv6_of(a.addr())).collect(),
+            through: Through::Cable,
+            neighbours: Neighbours::MayBeWrong,
+        };
         plan.push(at(end, What::Announce(announcement), TELL));
     }
     plan

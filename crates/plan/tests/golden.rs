@@ -8,7 +8,7 @@ use zubi_model::{
 use zubi_plan::change::{InUse, Reached, change};
 use zubi_plan::endpoint::{Presence, Remains, Surroundings, attach, detach, publish, unpublish};
 use zubi_plan::network::{Ipv6Forwarding, Last, down, up};
-use zubi_plan::{Plan, link, sandbox};
+use zubi_plan::{Neighbours, Plan, link, sandbox};
 use zubi_wire::route::AdminState;
 
 const V4: &str = "10.55.66.0/24";
@@ -71,7 +71,12 @@ fn named() -> NsRef {
 
 /// An empty sandbox: nothing is up, nobody gives a default route.
 fn empty(default_in: &[Family]) -> Surroundings {
-    Surroundings { loopback: AdminState::Down, default_in: default_in.to_vec(), stale: Vec::new() }
+    Surroundings {
+        loopback: AdminState::Down,
+        default_in: default_in.to_vec(),
+        stale: Vec::new(),
+        neighbours: Neighbours::MayBeWrong,
+    }
 }
 
 /// The plan behind the scenes of a network, of which the table is the same every time.
@@ -151,7 +156,12 @@ fn connect_a_sandbox_known_by_path_to_a_dual_stack_network() {
 #[test]
 fn connect_to_a_second_network_leaves_the_default_route_where_it_is() {
     let network = network("green", &[V4]);
-    let around = Surroundings { loopback: AdminState::Up, default_in: Vec::new(), stale: Vec::new() };
+    let around = Surroundings {
+        loopback: AdminState::Up,
+        default_in: Vec::new(),
+        stale: Vec::new(),
+        neighbours: Neighbours::MayBeWrong,
+    };
     insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "eth1"), &around));
 }
 

@@ -20,6 +20,8 @@ type Observer = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
 /// Whether a change must survive a power failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
+    /// Nobody relies on it: neither its writing nor a failure of that is an effect anybody is told of.
+    Hint,
     Boot,
     Forever,
 }
@@ -63,6 +65,10 @@ impl Disk {
         observer(&format!("{what} {}", short.display())).map_err(failed(what, path))
     }
 
+    fn step_of(&self, what: &'static str, path: &Path, durability: Durability) -> Result<(), StoreError> {
+        if durability == Durability::Hint { Ok(()) } else { self.step(what, path) }
+    }
+
     /// Makes a file that must not exist yet.
     pub(crate) fn create(&self, path: &Path, content: &[u8]) -> Result<Creation, StoreError> {
         for _ in 0..MOST_ROUNDS {
@@ -84,10 +90,10 @@ impl Disk {
             match fs::rename(&temporary.0, path) {
                 Ok(()) => {
                     temporary.became_permanent();
-                    self.step("rename", path)?;
+                    self.step_of("rename", path, durability)?;
                     return match durability {
                         Durability::Forever => self.sync_folder(parent(path)),
-                        Durability::Boot => Ok(()),
+                        Durability::Boot | Durability::Hint => Ok(()),
                     };
                 }
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
@@ -114,10 +120,10 @@ impl Disk {
     pub(crate) fn remove(&self, path: &Path, durability: Durability) -> Result<bool, StoreError> {
         match fs::remove_file(path) {
             Ok(()) => {
-                self.step("unlink", path)?;
+                self.step_of("unlink", path, durability)?;
                 match durability {
                     Durability::Forever => self.sync_folder(parent(path))?,
-                    Durability::Boot => {}
+                    Durability::Boot | Durability::Hint => {}
                 }
                 Ok(true)
             }
@@ -191,7 +197,7 @@ impl Disk {
             if durability == Durability::Forever {
                 file.sync_all().map_err(failed("sync", path))?;
             }
-            self.step("write", path)?;
+            self.step_of("write", path, durability)?;
             return Ok(temporary);
         }
     }

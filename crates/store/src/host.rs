@@ -9,7 +9,18 @@ use std::path::PathBuf;
 
 /// What is removed when another boot is found. Locks, but for the one that is held meanwhile, go too.
 const OF_ONE_BOOT: [&str; 12] = [
-    "endpoints", "pending", "names", "leases", "macs", "ports", "stale", "links", "linking", "doomed", "sandboxes", "making",
+    "endpoints",
+    "pending",
+    "names",
+    "leases",
+    "macs",
+    "ports",
+    "stale",
+    "links",
+    "linking",
+    "doomed",
+    "sandboxes",
+    "making",
 ];
 
 /// The boot and the network namespace that we call the host.

@@ -6,6 +6,7 @@ use crate::disk::{self, Durability};
 use crate::owned::{self, Claim};
 use crate::{Store, StoreError};
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zubi_model::{EndpointKey, Family, Mac, NetworkName};
@@ -54,6 +55,39 @@ impl Store {
     /// All MACs of a network that are somebody's, in order.
     pub fn macs(&self, network: &NetworkName) -> Result<Vec<(Mac, EndpointKey)>, StoreError> {
         all_owned(&self.macs_folder(network), "a MAC")
+    }
+
+    /// Remembers that an address was known under another MAC than is made from it, for whoever gets it next.
+    pub fn mark_other_mac(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
+        self.disk.replace(&self.other_mac_path(network, address), b"", Durability::Boot)
+    }
+
+    /// Whether neighbours may know an address under another MAC than is made from it.
+    pub fn had_other_mac(&self, network: &NetworkName, address: IpAddr) -> Result<bool, StoreError> {
+        disk::exists(&self.other_mac_path(network, address))
+    }
+
+    /// The neighbours know better now.
+    pub fn unmark_other_mac(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
+        self.disk.remove(&self.other_mac_path(network, address), Durability::Boot)?;
+        Ok(())
+    }
+
+    fn other_mac_path(&self, network: &NetworkName, address: IpAddr) -> PathBuf {
+        self.macs_folder(network).join(format!(".other-{address}"))
+    }
+
+    /// Whether a network can have this many endpoints: cheaper than to count them, and never wrong with a no. Every
+    /// attached sandbox has a folder, and a folder counts those in it by its links; where a file system does not do that
+    /// (its folders have one link), only counting tells.
+    pub fn may_have(&self, endpoints: usize) -> Result<bool, StoreError> {
+        let folder = self.disk.run().join("endpoints");
+        match std::fs::metadata(&folder) {
+            Ok(m) if m.nlink() >= 2 => Ok(m.nlink() - 2 >= endpoints as u64),
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(disk::failed("look at", &folder)(e)),
+        }
     }
 
     /// How many MACs of a network are somebody's: one for each of its endpoints.

@@ -69,6 +69,6 @@ pub use host::HostId;
 pub use lock::{Lock, Mode};
 pub use owned::Claim;
 pub use port::{PortClaim, PortsLock};
-pub use seen::FirewallSeen;
 pub use sandbox::{Maker, SandboxRecord};
+pub use seen::FirewallSeen;
 pub use store::{Dirs, Store};

@@ -29,12 +29,12 @@ impl Store {
     /// Remembers it instead of what was remembered before.
     pub fn remember_firewall(&self, seen: &FirewallSeen) -> Result<(), StoreError> {
         let path = self.seen_path();
-        self.disk.replace(&path, &to_json(&path, seen)?, Durability::Boot)
+        self.disk.replace(&path, &to_json(&path, seen)?, Durability::Hint)
     }
 
     /// Forgets it.
     pub fn forget_firewall(&self) -> Result<(), StoreError> {
-        self.disk.remove(&self.seen_path(), Durability::Boot).map(drop)
+        self.disk.remove(&self.seen_path(), Durability::Hint).map(drop)
     }
 
     fn seen_path(&self) -> PathBuf {

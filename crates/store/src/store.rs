@@ -66,7 +66,9 @@ impl Store {
     pub fn remove_leftovers(&self) -> Result<usize, StoreError> {
         let run = self.disk.run();
         let mut folders = vec![self.disk.state().join("networks"), run.to_owned()];
-        folders.extend(["pending", "links", "linking", "doomed", "stale", "sandboxes", "making"].map(|name| run.join(name)));
+        folders.extend(
+            ["pending", "links", "linking", "doomed", "stale", "sandboxes", "making"].map(|name| run.join(name)),
+        );
         for above in ["endpoints", "names", "leases", "macs", "ports"].map(|name| run.join(name)) {
             folders.extend(disk::list(&above)?.iter().map(|name| above.join(name)));
         }

@@ -68,7 +68,9 @@ const EVERYTHING: [&str; 5] = ["neighbours", "out", "published", "hairpin", "nei
 /// The same by IPv6.
 fn passing6() -> bool {
     forget_neighbours();
-    reach("c2", "c1", "fd00:55::2") && reach("c1", "outside", Outside::V6) && serves("outside", "[2001:db8::1]:8080", "c1")
+    reach("c2", "c1", "fd00:55::2")
+        && reach("c1", "outside", Outside::V6)
+        && serves("outside", "[2001:db8::1]:8080", "c1")
 }
 
 #[track_caller]
@@ -81,10 +83,13 @@ fn listings_are_whole(host: &Host) {
 
 /// Rules without counters, and policies.
 fn firewall(host: &Host) -> String {
-    host.shell(&format!("iptables-save; ip6tables-save; {SYSCTLS}")).ok().out.lines().fold(String::new(), |all, line| {
-        let line = line.split(" [").next().unwrap_or(line);
-        if line.starts_with('#') { all } else { all + line + "\n" }
-    })
+    host.shell(&format!("iptables-save; ip6tables-save; {SYSCTLS}")).ok().out.lines().fold(
+        String::new(),
+        |all, line| {
+            let line = line.split(" [").next().unwrap_or(line);
+            if line.starts_with('#') { all } else { all + line + "\n" }
+        },
+    )
 }
 
 /// A host with bridged frames shown to the firewall, and Docker with its own.
@@ -98,8 +103,10 @@ fn host_with_docker(test: &str) -> Option<(Host, Outside, Docker)> {
     }
     let outside = Outside::new();
     let host = Host::new(ZUBI).with_env("DOCKER_HOST", "").with_env("CONTAINER_HOST", "");
-    host.shell("sysctl -qw net.ipv4.ip_forward=0 net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1")
-        .ok();
+    host.shell(
+        "sysctl -qw net.ipv4.ip_forward=0 net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1",
+    )
+    .ok();
     let docker = Docker::start_with_firewall().unwrap_or_else(|why| panic!("{why}"));
     docker.import_busybox().unwrap_or_else(|why| panic!("{why}"));
     assert!(host.shell("iptables -S FORWARD").ok().out.starts_with("-P FORWARD DROP"));
@@ -120,7 +127,8 @@ fn docker_works() {
 }
 
 fn networks_pass_docker_s_firewall_and_docker_s_pass_ours() {
-    let Some((host, _outside, docker)) = host_with_docker("networks_pass_docker_s_firewall_and_docker_s_pass_ours") else {
+    let Some((host, _outside, docker)) = host_with_docker("networks_pass_docker_s_firewall_and_docker_s_pass_ours")
+    else {
         return;
     };
     let theirs = docker_container(&host, &docker);

@@ -118,9 +118,8 @@ fn foreign_firewall_rules_make_no_work() {
 
 /// A chain with 500 rules.
 fn foreign_rules(host: &Host, chain: &str) {
-    let rules = (0..500).fold(format!("{chain}\n"), |all, n| {
-        all + &format!("ip saddr 192.168.{}.{} drop\n", n / 250, n % 250)
-    });
+    let rules =
+        (0..500).fold(format!("{chain}\n"), |all, n| all + &format!("ip saddr 192.168.{}.{} drop\n", n / 250, n % 250));
     std::fs::write("/run/foreign", rules + "}\n}\n").expect("rules");
     host.shell("nft -f /run/foreign").ok();
 }

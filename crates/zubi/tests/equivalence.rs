@@ -437,6 +437,18 @@ fn a_repair_of_a_flushed_firewall() {
     ]);
 }
 
+/// One network: rules have numbers, and a transaction that is tried again has used up some.
+fn a_network_beside_another_program_s_firewall() {
+    const FIREWALL: &str = "!nft 'add table inet fw; add chain inet fw f { type filter hook forward priority 0; policy drop; }; \
+                            add table ip fw; add chain ip fw f { type filter hook forward priority 0; }; \
+                            add rule ip fw f tcp dport 22 accept; add rule ip fw f reject'";
+    assert_equivalent(&[
+        &[FIREWALL, "network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64"],
+        &["!nft flush chain inet fw f", "!nft insert rule ip fw f counter drop", "repair"],
+        &["network rm blue"],
+    ]);
+}
+
 fn links_between_sandboxes_and_to_the_host() {
     assert_equivalent(&[
         &["sandbox add c1", "sandbox add c2"],
@@ -549,6 +561,7 @@ zubi_lab::tests!(
     an_endpoint_whose_namespace_is_gone,
     a_bridge_that_was_deleted_and_is_made_again,
     a_repair_of_a_flushed_firewall,
+    a_network_beside_another_program_s_firewall,
     links_between_sandboxes_and_to_the_host,
     a_repair_of_a_link,
     a_network_that_is_changed_while_in_use,

@@ -125,6 +125,39 @@ const CREATE_SECOND: Case = Case {
     steps: 9,
 };
 
+/// A firewall of somebody else that drops what it does not know, before and behind a rule.
+const STRANGER: &str = "!nft 'add table inet fw; add chain inet fw f { type filter hook forward priority 0; policy drop; }; \
+                        add table ip fw; add chain ip fw f { type filter hook forward priority 0; }; add rule ip fw f drop'";
+
+const CREATE_BESIDE_FIREWALL: Case = Case {
+    setup: &[STRANGER],
+    before: &[],
+    command: "network create blue --subnet 10.55.66.0/24",
+    done: "!ip addr show zb-blue up | grep -q 'inet 10.55.66.1' && test $(nft list ruleset | grep -c 'comment \"zubi: network blue') = 4",
+    after: &["network rm blue"],
+    steps: 10,
+};
+
+const REMOVE_BESIDE_FIREWALL: Case = Case {
+    setup: &[STRANGER, "network create green --subnet 10.55.67.0/24"],
+    before: &["network create blue --subnet 10.55.66.0/24"],
+    command: "network rm blue",
+    done: "!! ip link show zb-blue 2>/dev/null && ! nft list ruleset | grep -q 'network blue'",
+    after: &[],
+    steps: 5,
+};
+
+const CONNECT_AFTER_FIREWALL: Case = Case {
+    setup: &[STRANGER, "network create blue --subnet 10.55.66.0/24", "sandbox add c1"],
+    before: &[
+        "!nft flush table inet zubi && nft flush chain inet fw f && nft 'flush chain ip fw f; add rule ip fw f drop'",
+    ],
+    command: "connect blue c1",
+    done: "!ip -n c1 addr show eth0 | grep -q inet && test $(nft list ruleset | grep -c 'comment \"zubi: network blue') = 4",
+    after: &["disconnect blue c1"],
+    steps: 20,
+};
+
 const REMOVE: Case = Case {
     setup: &["network create green --subnet 10.55.67.0/24"],
     before: &["network create blue --subnet 10.55.66.0/24", "sandbox add c1", "connect blue c1", "sandbox rm c1"],
@@ -258,7 +291,7 @@ const CONNECT_WITH_PORTS: Case = Case {
     setup: &["network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64", "sandbox add c1"],
     before: &[],
     command: "connect blue c1 -p 8080:80 -p 53:53/udp -p 9000-9009:9000-9009 -p 7000-7001:70-71 -p 127.0.0.1::81",
-    done: "!nft list map inet zubi publish4 | grep -q 'tcp . 8080 : 10.55.66.2 . 80' \
+    done: "!nft list map inet zubi publish4 | grep -qE 'tcp . 8080 : 10.55.66.[0-9]+ . 80' \
            && nft list map inet zubi ranges6 | grep -q 9000-9009 && test $(cat /run/zubi/ports/tcp/31 | wc -l) = 2",
     after: &["disconnect blue c1"],
     steps: 45,
@@ -268,9 +301,9 @@ const FIRST_PORT_ON_LOOPBACK: Case = Case {
     setup: &["network create blue --subnet 10.55.66.0/24", "sandbox add c1"],
     before: &["connect blue c1", "!sysctl -qw net.ipv4.conf.zb-blue.route_localnet=0"],
     command: "port add blue c1 127.0.0.1:8080:80",
-    done: "!nft list map inet zubi publish_at4 | grep -q 10.55.66.2 && test $(sysctl -n net.ipv4.conf.zb-blue.route_localnet) = 1",
+    done: "!nft list map inet zubi publish_at4 | grep -q 'tcp . 8080 : 10.55.66' && test $(sysctl -n net.ipv4.conf.zb-blue.route_localnet) = 1",
     after: &["disconnect blue c1"],
-    steps: 8,
+    steps: 7,
 };
 
 const PORT_ADD: Case = Case {
@@ -296,7 +329,7 @@ const PORT_RM: Case = Case {
     ],
     before: &["port add blue c1 8080:80 53:53/udp 9000-9009:9000-9009"],
     command: "port rm blue c1 8080:80 53:53/udp 9000-9009:9000-9009",
-    done: "!! nft list table inet zubi | grep -qE '8080|9000-9009' && test -z \"$(find /run/zubi/ports -type f)\"",
+    done: "!! nft list table inet zubi | grep -qE '8080|9000-9009' && test -z \"$(find /run/zubi/ports -type f ! -name '.tmp-*')\"",
     after: &[],
     steps: 11,
 };
@@ -345,8 +378,11 @@ impl Case {
         let (host, initial, steps) = self.begin();
         let mut wrong = String::new();
         for n in 1..=steps.len() + beyond {
-            lines(&host, self.before);
             let name = steps.get(n - 1).map_or("(detached child)", String::as_str);
+            if beyond == 0 && is_hint(name) {
+                continue;
+            }
+            lines(&host, self.before);
             let outcome = trial(&host, &initial, n).and_then(|()| {
                 host.settle();
                 initial.difference(&Snapshot::take()).map_or(Ok(()), |d| Err(format!("at the end: {d}")))
@@ -413,6 +449,26 @@ impl Case {
         });
     }
 
+    /// A command that takes something away leaves it whole when it fails, but where all that is left to do is to give
+    /// back; tried again it succeeds.
+    fn failure_puts_back(&self, again: &str) {
+        self.at_each_step(0, |host, _, n| {
+            let answer = host.with_env("ZUBI_FAULT", &format!("fail:{n}")).zubi(self.command);
+            if answer.code == 0 {
+                return Err("the failure was not told".into());
+            }
+            if host.zubi("check").code != 0 {
+                succeeds(host, "gc")?;
+                succeeds(host, "check")?;
+                return succeeds(host, self.done);
+            }
+            if line(host, self.done).code != 0 {
+                succeeds(host, again)?;
+            }
+            succeeds(host, self.done)
+        });
+    }
+
     /// Fails at its last step, and is killed at each step of the undoing.
     fn killed_while_undoing(&self, least: usize) {
         self.killed_while_undoing_from("", least);
@@ -446,7 +502,10 @@ impl Case {
     /// Fails late, and is killed at each step of the undoing; a live object that was being changed may be as before or as
     /// wished, but whole.
     fn repaired_when_killed_while_undoing(&self, least: usize) {
-        let (host, initial, steps) = self.begin();
+        let (host, initial, mut steps) = self.begin();
+        while steps.last().is_some_and(|name| is_hint(name)) {
+            steps.pop();
+        }
         let fail = format!("fail:{}", steps.len());
         let told = host.with_env("ZUBI_FAULT", &format!("count,{fail}")).zubi(self.command).err;
         let all = told.lines().filter(|l| l.starts_with("step ")).count();
@@ -482,6 +541,11 @@ impl Case {
             self.after.iter().try_for_each(|words| succeeds(host, words))
         });
     }
+}
+
+/// Whether a step writes what is only a hint: nobody is told when that fails.
+fn is_hint(step: &str) -> bool {
+    step.contains(".firewall-seen")
 }
 
 fn succeeds(host: &Host, words: &str) -> Result<(), String> {
@@ -549,8 +613,8 @@ fn port_rm_killed_at_any_step_leaves_nothing_after_repair() {
     PORT_RM.repair_after_kill();
 }
 
-fn port_rm_failing_at_any_step_works_when_tried_again() {
-    PORT_RM.gc_after_failure();
+fn port_rm_failing_at_any_step_changes_nothing() {
+    PORT_RM.failure_puts_back("port rm blue c1 8080:80 53:53/udp 9000-9009:9000-9009");
 }
 
 fn connect_killed_while_undoing_leaves_nothing_after_gc() {
@@ -633,12 +697,40 @@ fn first_network_create_failing_at_any_step_changes_nothing() {
     CREATE_FIRST.failure_changes_nothing();
 }
 
+fn create_beside_a_firewall_killed_at_any_step_can_be_retried() {
+    CREATE_BESIDE_FIREWALL.retry_after_kill();
+}
+
+fn remove_beside_a_firewall_killed_at_any_step_can_be_retried() {
+    REMOVE_BESIDE_FIREWALL.retry_after_kill();
+}
+
+fn connect_beside_a_flushed_firewall_killed_at_any_step_can_be_retried() {
+    CONNECT_AFTER_FIREWALL.retry_after_kill();
+}
+
 fn further_network_create_killed_at_any_step_works_when_tried_again() {
     CREATE_SECOND.retry_after_kill();
 }
 
+fn create_beside_a_firewall_killed_at_any_step_can_be_repaired() {
+    CREATE_BESIDE_FIREWALL.repair_after_kill();
+}
+
+fn remove_beside_a_firewall_killed_at_any_step_can_be_repaired() {
+    REMOVE_BESIDE_FIREWALL.repair_after_kill();
+}
+
+fn connect_beside_a_flushed_firewall_killed_at_any_step_can_be_repaired() {
+    CONNECT_AFTER_FIREWALL.repair_after_kill();
+}
+
 fn further_network_create_killed_at_any_step_leaves_nothing_after_repair() {
     CREATE_SECOND.repair_after_kill();
+}
+
+fn create_beside_a_firewall_that_fails_at_any_step_changes_nothing() {
+    CREATE_BESIDE_FIREWALL.failure_changes_nothing();
 }
 
 fn further_network_create_failing_at_any_step_changes_nothing() {
@@ -801,7 +893,7 @@ zubi_lab::tests!(
     port_add_killed_while_undoing_is_whole_or_gone_after_repair,
     port_rm_killed_at_any_step_works_when_tried_again,
     port_rm_killed_at_any_step_leaves_nothing_after_repair,
-    port_rm_failing_at_any_step_works_when_tried_again,
+    port_rm_failing_at_any_step_changes_nothing,
     link_killed_at_any_step_works_when_tried_again,
     link_killed_at_any_step_leaves_nothing_after_repair,
     link_failing_at_any_step_changes_nothing,
@@ -849,8 +941,15 @@ zubi_lab::tests!(
     first_network_create_killed_at_any_step_works_when_tried_again,
     first_network_create_killed_at_any_step_leaves_nothing_after_repair,
     first_network_create_failing_at_any_step_changes_nothing,
+    create_beside_a_firewall_killed_at_any_step_can_be_retried,
+    remove_beside_a_firewall_killed_at_any_step_can_be_retried,
+    connect_beside_a_flushed_firewall_killed_at_any_step_can_be_retried,
     further_network_create_killed_at_any_step_works_when_tried_again,
+    create_beside_a_firewall_killed_at_any_step_can_be_repaired,
+    remove_beside_a_firewall_killed_at_any_step_can_be_repaired,
+    connect_beside_a_flushed_firewall_killed_at_any_step_can_be_repaired,
     further_network_create_killed_at_any_step_leaves_nothing_after_repair,
+    create_beside_a_firewall_that_fails_at_any_step_changes_nothing,
     further_network_create_failing_at_any_step_changes_nothing,
     network_rm_killed_at_any_step_works_when_tried_again,
     network_rm_killed_at_any_step_leaves_nothing_after_repair,

@@ -39,6 +39,10 @@ help_of! {
     help_of_run: "run";
     help_of_connect: "connect";
     help_of_disconnect: "disconnect";
+    help_of_port: "port";
+    help_of_port_add: "port" "add";
+    help_of_port_ls: "port" "ls";
+    help_of_port_rm: "port" "rm";
     help_of_link: "link";
     help_of_link_ls: "link" "ls";
     help_of_link_rm: "link" "rm";

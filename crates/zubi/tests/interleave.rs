@@ -269,7 +269,7 @@ const SANDBOX_RM_AND_LINK: Pair = Pair {
     slow: "sandbox rm c2",
     other: "link c1:y c2:y",
     after: &["sandbox rm c2"],
-    steps: 9,
+    steps: 8,
     verdict: slow_succeeds,
     ..LINK_AND_LINK
 };

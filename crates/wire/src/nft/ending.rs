@@ -54,7 +54,7 @@ impl RuleSeen {
                     name if GO_ON.contains(&name) => Ending::No,
                     _ => Ending::Unknown,
                 },
-                Expr::Reject | Expr::Verdict(Verdict::Drop) => Ending::Drops,
+                Expr::Reject | Expr::Reset | Expr::Verdict(Verdict::Drop) => Ending::Drops,
                 Expr::Verdict(Verdict::Accept) => Ending::Accepts,
                 Expr::Verdict(Verdict::Return) => Ending::Returns,
                 Expr::Verdict(Verdict::Jump(chain) | Verdict::Goto(chain)) => Ending::Jumps(chain.clone()),

@@ -21,6 +21,8 @@ const BASE_NETWORK: u32 = 1;
 const BASE_TRANSPORT: u32 = 2;
 const BYTEORDER_LEN: u16 = 4;
 const NAT_DNAT: u32 = 1;
+/// `NFT_REJECT_TCP_RST`.
+const REJECT_TCP_RESET: u32 = 1;
 /// `NF_NAT_RANGE_MAP_IPS`, `NF_NAT_RANGE_PROTO_SPECIFIED`: the kernel sets them by the registers it is given.
 const NAT_ADDRESS: u32 = 1;
 const NAT_PORT: u32 = 2;
@@ -71,6 +73,8 @@ pub enum LoadKey {
     L4Proto,
     /// Destination port, of whichever transport protocol. A packet without ports goes past the rule.
     DestPort,
+    /// The bits of a TCP header (RFC 9293, 3.1; one byte).
+    TcpFlags,
 }
 
 impl LoadKey {
@@ -97,6 +101,7 @@ impl LoadKey {
             LoadKey::Ipv6Daddr => "ip6 daddr",
             LoadKey::L4Proto => "meta l4proto",
             LoadKey::DestPort => "th dport",
+            LoadKey::TcpFlags => "tcp flags",
         }
     }
 
@@ -115,6 +120,7 @@ impl LoadKey {
             LoadKey::Ipv6Saddr => payload(BASE_NETWORK, 8, 16),
             LoadKey::Ipv6Daddr => payload(BASE_NETWORK, 24, 16),
             LoadKey::DestPort => payload(BASE_TRANSPORT, 2, 2),
+            LoadKey::TcpFlags => payload(BASE_TRANSPORT, 13, 1),
         }
     }
 
@@ -133,7 +139,7 @@ impl LoadKey {
     }
 
     /// Every one there is.
-    pub const ALL: [LoadKey; 12] = [
+    pub const ALL: [LoadKey; 13] = [
         LoadKey::IifName,
         LoadKey::OifName,
         LoadKey::NfProto,
@@ -146,6 +152,7 @@ impl LoadKey {
         LoadKey::Ipv6Daddr,
         LoadKey::L4Proto,
         LoadKey::DestPort,
+        LoadKey::TcpFlags,
     ];
 }
 
@@ -282,8 +289,10 @@ pub enum Expr {
     Verdict(Verdict),
     /// Write to the log of the kernel; zubi does not.
     Log,
-    /// Drop and say so; zubi does not.
+    /// Drop and say so by ICMP; zubi does not.
     Reject,
+    /// Drop and end the TCP connection.
+    Reset,
     /// A condition of xtables (linux/netfilter/nf_tables_compat.h); zubi has none.
     Match {
         /// Of the extension.
@@ -387,6 +396,10 @@ impl Expr {
             }),
             Expr::Log => put("log", &|_| ()),
             Expr::Reject => put("reject", &|_| ()),
+            Expr::Reset => put("reject", &|b| {
+                b.be32(1, REJECT_TCP_RESET);
+                b.attr(2, &[0]);
+            }),
             Expr::Match { name, info } => put("match", &|b| {
                 b.text(1, name);
                 b.attr(3, info);
@@ -453,6 +466,7 @@ impl Expr {
             "counter" => Expr::Counter,
             "masq" => Expr::Masquerade,
             "log" => Expr::Log,
+            "reject" if data.be32(1) == Some(REJECT_TCP_RESET) => Expr::Reset,
             "reject" => Expr::Reject,
             "match" => Expr::Match { name: data.text(1)?, info: data.get(3).unwrap_or_default().to_vec() },
             "target" => Expr::Target { name: data.text(1)? },

@@ -6,7 +6,7 @@ use crate::message::{Batch, Message, flag, text_of};
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
-use zubi_model::Family;
+use zubi_model::{Family, Protocol};
 
 pub(super) const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;
@@ -23,6 +23,8 @@ const ESTABLISHED_RELATED: u32 = 2 | 4;
 
 /// `IPS_DST_NAT` in linux/netfilter/nf_conntrack_common.h.
 const DESTINATION_CHANGED: u32 = 1 << 5;
+/// The bit of a segment that opens a connection (RFC 9293, 3.1).
+const TCP_SYN: u8 = 2;
 /// `RTN_LOCAL` in linux/rtnetlink.h.
 const LOCAL: u32 = 2;
 
@@ -137,6 +139,24 @@ impl Rule {
             self.exprs.push(Expr::Mask { from: Reg(0), to: Reg(0), mask: octets(net.netmask()) });
         }
         self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: octets(net.network()) });
+        self
+    }
+
+    /// `meta l4proto tcp tcp flags ! syn`: what does not open a TCP connection.
+    #[must_use]
+    pub fn in_mid_stream(mut self) -> Self {
+        self.exprs.push(Expr::Load { key: LoadKey::L4Proto, to: Reg(0) });
+        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: vec![Protocol::Tcp.number()] });
+        self.exprs.push(Expr::Load { key: LoadKey::TcpFlags, to: Reg(0) });
+        self.exprs.push(Expr::Mask { from: Reg(0), to: Reg(0), mask: vec![TCP_SYN] });
+        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: vec![0] });
+        self
+    }
+
+    /// `counter reject with tcp reset`.
+    #[must_use]
+    pub fn counted_reset(mut self) -> Self {
+        self.exprs.extend([Expr::Counter, Expr::Reset]);
         self
     }
 

@@ -74,6 +74,7 @@ impl Words {
             Expr::Verdict(verdict) => self.say(verdict.to_string()),
             Expr::Log => self.say("log".into()),
             Expr::Reject => self.say("reject".into()),
+            Expr::Reset => self.say("reject with tcp reset".into()),
             Expr::Match { name, .. } => match expr.xt_comment() {
                 Some(comment) => self.say(format!("[comment \"{comment}\"]")),
                 None => self.say(format!("[match {name}]")),
@@ -201,12 +202,18 @@ fn bit_names(key: LoadKey) -> Option<&'static [(u32, &'static str)]> {
             (32, "dnat"),
             (512, "dying"),
         ]),
+        LoadKey::TcpFlags => {
+            Some(&[(1, "fin"), (2, "syn"), (4, "rst"), (8, "psh"), (16, "ack"), (32, "urg"), (64, "ecn"), (128, "cwr")])
+        }
         _ => None,
     }
 }
 
 fn bits(names: &[(u32, &str)], mask: &[u8]) -> String {
-    let bits = <[u8; 4]>::try_from(mask).map_or(0, u32::from_ne_bytes);
+    let bits = match mask {
+        [byte] => u32::from(*byte),
+        word => <[u8; 4]>::try_from(word).map_or(0, u32::from_ne_bytes),
+    };
     let known: u32 = names.iter().map(|(bit, _)| bit).sum();
     if bits == 0 || bits & !known != 0 {
         return hex(mask);
