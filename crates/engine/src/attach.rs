@@ -187,9 +187,9 @@ impl Engine {
             return Err(differs("wish for the default route", "none against it".into()));
         }
         let mut parts = wishes.ports.iter().flat_map(|wish| wish.parts());
-        let met = parts.all(|wish| endpoint.ports.iter().any(|port| wish.is_met_by(port)));
-        let wished = endpoint.ports.iter().all(|port| wishes.ports.iter().any(|wish| wish.is_met_by(port)));
-        if !wishes.ports.is_empty() && !(met && wished) {
+        let lacks = parts.any(|wish| !endpoint.ports.iter().any(|port| wish.is_met_by(port)));
+        let has_more = endpoint.ports.iter().any(|port| !wishes.ports.iter().any(|wish| wish.is_met_by(port)));
+        if !wishes.ports.is_empty() && (lacks || has_more) {
             return Err(differs("set of published ports", list(&endpoint.ports)));
         }
         let siblings = self.siblings(&endpoint)?;

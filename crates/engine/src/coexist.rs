@@ -131,7 +131,19 @@ impl Engine {
             self.kernel.expect(Some(generation));
             return Ok(Look::default());
         }
-        self.judge(networks)
+        match self.judge(networks) {
+            // Like this nobody can add a rule there; it is no reason not to work.
+            Err(Error::Kernel { source: source @ zubi_kernel::Error::Unsteady { .. }, .. }) => {
+                self.kernel.expect(None);
+                let unread = |network: &Network| Refused {
+                    network: network.clone(),
+                    what: format!("other programs' firewalls: {source}"),
+                    fix: "zubi check tells later whether they drop anything".into(),
+                };
+                Ok(Look { shut: networks.iter().map(unread).collect(), ..Look::default() })
+            }
+            other => other,
+        }
     }
 
     fn judge(&mut self, networks: &[Network]) -> Result<Look, Error> {
@@ -168,11 +180,16 @@ impl Engine {
     }
 
     /// Notes what legacy iptables drops of these networks.
-    pub(crate) fn tell_legacy(&mut self, networks: &[Network]) -> Result<(), Error> {
-        for Refused { network, what, fix } in legacy(networks)? {
-            self.note(format!("network {}: {what}; let it pass: {fix}", network.name));
+    pub(crate) fn tell_legacy(&mut self, networks: &[Network]) {
+        match legacy(networks) {
+            Ok(all) => {
+                for Refused { network, what, fix } in all {
+                    self.note(format!("network {}: {what}; let it pass: {fix}", network.name));
+                }
+            }
+            // What cannot be read is no reason not to work.
+            Err(e) => self.note(e.to_string()),
         }
-        Ok(())
     }
 
     /// The plan, with what other programs' chains need for the same networks as they are now.

@@ -3,6 +3,7 @@
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::publish::claims;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use zubi_kernel::Deletions;
@@ -184,8 +185,30 @@ impl Engine {
     /// Takes an endpoint away whatever state it is in. The caller holds the host's and the sandbox's lock.
     pub(crate) fn bury(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<(), Error> {
         Fault::muted(|| {
-            let plan = self.plan_detach(endpoint, via)?;
-            self.apply_detach(endpoint, &plan)
+            let endpoint = self.without_what_is_others(endpoint)?;
+            let plan = self.plan_detach(&endpoint, via)?;
+            self.apply_detach(&endpoint, &plan)
         })
+    }
+
+    /// The record comes before the claims: whoever was killed between them has named addresses and ports that others
+    /// could take since. Their firewall elements have the same keys.
+    fn without_what_is_others(&self, endpoint: &Endpoint) -> Result<Endpoint, Error> {
+        let key = endpoint.key();
+        let mut own = endpoint.clone();
+        own.addresses.clear();
+        for a in &endpoint.addresses {
+            let owner = self.store.lease_owner(&endpoint.network, a.address.addr())?;
+            own.addresses.extend(owner.is_none_or(|owner| owner == key).then_some(*a));
+        }
+        own.ports.clear();
+        for port in &endpoint.ports {
+            let mut free = true;
+            for claim in claims(endpoint, &[*port]) {
+                free &= self.store.ports_in_the_way(&claim)?.is_empty();
+            }
+            own.ports.extend(free.then_some(*port));
+        }
+        Ok(own)
     }
 }

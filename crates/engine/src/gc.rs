@@ -40,7 +40,11 @@ impl Engine {
             let Ok(pending) = pending else { continue };
             let Some(lock) = self.store.try_lock_sandbox(pending.key.cookie)? else { continue };
             let Some(endpoint) = self.store.pending_endpoint(&pending.key)? else { continue };
-            let buried = self.bury(&endpoint, None);
+            let buried = {
+                // Nobody is to claim what it named and did not claim while that is taken away.
+                let _leases = self.store.lock_leases(&pending.key.network)?;
+                self.bury(&endpoint, None)
+            };
             self.release_sandbox(pending.key.cookie, lock)?;
             match buried {
                 Ok(()) => recovered.done.push(format!("{} (interrupted)", describe(&endpoint))),

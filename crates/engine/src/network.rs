@@ -46,7 +46,7 @@ impl Engine {
         let mut look = self.look_at_strangers(&networks)?;
         join(&mut plan, std::mem::take(&mut look.plan));
         self.tell(&look, std::slice::from_ref(&network));
-        self.tell_legacy(std::slice::from_ref(&network))?;
+        self.tell_legacy(std::slice::from_ref(&network));
         if act == Act::Apply {
             let made = (|| {
                 self.store.begin_network(&network)?;
@@ -276,7 +276,7 @@ impl Engine {
             }
             let mut all: Vec<(Network, Plan)> = Vec::new();
             let mut firewall = if names.is_empty() { Plan::new() } else { self.missing_firewall(&networks)? };
-            self.tell_legacy(&networks)?;
+            self.tell_legacy(&networks);
             for network in networks {
                 let mut missing = std::mem::take(&mut firewall);
                 let of_network = self.missing_network(&network)?;

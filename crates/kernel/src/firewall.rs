@@ -265,7 +265,9 @@ impl Kernel {
     pub fn firewall_stands(&mut self) -> Result<bool, Error> {
         let chains = zubi_plan::firewall::chains();
         let mut batch = Batch::new();
-        chains.iter().for_each(|chain| chain.encode_get(&mut batch));
+        for chain in &chains {
+            chain.encode_get(&mut batch);
+        }
         let answers = self.nft()?.transact(batch)?;
         let seen = |answer: &crate::Answer| answer.objects.iter().find_map(|o| ChainSeen::parse(&o.message()));
         let uses = zubi_plan::firewall::uses();

@@ -54,7 +54,9 @@ impl Kernel {
             return Ok(());
         }
         let mut batch = Batch::new();
-        unique.iter().for_each(|flow| flow.encode_delete(&mut batch));
+        for flow in unique {
+            flow.encode_delete(&mut batch);
+        }
         for answer in self.nft()?.transact(batch)? {
             if let Some(Err(source)) = answer.outcome
                 && source.errno != libc::ENOENT

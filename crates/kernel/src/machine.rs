@@ -5,7 +5,6 @@ use crate::netns::Netns;
 use crate::socket::{Answer, Counters, Kept, Netlink};
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
 use zubi_plan::{Op, Place};
 use zubi_wire::Batch;
@@ -236,11 +235,11 @@ fn seen_link(answer: Answer, name: &str) -> Result<Option<LinkSeen>, Error> {
     }
 }
 
-/// Whether the kernel lets `path` below /proc/sys be written: containers often have it read-only.
+/// Fails unless settings can be written: containers often have them read-only.
 pub fn settings_writable() -> Result<(), Error> {
-    let path = Path::new("/proc/sys/net/ipv4/ip_forward");
-    match std::fs::OpenOptions::new().write(true).open(path) {
-        Ok(_) => Ok(()),
-        Err(e) => Err(Error::system("open for writing", "/proc/sys", e)),
+    match crate::sys::is_read_only(c"/proc/sys") {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Error::system("write to", "/proc/sys", std::io::Error::from_raw_os_error(libc::EROFS))),
+        Err(e) => Err(Error::system("look at", "/proc/sys", e)),
     }
 }

@@ -19,6 +19,8 @@ const DUMP_TRIES: u32 = 20;
 pub struct Netlink {
     fd: OwnedFd,
     sequence: u32,
+    /// Whether it is asked for transactions.
+    transactions: bool,
     counters: Counters,
     buffer: Vec<u8>,
 }
@@ -77,7 +79,8 @@ impl Netlink {
         on(libc::NETLINK_CAP_ACK)?;
         // Dumps are filtered by what the request's header names; wrong headers are errors instead of ignored.
         on(libc::NETLINK_GET_STRICT_CHK)?;
-        Ok(Netlink { fd, sequence: 1, counters: Counters::default(), buffer: vec![0; BUFFER] })
+        let transactions = protocol == libc::NETLINK_NETFILTER;
+        Ok(Netlink { fd, sequence: 1, transactions, counters: Counters::default(), buffer: vec![0; BUFFER] })
     }
 
     /// The number of the namespace it belongs to.
@@ -110,7 +113,12 @@ impl Netlink {
     pub fn transact(&mut self, mut batch: Batch) -> Result<Vec<Answer>, Error> {
         let first = self.send(&mut batch)?;
         let mut answers: Vec<Answer> = (0..batch.count()).map(|_| Answer::default()).collect();
-        while let Some(n) = self.receive()? {
+        // Of a transaction not all messages are answered, and some twice.
+        let transactions = self.transactions;
+        let complete = |answers: &[Answer]| !transactions && answers.iter().all(|a| a.outcome.is_some());
+        while !complete(&answers)
+            && let Some(n) = self.receive()?
+        {
             for message in Messages::new(&self.buffer[..n]) {
                 let Some(answer) = answers.get_mut(message.sequence.wrapping_sub(first) as usize) else { continue };
                 match message.outcome() {

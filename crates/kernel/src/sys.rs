@@ -4,7 +4,7 @@
 //! as owners.
 #![allow(unsafe_code)]
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
@@ -284,6 +284,15 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
         check(libc::pipe2(fds.as_mut_ptr(), libc::O_CLOEXEC))?;
         Ok((OwnedFd::from_raw_fd(fds[0]), OwnedFd::from_raw_fd(fds[1])))
     }
+}
+
+/// Whether a file system is mounted so that nothing on it can be written.
+pub fn is_read_only(path: &CStr) -> io::Result<bool> {
+    let mut info = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
+    // SAFETY: the path ends with NUL, and the kernel fills a structure of exactly this type.
+    check(unsafe { libc::statvfs(path.as_ptr(), info.as_mut_ptr()) })?;
+    // SAFETY: it is plain numbers, for which zeros are valid, and the call succeeded.
+    Ok(unsafe { info.assume_init() }.f_flag & libc::ST_RDONLY != 0)
 }
 
 /// The effective capabilities of the calling thread, as bits.

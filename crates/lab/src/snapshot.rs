@@ -88,10 +88,10 @@ impl Snapshot {
         }
         lines.retain(|l| l != "nft {}");
         for folder in ["/run/zubi", "/run/zubi-state"] {
-            let found = Command::new("find").args([folder, "-type", "f"]).output().expect("find");
+            let found = Command::new("find").args([folder, "-not", "-type", "d"]).output().expect("find");
             let text = String::from_utf8_lossy(&found.stdout).into_owned();
             // Lock files have no content, and what is hidden is only a hint.
-            let hint = |l: &&str| l.contains("/.cursor") || l.ends_with("/.firewall-seen");
+            let hint = |l: &&str| l.contains("/.cursor") || l.contains("/.other-") || l.ends_with("/.firewall-seen");
             let kept = text.lines().filter(|l| !l.contains("/lock/") && !hint(l) && !l.ends_with("/host.json"));
             lines.extend(kept.map(|l| format!("file {l}")));
         }

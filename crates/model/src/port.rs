@@ -287,9 +287,9 @@ impl FromStr for PortWish {
             None => (text, Protocol::Tcp),
         };
         // From the right: an IPv6 address may come without brackets, as Docker takes it.
-        let mut parts = ports.rsplitn(3, ':');
-        let target = parts.next().filter(|t| !t.is_empty()).ok_or_else(|| wrong("names no port inside"))?;
-        let (host_ports, host) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        let mut from_right = ports.rsplitn(3, ':');
+        let target = from_right.next().filter(|t| !t.is_empty()).ok_or_else(|| wrong("names no port inside"))?;
+        let (host_ports, host) = (from_right.next().unwrap_or_default(), from_right.next().unwrap_or_default());
         if host_ports.ends_with(']') {
             return Err(wrong("has an address but no place for the host's port: [ADDRESS]::PORT takes any"));
         }

@@ -83,6 +83,36 @@ impl Disk {
         Err(failed("link", path)(ErrorKind::NotFound.into()))
     }
 
+    /// Makes a symbolic link that must not exist yet.
+    pub(crate) fn link(&self, path: &Path, target: &str) -> Result<Creation, StoreError> {
+        for _ in 0..MOST_ROUNDS {
+            match std::os::unix::fs::symlink(target, path) {
+                Ok(()) => return self.step("link", path).map(|()| Creation::Created),
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => return Ok(Creation::AlreadyThere),
+                Err(e) if e.kind() == ErrorKind::NotFound => self.make_folder(parent(path), Durability::Boot)?,
+                Err(e) => return Err(failed("link", path)(e)),
+            }
+        }
+        Err(failed("link", path)(ErrorKind::NotFound.into()))
+    }
+
+    /// Makes a symbolic link or replaces the one that is there.
+    pub(crate) fn relink(&self, path: &Path, target: &str) -> Result<(), StoreError> {
+        for _ in 0..MOST_ROUNDS {
+            let temporary = Temporary(temporary_name(parent(path)));
+            match std::os::unix::fs::symlink(target, &temporary.0).and_then(|()| fs::rename(&temporary.0, path)) {
+                Ok(()) => {
+                    temporary.became_permanent();
+                    return self.step("rename", path);
+                }
+                Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+                Err(e) if e.kind() == ErrorKind::NotFound => self.make_folder(parent(path), Durability::Boot)?,
+                Err(e) => return Err(failed("rename", path)(e)),
+            }
+        }
+        Err(failed("rename", path)(ErrorKind::NotFound.into()))
+    }
+
     /// Makes a file or replaces the one that is there.
     pub(crate) fn replace(&self, path: &Path, content: &[u8], durability: Durability) -> Result<(), StoreError> {
         for _ in 0..MOST_ROUNDS {
@@ -175,12 +205,10 @@ impl Disk {
 
     /// A complete file next to `path`.
     fn write_temporary(&self, path: &Path, content: &[u8], durability: Durability) -> Result<Temporary, StoreError> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
         let folder = parent(path);
         let mut rounds = 0;
         loop {
-            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let name = folder.join(format!("{TEMPORARY}{}-{number}", process::id()));
+            let name = temporary_name(folder);
             let mut file = match OpenOptions::new().write(true).create_new(true).open(&name) {
                 Ok(file) => file,
                 // Left by a dead process with our number, or made by one in another pid namespace.
@@ -214,6 +242,13 @@ impl fmt::Debug for Disk {
     }
 }
 
+/// Never given twice by one process.
+fn temporary_name(folder: &Path) -> PathBuf {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    folder.join(format!("{TEMPORARY}{}-{number}", process::id()))
+}
+
 /// A file under its temporary name, which goes away with the value.
 struct Temporary(PathBuf);
 
@@ -244,6 +279,15 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
 
 pub(crate) fn exists(path: &Path) -> Result<bool, StoreError> {
     fs::exists(path).map_err(failed("look for", path))
+}
+
+/// Whether anything has this name, also a link that leads nowhere.
+pub(crate) fn is_there(path: &Path) -> Result<bool, StoreError> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(failed("look for", path)(e)),
+    }
 }
 
 /// The names in a folder, in order, without hidden ones (temporary files, cursors). A folder that does not

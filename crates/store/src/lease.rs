@@ -1,6 +1,6 @@
 //! Whose the addresses and MACs of a network are.
 //!
-//! One small file each, so that neither claiming nor asking depends on how many there are.
+//! One link each, so that neither claiming nor asking depends on how many there are.
 
 use crate::disk::{self, Durability};
 use crate::owned::{self, Claim};
@@ -29,7 +29,7 @@ impl Store {
 
     /// Whether an address is anybody's: cheaper than to ask whose.
     pub fn is_leased(&self, network: &NetworkName, address: IpAddr) -> Result<bool, StoreError> {
-        disk::exists(&self.lease_path(network, address))
+        owned::is_owned(&self.lease_path(network, address))
     }
 
     /// All addresses of a network that are somebody's, in order.
@@ -98,15 +98,15 @@ impl Store {
     /// The address that was given last. It only says where to look first, so one that makes no sense counts as
     /// none.
     pub fn cursor(&self, network: &NetworkName, family: Family) -> Result<Option<IpAddr>, StoreError> {
-        let content = disk::read(&self.cursor_path(network, family))?;
-        let address = content.and_then(|c| String::from_utf8(c).ok()).and_then(|text| text.trim().parse().ok());
+        let target = std::fs::read_link(self.cursor_path(network, family)).ok();
+        let address = target.and_then(|t| t.to_str()?.parse().ok());
         Ok(address.filter(|a| Family::of(*a) == family))
     }
 
     /// Says which address of its family was given last.
     pub fn set_cursor(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
         let path = self.cursor_path(network, Family::of(address));
-        self.disk.replace(&path, format!("{address}\n").as_bytes(), Durability::Boot)
+        self.disk.relink(&path, &address.to_string())
     }
 
     fn leases_folder(&self, network: &NetworkName) -> PathBuf {
@@ -247,12 +247,21 @@ mod tests {
         let address = ip("10.0.0.2");
         store.claim(&blue, address, &key(5, "blue")).unwrap();
         let path = scratch.path("run/leases/blue/10.0.0.2");
-        for content in ["", "{\"version\":1,\"owner\":\"5\"}", "{\"version\":2}", "{\"version\":1,\"ow"] {
-            fs::write(&path, content).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "5.blue").unwrap();
+        let refused = |store: &Store| {
             assert!(store.claim(&blue, address, &key(5, "blue")).is_err());
             assert!(store.release(&blue, address, &key(5, "blue")).is_err());
             assert!(store.leases(&blue).is_err());
-            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+            assert!(store.is_leased(&blue, address).unwrap());
+        };
+        refused(&store);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "5.blue");
+        for target in ["5", "05.blue", "/etc/passwd", "x.blue"] {
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink(target, &path).unwrap();
+            refused(&store);
+            assert_eq!(fs::read_link(&path).unwrap().to_str(), Some(target));
         }
     }
 }

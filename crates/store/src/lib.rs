@@ -26,7 +26,8 @@
 //! # Invariants
 //!
 //! - A file is complete before it is visible: written under a temporary name in its folder, then linked (where
-//!   it must be the first) or renamed (where it replaces).
+//!   it must be the first) or renamed (where it replaces). Leases and MACs are symbolic links to the name of their
+//!   owner: made by one system call, complete, and only if there is none.
 //! - Nothing that cannot be read is erased or overwritten on that account: it is reported.
 //! - A file that vanishes between listing and reading was removed by another process, and is skipped.
 //! - Only `state` is synced; `run` is meant for a tmpfs.

@@ -1,10 +1,11 @@
-//! Files that say to which endpoint belongs what they are named after.
+//! Links that say to which endpoint belongs what they are named after: symbolic links, whose target is the owner. One
+//! system call makes one, complete and only if there is none.
 
 use crate::StoreError;
-use crate::disk::{self, Creation, Disk, Durability};
+use crate::disk::{self, Creation, Disk, Durability, failed};
 use crate::key::parse_key;
-use crate::versioned::{from_json, to_json};
-use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use zubi_model::EndpointKey;
 
@@ -29,15 +30,10 @@ impl Claim {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-struct Ownership {
-    owner: String,
-}
-
 pub(crate) fn claim(disk: &Disk, path: &Path, claimant: &EndpointKey) -> Result<Claim, StoreError> {
-    let content = to_json(path, &Ownership { owner: claimant.to_string() })?;
+    let target = claimant.to_string();
     loop {
-        if disk.create(path, &content)? == Creation::Created {
+        if disk.link(path, &target)? == Creation::Created {
             return Ok(Claim::New);
         }
         match owner(path)? {
@@ -58,13 +54,20 @@ pub(crate) fn release(disk: &Disk, path: &Path, by: &EndpointKey) -> Result<(), 
 }
 
 pub(crate) fn owner(path: &Path) -> Result<Option<EndpointKey>, StoreError> {
-    let Some(content) = disk::read(path)? else { return Ok(None) };
-    let Ownership { owner } = from_json(path, &content)?;
-    match parse_key(&owner) {
+    let unreadable = |why: String| Err(StoreError::Unreadable { path: path.to_owned(), why });
+    let target = match fs::read_link(path) {
+        Ok(target) => target,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == ErrorKind::InvalidInput => return unreadable("is not a link to its owner".into()),
+        Err(e) => return Err(failed("read", path)(e)),
+    };
+    match target.to_str().and_then(parse_key) {
         Some(key) => Ok(Some(key)),
-        None => Err(StoreError::Unreadable {
-            path: path.to_owned(),
-            why: format!("names {owner:?} as its owner, which is no endpoint"),
-        }),
+        None => unreadable(format!("names {} as its owner, which is no endpoint", target.display())),
     }
+}
+
+/// Whether it is anybody's.
+pub(crate) fn is_owned(path: &Path) -> Result<bool, StoreError> {
+    disk::is_there(path)
 }

@@ -32,13 +32,11 @@ impl Store {
             let path = folder.join(&name);
             let Some(content) = disk::read(&path)? else { continue };
             let network = String::from_utf8_lossy(&content).trim().parse();
-            match (name.parse(), network) {
-                (Ok(address), Ok(network)) => all.push((address, network)),
-                _ => {
-                    let why = "is not named as an address, or does not hold the name of a network".into();
-                    return Err(StoreError::Unreadable { path, why });
-                }
-            }
+            let (Ok(address), Ok(network)) = (name.parse(), network) else {
+                let why = "is not named as an address, or does not hold the name of a network".into();
+                return Err(StoreError::Unreadable { path, why });
+            };
+            all.push((address, network));
         }
         Ok(all)
     }

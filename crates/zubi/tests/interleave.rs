@@ -327,6 +327,11 @@ const PORT_ADDS: Pair = Pair {
     verdict: one_succeeds,
 };
 
+/// What is half added to a live endpoint, or half taken from it, repair makes whole.
+const PORT_ADD_DIES: Pair = Pair { mend: &["repair"], ..PORT_ADDS };
+
+const PORT_RM_DIES: Pair = Pair { mend: &["repair"], ..PORT_RM_AND_ADD };
+
 const PORT_ADD_AND_CHECK: Pair = Pair { other: "check", verdict: both_succeed, ..PORT_ADDS };
 
 const PORT_ADD_AND_GC: Pair = Pair { other: "gc", verdict: both_succeed, ..PORT_ADDS };
@@ -548,7 +553,7 @@ fn one_of_two_port_adds_gets_the_port() {
 }
 
 fn port_add_that_dies_does_not_hinder_another() {
-    PORT_ADDS.is_killed();
+    PORT_ADD_DIES.is_killed();
 }
 
 fn check_finds_nothing_wrong_while_a_port_is_added() {
@@ -564,7 +569,7 @@ fn a_port_that_is_being_removed_is_nobody_s_or_the_next_one_s() {
 }
 
 fn port_rm_that_dies_does_not_hinder_port_add() {
-    PORT_RM_AND_ADD.is_killed();
+    PORT_RM_DIES.is_killed();
 }
 
 fn port_add_and_disconnect_leave_nothing_half() {

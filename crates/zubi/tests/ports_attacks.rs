@@ -1,6 +1,6 @@
 //! What published ports must not open. Each attack is shown to work once the rule against it is gone: the test can fail.
 
-use zubi_lab::{Host, Outside, Service, assert_served, assert_unserved};
+use zubi_lab::{Capability, Host, Outside, Service, assert_served, assert_unserved, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
@@ -66,9 +66,22 @@ fn a_neighbour_of_the_host_does_not_reach_a_port_published_on_loopback() {
 }
 
 fn a_container_does_not_reach_a_service_on_the_loopback_of_the_host() {
+    loopback_of_the_host_is_closed(0);
+}
+
+fn a_container_does_not_reach_the_loopback_of_the_host_when_bridges_pass_frames_to_the_firewall() {
+    let test = "a_container_does_not_reach_the_loopback_of_the_host_when_bridges_pass_frames_to_the_firewall";
+    if need(&[Capability::BridgeNetfilter], test) {
+        loopback_of_the_host_is_closed(1);
+    }
+}
+
+fn loopback_of_the_host_is_closed(bridge_netfilter: u8) {
     let (host, _outside) = blue(&["127.0.0.1:8080:80"]);
     let _service = Service::start_at("host", "127.0.0.1".parse().expect("address"), 9999);
     sends_loopback_to(&host, "c2", "10.55.66.1", "10.55.66.3");
+    // Without the module there is no such setting, and no such frames.
+    host.shell(&format!("sysctl -qw net.bridge.bridge-nf-call-iptables={bridge_netfilter}"));
     host.shell("test $(sysctl -n net.ipv4.conf.zb-blue.route_localnet) = 1").ok();
     assert_served("host", "127.0.0.1:9999", "host", "127.0.0.1");
     assert_unserved("c2", "127.0.0.1:9999");
@@ -170,6 +183,7 @@ fn the_gateway_of_another_network_publishes_nothing_for_strangers() {
 zubi_lab::tests!(
     a_neighbour_of_the_host_does_not_reach_a_port_published_on_loopback,
     a_container_does_not_reach_a_service_on_the_loopback_of_the_host,
+    a_container_does_not_reach_the_loopback_of_the_host_when_bridges_pass_frames_to_the_firewall,
     without_a_port_on_loopback_the_kernel_s_own_guard_stays,
     traffic_to_another_machine_s_port_of_that_number_is_never_taken,
     a_neighbour_s_own_port_of_that_number_is_not_taken,

@@ -1,5 +1,6 @@
 //! Ports that cannot be published: refused before the first effect, naming what is in the way.
 
+use std::fmt::Write as _;
 use std::net::{TcpListener, UdpSocket};
 use zubi_lab::{Host, Outside, Service, Snapshot, Transport, ask, inside, skip};
 
@@ -268,11 +269,14 @@ fn the_bridge_s_thousand_and_twenty_fourth_endpoint_is_refused_before_anything_i
     host.network("big --subnet 10.55.0.0/20");
     host.zubi("sandbox add last").ok();
     host.container("first", "big");
-    // What is counted are the MACs that are given: these are of endpoints that nobody has to make.
+    // What is counted are folders of sandboxes, then the MACs that are given: these are of endpoints nobody has to make.
     let folder = "/run/zubi/macs/big";
-    let owner = std::fs::read_dir(folder).expect("MACs").next().expect("one").expect("one").path();
+    let first = std::fs::read_dir(folder).expect("MACs").next().expect("one").expect("one").path();
+    let owner = std::fs::read_link(first).expect("owner");
     for n in 1..1022 {
-        std::fs::copy(&owner, format!("{folder}/02:99:00:00:{:02x}:{:02x}", n / 256, n % 256)).expect("copy");
+        let mac = format!("{folder}/02:99:00:00:{:02x}:{:02x}", n / 256, n % 256);
+        std::os::unix::fs::symlink(&owner, mac).expect("link");
+        std::fs::create_dir(format!("/run/zubi/endpoints/{}", 9_000_000 + n)).expect("folder");
     }
     host.zubi("sandbox add more").ok();
     host.zubi("connect big more").ok();
@@ -291,8 +295,8 @@ fn a_bridge_that_strangers_filled_is_told_and_nothing_stays() {
     // The largest number of ports, with devices of somebody else's.
     let mut batch = String::new();
     for n in 0..512 {
-        batch.push_str(&format!("link add s{n} master zb-big type veth peer name p{n}\n"));
-        batch.push_str(&format!("link set p{n} master zb-big\n"));
+        writeln!(batch, "link add s{n} master zb-big type veth peer name p{n}").expect("text");
+        writeln!(batch, "link set p{n} master zb-big").expect("text");
     }
     std::fs::write("/run/batch", batch).expect("batch");
     // Each pair fills two; the last does not fit any more.

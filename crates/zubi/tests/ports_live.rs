@@ -5,7 +5,9 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Stdio};
 use std::time::Duration;
-use zubi_lab::{Host, Outside, Service, Snapshot, Transport, ask, ask_by, assert_served, assert_unserved, inside};
+use zubi_lab::{
+    Capability, Host, Outside, Service, Snapshot, Transport, ask, ask_by, assert_served, assert_unserved, inside, need,
+};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const CONFLICT: i32 = 4;
@@ -132,6 +134,9 @@ fn to(port: u16) -> SocketAddr {
 }
 
 fn a_udp_client_from_before_reaches_a_port_once_it_is_added() {
+    if !need(&[Capability::Conntrack], "a_udp_client_from_before_reaches_a_port_once_it_is_added") {
+        return;
+    }
     let (host, _outside) = blue("");
     let _service = Service::start("c1", 53);
     let client = client();
@@ -186,6 +191,9 @@ fn a_udp_client_reaches_the_host_s_own_service_once_the_port_is_removed() {
 }
 
 fn flows_of_other_ports_and_machines_are_left_alone() {
+    if !need(&[Capability::Conntrack], "flows_of_other_ports_and_machines_are_left_alone") {
+        return;
+    }
     let (host, _outside) = blue("5300:53/udp");
     let _services = [Service::start("c1", 53), Service::start("outside", 5353), Service::start("host", 5354)];
     // To the same port number of another machine, from the host and from a container; to other ports of the host.
@@ -253,6 +261,9 @@ fn nothing_is_stale(host: &Host) {
 }
 
 fn an_address_given_again_at_once_inherits_no_connections() {
+    if !need(&[Capability::Conntrack], "an_address_given_again_at_once_inherits_no_connections") {
+        return;
+    }
     let (host, _outside, client, lock) = disconnected_with_connections();
     inherits_nothing(&host, &client);
     // The child comes late, and forgets nothing of the new one.
@@ -263,6 +274,9 @@ fn an_address_given_again_at_once_inherits_no_connections() {
 }
 
 fn an_address_given_again_after_the_child_was_killed_inherits_no_connections() {
+    if !need(&[Capability::Conntrack], "an_address_given_again_after_the_child_was_killed_inherits_no_connections") {
+        return;
+    }
     let (host, _outside, client, lock) = disconnected_with_connections();
     let all = std::fs::read_dir("/proc").expect("/proc").flatten();
     let is_zubi = |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|c| c.trim() == "zubi");
@@ -278,6 +292,9 @@ fn an_address_given_again_after_the_child_was_killed_inherits_no_connections() {
 }
 
 fn connections_of_a_free_address_are_forgotten_by_the_child() {
+    if !need(&[Capability::Conntrack], "connections_of_a_free_address_are_forgotten_by_the_child") {
+        return;
+    }
     let (host, _outside, client, lock) = disconnected_with_connections();
     drop(lock);
     nothing_is_stale(&host);
@@ -286,6 +303,9 @@ fn connections_of_a_free_address_are_forgotten_by_the_child() {
 }
 
 fn connections_of_a_free_address_are_forgotten_by_gc_when_the_child_was_killed() {
+    if !need(&[Capability::Conntrack], "connections_of_a_free_address_are_forgotten_by_gc_when_the_child_was_killed") {
+        return;
+    }
     let (host, _outside, _client, lock) = disconnected_with_connections();
     drop(lock);
     host.zubi("gc").ok();
@@ -481,6 +501,9 @@ fn a_range_and_a_port_of_it_at_once_are_one_s_only() {
 }
 
 fn nothing_stays_when_everything_is_removed() {
+    if !need(&[Capability::Conntrack], "nothing_stays_when_everything_is_removed") {
+        return;
+    }
     let host = Host::new(ZUBI);
     let _outside = Outside::new();
     host.zubi("gc").ok();

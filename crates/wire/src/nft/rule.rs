@@ -142,7 +142,7 @@ impl Rule {
         self
     }
 
-    /// `meta l4proto tcp tcp flags ! syn`: what does not open a TCP connection.
+    /// `tcp flags ! syn`: what does not open a TCP connection.
     #[must_use]
     pub fn in_mid_stream(mut self) -> Self {
         self.exprs.push(Expr::Load { key: LoadKey::L4Proto, to: Reg(0) });
@@ -347,6 +347,17 @@ mod tests {
 
     fn net(text: &str) -> IpNet {
         text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_middle_of_a_connection_prints_and_reads_back() {
+        let rule = Rule::new("zubi", "forward").in_set(&[IifName], "bridges").in_mid_stream().counted_reset();
+        let words = "iifname @bridges tcp flags ! syn counter reject with tcp reset";
+        assert_eq!(rule.to_string(), format!("rule inet zubi forward {words}"));
+        let mut batch = Batch::new();
+        rule.encode(&mut batch);
+        let read = Messages::new(batch.bytes()).find_map(|m| RuleSeen::parse(&m)).map(|seen| seen.rule);
+        assert_eq!(read, Some(rule));
     }
 
     fn sample() -> Rule {

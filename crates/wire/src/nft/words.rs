@@ -36,6 +36,9 @@ pub(super) fn family_of(key: LoadKey) -> Option<u8> {
 const ROUTE_TYPES: [&str; 9] =
     ["unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit"];
 
+/// The check before whatever is of TCP.
+const TCP: &str = "meta l4proto tcp";
+
 #[derive(Default)]
 struct Words {
     out: Vec<String>,
@@ -93,7 +96,13 @@ impl Words {
                 self.family = Some(*family);
                 self.loaded.clear();
             }
-            _ => self.say(format!("{} {}", key.map_or("?", LoadKey::word), compared(key, mask.as_deref(), op, value))),
+            _ => {
+                // Like `nft`, leaves the check of the protocol out where the words imply it.
+                if key == Some(LoadKey::TcpFlags) && self.out.last().is_some_and(|last| last == TCP) {
+                    self.out.pop();
+                }
+                self.say(format!("{} {}", key.map_or("?", LoadKey::word), compared(key, mask.as_deref(), op, value)));
+            }
         }
     }
 
