@@ -207,8 +207,10 @@ mod tests {
         assert_eq!(store.cursor(&blue, Family::V4).unwrap(), Some(ip("10.0.0.10")));
         assert_eq!(store.cursor(&blue, Family::V6).unwrap(), Some(ip("fd00::9")));
         assert!(store.leases(&blue).unwrap().is_empty());
-        for nonsense in ["", "10.0.0", "fd00::1", "\u{fffd}"] {
-            fs::write(scratch.path("run/leases/blue/.cursor4"), nonsense).unwrap();
+        let path = scratch.path("run/leases/blue/.cursor4");
+        for nonsense in ["x", "10.0.0", "fd00::1", "\u{fffd}"] {
+            fs::remove_file(&path).unwrap();
+            std::os::unix::fs::symlink(nonsense, &path).unwrap();
             assert_eq!(store.cursor(&blue, Family::V4).unwrap(), None);
         }
     }

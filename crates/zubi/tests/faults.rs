@@ -35,7 +35,7 @@ const CONNECT: Case = Case {
     done: "!ip -n c1 -4 route show default | grep -q 'via 10.55.66.1 dev eth0' \
            && ip -n c1 -6 route show default | grep -q 'via fd00:55::1 dev eth0'",
     after: &["disconnect blue c1"],
-    steps: 30,
+    steps: 26,
 };
 
 const CONNECT_TO_SECOND: Case = Case {
@@ -49,7 +49,7 @@ const CONNECT_TO_SECOND: Case = Case {
     command: "connect green c1",
     done: "!ip -n c1 route show default | grep -q 'via 10.55.66.1 dev eth0' && ip -n c1 -4 addr show eth1 | grep -q inet",
     after: &["disconnect green c1"],
-    steps: 19,
+    steps: 17,
 };
 
 const CONNECT_WITHOUT_BRIDGE: Case = Case {
@@ -58,7 +58,7 @@ const CONNECT_WITHOUT_BRIDGE: Case = Case {
     command: "connect blue c1",
     done: "!ip addr show zb-blue up | grep -q 'inet 10.55.66.1' && ip addr show zb-blue | grep -q 'inet6 fd00:55::1'",
     after: &["disconnect blue c1"],
-    steps: 40,
+    steps: 38,
 };
 
 const CONNECT_AFTER_REBOOT: Case = Case {
@@ -67,7 +67,7 @@ const CONNECT_AFTER_REBOOT: Case = Case {
     command: "connect blue c1",
     done: "!ip addr show zb-blue up | grep -q 'inet 10.55.66.1' && test $(sysctl -n net.ipv4.ip_forward) = 1",
     after: &["disconnect blue c1"],
-    steps: 27,
+    steps: 25,
 };
 
 const DISCONNECT: Case = Case {

@@ -178,7 +178,7 @@ const SANDBOX_RM_AND_CONNECT: Pair = Pair {
 const CONNECT_AND_SANDBOX_RM: Pair = Pair {
     slow: "connect blue c1",
     other: "sandbox rm c1",
-    steps: 18,
+    steps: 17,
     verdict: any_definite,
     ..SANDBOX_RM_AND_CONNECT
 };

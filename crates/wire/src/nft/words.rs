@@ -90,20 +90,17 @@ impl Words {
     fn compare(&mut self, op: CmpOp, value: &[u8]) {
         let key = self.loaded.last().copied();
         let mask = self.mask.take();
-        match (key, op, value) {
-            (Some(LoadKey::NfProto), CmpOp::Eq, [family]) => {
-                self.state_family();
-                self.family = Some(*family);
-                self.loaded.clear();
-            }
-            _ => {
-                // Like `nft`, leaves the check of the protocol out where the words imply it.
-                if key == Some(LoadKey::TcpFlags) && self.out.last().is_some_and(|last| last == TCP) {
-                    self.out.pop();
-                }
-                self.say(format!("{} {}", key.map_or("?", LoadKey::word), compared(key, mask.as_deref(), op, value)));
-            }
+        if let (Some(LoadKey::NfProto), CmpOp::Eq, [family]) = (key, op, value) {
+            self.state_family();
+            self.family = Some(*family);
+            self.loaded.clear();
+            return;
         }
+        // Like `nft`, leaves the check of the protocol out where the words imply it.
+        if key == Some(LoadKey::TcpFlags) && self.out.last().is_some_and(|last| last == TCP) {
+            self.out.pop();
+        }
+        self.say(format!("{} {}", key.map_or("?", LoadKey::word), compared(key, mask.as_deref(), op, value)));
     }
 
     /// Like `nft`, leaves the check of the family out where the words imply it.
