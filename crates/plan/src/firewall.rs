@@ -32,8 +32,9 @@
 //! - `input`: the same as `guard` for the addresses the host itself has in other networks' subnets.
 //! - `forward`: new connections leave from endpoint addresses only, and reach neither other networks nor, from outside,
 //!   any endpoint, except by a published port. Established ones pass.
-//!   A TCP connection that the kernel no longer knows is reset: the kernel would take its next segment for a new one, and
-//!   when the server of a port that was taken back speaks first, and has the same number inside, it would go on.
+//!   A TCP connection from a masqueraded subnet that the kernel no longer knows is reset: the kernel would take its next
+//!   segment for a new one, and when the server of a port that was taken back speaks first, and has the same number
+//!   inside, it would go on.
 //! - `postrouting`: what leaves a masqueraded subnet by another device takes the host's address. So does what comes
 //!   back to its own network by a published port (or the reply would go past the host), and what the host sends
 //!   from 127.0.0.0/8.
@@ -175,9 +176,15 @@ pub fn rules() -> Vec<Rule> {
             .comment("networks do not reach each other"),
         rule("forward")
             .in_set(&[IifName], "bridges")
+            .in_set(&[Ipv4Saddr], "masquerade4")
             .in_mid_stream()
             .counted_reset()
             .comment("what was ended does not go on"),
+        rule("forward")
+            .in_set(&[IifName], "bridges")
+            .in_set(&[Ipv6Saddr], "masquerade6")
+            .in_mid_stream()
+            .counted_reset(),
         rule("forward").in_set(&[IifName], "bridges").accept().comment("out"),
         rule("forward").in_set(&[OifName], "bridges").counted_drop().comment("nothing else comes in"),
         rule("output").not_for_this_host().leave().comment("what is for others is never taken"),

@@ -1,9 +1,14 @@
 //! What was last found in order in the kernel's firewall: a hint that spares looking again, never the truth.
+//!
+//! Every connect writes it, so it is written in place, by one call: a line with its own sum. What was read while it was
+//! being written does not match the sum, and is nothing.
 
-use crate::disk::{self, Durability};
+use crate::disk::{self, Durability, failed};
 use crate::versioned::{from_json, to_json};
 use crate::{Store, StoreError};
 use serde::{Deserialize, Serialize};
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use zubi_model::NetworkId;
 
@@ -23,13 +28,23 @@ impl Store {
     /// What was remembered last. One that cannot be read is none.
     pub fn firewall_seen(&self) -> Result<Option<FirewallSeen>, StoreError> {
         let path = self.seen_path();
-        Ok(disk::read(&path)?.and_then(|content| from_json(&path, &content).ok()))
+        let content = disk::read(&path)?.and_then(|content| String::from_utf8(content).ok());
+        let whole = |text: &str| {
+            let (sum, json) = text.lines().next()?.split_once(' ')?;
+            (sum == sum_of(json)).then(|| json.to_owned())
+        };
+        Ok(content.as_deref().and_then(whole).and_then(|json| from_json(&path, json.as_bytes()).ok()))
     }
 
     /// Remembers it instead of what was remembered before.
     pub fn remember_firewall(&self, seen: &FirewallSeen) -> Result<(), StoreError> {
         let path = self.seen_path();
-        self.disk.replace(&path, &to_json(&path, seen)?, Durability::Hint)
+        let json = String::from_utf8_lossy(&to_json(&path, seen)?).trim_end().to_owned();
+        let line = format!("{} {json}\n", sum_of(&json));
+        // What is left of a longer line stands behind the end of this one.
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).open(&path).map_err(failed("write", &path))?;
+        file.write_all_at(line.as_bytes(), 0).map_err(failed("write", &path))
     }
 
     /// Forgets it.
@@ -40,6 +55,12 @@ impl Store {
     fn seen_path(&self) -> PathBuf {
         self.disk.run().join(FILE)
     }
+}
+
+/// FNV-1a (draft-eastlake-fnv): tells a torn line from a whole one.
+fn sum_of(text: &str) -> String {
+    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    format!("{sum:016x}")
 }
 
 #[cfg(test)]
@@ -53,7 +74,7 @@ mod tests {
         let scratch = Scratch::new();
         let store = scratch.store();
         assert_eq!(store.firewall_seen().unwrap(), None);
-        for networks in [vec![], vec![network("blue").id, network("green").id]] {
+        for networks in [vec![network("blue").id, network("green").id], vec![]] {
             let seen = FirewallSeen { generation: 7, networks };
             store.remember_firewall(&seen).unwrap();
             assert_eq!(store.firewall_seen().unwrap(), Some(seen));
@@ -66,8 +87,12 @@ mod tests {
     fn what_cannot_be_read_is_nothing() {
         let scratch = Scratch::new();
         let store = scratch.store();
-        for nonsense in ["", "7", "{}", "{\"version\":1,\"generation\":-1,\"networks\":[]}", "\u{fffd}"] {
-            fs::write(scratch.path("run").join(FILE), nonsense).unwrap();
+        let path = scratch.path("run").join(FILE);
+        store.remember_firewall(&FirewallSeen { generation: 19, networks: Vec::new() }).unwrap();
+        let whole = fs::read_to_string(&path).unwrap();
+        let torn = whole.replace("19", "29");
+        for nonsense in ["", "7", "{}", "{\"version\":1,\"generation\":1,\"networks\":[]}", &torn, &whole[..40]] {
+            fs::write(&path, nonsense).unwrap();
             assert_eq!(store.firewall_seen().unwrap(), None, "{nonsense:?}");
         }
         store.forget_firewall().unwrap();
