@@ -216,7 +216,7 @@ fn killed_at_each_step(words: &str, least: usize) {
     assert!(wrong.is_empty(), "of {told} steps:\n{wrong}");
 }
 
-/// A supervisor that was killed when only doomed links were left needs no guardian: the next command sees to them.
+/// A supervisor that was killed when only doomed links and stale addresses were left needs no guardian: the next command sees to them.
 fn restored_without_doomed(host: &Host, before: &Snapshot) -> Result<(), String> {
     let since = Instant::now();
     loop {
@@ -225,8 +225,8 @@ fn restored_without_doomed(host: &Host, before: &Snapshot) -> Result<(), String>
             Some(left) if since.elapsed() > Duration::from_secs(5) => return Err(left),
             Some(_) => std::thread::sleep(Duration::from_millis(5)),
         }
-        let doomed = std::fs::read_dir("/run/zubi/doomed").map_or(0, Iterator::count);
-        if doomed > 0 && since.elapsed() > Duration::from_millis(300) {
+        let waiting = |what| std::fs::read_dir(format!("/run/zubi/{what}")).map_or(0, Iterator::count);
+        if waiting("doomed") + waiting("stale") > 0 && since.elapsed() > Duration::from_millis(300) {
             host.zubi("ls").ok();
         }
     }

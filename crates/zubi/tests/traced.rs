@@ -45,7 +45,7 @@ fn change_of(line: &str) -> String {
         }
         ["nft", verb, object, "inet", table, rest @ ..] => {
             let verb = if verb.contains("delete") { "DEL" } else { "NEW" };
-            let name = rest.first().copied().unwrap_or_default();
+            let name = rest.first().copied().unwrap_or_default().trim_end_matches('\'');
             let table = table.trim_end_matches('\'');
             match *object {
                 "table" => format!("{verb}TABLE {table}"),
