@@ -1,7 +1,7 @@
 //! From container to container: request rate, connection rate and throughput, against a bare pair.
 
 use crate::Effort;
-use crate::contender::{Contender, Floor, Programs, Publish, Removal, Spawned};
+use crate::contender::{Contender, DIRS, Floor, Programs, Publish, Removal, Spawned};
 use crate::docker;
 use crate::error::Error;
 use crate::launch::{Call, Launcher};
@@ -113,25 +113,23 @@ pub(crate) fn v4_of(kernel: &mut Kernel, sandbox: &Sandbox) -> Result<Ipv4Addr, 
     found.ok_or(Error::Usage(format!("{} has no address", sandbox.name)))
 }
 
-/// What an administrator adds where Docker's policy drops others' frames.
-fn allow(programs: &Programs) -> Result<(), Error> {
-    let iptables = programs.iptables.as_deref().ok_or(Error::Usage("no iptables".into()))?;
-    let words = "-I DOCKER-USER -i zb-blue -o zb-blue -j ACCEPT";
-    Launcher::Timed.run(&Call::new(iptables, words)).map(drop)
+/// What zubi needs in rules that came after it; `repair` is what a user would call.
+fn repair(programs: &Programs) -> Result<(), Error> {
+    Launcher::Timed.run(&Call::new(&programs.zubi, "repair").env(&DIRS)).map(drop)
 }
 
-/// A rate, and whether an extra rule was needed for it.
+/// A rate, and whether zubi had to be told of rules that came after it.
 type Answer = (f64, bool);
 
 fn start(road: Road, programs: &Programs) -> Result<Worker<(Meter, Duration), Answer>, Error> {
     Worker::start(|| {
         let standing = Standing::new(road, programs)?;
-        let mut allowed = false;
+        let mut repaired = false;
         if road == Road::ZubiBesideDocker && !connects(standing.path())? {
-            allow(programs)?;
-            allowed = true;
+            repair(programs)?;
+            repaired = true;
         }
-        Ok(move |(meter, lasts): (Meter, Duration)| Ok((meter.measure(standing.path(), lasts)?, allowed)))
+        Ok(move |(meter, lasts): (Meter, Duration)| Ok((meter.measure(standing.path(), lasts)?, repaired)))
     })
 }
 
@@ -179,10 +177,10 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
     if !filters {
         table.note("Docker's rules are left out: they take root, iptables-restore and a kernel with br_netfilter.");
     }
-    if workers.iter().any(|(_, _, _, allowed)| *allowed) {
+    if workers.iter().any(|(_, _, _, repaired)| *repaired) {
         table.note(
-            "Beside Docker's rules nothing passed between zubi's containers (policy DROP of its FORWARD chain) until \
-             `iptables -I DOCKER-USER -i zb-blue -o zb-blue -j ACCEPT`.",
+            "Docker's rules came after zubi's network: nothing passed between its containers (policy DROP of the FORWARD \
+             chain) until `zubi repair`.",
         );
     }
     for (at, meter) in Meter::TRAFFIC.into_iter().enumerate() {

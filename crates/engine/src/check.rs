@@ -2,7 +2,7 @@
 
 use crate::engine::{Act, Engine};
 use crate::error::Error;
-use crate::link_check::describe_link;
+use crate::problem::{GC, Problem, ProblemKind, REPAIR, describe, describe_link};
 use crate::shadowed::shadowed_ports;
 use zubi_kernel::Finding;
 use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
@@ -10,76 +10,6 @@ use zubi_plan::endpoint::{Surroundings, attach};
 use zubi_plan::{Neighbours, Op, Place, firewall};
 use zubi_store::Mode;
 use zubi_wire::route::AdminState;
-
-/// What kind of difference it is; the words are stable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProblemKind {
-    /// A command was killed half-way.
-    Interrupted,
-    /// A file that cannot be read.
-    Unreadable,
-    /// The sandbox is no more.
-    SandboxGone,
-    /// The name now leads to another namespace: the container was started again.
-    SandboxRestarted,
-    /// Something that should be there is not.
-    Missing,
-    /// Something is not as it should be.
-    Differs,
-    /// The firewall table is gone or has lost rules.
-    Firewall,
-    /// Another program's firewall drops what a network sends.
-    ForeignFirewall,
-    /// Something carries our mark and belongs to nobody.
-    Stray,
-    /// A process has bound a published port: it gets nothing of what is sent there.
-    PortShadowed,
-}
-
-impl ProblemKind {
-    /// Its word in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            ProblemKind::Interrupted => "interrupted",
-            ProblemKind::Unreadable => "unreadable",
-            ProblemKind::SandboxGone => "sandbox-gone",
-            ProblemKind::SandboxRestarted => "sandbox-restarted",
-            ProblemKind::Missing => "missing",
-            ProblemKind::Differs => "differs",
-            ProblemKind::Firewall => "firewall",
-            ProblemKind::ForeignFirewall => "foreign-firewall",
-            ProblemKind::Stray => "stray",
-            ProblemKind::PortShadowed => "port-shadowed",
-        }
-    }
-}
-
-/// One difference between records and kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// What kind.
-    pub kind: ProblemKind,
-    /// Of what: "network blue", "endpoint of c1 on network blue".
-    pub object: String,
-    /// The difference in words.
-    pub what: String,
-    /// What puts it right.
-    pub fix: String,
-}
-
-impl Problem {
-    pub(crate) fn new(
-        kind: ProblemKind,
-        object: impl Into<String>,
-        what: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
-        Problem { kind, object: object.into(), what: what.into(), fix: fix.into() }
-    }
-}
-
-pub(crate) const REPAIR: &str = "zubi repair";
-const GC: &str = "zubi gc";
 
 impl Engine {
     /// Every difference between the records and the kernel.
@@ -290,9 +220,4 @@ impl Engine {
             })
             .collect())
     }
-}
-
-/// How an endpoint is called in reports.
-pub(crate) fn describe(endpoint: &Endpoint) -> String {
-    format!("endpoint of {} on network {}", endpoint.sandbox.spelled, endpoint.network)
 }

@@ -8,10 +8,10 @@
 //! # Limits
 //! Legacy iptables has no such number: where it has a `filter` table, that is read by every connect.
 
-use crate::check::{Problem, ProblemKind, REPAIR};
 use crate::config::Coexistence;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::problem::{Problem, ProblemKind, REPAIR};
 use zubi_kernel::legacy_barrier;
 use zubi_model::{Family, Network, NetworkId};
 use zubi_plan::coexist::{self, Barrier, Shut};

@@ -3,10 +3,10 @@
 //! Unknown is not dead: an endpoint is dead only when its device is gone *and* its namespace cannot be found, or leads
 //! elsewhere. What cannot be judged stays.
 
-use crate::check::describe;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::link::Locks;
+use crate::problem::describe;
 use std::collections::HashSet;
 use zubi_kernel::named;
 use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};

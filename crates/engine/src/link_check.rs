@@ -1,20 +1,15 @@
 //! What is not as recorded about a link, and what puts it right.
 
-use crate::check::{Problem, ProblemKind};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::link::{EndSeen, EndsSeen};
+use crate::problem::{Problem, ProblemKind, describe_link};
 use zubi_model::{DirectLink, NsRef};
 use zubi_plan::link::{make, maker_and_peer, place, unmake};
 use zubi_plan::{Op, Place, What};
 
 const REPAIR: &str = "zubi repair";
 const GC: &str = "zubi gc";
-
-/// How a link is called in reports.
-pub(crate) fn describe_link(link: &DirectLink) -> String {
-    format!("link {link}")
-}
 
 impl Engine {
     pub(crate) fn check_link(&mut self, link: &DirectLink) -> Result<Vec<Problem>, Error> {

@@ -16,7 +16,7 @@ use zubi_plan::coexist::{is_of, join, leave};
 use zubi_plan::network::{Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Lock, Mode};
-use zubi_wire::route::AdminState;
+use zubi_wire::route::{AdminState, Switch};
 
 /// Every automatic network of this name is made at its first use.
 pub(crate) const DEFAULT: &str = "default";
@@ -279,12 +279,8 @@ impl Engine {
             self.tell_legacy(&networks);
             for network in networks {
                 let mut missing = std::mem::take(&mut firewall);
-                let of_network = self.missing_network(&network)?;
-                put_behind(&mut missing, of_network);
-                let promised = missing.ops.contains(&zubi_plan::network::loopback(&network));
-                if all.is_empty() && on_loopback(&network, ports) && !promised {
-                    missing.append(self.missing_loopback(&network)?);
-                }
+                let on_loopback = all.is_empty() && on_loopback(&network, ports);
+                put_behind(&mut missing, self.missing_network(&network, on_loopback)?);
                 all.push((network, missing));
             }
             if mode == Mode::Exclusive || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {
@@ -324,21 +320,29 @@ impl Engine {
 
     /// Everything a network is made of, if its bridge is not there or not complete: after a reboot, when somebody
     /// deleted it, or when a command was killed while it put the network back.
-    fn missing_network(&mut self, network: &Network) -> Result<Plan, Error> {
+    fn missing_network(&mut self, network: &Network, on_loopback: bool) -> Result<Plan, Error> {
         let object = format!("network {}", network.name);
-        match self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel(&object))? {
-            None => self.plan_up(network),
-            Some(seen) if zubi_plan::network::bridge(network).is(&seen) => match seen.state {
-                AdminState::Up => Ok(Plan::new()),
-                AdminState::Down => self.plan_up(network),
-            },
-            Some(seen) => Err(Error::Kernel {
+        let seen = self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel(&object))?;
+        match seen {
+            Some(seen) if zubi_plan::network::bridge(network).is(&seen) && seen.state == AdminState::Up => {
+                let lacks = on_loopback && seen.route_localnet != Some(Switch::On);
+                Ok(lacks.then(|| zubi_plan::network::loopback(network)).into_iter().collect())
+            }
+            Some(seen) if !zubi_plan::network::bridge(network).is(&seen) => Err(Error::Kernel {
                 object,
                 source: zubi_kernel::Error::Conflict {
                     object: format!("bridge {}", network.bridge),
                     found: format!("a {} that zubi did not make", seen.kind.as_deref().unwrap_or("device")),
                 },
             }),
+            _ => {
+                let mut plan = self.plan_up(network)?;
+                let loopback = zubi_plan::network::loopback(network);
+                if on_loopback && !plan.ops.contains(&loopback) {
+                    plan.push(loopback);
+                }
+                Ok(plan)
+            }
         }
     }
 

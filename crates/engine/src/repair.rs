@@ -1,9 +1,8 @@
 //! Putting right what `check` finds.
 
-use crate::check::describe;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
-use crate::link_check::describe_link;
+use crate::problem::{describe, describe_link};
 use zubi_kernel::Finding;
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::{Op, Place, Plan, What};

@@ -1,6 +1,6 @@
 //! Published ports that a process of the host has bound since: what is sent there goes past it, to the endpoint.
 
-use crate::check::{Problem, ProblemKind, describe};
+use crate::problem::{Problem, ProblemKind, describe};
 use zubi_kernel::{Listener, listeners};
 use zubi_model::{Endpoint, PublishedPort};
 

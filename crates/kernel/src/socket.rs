@@ -113,9 +113,15 @@ impl Netlink {
     pub fn transact(&mut self, mut batch: Batch) -> Result<Vec<Answer>, Error> {
         let first = self.send(&mut batch)?;
         let mut answers: Vec<Answer> = (0..batch.count()).map(|_| Answer::default()).collect();
-        // Of a transaction not all messages are answered, and some twice.
+        // Of a transaction not all messages are answered, and some twice. What asks for no acknowledgement is answered by
+        // what it asks for.
+        let acknowledged: Vec<bool> =
+            Messages::new(batch.bytes()).map(|message| message.flags & flag::ACK != 0).collect();
         let transactions = self.transactions;
-        let complete = |answers: &[Answer]| !transactions && answers.iter().all(|a| a.outcome.is_some());
+        let answered = |(answer, acknowledged): (&Answer, &bool)| {
+            answer.outcome.is_some() || (!acknowledged && !answer.objects.is_empty())
+        };
+        let complete = |answers: &[Answer]| !transactions && answers.iter().zip(&acknowledged).all(answered);
         while !complete(&answers)
             && let Some(n) = self.receive()?
         {

@@ -126,7 +126,7 @@ fn deletions_and_questions_name_one_link() {
     assert_eq!((message.header.index, message.attributes), (7, vec![]));
     let message = read_as!(DelLink, CHANGE, |b| delete_group(b, LinkGroup::DOOMED));
     assert_eq!((message.header.index, message.attributes), (0, vec![LinkAttribute::Group(LinkGroup::DOOMED.0)]));
-    let message = read_as!(GetLink, CHANGE, |b| get_link(b, LinkRef::Name("zv1")));
+    let message = read_as!(GetLink, flag::REQUEST, |b| get_link(b, LinkRef::Name("zv1")));
     assert!(message.attributes.contains(&by_name[0]));
     let message = read_as!(GetLink, flag::REQUEST | flag::DUMP, |b| dump_links(b, Some(IfIndex(3))));
     assert!(message.attributes.contains(&LinkAttribute::Controller(3)));
@@ -286,6 +286,7 @@ proptest! {
             peer: Some(IfIndex(peer)),
             peer_elsewhere: true,
             addr_gen_mode: None,
+            route_localnet: None,
             port: Some(PortSeen { isolated: switch(isolated), hairpin: switch(hairpin) }),
         });
     }

@@ -1,6 +1,6 @@
 //! Links: `ip link` (RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK; linux/if_link.h).
 
-use super::{AF_BRIDGE, AF_INET6, AF_UNSPEC};
+use super::{AF_BRIDGE, AF_INET6, AF_UNSPEC, Switch};
 use crate::message::{Attributes, Batch, Body, Message, flag};
 use crate::shell::shell_word;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,11 @@ const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
+const AF_INET: u16 = 2;
+/// All settings of `net/ipv4/conf/DEVICE`, each a number of four bytes.
+const IFLA_INET_CONF: u16 = 1;
+/// Where among them: `IPV4_DEVCONF_ROUTE_LOCALNET` of linux/ip.h, which counts from one.
+const ROUTE_LOCALNET: usize = (26 - 1) * 4;
 /// Leave the statistics out (`RTEXT_FILTER_SKIP_STATS`).
 const SKIP_STATS: u32 = 1 << 3;
 const HEADER: usize = 16;
@@ -353,7 +358,8 @@ pub fn delete_group(batch: &mut Batch, group: LinkGroup) {
 
 /// Appends a question for one link.
 pub fn get_link(batch: &mut Batch, link: LinkRef<'_>) {
-    batch.message(RTM_GETLINK, flag::REQUEST | flag::ACK, |b| {
+    // The answer is the acknowledgement.
+    batch.message(RTM_GETLINK, flag::REQUEST, |b| {
         select(b, link);
         b.u32(IFLA_EXT_MASK, SKIP_STATS);
     });
@@ -408,6 +414,8 @@ pub struct LinkSeen {
     pub peer_elsewhere: bool,
     /// Where IPv6 is not switched off for the device.
     pub addr_gen_mode: Option<AddrGenMode>,
+    /// Whether it takes packets for 127.0.0.0/8, where IPv4 is not switched off for the device.
+    pub route_localnet: Option<Switch>,
     /// Its bridge-port settings, when it is one.
     pub port: Option<super::PortSeen>,
 }
@@ -446,6 +454,11 @@ impl LinkSeen {
                     1 => AddrGenMode::None,
                     _ => AddrGenMode::Other,
                 }),
+            route_localnet: a
+                .nested(IFLA_AF_SPEC)
+                .and_then(|spec| spec.nested(AF_INET))
+                .and_then(|inet| inet.get(IFLA_INET_CONF)?.get(ROUTE_LOCALNET..)?.first_chunk::<4>().copied())
+                .map(|value| if u32::from_ne_bytes(value) == 0 { Switch::Off } else { Switch::On }),
             port: info.and_then(|i| i.nested(IFLA_INFO_SLAVE_DATA)).map(|d: Attributes<'_>| super::PortSeen::parse(&d)),
         })
     }
