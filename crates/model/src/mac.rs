@@ -28,17 +28,20 @@ impl Mac {
         }
     }
 
-    /// A locally administered unicast address made of six random bytes.
+    /// A locally administered unicast address made of six random bytes; none that is the host's end of another.
     pub fn from_random(mut bytes: [u8; 6]) -> Self {
-        bytes[0] = (bytes[0] & 0xfc) | 0x02;
+        bytes[0] = (bytes[0] & 0x7c) | 0x02;
         Mac(bytes)
     }
 
-    /// The MAC of the host's end of the pair whose inner end has `self`. `fe:` keeps it the highest on the bridge,
-    /// as libvirt does it.
+    /// The MAC of the host's end of the pair whose inner end has `self`, never the same: a bridge keeps frames to
+    /// the MAC of one of its ports for itself. `fe:` keeps it the highest on the bridge, as libvirt does it.
     #[must_use]
     pub fn host_end(self) -> Self {
         let mut bytes = self.0;
+        if bytes[0] == 0xfe {
+            bytes[1] = !bytes[1];
+        }
         bytes[0] = 0xfe;
         Mac(bytes)
     }
@@ -131,7 +134,18 @@ mod tests {
     #[test]
     fn random_is_unicast_and_local() {
         let mac = Mac::from_random([0xff; 6]);
-        assert_eq!(mac.to_string(), "fe:ff:ff:ff:ff:ff");
+        assert_eq!(mac.to_string(), "7e:ff:ff:ff:ff:ff");
         assert!(mac.to_string().parse::<Mac>().is_ok());
+    }
+
+    #[test]
+    fn the_ends_of_a_pair_differ() {
+        for first in 0..=255 {
+            let random = Mac::from_random([first, 1, 2, 3, 4, 5]);
+            assert_ne!(random.bytes()[0], 0xfe, "{random}");
+            let mac = Mac([first, 1, 2, 3, 4, 5]);
+            assert_ne!(mac.host_end(), mac);
+            assert_eq!(mac.host_end().bytes()[0], 0xfe);
+        }
     }
 }

@@ -315,6 +315,16 @@ fn a_given_mac_is_given() {
     host.shell("ip -n c1 link show eth0 | grep -q 02:11:22:33:44:55").ok();
 }
 
+fn a_mac_like_those_of_host_ends_is_reached() {
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.7.0.0/24");
+    host.container("c1", "blue");
+    host.zubi("sandbox add c2").ok();
+    host.zubi("connect blue c2 --ip 10.7.0.9 --mac fe:11:22:33:44:55").ok();
+    assert_reaches("c1", "c2", "10.7.0.9");
+    host.zubi("check").ok();
+}
+
 fn random_macs_differ() {
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.7.0.0/24");
@@ -408,6 +418,7 @@ zubi_lab::tests!(
     after_a_reboot_every_address_is_free,
     the_mac_follows_from_the_address,
     a_given_mac_is_given,
+    a_mac_like_those_of_host_ends_is_reached,
     random_macs_differ,
     an_address_that_moved_with_its_derived_mac_is_reached_at_once,
     an_address_that_moved_to_a_random_mac_is_reached_at_once,

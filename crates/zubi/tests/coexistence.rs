@@ -180,7 +180,7 @@ fn what_an_administrator_drops_stays_dropped() {
         assert!(user.trim_end().ends_with("-A DOCKER-USER -j RETURN"), "{user}");
         host.zubi("sandbox rm c1 c2").ok();
         host.zubi("network rm blue").ok();
-        host.shell("nft flush ruleset; ip netns del outside").ok();
+        host.shell("nft flush ruleset; ip link del uplink; ip netns del outside").ok();
     }
 }
 
