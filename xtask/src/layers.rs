@@ -3,9 +3,10 @@
 use crate::metadata::{Follow, Metadata, Package};
 
 /// Each crate with its floor. A crate knows those of its own floor and below.
-const FLOORS: [(&str, u8); 17] = [
+const FLOORS: [(&str, u8); 18] = [
     ("zubi", 5),
     ("zubi-cli", 4),
+    ("zubi-doors", 4),
     ("zubi-cni", 4),
     ("zubi-netavark", 4),
     ("zubi-docker", 4),
@@ -28,7 +29,7 @@ const DEVELOPMENT: u8 = u8::MAX;
 const BLOCKING_UP_TO: u8 = 3;
 const NOT_IN_BLOCKING: [&str; 5] = ["tokio", "hyper", "clap", "tracing-subscriber", "env_logger"];
 /// Pure crates get values; these would let them ask the kernel for some.
-const PURE: [&str; 4] = ["zubi-model", "zubi-wire", "zubi-ipam", "zubi-plan"];
+const PURE: [&str; 6] = ["zubi-model", "zubi-wire", "zubi-ipam", "zubi-plan", "zubi-cni", "zubi-netavark"];
 const NOT_IN_PURE: [&str; 3] = ["libc", "rustix", "nix"];
 
 /// Every place where the house is built upside down.

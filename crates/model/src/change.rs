@@ -71,8 +71,11 @@ impl NetworkChange {
         if self.subnets.iter().any(|s| !network.pools.iter().any(|p| p.subnet == *s)) {
             return Some(("subnet", list(network.pools.iter().map(|p| p.subnet.to_string()).collect())));
         }
-        if self.gateways.iter().any(|g| !network.pools.iter().any(|p| p.gateway == *g)) {
-            return Some(("gateway", list(network.pools.iter().map(|p| p.gateway.to_string()).collect())));
+        if self.gateways.iter().any(|g| !network.pools.iter().any(|p| p.gateway == Some(*g))) {
+            return Some((
+                "gateway",
+                list(network.pools.iter().filter_map(|p| Some(p.gateway?.to_string())).collect()),
+            ));
         }
         let other = self.bridge.as_ref().is_some_and(|b| *b != network.bridge);
         other.then(|| ("bridge", network.bridge.to_string()))
@@ -87,8 +90,12 @@ fn home(pools: &[Pool], what: &'static str, value: &dyn std::fmt::Display, addre
 }
 
 fn decided(pools: Vec<Pool>) -> Result<Vec<Pool>, Invalid> {
-    let spec = |p: Pool| PoolSpec { subnet: p.subnet, gateway: Some(p.gateway), range: p.range, exclude: p.exclude };
-    pools.into_iter().map(|p| spec(p).decide()).collect()
+    let decide = |p: Pool| {
+        let (gateway, gateway_at) = (p.gateway, p.gateway_at);
+        let spec = PoolSpec { subnet: p.subnet, gateway, range: p.range, exclude: p.exclude };
+        Ok(Pool { gateway, gateway_at, ..spec.decide()? })
+    };
+    pools.into_iter().map(decide).collect()
 }
 
 fn with_ranges(pools: &[Pool], ranges: &[IpNet]) -> Result<Vec<Pool>, Invalid> {
@@ -185,6 +192,10 @@ mod tests {
             pools: vec![pool("10.55.66.0/24"), pool("fd00:55::/64")],
             scope: Scope::Routed,
             egress: Egress::Masquerade,
+            ingress: crate::Ingress::default(),
+            bridge_mode: crate::BridgeMode::default(),
+            hairpin: crate::Hairpin::default(),
+            promiscuity: crate::Promiscuity::default(),
             icc: Icc::Allowed,
             labels: BTreeMap::new(),
         }

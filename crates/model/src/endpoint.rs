@@ -1,6 +1,9 @@
 //! Endpoints: one attachment of a sandbox to a network.
 
-use crate::{Alias, Family, IfName, Invalid, Mac, NetnsCookie, NetworkId, NetworkName, NsRef, PortWish, PublishedPort};
+use crate::network::is_default;
+use crate::{
+    Alias, Family, IfName, Invalid, Mac, NetnsCookie, NetworkId, NetworkName, NsRef, Pool, PortWish, PublishedPort,
+};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -31,8 +34,60 @@ impl FromStr for MacWish {
 pub enum DefaultRoute {
     /// When no older endpoint of the sandbox provides it.
     Eligible,
+    /// The same, in one family.
+    EligibleIn(Family),
     /// Never: an internal network, or asked not to.
     Never,
+}
+
+impl DefaultRoute {
+    /// Whether it may in a family.
+    pub fn allows(self, family: Family) -> bool {
+        match self {
+            DefaultRoute::Eligible => true,
+            DefaultRoute::EligibleIn(only) => only == family,
+            DefaultRoute::Never => false,
+        }
+    }
+}
+
+/// What a route does with packets (`rtm_type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouteKind {
+    /// It passes them on.
+    #[default]
+    Unicast,
+    /// It drops them.
+    Blackhole,
+    /// It answers that the host is unreachable.
+    Unreachable,
+    /// It answers that this is prohibited.
+    Prohibit,
+}
+
+/// What else can be said of a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RouteOptions {
+    /// See [`RouteKind`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub kind: RouteKind,
+    /// Smaller is preferred; the kernel's default when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
+    /// The routing table; the main one when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<u32>,
+    /// How far the destination is (`rtm_scope`); what fits the next hop when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<u8>,
+    /// The MTU of the way, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mtu: Option<u32>,
+    /// The largest TCP segment that is announced, in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advmss: Option<u32>,
 }
 
 /// A route inside the sandbox: `10.0.0.0/8` (on the link) or `10.0.0.0/8,10.55.66.9` (by way of).
@@ -43,6 +98,16 @@ pub struct StaticRoute {
     /// Next hop; directly on the link when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub via: Option<IpAddr>,
+    /// What else is said of it.
+    #[serde(default, flatten)]
+    pub options: RouteOptions,
+}
+
+impl StaticRoute {
+    /// One with nothing else said of it.
+    pub fn new(to: IpNet, via: Option<IpAddr>) -> Self {
+        StaticRoute { to, via, options: RouteOptions::default() }
+    }
 }
 
 impl FromStr for StaticRoute {
@@ -69,7 +134,7 @@ impl FromStr for StaticRoute {
                 Invalid::new("route", text, "is a default route").try_instead("the network's gateway provides it")
             );
         }
-        Ok(StaticRoute { to, via })
+        Ok(StaticRoute::new(to, via))
     }
 }
 
@@ -82,11 +147,112 @@ impl fmt::Display for StaticRoute {
     }
 }
 
+/// Where the addresses of an endpoint come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Addressing {
+    /// One of each family the network has.
+    #[default]
+    Network,
+    /// One from each of these sets of pools, all of one family.
+    Sets(Vec<Vec<Pool>>),
+    /// These, which somebody else chose; none at all for a device without.
+    Given(Vec<EndpointAddress>),
+}
+
+/// What a device that just came up may be used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DuplicateDetection {
+    /// Everything, at once.
+    #[default]
+    Skipped,
+    /// IPv6 when the kernel has found that nobody else has its addresses (RFC 4862, 5.4).
+    Awaited,
+}
+
+/// Whether an endpoint may send from other MACs than its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SourceMac {
+    /// It may.
+    #[default]
+    Any,
+    /// The bridge drops such frames.
+    Own,
+}
+
+/// Whether the inner end is switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InnerState {
+    /// It is.
+    #[default]
+    Up,
+    /// Whoever lives in the sandbox does that.
+    Down,
+}
+
+/// Which sources packets to published ports have inside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PortSource {
+    /// Their own, but where the answer would not come back.
+    #[default]
+    Preserved,
+    /// Their own, always: some do not get an answer.
+    Untouched,
+    /// The host's.
+    Masqueraded,
+}
+
+/// Who keeps the host's own processes from a published port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PortHolder {
+    /// Nobody: that it is free was tried when it was published.
+    #[default]
+    Nobody,
+    /// The caller, who may hold it already (Podman does).
+    Caller,
+}
+
+/// How the device of an endpoint differs from others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Traits {
+    /// See [`DuplicateDetection`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub dad: DuplicateDetection,
+    /// See [`SourceMac`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub source_mac: SourceMac,
+    /// See [`InnerState`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub inner: InnerState,
+    /// See [`PortSource`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub port_source: PortSource,
+    /// See [`PortHolder`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub port_holder: PortHolder,
+    /// Of the default routes it gives; the kernel's default when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metric: Option<u32>,
+}
+
 /// What a caller wishes of an endpoint; everything left out is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
-    /// At most one per family.
+    /// How the sandbox is called from now on, when not as it was named.
+    pub called: Option<String>,
+    /// Where addresses come from.
+    pub addressing: Addressing,
+    /// Which of those; at most one per subnet.
     pub addresses: Vec<IpAddr>,
+    /// The name of the host end; chosen when absent.
+    pub host_device: Option<IfName>,
+    /// See [`Traits`].
+    pub traits: Traits,
     /// The MAC of the inner end.
     pub mac: MacWish,
     /// The name of the inner end; `eth0`, `eth1`... when absent.
@@ -104,7 +270,11 @@ pub struct Wishes {
 impl Default for Wishes {
     fn default() -> Self {
         Wishes {
+            called: None,
+            addressing: Addressing::Network,
             addresses: Vec::new(),
+            host_device: None,
+            traits: Traits::default(),
             mac: MacWish::FromAddress,
             ifname: None,
             aliases: Vec::new(),
@@ -147,8 +317,9 @@ impl Wishes {
 pub struct EndpointAddress {
     /// With the prefix length of the subnet.
     pub address: IpNet,
-    /// The bridge's address.
-    pub gateway: IpAddr,
+    /// The next hop for everything else, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
 }
 
 /// Who an endpoint's sandbox is.
@@ -195,7 +366,7 @@ pub struct Endpoint {
     pub host_device: IfName,
     /// The bridge it is a port of.
     pub bridge: IfName,
-    /// IPv4 first; at least one.
+    /// IPv4 first.
     pub addresses: Vec<EndpointAddress>,
     /// Further routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -208,6 +379,9 @@ pub struct Endpoint {
     /// What is published of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PublishedPort>,
+    /// See [`Traits`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub traits: Traits,
     /// Nanoseconds of the boot clock at attach: orders the endpoints of one sandbox.
     pub attached_at: u64,
 }
@@ -218,14 +392,16 @@ impl Endpoint {
         EndpointKey { cookie: self.sandbox.cookie, network: self.network.clone() }
     }
 
-    /// Its address in a family.
+    /// Its first address in a family.
     pub fn address(&self, family: Family) -> Option<&EndpointAddress> {
         self.addresses.iter().find(|a| Family::of(a.address.addr()) == family)
     }
 
     /// The families it has addresses in.
     pub fn families(&self) -> Vec<Family> {
-        self.addresses.iter().map(|a| Family::of(a.address.addr())).collect()
+        let mut families: Vec<Family> = self.addresses.iter().map(|a| Family::of(a.address.addr())).collect();
+        families.dedup();
+        families
     }
 
     /// The MAC of the host end.

@@ -18,13 +18,17 @@ mod subnet;
 pub use change::{Difference, NetworkChange};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use endpoint::{
-    DefaultRoute, Endpoint, EndpointAddress, EndpointKey, MacWish, SandboxIdentity, StaticRoute, Wishes,
+    Addressing, DefaultRoute, DuplicateDetection, Endpoint, EndpointAddress, EndpointKey, InnerState, MacWish,
+    PortHolder, PortSource, RouteKind, RouteOptions, SandboxIdentity, SourceMac, StaticRoute, Traits, Wishes,
 };
 pub use error::Invalid;
 pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes};
 pub use mac::Mac;
-pub use name::{Alias, Label, NetworkName, SandboxName};
-pub use network::{Driver, Egress, Icc, Network, NetworkId, NetworkSpec, Pool, PoolSpec, Scope};
+pub use name::{Alias, Label, NetworkName, NetworkSource, SandboxName};
+pub use network::{
+    BridgeMode, Description, Driver, Egress, ForeignBridge, GatewayAt, Hairpin, Icc, InUse, Ingress, Network,
+    NetworkId, NetworkSpec, OtherGateway, Pool, PoolSpec, Promiscuity, Scope,
+};
 pub use port::{HostAddress, HostPorts, PortNumber, PortRange, PortWish, Protocol, PublishedPort};
 pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxRef};
 pub use subnet::{Exclusion, Family, Subnet};

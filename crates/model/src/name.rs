@@ -70,10 +70,89 @@ macro_rules! name_type {
     };
 }
 
-name_type!(
-    /// The name of a network, unique on a host.
-    NetworkName, "network name", 63
-);
+/// The name of a network, unique on a host: as a user chose it (`blue`), or `SOURCE:NAME` for one that another program
+/// describes with every call and that is gone with its last endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct NetworkName(String);
+
+/// Whose networks are described with every call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NetworkSource {
+    /// `cni:NAME`, by a CNI configuration.
+    Cni,
+    /// `podman:NAME`, by Podman.
+    Podman,
+}
+
+impl NetworkSource {
+    fn prefix(self) -> &'static str {
+        match self {
+            NetworkSource::Cni => "cni:",
+            NetworkSource::Podman => "podman:",
+        }
+    }
+}
+
+impl NetworkName {
+    /// Of a name that a user chooses: so that it also fits where this is part of it.
+    const LONGEST: usize = 63;
+    /// Of a name that another program chose: a comment in nftables has 128 bytes, ours 15 besides the name.
+    const LONGEST_DESCRIBED: usize = 100;
+
+    /// The name of a network that another program describes.
+    pub fn described(source: NetworkSource, name: &str) -> Result<Self, Invalid> {
+        match refuse(name, Self::LONGEST_DESCRIBED) {
+            Some(why) => Err(Invalid::new("network name", name, why)),
+            None => Ok(NetworkName(format!("{}{name}", source.prefix()))),
+        }
+    }
+
+    /// Whose network it is, unless a user made it.
+    pub fn source(&self) -> Option<NetworkSource> {
+        [NetworkSource::Cni, NetworkSource::Podman].into_iter().find(|source| self.0.starts_with(source.prefix()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for NetworkName {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        for source in [NetworkSource::Cni, NetworkSource::Podman] {
+            if let Some(name) = text.strip_prefix(source.prefix()) {
+                return Self::described(source, name);
+            }
+        }
+        match refuse(text, Self::LONGEST) {
+            Some(why) => Err(Invalid::new("network name", text, why)),
+            None => Ok(NetworkName(text.to_owned())),
+        }
+    }
+}
+
+impl TryFrom<String> for NetworkName {
+    type Error = Invalid;
+    fn try_from(text: String) -> Result<Self, Invalid> {
+        text.parse()
+    }
+}
+
+impl From<NetworkName> for String {
+    fn from(name: NetworkName) -> String {
+        name.0
+    }
+}
+
+impl fmt::Display for NetworkName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
 name_type!(
     /// The name of a named network namespace, as `ip netns` lists it.
     SandboxName, "sandbox name", 128
@@ -124,5 +203,18 @@ mod tests {
             assert_eq!(error.what, "network name", "{bad:?}");
         }
         assert!("x".repeat(64).parse::<NetworkName>().is_err());
+    }
+
+    #[test]
+    fn described_networks_say_by_whom() {
+        let name: NetworkName = "cni:blue".parse().unwrap();
+        assert_eq!(name.source(), Some(NetworkSource::Cni));
+        assert_eq!(name, NetworkName::described(NetworkSource::Cni, "blue").unwrap());
+        assert_eq!("blue".parse::<NetworkName>().unwrap().source(), None);
+        for bad in ["cni:", "cni:a/b", "podman:..", "docker:blue", "cni:podman:x"] {
+            assert!(bad.parse::<NetworkName>().is_err(), "{bad}");
+        }
+        assert!(NetworkName::described(NetworkSource::Podman, &"x".repeat(100)).is_ok());
+        assert!(NetworkName::described(NetworkSource::Podman, &"x".repeat(101)).is_err());
     }
 }

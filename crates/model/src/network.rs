@@ -45,6 +45,70 @@ pub enum Icc {
     Isolated,
 }
 
+/// Who may open connections to the endpoints of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ingress {
+    /// Everybody, by published ports only; and endpoints use no addresses but those they were given.
+    #[default]
+    Published,
+    /// Everybody: the network neither hides its endpoints nor watches them.
+    Open,
+    /// As with `Open`, but for the endpoints of other networks that are `Apart`.
+    Apart,
+}
+
+/// Whose the bridge of a network is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BridgeMode {
+    /// The network's: made with it, and gone with it.
+    #[default]
+    Managed,
+    /// Somebody else's, who made it before: it stays.
+    Adopted,
+    /// Somebody else's, together with everything else of the host that concerns it: settings, firewall, addresses.
+    Unmanaged,
+}
+
+/// Where the gateway of a subnet is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GatewayAt {
+    /// The host itself, by its address on the bridge.
+    #[default]
+    Bridge,
+    /// Somebody else on the link.
+    Elsewhere,
+}
+
+/// Which ports of the bridge send frames back by the way they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hairpin {
+    /// Those of endpoints with published ports.
+    #[default]
+    Published,
+    /// All.
+    Always,
+}
+
+/// Whether the bridge takes frames that are for nobody it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Promiscuity {
+    /// Only those for its own MACs.
+    #[default]
+    Off,
+    /// All.
+    On,
+}
+
+/// What needs no word in a record.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 /// The number of a network for programs: 64 hex digits, as Docker has them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NetworkId(String);
@@ -54,6 +118,12 @@ impl NetworkId {
     pub fn from_random(bytes: [u8; 32]) -> Self {
         let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
         NetworkId(bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect())
+    }
+
+    /// As another program made it.
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        let fits = digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        fits.then(|| NetworkId(digits.to_owned()))
     }
 
     /// All digits.
@@ -78,8 +148,12 @@ impl fmt::Display for NetworkId {
 pub struct Pool {
     /// The subnet.
     pub subnet: Subnet,
-    /// The bridge's address in it.
-    pub gateway: IpAddr,
+    /// The next hop out of it, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<IpAddr>,
+    /// Who that is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub gateway_at: GatewayAt,
     /// Automatic addresses come from here only; the whole subnet when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub range: Option<IpNet>,
@@ -89,9 +163,10 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// The gateway with the prefix length of the subnet.
-    pub fn gateway_with_prefix(&self) -> IpNet {
-        IpNet::new_assert(self.gateway, self.subnet.net().prefix_len())
+    /// The host's own address in the subnet, with its prefix length.
+    pub fn host_address(&self) -> Option<IpNet> {
+        let gateway = self.gateway.filter(|_| self.gateway_at == GatewayAt::Bridge)?;
+        Some(IpNet::new_assert(gateway, self.subnet.net().prefix_len()))
     }
 }
 
@@ -113,7 +188,7 @@ pub struct Network {
     /// The kernel's default (1500) when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<Mtu>,
-    /// At most one per family, IPv4 first.
+    /// IPv4 first; a network that a user made has at most one per family.
     pub pools: Vec<Pool>,
     /// How far it reaches.
     pub scope: Scope,
@@ -121,15 +196,37 @@ pub struct Network {
     pub egress: Egress,
     /// Whether its endpoints reach each other.
     pub icc: Icc,
+    /// Who reaches them.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ingress: Ingress,
+    /// Whose the bridge is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub bridge_mode: BridgeMode,
+    /// See [`Hairpin`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hairpin: Hairpin,
+    /// See [`Promiscuity`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub promiscuity: Promiscuity,
     /// The user's own words.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
 }
 
 impl Network {
-    /// The pool of a family.
+    /// The first pool of a family.
     pub fn pool(&self, family: Family) -> Option<&Pool> {
-        self.pools.iter().find(|p| p.subnet.family() == family)
+        self.pools_of(family).next()
+    }
+
+    /// The pools of a family.
+    pub fn pools_of(&self, family: Family) -> impl Iterator<Item = &Pool> {
+        self.pools.iter().filter(move |p| p.subnet.family() == family)
+    }
+
+    /// The pool an address is in.
+    pub fn pool_with(&self, address: IpAddr) -> Option<&Pool> {
+        self.pools.iter().find(|p| p.subnet.net().contains(&address))
     }
 
     /// The bridge's name when the user chose none: `zb-NAME` where that fits into 15 bytes, else `zb-` and the
@@ -176,7 +273,13 @@ impl PoolSpec {
                 return Err(Invalid::new("excluded address", e, format!("is not inside {subnet}")));
             }
         }
-        Ok(Pool { subnet, gateway, range: self.range, exclude: self.exclude })
+        Ok(Pool {
+            subnet,
+            gateway: Some(gateway),
+            gateway_at: GatewayAt::Bridge,
+            range: self.range,
+            exclude: self.exclude,
+        })
     }
 }
 
@@ -221,6 +324,106 @@ impl NetworkSpec {
     }
 }
 
+/// A network as another program describes it with every call: as it is to be from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// Its name, with its source.
+    pub name: NetworkName,
+    /// Its number, if the program has one for it.
+    pub id: Option<NetworkId>,
+    /// The bridge device.
+    pub bridge: IfName,
+    /// What happens to a bridge that somebody else made.
+    pub foreign_bridge: ForeignBridge,
+    /// See [`Network`].
+    pub mtu: Option<Mtu>,
+    /// Those the network is to have at least.
+    pub pools: Vec<Pool>,
+    /// See [`Network`].
+    pub scope: Scope,
+    /// See [`Network`].
+    pub egress: Egress,
+    /// See [`Network`]; when absent, as it is.
+    pub icc: Option<Icc>,
+    /// See [`Network`]; when absent, as it is, and [`Ingress::Open`] in the beginning.
+    pub ingress: Option<Ingress>,
+    /// See [`Network`].
+    pub hairpin: Hairpin,
+    /// See [`Network`].
+    pub promiscuity: Promiscuity,
+    /// What happens when the bridge has another address in a subnet.
+    pub other_gateway: OtherGateway,
+    /// See [`Network`].
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Description {
+    /// What an existing network becomes by it. Pools that are not described any more stay while somebody may have
+    /// addresses of them.
+    pub fn onto(&self, old: &Network, endpoints: InUse) -> Result<Network, Invalid> {
+        let mut pools = self.pools.clone();
+        if endpoints == InUse::Yes {
+            for before in &old.pools {
+                let Some(same) = pools.iter_mut().find(|p| p.subnet.overlaps(before.subnet.net())) else {
+                    pools.push(before.clone());
+                    continue;
+                };
+                if same.subnet != before.subnet {
+                    let why = format!("overlaps {}, which endpoints of network {} use", before.subnet, self.name);
+                    return Err(Invalid::new("subnet", same.subnet, why).try_instead("remove those first"));
+                }
+                let other = same.host_address() != before.host_address();
+                if other && before.host_address().is_some() && self.other_gateway == OtherGateway::Refused {
+                    let has = before.gateway.map_or_else(String::new, |g| g.to_string());
+                    let words = same.gateway.map_or_else(|| "none".into(), |g| g.to_string());
+                    let why = format!("differs from {has}, which the bridge {} has in {}", old.bridge, before.subnet);
+                    return Err(Invalid::new("gateway", words, why));
+                }
+            }
+            pools.sort_by_key(|p| (p.subnet.family(), !old.pools.iter().any(|o| o.subnet == p.subnet)));
+        }
+        Ok(Network {
+            mtu: self.mtu,
+            pools,
+            scope: self.scope,
+            egress: self.egress,
+            icc: self.icc.unwrap_or(old.icc),
+            ingress: self.ingress.unwrap_or(old.ingress),
+            hairpin: self.hairpin,
+            promiscuity: self.promiscuity,
+            labels: self.labels.clone(),
+            ..old.clone()
+        })
+    }
+}
+
+/// Whether anything uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InUse {
+    /// Something does.
+    Yes,
+    /// Nothing does.
+    No,
+}
+
+/// What happens when a gateway differs from the one a network has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherGateway {
+    /// That is an error.
+    Refused,
+    /// The new one replaces it.
+    Replaces,
+}
+
+/// What becomes of a bridge that is there already and not ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignBridge {
+    /// It is used; one that is not there is made.
+    Adopted,
+    /// There has to be one, and nothing but ports is changed of it.
+    Required,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,8 +434,8 @@ mod tests {
 
     #[test]
     fn the_gateway_is_the_first_address_unless_given() {
-        assert_eq!(spec("10.55.66.0/24").decide().unwrap().gateway.to_string(), "10.55.66.1");
-        assert_eq!(spec("fd00:5::/64").decide().unwrap().gateway.to_string(), "fd00:5::1");
+        assert_eq!(spec("10.55.66.0/24").decide().unwrap().gateway.unwrap().to_string(), "10.55.66.1");
+        assert_eq!(spec("fd00:5::/64").decide().unwrap().gateway.unwrap().to_string(), "fd00:5::1");
     }
 
     #[test]
