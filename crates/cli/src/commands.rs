@@ -73,6 +73,7 @@ impl WishWords {
             routes: self.route.clone(),
             ports: self.publish.clone(),
             default_route: if self.no_default_route { DefaultRoute::Never } else { DefaultRoute::Eligible },
+            ..Wishes::default()
         }
     }
 }

@@ -9,7 +9,10 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint]) -> Value {
         .pools
         .iter()
         .map(|pool| {
-            let mut config = json!({"Subnet": pool.subnet.to_string(), "Gateway": pool.gateway.to_string()});
+            let mut config = json!({"Subnet": pool.subnet.to_string()});
+            if let Some(gateway) = pool.gateway {
+                config["Gateway"] = json!(gateway.to_string());
+            }
             if let Some(range) = pool.range {
                 config["IPRange"] = json!(range.to_string());
             }

@@ -31,7 +31,7 @@ pub(crate) fn attached(attached: &Attached) -> (String, Value) {
         "ifname": e.ifname.as_str(),
         "mac": e.mac.to_string(),
         "addresses": addresses,
-        "gateways": e.addresses.iter().map(|a| a.gateway.to_string()).collect::<Vec<_>>(),
+        "gateways": e.addresses.iter().filter_map(|a| Some(a.gateway?.to_string())).collect::<Vec<_>>(),
         "host_device": e.host_device.as_str(),
         "default_route": families,
         "ports": e.ports.iter().map(|p| port::told(e, p)).collect::<Vec<_>>(),

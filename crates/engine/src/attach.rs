@@ -62,7 +62,10 @@ impl Engine {
             return Err(Error::NoNetwork { name: network.clone(), known: self.known_networks() });
         };
         check_wishes(&network, wishes)?;
-        let resolved = self.resolve(sandbox)?;
+        let mut resolved = self.resolve(sandbox)?;
+        if let Some(called) = &wishes.called {
+            resolved.spelled.clone_from(called);
+        }
         self.attach_resolved(&network, missing, &resolved, wishes, act)
     }
 
@@ -183,7 +186,7 @@ impl Engine {
         if !wishes.aliases.is_empty() && wishes.aliases != endpoint.aliases {
             return Err(differs("set of aliases", list(&endpoint.aliases)));
         }
-        if wishes.default_route == DefaultRoute::Never && endpoint.default_route == DefaultRoute::Eligible {
+        if wishes.default_route == DefaultRoute::Never && endpoint.default_route != DefaultRoute::Never {
             return Err(differs("wish for the default route", "none against it".into()));
         }
         let mut parts = wishes.ports.iter().flat_map(|wish| wish.parts());
@@ -246,8 +249,8 @@ impl Engine {
             if let Some(held) = ports {
                 self.claim_ports(endpoint, &endpoint.ports, held)?;
             }
-            for a in &endpoint.addresses {
-                self.store.set_cursor(&network.name, a.address.addr())?;
+            for (_, set, address) in std::mem::take(&mut self.cursors) {
+                self.store.set_cursor(&network.name, set, address)?;
             }
             self.store.write_name(endpoint)?;
             Ok(())

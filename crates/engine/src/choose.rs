@@ -8,11 +8,11 @@ use crate::publish::check_port;
 use crate::resolve::Resolved;
 use ipnet::IpNet;
 use std::net::IpAddr;
-use zubi_ipam::{check_fixed, next_address};
+use zubi_ipam::{check_fixed, next_of_pools};
 use zubi_kernel::sys;
 use zubi_model::{
-    Endpoint, EndpointAddress, EndpointKey, Family, IfName, Invalid, Mac, MacWish, Network, NsRef, SandboxIdentity,
-    Wishes,
+    Addressing, Endpoint, EndpointAddress, EndpointKey, Family, IfName, Invalid, Mac, MacWish, Network, NsRef, Pool,
+    SandboxIdentity, Wishes,
 };
 use zubi_plan::endpoint::{Surroundings, default_families, may_default};
 use zubi_plan::{Neighbours, Place};
@@ -35,8 +35,9 @@ impl Engine {
             self.store.endpoints_of(sandbox.cookie)?.into_iter().filter(|e| e.network != network.name).collect();
         let (ifname, loopback) = self.choose_device(sandbox, &siblings, wishes)?;
         let mut gateways: Vec<IpAddr> = Vec::new();
-        gateways.extend(siblings.iter().flat_map(|s| s.addresses.iter().map(|a| a.gateway)));
-        let families: Vec<Family> = network.pools.iter().map(|p| p.subnet.family()).collect();
+        gateways.extend(siblings.iter().flat_map(|s| s.addresses.iter().filter_map(|a| a.gateway)));
+        let families = [Family::V4, Family::V6].map(|f| wishes.default_route.allows(f).then_some(f));
+        let families: Vec<Family> = families.into_iter().flatten().collect();
         let taken = self.foreign_defaults(&sandbox.reached_by, &families, &gateways)?;
         let key = EndpointKey { cookie: sandbox.cookie, network: network.name.clone() };
         self.free_dead_ports(network, &key, &wishes.ports, act)?;
@@ -68,6 +69,9 @@ impl Engine {
 
     /// With a MAC that is made from its one address, it has that address's MAC of before, unless somebody had another.
     fn neighbours(&self, endpoint: &Endpoint) -> Result<Neighbours, Error> {
+        if endpoint.addresses.is_empty() {
+            return Ok(Neighbours::AreRight);
+        }
         if let [only] = endpoint.addresses.as_slice() {
             let address = only.address.addr();
             if has_own_mac(endpoint) && !self.store.had_other_mac(&endpoint.network, address)? {
@@ -111,13 +115,17 @@ impl Engine {
             },
             ifname,
             mac: Mac::from_random(random()?),
-            host_device: random_name::<5>("zv")?.parse()?,
+            host_device: match &wishes.host_device {
+                Some(name) => name.clone(),
+                None => random_name::<5>("zv")?.parse()?,
+            },
             bridge: network.bridge.clone(),
             addresses: Vec::new(),
             routes: wishes.routes.clone(),
             default_route: may_default(network, wishes.default_route),
             aliases: wishes.aliases.clone(),
             ports: Vec::new(),
+            traits: wishes.traits,
             attached_at: sys::boot_clock().map_err(Error::system("attach", "read", "boot clock"))?,
         };
         self.choose_addresses(network, &mut endpoint, wishes, act)?;
@@ -196,42 +204,81 @@ impl Engine {
         wishes: &Wishes,
         act: Act,
     ) -> Result<(), Error> {
-        for pool in &network.pools {
-            let family = pool.subnet.family();
-            let fixed = wishes.addresses.iter().find(|a| Family::of(**a) == family).copied();
-            let address = match fixed {
-                Some(address) => {
-                    check_fixed(pool, address)?;
-                    self.free_if_dead(network, address, endpoint, act)?;
-                    address
+        let families = [Family::V4, Family::V6].map(|family| network.pools_of(family).cloned().collect::<Vec<_>>());
+        let sets: Vec<Vec<Pool>> = match &wishes.addressing {
+            Addressing::Given(given) => {
+                for a in given {
+                    self.free_if_dead(network, a.address.addr(), endpoint, act)?;
+                    endpoint.addresses.push(*a);
                 }
-                None => self.next_free(network, pool, act)?,
-            };
-            let with_prefix = IpNet::new_assert(address, pool.subnet.net().prefix_len());
-            endpoint.addresses.push(EndpointAddress { address: with_prefix, gateway: pool.gateway });
+                Vec::new()
+            }
+            Addressing::Sets(sets) => sets.clone(),
+            // One of each family, of whichever of its subnets has one; all that are asked for.
+            Addressing::Network => families.into_iter().filter(|pools| !pools.is_empty()).collect(),
+        };
+        let mut asked: Vec<IpAddr> = wishes.addresses.clone();
+        self.cursors.clear();
+        for (number, set) in sets.iter().enumerate() {
+            let earlier = sets[..number].iter().filter(|s| family_of(s) == family_of(set)).count();
+            let fits = |address: &IpAddr| set.iter().any(|pool| pool.subnet.net().contains(address));
+            let mut found = Vec::new();
+            while let Some(at) = asked.iter().position(fits) {
+                found.push(asked.remove(at));
+                if wishes.addressing != Addressing::Network {
+                    break;
+                }
+            }
+            for address in found.iter().copied() {
+                self.free_if_dead(network, address, endpoint, act)?;
+            }
+            if found.is_empty() {
+                let taken: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
+                found.push(self.next_free(network, set, earlier, &taken, act)?);
+            }
+            for address in found {
+                self.cursors.push((Family::of(address), earlier, address));
+                let Some(pool) = set.iter().find(|pool| pool.subnet.net().contains(&address)) else { continue };
+                let address = IpNet::new_assert(address, pool.subnet.net().prefix_len());
+                endpoint.addresses.push(EndpointAddress { address, gateway: pool.gateway });
+            }
+        }
+        if let Some(address) = asked.first() {
+            return Err(Invalid::new("address", address, "is in none of the ranges it could come from").into());
         }
         Ok(())
     }
 
-    /// The next free address of a pool; when all are taken, those of the dead are freed first.
-    fn next_free(&mut self, network: &Network, pool: &zubi_model::Pool, act: Act) -> Result<IpAddr, Error> {
+    /// The next free address of a set of pools; when all are taken, those of the dead are freed first.
+    fn next_free(
+        &mut self,
+        network: &Network,
+        pools: &[Pool],
+        number: usize,
+        taken: &[IpAddr],
+        act: Act,
+    ) -> Result<IpAddr, Error> {
         let mut buried = false;
+        let Some(family) = family_of(pools) else {
+            return Err(Invalid::new("set of address ranges", number, "is empty").into());
+        };
         loop {
-            let cursor = self.store.cursor(&network.name, pool.subnet.family())?;
+            let cursor = self.store.cursor(&network.name, family, number)?;
             let mut trouble = None;
             let store = &self.store;
             let mut is_taken = |address| {
-                store.is_leased(&network.name, address).unwrap_or_else(|e| {
-                    trouble = Some(e);
-                    true
-                })
+                taken.contains(&address)
+                    || store.is_leased(&network.name, address).unwrap_or_else(|e| {
+                        trouble = Some(e);
+                        true
+                    })
             };
-            let next = next_address(pool, cursor, &mut is_taken);
+            let next = next_of_pools(pools, cursor, &mut is_taken);
             if let Some(e) = trouble {
                 return Err(e.into());
             }
             match next {
-                Ok(address) => return Ok(address),
+                Ok((_, address)) => return Ok(address),
                 Err(_) if !buried && act == Act::Apply => {
                     self.bury_dead(Some(&network.name))?;
                     buried = true;
@@ -317,7 +364,7 @@ impl Engine {
         let given = default_families(endpoint, siblings, &[]);
         let Some(way) = way.filter(|_| !given.is_empty()) else { return Ok(given) };
         let all = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
-        let gateways: Vec<IpAddr> = all.map(|a| a.gateway).collect();
+        let gateways: Vec<IpAddr> = all.filter_map(|a| a.gateway).collect();
         let foreign = self.foreign_defaults(way, &given, &gateways)?;
         Ok(default_families(endpoint, siblings, &foreign))
     }
@@ -328,34 +375,52 @@ pub(crate) fn has_own_mac(endpoint: &Endpoint) -> bool {
     endpoint.addresses.first().is_some_and(|a| endpoint.mac == Mac::from_address(a.address.addr()))
 }
 
+fn family_of(pools: &[Pool]) -> Option<Family> {
+    pools.first().map(|pool| pool.subnet.family())
+}
+
 /// Wishes that no state of the world could grant.
 pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Error> {
-    let mut families = Vec::new();
+    let of_sets = match &wishes.addressing {
+        Addressing::Sets(sets) => sets.concat(),
+        _ => network.pools.clone(),
+    };
+    let mut used: Vec<&Pool> = Vec::new();
     for address in &wishes.addresses {
         let family = Family::of(*address);
-        let Some(pool) = network.pool(family) else {
+        let mut homes = of_sets.iter().filter(|pool| pool.subnet.net().contains(address));
+        let Some(pool) = homes.next().or_else(|| of_sets.iter().find(|pool| pool.subnet.family() == family)) else {
             let why = format!("is {family}, which network {} does not have", network.name);
             return Err(Invalid::new("address", address, why).into());
         };
-        if families.contains(&family) {
+        if used.contains(&pool) {
             return Err(Invalid::new("address", address, format!("is a second {family} address")).into());
         }
-        families.push(family);
-        check_fixed(pool, *address)?;
+        used.push(pool);
+        // One that is excluded from this range may be in another one of the same subnet.
+        let others = homes.filter(|pool| check_fixed(pool, *address).is_ok()).count();
+        if others == 0 {
+            check_fixed(pool, *address)?;
+        }
     }
     for port in &wishes.ports {
         check_port(network, port)?;
     }
+    // Whoever describes a network may know ways out of it that we do not.
+    if network.name.source().is_some() {
+        return Ok(());
+    }
     for route in &wishes.routes {
         let family = Family::of(route.to.addr());
-        let Some(pool) = network.pool(family) else {
+        if network.pool(family).is_none() {
             let why = format!("is {family}, which network {} does not have", network.name);
             return Err(Invalid::new("route", route, why).into());
-        };
+        }
         if let Some(via) = route.via
-            && !pool.subnet.has_host(via)
+            && !network.pools.iter().any(|pool| pool.subnet.has_host(via))
         {
-            let why = format!("has a next hop outside {}", pool.subnet);
+            let subnets: Vec<String> = network.pools_of(family).map(|pool| pool.subnet.to_string()).collect();
+            let why = format!("has a next hop outside {}", subnets.join(" and "));
             return Err(Invalid::new("route", route, why).into());
         }
     }

@@ -146,7 +146,7 @@ impl Engine {
             return Ok(Vec::new());
         }
         let of_both = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
-        let gateways: Vec<IpAddr> = of_both.map(|a| a.gateway).collect();
+        let gateways: Vec<IpAddr> = of_both.filter_map(|a| a.gateway).collect();
         let families: Vec<Family> = endpoint.addresses.iter().map(|a| Family::of(a.address.addr())).collect();
         // A default route that somebody else made stays.
         let foreign = self.foreign_defaults(way, &families, &gateways)?;
@@ -179,7 +179,12 @@ impl Engine {
         }
         let object = format!("network {}: disconnect {}", endpoint.network, endpoint.sandbox.spelled);
         self.take_down(&object, plan, deletions)?;
-        self.release(endpoint)
+        self.release(endpoint)?;
+        let name = &endpoint.network;
+        if name.source().is_some() && self.store.is_empty(name)? && !self.fading.contains(name) {
+            self.fading.push(name.clone());
+        }
+        Ok(())
     }
 
     /// Takes an endpoint away whatever state it is in. The caller holds the host's and the sandbox's lock.

@@ -4,9 +4,10 @@ use crate::config::{Coexistence, Config};
 use crate::error::Error;
 use crate::fault::Fault;
 use std::fs;
+use std::net::IpAddr;
 use zubi_ipam::AddressPools;
 use zubi_kernel::{Deletions, Finding, Kernel, Observer};
-use zubi_model::{NetworkId, NetworkName};
+use zubi_model::{Family, NetworkId, NetworkName};
 use zubi_plan::network::Ipv6Forwarding;
 use zubi_plan::{Op, Place, Plan};
 use zubi_runtimes::Runtimes;
@@ -45,6 +46,10 @@ pub struct Engine {
     pub(crate) in_order: Option<Vec<NetworkId>>,
     pub(crate) remembered: Option<FirewallSeen>,
     notes: Vec<String>,
+    /// The addresses that were chosen last: family, set of pools, address.
+    pub(crate) cursors: Vec<(Family, usize, IpAddr)>,
+    /// Described networks whose last endpoint went.
+    pub(crate) fading: Vec<NetworkName>,
     pub(crate) dirs_for_children: (std::path::PathBuf, std::path::PathBuf),
 }
 
@@ -89,6 +94,8 @@ impl Engine {
             in_order: None,
             remembered: None,
             notes: Vec::new(),
+            cursors: Vec::new(),
+            fading: Vec::new(),
             dirs_for_children,
         })
     }

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use std::net::IpAddr;
-use zubi_model::{EndpointKey, IfName, Invalid, Mac, NetworkName, PublishedPort, SandboxName};
+use zubi_model::{EndpointKey, IfName, Invalid, Mac, NetworkName, NetworkSource, PublishedPort, SandboxName};
 
 /// What kind of failure it is. The numbers are stable: they are the command's exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +81,22 @@ pub enum Error {
         has: String,
         /// The sandboxes that hold something of it.
         attached: Vec<String>,
+    },
+    /// What another program describes is changed there.
+    #[error("network {name}: {by} describes it with every call; change it there")]
+    Described {
+        /// The network.
+        name: NetworkName,
+        /// Which program.
+        by: NetworkSource,
+    },
+    /// A bridge that somebody else should have made.
+    #[error("network {network}: bridge {bridge} does not exist")]
+    NoBridge {
+        /// The network.
+        network: NetworkName,
+        /// The bridge.
+        bridge: IfName,
     },
     /// Internal or not is settled when endpoints are attached.
     #[error("network {name}: {} attached: {}; whether it is internal has decided about their default routes; disconnect first", how_many(attached.len()), attached.join(", "))]
@@ -410,6 +426,8 @@ impl Error {
             Error::NetworkExists { .. }
             | Error::NetworkInUse { .. }
             | Error::Fixed { .. }
+            | Error::Described { .. }
+            | Error::NoBridge { .. }
             | Error::ScopeInUse { .. }
             | Error::Overlap { .. }
             | Error::AddressTaken { .. }

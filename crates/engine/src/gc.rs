@@ -184,6 +184,10 @@ impl Engine {
                 report.value.push(format!("sandbox {} (its maker was killed)", record.name));
             }
         }
+        for (name, plan) in self.plan_faded()? {
+            report.plan.append(plan);
+            report.value.push(format!("network {name} (nobody is attached to it)"));
+        }
         if let Ok(claims) = self.unrecorded_ports() {
             report.value.extend(claims.iter().map(|claim| format!("{claim} (in no record)")));
         }
@@ -204,6 +208,11 @@ impl Engine {
         removed.extend(self.bury_dead(None)?);
         removed.extend(self.bury_dead_links()?);
         removed.extend(self.collect_orphans()?);
+        for name in self.faded()? {
+            if self.fade_locked(&name)? {
+                removed.push(format!("network {name} (nobody is attached to it)"));
+            }
+        }
         removed.extend(self.collect_ports()?);
         removed.extend(self.collect_sandboxes()?);
         self.reap()?;

@@ -15,6 +15,7 @@ mod check;
 mod choose;
 mod coexist;
 mod config;
+mod described;
 mod detach;
 mod engine;
 mod error;

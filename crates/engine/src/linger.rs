@@ -3,7 +3,7 @@
 //! # How it works
 //! The kernel waits some 16 ms (an RCU barrier) in every link deletion, and some 13 ms when an nftables socket is closed
 //! after a deletion; to look for the connections of an address takes it 5 ms. A detached child of the command does
-//! all of that. It holds none of the caller's descriptors, so a caller
+//! all of that, and takes described networks away that nobody is attached to any more. It holds none of the caller's descriptors, so a caller
 //! that reads the command's output to its end is not kept waiting either. The links to delete and the addresses stand in the store
 //! before the fork: if the child dies, the next one finishes.
 
@@ -79,7 +79,7 @@ impl Engine {
     /// Leaves the doomed links to a detached child, and ends nothing and waits for nothing itself. The calling process
     /// must have one thread only.
     pub fn linger(mut self) -> Result<(), Error> {
-        let done = self.store.doomed()?.is_empty() && self.store.stale()?.is_empty();
+        let done = self.store.doomed()?.is_empty() && self.store.stale()?.is_empty() && self.fading.is_empty();
         if done && !self.kernel.closes_slowly() {
             return Ok(());
         }
@@ -103,6 +103,10 @@ impl Engine {
     fn live_on(&mut self) -> Result<(), Error> {
         let keep = self.kernel.descriptors();
         zubi_kernel::process::leave_caller(Some(&keep)).map_err(Error::kernel("cleaning up"))?;
-        self.reap()
+        let reaped = self.reap();
+        for name in std::mem::take(&mut self.fading) {
+            self.fade(&name)?;
+        }
+        reaped
     }
 }

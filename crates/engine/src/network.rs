@@ -10,13 +10,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
 use zubi_kernel::{Deletions, Finding};
 use zubi_model::{
-    Driver, Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec, PortWish,
+    BridgeMode, Driver, Family, Hairpin, Ingress, Invalid, LinkGroup, Mac, Network, NetworkId, NetworkName,
+    NetworkSpec, Pool, PoolSpec, PortWish, Promiscuity,
 };
 use zubi_plan::coexist::{is_of, join, leave};
 use zubi_plan::network::{Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Lock, Mode};
-use zubi_wire::route::{AdminState, Switch};
+use zubi_wire::nft::Element;
+use zubi_wire::route::{AdminState, LinkSeen, Switch};
 
 /// Every automatic network of this name is made at its first use.
 pub(crate) const DEFAULT: &str = "default";
@@ -33,6 +35,10 @@ impl Engine {
     pub(crate) fn create_locked(&mut self, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
         if act == Act::Apply {
             self.recover_networks()?;
+        }
+        if spec.name.source().is_some() {
+            let why = "is how networks are called that other programs describe";
+            return Err(Invalid::new("network name", &spec.name, why).into());
         }
         if self.store.network(&spec.name)?.is_some() {
             return Err(Error::NetworkExists { name: spec.name });
@@ -143,6 +149,10 @@ impl Engine {
             scope: spec.scope,
             egress: spec.egress,
             icc: spec.icc,
+            ingress: Ingress::default(),
+            bridge_mode: BridgeMode::default(),
+            hairpin: Hairpin::default(),
+            promiscuity: Promiscuity::default(),
             labels: spec.labels,
         })
     }
@@ -203,7 +213,7 @@ impl Engine {
         self.remove_network_locked(&network, act)
     }
 
-    fn remove_network_locked(&mut self, network: &Network, act: Act) -> Result<Report<()>, Error> {
+    pub(crate) fn remove_network_locked(&mut self, network: &Network, act: Act) -> Result<Report<()>, Error> {
         let name = &network.name;
         if act == Act::Apply {
             self.bury_dead(Some(name))?;
@@ -227,13 +237,24 @@ impl Engine {
         let (others, unreadable) = self.store.networks_lossy();
         let last = others.iter().all(|n| n.name == network.name) && unreadable.is_empty();
         let mut plan = down(network, if last { Last::Yes } else { Last::No });
+        // Networks of the same bridge say the same of it.
+        let theirs: Vec<Element> =
+            others.iter().filter(|n| n.name != network.name).flat_map(firewall::network_elements).collect();
+        plan.ops.retain(|op| !matches!(&op.what, What::DeleteElement(element) if theirs.contains(element)));
+        let shared = others.iter().any(|n| n.name != network.name && n.bridge == network.bridge);
         let guests = self.kernel.guests().map_err(Error::kernel("firewalls of other programs"))?;
         let ours = guests.into_iter().filter(|guest| guest.owner.is_none() && is_of(&guest.rule, network));
         join(&mut plan, leave(&ours.map(|guest| guest.rule).collect::<Vec<_>>()));
         // Somebody else's device may have the bridge's name by now.
         let seen = self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
-        if seen.is_some_and(|s| !zubi_plan::network::bridge(network).is(&s)) {
+        let managed = network.bridge_mode == BridgeMode::Managed;
+        let stranger = |s: &LinkSeen| managed && !zubi_plan::network::bridge(network).is(s);
+        if shared || seen.as_ref().is_some_and(stranger) {
             plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
+        } else if !managed && seen.as_ref().is_some_and(|s| s.group == LinkGroup::OURS) {
+            // It was made for another network, which left it to this one.
+            plan.ops
+                .insert(0, Op::host(What::DeleteLink(network.bridge.clone()), "the bridge goes with its last network"));
         }
         Ok(plan)
     }
@@ -324,17 +345,22 @@ impl Engine {
         let object = format!("network {}", network.name);
         let seen = self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel(&object))?;
         match seen {
-            Some(seen) if zubi_plan::network::bridge(network).is(&seen) && seen.state == AdminState::Up => {
-                let lacks = on_loopback && seen.route_localnet != Some(Switch::On);
+            Some(seen) if is_bridge_of(network, &seen) && is_complete(network, &seen) => {
+                let lacks = on_loopback
+                    && network.bridge_mode != BridgeMode::Unmanaged
+                    && seen.route_localnet != Some(Switch::On);
                 Ok(lacks.then(|| zubi_plan::network::loopback(network)).into_iter().collect())
             }
-            Some(seen) if !zubi_plan::network::bridge(network).is(&seen) => Err(Error::Kernel {
+            Some(seen) if !is_bridge_of(network, &seen) => Err(Error::Kernel {
                 object,
                 source: zubi_kernel::Error::Conflict {
                     object: format!("bridge {}", network.bridge),
                     found: format!("a {} that zubi did not make", seen.kind.as_deref().unwrap_or("device")),
                 },
             }),
+            None if network.bridge_mode != BridgeMode::Managed => {
+                Err(Error::NoBridge { network: network.name.clone(), bridge: network.bridge.clone() })
+            }
             _ => {
                 let mut plan = self.plan_up(network)?;
                 let loopback = zubi_plan::network::loopback(network);
@@ -376,6 +402,19 @@ impl Engine {
         plan.ops.extend(elements.map(|e| Op::host(What::AddElement(e), WHY)));
         Ok(plan)
     }
+}
+
+/// Whether a device is the bridge of a network.
+pub(crate) fn is_bridge_of(network: &Network, seen: &LinkSeen) -> bool {
+    match network.bridge_mode {
+        BridgeMode::Managed => zubi_plan::network::bridge(network).is(seen),
+        BridgeMode::Adopted | BridgeMode::Unmanaged => seen.kind.as_deref() == Some("bridge"),
+    }
+}
+
+/// The bridge goes up last. One that is somebody else's is up when its owner wants it.
+fn is_complete(network: &Network, seen: &LinkSeen) -> bool {
+    seen.state == AdminState::Up || network.bridge_mode == BridgeMode::Unmanaged
 }
 
 /// A plan behind another one. What puts the whole firewall back makes the layout and says what all networks are.

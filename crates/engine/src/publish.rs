@@ -9,8 +9,8 @@ use crate::fault::Fault;
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_kernel::{BoundPort, Deletions, Refusal, listeners};
 use zubi_model::{
-    Endpoint, EndpointKey, Family, HostAddress, HostPorts, Invalid, Network, NetworkName, PortNumber, PortWish,
-    Protocol, PublishedPort, SandboxRef, Scope,
+    Endpoint, EndpointKey, Family, Hairpin, HostAddress, HostPorts, Invalid, Network, NetworkName, PortHolder,
+    PortNumber, PortWish, Protocol, PublishedPort, SandboxRef, Scope,
 };
 use zubi_plan::endpoint::{publish, unpublish};
 use zubi_store::{PortClaim, PortsLock, StoreError};
@@ -105,6 +105,9 @@ impl Engine {
                     return Ok(Some(Obstacle::Endpoint(other)));
                 }
             }
+        }
+        if endpoint.traits.port_holder == PortHolder::Caller {
+            return Ok(None);
         }
         for listen in port.host.listens(&endpoint.families()) {
             for number in port.host_ports.ports() {
@@ -334,7 +337,8 @@ impl Engine {
         wishes: &[PortWish],
         act: Act,
     ) -> Result<Report<Published>, Error> {
-        let (_host, _) = self.lock_networks(std::slice::from_ref(network), &[], act)?;
+        let (_host, networks) = self.lock_networks(std::slice::from_ref(network), &[], act)?;
+        let hairpin = networks.first().map_or(Hairpin::default(), |(network, _)| network.hairpin);
         let (endpoint, _lock) = self.live_endpoint(network, sandbox)?;
         let mut ports: Vec<PublishedPort> = Vec::new();
         for wish in wishes {
@@ -360,7 +364,7 @@ impl Engine {
         }
         let mut after = endpoint.clone();
         after.ports.retain(|port| !ports.contains(port));
-        let plan = unpublish(&endpoint, &after.ports, &ports);
+        let plan = unpublish(&endpoint, &after.ports, &ports, hairpin);
         if act == Act::Apply {
             let object = format!("network {network}: unpublish for {}", endpoint.sandbox.spelled);
             let done = self.take_down(&object, &plan, Deletions::Now);
@@ -429,7 +433,7 @@ pub(crate) fn check_port(network: &Network, wish: &PortWish) -> Result<(), Error
         return refuse(format!("network {} is internal: nothing from outside reaches it", network.name));
     }
     match wish.host {
-        HostAddress::One(address) if network.pool(Family::of(address)).is_none() => {
+        HostAddress::One(address) if network.pool(Family::of(address)).is_none() && network.name.source().is_none() => {
             refuse(format!("needs {}, which network {} does not have", Family::of(address), network.name))
         }
         _ => Ok(()),

@@ -78,6 +78,7 @@ impl Engine {
             }
             SandboxRef::Docker(name) => runtimes.docker(name)?.ok_or_else(absent)?,
             SandboxRef::Podman(name) => runtimes.podman(name)?.ok_or_else(absent)?,
+            SandboxRef::Called(_) => return Err(absent()),
             SandboxRef::Containerd(id) => runtimes.containerd(id)?.ok_or_else(absent)?,
         };
         Ok((of_pid(container.pid), spelling(&container), Some(container)))

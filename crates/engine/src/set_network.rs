@@ -7,10 +7,11 @@
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::network::is_bridge_of;
 use zubi_model::{Difference, Endpoint, Network, NetworkChange, NetworkName};
 use zubi_plan::change::{InUse, Reached, change};
 use zubi_plan::endpoint::Presence;
-use zubi_plan::{Place, Plan};
+use zubi_plan::{Place, Plan, What};
 use zubi_store::Mode;
 
 /// A network as it is now, and what was otherwise.
@@ -40,6 +41,9 @@ impl Engine {
         let Some(old) = self.store.network(name)? else {
             return Err(Error::NoNetwork { name: name.clone(), known: self.known_networks() });
         };
+        if let Some(by) = name.source() {
+            return Err(Error::Described { name: name.clone(), by });
+        }
         let new = wishes.apply(&old)?;
         if act == Act::Apply {
             self.bury_dead(Some(name))?;
@@ -78,7 +82,7 @@ impl Engine {
         Ok(())
     }
 
-    fn apply_set(&mut self, old: &Network, new: &Network, plan: &Plan) -> Result<(), Error> {
+    pub(crate) fn apply_set(&mut self, old: &Network, new: &Network, plan: &Plan) -> Result<(), Error> {
         let name = &new.name;
         let done = (|| {
             if !plan.is_empty() {
@@ -126,7 +130,7 @@ impl Engine {
     pub(crate) fn plan_change(&mut self, old: &Network, new: &Network) -> Result<Plan, Error> {
         let failed = || Error::kernel(format!("network {}", old.name));
         let bridge = self.kernel.link(&Place::Host, old.bridge.as_str()).map_err(failed())?;
-        let bridge = bridge.filter(|seen| zubi_plan::network::bridge(old).is(seen));
+        let bridge = bridge.filter(|seen| is_bridge_of(old, seen));
         let mut endpoints = Vec::new();
         for endpoint in self.store.endpoints_on(&old.name)? {
             let host_end = self.host_end(&endpoint)?;
@@ -146,6 +150,10 @@ impl Engine {
         }
         let found = InUse { bridge: presence(bridge.is_some()), endpoints, ipv6: self.ipv6_forwarding()? };
         let mut plan = change(old, new, &found);
+        // Networks of the same bridge say the same of it.
+        let others = self.store.networks_lossy().0.into_iter().filter(|n| n.name != old.name);
+        let theirs: Vec<_> = others.flat_map(|n| zubi_plan::firewall::network_elements(&n)).collect();
+        plan.ops.retain(|op| !matches!(&op.what, What::DeleteElement(element) if theirs.contains(element)));
         // A network that is not up, on a host without firewall: both come with the next connect.
         if bridge.is_none() && self.kernel.firewall().map_err(failed())?.table.is_none() {
             plan.ops.retain(|op| !op.is_nft());

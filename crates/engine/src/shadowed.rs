@@ -2,13 +2,16 @@
 
 use crate::problem::{Problem, ProblemKind, describe};
 use zubi_kernel::{Listener, listeners};
-use zubi_model::{Endpoint, PublishedPort};
+use zubi_model::{Endpoint, PortHolder, PublishedPort};
 
 /// Each published port with each process that listens there too.
 pub(crate) fn shadowed_ports(endpoints: &[Endpoint]) -> Vec<Problem> {
     let listeners = if endpoints.iter().any(|e| !e.ports.is_empty()) { listeners() } else { Vec::new() };
     let mut problems: Vec<Problem> = Vec::new();
-    for (endpoint, port) in endpoints.iter().flat_map(|e| e.ports.iter().map(move |port| (e, port))) {
+    // Podman holds the ports it has published itself.
+    let unheld = |e: &&Endpoint| e.traits.port_holder == PortHolder::Nobody;
+    let endpoints = endpoints.iter().filter(unheld);
+    for (endpoint, port) in endpoints.flat_map(|e| e.ports.iter().map(move |port| (e, port))) {
         for listener in listeners.iter().filter(|l| takes(l, endpoint, port)) {
             let process = listener.process().unwrap_or_else(|| "that cannot be seen from here".into());
             let what = format!(

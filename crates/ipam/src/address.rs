@@ -66,6 +66,31 @@ pub fn next_address(
     Err(Exhausted { subnet: pool.subnet, range: pool.range, total, tried })
 }
 
+/// The same over several pools of one family, as if they were one: from the one the cursor is in, once around.
+pub fn next_of_pools(
+    pools: &[Pool],
+    cursor: Option<IpAddr>,
+    is_taken: &mut dyn FnMut(IpAddr) -> bool,
+) -> Result<(usize, IpAddr), Exhausted> {
+    let start = cursor.and_then(|last| pools.iter().position(|p| p.subnet.net().contains(&last) && gives(p, last)));
+    let start = start.unwrap_or(0);
+    let mut failed = None;
+    for turn in 0..pools.len() {
+        let at = (start + turn) % pools.len();
+        match next_address(&pools[at], cursor.filter(|_| turn == 0), is_taken) {
+            Ok(address) => return Ok((at, address)),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    Err(failed.unwrap_or(Exhausted { subnet: pools[0].subnet, range: None, total: 0, tried: 0 }))
+}
+
+/// Whether it is one that the pool gives by itself.
+fn gives(pool: &Pool, address: IpAddr) -> bool {
+    let number = number(address);
+    givable(pool).iter().any(|span| span.first <= number && number <= span.last)
+}
+
 /// Whether an endpoint may have the address that was asked for. It may lie outside the pool's range, which is
 /// for automatic addresses.
 pub fn check_fixed(pool: &Pool, address: IpAddr) -> Result<(), Invalid> {
@@ -82,7 +107,7 @@ pub fn check_fixed(pool: &Pool, address: IpAddr) -> Result<(), Invalid> {
         };
         return refuse(format!("is the {role} of {subnet}"));
     }
-    if address == pool.gateway {
+    if Some(address) == pool.gateway {
         return refuse(format!("is the gateway of {subnet}"));
     }
     if let Some(exclusion) = pool.exclude.iter().find(|e| e.covers(address)) {
@@ -137,9 +162,7 @@ fn givable(pool: &Pool) -> Vec<Span> {
     if family == Family::V4 {
         barred.push(Span::one(pool.subnet.net().broadcast()));
     }
-    if Family::of(pool.gateway) == family {
-        barred.push(Span::one(pool.gateway));
-    }
+    barred.extend(pool.gateway.filter(|gateway| Family::of(*gateway) == family).map(Span::one));
     within.without(barred)
 }
 

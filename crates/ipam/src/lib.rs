@@ -8,6 +8,6 @@ mod pool;
 mod span;
 mod subnet;
 
-pub use address::{Exhausted, check_fixed, next_address};
+pub use address::{Exhausted, check_fixed, next_address, next_of_pools};
 pub use pool::{AddressPool, AddressPools};
 pub use subnet::{NoPool, Occupied, choose_subnet};

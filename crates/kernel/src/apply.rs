@@ -65,6 +65,7 @@ fn class(op: &Op) -> Class {
     match op.what {
         What::ChangeLink(_)
         | What::ChangePort(_)
+        | What::AddForwarding(_)
         | What::AddAddress(_)
         | What::DeleteAddress(_)
         | What::AddRoute(_)

@@ -71,6 +71,9 @@ impl Kernel {
                     Some(seen) if differs(port.hairpin, seen.hairpin) => {
                         Finding::Differs(format!("hairpin is {}", seen.hairpin))
                     }
+                    Some(seen) if differs(port.locked, seen.locked) => {
+                        Finding::Differs(format!("locked is {}", seen.locked))
+                    }
                     Some(_) => Finding::Same,
                 }
             }
@@ -83,6 +86,10 @@ impl Kernel {
                 let device = self.index(place, route.device.as_str())?;
                 let seen = self.routes(place, Family::of(route.to.addr()))?;
                 present(seen.iter().any(|s| route.is(s, device)))
+            }
+            What::AddForwarding(entry) => {
+                let port = self.index(place, entry.port.as_str())?;
+                present(self.forwarding()?.iter().any(|s| s.mac == Some(entry.mac) && s.device == port))
             }
             What::Set(sysctl) => match self.setting(place, &sysctl.key)? {
                 Some(value) if value == sysctl.value => Finding::Same,
@@ -136,6 +143,19 @@ impl Kernel {
             Some(state) if state != seen.state => Ok(Finding::Differs(format!("is {}", seen.state))),
             _ if change.mtu.is_some_and(|mtu| mtu.bytes() != seen.mtu) => {
                 Ok(Finding::Differs(format!("MTU is {}", seen.mtu)))
+            }
+            _ if change.promisc.is_some_and(|promisc| promisc != seen.promisc) => {
+                Ok(Finding::Differs(format!("promisc is {}", seen.promisc)))
+            }
+            _ if change.allmulticast.is_some_and(|all| all != seen.allmulticast) => {
+                Ok(Finding::Differs(format!("allmulticast is {}", seen.allmulticast)))
+            }
+            _ if change.tx_queue.is_some_and(|packets| packets != seen.tx_queue) => {
+                Ok(Finding::Differs(format!("txqueuelen is {}", seen.tx_queue)))
+            }
+            _ if change.mac.is_some_and(|mac| Some(mac) != seen.mac) => {
+                let has = seen.mac.map_or_else(|| "none".into(), |mac| mac.to_string());
+                Ok(Finding::Differs(format!("MAC is {has}")))
             }
             _ if change.addressless && seen.addr_gen_mode.is_some_and(|mode| mode != AddrGenMode::None) => {
                 Ok(Finding::Differs("gives itself a link-local address".into()))

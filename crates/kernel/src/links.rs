@@ -133,8 +133,10 @@ impl Kernel {
     /// What puts back what a change is about to replace, where that has to be looked at: the MTU of a device, the
     /// settings of a bridge port.
     fn way_back(&mut self, op: &Op) -> Result<Option<What>, Error> {
-        let (name, mtu, port) = match &op.what {
-            What::ChangeLink(LinkChange { name, mtu: Some(mtu), state: None, .. }) => (name, Some(mtu), None),
+        let (name, change, port) = match &op.what {
+            What::ChangeLink(change) if change.has_settings() && change.state.is_none() => {
+                (&change.name, Some(change), None)
+            }
             What::ChangePort(port) => (&port.name, None, Some(port)),
             _ => return Ok(None),
         };
@@ -142,14 +144,21 @@ impl Kernel {
             return Ok(None);
         }
         let Some(seen) = self.link(&op.place, name.as_str())? else { return Ok(None) };
-        let old_mtu = mtu.and_then(|_| Mtu::try_from(seen.mtu).ok());
+        let old = change.map(|change| LinkChange {
+            mtu: change.mtu.and_then(|_| Mtu::try_from(seen.mtu).ok()),
+            promisc: change.promisc.map(|_| seen.promisc),
+            allmulticast: change.allmulticast.map(|_| seen.allmulticast),
+            tx_queue: change.tx_queue.map(|_| seen.tx_queue),
+            mac: change.mac.and(seen.mac),
+            ..LinkChange::none(name.clone())
+        });
         let old_port = port.zip(seen.port).map(|(port, old)| BridgePort {
             name: name.clone(),
             isolated: port.isolated.map(|_| old.isolated),
             hairpin: port.hairpin.map(|_| old.hairpin),
+            locked: port.locked.map(|_| old.locked),
         });
-        let old_mtu = old_mtu.map(|old| What::ChangeLink(LinkChange::mtu(name.clone(), old)));
-        Ok(old_mtu.or(old_port.map(What::ChangePort)))
+        Ok(old.map(What::ChangeLink).or(old_port.map(What::ChangePort)))
     }
 
     fn encode(&mut self, op: &Op, batch: &mut Batch) -> Result<(), Error> {
@@ -164,6 +173,7 @@ impl Kernel {
             What::AddAddress(a) => a.encode(batch, self.index(place, a.device.as_str())?),
             What::DeleteAddress(a) => a.encode_delete(batch, self.index(place, a.device.as_str())?),
             What::AddRoute(r) => r.encode(batch, self.index(place, r.device.as_str())?),
+            What::AddForwarding(entry) => entry.encode(batch, self.index(place, entry.port.as_str())?),
             What::DeleteRoute(r) => r.encode_delete(batch, self.index(place, r.device.as_str())?),
             other => return Err(Error::NoAnswer { object: format!("{other:?}") }),
         }
@@ -196,7 +206,7 @@ impl Kernel {
             None => return Err(Error::NoAnswer { object: op.to_string() }),
         };
         match (&op.what, error.errno) {
-            (What::AddAddress(_), libc::EEXIST) => Ok(Outcome::AlreadyThere),
+            (What::AddAddress(_) | What::AddForwarding(_), libc::EEXIST) => Ok(Outcome::AlreadyThere),
             (What::AddRoute(route), libc::EEXIST) => {
                 let device = self.index(&op.place, route.device.as_str())?;
                 if self.same_route(&op.place, route, device)? {

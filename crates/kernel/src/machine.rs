@@ -7,9 +7,9 @@ use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
 use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
 use zubi_plan::{Op, Place};
-use zubi_wire::Batch;
 use zubi_wire::nft::Generation;
-use zubi_wire::route::{AddressSeen, LinkRef, LinkSeen, RouteSeen, dump_links, dump_routes, get_link};
+use zubi_wire::route::{AddressSeen, LinkRef, LinkSeen, NeighbourSeen, RouteSeen, dump_links, dump_routes, get_link};
+use zubi_wire::{Batch, Message};
 
 /// Called after every single effect with its name. A test kills the process there, or makes the effect fail.
 pub type StepHook = Box<dyn FnMut(&str) -> std::io::Result<()>>;
@@ -224,6 +224,12 @@ impl Kernel {
     /// Every route of every table that leads somewhere or refuses.
     pub fn routes(&mut self, place: &Place, family: Family) -> Result<Vec<RouteSeen>, Error> {
         self.socket(place)?.dump("routes", &|b| dump_routes(b, family), |m| RouteSeen::parse(m).into_iter().collect())
+    }
+
+    /// The forwarding entries of all bridges of the host.
+    pub fn forwarding(&mut self) -> Result<Vec<NeighbourSeen>, Error> {
+        let seen = |m: &Message<'_>| NeighbourSeen::parse(m).into_iter().collect();
+        self.socket(&Place::Host)?.dump("forwarding entries", &|b| NeighbourSeen::dump(b, true), seen)
     }
 }
 

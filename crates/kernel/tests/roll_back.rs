@@ -35,7 +35,7 @@ fn mtu(device: &str, bytes: u32) -> What {
 }
 
 fn isolated(device: &str, switch: Switch) -> What {
-    What::ChangePort(BridgePort { name: name(device), isolated: Some(switch), hairpin: None })
+    What::ChangePort(BridgePort { isolated: Some(switch), ..BridgePort::new(name(device)) })
 }
 
 fn plan(all: Vec<What>) -> Plan {

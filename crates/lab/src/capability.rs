@@ -266,7 +266,7 @@ fn pair(master: Option<IfName>) -> [What; 2] {
 }
 
 fn isolate_port() -> Result<(), String> {
-    let isolated = BridgePort { name: PORT.parse().expect("device name"), isolated: Some(Switch::On), hairpin: None };
+    let isolated = BridgePort { isolated: Some(Switch::On), ..BridgePort::new(PORT.parse().expect("device name")) };
     let bridge = bridge();
     let pair = pair(Some(bridge.name.clone()));
     let mut kernel = apply([What::AddLink(bridge)].into_iter().chain(pair).chain([What::ChangePort(isolated)]))?;

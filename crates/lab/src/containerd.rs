@@ -1,14 +1,27 @@
-//! containerd on a host of its own ([`HostKind::Root`](crate::HostKind::Root)), with its state at the usual place.
+//! containerd on a host of its own ([`HostKind::Root`](crate::HostKind::Root)), with its state at the usual place. With
+//! plug-ins it has the CRI that Kubernetes uses, see [`Containerd::cri`], and its `ctr run --cni` works.
 
 use crate::cgroups;
+use crate::cover::{cover, cover_with};
+use crate::cri::Cri;
 use crate::docker::{ROOT, busybox_root, find};
 use crate::host::{Answer, answer};
+use crate::image;
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const LOG: &str = "/run/containerd.log";
+const SOCKET: &str = "/run/containerd/containerd.sock";
+const CONF: &str = "/run/containerd.toml";
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Where `ctr run --cni` looks for plug-ins; no option changes that.
+const CTR_PLUGINS: &str = "/opt/cni/bin";
+/// And for the network, of which it takes the first.
+const CTR_CONF: &str = "/etc/cni/net.d";
+/// What go-cni writes down beside the network's own state.
+const RESULTS: &str = "/var/lib/cni";
 
 /// A running containerd. It ends with this value; its tasks end with the host.
 #[derive(Debug)]
@@ -23,21 +36,59 @@ impl Containerd {
         needed.into_iter().find(|(program, _)| find(program).is_none()).map(|(_, package)| package)
     }
 
-    /// Starts it and waits until it answers. The error says what it logged.
+    /// Starts it without CRI and waits until it answers. The error says what it logged.
     pub fn start() -> Result<Containerd, String> {
-        const CONF: &str = "version = 2\nroot = \"/run/containerd-root\"\nstate = \"/run/containerd\"\n\
-                            disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n";
-        fs::write("/run/containerd.toml", CONF).map_err(|e| format!("/run/containerd.toml: {e}"))?;
+        Self::start_with("disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n", &[])
+    }
+
+    /// Starts it with CRI, plug-ins, the network lists of a folder, and the image that [`Containerd::run_cni`] and
+    /// sandboxes take. The lists are what this folder has: it may be filled later. The plug-ins get these variables
+    /// besides those of this process.
+    pub fn start_with_cni(plugins: &Path, conf: &Path, env: &[(&str, &str)]) -> Result<Containerd, String> {
+        cover_with(CTR_PLUGINS, plugins)?;
+        cover_with(CTR_CONF, conf)?;
+        cover(RESULTS)?;
+        let cri = format!(
+            "[plugins.\"io.containerd.grpc.v1.cri\"]\n\
+             sandbox_image = \"{}\"\n\
+             disable_apparmor = true\n\
+             restrict_oom_score_adj = true\n\
+             disable_tcp_service = true\n\
+             [plugins.\"io.containerd.grpc.v1.cri\".containerd]\n\
+             snapshotter = \"native\"\n\
+             [plugins.\"io.containerd.grpc.v1.cri\".containerd.runtimes.runc]\n\
+             runtime_type = \"io.containerd.runc.v2\"\n\
+             [plugins.\"io.containerd.grpc.v1.cri\".cni]\n\
+             bin_dir = \"{CTR_PLUGINS}\"\n\
+             conf_dir = \"{CTR_CONF}\"\n\
+             max_conf_num = 1\n",
+            image::NAME,
+        );
+        let containerd = Self::start_with(&cri, env)?;
+        // What CRI runs is in a namespace of containerd's, what `ctr` runs in another.
+        for namespace in ["default", "k8s.io"] {
+            let words = format!("-n {namespace} image import --no-unpack {}", image::archive()?);
+            let imported = containerd.ctr(&words);
+            if imported.code != 0 {
+                return Err(format!("ctr {words}: {}{}", imported.err, Self::log_tail()));
+            }
+        }
+        Ok(containerd)
+    }
+
+    fn start_with(conf: &str, env: &[(&str, &str)]) -> Result<Containerd, String> {
+        let conf = format!("version = 2\nroot = \"/run/containerd-root\"\nstate = \"/run/containerd\"\n{conf}");
+        fs::write(CONF, conf).map_err(|e| format!("{CONF}: {e}"))?;
         let log = File::create(LOG).and_then(|log| Ok((log.try_clone()?, log))).map_err(|e| format!("{LOG}: {e}"))?;
         let mut command = Command::new(find("containerd").ok_or("containerd is not installed")?);
-        command.arg("--config=/run/containerd.toml").stdin(Stdio::null()).stdout(log.0).stderr(log.1);
+        command.arg(format!("--config={CONF}")).envs(env.iter().copied());
+        command.stdin(Stdio::null()).stdout(log.0).stderr(log.1);
         let daemon = command.spawn().map_err(|e| format!("containerd: {e}"))?;
         let containerd = Containerd { daemon };
         let since = Instant::now();
         while containerd.ctr("version").code != 0 {
             if since.elapsed() > PATIENCE {
-                let log = fs::read_to_string(LOG).unwrap_or_default();
-                return Err(format!("containerd does not answer after {} s\n{log}", PATIENCE.as_secs()));
+                return Err(format!("containerd does not answer after {} s\n{}", PATIENCE.as_secs(), Self::log_tail()));
             }
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -51,14 +102,63 @@ impl Containerd {
         self.ctr(&format!("run -d --cgroup /{}/{id} --rootfs {ROOT} {id} /bin/sleep 1000", cgroups::own())).ok();
     }
 
+    /// The same, attached by the plug-ins to the first network of the folder. `ctr` calls them itself, with these
+    /// variables besides its own.
+    #[track_caller]
+    pub fn run_cni(&self, id: &str, env: &[(&str, &str)]) -> Answer {
+        let own = cgroups::own();
+        let words = format!(
+            "run -d --cni --snapshotter native --cap-add CAP_NET_RAW --cgroup /{own}/{id} {} {id} /bin/sleep 1000",
+            image::NAME,
+        );
+        let mut command = ctr(&words);
+        command.envs(env.iter().copied());
+        answer(command)
+    }
+
+    /// Ends a task and takes its container away. It is `ctr run` without `-d` that would detach it from the network:
+    /// for one in the background nobody does.
+    #[track_caller]
+    pub fn remove(&self, id: &str) {
+        self.ctr(&format!("task kill --signal SIGKILL {id}")).ok();
+        self.ctr(&format!("task delete --force {id}"));
+        self.ctr(&format!("container delete {id}")).ok();
+    }
+
+    /// A command inside a task, to its end.
+    #[track_caller]
+    pub fn exec(&self, id: &str, words: &str) -> Answer {
+        // Several at once need names of their own.
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.ctr(&format!("task exec --exec-id exec{count} {id} {words}"))
+    }
+
     /// `ctr WORDS`, to its end; words are split at spaces.
     #[track_caller]
     pub fn ctr(&self, words: &str) -> Answer {
-        let mut command = Command::new("ctr");
-        command.args(words.split_whitespace()).env_remove("CONTAINERD_ADDRESS").env_remove("CONTAINERD_NAMESPACE");
-        command.stdin(Stdio::null());
-        answer(command)
+        answer(ctr(words))
     }
+
+    /// Its CRI; [`Containerd::start_with_cni`] must have started it.
+    pub fn cri(&self) -> Cri {
+        Cri::new(SOCKET)
+    }
+
+    /// The last lines of what the daemon logged.
+    pub fn log_tail() -> String {
+        let log = fs::read(LOG).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        format!("{LOG} ends with:\n{}\n", lines[lines.len().saturating_sub(20)..].join("\n"))
+    }
+}
+
+fn ctr(words: &str) -> Command {
+    let mut command = Command::new("ctr");
+    command.args(words.split_whitespace()).env_remove("CONTAINERD_ADDRESS").env_remove("CONTAINERD_NAMESPACE");
+    command.stdin(Stdio::null());
+    command
 }
 
 impl Drop for Containerd {

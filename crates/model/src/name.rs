@@ -94,6 +94,15 @@ impl NetworkSource {
     }
 }
 
+impl fmt::Display for NetworkSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NetworkSource::Cni => "a CNI configuration",
+            NetworkSource::Podman => "Podman",
+        })
+    }
+}
+
 impl NetworkName {
     /// Of a name that a user chooses: so that it also fits where this is part of it.
     const LONGEST: usize = 63;

@@ -339,6 +339,8 @@ pub struct Description {
     pub mtu: Option<Mtu>,
     /// Those the network is to have at least.
     pub pools: Vec<Pool>,
+    /// Families that get a subnet of zubi's choice; empty when all pools are described.
+    pub families: Vec<Family>,
     /// See [`Network`].
     pub scope: Scope,
     /// See [`Network`].
@@ -361,7 +363,17 @@ impl Description {
     /// What an existing network becomes by it. Pools that are not described any more stay while somebody may have
     /// addresses of them.
     pub fn onto(&self, old: &Network, endpoints: InUse) -> Result<Network, Invalid> {
-        let mut pools = self.pools.clone();
+        let mut pools: Vec<Pool> = Vec::new();
+        for pool in &self.pools {
+            // Two ranges of one subnet are one pool to the bridge.
+            if !pools.iter().any(|p| p.subnet == pool.subnet) {
+                pools.push(pool.clone());
+            }
+        }
+        let chosen = |p: &&Pool| self.families.contains(&p.subnet.family());
+        if endpoints == InUse::No {
+            pools.extend(old.pools.iter().filter(chosen).cloned());
+        }
         if endpoints == InUse::Yes {
             for before in &old.pools {
                 let Some(same) = pools.iter_mut().find(|p| p.subnet.overlaps(before.subnet.net())) else {
@@ -380,8 +392,9 @@ impl Description {
                     return Err(Invalid::new("gateway", words, why));
                 }
             }
-            pools.sort_by_key(|p| (p.subnet.family(), !old.pools.iter().any(|o| o.subnet == p.subnet)));
         }
+        let place = |p: &Pool| old.pools.iter().position(|o| o.subnet == p.subnet).unwrap_or(usize::MAX);
+        pools.sort_by_key(|p| (p.subnet.family(), place(p)));
         Ok(Network {
             mtu: self.mtu,
             pools,

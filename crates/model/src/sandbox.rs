@@ -42,6 +42,8 @@ pub enum SandboxRef {
     Podman(String),
     /// `containerd:ID`.
     Containerd(String),
+    /// `cni:ID`: as the program that had it attached called it. Only what is attached is found by it.
+    Called(String),
 }
 
 /// Container names and ids of the runtimes: they end up in a request path and in file names.
@@ -73,6 +75,7 @@ impl FromStr for SandboxRef {
             },
             Some(("docker", name)) => container_name("Docker container", name).map(SandboxRef::Docker),
             Some(("podman", name)) => container_name("Podman container", name).map(SandboxRef::Podman),
+            Some(("cni", id)) => container_name("CNI container", id).map(|_| SandboxRef::Called(text.to_owned())),
             Some(("containerd", name)) => container_name("containerd container", name).map(SandboxRef::Containerd),
             Some((scheme, _)) => Err(Invalid::new("sandbox", text, format!("has the unknown kind `{scheme}`"))
                 .try_instead("write NAME, pid:N, /path, docker:NAME, podman:NAME or containerd:ID")),
@@ -90,6 +93,7 @@ impl fmt::Display for SandboxRef {
             SandboxRef::Docker(name) => write!(f, "docker:{name}"),
             SandboxRef::Podman(name) => write!(f, "podman:{name}"),
             SandboxRef::Containerd(id) => write!(f, "containerd:{id}"),
+            SandboxRef::Called(name) => f.write_str(name),
         }
     }
 }
@@ -120,7 +124,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_name_reads_back_as_written() {
-        for text in ["c1", "pid:4711", "/run/netns/x", "docker:web", "podman:db", "containerd:abc"] {
+        for text in ["c1", "pid:4711", "/run/netns/x", "docker:web", "podman:db", "containerd:abc", "cni:abc"] {
             assert_eq!(text.parse::<SandboxRef>().unwrap().to_string(), text);
         }
     }

@@ -3,8 +3,9 @@
 use crate::endpoint::Presence;
 use crate::network::{Ipv6Forwarding, forwarding, ipv6_settings};
 use crate::{Op, Place, Plan, Sysctl, What, firewall};
-use zubi_model::{Endpoint, Family, Icc, IfName, Mtu, Network, NsRef, Scope};
-use zubi_wire::route::{BridgePort, LinkChange, Switch};
+use ipnet::IpNet;
+use zubi_model::{Endpoint, Family, Hairpin, Icc, IfName, Mtu, Network, NsRef, Pool, Promiscuity, Scope};
+use zubi_wire::route::{Address, BridgePort, LinkChange, Switch};
 
 /// An endpoint as far as a change can reach it.
 #[derive(Debug, Clone)]
@@ -38,12 +39,17 @@ pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
     const FORWARD: &str = "let the host pass packets on between bridge and outside";
     let mut plan = mtu(old, new, found);
     plan.ops.extend(isolation(old, new, found));
+    plan.ops.extend(hairpin(old, new, found));
     let (before, after) = (firewall::network_elements(old), firewall::network_elements(new));
     let gone = before.iter().filter(|e| !after.contains(e)).cloned();
     let come = after.iter().filter(|e| !before.contains(e)).cloned();
     plan.ops.extend(gone.map(|e| Op::host(What::DeleteElement(e), REMOVE)));
     plan.ops.extend(come.map(|e| Op::host(What::AddElement(e), ADD)));
-    if old.scope == Scope::Internal && new.scope == Scope::Routed && found.bridge == Presence::There {
+    let further = gateways(old, new, found);
+    let families = |n: &Network| [Family::V4, Family::V6].map(|family| n.pool(family).is_some());
+    let routed = old.scope == Scope::Internal || families(old) != families(new);
+    plan.ops.extend(further);
+    if routed && new.scope == Scope::Routed && found.bridge == Presence::There {
         let all = new.pools.iter().flat_map(|p| forwarding(p.subnet.family(), &new.bridge, &found.ipv6));
         plan.ops.extend(all.map(|s| Op::host(What::Set(s), FORWARD)));
     }
@@ -109,6 +115,48 @@ fn without_link_local(device: &IfName, place: &Place) -> impl Iterator<Item = Wh
     all.into_iter()
 }
 
+/// The host's addresses on the bridge, and whether the bridge listens to everything.
+fn gateways(old: &Network, new: &Network, found: &InUse) -> Vec<Op> {
+    const LEAVE: &str = "the host's address on the bridge that is no gateway any more";
+    const JOIN: &str = "the gateway: the host's own address on the bridge";
+    const PROMISC: &str = "which frames the bridge takes for the host";
+    let mut ops = Vec::new();
+    if found.bridge != Presence::There {
+        return ops;
+    }
+    let of = |n: &Network| n.pools.iter().filter_map(Pool::host_address).collect::<Vec<_>>();
+    let (before, after) = (of(old), of(new));
+    let on_bridge = |address: &IpNet| Address::new(*address, new.bridge.clone());
+    let gone = before.iter().filter(|a| !after.contains(a)).map(on_bridge);
+    ops.extend(gone.map(|a| Op::host(What::DeleteAddress(a), LEAVE)));
+    let come: Vec<Address> = after.iter().filter(|a| !before.contains(a)).map(on_bridge).collect();
+    if !come.is_empty() && old.pool(Family::V6).is_none() && new.pool(Family::V6).is_some() {
+        let settings = ipv6_settings(&new.bridge, true);
+        ops.extend(settings.into_iter().map(|s| Op::host(What::Set(s), JOIN)));
+    }
+    ops.extend(come.into_iter().map(|a| Op::host(What::AddAddress(a), JOIN)));
+    if old.promiscuity != new.promiscuity {
+        let promisc = Some(if new.promiscuity == Promiscuity::On { Switch::On } else { Switch::Off });
+        let change = LinkChange { promisc, ..LinkChange::none(new.bridge.clone()) };
+        ops.push(Op::host(What::ChangeLink(change), PROMISC));
+    }
+    ops
+}
+
+fn hairpin(old: &Network, new: &Network, found: &InUse) -> Vec<Op> {
+    const HAIRPIN: &str = "whether frames may go back by the cable they came by";
+    if old.hairpin == new.hairpin {
+        return Vec::new();
+    }
+    let ports = found.endpoints.iter().filter(|r| r.port == Presence::There);
+    let on = |r: &Reached| new.hairpin == Hairpin::Always || !r.endpoint.ports.is_empty();
+    let switch = |yes| Some(if yes { Switch::On } else { Switch::Off });
+    ports
+        .map(|r| BridgePort { hairpin: switch(on(r)), ..BridgePort::new(r.endpoint.host_device.clone()) })
+        .map(|port| Op::host(What::ChangePort(port), HAIRPIN))
+        .collect()
+}
+
 fn isolation(old: &Network, new: &Network, found: &InUse) -> Vec<Op> {
     const ISOLATE: &str = "endpoints of this network do not reach each other any more";
     const JOIN: &str = "endpoints of this network reach each other again";
@@ -121,7 +169,7 @@ fn isolation(old: &Network, new: &Network, found: &InUse) -> Vec<Op> {
     };
     let ports = found.endpoints.iter().filter(|r| r.port == Presence::There);
     ports
-        .map(|r| BridgePort { name: r.endpoint.host_device.clone(), isolated: Some(isolated), hairpin: None })
+        .map(|r| BridgePort { isolated: Some(isolated), ..BridgePort::new(r.endpoint.host_device.clone()) })
         .map(|port| Op::host(What::ChangePort(port), why))
         .collect()
 }

@@ -3,9 +3,12 @@
 use crate::{Announcement, Flows, Neighbours, Op, Plan, Sysctl, Through, What, firewall};
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_model::{
-    DefaultRoute, Endpoint, Family, Icc, IfName, LinkGroup, Network, NsRef, Protocol, PublishedPort, Scope,
+    DefaultRoute, DuplicateDetection, Endpoint, Family, Hairpin, Icc, IfName, InnerState, LinkGroup, Network, NsRef,
+    Protocol, PublishedPort, RouteKind, Scope, SourceMac, StaticRoute,
 };
-use zubi_wire::route::{Address, AdminState, BridgePort, Link, LinkChange, LinkKind, Peer, Route, Switch};
+use zubi_wire::route::{
+    Address, AdminState, BridgePort, Dad, ForwardingEntry, Link, LinkChange, LinkKind, Peer, Route, Switch,
+};
 
 /// The pair of an endpoint, as it is made; its host end is recognised by name, MAC and group.
 pub fn pair(network: &Network, endpoint: &Endpoint) -> Link {
@@ -40,20 +43,23 @@ pub struct Surroundings {
 /// The rule for the default route, per family: the oldest endpoint of the sandbox that may provide it does; a
 /// default route that somebody else made (`taken`) stays.
 pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<Family> {
-    if endpoint.default_route == DefaultRoute::Never {
-        return Vec::new();
-    }
     let provided = |family| {
         siblings.iter().any(|s| {
-            s.default_route == DefaultRoute::Eligible
-                && s.address(family).is_some()
+            s.default_route.allows(family)
+                && next_hop(s, family).is_some()
                 && (s.attached_at, &s.network) < (endpoint.attached_at, &endpoint.network)
         })
     };
     [Family::V4, Family::V6]
         .into_iter()
-        .filter(|f| endpoint.address(*f).is_some() && !provided(*f) && !taken.contains(f))
+        .filter(|f| endpoint.default_route.allows(*f) && next_hop(endpoint, *f).is_some())
+        .filter(|f| !provided(*f) && !taken.contains(f))
         .collect()
+}
+
+/// The way out an endpoint knows in a family.
+fn next_hop(endpoint: &Endpoint, family: Family) -> Option<IpAddr> {
+    endpoint.addresses.iter().filter_map(|a| a.gateway).find(|gateway| Family::of(*gateway) == family)
 }
 
 /// Whether an endpoint of this network may provide a default route at all.
@@ -63,7 +69,11 @@ pub fn may_default(network: &Network, wish: DefaultRoute) -> DefaultRoute {
 
 /// The default routes an endpoint gives.
 fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family]) -> impl Iterator<Item = Route> + 'a {
-    families.iter().filter_map(|f| endpoint.address(*f)).map(|a| Route::default_via(a.gateway, endpoint.ifname.clone()))
+    families.iter().filter_map(|f| next_hop(endpoint, *f)).map(|gateway| {
+        let mut route = Route::default_via(gateway, endpoint.ifname.clone());
+        route.options.metric = endpoint.traits.metric;
+        route
+    })
 }
 
 /// An address, if it is one that takes the kernel a moment to answer.
@@ -79,7 +89,12 @@ pub(crate) fn ipv6_of(address: IpAddr) -> Option<Ipv6Addr> {
 /// switched off where the network has none, the device just gets no address: a write to `disable_ipv6` is started again
 /// and again until it finds the kernel's link lock free (`restart_syscall`; on a busy machine 4 of 60 connects did so 30
 /// to 330 times), where the same wish by netlink sleeps for the lock.
-pub(crate) fn inner_settings(device: &IfName, has_ipv6: bool, neighbours: Neighbours) -> Vec<Sysctl> {
+pub(crate) fn inner_settings(
+    device: &IfName,
+    has_ipv6: bool,
+    neighbours: Neighbours,
+    dad: DuplicateDetection,
+) -> Vec<Sysctl> {
     let tell = neighbours == Neighbours::MayBeWrong;
     let mut all = Vec::new();
     if tell {
@@ -90,7 +105,7 @@ pub(crate) fn inner_settings(device: &IfName, has_ipv6: bool, neighbours: Neighb
         all.push(Sysctl::ipv6_device(device, "disable_ipv6", 0));
     }
     all.push(Sysctl::ipv6_device(device, "accept_ra", 0));
-    if has_ipv6 {
+    if has_ipv6 && dad == DuplicateDetection::Skipped {
         all.push(Sysctl::ipv6_device(device, "accept_dad", 0));
     }
     if has_ipv6 && tell {
@@ -123,7 +138,7 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     plan.ops.extend(stale_flows(endpoint, &endpoint.ports));
     plan.push(host(What::AddLink(pair(network, endpoint)), PAIR));
     let has_ipv6 = endpoint.address(Family::V6).is_some();
-    for sysctl in inner_settings(device, has_ipv6, around.neighbours) {
+    for sysctl in inner_settings(device, has_ipv6, around.neighbours, endpoint.traits.dad) {
         plan.push(inside(What::Set(sysctl), INNER));
     }
     if !has_ipv6 {
@@ -133,19 +148,28 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
         plan.push(inside(What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up)), INNER));
     }
     for a in &endpoint.addresses {
-        plan.push(inside(What::AddAddress(Address::new(a.address, device.clone())), INNER));
+        let mut address = Address::new(a.address, device.clone());
+        if endpoint.traits.dad == DuplicateDetection::Awaited {
+            address.dad = Dad::Default;
+        }
+        plan.push(inside(What::AddAddress(address), INNER));
     }
-    plan.push(inside(What::ChangeLink(LinkChange::state(device.clone(), AdminState::Up)), INNER));
+    let switched_on = endpoint.traits.inner == InnerState::Up;
+    if switched_on {
+        plan.push(inside(What::ChangeLink(LinkChange::state(device.clone(), AdminState::Up)), INNER));
+    }
     for route in default_routes(endpoint, &around.default_in) {
         plan.push(inside(What::AddRoute(route), INNER));
     }
     for route in &endpoint.routes {
-        let route = Route { to: route.to, via: route.via, device: device.clone() };
-        plan.push(inside(What::AddRoute(route), INNER));
+        plan.push(inside(What::AddRoute(static_route(route, device)), INNER));
     }
     plan.push(host(What::ChangeLink(LinkChange::addressless(endpoint.host_device.clone())), OUTER));
     plan.ops.extend(port_settings(network, endpoint));
     plan.push(host(What::ChangeLink(LinkChange::state(endpoint.host_device.clone(), AdminState::Up)), UP));
+    if !switched_on {
+        return plan;
+    }
     let announcement = Announcement {
         device: device.clone(),
         mac: endpoint.mac,
@@ -158,15 +182,33 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     plan
 }
 
+fn static_route(route: &StaticRoute, device: &IfName) -> Route {
+    Route { to: route.to, via: route.via, device: device.clone(), options: route.options }
+}
+
 /// How the bridge treats this endpoint's port.
-fn port_settings(network: &Network, endpoint: &Endpoint) -> Option<Op> {
+fn port_settings(network: &Network, endpoint: &Endpoint) -> Vec<Op> {
     const ISOLATED: &str = "endpoints of this network do not reach each other";
     const HAIRPIN: &str = "what an endpoint sends to a published port of its own may come back by the same cable";
+    const LOCKED: &str = "frames from other MACs than the endpoint's own are dropped";
     let isolated = (network.icc == Icc::Isolated).then_some(Switch::On);
-    let hairpin = (!endpoint.ports.is_empty()).then_some(Switch::On);
-    let why = if isolated.is_some() { ISOLATED } else { HAIRPIN };
-    let port = BridgePort { name: endpoint.host_device.clone(), isolated, hairpin };
-    (isolated.is_some() || hairpin.is_some()).then(|| Op::host(What::ChangePort(port), why))
+    let hairpin = (!endpoint.ports.is_empty() || network.hairpin == Hairpin::Always).then_some(Switch::On);
+    let locked = (endpoint.traits.source_mac == SourceMac::Own).then_some(Switch::On);
+    let why = match (isolated, hairpin) {
+        (Some(_), _) => ISOLATED,
+        (None, Some(_)) => HAIRPIN,
+        (None, None) => LOCKED,
+    };
+    let mut ops = Vec::new();
+    if locked.is_some() {
+        let entry = ForwardingEntry { mac: endpoint.mac, port: endpoint.host_device.clone() };
+        ops.push(Op::host(What::AddForwarding(entry), LOCKED));
+    }
+    if isolated.is_some() || hairpin.is_some() || locked.is_some() {
+        let port = BridgePort { isolated, hairpin, locked, ..BridgePort::new(endpoint.host_device.clone()) };
+        ops.push(Op::host(What::ChangePort(port), why));
+    }
+    ops
 }
 
 /// UDP has no end: a flow to the port from before keeps its way, past the map, as long as somebody sends.
@@ -200,8 +242,8 @@ pub fn publish(endpoint: &Endpoint, before: &[PublishedPort], ports: &[Published
     plan
 }
 
-/// Takes published ports of a live endpoint back; it keeps `after`.
-pub fn unpublish(endpoint: &Endpoint, after: &[PublishedPort], ports: &[PublishedPort]) -> Plan {
+/// Takes published ports of a live endpoint back; it keeps `after`. Its network has `always`.
+pub fn unpublish(endpoint: &Endpoint, after: &[PublishedPort], ports: &[PublishedPort], always: Hairpin) -> Plan {
     const UNPUBLISH: &str = "the port leads nowhere from now on";
     const FORGET: &str = "connections that came by the port end";
     const HAIRPIN: &str = "nothing comes back by the same cable any more";
@@ -220,14 +262,14 @@ pub fn unpublish(endpoint: &Endpoint, after: &[PublishedPort], ports: &[Publishe
             plan.push(Op::host(What::Forget(flows), FORGET));
         }
     }
-    if after.is_empty() {
+    if after.is_empty() && always == Hairpin::Published {
         plan.push(Op::host(What::ChangePort(hairpin(endpoint, Switch::Off)), HAIRPIN));
     }
     plan
 }
 
 fn hairpin(endpoint: &Endpoint, switch: Switch) -> BridgePort {
-    BridgePort { name: endpoint.host_device.clone(), isolated: None, hairpin: Some(switch) }
+    BridgePort { hairpin: Some(switch), ..BridgePort::new(endpoint.host_device.clone()) }
 }
 
 /// What matters before an endpoint is taken away.
@@ -254,7 +296,14 @@ pub enum Presence {
 
 /// The name an inner end has while it waits for its deletion: the old one is free at once.
 pub fn doomed_name(endpoint: &Endpoint) -> Option<IfName> {
-    endpoint.host_device.as_str().strip_prefix("zv").and_then(|rest| format!("zd{rest}").parse().ok())
+    match endpoint.host_device.as_str().strip_prefix("zv") {
+        Some(rest) => format!("zd{rest}").parse().ok(),
+        // The caller chose the name; the MAC is as good a number.
+        None => {
+            let [_, _, digits @ ..] = endpoint.mac.bytes();
+            format!("zd{}", digits.map(|byte| format!("{byte:02x}")).concat()).parse().ok()
+        }
+    }
 }
 
 /// Takes an endpoint away, from its record alone: first what is visible, last the deletion the kernel takes its
@@ -289,6 +338,11 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
                 let rename = LinkChange::rename(endpoint.ifname.clone(), name);
                 plan.push(Op::sandbox(inside, What::ChangeLink(rename), FREE));
             }
+        }
+        // Routes that lead nowhere are of no device, and would stay.
+        for route in endpoint.routes.iter().filter(|r| r.options.kind != RouteKind::Unicast) {
+            let route = static_route(route, &endpoint.ifname);
+            plan.push(Op::sandbox(inside, What::DeleteRoute(route), FREE));
         }
         for (next, families) in &remains.successors {
             for route in default_routes(next, families) {

@@ -6,15 +6,20 @@
 //!
 //! | set | key | holds |
 //! |---|---|---|
-//! | `bridges` | device | the bridge of every network |
+//! | `bridges` | device | the bridge of every network that is reached by published ports only |
+//! | `open` | device | the bridges of networks that everybody reaches |
+//! | `apart` | device | those of them whose endpoints do not reach each other's networks |
 //! | `internal` | device | bridges of networks without a way out |
 //! | `icc` | device . device | each bridge whose endpoints may reach each other, with itself |
 //! | `home4`, `home6` | device . prefix | where each subnet lives |
-//! | `subnets4`, `subnets6` | prefix | every subnet |
-//! | `masquerade4`, `masquerade6` | prefix | subnets that leave with the host's address |
+//! | `subnets4`, `subnets6` | prefix | every subnet of the networks in `bridges` |
+//! | `private4`, `private6` | prefix | those of them that leave with the host's address |
+//! | `masquerade4`, `masquerade6` | prefix | every subnet that leaves with the host's address |
 //! | `endpoints4`, `endpoints6` | device . address | addresses that were given to endpoints |
 //! | `same` | device . device | each bridge with itself |
 //! | `itself4`, `itself6` | address . address | endpoints with published ports, each with itself |
+//! | `untouched4`, `untouched6` | address | endpoints whose published ports leave every source as it is |
+//! | `hidden4`, `hidden6` | address | endpoints whose published ports show no source but the host |
 //!
 //! | map | from | to |
 //! |---|---|---|
@@ -22,7 +27,7 @@
 //! | `publish_at4`, `publish_at6` | host address . protocol . port | address . port |
 //! | `ranges4`, `ranges6` | host prefix . protocol . ports | address; the port stays |
 //!
-//! - `guard` (raw): packets to a masqueraded subnet that do not come from its own bridge are dropped before
+//! - `guard` (raw): packets to a private subnet that do not come from its own bridge are dropped before
 //!   connection tracking: container addresses cannot be reached by routing. Replies to masqueraded connections still
 //!   carry the host's address here. For subnets that are not masqueraded this would be too early. And nobody but the
 //!   host itself reaches 127.0.0.0/8: the bridges have `route_localnet`, without which ports could not be published
@@ -31,7 +36,7 @@
 //!   packets are never taken. `::1` cannot be translated: what comes back to it is dropped by the kernel's routing.
 //! - `input`: the same as `guard` for the addresses the host itself has in other networks' subnets.
 //! - `forward`: new connections leave from endpoint addresses only, and reach neither other networks nor, from outside,
-//!   any endpoint, except by a published port. Established ones pass.
+//!   any endpoint, except by a published port. Established ones pass. Networks in `open` are neither watched nor guarded.
 //!   A TCP connection from a masqueraded subnet that the kernel no longer knows is reset: the kernel would take its next
 //!   segment for a new one, and when the server of a port that was taken back speaks first, and has the same number
 //!   inside, it would go on.
@@ -51,7 +56,9 @@
 
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use zubi_model::{Egress, Endpoint, Family, Icc, IfName, Network, PublishedPort, Scope};
+use zubi_model::{
+    BridgeMode, Egress, Endpoint, Family, Icc, IfName, Ingress, Network, PortSource, PublishedPort, Scope,
+};
 use zubi_wire::nft::{Chain, Element, Expr, Field, Hook, HookPoint, LoadKey, Rule, Set, Shape, Table, Value};
 
 use crate::{Op, What};
@@ -70,12 +77,16 @@ pub fn sets() -> Vec<Set> {
     let set = |name: &str, key: &[Field], shape| Set::new(TABLE, name, key, shape);
     vec![
         set("bridges", &[Field::IfName], Shape::Exact),
+        set("open", &[Field::IfName], Shape::Exact),
+        set("apart", &[Field::IfName], Shape::Exact),
         set("internal", &[Field::IfName], Shape::Exact),
         set("icc", &[Field::IfName, Field::IfName], Shape::Exact),
         set("home4", &[Field::IfName, Field::Ipv4], Shape::Interval),
         set("home6", &[Field::IfName, Field::Ipv6], Shape::Interval),
         set("subnets4", &[Field::Ipv4], Shape::Interval),
         set("subnets6", &[Field::Ipv6], Shape::Interval),
+        set("private4", &[Field::Ipv4], Shape::Interval),
+        set("private6", &[Field::Ipv6], Shape::Interval),
         set("masquerade4", &[Field::Ipv4], Shape::Interval),
         set("masquerade6", &[Field::Ipv6], Shape::Interval),
         set("endpoints4", &[Field::IfName, Field::Ipv4], Shape::Exact),
@@ -83,6 +94,10 @@ pub fn sets() -> Vec<Set> {
         set("same", &[Field::IfName, Field::IfName], Shape::Exact),
         set("itself4", &[Field::Ipv4, Field::Ipv4], Shape::Exact),
         set("itself6", &[Field::Ipv6, Field::Ipv6], Shape::Exact),
+        set("untouched4", &[Field::Ipv4], Shape::Exact),
+        set("untouched6", &[Field::Ipv6], Shape::Exact),
+        set("hidden4", &[Field::Ipv4], Shape::Exact),
+        set("hidden6", &[Field::Ipv6], Shape::Exact),
         set("publish4", &[Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv4, Field::Port]),
         set("publish6", &[Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv6, Field::Port]),
         set("publish_at4", &[Field::Ipv4, Field::Proto, Field::Port], Shape::Exact)
@@ -132,13 +147,13 @@ pub fn rules() -> Vec<Rule> {
             .comment("loopback addresses belong to the host alone"),
         rule("guard")
             .not_from_loopback()
-            .in_set(&[Ipv4Daddr], "masquerade4")
+            .in_set(&[Ipv4Daddr], "private4")
             .not_in_set(&[IifName, Ipv4Daddr], "home4")
             .counted_drop()
             .comment("container addresses are not reachable by routing"),
         rule("guard")
             .not_from_loopback()
-            .in_set(&[Ipv6Daddr], "masquerade6")
+            .in_set(&[Ipv6Daddr], "private6")
             .not_in_set(&[IifName, Ipv6Daddr], "home6")
             .counted_drop()
             .comment("container addresses are not reachable by routing"),
@@ -169,22 +184,25 @@ pub fn rules() -> Vec<Rule> {
             .comment("only addresses that were given leave"),
         rule("forward").in_set(&[IifName], "bridges").not_in_set(&[IifName, Ipv6Saddr], "endpoints6").counted_drop(),
         rule("forward").in_set(&[OifName], "bridges").translated().accept().comment("by a published port"),
+        rule("forward").in_set(&[OifName], "apart").translated().accept(),
         rule("forward")
             .in_set(&[IifName], "bridges")
             .in_set(&[OifName], "bridges")
             .counted_drop()
             .comment("networks do not reach each other"),
+        rule("forward").in_set(&[IifName], "apart").in_set(&[OifName], "apart").counted_drop(),
         rule("forward")
-            .in_set(&[IifName], "bridges")
+            .in_set(&[IifName, Ipv4Saddr], "home4")
             .in_set(&[Ipv4Saddr], "masquerade4")
             .in_mid_stream()
             .counted_reset()
             .comment("what was ended does not go on"),
         rule("forward")
-            .in_set(&[IifName], "bridges")
+            .in_set(&[IifName, Ipv6Saddr], "home6")
             .in_set(&[Ipv6Saddr], "masquerade6")
             .in_mid_stream()
             .counted_reset(),
+        rule("forward").in_set(&[OifName], "open").accept().comment("who wants to be reached by everybody"),
         rule("forward").in_set(&[IifName], "bridges").accept().comment("out"),
         rule("forward").in_set(&[OifName], "bridges").counted_drop().comment("nothing else comes in"),
         rule("output").not_for_this_host().leave().comment("what is for others is never taken"),
@@ -198,6 +216,19 @@ pub fn rules() -> Vec<Rule> {
             .in_set(&[OifName], "bridges")
             .masquerade()
             .comment("from the loopback of the host"),
+        rule("postrouting").from_prefix(loopback4).in_set(&[OifName], "open").masquerade(),
+        rule("postrouting")
+            .translated()
+            .in_set(&[Ipv4Daddr], "hidden4")
+            .masquerade()
+            .comment("ports that show the host alone"),
+        rule("postrouting").translated().in_set(&[Ipv6Daddr], "hidden6").masquerade(),
+        rule("postrouting")
+            .translated()
+            .in_set(&[Ipv4Daddr], "untouched4")
+            .leave()
+            .comment("ports that leave every source as it is"),
+        rule("postrouting").translated().in_set(&[Ipv6Daddr], "untouched6").leave(),
         rule("postrouting")
             .in_set(&[Ipv4Saddr, Ipv4Daddr], "itself4")
             .masquerade()
@@ -239,7 +270,16 @@ fn by_family(set: &str, family: Family) -> String {
 /// What the sets hold about a network.
 pub fn network_elements(network: &Network) -> Vec<Element> {
     let bridge = &network.bridge;
-    let mut all = vec![element("bridges", vec![device(bridge)]), element("same", vec![device(bridge), device(bridge)])];
+    let mut all = Vec::new();
+    if network.bridge_mode == BridgeMode::Unmanaged {
+        return all;
+    }
+    let guarded = network.ingress == Ingress::Published;
+    all.push(element(if guarded { "bridges" } else { "open" }, vec![device(bridge)]));
+    if network.ingress == Ingress::Apart {
+        all.push(element("apart", vec![device(bridge)]));
+    }
+    all.push(element("same", vec![device(bridge), device(bridge)]));
     if network.scope == Scope::Internal {
         all.push(element("internal", vec![device(bridge)]));
     }
@@ -250,7 +290,12 @@ pub fn network_elements(network: &Network) -> Vec<Element> {
         let family = pool.subnet.family();
         let prefix = Value::Prefix(pool.subnet.net());
         all.push(element(&by_family("home", family), vec![device(bridge), prefix.clone()]));
-        all.push(element(&by_family("subnets", family), vec![prefix.clone()]));
+        if guarded {
+            all.push(element(&by_family("subnets", family), vec![prefix.clone()]));
+        }
+        if guarded && network.egress == Egress::Masquerade {
+            all.push(element(&by_family("private", family), vec![prefix.clone()]));
+        }
         if network.egress == Egress::Masquerade {
             all.push(element(&by_family("masquerade", family), vec![prefix]));
         }
@@ -280,7 +325,13 @@ pub fn endpoint_elements(endpoint: &Endpoint) -> Vec<Element> {
 pub fn itself_elements(endpoint: &Endpoint) -> impl Iterator<Item = Element> {
     endpoint.addresses.iter().map(|a| {
         let address = a.address.addr();
-        element(&by_family("itself", Family::of(address)), vec![Value::Address(address), Value::Address(address)])
+        let of_family = |set| by_family(set, Family::of(address));
+        let value = Value::Address(address);
+        match endpoint.traits.port_source {
+            PortSource::Preserved => element(&of_family("itself"), vec![value.clone(), value]),
+            PortSource::Untouched => element(&of_family("untouched"), vec![value]),
+            PortSource::Masqueraded => element(&of_family("hidden"), vec![value]),
+        }
     })
 }
 

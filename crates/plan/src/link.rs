@@ -2,7 +2,7 @@
 
 use crate::endpoint::{inner_settings, ipv6_of};
 use crate::{Announcement, Neighbours, Op, Place, Plan, Through, What};
-use zubi_model::{DirectLink, IfName, LinkEnd, LinkGroup, LinkPlace, NsRef};
+use zubi_model::{DirectLink, DuplicateDetection, IfName, LinkEnd, LinkGroup, LinkPlace, NsRef};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, Peer};
 
 /// Where an end is, for operations.
@@ -50,7 +50,7 @@ pub fn make(link: &DirectLink, down: &[NsRef]) -> Plan {
     plan.ops.extend(pair(link).map(|pair| at(maker, What::AddLink(pair), PAIR)));
     let mut down = down.to_vec();
     for (end, why) in link.ends.iter().zip([FIRST, SECOND]) {
-        for sysctl in inner_settings(&end.ifname, end.has_ipv6(), Neighbours::MayBeWrong) {
+        for sysctl in inner_settings(&end.ifname, end.has_ipv6(), Neighbours::MayBeWrong, DuplicateDetection::Skipped) {
             plan.push(at(end, What::Set(sysctl), why));
         }
         if !end.has_ipv6() {

@@ -1,8 +1,8 @@
 //! Networks: bridge, its address, what the firewall knows about it, forwarding.
 
 use crate::{Op, Plan, Sysctl, What, firewall};
-use zubi_model::{Family, IfName, LinkGroup, Network, Scope};
-use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind};
+use zubi_model::{BridgeMode, Family, IfName, LinkGroup, Network, Pool, Promiscuity, Scope};
+use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, Switch};
 
 /// The bridge of a network, as it is made and recognised. Its MTU is set when it goes up: one that a bridge is made with
 /// follows the smallest of its ports, and is 1500 when the last has left (br_mtu_auto_adjust in net/bridge/br_if.c).
@@ -78,15 +78,20 @@ pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
     const FORWARD: &str = "let the host pass packets on between bridge and outside";
     const UP: &str = "everything is ready: switch the bridge on";
 
+    if network.bridge_mode == BridgeMode::Unmanaged {
+        return Plan::new();
+    }
     let host = |why| move |what| Op::host(what, why);
+    let managed = network.bridge_mode == BridgeMode::Managed;
     let has_ipv6 = network.pool(Family::V6).is_some();
     let mut plan: Plan = firewall::layout().collect();
     plan.ops.extend(firewall::network_elements(network).into_iter().map(What::AddElement).map(host(ELEMENTS)));
-    plan.push(Op::host(What::AddLink(bridge(network)), BRIDGE));
-    plan.ops.extend(ipv6_settings(&network.bridge, has_ipv6).into_iter().map(What::Set).map(host(SETTINGS)));
-    for pool in &network.pools {
-        let address = Address::new(pool.gateway_with_prefix(), network.bridge.clone());
-        plan.push(Op::host(What::AddAddress(address), ADDRESS));
+    if managed {
+        plan.push(Op::host(What::AddLink(bridge(network)), BRIDGE));
+        plan.ops.extend(ipv6_settings(&network.bridge, has_ipv6).into_iter().map(What::Set).map(host(SETTINGS)));
+    }
+    for address in network.pools.iter().filter_map(Pool::host_address) {
+        plan.push(Op::host(What::AddAddress(Address::new(address, network.bridge.clone())), ADDRESS));
     }
     if network.scope == Scope::Routed {
         plan.ops.extend(
@@ -99,7 +104,8 @@ pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
         );
     }
     let mut go_up = LinkChange::state(network.bridge.clone(), AdminState::Up);
-    go_up.mtu = network.mtu;
+    go_up.mtu = network.mtu.filter(|_| managed);
+    go_up.promisc = (network.promiscuity == Promiscuity::On).then_some(Switch::On);
     plan.push(Op::host(What::ChangeLink(go_up), UP));
     plan
 }
@@ -118,7 +124,9 @@ pub fn down(network: &Network, last: Last) -> Plan {
     const BRIDGE: &str = "the bridge goes, and with it its address and route";
     const FIREWALL: &str = "and what the firewall knew about it";
     let mut plan = Plan::new();
-    plan.push(Op::host(What::DeleteLink(network.bridge.clone()), BRIDGE));
+    if network.bridge_mode == BridgeMode::Managed {
+        plan.push(Op::host(What::DeleteLink(network.bridge.clone()), BRIDGE));
+    }
     match last {
         Last::Yes => plan.push(Op::host(What::DeleteTable(firewall::table()), FIREWALL)),
         Last::No => plan.ops.extend(

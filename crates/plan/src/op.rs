@@ -4,7 +4,7 @@ use crate::{Announcement, Flows, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
 use zubi_model::{IfName, NsRef, SandboxName};
-use zubi_wire::route::{Address, BridgePort, Link, LinkChange, Route};
+use zubi_wire::route::{Address, BridgePort, ForwardingEntry, Link, LinkChange, Route};
 use zubi_wire::{nft, shell_word};
 
 /// In which network namespace.
@@ -27,6 +27,8 @@ pub enum What {
     ChangeLink(LinkChange),
     /// Change a bridge port.
     ChangePort(BridgePort),
+    /// Say which MAC lives behind a bridge port. It goes with the port.
+    AddForwarding(ForwardingEntry),
     /// Add an address.
     AddAddress(Address),
     /// Remove one.
@@ -164,6 +166,7 @@ impl Op {
             What::DeleteLink(name) => format!("ip link del {name}"),
             What::ChangeLink(change) => format!("ip {change}"),
             What::ChangePort(port) => format!("bridge {port}"),
+            What::AddForwarding(entry) => format!("bridge fdb add {entry}"),
             What::AddAddress(address) => format!("ip addr add {address}"),
             What::DeleteAddress(address) => format!("ip addr del {} dev {}", address.address, address.device),
             What::AddRoute(route) => format!("ip {}route add {route}", route.family_word()),

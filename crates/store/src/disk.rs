@@ -299,6 +299,21 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
+/// Whether [`list`] would give nothing, at the first name that tells.
+pub(crate) fn is_empty(folder: &Path) -> Result<bool, StoreError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(e) => return Err(failed("list", folder)(e)),
+    };
+    for entry in entries {
+        if !entry.map_err(failed("list", folder))?.file_name().to_string_lossy().starts_with('.') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 fn list_all(folder: &Path) -> Result<Vec<String>, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

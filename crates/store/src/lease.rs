@@ -95,18 +95,23 @@ impl Store {
         disk::list(&self.macs_folder(network)).map(|names| names.len())
     }
 
-    /// The address that was given last. It only says where to look first, so one that makes no sense counts as
+    /// The address that was given last, of the first set of pools of its family or of a further one. It only says where to look first, so one that makes no sense counts as
     /// none.
-    pub fn cursor(&self, network: &NetworkName, family: Family) -> Result<Option<IpAddr>, StoreError> {
-        let target = std::fs::read_link(self.cursor_path(network, family)).ok();
+    pub fn cursor(&self, network: &NetworkName, family: Family, set: usize) -> Result<Option<IpAddr>, StoreError> {
+        let target = std::fs::read_link(self.cursor_path(network, family, set)).ok();
         let address = target.and_then(|t| t.to_str()?.parse().ok());
         Ok(address.filter(|a| Family::of(*a) == family))
     }
 
-    /// Says which address of its family was given last.
-    pub fn set_cursor(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
-        let path = self.cursor_path(network, Family::of(address));
+    /// Says which address was given last of a set of pools of its family.
+    pub fn set_cursor(&self, network: &NetworkName, set: usize, address: IpAddr) -> Result<(), StoreError> {
+        let path = self.cursor_path(network, Family::of(address), set);
         self.disk.relink(&path, &address.to_string())
+    }
+
+    /// Whether a network has no endpoint, not even a pending one: cheaper than to read their records.
+    pub fn is_empty(&self, network: &NetworkName) -> Result<bool, StoreError> {
+        disk::is_empty(&self.macs_folder(network))
     }
 
     fn leases_folder(&self, network: &NetworkName) -> PathBuf {
@@ -125,11 +130,13 @@ impl Store {
         self.macs_folder(network).join(mac.to_string())
     }
 
-    fn cursor_path(&self, network: &NetworkName, family: Family) -> PathBuf {
-        self.leases_folder(network).join(match family {
+    fn cursor_path(&self, network: &NetworkName, family: Family, set: usize) -> PathBuf {
+        let name = match family {
             Family::V4 => ".cursor4",
             Family::V6 => ".cursor6",
-        })
+        };
+        let folder = self.leases_folder(network);
+        if set == 0 { folder.join(name) } else { folder.join(format!("{name}.{set}")) }
     }
 }
 
@@ -200,18 +207,18 @@ mod tests {
         let scratch = Scratch::new();
         let store = scratch.store();
         let blue: NetworkName = "blue".parse().unwrap();
-        assert_eq!(store.cursor(&blue, Family::V4).unwrap(), None);
-        store.set_cursor(&blue, ip("10.0.0.9")).unwrap();
-        store.set_cursor(&blue, ip("fd00::9")).unwrap();
-        store.set_cursor(&blue, ip("10.0.0.10")).unwrap();
-        assert_eq!(store.cursor(&blue, Family::V4).unwrap(), Some(ip("10.0.0.10")));
-        assert_eq!(store.cursor(&blue, Family::V6).unwrap(), Some(ip("fd00::9")));
+        assert_eq!(store.cursor(&blue, Family::V4, 0).unwrap(), None);
+        store.set_cursor(&blue, 0, ip("10.0.0.9")).unwrap();
+        store.set_cursor(&blue, 0, ip("fd00::9")).unwrap();
+        store.set_cursor(&blue, 0, ip("10.0.0.10")).unwrap();
+        assert_eq!(store.cursor(&blue, Family::V4, 0).unwrap(), Some(ip("10.0.0.10")));
+        assert_eq!(store.cursor(&blue, Family::V6, 0).unwrap(), Some(ip("fd00::9")));
         assert!(store.leases(&blue).unwrap().is_empty());
         let path = scratch.path("run/leases/blue/.cursor4");
         for nonsense in ["x", "10.0.0", "fd00::1", "\u{fffd}"] {
             fs::remove_file(&path).unwrap();
             std::os::unix::fs::symlink(nonsense, &path).unwrap();
-            assert_eq!(store.cursor(&blue, Family::V4).unwrap(), None);
+            assert_eq!(store.cursor(&blue, Family::V4, 0).unwrap(), None);
         }
     }
 

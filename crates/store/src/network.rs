@@ -5,7 +5,7 @@ use crate::key::{json_in, stem};
 use crate::versioned::{from_json, to_json};
 use crate::{Store, StoreError};
 use std::path::PathBuf;
-use zubi_model::{EndpointKey, Network, NetworkName};
+use zubi_model::{EndpointKey, Network, NetworkName, NetworkSource};
 
 impl Store {
     /// The network of that name; `None` when there is none.
@@ -46,7 +46,7 @@ impl Store {
     pub fn write_network(&self, network: &Network) -> Result<(), StoreError> {
         self.network(&network.name)?;
         let path = self.network_path(&network.name);
-        self.disk.replace(&path, &to_json(&path, network)?, Durability::Forever)
+        self.disk.replace(&path, &to_json(&path, network)?, durability(&network.name))
     }
 
     /// Says, before anything of it exists or goes, that a network is being made or taken away. Needs the host lock exclusively, as the
@@ -78,7 +78,7 @@ impl Store {
     /// Removes a network; one that is gone already is fine. A file that cannot be read is left alone.
     pub fn remove_network(&self, name: &NetworkName) -> Result<(), StoreError> {
         self.network(name)?;
-        self.disk.remove(&self.network_path(name), Durability::Forever)?;
+        self.disk.remove(&self.network_path(name), durability(name))?;
         Ok(())
     }
 
@@ -100,21 +100,23 @@ impl Store {
     }
 
     fn each_network(&self) -> Result<Vec<Result<Network, StoreError>>, StoreError> {
-        let folder = self.disk.state().join("networks");
-        let files = disk::list(&folder)?;
-        let mut each: Vec<(&str, Result<Network, StoreError>)> = files
-            .iter()
-            .filter_map(|file| stem(file))
-            .filter_map(|stem| {
+        let mut each: Vec<(String, Result<Network, StoreError>)> = Vec::new();
+        for folder in [self.disk.state(), self.disk.run()].map(|base| base.join("networks")) {
+            let files = disk::list(&folder)?;
+            each.extend(files.iter().filter_map(|file| stem(file)).filter_map(|stem| {
                 let read = match stem.parse::<NetworkName>() {
+                    Ok(name) if json_in(&folder, stem) != self.network_path(&name) => {
+                        let why = "is in the wrong folder".into();
+                        Err(StoreError::Unreadable { path: json_in(&folder, stem), why })
+                    }
                     Ok(name) => self.network(&name).transpose()?,
                     Err(e) => Err(StoreError::Unreadable { path: json_in(&folder, stem), why: e.to_string() }),
                 };
-                Some((stem, read))
-            })
-            .collect();
+                Some((stem.to_owned(), read))
+            }));
+        }
         // `a.json` comes behind `a-b.json`, but `a` before `a-b`.
-        each.sort_by_key(|(stem, _)| *stem);
+        each.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(each.into_iter().map(|(_, read)| read).collect())
     }
 
@@ -123,8 +125,18 @@ impl Store {
     }
 
     fn network_path(&self, name: &NetworkName) -> PathBuf {
-        json_in(&self.disk.state().join("networks"), name.as_str())
+        json_in(&self.networks_folder(name.source()), name.as_str())
     }
+
+    /// What other programs describe with every call has no need to outlive the boot.
+    fn networks_folder(&self, source: Option<NetworkSource>) -> PathBuf {
+        let base = if source.is_some() { self.disk.run() } else { self.disk.state() };
+        base.join("networks")
+    }
+}
+
+fn durability(name: &NetworkName) -> Durability {
+    if name.source().is_some() { Durability::Boot } else { Durability::Forever }
 }
 
 #[cfg(test)]
@@ -233,7 +245,7 @@ mod tests {
         let e = endpoint(5, "blue", "c1");
         let address = "10.55.66.2".parse().unwrap();
         store.claim(&e.network, address, &e.key()).unwrap();
-        store.set_cursor(&e.network, address).unwrap();
+        store.set_cursor(&e.network, 0, address).unwrap();
         store.write_name(&e).unwrap();
         let before = scratch.tree("run");
         let error = store.forget_network(&e.network).unwrap_err().to_string();

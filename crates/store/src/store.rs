@@ -95,7 +95,7 @@ mod tests {
         store.begin_attach(&e)?;
         assert_eq!(store.claim(&e.network, address, &key)?, Claim::New);
         assert_eq!(store.claim_mac(&e.network, e.mac, &key)?, Claim::New);
-        store.set_cursor(&e.network, address)?;
+        store.set_cursor(&e.network, 0, address)?;
         store.write_name(&e)?;
         store.finish_attach(&key)?;
         store.begin_detach(&key)?;
@@ -232,7 +232,7 @@ mod tests {
         let e = endpoint(5, "blue", "c1");
         store.begin_attach(&e).unwrap();
         store.claim(&e.network, "10.55.66.2".parse().unwrap(), &e.key()).unwrap();
-        store.set_cursor(&e.network, "10.55.66.2".parse().unwrap()).unwrap();
+        store.set_cursor(&e.network, 0, "10.55.66.2".parse().unwrap()).unwrap();
         drop(store.lock_host(Mode::Shared).unwrap());
         let before = scratch.tree("");
         for folder in ["run", "run/pending", "run/leases/blue"] {

@@ -48,7 +48,7 @@ fn everything() -> Vec<u8> {
         master: None,
     };
     link.encode(b, Some(IfIndex(2)), Some(4));
-    BridgePort { name: device(), isolated: Some(Switch::On), hairpin: None }.encode(b, IfIndex(3));
+    BridgePort { isolated: Some(Switch::On), ..BridgePort::new(device()) }.encode(b, IfIndex(3));
     Address::new("fd00::2/64".parse().unwrap(), device()).encode(b, IfIndex(3));
     Route::default_via(gateway, device()).encode(b, IfIndex(3));
     Neighbour { address: gateway, mac, device: device() }.encode(b, IfIndex(3));

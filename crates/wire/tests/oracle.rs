@@ -158,7 +158,7 @@ fn a_release_is_master_zero() {
 
 #[test]
 fn port_settings_are_bridge_protocol_information() {
-    let port = BridgePort { name: name("zv1"), isolated: Some(Switch::On), hairpin: Some(Switch::Off) };
+    let port = BridgePort { isolated: Some(Switch::On), hairpin: Some(Switch::Off), ..BridgePort::new(name("zv1")) };
     let message = read_as!(SetLink, CHANGE, |b| port.encode(b, IfIndex(7)));
     assert_eq!((message.header.interface_family, message.header.index), (AddressFamily::Bridge, 7));
     let [LinkAttribute::ProtoInfoBridge(settings)] = &message.attributes[..] else { panic!("{message:?}") };

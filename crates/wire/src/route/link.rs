@@ -13,11 +13,14 @@ const RTM_GETLINK: u16 = 18;
 
 const IFF_UP: u32 = 1;
 const IFF_RUNNING: u32 = 1 << 6;
+const IFF_PROMISC: u32 = 1 << 8;
+const IFF_ALLMULTI: u32 = 1 << 9;
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MTU: u16 = 4;
 const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
+const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_GROUP: u16 = 27;
@@ -237,12 +240,36 @@ pub struct LinkChange {
     pub mac: Option<Mac>,
     /// A new MTU.
     pub mtu: Option<Mtu>,
+    /// Take frames for all MACs.
+    pub promisc: Option<Switch>,
+    /// Take frames for all multicast groups.
+    pub allmulticast: Option<Switch>,
+    /// How many packets wait at most until they are sent.
+    pub tx_queue: Option<u32>,
 }
 
 impl LinkChange {
-    fn none(name: IfName) -> Self {
-        let (state, release, group, rename, master) = (None, false, None, None, None);
-        LinkChange { name, state, release, group, rename, master, addressless: false, mac: None, mtu: None }
+    /// Nothing yet.
+    pub fn none(name: IfName) -> Self {
+        LinkChange {
+            name,
+            state: None,
+            release: false,
+            group: None,
+            rename: None,
+            master: None,
+            addressless: false,
+            mac: None,
+            mtu: None,
+            promisc: None,
+            allmulticast: None,
+            tx_queue: None,
+        }
+    }
+
+    /// Whether it says anything about the device that can be asked for before, besides its state.
+    pub fn has_settings(&self) -> bool {
+        self.mtu.is_some() || self.promisc.is_some() || self.allmulticast.is_some() || self.tx_queue.is_some()
     }
 
     /// `ip link set NAME address MAC`.
@@ -277,11 +304,16 @@ impl LinkChange {
                 LinkRef::Name(name) => (0, Some(name)),
                 LinkRef::Index(IfIndex(index)) => (index, None),
             };
-            let (flags, change) = match self.state {
-                Some(AdminState::Up) => (IFF_UP, IFF_UP),
-                Some(AdminState::Down) => (0, IFF_UP),
-                None => (0, 0),
-            };
+            let switches = [
+                (IFF_UP, self.state.map(|state| state == AdminState::Up)),
+                (IFF_PROMISC, self.promisc.map(|switch| switch == Switch::On)),
+                (IFF_ALLMULTI, self.allmulticast.map(|switch| switch == Switch::On)),
+            ];
+            let (mut flags, mut change) = (0, 0);
+            for (bit, on) in switches {
+                change |= if on.is_some() { bit } else { 0 };
+                flags |= if on == Some(true) { bit } else { 0 };
+            }
             header(b, AF_UNSPEC, index, flags, change);
             // With an index, IFLA_IFNAME renames; without one it selects.
             if let Some(new) = &self.rename {
@@ -302,6 +334,9 @@ impl LinkChange {
             }
             if let Some(mtu) = self.mtu {
                 b.u32(IFLA_MTU, mtu.bytes());
+            }
+            if let Some(packets) = self.tx_queue {
+                b.u32(IFLA_TXQLEN, packets);
             }
             if self.addressless {
                 b.nested(IFLA_AF_SPEC, |b| {
@@ -338,6 +373,15 @@ impl fmt::Display for LinkChange {
         }
         if let Some(mtu) = self.mtu {
             write!(f, " mtu {mtu}")?;
+        }
+        if let Some(promisc) = self.promisc {
+            write!(f, " promisc {promisc}")?;
+        }
+        if let Some(all) = self.allmulticast {
+            write!(f, " allmulticast {all}")?;
+        }
+        if let Some(packets) = self.tx_queue {
+            write!(f, " txqueuelen {packets}")?;
         }
         Ok(())
     }
@@ -402,6 +446,12 @@ pub struct LinkSeen {
     /// Whether it passes frames (`IFF_RUNNING`): the kernel notices a carrier a moment after both ends are up, and drops
     /// everything until then (net/core/link_watch.c).
     pub carrier: bool,
+    /// Whether it takes frames for all MACs because somebody asked for it.
+    pub promisc: Switch,
+    /// Whether it takes frames for all multicast groups because somebody asked for it.
+    pub allmulticast: Switch,
+    /// How many packets wait at most until they are sent.
+    pub tx_queue: u32,
     /// Its mark.
     pub group: LinkGroup,
     /// The bridge it is a port of.
@@ -439,6 +489,9 @@ impl LinkSeen {
             mtu: a.u32(IFLA_MTU).unwrap_or(0),
             state: if flags & IFF_UP == 0 { AdminState::Down } else { AdminState::Up },
             carrier: flags & IFF_RUNNING != 0,
+            promisc: if flags & IFF_PROMISC == 0 { Switch::Off } else { Switch::On },
+            allmulticast: if flags & IFF_ALLMULTI == 0 { Switch::Off } else { Switch::On },
+            tx_queue: a.u32(IFLA_TXQLEN).unwrap_or(0),
             group: LinkGroup(a.u32(IFLA_GROUP).unwrap_or(0)),
             master: index_attr(IFLA_MASTER),
             kind: info.as_ref().and_then(|i| i.text(IFLA_INFO_KIND)),

@@ -9,6 +9,7 @@ const RTM_SETLINK: u16 = 19;
 const IFLA_PROTINFO: u16 = 12;
 const IFLA_BRPORT_HAIRPIN: u16 = 4;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
+const IFLA_BRPORT_LOCKED: u16 = 39;
 
 /// On or off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +38,16 @@ pub struct BridgePort {
     pub isolated: Option<Switch>,
     /// Frames may leave by the port they came in.
     pub hairpin: Option<Switch>,
+    /// Only MACs that somebody said live behind the port may send (Linux 5.16).
+    pub locked: Option<Switch>,
 }
 
 impl BridgePort {
+    /// One of which everything stays.
+    pub fn new(name: IfName) -> Self {
+        BridgePort { name, isolated: None, hairpin: None, locked: None }
+    }
+
     /// Appends the message.
     pub fn encode(&self, batch: &mut Batch, IfIndex(index): IfIndex) {
         batch.message(RTM_SETLINK, flag::REQUEST | flag::ACK, |b| {
@@ -48,7 +56,12 @@ impl BridgePort {
             header[4..8].copy_from_slice(&index.to_ne_bytes());
             b.header(&header);
             b.nested(IFLA_PROTINFO, |b| {
-                for (kind, value) in [(IFLA_BRPORT_ISOLATED, self.isolated), (IFLA_BRPORT_HAIRPIN, self.hairpin)] {
+                let all = [
+                    (IFLA_BRPORT_ISOLATED, self.isolated),
+                    (IFLA_BRPORT_HAIRPIN, self.hairpin),
+                    (IFLA_BRPORT_LOCKED, self.locked),
+                ];
+                for (kind, value) in all {
                     if let Some(value) = value {
                         b.u8(kind, u8::from(value == Switch::On));
                     }
@@ -67,6 +80,9 @@ impl fmt::Display for BridgePort {
         if let Some(hairpin) = self.hairpin {
             write!(f, " hairpin {hairpin}")?;
         }
+        if let Some(locked) = self.locked {
+            write!(f, " locked {locked}")?;
+        }
         Ok(())
     }
 }
@@ -78,6 +94,8 @@ pub struct PortSeen {
     pub isolated: Switch,
     /// See [`BridgePort`].
     pub hairpin: Switch,
+    /// See [`BridgePort`].
+    pub locked: Switch,
 }
 
 impl PortSeen {
@@ -87,7 +105,11 @@ impl PortSeen {
             Some(1) => Switch::On,
             _ => Switch::Off,
         };
-        PortSeen { isolated: switch(IFLA_BRPORT_ISOLATED), hairpin: switch(IFLA_BRPORT_HAIRPIN) }
+        PortSeen {
+            isolated: switch(IFLA_BRPORT_ISOLATED),
+            hairpin: switch(IFLA_BRPORT_HAIRPIN),
+            locked: switch(IFLA_BRPORT_LOCKED),
+        }
     }
 }
 
@@ -102,7 +124,8 @@ mod tests {
 
     #[test]
     fn says_what_bridge_link_set_says_in_its_words() {
-        let port = BridgePort { name: "zv1".parse().unwrap(), isolated: Some(Switch::On), hairpin: Some(Switch::On) };
+        let name = "zv1".parse().unwrap();
+        let port = BridgePort { isolated: Some(Switch::On), hairpin: Some(Switch::On), ..BridgePort::new(name) };
         let nested: &[(&[u16], usize)] = &[(&[IFLA_PROTINFO], 0)];
         assert_eq!(lines(&ours(|b| port.encode(b, IfIndex(3))), 16, nested), lines(&bytes(SET), 16, nested));
         assert_eq!(port.to_string(), "link set dev zv1 isolated on hairpin on");

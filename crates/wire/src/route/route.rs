@@ -5,7 +5,7 @@ use crate::message::{Batch, Message, flag};
 use ipnet::IpNet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use zubi_model::{IfIndex, IfName};
+use zubi_model::{IfIndex, IfName, RouteKind, RouteOptions};
 
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
@@ -14,9 +14,12 @@ const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
+const RTA_METRICS: u16 = 8;
 const RTA_TABLE: u16 = 15;
 /// A gateway of another family than the route's: two bytes of family, then the address (`struct rtvia`).
 const RTA_VIA: u16 = 18;
+const RTAX_MTU: u16 = 2;
+const RTAX_ADVMSS: u16 = 8;
 const RT_TABLE_MAIN: u8 = 254;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
@@ -37,7 +40,7 @@ impl RouteProtocol {
     pub const OURS: RouteProtocol = RouteProtocol(b'z');
 }
 
-/// A route in the main table.
+/// A route, in the main table unless it says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
     /// Where to; prefix length 0 is the default route.
@@ -46,6 +49,8 @@ pub struct Route {
     pub via: Option<IpAddr>,
     /// The device.
     pub device: IfName,
+    /// What else is said of it.
+    pub options: RouteOptions,
 }
 
 impl Route {
@@ -55,7 +60,7 @@ impl Route {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        Route { to: IpNet::new_assert(any, 0), via: Some(gateway), device }
+        Route { to: IpNet::new_assert(any, 0), via: Some(gateway), device, options: RouteOptions::default() }
     }
 
     /// Appends `ip route add`.
@@ -70,14 +75,21 @@ impl Route {
 
     fn message(&self, batch: &mut Batch, kind: u16, flags: u16, IfIndex(device): IfIndex) {
         batch.message(kind, flags, |b| {
-            let v4_on_link = self.via.is_none() && self.to.addr().is_ipv4();
+            let RouteOptions { kind: does, metric, table, scope, mtu, advmss } = self.options;
+            let v4_on_link = self.via.is_none() && self.to.addr().is_ipv4() && does == RouteKind::Unicast;
+            let table = table.unwrap_or(u32::from(RT_TABLE_MAIN));
             let mut header = [0; HEADER];
             header[0] = af(self.to.addr());
             header[1] = self.to.prefix_len();
-            header[4] = RT_TABLE_MAIN;
+            header[4] = u8::try_from(table).unwrap_or(0);
             header[5] = RouteProtocol::OURS.0;
-            header[6] = if v4_on_link { RT_SCOPE_LINK } else { RT_SCOPE_UNIVERSE };
-            header[7] = RTN_UNICAST;
+            header[6] = scope.unwrap_or(if v4_on_link { RT_SCOPE_LINK } else { RT_SCOPE_UNIVERSE });
+            header[7] = match does {
+                RouteKind::Unicast => RTN_UNICAST,
+                RouteKind::Blackhole => RTN_BLACKHOLE,
+                RouteKind::Unreachable => RTN_UNREACHABLE,
+                RouteKind::Prohibit => RTN_PROHIBIT,
+            };
             b.header(&header);
             if self.to.prefix_len() > 0 {
                 b.attr(RTA_DST, &bytes_of(self.to.addr()));
@@ -85,7 +97,24 @@ impl Route {
             if let Some(via) = self.via {
                 b.attr(RTA_GATEWAY, &bytes_of(via));
             }
-            b.u32(RTA_OIF, device);
+            if does == RouteKind::Unicast {
+                b.u32(RTA_OIF, device);
+            }
+            if let Some(metric) = metric {
+                b.u32(RTA_PRIORITY, metric);
+            }
+            if table > u32::from(u8::MAX) {
+                b.u32(RTA_TABLE, table);
+            }
+            if mtu.is_some() || advmss.is_some() {
+                b.nested(RTA_METRICS, |b| {
+                    for (kind, value) in [(RTAX_MTU, mtu), (RTAX_ADVMSS, advmss)] {
+                        if let Some(value) = value {
+                            b.u32(kind, value);
+                        }
+                    }
+                });
+            }
         });
     }
 
@@ -93,8 +122,9 @@ impl Route {
     pub fn is(&self, seen: &RouteSeen, device: IfIndex) -> bool {
         seen.to == self.to
             && seen.via == self.via
-            && seen.device == Some(device)
-            && seen.table == u32::from(RT_TABLE_MAIN)
+            && (seen.device == Some(device) || self.options.kind != RouteKind::Unicast)
+            && seen.table == self.options.table.unwrap_or(u32::from(RT_TABLE_MAIN))
+            && self.options.metric.is_none_or(|metric| metric == seen.metric)
     }
 
     /// The words behind `ip route add` or `ip -6 route add`, and those that select the family.
@@ -105,6 +135,13 @@ impl Route {
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let RouteOptions { kind, metric, table, scope, mtu, advmss } = self.options;
+        f.write_str(match kind {
+            RouteKind::Unicast => "",
+            RouteKind::Blackhole => "blackhole ",
+            RouteKind::Unreachable => "unreachable ",
+            RouteKind::Prohibit => "prohibit ",
+        })?;
         if self.to.prefix_len() == 0 {
             f.write_str("default")?;
         } else {
@@ -113,7 +150,13 @@ impl fmt::Display for Route {
         if let Some(via) = self.via {
             write!(f, " via {via}")?;
         }
-        write!(f, " dev {} proto {}", self.device, RouteProtocol::OURS.0)
+        if kind == RouteKind::Unicast {
+            write!(f, " dev {}", self.device)?;
+        }
+        write!(f, " proto {}", RouteProtocol::OURS.0)?;
+        let scope = scope.map(u32::from);
+        let words = [("metric", metric), ("table", table), ("scope", scope), ("mtu", mtu), ("advmss", advmss)];
+        words.into_iter().filter_map(|(word, value)| Some((word, value?))).try_for_each(|(w, v)| write!(f, " {w} {v}"))
     }
 }
 
@@ -194,7 +237,12 @@ mod tests {
         14000500fd0000010000000000000000000000fe0800040002000000";
 
     fn route(to: &str, via: Option<&str>) -> Route {
-        Route { to: to.parse().unwrap(), via: via.map(|v| v.parse().unwrap()), device: "zb-blue".parse().unwrap() }
+        Route {
+            to: to.parse().unwrap(),
+            via: via.map(|v| v.parse().unwrap()),
+            device: "zb-blue".parse().unwrap(),
+            options: RouteOptions::default(),
+        }
     }
 
     fn default(via: &str) -> Route {

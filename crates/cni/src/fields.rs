@@ -1,0 +1,125 @@
+//! Reading JSON objects the way the Go runtimes write and read them: keys in any case, `null` as absent.
+
+use crate::error::CniError;
+use serde_json::{Map, Value};
+use std::fmt;
+use std::str::FromStr;
+
+/// An object, and where it is in the document.
+#[derive(Debug, Clone)]
+pub(crate) struct Fields<'a> {
+    map: &'a Map<String, Value>,
+    place: String,
+}
+
+impl<'a> Fields<'a> {
+    /// The document itself.
+    pub fn document(map: &'a Map<String, Value>) -> Self {
+        Fields { map, place: String::new() }
+    }
+
+    /// An object at a place; the place is only for errors.
+    pub fn of(value: &'a Value, place: impl Into<String>) -> Result<Self, CniError> {
+        let place = place.into();
+        match value {
+            Value::Object(map) => Ok(Fields { map, place }),
+            other => Err(CniError::config(&place, shown(other), "is not an object")),
+        }
+    }
+
+    /// The key with its place: `ipam.ranges`.
+    pub fn name(&self, key: &str) -> String {
+        if self.place.is_empty() { key.to_owned() } else { format!("{}.{key}", self.place) }
+    }
+
+    /// Whatever stands there; a key in the very case wins over others.
+    pub fn get(&self, key: &str) -> Option<&'a Value> {
+        let same = || self.map.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v);
+        self.map.get(key).or_else(same).filter(|v| !v.is_null())
+    }
+
+    /// Whether the key is there, were it with `null`.
+    pub fn mentions(&self, key: &str) -> bool {
+        self.map.keys().any(|k| k.eq_ignore_ascii_case(key))
+    }
+
+    /// A text.
+    pub fn text(&self, key: &str) -> Result<Option<&'a str>, CniError> {
+        self.get(key).map(|v| v.as_str().ok_or_else(|| self.wrong(key, v, "is not a string"))).transpose()
+    }
+
+    /// A text that is not empty, as what it means.
+    pub fn parsed<T: FromStr>(&self, key: &str) -> Result<Option<T>, CniError>
+    where
+        T::Err: fmt::Display,
+    {
+        let text = self.text(key)?.filter(|t| !t.is_empty());
+        text.map(|t| t.parse().map_err(|e| CniError::config(self.name(key), t, e))).transpose()
+    }
+
+    /// Yes or no, if it is said.
+    pub fn choice(&self, key: &str) -> Result<Option<bool>, CniError> {
+        self.get(key).map(|v| v.as_bool().ok_or_else(|| self.wrong(key, v, "is neither true nor false"))).transpose()
+    }
+
+    /// Yes; no when it is not said.
+    pub fn flag(&self, key: &str) -> Result<bool, CniError> {
+        Ok(self.choice(key)?.unwrap_or(false))
+    }
+
+    /// A number that fits into 32 bits and is not negative.
+    pub fn number(&self, key: &str) -> Result<Option<u32>, CniError> {
+        let read = |v: &'a Value| {
+            let number = v.as_u64().and_then(|n| u32::try_from(n).ok());
+            number.ok_or_else(|| self.wrong(key, v, "is not a whole number from 0 to 4294967295"))
+        };
+        self.get(key).map(read).transpose()
+    }
+
+    /// A list; empty when it is not there.
+    pub fn list(&self, key: &str) -> Result<&'a [Value], CniError> {
+        match self.get(key) {
+            None => Ok(&[]),
+            Some(Value::Array(list)) => Ok(list),
+            Some(other) => Err(self.wrong(key, other, "is not a list")),
+        }
+    }
+
+    /// A list of texts.
+    pub fn texts(&self, key: &str) -> Result<Vec<&'a str>, CniError> {
+        let list = self.list(key)?.iter();
+        list.map(|v| v.as_str().ok_or_else(|| self.wrong(key, v, "is not a string"))).collect()
+    }
+
+    /// A list of objects.
+    pub fn objects(&self, key: &str) -> Result<Vec<Fields<'a>>, CniError> {
+        let list = self.list(key)?.iter().enumerate();
+        list.map(|(at, v)| Fields::of(v, format!("{}[{at}]", self.name(key)))).collect()
+    }
+
+    /// An object.
+    pub fn object(&self, key: &str) -> Result<Option<Fields<'a>>, CniError> {
+        self.get(key).map(|v| Fields::of(v, self.name(key))).transpose()
+    }
+
+    /// What is said of the key, for an error.
+    pub fn wrong(&self, key: &str, value: &Value, why: impl fmt::Display) -> CniError {
+        CniError::config(self.name(key), shown(value), why)
+    }
+
+    /// Whatever has none of these keys.
+    pub fn rest(&self, known: &[&str]) -> Map<String, Value> {
+        let unknown = self.map.iter().filter(|(k, _)| !known.iter().any(|known| known.eq_ignore_ascii_case(k)));
+        unknown.map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+}
+
+/// A value on one short line: of a list or an object only what it is.
+pub(crate) fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(list) => format!("a list of {}", list.len()),
+        Value::Object(map) => format!("an object of {}", map.len()),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,319 @@
+//! Results: what an attachment has, as it is passed along a chain (specification 1.1, "ADD Success").
+//!
+//! All versions are read alike, by the keys that are there. What is not known is kept and printed again.
+
+use crate::error::{CniError, Code};
+use crate::fields::Fields;
+use ipnet::IpNet;
+use serde_json::{Map, Value};
+use std::net::IpAddr;
+use std::path::Path;
+use zubi_model::Family;
+
+/// Keys that are not ours.
+pub(crate) type Rest = Map<String, Value>;
+
+/// What an attachment has.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CniResult {
+    /// Devices, on the host and in the container.
+    pub interfaces: Vec<Interface>,
+    /// Addresses.
+    pub ips: Vec<Address>,
+    /// Routes in the container.
+    pub routes: Vec<Route>,
+    /// Name servers.
+    pub dns: Dns,
+    /// Keys that are not ours.
+    pub rest: Rest,
+}
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its MAC as text: others have devices whose addresses are longer than ours.
+    pub mac: Option<String>,
+    /// In bytes; since 1.1.0.
+    pub mtu: Option<u32>,
+    /// The namespace as it was given; none on the host.
+    pub sandbox: Option<String>,
+    /// A socket to it; since 1.1.0.
+    pub socket_path: Option<String>,
+    /// The PCI device behind it; since 1.1.0.
+    pub pci_id: Option<String>,
+    /// Keys that are not ours.
+    pub rest: Rest,
+}
+
+/// An address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// With the length of the prefix.
+    pub address: IpNet,
+    /// The next hop, if there is one.
+    pub gateway: Option<IpAddr>,
+    /// Which of the interfaces has it.
+    pub interface: Option<usize>,
+    /// Keys that are not ours.
+    pub rest: Rest,
+}
+
+/// A route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Where to.
+    pub dst: IpNet,
+    /// Next hop; the gateway of the family when absent.
+    pub gw: Option<IpAddr>,
+    /// The MTU of the way, in bytes; this and what follows since 1.1.0.
+    pub mtu: Option<u32>,
+    /// The largest TCP segment that is announced, in bytes.
+    pub advmss: Option<u32>,
+    /// Smaller is preferred.
+    pub priority: Option<u32>,
+    /// The routing table.
+    pub table: Option<u32>,
+    /// How far the destination is (`rtm_scope`).
+    pub scope: Option<u8>,
+    /// Keys that are not ours.
+    pub rest: Rest,
+}
+
+/// Name servers.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Dns {
+    /// Their addresses, in order.
+    pub nameservers: Vec<String>,
+    /// The local domain.
+    pub domain: Option<String>,
+    /// Domains in which short names are looked for.
+    pub search: Vec<String>,
+    /// For the resolver.
+    pub options: Vec<String>,
+    /// Keys that are not ours.
+    pub rest: Rest,
+}
+
+impl CniResult {
+    /// Of any version.
+    pub fn parse(document: &Value) -> Result<Self, CniError> {
+        let place = "result";
+        read_result(&Fields::of(document, place).map_err(undecoded)?).map_err(undecoded)
+    }
+
+    /// The addresses of a device in the container: those that are said to be another's are left out.
+    pub fn addresses_of(&self, ifname: &str, sandbox: Option<&Path>) -> Vec<&Address> {
+        let is_other = |interface: &Interface| {
+            interface.name != ifname || sandbox.is_some_and(|s| interface.sandbox.as_deref().map(Path::new) != Some(s))
+        };
+        let of = |address: &&Address| !address.interface.and_then(|i| self.interfaces.get(i)).is_some_and(is_other);
+        self.ips.iter().filter(of).collect()
+    }
+
+    /// The device in the container, by its name.
+    pub fn inner_mut(&mut self, ifname: &str, sandbox: Option<&Path>) -> Option<&mut Interface> {
+        let inside = |i: &&mut Interface| {
+            let same = sandbox.is_none_or(|s| i.sandbox.as_deref().map(Path::new) == Some(s));
+            i.name == ifname && i.sandbox.as_deref().is_some_and(|s| !s.is_empty()) && same
+        };
+        self.interfaces.iter_mut().find(inside)
+    }
+}
+
+impl Route {
+    /// One with nothing else said of it.
+    pub fn new(dst: IpNet, gw: Option<IpAddr>) -> Self {
+        Route { dst, gw, mtu: None, advmss: None, priority: None, table: None, scope: None, rest: Rest::new() }
+    }
+
+    /// Whether it is for everything in a family.
+    pub fn is_default(&self) -> bool {
+        self.dst.prefix_len() == 0
+    }
+
+    /// Its family.
+    pub fn family(&self) -> Family {
+        Family::of(self.dst.addr())
+    }
+}
+
+impl Dns {
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Dns::default()
+    }
+}
+
+/// What a resolv.conf(5) says: of several `domain` and `search` lines the last counts.
+pub fn parse_resolv_conf(text: &str) -> Dns {
+    let mut dns = Dns::default();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("nameserver") => dns.nameservers.extend(words.next().map(str::to_owned)),
+            Some("domain") => dns.domain = words.next().map(str::to_owned),
+            Some("search") => dns.search = words.map(str::to_owned).collect(),
+            Some("options") => dns.options.extend(words.map(str::to_owned)),
+            _ => {}
+        }
+    }
+    dns
+}
+
+/// What is wrong inside a result was never configured.
+fn undecoded(error: CniError) -> CniError {
+    CniError { code: Code::Decode, msg: error.msg.replace("invalid network config: ", "cannot decode "), ..error }
+}
+
+fn read_result(fields: &Fields<'_>) -> Result<CniResult, CniError> {
+    let mut result = CniResult {
+        interfaces: fields.objects("interfaces")?.iter().map(read_interface).collect::<Result<_, _>>()?,
+        ips: fields.objects("ips")?.iter().map(read_address).collect::<Result<_, _>>()?,
+        routes: read_routes(fields, "routes")?,
+        dns: fields.object("dns")?.map(|d| read_dns(&d)).transpose()?.unwrap_or_default(),
+        rest: fields.rest(&["cniVersion", "interfaces", "ips", "routes", "dns", "ip4", "ip6"]),
+    };
+    // 0.1.0 and 0.2.0.
+    for key in ["ip4", "ip6"] {
+        let Some(single) = fields.object(key)? else { continue };
+        let Some(address) = single.parsed("ip")? else { continue };
+        let gateway = single.parsed("gateway")?;
+        let rest = single.rest(&["ip", "gateway", "routes"]);
+        result.ips.push(Address { address, gateway, interface: None, rest });
+        result.routes.extend(read_routes(&single, "routes")?);
+    }
+    Ok(result)
+}
+
+fn read_interface(fields: &Fields<'_>) -> Result<Interface, CniError> {
+    let text = |key| Ok::<_, CniError>(fields.text(key)?.filter(|t| !t.is_empty()).map(str::to_owned));
+    Ok(Interface {
+        name: text("name")?.unwrap_or_default(),
+        mac: text("mac")?,
+        mtu: fields.number("mtu")?.filter(|mtu| *mtu > 0),
+        sandbox: text("sandbox")?,
+        socket_path: text("socketPath")?,
+        pci_id: text("pciID")?,
+        rest: fields.rest(&["name", "mac", "mtu", "sandbox", "socketPath", "pciID"]),
+    })
+}
+
+fn read_address(fields: &Fields<'_>) -> Result<Address, CniError> {
+    let missing = || CniError::config(fields.name("address"), "", "is missing");
+    let interface = match fields.get("interface") {
+        None => None,
+        // Others write -1 for none.
+        Some(Value::Number(number)) if number.as_i64().is_some_and(|n| n < 0) => None,
+        Some(value) => {
+            let index = value.as_u64().and_then(|n| usize::try_from(n).ok());
+            Some(index.ok_or_else(|| fields.wrong("interface", value, "is not an index"))?)
+        }
+    };
+    Ok(Address {
+        address: fields.parsed("address")?.ok_or_else(missing)?,
+        gateway: fields.parsed("gateway")?,
+        interface,
+        rest: fields.rest(&["version", "address", "gateway", "interface"]),
+    })
+}
+
+/// A list of routes, of a result or of a configuration.
+pub(crate) fn read_routes(fields: &Fields<'_>, key: &str) -> Result<Vec<Route>, CniError> {
+    fields.objects(key)?.iter().map(read_route).collect()
+}
+
+fn read_route(fields: &Fields<'_>) -> Result<Route, CniError> {
+    let missing = || CniError::config(fields.name("dst"), "", "is missing");
+    let dst: IpNet = fields.parsed("dst")?.ok_or_else(missing)?;
+    let gw: Option<IpAddr> = fields.parsed("gw")?;
+    if gw.is_some_and(|gw| gw.is_ipv4() != dst.addr().is_ipv4()) {
+        return Err(CniError::config(fields.name("gw"), gw.unwrap_or(dst.addr()), format!("is no next hop to {dst}")));
+    }
+    let scope = match fields.get("scope") {
+        None => None,
+        Some(value) => {
+            let scope = value.as_u64().and_then(|n| u8::try_from(n).ok());
+            Some(scope.ok_or_else(|| fields.wrong("scope", value, "is not a number from 0 to 255"))?)
+        }
+    };
+    Ok(Route {
+        dst,
+        gw,
+        mtu: fields.number("mtu")?.filter(|n| *n > 0),
+        advmss: fields.number("advmss")?.filter(|n| *n > 0),
+        priority: fields.number("priority")?.filter(|n| *n > 0),
+        table: fields.number("table")?,
+        scope,
+        rest: fields.rest(&["dst", "gw", "mtu", "advmss", "priority", "table", "scope"]),
+    })
+}
+
+/// Name servers, of a result or of a configuration.
+pub(crate) fn read_dns(fields: &Fields<'_>) -> Result<Dns, CniError> {
+    let texts = |key| Ok::<_, CniError>(fields.texts(key)?.into_iter().map(str::to_owned).collect());
+    Ok(Dns {
+        nameservers: texts("nameservers")?,
+        domain: fields.text("domain")?.filter(|d| !d.is_empty()).map(str::to_owned),
+        search: texts("search")?,
+        options: texts("options")?,
+        rest: fields.rest(&["nameservers", "domain", "search", "options"]),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fails(document: Value) -> String {
+        CniResult::parse(&document).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_cannot_be_decoded_is_named() {
+        assert_eq!(fails(json!([])), "cannot decode result `a list of 0`: is not an object");
+        let no_net = json!({"ips": [{"address": "10.0.0.1"}]});
+        assert_eq!(fails(no_net), "cannot decode result.ips[0].address `10.0.0.1`: invalid IP address syntax");
+        assert_eq!(fails(json!({"ips": [{}]})), "cannot decode result.ips[0].address ``: is missing");
+        let mixed = json!({"routes": [{"dst": "::/0", "gw": "10.0.0.1"}]});
+        assert_eq!(fails(mixed), "cannot decode result.routes[0].gw `10.0.0.1`: is no next hop to ::/0");
+        let half = json!({"ips": [{"address": "10.0.0.1/8", "interface": 0.5}]});
+        assert_eq!(fails(half), "cannot decode result.ips[0].interface `0.5`: is not an index");
+    }
+
+    #[test]
+    fn addresses_of_other_devices_are_left_out() {
+        let result = CniResult::parse(&json!({
+            "interfaces": [{"name": "cni0"}, {"name": "eth0", "sandbox": "/run/netns/a"}],
+            "ips": [
+                {"address": "10.0.0.1/8", "interface": 0},
+                {"address": "10.0.0.2/8", "interface": 1},
+                {"address": "10.0.0.3/8", "interface": -1},
+                {"address": "10.0.0.4/8", "interface": 7},
+                {"address": "10.0.0.5/8"},
+            ],
+        }))
+        .unwrap();
+        let of = |sandbox| {
+            let addresses = result.addresses_of("eth0", sandbox).into_iter();
+            addresses.map(|a| a.address.addr().to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Some(Path::new("/run/netns/a"))), ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"]);
+        assert_eq!(of(Some(Path::new("/run/netns/b"))), ["10.0.0.3", "10.0.0.4", "10.0.0.5"]);
+        assert_eq!(of(None).len(), 4);
+    }
+
+    #[test]
+    fn the_last_search_line_of_a_resolv_conf_counts() {
+        let text = "# made by hand\nnameserver 10.0.0.53\nnameserver fd00::53\n; old\ndomain a.example\n\
+                    search one.example\nsearch two.example three.example\noptions ndots:5 rotate\nsortlist 1.2.3.4\n";
+        let dns = parse_resolv_conf(text);
+        assert_eq!(dns.nameservers, ["10.0.0.53", "fd00::53"]);
+        assert_eq!(dns.domain.as_deref(), Some("a.example"));
+        assert_eq!(dns.search, ["two.example", "three.example"]);
+        assert_eq!(dns.options, ["ndots:5", "rotate"]);
+        assert!(parse_resolv_conf("").is_empty());
+    }
+}

@@ -1,0 +1,100 @@
+//! `runtimeConfig`: what the runtime says of this one attachment.
+
+use crate::args::{self, AddressWish};
+use crate::error::CniError;
+use crate::fields::Fields;
+use crate::request::Environment;
+use zubi_model::{Alias, Mac, MacWish};
+
+/// A configuration with everything that overrides it: `runtimeConfig`, then `args.cni`, then `CNI_ARGS`.
+#[derive(Debug, Clone)]
+pub(crate) struct Runtime<'a> {
+    config: Option<Fields<'a>>,
+    cni_args: Option<Fields<'a>>,
+    args: args::Args,
+}
+
+/// Addresses that are asked for, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wanted {
+    /// The addresses.
+    pub ips: Vec<AddressWish>,
+    /// The key they stand under.
+    pub key: &'static str,
+}
+
+impl<'a> Runtime<'a> {
+    /// Of a request.
+    pub fn read(config: &Fields<'a>, env: &Environment) -> Result<Self, CniError> {
+        Ok(Runtime {
+            config: config.object("runtimeConfig")?,
+            cni_args: args::of_config(config)?,
+            args: args::read(env)?,
+        })
+    }
+
+    /// `runtimeConfig` itself.
+    pub fn config(&self) -> Option<&Fields<'a>> {
+        self.config.as_ref()
+    }
+
+    /// `args.cni` of the configuration.
+    pub fn cni_args(&self) -> Option<&Fields<'a>> {
+        self.cni_args.as_ref()
+    }
+
+    /// `CNI_ARGS`.
+    pub fn args(&self) -> &args::Args {
+        &self.args
+    }
+
+    /// The MAC that is asked for.
+    pub fn mac(&self) -> Result<Option<Mac>, CniError> {
+        for fields in [&self.config, &self.cni_args].into_iter().flatten() {
+            if let Some(mac) = fields.parsed("mac")? {
+                return Ok(Some(mac));
+            }
+        }
+        Ok(self.args.mac)
+    }
+
+    /// The same as a wish; without one the MAC follows the address.
+    pub fn mac_wish(&self) -> Result<MacWish, CniError> {
+        Ok(self.mac()?.map_or(MacWish::FromAddress, MacWish::Given))
+    }
+
+    /// The addresses that are asked for.
+    pub fn ips(&self) -> Result<Wanted, CniError> {
+        let places = [(&self.config, "runtimeConfig.ips"), (&self.cni_args, "args.cni.ips")];
+        for (fields, key) in places {
+            let Some(fields) = fields else { continue };
+            let ips = args::addresses(fields, "ips")?;
+            if !ips.is_empty() {
+                return Ok(Wanted { ips, key });
+            }
+        }
+        Ok(Wanted { ips: self.args.ips.clone(), key: "CNI_ARGS IP" })
+    }
+
+    /// Further names.
+    pub fn aliases(&self) -> Result<Vec<Alias>, CniError> {
+        let Some(config) = &self.config else { return Ok(Vec::new()) };
+        let read = |text: &str| text.parse().map_err(|e| CniError::config(config.name("aliases"), text, e));
+        config.texts("aliases")?.into_iter().map(read).collect()
+    }
+
+    /// Refuses limits of the bandwidth, which nobody here would keep.
+    pub fn no_bandwidth(&self) -> Result<(), CniError> {
+        let Some(bandwidth) = self.config.as_ref().map(|c| c.object("bandwidth")).transpose()?.flatten() else {
+            return Ok(());
+        };
+        for key in ["ingressRate", "ingressBurst", "egressRate", "egressBurst"] {
+            let Some(value) = bandwidth.get(key) else { continue };
+            if value.as_f64() != Some(0.0) {
+                let why = "limits are not kept yet: add the bandwidth plug-in to the list, or take the capability away";
+                return Err(CniError::unsupported(bandwidth.name(key), crate::fields::shown(value), why));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,155 @@
+//! A network of Podman as zubi describes networks.
+
+use crate::Error;
+use crate::addresses::one;
+use crate::options::Options;
+use crate::request::{LeaseRange, NetworkInfo, SubnetEntry};
+use ipnet::IpNet;
+use zubi_model::{
+    Description, Egress, Family, ForeignBridge, GatewayAt, Hairpin, IfName, Invalid, Label, NetworkId, NetworkName,
+    OtherGateway, Pool, Promiscuity, Scope, Subnet,
+};
+
+/// Per network.
+const MOST_SUBNETS: usize = 100;
+
+/// Who gives the addresses of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ipam {
+    /// Podman, from the subnets.
+    HostLocal,
+    /// Nobody.
+    None,
+}
+
+impl Ipam {
+    /// Reads `ipam_options`.
+    pub(crate) fn read(info: &NetworkInfo) -> Result<Self, Error> {
+        match info.ipam_options.as_ref().and_then(|options| options.0.get("driver")).map(String::as_str) {
+            None | Some("" | "host-local") => Ok(Ipam::HostLocal),
+            Some("none") => Ok(Ipam::None),
+            Some("dhcp") => Err(Invalid::new("ipam driver", "dhcp", "is not supported by zubi yet").into()),
+            Some(other) => Err(Invalid::new("ipam driver", other, "is neither host-local nor none").into()),
+        }
+    }
+}
+
+/// Bridges are all there is.
+pub(crate) fn check_driver(info: &NetworkInfo) -> Result<(), Error> {
+    match info.driver.as_str() {
+        "bridge" => Ok(()),
+        "" => Err(Error::missing("driver")),
+        "macvlan" | "ipvlan" => Err(Invalid::new("driver", &info.driver, "is not supported by zubi yet").into()),
+        plugin => Err(Invalid::new("driver", plugin, "is not supported by zubi, which calls no plug-ins").into()),
+    }
+}
+
+/// Internal or not.
+pub(crate) fn scope(info: &NetworkInfo) -> Scope {
+    if info.internal { Scope::Internal } else { Scope::Routed }
+}
+
+/// The network, with everything about it checked.
+pub(crate) fn describe(
+    name: NetworkName,
+    info: &NetworkInfo,
+    options: &Options,
+    ipam: Ipam,
+) -> Result<Description, Error> {
+    let bridge = info.network_interface.as_deref().filter(|text| !text.is_empty());
+    let bridge: IfName = bridge.ok_or(Error::missing("network_interface"))?.parse()?;
+    let pools = match ipam {
+        Ipam::HostLocal => pools(info.subnets.as_deref().unwrap_or_default(), options.foreign_bridge)?,
+        Ipam::None => Vec::new(),
+    };
+    if let Some(mtu) = options.mtu
+        && pools.iter().any(|pool| pool.subnet.family() == Family::V6)
+    {
+        mtu.carries_ipv6()?;
+    }
+    let labels = info.labels.iter().flat_map(|labels| &labels.0);
+    Ok(Description {
+        name,
+        id: NetworkId::from_hex(&info.id),
+        bridge,
+        foreign_bridge: options.foreign_bridge,
+        mtu: options.mtu,
+        pools,
+        scope: scope(info),
+        egress: Egress::Masquerade,
+        icc: None,
+        ingress: Some(options.ingress),
+        hairpin: Hairpin::Published,
+        promiscuity: Promiscuity::Off,
+        // Two Podmans may have networks of one name.
+        other_gateway: OtherGateway::Refused,
+        // They are the user's words for Podman; what zubi would not take from a user it does not need.
+        labels: labels
+            .filter(|(key, value)| !key.contains('=') && format!("{key}={value}").parse::<Label>().is_ok())
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+    })
+}
+
+/// IPv4 first.
+fn pools(entries: &[SubnetEntry], bridge: ForeignBridge) -> Result<Vec<Pool>, Error> {
+    if entries.len() > MOST_SUBNETS {
+        return Err(Error::TooMany { what: "subnets", most: MOST_SUBNETS });
+    }
+    let mut pools: Vec<Pool> = Vec::new();
+    for entry in entries {
+        let pool = pool(entry, bridge)?;
+        if let Some(other) = pools.iter().find(|other| other.subnet.overlaps(pool.subnet.net())) {
+            return Err(Invalid::new("subnet", pool.subnet, format!("overlaps {}", other.subnet)).into());
+        }
+        pools.push(pool);
+    }
+    pools.sort_by_key(|pool| pool.subnet.family());
+    Ok(pools)
+}
+
+fn pool(entry: &SubnetEntry, bridge: ForeignBridge) -> Result<Pool, Error> {
+    let net: IpNet = match entry.subnet.parse() {
+        Ok(net) => net,
+        Err(_) => return Err(Invalid::new("subnet", &entry.subnet, "is not an address with a prefix length").into()),
+    };
+    let subnet = Subnet::try_from(net.trunc())?;
+    let gateway = match entry.gateway.as_deref().filter(|text| !text.is_empty()) {
+        None => None,
+        Some(text) => {
+            let gateway = one("gateway", text)?;
+            if !subnet.has_host(gateway) {
+                return Err(Invalid::new("gateway", gateway, format!("is not a host address of {subnet}")).into());
+            }
+            Some(gateway)
+        }
+    };
+    if let Some(range) = &entry.lease_range {
+        check_lease_range(range, subnet)?;
+    }
+    let gateway_at = match bridge {
+        ForeignBridge::Adopted => GatewayAt::Bridge,
+        ForeignBridge::Required => GatewayAt::Elsewhere,
+    };
+    // The lease range is for Podman, who chooses: a user may ask it for an address that is not in it.
+    Ok(Pool { subnet, gateway, gateway_at, range: None, exclude: Vec::new() })
+}
+
+fn check_lease_range(range: &LeaseRange, subnet: Subnet) -> Result<(), Error> {
+    let read = |text: &Option<String>| match text.as_deref().filter(|text| !text.is_empty()) {
+        None => Ok(None),
+        Some(text) => one("lease range", text).map(Some),
+    };
+    let (start, end) = (read(&range.start_ip)?, read(&range.end_ip)?);
+    for address in [start, end].into_iter().flatten() {
+        if !subnet.net().contains(&address) {
+            return Err(Invalid::new("lease range", address, format!("is not inside {subnet}")).into());
+        }
+    }
+    if let (Some(start), Some(end)) = (start, end)
+        && start > end
+    {
+        return Err(Invalid::new("lease range", format!("{start}-{end}"), "runs backwards").into());
+    }
+    Ok(())
+}

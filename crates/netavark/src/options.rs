@@ -1,0 +1,115 @@
+//! The options of a network: all values are text. Those that zubi does not know are passed over, as `setup` does it;
+//! those it knows and cannot do are refused.
+
+use crate::Error;
+use crate::request::NetworkInfo;
+use std::collections::BTreeMap;
+use zubi_model::{DefaultRoute, ForeignBridge, Ingress, Invalid, Mtu, NetworkName};
+
+/// What the options of a network say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Options {
+    pub(crate) mtu: Option<Mtu>,
+    /// Of the default routes.
+    pub(crate) metric: u32,
+    pub(crate) ingress: Ingress,
+    pub(crate) default_route: DefaultRoute,
+    pub(crate) foreign_bridge: ForeignBridge,
+}
+
+impl Options {
+    /// netavark's, since 1.4.
+    const METRIC: u32 = 100;
+
+    /// Reads them; `otherwise` is what holds where isolation is not spoken of.
+    pub(crate) fn read(info: &NetworkInfo, otherwise: Ingress) -> Result<Self, Error> {
+        let all = Words::of(info);
+        for (name, why) in [
+            ("vrf", "VRFs are not supported by zubi yet"),
+            ("outbound_addr4", "zubi lets the kernel choose the address that packets leave with"),
+            ("outbound_addr6", "zubi lets the kernel choose the address that packets leave with"),
+        ] {
+            if let Some(value) = all.get(name) {
+                return Err(Invalid::new(name, value, why).into());
+            }
+        }
+        if let Some(vlan) = all.get("vlan")
+            && vlan != "0"
+        {
+            return Err(Invalid::new("vlan", vlan, "VLANs on a bridge are not supported by zubi yet").into());
+        }
+        Ok(Options {
+            mtu: mtu(&all)?,
+            metric: match all.get("metric") {
+                None => Self::METRIC,
+                Some(text) => text.parse().map_err(|_| Invalid::new("metric", text, "is not a number of 32 bits"))?,
+            },
+            ingress: match all.get("isolate") {
+                None => otherwise,
+                Some("strict") => Ingress::Published,
+                Some(text) => match boolean(text) {
+                    Some(true) => Ingress::Apart,
+                    Some(false) => Ingress::Open,
+                    None => return Err(Invalid::new("isolate", text, "is none of true, false and strict").into()),
+                },
+            },
+            default_route: match all.get("no_default_route") {
+                None => DefaultRoute::Eligible,
+                Some(text) => match boolean(text) {
+                    Some(true) => DefaultRoute::Never,
+                    Some(false) => DefaultRoute::Eligible,
+                    None => return Err(Invalid::new("no_default_route", text, "is neither true nor false").into()),
+                },
+            },
+            foreign_bridge: match all.get("mode") {
+                None | Some("managed") => ForeignBridge::Adopted,
+                Some("unmanaged") => ForeignBridge::Required,
+                Some(text) => return Err(Invalid::new("mode", text, "is neither managed nor unmanaged").into()),
+            },
+        })
+    }
+}
+
+/// Which network of zubi a network of Podman stands for, by option or by label (Podman takes no options that it does
+/// not know, but any label).
+pub(crate) fn zubi_network(info: &NetworkInfo) -> Result<Option<NetworkName>, Error> {
+    const WORD: &str = "zubi.network";
+    let by_label = || info.labels.as_ref().and_then(|labels| labels.0.get(WORD)).map(String::as_str);
+    let Some(text) = Words::of(info).get(WORD).or_else(by_label).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let name: NetworkName = text.parse().map_err(|e| Error::from(e).within(WORD))?;
+    if name.source().is_some() {
+        return Err(Invalid::new(WORD, name, "is described by another program, which decides who is on it").into());
+    }
+    Ok(Some(name))
+}
+
+struct Words<'a>(Option<&'a BTreeMap<String, String>>);
+
+impl<'a> Words<'a> {
+    fn of(info: &'a NetworkInfo) -> Self {
+        Words(info.options.as_ref().map(|options| &options.0))
+    }
+
+    /// An empty value says nothing.
+    fn get(&self, name: &str) -> Option<&'a str> {
+        self.0?.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+}
+
+fn mtu(all: &Words<'_>) -> Result<Option<Mtu>, Error> {
+    match all.get("mtu").or_else(|| all.get("com.docker.network.driver.mtu")) {
+        None | Some("0") => Ok(None),
+        Some(text) => Ok(Some(text.parse()?)),
+    }
+}
+
+/// As Go's `strconv.ParseBool` has it, by which Podman reads them.
+fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Some(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Some(false),
+        _ => None,
+    }
+}

@@ -1,0 +1,114 @@
+//! What comes on stdin of `setup` and `teardown`: the shape of it, with all values still as text.
+
+use crate::Error;
+use crate::entries::ByName;
+use serde::Deserialize;
+
+/// In bytes; what Podman sends has a few thousand.
+pub const LARGEST_REQUEST: usize = 16 * 1024 * 1024;
+
+/// What is asked for one container.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Request {
+    /// The container, or the pod's infrastructure container: 64 hex digits from Podman.
+    pub container_id: String,
+    /// Its name, or the pod's.
+    pub container_name: String,
+    /// How it calls itself (Podman 5.4 and later).
+    pub container_hostname: Option<String>,
+    pub(crate) networks: Networks,
+    pub(crate) network_info: ByName<NetworkInfo>,
+    pub(crate) port_mappings: Option<Vec<PortMapping>>,
+    pub(crate) dns_servers: Option<Vec<String>>,
+}
+
+/// Reads a request. Unknown fields are none of our business; one of ours that comes twice is.
+pub fn parse_request(json: &[u8]) -> Result<Request, Error> {
+    if json.len() > LARGEST_REQUEST {
+        return Err(Error::Unreadable(format!("it has {} bytes, more than {LARGEST_REQUEST}", json.len())));
+    }
+    let text = std::str::from_utf8(json).map_err(|e| Error::Unreadable(e.to_string()))?;
+    if text.trim().is_empty() {
+        return Err(Error::Unreadable("it is empty".into()));
+    }
+    serde_json::from_str(text).map_err(|e| Error::Unreadable(e.to_string()))
+}
+
+/// The networks of a container, in the order of the document. The form tells how old Podman is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Networks {
+    /// Up to Podman 5.
+    Map(Vec<(String, NetworkEntry)>),
+    /// From Podman 6 on.
+    Array(Vec<(String, NetworkEntry)>),
+}
+
+impl Networks {
+    pub(crate) fn entries(&self) -> &[(String, NetworkEntry)] {
+        match self {
+            Networks::Map(entries) | Networks::Array(entries) => entries,
+        }
+    }
+}
+
+/// What a container wants of one network.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct NetworkEntry {
+    /// In an array only.
+    pub(crate) name: Option<String>,
+    pub(crate) interface_name: String,
+    pub(crate) static_ips: Option<Vec<String>>,
+    pub(crate) static_mac: Option<String>,
+    pub(crate) aliases: Option<Vec<String>>,
+    pub(crate) options: Option<ByName<String>>,
+}
+
+/// What Podman knows of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct NetworkInfo {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) driver: String,
+    pub(crate) dns_enabled: bool,
+    pub(crate) internal: bool,
+    /// Not to be believed: the subnets tell.
+    #[serde(rename = "ipv6_enabled")]
+    _ipv6_enabled: bool,
+    pub(crate) network_interface: Option<String>,
+    pub(crate) subnets: Option<Vec<SubnetEntry>>,
+    pub(crate) routes: Option<Vec<RouteEntry>>,
+    pub(crate) options: Option<ByName<String>>,
+    pub(crate) ipam_options: Option<ByName<String>>,
+    pub(crate) labels: Option<ByName<String>>,
+    pub(crate) network_dns_servers: Option<Vec<String>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct SubnetEntry {
+    pub(crate) subnet: String,
+    pub(crate) gateway: Option<String>,
+    pub(crate) lease_range: Option<LeaseRange>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct LeaseRange {
+    pub(crate) start_ip: Option<String>,
+    pub(crate) end_ip: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct RouteEntry {
+    pub(crate) destination: String,
+    pub(crate) gateway: Option<String>,
+    pub(crate) metric: Option<u32>,
+    pub(crate) route_type: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct PortMapping {
+    pub(crate) host_ip: String,
+    pub(crate) host_port: u16,
+    pub(crate) container_port: u16,
+    pub(crate) range: u16,
+    pub(crate) protocol: String,
+}
