@@ -5,8 +5,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
-/// Debian packages, each with a program by which it is known where there is no dpkg.
-const PACKAGES: [(&str, &str); 11] = [
+/// Debian packages, each with a program, or the path of a file, by which it is known where there is no dpkg.
+const PACKAGES: [(&str, &str); 24] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
@@ -18,6 +18,20 @@ const PACKAGES: [(&str, &str); 11] = [
     ("iptables", "iptables"),
     ("ufw", "ufw"),
     ("conntrack", "conntrack"),
+    ("curl", "curl"),
+    ("containernetworking-plugins", "/usr/lib/cni/bridge"),
+    ("containerd", "containerd"),
+    ("runc", "runc"),
+    ("netavark", "/usr/lib/podman/netavark"),
+    ("slirp4netns", "slirp4netns"),
+    ("passt", "pasta"),
+    ("uidmap", "newuidmap"),
+    ("python3-grpcio", "/usr/lib/python3/dist-packages/grpc/__init__.py"),
+    // cnitool is built of these.
+    ("golang-go", "go"),
+    ("golang-github-appc-cni-dev", "/usr/share/gocode/src/github.com/containernetworking/cni/libcni/api.go"),
+    ("dpkg-dev", "dpkg-source"),
+    ("ca-certificates", "update-ca-certificates"),
 ];
 /// What a static release is built for.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
@@ -35,6 +49,9 @@ pub(crate) fn run() {
     }
     if !missing.is_empty() {
         println!("setup: missing Debian packages (tests that need them are skipped): {}", missing.join(" "));
+    }
+    if let Err(why) = zubi_lab::Cnitool::build() {
+        println!("setup: cnitool not built (tests that need it are skipped): {why}");
     }
     if let Err(why) = add_static_target() {
         println!("setup: target {STATIC_TARGET} not added: {why}");

@@ -3,9 +3,9 @@
 //! The pairs are deprecated and everywhere: Podman and nerdctl ask for addresses and MACs by them, everybody passes keys
 //! that are for others. So unknown keys, and what is no pair, are not errors.
 
+use crate::environment::Environment;
 use crate::error::CniError;
 use crate::fields::Fields;
-use crate::request::Environment;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use zubi_model::Mac;
@@ -53,8 +53,12 @@ pub(crate) fn read(env: &Environment) -> Result<Args, CniError> {
         };
         let values = || value.split(',').map(str::trim).filter(|v| !v.is_empty());
         match key.trim() {
-            "IP" => args.ips = values().map(|v| AddressWish::parse(v).ok_or_else(|| wrong(v))).collect::<Result<_, _>>()?,
-            "GATEWAY" => args.gateways = values().map(|v| v.parse().map_err(|_| wrong(v))).collect::<Result<_, _>>()?,
+            "IP" => {
+                args.ips = values().map(|v| AddressWish::parse(v).ok_or_else(|| wrong(v))).collect::<Result<_, _>>()?;
+            }
+            "GATEWAY" => {
+                args.gateways = values().map(|v| v.parse().map_err(|_| wrong(v))).collect::<Result<_, _>>()?;
+            }
             "MAC" if !value.trim().is_empty() => {
                 let mac = value.trim().parse();
                 args.mac = Some(mac.map_err(|e| CniError::environment(VARIABLE, format!("{key}: {e}")))?);

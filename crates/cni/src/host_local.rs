@@ -3,9 +3,10 @@
 use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::Reserve;
+use crate::request::Common;
 use crate::result::read_routes;
 use crate::routes::without_host_bits;
-use crate::runtime::{Runtime, Wanted};
+use crate::runtime::Wanted;
 use crate::version::Version;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -20,12 +21,8 @@ struct Range {
 }
 
 /// Reads the section `ipam`, or, for `zubi`, the configuration itself. `gateway_at` is what the caller makes of gateways.
-pub(crate) fn read(
-    ipam: &Fields<'_>,
-    runtime: &Runtime<'_>,
-    gateway_at: GatewayAt,
-    version: Version,
-) -> Result<Reserve, CniError> {
+pub(crate) fn read(ipam: &Fields<'_>, common: &Common<'_>, gateway_at: GatewayAt) -> Result<Reserve, CniError> {
+    let runtime = common.runtime;
     let mut sets = Vec::new();
     if let Some(config) = runtime.config() {
         sets.extend(read_sets(config, "ipRanges")?);
@@ -34,10 +31,11 @@ pub(crate) fn read(
         sets.push(vec![read_range(ipam)?]);
     }
     sets.extend(read_sets(ipam, "ranges")?);
-    if sets.is_empty() {
+    // Ranges that come with each attachment are not there when no attachment is meant.
+    if sets.is_empty() && common.ifname.is_some() {
         return Err(CniError::config(ipam.name("ranges"), "", "is missing: there is no subnet to take addresses from"));
     }
-    check_sets(&sets, version)?;
+    check_sets(&sets, common.version)?;
     let wanted = runtime.ips()?;
     check_wanted(&sets, &wanted)?;
     let pool = |mut range: Range| {
@@ -120,8 +118,7 @@ fn check_sets(sets: &[Vec<Range>], version: Version) -> Result<(), CniError> {
     for pair in all.windows(2) {
         let [one, other] = pair else { continue };
         if one.pool.subnet.family() == other.pool.subnet.family() && other.first <= one.last {
-            let (one, other) =
-                (format!("{}-{}", one.first, one.last), format!("{}-{}", other.first, other.last));
+            let (one, other) = (format!("{}-{}", one.first, one.last), format!("{}-{}", other.first, other.last));
             return Err(CniError::config("ipam.ranges", other, format!("overlaps {one}")));
         }
     }
@@ -141,9 +138,8 @@ fn check_wanted(sets: &[Vec<Range>], wanted: &Wanted) -> Result<(), CniError> {
     for ip in &wanted.ips {
         let address = ip.address;
         let refuse = |why: String| Err(CniError::config(wanted.key, address, why));
-        let in_range = |r: &&Range| {
-            Family::of(address) == r.pool.subnet.family() && r.first <= address && address <= r.last
-        };
+        let in_range =
+            |r: &&Range| Family::of(address) == r.pool.subnet.family() && r.first <= address && address <= r.last;
         let found = sets.iter().enumerate().find_map(|(at, set)| Some((at, set.iter().find(in_range)?)));
         let Some((at, range)) = found else { return refuse("is in none of the ranges".into()) };
         if range.pool.gateway == Some(address) {

@@ -1,13 +1,14 @@
 //! What the engine is to do, in the words of the model.
 
+use crate::environment::{Attachment, ContainerId};
 use crate::error::CniError;
-use crate::request::{Attachment, ContainerId};
 use crate::result::{CniResult, Dns, Route};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use zubi_model::{
-    Description, EndpointAddress, Icc, IfName, Ingress, Mac, Mtu, NetworkName, Pool, PortSource, PortWish, Wishes,
+    Description, EndpointAddress, GatewayAt, Icc, IfName, Ingress, Mac, Mtu, NetworkName, Pool, PortSource, PortWish,
+    Wishes,
 };
 
 /// What one call of a plug-in is about: an attachment.
@@ -99,6 +100,8 @@ pub struct Wire {
     pub wishes: Wishes,
     /// Where the addresses come from.
     pub ipam: Ipam,
+    /// Where the gateways are of addresses that are still to come.
+    pub gateway_at: GatewayAt,
     /// Whether the endpoint has a default route by its gateways, besides [`Wire::routes`].
     pub default_gateway: Switch,
     /// As the result lists them: defaults that come by `default_gateway` are not among them.
@@ -116,10 +119,8 @@ pub struct Wire {
 /// Which network a device is of.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WireNetwork {
-    /// One that is as the configuration says.
+    /// One that is as the configuration says. Its subnet may be left to us.
     Described(Description),
-    /// The same, but its subnet is chosen when it is made.
-    DescribedAutomatic(Description),
     /// One that a user made.
     Named(NetworkName),
 }

@@ -20,11 +20,14 @@
 
 mod args;
 mod bridge;
+mod environment;
 mod error;
 mod fields;
 mod firewall;
 mod host_local;
 mod intent;
+mod ipam;
+mod plugin;
 mod portmap;
 mod reply;
 mod request;
@@ -36,11 +39,13 @@ mod tuning;
 mod version;
 mod zubi;
 
+pub use environment::{Attachment, ContainerId, Environment};
 pub use error::{CniError, Code};
 pub use intent::{
     Fixed, Gc, Ipam, OwnNetns, Police, Publish, Reserve, Share, Status, Switch, Task, Tune, Wire, WireNetwork,
 };
+pub use plugin::Plugin;
 pub use reply::{about, versions};
-pub use request::{Attachment, Call, ContainerId, Environment, Plugin, Verb, parse};
+pub use request::{Call, Verb, parse};
 pub use result::{Address, CniResult, Dns, Interface, Route, parse_resolv_conf};
 pub use version::Version;

@@ -2,7 +2,7 @@
 
 use crate::error::{CniError, Code};
 use crate::intent::{Fixed, Reserve, Wire, WireNetwork};
-use crate::request::Plugin;
+use crate::plugin::Plugin;
 use crate::result::{Address, CniResult, Dns, Interface, Rest, Route};
 use crate::version::Version;
 use ipnet::IpNet;
@@ -27,7 +27,7 @@ impl CniResult {
     /// given.
     pub fn of_endpoint(endpoint: &Endpoint, bridge_mac: Mac, sandbox: &str, wire: &Wire) -> Self {
         let mtu = match &wire.network {
-            WireNetwork::Described(of) | WireNetwork::DescribedAutomatic(of) => of.mtu.map(Mtu::bytes),
+            WireNetwork::Described(of) => of.mtu.map(Mtu::bytes),
             WireNetwork::Named(_) => None,
         };
         let device = |name: &str, mac: Mac, sandbox: Option<&str>| Interface {
@@ -44,7 +44,7 @@ impl CniResult {
                 device(endpoint.ifname.as_str(), endpoint.mac, Some(sandbox)),
             ],
             ips: endpoint.addresses.iter().map(|a| address(a, Some(2))).collect(),
-            routes: wire.listed_routes(&endpoint.addresses),
+            routes: wire.listed_routes(&endpoint.addresses, endpoint.default_route),
             dns: wire.dns.clone(),
             rest: Rest::new(),
         }

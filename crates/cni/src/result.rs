@@ -112,6 +112,24 @@ impl CniResult {
         self.ips.iter().filter(of).collect()
     }
 
+    /// Behind what the plug-ins before made, which stays as it is.
+    #[must_use]
+    pub fn after(mut self, previous: CniResult) -> CniResult {
+        let before = previous.interfaces.len();
+        for ip in &mut self.ips {
+            ip.interface = ip.interface.map(|index| index + before);
+        }
+        let mut all = previous;
+        all.interfaces.append(&mut self.interfaces);
+        all.ips.append(&mut self.ips);
+        all.routes.append(&mut self.routes);
+        if all.dns.is_empty() {
+            all.dns = self.dns;
+        }
+        all.rest.append(&mut self.rest);
+        all
+    }
+
     /// The device in the container, by its name.
     pub fn inner_mut(&mut self, ifname: &str, sandbox: Option<&Path>) -> Option<&mut Interface> {
         let inside = |i: &&mut Interface| {
@@ -267,20 +285,20 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn fails(document: Value) -> String {
-        CniResult::parse(&document).unwrap_err().to_string()
+    fn fails(document: &Value) -> String {
+        CniResult::parse(document).unwrap_err().to_string()
     }
 
     #[test]
     fn what_cannot_be_decoded_is_named() {
-        assert_eq!(fails(json!([])), "cannot decode result `a list of 0`: is not an object");
+        assert_eq!(fails(&json!([])), "cannot decode result `a list of 0`: is not an object");
         let no_net = json!({"ips": [{"address": "10.0.0.1"}]});
-        assert_eq!(fails(no_net), "cannot decode result.ips[0].address `10.0.0.1`: invalid IP address syntax");
-        assert_eq!(fails(json!({"ips": [{}]})), "cannot decode result.ips[0].address ``: is missing");
+        assert_eq!(fails(&no_net), "cannot decode result.ips[0].address `10.0.0.1`: invalid IP address syntax");
+        assert_eq!(fails(&json!({"ips": [{}]})), "cannot decode result.ips[0].address ``: is missing");
         let mixed = json!({"routes": [{"dst": "::/0", "gw": "10.0.0.1"}]});
-        assert_eq!(fails(mixed), "cannot decode result.routes[0].gw `10.0.0.1`: is no next hop to ::/0");
+        assert_eq!(fails(&mixed), "cannot decode result.routes[0].gw `10.0.0.1`: is no next hop to ::/0");
         let half = json!({"ips": [{"address": "10.0.0.1/8", "interface": 0.5}]});
-        assert_eq!(fails(half), "cannot decode result.ips[0].interface `0.5`: is not an index");
+        assert_eq!(fails(&half), "cannot decode result.ips[0].interface `0.5`: is not an index");
     }
 
     #[test]

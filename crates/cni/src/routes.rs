@@ -69,7 +69,7 @@ impl Wire {
         }
         if self.default_gateway == Switch::On {
             for family in [Family::V4, Family::V6] {
-                let given = self.routes.iter().any(|r| self.is_default_by(r, family, gateways.of(family)));
+                let given = self.routes.iter().any(|r| r.is_default_by(family, gateways.of(family)));
                 if !given && gateways.of(family).is_some() {
                     allowed.push(family);
                 }
@@ -85,23 +85,28 @@ impl Wire {
     }
 
     /// As a result lists them: the configured ones, and behind them defaults that are there by `isDefaultGateway`.
-    pub(crate) fn listed_routes(&self, addresses: &[EndpointAddress]) -> Vec<Route> {
+    pub(crate) fn listed_routes(&self, addresses: &[EndpointAddress], defaults: DefaultRoute) -> Vec<Route> {
         let mut listed = self.routes.clone();
         if self.default_gateway == Switch::Off {
             return listed;
         }
         let gateways = Gateways::first_of(addresses.iter().filter_map(|a| a.gateway));
-        for family in [Family::V4, Family::V6] {
+        for family in [Family::V4, Family::V6].into_iter().filter(|f| defaults.allows(*f)) {
             let Some(gateway) = gateways.of(family) else { continue };
-            if !listed.iter().any(|r| self.is_default_by(r, family, Some(gateway))) {
+            if !listed.iter().any(|r| r.is_default_by(family, Some(gateway))) {
                 listed.push(Route::new(everything(family), Some(gateway)));
             }
         }
         listed
     }
+}
 
-    fn is_default_by(&self, route: &Route, family: Family, gateway: Option<IpAddr>) -> bool {
-        route.is_default() && route.family() == family && (route.gw.is_none() || route.gw == gateway)
+impl Route {
+    /// Whether everything in a family goes by its gateway.
+    fn is_default_by(&self, family: Family, gateway: Option<IpAddr>) -> bool {
+        // RT_TABLE_MAIN in linux/rtnetlink.h
+        let in_main = self.table.is_none_or(|table| table == 254);
+        self.is_default() && self.family() == family && in_main && (self.gw.is_none() || self.gw == gateway)
     }
 }
 

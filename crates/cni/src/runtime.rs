@@ -1,13 +1,13 @@
 //! `runtimeConfig`: what the runtime says of this one attachment.
 
 use crate::args::{self, AddressWish};
+use crate::environment::Environment;
 use crate::error::CniError;
 use crate::fields::Fields;
-use crate::request::Environment;
 use zubi_model::{Alias, Mac, MacWish};
 
 /// A configuration with everything that overrides it: `runtimeConfig`, then `args.cni`, then `CNI_ARGS`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Runtime<'a> {
     config: Option<Fields<'a>>,
     cni_args: Option<Fields<'a>>,

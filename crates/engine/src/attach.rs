@@ -202,7 +202,7 @@ impl Engine {
     }
 
     /// The other endpoints of the same sandbox.
-    pub(crate) fn siblings(&self, endpoint: &Endpoint) -> Result<Vec<Endpoint>, Error> {
+    pub fn siblings(&self, endpoint: &Endpoint) -> Result<Vec<Endpoint>, Error> {
         let mut all = self.store.endpoints_of(endpoint.sandbox.cookie)?;
         all.retain(|e| e.network != endpoint.network);
         Ok(all)

@@ -131,7 +131,7 @@ impl Engine {
         self.differences(&format!("network {}", network.name), &ops)
     }
 
-    fn check_endpoint(&mut self, network: &Network, endpoint: &Endpoint) -> Result<Vec<Problem>, Error> {
+    pub(crate) fn check_endpoint(&mut self, network: &Network, endpoint: &Endpoint) -> Result<Vec<Problem>, Error> {
         let object = describe(endpoint);
         let way = self.way_in(endpoint, None);
         let host_end = self.host_end(endpoint)?;

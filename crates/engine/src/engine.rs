@@ -50,6 +50,8 @@ pub struct Engine {
     pub(crate) cursors: Vec<(Family, usize, IpAddr)>,
     /// Described networks whose last endpoint went.
     pub(crate) fading: Vec<NetworkName>,
+    /// Connections that the detached child forgets.
+    pub(crate) forgotten: Plan,
     pub(crate) dirs_for_children: (std::path::PathBuf, std::path::PathBuf),
 }
 
@@ -96,6 +98,7 @@ impl Engine {
             notes: Vec::new(),
             cursors: Vec::new(),
             fading: Vec::new(),
+            forgotten: Plan::new(),
             dirs_for_children,
         })
     }

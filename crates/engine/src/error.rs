@@ -82,6 +82,16 @@ pub enum Error {
         /// The sandboxes that hold something of it.
         attached: Vec<String>,
     },
+    /// A device that has its addresses already.
+    #[error("network {network}: {owner} has {} already", address.map_or_else(|| "addresses".to_owned(), |a| a.to_string()))]
+    Reserved {
+        /// The network.
+        network: NetworkName,
+        /// Whose the device is.
+        owner: String,
+        /// The first one.
+        address: Option<std::net::IpAddr>,
+    },
     /// What another program describes is changed there.
     #[error("network {name}: {by} describes it with every call; change it there")]
     Described {
@@ -427,6 +437,7 @@ impl Error {
             | Error::NetworkInUse { .. }
             | Error::Fixed { .. }
             | Error::Described { .. }
+            | Error::Reserved { .. }
             | Error::NoBridge { .. }
             | Error::ScopeInUse { .. }
             | Error::Overlap { .. }

@@ -10,6 +10,7 @@
 //! the sandbox's, the leases' of a network, the published ports'. All are `flock`s: the kernel drops them when a process dies.
 
 mod attach;
+mod called;
 mod chance;
 mod check;
 mod choose;

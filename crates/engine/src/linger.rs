@@ -80,6 +80,7 @@ impl Engine {
     /// must have one thread only.
     pub fn linger(mut self) -> Result<(), Error> {
         let done = self.store.doomed()?.is_empty() && self.store.stale()?.is_empty() && self.fading.is_empty();
+        let done = done && self.forgotten.is_empty();
         if done && !self.kernel.closes_slowly() {
             return Ok(());
         }
@@ -103,6 +104,8 @@ impl Engine {
     fn live_on(&mut self) -> Result<(), Error> {
         let keep = self.kernel.descriptors();
         zubi_kernel::process::leave_caller(Some(&keep)).map_err(Error::kernel("cleaning up"))?;
+        let forgotten = std::mem::take(&mut self.forgotten);
+        self.take_down("connections of ports that were taken back", &forgotten, zubi_kernel::Deletions::Now)?;
         let reaped = self.reap();
         for name in std::mem::take(&mut self.fading) {
             self.fade(&name)?;

@@ -1,5 +1,6 @@
 //! What `check` finds, and how things are called in its reports.
 
+use std::net::IpAddr;
 use zubi_model::{DirectLink, Endpoint};
 
 /// What kind of difference it is; the words are stable.
@@ -66,6 +67,10 @@ impl Problem {
         fix: impl Into<String>,
     ) -> Self {
         Problem { kind, object: object.into(), what: what.into(), fix: fix.into() }
+    }
+
+    pub(crate) fn unleased(endpoint: &Endpoint, address: IpAddr) -> Self {
+        Problem::new(ProblemKind::Missing, describe(endpoint), format!("missing: its lease of {address}"), REPAIR)
     }
 }
 

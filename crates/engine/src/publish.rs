@@ -286,11 +286,24 @@ impl Engine {
         wishes: &[PortWish],
         act: Act,
     ) -> Result<Report<Published>, Error> {
+        self.publish_with(network, sandbox, wishes, act, &|_| {})
+    }
+
+    /// The same, with traits the endpoint is to have then.
+    pub(crate) fn publish_with(
+        &mut self,
+        network: &NetworkName,
+        sandbox: &SandboxRef,
+        wishes: &[PortWish],
+        act: Act,
+        change: &dyn Fn(&mut Endpoint),
+    ) -> Result<Report<Published>, Error> {
         let (_host, networks) = self.lock_networks(std::slice::from_ref(network), wishes, act)?;
         let Some((network, mut shown)) = networks.into_iter().next() else {
             return Err(Error::NoNetwork { name: network.clone(), known: self.known_networks() });
         };
-        let (endpoint, _lock) = self.live_endpoint(&network.name, sandbox)?;
+        let (mut endpoint, _lock) = self.live_endpoint(&network.name, sandbox)?;
+        change(&mut endpoint);
         let object = format!("network {}: publish for {}", network.name, endpoint.sandbox.spelled);
         if act == Act::Apply && !shown.is_empty() {
             self.apply(&object, &shown)?;

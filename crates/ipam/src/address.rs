@@ -246,6 +246,36 @@ mod tests {
         assert!(error.to_string().contains("1048576 addresses in a row are taken"), "{error}");
     }
 
+    fn next_of(pools: &[Pool], cursor: Option<&str>, taken: &[&str]) -> Result<(usize, String), Exhausted> {
+        let taken: BTreeSet<IpAddr> = taken.iter().map(|t| t.parse().unwrap()).collect();
+        let cursor = cursor.map(|c| c.parse().unwrap());
+        next_of_pools(pools, cursor, &mut |a| taken.contains(&a)).map(|(at, a)| (at, a.to_string()))
+    }
+
+    #[test]
+    fn several_pools_are_walked_from_the_cursors_one_on_and_around() {
+        let some = |at, address: &str| Ok((at, address.to_owned()));
+        let pools =
+            [pool("10.0.0.0/30", None, &[]), pool("10.0.1.0/30", None, &[]), pool("10.0.2.0/29", None, &["10.0.2.2"])];
+        let [first, second, third] = ["10.0.0.2", "10.0.1.2", "10.0.2.3"];
+        assert_eq!(next_of(&pools, None, &[]), some(0, first));
+        assert_eq!(next_of(&pools, Some(first), &[first]), some(1, second));
+        assert_eq!(next_of(&pools, Some(second), &[first, second]), some(2, third));
+        let full = ["10.0.1.2", "10.0.2.3", "10.0.2.4", "10.0.2.5", "10.0.2.6"];
+        assert_eq!(next_of(&pools, Some("10.0.2.6"), &full), some(0, first));
+        assert_eq!(next_of(&pools, Some("10.0.2.6"), &[&full[..], &[first]].concat()).unwrap_err().total, 4);
+        for elsewhere in ["10.9.9.9", "fd00::9", "10.0.2.2"] {
+            assert_eq!(next_of(&pools, Some(elsewhere), &[]), some(0, first), "{elsewhere}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_one_subnet_are_told_apart() {
+        let pools = ["10.0.0.64/31", "10.0.0.128/31"].map(|range| pool("10.0.0.0/24", Some(range), &[]));
+        assert_eq!(next_of(&pools, Some("10.0.0.128"), &[]), Ok((1, "10.0.0.129".to_owned())));
+        assert_eq!(next_of(&pools, Some("10.0.0.65"), &["10.0.0.64", "10.0.0.65"]), Ok((1, "10.0.0.128".to_owned())));
+    }
+
     #[test]
     fn fixed_addresses_may_leave_the_range_but_not_the_rules() {
         let p = pool("10.0.0.0/24", Some("10.0.0.64/26"), &["10.0.0.9"]);
@@ -287,6 +317,21 @@ mod tests {
         }
     }
 
+    prop_compose! {
+        fn any_pools()(mut pools in proptest::collection::vec(any_pool(), 1..5)) -> Vec<Pool> {
+            let mut networks = BTreeSet::new();
+            pools.retain(|pool| networks.insert(pool.subnet.net().network()));
+            pools
+        }
+    }
+
+    /// Of all pools, in order.
+    fn all_that_may_be_given(pools: &[Pool]) -> Vec<(usize, IpAddr)> {
+        let of =
+            |at, pool: &Pool| pool.subnet.net().hosts().filter(|a| may_be_given(pool, *a)).map(|a| (at, a)).collect();
+        pools.iter().enumerate().flat_map(|(at, pool)| -> Vec<_> { of(at, pool) }).collect()
+    }
+
     /// The rule, written down without any cleverness.
     fn may_be_given(pool: &Pool, a: IpAddr) -> bool {
         check_fixed(pool, a).is_ok() && pool.range.is_none_or(|r| r.contains(&a))
@@ -319,6 +364,36 @@ mod tests {
                     prop_assert_eq!(error.total, total as u128);
                 }
             }
+        }
+
+        #[test]
+        fn what_is_given_of_several_pools_obeys_every_rule(
+            pools in any_pools(),
+            cursor in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
+            is_free in proptest::collection::vec(proptest::bool::weighted(0.01), 4 * 256),
+        ) {
+            let cursor = cursor.map(|(at, offset)| {
+                let subnet = pools[at.index(pools.len())].subnet;
+                address(Family::V4, number(subnet.net().network()) + u128::from(offset))
+            });
+            let givable = all_that_may_be_given(&pools).into_iter();
+            let free: BTreeSet<_> = givable.zip(is_free).filter(|(_, free)| *free).map(|(given, _)| given).collect();
+            let mut is_taken = |a| !free.iter().any(|(_, free)| *free == a);
+            match next_of_pools(&pools, cursor, &mut is_taken) {
+                Ok(given) => prop_assert!(free.contains(&given), "{given:?}"),
+                Err(error) => prop_assert!(free.is_empty(), "{error}"),
+            }
+        }
+
+        #[test]
+        fn every_address_of_several_pools_is_given_once_and_in_order(pools in any_pools()) {
+            let mut given: Vec<(usize, IpAddr)> = Vec::new();
+            while let Ok(next) =
+                next_of_pools(&pools, given.last().map(|(_, a)| *a), &mut |a| given.iter().any(|(_, b)| a == *b))
+            {
+                given.push(next);
+            }
+            prop_assert_eq!(given, all_that_may_be_given(&pools));
         }
 
         #[test]

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::Duration;
+use zubi_kernel::sys;
 
 const FOLDER: &str = "/sys/fs/cgroup";
 const PREFIX: &str = "zubi-lab-";
@@ -14,6 +15,46 @@ const PREFIX: &str = "zubi-lab-";
 pub(crate) fn own() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| format!("{PREFIX}{}", std::process::id()))
+}
+
+/// Shows the host its own cgroup as if it were the topmost, for programs that cannot be told where to make theirs. The
+/// keeper must not share the mounts: it removes the cgroup from outside.
+pub(crate) fn confine() -> Result<(), String> {
+    for top in hierarchies().map_err(|e| format!("{FOLDER}: {e}"))? {
+        confine_below(&top).map_err(|e| format!("{}: {e}", top.display()))?;
+    }
+    Ok(())
+}
+
+/// The old mount has to go, not only to be covered: runc goes by the first it finds in mountinfo.
+fn confine_below(top: &Path) -> io::Result<()> {
+    const ASIDE: &str = "/run/cgroup";
+    // What a cpuset does not have, nothing below it can have.
+    const INHERITED: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
+    let (aside, folder) = (Path::new(ASIDE), top.join(own()));
+    if !folder.exists() {
+        fs::create_dir(&folder)?;
+    }
+    for file in INHERITED.into_iter().filter(|file| top.join(file).exists()) {
+        fs::write(folder.join(file), fs::read(top.join(file))?)?;
+    }
+    fs::create_dir_all(aside)?;
+    sys::mount(&folder, aside, None, libc::MS_BIND)?;
+    sys::detach_mount(top)?;
+    sys::mount(aside, top, None, libc::MS_MOVE)
+}
+
+/// Where they are mounted: the unified one, or one for each controller. Not those that are confined already.
+fn hierarchies() -> io::Result<Vec<PathBuf>> {
+    // proc_pid_mountinfo(5): ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS [TAG...] - TYPE ...
+    let text = fs::read_to_string("/proc/self/mountinfo")?;
+    let of = |line: &str| {
+        let (head, tail) = line.split_once(" - ")?;
+        let mut fields = head.split(' ').skip(3);
+        let (root, at) = (fields.next()?, fields.next()?);
+        (tail.starts_with("cgroup") && at.starts_with(FOLDER) && !root.contains(PREFIX)).then(|| PathBuf::from(at))
+    };
+    Ok(text.lines().filter_map(of).collect())
 }
 
 /// Removes this host's.

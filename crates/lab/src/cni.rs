@@ -108,6 +108,19 @@ impl Attachment {
         (self.container.clone(), self.ifname.clone())
     }
 
+    /// The path of the namespace.
+    pub fn netns(&self) -> &str {
+        &self.netns
+    }
+
+    pub(crate) fn cni_args(&self) -> &str {
+        &self.args
+    }
+
+    pub(crate) fn capabilities(&self) -> &Map<String, Value> {
+        &self.capabilities
+    }
+
     /// As GC lists it.
     pub(crate) fn listed(&self) -> Value {
         json!({ "containerID": self.container, "ifname": self.ifname })

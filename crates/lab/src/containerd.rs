@@ -103,21 +103,29 @@ impl Containerd {
     }
 
     /// The same, attached by the plug-ins to the first network of the folder. `ctr` calls them itself, with these
-    /// variables besides its own.
+    /// variables besides its own. Nobody detaches it later.
     #[track_caller]
     pub fn run_cni(&self, id: &str, env: &[(&str, &str)]) -> Answer {
-        let own = cgroups::own();
-        let words = format!(
-            "run -d --cni --snapshotter native --cap-add CAP_NET_RAW --cgroup /{own}/{id} {} {id} /bin/sleep 1000",
-            image::NAME,
-        );
-        let mut command = ctr(&words);
+        Self::run_with_cni("-d", id, "/bin/sleep 1000", env)
+    }
+
+    /// Runs a command in a task that is attached, and detached when the command has ended: without a namespace, since
+    /// the task is gone by then.
+    #[track_caller]
+    pub fn run_cni_to_end(&self, id: &str, words: &str, env: &[(&str, &str)]) -> Answer {
+        Self::run_with_cni("--rm", id, words, env)
+    }
+
+    #[track_caller]
+    fn run_with_cni(how: &str, id: &str, words: &str, env: &[(&str, &str)]) -> Answer {
+        let (own, image) = (cgroups::own(), image::NAME);
+        let flags = format!("--cni --snapshotter native --cap-add CAP_NET_RAW --cgroup /{own}/{id}");
+        let mut command = ctr(&format!("run {how} {flags} {image} {id} {words}"));
         command.envs(env.iter().copied());
         answer(command)
     }
 
-    /// Ends a task and takes its container away. It is `ctr run` without `-d` that would detach it from the network:
-    /// for one in the background nobody does.
+    /// Ends a task and takes its container away.
     #[track_caller]
     pub fn remove(&self, id: &str) {
         self.ctr(&format!("task kill --signal SIGKILL {id}")).ok();

@@ -14,10 +14,13 @@ use zubi_kernel::sys;
 /// Where what was covered can still be reached.
 const BELOW: &str = "/run/covered";
 
-/// Makes `folder` an empty folder of this host's own, which nobody else sees.
+/// Makes `folder` an empty folder of this host's own, which nobody else sees. One that is that already stays as it is.
 pub fn cover(folder: impl AsRef<Path>) -> Result<(), String> {
     let folder = folder.as_ref();
     let failed = |e: io::Error| format!("{}: {e}", folder.display());
+    if folder.is_dir() && is_covered(folder) {
+        return Ok(());
+    }
     if !folder.is_dir() {
         let above = folder.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
         // Everything below the root is more than can be linked to.

@@ -100,7 +100,8 @@ impl Cri {
     /// All addresses of a sandbox, the first first.
     #[track_caller]
     pub fn addresses(&self, id: &str) -> Vec<String> {
-        let network = self.status(id).unwrap_or_else(|why| panic!("PodSandboxStatus: {why}"))["status"]["network"].take();
+        let network =
+            self.status(id).unwrap_or_else(|why| panic!("PodSandboxStatus: {why}"))["status"]["network"].take();
         let further = network["additional_ips"].as_array().into_iter().flatten().map(|ip| ip["ip"].clone());
         let all = std::iter::once(network["ip"].clone()).chain(further);
         all.filter_map(|ip| ip.as_str().map(str::to_owned)).collect()

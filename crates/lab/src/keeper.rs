@@ -64,6 +64,10 @@ pub(crate) fn on_fresh_host(kind: HostKind, work: impl FnOnce() -> i32) -> i32 {
         sys::Fork::Child => {
             sys::die_with_parent(libc::SIGKILL).expect("die with the keeper");
             sys::unblock_signals().expect("signals");
+            if kind == HostKind::Root {
+                // The keeper still sees all cgroups when the init sees only its own.
+                sys::unshare(libc::CLONE_NEWNS).expect("mounts of its own");
+            }
             sys::mount(Path::new("proc"), Path::new("/proc"), Some("proc"), 0).expect("mount /proc");
             sys::exit_now(work());
         }

@@ -9,23 +9,35 @@
 mod another;
 mod capability;
 mod cgroups;
+mod chain;
+mod cni;
+mod cnitool;
 mod containerd;
+mod cover;
+mod cri;
 mod docker;
 mod host;
+mod image;
 mod keeper;
 mod podman;
 mod probe;
+mod rootless;
 mod runner;
 mod service;
 mod snapshot;
 
 pub use another::on_another_host;
 pub use capability::{Capability, Lack, lacking, need, report};
+pub use chain::{Chain, PrevResult};
+pub use cni::{Attachment, Caller, Reply, Verb};
+pub use cnitool::Cnitool;
 pub use containerd::Containerd;
+pub use cover::{cover, cover_with};
+pub use cri::{Cri, CriResult, PodConfig};
 pub use docker::Docker;
 pub use host::{Answer, Host, Loner, Outside};
 pub use keeper::{HostKind, with_fresh_host};
-pub use podman::Podman;
+pub use podman::{Backend, Podman, PodmanConfig};
 pub use probe::{
     Reach, Transport, arrives_from, assert_isolated, assert_reaches, inside, matrix, reaches, reaches_within,
     source_seen,

@@ -471,4 +471,159 @@ mod tests {
         assert_eq!(bridge("default"), "zubi0");
         assert_eq!(bridge("a-rather-long-name"), "zb-abababababab");
     }
+
+    fn pool(subnet: &str) -> Pool {
+        spec(subnet).decide().unwrap()
+    }
+
+    fn pool_by(subnet: &str, gateway: &str) -> Pool {
+        PoolSpec { gateway: Some(gateway.parse().unwrap()), ..spec(subnet) }.decide().unwrap()
+    }
+
+    fn described(pools: &[Pool]) -> Description {
+        Description {
+            name: "blue".parse().unwrap(),
+            id: None,
+            bridge: "cni0".parse().unwrap(),
+            foreign_bridge: ForeignBridge::Adopted,
+            mtu: None,
+            pools: pools.to_vec(),
+            families: Vec::new(),
+            scope: Scope::Routed,
+            egress: Egress::Masquerade,
+            icc: None,
+            ingress: None,
+            hairpin: Hairpin::Published,
+            promiscuity: Promiscuity::Off,
+            other_gateway: OtherGateway::Refused,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    fn recorded(pools: &[Pool]) -> Network {
+        Network {
+            name: "blue".parse().unwrap(),
+            id: NetworkId::from_random([0x5a; 32]),
+            created: 7,
+            driver: Driver::Bridge,
+            bridge: "cni0".parse().unwrap(),
+            bridge_mac: Mac::from_random([2, 0, 0, 0, 0, 1]),
+            mtu: None,
+            pools: pools.to_vec(),
+            scope: Scope::Routed,
+            egress: Egress::Masquerade,
+            icc: Icc::Allowed,
+            ingress: Ingress::Open,
+            bridge_mode: BridgeMode::Adopted,
+            hairpin: Hairpin::Published,
+            promiscuity: Promiscuity::Off,
+            labels: BTreeMap::new(),
+        }
+    }
+
+    fn pools_after(old: &[Pool], description: &Description, endpoints: InUse) -> Vec<Pool> {
+        description.onto(&recorded(old), endpoints).unwrap().pools
+    }
+
+    #[test]
+    fn the_same_description_changes_nothing() {
+        let pools = [pool("10.55.67.0/24"), pool("10.55.66.0/24"), pool("fd00:5::/64")];
+        for endpoints in [InUse::Yes, InUse::No] {
+            assert_eq!(described(&pools).onto(&recorded(&pools), endpoints).unwrap(), recorded(&pools));
+        }
+        let [b, a, c] = pools.clone();
+        // In another order they are the same.
+        assert_eq!(described(&[c, a, b]).onto(&recorded(&pools), InUse::Yes).unwrap(), recorded(&pools));
+    }
+
+    #[test]
+    fn a_description_changes_what_it_says_and_leaves_the_rest() {
+        let pools = [pool("10.55.66.0/24")];
+        let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let description = Description {
+            mtu: Some(Mtu::try_from(1400).unwrap()),
+            scope: Scope::Internal,
+            egress: Egress::Plain,
+            hairpin: Hairpin::Always,
+            promiscuity: Promiscuity::On,
+            labels: labels.clone(),
+            ..described(&pools)
+        };
+        let old = Network { icc: Icc::Isolated, ingress: Ingress::Apart, ..recorded(&pools) };
+        let expected = Network {
+            mtu: description.mtu,
+            scope: Scope::Internal,
+            egress: Egress::Plain,
+            hairpin: Hairpin::Always,
+            promiscuity: Promiscuity::On,
+            labels,
+            ..old.clone()
+        };
+        assert_eq!(description.onto(&old, InUse::Yes).unwrap(), expected);
+        let said = Description { icc: Some(Icc::Allowed), ingress: Some(Ingress::Open), ..description };
+        let expected = Network { icc: Icc::Allowed, ingress: Ingress::Open, ..expected };
+        assert_eq!(said.onto(&old, InUse::Yes).unwrap(), expected);
+    }
+
+    #[test]
+    fn pools_stay_while_they_are_in_use_and_are_replaced_when_not() {
+        let (old, new, six) = (pool("10.55.66.0/24"), pool("10.55.77.0/24"), pool("fd00:5::/64"));
+        let description = described(&[six.clone(), new.clone()]);
+        let all = [old.clone(), new.clone(), six.clone()];
+        assert_eq!(pools_after(std::slice::from_ref(&old), &description, InUse::Yes), all);
+        assert_eq!(pools_after(std::slice::from_ref(&old), &description, InUse::No), [new, six]);
+        assert_eq!(pools_after(std::slice::from_ref(&old), &described(&[]), InUse::Yes), [old]);
+    }
+
+    #[test]
+    fn a_subnet_of_zubis_choice_stays() {
+        let old = [pool("10.55.66.0/24"), pool("fd00:5::/64")];
+        let description = Description { families: vec![Family::V4], ..described(&[]) };
+        assert_eq!(pools_after(&old, &description, InUse::No), old[..1]);
+        assert_eq!(pools_after(&old, &description, InUse::Yes), old);
+    }
+
+    #[test]
+    fn a_subnet_that_overlaps_one_in_use_is_refused() {
+        for subnet in ["10.55.0.0/16", "10.55.66.128/25"] {
+            let description = described(&[pool(subnet)]);
+            let old = recorded(&[pool("10.55.66.0/24")]);
+            let error = description.onto(&old, InUse::Yes).unwrap_err();
+            assert_eq!(error.what, "subnet");
+            assert!(error.to_string().contains("overlaps 10.55.66.0/24"), "{error}");
+            assert_eq!(description.onto(&old, InUse::No).unwrap().pools, description.pools);
+        }
+    }
+
+    #[test]
+    fn another_gateway_of_a_subnet_in_use_is_refused_or_replaces() {
+        let old = [pool("10.55.66.0/24")];
+        let refused = described(&[pool_by("10.55.66.0/24", "10.55.66.254")]);
+        let error = refused.onto(&recorded(&old), InUse::Yes).unwrap_err();
+        assert_eq!(error.what, "gateway");
+        assert!(error.to_string().contains("differs from 10.55.66.1, which the bridge cni0 has"), "{error}");
+        assert_eq!(pools_after(&old, &refused, InUse::No), refused.pools);
+        let replaces = Description { other_gateway: OtherGateway::Replaces, ..refused };
+        assert_eq!(pools_after(&old, &replaces, InUse::Yes), replaces.pools);
+    }
+
+    #[test]
+    fn only_an_address_of_the_host_is_another_gateway() {
+        let elsewhere = |gateway| Pool { gateway_at: GatewayAt::Elsewhere, ..pool_by("10.55.66.0/24", gateway) };
+        let moved = described(&[elsewhere("10.55.66.254")]);
+        assert_eq!(pools_after(&[elsewhere("10.55.66.1")], &moved, InUse::Yes), moved.pools);
+        let first = described(&[pool("10.55.66.0/24")]);
+        assert_eq!(pools_after(&[elsewhere("10.55.66.1")], &first, InUse::Yes), first.pools);
+        assert_eq!(moved.onto(&recorded(&[pool("10.55.66.0/24")]), InUse::Yes).unwrap_err().what, "gateway");
+    }
+
+    #[test]
+    fn ranges_of_one_subnet_are_one_pool() {
+        let ranged =
+            |range: &str| PoolSpec { range: Some(range.parse().unwrap()), ..spec("10.55.66.0/24") }.decide().unwrap();
+        let description = described(&[ranged("10.55.66.64/28"), ranged("10.55.66.128/28")]);
+        for endpoints in [InUse::Yes, InUse::No] {
+            assert_eq!(pools_after(&description.pools[..1], &description, endpoints), description.pools[..1]);
+        }
+    }
 }

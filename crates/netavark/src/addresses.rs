@@ -54,10 +54,7 @@ fn in_a_pool(address: IpAddr, pools: &[Pool]) -> Result<EndpointAddress, Invalid
     let wrong = |why: String| Invalid::new("address", address, why);
     let Some(pool) = pools.iter().find(|pool| pool.subnet.net().contains(&address)) else {
         let subnets: Vec<String> = pools.iter().map(|pool| pool.subnet.to_string()).collect();
-        return Err(wrong(match subnets.is_empty() {
-            true => "is in no subnet: the network has none".into(),
-            false => format!("is in no subnet of the network ({})", subnets.join(", ")),
-        }));
+        return Err(wrong(format!("is in no subnet of the network ({})", subnets.join(", "))));
     };
     if !pool.subnet.has_host(address) {
         return Err(wrong(format!("is not a host address of {}", pool.subnet)));
@@ -65,8 +62,5 @@ fn in_a_pool(address: IpAddr, pools: &[Pool]) -> Result<EndpointAddress, Invalid
     if pool.gateway == Some(address) {
         return Err(wrong(format!("is the gateway of {}", pool.subnet)));
     }
-    Ok(EndpointAddress {
-        address: IpNet::new_assert(address, pool.subnet.net().prefix_len()),
-        gateway: pool.gateway,
-    })
+    Ok(EndpointAddress { address: IpNet::new_assert(address, pool.subnet.net().prefix_len()), gateway: pool.gateway })
 }

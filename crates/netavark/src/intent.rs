@@ -8,8 +8,8 @@ use crate::{Error, Request, ports, reply, routes};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use zubi_model::{
-    Addressing, Alias, DefaultRoute, Description, Family, ForeignBridge, IfName, Ingress, MacWish, NetworkName,
-    NetworkSource, PortHolder, PortWish, SandboxName, Scope, Traits, Wishes,
+    Addressing, Alias, DefaultRoute, Description, Family, ForeignBridge, IfName, Ingress, Invalid, MacWish,
+    NetworkName, NetworkSource, PortHolder, PortWish, SandboxRef, Scope, Traits, Wishes,
 };
 
 /// One network that a container is to be attached to.
@@ -19,7 +19,8 @@ pub struct Attachment {
     pub network: Target,
     /// How Podman calls it: the key in the answer.
     pub name: String,
-    /// What is wished; the ports are with the first attachment that can have them.
+    /// What is wished. A port is with the first attachment that can have it. Who is attached to a further network later
+    /// comes with all ports again: those that an earlier endpoint of the same container has are not meant.
     pub wishes: Wishes,
     /// Whether ports could be published here.
     pub publishing: Publishing,
@@ -86,12 +87,10 @@ pub fn setup(request: &Request) -> Result<Vec<Attachment>, Error> {
     };
     let mut attachments: Vec<Attachment> = Vec::new();
     for (name, entry) in request.networks.entries() {
-        let target = NetworkName::described(NetworkSource::Podman, name)?;
-        let made = request.network_info.0.get(name).ok_or(Error::missing("its entry in network_info"));
-        let made = made.and_then(|info| attachment(target, entry, info, isolation));
+        let info = request.network_info.0.get(name).ok_or(Error::missing("its entry in network_info"));
+        let made = info.and_then(|info| attachment(name, entry, info, isolation));
         let mut made = made.map_err(|e| e.within(format_args!("network {name}")))?;
         made.wishes.called = Some(called.clone());
-        made.name.clone_from(name);
         if !servers.is_empty() {
             made.dns_servers.clone_from(&servers);
         }
@@ -124,6 +123,17 @@ pub fn update(network: &str, servers: &[String]) -> Result<Vec<IpAddr>, Error> {
     crate::addresses::servers(&each.map(str::to_owned).collect::<Vec<_>>())
 }
 
+/// Whether zubi's rules are what was meant by a firewall driver (`--firewall-driver`, or `NETAVARK_FW` without it). They
+/// are nftables' own and get along with firewalld and iptables; to go without any is refused, since it would not be so.
+pub fn firewall_driver(name: &str) -> Result<(), Error> {
+    let wrong = |why: &str| Err(Invalid::new("firewall driver", name, why).into());
+    match name.to_ascii_lowercase().as_str() {
+        "" | "nftables" | "firewalld" | "iptables" => Ok(()),
+        "none" => wrong("is not supported by zubi: its networks have rules of nftables"),
+        _ => wrong("is not known; nftables is what zubi uses"),
+    }
+}
+
 /// Why a command that zubi does not have fails.
 pub fn unsupported(command: &'static str) -> Error {
     Error::Unsupported(command)
@@ -131,8 +141,9 @@ pub fn unsupported(command: &'static str) -> Error {
 
 /// How zubi calls the container.
 fn called(request: &Request) -> Result<String, Error> {
-    let id: SandboxName = request.container_id.parse().map_err(|e| Error::from(e).within("container_id"))?;
-    Ok(format!("podman:{id}"))
+    let called: SandboxRef =
+        format!("podman:{}", request.container_id).parse().map_err(|e| Error::from(e).within("container_id"))?;
+    Ok(called.to_string())
 }
 
 fn left(request: &Request, name: &str) -> Result<NetworkName, Error> {
@@ -141,47 +152,43 @@ fn left(request: &Request, name: &str) -> Result<NetworkName, Error> {
     Ok(named.map_err(|e| e.within(format_args!("network {name}")))?.flatten().unwrap_or(described))
 }
 
-fn attachment(
-    name: NetworkName,
-    entry: &NetworkEntry,
-    info: &NetworkInfo,
-    isolation: Ingress,
-) -> Result<Attachment, Error> {
+fn attachment(name: &str, entry: &NetworkEntry, info: &NetworkInfo, isolation: Ingress) -> Result<Attachment, Error> {
+    let described = NetworkName::described(NetworkSource::Podman, name)?;
     check_driver(info)?;
     let options = Options::read(info, isolation)?;
     let ipam = Ipam::read(info)?;
-    let described = describe(name, info, &options, ipam)?;
-    let given = distinct("address", entry.static_ips.as_deref().unwrap_or_default())?;
     let mut wishes = wishes(entry, info, &options)?;
-    let network = match zubi_network(info)? {
-        Some(named) => {
-            // Without addresses from Podman the network itself gives them.
-            wishes.addresses = if ipam == Ipam::None { Vec::new() } else { given };
-            Target::Named(named)
-        }
-        None => {
-            wishes.addressing = Addressing::Given(match ipam {
-                Ipam::None => Vec::new(),
-                Ipam::HostLocal if given.is_empty() => {
-                    return Err(Error::Missing { what: "static_ips", why: Some("the ipam driver host-local needs it") });
-                }
-                Ipam::HostLocal => in_pools(&given, &described.pools)?,
-            });
-            Target::Described(Box::new(described))
-        }
-    };
-    let without = matches!(&wishes.addressing, Addressing::Given(addresses) if addresses.is_empty());
-    if without && wishes.mac == MacWish::FromAddress {
-        wishes.mac = MacWish::Random;
-    }
-    let others = matches!(network, Target::Described(_)) && options.foreign_bridge == ForeignBridge::Required;
-    let publishing = if without || others || scope(info) == Scope::Internal {
-        Publishing::Impossible
+    let given = distinct("address", entry.static_ips.as_deref().unwrap_or_default())?;
+    let network = if let Some(named) = zubi_network(info)? {
+        // Without addresses from Podman the network itself gives them.
+        wishes.addresses = if ipam == Ipam::None { Vec::new() } else { given };
+        Target::Named(named)
     } else {
-        Publishing::Possible
+        let description = describe(described, info, &options, ipam)?;
+        wishes.addressing = Addressing::Given(match ipam {
+            Ipam::None => Vec::new(),
+            Ipam::HostLocal if given.is_empty() => {
+                return Err(Error::Missing { what: "static_ips", why: Some("the ipam driver host-local needs it") });
+            }
+            // netavark, too, gives no address then.
+            Ipam::HostLocal if description.pools.is_empty() => Vec::new(),
+            Ipam::HostLocal => in_pools(&given, &description.pools)?,
+        });
+        Target::Described(Box::new(description))
     };
-    let dns = info.network_dns_servers.as_deref().unwrap_or_default();
-    Ok(Attachment { network, name: String::new(), wishes, publishing, dns_servers: servers(dns)? })
+    Ok(Attachment {
+        publishing: publishing(&network, &wishes, scope(info)),
+        network,
+        name: name.to_owned(),
+        wishes,
+        dns_servers: servers(info.network_dns_servers.as_deref().unwrap_or_default())?,
+    })
+}
+
+fn publishing(network: &Target, wishes: &Wishes, scope: Scope) -> Publishing {
+    let without = matches!(&wishes.addressing, Addressing::Given(addresses) if addresses.is_empty());
+    let others = matches!(network, Target::Described(d) if d.foreign_bridge == ForeignBridge::Required);
+    if without || others || scope == Scope::Internal { Publishing::Impossible } else { Publishing::Possible }
 }
 
 fn wishes(entry: &NetworkEntry, info: &NetworkInfo, options: &Options) -> Result<Wishes, Error> {
@@ -248,4 +255,20 @@ fn only_once(attachments: &[Attachment]) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_there_are_whatever_the_driver_is_called() {
+        for good in ["", "nftables", "iptables", "Firewalld"] {
+            assert_eq!(firewall_driver(good), Ok(()), "{good}");
+        }
+        for bad in ["none", "None", "pf", "\u{1b}"] {
+            let error = firewall_driver(bad).unwrap_err().to_string();
+            assert!(error.starts_with("firewall driver `") && !error.contains('\u{1b}'), "{error}");
+        }
+    }
 }

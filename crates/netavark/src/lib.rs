@@ -30,6 +30,8 @@ mod routes;
 
 pub use arguments::{Command, Globals, Program, UsageError, parse_arguments};
 pub use error::{Error, LARGEST_ANSWER, error_reply, joined};
-pub use intent::{Attachment, Departure, Leaving, Publishing, Target, setup, teardown, unsupported, update};
+pub use intent::{
+    Attachment, Departure, Leaving, Publishing, Target, firewall_driver, setup, teardown, unsupported, update,
+};
 pub use reply::{Attached, Build, reply, version, version_line};
 pub use request::{LARGEST_REQUEST, Request, parse_request};

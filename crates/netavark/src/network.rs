@@ -75,6 +75,7 @@ pub(crate) fn describe(
         foreign_bridge: options.foreign_bridge,
         mtu: options.mtu,
         pools,
+        families: Vec::new(),
         scope: scope(info),
         egress: Egress::Masquerade,
         icc: None,

@@ -2,8 +2,8 @@
 
 use crate::{Attachment, Error, LARGEST_ANSWER, Program};
 use ipnet::IpNet;
-use serde::ser::{SerializeMap, Serializer};
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 use std::net::IpAddr;
 use zubi_model::{Addressing, Endpoint, Mac};
 
@@ -46,7 +46,7 @@ pub fn version_line(program: Program, version: &str) -> String {
 /// What the command `version` prints.
 pub fn version(program: Program, build: Build<'_>) -> String {
     #[derive(Serialize)]
-    struct Version<'a> {
+    struct Answer<'a> {
         version: &'a str,
         commit: &'a str,
         build_time: &'a str,
@@ -56,7 +56,7 @@ pub fn version(program: Program, build: Build<'_>) -> String {
     }
     let Build { version, commit, build_time, target } = build;
     let default_fw_driver = (program == Program::Netavark).then_some("nftables");
-    serde_json::to_string_pretty(&Version { version, commit, build_time, target, default_fw_driver })
+    serde_json::to_string_pretty(&Answer { version, commit, build_time, target, default_fw_driver })
         .unwrap_or_else(|_| "{}".into())
 }
 
@@ -131,4 +131,31 @@ struct Address {
     /// `null` when there is none.
     gateway: Option<IpAddr>,
     ipnet: IpNet,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn podman_is_told_three_numbers() {
+        assert_eq!(version_line(Program::Netavark, "0.1.0"), "netavark 0.1.0");
+        assert_eq!(version_line(Program::AardvarkDns, "0.1.0"), "aardvark-dns 0.1.0");
+    }
+
+    #[test]
+    fn the_version_is_an_object_with_netavark_s_keys() {
+        let build = Build { version: "0.1.0", commit: "abc", build_time: "", target: "x86_64-unknown-linux-musl" };
+        let keys = |program| {
+            let object: serde_json::Value = serde_json::from_str(&version(program, build)).unwrap();
+            object.as_object().unwrap().keys().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(keys(Program::Netavark), ["build_time", "commit", "default_fw_driver", "target", "version"]);
+        assert_eq!(keys(Program::AardvarkDns), ["build_time", "commit", "target", "version"]);
+    }
+
+    #[test]
+    fn nothing_attached_is_an_empty_object() {
+        assert_eq!(reply(&[]), "{}");
+    }
 }

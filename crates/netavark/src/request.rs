@@ -66,12 +66,16 @@ pub(crate) struct NetworkEntry {
 /// What Podman knows of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct NetworkInfo {
-    pub(crate) name: String,
+    /// Required, though the key says the same.
+    #[serde(rename = "name")]
+    _name: String,
     pub(crate) id: String,
     pub(crate) driver: String,
-    pub(crate) dns_enabled: bool,
+    /// Required; no names are served yet.
+    #[serde(rename = "dns_enabled")]
+    _dns_enabled: bool,
     pub(crate) internal: bool,
-    /// Not to be believed: the subnets tell.
+    /// Required, and not to be believed: the subnets tell.
     #[serde(rename = "ipv6_enabled")]
     _ipv6_enabled: bool,
     pub(crate) network_interface: Option<String>,

@@ -308,7 +308,7 @@ impl std::fmt::Display for Barrier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use zubi_model::{Driver, Egress, Icc, Mac, NetworkId, PoolSpec, Scope};
+    use zubi_model::{BridgeMode, Driver, Egress, Hairpin, Icc, Ingress, Mac, NetworkId, PoolSpec, Promiscuity, Scope};
     use zubi_wire::nft::{Expr, Rule, Verdict};
 
     const ACCEPT: u32 = 1;
@@ -328,6 +328,10 @@ mod tests {
             scope: Scope::Routed,
             egress: Egress::Masquerade,
             icc: Icc::Allowed,
+            ingress: Ingress::default(),
+            bridge_mode: BridgeMode::default(),
+            hairpin: Hairpin::default(),
+            promiscuity: Promiscuity::default(),
             labels: std::collections::BTreeMap::default(),
         }
     }

@@ -272,6 +272,29 @@ fn hairpin(endpoint: &Endpoint, switch: Switch) -> BridgePort {
     BridgePort { hairpin: Some(switch), ..BridgePort::new(endpoint.host_device.clone()) }
 }
 
+/// Gives the inner end another MAC: the host's end follows, by which the pair is recognised, and the neighbours are told.
+pub fn change_mac(before: &Endpoint, after: &Endpoint) -> Plan {
+    const OUTER: &str = "the host's end is recognised by the same number";
+    const INNER: &str = "the MAC that was asked for";
+    const TELL: &str = "the neighbours know the address by another MAC";
+    let mut plan = Plan::new();
+    let sandbox = &after.sandbox.reached_by;
+    if after.traits.source_mac == SourceMac::Own {
+        let entry = ForwardingEntry { mac: after.mac, port: after.host_device.clone() };
+        plan.push(Op::host(What::AddForwarding(entry), OUTER));
+    }
+    let outer = LinkChange::mac(before.host_device.clone(), after.host_mac());
+    plan.push(Op::host(What::ChangeLink(outer), OUTER));
+    let notify = Sysctl::new(format!("net/ipv4/conf/{}/arp_notify", after.ifname), "1");
+    plan.push(Op::sandbox(sandbox, What::Set(notify), TELL));
+    if after.address(Family::V6).is_some() {
+        let notify = Sysctl::ipv6_device(&after.ifname, "ndisc_notify", 1);
+        plan.push(Op::sandbox(sandbox, What::Set(notify), TELL));
+    }
+    plan.push(Op::sandbox(sandbox, What::ChangeLink(LinkChange::mac(after.ifname.clone(), after.mac)), INNER));
+    plan
+}
+
 /// What matters before an endpoint is taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remains {

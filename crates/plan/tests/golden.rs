@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 use zubi_model::{
-    DefaultRoute, DirectLink, Driver, Egress, Endpoint, EndpointAddress, Family, Icc, LinkEnd, LinkId, LinkPlace, Mac,
-    NetnsCookie, Network, NetworkId, NsRef, Pool, PoolSpec, SandboxIdentity, Scope,
+    BridgeMode, DefaultRoute, DirectLink, Driver, Egress, Endpoint, EndpointAddress, Family, Hairpin, Icc, Ingress,
+    LinkEnd, LinkId, LinkPlace, Mac, NetnsCookie, Network, NetworkId, NsRef, Pool, PoolSpec, Promiscuity,
+    SandboxIdentity, Scope, Traits,
 };
 use zubi_plan::change::{InUse, Reached, change};
 use zubi_plan::endpoint::{Presence, Remains, Surroundings, attach, detach, publish, unpublish};
@@ -32,6 +33,10 @@ fn network(name: &str, subnets: &[&str]) -> Network {
         scope: Scope::Routed,
         egress: Egress::Masquerade,
         icc: Icc::Allowed,
+        ingress: Ingress::default(),
+        bridge_mode: BridgeMode::default(),
+        hairpin: Hairpin::default(),
+        promiscuity: Promiscuity::default(),
         labels: std::collections::BTreeMap::new(),
     }
 }
@@ -61,6 +66,7 @@ fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
         default_route: DefaultRoute::Eligible,
         aliases: Vec::new(),
         ports: Vec::new(),
+        traits: Traits::default(),
         attached_at: 1,
     }
 }
@@ -213,13 +219,13 @@ fn publish_one_more() {
 #[test]
 fn take_one_port_back() {
     let endpoint = published();
-    insta::assert_snapshot!(unpublish(&endpoint, &endpoint.ports[..1], &endpoint.ports[1..3]));
+    insta::assert_snapshot!(unpublish(&endpoint, &endpoint.ports[..1], &endpoint.ports[1..3], Hairpin::Published));
 }
 
 #[test]
 fn take_the_last_ports_back() {
     let endpoint = published();
-    insta::assert_snapshot!(unpublish(&endpoint, &[], &endpoint.ports));
+    insta::assert_snapshot!(unpublish(&endpoint, &[], &endpoint.ports, Hairpin::Published));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// What is removed when another boot is found. Locks, but for the one that is held meanwhile, go too.
-const OF_ONE_BOOT: [&str; 13] = [
+const OF_ONE_BOOT: [&str; 14] = [
+    "reserved",
     "networks",
     "endpoints",
     "pending",

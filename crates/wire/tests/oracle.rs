@@ -11,15 +11,15 @@ use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
 };
 use netlink_packet_route::route::{
-    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteProtocol as TheirProtocol, RouteScope, RouteType,
-    RouteVia,
+    RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteProtocol as TheirProtocol, RouteScope,
+    RouteType, RouteVia,
 };
 use netlink_packet_route::rule::{RuleAction as TheirAction, RuleAttribute, RuleMessage};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use proptest::prelude::*;
 use std::fmt::Debug;
 use std::net::IpAddr;
-use zubi_model::{IfIndex, IfName, LinkGroup, Mac, Mtu, NsRef};
+use zubi_model::{IfIndex, IfName, LinkGroup, Mac, Mtu, NsRef, RouteKind, RouteOptions};
 use zubi_wire::route::{
     Address, AddressSeen, AdminState, BridgePort, ForwardingEntry, Link, LinkChange, LinkKind, LinkRef, LinkSeen,
     Neighbour, NeighbourSeen, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleAction, RuleSeen, Switch,
@@ -97,6 +97,28 @@ fn any_mac() -> impl Strategy<Value = Mac> {
     any::<[u8; 6]>().prop_map(Mac::from_random)
 }
 
+fn any_switch() -> impl Strategy<Value = Switch> {
+    any::<bool>().prop_map(switch)
+}
+
+fn switch(on: bool) -> Switch {
+    if on { Switch::On } else { Switch::Off }
+}
+
+fn any_options() -> impl Strategy<Value = RouteOptions> {
+    let kind = prop_oneof![
+        4 => Just(RouteKind::Unicast),
+        1 => Just(RouteKind::Blackhole),
+        1 => Just(RouteKind::Unreachable),
+        1 => Just(RouteKind::Prohibit),
+    ];
+    // Around 255 the table leaves the header.
+    let table = prop_oneof![1u32..300, 1u32..];
+    let number = || any::<Option<u32>>();
+    (kind, number(), proptest::option::of(table), any::<Option<u8>>(), number(), number())
+        .prop_map(|(kind, metric, table, scope, mtu, advmss)| RouteOptions { kind, metric, table, scope, mtu, advmss })
+}
+
 fn bridge() -> Link {
     Link { name: name("zb-blue"), kind: LinkKind::Bridge, mac: mac(), mtu: None, group: LinkGroup::OURS, master: None }
 }
@@ -158,7 +180,12 @@ fn a_release_is_master_zero() {
 
 #[test]
 fn port_settings_are_bridge_protocol_information() {
-    let port = BridgePort { isolated: Some(Switch::On), hairpin: Some(Switch::Off), ..BridgePort::new(name("zv1")) };
+    let port = BridgePort {
+        isolated: Some(Switch::On),
+        hairpin: Some(Switch::Off),
+        locked: Some(Switch::On),
+        ..BridgePort::new(name("zv1"))
+    };
     let message = read_as!(SetLink, CHANGE, |b| port.encode(b, IfIndex(7)));
     assert_eq!((message.header.interface_family, message.header.index), (AddressFamily::Bridge, 7));
     let [LinkAttribute::ProtoInfoBridge(settings)] = &message.attributes[..] else { panic!("{message:?}") };
@@ -171,7 +198,7 @@ fn port_settings_are_bridge_protocol_information() {
             (s.kind(), value)
         })
         .collect();
-    assert_eq!(settings, [(33, vec![1]), (4, vec![0])]);
+    assert_eq!(settings, [(33, vec![1]), (4, vec![0]), (39, vec![1])]);
 }
 
 #[test]
@@ -250,15 +277,19 @@ proptest! {
     #[test]
     fn a_link_of_theirs_is_seen_by_us(
         text in any_name(), mac in any_mac(), mtu: u32, group: u32, index in 1u32.., master in 1u32..,
-        peer in 1u32.., up: bool, carrier: bool, isolated: bool, hairpin: bool,
+        peer in 1u32.., [up, carrier, promisc, allmulticast] in any::<[bool; 4]>(), tx_queue: u32,
+        [isolated, hairpin, locked] in any::<[bool; 3]>(),
     ) {
         let mut message = LinkMessage::default();
         message.header.index = index;
         message.header.flags.set(LinkFlags::Up, up);
         message.header.flags.set(LinkFlags::Running, carrier);
+        message.header.flags.set(LinkFlags::Promisc, promisc);
+        message.header.flags.set(LinkFlags::Allmulti, allmulticast);
         message.attributes = vec![
             LinkAttribute::IfName(text.to_string()),
             LinkAttribute::Mtu(mtu),
+            LinkAttribute::TxQueueLen(tx_queue),
             LinkAttribute::Group(group),
             LinkAttribute::Controller(master),
             LinkAttribute::Link(peer),
@@ -269,10 +300,10 @@ proptest! {
                 LinkInfo::PortKind(InfoPortKind::Bridge),
                 LinkInfo::PortData(InfoPortData::BridgePort(vec![
                     InfoBridgePort::Isolated(isolated), InfoBridgePort::HairpinMode(hairpin),
+                    InfoBridgePort::Locked(locked),
                 ])),
             ]),
         ];
-        let switch = |on| if on { Switch::On } else { Switch::Off };
         prop_assert_eq!(seen(RouteNetlinkMessage::NewLink(message), LinkSeen::parse).unwrap(), LinkSeen {
             index: IfIndex(index),
             name: text.to_string(),
@@ -280,6 +311,9 @@ proptest! {
             mtu,
             state: if up { AdminState::Up } else { AdminState::Down },
             carrier,
+            promisc: switch(promisc),
+            allmulticast: switch(allmulticast),
+            tx_queue,
             group: LinkGroup(group),
             master: Some(IfIndex(master)),
             kind: Some("veth".into()),
@@ -287,8 +321,28 @@ proptest! {
             peer_elsewhere: true,
             addr_gen_mode: None,
             route_localnet: None,
-            port: Some(PortSeen { isolated: switch(isolated), hairpin: switch(hairpin) }),
+            port: Some(PortSeen { isolated: switch(isolated), hairpin: switch(hairpin), locked: switch(locked) }),
         });
+    }
+
+    #[test]
+    fn a_change_of_what_a_link_takes_is_read_as_meant(
+        up in proptest::option::of(any::<bool>()), promisc in proptest::option::of(any_switch()),
+        allmulticast in proptest::option::of(any_switch()), tx_queue: Option<u32>, index in 1u32..,
+    ) {
+        let state = up.map(|up| if up { AdminState::Up } else { AdminState::Down });
+        let change = LinkChange { state, promisc, allmulticast, tx_queue, ..LinkChange::none(name("zb-blue")) };
+        let message = read_as!(NewLink, CHANGE, |b| change.encode(b, LinkRef::Index(IfIndex(index)), None));
+        let (mut flags, mut mask) = (LinkFlags::empty(), LinkFlags::empty());
+        let wished = [
+            (LinkFlags::Up, up.map(switch)), (LinkFlags::Promisc, promisc), (LinkFlags::Allmulti, allmulticast),
+        ];
+        for (flag, wish) in wished {
+            flags.set(flag, wish == Some(Switch::On));
+            mask.set(flag, wish.is_some());
+        }
+        prop_assert_eq!((message.header.index, message.header.flags, message.header.change_mask), (index, flags, mask));
+        same(&message.attributes, &tx_queue.map(LinkAttribute::TxQueueLen).into_iter().collect::<Vec<_>>());
     }
 
     #[test]
@@ -314,31 +368,55 @@ proptest! {
     }
 
     #[test]
-    fn a_route_is_read_and_seen_as_meant(to in any_net(), gateway: IpAddr, on_link: bool, index in 1u32.., metric: u32) {
+    fn a_route_is_read_and_seen_as_meant(
+        to in any_net(), gateway: IpAddr, on_link: bool, index in 1u32.., options in any_options(),
+    ) {
         let to = to.trunc();
         let via = (!on_link && gateway.is_ipv4() == to.addr().is_ipv4()).then_some(gateway);
-        let route = Route { to, via, device: name("eth0") };
+        let route = Route { to, via, device: name("eth0"), options };
         let made = read_as!(NewRoute, MAKE, |b| route.encode(b, IfIndex(index)));
         prop_assert_eq!(&made, &read_as!(DelRoute, CHANGE, |b| route.encode_delete(b, IfIndex(index))));
         prop_assert_eq!(made.header.address_family, family_of(to.addr()));
         prop_assert_eq!(made.header.destination_prefix_length, to.prefix_len());
-        prop_assert_eq!((made.header.table, made.header.kind), (254, RouteType::Unicast));
+        let table = options.table.unwrap_or(254);
+        let leads_on = options.kind == RouteKind::Unicast;
+        let kind = match options.kind {
+            RouteKind::Unicast => RouteType::Unicast,
+            RouteKind::Blackhole => RouteType::BlackHole,
+            RouteKind::Unreachable => RouteType::Unreachable,
+            RouteKind::Prohibit => RouteType::Prohibit,
+        };
+        prop_assert_eq!((u32::from(made.header.table), made.header.kind), (if table < 256 { table } else { 0 }, kind));
         prop_assert_eq!(made.header.protocol, TheirProtocol::Other(RouteProtocol::OURS.0));
-        let link_scope = via.is_none() && to.addr().is_ipv4();
-        prop_assert_eq!(made.header.scope, if link_scope { RouteScope::Link } else { RouteScope::Universe });
-        let mut expected = vec![RouteAttribute::Oif(index)];
+        let link_scope = leads_on && via.is_none() && to.addr().is_ipv4();
+        let fitting = if link_scope { RouteScope::Link } else { RouteScope::Universe };
+        prop_assert_eq!(made.header.scope, options.scope.map_or(fitting, RouteScope::from));
+        let mut expected = Vec::new();
+        expected.extend(leads_on.then_some(RouteAttribute::Oif(index)));
         expected.extend(via.map(|v| RouteAttribute::Gateway(RouteAddress::from(v))));
         if to.prefix_len() > 0 {
             expected.push(RouteAttribute::Destination(RouteAddress::from(to.addr())));
         }
+        expected.extend(options.metric.map(RouteAttribute::Priority));
+        expected.extend((table > 255).then_some(RouteAttribute::Table(table)));
+        let sizes: Vec<_> = [options.mtu.map(RouteMetric::Mtu), options.advmss.map(RouteMetric::Advmss)]
+            .into_iter().flatten().collect();
+        expected.extend((!sizes.is_empty()).then_some(RouteAttribute::Metrics(sizes)));
         same(&made.attributes, &expected);
 
         let mut message = made;
-        message.attributes.extend([RouteAttribute::Priority(metric), RouteAttribute::Table(254)]);
+        // The kernel always reports the table this way, too.
+        message.attributes.retain(|a| !matches!(a, RouteAttribute::Table(_)));
+        message.attributes.push(RouteAttribute::Table(table));
         let seen = seen(RouteNetlinkMessage::NewRoute(message), RouteSeen::parse).unwrap();
         prop_assert!(route.is(&seen, IfIndex(index)));
-        prop_assert!(!route.is(&seen, IfIndex(index.wrapping_add(1))));
-        prop_assert_eq!((seen.metric, seen.protocol), (metric, RouteProtocol::OURS));
+        prop_assert_eq!(route.is(&seen, IfIndex(index.wrapping_add(1))), !leads_on);
+        let other_table = RouteSeen { table: table.wrapping_add(1), ..seen };
+        prop_assert!(!route.is(&other_table, IfIndex(index)));
+        let other_metric = RouteSeen { metric: seen.metric.wrapping_add(1), ..seen };
+        prop_assert_eq!(route.is(&other_metric, IfIndex(index)), options.metric.is_none());
+        prop_assert_eq!((seen.metric, seen.protocol), (options.metric.unwrap_or(0), RouteProtocol::OURS));
+        prop_assert_eq!(seen.table, table);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Picks the personality: so far there is one, the command line.
+//! Picks the personality: the door of the name it was called by, else the command line.
 
 use std::process::ExitCode;
+use zubi_doors::Door;
 
 /// `zubi --version` takes 0.38 ms with it and 0.72 ms with musl's own.
 #[cfg(target_env = "musl")]
@@ -8,5 +9,10 @@ use std::process::ExitCode;
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    zubi_cli::main()
+    let mut words = std::env::args_os();
+    let name = words.next().unwrap_or_default();
+    match Door::named(&name, words.len(), |variable| std::env::var_os(variable).is_some()) {
+        Some(door) => door.open(),
+        None => zubi_cli::main(),
+    }
 }

@@ -121,13 +121,23 @@ mod tests {
     const SET: &str = "\
         340000001300050000000000000000000700000003000000000000000000000014000c80050004000100000005002100 \
         01000000";
+    const LOCKED: &str = "\
+        340000001300050000000000000000000700000004000000000000000000000014000c80050021000100000005002700 \
+        01000000";
+    const NESTED: &[(&[u16], usize)] = &[(&[IFLA_PROTINFO], 0)];
+
+    fn compare(port: &BridgePort, index: u32, recorded: &str) {
+        assert_eq!(lines(&ours(|b| port.encode(b, IfIndex(index))), 16, NESTED), lines(&bytes(recorded), 16, NESTED));
+    }
 
     #[test]
     fn says_what_bridge_link_set_says_in_its_words() {
         let name = "zv1".parse().unwrap();
         let port = BridgePort { isolated: Some(Switch::On), hairpin: Some(Switch::On), ..BridgePort::new(name) };
-        let nested: &[(&[u16], usize)] = &[(&[IFLA_PROTINFO], 0)];
-        assert_eq!(lines(&ours(|b| port.encode(b, IfIndex(3))), 16, nested), lines(&bytes(SET), 16, nested));
+        compare(&port, 3, SET);
         assert_eq!(port.to_string(), "link set dev zv1 isolated on hairpin on");
+        let port = BridgePort { hairpin: None, locked: Some(Switch::On), ..port };
+        compare(&port, 4, LOCKED);
+        assert_eq!(port.to_string(), "link set dev zv1 isolated on locked on");
     }
 }

@@ -235,6 +235,21 @@ mod tests {
     const DEFAULT6: &str = "\
         4c0000001800050600000000000000000a000000fe7a0001000000001400010000000000000000000000000000000000 \
         14000500fd0000010000000000000000000000fe0800040002000000";
+    const METRIC_AND_MTU4: &str = "\
+        4800000018000506000000000000000002100000fe7a000100000000080001000a090000080005000a0100fe08000600 \
+        0500000008000400020000000c0008000800020078050000";
+    const METRIC_AND_SIZES6: &str = "\
+        680000001800050600000000000000000a300000fe7a00010000000014000100fd000009000000000000000000000000 \
+        14000500fd0000010000000000000000000000fe08000600050000000800040002000000140008000800020078050000 \
+        080008003c050000";
+    const BLACKHOLE_IN_LARGE_TABLE: &str = "\
+        2c00000018000506000000000000000002100000007a000600000000080001000a0a000008000f00e8030000";
+    const PROHIBIT_IN_SMALL_TABLE: &str = "\
+        2c00000018000506000000000000000002100000647a000800000000080001000a0a00000800060007000000";
+    const UNREACHABLE6: &str = "\
+        300000001800050600000000000000000a300000fe7a00070000000014000100fd000010000000000000000000000000";
+    const SITE_SCOPE: &str = "\
+        2c00000018000506000000000000000002100000fe7ac80100000000080001000a0b00000800040002000000";
 
     fn route(to: &str, via: Option<&str>) -> Route {
         Route {
@@ -249,8 +264,22 @@ mod tests {
         Route::default_via(via.parse().unwrap(), "zb-blue".parse().unwrap())
     }
 
+    fn with(route: Route, options: RouteOptions) -> Route {
+        Route { options, ..route }
+    }
+
+    fn metric_and_mtu() -> RouteOptions {
+        RouteOptions { metric: Some(5), mtu: Some(1400), ..RouteOptions::default() }
+    }
+
+    fn refusing(kind: RouteKind) -> RouteOptions {
+        RouteOptions { kind, ..RouteOptions::default() }
+    }
+
+    const NESTED: &[(&[u16], usize)] = &[(&[RTA_METRICS], 0)];
+
     fn said(route: &Route) -> Vec<String> {
-        lines(&ours(|b| route.encode(b, IfIndex(2))), HEADER, &[])
+        lines(&ours(|b| route.encode(b, IfIndex(2))), HEADER, NESTED)
     }
 
     #[test]
@@ -271,11 +300,42 @@ mod tests {
     }
 
     #[test]
+    fn says_what_ip_route_says_with_options() {
+        let recorded = |hex| lines(&bytes(hex), HEADER, NESTED);
+        let sized = with(route("10.9.0.0/16", Some("10.1.0.254")), metric_and_mtu());
+        assert_eq!(said(&sized), recorded(METRIC_AND_MTU4));
+        let sizes = RouteOptions { advmss: Some(1340), ..metric_and_mtu() };
+        assert_eq!(said(&with(route("fd00:9::/48", Some("fd00:1::fe")), sizes)), recorded(METRIC_AND_SIZES6));
+        let site = RouteOptions { scope: Some(200), ..RouteOptions::default() };
+        assert_eq!(said(&with(route("10.11.0.0/16", None), site)), recorded(SITE_SCOPE));
+    }
+
+    #[test]
+    fn says_what_ip_route_says_of_routes_that_refuse() {
+        let recorded = |hex| lines(&bytes(hex), HEADER, NESTED);
+        let blackhole = RouteOptions { table: Some(1000), ..refusing(RouteKind::Blackhole) };
+        assert_eq!(said(&with(route("10.10.0.0/16", None), blackhole)), recorded(BLACKHOLE_IN_LARGE_TABLE));
+        let prohibit = RouteOptions { table: Some(100), metric: Some(7), ..refusing(RouteKind::Prohibit) };
+        assert_eq!(said(&with(route("10.10.0.0/16", None), prohibit)), recorded(PROHIBIT_IN_SMALL_TABLE));
+        let unreachable = with(route("fd00:10::/48", None), refusing(RouteKind::Unreachable));
+        assert_eq!(said(&unreachable), recorded(UNREACHABLE6));
+    }
+
+    #[test]
     fn prints_the_words_of_ip_route_add() {
         let printed = route("10.9.0.0/16", Some("10.1.0.254")).to_string();
         assert_eq!(printed, "10.9.0.0/16 via 10.1.0.254 dev zb-blue proto 122");
         assert_eq!(route("10.8.0.0/16", None).to_string(), "10.8.0.0/16 dev zb-blue proto 122");
         assert_eq!(default("fd00:1::fe").to_string(), "default via fd00:1::fe dev zb-blue proto 122");
         assert_eq!((default("10.1.0.254").family_word(), default("fd00:1::fe").family_word()), ("", "-6 "));
+        let sized = with(route("10.9.0.0/16", Some("10.1.0.254")), metric_and_mtu()).to_string();
+        assert_eq!(sized, "10.9.0.0/16 via 10.1.0.254 dev zb-blue proto 122 metric 5 mtu 1400");
+        let all = RouteOptions { table: Some(1000), scope: Some(200), advmss: Some(1340), ..metric_and_mtu() };
+        assert_eq!(
+            with(route("10.11.0.0/16", None), all).to_string(),
+            "10.11.0.0/16 dev zb-blue proto 122 metric 5 table 1000 scope 200 mtu 1400 advmss 1340"
+        );
+        let blackhole = with(route("10.10.0.0/16", None), refusing(RouteKind::Blackhole));
+        assert_eq!(blackhole.to_string(), "blackhole 10.10.0.0/16 proto 122");
     }
 }

@@ -19,6 +19,8 @@ const RENAME: &str = "\
     2800000010000500000000000000000000000000030000000000000001000000080003007a763200";
 const ADDRESSLESS: &str = "\
     300000001000050000000000000000000000000003000000000000000000000010001a000c000a000500080001000000";
+const MODES: &str = "\
+    280000001000050000000000000000000000000002000000000300000003000008000d00f4010000";
 const DELETE: &str = "\
     2000000011000500000000000000000000000000030000000000000000000000";
 
@@ -78,6 +80,15 @@ fn rename() -> LinkChange {
     LinkChange { state: Some(AdminState::Down), ..change }
 }
 
+fn modes() -> LinkChange {
+    LinkChange {
+        promisc: Some(Switch::On),
+        allmulticast: Some(Switch::On),
+        tx_queue: Some(500),
+        ..LinkChange::none("zb-blue".parse().unwrap())
+    }
+}
+
 #[test]
 fn says_what_ip_link_set_addrgenmode_says() {
     let change = LinkChange::addressless("zv1".parse().unwrap());
@@ -102,6 +113,7 @@ fn says_what_ip_link_set_says() {
     assert_eq!(said(|b| up.encode(b, zv1, None)), recorded(UP));
     assert_eq!(said(|b| nomaster().encode(b, zv1, None)), recorded(NOMASTER));
     assert_eq!(said(|b| rename().encode(b, zv1, None)), recorded(RENAME));
+    assert_eq!(said(|b| modes().encode(b, LinkRef::Index(IfIndex(2)), None)), recorded(MODES));
 }
 
 #[test]
@@ -129,4 +141,5 @@ fn prints_the_words_of_ip_link_set() {
     assert_eq!(up.to_string(), "link set zv1 up");
     assert_eq!(nomaster().to_string(), "link set zv1 nomaster group 2054513252");
     assert_eq!(rename().to_string(), "link set zv1 down name zv2");
+    assert_eq!(modes().to_string(), "link set zb-blue promisc on allmulticast on txqueuelen 500");
 }

@@ -1,0 +1,30 @@
+//! `firewall`: who may come in.
+
+use crate::error::CniError;
+use crate::fields::Fields;
+use crate::intent::Police;
+use zubi_model::{Icc, Ingress};
+
+/// The plug-in's share. Which program's rules it was meant for makes no difference.
+pub(crate) fn read(config: &Fields<'_>) -> Result<Police, CniError> {
+    let backends = ["", "iptables", "firewalld", "nftables"];
+    if let Some(backend) = config.text("backend")?.filter(|b| !backends.contains(b)) {
+        return Err(CniError::config("backend", backend, "is none of iptables, nftables and firewalld"));
+    }
+    config.text("iptablesAdminChainName")?;
+    config.text("firewalldZone")?;
+    Ok(policy(config)?.unwrap_or(Police { ingress: Ingress::Open, icc: None }))
+}
+
+/// The policy, if one is named.
+pub(crate) fn policy(config: &Fields<'_>) -> Result<Option<Police>, CniError> {
+    Ok(match config.text("ingressPolicy")?.unwrap_or_default() {
+        "" => None,
+        "open" => Some(Police { ingress: Ingress::Open, icc: None }),
+        "same-bridge" => Some(Police { ingress: Ingress::Published, icc: None }),
+        "isolated" => Some(Police { ingress: Ingress::Published, icc: Some(Icc::Isolated) }),
+        other => {
+            return Err(CniError::config("ingressPolicy", other, "is none of open, same-bridge and isolated"));
+        }
+    })
+}

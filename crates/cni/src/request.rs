@@ -1,0 +1,327 @@
+//! Requests: the environment and stdin of a plug-in.
+
+use crate::environment::{Attachment, ContainerId, Environment};
+use crate::error::{CniError, Code};
+use crate::fields::{Fields, shown};
+use crate::intent::{Fixed, Gc, OwnNetns, Police, Publish, Reserve, Share, Status, Task, Tune, missing_previous};
+use crate::plugin::Plugin;
+use crate::result::{CniResult, Dns};
+use crate::runtime::Runtime;
+use crate::version::Version;
+use crate::{bridge, firewall, host_local, portmap, static_ipam, tuning, zubi};
+use serde_json::{Map, Value};
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use zubi_model::{GatewayAt, IfName, Ingress, PortSource};
+
+/// A request with everything checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Call {
+    /// The version to answer in.
+    pub version: Version,
+    /// What is asked for.
+    pub verb: Verb,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verb {
+    /// Which versions are spoken: see [`versions`](crate::versions).
+    Version,
+    /// Nothing: a person called it; see [`about`](crate::about).
+    Nothing,
+    /// Attach.
+    Add(Box<Task>),
+    /// Detach.
+    Del(Box<Task>),
+    /// Is all of it still there?
+    Check(Box<Task>),
+    /// Free what nobody has any more.
+    Gc(Box<Gc>),
+    /// Could a container be attached?
+    Status(Box<Status>),
+}
+
+/// What all shares are read with.
+#[derive(Debug, Clone)]
+pub(crate) struct Common<'a> {
+    /// The version to answer in.
+    pub version: Version,
+    /// The name of the network.
+    pub network: &'a str,
+    /// How the sandbox is called.
+    pub called: Option<&'a str>,
+    /// The device in the container; none with GC and STATUS.
+    pub ifname: Option<IfName>,
+    /// What the runtime says.
+    pub runtime: &'a Runtime<'a>,
+}
+
+/// Reads and checks a request; nothing else may come first. Variables that the verb does not use are not looked at.
+///
+/// DEL and GC take whatever the configuration has become, as long as the names in it are names.
+pub fn parse(plugin: Plugin, env: &Environment, stdin: &[u8]) -> Result<Call, CniError> {
+    let document = decode(stdin);
+    let said = document.as_ref().ok().and_then(said_version);
+    let call = match env.command.as_deref().map(OsStr::to_str) {
+        None => return Ok(Call { version: Version::NEWEST, verb: Verb::Nothing }),
+        Some(Some("VERSION")) => {
+            let version = said.as_deref().and_then(|text| text.parse().ok()).unwrap_or(Version::NEWEST);
+            return Ok(Call { version, verb: Verb::Version });
+        }
+        Some(Some("ADD")) => attachment(plugin, env, document, Phase::Add),
+        Some(Some("DEL")) => attachment(plugin, env, document, Phase::Del),
+        Some(Some("CHECK")) => attachment(plugin, env, document, Phase::Check),
+        Some(Some("GC")) => garbage(plugin, env, document),
+        Some(Some("STATUS")) => status(plugin, env, document),
+        Some(unknown) => {
+            let unknown = unknown.unwrap_or("(not UTF-8)");
+            let invalid = zubi_model::Invalid::new("verb", unknown, "is not known");
+            Err(CniError::environment("CNI_COMMAND", invalid))
+        }
+    };
+    call.map_err(|error| match said {
+        Some(said) => error.answering(said),
+        None => error,
+    })
+}
+
+/// What is asked for of an attachment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Add,
+    Del,
+    Check,
+}
+
+type Document = Map<String, Value>;
+
+fn attachment(
+    plugin: Plugin,
+    env: &Environment,
+    document: Result<Document, CniError>,
+    phase: Phase,
+) -> Result<Call, CniError> {
+    let who = Who::read(env, phase)?;
+    let document = document?;
+    let since = if phase == Phase::Check { Version::V0_4_0 } else { Version::V0_1_0 };
+    let version = match version(plugin, &document, since) {
+        // There is no result whose format matters.
+        Err(_) if phase == Phase::Del => Version::NEWEST,
+        version => version?,
+    };
+    let config = Fields::document(&document);
+    let network = name(&config)?;
+    let previous = match config.get("prevResult").filter(|v| v.as_object().is_none_or(|o| !o.is_empty())) {
+        Some(result) if phase == Phase::Del => CniResult::parse(result).ok(),
+        result => result.map(CniResult::parse).transpose()?,
+    };
+    if plugin.is_chained() && phase == Phase::Add && previous.is_none() {
+        return Err(missing_previous(&network));
+    }
+    let runtime = match Runtime::read(&config, env) {
+        Err(_) if phase == Phase::Del => Runtime::default(),
+        runtime => runtime?,
+    };
+    let ifname = if plugin == Plugin::Loopback { IfName::loopback() } else { who.ifname };
+    let common = Common {
+        version,
+        network: &network,
+        called: Some(who.container.as_str()),
+        ifname: Some(ifname.clone()),
+        runtime: &runtime,
+    };
+    let share = match share(plugin, &config, &common) {
+        Err(_) if phase == Phase::Del => bare_share(plugin, &config, &common)?,
+        share => share?,
+    };
+    let task = Box::new(Task {
+        network,
+        container: who.container,
+        netns: who.netns,
+        own_netns: who.own_netns,
+        ifname,
+        previous,
+        share,
+        path: env.search_path(),
+        stdin: Value::Object(document),
+    });
+    let verb = match phase {
+        Phase::Add => Verb::Add(task),
+        Phase::Del => Verb::Del(task),
+        Phase::Check => Verb::Check(task),
+    };
+    Ok(Call { version, verb })
+}
+
+fn garbage(plugin: Plugin, env: &Environment, document: Result<Document, CniError>) -> Result<Call, CniError> {
+    let document = document?;
+    let version = version(plugin, &document, Version::V1_1_0)?;
+    let config = Fields::document(&document);
+    let network = name(&config)?;
+    let valid = attachments(&config)?;
+    let runtime = Runtime::read(&config, &Environment::default()).unwrap_or_default();
+    let common = Common { version, network: &network, called: None, ifname: None, runtime: &runtime };
+    let share = share(plugin, &config, &common).or_else(|_| bare_share(plugin, &config, &common))?;
+    let path = env.search_path();
+    let gc = Gc { network, valid, share, path, stdin: Value::Object(document) };
+    Ok(Call { version, verb: Verb::Gc(Box::new(gc)) })
+}
+
+fn status(plugin: Plugin, env: &Environment, document: Result<Document, CniError>) -> Result<Call, CniError> {
+    let document = document?;
+    let version = version(plugin, &document, Version::V1_1_0)?;
+    let config = Fields::document(&document);
+    let network = name(&config)?;
+    let runtime = Runtime::read(&config, &Environment::default())?;
+    let common = Common { version, network: &network, called: None, ifname: None, runtime: &runtime };
+    let share = share(plugin, &config, &common)?;
+    let path = env.search_path();
+    let status = Status { network, share, path, stdin: Value::Object(document) };
+    Ok(Call { version, verb: Verb::Status(Box::new(status)) })
+}
+
+/// What the variables say of an attachment.
+struct Who {
+    container: ContainerId,
+    netns: Option<PathBuf>,
+    ifname: IfName,
+    own_netns: OwnNetns,
+}
+
+impl Who {
+    fn read(env: &Environment, phase: Phase) -> Result<Self, CniError> {
+        let (container, ifname) = (env.container.as_deref(), env.ifname.as_deref());
+        let netns_missing = env.netns.is_none() && phase != Phase::Del;
+        let variables =
+            [(container.is_none(), "CNI_CONTAINERID"), (netns_missing, "CNI_NETNS"), (ifname.is_none(), "CNI_IFNAME")];
+        let missing: Vec<&str> = variables.into_iter().filter(|(missing, _)| *missing).map(|(_, name)| name).collect();
+        let (Some(container), Some(ifname), []) = (container, ifname, missing.as_slice()) else {
+            let msg = format!("required environment variables missing: {}", missing.join(","));
+            return Err(CniError::new(Code::Environment, msg));
+        };
+        // A result has it byte for byte, as text.
+        if phase != Phase::Del && env.netns.as_deref().is_some_and(|netns| netns.to_str().is_none()) {
+            return Err(CniError::environment("CNI_NETNS", "is not UTF-8"));
+        }
+        let allowed = env.netns_override.as_deref().and_then(OsStr::to_str);
+        let allowed = allowed.is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"));
+        Ok(Who {
+            container: named("CNI_CONTAINERID", container)?,
+            netns: env.netns.as_ref().map(PathBuf::from),
+            ifname: named("CNI_IFNAME", ifname)?,
+            own_netns: if allowed { OwnNetns::Allowed } else { OwnNetns::Refused },
+        })
+    }
+}
+
+fn named<T: FromStr>(variable: &str, value: &OsStr) -> Result<T, CniError>
+where
+    T::Err: fmt::Display,
+{
+    let text = value.to_str().ok_or_else(|| CniError::environment(variable, "is not UTF-8"))?;
+    text.parse().map_err(|e| CniError::environment(variable, e))
+}
+
+fn decode(stdin: &[u8]) -> Result<Document, CniError> {
+    let failed = |why: String| CniError::new(Code::Decode, "cannot decode the configuration on stdin").detailed(why);
+    match serde_json::from_slice(stdin) {
+        Ok(Value::Object(document)) => Ok(document),
+        Ok(other) => Err(failed(format!("it is not an object but {}", shown(&other)))),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+/// The version of the request as it is written, for errors: not longer than a version could be.
+fn said_version(document: &Document) -> Option<String> {
+    let said = Fields::document(document).get("cniVersion")?.as_str()?;
+    let plausible = |c: char| c.is_ascii_alphanumeric() || ".-+".contains(c);
+    (said.len() <= 32 && !said.is_empty() && said.chars().all(plausible)).then(|| said.to_owned())
+}
+
+/// The version to answer in; one that is not said is the oldest, as the reference has it.
+fn version(plugin: Plugin, document: &Document, since: Version) -> Result<Version, CniError> {
+    let said = match Fields::document(document).get("cniVersion") {
+        None => Version::V0_1_0.as_str(),
+        Some(Value::String(text)) if text.is_empty() => Version::V0_1_0.as_str(),
+        Some(Value::String(text)) => text,
+        Some(other) => {
+            let msg = format!("cannot decode cniVersion `{}`", shown(other));
+            return Err(CniError::new(Code::Decode, msg).detailed("it is not a string"));
+        }
+    };
+    let spoken = || plugin.versions().iter().copied().filter(|v| *v >= since);
+    if let Some(version) = spoken().find(|v| v.as_str() == said) {
+        return Ok(version);
+    }
+    let said = zubi_model::Invalid::new("version", said, "").value;
+    let spoken: Vec<&str> = spoken().map(Version::as_str).collect();
+    let details = format!("config is {said:?}, plugin {} supports {spoken:?} for this verb", plugin.name());
+    Err(CniError::new(Code::IncompatibleVersion, "incompatible CNI versions").detailed(details))
+}
+
+fn name(config: &Fields<'_>) -> Result<String, CniError> {
+    let name = config.text("name")?.unwrap_or_default();
+    bridge::network_name(name)?;
+    Ok(name.to_owned())
+}
+
+/// Those that live; `None` when the runtime does not say, which is not the same as that there are none.
+fn attachments(config: &Fields<'_>) -> Result<Option<Vec<Attachment>>, CniError> {
+    // The second key is from before 1.1.0 was final. Who is in either of them lives.
+    let keys = ["cni.dev/valid-attachments", "cni.dev/attachments"];
+    if !keys.iter().any(|key| config.mentions(key)) {
+        return Ok(None);
+    }
+    let mut valid = Vec::new();
+    for key in keys {
+        for fields in config.objects(key)? {
+            let text = |key: &str| {
+                let missing = || CniError::config(fields.name(key), "", "is missing");
+                fields.text(key)?.filter(|t| !t.is_empty()).map(str::to_owned).ok_or_else(missing)
+            };
+            let attachment = Attachment { container: text("containerID")?, ifname: text("ifname")? };
+            valid.push(attachment);
+        }
+    }
+    valid.sort();
+    valid.dedup();
+    Ok(Some(valid))
+}
+
+fn share(plugin: Plugin, config: &Fields<'_>, common: &Common<'_>) -> Result<Share, CniError> {
+    let ipam = || config.object("ipam")?.ok_or_else(|| CniError::config("ipam", "", "is missing"));
+    Ok(match plugin {
+        Plugin::Zubi => Share::Wire(Box::new(zubi::read(config, common)?)),
+        Plugin::Bridge => Share::Wire(Box::new(bridge::read(config, common)?)),
+        Plugin::Loopback => Share::Loopback,
+        Plugin::HostLocal => Share::Reserve(host_local::read(&ipam()?, common, GatewayAt::Elsewhere)?),
+        Plugin::Static => Share::Fixed(static_ipam::read(&ipam()?, common.runtime, common.version)?),
+        Plugin::Portmap => Share::Publish(portmap::read(config, common.runtime)?),
+        Plugin::Firewall => Share::Police(firewall::read(config)?),
+        Plugin::Tuning => Share::Tune(tuning::read(config, common)?),
+    })
+}
+
+/// What can be said of a share when the configuration cannot be meant so: where to look for what is to be undone.
+fn bare_share(plugin: Plugin, config: &Fields<'_>, common: &Common<'_>) -> Result<Share, CniError> {
+    let data_dir = |section: Option<Fields<'_>>| section.and_then(|s| host_local::path(&s, "dataDir").ok().flatten());
+    Ok(match plugin {
+        Plugin::Zubi => Share::Wire(Box::new(zubi::bare(config, common)?)),
+        Plugin::Bridge => Share::Wire(Box::new(bridge::bare(config, common)?)),
+        Plugin::Loopback => Share::Loopback,
+        Plugin::HostLocal => Share::Reserve(Reserve {
+            sets: Vec::new(),
+            wanted: Vec::new(),
+            routes: Vec::new(),
+            resolv_conf: None,
+            data_dir: data_dir(config.object("ipam").ok().flatten()),
+        }),
+        Plugin::Static => Share::Fixed(Fixed { addresses: Vec::new(), routes: Vec::new(), dns: Dns::default() }),
+        Plugin::Portmap => Share::Publish(Publish { ports: Vec::new(), source: PortSource::Preserved }),
+        Plugin::Firewall => Share::Police(Police { ingress: Ingress::Open, icc: None }),
+        Plugin::Tuning => Share::Tune(Tune { data_dir: data_dir(Some(config.clone())), ..Tune::default() }),
+    })
+}

@@ -1,0 +1,81 @@
+//! `tuning`: settings of the device.
+
+use crate::bridge::mtu;
+use crate::error::CniError;
+use crate::fields::{Fields, shown};
+use crate::host_local::path;
+use crate::intent::{Switch, Tune};
+use crate::request::Common;
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// The plug-in's share. `args.cni` wins over the configuration, key by key.
+pub(crate) fn read(config: &Fields<'_>, common: &Common<'_>) -> Result<Tune, CniError> {
+    let mut tune = settings(config, common)?;
+    let places = [common.runtime.cni_args(), Some(config)];
+    for fields in places.into_iter().flatten() {
+        tune.mtu = tune.mtu.map_or_else(|| mtu(fields, "mtu"), |mtu| Ok(Some(mtu)))?;
+    }
+    tune.mac = match common.runtime.mac()? {
+        Some(mac) => Some(mac),
+        None => config.parsed("mac")?,
+    };
+    tune.data_dir = path(config, "dataDir")?;
+    Ok(tune)
+}
+
+/// Those that are not also something else for a plug-in that makes the device.
+pub(crate) fn settings(config: &Fields<'_>, common: &Common<'_>) -> Result<Tune, CniError> {
+    let mut tune = Tune::default();
+    let mut sysctls = BTreeMap::new();
+    for fields in [Some(config), common.runtime.cni_args()].into_iter().flatten() {
+        if let Some(section) = fields.get("sysctl") {
+            let map = section.as_object().ok_or_else(|| fields.wrong("sysctl", section, "is not an object"))?;
+            for (key, value) in map {
+                let place = format!("{}.{key}", fields.name("sysctl"));
+                sysctls.insert(sysctl_path(&place, key, common)?, sysctl_value(&place, value)?);
+            }
+        }
+        // The reference only ever switches it on.
+        tune.promisc = fields.choice("promisc")?.filter(|on| *on).map(Switch::from).or(tune.promisc);
+        tune.allmulti = fields.choice("allmulti")?.map(Switch::from).or(tune.allmulti);
+        tune.tx_queue_len = fields.number("txQLen")?.or(tune.tx_queue_len);
+    }
+    tune.sysctls = sysctls.into_iter().collect();
+    Ok(tune)
+}
+
+/// `net.ipv4.conf.IFNAME.forwarding` or with slashes, as sysctl(8) takes it: where the first separator is a dot, a slash
+/// stands for a dot inside a name.
+fn sysctl_path(place: &str, key: &str, common: &Common<'_>) -> Result<String, CniError> {
+    let refuse = |why: &str| Err(CniError::config(place, key, why));
+    let swapped: String = match key.find(['.', '/']).map(|at| key.as_bytes().get(at)) {
+        Some(Some(b'.')) => {
+            let swap = |c| match c {
+                '.' => '/',
+                '/' => '.',
+                other => other,
+            };
+            key.chars().map(swap).collect()
+        }
+        _ => key.to_owned(),
+    };
+    let Some(below) = swapped.strip_prefix("net/") else { return refuse("is not below net") };
+    let ifname = common.ifname.as_ref().map_or("IFNAME", |name| name.as_str());
+    let parts: Vec<&str> = below.split('/').map(|part| if part == "IFNAME" { ifname } else { part }).collect();
+    let odd = |part: &&str| part.is_empty() || *part == "." || *part == ".." || part.chars().any(char::is_control);
+    if parts.iter().any(odd) {
+        return refuse("is not the name of a setting");
+    }
+    Ok(parts.join("/"))
+}
+
+fn sysctl_value(place: &str, value: &Value) -> Result<String, CniError> {
+    let refuse = |why: &str| Err(CniError::config(place, shown(value), why));
+    match value {
+        Value::String(text) if text.chars().any(|c| c.is_control() && c != '\t') => refuse("has control characters"),
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => Ok(number.to_string()),
+        _ => refuse("is neither a string nor a number"),
+    }
+}

@@ -1,0 +1,140 @@
+//! `zubi`: everything in one plug-in. The same keys as `bridge` with other defaults, those of `portmap`, `firewall` and
+//! `tuning`, and networks that a user made.
+
+use crate::bridge::{self, Defaults, describe, ipam_of, with_ipam, with_ranges, without_addresses};
+use crate::error::{CniError, Code};
+use crate::fields::{Fields, shown};
+use crate::intent::{Ipam, Switch, Tune, Wire, WireNetwork};
+use crate::request::Common;
+use crate::result::read_routes;
+use crate::routes::{Gateways, without_host_bits};
+use crate::{firewall, portmap, tuning};
+use zubi_model::{Addressing, DefaultRoute, Family, Icc, IfName, Ingress, InnerState, NetworkName};
+
+/// Keys that describe a network, so that they have no place beside the name of one that is there.
+const DESCRIBING: [&str; 18] = [
+    "bridge",
+    "isGateway",
+    "forceAddress",
+    "ipMasq",
+    "mtu",
+    "hairpinMode",
+    "promiscMode",
+    "vlan",
+    "vlanTrunk",
+    "portIsolation",
+    "ingressPolicy",
+    "subnet",
+    "rangeStart",
+    "rangeEnd",
+    "gateway",
+    "ranges",
+    "resolvConf",
+    "dataDir",
+];
+
+/// The plug-in's share.
+pub(crate) fn read(config: &Fields<'_>, common: &Common<'_>) -> Result<Wire, CniError> {
+    common.runtime.no_bandwidth()?;
+    let defaults = Defaults { bridge: bridge_name(common.network)?, gateway: Switch::On, masquerade: Switch::On };
+    let mut wire = describe(config, common, defaults)?;
+    police(&mut wire, config)?;
+    let published = portmap::read(config, common.runtime)?;
+    wire.wishes.ports = published.ports;
+    wire.wishes.traits.port_source = published.source;
+    wire.wishes.aliases = common.runtime.aliases()?;
+    let tune = tuning::settings(config, common)?;
+    wire.tune = (tune != Tune::default()).then_some(tune);
+    if let Some(name) = existing(config)? {
+        return named(wire, name, config, common);
+    }
+    if config.get("ipam").is_some() {
+        return with_ipam(wire, config, common);
+    }
+    let ranges = ["subnet", "ranges"].iter().any(|key| config.get(key).is_some());
+    let offered = common.runtime.config().is_some_and(|c| c.get("ipRanges").is_some());
+    if ranges || offered {
+        return with_ranges(wire, config, common);
+    }
+    if wire.wishes.traits.inner == InnerState::Down {
+        return without_addresses(wire, common);
+    }
+    if let WireNetwork::Described(description) = &mut wire.network {
+        description.families = vec![Family::V4];
+    }
+    by_network(wire, config, common)
+}
+
+/// What is left of the share when the configuration cannot be meant so.
+pub(crate) fn bare(config: &Fields<'_>, common: &Common<'_>) -> Result<Wire, CniError> {
+    let mut wire = bridge::bare(config, common)?;
+    if let WireNetwork::Described(description) = &mut wire.network {
+        description.bridge = bridge_name(common.network)?;
+    }
+    if let Ok(Some(name)) = existing(config) {
+        wire.network = WireNetwork::Named(name);
+    }
+    Ok(wire)
+}
+
+/// The network that a user made, if one is named.
+fn existing(config: &Fields<'_>) -> Result<Option<NetworkName>, CniError> {
+    let Some(name) = config.parsed::<NetworkName>("network")? else { return Ok(None) };
+    match name.source() {
+        Some(_) => Err(CniError::config("network", name, "is described by its own configuration, nobody made it")),
+        None => Ok(Some(name)),
+    }
+}
+
+fn named(mut wire: Wire, name: NetworkName, config: &Fields<'_>, common: &Common<'_>) -> Result<Wire, CniError> {
+    if let Some((ipam, kind)) = ipam_of(config)? {
+        let why = format!("cannot be beside `network`: {name} has its own addresses");
+        return Err(CniError::config(ipam.name("type"), kind, why));
+    }
+    for key in DESCRIBING {
+        if let Some(value) = config.get(key) {
+            let why = format!("cannot be beside `network`: zubi network set {name} changes what it is");
+            return Err(CniError::config(key, shown(value), why));
+        }
+    }
+    wire.network = WireNetwork::Named(name);
+    by_network(wire, config, common)
+}
+
+/// The network gives the addresses, one of each family it has.
+fn by_network(mut wire: Wire, config: &Fields<'_>, common: &Common<'_>) -> Result<Wire, CniError> {
+    wire.routes = without_host_bits(read_routes(config, "routes")?)?;
+    if let Some(route) = wire.routes.iter().find(|r| r.gw.is_none()) {
+        let why = "has no gw, and the gateway is known later: write the subnet or the gw";
+        return Err(CniError::config("routes", route.dst, why));
+    }
+    wire.settle_routes(Gateways::default());
+    wire.wishes.addressing = Addressing::Network;
+    wire.wishes.addresses = common.runtime.ips()?.ips.into_iter().map(|ip| ip.address).collect();
+    if wire.default_gateway == Switch::On {
+        wire.wishes.default_route = DefaultRoute::Eligible;
+    }
+    wire.ipam = Ipam::Ours;
+    Ok(wire)
+}
+
+fn police(wire: &mut Wire, config: &Fields<'_>) -> Result<(), CniError> {
+    let policy = firewall::policy(config)?;
+    let WireNetwork::Described(description) = &mut wire.network else { return Ok(()) };
+    description.ingress = Some(policy.map_or(Ingress::Published, |p| p.ingress));
+    let isolated = description.icc.or(policy.and_then(|p| p.icc));
+    description.icc = Some(isolated.unwrap_or(Icc::Allowed));
+    Ok(())
+}
+
+/// `cz-NAME` where that fits, else `cz-` and eight hex digits that follow from the name.
+fn bridge_name(network: &str) -> Result<IfName, CniError> {
+    let by_name = format!("cz-{network}").parse();
+    let name = by_name.or_else(|_| format!("cz-{:08x}", fnv1a(network.as_bytes())).parse::<IfName>());
+    name.map_err(|e| CniError::new(Code::Internal, e.to_string()))
+}
+
+/// FNV-1a with 32 bits (RFC 9923): the same in every version of the program.
+fn fnv1a(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}

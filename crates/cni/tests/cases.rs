@@ -1,0 +1,263 @@
+//! Each folder of `cases` has the name of a plug-in and variables (`env`), a document (`input.json`) and what becomes of
+//! them (`expected`). Some have what another IPAM plug-in answers (`ipam.json`) or what the engine makes of it
+//! (`endpoint.json`). `UPDATE_CASES=1` writes `expected` anew.
+
+use serde_json::Value;
+use std::fmt::{Debug, Display, Write};
+use std::path::Path;
+use zubi_cni::{
+    Call, CniError, CniResult, Environment, Gc, OwnNetns, Plugin, Share, Switch, Task, Tune, Verb, Wire, WireNetwork,
+    about, parse, versions,
+};
+use zubi_model::{Addressing, Description, Endpoint, Hairpin, OtherGateway, Pool, Promiscuity, Scope, Traits};
+
+#[test]
+fn each_case_comes_out_as_expected() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
+    let mut folders: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() >= 90, "{} cases", folders.len());
+    let mut wrong = Vec::new();
+    for folder in folders {
+        let found = outcome(&folder);
+        let file = folder.join("expected");
+        if std::env::var_os("UPDATE_CASES").is_some() {
+            std::fs::write(&file, &found).unwrap();
+        }
+        let expected = std::fs::read_to_string(&file).unwrap_or_default();
+        if found != expected {
+            wrong.push(format!("{}:\n--- expected\n{expected}\n--- found\n{found}", folder.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn outcome(folder: &Path) -> String {
+    let variables = std::fs::read_to_string(folder.join("env")).unwrap();
+    let variable = |name: &str| {
+        let mut pairs = variables.lines().filter_map(|line| line.split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+    };
+    let plugin = Plugin::named(&variable("PLUGIN").unwrap()).unwrap();
+    let env = Environment::read(|name| variable(name).map(Into::into));
+    let input = std::fs::read(folder.join("input.json")).unwrap();
+    let document = |name: &str| std::fs::read(folder.join(name)).ok().map(|d| serde_json::from_slice(&d).unwrap());
+    let mut text = String::new();
+    let done = parse(plugin, &env, &input)
+        .and_then(|call| show(&mut text, plugin, call, document("ipam.json").as_ref(), document("endpoint.json")));
+    if let Err(error) = done {
+        writeln!(text, "error {}", pretty(&error.to_json())).unwrap();
+    }
+    text
+}
+
+fn pretty(document: &Value) -> String {
+    serde_json::to_string_pretty(document).unwrap()
+}
+
+/// A line, unless there is nothing to tell.
+fn tell<T: PartialEq + Debug>(text: &mut String, what: &str, value: &T, usual: &T) {
+    if value != usual {
+        writeln!(text, "  {what} {value:?}").unwrap();
+    }
+}
+
+fn line(text: &mut String, what: impl Display) {
+    writeln!(text, "  {what}").unwrap();
+}
+
+fn show(
+    text: &mut String,
+    plugin: Plugin,
+    call: Call,
+    ipam: Option<&Value>,
+    endpoint: Option<Value>,
+) -> Result<(), CniError> {
+    let version = call.version;
+    let (name, mut task) = match call.verb {
+        Verb::Version => {
+            writeln!(text, "version {}", pretty(&versions(plugin, version))).unwrap();
+            return Ok(());
+        }
+        Verb::Nothing => {
+            writeln!(text, "nothing\n{}", about(plugin)).unwrap();
+            return Ok(());
+        }
+        Verb::Gc(gc) => {
+            show_gc(text, &gc);
+            return Ok(());
+        }
+        Verb::Status(status) => {
+            writeln!(text, "status of {}", status.network).unwrap();
+            show_share(text, &status.share);
+            return Ok(());
+        }
+        Verb::Add(task) => ("add", task),
+        Verb::Del(task) => ("del", task),
+        Verb::Check(task) => ("check", task),
+    };
+    assert!(task.stdin.is_object());
+    writeln!(text, "{name} {} in {}, answered in {version}", task.ifname, task.container).unwrap();
+    line(text, format!("of {}", task.network));
+    tell(text, "namespace", &task.netns, &None);
+    tell(text, "own namespace", &task.own_netns, &OwnNetns::Refused);
+    tell(text, "path", &task.path, &Vec::new());
+    if let Share::Wire(wire) = &mut task.share {
+        if let Some(ipam) = ipam {
+            show_wire(text, wire);
+            line(text, "-- with the addresses of the other plug-in");
+            **wire = wire.clone().with_ipam_result(&CniResult::parse(ipam)?)?;
+        }
+    }
+    show_share(text, &task.share);
+    let mut result = answer(&task, endpoint);
+    if let Some(previous) = &task.previous {
+        result = Some(result.unwrap_or_default().after(previous.clone()));
+    }
+    if let Some(result) = result {
+        writeln!(text, "result {}", pretty(&result.render(version)?)).unwrap();
+    }
+    Ok(())
+}
+
+fn answer(task: &Task, endpoint: Option<Value>) -> Option<CniResult> {
+    let netns = task.netns.as_ref().and_then(|n| n.to_str()).unwrap_or_default();
+    match &task.share {
+        Share::Wire(wire) => {
+            let endpoint: Endpoint = serde_json::from_value(endpoint?).unwrap();
+            Some(CniResult::of_endpoint(&endpoint, "02:00:00:00:00:01".parse().unwrap(), netns, wire))
+        }
+        Share::Loopback => Some(CniResult::of_loopback(netns, &[zubi_model::Family::V4, zubi_model::Family::V6])),
+        Share::Fixed(fixed) => Some(fixed.result()),
+        Share::Reserve(_) | Share::Publish(_) | Share::Police(_) | Share::Tune(_) => None,
+    }
+}
+
+fn show_gc(text: &mut String, gc: &Gc) {
+    writeln!(text, "gc of {}", gc.network).unwrap();
+    match &gc.valid {
+        None => line(text, "nobody says who lives"),
+        Some(valid) => {
+            line(text, format!("{} live", valid.len()));
+            for one in valid {
+                line(text, format!("  {} in {}", one.ifname, one.container));
+            }
+        }
+    }
+    show_share(text, &gc.share);
+}
+
+fn show_share(text: &mut String, share: &Share) {
+    match share {
+        Share::Wire(wire) => show_wire(text, wire),
+        Share::Loopback => line(text, "loopback"),
+        Share::Reserve(reserve) => {
+            for set in &reserve.sets {
+                show_set(text, set);
+            }
+            tell(text, "wanted", &reserve.wanted, &Vec::new());
+            for route in &reserve.routes {
+                line(text, format!("listed {} via {:?}", route.dst, route.gw));
+            }
+            tell(text, "resolv.conf", &reserve.resolv_conf, &None);
+            tell(text, "data in", &reserve.data_dir, &None);
+        }
+        Share::Fixed(fixed) => {
+            for a in &fixed.addresses {
+                line(text, format!("address {}, gateway {:?}", a.address, a.gateway));
+            }
+        }
+        Share::Publish(publish) => {
+            line(text, format!("sources {:?}", publish.source));
+            for port in &publish.ports {
+                line(text, format!("port {port}"));
+            }
+        }
+        Share::Police(police) => line(text, format!("ingress {:?}, icc {:?}", police.ingress, police.icc)),
+        Share::Tune(tune) => show_tune(text, tune),
+    }
+}
+
+fn show_set(text: &mut String, set: &[Pool]) {
+    line(text, "one of");
+    for pool in set {
+        line(text, format!("  {}", pool_line(pool)));
+    }
+}
+
+fn pool_line(pool: &Pool) -> String {
+    let gateway = pool.gateway.map_or("none".into(), |g| g.to_string());
+    let but: String = pool.exclude.iter().map(|e| format!(", not {e}")).collect();
+    format!("{}, gateway {gateway} at {:?}{but}", pool.subnet, pool.gateway_at)
+}
+
+fn show_tune(text: &mut String, tune: &Tune) {
+    for (path, value) in &tune.sysctls {
+        line(text, format!("setting {path} = {value}"));
+    }
+    tell(text, "mac", &tune.mac, &None);
+    tell(text, "mtu", &tune.mtu, &None);
+    tell(text, "promisc", &tune.promisc, &None);
+    tell(text, "allmulti", &tune.allmulti, &None);
+    tell(text, "tx queue", &tune.tx_queue_len, &None);
+    tell(text, "data in", &tune.data_dir, &None);
+}
+
+fn show_description(text: &mut String, of: &Description) {
+    line(text, format!("network {} on bridge {}, {:?}", of.name, of.bridge, of.foreign_bridge));
+    tell(text, "mtu", &of.mtu, &None);
+    for pool in &of.pools {
+        line(text, format!("pool {}", pool_line(pool)));
+    }
+    tell(text, "chosen subnets", &of.families, &Vec::new());
+    tell(text, "scope", &of.scope, &Scope::Routed);
+    line(text, format!("egress {:?}", of.egress));
+    tell(text, "icc", &of.icc, &None);
+    tell(text, "ingress", &of.ingress, &None);
+    tell(text, "hairpin", &of.hairpin, &Hairpin::Published);
+    tell(text, "promiscuity", &of.promiscuity, &Promiscuity::Off);
+    tell(text, "other gateway", &of.other_gateway, &OtherGateway::Refused);
+}
+
+fn show_wire(text: &mut String, wire: &Wire) {
+    match &wire.network {
+        WireNetwork::Described(description) => show_description(text, description),
+        WireNetwork::Named(name) => line(text, format!("the network {name}")),
+    }
+    let wishes = &wire.wishes;
+    line(text, format!("{:?} in {:?}, mac {:?}", wishes.ifname.as_ref(), wishes.called, wishes.mac));
+    tell(text, "traits", &wishes.traits, &Traits::default());
+    line(text, format!("ipam {:?}", wire.ipam));
+    match &wishes.addressing {
+        Addressing::Network => line(text, "addresses of the network"),
+        Addressing::Given(given) => {
+            for a in given {
+                line(text, format!("address {}, gateway {:?}", a.address, a.gateway));
+            }
+        }
+        Addressing::Sets(sets) => sets.iter().for_each(|set| show_set(text, set)),
+    }
+    tell(text, "wanted", &wishes.addresses, &Vec::new());
+    tell(text, "gateways are the default", &wire.default_gateway, &Switch::Off);
+    line(text, format!("default route {:?}", wishes.default_route));
+    for route in &wishes.routes {
+        line(text, format!("route {route} {:?}", route.options));
+    }
+    for route in &wire.routes {
+        line(text, format!("listed {} via {:?}", route.dst, route.gw));
+    }
+    if !wire.dns.is_empty() {
+        line(text, format!("dns {:?}", wire.dns));
+    }
+    tell(text, "resolv.conf", &wire.resolv_conf, &None);
+    tell(text, "data in", &wire.data_dir, &None);
+    for alias in &wishes.aliases {
+        line(text, format!("alias {alias}"));
+    }
+    for port in &wishes.ports {
+        line(text, format!("port {port}"));
+    }
+    if let Some(tune) = &wire.tune {
+        show_tune(text, tune);
+    }
+}

@@ -1,0 +1,78 @@
+//! `portmap` and `firewall`: what comes behind a device in a chain.
+
+use super::{drifted, find, told};
+use zubi_cni::{CniError, CniResult, Code, Police, Publish, Task};
+use zubi_engine::Engine;
+use zubi_model::{Endpoint, Ingress, NetworkName};
+
+fn not_ours(task: &Task) -> CniError {
+    let why = format!(
+        "network {}: {} of container {} was not made by zubi: put `bridge` or `zubi` before this plug-in",
+        task.network, task.ifname, task.container
+    );
+    CniError::new(Code::Config, why)
+}
+
+fn network_of(endpoint: &Endpoint) -> &NetworkName {
+    &endpoint.network
+}
+
+pub(super) fn publish(engine: &mut Engine, task: &Task, publish: &Publish) -> Result<CniResult, CniError> {
+    let previous = task.chained()?.clone();
+    if publish.ports.is_empty() {
+        return Ok(previous);
+    }
+    let endpoint = find(engine, task)?.ok_or_else(|| not_ours(task))?;
+    engine
+        .publish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &publish.ports, publish.source)
+        .map_err(told)?;
+    Ok(previous)
+}
+
+pub(super) fn unpublish(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
+    let Some(endpoint) = find(engine, task)? else { return Ok(()) };
+    engine.unpublish_called(network_of(&endpoint), &endpoint.sandbox.spelled).map_err(told)
+}
+
+pub(super) fn check_ports(engine: &mut Engine, task: &Task, publish: &Publish) -> Result<(), CniError> {
+    if publish.ports.is_empty() {
+        return Ok(());
+    }
+    let endpoint = find(engine, task)?.ok_or_else(|| not_ours(task))?;
+    let missing: Vec<String> = publish
+        .ports
+        .iter()
+        .filter(|wish| !endpoint.ports.iter().any(|port| wish.is_met_by(port)))
+        .map(|wish| format!("port {wish} is not published"))
+        .collect();
+    if !missing.is_empty() {
+        return Err(CniError::new(drifted(), missing.join("; ")));
+    }
+    let problems = engine.check_called(network_of(&endpoint), &endpoint.sandbox.spelled).map_err(told)?;
+    let about_ports: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", p.object, p.what)).collect();
+    if about_ports.is_empty() { Ok(()) } else { Err(CniError::new(drifted(), about_ports.join("; "))) }
+}
+
+/// Nothing of ours keeps anybody from a device that others made; what they want kept out is theirs to do.
+pub(super) fn police(engine: &mut Engine, task: &Task, police: Police) -> Result<CniResult, CniError> {
+    let previous = task.chained()?.clone();
+    match find(engine, task)? {
+        Some(endpoint) if endpoint.network.source().is_some() => {
+            engine.police(network_of(&endpoint), police.ingress, police.icc).map_err(told)?;
+        }
+        None if police.ingress != Ingress::Open || police.icc.is_some() => return Err(not_ours(task)),
+        // A network that a user made has rules of its own.
+        _ => {}
+    }
+    Ok(previous)
+}
+
+pub(super) fn check_police(engine: &mut Engine, task: &Task, police: Police) -> Result<(), CniError> {
+    let Some(endpoint) = find(engine, task)? else { return Ok(()) };
+    let (network, _) = engine.network(network_of(&endpoint)).map_err(told)?;
+    let same = network.ingress == police.ingress && police.icc.is_none_or(|icc| network.icc == icc);
+    if same || network.name.source().is_none() {
+        return Ok(());
+    }
+    Err(CniError::new(drifted(), format!("network {}: ingressPolicy is not as configured", task.network)))
+}

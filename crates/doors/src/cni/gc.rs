@@ -1,0 +1,67 @@
+//! GC: whatever of a network the runtime does not know any more.
+
+use super::{called_on_named, exec, told};
+use std::io::Write;
+use zubi_cni::{CniError, Gc, Ipam, Share};
+use zubi_engine::{Act, Engine, Error};
+use zubi_model::{Endpoint, NetworkName, NetworkSource, SandboxRef};
+
+pub(super) fn collect(engine: &mut Engine, gc: &Gc) -> Result<(), CniError> {
+    let Some(valid) = &gc.valid else {
+        // A careless tool says nothing of attachments; that is no reason to free all of them.
+        writeln!(std::io::stderr(), "the request has no cni.dev/valid-attachments: nothing was freed").ok();
+        return Ok(());
+    };
+    let network = NetworkName::described(NetworkSource::Cni, &gc.network).map_err(Error::from).map_err(told)?;
+    let mut errors: Vec<CniError> = Vec::new();
+    match &gc.share {
+        Share::Wire(wire) => {
+            for endpoint in attached(engine, gc) {
+                let lives = container(gc, &endpoint).is_some_and(|container| {
+                    valid.iter().any(|a| a.container == container && a.ifname == endpoint.ifname.as_str())
+                });
+                if !lives {
+                    let called = SandboxRef::Called(endpoint.sandbox.spelled.clone());
+                    errors.extend(engine.detach(&endpoint.network, &called, Act::Apply).err().map(told));
+                }
+            }
+            if let Ipam::Exec(kind) = &wire.ipam {
+                errors.extend(exec::gc(kind, gc).err());
+            }
+        }
+        Share::Reserve(_) => {
+            for owner in engine.reservers(&network).map_err(told)? {
+                let lives = valid.iter().any(|a| format!("{}@{}", a.container, a.ifname) == owner);
+                if !lives {
+                    errors.extend(engine.unreserve(&network, &owner).err().map(told));
+                }
+            }
+        }
+        // Theirs goes with the device.
+        Share::Loopback | Share::Fixed(_) | Share::Publish(_) | Share::Police(_) | Share::Tune(_) => {}
+    }
+    match errors.len() {
+        0 => Ok(()),
+        1 => Err(errors.remove(0)),
+        _ => {
+            let all: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Err(CniError { msg: all.join("; "), ..errors.remove(0) })
+        }
+    }
+}
+
+/// The endpoints that came by this network's configuration.
+fn attached(engine: &Engine, gc: &Gc) -> Vec<Endpoint> {
+    let mut all = engine.endpoints_with_prefix("cni:");
+    all.retain(|endpoint| container(gc, endpoint).is_some());
+    all
+}
+
+/// Whose endpoint it is, if it came by this network's configuration.
+fn container<'a>(gc: &Gc, endpoint: &'a Endpoint) -> Option<&'a str> {
+    let spelled = endpoint.sandbox.spelled.as_str();
+    if endpoint.network.as_str() == format!("cni:{}", gc.network) {
+        return spelled.strip_prefix("cni:");
+    }
+    spelled.strip_prefix(called_on_named(&gc.network, "").as_str())
+}

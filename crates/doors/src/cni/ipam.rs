@@ -1,0 +1,105 @@
+//! Addresses: `host-local`, for our own devices and for those of others.
+
+use super::{drifted, netns, told};
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use zubi_cni::{CniError, CniResult, Code, Dns, Reserve, Task, Wire, parse_resolv_conf};
+use zubi_engine::{Engine, Error};
+use zubi_kernel::sys;
+use zubi_model::{Addressing, EndpointAddress, Exclusion, NetworkName, NetworkSource, Pool};
+
+/// Where the reference plug-in keeps its addresses.
+const FOLDER: &str = "/var/lib/cni/networks";
+
+/// With what only the host's files tell: name servers, and addresses that containers have from before zubi came.
+pub(super) fn prepared(mut wire: Wire, task: &Task) -> Result<Wire, CniError> {
+    if let Some(path) = wire.resolv_conf.clone() {
+        wire = wire.with_resolv_conf(&resolv_conf(&path)?);
+    }
+    let taken = of_before(&task.network, wire.data_dir.as_deref());
+    if let Addressing::Sets(sets) = &mut wire.wishes.addressing {
+        leave_out(sets, &taken);
+    }
+    Ok(wire)
+}
+
+fn resolv_conf(path: &Path) -> Result<String, CniError> {
+    fs::read_to_string(path).map_err(|e| CniError::new(Code::Io, format!("resolvConf {}: {e}", path.display())))
+}
+
+fn leave_out(sets: &mut [Vec<Pool>], taken: &[IpAddr]) {
+    for pool in sets.iter_mut().flatten() {
+        let inside = taken.iter().filter(|address| pool.subnet.net().contains(*address));
+        pool.exclude.extend(inside.map(|address| Exclusion { first: *address, last: *address }));
+    }
+}
+
+/// The addresses that the reference plug-in has given in this boot. Whatever is older is of containers that are no more.
+fn of_before(network: &str, data_dir: Option<&Path>) -> Vec<IpAddr> {
+    let Ok(entries) = fs::read_dir(folder(network, data_dir)) else { return Vec::new() };
+    let boot = sys::boot_clock().ok().and_then(|since| SystemTime::now().checked_sub(Duration::from_nanos(since)));
+    let of_this_boot = |entry: &fs::DirEntry| {
+        let modified = entry.metadata().and_then(|m| m.modified()).ok();
+        modified.zip(boot).is_none_or(|(modified, boot)| modified >= boot)
+    };
+    let entries = entries.filter_map(Result::ok).filter(of_this_boot);
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+fn folder(network: &str, data_dir: Option<&Path>) -> PathBuf {
+    data_dir.unwrap_or(Path::new(FOLDER)).join(network)
+}
+
+/// A container from before zubi came gives back what the reference plug-in has written down for it.
+pub(super) fn forget_foreign(task: &Task, data_dir: Option<&Path>) {
+    let Ok(entries) = fs::read_dir(folder(&task.network, data_dir)) else { return };
+    for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
+        let is_address = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.parse::<IpAddr>().is_ok());
+        let Some(text) = is_address.then(|| fs::read_to_string(&path).ok()).flatten() else { continue };
+        let mut lines = text.lines().map(str::trim);
+        let same = lines.next() == Some(task.container.as_str());
+        // Very old ones do not say which device.
+        if same && lines.next().is_none_or(|ifname| ifname == task.ifname.as_str()) {
+            fs::remove_file(&path).ok();
+        }
+    }
+}
+
+fn network(task: &Task) -> Result<NetworkName, CniError> {
+    NetworkName::described(NetworkSource::Cni, &task.network).map_err(Error::from).map_err(told)
+}
+
+fn owner(task: &Task) -> String {
+    format!("{}@{}", task.container, task.ifname)
+}
+
+/// `host-local` on its own, for a device that another plug-in makes.
+pub(super) fn reserve(engine: &mut Engine, task: &Task, reserve: &Reserve) -> Result<CniResult, CniError> {
+    netns(task)?;
+    let dns = match &reserve.resolv_conf {
+        Some(path) => parse_resolv_conf(&resolv_conf(path)?),
+        None => Dns::default(),
+    };
+    let mut sets = reserve.sets.clone();
+    leave_out(&mut sets, &of_before(&task.network, reserve.data_dir.as_deref()));
+    let given = engine.reserve(&network(task)?, &owner(task), &sets, &reserve.wanted).map_err(told)?;
+    let addresses: Vec<EndpointAddress> =
+        given.into_iter().map(|(address, gateway)| EndpointAddress { address, gateway }).collect();
+    Ok(reserve.result(&addresses, dns))
+}
+
+pub(super) fn unreserve(engine: &mut Engine, task: &Task, data_dir: Option<&Path>) -> Result<(), CniError> {
+    engine.unreserve(&network(task)?, &owner(task)).map_err(told)?;
+    forget_foreign(task, data_dir);
+    Ok(())
+}
+
+pub(super) fn check(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
+    if engine.reserved(&network(task)?, &owner(task)).map_err(told)?.is_empty() {
+        let why = format!("network {}: container {} has no address", task.network, task.container);
+        return Err(CniError::new(drifted(), why));
+    }
+    Ok(())
+}

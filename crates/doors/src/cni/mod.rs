@@ -1,0 +1,204 @@
+//! CNI: one plug-in call.
+
+mod chain;
+mod exec;
+mod gc;
+mod ipam;
+mod tune;
+mod wire;
+
+use crate::input;
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use zubi_cni::{
+    Call, CniError, CniResult, Code, Environment, Plugin, Share, Status, Task, Verb, WireNetwork, about, parse,
+    versions,
+};
+use zubi_engine::{Class, Config, Engine, Error};
+use zubi_model::{Addressing, Endpoint, Family, IfName, NetworkName, NetworkSource, SandboxRef};
+use zubi_plan::What;
+use zubi_wire::route::{AdminState, LinkChange};
+
+/// Far more than any configuration with its results.
+const LARGEST_REQUEST: usize = 16 * 1024 * 1024;
+
+/// Reads environment and stdin, does what is asked for, and answers: one document on stdout, or nothing.
+pub(crate) fn answer(plugin: Plugin) -> ExitCode {
+    let env = Environment::read(|name| std::env::var_os(name));
+    let (text, code) = match call(plugin, &env) {
+        Ok(Some(document)) => (document.to_string(), ExitCode::SUCCESS),
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(error) => (error.to_json().to_string(), ExitCode::FAILURE),
+    };
+    let mut out = std::io::stdout().lock();
+    let written = writeln!(out, "{text}").and_then(|()| out.flush());
+    if written.is_ok() { code } else { ExitCode::FAILURE }
+}
+
+fn call(plugin: Plugin, env: &Environment) -> Result<Option<Value>, CniError> {
+    if env.command.is_none() {
+        // A person called it; waiting for stdin would look like nothing happens.
+        writeln!(std::io::stderr(), "{}", about(plugin)).ok();
+        return Ok(None);
+    }
+    let stdin = input::read(None, LARGEST_REQUEST)
+        .map_err(|e| CniError::new(Code::Io, format!("cannot read the request from stdin: {e}")))?;
+    if stdin.len() > LARGEST_REQUEST {
+        let why = format!("the request has more than {LARGEST_REQUEST} bytes");
+        return Err(CniError::new(Code::Decode, why));
+    }
+    let Call { version, verb } = parse(plugin, env, &stdin)?;
+    let answered = match verb {
+        Verb::Version => return Ok(Some(versions(plugin, version))),
+        Verb::Nothing => {
+            writeln!(std::io::stderr(), "{}", about(plugin)).ok();
+            return Ok(None);
+        }
+        Verb::Add(task) => in_engine(|engine| add(engine, *task)).and_then(|result| result.render(version).map(Some)),
+        Verb::Del(task) => in_engine(|engine| del(engine, &task)).map(|()| None),
+        Verb::Check(task) => in_engine(|engine| check(engine, &task)).map(|()| None),
+        Verb::Gc(gc) => in_engine(|engine| gc::collect(engine, &gc)).map(|()| None),
+        Verb::Status(status) => status_of(&status).map(|()| None),
+    };
+    answered.map_err(|e| e.answering(version.as_str()))
+}
+
+/// Opens the engine, and leaves what is slow to its child, whatever became of the call.
+fn in_engine<T>(work: impl FnOnce(&mut Engine) -> Result<T, CniError>) -> Result<T, CniError> {
+    let config = Config::read(&|name| std::env::var(name).ok(), None, None).map_err(told)?;
+    let mut engine = Engine::open(config).map_err(told)?;
+    let outcome = work(&mut engine);
+    let lingered = engine.linger().map_err(told);
+    outcome.and_then(|value| lingered.map(|()| value))
+}
+
+fn add(engine: &mut Engine, task: Task) -> Result<CniResult, CniError> {
+    match task.share.clone() {
+        Share::Wire(wire) => wire::add(engine, &task, *wire),
+        Share::Loopback => loopback(engine, &task),
+        Share::Reserve(reserve) => ipam::reserve(engine, &task, &reserve),
+        Share::Fixed(fixed) => Ok(fixed.result()),
+        Share::Publish(publish) => chain::publish(engine, &task, &publish),
+        Share::Police(police) => chain::police(engine, &task, police),
+        Share::Tune(tune) => tune::apply(engine, &task, &tune),
+    }
+}
+
+fn del(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
+    match &task.share {
+        Share::Wire(wire) => wire::del(engine, task, wire),
+        // The device goes with its namespace, and taking it down in one that stays would be wrong.
+        Share::Loopback | Share::Fixed(_) | Share::Police(_) => Ok(()),
+        Share::Reserve(reserve) => ipam::unreserve(engine, task, reserve.data_dir.as_deref()),
+        Share::Publish(_) => chain::unpublish(engine, task),
+        Share::Tune(tune) => tune::restore(engine, task, tune),
+    }
+}
+
+fn check(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
+    match &task.share {
+        Share::Wire(wire) => wire::check(engine, task, wire),
+        Share::Loopback => {
+            let seen = engine.device_inside(&sandbox(task)?, &IfName::loopback()).map_err(told)?;
+            if seen.is_some_and(|lo| lo.state == AdminState::Up) {
+                return Ok(());
+            }
+            Err(CniError::new(drifted(), "the loopback device is down"))
+        }
+        Share::Reserve(_) => ipam::check(engine, task),
+        Share::Fixed(_) => Ok(()),
+        Share::Publish(publish) => chain::check_ports(engine, task, publish),
+        Share::Police(police) => chain::check_police(engine, task, *police),
+        Share::Tune(tune) => tune::check(engine, task, tune),
+    }
+}
+
+fn status_of(status: &Status) -> Result<(), CniError> {
+    let unavailable = |e: CniError| CniError { code: Code::NotAvailable, ..e };
+    in_engine(|engine| {
+        let Share::Wire(wire) = &status.share else { return Ok(()) };
+        if let zubi_cni::Ipam::Exec(kind) = &wire.ipam {
+            exec::status(kind, status)?;
+        }
+        let network = match &wire.network {
+            WireNetwork::Named(name) => {
+                engine.network(name).map_err(told)?;
+                name
+            }
+            WireNetwork::Described(of) => &of.name,
+        };
+        match &wire.wishes.addressing {
+            Addressing::Sets(sets) => engine.has_room(network, sets).map_err(told),
+            _ => Ok(()),
+        }
+    })
+    .map_err(unavailable)
+}
+
+fn loopback(engine: &mut Engine, task: &Task) -> Result<CniResult, CniError> {
+    let netns = netns(task)?;
+    let up = What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up));
+    engine.change_inside(&sandbox(task)?, vec![up], "the loopback device").map_err(|e| in_namespace(task, e))?;
+    if let Some(previous) = &task.previous {
+        return Ok(previous.clone());
+    }
+    Ok(CniResult::of_loopback(&netns.to_string_lossy(), &[Family::V4, Family::V6]))
+}
+
+/// How the sandbox is called.
+fn called(task: &Task) -> String {
+    format!("cni:{}", task.container)
+}
+
+/// The same, on a network that others use too: by the name of the configuration, which has to know its own again.
+fn called_on_named(network: &str, container: &str) -> String {
+    format!("cni:{network}/{container}")
+}
+
+/// The endpoint of an attachment, if it is one of ours.
+fn find(engine: &Engine, task: &Task) -> Result<Option<Endpoint>, CniError> {
+    let described = NetworkName::described(NetworkSource::Cni, &task.network).map_err(Error::from).map_err(told)?;
+    let found = match engine.endpoint_called(&described, &called(task)).map_err(told)? {
+        Some(endpoint) => Some(endpoint),
+        None => {
+            let called = called_on_named(&task.network, task.container.as_str());
+            engine.endpoint_called_anywhere(&called).map_err(told)?
+        }
+    };
+    Ok(found.filter(|endpoint| endpoint.ifname == task.ifname))
+}
+
+fn netns(task: &Task) -> Result<&Path, CniError> {
+    task.netns.as_deref().ok_or_else(|| CniError::new(Code::Environment, "CNI_NETNS is missing"))
+}
+
+fn sandbox(task: &Task) -> Result<SandboxRef, CniError> {
+    Ok(SandboxRef::Path(PathBuf::from(netns(task)?)))
+}
+
+/// The engine's error in the protocol's words: exit codes are ours, behind 100.
+fn told(error: Error) -> CniError {
+    let code = match error.class() {
+        Class::Usage => Code::Config,
+        class => Code::Own(class as u8),
+    };
+    CniError::new(code, error.to_string())
+}
+
+/// The same of a call that uses the namespace.
+fn in_namespace(task: &Task, error: Error) -> CniError {
+    match &error {
+        Error::NotASandbox(_) => {
+            let code = if task.netns.as_deref().is_some_and(Path::exists) { Code::Netns } else { Code::Environment };
+            CniError::new(code, format!("CNI_NETNS: {error}"))
+        }
+        _ => told(error),
+    }
+}
+
+/// CHECK found something that is not as it was made.
+fn drifted() -> Code {
+    Code::Own(Class::Problems as u8)
+}

@@ -1,0 +1,165 @@
+//! `tuning`: settings of the device in the container, and of its namespace.
+
+use super::{drifted, find, in_namespace, sandbox, told};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+use zubi_cni::{CniError, CniResult, Code, Switch, Task, Tune};
+use zubi_engine::{Engine, Error};
+use zubi_model::{Endpoint, IfName, Mac, Mtu};
+use zubi_plan::{Sysctl, What};
+use zubi_wire::route::{LinkChange, LinkSeen, Switch as LinkSwitch};
+
+/// Regular expressions, a line each: where it exists, settings outside of it are refused.
+const ALLOWED: &str = "/etc/cni/tuning/allowlist.conf";
+/// What a device of others was like before.
+const BEFORE: &str = "/run/cni/tuning";
+
+pub(super) fn apply(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<CniResult, CniError> {
+    let mut previous = task.chained()?.clone();
+    let endpoint = find(engine, task)?;
+    if endpoint.is_none() {
+        remember(engine, task, tune)?;
+    }
+    inside(engine, task, tune, endpoint.as_ref())?;
+    if let Some(interface) = previous.inner_mut(task.ifname.as_str(), task.netns.as_deref()) {
+        if let Some(mac) = tune.mac {
+            interface.mac = Some(mac.to_string());
+        }
+        if let Some(mtu) = tune.mtu {
+            interface.mtu = Some(mtu.bytes());
+        }
+    }
+    Ok(previous)
+}
+
+/// The settings themselves.
+pub(super) fn inside(
+    engine: &mut Engine,
+    task: &Task,
+    tune: &Tune,
+    endpoint: Option<&Endpoint>,
+) -> Result<(), CniError> {
+    check_allowed(tune)?;
+    let mut tune = tune.clone();
+    if let Some(endpoint) = endpoint
+        && let Some(mac) = tune.mac.take()
+    {
+        engine.change_mac_called(&endpoint.network, &endpoint.sandbox.spelled, mac).map_err(told)?;
+    }
+    let ops = ops(&tune, &task.ifname);
+    if ops.is_empty() {
+        return Ok(());
+    }
+    engine.change_inside(&sandbox(task)?, ops, "as the configuration wants it").map_err(|e| in_namespace(task, e))?;
+    Ok(())
+}
+
+fn ops(tune: &Tune, ifname: &IfName) -> Vec<What> {
+    let switch = |s: Switch| if s == Switch::On { LinkSwitch::On } else { LinkSwitch::Off };
+    let mut ops: Vec<What> =
+        tune.sysctls.iter().map(|(key, value)| What::Set(Sysctl::new(format!("net/{key}"), value))).collect();
+    let change = LinkChange {
+        mac: tune.mac,
+        mtu: tune.mtu,
+        promisc: tune.promisc.map(switch),
+        allmulticast: tune.allmulti.map(switch),
+        tx_queue: tune.tx_queue_len,
+        ..LinkChange::none(ifname.clone())
+    };
+    if change != LinkChange::none(ifname.clone()) {
+        ops.push(What::ChangeLink(change));
+    }
+    ops
+}
+
+fn check_allowed(tune: &Tune) -> Result<(), CniError> {
+    if tune.sysctls.is_empty() {
+        return Ok(());
+    }
+    let Ok(text) = fs::read_to_string(ALLOWED) else { return Ok(()) };
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let mut allowed = Vec::new();
+    for line in lines {
+        let read = regex_lite::Regex::new(line);
+        allowed.push(read.map_err(|e| CniError::new(Code::Config, format!("{ALLOWED}: `{line}`: {e}")))?);
+    }
+    for (key, _) in &tune.sysctls {
+        let dotted = format!("net.{}", key.replace('/', "."));
+        if !allowed.iter().any(|regex| regex.is_match(&dotted)) {
+            return Err(CniError::new(Code::Config, format!("sysctl {dotted} is not allowed by {ALLOWED}")));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn check(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<(), CniError> {
+    let problems = differences(engine, task, tune)?;
+    if problems.is_empty() { Ok(()) } else { Err(CniError::new(drifted(), problems.join("; "))) }
+}
+
+/// What is not as the configuration wants it, in words.
+pub(super) fn differences(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<Vec<String>, CniError> {
+    let ops = ops(tune, &task.ifname);
+    let problems = engine.compare_inside(&sandbox(task)?, ops).map_err(|e| in_namespace(task, e))?;
+    Ok(problems.into_iter().map(|p| format!("{}: {}", p.object, p.what)).collect())
+}
+
+fn path(task: &Task, data_dir: Option<&Path>) -> PathBuf {
+    data_dir.unwrap_or(Path::new(BEFORE)).join(format!("{}_{}.json", task.container, task.ifname))
+}
+
+/// A device of others outlives the container: a card of the host goes back as it was.
+fn remember(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<(), CniError> {
+    let settings = Tune { sysctls: Vec::new(), data_dir: None, ..tune.clone() };
+    if settings == Tune::default() {
+        return Ok(());
+    }
+    let seen = engine.device_inside(&sandbox(task)?, &task.ifname).map_err(|e| in_namespace(task, e))?;
+    let missing = || CniError::new(Code::Config, format!("container {} has no {}", task.container, task.ifname));
+    let seen: LinkSeen = seen.ok_or_else(missing)?;
+    let on = |switch: LinkSwitch| switch == LinkSwitch::On;
+    let document = json!({
+        "mac": tune.mac.and(seen.mac).map(|mac| mac.to_string()),
+        "mtu": tune.mtu.map(|_| seen.mtu),
+        "promisc": tune.promisc.map(|_| on(seen.promisc)),
+        "allmulti": tune.allmulti.map(|_| on(seen.allmulticast)),
+        "txQLen": tune.tx_queue_len.map(|_| seen.tx_queue),
+    });
+    let path = path(task, tune.data_dir.as_deref());
+    let failed = |e: std::io::Error| CniError::new(Code::Io, format!("{}: {e}", path.display()));
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    fs::write(&path, document.to_string()).map_err(failed)
+}
+
+/// Puts a device of others back as it was, where it still is.
+pub(super) fn restore(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<(), CniError> {
+    let path = path(task, tune.data_dir.as_deref());
+    let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
+    let before: Value = serde_json::from_str(&text).unwrap_or_default();
+    let switch = |key: &str| before.get(key).and_then(Value::as_bool).map(Switch::from);
+    let number = |key: &str| before.get(key).and_then(Value::as_u64).and_then(|n| u32::try_from(n).ok());
+    let old = Tune {
+        mac: before.get("mac").and_then(Value::as_str).and_then(|mac| mac.parse::<Mac>().ok()),
+        mtu: number("mtu").and_then(|mtu| Mtu::try_from(mtu).ok()),
+        promisc: switch("promisc"),
+        allmulti: switch("allmulti"),
+        tx_queue_len: number("txQLen"),
+        ..Tune::default()
+    };
+    let back = match sandbox(task) {
+        Ok(sandbox) => engine.change_inside(&sandbox, ops(&old, &task.ifname), "as it was before").map(drop),
+        Err(_) => Ok(()),
+    };
+    match back {
+        // The namespace is gone, and the device with it or back where it came from.
+        Ok(()) | Err(Error::NotASandbox(_)) => {}
+        Err(Error::Plan { failed, .. }) if failed.error.is_missing() => {}
+        Err(e) => return Err(told(e)),
+    }
+    fs::remove_file(&path)
+        .or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })
+        .map_err(|e| CniError::new(Code::Io, format!("{}: {e}", path.display())))
+}

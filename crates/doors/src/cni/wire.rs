@@ -1,0 +1,135 @@
+//! `bridge` and `zubi`: a device on a bridge.
+
+use super::{called, called_on_named, drifted, exec, find, in_namespace, ipam, netns, sandbox, told, tune};
+use zubi_cni::{CniError, CniResult, Code, Ipam, Task, Wire, WireNetwork};
+use zubi_engine::{Act, Attachment, Engine, Problem};
+use zubi_model::{NetworkName, SandboxRef};
+
+pub(super) fn add(engine: &mut Engine, task: &Task, wire: Wire) -> Result<CniResult, CniError> {
+    let exists = |what: &str| {
+        let why = format!("network {}: container {} has {what} already", task.network, task.container);
+        CniError::new(Code::Own(zubi_engine::Class::Conflict as u8), why)
+    };
+    if let Some(endpoint) = find(engine, task)?
+        && engine.lives(&endpoint).map_err(told)?
+    {
+        return Err(exists(endpoint.ifname.as_str()));
+    }
+    let delegated = match &wire.ipam {
+        Ipam::Exec(kind) => Some(kind.clone()),
+        Ipam::None | Ipam::Ours => None,
+    };
+    let mut wire = match &delegated {
+        Some(kind) => {
+            let answered = exec::add(kind, task)?;
+            wire.with_ipam_result(&answered)
+        }
+        None => Ok(ipam::prepared(wire, task)?),
+    };
+    if let Ok(wire) = &mut wire {
+        wire.wishes.called = Some(spelled(task, wire));
+    }
+    let outcome = wire.and_then(|wire| attach(engine, task, &wire, &exists));
+    if outcome.is_err()
+        && let Some(kind) = delegated
+    {
+        // What went wrong first is what the runtime is told.
+        exec::del(&kind, task).ok();
+    }
+    outcome
+}
+
+fn attach(
+    engine: &mut Engine,
+    task: &Task,
+    wire: &Wire,
+    exists: &dyn Fn(&str) -> CniError,
+) -> Result<CniResult, CniError> {
+    let sandbox = sandbox(task)?;
+    let report = match &wire.network {
+        WireNetwork::Named(name) => engine.attach(name, &sandbox, &wire.wishes, Act::Apply),
+        WireNetwork::Described(description) => engine.attach_described(description, &sandbox, &wire.wishes),
+    };
+    let attached = report.map_err(|e| in_namespace(task, e))?.value;
+    let endpoint = attached.endpoint;
+    if attached.attachment == Attachment::Existing {
+        return Err(exists(endpoint.ifname.as_str()));
+    }
+    let tuned = wire.tune.as_ref().map_or(Ok(()), |wishes| tune::inside(engine, task, wishes, Some(&endpoint)));
+    if let Err(error) = tuned {
+        engine.detach(&endpoint.network, &SandboxRef::Called(endpoint.sandbox.spelled.clone()), Act::Apply).ok();
+        return Err(error);
+    }
+    let bridge_mac = engine.bridge_mac(&endpoint.network).map_err(told)?;
+    let mut result = CniResult::of_endpoint(&endpoint, bridge_mac, &netns(task)?.to_string_lossy(), wire);
+    if let Some(previous) = &task.previous {
+        result = merged(previous.clone(), result);
+    }
+    Ok(result)
+}
+
+/// What others made stays, before what is ours.
+fn merged(mut previous: CniResult, ours: CniResult) -> CniResult {
+    let before = previous.interfaces.len();
+    previous.interfaces.extend(ours.interfaces);
+    previous.ips.extend(ours.ips.into_iter().map(|mut ip| {
+        ip.interface = ip.interface.map(|index| index + before);
+        ip
+    }));
+    previous.routes.extend(ours.routes);
+    if previous.dns.is_empty() {
+        previous.dns = ours.dns;
+    }
+    previous
+}
+
+fn spelled(task: &Task, wire: &Wire) -> String {
+    match &wire.network {
+        WireNetwork::Named(_) => called_on_named(&task.network, task.container.as_str()),
+        _ => called(task),
+    }
+}
+
+/// Whatever of it is there goes, from our own records: the namespace, the result and the configuration may be gone.
+pub(super) fn del(engine: &mut Engine, task: &Task, wire: &Wire) -> Result<(), CniError> {
+    if let Some(endpoint) = find(engine, task)? {
+        let called = SandboxRef::Called(endpoint.sandbox.spelled.clone());
+        engine.detach(&endpoint.network, &called, Act::Apply).map_err(told)?;
+    }
+    match &wire.ipam {
+        Ipam::Exec(kind) => exec::del(kind, task),
+        Ipam::Ours => {
+            ipam::forget_foreign(task, wire.data_dir.as_deref());
+            Ok(())
+        }
+        Ipam::None => Ok(()),
+    }
+}
+
+pub(super) fn check(engine: &mut Engine, task: &Task, wire: &Wire) -> Result<(), CniError> {
+    let Some(endpoint) = find(engine, task)? else {
+        let why = format!("network {}: container {} has no {}", task.network, task.container, task.ifname);
+        return Err(CniError::new(drifted(), why));
+    };
+    let network: &NetworkName = &endpoint.network;
+    let mut problems: Vec<String> =
+        engine.check_called(network, &endpoint.sandbox.spelled).map_err(told)?.iter().map(told_problem).collect();
+    if let Some(previous) = &task.previous {
+        for a in &endpoint.addresses {
+            if !previous.ips.is_empty() && !previous.ips.iter().any(|ip| ip.address == a.address) {
+                problems.push(format!("prevResult does not have address {}", a.address));
+            }
+        }
+    }
+    if let Ipam::Exec(kind) = &wire.ipam {
+        exec::check(kind, task)?;
+    }
+    if let Some(wishes) = &wire.tune {
+        problems.extend(tune::differences(engine, task, wishes)?);
+    }
+    if problems.is_empty() { Ok(()) } else { Err(CniError::new(drifted(), problems.join("; "))) }
+}
+
+fn told_problem(problem: &Problem) -> String {
+    format!("{}: {}", problem.object, problem.what)
+}

@@ -1,0 +1,298 @@
+//! What has been attached on behalf of a program, found by what that program calls it: the namespace may be gone, and
+//! the program knows nothing of ours.
+
+use crate::engine::{Act, Engine};
+use crate::error::Error;
+use crate::problem::Problem;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use zubi_ipam::next_of_pools;
+use zubi_model::{
+    BridgeMode, Endpoint, EndpointKey, Icc, IfName, Ingress, Mac, Network, NetworkName, NsRef, Pool, PortHolder,
+    PortSource, PortWish, SandboxRef,
+};
+use zubi_plan::endpoint::unpublish;
+use zubi_plan::{Op, Place, Plan, What};
+use zubi_store::{Claim, Mode, StoreError};
+use zubi_wire::route::LinkSeen;
+
+impl Engine {
+    /// The endpoint of a sandbox that a program calls so, attached or half attached.
+    pub fn endpoint_called(&self, network: &NetworkName, called: &str) -> Result<Option<Endpoint>, Error> {
+        let Some(cookie) = self.store.cookie_of_name(network, called)? else { return Ok(None) };
+        let key = EndpointKey { cookie, network: network.clone() };
+        match self.store.endpoint(&key)? {
+            Some(endpoint) => Ok(Some(endpoint)),
+            None => Ok(self.store.pending_endpoint(&key)?),
+        }
+    }
+
+    /// The same, on whichever network.
+    pub fn endpoint_called_anywhere(&self, called: &str) -> Result<Option<Endpoint>, Error> {
+        for network in self.known_networks() {
+            if let Some(endpoint) = self.endpoint_called(&network, called)? {
+                return Ok(Some(endpoint));
+            }
+        }
+        Ok(None)
+    }
+
+    /// All endpoints of sandboxes that a program calls something that begins so.
+    pub fn endpoints_with_prefix(&self, prefix: &str) -> Vec<Endpoint> {
+        let mut all = self.store.all_endpoints_lossy().0;
+        all.retain(|e| e.sandbox.spelled.starts_with(prefix));
+        all
+    }
+
+    /// The endpoints of a sandbox.
+    pub fn endpoints_in(&mut self, sandbox: &SandboxRef) -> Result<Vec<Endpoint>, Error> {
+        let resolved = self.resolve(sandbox)?;
+        Ok(self.store.endpoints_of(resolved.cookie)?)
+    }
+
+    /// Whether an endpoint's device is there, or its sandbox.
+    pub fn lives(&mut self, endpoint: &Endpoint) -> Result<bool, Error> {
+        Ok(!self.is_dead(endpoint)?)
+    }
+
+    /// The MAC of a network's bridge.
+    pub fn bridge_mac(&mut self, name: &NetworkName) -> Result<Mac, Error> {
+        let missing = || Error::NoNetwork { name: name.clone(), known: Vec::new() };
+        let network = self.store.network(name)?.ok_or_else(missing)?;
+        if network.bridge_mode == BridgeMode::Managed {
+            return Ok(network.bridge_mac);
+        }
+        let seen = self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
+        Ok(seen.and_then(|seen| seen.mac).unwrap_or(network.bridge_mac))
+    }
+
+    /// What is wrong with one endpoint.
+    pub fn check_called(&mut self, network: &NetworkName, called: &str) -> Result<Vec<Problem>, Error> {
+        let _host = self.store.lock_host(Mode::Shared)?;
+        let endpoint = self.endpoint_called(network, called)?;
+        let (Some(endpoint), Some(network)) = (endpoint, self.store.network(network)?) else {
+            let missing = Error::NotConnected { network: network.clone(), sandbox: called.to_owned() };
+            return Err(missing);
+        };
+        let mut problems: Vec<Problem> = self.check_firewall()?.into_iter().collect();
+        for a in &endpoint.addresses {
+            let address = a.address.addr();
+            if self.store.lease_owner(&network.name, address)?.as_ref() != Some(&endpoint.key()) {
+                problems.push(Problem::unleased(&endpoint, address));
+            }
+        }
+        let ops = self.network_ops(&network)?;
+        problems.extend(self.differences(&format!("network {}", network.name), &ops)?);
+        problems.extend(self.check_endpoint(&network, &endpoint)?);
+        Ok(problems)
+    }
+
+    /// Publishes ports that the program may hold itself.
+    pub fn publish_called(
+        &mut self,
+        network: &NetworkName,
+        called: &str,
+        wishes: &[PortWish],
+        source: PortSource,
+    ) -> Result<(), Error> {
+        let sandbox = SandboxRef::Called(called.to_owned());
+        self.publish_with(network, &sandbox, wishes, Act::Apply, &|endpoint| {
+            endpoint.traits.port_holder = PortHolder::Caller;
+            if endpoint.ports.is_empty() {
+                endpoint.traits.port_source = source;
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the
+    /// detached child.
+    pub fn unpublish_called(&mut self, network: &NetworkName, called: &str) -> Result<(), Error> {
+        let _host = self.store.lock_host(Mode::Shared)?;
+        self.recover_first(Act::Apply)?;
+        let Some(found) = self.endpoint_called(network, called)? else { return Ok(()) };
+        let _sandbox = self.store.lock_sandbox(found.sandbox.cookie)?;
+        let Some(endpoint) = self.store.endpoint(&found.key())? else { return Ok(()) };
+        if endpoint.ports.is_empty() {
+            return Ok(());
+        }
+        let hairpin = self.store.network(network)?.map(|n| n.hairpin).unwrap_or_default();
+        let mut plan = unpublish(&endpoint, &[], &endpoint.ports, hairpin);
+        let (later, now) = std::mem::take(&mut plan.ops).into_iter().partition(|op| matches!(op.what, What::Forget(_)));
+        plan.ops = now;
+        if self.host_end(&endpoint)?.is_none() {
+            plan.ops.retain(Op::is_nft);
+        }
+        self.take_down(&format!("network {network}: unpublish for {called}"), &plan, zubi_kernel::Deletions::Now)?;
+        self.forgotten.ops.extend::<Vec<Op>>(later);
+        let mut after = endpoint.clone();
+        after.ports.clear();
+        self.store.update_endpoint(&after)?;
+        let held = self.store.lock_ports()?;
+        self.release_ports(&endpoint, &endpoint.ports, &held)
+    }
+
+    /// Says who reaches a network that is described with every call.
+    pub fn police(&mut self, name: &NetworkName, ingress: Ingress, icc: Option<Icc>) -> Result<(), Error> {
+        let wanted = |old: &Network| Network { ingress, icc: icc.unwrap_or(old.icc), ..old.clone() };
+        match self.store.network(name)? {
+            None => return Ok(()),
+            Some(old) if wanted(&old) == old => return Ok(()),
+            Some(_) => {}
+        }
+        let _host = self.store.lock_host(Mode::Exclusive)?;
+        self.recover_first(Act::Apply)?;
+        self.recover_networks()?;
+        let Some(old) = self.store.network(name)? else { return Ok(()) };
+        let new = wanted(&old);
+        let plan = self.plan_change(&old, &new)?;
+        if new == old { Ok(()) } else { self.apply_set(&old, &new, &plan) }
+    }
+
+    /// Changes something inside a sandbox, or nothing of it.
+    pub fn change_inside(&mut self, sandbox: &SandboxRef, ops: Vec<What>, why: &'static str) -> Result<Plan, Error> {
+        let resolved = self.resolve(sandbox)?;
+        let plan: Plan = ops.into_iter().map(|what| Op::sandbox(&resolved.reached_by, what, why)).collect();
+        self.apply(&format!("sandbox {}", resolved.spelled), &plan)?;
+        Ok(plan)
+    }
+
+    /// What of it is not as it would be after [`Engine::change_inside`], in words.
+    pub fn compare_inside(&mut self, sandbox: &SandboxRef, ops: Vec<What>) -> Result<Vec<Problem>, Error> {
+        let resolved = self.resolve(sandbox)?;
+        let ops: Vec<Op> = ops.into_iter().map(|what| Op::sandbox(&resolved.reached_by, what, "")).collect();
+        self.differences(&format!("sandbox {}", resolved.spelled), &ops)
+    }
+
+    /// A device inside a sandbox.
+    pub fn device_inside(&mut self, sandbox: &SandboxRef, ifname: &IfName) -> Result<Option<LinkSeen>, Error> {
+        let resolved = self.resolve(sandbox)?;
+        let place = Place::Sandbox(resolved.reached_by);
+        self.kernel.link(&place, ifname.as_str()).map_err(Error::kernel(format!("sandbox {}", resolved.spelled)))
+    }
+
+    /// Gives the inner end of an endpoint another MAC.
+    pub fn change_mac_called(&mut self, network: &NetworkName, called: &str, mac: Mac) -> Result<(), Error> {
+        let _host = self.store.lock_host(Mode::Shared)?;
+        self.recover_first(Act::Apply)?;
+        let missing = || Error::NotConnected { network: network.clone(), sandbox: called.to_owned() };
+        let found = self.endpoint_called(network, called)?.ok_or_else(missing)?;
+        let _sandbox = self.store.lock_sandbox(found.sandbox.cookie)?;
+        let endpoint = self.store.endpoint(&found.key())?.ok_or_else(missing)?;
+        if endpoint.mac == mac {
+            return Ok(());
+        }
+        let _leases = self.store.lock_leases(network)?;
+        if let Claim::Taken { owner } = self.store.claim_mac(network, mac, &endpoint.key())? {
+            let owner = self.owner_name(&owner)?;
+            return Err(Error::MacTaken { network: network.clone(), mac, owner });
+        }
+        let mut after = endpoint.clone();
+        after.mac = mac;
+        let plan = zubi_plan::endpoint::change_mac(&endpoint, &after);
+        let done = self.apply(&format!("network {network}: MAC of {called}"), &plan);
+        if let Err(error) = done.and_then(|()| Ok(self.store.update_endpoint(&after)?)) {
+            self.store.release_mac(network, mac, &endpoint.key())?;
+            return Err(error);
+        }
+        Ok(self.store.release_mac(network, endpoint.mac, &endpoint.key())?)
+    }
+
+    /// One address out of each set of pools, for a device that somebody else makes.
+    pub fn reserve(
+        &mut self,
+        network: &NetworkName,
+        owner: &str,
+        sets: &[Vec<Pool>],
+        wanted: &[IpAddr],
+    ) -> Result<Vec<(IpNet, Option<IpAddr>)>, Error> {
+        let held = self.store.lock_reserved(network)?;
+        if let Some(earlier) = self.store.reserved_by(network, owner)? {
+            let address = earlier.first().copied();
+            return Err(Error::Reserved { network: network.clone(), owner: owner.to_owned(), address });
+        }
+        let mut wanted = wanted.to_vec();
+        let mut chosen: Vec<(IpNet, Option<IpAddr>)> = Vec::new();
+        for (number, set) in sets.iter().enumerate() {
+            let mut trouble: Option<StoreError> = None;
+            let mut is_taken = |address: IpAddr| {
+                chosen.iter().any(|(net, _)| net.addr() == address)
+                    || self.store.is_reserved(network, address).unwrap_or_else(|e| {
+                        trouble = Some(e);
+                        true
+                    })
+            };
+            let asked = wanted.iter().position(|a| set.iter().any(|pool| pool.subnet.net().contains(a)));
+            let address = match asked.map(|at| wanted.remove(at)) {
+                Some(address) => {
+                    let allowed = set.iter().map(|pool| zubi_ipam::check_fixed(pool, address));
+                    let mut refusals: Vec<_> = allowed.filter_map(Result::err).collect();
+                    if refusals.len() == set.len() {
+                        return Err(refusals.remove(0).into());
+                    }
+                    if is_taken(address) {
+                        let owner = self.store.reserver(network, address)?.unwrap_or_else(|| "somebody".into());
+                        return Err(Error::AddressTaken { network: network.clone(), address, owner });
+                    }
+                    address
+                }
+                None => {
+                    let cursor = self.store.reserved_cursor(network, number)?;
+                    next_of_pools(set, cursor, &mut is_taken)
+                        .map_err(|error| Error::Exhausted { network: network.clone(), error })?
+                        .1
+                }
+            };
+            if let Some(e) = trouble {
+                return Err(e.into());
+            }
+            let Some(pool) = set.iter().find(|pool| pool.subnet.net().contains(&address)) else { continue };
+            chosen.push((IpNet::new_assert(address, pool.subnet.net().prefix_len()), pool.gateway));
+            self.store.set_reserved_cursor(network, number, address)?;
+        }
+        if let Some(address) = wanted.first() {
+            let why = "is in none of the ranges it could come from";
+            return Err(zubi_model::Invalid::new("address", address, why).into());
+        }
+        let addresses: Vec<IpAddr> = chosen.iter().map(|(net, _)| net.addr()).collect();
+        self.store.reserve(network, owner, &addresses, &held)?;
+        Ok(chosen)
+    }
+
+    /// Gives back what somebody reserved; nothing is fine too.
+    pub fn unreserve(&mut self, network: &NetworkName, owner: &str) -> Result<(), Error> {
+        if self.store.reserved_by(network, owner)?.is_none() {
+            return Ok(());
+        }
+        let held = self.store.lock_reserved(network)?;
+        Ok(self.store.unreserve(network, owner, &held)?)
+    }
+
+    /// Who has reserved something.
+    pub fn reservers(&self, network: &NetworkName) -> Result<Vec<String>, Error> {
+        Ok(self.store.reservers(network)?)
+    }
+
+    /// What somebody has reserved.
+    pub fn reserved(&self, network: &NetworkName, owner: &str) -> Result<Vec<IpAddr>, Error> {
+        Ok(self.store.reserved_by(network, owner)?.unwrap_or_default())
+    }
+
+    /// Whether each set of pools has a free address for an endpoint of a network.
+    pub fn has_room(&mut self, network: &NetworkName, sets: &[Vec<Pool>]) -> Result<(), Error> {
+        for set in sets {
+            let mut is_taken = |address| {
+                self.store.is_leased(network, address).unwrap_or(true)
+                    || self.store.is_reserved(network, address).unwrap_or(true)
+            };
+            next_of_pools(set, None, &mut is_taken)
+                .map_err(|error| Error::Exhausted { network: network.clone(), error })?;
+        }
+        Ok(())
+    }
+
+    /// A way into a namespace that a program gives, if it leads to one that is not the host's.
+    pub fn is_sandbox(&mut self, way: &NsRef) -> bool {
+        self.kernel.open_sandbox(way).is_ok()
+    }
+}

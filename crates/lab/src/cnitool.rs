@@ -1,0 +1,203 @@
+//! cnitool, the CNI project's own client. No Debian package has it, but a source package does: it is built from that.
+//!
+//! # How it works
+//! Building takes the network and, where Go is missing, root, so it is done beforehand, outside of every lab: by
+//! `cargo xtask setup`. The result stays in the folder of cargo's other results. The machine's lists of packages and its
+//! sources are left as they are: the source is fetched by lists of its own, which are made from the machine's sources.
+
+use crate::cni::Attachment;
+use crate::docker::find;
+use crate::host::{Answer, answer};
+use serde_json::Value;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+const PACKAGE: &str = "golang-github-appc-cni";
+/// What the package's libraries are below.
+const GOPATH: &str = "/usr/share/gocode";
+/// A file of the library that cnitool is made of.
+const LIBRARY: &str = "/usr/share/gocode/src/github.com/containernetworking/cni/libcni/api.go";
+const SOURCES: &str = "/etc/apt";
+
+/// A cnitool that has been built, for the plug-ins of a folder and the network lists of another.
+#[derive(Debug, Clone)]
+pub struct Cnitool {
+    plugins: PathBuf,
+    conf: PathBuf,
+    env: Vec<(String, String)>,
+}
+
+impl Cnitool {
+    /// Why it cannot be used here.
+    pub fn missing() -> Option<&'static str> {
+        (!program().is_some_and(|program| program.is_file())).then_some("cnitool, which `cargo xtask setup` builds")
+    }
+
+    /// Of these plug-ins and these network lists.
+    pub fn new(plugins: impl AsRef<Path>, conf: impl AsRef<Path>) -> Self {
+        Cnitool { plugins: plugins.as_ref().to_owned(), conf: conf.as_ref().to_owned(), env: Vec::new() }
+    }
+
+    /// With a further variable in the environment: `CAP_ARGS`, `CNI_ARGS`, `CNI_IFNAME`, or what plug-ins read.
+    pub fn with_env(mut self, key: &str, value: &str) -> Self {
+        self.env.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// `cnitool VERB NETWORK NETNS`, to its end. The container's id is made of the namespace's path.
+    #[track_caller]
+    pub fn call(&self, verb: &str, network: &str, netns: &str) -> Answer {
+        let mut command = Command::new(program().expect("a folder of cargo's results"));
+        command.args([verb, network, netns]).env("CNI_PATH", &self.plugins).env("NETCONFPATH", &self.conf);
+        command.envs(self.env.iter().cloned()).stdin(Stdio::null());
+        answer(command)
+    }
+
+    /// `cnitool VERB NETWORK NETNS` with all that a runtime would know of the attachment but its container.
+    #[track_caller]
+    pub fn attachment(&self, verb: &str, network: &str, at: &Attachment) -> Answer {
+        let capabilities = Value::Object(at.capabilities().clone()).to_string();
+        let tool = self.clone().with_env("CAP_ARGS", &capabilities).with_env("CNI_IFNAME", &at.key().1);
+        tool.with_env("CNI_ARGS", at.cni_args()).call(verb, network, at.netns())
+    }
+
+    /// Builds it unless it is there. The error says which step failed.
+    pub fn build() -> Result<(), String> {
+        if Self::missing().is_none() {
+            return Ok(());
+        }
+        let program = program().ok_or("no folder of cargo's results above this program")?;
+        let go = find("go").ok_or("golang-go is not installed")?;
+        for (file, package) in [(LIBRARY, "golang-github-appc-cni-dev"), ("/usr/bin/dpkg-source", "dpkg-dev")] {
+            if !Path::new(file).is_file() {
+                return Err(format!("{package} is not installed"));
+            }
+        }
+        let folder = program.parent().expect("a folder");
+        let source = fetch(folder)?;
+        let mut command = Command::new(go);
+        command.args(["build", "-o"]).arg(&program).arg(".").current_dir(source.join("cnitool"));
+        command.env("GO111MODULE", "off").env("GOPATH", GOPATH).env("GOCACHE", folder.join("go-cache"));
+        command.env("CGO_ENABLED", "0").env("GOFLAGS", "");
+        succeeds(command)
+    }
+}
+
+/// Where it is, once built: beside what cargo built for the calling program.
+fn program() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    // Cargo marks the folder of its results so (https://bford.info/cachedir).
+    let target = own.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
+    Some(target.join("cnitool").join("cnitool"))
+}
+
+/// Fetches the source and gives the folder it is in.
+fn fetch(folder: &Path) -> Result<PathBuf, String> {
+    let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
+    let source = folder.join("source");
+    if source.join("cnitool").is_dir() {
+        return Ok(source);
+    }
+    let (lists, parts) = (folder.join("lists"), folder.join("sources.list.d"));
+    for new in [&lists.join("partial"), &parts] {
+        fs::create_dir_all(new).map_err(failed)?;
+    }
+    let mut found = 0;
+    for file in source_files() {
+        let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
+        if let Some(text) = with_sources(&file, &text) {
+            fs::write(parts.join(file.file_name().expect("a file")), text).map_err(failed)?;
+            found += 1;
+        }
+    }
+    if found == 0 {
+        return Err(format!("{SOURCES} names no archive of Debian"));
+    }
+    let apt_get = |words: &[&str]| {
+        let mut command = Command::new("apt-get");
+        let option = |name: &str, path: &Path| format!("-oDir::{name}={}", path.display());
+        command.arg(option("Etc::sourcelist", Path::new("/dev/null"))).arg(option("Etc::sourceparts", &parts));
+        command.arg(option("State::lists", &lists)).args(["-oAPT::Sandbox::User=root", "-q"]).args(words);
+        command.current_dir(folder).env("DEBIAN_FRONTEND", "noninteractive");
+        succeeds(command)
+    };
+    apt_get(&["update"])?;
+    apt_get(&["source", "--download-only", PACKAGE])?;
+    let all = fs::read_dir(folder).map_err(failed)?.flatten().map(|entry| entry.path());
+    let description = all.into_iter().find(|file| file.extension().is_some_and(|e| e == "dsc"));
+    let mut command = Command::new("dpkg-source");
+    command.arg("-x").arg(description.ok_or("apt-get fetched no .dsc")?).arg(&source);
+    succeeds(command)?;
+    // The lists are large, and of no use any more.
+    fs::remove_dir_all(&lists).map_err(failed)?;
+    Ok(source)
+}
+
+/// The files that apt reads, of both its formats.
+fn source_files() -> Vec<PathBuf> {
+    let below = fs::read_dir(format!("{SOURCES}/sources.list.d"));
+    let below = below.into_iter().flatten().flatten().map(|entry| entry.path());
+    let read = |file: &PathBuf| file.extension().is_some_and(|e| e == "list" || e == "sources") && file.is_file();
+    let mut all: Vec<PathBuf> = below.chain([PathBuf::from(format!("{SOURCES}/sources.list"))]).filter(read).collect();
+    all.sort();
+    all
+}
+
+/// The part of a file of sources that is Debian's main archive of this release, for source packages.
+fn with_sources(file: &Path, text: &str) -> Option<String> {
+    let release = codename()?;
+    let is_main = |words: &[&str]| words.contains(&release.as_str()) && words.contains(&"main");
+    if file.extension().is_some_and(|e| e == "list") {
+        let of = |line: &str| is_main(&line.split_whitespace().collect::<Vec<_>>());
+        let lines = text.lines().filter(|line| line.starts_with("deb ") && of(line));
+        return whole(lines.map(|line| line.replacen("deb ", "deb-src ", 1) + "\n"));
+    }
+    let paragraphs = text.split("\n\n").filter(|paragraph| {
+        is_main(
+            &paragraph
+                .lines()
+                .filter(|line| !line.starts_with('#'))
+                .flat_map(str::split_whitespace)
+                .collect::<Vec<_>>(),
+        )
+    });
+    let line = |line: &str| if line.starts_with("Types:") { "Types: deb-src".to_owned() } else { line.to_owned() };
+    whole(paragraphs.map(|paragraph| paragraph.lines().map(line).collect::<Vec<_>>().join("\n") + "\n\n"))
+}
+
+fn whole(parts: impl Iterator<Item = String>) -> Option<String> {
+    let text: String = parts.collect();
+    (!text.is_empty()).then_some(text)
+}
+
+fn codename() -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).map(|name| name.trim_matches('"').to_owned())
+}
+
+fn succeeds(mut command: Command) -> Result<(), String> {
+    let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(format!("{:?}: {}", command.get_program(), String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sources_of_the_release_are_asked_for_and_no_others() {
+        let Some(release) = codename() else { return };
+        let list = format!("deb http://one {release} main\ndeb http://two {release}-security main\n# deb http://x\n");
+        let expected = format!("deb-src http://one {release} main\n");
+        assert_eq!(with_sources(Path::new("a.list"), &list), Some(expected));
+        let stanza =
+            |types: &str| format!("Types: {types}\n# main\nURIs: http://one\nSuites: {release}\nComponents: main");
+        let sources =
+            format!("{}\n\nTypes: deb\nURIs: http://two\nSuites: nodistro\nComponents: main\n", stanza("deb"));
+        assert_eq!(with_sources(Path::new("a.sources"), &sources), Some(stanza("deb-src") + "\n\n"));
+    }
+}
