@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use zubi_kernel::{Kernel, Netns};
 use zubi_lab::Outside;
-use zubi_model::NsRef;
+use zubi_model::{NsRef, RouteOptions};
 use zubi_plan::{Op, Place, What};
 use zubi_wire::route::Route;
 
@@ -182,7 +182,12 @@ fn lead_outside_to_containers(kernel: &mut Kernel) -> Result<(), Error> {
     let usage = |e: zubi_model::Invalid| Error::Usage(e.to_string());
     let outside = NsRef::Named(Outside::NAME.parse().map_err(usage)?);
     let containers = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 66, 0, 0), 16);
-    let route = Route { to: containers.into(), via: Some(HOST.into()), device: "eth0".parse().map_err(usage)? };
+    let route = Route {
+        to: containers.into(),
+        via: Some(HOST.into()),
+        device: "eth0".parse().map_err(usage)?,
+        options: RouteOptions::default(),
+    };
     let op = Op { place: Place::Sandbox(outside), ..Op::host(What::AddRoute(route), "") };
     kernel.apply(&[op].into_iter().collect())?;
     Ok(())

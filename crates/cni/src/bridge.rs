@@ -1,13 +1,13 @@
 //! `bridge`: a device on a bridge. What it shares with `zubi` is here too.
 
+use crate::dns::{Dns, read_dns};
 use crate::error::{CniError, Code};
 use crate::fields::{Fields, shown};
 use crate::host_local::{self, path};
 use crate::intent::{Ipam, Switch, Wire, WireNetwork};
-use crate::request::Common;
-use crate::result::{Dns, read_dns};
 use crate::routes::Gateways;
 use crate::runtime::Runtime;
+use crate::share::Common;
 use crate::static_ipam;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -76,7 +76,7 @@ pub(crate) fn describe(config: &Fields<'_>, common: &Common<'_>, defaults: Defau
     Ok(Wire {
         network: WireNetwork::Described(description),
         wishes: Wishes {
-            called: common.called.map(|id| format!("cni:{id}")),
+            called: common.container.map(|id| format!("cni:{id}")),
             ifname: common.ifname.clone(),
             mac: common.runtime.mac_wish()?,
             traits,
@@ -109,7 +109,11 @@ pub(crate) fn with_ipam(wire: Wire, config: &Fields<'_>, common: &Common<'_>) ->
             Ok(wire)
         }
         other => Ok(Wire {
-            wishes: Wishes { addressing: Addressing::Given(Vec::new()), ..wire.wishes },
+            wishes: Wishes {
+                addressing: Addressing::Given(Vec::new()),
+                default_route: DefaultRoute::Never,
+                ..wire.wishes
+            },
             ipam: Ipam::Exec(other.to_owned()),
             ..wire
         }),

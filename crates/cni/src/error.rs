@@ -96,9 +96,9 @@ impl CniError {
             out.insert("cniVersion".into(), version.as_str().into());
         }
         out.insert("code".into(), self.code.number().into());
-        out.insert("msg".into(), self.msg.as_str().into());
+        out.insert("msg".into(), printable(&self.msg).into());
         if !self.details.is_empty() {
-            out.insert("details".into(), self.details.as_str().into());
+            out.insert("details".into(), printable(&self.details).into());
         }
         Value::Object(out)
     }
@@ -108,6 +108,11 @@ impl CniError {
         // The model's error keeps control characters and very long values out.
         let Invalid { value, .. } = Invalid::new("value", value, "");
         CniError::new(Code::Config, format!("invalid network config: {key} `{value}`: {why}"))
+    }
+
+    /// A key that has to be there.
+    pub(crate) fn missing(key: impl fmt::Display, why: impl fmt::Display) -> Self {
+        CniError::new(Code::Config, format!("invalid network config: {key} is missing: {why}"))
     }
 
     /// A key with a value that is allowed but not done.
@@ -121,6 +126,24 @@ impl CniError {
     pub(crate) fn environment(variable: &str, why: impl fmt::Display) -> Self {
         CniError::new(Code::Environment, format!("invalid environment variable {variable}: {why}"))
     }
+}
+
+/// Runtimes log it as it is: no control characters, and no more than anybody reads.
+fn printable(text: &str) -> String {
+    const MOST: usize = 4096;
+    let mut out: String = text
+        .chars()
+        .take(MOST)
+        .flat_map(|c| {
+            let escaped = c.is_control() && c != '\n';
+            let shown: Vec<char> = if escaped { c.escape_default().collect() } else { vec![c] };
+            shown
+        })
+        .collect();
+    if text.chars().nth(MOST).is_some() {
+        out.push('…');
+    }
+    out
 }
 
 impl fmt::Display for CniError {

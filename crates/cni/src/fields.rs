@@ -4,6 +4,7 @@ use crate::error::CniError;
 use serde_json::{Map, Value};
 use std::fmt;
 use std::str::FromStr;
+use zubi_model::Invalid;
 
 /// An object, and where it is in the document.
 #[derive(Debug, Clone)]
@@ -51,10 +52,10 @@ impl<'a> Fields<'a> {
     /// A text that is not empty, as what it means.
     pub fn parsed<T: FromStr>(&self, key: &str) -> Result<Option<T>, CniError>
     where
-        T::Err: fmt::Display,
+        T::Err: Reason,
     {
         let text = self.text(key)?.filter(|t| !t.is_empty());
-        text.map(|t| t.parse().map_err(|e| CniError::config(self.name(key), t, e))).transpose()
+        text.map(|t| t.parse().map_err(|e: T::Err| CniError::config(self.name(key), t, e.reason()))).transpose()
     }
 
     /// Yes or no, if it is said.
@@ -111,6 +112,33 @@ impl<'a> Fields<'a> {
     pub fn rest(&self, known: &[&str]) -> Map<String, Value> {
         let unknown = self.map.iter().filter(|(k, _)| !known.iter().any(|known| known.eq_ignore_ascii_case(k)));
         unknown.map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+}
+
+/// Why a text is not what it should be, without the text.
+pub(crate) trait Reason {
+    /// In words.
+    fn reason(self) -> String;
+}
+
+impl Reason for Invalid {
+    fn reason(self) -> String {
+        match self.next {
+            Some(next) => format!("{}; {next}", self.why),
+            None => self.why,
+        }
+    }
+}
+
+impl Reason for std::net::AddrParseError {
+    fn reason(self) -> String {
+        "is not an IP address".into()
+    }
+}
+
+impl Reason for ipnet::AddrParseError {
+    fn reason(self) -> String {
+        "is not an IP address with a prefix length".into()
     }
 }
 

@@ -3,10 +3,10 @@
 use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::Reserve;
-use crate::request::Common;
 use crate::result::read_routes;
 use crate::routes::without_host_bits;
 use crate::runtime::Wanted;
+use crate::share::Common;
 use crate::version::Version;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -33,7 +33,7 @@ pub(crate) fn read(ipam: &Fields<'_>, common: &Common<'_>, gateway_at: GatewayAt
     sets.extend(read_sets(ipam, "ranges")?);
     // Ranges that come with each attachment are not there when no attachment is meant.
     if sets.is_empty() && common.ifname.is_some() {
-        return Err(CniError::config(ipam.name("ranges"), "", "is missing: there is no subnet to take addresses from"));
+        return Err(CniError::missing(ipam.name("ranges"), "there is no subnet to take addresses from"));
     }
     check_sets(&sets, common.version)?;
     let wanted = runtime.ips()?;
@@ -79,7 +79,7 @@ fn read_sets(fields: &Fields<'_>, key: &str) -> Result<Vec<Vec<Range>>, CniError
 }
 
 fn read_range(fields: &Fields<'_>) -> Result<Range, CniError> {
-    let missing = || CniError::config(fields.name("subnet"), "", "is missing");
+    let missing = || CniError::missing(fields.name("subnet"), "each range has one");
     let subnet: Subnet = fields.parsed("subnet")?.ok_or_else(missing)?;
     let within = |key: &'static str| {
         let address: Option<IpAddr> = fields.parsed(key)?;
@@ -111,9 +111,15 @@ fn read_range(fields: &Fields<'_>) -> Result<Range, CniError> {
     Ok(Range { pool, first, last })
 }
 
+/// More than anybody has; each is compared with others.
+const MOST_RANGES: usize = 1000;
+
 /// No address may be in two ranges, whatever their sets. Formats with one address a family have no place for more.
 fn check_sets(sets: &[Vec<Range>], version: Version) -> Result<(), CniError> {
     let mut all: Vec<&Range> = sets.iter().flatten().collect();
+    if all.len() > MOST_RANGES {
+        return Err(CniError::config("ipam.ranges", all.len(), format!("at most {MOST_RANGES} are taken")));
+    }
     all.sort_by_key(|r| (r.pool.subnet.family(), r.first));
     for pair in all.windows(2) {
         let [one, other] = pair else { continue };

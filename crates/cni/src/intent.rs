@@ -1,8 +1,9 @@
 //! What the engine is to do, in the words of the model.
 
+use crate::dns::Dns;
 use crate::environment::{Attachment, ContainerId};
 use crate::error::CniError;
-use crate::result::{CniResult, Dns, Route};
+use crate::result::{CniResult, Route};
 use serde_json::Value;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -223,5 +224,5 @@ impl Task {
 
 /// A plug-in that only changes what others made was called first.
 pub(crate) fn missing_previous(network: &str) -> CniError {
-    CniError::config("prevResult", "", format!("is missing: this plug-in comes after another one in {network}"))
+    CniError::missing("prevResult", format!("this plug-in comes after another one in the list {network}"))
 }

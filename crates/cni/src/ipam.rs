@@ -1,9 +1,10 @@
 //! Addresses that are known as they are: from `static`, or from another plug-in.
 
 use crate::bridge::add_pool;
+use crate::dns::parse_resolv_conf;
 use crate::error::{CniError, Code};
 use crate::intent::{Ipam, Wire};
-use crate::result::{CniResult, Route, parse_resolv_conf};
+use crate::result::{CniResult, Route};
 use crate::routes::{Gateways, without_host_bits};
 use zubi_model::{Addressing, EndpointAddress, GatewayAt, Pool, Subnet};
 

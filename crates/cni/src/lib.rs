@@ -20,6 +20,7 @@
 
 mod args;
 mod bridge;
+mod dns;
 mod environment;
 mod error;
 mod fields;
@@ -34,11 +35,13 @@ mod request;
 mod result;
 mod routes;
 mod runtime;
+mod share;
 mod static_ipam;
 mod tuning;
 mod version;
 mod zubi;
 
+pub use dns::{Dns, parse_resolv_conf};
 pub use environment::{Attachment, ContainerId, Environment};
 pub use error::{CniError, Code};
 pub use intent::{
@@ -46,6 +49,6 @@ pub use intent::{
 };
 pub use plugin::Plugin;
 pub use reply::{about, versions};
-pub use request::{Call, Verb, parse};
-pub use result::{Address, CniResult, Dns, Interface, Route, parse_resolv_conf};
+pub use request::{Call, LARGEST_REQUEST, Verb, parse};
+pub use result::{Address, CniResult, Interface, Route};
 pub use version::Version;

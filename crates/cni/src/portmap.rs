@@ -4,6 +4,7 @@ use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::Publish;
 use crate::runtime::Runtime;
+use std::collections::BTreeSet;
 use zubi_model::{HostAddress, HostPorts, PortNumber, PortSource, PortWish, Protocol};
 
 /// The plug-in's share.
@@ -42,19 +43,17 @@ fn refuse_conditions(config: &Fields<'_>) -> Result<(), CniError> {
 fn ports(runtime: &Runtime<'_>) -> Result<Vec<PortWish>, CniError> {
     let Some(config) = runtime.config() else { return Ok(Vec::new()) };
     let mut wishes = Vec::new();
+    let mut seen = BTreeSet::new();
     for mapping in config.objects("portMappings")? {
         // Kubernetes names every port of a container; 0 says that it is not published.
         let Some(host) = port(&mapping, "hostPort")? else { continue };
         let missing = || CniError::config(mapping.name("containerPort"), 0, "is not a port from 1 to 65535");
         let target = port(&mapping, "containerPort")?.ok_or_else(missing)?;
-        let wish = PortWish {
-            host: mapping.parsed("hostIP")?.unwrap_or(HostAddress::Every),
-            host_ports: HostPorts::Each(host.into()),
-            target: target.into(),
-            protocol: mapping.parsed("protocol")?.unwrap_or(Protocol::Tcp),
-        };
-        if !wishes.contains(&wish) {
-            wishes.push(wish);
+        let address = mapping.parsed("hostIP")?.unwrap_or(HostAddress::Every);
+        let protocol = mapping.parsed("protocol")?.unwrap_or(Protocol::Tcp);
+        if seen.insert((address, host, target, protocol)) {
+            let host_ports = HostPorts::Each(host.into());
+            wishes.push(PortWish { host: address, host_ports, target: target.into(), protocol });
         }
     }
     Ok(wishes)

@@ -1,9 +1,10 @@
 //! What is answered: results in the format of each version, and the versions themselves.
 
+use crate::dns::Dns;
 use crate::error::{CniError, Code};
 use crate::intent::{Fixed, Reserve, Wire, WireNetwork};
 use crate::plugin::Plugin;
-use crate::result::{Address, CniResult, Dns, Interface, Rest, Route};
+use crate::result::{Address, CniResult, Interface, Rest, Route};
 use crate::version::Version;
 use ipnet::IpNet;
 use serde_json::{Value, json};

@@ -1,20 +1,21 @@
 //! Requests: the environment and stdin of a plug-in.
 
+use crate::bridge::network_name;
 use crate::environment::{Attachment, ContainerId, Environment};
 use crate::error::{CniError, Code};
 use crate::fields::{Fields, shown};
-use crate::intent::{Fixed, Gc, OwnNetns, Police, Publish, Reserve, Share, Status, Task, Tune, missing_previous};
+use crate::intent::{Gc, OwnNetns, Status, Task, missing_previous};
 use crate::plugin::Plugin;
-use crate::result::{CniResult, Dns};
+use crate::result::CniResult;
 use crate::runtime::Runtime;
+use crate::share::{Common, bare_share, share};
 use crate::version::Version;
-use crate::{bridge, firewall, host_local, portmap, static_ipam, tuning, zubi};
 use serde_json::{Map, Value};
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
-use zubi_model::{GatewayAt, IfName, Ingress, PortSource};
+use zubi_model::{IfName, Invalid};
 
 /// A request with everything checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,20 +45,8 @@ pub enum Verb {
     Status(Box<Status>),
 }
 
-/// What all shares are read with.
-#[derive(Debug, Clone)]
-pub(crate) struct Common<'a> {
-    /// The version to answer in.
-    pub version: Version,
-    /// The name of the network.
-    pub network: &'a str,
-    /// How the sandbox is called.
-    pub called: Option<&'a str>,
-    /// The device in the container; none with GC and STATUS.
-    pub ifname: Option<IfName>,
-    /// What the runtime says.
-    pub runtime: &'a Runtime<'a>,
-}
+/// In bytes.
+pub const LARGEST_REQUEST: usize = 16 << 20;
 
 /// Reads and checks a request; nothing else may come first. Variables that the verb does not use are not looked at.
 ///
@@ -78,7 +67,7 @@ pub fn parse(plugin: Plugin, env: &Environment, stdin: &[u8]) -> Result<Call, Cn
         Some(Some("STATUS")) => status(plugin, env, document),
         Some(unknown) => {
             let unknown = unknown.unwrap_or("(not UTF-8)");
-            let invalid = zubi_model::Invalid::new("verb", unknown, "is not known");
+            let invalid = Invalid::new("verb", unknown, "is not known");
             Err(CniError::environment("CNI_COMMAND", invalid))
         }
     };
@@ -129,7 +118,7 @@ fn attachment(
     let common = Common {
         version,
         network: &network,
-        called: Some(who.container.as_str()),
+        container: Some(who.container.as_str()),
         ifname: Some(ifname.clone()),
         runtime: &runtime,
     };
@@ -163,7 +152,7 @@ fn garbage(plugin: Plugin, env: &Environment, document: Result<Document, CniErro
     let network = name(&config)?;
     let valid = attachments(&config)?;
     let runtime = Runtime::read(&config, &Environment::default()).unwrap_or_default();
-    let common = Common { version, network: &network, called: None, ifname: None, runtime: &runtime };
+    let common = Common { version, network: &network, container: None, ifname: None, runtime: &runtime };
     let share = share(plugin, &config, &common).or_else(|_| bare_share(plugin, &config, &common))?;
     let path = env.search_path();
     let gc = Gc { network, valid, share, path, stdin: Value::Object(document) };
@@ -176,7 +165,7 @@ fn status(plugin: Plugin, env: &Environment, document: Result<Document, CniError
     let config = Fields::document(&document);
     let network = name(&config)?;
     let runtime = Runtime::read(&config, &Environment::default())?;
-    let common = Common { version, network: &network, called: None, ifname: None, runtime: &runtime };
+    let common = Common { version, network: &network, container: None, ifname: None, runtime: &runtime };
     let share = share(plugin, &config, &common)?;
     let path = env.search_path();
     let status = Status { network, share, path, stdin: Value::Object(document) };
@@ -227,6 +216,9 @@ where
 
 fn decode(stdin: &[u8]) -> Result<Document, CniError> {
     let failed = |why: String| CniError::new(Code::Decode, "cannot decode the configuration on stdin").detailed(why);
+    if stdin.len() > LARGEST_REQUEST {
+        return Err(failed(format!("it has {} bytes, more than {LARGEST_REQUEST}", stdin.len())));
+    }
     match serde_json::from_slice(stdin) {
         Ok(Value::Object(document)) => Ok(document),
         Ok(other) => Err(failed(format!("it is not an object but {}", shown(&other)))),
@@ -256,15 +248,15 @@ fn version(plugin: Plugin, document: &Document, since: Version) -> Result<Versio
     if let Some(version) = spoken().find(|v| v.as_str() == said) {
         return Ok(version);
     }
-    let said = zubi_model::Invalid::new("version", said, "").value;
+    let said = Invalid::new("version", said, "").value;
     let spoken: Vec<&str> = spoken().map(Version::as_str).collect();
     let details = format!("config is {said:?}, plugin {} supports {spoken:?} for this verb", plugin.name());
     Err(CniError::new(Code::IncompatibleVersion, "incompatible CNI versions").detailed(details))
 }
 
 fn name(config: &Fields<'_>) -> Result<String, CniError> {
-    let name = config.text("name")?.unwrap_or_default();
-    bridge::network_name(name)?;
+    let name = config.text("name")?.ok_or_else(|| CniError::missing("name", "every network has one"))?;
+    network_name(name)?;
     Ok(name.to_owned())
 }
 
@@ -279,7 +271,7 @@ fn attachments(config: &Fields<'_>) -> Result<Option<Vec<Attachment>>, CniError>
     for key in keys {
         for fields in config.objects(key)? {
             let text = |key: &str| {
-                let missing = || CniError::config(fields.name(key), "", "is missing");
+                let missing = || CniError::missing(fields.name(key), "nothing can be told apart without it");
                 fields.text(key)?.filter(|t| !t.is_empty()).map(str::to_owned).ok_or_else(missing)
             };
             let attachment = Attachment { container: text("containerID")?, ifname: text("ifname")? };
@@ -289,39 +281,4 @@ fn attachments(config: &Fields<'_>) -> Result<Option<Vec<Attachment>>, CniError>
     valid.sort();
     valid.dedup();
     Ok(Some(valid))
-}
-
-fn share(plugin: Plugin, config: &Fields<'_>, common: &Common<'_>) -> Result<Share, CniError> {
-    let ipam = || config.object("ipam")?.ok_or_else(|| CniError::config("ipam", "", "is missing"));
-    Ok(match plugin {
-        Plugin::Zubi => Share::Wire(Box::new(zubi::read(config, common)?)),
-        Plugin::Bridge => Share::Wire(Box::new(bridge::read(config, common)?)),
-        Plugin::Loopback => Share::Loopback,
-        Plugin::HostLocal => Share::Reserve(host_local::read(&ipam()?, common, GatewayAt::Elsewhere)?),
-        Plugin::Static => Share::Fixed(static_ipam::read(&ipam()?, common.runtime, common.version)?),
-        Plugin::Portmap => Share::Publish(portmap::read(config, common.runtime)?),
-        Plugin::Firewall => Share::Police(firewall::read(config)?),
-        Plugin::Tuning => Share::Tune(tuning::read(config, common)?),
-    })
-}
-
-/// What can be said of a share when the configuration cannot be meant so: where to look for what is to be undone.
-fn bare_share(plugin: Plugin, config: &Fields<'_>, common: &Common<'_>) -> Result<Share, CniError> {
-    let data_dir = |section: Option<Fields<'_>>| section.and_then(|s| host_local::path(&s, "dataDir").ok().flatten());
-    Ok(match plugin {
-        Plugin::Zubi => Share::Wire(Box::new(zubi::bare(config, common)?)),
-        Plugin::Bridge => Share::Wire(Box::new(bridge::bare(config, common)?)),
-        Plugin::Loopback => Share::Loopback,
-        Plugin::HostLocal => Share::Reserve(Reserve {
-            sets: Vec::new(),
-            wanted: Vec::new(),
-            routes: Vec::new(),
-            resolv_conf: None,
-            data_dir: data_dir(config.object("ipam").ok().flatten()),
-        }),
-        Plugin::Static => Share::Fixed(Fixed { addresses: Vec::new(), routes: Vec::new(), dns: Dns::default() }),
-        Plugin::Portmap => Share::Publish(Publish { ports: Vec::new(), source: PortSource::Preserved }),
-        Plugin::Firewall => Share::Police(Police { ingress: Ingress::Open, icc: None }),
-        Plugin::Tuning => Share::Tune(Tune { data_dir: data_dir(Some(config.clone())), ..Tune::default() }),
-    })
 }

@@ -2,6 +2,7 @@
 //!
 //! All versions are read alike, by the keys that are there. What is not known is kept and printed again.
 
+use crate::dns::{Dns, read_dns};
 use crate::error::{CniError, Code};
 use crate::fields::Fields;
 use ipnet::IpNet;
@@ -81,21 +82,6 @@ pub struct Route {
     pub rest: Rest,
 }
 
-/// Name servers.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Dns {
-    /// Their addresses, in order.
-    pub nameservers: Vec<String>,
-    /// The local domain.
-    pub domain: Option<String>,
-    /// Domains in which short names are looked for.
-    pub search: Vec<String>,
-    /// For the resolver.
-    pub options: Vec<String>,
-    /// Keys that are not ours.
-    pub rest: Rest,
-}
-
 impl CniResult {
     /// Of any version.
     pub fn parse(document: &Value) -> Result<Self, CniError> {
@@ -157,29 +143,6 @@ impl Route {
     }
 }
 
-impl Dns {
-    /// Whether it says nothing.
-    pub fn is_empty(&self) -> bool {
-        *self == Dns::default()
-    }
-}
-
-/// What a resolv.conf(5) says: of several `domain` and `search` lines the last counts.
-pub fn parse_resolv_conf(text: &str) -> Dns {
-    let mut dns = Dns::default();
-    for line in text.lines() {
-        let mut words = line.split_whitespace();
-        match words.next() {
-            Some("nameserver") => dns.nameservers.extend(words.next().map(str::to_owned)),
-            Some("domain") => dns.domain = words.next().map(str::to_owned),
-            Some("search") => dns.search = words.map(str::to_owned).collect(),
-            Some("options") => dns.options.extend(words.map(str::to_owned)),
-            _ => {}
-        }
-    }
-    dns
-}
-
 /// What is wrong inside a result was never configured.
 fn undecoded(error: CniError) -> CniError {
     CniError { code: Code::Decode, msg: error.msg.replace("invalid network config: ", "cannot decode "), ..error }
@@ -219,7 +182,7 @@ fn read_interface(fields: &Fields<'_>) -> Result<Interface, CniError> {
 }
 
 fn read_address(fields: &Fields<'_>) -> Result<Address, CniError> {
-    let missing = || CniError::config(fields.name("address"), "", "is missing");
+    let missing = || CniError::missing(fields.name("address"), "it takes one, as 10.0.0.2/24");
     let interface = match fields.get("interface") {
         None => None,
         // Others write -1 for none.
@@ -243,7 +206,7 @@ pub(crate) fn read_routes(fields: &Fields<'_>, key: &str) -> Result<Vec<Route>, 
 }
 
 fn read_route(fields: &Fields<'_>) -> Result<Route, CniError> {
-    let missing = || CniError::config(fields.name("dst"), "", "is missing");
+    let missing = || CniError::missing(fields.name("dst"), "a route leads somewhere");
     let dst: IpNet = fields.parsed("dst")?.ok_or_else(missing)?;
     let gw: Option<IpAddr> = fields.parsed("gw")?;
     if gw.is_some_and(|gw| gw.is_ipv4() != dst.addr().is_ipv4()) {
@@ -268,18 +231,6 @@ fn read_route(fields: &Fields<'_>) -> Result<Route, CniError> {
     })
 }
 
-/// Name servers, of a result or of a configuration.
-pub(crate) fn read_dns(fields: &Fields<'_>) -> Result<Dns, CniError> {
-    let texts = |key| Ok::<_, CniError>(fields.texts(key)?.into_iter().map(str::to_owned).collect());
-    Ok(Dns {
-        nameservers: texts("nameservers")?,
-        domain: fields.text("domain")?.filter(|d| !d.is_empty()).map(str::to_owned),
-        search: texts("search")?,
-        options: texts("options")?,
-        rest: fields.rest(&["nameservers", "domain", "search", "options"]),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -293,8 +244,14 @@ mod tests {
     fn what_cannot_be_decoded_is_named() {
         assert_eq!(fails(&json!([])), "cannot decode result `a list of 0`: is not an object");
         let no_net = json!({"ips": [{"address": "10.0.0.1"}]});
-        assert_eq!(fails(&no_net), "cannot decode result.ips[0].address `10.0.0.1`: invalid IP address syntax");
-        assert_eq!(fails(&json!({"ips": [{}]})), "cannot decode result.ips[0].address ``: is missing");
+        assert_eq!(
+            fails(&no_net),
+            "cannot decode result.ips[0].address `10.0.0.1`: is not an IP address with a prefix length"
+        );
+        assert_eq!(
+            fails(&json!({"ips": [{}]})),
+            "cannot decode result.ips[0].address is missing: it takes one, as 10.0.0.2/24"
+        );
         let mixed = json!({"routes": [{"dst": "::/0", "gw": "10.0.0.1"}]});
         assert_eq!(fails(&mixed), "cannot decode result.routes[0].gw `10.0.0.1`: is no next hop to ::/0");
         let half = json!({"ips": [{"address": "10.0.0.1/8", "interface": 0.5}]});
@@ -321,17 +278,5 @@ mod tests {
         assert_eq!(of(Some(Path::new("/run/netns/a"))), ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"]);
         assert_eq!(of(Some(Path::new("/run/netns/b"))), ["10.0.0.3", "10.0.0.4", "10.0.0.5"]);
         assert_eq!(of(None).len(), 4);
-    }
-
-    #[test]
-    fn the_last_search_line_of_a_resolv_conf_counts() {
-        let text = "# made by hand\nnameserver 10.0.0.53\nnameserver fd00::53\n; old\ndomain a.example\n\
-                    search one.example\nsearch two.example three.example\noptions ndots:5 rotate\nsortlist 1.2.3.4\n";
-        let dns = parse_resolv_conf(text);
-        assert_eq!(dns.nameservers, ["10.0.0.53", "fd00::53"]);
-        assert_eq!(dns.domain.as_deref(), Some("a.example"));
-        assert_eq!(dns.search, ["two.example", "three.example"]);
-        assert_eq!(dns.options, ["ndots:5", "rotate"]);
-        assert!(parse_resolv_conf("").is_empty());
     }
 }

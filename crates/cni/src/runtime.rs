@@ -3,8 +3,8 @@
 use crate::args::{self, AddressWish};
 use crate::environment::Environment;
 use crate::error::CniError;
-use crate::fields::Fields;
-use zubi_model::{Alias, Mac, MacWish};
+use crate::fields::{Fields, Reason, shown};
+use zubi_model::{Alias, Invalid, Mac, MacWish};
 
 /// A configuration with everything that overrides it: `runtimeConfig`, then `args.cni`, then `CNI_ARGS`.
 #[derive(Debug, Clone, Default)]
@@ -79,7 +79,8 @@ impl<'a> Runtime<'a> {
     /// Further names.
     pub fn aliases(&self) -> Result<Vec<Alias>, CniError> {
         let Some(config) = &self.config else { return Ok(Vec::new()) };
-        let read = |text: &str| text.parse().map_err(|e| CniError::config(config.name("aliases"), text, e));
+        let read =
+            |text: &str| text.parse().map_err(|e: Invalid| CniError::config(config.name("aliases"), text, e.reason()));
         config.texts("aliases")?.into_iter().map(read).collect()
     }
 
@@ -92,7 +93,7 @@ impl<'a> Runtime<'a> {
             let Some(value) = bandwidth.get(key) else { continue };
             if value.as_f64() != Some(0.0) {
                 let why = "limits are not kept yet: add the bandwidth plug-in to the list, or take the capability away";
-                return Err(CniError::unsupported(bandwidth.name(key), crate::fields::shown(value), why));
+                return Err(CniError::unsupported(bandwidth.name(key), shown(value), why));
             }
         }
         Ok(())

@@ -1,10 +1,11 @@
 //! `static`: addresses as they are written.
 
 use crate::args::AddressWish;
+use crate::dns::read_dns;
 use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::Fixed;
-use crate::result::{read_dns, read_routes};
+use crate::result::read_routes;
 use crate::routes::without_host_bits;
 use crate::runtime::Runtime;
 use crate::version::Version;
@@ -20,7 +21,7 @@ pub(crate) fn read(ipam: &Fields<'_>, runtime: &Runtime<'_>, version: Version) -
     }
     if addresses.is_empty() {
         for fields in ipam.objects("addresses")? {
-            let missing = || CniError::config(fields.name("address"), "", "is missing");
+            let missing = || CniError::missing(fields.name("address"), "it takes one, as 10.0.0.2/24");
             let text = fields.text("address")?.filter(|t| !t.is_empty()).ok_or_else(missing)?;
             let wrong = || CniError::config(fields.name("address"), text, "is not an IP address");
             let wish = AddressWish::parse(text).ok_or_else(wrong)?;
@@ -51,7 +52,13 @@ fn with_prefix(key: &str, wish: &AddressWish) -> Result<EndpointAddress, CniErro
     Ok(EndpointAddress { address: wish.net.ok_or_else(missing)?, gateway: None })
 }
 
+/// More than anybody has; each is compared with others.
+const MOST_ADDRESSES: usize = 1000;
+
 fn check(addresses: &[EndpointAddress], version: Version) -> Result<(), CniError> {
+    if addresses.len() > MOST_ADDRESSES {
+        return Err(CniError::config("ipam.addresses", addresses.len(), format!("at most {MOST_ADDRESSES} are taken")));
+    }
     for (at, one) in addresses.iter().enumerate() {
         let address = one.address.addr();
         if address.is_unspecified() || address.is_multicast() {

@@ -5,7 +5,7 @@ use crate::error::CniError;
 use crate::fields::{Fields, shown};
 use crate::host_local::path;
 use crate::intent::{Switch, Tune};
-use crate::request::Common;
+use crate::share::Common;
 use serde_json::Value;
 use std::collections::BTreeMap;
 

@@ -5,9 +5,9 @@ use crate::bridge::{self, Defaults, describe, ipam_of, with_ipam, with_ranges, w
 use crate::error::{CniError, Code};
 use crate::fields::{Fields, shown};
 use crate::intent::{Ipam, Switch, Tune, Wire, WireNetwork};
-use crate::request::Common;
 use crate::result::read_routes;
 use crate::routes::{Gateways, without_host_bits};
+use crate::share::Common;
 use crate::{firewall, portmap, tuning};
 use zubi_model::{Addressing, DefaultRoute, Family, Icc, IfName, Ingress, InnerState, NetworkName};
 

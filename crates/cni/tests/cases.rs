@@ -16,7 +16,7 @@ fn each_case_comes_out_as_expected() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("cases");
     let mut folders: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
-    assert!(folders.len() >= 90, "{} cases", folders.len());
+    assert!(folders.len() >= 200, "{} cases", folders.len());
     let mut wrong = Vec::new();
     for folder in folders {
         let found = outcome(&folder);
@@ -102,12 +102,10 @@ fn show(
     tell(text, "namespace", &task.netns, &None);
     tell(text, "own namespace", &task.own_netns, &OwnNetns::Refused);
     tell(text, "path", &task.path, &Vec::new());
-    if let Share::Wire(wire) = &mut task.share {
-        if let Some(ipam) = ipam {
-            show_wire(text, wire);
-            line(text, "-- with the addresses of the other plug-in");
-            **wire = wire.clone().with_ipam_result(&CniResult::parse(ipam)?)?;
-        }
+    if let (Share::Wire(wire), Some(ipam)) = (&mut task.share, ipam) {
+        show_wire(text, wire);
+        line(text, "-- with the addresses of the other plug-in");
+        **wire = wire.clone().with_ipam_result(&CniResult::parse(ipam)?)?;
     }
     show_share(text, &task.share);
     let mut result = answer(&task, endpoint);
@@ -187,8 +185,8 @@ fn show_set(text: &mut String, set: &[Pool]) {
 
 fn pool_line(pool: &Pool) -> String {
     let gateway = pool.gateway.map_or("none".into(), |g| g.to_string());
-    let but: String = pool.exclude.iter().map(|e| format!(", not {e}")).collect();
-    format!("{}, gateway {gateway} at {:?}{but}", pool.subnet, pool.gateway_at)
+    let but: Vec<String> = pool.exclude.iter().map(|e| format!(", not {e}")).collect();
+    format!("{}, gateway {gateway} at {:?}{}", pool.subnet, pool.gateway_at, but.concat())
 }
 
 fn show_tune(text: &mut String, tune: &Tune) {

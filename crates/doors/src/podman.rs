@@ -10,8 +10,8 @@ use zubi_kernel::sys;
 use zubi_model::{Endpoint, Family, HostAddress, NetworkName, PortWish, SandboxRef, Scope};
 use zubi_netavark::{
     Attached, Attachment, Build, Command, Departure, Globals, LARGEST_REQUEST, Program, Request, Target, UsageError,
-    error_reply, joined, parse_arguments, parse_request, reply, setup, teardown, unsupported, update, version,
-    version_line,
+    error_reply, firewall_driver, joined, parse_arguments, parse_request, reply, setup, teardown, unsupported, update,
+    version, version_line,
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -46,8 +46,8 @@ fn obey(program: Program, command: &Command) -> Result<String, String> {
     match command {
         Command::VersionLine => Ok(version_line(program, VERSION)),
         Command::Version => {
-            let target = concat!(env!("CARGO_PKG_NAME"), "-", env!("CARGO_PKG_VERSION"));
-            Ok(version(program, Build { version: VERSION, commit: "", build_time: "", target }))
+            let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+            Ok(version(program, Build { version: VERSION, commit: "", build_time: "", target: &target }))
         }
         Command::Help(text) => Ok((*text).to_owned()),
         Command::Setup(globals, netns) => set_up(globals, netns),
@@ -79,6 +79,9 @@ fn engine(globals: &Globals) -> Result<Engine, String> {
 }
 
 fn set_up(globals: &Globals, netns: &Path) -> Result<String, String> {
+    let from_env = || std::env::var("NETAVARK_FW").unwrap_or_default();
+    let driver = globals.firewall_driver.as_ref().map_or_else(from_env, |name| name.to_string_lossy().into_owned());
+    firewall_driver(&driver).map_err(words)?;
     let request = request(globals)?;
     let attachments = setup(&request).map_err(words)?;
     let mut engine = engine(globals)?;
@@ -114,8 +117,9 @@ fn attach(engine: &mut Engine, sandbox: &SandboxRef, attachment: &Attachment) ->
     let mut wishes = attachment.wishes.clone();
     let called = wishes.called.clone().unwrap_or_default();
     // `network connect` names all ports of the container again.
-    if !wishes.ports.is_empty() && engine.endpoints_in(sandbox).map_err(words)?.iter().any(|e| !e.ports.is_empty()) {
-        wishes.ports.clear();
+    if !wishes.ports.is_empty() {
+        let others = engine.endpoints_in(sandbox).map_err(words)?;
+        wishes.ports.retain(|wish| !others.iter().flat_map(|e| &e.ports).any(|port| wish.is_met_by(port)));
     }
     let report = match &attachment.network {
         Target::Described(description) => engine.attach_described(description, sandbox, &wishes),
@@ -144,16 +148,15 @@ fn tear_down(globals: &Globals, _netns: &Path) -> Result<(), String> {
     let Departure { called, leaving, problems } = teardown(&request).map_err(words)?;
     let mut errors: Vec<String> = problems.iter().map(ToString::to_string).collect();
     let mut engine = engine(globals)?;
-    let mut published: Option<Endpoint> = None;
+    let mut gone: Vec<Endpoint> = Vec::new();
     for one in &leaving {
         match detach(&mut engine, &one.network, &called) {
-            Ok(Some(endpoint)) if !endpoint.ports.is_empty() => published = Some(endpoint),
-            Ok(_) => {}
+            Ok(endpoint) => gone.extend(endpoint),
             Err(e) => errors.push(format!("network {}: {e}", one.name)),
         }
     }
-    if let Some(Err(e)) = published.map(|endpoint| hand_over(&mut engine, &endpoint)) {
-        errors.push(e);
+    for endpoint in gone.iter().filter(|endpoint| !endpoint.ports.is_empty()) {
+        errors.extend(hand_over(&mut engine, endpoint).err());
     }
     errors.extend(engine.linger().err().map(words));
     if errors.is_empty() { Ok(()) } else { Err(joined("teardown", &errors)) }

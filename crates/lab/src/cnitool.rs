@@ -181,7 +181,7 @@ fn succeeds(mut command: Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("{:?}: {}", command.get_program(), String::from_utf8_lossy(&output.stderr).trim()))
+    Err(format!("{}: {}", command.get_program().display(), String::from_utf8_lossy(&output.stderr).trim()))
 }
 
 #[cfg(test)]

@@ -63,6 +63,11 @@ impl Host {
         host
     }
 
+    /// The variables of its zubi, for programs that call it by another name.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.env.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// `zubi WORDS`, ready to be started; words are split at spaces.
     pub fn command(&self, words: &str) -> Command {
         let mut command = Command::new(&self.program);

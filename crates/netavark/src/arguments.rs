@@ -54,7 +54,7 @@ pub enum Command {
 pub struct Globals {
     /// The request, when it is not on stdin.
     pub file: Option<PathBuf>,
-    /// Where netavark keeps its state. zubi keeps its own, so it may be missing.
+    /// Where netavark keeps its state: a place for zubi's when the networks are those of a user. It may be missing.
     pub config: Option<PathBuf>,
     /// In the namespaces of a user.
     pub rootless: bool,
@@ -98,7 +98,7 @@ Commands:
 
 Options:
   -f, --file FILE              read the request from here
-  -c, --config DIR             taken and not used: zubi keeps its own state
+  -c, --config DIR             where the state of a user's networks is kept; root's is elsewhere
   -r, --rootless true|false    in the namespaces of a user
   -a, --aardvark-binary FILE   taken and not used
       --firewall-driver NAME   nftables is all there is

@@ -20,7 +20,7 @@ pub struct Attachment {
     /// How Podman calls it: the key in the answer.
     pub name: String,
     /// What is wished. A port is with the first attachment that can have it. Who is attached to a further network later
-    /// comes with all ports again: those that an earlier endpoint of the same container has are not meant.
+    /// comes with all ports again: those that an earlier endpoint of the same container has are not meant, one by one.
     pub wishes: Wishes,
     /// Whether ports could be published here.
     pub publishing: Publishing,
@@ -87,8 +87,9 @@ pub fn setup(request: &Request) -> Result<Vec<Attachment>, Error> {
     };
     let mut attachments: Vec<Attachment> = Vec::new();
     for (name, entry) in request.networks.entries() {
+        let described = NetworkName::described(NetworkSource::Podman, name)?;
         let info = request.network_info.0.get(name).ok_or(Error::missing("its entry in network_info"));
-        let made = info.and_then(|info| attachment(name, entry, info, isolation));
+        let made = info.and_then(|info| attachment(name, described, entry, info, isolation));
         let mut made = made.map_err(|e| e.within(format_args!("network {name}")))?;
         made.wishes.called = Some(called.clone());
         if !servers.is_empty() {
@@ -152,16 +153,21 @@ fn left(request: &Request, name: &str) -> Result<NetworkName, Error> {
     Ok(named.map_err(|e| e.within(format_args!("network {name}")))?.flatten().unwrap_or(described))
 }
 
-fn attachment(name: &str, entry: &NetworkEntry, info: &NetworkInfo, isolation: Ingress) -> Result<Attachment, Error> {
-    let described = NetworkName::described(NetworkSource::Podman, name)?;
+fn attachment(
+    name: &str,
+    described: NetworkName,
+    entry: &NetworkEntry,
+    info: &NetworkInfo,
+    isolation: Ingress,
+) -> Result<Attachment, Error> {
     check_driver(info)?;
     let options = Options::read(info, isolation)?;
     let ipam = Ipam::read(info)?;
     let mut wishes = wishes(entry, info, &options)?;
     let given = distinct("address", entry.static_ips.as_deref().unwrap_or_default())?;
     let network = if let Some(named) = zubi_network(info)? {
-        // Without addresses from Podman the network itself gives them.
-        wishes.addresses = if ipam == Ipam::None { Vec::new() } else { given };
+        // Whoever gives Podman's addresses: those of the network are its own, and `--ip` comes with `none` as well.
+        wishes.addresses = given;
         Target::Named(named)
     } else {
         let description = describe(described, info, &options, ipam)?;

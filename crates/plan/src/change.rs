@@ -4,7 +4,7 @@ use crate::endpoint::Presence;
 use crate::network::{Ipv6Forwarding, forwarding, ipv6_settings};
 use crate::{Op, Place, Plan, Sysctl, What, firewall};
 use ipnet::IpNet;
-use zubi_model::{Endpoint, Family, Hairpin, Icc, IfName, Mtu, Network, NsRef, Pool, Promiscuity, Scope};
+use zubi_model::{BridgeMode, Endpoint, Family, Hairpin, Icc, IfName, Mtu, Network, NsRef, Pool, Promiscuity, Scope};
 use zubi_wire::route::{Address, BridgePort, LinkChange, Switch};
 
 /// An endpoint as far as a change can reach it.
@@ -49,7 +49,8 @@ pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
     let families = |n: &Network| [Family::V4, Family::V6].map(|family| n.pool(family).is_some());
     let routed = old.scope == Scope::Internal || families(old) != families(new);
     plan.ops.extend(further);
-    if routed && new.scope == Scope::Routed && found.bridge == Presence::There {
+    let concerned = found.bridge == Presence::There && new.bridge_mode != BridgeMode::Unmanaged;
+    if routed && new.scope == Scope::Routed && concerned {
         let all = new.pools.iter().flat_map(|p| forwarding(p.subnet.family(), &new.bridge, &found.ipv6));
         plan.ops.extend(all.map(|s| Op::host(What::Set(s), FORWARD)));
     }
@@ -75,7 +76,7 @@ fn mtu(old: &Network, new: &Network, found: &InUse) -> Plan {
     let ipv6_returns = before.carries_ipv6().is_err() && after.carries_ipv6().is_ok();
     let mut groups: Vec<Vec<Op>> = Vec::new();
     let mut bridge = Vec::new();
-    if found.bridge == Presence::There {
+    if found.bridge == Presence::There && new.bridge_mode == BridgeMode::Managed {
         bridge.push(Op::host(What::ChangeLink(LinkChange::mtu(new.bridge.clone(), after)), BRIDGE));
         if ipv6_returns {
             let settings = ipv6_settings(&new.bridge, new.pool(Family::V6).is_some());
@@ -121,7 +122,7 @@ fn gateways(old: &Network, new: &Network, found: &InUse) -> Vec<Op> {
     const JOIN: &str = "the gateway: the host's own address on the bridge";
     const PROMISC: &str = "which frames the bridge takes for the host";
     let mut ops = Vec::new();
-    if found.bridge != Presence::There {
+    if found.bridge != Presence::There || new.bridge_mode == BridgeMode::Unmanaged {
         return ops;
     }
     let of = |n: &Network| n.pools.iter().filter_map(Pool::host_address).collect::<Vec<_>>();
@@ -130,7 +131,8 @@ fn gateways(old: &Network, new: &Network, found: &InUse) -> Vec<Op> {
     let gone = before.iter().filter(|a| !after.contains(a)).map(on_bridge);
     ops.extend(gone.map(|a| Op::host(What::DeleteAddress(a), LEAVE)));
     let come: Vec<Address> = after.iter().filter(|a| !before.contains(a)).map(on_bridge).collect();
-    if !come.is_empty() && old.pool(Family::V6).is_none() && new.pool(Family::V6).is_some() {
+    let first_ipv6 = old.pool(Family::V6).is_none() && new.pool(Family::V6).is_some();
+    if !come.is_empty() && first_ipv6 && new.bridge_mode == BridgeMode::Managed {
         let settings = ipv6_settings(&new.bridge, true);
         ops.extend(settings.into_iter().map(|s| Op::host(What::Set(s), JOIN)));
     }

@@ -319,14 +319,12 @@ pub enum Presence {
 
 /// The name an inner end has while it waits for its deletion: the old one is free at once.
 pub fn doomed_name(endpoint: &Endpoint) -> Option<IfName> {
-    match endpoint.host_device.as_str().strip_prefix("zv") {
-        Some(rest) => format!("zd{rest}").parse().ok(),
-        // The caller chose the name; the MAC is as good a number.
-        None => {
-            let [_, _, digits @ ..] = endpoint.mac.bytes();
-            format!("zd{}", digits.map(|byte| format!("{byte:02x}")).concat()).parse().ok()
-        }
+    if let Some(rest) = endpoint.host_device.as_str().strip_prefix("zv") {
+        return format!("zd{rest}").parse().ok();
     }
+    // The caller chose the name; the MAC is as good a number.
+    let [_, _, digits @ ..] = endpoint.mac.bytes();
+    format!("zd{}", digits.map(|byte| format!("{byte:02x}")).concat()).parse().ok()
 }
 
 /// Takes an endpoint away, from its record alone: first what is visible, last the deletion the kernel takes its

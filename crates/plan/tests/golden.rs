@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use zubi_model::{
     BridgeMode, DefaultRoute, DirectLink, Driver, Egress, Endpoint, EndpointAddress, Family, Hairpin, Icc, Ingress,
-    LinkEnd, LinkId, LinkPlace, Mac, NetnsCookie, Network, NetworkId, NsRef, Pool, PoolSpec, Promiscuity,
+    LinkEnd, LinkId, LinkPlace, Mac, NetnsCookie, Network, NetworkId, NsRef, Pool, PoolSpec, PortSource, Promiscuity,
     SandboxIdentity, Scope, Traits,
 };
 use zubi_plan::change::{InUse, Reached, change};
 use zubi_plan::endpoint::{Presence, Remains, Surroundings, attach, detach, publish, unpublish};
 use zubi_plan::network::{Ipv6Forwarding, Last, down, up};
-use zubi_plan::{Neighbours, Plan, link, sandbox};
+use zubi_plan::{Neighbours, Plan, firewall, link, sandbox};
 use zubi_wire::route::AdminState;
 
 const V4: &str = "10.55.66.0/24";
@@ -360,4 +360,83 @@ fn a_network_gets_packets_large_enough_for_ipv6_that_it_does_not_have() {
     let new = network("blue", &[V4]);
     let old = Network { mtu: Some(1000.try_into().unwrap()), ..new.clone() };
     insta::assert_snapshot!(change(&old, &new, &in_use(&old)));
+}
+
+#[test]
+fn a_network_that_everybody_reaches() {
+    insta::assert_snapshot!(made(&Network { ingress: Ingress::Open, ..network("blue", &[V4, V6]) }));
+}
+
+#[test]
+fn a_network_that_everybody_reaches_but_others_like_it() {
+    let network = Network { ingress: Ingress::Apart, egress: Egress::Plain, ..network("blue", &[V4, V6]) };
+    insta::assert_snapshot!(made(&network));
+}
+
+#[test]
+fn of_a_network_that_is_somebody_elses_the_firewall_knows_nothing() {
+    let network = Network { bridge_mode: BridgeMode::Unmanaged, ..network("blue", &[V4, V6]) };
+    assert!(firewall::network_elements(&network).is_empty());
+    assert_eq!(up(&network, &Ipv6Forwarding::Force).to_string(), "");
+    assert_eq!(down(&network, Last::No).to_string(), "");
+}
+
+#[test]
+fn a_network_on_a_bridge_of_somebody_else() {
+    let mtu = Some(1400.try_into().unwrap());
+    let network = Network { bridge_mode: BridgeMode::Adopted, mtu, ..network("blue", &[V4, V6]) };
+    insta::assert_snapshot!(made(&network));
+}
+
+#[test]
+fn a_network_that_is_published_only_from_now_on() {
+    let old = Network { ingress: Ingress::Apart, ..network("blue", &[V4, V6]) };
+    insta::assert_snapshot!(change(&old, &network("blue", &[V4, V6]), &in_use(&old)));
+}
+
+/// Smaller packets, a subnet more, and a bridge that listens to everything.
+fn grown(old: &Network) -> Network {
+    let mtu = Some(1400.try_into().unwrap());
+    Network { mtu, promiscuity: Promiscuity::On, pools: network("blue", &[V4, V6]).pools, ..old.clone() }
+}
+
+#[test]
+fn a_network_grows() {
+    let old = network("blue", &[V4]);
+    insta::assert_snapshot!(change(&old, &grown(&old), &in_use(&old)));
+}
+
+#[test]
+fn a_network_on_a_bridge_of_somebody_else_grows() {
+    let old = Network { bridge_mode: BridgeMode::Adopted, ..network("blue", &[V4]) };
+    insta::assert_snapshot!(change(&old, &grown(&old), &in_use(&old)));
+}
+
+#[test]
+fn a_network_that_is_somebody_elses_grows() {
+    let old = Network { bridge_mode: BridgeMode::Unmanaged, ..network("blue", &[V4]) };
+    insta::assert_snapshot!(change(&old, &grown(&old), &in_use(&old)));
+}
+
+fn seen_by(port_source: PortSource) -> Endpoint {
+    let endpoint = published();
+    Endpoint { traits: Traits { port_source, ..endpoint.traits }, ports: endpoint.ports[..1].to_vec(), ..endpoint }
+}
+
+#[test]
+fn publish_ports_that_leave_every_source_as_it_is() {
+    let endpoint = seen_by(PortSource::Untouched);
+    insta::assert_snapshot!(publish(&endpoint, &[], &endpoint.ports));
+}
+
+#[test]
+fn publish_ports_that_show_the_host_alone() {
+    let endpoint = seen_by(PortSource::Masqueraded);
+    insta::assert_snapshot!(publish(&endpoint, &[], &endpoint.ports));
+}
+
+#[test]
+fn take_the_last_ports_back_where_the_host_alone_was_shown_and_hairpins_stay() {
+    let endpoint = seen_by(PortSource::Masqueraded);
+    insta::assert_snapshot!(unpublish(&endpoint, &[], &endpoint.ports, Hairpin::Always));
 }

@@ -302,8 +302,8 @@ mod tests {
     #[test]
     fn says_what_ip_route_says_with_options() {
         let recorded = |hex| lines(&bytes(hex), HEADER, NESTED);
-        let sized = with(route("10.9.0.0/16", Some("10.1.0.254")), metric_and_mtu());
-        assert_eq!(said(&sized), recorded(METRIC_AND_MTU4));
+        let v4 = with(route("10.9.0.0/16", Some("10.1.0.254")), metric_and_mtu());
+        assert_eq!(said(&v4), recorded(METRIC_AND_MTU4));
         let sizes = RouteOptions { advmss: Some(1340), ..metric_and_mtu() };
         assert_eq!(said(&with(route("fd00:9::/48", Some("fd00:1::fe")), sizes)), recorded(METRIC_AND_SIZES6));
         let site = RouteOptions { scope: Some(200), ..RouteOptions::default() };

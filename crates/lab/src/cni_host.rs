@@ -1,0 +1,79 @@
+//! A host whose containers get their devices by CNI, from zubi under the names of the plug-ins.
+
+use crate::chain::Chain;
+use crate::cni::{Attachment, Caller};
+use crate::host::Host;
+use crate::links::{PLUGINS, links};
+use crate::snapshot::Snapshot;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// The host, and what it was like before any container came.
+#[derive(Debug)]
+pub struct CniHost {
+    /// The host, for zubi's own commands and for what others do.
+    pub host: Host,
+    /// Calls the plug-ins. They find no program but other plug-ins.
+    pub caller: Caller,
+    /// Where these are.
+    pub folder: PathBuf,
+    before: Snapshot,
+}
+
+impl CniHost {
+    /// With this program as every plug-in, and namespaces of these names.
+    #[track_caller]
+    pub fn new(program: &str, containers: &[&str]) -> Self {
+        let host = Host::new(program);
+        for name in containers {
+            host.shell(&format!("ip netns add {name}")).ok();
+        }
+        let folder = links(program, "/run/plugins", &PLUGINS);
+        let caller = host.variables().fold(Caller::new(&folder), |caller, (key, value)| caller.with_env(key, value));
+        let caller = caller.with_path("/run/no-programs");
+        CniHost { host, caller, folder, before: Snapshot::take() }
+    }
+
+    /// A list of plug-ins as the network `blue`, in the newest version.
+    pub fn chain(&self, plugins: &Value) -> Chain {
+        self.chain_of("blue", plugins)
+    }
+
+    /// The same of another name.
+    pub fn chain_of(&self, name: &str, plugins: &Value) -> Chain {
+        Chain::new(&self.caller, json!({ "cniVersion": "1.1.0", "name": name, "plugins": plugins }))
+    }
+
+    /// `eth0` of one of the containers, which is called as its namespace is.
+    pub fn at(&self, name: &str) -> Attachment {
+        Attachment::new(name, name)
+    }
+
+    /// Puts an executable shell script among the plug-ins.
+    #[track_caller]
+    pub fn script(&self, name: &str, text: &str) {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.folder.join(name);
+        std::fs::write(&path, format!("#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n{text}\n")).expect("script");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("script");
+    }
+
+    /// What it is like now becomes what it was like before: for what a test leaves on purpose.
+    pub fn begin_here(&mut self) {
+        self.before = Snapshot::take();
+    }
+
+    /// Fails the test unless everything is as before, in a moment: what takes long is left to a child of the plug-in.
+    #[track_caller]
+    pub fn assert_nothing_remains(&self) {
+        let mut difference = None;
+        for _ in 0..200 {
+            difference = self.before.difference(&Snapshot::take());
+            if difference.is_none() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("{}", difference.unwrap_or_default());
+    }
+}
