@@ -18,6 +18,7 @@ mod lifecycle;
 mod machine;
 mod meter;
 mod place;
+mod podman;
 mod ports;
 mod report;
 mod sample;
@@ -32,14 +33,14 @@ use std::io::Write;
 use std::panic;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zubi_lab::{HostKind, with_fresh_host};
+use zubi_lab::{HostKind, Podman, with_fresh_host};
 
 const USAGE: &str = "zubi-bench --zubi PROGRAM --tools FOLDER [--quick] [PART..]
 
   --zubi PROGRAM   the zubi to measure
   --tools FOLDER   where zubi-bench-empty and zubi-bench-peak are
   --quick          fewer rounds, smaller sizes
-  PART             start traffic ports crowd lifecycle; all when left out
+  PART             start podman traffic ports crowd lifecycle; all when left out
 ";
 
 /// How long it may take.
@@ -54,8 +55,9 @@ enum Effort {
 type Measure = fn(&Programs, Effort) -> Result<Findings, Error>;
 
 /// What leaves most behind comes last: the kernel takes its time to remove thousands of namespaces.
-const PARTS: [(&str, Measure); 5] = [
+const PARTS: [(&str, Measure); 6] = [
     ("start", start::measure),
+    ("podman", podman::measure),
     ("traffic", traffic::measure),
     ("ports", ports::measure),
     ("crowd", crowd::measure),
@@ -135,15 +137,17 @@ fn programs(words: &Words, kind: HostKind) -> Programs {
     // The peers expect to be root of the machine.
     let peers = kind == HostKind::Root;
     let cni = Path::new("/usr/lib/cni");
-    let complete = ["bridge", "host-local", "portmap", "firewall"].iter().all(|plugin| cni.join(plugin).is_file());
+    let complete =
+        ["bridge", "host-local", "portmap", "firewall", "tuning"].iter().all(|plugin| cni.join(plugin).is_file());
     Programs {
-        zubi: words.zubi.clone(),
+        zubi: std::path::absolute(&words.zubi).unwrap_or_else(|_| words.zubi.clone()),
         empty: words.tools.join("zubi-bench-empty"),
         peak: words.tools.join("zubi-bench-peak"),
         cni: (peers && complete).then(|| cni.into()),
         netavarks: if peers { netavarks() } else { Vec::new() },
         iptables: find("iptables").filter(|_| peers),
         restore: find("iptables-restore").filter(|_| peers),
+        podman: peers && Podman::missing().is_none(),
     }
 }
 
@@ -154,8 +158,7 @@ fn netavarks() -> Vec<(PathBuf, String)> {
         let version = said.strip_prefix("netavark ")?.to_owned();
         Some((path, version))
     };
-    let debian = ["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"];
-    let debian = debian.map(PathBuf::from).into_iter().find(|path| path.is_file()).and_then(version);
+    let debian = Programs::PACKAGED.map(PathBuf::from).into_iter().find(|path| path.is_file()).and_then(version);
     let on_path = find("netavark").and_then(version);
     let number = |text: &str| text.split('.').map(|part| part.parse::<u32>().unwrap_or(0)).collect::<Vec<_>>();
     let newer = on_path.filter(|(_, own)| debian.as_ref().is_none_or(|(_, other)| number(own) > number(other)));
@@ -172,7 +175,7 @@ fn find(name: &str) -> Option<PathBuf> {
 
 fn skipped(programs: &Programs, kind: HostKind) -> Vec<&'static str> {
     if kind == HostKind::Rootless {
-        return vec!["the peers and Docker's rules, which need root"];
+        return vec!["the peers, Podman and Docker's rules, which need root"];
     }
     let mut all = Vec::new();
     if programs.cni.is_none() {
@@ -180,6 +183,9 @@ fn skipped(programs: &Programs, kind: HostKind) -> Vec<&'static str> {
     }
     if programs.netavarks.is_empty() {
         all.push("netavark (Debian package of that name)");
+    }
+    if !programs.podman {
+        all.push("Podman (Debian packages podman, busybox-static and tar)");
     }
     if programs.restore.is_none() {
         all.push("Docker's rules (Debian package iptables)");

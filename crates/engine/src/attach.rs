@@ -140,6 +140,7 @@ impl Engine {
             Fault::muted(|| self.undo_attach(endpoint))?;
             return Err(error);
         }
+        self.has_attached = true;
         Ok(())
     }
 

@@ -17,6 +17,12 @@ use zubi_store::{Claim, Mode, StoreError};
 use zubi_wire::route::LinkSeen;
 
 impl Engine {
+    /// Finishes, or takes back, what commands that were killed left half done.
+    pub fn finish_others(&mut self) -> Result<(), Error> {
+        let _host = self.store.lock_host(Mode::Shared)?;
+        self.recover_first(Act::Apply)
+    }
+
     /// The endpoint of a sandbox that a program calls so, attached or half attached.
     pub fn endpoint_called(&self, network: &NetworkName, called: &str) -> Result<Option<Endpoint>, Error> {
         let Some(cookie) = self.store.cookie_of_name(network, called)? else { return Ok(None) };
@@ -107,14 +113,15 @@ impl Engine {
 
     /// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the
     /// detached child.
-    pub fn unpublish_called(&mut self, network: &NetworkName, called: &str) -> Result<(), Error> {
+    /// Of those that are named also what a killed command has claimed and not come to publish is given back.
+    pub fn unpublish_called(&mut self, network: &NetworkName, called: &str, wishes: &[PortWish]) -> Result<(), Error> {
         let _host = self.store.lock_host(Mode::Shared)?;
         self.recover_first(Act::Apply)?;
         let Some(found) = self.endpoint_called(network, called)? else { return Ok(()) };
         let _sandbox = self.store.lock_sandbox(found.sandbox.cookie)?;
         let Some(endpoint) = self.store.endpoint(&found.key())? else { return Ok(()) };
         if endpoint.ports.is_empty() {
-            return Ok(());
+            return self.release_claimed(&endpoint, wishes);
         }
         let hairpin = self.store.network(network)?.map(|n| n.hairpin).unwrap_or_default();
         let mut plan = unpublish(&endpoint, &[], &endpoint.ports, hairpin);

@@ -4,7 +4,8 @@
 //! Whoever attaches describes the network as it is to be. The first to come makes it, a later one changes it where the
 //! description differs, and with its last endpoint it goes, for nobody else would take it away. That needs a bridge to be
 //! deleted, for which the kernel takes its time, so it is left to the detached child of the command (see linger.rs). If
-//! that is killed, the network stays, empty, for `gc` or for whoever describes it next.
+//! that is killed, the network stays, empty, for the child of the next command that attaches nothing, for `gc`, or for
+//! whoever describes it next.
 
 use crate::attach::Attached;
 use crate::chance::random;
@@ -181,6 +182,7 @@ impl Engine {
     /// Takes a described network away if nobody is attached to it.
     pub(crate) fn fade(&mut self, name: &NetworkName) -> Result<(), Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
+        self.recover_networks()?;
         self.fade_locked(name)?;
         Ok(())
     }
@@ -199,21 +201,10 @@ impl Engine {
         Ok(true)
     }
 
-    /// The described networks that nobody is attached to.
-    pub(crate) fn faded(&self) -> Result<Vec<NetworkName>, Error> {
-        let mut all = Vec::new();
-        for network in self.store.networks_lossy().0 {
-            if network.name.source().is_some() && self.store.is_empty(&network.name)? {
-                all.push(network.name);
-            }
-        }
-        Ok(all)
-    }
-
     /// What taking the described networks that nobody is attached to away would do.
     pub(crate) fn plan_faded(&mut self) -> Result<Vec<(NetworkName, Plan)>, Error> {
         let mut all = Vec::new();
-        for name in self.faded()? {
+        for name in self.store.empty_described()? {
             if let Some(network) = self.store.network(&name)? {
                 all.push((name, self.plan_down(&network)?));
             }

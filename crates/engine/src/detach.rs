@@ -163,6 +163,7 @@ impl Engine {
     /// Marks the record, takes the kernel part down, frees the leases. What is left of a failure stays marked: gc
     /// comes back to it.
     fn apply_detach(&mut self, endpoint: &Endpoint, plan: &Plan) -> Result<(), Error> {
+        self.has_attached = false;
         let key = endpoint.key();
         if self.store.endpoint(&key)?.is_some() {
             self.store.begin_detach(&key)?;
@@ -179,12 +180,7 @@ impl Engine {
         }
         let object = format!("network {}: disconnect {}", endpoint.network, endpoint.sandbox.spelled);
         self.take_down(&object, plan, deletions)?;
-        self.release(endpoint)?;
-        let name = &endpoint.network;
-        if name.source().is_some() && self.store.is_empty(name)? && !self.fading.contains(name) {
-            self.fading.push(name.clone());
-        }
-        Ok(())
+        self.release(endpoint)
     }
 
     /// Takes an endpoint away whatever state it is in. The caller holds the host's and the sandbox's lock.

@@ -48,6 +48,8 @@ pub struct Engine {
     notes: Vec<String>,
     /// The addresses that were chosen last: family, set of pools, address.
     pub(crate) cursors: Vec<(Family, usize, IpAddr)>,
+    /// Whether this command has made an endpoint: then it is not the time to look for networks without any.
+    pub(crate) has_attached: bool,
     /// Described networks whose last endpoint went.
     pub(crate) fading: Vec<NetworkName>,
     /// Connections that the detached child forgets.
@@ -97,6 +99,7 @@ impl Engine {
             remembered: None,
             notes: Vec::new(),
             cursors: Vec::new(),
+            has_attached: false,
             fading: Vec::new(),
             forgotten: Plan::new(),
             dirs_for_children,

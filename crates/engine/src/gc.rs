@@ -208,7 +208,7 @@ impl Engine {
         removed.extend(self.bury_dead(None)?);
         removed.extend(self.bury_dead_links()?);
         removed.extend(self.collect_orphans()?);
-        for name in self.faded()? {
+        for name in self.store.empty_described()? {
             if self.fade_locked(&name)? {
                 removed.push(format!("network {name} (nobody is attached to it)"));
             }

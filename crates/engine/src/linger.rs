@@ -79,6 +79,9 @@ impl Engine {
     /// Leaves the doomed links to a detached child, and ends nothing and waits for nothing itself. The calling process
     /// must have one thread only.
     pub fn linger(mut self) -> Result<(), Error> {
+        if !self.has_attached {
+            self.fading = self.store.empty_described()?;
+        }
         let done = self.store.doomed()?.is_empty() && self.store.stale()?.is_empty() && self.fading.is_empty();
         let done = done && self.forgotten.is_empty();
         if done && !self.kernel.closes_slowly() {

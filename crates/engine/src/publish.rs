@@ -247,6 +247,21 @@ impl Engine {
         Ok(())
     }
 
+    /// The same for ports that are named, without looking at all there are.
+    pub(crate) fn release_claimed(&mut self, endpoint: &Endpoint, wishes: &[PortWish]) -> Result<(), Error> {
+        let held = self.store.lock_ports()?;
+        for wish in wishes {
+            let (HostPorts::Each(host_ports) | HostPorts::OneOf(host_ports)) = wish.host_ports else { continue };
+            let port = PublishedPort { host: wish.host, host_ports, target: host_ports, protocol: wish.protocol };
+            for claim in claims(endpoint, &[port]) {
+                if !self.is_recorded(&claim) {
+                    self.store.release_ports(&claim, &held)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Ports that are claimed for endpoints that do not publish them.
     pub(crate) fn unrecorded_ports(&self) -> Result<Vec<PortClaim>, Error> {
         let mut claims = self.store.ports()?;

@@ -7,6 +7,10 @@ use crate::links::{PLUGINS, links};
 use crate::snapshot::Snapshot;
 use serde_json::{Value, json};
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// For what a child of a plug-in does.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The host, and what it was like before any container came.
 #[derive(Debug)]
@@ -21,12 +25,12 @@ pub struct CniHost {
 }
 
 impl CniHost {
-    /// With this program as every plug-in, and namespaces of these names.
+    /// With this program as every plug-in, and namespaces of these names, whose loopback devices are up.
     #[track_caller]
     pub fn new(program: &str, containers: &[&str]) -> Self {
         let host = Host::new(program);
         for name in containers {
-            host.shell(&format!("ip netns add {name}")).ok();
+            host.shell(&format!("ip netns add {name} && ip -n {name} link set lo up")).ok();
         }
         let folder = links(program, "/run/plugins", &PLUGINS);
         let caller = host.variables().fold(Caller::new(&folder), |caller, (key, value)| caller.with_env(key, value));
@@ -66,14 +70,10 @@ impl CniHost {
     /// Fails the test unless everything is as before, in a moment: what takes long is left to a child of the plug-in.
     #[track_caller]
     pub fn assert_nothing_remains(&self) {
-        let mut difference = None;
-        for _ in 0..200 {
-            difference = self.before.difference(&Snapshot::take());
-            if difference.is_none() {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+        let since = Instant::now();
+        while let Some(difference) = self.before.difference(&Snapshot::take()) {
+            assert!(since.elapsed() < PATIENCE, "{difference}");
+            std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("{}", difference.unwrap_or_default());
     }
 }

@@ -136,12 +136,15 @@ impl Host {
         for _ in 0..500 {
             // What a killed writer left hidden is no promise.
             let done = |folder| self.shell(&format!("test -z \"$(ls /run/zubi/{folder} 2>/dev/null)\"")).code == 0;
-            if done("doomed") && done("stale") {
+            // A network that another program describes goes with its last endpoint.
+            let empty = "for n in $(ls /run/zubi/networks /run/zubi/making 2>/dev/null | grep -E '^(cni|podman):'); do \
+                         test -n \"$(ls /run/zubi/macs/${n%.json} 2>/dev/null)\" || exit 1; done";
+            if done("doomed") && done("stale") && self.shell(empty).code == 0 {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(10));
         }
-        panic!("doomed links or stale addresses are still there after 5 s");
+        panic!("doomed links, stale addresses or empty networks are still there after 5 s");
     }
 }
 

@@ -5,8 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// The plug-ins of CNI that zubi stands in for.
-pub const PLUGINS: [&str; 8] =
-    ["zubi", "bridge", "loopback", "host-local", "static", "portmap", "firewall", "tuning"];
+pub const PLUGINS: [&str; 8] = ["zubi", "bridge", "loopback", "host-local", "static", "portmap", "firewall", "tuning"];
 /// Podman's network programs.
 pub const HELPERS: [&str; 2] = ["netavark", "aardvark-dns"];
 

@@ -120,6 +120,20 @@ impl Store {
         Ok(each.into_iter().map(|(_, read)| read).collect())
     }
 
+    /// The networks that other programs describe and nobody is attached to, half made and half gone ones too.
+    pub fn empty_described(&self) -> Result<Vec<NetworkName>, StoreError> {
+        let mut empty = Vec::new();
+        for folder in ["networks", "making"] {
+            for file in disk::list(&self.disk.run().join(folder))? {
+                let Some(Ok(name)) = stem(&file).map(str::parse::<NetworkName>) else { continue };
+                if name.source().is_some() && !empty.contains(&name) && self.is_empty(&name)? {
+                    empty.push(name);
+                }
+            }
+        }
+        Ok(empty)
+    }
+
     fn making_path(&self, name: &NetworkName) -> PathBuf {
         json_in(&self.disk.run().join("making"), name.as_str())
     }

@@ -1,33 +1,53 @@
-//! A chain of CNI plugins, called as a runtime calls them: bridge with host-local, portmap, firewall.
+//! CNI plugins, called as a runtime calls them: the list that Podman makes, or all of it by one call of zubi.
 
-use super::{Contender, file_for, host_port, write_json};
+use super::{Contender, DIRS, file_for, host_port, write_json};
 use crate::error::Error;
-use crate::launch::{Call, Launcher};
+use crate::launch::{Call, Launcher, reap_all};
 use crate::place::Sandbox;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use zubi_lab::{PLUGINS, links};
 
-const PLUGINS: [&str; 3] = ["bridge", "portmap", "firewall"];
+/// As `podman network create` writes it.
+const CHAIN: [&str; 4] = ["bridge", "portmap", "firewall", "tuning"];
+/// Where zubi is under the names of plugins.
+const FOLDER: &str = "/run/bench-plugins";
 
-/// The chain.
+/// Plugins, one or several.
 pub(crate) struct Cni {
     folder: PathBuf,
+    plugins: &'static [&'static str],
     /// What the chain answered, by sandbox: a runtime keeps it for the deletion.
     results: HashMap<u16, Value>,
 }
 
 impl Cni {
-    pub(crate) fn new(folder: &Path) -> Result<Self, Error> {
+    /// The chain, of the plugins in this folder.
+    pub(crate) fn chain(folder: &Path) -> Result<Self, Error> {
         crate::place::set("net/ipv4/ip_forward", "1")?;
-        Ok(Cni { folder: folder.into(), results: HashMap::new() })
+        Ok(Self::with(folder, &CHAIN))
+    }
+
+    /// The same chain, of zubi under their names.
+    pub(crate) fn chain_of_zubi(program: &Path) -> Self {
+        Self::with(&links(&program.to_string_lossy(), FOLDER, &PLUGINS), &CHAIN)
+    }
+
+    /// One plugin for all of it.
+    pub(crate) fn zubi(program: &Path) -> Self {
+        Self::with(&links(&program.to_string_lossy(), FOLDER, &PLUGINS), &["zubi"])
+    }
+
+    fn with(folder: &Path, plugins: &'static [&'static str]) -> Self {
+        Cni { folder: folder.into(), plugins, results: HashMap::new() }
     }
 
     fn call(&self, plugin: &str, verb: &str, sandbox: &Sandbox) -> Call {
         let path = self.folder.to_string_lossy().into_owned();
         let netns = sandbox.path().to_string_lossy().into_owned();
-        let call = Call::new(&self.folder.join(plugin), "").env(&[
+        let call = Call::new(&self.folder.join(plugin), "").env(&DIRS).env(&[
             ("CNI_COMMAND", verb),
             ("CNI_CONTAINERID", sandbox.name.as_str()),
             ("CNI_NETNS", &netns),
@@ -45,32 +65,28 @@ impl Cni {
         sandbox: &Sandbox,
         before: Option<&Value>,
         launcher: &mut Launcher,
-    ) -> Result<(), Error> {
+    ) -> Result<Duration, Error> {
         let mut config = config(plugin, sandbox);
         if let Some(before) = before {
             config["prevResult"] = before.clone();
         }
         write_json(&file_for(sandbox, "input"), &config)?;
-        launcher.run(&self.call(plugin, verb, sandbox)).map(drop)
+        launcher.run(&self.call(plugin, verb, sandbox))
     }
 }
 
 fn config(plugin: &str, sandbox: &Sandbox) -> Value {
     let common = json!({"cniVersion": "1.0.0", "name": "bench", "type": plugin});
+    let ipam = json!({
+        "type": "host-local", "dataDir": "/run/cni-leases",
+        "ranges": [[{"subnet": "10.77.0.0/16"}]], "routes": [{"dst": "0.0.0.0/0"}],
+    });
+    let ports = json!({"portMappings": [{"hostPort": host_port(sandbox), "containerPort": 80, "protocol": "tcp"}]});
     let own = match plugin {
-        "bridge" => json!({
-            "bridge": "cni0", "isGateway": true, "ipMasq": true,
-            "ipam": {
-                "type": "host-local", "dataDir": "/run/cni-leases",
-                "ranges": [[{"subnet": "10.77.0.0/16"}]], "routes": [{"dst": "0.0.0.0/0"}],
-            },
-        }),
-        "portmap" => json!({
-            "snat": true,
-            "runtimeConfig": {"portMappings": [
-                {"hostPort": host_port(sandbox), "containerPort": 80, "protocol": "tcp"}
-            ]},
-        }),
+        "bridge" => json!({"bridge": "cni0", "isGateway": true, "ipMasq": true, "ipam": ipam}),
+        "portmap" => json!({"snat": true, "runtimeConfig": ports}),
+        // A gateway and masqueraded by itself.
+        "zubi" => json!({"ipam": ipam, "snat": true, "runtimeConfig": ports}),
         _ => json!({}),
     };
     let mut all = common;
@@ -80,30 +96,34 @@ fn config(plugin: &str, sandbox: &Sandbox) -> Value {
     all
 }
 
+/// Timed is what runs; what a runtime does between two plugins, reading one's answer for the next, is not.
 impl Contender for Cni {
     fn attach(&mut self, sandbox: &Sandbox, launcher: &mut Launcher) -> Result<Duration, Error> {
-        let start = Instant::now();
+        let mut took = Duration::ZERO;
         let mut result: Option<Value> = None;
-        for plugin in PLUGINS {
-            self.plugin(plugin, "ADD", sandbox, result.as_ref(), launcher)?;
-            let text = std::fs::read_to_string(file_for(sandbox, "output")).map_err(Error::system(plugin))?;
+        for plugin in self.plugins {
+            took += self.plugin(plugin, "ADD", sandbox, result.as_ref(), launcher)?;
+            let text = std::fs::read_to_string(file_for(sandbox, "output")).map_err(Error::system(*plugin))?;
             result = Some(serde_json::from_str(&text).map_err(Error::json(plugin))?);
         }
-        let took = start.elapsed();
         self.results.extend(result.map(|result| (sandbox.number, result)));
         Ok(took)
     }
 
     fn detach(&mut self, sandbox: &Sandbox, launcher: &mut Launcher) -> Result<Duration, Error> {
         let result = self.results.remove(&sandbox.number);
-        let start = Instant::now();
-        for plugin in PLUGINS.iter().rev() {
-            self.plugin(plugin, "DEL", sandbox, result.as_ref(), launcher)?;
+        let mut took = Duration::ZERO;
+        for plugin in self.plugins.iter().rev() {
+            took += self.plugin(plugin, "DEL", sandbox, result.as_ref(), launcher)?;
         }
-        Ok(start.elapsed())
+        Ok(took)
     }
 
     fn companion(&self) -> Option<Box<dyn Contender + Send>> {
-        Some(Box::new(Cni { folder: self.folder.clone(), results: HashMap::new() }))
+        Some(Box::new(Self::with(&self.folder, self.plugins)))
+    }
+
+    fn settle(&mut self) -> Result<(), Error> {
+        reap_all()
     }
 }

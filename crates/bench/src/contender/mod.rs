@@ -11,6 +11,9 @@ use crate::place::Sandbox;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use cni::Cni;
+use netavark::Netavark;
+
 pub(crate) use floor::Floor;
 pub(crate) use zubi::{DIRS, Spawned};
 
@@ -51,6 +54,18 @@ pub(crate) struct Programs {
     pub(crate) iptables: Option<PathBuf>,
     /// `iptables-restore`.
     pub(crate) restore: Option<PathBuf>,
+    /// Whether containers can be run.
+    pub(crate) podman: bool,
+}
+
+impl Programs {
+    /// Where Debian, and others, have their netavark.
+    pub(crate) const PACKAGED: [&str; 2] = ["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"];
+
+    /// Whether a netavark is that of the distribution.
+    pub(crate) fn is_packaged(netavark: &Path) -> bool {
+        Self::PACKAGED.iter().any(|path| netavark == Path::new(path))
+    }
 }
 
 /// Whether a container port is published with each attachment.
@@ -69,6 +84,16 @@ pub(crate) enum Removal {
     Unplugged,
 }
 
+/// Which of the doors zubi is called by, always with a published port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// As one CNI plugin.
+    Plugin,
+    /// As all plugins of a chain.
+    Chain,
+    Netavark,
+}
+
 /// Who takes part.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -78,7 +103,9 @@ pub(crate) enum Kind {
     InProcess,
     /// zubi's command.
     Spawned(Publish),
-    /// Plugins of this folder: bridge, host-local, portmap, firewall.
+    /// zubi under the name of another program.
+    Door(Door),
+    /// Plugins of this folder: bridge, host-local, portmap, firewall, tuning.
     Cni(PathBuf),
     /// This program.
     Netavark(PathBuf, String),
@@ -92,7 +119,10 @@ impl Kind {
             Kind::InProcess => "zubi, in process".into(),
             Kind::Spawned(Publish::Nothing) => "zubi, command".into(),
             Kind::Spawned(Publish::OnePort) => "zubi, command, one port".into(),
-            Kind::Cni(_) => "CNI bridge + portmap + firewall, one port".into(),
+            Kind::Door(Door::Plugin) => "zubi as CNI".into(),
+            Kind::Door(Door::Chain) => "zubi as CNI chain".into(),
+            Kind::Door(Door::Netavark) => "zubi as netavark".into(),
+            Kind::Cni(_) => "CNI bridge + portmap + firewall + tuning, one port".into(),
             Kind::Netavark(_, version) => format!("netavark {version}, one port"),
         }
     }
@@ -103,14 +133,26 @@ impl Kind {
             Kind::Floor(removal) => Box::new(Floor::new(*removal)?),
             Kind::InProcess => Box::new(zubi::InProcess::new(&programs.zubi)?),
             Kind::Spawned(publish) => Box::new(Spawned::new(&programs.zubi, *publish)?),
-            Kind::Cni(folder) => Box::new(cni::Cni::new(folder)?),
-            Kind::Netavark(program, _) => Box::new(netavark::Netavark::new(program)?),
+            Kind::Door(Door::Plugin) => Box::new(Cni::zubi(&programs.zubi)),
+            Kind::Door(Door::Chain) => Box::new(Cni::chain_of_zubi(&programs.zubi)),
+            Kind::Door(Door::Netavark) => Box::new(Netavark::zubi(&programs.zubi)?),
+            Kind::Cni(folder) => Box::new(Cni::chain(folder)?),
+            Kind::Netavark(program, _) => Box::new(Netavark::new(program)?),
         })
     }
 
     /// Whether it is zubi or the raw kernel: fast, and always here.
     pub(crate) fn is_own(&self) -> bool {
         !matches!(self, Kind::Cni(_) | Kind::Netavark(..))
+    }
+
+    /// Whether it does the work of another one that takes part, in its place.
+    pub(crate) fn stands_in_for(&self, other: &Kind) -> bool {
+        match self {
+            Kind::Door(Door::Plugin | Door::Chain) => matches!(other, Kind::Cni(_)),
+            Kind::Door(Door::Netavark) => matches!(other, Kind::Netavark(..)),
+            _ => false,
+        }
     }
 }
 

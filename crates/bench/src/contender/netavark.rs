@@ -1,14 +1,17 @@
 //! netavark, called as Podman calls it. The caller chooses the address.
 
-use super::{Contender, file_for, host_port, write_json};
+use super::{Contender, DIRS, file_for, host_port, write_json};
 use crate::error::Error;
-use crate::launch::{Call, Launcher};
+use crate::launch::{Call, Launcher, reap_all};
 use crate::place::Sandbox;
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use zubi_lab::{HELPERS, links};
 
 const FOLDER: &str = "/run/netavark";
+/// Where zubi is under its name.
+const HELPER_FOLDER: &str = "/run/bench-helpers";
 
 /// The program.
 pub(crate) struct Netavark {
@@ -19,6 +22,11 @@ impl Netavark {
     pub(crate) fn new(program: &Path) -> Result<Self, Error> {
         std::fs::create_dir_all(FOLDER).map_err(Error::system(FOLDER))?;
         Ok(Netavark { program: program.into() })
+    }
+
+    /// zubi under its name.
+    pub(crate) fn zubi(program: &Path) -> Result<Self, Error> {
+        Self::new(&links(&program.to_string_lossy(), HELPER_FOLDER, &HELPERS).join("netavark"))
     }
 
     fn call(&self, verb: &str, sandbox: &Sandbox) -> Result<Call, Error> {
@@ -43,7 +51,7 @@ impl Netavark {
         let input = file_for(sandbox, "input");
         write_json(&input, &request)?;
         let words = format!("--config {FOLDER} {verb} {}", sandbox.path().display());
-        Ok(Call { input: Some(input), tag: sandbox.number, ..Call::new(&self.program, &words) })
+        Ok(Call { input: Some(input), tag: sandbox.number, ..Call::new(&self.program, &words).env(&DIRS) })
     }
 }
 
@@ -58,5 +66,9 @@ impl Contender for Netavark {
 
     fn companion(&self) -> Option<Box<dyn Contender + Send>> {
         Some(Box::new(Netavark { program: self.program.clone() }))
+    }
+
+    fn settle(&mut self) -> Result<(), Error> {
+        reap_all()
     }
 }

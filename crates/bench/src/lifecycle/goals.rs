@@ -1,7 +1,7 @@
 //! What attaching and detaching should come to.
 
-use super::{Rows, find};
-use crate::contender::{Kind, Publish, Removal};
+use super::{Row, Rows, faster, find};
+use crate::contender::{Door, Kind, Programs, Publish, Removal};
 use crate::launch::Cost;
 use crate::report::{Findings, Verdict};
 use crate::sample::{number, ratio};
@@ -60,4 +60,51 @@ pub(super) fn judge(rows: &Rows, findings: &mut Findings) {
     let peak = |[a, d]: [Cost; 2]| a.peak_kib.max(d.peak_kib) as f64 / 1024.0;
     let (peaks, most) = over(&|size| cost(size).map(peak));
     findings.goal("peak memory at most 6 MB", listed(&peaks, " MB"), Verdict::at_most(most, Some(6.0)));
+    judge_doors(rows, &sizes, findings);
+}
+
+/// The same for zubi under the names of other programs.
+fn judge_doors(rows: &Rows, sizes: &[u16], findings: &mut Findings) {
+    let Some(first) = sizes.first().copied() else { return };
+    let (plugin, chain, netavark) = (Kind::Door(Door::Plugin), Kind::Door(Door::Chain), Kind::Door(Door::Netavark));
+    let attach = |kind: &Kind| find(rows, first, kind).and_then(|row| row.attach.median());
+    let (one, raw) = (attach(&plugin), attach(&Kind::Floor(Removal::Unplugged)));
+    let limit = raw.map(|raw| raw * 5.0);
+    findings.goal(
+        "zubi as CNI: ADD with an address and a port at most 2.5 ms where the raw kernel takes 0.5 ms",
+        format!("{} ms, limit {} ms (raw {} ms)", number(one), number(limit), number(raw)),
+        Verdict::at_most(one, limit),
+    );
+    for kind in [&plugin, &chain] {
+        let measured = against(rows, sizes, kind, |_| true);
+        goal_of_speed(format!("{}: ADD at least 20 x faster than the plugins", kind.name()), 20.0, &measured, findings);
+    }
+    let packaged = |peer: &Kind| matches!(peer, Kind::Netavark(program, _) if Programs::is_packaged(program));
+    let measured = against(rows, sizes, &netavark, packaged);
+    goal_of_speed("zubi as netavark: setup at least 12 x faster than Debian's".into(), 12.0, &measured, findings);
+    let measured = against(rows, sizes, &netavark, |peer| !packaged(peer));
+    goal_of_speed("zubi as netavark: setup at least 8 x faster than a newer one".into(), 8.0, &measured, findings);
+    for kind in [&plugin, &chain, &netavark] {
+        let waits: Vec<_> =
+            sizes.iter().map(|size| (*size, find(rows, *size, kind).and_then(|r| r.detach.median()))).collect();
+        let slowest = waits.iter().filter_map(|(_, wait)| *wait).reduce(f64::max);
+        let listed: Vec<_> = waits.iter().map(|(size, wait)| format!("{} ms at {size}", number(*wait))).collect();
+        let words = format!("{}: DEL returns in 4 ms", kind.name());
+        findings.goal(words, listed.join(", "), Verdict::at_most(slowest, Some(4.0)));
+    }
+}
+
+/// How many times as long the ADD of a peer takes, by size.
+fn against(rows: &Rows, sizes: &[u16], kind: &Kind, which: impl Fn(&Kind) -> bool) -> Vec<(u16, f64)> {
+    let of_size = |size: u16| faster(rows, size, kind, |row: &Row| row.attach.median());
+    let of_peer = |size: u16| of_size(size).into_iter().find(|(peer, _)| which(peer));
+    sizes.iter().filter_map(|size| Some((*size, of_peer(*size)?.1))).collect()
+}
+
+/// Held when it is so often as fast at every size.
+fn goal_of_speed(words: String, least: f64, measured: &[(u16, f64)], findings: &mut Findings) {
+    let listed: Vec<_> = measured.iter().map(|(size, n)| format!("{} x at {size}", number(Some(*n)))).collect();
+    let slowest = measured.iter().map(|(_, n)| 1.0 / n).reduce(f64::max);
+    let listed = if listed.is_empty() { "-".into() } else { listed.join(", ") };
+    findings.goal(words, listed, Verdict::at_most(slowest, Some(1.0 / least)));
 }

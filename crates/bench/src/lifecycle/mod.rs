@@ -4,11 +4,11 @@ mod goals;
 mod host;
 
 use crate::Effort;
-use crate::contender::{Kind, Programs, Publish, Removal, Spawned};
+use crate::contender::{Door, Kind, Programs, Publish, Removal, Spawned};
 use crate::error::Error;
 use crate::launch::Cost;
 use crate::report::{Findings, Table};
-use crate::sample::{Sample, number, times};
+use crate::sample::{Sample, number, ratio, times};
 use crate::worker::Worker;
 use goals::judge;
 use host::{Answer, Ask, Host};
@@ -47,6 +47,7 @@ fn kinds(programs: &Programs) -> Vec<Kind> {
     if Spawned::publishes(&programs.zubi) {
         all.push(Kind::Spawned(Publish::OnePort));
     }
+    all.extend([Door::Plugin, Door::Chain, Door::Netavark].map(Kind::Door));
     all.extend(programs.cni.clone().map(Kind::Cni));
     all.extend(programs.netavarks.iter().cloned().map(|(program, version)| Kind::Netavark(program, version)));
     all
@@ -131,25 +132,39 @@ fn find<'a>(rows: &'a Rows, size: u16, kind: &Kind) -> Option<&'a Row> {
     rows.iter().find(|(s, k, _)| *s == size && k == kind).map(|(_, _, row)| row)
 }
 
+/// How many times as long as one of ours those take in whose place it stands, in their order.
+fn faster(rows: &Rows, size: u16, kind: &Kind, median: impl Fn(&Row) -> Option<f64>) -> Vec<(Kind, f64)> {
+    let Some(own) = find(rows, size, kind).and_then(&median) else { return Vec::new() };
+    let peers = rows.iter().filter(|(s, other, _)| *s == size && kind.stands_in_for(other));
+    peers.filter_map(|(_, peer, row)| Some((peer.clone(), ratio(median(row), Some(own))?))).collect()
+}
+
 fn table(rows: &Rows) -> Table {
     let head = [
         "",
         "existing",
         "ADD ms (p90)",
         "/ raw",
+        "peer / it",
         "DEL ms (p90)",
         "/ raw",
+        "peer / it",
         "gone after, ms",
         "programs run",
         "processes they start",
         "peak MB",
     ];
     let mut table = Table::new("Attaching and detaching, beside others", &head);
-    for (size, _, row) in rows {
+    for (size, kind, row) in rows {
         let floor = find(rows, *size, &Kind::Floor(Removal::Unplugged));
         let deleting = find(rows, *size, &Kind::Floor(Removal::Deleted));
         let timed = |sample: &Sample| format!("{} ({})", number(sample.median()), number(sample.p90()));
         let [attach, detach] = row.cost;
+        let faster = |median: &dyn Fn(&Row) -> Option<f64>| {
+            let all: Vec<_> =
+                faster(rows, *size, kind, median).iter().map(|(_, n)| times(Some(*n), Some(1.0))).collect();
+            if all.is_empty() { "-".into() } else { all.join(", ") }
+        };
         let both = |a: usize, d: usize| format!("{a} / {d}");
         #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
         let peak = attach.peak_kib.max(detach.peak_kib) as f64 / 1024.0;
@@ -158,8 +173,10 @@ fn table(rows: &Rows) -> Table {
             row.existing.to_string(),
             timed(&row.attach),
             times(row.attach.median(), floor.and_then(|floor| floor.attach.median())),
+            faster(&|row| row.attach.median()),
             timed(&row.detach),
             times(row.detach.median(), deleting.and_then(|floor| floor.detach.median())),
+            faster(&|row| row.detach.median()),
             number(row.gone.median()),
             both(attach.programs, detach.programs),
             both(attach.started, detach.started),
@@ -169,7 +186,7 @@ fn table(rows: &Rows) -> Table {
     let rounds = rows.iter().map(|(_, _, row)| row.attach.len()).max().unwrap_or(0);
     table.note(format!(
         "Medians of up to {rounds}, all on hosts of their own at the same time, in turns. The ratio of DEL is to the raw \
-         deletion that waits. Programs and processes: ADD / DEL, in an untimed run; threads do not count. \"gone\": from \
+         deletion that waits. \"peer / it\": how many times as long those take that are called in the same way. Programs and processes: ADD / DEL, in an untimed run; threads do not count. \"gone\": from \
          the return of DEL until the devices have vanished and the last process has ended."
     ));
     if rows.iter().any(|(size, _, row)| row.existing < *size) {

@@ -29,9 +29,9 @@ pub(super) fn publish(engine: &mut Engine, task: &Task, publish: &Publish) -> Re
     Ok(previous)
 }
 
-pub(super) fn unpublish(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
+pub(super) fn unpublish(engine: &mut Engine, task: &Task, publish: &Publish) -> Result<(), CniError> {
     let Some(endpoint) = find(engine, task)? else { return Ok(()) };
-    engine.unpublish_called(network_of(&endpoint), &endpoint.sandbox.spelled).map_err(told)
+    engine.unpublish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &publish.ports).map_err(told)
 }
 
 pub(super) fn check_ports(engine: &mut Engine, task: &Task, publish: &Publish) -> Result<(), CniError> {

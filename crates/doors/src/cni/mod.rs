@@ -87,12 +87,14 @@ fn add(engine: &mut Engine, task: Task) -> Result<CniResult, CniError> {
 }
 
 fn del(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
+    // What was killed before it came to say whose it is can only be found like this.
+    engine.finish_others().map_err(told)?;
     match &task.share {
         Share::Wire(wire) => wire::del(engine, task, wire),
         // The device goes with its namespace, and taking it down in one that stays would be wrong.
         Share::Loopback | Share::Fixed(_) | Share::Police(_) => Ok(()),
         Share::Reserve(reserve) => ipam::unreserve(engine, task, reserve.data_dir.as_deref()),
-        Share::Publish(_) => chain::unpublish(engine, task),
+        Share::Publish(publish) => chain::unpublish(engine, task, publish),
         Share::Tune(tune) => tune::restore(engine, task, tune),
     }
 }

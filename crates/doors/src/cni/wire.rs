@@ -10,10 +10,14 @@ pub(super) fn add(engine: &mut Engine, task: &Task, wire: Wire) -> Result<CniRes
         let why = format!("network {}: container {} has {what} already", task.network, task.container);
         CniError::new(Code::Own(zubi_engine::Class::Conflict as u8), why)
     };
-    if let Some(endpoint) = find(engine, task)?
-        && engine.lives(&endpoint).map_err(told)?
-    {
-        return Err(exists(endpoint.ifname.as_str()));
+    if find(engine, task)?.is_some() {
+        // What a killed call left half done is not there.
+        engine.finish_others().map_err(told)?;
+        if let Some(endpoint) = find(engine, task)?
+            && engine.lives(&endpoint).map_err(told)?
+        {
+            return Err(exists(endpoint.ifname.as_str()));
+        }
     }
     let delegated = match &wire.ipam {
         Ipam::Exec(kind) => Some(kind.clone()),
