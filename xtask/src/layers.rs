@@ -27,6 +27,8 @@ const FLOORS: [(&str, u8); 18] = [
 const DEVELOPMENT: u8 = u8::MAX;
 /// The engine's floor and those below serve short commands: no runtime, no servers, no parser of command lines.
 const BLOCKING_UP_TO: u8 = 3;
+/// Above that floor, the same holds for what runtimes wait for with every container.
+const ALSO_BLOCKING: [&str; 3] = ["zubi-doors", "zubi-cni", "zubi-netavark"];
 const NOT_IN_BLOCKING: [&str; 5] = ["tokio", "hyper", "clap", "tracing-subscriber", "env_logger"];
 /// Pure crates get values; these would let them ask the kernel for some.
 const PURE: [&str; 6] = ["zubi-model", "zubi-wire", "zubi-ipam", "zubi-plan", "zubi-cni", "zubi-netavark"];
@@ -44,7 +46,7 @@ pub(crate) fn violations(metadata: &Metadata) -> Vec<String> {
         for dependency in metadata.packages.iter().filter(|one| direct.contains(&one.id.as_str())) {
             found.extend(direct_violation(package, floor, dependency));
         }
-        if floor <= BLOCKING_UP_TO {
+        if floor <= BLOCKING_UP_TO || ALSO_BLOCKING.contains(&package.name.as_str()) {
             for (reached, way) in metadata.reached(std::iter::once(package), Follow::Normal) {
                 if NOT_IN_BLOCKING.contains(&reached.name.as_str()) {
                     found.push(format!("{}: must not contain {}: {way}", package.name, reached.name));

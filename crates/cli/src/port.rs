@@ -18,7 +18,7 @@ pub(crate) fn port(engine: &mut Engine, words: PortWords, output: &Output) -> Re
             let mut all = Vec::new();
             for (endpoint, port) in endpoints.iter().flat_map(|e| e.ports.iter().map(move |port| (e, port))) {
                 rows.push(vec![
-                    endpoint.sandbox.spelled.clone(),
+                    crate::show::shortened(&endpoint.sandbox.spelled).to_owned(),
                     endpoint.network.to_string(),
                     address(port.host),
                     port.host_ports.to_string(),

@@ -51,7 +51,7 @@ pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Erro
         let default: Vec<&str> = v.default_in.iter().map(|f| if *f == Family::V4 { "v4" } else { "v6" }).collect();
         let ports: Vec<String> = e.ports.iter().map(ToString::to_string).collect();
         rows.push(vec![
-            e.sandbox.spelled.clone(),
+            shortened(&e.sandbox.spelled).to_owned(),
             e.network.to_string(),
             format!("{}@{}", e.ifname, number(v.peer_index)),
             addresses.join(","),
@@ -89,7 +89,7 @@ pub(crate) fn bridges(engine: &mut Engine, output: &Output) -> Result<(), Error>
         let mut first = vec![bridge.name.clone(), bridge.mac.clone(), bridge.state.to_string(), network];
         let mut ports = Vec::new();
         for port in &bridge.ports {
-            let behind = port.behind.as_ref().map_or_else(|| "-".to_owned(), |(s, d)| format!("{s} {d}"));
+            let behind = port.behind.as_ref().map_or_else(|| "-".to_owned(), |(s, d)| format!("{} {d}", shortened(s)));
             let mut row = std::mem::replace(&mut first, vec![String::new(); 4]);
             row.extend([port.device.clone(), port.state.to_string(), behind]);
             rows.push(row);
@@ -105,4 +105,11 @@ pub(crate) fn bridges(engine: &mut Engine, output: &Output) -> Result<(), Error>
     let head = ["BRIDGE", "MAC", "STATE", "NETWORK", "PORT", "STATE", "SANDBOX"];
     output.told(&render(&head, &rows), &Value::Array(all));
     Ok(())
+}
+
+/// How a sandbox is called in a table: of the 64 hex digits of a container's id twelve are enough, as elsewhere.
+pub(crate) fn shortened(spelled: &str) -> &str {
+    let Some((_, id)) = spelled.split_once(':') else { return spelled };
+    let is_id = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
+    if is_id { &spelled[..spelled.len() - 52] } else { spelled }
 }

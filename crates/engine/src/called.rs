@@ -4,8 +4,6 @@
 use crate::engine::{Act, Engine};
 use crate::error::Error;
 use crate::problem::Problem;
-use ipnet::IpNet;
-use std::net::IpAddr;
 use zubi_ipam::next_of_pools;
 use zubi_model::{
     BridgeMode, Endpoint, EndpointKey, Icc, IfName, Ingress, Mac, Network, NetworkName, NsRef, Pool, PortHolder,
@@ -13,7 +11,7 @@ use zubi_model::{
 };
 use zubi_plan::endpoint::unpublish;
 use zubi_plan::{Op, Place, Plan, What};
-use zubi_store::{Claim, Mode, StoreError};
+use zubi_store::{Claim, Mode};
 use zubi_wire::route::LinkSeen;
 
 impl Engine {
@@ -203,86 +201,6 @@ impl Engine {
             return Err(error);
         }
         Ok(self.store.release_mac(network, endpoint.mac, &endpoint.key())?)
-    }
-
-    /// One address out of each set of pools, for a device that somebody else makes.
-    pub fn reserve(
-        &mut self,
-        network: &NetworkName,
-        owner: &str,
-        sets: &[Vec<Pool>],
-        wanted: &[IpAddr],
-    ) -> Result<Vec<(IpNet, Option<IpAddr>)>, Error> {
-        let held = self.store.lock_reserved(network)?;
-        if let Some(earlier) = self.store.reserved_by(network, owner)? {
-            let address = earlier.first().copied();
-            return Err(Error::Reserved { network: network.clone(), owner: owner.to_owned(), address });
-        }
-        let mut wanted = wanted.to_vec();
-        let mut chosen: Vec<(IpNet, Option<IpAddr>)> = Vec::new();
-        for (number, set) in sets.iter().enumerate() {
-            let mut trouble: Option<StoreError> = None;
-            let mut is_taken = |address: IpAddr| {
-                chosen.iter().any(|(net, _)| net.addr() == address)
-                    || self.store.is_reserved(network, address).unwrap_or_else(|e| {
-                        trouble = Some(e);
-                        true
-                    })
-            };
-            let asked = wanted.iter().position(|a| set.iter().any(|pool| pool.subnet.net().contains(a)));
-            let address = match asked.map(|at| wanted.remove(at)) {
-                Some(address) => {
-                    let allowed = set.iter().map(|pool| zubi_ipam::check_fixed(pool, address));
-                    let mut refusals: Vec<_> = allowed.filter_map(Result::err).collect();
-                    if refusals.len() == set.len() {
-                        return Err(refusals.remove(0).into());
-                    }
-                    if is_taken(address) {
-                        let owner = self.store.reserver(network, address)?.unwrap_or_else(|| "somebody".into());
-                        return Err(Error::AddressTaken { network: network.clone(), address, owner });
-                    }
-                    address
-                }
-                None => {
-                    let cursor = self.store.reserved_cursor(network, number)?;
-                    next_of_pools(set, cursor, &mut is_taken)
-                        .map_err(|error| Error::Exhausted { network: network.clone(), error })?
-                        .1
-                }
-            };
-            if let Some(e) = trouble {
-                return Err(e.into());
-            }
-            let Some(pool) = set.iter().find(|pool| pool.subnet.net().contains(&address)) else { continue };
-            chosen.push((IpNet::new_assert(address, pool.subnet.net().prefix_len()), pool.gateway));
-            self.store.set_reserved_cursor(network, number, address)?;
-        }
-        if let Some(address) = wanted.first() {
-            let why = "is in none of the ranges it could come from";
-            return Err(zubi_model::Invalid::new("address", address, why).into());
-        }
-        let addresses: Vec<IpAddr> = chosen.iter().map(|(net, _)| net.addr()).collect();
-        self.store.reserve(network, owner, &addresses, &held)?;
-        Ok(chosen)
-    }
-
-    /// Gives back what somebody reserved; nothing is fine too.
-    pub fn unreserve(&mut self, network: &NetworkName, owner: &str) -> Result<(), Error> {
-        if self.store.reserved_by(network, owner)?.is_none() {
-            return Ok(());
-        }
-        let held = self.store.lock_reserved(network)?;
-        Ok(self.store.unreserve(network, owner, &held)?)
-    }
-
-    /// Who has reserved something.
-    pub fn reservers(&self, network: &NetworkName) -> Result<Vec<String>, Error> {
-        Ok(self.store.reservers(network)?)
-    }
-
-    /// What somebody has reserved.
-    pub fn reserved(&self, network: &NetworkName, owner: &str) -> Result<Vec<IpAddr>, Error> {
-        Ok(self.store.reserved_by(network, owner)?.unwrap_or_default())
     }
 
     /// Whether each set of pools has a free address for an endpoint of a network.

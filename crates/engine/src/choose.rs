@@ -222,23 +222,27 @@ impl Engine {
         for (number, set) in sets.iter().enumerate() {
             let earlier = sets[..number].iter().filter(|s| family_of(s) == family_of(set)).count();
             let fits = |address: &IpAddr| set.iter().any(|pool| pool.subnet.net().contains(address));
-            let mut found = Vec::new();
+            let mut found: Vec<(&Pool, IpAddr)> = Vec::new();
             while let Some(at) = asked.iter().position(fits) {
-                found.push(asked.remove(at));
+                let address = asked.remove(at);
+                // Of two ranges of one subnet the one that gives it.
+                let holds = |pool: &&Pool| pool.subnet.net().contains(&address);
+                let gives = |pool: &&Pool| check_fixed(pool, address).is_ok();
+                found.extend(set.iter().find(gives).or_else(|| set.iter().find(holds)).map(|pool| (pool, address)));
                 if wishes.addressing != Addressing::Network {
                     break;
                 }
             }
-            for address in found.iter().copied() {
+            for (_, address) in found.iter().copied() {
                 self.free_if_dead(network, address, endpoint, act)?;
             }
             if found.is_empty() {
                 let taken: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
-                found.push(self.next_free(network, set, earlier, &taken, act)?);
+                let (at, address) = self.next_free(network, set, earlier, &taken, act)?;
+                found.push((&set[at], address));
             }
-            for address in found {
+            for (pool, address) in found {
                 self.cursors.push((Family::of(address), earlier, address));
-                let Some(pool) = set.iter().find(|pool| pool.subnet.net().contains(&address)) else { continue };
                 let address = IpNet::new_assert(address, pool.subnet.net().prefix_len());
                 endpoint.addresses.push(EndpointAddress { address, gateway: pool.gateway });
             }
@@ -257,7 +261,7 @@ impl Engine {
         number: usize,
         taken: &[IpAddr],
         act: Act,
-    ) -> Result<IpAddr, Error> {
+    ) -> Result<(usize, IpAddr), Error> {
         let mut buried = false;
         let Some(family) = family_of(pools) else {
             return Err(Invalid::new("set of address ranges", number, "is empty").into());
@@ -278,7 +282,7 @@ impl Engine {
                 return Err(e.into());
             }
             match next {
-                Ok((_, address)) => return Ok(address),
+                Ok(found) => return Ok(found),
                 Err(_) if !buried && act == Act::Apply => {
                     self.bury_dead(Some(&network.name))?;
                     buried = true;

@@ -31,6 +31,7 @@ mod occupied;
 mod problem;
 mod publish;
 mod repair;
+mod reserve;
 mod resolve;
 mod run;
 mod sandbox;

@@ -23,8 +23,8 @@ const MOST_TRIED: u128 = 1 << 20;
 /// A pool has no free address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exhausted {
-    /// The pool's subnet.
-    pub subnet: Subnet,
+    /// The pool's subnet; none when there is no pool.
+    pub subnet: Option<Subnet>,
     /// The part of it that automatic addresses come from.
     pub range: Option<IpNet>,
     /// How many addresses it could ever give.
@@ -63,7 +63,7 @@ pub fn next_address(
         }
     }
     let total = free.iter().fold(0, |sum: u128, span| sum.saturating_add(span.size()));
-    Err(Exhausted { subnet: pool.subnet, range: pool.range, total, tried })
+    Err(Exhausted { subnet: Some(pool.subnet), range: pool.range, total, tried })
 }
 
 /// The same over several pools of one family, as if they were one: from the one the cursor is in, once around.
@@ -72,17 +72,39 @@ pub fn next_of_pools(
     cursor: Option<IpAddr>,
     is_taken: &mut dyn FnMut(IpAddr) -> bool,
 ) -> Result<(usize, IpAddr), Exhausted> {
-    let start = cursor.and_then(|last| pools.iter().position(|p| p.subnet.net().contains(&last) && gives(p, last)));
-    let start = start.unwrap_or(0);
-    let mut failed = None;
-    for turn in 0..pools.len() {
-        let at = (start + turn) % pools.len();
-        match next_address(&pools[at], cursor.filter(|_| turn == 0), is_taken) {
-            Ok(address) => return Ok((at, address)),
-            Err(error) => failed = failed.or(Some(error)),
+    let first = cursor.and_then(|last| pools.iter().position(|p| p.subnet.net().contains(&last) && gives(p, last)));
+    let (first, number_of_last) = match (first, cursor) {
+        (Some(first), Some(last)) => (first, Some(number(last))),
+        _ => (0, None),
+    };
+    let mut tried = 0;
+    let mut total: u128 = 0;
+    // The pool the cursor is in comes twice: at first what lies ahead, in the end what lies behind.
+    for turn in 0..=pools.len() {
+        let at = (first + turn) % pools.len().max(1);
+        let Some(pool) = pools.get(at) else { break };
+        let family = pool.subnet.family();
+        let spans = givable(pool);
+        let part: Vec<Span> = match number_of_last.map(|n| n.saturating_add(1)) {
+            Some(start) if turn == 0 => spans.iter().filter_map(|span| span.from(start)).collect(),
+            Some(start) if turn == pools.len() => spans.iter().filter_map(|span| span.before(start)).collect(),
+            None if turn == pools.len() => Vec::new(),
+            _ => spans,
+        };
+        total = part.iter().fold(total, |sum, span| sum.saturating_add(span.size()));
+        for candidate in part.iter().flat_map(|span| span.first..=span.last) {
+            if tried == MOST_TRIED {
+                break;
+            }
+            tried += 1;
+            let candidate = address(family, candidate);
+            if !is_taken(candidate) {
+                return Ok((at, candidate));
+            }
         }
     }
-    Err(failed.unwrap_or(Exhausted { subnet: pools[0].subnet, range: None, total: 0, tried: 0 }))
+    let pool = pools.get(first);
+    Err(Exhausted { subnet: pool.map(|p| p.subnet), range: pool.and_then(|p| p.range), total, tried })
 }
 
 /// Whether it is one that the pool gives by itself.
@@ -118,7 +140,10 @@ pub fn check_fixed(pool: &Pool, address: IpAddr) -> Result<(), Invalid> {
 
 impl fmt::Display for Exhausted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pool {}", self.subnet)?;
+        match self.subnet {
+            Some(subnet) => write!(f, "pool {subnet}")?,
+            None => return f.write_str("there is no pool to choose from"),
+        }
         if let Some(range) = self.range {
             write!(f, ", range {range}")?;
         }
@@ -263,7 +288,7 @@ mod tests {
         assert_eq!(next_of(&pools, Some(second), &[first, second]), some(2, third));
         let full = ["10.0.1.2", "10.0.2.3", "10.0.2.4", "10.0.2.5", "10.0.2.6"];
         assert_eq!(next_of(&pools, Some("10.0.2.6"), &full), some(0, first));
-        assert_eq!(next_of(&pools, Some("10.0.2.6"), &[&full[..], &[first]].concat()).unwrap_err().total, 4);
+        assert_eq!(next_of(&pools, Some("10.0.2.6"), &[&full[..], &[first]].concat()).unwrap_err().total, 6);
         for elsewhere in ["10.9.9.9", "fd00::9", "10.0.2.2"] {
             assert_eq!(next_of(&pools, Some(elsewhere), &[]), some(0, first), "{elsewhere}");
         }

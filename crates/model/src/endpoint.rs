@@ -199,7 +199,7 @@ pub enum PortSource {
     /// Their own, but where the answer would not come back.
     #[default]
     Preserved,
-    /// Their own, always: some do not get an answer.
+    /// Their own, as far as published ports go: some do not get an answer. A network that masquerades does so all the same.
     Untouched,
     /// The host's.
     Masqueraded,

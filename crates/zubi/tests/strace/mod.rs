@@ -127,16 +127,21 @@ pub struct Trace {
 
 /// `zubi --verbose WORDS`, traced to the end of its last child.
 pub fn trace(host: &Host, words: &str) -> Trace {
+    let zubi = host.command("");
+    let program = zubi.get_program().to_str().expect("path");
+    trace_line(host, &format!("{program} --verbose {words}"))
+}
+
+/// A program with its words and redirections, as a shell takes them, traced in the same way.
+pub fn trace_line(host: &Host, line: &str) -> Trace {
     let folder = Path::new("/run/strace");
     if folder.exists() {
         fs::remove_dir_all(folder).expect("old traces");
     }
     fs::create_dir(folder).expect("folder of traces");
-    let zubi = host.command("");
-    let program = zubi.get_program().to_str().expect("path");
     // Descriptor 9 stands for whatever else a caller has open. The variable would make the loader search for libraries.
     let line = format!(
-        "unset LD_LIBRARY_PATH; exec 9>/run/strace/witness; strace -ff -o /run/strace/t -s 4096 -e write=all -e read=all {program} --verbose {words}"
+        "unset LD_LIBRARY_PATH; exec 9>/run/strace/witness; strace -ff -o /run/strace/t -s 4096 -e write=all -e read=all {line}"
     );
     let answer = host.shell(&line).ok();
     let printed = answer.err.lines().filter_map(|l| l.strip_prefix("+ ")).map(str::to_owned).collect();

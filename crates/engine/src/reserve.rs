@@ -1,0 +1,107 @@
+//! Addresses for devices that somebody else makes: all that is asked of zubi is that nobody else has them.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use zubi_ipam::{check_fixed, next_of_pools};
+use zubi_model::{Invalid, NetworkName, Pool};
+
+impl Engine {
+    /// One address out of each set of pools, with the gateway of its pool: those that are wanted, or the next free ones.
+    pub fn reserve(
+        &mut self,
+        network: &NetworkName,
+        owner: &str,
+        sets: &[Vec<Pool>],
+        wanted: &[IpAddr],
+    ) -> Result<Vec<(IpNet, Option<IpAddr>)>, Error> {
+        let held = self.store.lock_reserved(network)?;
+        if let Some(earlier) = self.store.reserved_by(network, owner)? {
+            let address = earlier.first().copied();
+            return Err(Error::Reserved { network: network.clone(), owner: owner.to_owned(), address });
+        }
+        let mut wanted = wanted.to_vec();
+        let mut chosen: Vec<(IpNet, Option<IpAddr>)> = Vec::new();
+        for (number, set) in sets.iter().enumerate() {
+            let taken: Vec<IpAddr> = chosen.iter().map(|(net, _)| net.addr()).collect();
+            let asked = wanted.iter().position(|a| set.iter().any(|pool| pool.subnet.net().contains(a)));
+            let (pool, address) = match asked {
+                Some(at) => self.wanted_of(network, set, wanted.remove(at))?,
+                None => self.next_reserved(network, set, number, &taken)?,
+            };
+            chosen.push((IpNet::new_assert(address, pool.subnet.net().prefix_len()), pool.gateway));
+            self.store.set_reserved_cursor(network, number, address)?;
+        }
+        if let Some(address) = wanted.first() {
+            return Err(Invalid::new("address", address, "is in none of the ranges it could come from").into());
+        }
+        let addresses: Vec<IpAddr> = chosen.iter().map(|(net, _)| net.addr()).collect();
+        self.store.reserve(network, owner, &addresses, &held)?;
+        Ok(chosen)
+    }
+
+    /// An address that is asked for; of two ranges of one subnet it comes from the one that gives it.
+    fn wanted_of<'a>(
+        &self,
+        network: &NetworkName,
+        set: &'a [Pool],
+        address: IpAddr,
+    ) -> Result<(&'a Pool, IpAddr), Error> {
+        let mut refusal = None;
+        for pool in set.iter().filter(|pool| pool.subnet.net().contains(&address)) {
+            match check_fixed(pool, address) {
+                Ok(()) if self.store.is_reserved(network, address)? => {
+                    let owner = self.store.reserver(network, address)?.unwrap_or_else(|| "somebody".into());
+                    return Err(Error::AddressTaken { network: network.clone(), address, owner });
+                }
+                Ok(()) => return Ok((pool, address)),
+                Err(e) => refusal = Some(e),
+            }
+        }
+        Err(refusal.unwrap_or_else(|| Invalid::new("address", address, "is in none of the ranges")).into())
+    }
+
+    fn next_reserved<'a>(
+        &self,
+        network: &NetworkName,
+        set: &'a [Pool],
+        number: usize,
+        taken: &[IpAddr],
+    ) -> Result<(&'a Pool, IpAddr), Error> {
+        let cursor = self.store.reserved_cursor(network, number)?;
+        let mut trouble = None;
+        let mut is_taken = |address: IpAddr| {
+            taken.contains(&address)
+                || self.store.is_reserved(network, address).unwrap_or_else(|e| {
+                    trouble = Some(e);
+                    true
+                })
+        };
+        let next = next_of_pools(set, cursor, &mut is_taken);
+        if let Some(e) = trouble {
+            return Err(e.into());
+        }
+        let (at, address) = next.map_err(|error| Error::Exhausted { network: network.clone(), error })?;
+        Ok((&set[at], address))
+    }
+
+    /// Gives back what somebody reserved; nothing is fine too.
+    pub fn unreserve(&mut self, network: &NetworkName, owner: &str) -> Result<(), Error> {
+        if self.store.reserved_by(network, owner)?.is_none() {
+            return Ok(());
+        }
+        let held = self.store.lock_reserved(network)?;
+        Ok(self.store.unreserve(network, owner, &held)?)
+    }
+
+    /// Who has reserved something.
+    pub fn reservers(&self, network: &NetworkName) -> Result<Vec<String>, Error> {
+        Ok(self.store.reservers(network)?)
+    }
+
+    /// What somebody has reserved.
+    pub fn reserved(&self, network: &NetworkName, owner: &str) -> Result<Vec<IpAddr>, Error> {
+        Ok(self.store.reserved_by(network, owner)?.unwrap_or_default())
+    }
+}
