@@ -240,6 +240,39 @@ fn one_network_for_podman_cni_and_processes() {
     nothing_stays(&host);
 }
 
+fn a_user_without_root_has_networks_of_their_own() {
+    let test = "a_user_without_root_has_networks_of_their_own";
+    if let Some(why) = Podman::missing_rootless() {
+        return skip(test, &format!("needs {why}"));
+    }
+    let host = Host::new(ZUBI);
+    // Podman hides /run from its helpers, and they must be readable to the user.
+    let folder = format!("{}/helpers", Podman::HOME);
+    host.shell(&format!(
+        "mkdir -p {folder} && cp {ZUBI} {folder}/netavark && cp {ZUBI} {folder}/aardvark-dns && chmod -R a+rX {}",
+        Podman::HOME
+    ))
+    .ok();
+    let config = PodmanConfig::new(Backend::Netavark { helpers: folder.into() });
+    let podman = Podman::start_rootless(config).unwrap_or_else(|why| panic!("{why}"));
+    podman.ok("network create --subnet 10.55.66.0/24 blue");
+    podman.ok("run -d --name c1 --network blue -p 8080:80 busybox sleep 1000");
+    podman.ok("run -d --name c2 --network blue busybox sleep 1000");
+    podman.ok("exec c1 ping -c 1 -W 5 10.55.66.1");
+    podman.ok("exec -d c1 nc -l -p 80 -e echo served");
+    host.wait_for("test \"$(busybox nc -w 2 127.0.0.1 8080)\" = served");
+    // Of all that, nothing is on the host.
+    assert_eq!(host.shell("ip -br link show type bridge").ok().out, "");
+    podman.ok(&format!("exec c2 ping -c 1 -W 5 {}", podman.address("c1", "blue")));
+    podman.ok("network disconnect blue c2");
+    podman.ok("network connect blue c2");
+    podman.ok("exec c2 ping -c 1 -W 5 10.55.66.1");
+    podman.ok("restart -t 0 c1");
+    podman.ok("exec c1 ping -c 1 -W 5 10.55.66.1");
+    podman.ok("rm -f -t 0 c1 c2");
+    podman.ok("network rm blue");
+}
+
 zubi_lab::root_tests!(
     a_container_is_wired_and_unwired,
     networks_come_go_and_are_loaded_again,
@@ -251,4 +284,5 @@ zubi_lab::root_tests!(
     thirty_start_at_once,
     pods_and_kube_definitions_run,
     one_network_for_podman_cni_and_processes,
+    a_user_without_root_has_networks_of_their_own,
 );
