@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use zubi_cni::{CniError, CniResult, Code, Gc, Status, Task};
 
+/// When it fails, it is for the caller to have it undone.
 pub(super) fn add(kind: &str, task: &Task) -> Result<CniResult, CniError> {
     let answer = run(kind, &task.path, "ADD", &task.stdin)?;
     let document: Value = serde_json::from_slice(&answer)
         .map_err(|e| CniError::new(Code::Decode, format!("plug-in {kind} answered no result: {e}")))?;
-    CniResult::parse(&document)
+    CniResult::parse(&document).map_err(|e| CniError { msg: format!("plug-in {kind}: {}", e.msg), ..e })
 }
 
 pub(super) fn del(kind: &str, task: &Task) -> Result<(), CniError> {
@@ -58,7 +59,28 @@ fn error_of(kind: &str, stdout: &[u8], status: std::process::ExitStatus) -> CniE
     let text = |key: &str| document.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let msg = text("msg");
     let told = if msg.is_empty() { status.to_string() } else { msg };
-    CniError::new(Code::Internal, format!("plug-in {kind} failed: {told}")).detailed(text("details"))
+    let code = document.get("code").and_then(Value::as_u64).map_or(Code::Internal, known_code);
+    CniError::new(code, format!("plug-in {kind} failed: {told}")).detailed(text("details"))
+}
+
+/// What runtimes act on is handed on; what has no meaning to them is not.
+fn known_code(number: u64) -> Code {
+    let own = number.checked_sub(100).and_then(|own| u8::try_from(own).ok());
+    let known = [
+        Code::IncompatibleVersion,
+        Code::UnsupportedField,
+        Code::UnknownContainer,
+        Code::Environment,
+        Code::Io,
+        Code::Decode,
+        Code::Config,
+        Code::Netns,
+        Code::TryAgain,
+        Code::NotAvailable,
+        Code::NotAvailableNorReliable,
+    ];
+    let same = known.into_iter().find(|code| u64::from(code.number()) == number);
+    same.or(own.map(Code::Own)).unwrap_or(Code::Internal)
 }
 
 fn find(kind: &str, path: &[PathBuf]) -> Result<PathBuf, CniError> {

@@ -5,7 +5,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use zubi_cni::{CniError, CniResult, Code, Dns, Reserve, Task, Wire, parse_resolv_conf};
+use zubi_cni::{CniError, CniResult, Code, Dns, Reserve, Status, Task, Wire, parse_resolv_conf};
 use zubi_engine::{Engine, Error};
 use zubi_kernel::sys;
 use zubi_model::{Addressing, EndpointAddress, Exclusion, NetworkName, NetworkSource, Pool};
@@ -65,6 +65,19 @@ pub(super) fn forget_foreign(task: &Task, data_dir: Option<&Path>) {
             fs::remove_file(&path).ok();
         }
     }
+}
+
+/// Whether there is an address for one more.
+pub(super) fn status(
+    engine: &mut Engine,
+    status: &Status,
+    sets: &[Vec<Pool>],
+    data_dir: Option<&Path>,
+) -> Result<(), CniError> {
+    let mut sets = sets.to_vec();
+    leave_out(&mut sets, &of_before(&status.network, data_dir));
+    let network = NetworkName::described(NetworkSource::Cni, &status.network).map_err(Error::from).map_err(told)?;
+    engine.has_room(&network, &sets).map_err(told)
 }
 
 fn network(task: &Task) -> Result<NetworkName, CniError> {

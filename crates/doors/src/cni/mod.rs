@@ -13,16 +13,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zubi_cni::{
-    Call, CniError, CniResult, Code, Environment, Plugin, Share, Status, Task, Verb, WireNetwork, about, parse,
+    Call, CniError, CniResult, Code, Environment, LARGEST_REQUEST, Plugin, Share, Status, Task, Verb, WireNetwork, about, parse,
     versions,
 };
 use zubi_engine::{Class, Config, Engine, Error};
 use zubi_model::{Addressing, Endpoint, Family, IfName, NetworkName, NetworkSource, SandboxRef};
 use zubi_plan::What;
 use zubi_wire::route::{AdminState, LinkChange};
-
-/// Far more than any configuration with its results.
-const LARGEST_REQUEST: usize = 16 * 1024 * 1024;
 
 /// Reads environment and stdin, does what is asked for, and answers: one document on stdout, or nothing.
 pub(crate) fn answer(plugin: Plugin) -> ExitCode {
@@ -45,10 +42,6 @@ fn call(plugin: Plugin, env: &Environment) -> Result<Option<Value>, CniError> {
     }
     let stdin = input::read(None, LARGEST_REQUEST)
         .map_err(|e| CniError::new(Code::Io, format!("cannot read the request from stdin: {e}")))?;
-    if stdin.len() > LARGEST_REQUEST {
-        let why = format!("the request has more than {LARGEST_REQUEST} bytes");
-        return Err(CniError::new(Code::Decode, why));
-    }
     let Call { version, verb } = parse(plugin, env, &stdin)?;
     let answered = match verb {
         Verb::Version => return Ok(Some(versions(plugin, version))),
@@ -118,23 +111,25 @@ fn check(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
 }
 
 fn status_of(status: &Status) -> Result<(), CniError> {
-    let unavailable = |e: CniError| CniError { code: Code::NotAvailable, ..e };
-    in_engine(|engine| {
-        let Share::Wire(wire) = &status.share else { return Ok(()) };
-        if let zubi_cni::Ipam::Exec(kind) = &wire.ipam {
-            exec::status(kind, status)?;
-        }
-        let network = match &wire.network {
-            WireNetwork::Named(name) => {
-                engine.network(name).map_err(told)?;
-                name
+    let unavailable = |e: CniError| match e.code {
+        Code::NotAvailableNorReliable => e,
+        _ => CniError { code: Code::NotAvailable, ..e },
+    };
+    in_engine(|engine| match &status.share {
+        Share::Wire(wire) => {
+            if let zubi_cni::Ipam::Exec(kind) = &wire.ipam {
+                exec::status(kind, status)?;
             }
-            WireNetwork::Described(of) => &of.name,
-        };
-        match &wire.wishes.addressing {
-            Addressing::Sets(sets) => engine.has_room(network, sets).map_err(told),
-            _ => Ok(()),
+            if let WireNetwork::Named(name) = &wire.network {
+                engine.network(name).map_err(told)?;
+            }
+            match &wire.wishes.addressing {
+                Addressing::Sets(sets) => ipam::status(engine, status, sets, wire.data_dir.as_deref()),
+                _ => Ok(()),
+            }
         }
+        Share::Reserve(reserve) => ipam::status(engine, status, &reserve.sets, reserve.data_dir.as_deref()),
+        Share::Loopback | Share::Fixed(_) | Share::Publish(_) | Share::Police(_) | Share::Tune(_) => Ok(()),
     })
     .map_err(unavailable)
 }

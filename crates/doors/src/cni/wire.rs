@@ -24,10 +24,7 @@ pub(super) fn add(engine: &mut Engine, task: &Task, wire: Wire) -> Result<CniRes
         Ipam::None | Ipam::Ours => None,
     };
     let mut wire = match &delegated {
-        Some(kind) => {
-            let answered = exec::add(kind, task)?;
-            wire.with_ipam_result(&answered)
-        }
+        Some(kind) => exec::add(kind, task).and_then(|answered| wire.with_ipam_result(&answered)),
         None => Ok(ipam::prepared(wire, task)?),
     };
     if let Ok(wire) = &mut wire {
@@ -65,26 +62,11 @@ fn attach(
         return Err(error);
     }
     let bridge_mac = engine.bridge_mac(&endpoint.network).map_err(told)?;
-    let mut result = CniResult::of_endpoint(&endpoint, bridge_mac, &netns(task)?.to_string_lossy(), wire);
-    if let Some(previous) = &task.previous {
-        result = merged(previous.clone(), result);
-    }
-    Ok(result)
-}
-
-/// What others made stays, before what is ours.
-fn merged(mut previous: CniResult, ours: CniResult) -> CniResult {
-    let before = previous.interfaces.len();
-    previous.interfaces.extend(ours.interfaces);
-    previous.ips.extend(ours.ips.into_iter().map(|mut ip| {
-        ip.interface = ip.interface.map(|index| index + before);
-        ip
-    }));
-    previous.routes.extend(ours.routes);
-    if previous.dns.is_empty() {
-        previous.dns = ours.dns;
-    }
-    previous
+    let result = CniResult::of_endpoint(&endpoint, bridge_mac, &netns(task)?.to_string_lossy(), wire);
+    Ok(match &task.previous {
+        Some(previous) => result.after(previous.clone()),
+        None => result,
+    })
 }
 
 fn spelled(task: &Task, wire: &Wire) -> String {
