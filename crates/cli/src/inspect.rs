@@ -29,6 +29,9 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint]) -> Value {
     option("com.docker.network.bridge.name", network.bridge.to_string());
     option("com.docker.network.bridge.enable_icc", (network.icc == Icc::Allowed).to_string());
     option("com.docker.network.bridge.enable_ip_masquerade", (network.egress == Egress::Masquerade).to_string());
+    if let Some(word) = crate::network::ingress(network.ingress) {
+        option("zubi.ingress", word.to_owned());
+    }
     if let Some(mtu) = network.mtu {
         option("com.docker.network.driver.mtu", mtu.to_string());
     }

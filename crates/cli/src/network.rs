@@ -7,7 +7,9 @@ use crate::words::{CreateWords, NetworkWords, OrNone, SetWords};
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use zubi_engine::{Engine, Error, Report};
-use zubi_model::{Egress, Family, Icc, Invalid, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet};
+use zubi_model::{
+    BridgeMode, Egress, Family, Icc, Ingress, Invalid, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet,
+};
 use zubi_plan::Plan;
 
 /// Makes, lists, shows or removes networks.
@@ -42,6 +44,12 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
                     options.extend((n.scope == Scope::Internal).then_some("internal"));
                     options.extend((n.icc == Icc::Isolated).then_some("no-icc"));
                     options.extend((n.egress == Egress::Plain).then_some("no-masquerade"));
+                    options.extend(ingress(n.ingress));
+                    options.extend(match n.bridge_mode {
+                        BridgeMode::Managed => None,
+                        BridgeMode::Adopted => Some("bridge-adopted"),
+                        BridgeMode::Unmanaged => Some("unmanaged"),
+                    });
                     let id = n.id.short().to_owned();
                     vec![
                         n.name.to_string(),
@@ -181,4 +189,13 @@ fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
         bridge: words.bridge,
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
     })
+}
+
+/// Who reaches the endpoints, where that is not the rule.
+pub(crate) fn ingress(ingress: Ingress) -> Option<&'static str> {
+    match ingress {
+        Ingress::Published => None,
+        Ingress::Open => Some("open"),
+        Ingress::Apart => Some("apart"),
+    }
 }

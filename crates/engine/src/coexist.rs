@@ -13,7 +13,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::problem::{Problem, ProblemKind, REPAIR};
 use zubi_kernel::legacy_barrier;
-use zubi_model::{Family, Network, NetworkId};
+use zubi_model::{BridgeMode, Family, Network, NetworkId};
 use zubi_plan::coexist::{self, Barrier, Shut};
 use zubi_plan::{Op, Plan, What};
 use zubi_store::FirewallSeen;
@@ -151,7 +151,8 @@ impl Engine {
         let mut look = Look::default();
         let strangers = self.kernel.strangers().map_err(failed())?;
         for barrier in strangers.barriers() {
-            for network in networks {
+            // Of a bridge that is somebody else's with all that concerns it, the firewall is too.
+            for network in networks.iter().filter(|n| n.bridge_mode != BridgeMode::Unmanaged) {
                 let lacking = strangers.lacking(&barrier, network);
                 if lacking.is_empty() {
                     continue;
@@ -273,7 +274,8 @@ fn refused(barrier: &Barrier, shut: Shut, network: &Network) -> Refused {
 fn legacy(networks: &[Network]) -> Result<Vec<Refused>, Error> {
     let mut all = Vec::new();
     for family in [Family::V4, Family::V6] {
-        let concerned: Vec<&Network> = networks.iter().filter(|n| n.pool(family).is_some()).collect();
+        let concerned: Vec<&Network> =
+            networks.iter().filter(|n| n.pool(family).is_some() && n.bridge_mode != BridgeMode::Unmanaged).collect();
         if concerned.is_empty() {
             continue;
         }
