@@ -12,7 +12,7 @@ use zubi_model::{
 use zubi_plan::endpoint::unpublish;
 use zubi_plan::{Op, Place, Plan, What};
 use zubi_store::{Claim, Mode};
-use zubi_wire::route::LinkSeen;
+use zubi_wire::route::{LinkSeen, Uniqueness};
 
 impl Engine {
     /// Finishes, or takes back, what commands that were killed left half done.
@@ -174,6 +174,29 @@ impl Engine {
         let resolved = self.resolve(sandbox)?;
         let place = Place::Sandbox(resolved.reached_by);
         self.kernel.link(&place, ifname.as_str()).map_err(Error::kernel(format!("sandbox {}", resolved.spelled)))
+    }
+
+    /// Waits until an endpoint's addresses can be used: those of IPv6 are looked for among the neighbours before, where
+    /// that was wished.
+    pub fn await_addresses(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
+        let object = || format!("sandbox {}", endpoint.sandbox.spelled);
+        let place = Place::Sandbox(endpoint.sandbox.reached_by.clone());
+        let since = Instant::now();
+        loop {
+            let device = self.kernel.link(&place, endpoint.ifname.as_str()).map_err(Error::kernel(object()))?;
+            let all = self.kernel.addresses(&place, device.map(|d| d.index)).map_err(Error::kernel(object()))?;
+            let mut own = all.iter().filter(|seen| endpoint.addresses.iter().any(|a| a.address == seen.address));
+            if let Some(seen) = own.clone().find(|seen| seen.uniqueness == Uniqueness::Duplicate) {
+                let address = seen.address.addr();
+                let owner = "a neighbour that answers for it".into();
+                return Err(Error::AddressTaken { network: endpoint.network.clone(), address, owner });
+            }
+            // As long as the reference waits; what comes later is the device's.
+            if own.all(|seen| seen.uniqueness == Uniqueness::Known) || since.elapsed() > Duration::from_secs(5) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Gives the inner end of an endpoint another MAC.

@@ -221,7 +221,11 @@ impl Engine {
         self.cursors.clear();
         for (number, set) in sets.iter().enumerate() {
             let earlier = sets[..number].iter().filter(|s| family_of(s) == family_of(set)).count();
-            let fits = |address: &IpAddr| set.iter().any(|pool| pool.subnet.net().contains(address));
+            // Of two sets in one subnet, an address is of the one that gives it.
+            let fits = |address: &IpAddr| match wishes.addressing {
+                Addressing::Sets(_) => set.iter().any(|pool| check_fixed(pool, *address).is_ok()),
+                _ => set.iter().any(|pool| pool.subnet.net().contains(address)),
+            };
             let mut found: Vec<(&Pool, IpAddr)> = Vec::new();
             while let Some(at) = asked.iter().position(fits) {
                 let address = asked.remove(at);

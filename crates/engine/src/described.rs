@@ -70,6 +70,11 @@ impl Engine {
         };
         self.bury_dead(Some(&old.name))?;
         let in_use = if self.store.is_empty(&old.name)? { InUse::No } else { InUse::Yes };
+        if in_use == InUse::No && old.bridge != description.bridge {
+            self.remove_network_locked(&old, Act::Apply)?;
+            let network = self.decide_described(description)?;
+            return Ok(self.store.write_network(&network)?);
+        }
         let mut new = description.onto(&old, in_use)?;
         new.bridge_mode = self.bridge_mode(description, Some(&old))?;
         self.refuse_overlaps(&new)?;

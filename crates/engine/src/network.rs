@@ -345,6 +345,9 @@ impl Engine {
         let object = format!("network {}", network.name);
         let seen = self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel(&object))?;
         match seen {
+            Some(seen) if is_bridge_of(network, &seen) && network.bridge_mode == BridgeMode::Adopted => {
+                self.missing_on_adopted(network, on_loopback)
+            }
             Some(seen) if is_bridge_of(network, &seen) && is_complete(network, &seen) => {
                 let lacks = on_loopback
                     && network.bridge_mode != BridgeMode::Unmanaged
@@ -370,6 +373,19 @@ impl Engine {
                 Ok(plan)
             }
         }
+    }
+
+    /// A bridge that was there before is up without anything of the network, so each part of it is looked for.
+    fn missing_on_adopted(&mut self, network: &Network, on_loopback: bool) -> Result<Plan, Error> {
+        let mut plan = self.plan_up(network)?;
+        let loopback = zubi_plan::network::loopback(network);
+        if on_loopback && !plan.ops.contains(&loopback) {
+            plan.push(loopback);
+        }
+        // Whether the firewall stands has been looked at already.
+        plan.ops.retain(|op| !op.is_layout());
+        let compared = self.kernel.examine(&plan.ops).map_err(Error::kernel(format!("network {}", network.name)))?;
+        Ok(compared.into_iter().filter(|(_, finding)| *finding != Finding::Same).map(|(op, _)| op).collect())
     }
 
     /// Puts the firewall back if it is not whole. Nothing is in the middle of being made meanwhile, so that the

@@ -25,7 +25,11 @@ impl Engine {
         let mut chosen: Vec<(IpNet, Option<IpAddr>)> = Vec::new();
         for (number, set) in sets.iter().enumerate() {
             let taken: Vec<IpAddr> = chosen.iter().map(|(net, _)| net.addr()).collect();
-            let asked = wanted.iter().position(|a| set.iter().any(|pool| pool.subnet.net().contains(a)));
+            let gives = |a: &IpAddr| set.iter().any(|pool| check_fixed(pool, *a).is_ok());
+            let holds = |a: &IpAddr| set.iter().any(|pool| pool.subnet.net().contains(a));
+            let last = number + 1 == sets.len();
+            // What no set gives is refused with the reason of the last one that holds it.
+            let asked = wanted.iter().position(gives).or_else(|| wanted.iter().position(holds).filter(|_| last));
             let (pool, address) = match asked {
                 Some(at) => self.wanted_of(network, set, wanted.remove(at))?,
                 None => self.next_reserved(network, set, number, &taken)?,

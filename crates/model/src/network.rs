@@ -363,6 +363,10 @@ impl Description {
     /// What an existing network becomes by it. Pools that are not described any more stay while somebody may have
     /// addresses of them.
     pub fn onto(&self, old: &Network, endpoints: InUse) -> Result<Network, Invalid> {
+        if self.bridge != old.bridge {
+            let why = format!("is not the bridge of network {}, which is {}", self.name, old.bridge);
+            return Err(Invalid::new("bridge", &self.bridge, why).try_instead("remove its containers first"));
+        }
         let mut pools: Vec<Pool> = Vec::new();
         for pool in &self.pools {
             // Two ranges of one subnet are one pool to the bridge.

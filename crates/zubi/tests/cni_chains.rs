@@ -192,6 +192,14 @@ fn addresses_come_from_the_reference_s_host_local() {
     ours.del(&c1).ok();
     let c1_again = ours.add(&lab.at("c1").args("IgnoreUnknown=1;IP=10.55.66.6")).ok();
     assert_eq!(c1_again.addresses(), ["10.55.66.6/24"]);
+    // Containers that the runtime does not know any more.
+    fs::write("/run/theirs/blue/10.55.66.8", "lost\r\neth0").expect("reservation");
+    fs::write("/run/theirs/blue/10.55.66.9", "kept\r\neth0").expect("reservation");
+    ours.list_mut()["cniVersion"] = "1.1.0".into();
+    ours.gc_only(&[&c1, &c2, &Attachment::new("kept", "gone")]).ok();
+    assert!(!Path::new("/run/theirs/blue/10.55.66.8").exists());
+    assert!(Path::new("/run/theirs/blue/10.55.66.9").exists());
+    ours.check(&c1).ok();
     ours.del(&c1).ok();
     ours.del(&c2).ok();
     lab.assert_nothing_remains();

@@ -1,6 +1,6 @@
 //! GC: whatever of a network the runtime does not know any more.
 
-use super::{called_on_named, exec, told};
+use super::{called_on_named, exec, ipam, told};
 use std::io::Write;
 use zubi_cni::{CniError, Gc, Ipam, Share};
 use zubi_engine::{Act, Engine, Error};
@@ -25,11 +25,14 @@ pub(super) fn collect(engine: &mut Engine, gc: &Gc) -> Result<(), CniError> {
                     errors.extend(engine.detach(&endpoint.network, &called, Act::Apply).err().map(told));
                 }
             }
-            if let Ipam::Exec(kind) = &wire.ipam {
-                errors.extend(exec::gc(kind, gc).err());
+            match &wire.ipam {
+                Ipam::Exec(kind) => errors.extend(exec::gc(kind, gc).err()),
+                Ipam::Ours => ipam::forget_foreign_but(gc, valid, wire.data_dir.as_deref()),
+                Ipam::None => {}
             }
         }
-        Share::Reserve(_) => {
+        Share::Reserve(reserve) => {
+            ipam::forget_foreign_but(gc, valid, reserve.data_dir.as_deref());
             for owner in engine.reservers(&network).map_err(told)? {
                 let lives = valid.iter().any(|a| format!("{}@{}", a.container, a.ifname) == owner);
                 if !lives {

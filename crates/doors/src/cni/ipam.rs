@@ -5,7 +5,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use zubi_cni::{CniError, CniResult, Code, Dns, Reserve, Status, Task, Wire, parse_resolv_conf};
+use zubi_cni::{Attachment, CniError, CniResult, Code, Dns, Gc, Reserve, Status, Task, Wire, parse_resolv_conf};
 use zubi_engine::{Engine, Error};
 use zubi_kernel::sys;
 use zubi_model::{Addressing, EndpointAddress, Exclusion, NetworkName, NetworkSource, Pool};
@@ -54,14 +54,28 @@ fn folder(network: &str, data_dir: Option<&Path>) -> PathBuf {
 
 /// A container from before zubi came gives back what the reference plug-in has written down for it.
 pub(super) fn forget_foreign(task: &Task, data_dir: Option<&Path>) {
-    let Ok(entries) = fs::read_dir(folder(&task.network, data_dir)) else { return };
+    forget(&task.network, data_dir, |container, ifname| {
+        // Very old ones do not say which device.
+        container == task.container.as_str() && ifname.is_none_or(|ifname| ifname == task.ifname.as_str())
+    });
+}
+
+/// The same of all containers that do not live.
+pub(super) fn forget_foreign_but(gc: &Gc, valid: &[Attachment], data_dir: Option<&Path>) {
+    forget(&gc.network, data_dir, |container, ifname| {
+        let same = |a: &Attachment| a.container == container && ifname.is_none_or(|ifname| ifname == a.ifname);
+        !container.is_empty() && !valid.iter().any(same)
+    });
+}
+
+/// Removes the files of the reference plug-in whose container and device, if it says which, are so.
+fn forget(network: &str, data_dir: Option<&Path>, is_dead: impl Fn(&str, Option<&str>) -> bool) {
+    let Ok(entries) = fs::read_dir(folder(network, data_dir)) else { return };
     for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
         let is_address = path.file_name().and_then(|n| n.to_str()).is_some_and(|n| n.parse::<IpAddr>().is_ok());
         let Some(text) = is_address.then(|| fs::read_to_string(&path).ok()).flatten() else { continue };
         let mut lines = text.lines().map(str::trim);
-        let same = lines.next() == Some(task.container.as_str());
-        // Very old ones do not say which device.
-        if same && lines.next().is_none_or(|ifname| ifname == task.ifname.as_str()) {
+        if is_dead(lines.next().unwrap_or_default(), lines.next()) {
             fs::remove_file(&path).ok();
         }
     }

@@ -3,7 +3,7 @@
 use super::{called, called_on_named, drifted, exec, find, in_namespace, ipam, netns, sandbox, told, tune};
 use zubi_cni::{CniError, CniResult, Code, Ipam, Task, Wire, WireNetwork};
 use zubi_engine::{Act, Attachment, Engine, Problem};
-use zubi_model::{NetworkName, SandboxRef};
+use zubi_model::{DuplicateDetection, NetworkName, SandboxRef};
 
 pub(super) fn add(engine: &mut Engine, task: &Task, wire: Wire) -> Result<CniResult, CniError> {
     let exists = |what: &str| {
@@ -56,8 +56,14 @@ fn attach(
     if attached.attachment == Attachment::Existing {
         return Err(exists(endpoint.ifname.as_str()));
     }
-    let tuned = wire.tune.as_ref().map_or(Ok(()), |wishes| tune::inside(engine, task, wishes, Some(&endpoint)));
-    if let Err(error) = tuned {
+    let mut finished = match &wire.tune {
+        Some(wishes) => tune::inside(engine, task, wishes, Some(&endpoint)),
+        None => Ok(()),
+    };
+    if finished.is_ok() && wire.wishes.traits.dad == DuplicateDetection::Awaited {
+        finished = engine.await_addresses(&endpoint).map_err(told);
+    }
+    if let Err(error) = finished {
         engine.detach(&endpoint.network, &SandboxRef::Called(endpoint.sandbox.spelled.clone()), Act::Apply).ok();
         return Err(error);
     }

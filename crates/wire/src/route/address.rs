@@ -13,6 +13,8 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_FLAGS: u16 = 8;
 const IFA_F_NODAD: u32 = 0x02;
+const IFA_F_DADFAILED: u8 = 0x08;
+const IFA_F_TENTATIVE: u8 = 0x40;
 const HEADER: usize = 8;
 
 /// Duplicate address detection, for IPv6. It keeps an address unusable for two seconds; addresses that IPAM
@@ -83,6 +85,19 @@ pub struct AddressSeen {
     pub address: IpNet,
     /// The device.
     pub device: IfIndex,
+    /// How far it is.
+    pub uniqueness: Uniqueness,
+}
+
+/// What duplicate address detection has to say about an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uniqueness {
+    /// It can be used.
+    Known,
+    /// It cannot be used yet.
+    Tentative,
+    /// Somebody else has it.
+    Duplicate,
 }
 
 impl AddressSeen {
@@ -95,7 +110,13 @@ impl AddressSeen {
         let a = message.attributes(HEADER);
         let address = address_of(a.get(IFA_LOCAL).or_else(|| a.get(IFA_ADDRESS))?)?;
         let device = u32::from_ne_bytes(head.get(4..8)?.try_into().ok()?);
-        Some(AddressSeen { address: IpNet::new(address, head[1]).ok()?, device: IfIndex(device) })
+        let has = |flag: u8| head[2] & flag != 0;
+        let uniqueness = match (has(IFA_F_DADFAILED), has(IFA_F_TENTATIVE)) {
+            (true, _) => Uniqueness::Duplicate,
+            (false, true) => Uniqueness::Tentative,
+            (false, false) => Uniqueness::Known,
+        };
+        Some(AddressSeen { address: IpNet::new(address, head[1]).ok()?, device: IfIndex(device), uniqueness })
     }
 
     /// Appends a question for the addresses of one device (needs strict checking, `NETLINK_GET_STRICT_CHK`) or

@@ -8,7 +8,7 @@ mod port;
 mod route;
 mod rule;
 
-pub use address::{Address, AddressSeen, Dad};
+pub use address::{Address, AddressSeen, Dad, Uniqueness};
 pub use link::{
     AddrGenMode, AdminState, Link, LinkChange, LinkKind, LinkRef, LinkSeen, Peer, delete as delete_link, delete_group,
     dump_links, get_link,
