@@ -4,6 +4,7 @@
 //! valid: whatever comes from outside is checked once, when it is parsed.
 
 mod change;
+mod description;
 mod device;
 mod endpoint;
 mod error;
@@ -16,6 +17,7 @@ mod sandbox;
 mod subnet;
 
 pub use change::{Difference, NetworkChange};
+pub use description::{Description, ForeignBridge, InUse, OtherGateway};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use endpoint::{
     Addressing, DefaultRoute, DuplicateDetection, Endpoint, EndpointAddress, EndpointKey, InnerState, MacWish,
@@ -26,8 +28,8 @@ pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace
 pub use mac::Mac;
 pub use name::{Alias, Label, NetworkName, NetworkSource, SandboxName};
 pub use network::{
-    BridgeMode, Description, Driver, Egress, ForeignBridge, GatewayAt, Hairpin, Icc, InUse, Ingress, Network,
-    NetworkId, NetworkSpec, OtherGateway, Pool, PoolSpec, Promiscuity, Scope,
+    BridgeMode, Driver, Egress, GatewayAt, Hairpin, Icc, Ingress, Network, NetworkId, NetworkSpec, Pool, PoolSpec,
+    Promiscuity, Scope,
 };
 pub use port::{HostAddress, HostPorts, PortNumber, PortRange, PortWish, Protocol, PublishedPort};
 pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxRef};
