@@ -4,6 +4,7 @@
 use crate::engine::{Act, Engine};
 use crate::error::Error;
 use crate::problem::Problem;
+use std::time::{Duration, Instant};
 use zubi_ipam::next_of_pools;
 use zubi_model::{
     BridgeMode, Endpoint, EndpointKey, Icc, IfName, Ingress, Mac, Network, NetworkName, NsRef, Pool, PortHolder,
@@ -91,7 +92,7 @@ impl Engine {
         Ok(problems)
     }
 
-    /// Publishes ports that the program may hold itself.
+    /// Publishes ports that the program may hold itself; none at all when others of the sandbox's endpoints have them.
     pub fn publish_called(
         &mut self,
         network: &NetworkName,
@@ -99,14 +100,25 @@ impl Engine {
         wishes: &[PortWish],
         source: PortSource,
     ) -> Result<(), Error> {
-        let sandbox = SandboxRef::Called(called.to_owned());
-        self.publish_with(network, &sandbox, wishes, Act::Apply, &|endpoint| {
+        let held_by_caller = |endpoint: &mut Endpoint| {
             endpoint.traits.port_holder = PortHolder::Caller;
             if endpoint.ports.is_empty() {
                 endpoint.traits.port_source = source;
             }
-        })?;
-        Ok(())
+        };
+        let sandbox = SandboxRef::Called(called.to_owned());
+        if !wishes.is_empty() {
+            return self.publish_with(network, &sandbox, wishes, Act::Apply, &held_by_caller).map(drop);
+        }
+        // It is only written down: they lead to the sandbox by another of its networks.
+        let _host = self.store.lock_host(Mode::Shared)?;
+        self.recover_first(Act::Apply)?;
+        let missing = || Error::NotConnected { network: network.clone(), sandbox: called.to_owned() };
+        let found = self.endpoint_called(network, called)?.ok_or_else(missing)?;
+        let _sandbox = self.store.lock_sandbox(found.sandbox.cookie)?;
+        let mut endpoint = self.store.endpoint(&found.key())?.ok_or_else(missing)?;
+        held_by_caller(&mut endpoint);
+        Ok(self.store.update_endpoint(&endpoint)?)
     }
 
     /// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the

@@ -436,7 +436,13 @@ fn is_complete(network: &Network, seen: &LinkSeen) -> bool {
 /// A plan behind another one. What puts the whole firewall back makes the layout and says what all networks are.
 fn put_behind(first: &mut Plan, second: Plan) {
     let whole = first.ops.iter().any(Op::is_layout);
-    first.ops.extend(second.ops.into_iter().filter(|op| !(whole && op.is_layout())));
+    // The same element twice in one transaction makes the kernel take all of it back, and wait for its readers (10 ms).
+    let said = |op: &Op| {
+        let element = matches!(op.what, What::AddElement(_));
+        op.is_layout() || (element && first.ops.iter().any(|earlier| earlier.what == op.what))
+    };
+    let rest: Vec<Op> = second.ops.into_iter().filter(|op| !(whole && said(op))).collect();
+    first.ops.extend(rest);
 }
 
 /// A default route, or the halves VPNs split it into, occupies nothing.

@@ -23,7 +23,7 @@ use zubi_model::{IfIndex, IfName, LinkGroup, Mac, Mtu, NsRef, RouteKind, RouteOp
 use zubi_wire::route::{
     Address, AddressSeen, AdminState, BridgePort, ForwardingEntry, Link, LinkChange, LinkKind, LinkRef, LinkSeen,
     Neighbour, NeighbourSeen, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleAction, RuleSeen, Switch,
-    delete_group, delete_link, dump_links, get_link,
+    Uniqueness, delete_group, delete_link, dump_links, get_link,
 };
 use zubi_wire::{Batch, Message, Messages, flag};
 
@@ -364,7 +364,7 @@ proptest! {
         // For IPv6 the kernel reports IFA_ADDRESS alone.
         message.attributes = vec![AddressAttribute::RoutePriority(unrelated), AddressAttribute::Address(net.addr())];
         let seen = seen(RouteNetlinkMessage::NewAddress(message), AddressSeen::parse).unwrap();
-        prop_assert_eq!(seen, AddressSeen { address: net, device: IfIndex(index) });
+        prop_assert_eq!(seen, AddressSeen { address: net, device: IfIndex(index), uniqueness: Uniqueness::Known });
     }
 
     #[test]

@@ -342,10 +342,12 @@ fn ports_have_addresses_and_protocols() {
             { "hostPort": 8081, "containerPort": 80, "protocol": "udp" },
             { "hostPort": 8082, "containerPort": 80, "protocol": "tcp", "hostIP": "::" },
             { "hostPort": 8083, "containerPort": 80, "protocol": "tcp", "hostIP": "0.0.0.0" },
+            { "hostPort": 8084, "containerPort": 80, "protocol": "SCTP" },
             { "hostPort": 0, "containerPort": 81, "protocol": "tcp" },
         ]),
     );
     chain.add(&c1).ok();
+    assert!(lab.host.zubi("port ls").ok().out.lines().any(|l| l.contains("8084") && l.contains("sctp")));
     let _service = Service::start("c1", 80);
     let (tcp, udp) = (Transport::Tcp, Transport::Udp);
     let cases = [
@@ -623,6 +625,35 @@ fn settings_that_cannot_be_are_told() {
     }
 }
 
+/// As the reference reads it: where the file is there, everything else is refused.
+fn settings_may_be_confined_by_a_file() {
+    zubi_lab::cover("/etc/cni/tuning").expect("/etc/cni/tuning");
+    let lab = CniHost::new(ZUBI, &["c1"]);
+    fs::write("/etc/cni/tuning/allowlist.conf", "^net\\.core\\.somaxconn$\n# none\n").expect("list");
+    let c1 = lab.at("c1");
+    for (key, allowed) in [("net.core.somaxconn", true), ("net.ipv4.conf.IFNAME.arp_filter", false)] {
+        let mut chain = lab.chain(&json!([bridge(), { "type": "tuning", "sysctl": { key: "1" } }]));
+        if allowed {
+            chain.add(&c1).ok();
+        } else {
+            chain.add(&c1).fails(7, "allowlist.conf");
+        }
+        chain.del(&c1).ok();
+        lab.assert_nothing_remains();
+    }
+}
+
+/// Limits of the bandwidth would not be kept: zubi alone says so, and behind it there may be the plug-in that keeps them.
+fn bandwidth_is_not_promised() {
+    let lab = CniHost::new(ZUBI, &["c1"]);
+    let mut chain = lab.chain(&json!([{ "type": "zubi", "capabilities": { "bandwidth": true } }]));
+    let limited =
+        lab.at("c1").capability("bandwidth", json!({ "IngressRate": 1_000_000, "IngressBurst": 4_294_967_295_u32 }));
+    chain.add(&limited).fails(2, "ingressRate");
+    chain.del(&limited).ok();
+    lab.assert_nothing_remains();
+}
+
 /// A device of others goes back as it was: it may be a card of the host.
 fn settings_of_a_foreign_device_are_taken_back() {
     let lab = CniHost::new(ZUBI, &["c1"]);
@@ -793,6 +824,48 @@ fn an_old_flow_finds_the_new_container() {
     lab.assert_nothing_remains();
 }
 
+/// A runtime asks for the ports of a container on all of its networks: they lead to it by the first, and when it leaves
+/// that one by the next for which they were asked for.
+fn ports_follow_a_container_from_network_to_network() {
+    let _outside = Outside::new();
+    let lab = CniHost::new(ZUBI, &["c1", "c2"]);
+    let second = |chained: Value| {
+        let ipam = json!({ "type": "host-local", "subnet": "10.77.88.0/24" });
+        let bridge = json!({ "type": "bridge", "bridge": "green0", "isGateway": true, "ipMasq": true, "ipam": ipam });
+        json!([bridge, chained])
+    };
+    let mapping = json!([{ "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }]);
+    let c1 = lab.at("c1").capability("portMappings", mapping.clone());
+    let net1 = Attachment::new("c1", "c1").ifname("net1").capability("portMappings", mapping.clone());
+    for follows in [true, false] {
+        let mut blue = lab.chain(&with_ports(&json!({})));
+        let chained = if follows { portmap() } else { json!({ "type": "firewall" }) };
+        let mut green = lab.chain_of("green", &second(chained));
+        blue.add(&c1).ok();
+        green.add(&net1).ok();
+        let service = Service::start("c1", 80);
+        assert!(server("outside", Transport::Tcp, "192.0.2.1:8080").is_some());
+        blue.check(&c1).ok();
+        green.check(&net1).ok();
+        lab.host.zubi("check").ok();
+        // Nobody else may have it.
+        blue.add(&lab.at("c2").capability("portMappings", mapping.clone())).fails(104, "8080");
+        blue.del(&lab.at("c2")).ok();
+        blue.del(&c1).ok();
+        lab.host.shell("ip -n c1 route replace default via 10.77.88.1").ok();
+        assert_eq!(server("outside", Transport::Tcp, "192.0.2.1:8080").is_some(), follows);
+        green.check(&net1).ok();
+        drop(service);
+        // The first network again, and the second one goes.
+        lab.host.shell("ip -n c1 route del default").ok();
+        blue.add(&c1).ok();
+        green.del(&net1).ok();
+        blue.check(&c1).ok();
+        blue.del(&c1).ok();
+        lab.assert_nothing_remains();
+    }
+}
+
 /// Two networks of one container publish each on their own.
 fn two_networks_of_a_container_have_their_own_ports() {
     let _outside = Outside::new();
@@ -838,11 +911,14 @@ zubi_lab::tests!(
     settings_are_made_checked_and_told,
     a_mac_that_is_set_is_announced,
     settings_that_cannot_be_are_told,
+    settings_may_be_confined_by_a_file,
+    bandwidth_is_not_promised,
     settings_of_a_foreign_device_are_taken_back,
     loopback_comes_up,
     zubi_alone_needs_no_more_than_its_name,
     a_network_of_zubi_s_own_is_shared,
     no_program_is_started,
     an_old_flow_finds_the_new_container,
+    ports_follow_a_container_from_network_to_network,
     two_networks_of_a_container_have_their_own_ports,
 );

@@ -64,7 +64,8 @@ fn a_default_gateway_may_be_said_twice() {
         let routes = lab.host.shell("ip -n c1 route show default; ip -n c1 -6 route show default").ok().out;
         assert_eq!(routes.lines().count(), 2, "{routes}");
         assert!(routes.contains("via 10.55.66.1 dev eth0") && routes.contains("via fd00:55::1 dev eth0"), "{routes}");
-        let listed: Vec<&str> = result["routes"].as_array().expect("routes").iter().filter_map(|r| r["dst"].as_str()).collect();
+        let listed: Vec<&str> =
+            result["routes"].as_array().expect("routes").iter().filter_map(|r| r["dst"].as_str()).collect();
         assert_eq!(listed, ["0.0.0.0/0", "::/0"]);
         chain.check(&lab.at("c1")).ok();
         chain.del(&lab.at("c1")).ok();
@@ -83,10 +84,20 @@ fn routes_have_gateways_metrics_and_tables() {
     ]);
     let mut chain = lab.chain(&bridge(&json!({ "isGateway": true, "ipam": ipam })));
     let listed = chain.add(&lab.at("c1")).ok().value["routes"].clone();
-    assert_eq!(listed[1], json!({ "dst": "10.8.0.0/16", "gw": "10.55.66.7", "priority": 77, "mtu": 1300, "advmss": 1200 }));
+    assert_eq!(
+        listed[1],
+        json!({ "dst": "10.8.0.0/16", "gw": "10.55.66.7", "priority": 77, "mtu": 1300, "advmss": 1200 })
+    );
     let seen = lab.host.shell("ip -n c1 route; ip -n c1 route show table 100; ip -n c1 -6 route").ok().out;
-    for words in ["10.9.0.0/16 via 10.55.66.1", "10.8.0.0/16 via 10.55.66.7", "metric 77", "advmss 1200", "mtu 1300",
-                  "10.7.0.0/16 via 10.55.66.1", "fd09::/32 via fd00:55::1"] {
+    for words in [
+        "10.9.0.0/16 via 10.55.66.1",
+        "10.8.0.0/16 via 10.55.66.7",
+        "metric 77",
+        "advmss 1200",
+        "mtu 1300",
+        "10.7.0.0/16 via 10.55.66.1",
+        "fd09::/32 via fd00:55::1",
+    ] {
         assert!(seen.contains(words), "{words}: {seen}");
     }
     chain.check(&lab.at("c1")).ok();
@@ -457,7 +468,10 @@ fn name_servers_come_from_a_file() {
     ipam["resolvConf"] = "/run/resolv.conf".into();
     let mut chain = lab.chain(&bridge(&json!({ "ipam": ipam })));
     let dns = chain.add(&lab.at("c1")).ok().value["dns"].take();
-    assert_eq!(dns, json!({ "nameservers": ["10.0.0.53"], "search": ["a.example", "b.example"], "options": ["ndots:5"] }));
+    assert_eq!(
+        dns,
+        json!({ "nameservers": ["10.0.0.53"], "search": ["a.example", "b.example"], "options": ["ndots:5"] })
+    );
     chain.del(&lab.at("c1")).ok();
     let mut own = lab.chain(&bridge(&json!({ "ipam": ipam, "dns": { "nameservers": ["10.0.0.54"] } })));
     assert_eq!(own.add(&lab.at("c1")).ok().value["dns"], json!({ "nameservers": ["10.0.0.54"] }));
@@ -476,7 +490,8 @@ fn a_changed_configuration_counts_from_the_next_container_on() {
     chain.add(&lab.at("c1")).ok();
     let mut wider = local();
     wider["ranges"] = json!([[{ "subnet": "10.77.88.0/24" }]]);
-    let mut changed = lab.chain(&bridge(&json!({ "isDefaultGateway": true, "ipMasq": true, "mtu": 1400, "ipam": wider })));
+    let mut changed =
+        lab.chain(&bridge(&json!({ "isDefaultGateway": true, "ipMasq": true, "mtu": 1400, "ipam": wider })));
     assert_eq!(changed.add(&lab.at("c2")).ok().addresses(), ["10.77.88.2/24"]);
     for name in ["c1", "c2"] {
         assert_reaches(name, "outside", Outside::V4);
@@ -499,7 +514,9 @@ fn a_container_reaches_itself_by_its_port() {
         let mut list = bridge(&json!({ "isDefaultGateway": true, "ipMasq": true, "hairpinMode": hairpin }));
         list.as_array_mut().expect("list").push(json!({ "type": "portmap", "capabilities": { "portMappings": true } }));
         let mut chain = lab.chain(&list);
-        let c1 = lab.at("c1").capability("portMappings", json!([{ "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }]));
+        let c1 = lab
+            .at("c1")
+            .capability("portMappings", json!([{ "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }]));
         chain.add(&c1).ok();
         let service = Service::start("c1", 80);
         for at in ["192.0.2.1:8080", "10.55.66.1:8080", "[2001:db8::1]:8080"] {

@@ -4,7 +4,7 @@ mod strace;
 
 use serde_json::{Value, json};
 use std::fs;
-use strace::{Process, Target, Trace, trace_line};
+use strace::{Effect, Process, Target, Trace, trace_line};
 use zubi_lab::{Capability, HELPERS, Host, PLUGINS, links, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
@@ -151,7 +151,22 @@ fn an_add_sends_as_much_with_many_containers_as_with_one() {
     assert!(later <= first && first <= 14, "{first} sends with one, {later} with thirty");
 }
 
+/// A transaction that the kernel takes back costs 10 ms.
+fn the_first_container_makes_the_firewall_in_one_transaction() {
+    let Some(host) = prepared("the_first_container_makes_the_firewall_in_one_transaction") else { return };
+    let trace = trace_line(&host, &plugin("c1", "ADD"));
+    let sent = trace.main.effects.iter().filter_map(|e| match e {
+        Effect::Send { messages, .. } if messages.iter().any(|m| m.kind == "NEWTABLE") => Some(messages),
+        _ => None,
+    });
+    let sent: Vec<_> = sent.collect();
+    assert_eq!(sent.len(), 1, "transactions that make the table");
+    let refused: Vec<&str> = sent[0].iter().filter(|m| !m.done).map(|m| m.kind.as_str()).collect();
+    assert_eq!(refused, [""; 0]);
+}
+
 zubi_lab::tests!(
+    the_first_container_makes_the_firewall_in_one_transaction,
     doors_start_no_program_and_no_thread,
     doors_touch_neither_an_async_runtime_nor_a_parser_of_words,
     what_is_left_to_a_child_holds_nothing_of_the_caller,

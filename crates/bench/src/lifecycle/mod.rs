@@ -186,8 +186,10 @@ fn table(rows: &Rows) -> Table {
     let rounds = rows.iter().map(|(_, _, row)| row.attach.len()).max().unwrap_or(0);
     table.note(format!(
         "Medians of up to {rounds}, all on hosts of their own at the same time, in turns. The ratio of DEL is to the raw \
-         deletion that waits. \"peer / it\": how many times as long those take that are called in the same way. Programs and processes: ADD / DEL, in an untimed run; threads do not count. \"gone\": from \
-         the return of DEL until the devices have vanished and the last process has ended."
+         deletion that waits. \"peer / it\": how many times as long those take whose name zubi was called by, which \
+         takes the same requests, with one port; the time of a chain is the sum of its calls. Programs and processes: \
+         ADD / DEL, in an untimed run; threads do not count. \"gone\": from the return of DEL until the devices have \
+         vanished and the last process has ended."
     ));
     if rows.iter().any(|(size, _, row)| row.existing < *size) {
         table.note(format!("Populating a host stopped after {} s: the sizes reached stand above.", CAP.as_secs()));

@@ -1,9 +1,10 @@
 //! `portmap` and `firewall`: what comes behind a device in a chain.
 
 use super::{drifted, find, told};
+use std::io::Write;
 use zubi_cni::{CniError, CniResult, Code, Police, Publish, Task};
 use zubi_engine::Engine;
-use zubi_model::{Endpoint, Ingress, NetworkName};
+use zubi_model::{Endpoint, Family, HostAddress, Ingress, NetworkName, PortHolder, PortWish, PublishedPort};
 
 fn not_ours(task: &Task) -> CniError {
     let why = format!(
@@ -17,21 +18,61 @@ fn network_of(endpoint: &Endpoint) -> &NetworkName {
     &endpoint.network
 }
 
+/// A runtime asks for the ports of a container on each of its networks: they lead to it by the first of these.
 pub(super) fn publish(engine: &mut Engine, task: &Task, publish: &Publish) -> Result<CniResult, CniError> {
     let previous = task.chained()?.clone();
     if publish.ports.is_empty() {
         return Ok(previous);
     }
     let endpoint = find(engine, task)?.ok_or_else(|| not_ours(task))?;
-    engine
-        .publish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &publish.ports, publish.source)
-        .map_err(told)?;
+    let others = elsewhere(engine, &endpoint)?;
+    let ports: Vec<PortWish> = publish.ports.iter().filter(|wish| !is_among(&others, wish)).copied().collect();
+    // With none left it is written down that this one could have them.
+    engine.publish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &ports, publish.source).map_err(told)?;
     Ok(previous)
+}
+
+/// What the container publishes by its other networks.
+fn elsewhere(engine: &Engine, endpoint: &Endpoint) -> Result<Vec<PublishedPort>, CniError> {
+    let siblings = engine.siblings(endpoint).map_err(told)?;
+    Ok(siblings.into_iter().flat_map(|sibling| sibling.ports).collect())
+}
+
+fn is_among(ports: &[PublishedPort], wish: &PortWish) -> bool {
+    ports.iter().any(|port| wish.is_met_by(port))
 }
 
 pub(super) fn unpublish(engine: &mut Engine, task: &Task, publish: &Publish) -> Result<(), CniError> {
     let Some(endpoint) = find(engine, task)? else { return Ok(()) };
-    engine.unpublish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &publish.ports).map_err(told)
+    engine.unpublish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &publish.ports).map_err(told)?;
+    if endpoint.ports.is_empty() || task.netns.is_none() {
+        return Ok(());
+    }
+    // What the container still wants by another network is not this network's failure.
+    if let Err(error) = hand_over(engine, &endpoint) {
+        writeln!(std::io::stderr(), "{error}").ok();
+    }
+    Ok(())
+}
+
+/// The container may stay, on another network for which its ports were asked for, too.
+fn hand_over(engine: &mut Engine, from: &Endpoint) -> Result<(), CniError> {
+    for next in engine.siblings(from).map_err(told)? {
+        let families = next.families();
+        let fits = |wish: &PortWish| match wish.host {
+            HostAddress::Every => !families.is_empty(),
+            HostAddress::One(address) => families.contains(&Family::of(address)),
+        };
+        let asked = next.traits.port_holder == PortHolder::Caller && next.sandbox.spelled.starts_with("cni:");
+        if !asked || !engine.lives(&next).map_err(told)? {
+            continue;
+        }
+        let ports: Vec<PortWish> = from.ports.iter().map(|port| PortWish::from(*port)).filter(fits).collect();
+        return engine
+            .publish_called(&next.network, &next.sandbox.spelled, &ports, next.traits.port_source)
+            .map_err(told);
+    }
+    Ok(())
 }
 
 pub(super) fn check_ports(engine: &mut Engine, task: &Task, publish: &Publish) -> Result<(), CniError> {
@@ -39,10 +80,11 @@ pub(super) fn check_ports(engine: &mut Engine, task: &Task, publish: &Publish) -
         return Ok(());
     }
     let endpoint = find(engine, task)?.ok_or_else(|| not_ours(task))?;
+    let others = elsewhere(engine, &endpoint)?;
     let missing: Vec<String> = publish
         .ports
         .iter()
-        .filter(|wish| !endpoint.ports.iter().any(|port| wish.is_met_by(port)))
+        .filter(|wish| !is_among(&endpoint.ports, wish) && !is_among(&others, wish))
         .map(|wish| format!("port {wish} is not published"))
         .collect();
     if !missing.is_empty() {

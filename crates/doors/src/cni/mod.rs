@@ -13,8 +13,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zubi_cni::{
-    Call, CniError, CniResult, Code, Environment, LARGEST_REQUEST, Plugin, Share, Status, Task, Verb, WireNetwork, about, parse,
-    versions,
+    Call, CniError, CniResult, Code, Environment, LARGEST_REQUEST, Plugin, Share, Status, Task, Verb, WireNetwork,
+    about, parse, versions,
 };
 use zubi_engine::{Class, Config, Engine, Error};
 use zubi_model::{Addressing, Endpoint, Family, IfName, NetworkName, NetworkSource, SandboxRef};
@@ -49,7 +49,7 @@ fn call(plugin: Plugin, env: &Environment) -> Result<Option<Value>, CniError> {
             writeln!(std::io::stderr(), "{}", about(plugin)).ok();
             return Ok(None);
         }
-        Verb::Add(task) => in_engine(|engine| add(engine, *task)).and_then(|result| result.render(version).map(Some)),
+        Verb::Add(task) => in_engine(|engine| add(engine, &task)).and_then(|result| result.render(version).map(Some)),
         Verb::Del(task) => in_engine(|engine| del(engine, &task)).map(|()| None),
         Verb::Check(task) => in_engine(|engine| check(engine, &task)).map(|()| None),
         Verb::Gc(gc) => in_engine(|engine| gc::collect(engine, &gc)).map(|()| None),
@@ -67,15 +67,15 @@ fn in_engine<T>(work: impl FnOnce(&mut Engine) -> Result<T, CniError>) -> Result
     outcome.and_then(|value| lingered.map(|()| value))
 }
 
-fn add(engine: &mut Engine, task: Task) -> Result<CniResult, CniError> {
-    match task.share.clone() {
-        Share::Wire(wire) => wire::add(engine, &task, *wire),
-        Share::Loopback => loopback(engine, &task),
-        Share::Reserve(reserve) => ipam::reserve(engine, &task, &reserve),
+fn add(engine: &mut Engine, task: &Task) -> Result<CniResult, CniError> {
+    match &task.share {
+        Share::Wire(wire) => wire::add(engine, task, wire.as_ref().clone()),
+        Share::Loopback => loopback(engine, task),
+        Share::Reserve(reserve) => ipam::reserve(engine, task, reserve),
         Share::Fixed(fixed) => Ok(fixed.result()),
-        Share::Publish(publish) => chain::publish(engine, &task, &publish),
-        Share::Police(police) => chain::police(engine, &task, police),
-        Share::Tune(tune) => tune::apply(engine, &task, &tune),
+        Share::Publish(publish) => chain::publish(engine, task, publish),
+        Share::Police(police) => chain::police(engine, task, *police),
+        Share::Tune(tune) => tune::apply(engine, task, tune),
     }
 }
 
@@ -157,13 +157,11 @@ fn called_on_named(network: &str, container: &str) -> String {
 /// The endpoint of an attachment, if it is one of ours.
 fn find(engine: &Engine, task: &Task) -> Result<Option<Endpoint>, CniError> {
     let described = NetworkName::described(NetworkSource::Cni, &task.network).map_err(Error::from).map_err(told)?;
-    let found = match engine.endpoint_called(&described, &called(task)).map_err(told)? {
-        Some(endpoint) => Some(endpoint),
-        None => {
-            let called = called_on_named(&task.network, task.container.as_str());
-            engine.endpoint_called_anywhere(&called).map_err(told)?
-        }
-    };
+    let mut found = engine.endpoint_called(&described, &called(task)).map_err(told)?;
+    if found.is_none() {
+        let called = called_on_named(&task.network, task.container.as_str());
+        found = engine.endpoint_called_anywhere(&called).map_err(told)?;
+    }
     Ok(found.filter(|endpoint| endpoint.ifname == task.ifname))
 }
 
@@ -176,6 +174,7 @@ fn sandbox(task: &Task) -> Result<SandboxRef, CniError> {
 }
 
 /// The engine's error in the protocol's words: exit codes are ours, behind 100.
+#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
 fn told(error: Error) -> CniError {
     let code = match error.class() {
         Class::Usage => Code::Config,

@@ -78,7 +78,7 @@ fn attach(
 fn spelled(task: &Task, wire: &Wire) -> String {
     match &wire.network {
         WireNetwork::Named(_) => called_on_named(&task.network, task.container.as_str()),
-        _ => called(task),
+        WireNetwork::Described(_) => called(task),
     }
 }
 
