@@ -141,7 +141,7 @@ impl Engine {
             plan.ops.retain(Op::is_nft);
         }
         self.take_down(&format!("network {network}: unpublish for {called}"), &plan, zubi_kernel::Deletions::Now)?;
-        self.forgotten.ops.extend::<Vec<Op>>(later);
+        self.forgotten = Some((network.clone(), Plan { ops: later }));
         let mut after = endpoint.clone();
         after.ports.clear();
         self.store.update_endpoint(&after)?;

@@ -53,7 +53,7 @@ pub struct Engine {
     /// Described networks whose last endpoint went.
     pub(crate) fading: Vec<NetworkName>,
     /// Connections that the detached child forgets.
-    pub(crate) forgotten: Plan,
+    pub(crate) forgotten: Option<(NetworkName, Plan)>,
     pub(crate) dirs_for_children: (std::path::PathBuf, std::path::PathBuf),
 }
 
@@ -101,7 +101,7 @@ impl Engine {
             cursors: Vec::new(),
             has_attached: false,
             fading: Vec::new(),
-            forgotten: Plan::new(),
+            forgotten: None,
             dirs_for_children,
         })
     }

@@ -11,9 +11,10 @@ use crate::engine::Engine;
 use crate::error::Error;
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::time::Duration;
 use zubi_kernel::sys;
 use zubi_model::{IfName, LinkGroup};
-use zubi_plan::Place;
+use zubi_plan::{Flows, Place, What};
 
 impl Engine {
     /// Does the slow part of everything that was taken away, and waits for it.
@@ -83,7 +84,7 @@ impl Engine {
             self.fading = self.store.empty_described()?;
         }
         let done = self.store.doomed()?.is_empty() && self.store.stale()?.is_empty() && self.fading.is_empty();
-        let done = done && self.forgotten.is_empty();
+        let done = done && self.forgotten.is_none();
         if done && !self.kernel.closes_slowly() {
             return Ok(());
         }
@@ -103,12 +104,29 @@ impl Engine {
         }
     }
 
+    /// Forgets the connections of ports that were taken back, where their endpoint stays: the address of one that has gone
+    /// is looked after as a whole. Most often it goes right behind its ports, by another command, which would wait in the
+    /// kernel for our looking.
+    fn forget_later(&mut self) -> Result<(), Error> {
+        const MEANWHILE: Duration = Duration::from_millis(30);
+        let Some((network, mut plan)) = self.forgotten.take() else { return Ok(()) };
+        std::thread::sleep(MEANWHILE);
+        let mut stays = Vec::new();
+        for op in plan.ops.drain(..) {
+            let What::Forget(Flows::Through { target, .. }) = &op.what else { continue };
+            if self.store.is_leased(&network, *target)? {
+                stays.push(op);
+            }
+        }
+        plan.ops = stays;
+        self.take_down("connections of ports that were taken back", &plan, zubi_kernel::Deletions::Now)
+    }
+
     /// In the child: lets go of the caller, then does the slow part.
     fn live_on(&mut self) -> Result<(), Error> {
         let keep = self.kernel.descriptors();
         zubi_kernel::process::leave_caller(Some(&keep)).map_err(Error::kernel("cleaning up"))?;
-        let forgotten = std::mem::take(&mut self.forgotten);
-        self.take_down("connections of ports that were taken back", &forgotten, zubi_kernel::Deletions::Now)?;
+        self.forget_later()?;
         let reaped = self.reap();
         for name in std::mem::take(&mut self.fading) {
             self.fade(&name)?;

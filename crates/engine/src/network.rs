@@ -46,8 +46,14 @@ impl Engine {
         let object = format!("network {}", spec.name);
         let network = self.decide_network(spec)?;
         let (mut networks, _) = self.store.networks_lossy();
-        let mut plan = if networks.is_empty() { Plan::new() } else { self.lost_firewall()? };
-        put_behind(&mut plan, up(&network, &self.ipv6_forwarding()?));
+        let up = up(&network, &self.ipv6_forwarding()?);
+        let mut plan = if networks.is_empty() {
+            up
+        } else {
+            let mut plan = self.lost_firewall()?;
+            put_behind(&mut plan, up);
+            plan
+        };
         networks.push(network.clone());
         let mut look = self.look_at_strangers(&networks)?;
         join(&mut plan, std::mem::take(&mut look.plan));
@@ -433,15 +439,16 @@ fn is_complete(network: &Network, seen: &LinkSeen) -> bool {
     seen.state == AdminState::Up || network.bridge_mode == BridgeMode::Unmanaged
 }
 
-/// A plan behind another one. What puts the whole firewall back makes the layout and says what all networks are.
+/// A plan behind another one, which puts the whole firewall back if it does not stand: what both say is said once. The
+/// same element, or the table, twice in one transaction makes the kernel take all of it back, and wait for its readers
+/// (10 ms).
 fn put_behind(first: &mut Plan, second: Plan) {
     let whole = first.ops.iter().any(Op::is_layout);
-    // The same element twice in one transaction makes the kernel take all of it back, and wait for its readers (10 ms).
     let said = |op: &Op| {
-        let element = matches!(op.what, What::AddElement(_));
+        let element = whole && matches!(op.what, What::AddElement(_));
         op.is_layout() || (element && first.ops.iter().any(|earlier| earlier.what == op.what))
     };
-    let rest: Vec<Op> = second.ops.into_iter().filter(|op| !(whole && said(op))).collect();
+    let rest: Vec<Op> = second.ops.into_iter().filter(|op| !said(op)).collect();
     first.ops.extend(rest);
 }
 

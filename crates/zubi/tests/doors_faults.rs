@@ -65,6 +65,30 @@ impl Call {
     }
 }
 
+fn each(host: &Host, calls: &[Call]) -> Result<(), String> {
+    calls.iter().try_for_each(|call| call.succeeds(host))
+}
+
+fn works(host: &Host) -> Result<(), String> {
+    let reached = host.shell("ip netns exec c1 ping -c 1 -W 5 10.55.66.1");
+    if reached.code == 0 { Ok(()) } else { Err(format!("the gateway is not reached: {}", reached.out)) }
+}
+
+fn is_gone(host: &Host, initial: &Snapshot) -> Result<(), String> {
+    host.settle();
+    host.shell("find /run/zubi /run/zubi-state -name '.tmp-*' -delete 2>/dev/null");
+    initial.difference(&Snapshot::take()).map_or(Ok(()), Err)
+}
+
+/// Counts the steps of a call, from the state in which it is made.
+fn steps(host: &Host, calls: &[Call], at: usize) -> usize {
+    each(host, &calls[..at]).expect("the calls before");
+    let (code, out, err) = calls[at].run(host, Some("count"));
+    assert_eq!(code, 0, "{out} {err}");
+    each(host, &calls[at + 1..]).expect("the calls behind");
+    err.lines().filter(|line| line.starts_with("step ")).count()
+}
+
 /// What a runtime does to attach, and to detach: each a row of calls.
 struct Door {
     attach: Vec<Call>,
@@ -79,36 +103,12 @@ impl Door {
         host.shell("ip netns add c1; ip -n c1 link set lo up").ok();
         host.zubi("gc").ok();
         // The first time makes folders that stay.
-        self.all(&host, &self.attach).expect("attach");
-        self.works(&host).expect("attached");
-        self.all(&host, &self.detach).expect("detach");
+        each(&host, &self.attach).expect("attach");
+        works(&host).expect("attached");
+        each(&host, &self.detach).expect("detach");
         host.settle();
         let initial = Snapshot::take();
         (host, initial)
-    }
-
-    fn all(&self, host: &Host, calls: &[Call]) -> Result<(), String> {
-        calls.iter().try_for_each(|call| call.succeeds(host))
-    }
-
-    fn works(&self, host: &Host) -> Result<(), String> {
-        let reached = host.shell("ip netns exec c1 ping -c 1 -W 5 10.55.66.1");
-        if reached.code == 0 { Ok(()) } else { Err(format!("the gateway is not reached: {}", reached.out)) }
-    }
-
-    fn is_gone(&self, host: &Host, initial: &Snapshot) -> Result<(), String> {
-        host.settle();
-        host.shell("find /run/zubi /run/zubi-state -name '.tmp-*' -delete 2>/dev/null");
-        initial.difference(&Snapshot::take()).map_or(Ok(()), Err)
-    }
-
-    /// Counts the steps of a call, from the state in which it is made.
-    fn steps(&self, host: &Host, calls: &[Call], at: usize) -> usize {
-        self.all(host, &calls[..at]).expect("the calls before");
-        let (code, out, err) = calls[at].run(host, Some("count"));
-        assert_eq!(code, 0, "{out} {err}");
-        self.all(host, &calls[at + 1..]).expect("the calls behind");
-        err.lines().filter(|line| line.starts_with("step ")).count()
     }
 
     /// Attaching is killed at each step: detaching cleans up whatever that left, and attaching works afterwards.
@@ -117,24 +117,24 @@ impl Door {
         let mut wrong = String::new();
         let mut all = 0;
         for at in 0..self.attach.len() {
-            let steps = self.steps(&host, &self.attach, at);
-            self.all(&host, &self.detach).expect("detach");
+            let count = steps(&host, &self.attach, at);
+            each(&host, &self.detach).expect("detach");
             host.settle();
-            all += steps;
-            for n in 1..=steps + BEYOND {
+            all += count;
+            for n in 1..=count + BEYOND {
                 let outcome = (|| {
-                    self.all(&host, &self.attach[..at])?;
+                    each(&host, &self.attach[..at])?;
                     self.attach[at].run(&host, Some(&format!("kill:{n}")));
-                    self.all(&host, &self.detach)?;
-                    self.is_gone(&host, &initial).map_err(|d| format!("behind the detach: {d}"))?;
-                    self.all(&host, &self.attach)?;
-                    self.works(&host)?;
+                    each(&host, &self.detach)?;
+                    is_gone(&host, &initial).map_err(|d| format!("behind the detach: {d}"))?;
+                    each(&host, &self.attach)?;
+                    works(&host)?;
                     let check = host.zubi("check");
                     if check.code != 0 {
                         return Err(check.out);
                     }
-                    self.all(&host, &self.detach)?;
-                    self.is_gone(&host, &initial)
+                    each(&host, &self.detach)?;
+                    is_gone(&host, &initial)
                 })();
                 self.note(&host, &initial, &mut wrong, &format!("call {at}, step {n}"), outcome);
             }
@@ -149,17 +149,17 @@ impl Door {
         let mut wrong = String::new();
         let mut all = 0;
         for at in 0..self.detach.len() {
-            self.all(&host, &self.attach).expect("attach");
-            let steps = self.steps(&host, &self.detach, at);
+            each(&host, &self.attach).expect("attach");
+            let count = steps(&host, &self.detach, at);
             host.settle();
-            all += steps;
-            for n in 1..=steps + BEYOND {
+            all += count;
+            for n in 1..=count + BEYOND {
                 let outcome = (|| {
-                    self.all(&host, &self.attach)?;
-                    self.all(&host, &self.detach[..at])?;
+                    each(&host, &self.attach)?;
+                    each(&host, &self.detach[..at])?;
                     self.detach[at].run(&host, Some(&format!("kill:{n}")));
-                    self.all(&host, &self.detach)?;
-                    self.is_gone(&host, &initial)
+                    each(&host, &self.detach)?;
+                    is_gone(&host, &initial)
                 })();
                 self.note(&host, &initial, &mut wrong, &format!("call {at}, step {n}"), outcome);
             }
@@ -173,32 +173,32 @@ impl Door {
         let (host, initial) = self.begin();
         let mut wrong = String::new();
         let at = 0;
-        let steps = self.steps(&host, &self.attach, at);
-        self.all(&host, &self.detach).expect("detach");
+        let count = steps(&host, &self.attach, at);
+        each(&host, &self.detach).expect("detach");
         host.settle();
-        assert!(steps >= least, "only {steps} steps, {least} expected");
-        for n in 1..=steps {
+        assert!(count >= least, "only {count} steps, {least} expected");
+        for n in 1..=count {
             let outcome = (|| {
                 let (code, out, err) = self.attach[at].run(&host, Some(&format!("fail:{n}")));
                 if code == 0 {
                     // What is only a hint for the next command may be lost.
-                    return self.all(&host, &self.detach).and_then(|()| self.is_gone(&host, &initial));
+                    return each(&host, &self.detach).and_then(|()| is_gone(&host, &initial));
                 }
                 let document: Value = serde_json::from_str(&out).map_err(|e| format!("stdout {out:?}: {e} {err}"))?;
                 if document.get("msg").or(document.get("error")).is_none() {
                     return Err(format!("no error: {document}"));
                 }
-                self.is_gone(&host, &initial).map_err(|d| format!("behind the failure: {d}"))
+                is_gone(&host, &initial).map_err(|d| format!("behind the failure: {d}"))
             })();
             self.note(&host, &initial, &mut wrong, &format!("step {n}"), outcome);
         }
-        assert!(wrong.is_empty(), "of {steps} steps:\n{wrong}");
+        assert!(wrong.is_empty(), "of {count} steps:\n{wrong}");
     }
 
     fn note(&self, host: &Host, initial: &Snapshot, wrong: &mut String, what: &str, outcome: Result<(), String>) {
         let Err(why) = outcome else { return };
         writeln!(wrong, "{what}: {why}").expect("text");
-        self.all(host, &self.detach).ok();
+        each(host, &self.detach).ok();
         host.zubi("gc");
         host.settle();
         host.shell("find /run/zubi /run/zubi-state -name '.tmp-*' -delete 2>/dev/null");
@@ -325,15 +325,15 @@ fn netavark_failing_at_any_step_of_setup_leaves_nothing() {
 fn a_second_add_after_a_kill_attaches_or_says_that_it_is_attached() {
     let door = one_plugin();
     let (host, initial) = door.begin();
-    let steps = door.steps(&host, &door.attach, 0);
-    door.all(&host, &door.detach).expect("detach");
-    for n in 1..=steps {
+    let count = steps(&host, &door.attach, 0);
+    each(&host, &door.detach).expect("detach");
+    for n in 1..=count {
         door.attach[0].run(&host, Some(&format!("kill:{n}")));
         let (code, out, _) = door.attach[0].run(&host, None);
         assert!(code == 0 || out.contains("has eth0 already"), "step {n}: {out}");
-        door.works(&host).expect("attached");
-        door.all(&host, &door.detach).expect("detach");
-        door.is_gone(&host, &initial).expect("gone");
+        works(&host).expect("attached");
+        each(&host, &door.detach).expect("detach");
+        is_gone(&host, &initial).expect("gone");
     }
     let at = Attachment::new("c1", "c1");
     Caller::new(PLUGIN_FOLDER).call("zubi", Verb::Del, &at, &door.attach[0].stdin).ok();

@@ -49,6 +49,8 @@ fn call(plugin: Plugin, env: &Environment) -> Result<Option<Value>, CniError> {
             writeln!(std::io::stderr(), "{}", about(plugin)).ok();
             return Ok(None);
         }
+        // Nothing of theirs is there to be taken away.
+        Verb::Del(task) if is_nothing(&task.share) => Ok(None),
         Verb::Add(task) => in_engine(|engine| add(engine, &task)).and_then(|result| result.render(version).map(Some)),
         Verb::Del(task) => in_engine(|engine| del(engine, &task)).map(|()| None),
         Verb::Check(task) => in_engine(|engine| check(engine, &task)).map(|()| None),
@@ -65,6 +67,11 @@ fn in_engine<T>(work: impl FnOnce(&mut Engine) -> Result<T, CniError>) -> Result
     let outcome = work(&mut engine);
     let lingered = engine.linger().map_err(told);
     outcome.and_then(|value| lingered.map(|()| value))
+}
+
+/// Whose device goes with its namespace; to take it down in one that stays would be wrong.
+fn is_nothing(share: &Share) -> bool {
+    matches!(share, Share::Loopback | Share::Fixed(_) | Share::Police(_))
 }
 
 fn add(engine: &mut Engine, task: &Task) -> Result<CniResult, CniError> {
@@ -84,7 +91,6 @@ fn del(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
     engine.finish_others().map_err(told)?;
     match &task.share {
         Share::Wire(wire) => wire::del(engine, task, wire),
-        // The device goes with its namespace, and taking it down in one that stays would be wrong.
         Share::Loopback | Share::Fixed(_) | Share::Police(_) => Ok(()),
         Share::Reserve(reserve) => ipam::unreserve(engine, task, reserve.data_dir.as_deref()),
         Share::Publish(publish) => chain::unpublish(engine, task, publish),
