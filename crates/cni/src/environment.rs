@@ -21,8 +21,6 @@ pub struct Environment {
     pub args: Option<OsString>,
     /// `CNI_PATH`
     pub path: Option<OsString>,
-    /// `CNI_NETNS_OVERRIDE`
-    pub netns_override: Option<OsString>,
 }
 
 impl Environment {
@@ -36,7 +34,6 @@ impl Environment {
             ifname: read("CNI_IFNAME"),
             args: read("CNI_ARGS"),
             path: read("CNI_PATH"),
-            netns_override: read("CNI_NETNS_OVERRIDE"),
         }
     }
 

@@ -21,8 +21,6 @@ pub struct Task {
     pub container: ContainerId,
     /// Its namespace; DEL may come without.
     pub netns: Option<PathBuf>,
-    /// Whether that may be the plug-in's own.
-    pub own_netns: OwnNetns,
     /// The device in the container.
     pub ifname: IfName,
     /// What the plug-ins before this one made.
@@ -33,15 +31,6 @@ pub struct Task {
     pub stdin: Value,
     /// Where these are (`CNI_PATH`).
     pub path: Vec<PathBuf>,
-}
-
-/// Whether the namespace may be the plug-in's own (`CNI_NETNS_OVERRIDE`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OwnNetns {
-    /// It may not.
-    Refused,
-    /// It may.
-    Allowed,
 }
 
 /// What is left of a network when the runtime has counted its containers.

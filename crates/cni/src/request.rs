@@ -4,7 +4,7 @@ use crate::bridge::network_name;
 use crate::environment::{Attachment, ContainerId, Environment};
 use crate::error::{CniError, Code};
 use crate::fields::{Fields, shown};
-use crate::intent::{Gc, OwnNetns, Status, Task, missing_previous};
+use crate::intent::{Gc, Status, Task, missing_previous};
 use crate::plugin::Plugin;
 use crate::result::CniResult;
 use crate::runtime::Runtime;
@@ -130,7 +130,6 @@ fn attachment(
         network,
         container: who.container,
         netns: who.netns,
-        own_netns: who.own_netns,
         ifname,
         previous,
         share,
@@ -177,7 +176,6 @@ struct Who {
     container: ContainerId,
     netns: Option<PathBuf>,
     ifname: IfName,
-    own_netns: OwnNetns,
 }
 
 impl Who {
@@ -195,13 +193,10 @@ impl Who {
         if phase != Phase::Del && env.netns.as_deref().is_some_and(|netns| netns.to_str().is_none()) {
             return Err(CniError::environment("CNI_NETNS", "is not UTF-8"));
         }
-        let allowed = env.netns_override.as_deref().and_then(OsStr::to_str);
-        let allowed = allowed.is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"));
         Ok(Who {
             container: named("CNI_CONTAINERID", container)?,
             netns: env.netns.as_ref().map(PathBuf::from),
             ifname: named("CNI_IFNAME", ifname)?,
-            own_netns: if allowed { OwnNetns::Allowed } else { OwnNetns::Refused },
         })
     }
 }

@@ -89,15 +89,6 @@ impl CniResult {
         read_result(&Fields::of(document, place).map_err(undecoded)?).map_err(undecoded)
     }
 
-    /// The addresses of a device in the container: those that are said to be another's are left out.
-    pub fn addresses_of(&self, ifname: &str, sandbox: Option<&Path>) -> Vec<&Address> {
-        let is_other = |interface: &Interface| {
-            interface.name != ifname || sandbox.is_some_and(|s| interface.sandbox.as_deref().map(Path::new) != Some(s))
-        };
-        let of = |address: &&Address| !address.interface.and_then(|i| self.interfaces.get(i)).is_some_and(is_other);
-        self.ips.iter().filter(of).collect()
-    }
-
     /// Behind what the plug-ins before made, which stays as it is.
     #[must_use]
     pub fn after(mut self, previous: CniResult) -> CniResult {
@@ -256,27 +247,5 @@ mod tests {
         assert_eq!(fails(&mixed), "cannot decode result.routes[0].gw `10.0.0.1`: is no next hop to ::/0");
         let half = json!({"ips": [{"address": "10.0.0.1/8", "interface": 0.5}]});
         assert_eq!(fails(&half), "cannot decode result.ips[0].interface `0.5`: is not an index");
-    }
-
-    #[test]
-    fn addresses_of_other_devices_are_left_out() {
-        let result = CniResult::parse(&json!({
-            "interfaces": [{"name": "cni0"}, {"name": "eth0", "sandbox": "/run/netns/a"}],
-            "ips": [
-                {"address": "10.0.0.1/8", "interface": 0},
-                {"address": "10.0.0.2/8", "interface": 1},
-                {"address": "10.0.0.3/8", "interface": -1},
-                {"address": "10.0.0.4/8", "interface": 7},
-                {"address": "10.0.0.5/8"},
-            ],
-        }))
-        .unwrap();
-        let of = |sandbox| {
-            let addresses = result.addresses_of("eth0", sandbox).into_iter();
-            addresses.map(|a| a.address.addr().to_string()).collect::<Vec<_>>()
-        };
-        assert_eq!(of(Some(Path::new("/run/netns/a"))), ["10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.5"]);
-        assert_eq!(of(Some(Path::new("/run/netns/b"))), ["10.0.0.3", "10.0.0.4", "10.0.0.5"]);
-        assert_eq!(of(None).len(), 4);
     }
 }

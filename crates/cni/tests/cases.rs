@@ -6,8 +6,8 @@ use serde_json::Value;
 use std::fmt::{Debug, Display, Write};
 use std::path::Path;
 use zubi_cni::{
-    Call, CniError, CniResult, Environment, Gc, OwnNetns, Plugin, Share, Switch, Task, Tune, Verb, Wire, WireNetwork,
-    about, parse, versions,
+    Call, CniError, CniResult, Environment, Gc, Plugin, Share, Switch, Task, Tune, Verb, Wire, WireNetwork, about,
+    parse, versions,
 };
 use zubi_model::{Addressing, Description, Endpoint, Hairpin, OtherGateway, Pool, Promiscuity, Scope, Traits};
 
@@ -100,7 +100,6 @@ fn show(
     writeln!(text, "{name} {} in {}, answered in {version}", task.ifname, task.container).unwrap();
     line(text, format!("of {}", task.network));
     tell(text, "namespace", &task.netns, &None);
-    tell(text, "own namespace", &task.own_netns, &OwnNetns::Refused);
     tell(text, "path", &task.path, &Vec::new());
     if let (Share::Wire(wire), Some(ipam)) = (&mut task.share, ipam) {
         show_wire(text, wire);

@@ -363,7 +363,7 @@ proptest! {
     #[test]
     fn arbitrary_variables_are_answered(
         which in any::<Index>(),
-        variable in 0usize..7,
+        variable in 0usize..6,
         bytes in prop_oneof![
             prop::collection::vec(any::<u8>(), 0..200),
             "(IP|MAC|GATEWAY|IgnoreUnknown|X)=[0-9a-f:./,]{0,30}(;[A-Z]{1,5}=[0-9.]{0,9}){0,3}".prop_map(String::into_bytes),
@@ -377,7 +377,6 @@ proptest! {
             2 => &mut env.netns,
             3 => &mut env.ifname,
             4 => &mut env.path,
-            5 => &mut env.netns_override,
             _ => &mut env.args,
         };
         *place = Some(OsString::from_vec(bytes));

@@ -6,8 +6,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zubi_engine::{Act, Attachment as Made, Config, Detached, Engine};
-use zubi_kernel::sys;
-use zubi_model::{Endpoint, Family, HostAddress, NetworkName, PortWish, SandboxRef, Scope};
+use zubi_kernel::{Kernel, sys};
+use zubi_model::{Endpoint, NetworkName, SandboxRef};
 use zubi_netavark::{
     Attached, Attachment, Build, Command, Departure, Globals, LARGEST_REQUEST, Program, Request, Target, UsageError,
     error_reply, firewall_driver, joined, parse_arguments, parse_request, reply, setup, teardown, unsupported, update,
@@ -51,7 +51,7 @@ fn obey(program: Program, command: &Command) -> Result<String, String> {
         }
         Command::Help(text) => Ok((*text).to_owned()),
         Command::Setup(globals, netns) => set_up(globals, netns),
-        Command::Teardown(globals, netns) => tear_down(globals, netns).map(|()| String::new()),
+        Command::Teardown(globals, _) => tear_down(globals).map(|()| String::new()),
         // Names are off, so there is nothing to change but what cannot be meant is told.
         Command::Update { network, servers, .. } => update(network, servers).map(|_| String::new()).map_err(words),
         Command::Unsupported(name) => Err(unsupported(name).to_string()),
@@ -74,8 +74,23 @@ fn engine(globals: &Globals) -> Result<Engine, String> {
     let given = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dir = |variable: &str, name: &str| own(name).filter(|_| !given(variable));
     let (state, run): (Option<PathBuf>, Option<PathBuf>) = (dir("ZUBI_STATE_DIR", "state"), dir("ZUBI_RUN_DIR", "run"));
+    if let Some(run) = &run {
+        forget_earlier_namespace(run)?;
+    }
     let config = Config::read(&|name| std::env::var(name).ok(), state, run).map_err(words)?;
     Engine::open(config).map_err(words)
+}
+
+/// Podman makes a namespace for all networks of a user, throws it away with their last container, and makes another one
+/// later. What is recorded of the earlier one is gone with it. (Podman calls its helpers one by one.)
+fn forget_earlier_namespace(run: &Path) -> Result<(), String> {
+    let Ok(text) = std::fs::read_to_string(run.join("host.json")) else { return Ok(()) };
+    let recorded = serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
+    let now = Kernel::open().and_then(|kernel| kernel.host_cookie()).map_err(words)?;
+    if recorded["netns_cookie"].as_u64() == Some(now.0) {
+        return Ok(());
+    }
+    std::fs::remove_dir_all(run).map_err(|e| format!("cannot remove {}: {e}", run.display()))
 }
 
 fn set_up(globals: &Globals, netns: &Path) -> Result<String, String> {
@@ -99,9 +114,9 @@ fn set_up(globals: &Globals, netns: &Path) -> Result<String, String> {
             detach(&mut engine, attachment.network.name(), &endpoint.sandbox.spelled).ok();
         }
     }
-    let lingered = engine.linger();
+    // What it did not come to do the next command does.
+    engine.linger().ok();
     outcome?;
-    lingered.map_err(words)?;
     let attached: Vec<Attached<'_>> = made
         .iter()
         .map(|(attachment, endpoint)| Attached {
@@ -141,7 +156,7 @@ fn detach(engine: &mut Engine, network: &NetworkName, called: &str) -> Result<Op
 }
 
 /// Cleans up whatever can be, and tells what could not.
-fn tear_down(globals: &Globals, _netns: &Path) -> Result<(), String> {
+fn tear_down(globals: &Globals) -> Result<(), String> {
     // Podman is not asked a second time: a Ctrl-C must not leave half of it.
     sys::block_signals(&[libc::SIGINT, libc::SIGTERM]).map_err(|e| format!("cannot block signals: {e}"))?;
     let request = request(globals)?;
@@ -156,29 +171,10 @@ fn tear_down(globals: &Globals, _netns: &Path) -> Result<(), String> {
         }
     }
     for endpoint in gone.iter().filter(|endpoint| !endpoint.ports.is_empty()) {
-        errors.extend(hand_over(&mut engine, endpoint).err());
+        // Ports belong to the container: when it leaves the network by which they led to it, they lead there by the next.
+        let same = |next: &Endpoint| next.sandbox.spelled == endpoint.sandbox.spelled;
+        errors.extend(engine.hand_over_ports(endpoint, &same).err().map(words));
     }
-    errors.extend(engine.linger().err().map(words));
+    engine.linger().ok();
     if errors.is_empty() { Ok(()) } else { Err(joined("teardown", &errors)) }
-}
-
-/// Ports belong to the container: when it leaves the network by which they led to it, they lead there by the next.
-fn hand_over(engine: &mut Engine, from: &Endpoint) -> Result<(), String> {
-    for next in engine.siblings(from).map_err(words)? {
-        let Ok((network, _)) = engine.network(&next.network) else { continue };
-        if network.scope == Scope::Internal || next.addresses.is_empty() || next.sandbox.spelled != from.sandbox.spelled
-        {
-            continue;
-        }
-        let families = next.families();
-        let fits = |wish: &PortWish| match wish.host {
-            HostAddress::Every => true,
-            HostAddress::One(address) => families.contains(&Family::of(address)),
-        };
-        let ports: Vec<PortWish> = from.ports.iter().map(|port| PortWish::from(*port)).filter(fits).collect();
-        return engine
-            .publish_called(&next.network, &next.sandbox.spelled, &ports, next.traits.port_source)
-            .map_err(|e| format!("network {}: {e}", next.network));
-    }
-    Ok(())
 }

@@ -264,8 +264,8 @@ impl Engine {
 
     /// Frees what an endpoint holds in the store, its record last.
     pub(crate) fn release(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
-        let ports = if endpoint.ports.is_empty() { None } else { Some(self.store.lock_ports()?) };
-        self.release_held(endpoint, ports.as_ref())
+        let ports = if endpoint.ports.is_empty() { None } else { Some(self.hold_ports()?) };
+        self.release_held(endpoint, ports.as_deref())
     }
 
     fn release_held(&mut self, endpoint: &Endpoint, ports: Option<&PortsLock>) -> Result<(), Error> {
@@ -277,7 +277,9 @@ impl Engine {
             self.leave_stale(&endpoint.network, a.address.addr())?;
             self.store.release(&endpoint.network, a.address.addr(), &key)?;
         }
-        self.store.release_mac(&endpoint.network, endpoint.mac, &key)?;
+        for mac in endpoint.macs() {
+            self.store.release_mac(&endpoint.network, mac, &key)?;
+        }
         self.store.remove_name(endpoint)?;
         self.store.finish_detach(&key)?;
         Ok(())

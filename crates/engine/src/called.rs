@@ -7,8 +7,8 @@ use crate::problem::Problem;
 use std::time::{Duration, Instant};
 use zubi_ipam::next_of_pools;
 use zubi_model::{
-    BridgeMode, Endpoint, EndpointKey, Icc, IfName, Ingress, Mac, Network, NetworkName, NsRef, Pool, PortHolder,
-    PortSource, PortWish, SandboxRef,
+    BridgeMode, Endpoint, EndpointKey, Family, HostAddress, Icc, IfName, Ingress, Mac, Network, NetworkName, Pool,
+    PortHolder, PortSource, PortWish, SandboxRef, Scope,
 };
 use zubi_plan::endpoint::unpublish;
 use zubi_plan::{Op, Place, Plan, What};
@@ -145,7 +145,7 @@ impl Engine {
         let mut after = endpoint.clone();
         after.ports.clear();
         self.store.update_endpoint(&after)?;
-        let held = self.store.lock_ports()?;
+        let held = self.hold_ports()?;
         self.release_ports(&endpoint, &endpoint.ports, &held)
     }
 
@@ -222,6 +222,11 @@ impl Engine {
         if endpoint.mac == mac {
             return Ok(());
         }
+        if let Some(owner) = self.store.mac_owner(network, mac)?
+            && owner != endpoint.key()
+        {
+            self.bury_if_dead(&owner, Act::Apply)?;
+        }
         let _leases = self.store.lock_leases(network)?;
         if let Claim::Taken { owner } = self.store.claim_mac(network, mac, &endpoint.key())? {
             let owner = self.owner_name(&owner)?;
@@ -230,8 +235,11 @@ impl Engine {
         let mut after = endpoint.clone();
         after.mac = mac;
         let plan = zubi_plan::endpoint::change_mac(&endpoint, &after);
+        // Whoever is killed in between leaves a device with the one or the other.
+        self.store.update_endpoint(&Endpoint { next_mac: Some(mac), ..endpoint.clone() })?;
         let done = self.apply(&format!("network {network}: MAC of {called}"), &plan);
         if let Err(error) = done.and_then(|()| Ok(self.store.update_endpoint(&after)?)) {
+            self.store.update_endpoint(&endpoint)?;
             self.store.release_mac(network, mac, &endpoint.key())?;
             return Err(error);
         }
@@ -240,19 +248,56 @@ impl Engine {
 
     /// Whether each set of pools has a free address for an endpoint of a network.
     pub fn has_room(&mut self, network: &NetworkName, sets: &[Vec<Pool>]) -> Result<(), Error> {
+        match self.free_of_each(network, sets) {
+            Err(Error::Exhausted { .. }) => {}
+            other => return other,
+        }
+        // As whoever attaches would do.
+        let _host = self.store.lock_host(Mode::Shared)?;
+        self.bury_dead(Some(network))?;
+        self.free_of_each(network, sets)
+    }
+
+    fn free_of_each(&self, network: &NetworkName, sets: &[Vec<Pool>]) -> Result<(), Error> {
         for set in sets {
+            let mut trouble = None;
             let mut is_taken = |address| {
-                self.store.is_leased(network, address).unwrap_or(true)
-                    || self.store.is_reserved(network, address).unwrap_or(true)
+                let leased = self.store.is_leased(network, address);
+                let taken = leased.and_then(|leased| Ok(leased || self.store.is_reserved(network, address)?));
+                taken.unwrap_or_else(|e| {
+                    trouble = Some(e);
+                    true
+                })
             };
-            next_of_pools(set, None, &mut is_taken)
-                .map_err(|error| Error::Exhausted { network: network.clone(), error })?;
+            let next = next_of_pools(set, None, &mut is_taken);
+            if let Some(e) = trouble {
+                return Err(e.into());
+            }
+            next.map_err(|error| Error::Exhausted { network: network.clone(), error })?;
         }
         Ok(())
     }
 
-    /// A way into a namespace that a program gives, if it leads to one that is not the host's.
-    pub fn is_sandbox(&mut self, way: &NsRef) -> bool {
-        self.kernel.open_sandbox(way).is_ok()
+    /// Publishes the ports of an endpoint that has gone by the next one of its sandbox that can have them, and that is one of
+    /// `takers`.
+    pub fn hand_over_ports(&mut self, from: &Endpoint, takers: &dyn Fn(&Endpoint) -> bool) -> Result<(), Error> {
+        for next in self.siblings(from)? {
+            let Some(network) = self.store.network(&next.network)? else { continue };
+            let closed = network.scope == Scope::Internal || network.bridge_mode == BridgeMode::Unmanaged;
+            if closed || next.addresses.is_empty() || !takers(&next) || !self.lives(&next)? {
+                continue;
+            }
+            let families = next.families();
+            let fits = |wish: &PortWish| match wish.host {
+                HostAddress::Every => true,
+                HostAddress::One(address) => families.contains(&Family::of(address)),
+            };
+            let ports: Vec<PortWish> = from.ports.iter().map(|port| PortWish::from(*port)).filter(fits).collect();
+            if ports.is_empty() {
+                continue;
+            }
+            return self.publish_called(&next.network, &next.sandbox.spelled, &ports, next.traits.port_source);
+        }
+        Ok(())
     }
 }

@@ -46,14 +46,14 @@ impl Engine {
             let (_leases, ports) = match act {
                 Act::Apply => {
                     let leases = self.store.lock_leases(&network.name)?;
-                    let ports = if wishes.ports.is_empty() { None } else { Some(self.store.lock_ports()?) };
+                    let ports = if wishes.ports.is_empty() { None } else { Some(self.hold_ports()?) };
                     (Some(leases), ports)
                 }
                 Act::Show => (None, None),
             };
             let endpoint = self.compose(network, sandbox, ifname, wishes, act)?;
             if act == Act::Apply {
-                self.claim(network, &endpoint, ports.as_ref())?;
+                self.claim(network, &endpoint, ports.as_deref())?;
             }
             endpoint
         };
@@ -115,6 +115,7 @@ impl Engine {
             },
             ifname,
             mac: Mac::from_random(random()?),
+            next_mac: None,
             host_device: match &wishes.host_device {
                 Some(name) => name.clone(),
                 None => random_name::<5>("zv")?.parse()?,

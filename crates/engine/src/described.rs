@@ -16,8 +16,8 @@ use crate::network::is_bridge_of;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::choose_subnet;
 use zubi_model::{
-    BridgeMode, Description, Driver, Family, ForeignBridge, Hairpin, Icc, InUse, Ingress, Mac, Network, NetworkId,
-    NetworkName, PoolSpec, Promiscuity, SandboxRef, Wishes,
+    BridgeMode, Description, Driver, Egress, Family, ForeignBridge, Hairpin, Icc, InUse, Ingress, Mac, Network,
+    NetworkId, NetworkName, Pool, PoolSpec, Promiscuity, SandboxRef, Wishes,
 };
 use zubi_plan::{Place, Plan};
 use zubi_store::Mode;
@@ -164,14 +164,18 @@ impl Engine {
         }
     }
 
-    /// Subnets live on one bridge: a packet could not be told where to go otherwise.
+    /// Subnets live on one bridge: a packet could not be told where to go otherwise. Where the host has no part in either,
+    /// nobody has to tell.
     fn refuse_overlaps(&mut self, network: &Network) -> Result<(), Error> {
         for other in self.store.networks_lossy().0 {
             if other.name == network.name {
                 continue;
             }
             for pool in &network.pools {
-                let same = |p: &zubi_model::Pool| p.subnet == pool.subnet && other.bridge == network.bridge;
+                if is_apart(network, pool) && other.pools.iter().all(|p| is_apart(&other, p)) {
+                    continue;
+                }
+                let same = |p: &Pool| p.subnet == pool.subnet && other.bridge == network.bridge;
                 if let Some(theirs) = other.pools.iter().find(|p| p.subnet.overlaps(pool.subnet.net()) && !same(p)) {
                     return Err(Error::Overlap {
                         name: network.name.clone(),
@@ -216,4 +220,9 @@ impl Engine {
         }
         Ok(all)
     }
+}
+
+/// Whether a subnet concerns nobody but the endpoints on their bridge: the host neither routes nor masquerades it.
+fn is_apart(network: &Network, pool: &Pool) -> bool {
+    pool.host_address().is_none() && network.egress == Egress::Plain && network.ingress == Ingress::Open
 }

@@ -101,8 +101,11 @@ impl Engine {
     pub(crate) fn host_end(&mut self, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
         let object = || Error::kernel(format!("device {}", endpoint.host_device));
         let seen = self.kernel.link(&Place::Host, endpoint.host_device.as_str()).map_err(object())?;
-        let ours =
-            |l: &LinkSeen| l.mac == Some(endpoint.host_mac()) && l.group.is_ours() && l.kind.as_deref() == Some("veth");
+        let ours = |l: &LinkSeen| {
+            endpoint.macs().any(|mac| l.mac == Some(mac.host_end()))
+                && l.group.is_ours()
+                && l.kind.as_deref() == Some("veth")
+        };
         Ok(seen.filter(ours))
     }
 
@@ -131,7 +134,8 @@ impl Engine {
             let place = Place::Sandbox(way.clone());
             let object = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
             let seen = self.kernel.link(&place, endpoint.ifname.as_str()).map_err(object())?;
-            if seen.is_some_and(|l| l.mac == Some(endpoint.mac) && l.kind.as_deref() == Some("veth")) {
+            if seen.is_some_and(|l| endpoint.macs().any(|mac| l.mac == Some(mac)) && l.kind.as_deref() == Some("veth"))
+            {
                 inner_end = Presence::There;
             }
             successors = self.successors(endpoint, way)?;
@@ -170,7 +174,11 @@ impl Engine {
         }
         let mut deletions = Deletions::Later;
         if plan.ops.iter().any(|op| matches!(op.what, zubi_plan::What::DeleteLink(_))) {
-            match self.store.add_doomed(&endpoint.host_device, endpoint.host_mac()) {
+            let mut mac = endpoint.host_mac();
+            if endpoint.next_mac.is_some() {
+                mac = self.host_end(endpoint)?.and_then(|seen| seen.mac).unwrap_or(mac);
+            }
+            match self.store.add_doomed(&endpoint.host_device, mac) {
                 // Without room to write down what is to be deleted later, it is deleted now.
                 Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
                     deletions = Deletions::Now;

@@ -5,13 +5,14 @@ use crate::error::Error;
 use crate::fault::Fault;
 use std::fs;
 use std::net::IpAddr;
+use std::sync::{Arc, Weak};
 use zubi_ipam::AddressPools;
 use zubi_kernel::{Deletions, Finding, Kernel, Observer};
 use zubi_model::{Family, NetworkId, NetworkName};
 use zubi_plan::network::Ipv6Forwarding;
 use zubi_plan::{Op, Place, Plan};
 use zubi_runtimes::Runtimes;
-use zubi_store::{FirewallSeen, HostId, Store};
+use zubi_store::{FirewallSeen, HostId, PortsLock, Store};
 use zubi_wire::route::AdminState;
 
 /// Whether to do it.
@@ -50,6 +51,8 @@ pub struct Engine {
     pub(crate) cursors: Vec<(Family, usize, IpAddr)>,
     /// Whether this command has made an endpoint: then it is not the time to look for networks without any.
     pub(crate) has_attached: bool,
+    /// The lock of the published ports, while somebody on this call's way holds it.
+    held_ports: Weak<PortsLock>,
     /// Described networks whose last endpoint went.
     pub(crate) fading: Vec<NetworkName>,
     /// Connections that the detached child forgets.
@@ -100,6 +103,7 @@ impl Engine {
             notes: Vec::new(),
             cursors: Vec::new(),
             has_attached: false,
+            held_ports: Weak::new(),
             fading: Vec::new(),
             forgotten: None,
             dirs_for_children,
@@ -109,6 +113,17 @@ impl Engine {
     /// Called with every operation that changed something: together they are the commands to type.
     pub fn observe(&mut self, observer: Observer) {
         self.kernel.on_operation(observer);
+    }
+
+    /// The lock of the published ports. Whoever buries somebody dead on the way may need it while it is held already, and
+    /// would wait for itself.
+    pub(crate) fn hold_ports(&mut self) -> Result<Arc<PortsLock>, Error> {
+        if let Some(held) = self.held_ports.upgrade() {
+            return Ok(held);
+        }
+        let held = Arc::new(self.store.lock_ports()?);
+        self.held_ports = Arc::downgrade(&held);
+        Ok(held)
     }
 
     /// Tells the caller something that is no error.
@@ -188,10 +203,18 @@ impl Engine {
             return Ok(Ipv6Forwarding::Force);
         }
         let mut learning = Vec::new();
+        // A host that forwards already has lost what it learned, or its administrator has seen to that.
+        let forwards = self.kernel.setting(&Place::Host, "net/ipv6/conf/all/forwarding").map_err(failed())?;
+        if forwards.as_deref() == Some("1") {
+            return Ok(Ipv6Forwarding::Classic { learning });
+        }
         for link in self.kernel.links(&Place::Host, None).map_err(failed())? {
             let Ok(name) = link.name.parse::<zubi_model::IfName>() else { continue };
             let key = format!("net/ipv6/conf/{name}/accept_ra");
+            let of_a_bridge = link.master.is_some() || link.kind.as_deref() == Some("bridge");
             if link.state == AdminState::Up
+                && !link.group.is_ours()
+                && !of_a_bridge
                 && name != zubi_model::IfName::loopback()
                 && self.kernel.setting(&Place::Host, &key).map_err(failed())?.as_deref() == Some("1")
             {

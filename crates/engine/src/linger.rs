@@ -126,11 +126,12 @@ impl Engine {
     fn live_on(&mut self) -> Result<(), Error> {
         let keep = self.kernel.descriptors();
         zubi_kernel::process::leave_caller(Some(&keep)).map_err(Error::kernel("cleaning up"))?;
-        self.forget_later()?;
-        let reaped = self.reap();
+        // One that fails keeps none of the others.
+        let mut outcome = self.forget_later();
+        outcome = outcome.and(self.reap());
         for name in std::mem::take(&mut self.fading) {
-            self.fade(&name)?;
+            outcome = outcome.and(self.fade(&name));
         }
-        reaped
+        outcome
     }
 }

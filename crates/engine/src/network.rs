@@ -5,6 +5,7 @@ use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::publish::on_loopback;
+use crate::set_network::addresses_on;
 use ipnet::IpNet;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
@@ -18,7 +19,7 @@ use zubi_plan::network::{Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Lock, Mode};
 use zubi_wire::nft::Element;
-use zubi_wire::route::{AdminState, LinkSeen, Switch};
+use zubi_wire::route::{Address, AdminState, LinkSeen, Switch};
 
 /// Every automatic network of this name is made at its first use.
 pub(crate) const DEFAULT: &str = "default";
@@ -257,7 +258,17 @@ impl Engine {
         let stranger = |s: &LinkSeen| managed && !zubi_plan::network::bridge(network).is(s);
         if shared || seen.as_ref().is_some_and(stranger) {
             plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
-        } else if !managed && seen.as_ref().is_some_and(|s| s.group == LinkGroup::OURS) {
+        }
+        let ours = seen.as_ref().is_some_and(|s| s.group == LinkGroup::OURS);
+        if shared && ours {
+            // The bridge stays for others; what the host had on it for this one does not.
+            const WHY: &str = "the host's address on the bridge that stays for another network";
+            let kept: Vec<Network> = others.iter().filter(|n| n.name != network.name).cloned().collect();
+            let theirs = addresses_on(&network.bridge, &kept);
+            let own = network.pools.iter().filter_map(Pool::host_address).filter(|a| !theirs.contains(a));
+            let gone = own.map(|a| What::DeleteAddress(Address::new(a, network.bridge.clone())));
+            plan.ops.splice(0..0, gone.map(|what| Op::host(what, WHY)));
+        } else if !shared && !managed && ours {
             // It was made for another network, which left it to this one.
             plan.ops
                 .insert(0, Op::host(What::DeleteLink(network.bridge.clone()), "the bridge goes with its last network"));

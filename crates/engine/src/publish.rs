@@ -9,8 +9,8 @@ use crate::fault::Fault;
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_kernel::{BoundPort, Deletions, Refusal, listeners};
 use zubi_model::{
-    Endpoint, EndpointKey, Family, Hairpin, HostAddress, HostPorts, Invalid, Network, NetworkName, PortHolder,
-    PortNumber, PortWish, Protocol, PublishedPort, SandboxRef, Scope,
+    BridgeMode, Endpoint, EndpointKey, Family, Hairpin, HostAddress, HostPorts, Invalid, Network, NetworkName,
+    PortHolder, PortNumber, PortWish, Protocol, PublishedPort, SandboxRef, Scope,
 };
 use zubi_plan::endpoint::{publish, unpublish};
 use zubi_store::{PortClaim, PortsLock, StoreError};
@@ -223,7 +223,7 @@ impl Engine {
         if self.is_recorded(claim) {
             return Ok(false);
         }
-        let held = self.store.lock_ports()?;
+        let held = self.hold_ports()?;
         self.store.release_ports(claim, &held)?;
         Ok(true)
     }
@@ -240,7 +240,7 @@ impl Engine {
     /// Gives back what an endpoint, whose sandbox is locked, claims and does not publish: a command was killed between
     /// its record and its claims.
     fn release_half_taken(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
-        let held = self.store.lock_ports()?;
+        let held = self.hold_ports()?;
         for claim in self.unrecorded_ports()?.iter().filter(|claim| claim.owner == endpoint.key()) {
             self.store.release_ports(claim, &held)?;
         }
@@ -249,7 +249,7 @@ impl Engine {
 
     /// The same for ports that are named, without looking at all there are.
     pub(crate) fn release_claimed(&mut self, endpoint: &Endpoint, wishes: &[PortWish]) -> Result<(), Error> {
-        let held = self.store.lock_ports()?;
+        let held = self.hold_ports()?;
         for wish in wishes {
             let (HostPorts::Each(host_ports) | HostPorts::OneOf(host_ports)) = wish.host_ports else { continue };
             let port = PublishedPort { host: wish.host, host_ports, target: host_ports, protocol: wish.protocol };
@@ -332,7 +332,7 @@ impl Engine {
         let mut ports: Vec<PublishedPort> = endpoint.ports.iter().filter(is_wished).copied().collect();
 
         self.free_dead_ports(&network, &endpoint.key(), &new, act)?;
-        let held = self.store.lock_ports()?;
+        let held = self.hold_ports()?;
         let chosen = self.choose_ports(&network, &endpoint, &new, act)?;
         ports.extend(&chosen);
         let mut after = endpoint.clone();
@@ -403,7 +403,7 @@ impl Engine {
                 })?;
                 return Err(error);
             }
-            let held = self.store.lock_ports()?;
+            let held = self.hold_ports()?;
             self.release_ports(&endpoint, &ports, &held)?;
         }
         Ok(Report { plan, value: Published { endpoint: after, ports } })
@@ -459,6 +459,9 @@ pub(crate) fn check_port(network: &Network, wish: &PortWish) -> Result<(), Error
     let refuse = |why: String| Err(Invalid::new("published port", wish, why).into());
     if network.scope == Scope::Internal {
         return refuse(format!("network {} is internal: nothing from outside reaches it", network.name));
+    }
+    if network.bridge_mode == BridgeMode::Unmanaged {
+        return refuse(format!("network {} has no rules: its bridge and firewall are somebody else's", network.name));
     }
     match wish.host {
         HostAddress::One(address) if network.pool(Family::of(address)).is_none() && network.name.source().is_none() => {

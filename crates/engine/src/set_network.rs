@@ -8,7 +8,8 @@ use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::network::is_bridge_of;
-use zubi_model::{Difference, Endpoint, Network, NetworkChange, NetworkName};
+use ipnet::IpNet;
+use zubi_model::{Difference, Endpoint, IfName, Network, NetworkChange, NetworkName, Pool};
 use zubi_plan::change::{InUse, Reached, change};
 use zubi_plan::endpoint::Presence;
 use zubi_plan::{Place, Plan, What};
@@ -151,15 +152,27 @@ impl Engine {
         let found = InUse { bridge: presence(bridge.is_some()), endpoints, ipv6: self.ipv6_forwarding()? };
         let mut plan = change(old, new, &found);
         // Networks of the same bridge say the same of it.
-        let others = self.store.networks_lossy().0.into_iter().filter(|n| n.name != old.name);
-        let theirs: Vec<_> = others.flat_map(|n| zubi_plan::firewall::network_elements(&n)).collect();
-        plan.ops.retain(|op| !matches!(&op.what, What::DeleteElement(element) if theirs.contains(element)));
+        let mut others = self.store.networks_lossy().0;
+        others.retain(|n| n.name != old.name);
+        let theirs: Vec<_> = others.iter().flat_map(zubi_plan::firewall::network_elements).collect();
+        let addresses = addresses_on(&old.bridge, &others);
+        plan.ops.retain(|op| match &op.what {
+            What::DeleteElement(element) => !theirs.contains(element),
+            What::DeleteAddress(gone) => !addresses.contains(&gone.address),
+            _ => true,
+        });
         // A network that is not up, on a host without firewall: both come with the next connect.
         if bridge.is_none() && self.kernel.firewall().map_err(failed())?.table.is_none() {
             plan.ops.retain(|op| !op.is_nft());
         }
         Ok(plan)
     }
+}
+
+/// The addresses that networks have the host have on a bridge.
+pub(crate) fn addresses_on(bridge: &IfName, networks: &[Network]) -> Vec<IpNet> {
+    let there = networks.iter().filter(|n| n.bridge == *bridge);
+    there.flat_map(|n| n.pools.iter().filter_map(Pool::host_address)).collect()
 }
 
 fn presence(there: bool) -> Presence {

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::machine::Kernel;
+use crate::settings::same_value;
 use std::collections::HashMap;
 use std::path::Path;
 use zubi_model::Family;
@@ -92,7 +93,7 @@ impl Kernel {
                 present(self.forwarding()?.iter().any(|s| s.mac == Some(entry.mac) && s.device == port))
             }
             What::Set(sysctl) => match self.setting(place, &sysctl.key)? {
-                Some(value) if value == sysctl.value => Finding::Same,
+                Some(value) if same_value(&value, &sysctl.value) => Finding::Same,
                 None if sysctl.optional() => Finding::NoState,
                 None => Finding::Missing,
                 Some(value) => Finding::Differs(format!("is {value}")),

@@ -9,8 +9,13 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use zubi_plan::{Op, Outcome, Place, Sysctl, What};
 
-/// No setting of ours is longer, in bytes.
-const LONGEST: usize = 64;
+/// What the kernel gives of a setting at once, in bytes: a page.
+const LONGEST: usize = 4096;
+
+/// Whether two values mean the same: the kernel puts tabs between numbers.
+pub(crate) fn same_value(one: &str, other: &str) -> bool {
+    one.split_whitespace().eq(other.split_whitespace())
+}
 
 fn path(sysctl: &Sysctl) -> PathBuf {
     PathBuf::from("/proc/sys").join(&sysctl.key)
@@ -29,7 +34,7 @@ fn set(sysctl: &Sysctl) -> Result<Outcome, Error> {
     let mut buffer = [0; LONGEST];
     let read = file.read_at(&mut buffer, 0).map_err(|e| failed("read", e))?;
     let old = String::from_utf8_lossy(buffer.get(..read).unwrap_or_default()).trim().to_owned();
-    if old == sysctl.value {
+    if same_value(&old, &sysctl.value) {
         return Ok(Outcome::AlreadyThere);
     }
     file.write_at(sysctl.value.as_bytes(), 0).map_err(|e| failed("write", e))?;

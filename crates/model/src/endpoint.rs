@@ -362,6 +362,9 @@ pub struct Endpoint {
     pub ifname: IfName,
     /// Of the inner end.
     pub mac: Mac,
+    /// What that is about to become.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_mac: Option<Mac>,
     /// Host end, a port of the bridge.
     pub host_device: IfName,
     /// The bridge it is a port of.
@@ -402,6 +405,11 @@ impl Endpoint {
         let mut families: Vec<Family> = self.addresses.iter().map(|a| Family::of(a.address.addr())).collect();
         families.dedup();
         families
+    }
+
+    /// The MACs that the inner end may have.
+    pub fn macs(&self) -> impl Iterator<Item = Mac> {
+        std::iter::once(self.mac).chain(self.next_mac)
     }
 
     /// The MAC of the host end.

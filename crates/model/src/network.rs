@@ -224,11 +224,6 @@ impl Network {
         self.pools.iter().filter(move |p| p.subnet.family() == family)
     }
 
-    /// The pool an address is in.
-    pub fn pool_with(&self, address: IpAddr) -> Option<&Pool> {
-        self.pools.iter().find(|p| p.subnet.net().contains(&address))
-    }
-
     /// The bridge's name when the user chose none: `zb-NAME` where that fits into 15 bytes, else `zb-` and the
     /// start of the id. The default network has `zubi0`.
     pub fn default_bridge(name: &NetworkName, id: &NetworkId) -> Result<IfName, Invalid> {

@@ -75,7 +75,12 @@ impl FromStr for SandboxRef {
             },
             Some(("docker", name)) => container_name("Docker container", name).map(SandboxRef::Docker),
             Some(("podman", name)) => container_name("Podman container", name).map(SandboxRef::Podman),
-            Some(("cni", id)) => container_name("CNI container", id).map(|_| SandboxRef::Called(text.to_owned())),
+            // On a network of zubi's own with the name of the configuration before it.
+            Some(("cni", called)) => {
+                let mut parts = called.splitn(2, '/');
+                parts.try_for_each(|part| container_name("CNI container", part).map(drop))?;
+                Ok(SandboxRef::Called(text.to_owned()))
+            }
             Some(("containerd", name)) => container_name("containerd container", name).map(SandboxRef::Containerd),
             Some((scheme, _)) => Err(Invalid::new("sandbox", text, format!("has the unknown kind `{scheme}`"))
                 .try_instead("write NAME, pid:N, /path, docker:NAME, podman:NAME or containerd:ID")),
@@ -124,7 +129,9 @@ mod tests {
 
     #[test]
     fn each_kind_of_name_reads_back_as_written() {
-        for text in ["c1", "pid:4711", "/run/netns/x", "docker:web", "podman:db", "containerd:abc", "cni:abc"] {
+        for text in
+            ["c1", "pid:4711", "/run/netns/x", "docker:web", "podman:db", "containerd:abc", "cni:abc", "cni:any/abc"]
+        {
             assert_eq!(text.parse::<SandboxRef>().unwrap().to_string(), text);
         }
     }
@@ -137,6 +144,8 @@ mod tests {
             "docker:",
             "podman:a b",
             "containerd:.",
+            "cni:a/b/c",
+            "cni:/a",
             "pid:0",
             "pid:+1",
             "pid:x",

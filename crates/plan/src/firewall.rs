@@ -184,12 +184,13 @@ pub fn rules() -> Vec<Rule> {
             .comment("only addresses that were given leave"),
         rule("forward").in_set(&[IifName], "bridges").not_in_set(&[IifName, Ipv6Saddr], "endpoints6").counted_drop(),
         rule("forward").in_set(&[OifName], "bridges").translated().accept().comment("by a published port"),
-        rule("forward").in_set(&[OifName], "apart").translated().accept(),
+        rule("forward").in_set(&[OifName], "open").translated().accept(),
         rule("forward")
             .in_set(&[IifName], "bridges")
             .in_set(&[OifName], "bridges")
             .counted_drop()
             .comment("networks do not reach each other"),
+        rule("forward").in_set(&[IifName], "bridges").in_set(&[OifName], "open").counted_drop(),
         rule("forward").in_set(&[IifName], "apart").in_set(&[OifName], "apart").counted_drop(),
         rule("forward")
             .in_set(&[IifName, Ipv4Saddr], "home4")

@@ -59,6 +59,7 @@ fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
         sandbox: SandboxIdentity { cookie: NetnsCookie(7), spelled: "c1".into(), reached_by },
         ifname: ifname.parse().unwrap(),
         mac: Mac::from_address(addresses[0].address.addr()),
+        next_mac: None,
         host_device: "zv0102030405".parse().unwrap(),
         bridge: network.bridge.clone(),
         addresses,

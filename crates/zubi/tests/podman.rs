@@ -115,6 +115,13 @@ fn isolated_networks_do_not_reach_each_other() {
     let reaches = |from: &str, to: u8| podman.podman(&format!("exec {from} ping -c 1 -W 1 10.55.{to}.2")).code == 0;
     assert!(reaches("blue", 77) && reaches("red", 66));
     assert!(!reaches("red", 88) && !reaches("green", 77));
+    // A network of zubi's own neither reaches the others nor is reached.
+    host.zubi("network create own --subnet 10.55.99.0/24").ok();
+    host.container("c9", "own");
+    assert_ne!(host.shell("ip netns exec c9 ping -c 1 -W 1 10.55.66.2").code, 0);
+    assert!(!reaches("blue", 99));
+    host.zubi("sandbox rm c9").ok();
+    host.zubi("network rm own").ok();
     podman.ok("rm -f -t 0 blue red green");
     nothing_stays(&host);
 }
@@ -270,6 +277,12 @@ fn a_user_without_root_has_networks_of_their_own() {
     podman.ok("restart -t 0 c1");
     podman.ok("exec c1 ping -c 1 -W 5 10.55.66.1");
     podman.ok("rm -f -t 0 c1 c2");
+    // Podman has thrown the namespace of all this away, and makes another one.
+    podman.ok("run -d --name c3 --network blue busybox sleep 1000");
+    podman.ok("exec c3 ping -c 1 -W 5 10.55.66.1");
+    podman.ok("restart -t 0 c3");
+    podman.ok("exec c3 ping -c 1 -W 5 10.55.66.1");
+    podman.ok("rm -f -t 0 c3");
     podman.ok("network rm blue");
 }
 

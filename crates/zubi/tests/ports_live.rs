@@ -405,6 +405,34 @@ fn ports_of_the_dead_are_taken_over() {
     host.zubi("check").ok();
 }
 
+/// Whoever buries the dead one on the way holds the lock of the ports already.
+fn the_address_of_a_dead_publisher_is_given_with_other_ports() {
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/29");
+    let publish = |name: &str, words: &str| {
+        host.shell(&format!("ip netns add {name}")).ok();
+        host.shell(&format!("timeout 20 {ZUBI} connect blue {name} {words}")).ok();
+    };
+    publish("c1", "--ip 10.55.66.3 --mac 02:11:22:33:44:55 -p 8080:80");
+    for n in [2, 4, 5, 6] {
+        publish(&format!("n{n}"), &format!("--ip 10.55.66.{n} -p {}:80", 8000 + n));
+    }
+    let die = |name: &str| {
+        host.shell(&format!("ip netns del {name}")).ok();
+    };
+    die("c1");
+    host.wait_for("test $(ip -o link show group 2054513257 | grep -c zv) = 4");
+    publish("c2", "--ip 10.55.66.3 -p 9090:80");
+    // The pool is full, of the living and one that is dead.
+    die("n5");
+    host.wait_for("test $(ip -o link show group 2054513257 | grep -c zv) = 4");
+    publish("c3", "-p 9091:80");
+    die("c2");
+    host.wait_for("test $(ip -o link show group 2054513257 | grep -c zv) = 4");
+    publish("c4", "--mac 02:11:22:33:44:55 -p 9092:80");
+    host.zubi("check").ok();
+}
+
 fn gc_frees_the_ports_of_the_dead() {
     let (host, _outside) = blue("8080:80 8080:80/udp 127.0.0.1:81:80 9000-9009:9000-9009 7000-7009:70-79");
     c1_dies(&host);
@@ -629,6 +657,7 @@ zubi_lab::tests!(
     a_disconnected_endpoint_s_port_is_free_at_once,
     ports_of_the_dead_are_taken_over,
     gc_frees_the_ports_of_the_dead,
+    the_address_of_a_dead_publisher_is_given_with_other_ports,
     stray_elements_of_the_maps_are_found_and_removed,
     a_stray_element_does_not_lead_a_new_port_astray,
     a_stray_range_that_overlaps_is_told_and_gc_helps,

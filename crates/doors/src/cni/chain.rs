@@ -4,7 +4,7 @@ use super::{drifted, find, told};
 use std::io::Write;
 use zubi_cni::{CniError, CniResult, Code, Police, Publish, Task};
 use zubi_engine::Engine;
-use zubi_model::{Endpoint, Family, HostAddress, Ingress, NetworkName, PortHolder, PortWish, PublishedPort};
+use zubi_model::{Endpoint, Ingress, NetworkName, PortHolder, PortWish, PublishedPort};
 
 fn not_ours(task: &Task) -> CniError {
     let why = format!(
@@ -49,28 +49,10 @@ pub(super) fn unpublish(engine: &mut Engine, task: &Task, publish: &Publish) -> 
         return Ok(());
     }
     // What the container still wants by another network is not this network's failure.
-    if let Err(error) = hand_over(engine, &endpoint) {
+    let asked =
+        |next: &Endpoint| next.traits.port_holder == PortHolder::Caller && next.sandbox.spelled.starts_with("cni:");
+    if let Err(error) = engine.hand_over_ports(&endpoint, &asked) {
         writeln!(std::io::stderr(), "{error}").ok();
-    }
-    Ok(())
-}
-
-/// The container may stay, on another network for which its ports were asked for, too.
-fn hand_over(engine: &mut Engine, from: &Endpoint) -> Result<(), CniError> {
-    for next in engine.siblings(from).map_err(told)? {
-        let families = next.families();
-        let fits = |wish: &PortWish| match wish.host {
-            HostAddress::Every => !families.is_empty(),
-            HostAddress::One(address) => families.contains(&Family::of(address)),
-        };
-        let asked = next.traits.port_holder == PortHolder::Caller && next.sandbox.spelled.starts_with("cni:");
-        if !asked || !engine.lives(&next).map_err(told)? {
-            continue;
-        }
-        let ports: Vec<PortWish> = from.ports.iter().map(|port| PortWish::from(*port)).filter(fits).collect();
-        return engine
-            .publish_called(&next.network, &next.sandbox.spelled, &ports, next.traits.port_source)
-            .map_err(told);
     }
     Ok(())
 }

@@ -65,8 +65,9 @@ fn in_engine<T>(work: impl FnOnce(&mut Engine) -> Result<T, CniError>) -> Result
     let config = Config::read(&|name| std::env::var(name).ok(), None, None).map_err(told)?;
     let mut engine = Engine::open(config).map_err(told)?;
     let outcome = work(&mut engine);
-    let lingered = engine.linger().map_err(told);
-    outcome.and_then(|value| lingered.map(|()| value))
+    // What it did not come to do the next command does.
+    engine.linger().ok();
+    outcome
 }
 
 /// Whose device goes with its namespace; to take it down in one that stays would be wrong.

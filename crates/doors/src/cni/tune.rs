@@ -3,6 +3,7 @@
 use super::{drifted, find, in_namespace, sandbox, told};
 use serde_json::{Value, json};
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use zubi_cni::{CniError, CniResult, Code, Switch, Task, Tune};
 use zubi_engine::{Engine, Error};
@@ -18,10 +19,14 @@ const BEFORE: &str = "/run/cni/tuning";
 pub(super) fn apply(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<CniResult, CniError> {
     let mut previous = task.chained()?.clone();
     let endpoint = find(engine, task)?;
-    if endpoint.is_none() {
-        remember(engine, task, tune)?;
+    check_allowed(tune, &task.ifname)?;
+    let remembered = if endpoint.is_none() { remember(engine, task, tune)? } else { None };
+    if let Err(error) = inside(engine, task, tune, endpoint.as_ref()) {
+        if let Some(path) = remembered {
+            fs::remove_file(path).ok();
+        }
+        return Err(error);
     }
-    inside(engine, task, tune, endpoint.as_ref())?;
     if let Some(interface) = previous.inner_mut(task.ifname.as_str(), task.netns.as_deref()) {
         if let Some(mac) = tune.mac {
             interface.mac = Some(mac.to_string());
@@ -40,7 +45,7 @@ pub(super) fn inside(
     tune: &Tune,
     endpoint: Option<&Endpoint>,
 ) -> Result<(), CniError> {
-    check_allowed(tune)?;
+    check_allowed(tune, &task.ifname)?;
     let mut tune = tune.clone();
     if let Some(endpoint) = endpoint
         && let Some(mac) = tune.mac.take()
@@ -73,7 +78,7 @@ fn ops(tune: &Tune, ifname: &IfName) -> Vec<What> {
     ops
 }
 
-fn check_allowed(tune: &Tune) -> Result<(), CniError> {
+fn check_allowed(tune: &Tune, ifname: &IfName) -> Result<(), CniError> {
     if tune.sysctls.is_empty() {
         return Ok(());
     }
@@ -86,7 +91,10 @@ fn check_allowed(tune: &Tune) -> Result<(), CniError> {
     }
     for (key, _) in &tune.sysctls {
         let dotted = format!("net.{}", key.replace('/', "."));
-        if !allowed.iter().any(|regex| regex.is_match(&dotted)) {
+        // Lists are written for the key as it is configured.
+        let words = key.split('/').map(|word| if word == ifname.as_str() { "IFNAME" } else { word });
+        let configured = format!("net.{}", words.collect::<Vec<_>>().join("."));
+        if !allowed.iter().any(|regex| regex.is_match(&dotted) || regex.is_match(&configured)) {
             return Err(CniError::new(Code::Config, format!("sysctl {dotted} is not allowed by {ALLOWED}")));
         }
     }
@@ -110,10 +118,10 @@ fn path(task: &Task, data_dir: Option<&Path>) -> PathBuf {
 }
 
 /// A device of others outlives the container: a card of the host goes back as it was.
-fn remember(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<(), CniError> {
+fn remember(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<Option<PathBuf>, CniError> {
     let settings = Tune { sysctls: Vec::new(), data_dir: None, ..tune.clone() };
     if settings == Tune::default() {
-        return Ok(());
+        return Ok(None);
     }
     let seen = engine.device_inside(&sandbox(task)?, &task.ifname).map_err(|e| in_namespace(task, e))?;
     let missing = || CniError::new(Code::Config, format!("container {} has no {}", task.container, task.ifname));
@@ -131,7 +139,13 @@ fn remember(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<(), CniErro
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    fs::write(&path, document.to_string()).map_err(failed)
+    match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
+        Ok(mut file) => file.write_all(document.to_string().as_bytes()).map_err(failed)?,
+        // What was before the first time is what comes back.
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(None),
+        Err(e) => return Err(failed(e)),
+    }
+    Ok(Some(path))
 }
 
 /// Puts a device of others back as it was, where it still is.

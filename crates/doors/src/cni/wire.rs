@@ -63,11 +63,13 @@ fn attach(
     if finished.is_ok() && wire.wishes.traits.dad == DuplicateDetection::Awaited {
         finished = engine.await_addresses(&endpoint).map_err(told);
     }
-    if let Err(error) = finished {
-        engine.detach(&endpoint.network, &SandboxRef::Called(endpoint.sandbox.spelled.clone()), Act::Apply).ok();
-        return Err(error);
-    }
-    let bridge_mac = engine.bridge_mac(&endpoint.network).map_err(told)?;
+    let bridge_mac = match finished.and_then(|()| engine.bridge_mac(&endpoint.network).map_err(told)) {
+        Ok(mac) => mac,
+        Err(error) => {
+            engine.detach(&endpoint.network, &SandboxRef::Called(endpoint.sandbox.spelled.clone()), Act::Apply).ok();
+            return Err(error);
+        }
+    };
     let result = CniResult::of_endpoint(&endpoint, bridge_mac, &netns(task)?.to_string_lossy(), wire);
     Ok(match &task.previous {
         Some(previous) => result.after(previous.clone()),

@@ -35,6 +35,7 @@ fn endpoint(attachment: &Attachment) -> Endpoint {
             (MacWish::FromAddress, Some(first)) => Mac::from_address(first),
             _ => Mac::from_random([1; 6]),
         },
+        next_mac: None,
         host_device: "zv0123456789".parse().unwrap(),
         bridge: match &attachment.network {
             Target::Described(description) => description.bridge.clone(),
