@@ -36,8 +36,9 @@ impl Engine {
         let (ifname, loopback) = self.choose_device(sandbox, &siblings, wishes)?;
         let mut gateways: Vec<IpAddr> = Vec::new();
         gateways.extend(siblings.iter().flat_map(|s| s.addresses.iter().filter_map(|a| a.gateway)));
-        let families = [Family::V4, Family::V6].map(|f| wishes.default_route.allows(f).then_some(f));
-        let families: Vec<Family> = families.into_iter().flatten().collect();
+        // Only where it could give one is it worth asking who does.
+        let mut families = families_of(network, &wishes.addressing);
+        families.retain(|family| may_default(network, wishes.default_route).allows(*family));
         let taken = self.foreign_defaults(&sandbox.reached_by, &families, &gateways)?;
         let key = EndpointKey { cookie: sandbox.cookie, network: network.name.clone() };
         self.free_dead_ports(network, &key, &wishes.ports, act)?;
@@ -382,6 +383,18 @@ impl Engine {
 /// Whether its MAC is the one that is made from its first address.
 pub(crate) fn has_own_mac(endpoint: &Endpoint) -> bool {
     endpoint.addresses.first().is_some_and(|a| endpoint.mac == Mac::from_address(a.address.addr()))
+}
+
+/// In which families an endpoint can have addresses.
+fn families_of(network: &Network, addressing: &Addressing) -> Vec<Family> {
+    let mut families: Vec<Family> = match addressing {
+        Addressing::Network => network.pools.iter().map(|p| p.subnet.family()).collect(),
+        Addressing::Sets(sets) => sets.iter().flatten().map(|p| p.subnet.family()).collect(),
+        Addressing::Given(given) => given.iter().map(|a| Family::of(a.address.addr())).collect(),
+    };
+    families.sort_unstable();
+    families.dedup();
+    families
 }
 
 fn family_of(pools: &[Pool]) -> Option<Family> {
