@@ -195,6 +195,7 @@ fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
 pub(crate) fn ingress(ingress: Ingress) -> Option<&'static str> {
     match ingress {
         Ingress::Published => None,
+        Ingress::Sealed => Some("sealed"),
         Ingress::Open => Some("open"),
         Ingress::Apart => Some("apart"),
     }

@@ -52,6 +52,8 @@ pub enum Ingress {
     /// Everybody, by published ports only; and endpoints use no addresses but those they were given.
     #[default]
     Published,
+    /// As with `Published`, and its endpoints reach no other network.
+    Sealed,
     /// Everybody: the network neither hides its endpoints nor watches them.
     Open,
     /// As with `Open`, but for the endpoints of other networks that are `Apart`.

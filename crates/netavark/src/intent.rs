@@ -83,7 +83,7 @@ pub fn setup(request: &Request) -> Result<Vec<Attachment>, Error> {
     let servers = servers(request.dns_servers.as_deref().unwrap_or_default())?;
     let isolation = match request.networks {
         Networks::Map(_) => Ingress::Open,
-        Networks::Array(_) => Ingress::Published,
+        Networks::Array(_) => Ingress::Sealed,
     };
     let mut attachments: Vec<Attachment> = Vec::new();
     for (name, entry) in request.networks.entries() {

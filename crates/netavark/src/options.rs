@@ -46,7 +46,7 @@ impl Options {
             },
             ingress: match all.get("isolate") {
                 None => otherwise,
-                Some("strict") => Ingress::Published,
+                Some("strict") => Ingress::Sealed,
                 Some(text) => match boolean(text) {
                     Some(true) => Ingress::Apart,
                     Some(false) => Ingress::Open,

@@ -7,6 +7,7 @@
 //! | set | key | holds |
 //! |---|---|---|
 //! | `bridges` | device | the bridge of every network that is reached by published ports only |
+//! | `sealed` | device | those of them whose endpoints reach no other network, open ones included |
 //! | `open` | device | the bridges of networks that everybody reaches |
 //! | `apart` | device | those of them whose endpoints do not reach each other's networks |
 //! | `internal` | device | bridges of networks without a way out |
@@ -77,6 +78,7 @@ pub fn sets() -> Vec<Set> {
     let set = |name: &str, key: &[Field], shape| Set::new(TABLE, name, key, shape);
     vec![
         set("bridges", &[Field::IfName], Shape::Exact),
+        set("sealed", &[Field::IfName], Shape::Exact),
         set("open", &[Field::IfName], Shape::Exact),
         set("apart", &[Field::IfName], Shape::Exact),
         set("internal", &[Field::IfName], Shape::Exact),
@@ -190,7 +192,7 @@ pub fn rules() -> Vec<Rule> {
             .in_set(&[OifName], "bridges")
             .counted_drop()
             .comment("networks do not reach each other"),
-        rule("forward").in_set(&[IifName], "bridges").in_set(&[OifName], "open").counted_drop(),
+        rule("forward").in_set(&[IifName], "sealed").in_set(&[OifName], "open").counted_drop(),
         rule("forward").in_set(&[IifName], "apart").in_set(&[OifName], "apart").counted_drop(),
         rule("forward")
             .in_set(&[IifName, Ipv4Saddr], "home4")
@@ -275,7 +277,10 @@ pub fn network_elements(network: &Network) -> Vec<Element> {
     if network.bridge_mode == BridgeMode::Unmanaged {
         return all;
     }
-    let guarded = network.ingress == Ingress::Published;
+    let guarded = matches!(network.ingress, Ingress::Published | Ingress::Sealed);
+    if network.ingress == Ingress::Sealed {
+        all.push(element("sealed", vec![device(bridge)]));
+    }
     all.push(element(if guarded { "bridges" } else { "open" }, vec![device(bridge)]));
     if network.ingress == Ingress::Apart {
         all.push(element("apart", vec![device(bridge)]));

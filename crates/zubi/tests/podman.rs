@@ -115,11 +115,10 @@ fn isolated_networks_do_not_reach_each_other() {
     let reaches = |from: &str, to: u8| podman.podman(&format!("exec {from} ping -c 1 -W 1 10.55.{to}.2")).code == 0;
     assert!(reaches("blue", 77) && reaches("red", 66));
     assert!(!reaches("red", 88) && !reaches("green", 77));
-    // A network of zubi's own neither reaches the others nor is reached.
+    // A network of zubi's own is not reached, however open the others are.
     host.zubi("network create own --subnet 10.55.99.0/24").ok();
     host.container("c9", "own");
-    assert_ne!(host.shell("ip netns exec c9 ping -c 1 -W 1 10.55.66.2").code, 0);
-    assert!(!reaches("blue", 99));
+    assert!(!reaches("blue", 99) && !reaches("red", 99));
     host.zubi("sandbox rm c9").ok();
     host.zubi("network rm own").ok();
     podman.ok("rm -f -t 0 blue red green");
