@@ -34,7 +34,7 @@ impl Engine {
 
     /// The same, on whichever network.
     pub fn endpoint_called_anywhere(&self, called: &str) -> Result<Option<Endpoint>, Error> {
-        for network in self.known_networks() {
+        for network in self.store.networks_with_names()? {
             if let Some(endpoint) = self.endpoint_called(&network, called)? {
                 return Ok(Some(endpoint));
             }

@@ -63,18 +63,19 @@ impl Engine {
         let _host = self.store.lock_host(Mode::Exclusive)?;
         self.recover_first(Act::Apply)?;
         self.recover_networks()?;
-        let Some(old) = self.store.network(&description.name)? else {
+        let mut old = self.store.network(&description.name)?;
+        if old.is_some() {
+            self.bury_dead(Some(&description.name))?;
+        }
+        let in_use = if self.store.is_empty(&description.name)? { InUse::No } else { InUse::Yes };
+        if let Some(other) = old.take_if(|old| in_use == InUse::No && old.bridge != description.bridge) {
+            self.remove_network_locked(&other, Act::Apply)?;
+        }
+        let Some(old) = old else {
             let network = self.decide_described(description)?;
             // Whatever is missing of a network that is recorded is made by whoever attaches to it.
             return Ok(self.store.write_network(&network)?);
         };
-        self.bury_dead(Some(&old.name))?;
-        let in_use = if self.store.is_empty(&old.name)? { InUse::No } else { InUse::Yes };
-        if in_use == InUse::No && old.bridge != description.bridge {
-            self.remove_network_locked(&old, Act::Apply)?;
-            let network = self.decide_described(description)?;
-            return Ok(self.store.write_network(&network)?);
-        }
         let mut new = description.onto(&old, in_use)?;
         new.bridge_mode = self.bridge_mode(description, Some(&old))?;
         self.refuse_overlaps(&new)?;

@@ -5,7 +5,7 @@ use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::publish::on_loopback;
-use crate::set_network::addresses_on;
+use crate::set_network::leave_to_others;
 use ipnet::IpNet;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
@@ -18,7 +18,6 @@ use zubi_plan::coexist::{is_of, join, leave};
 use zubi_plan::network::{Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Lock, Mode};
-use zubi_wire::nft::Element;
 use zubi_wire::route::{Address, AdminState, LinkSeen, Switch};
 
 /// Every automatic network of this name is made at its first use.
@@ -244,11 +243,8 @@ impl Engine {
         let (others, unreadable) = self.store.networks_lossy();
         let last = others.iter().all(|n| n.name == network.name) && unreadable.is_empty();
         let mut plan = down(network, if last { Last::Yes } else { Last::No });
-        // Networks of the same bridge say the same of it.
-        let theirs: Vec<Element> =
-            others.iter().filter(|n| n.name != network.name).flat_map(firewall::network_elements).collect();
-        plan.ops.retain(|op| !matches!(&op.what, What::DeleteElement(element) if theirs.contains(element)));
-        let shared = others.iter().any(|n| n.name != network.name && n.bridge == network.bridge);
+        let others: Vec<Network> = others.into_iter().filter(|n| n.name != network.name).collect();
+        let shared = others.iter().any(|n| n.bridge == network.bridge);
         let guests = self.kernel.guests().map_err(Error::kernel("firewalls of other programs"))?;
         let ours = guests.into_iter().filter(|guest| guest.owner.is_none() && is_of(&guest.rule, network));
         join(&mut plan, leave(&ours.map(|guest| guest.rule).collect::<Vec<_>>()));
@@ -263,9 +259,7 @@ impl Engine {
         if shared && ours {
             // The bridge stays for others; what the host had on it for this one does not.
             const WHY: &str = "the host's address on the bridge that stays for another network";
-            let kept: Vec<Network> = others.iter().filter(|n| n.name != network.name).cloned().collect();
-            let theirs = addresses_on(&network.bridge, &kept);
-            let own = network.pools.iter().filter_map(Pool::host_address).filter(|a| !theirs.contains(a));
+            let own = network.pools.iter().filter_map(Pool::host_address);
             let gone = own.map(|a| What::DeleteAddress(Address::new(a, network.bridge.clone())));
             plan.ops.splice(0..0, gone.map(|what| Op::host(what, WHY)));
         } else if !shared && !managed && ours {
@@ -273,6 +267,7 @@ impl Engine {
             plan.ops
                 .insert(0, Op::host(What::DeleteLink(network.bridge.clone()), "the bridge goes with its last network"));
         }
+        leave_to_others(&mut plan, network, &others);
         Ok(plan)
     }
 
@@ -381,24 +376,23 @@ impl Engine {
             None if network.bridge_mode != BridgeMode::Managed => {
                 Err(Error::NoBridge { network: network.name.clone(), bridge: network.bridge.clone() })
             }
-            _ => {
-                let mut plan = self.plan_up(network)?;
-                let loopback = zubi_plan::network::loopback(network);
-                if on_loopback && !plan.ops.contains(&loopback) {
-                    plan.push(loopback);
-                }
-                Ok(plan)
-            }
+            _ => self.plan_up_with(network, on_loopback),
         }
     }
 
-    /// A bridge that was there before is up without anything of the network, so each part of it is looked for.
-    fn missing_on_adopted(&mut self, network: &Network, on_loopback: bool) -> Result<Plan, Error> {
+    /// The same, and what publishing on 127.0.0.1 takes, if somebody is about to.
+    fn plan_up_with(&mut self, network: &Network, on_loopback: bool) -> Result<Plan, Error> {
         let mut plan = self.plan_up(network)?;
         let loopback = zubi_plan::network::loopback(network);
         if on_loopback && !plan.ops.contains(&loopback) {
             plan.push(loopback);
         }
+        Ok(plan)
+    }
+
+    /// A bridge that was there before is up without anything of the network, so each part of it is looked for.
+    fn missing_on_adopted(&mut self, network: &Network, on_loopback: bool) -> Result<Plan, Error> {
+        let mut plan = self.plan_up_with(network, on_loopback)?;
         // Whether the firewall stands has been looked at already.
         plan.ops.retain(|op| !op.is_layout());
         let compared = self.kernel.examine(&plan.ops).map_err(Error::kernel(format!("network {}", network.name)))?;

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::network::is_bridge_of;
 use ipnet::IpNet;
-use zubi_model::{Difference, Endpoint, IfName, Network, NetworkChange, NetworkName, Pool};
+use zubi_model::{Difference, Endpoint, Network, NetworkChange, NetworkName, Pool};
 use zubi_plan::change::{InUse, Reached, change};
 use zubi_plan::endpoint::Presence;
 use zubi_plan::{Place, Plan, What};
@@ -151,16 +151,9 @@ impl Engine {
         }
         let found = InUse { bridge: presence(bridge.is_some()), endpoints, ipv6: self.ipv6_forwarding()? };
         let mut plan = change(old, new, &found);
-        // Networks of the same bridge say the same of it.
         let mut others = self.store.networks_lossy().0;
         others.retain(|n| n.name != old.name);
-        let theirs: Vec<_> = others.iter().flat_map(zubi_plan::firewall::network_elements).collect();
-        let addresses = addresses_on(&old.bridge, &others);
-        plan.ops.retain(|op| match &op.what {
-            What::DeleteElement(element) => !theirs.contains(element),
-            What::DeleteAddress(gone) => !addresses.contains(&gone.address),
-            _ => true,
-        });
+        leave_to_others(&mut plan, old, &others);
         // A network that is not up, on a host without firewall: both come with the next connect.
         if bridge.is_none() && self.kernel.firewall().map_err(failed())?.table.is_none() {
             plan.ops.retain(|op| !op.is_nft());
@@ -169,10 +162,16 @@ impl Engine {
     }
 }
 
-/// The addresses that networks have the host have on a bridge.
-pub(crate) fn addresses_on(bridge: &IfName, networks: &[Network]) -> Vec<IpNet> {
-    let there = networks.iter().filter(|n| n.bridge == *bridge);
-    there.flat_map(|n| n.pools.iter().filter_map(Pool::host_address)).collect()
+/// Networks of the same bridge say the same of it: what others say too is not taken away.
+pub(crate) fn leave_to_others(plan: &mut Plan, network: &Network, others: &[Network]) {
+    let elements: Vec<_> = others.iter().flat_map(zubi_plan::firewall::network_elements).collect();
+    let same_bridge = others.iter().filter(|n| n.bridge == network.bridge);
+    let addresses: Vec<IpNet> = same_bridge.flat_map(|n| n.pools.iter().filter_map(Pool::host_address)).collect();
+    plan.ops.retain(|op| match &op.what {
+        What::DeleteElement(element) => !elements.contains(element),
+        What::DeleteAddress(gone) => !addresses.contains(&gone.address),
+        _ => true,
+    });
 }
 
 fn presence(there: bool) -> Presence {

@@ -37,6 +37,12 @@ impl Store {
         Ok(Some(meaning.cookie).filter(|_| meaning.spelled == spelled))
     }
 
+    /// The networks on which anything has a name.
+    pub fn networks_with_names(&self) -> Result<Vec<NetworkName>, StoreError> {
+        let folders = disk::list(&self.disk.run().join("names"))?;
+        Ok(folders.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
     /// Removes the name of an endpoint's sandbox, unless it means another by now.
     pub fn remove_name(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let sandbox = &endpoint.sandbox;

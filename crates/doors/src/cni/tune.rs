@@ -38,14 +38,13 @@ pub(super) fn apply(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<Cni
     Ok(previous)
 }
 
-/// The settings themselves.
+/// The settings themselves, which are allowed.
 pub(super) fn inside(
     engine: &mut Engine,
     task: &Task,
     tune: &Tune,
     endpoint: Option<&Endpoint>,
 ) -> Result<(), CniError> {
-    check_allowed(tune, &task.ifname)?;
     let mut tune = tune.clone();
     if let Some(endpoint) = endpoint
         && let Some(mac) = tune.mac.take()
@@ -78,7 +77,8 @@ fn ops(tune: &Tune, ifname: &IfName) -> Vec<What> {
     ops
 }
 
-fn check_allowed(tune: &Tune, ifname: &IfName) -> Result<(), CniError> {
+/// Whether the administrator allows the settings.
+pub(super) fn check_allowed(tune: &Tune, ifname: &IfName) -> Result<(), CniError> {
     if tune.sysctls.is_empty() {
         return Ok(());
     }

@@ -19,6 +19,9 @@ pub(super) fn add(engine: &mut Engine, task: &Task, wire: Wire) -> Result<CniRes
             return Err(exists(endpoint.ifname.as_str()));
         }
     }
+    if let Some(wishes) = &wire.tune {
+        tune::check_allowed(wishes, &task.ifname)?;
+    }
     let delegated = match &wire.ipam {
         Ipam::Exec(kind) => Some(kind.clone()),
         Ipam::None | Ipam::Ours => None,
