@@ -1,6 +1,9 @@
 //! Plug-ins behind and beside each other: those of others before and after ours, addresses of others, and the formats of
 //! all versions.
 
+mod configs;
+
+use configs::{bridge, port, portmap};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -10,21 +13,6 @@ use zubi_lab::{
 };
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-
-fn bridge() -> Value {
-    json!({
-        "type": "bridge", "bridge": "cni0", "isDefaultGateway": true, "ipMasq": true,
-        "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.55.66.0/24" }], [{ "subnet": "fd00:55::/64" }]] },
-    })
-}
-
-fn portmap() -> Value {
-    json!({ "type": "portmap", "capabilities": { "portMappings": true } })
-}
-
-fn port(at: Attachment, mapping: &Value) -> Attachment {
-    at.capability("portMappings", json!([mapping]))
-}
 
 /// Prints what it was given, and writes its verb down.
 const FOLLOWER: &str = "cat > /run/request-$CNI_COMMAND\necho \"$CNI_COMMAND $CNI_CONTAINERID\" >> /run/follower\n\

@@ -1,26 +1,14 @@
 //! `portmap` and `firewall`: who reaches the containers of a chain, and by which ports.
 
+mod configs;
+
+use configs::{bridge, port, portmap};
 use serde_json::{Value, json};
 use zubi_lab::{
     Attachment, CniHost, Heard, Outside, Reach, Service, Transport, ask, assert_served, assert_unserved, matrix,
 };
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-
-fn bridge() -> Value {
-    json!({
-        "type": "bridge", "bridge": "cni0", "isDefaultGateway": true, "ipMasq": true,
-        "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.55.66.0/24" }], [{ "subnet": "fd00:55::/64" }]] },
-    })
-}
-
-fn portmap() -> Value {
-    json!({ "type": "portmap", "capabilities": { "portMappings": true } })
-}
-
-fn port(at: Attachment, mapping: &Value) -> Attachment {
-    at.capability("portMappings", json!([mapping]))
-}
 
 fn with_ports(options: &Value) -> Value {
     let mut portmap = portmap();

@@ -1,17 +1,13 @@
 //! `tuning` and `loopback`: settings of devices and of namespaces.
 
-use serde_json::{Value, json};
+mod configs;
+
+use configs::bridge;
+use serde_json::json;
 use std::fs;
 use zubi_lab::{Attachment, CniHost, Reach, Transport, Verb, assert_reaches, reaches};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-
-fn bridge() -> Value {
-    json!({
-        "type": "bridge", "bridge": "cni0", "isDefaultGateway": true, "ipMasq": true,
-        "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.55.66.0/24" }], [{ "subnet": "fd00:55::/64" }]] },
-    })
-}
 
 fn settings_are_made_checked_and_told() {
     let lab = CniHost::new(ZUBI, &["c1"]);
