@@ -225,7 +225,7 @@ fn duplicate_addresses_are_looked_for_when_asked() {
         let mut chain = lab.chain(&bridge(&json!({ "enabledad": detect })));
         chain.add(&lab.at("c1")).ok();
         // Whatever was done, the address can be used when ADD returns.
-        let seen = lab.host.shell("ip -n c1 -6 addr show dev eth0").ok().out;
+        let seen = lab.host.shell("ip -n c1 -6 addr show dev eth0 to fd00:55::2").ok().out;
         assert!(seen.contains("fd00:55::2/64") && !seen.contains("tentative") && !seen.contains("dadfailed"), "{seen}");
         chain.check(&lab.at("c1")).ok();
         chain.del(&lab.at("c1")).ok();
