@@ -1,6 +1,7 @@
 //! Names and numbers of network devices.
 
 use crate::Invalid;
+use crate::text::written_as_text;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -9,8 +10,7 @@ use std::str::FromStr;
 ///
 /// Narrower than the kernel, which takes any byte but `/`, `:` and white space: a name that zubi gives or
 /// accepts must also be safe in a shell, in nft syntax and as a sysctl path.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IfName(String);
 
 impl IfName {
@@ -54,18 +54,7 @@ impl FromStr for IfName {
     }
 }
 
-impl TryFrom<String> for IfName {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
-    }
-}
-
-impl From<IfName> for String {
-    fn from(name: IfName) -> String {
-        name.0
-    }
-}
+written_as_text!(IfName);
 
 impl fmt::Display for IfName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -15,6 +15,7 @@ mod network;
 mod port;
 mod sandbox;
 mod subnet;
+mod text;
 
 pub use change::{Difference, NetworkChange};
 pub use description::{Description, ForeignBridge, InUse, OtherGateway};

@@ -1,6 +1,7 @@
 //! Links: two sandboxes, or one and the host, wired directly. Network devices in general are [`IfName`]s; this is the
 //! pair a user asks for.
 
+use crate::text::written_as_text;
 use crate::{Family, IfName, Invalid, Mac, Mtu, NetnsCookie, NsRef, SandboxIdentity, SandboxRef};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -256,8 +257,7 @@ impl fmt::Display for LinkEnd {
 }
 
 /// What distinguishes links: ten hex digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(String);
 
 impl LinkId {
@@ -273,26 +273,18 @@ impl LinkId {
     }
 }
 
-impl TryFrom<String> for LinkId {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        let fits = text.len() == 10 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if fits { Ok(LinkId(text)) } else { Err(Invalid::new("number of a link", text, "is not ten hex digits")) }
-    }
-}
-
 impl FromStr for LinkId {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        text.to_owned().try_into()
+        let fits = text.len() == 10 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !fits {
+            return Err(Invalid::new("number of a link", text, "is not ten hex digits"));
+        }
+        Ok(LinkId(text.to_owned()))
     }
 }
 
-impl From<LinkId> for String {
-    fn from(id: LinkId) -> String {
-        id.0
-    }
-}
+written_as_text!(LinkId);
 
 impl fmt::Display for LinkId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

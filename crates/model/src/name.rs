@@ -1,7 +1,7 @@
 //! Names that users choose: networks, named sandboxes, aliases, labels.
 
 use crate::Invalid;
-use serde::{Deserialize, Serialize};
+use crate::text::written_as_text;
 use std::fmt;
 use std::str::FromStr;
 
@@ -28,8 +28,7 @@ fn refuse(text: &str, longest: usize) -> Option<String> {
 macro_rules! name_type {
     ($(#[$doc:meta])* $name:ident, $what:literal, $longest:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $name(String);
 
         impl $name {
@@ -49,18 +48,7 @@ macro_rules! name_type {
             }
         }
 
-        impl TryFrom<String> for $name {
-            type Error = Invalid;
-            fn try_from(text: String) -> Result<Self, Invalid> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(name: $name) -> String {
-                name.0
-            }
-        }
+        written_as_text!($name);
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -72,8 +60,7 @@ macro_rules! name_type {
 
 /// The name of a network, unique on a host: as a user chose it (`blue`), or `SOURCE:NAME` for one that another program
 /// describes with every call and that is gone with its last endpoint.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkName(String);
 
 /// Whose networks are described with every call.
@@ -143,18 +130,7 @@ impl FromStr for NetworkName {
     }
 }
 
-impl TryFrom<String> for NetworkName {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
-    }
-}
-
-impl From<NetworkName> for String {
-    fn from(name: NetworkName) -> String {
-        name.0
-    }
-}
+written_as_text!(NetworkName);
 
 impl fmt::Display for NetworkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,5 +1,6 @@
 //! Transport protocols, ports, and what is published of an endpoint: Docker's `-p` grammar.
 
+use crate::text::written_as_text;
 use crate::{Family, Invalid};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -77,8 +78,7 @@ impl FromStr for PortNumber {
 }
 
 /// Consecutive ports, at least one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortRange {
     first: PortNumber,
     last: PortNumber,
@@ -131,9 +131,9 @@ impl fmt::Display for PortRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // `nft` lists a range of one port as that port.
         if self.first == self.last {
-            f.pad(&self.first.to_string())
+            write!(f, "{}", self.first)
         } else {
-            f.pad(&format!("{}-{}", self.first, self.last))
+            write!(f, "{}-{}", self.first, self.last)
         }
     }
 }
@@ -148,22 +148,10 @@ impl FromStr for PortRange {
     }
 }
 
-impl TryFrom<String> for PortRange {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
-    }
-}
-
-impl From<PortRange> for String {
-    fn from(range: PortRange) -> String {
-        range.to_string()
-    }
-}
+written_as_text!(PortRange);
 
 /// At which of the host's addresses a port is published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostAddress {
     /// All of both families, as far as the endpoint has them.
     Every,
@@ -214,18 +202,7 @@ impl FromStr for HostAddress {
     }
 }
 
-impl TryFrom<String> for HostAddress {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
-    }
-}
-
-impl From<HostAddress> for String {
-    fn from(address: HostAddress) -> String {
-        address.to_string()
-    }
-}
+written_as_text!(HostAddress);
 
 /// Which host ports are wished for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Subnets, and the addresses in them that may be given to endpoints.
 
 use crate::Invalid;
+use crate::text::written_as_text;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -142,8 +143,7 @@ impl fmt::Display for Subnet {
 }
 
 /// Addresses that are never given out: one (`10.0.0.9`), a prefix (`10.0.0.32/28`) or a span (`10.0.0.5-10.0.0.9`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exclusion {
     /// The first address of it.
     pub first: IpAddr,
@@ -181,18 +181,7 @@ impl FromStr for Exclusion {
     }
 }
 
-impl TryFrom<String> for Exclusion {
-    type Error = Invalid;
-    fn try_from(text: String) -> Result<Self, Invalid> {
-        text.parse()
-    }
-}
-
-impl From<Exclusion> for String {
-    fn from(e: Exclusion) -> String {
-        e.to_string()
-    }
-}
+written_as_text!(Exclusion);
 
 impl fmt::Display for Exclusion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

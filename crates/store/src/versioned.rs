@@ -8,6 +8,8 @@ use std::path::Path;
 
 /// The version that is written, and the newest that is read.
 const VERSION: u64 = 1;
+/// Of every file of that version.
+const BEGINNING: &[u8] = b"{\"version\":1,";
 
 #[derive(Serialize)]
 struct Written<'a, T> {
@@ -38,13 +40,27 @@ pub(crate) fn from_json<T: DeserializeOwned>(path: &Path, content: &[u8]) -> Res
     let explain = |e: serde_json::Error| {
         unreadable(if e.is_eof() { format!("is cut off ({e})") } else { format!("is damaged ({e})") })
     };
-    // Asked alone, because a newer format may differ in everything else.
-    let VersionOnly { version } = serde_json::from_slice(content).map_err(explain)?;
-    if version > VERSION {
-        return Err(StoreError::NewerVersion { path: path.to_owned(), found: version, known: VERSION });
-    }
-    if version == 0 {
-        return Err(unreadable("has format version 0, which never existed".into()));
+    // Asked alone, because a newer format may differ in everything else; not where it begins as we write it.
+    if !content.starts_with(BEGINNING) {
+        let VersionOnly { version } = serde_json::from_slice(content).map_err(explain)?;
+        if version > VERSION {
+            return Err(StoreError::NewerVersion { path: path.to_owned(), found: version, known: VERSION });
+        }
+        if version == 0 {
+            return Err(unreadable("has format version 0, which never existed".into()));
+        }
     }
     serde_json::from_slice(content).map_err(explain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_begins_with_its_version() {
+        let text = to_json(Path::new("x"), &serde_json::json!({ "a": 1 })).unwrap();
+        assert!(text.starts_with(BEGINNING));
+        assert!(BEGINNING.ends_with(format!(":{VERSION},").as_bytes()));
+    }
 }
