@@ -361,6 +361,22 @@ fn a_container_answers_connections_that_the_host_opens() {
     }
 }
 
+fn a_group_is_heard_by_those_who_joined_it() {
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24");
+    host.container("c1", "blue");
+    let c2 = host.container("c2", "blue");
+    let ask = "ip netns exec c1 ping -n -c 1 -W 1 239.1.2.3";
+    host.shell("ip netns exec c2 sysctl -qw net.ipv4.icmp_echo_ignore_broadcasts=0").ok();
+    host.shell(ask).fails(1, "");
+    host.shell("ip -n c2 addr add 239.1.2.3/32 dev eth0 autojoin").ok();
+    assert!(host.shell(ask).ok().out.contains(&format!("from {c2}")));
+    // Who asks for groups on the bridge decides whether it snoops.
+    host.shell("ip link set zb-blue type bridge mcast_snooping 1 mcast_querier 1").ok();
+    host.zubi("check").ok();
+    assert!(host.shell(ask).ok().out.contains(&format!("from {c2}")));
+}
+
 zubi_lab::tests!(
     containers_of_one_network_reach_each_other_the_host_and_the_outside,
     container_addresses_are_not_reachable_by_routing,
@@ -383,4 +399,5 @@ zubi_lab::tests!(
     neither_networks_nor_endpoints_add_rules,
     zubi_has_one_table,
     a_container_answers_connections_that_the_host_opens,
+    a_group_is_heard_by_those_who_joined_it,
 );

@@ -33,6 +33,7 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 const AF_INET: u16 = 2;
 /// All settings of `net/ipv4/conf/DEVICE`, each a number of four bytes.
@@ -99,7 +100,9 @@ pub struct Peer {
 /// What a link is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkKind {
-    /// A bridge.
+    /// A bridge that floods multicast, as one that snoops does too until somebody on it sends queries. The kernel sets
+    /// timers of every port when one goes up or down while it snoops: 0.4 ms with 900 ports
+    /// (`br_port_state_selection` in net/bridge/br_stp.c).
     Bridge,
     /// One end of a pair; both ends have one transmit and one receive queue (20 to 40 % faster to make).
     Veth(Peer),
@@ -144,7 +147,10 @@ impl Link {
                 b.u32(IFLA_NUM_RX_QUEUES, 1);
             }
             b.nested(IFLA_LINKINFO, |b| match &self.kind {
-                LinkKind::Bridge => b.text(IFLA_INFO_KIND, "bridge"),
+                LinkKind::Bridge => {
+                    b.text(IFLA_INFO_KIND, "bridge");
+                    b.nested(IFLA_INFO_DATA, |b| b.u8(IFLA_BR_MCAST_SNOOPING, 0));
+                }
                 LinkKind::Veth(peer) => {
                     b.text(IFLA_INFO_KIND, "veth");
                     b.nested(IFLA_INFO_DATA, |b| b.nested(VETH_INFO_PEER, |b| self.encode_peer(b, peer, netns_fd)));
@@ -193,7 +199,7 @@ impl fmt::Display for Link {
             write!(f, " master {master}")?;
         }
         match &self.kind {
-            LinkKind::Bridge => f.write_str(" type bridge"),
+            LinkKind::Bridge => f.write_str(" type bridge mcast_snooping 0"),
             LinkKind::Veth(peer) => {
                 let netns = match &peer.netns {
                     NsRef::Named(name) => name.to_string(),
