@@ -13,6 +13,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::marker::PhantomData;
 use std::panic::{self, AssertUnwindSafe};
+use std::path::Path;
 use std::time::Duration;
 use zubi_kernel::{lab, sys};
 
@@ -100,6 +101,11 @@ where
 {
     let ready = lab::become_private_host()
         .map_err(Error::from)
+        // Its own instance, as every machine has one. All namespaces that share one have their settings under the same
+        // names in it, and to find one among those of eight hosts of 900 took 1.1 ms.
+        .and_then(|()| {
+            sys::mount(Path::new("proc"), Path::new("/proc"), Some("proc"), 0).map_err(Error::system("mount /proc"))
+        })
         // What detaches itself from a command comes to us, and can be waited for.
         .and_then(|()| set_child_subreaper(true).map_err(|e| Error::system("subreaper")(e.into())))
         .and_then(|()| make());

@@ -11,7 +11,8 @@ pub(crate) fn parse_key(text: &str) -> Option<EndpointKey> {
 }
 
 pub(crate) fn parse_cookie(text: &str) -> Option<NetnsCookie> {
-    text.parse().ok().map(NetnsCookie).filter(|cookie| cookie.to_string() == text)
+    let is_canonical = text == "0" || text.starts_with(|first: char| matches!(first, '1'..='9'));
+    if is_canonical { text.parse().ok().map(NetnsCookie) } else { None }
 }
 
 /// `NAME` of `NAME.json`.

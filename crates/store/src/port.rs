@@ -60,8 +60,10 @@ impl Store {
     /// The claims of others that stand in the way of this one.
     pub fn ports_in_the_way(&self, claim: &PortClaim) -> Result<Vec<PortClaim>, StoreError> {
         let mut found = Vec::new();
-        for block in claim.blocks() {
-            for other in self.ports_of_block(claim.protocol, block)? {
+        for number in claim.blocks() {
+            let block = self.block(claim.protocol, number)?;
+            for line in block.lines() {
+                let other = line?.claim;
                 if other.collides(claim) && other.owner != claim.owner && !found.contains(&other) {
                     found.push(other);
                 }
@@ -72,11 +74,17 @@ impl Store {
 
     /// Takes ports, after [`Store::ports_in_the_way`] said that nothing is. Taking them again changes nothing.
     pub fn claim_ports(&self, claim: &PortClaim, _held: &PortsLock) -> Result<(), StoreError> {
-        for block in claim.blocks() {
-            let mut all = self.ports_of_block(claim.protocol, block)?;
-            if !all.contains(claim) {
-                all.push(claim.clone());
-                self.write_block(claim.protocol, block, &all)?;
+        for number in claim.blocks() {
+            let mut block = self.block(claim.protocol, number)?;
+            let mut is_there = false;
+            for line in block.lines() {
+                is_there |= line?.claim == *claim;
+            }
+            if !is_there {
+                let PortClaim { ports, address, owner, .. } = claim;
+                // Writing to a text does not fail.
+                writeln!(block.text, "{ports} {address} {owner}").unwrap_or_default();
+                self.disk.replace(&block.path, block.text.as_bytes(), Durability::Boot)?;
             }
         }
         Ok(())
@@ -84,12 +92,23 @@ impl Store {
 
     /// Gives ports back. Those that are free already or another's are left alone.
     pub fn release_ports(&self, claim: &PortClaim, _held: &PortsLock) -> Result<(), StoreError> {
-        for block in claim.blocks() {
-            let mut all = self.ports_of_block(claim.protocol, block)?;
-            let before = all.len();
-            all.retain(|other| other != claim);
-            if all.len() < before {
-                self.write_block(claim.protocol, block, &all)?;
+        for number in claim.blocks() {
+            let block = self.block(claim.protocol, number)?;
+            let mut kept = String::with_capacity(block.text.len());
+            for line in block.lines() {
+                let Line { text, claim: other } = line?;
+                if other != *claim {
+                    kept.push_str(text);
+                    kept.push('\n');
+                }
+            }
+            if kept.len() == block.text.len() {
+                continue;
+            }
+            if kept.is_empty() {
+                self.disk.remove(&block.path, Durability::Boot)?;
+            } else {
+                self.disk.replace(&block.path, kept.as_bytes(), Durability::Boot)?;
             }
         }
         Ok(())
@@ -105,7 +124,9 @@ impl Store {
                     let path = folder.join(name);
                     return Err(StoreError::Unreadable { path, why: "is not named as a block of ports".into() });
                 };
-                all.extend(self.ports_of_block(protocol, block)?);
+                for line in self.block(protocol, block)?.lines() {
+                    all.push(line?.claim);
+                }
             }
         }
         all.sort_unstable();
@@ -114,32 +135,33 @@ impl Store {
         Ok(all)
     }
 
-    fn ports_of_block(&self, protocol: Protocol, block: u8) -> Result<Vec<PortClaim>, StoreError> {
-        let path = self.block_path(protocol, block);
-        let Some(content) = disk::read(&path)? else { return Ok(Vec::new()) };
-        let text = String::from_utf8_lossy(&content);
-        text.lines().map(|line| read_line(protocol, line, &path)).collect()
-    }
-
-    fn write_block(&self, protocol: Protocol, block: u8, claims: &[PortClaim]) -> Result<(), StoreError> {
-        let path = self.block_path(protocol, block);
-        if claims.is_empty() {
-            return self.disk.remove(&path, Durability::Boot).map(drop);
-        }
-        let mut text = String::new();
-        for PortClaim { ports, address, owner, .. } in claims {
-            // Writing to a text does not fail.
-            writeln!(text, "{ports} {address} {owner}").unwrap_or_default();
-        }
-        self.disk.replace(&path, text.as_bytes(), Durability::Boot)
+    fn block(&self, protocol: Protocol, number: u8) -> Result<Block, StoreError> {
+        let path = self.ports_folder(protocol).join(number.to_string());
+        let content = disk::read(&path)?.unwrap_or_default();
+        let text = String::from_utf8(content).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned());
+        Ok(Block { protocol, path, text })
     }
 
     pub(crate) fn ports_folder(&self, protocol: Protocol) -> PathBuf {
         self.disk.run().join("ports").join(protocol.to_string())
     }
+}
 
-    fn block_path(&self, protocol: Protocol, block: u8) -> PathBuf {
-        self.ports_folder(protocol).join(block.to_string())
+/// The file of 256 ports.
+struct Block {
+    protocol: Protocol,
+    path: PathBuf,
+    text: String,
+}
+
+struct Line<'a> {
+    text: &'a str,
+    claim: PortClaim,
+}
+
+impl Block {
+    fn lines(&self) -> impl Iterator<Item = Result<Line<'_>, StoreError>> {
+        self.text.lines().map(|text| Ok(Line { text, claim: read_line(self.protocol, text, &self.path)? }))
     }
 }
 
