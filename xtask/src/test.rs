@@ -15,6 +15,8 @@ use std::process::Stdio;
 /// Names the file to which a test that cannot run here appends one line with its name and the reason, before it
 /// returns: the harness knows no skipping, and hides what a passing test prints.
 const SKIPS: &str = "ZUBI_SKIPS";
+/// With which number the cases of property tests are chosen.
+const SEED: &str = "PROPTEST_RNG_SEED";
 
 /// Sets up, says what this machine lacks, runs `cargo test --workspace` with `args`, and sums up in the last line.
 pub(crate) fn run(args: &[&str]) -> Result<(), Error> {
@@ -32,6 +34,10 @@ pub(crate) fn run(args: &[&str]) -> Result<(), Error> {
     command.args(["test", "--workspace", "--no-fail-fast"]).args(args).env(SKIPS, &skips).stdout(Stdio::piped());
     let words = written(&command);
     let in_command = |source| Error::Start { command: words.clone(), source };
+    // CI asks whether this change is good, not for luck; elsewhere each run looks at other cases.
+    if std::env::var_os("CI").is_some() && std::env::var_os(SEED).is_none() {
+        command.env(SEED, "20261121");
+    }
     println!("+ {words}");
     let mut child = command.spawn().map_err(in_command)?;
     let mut sum = match child.stdout.take() {

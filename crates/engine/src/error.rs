@@ -462,6 +462,11 @@ impl Error {
         }
     }
 
+    /// Whether something that was to be changed was not there any more.
+    pub(crate) fn device_missing(&self) -> bool {
+        matches!(self, Error::Plan { failed, .. } if failed.error.is_missing())
+    }
+
     /// Whether the firewall table was found missing.
     pub(crate) fn layout_missing(&self) -> bool {
         matches!(self, Error::Plan { failed, .. } if matches!(failed.error, zubi_kernel::Error::LayoutMissing { .. }))

@@ -15,6 +15,9 @@ use zubi_plan::endpoint::Presence;
 use zubi_plan::{Place, Plan, What};
 use zubi_store::Mode;
 
+/// How often a network is looked at anew because something of it went meanwhile.
+const MOST_LOOKS: usize = 3;
+
 /// A network as it is now, and what was otherwise.
 #[derive(Debug, Clone)]
 pub struct NetworkSet {
@@ -51,9 +54,18 @@ impl Engine {
         }
         let endpoints = self.store.endpoints_on(name)?;
         self.refuse_fixed(&old, &new, wishes, &endpoints)?;
-        let plan = self.plan_change(&old, &new)?;
+        let mut plan = self.plan_change(&old, &new)?;
         if act == Act::Apply && new != old {
-            self.apply_set(&old, &new, &plan)?;
+            let mut outcome = self.apply_set(&old, &new, &plan);
+            // A device that goes with its namespace just then is not there when it is looked for again.
+            for _ in 0..MOST_LOOKS {
+                if !outcome.as_ref().is_err_and(Error::device_missing) {
+                    break;
+                }
+                plan = self.plan_change(&old, &new)?;
+                outcome = self.apply_set(&old, &new, &plan);
+            }
+            outcome?;
         }
         let differences = new.differences(&old);
         Ok(Report { plan, value: NetworkSet { network: new, endpoints, differences } })

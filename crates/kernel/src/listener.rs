@@ -183,11 +183,15 @@ mod tests {
 
     #[test]
     fn a_taken_port_is_nobody_else_s_while_it_is_held() {
-        let held = BoundPort::take_any(Protocol::Udp, LOOPBACK).unwrap();
-        let port = held.port().unwrap();
-        assert!(UdpSocket::bind((LOOPBACK, port.0)).is_err());
-        drop(held);
-        BoundPort::take(Protocol::Udp, LOOPBACK, port).unwrap();
+        // Given back, another program of this machine may be given it.
+        let again = (0..10).any(|_| {
+            let held = BoundPort::take_any(Protocol::Udp, LOOPBACK).unwrap();
+            let port = held.port().unwrap();
+            assert!(UdpSocket::bind((LOOPBACK, port.0)).is_err());
+            drop(held);
+            BoundPort::take(Protocol::Udp, LOOPBACK, port).is_ok()
+        });
+        assert!(again);
     }
 
     #[test]

@@ -73,6 +73,14 @@ impl Containerd {
                 return Err(format!("ctr {words}: {}{}", imported.err, Self::log_tail()));
             }
         }
+        let since = Instant::now();
+        // The service answers that it is not initialized yet.
+        while let Err(why) = containerd.cri().runtime_status() {
+            if since.elapsed() > PATIENCE {
+                return Err(format!("CRI is not ready after {} s: {why}\n{}", PATIENCE.as_secs(), Self::log_tail()));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
         Ok(containerd)
     }
 

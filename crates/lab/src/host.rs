@@ -2,10 +2,15 @@
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 use zubi_kernel::{Kernel, Netns};
 use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
 use zubi_plan::{Op, Place, Plan, Sysctl, What};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, Peer, Route};
+
+/// For what the kernel and detached children do a moment later, also on a machine that is busy with removing hundreds of
+/// devices.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a command answered.
 #[derive(Debug, Clone)]
@@ -121,19 +126,21 @@ impl Host {
     /// Waits until a shell command line succeeds: for what the kernel does a moment later.
     #[track_caller]
     pub fn wait_for(&self, line: &str) {
-        for _ in 0..1000 {
+        let since = Instant::now();
+        while since.elapsed() < PATIENCE {
             if self.shell(line).code == 0 {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("still not so after 10 s: {line}");
+        panic!("still not so after {} s: {line}", PATIENCE.as_secs());
     }
 
     /// Waits until the deletions that detached children do are over.
     #[track_caller]
     pub fn settle(&self) {
-        for _ in 0..500 {
+        let since = Instant::now();
+        while since.elapsed() < PATIENCE {
             // What a killed writer left hidden is no promise.
             let done = |folder| self.shell(&format!("test -z \"$(ls /run/zubi/{folder} 2>/dev/null)\"")).code == 0;
             // A network that another program describes goes with its last endpoint.
@@ -142,9 +149,9 @@ impl Host {
             if done("doomed") && done("stale") && self.shell(empty).code == 0 {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("doomed links, stale addresses or empty networks are still there after 5 s");
+        panic!("doomed links, stale addresses or empty networks are still there after {} s", PATIENCE.as_secs());
     }
 }
 
@@ -255,7 +262,15 @@ impl Outside {
         for (place, device) in [(Place::Host, "uplink"), (Place::Sandbox(inside.clone()), "eth0")] {
             // The kernel notices a carrier a moment after both ends are up.
             while !kernel.link(&place, device).expect("link").is_some_and(|l| l.carrier) {
-                std::thread::sleep(std::time::Duration::from_millis(2));
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+        for (place, address) in [(None, "2001:db8::1"), (Some(Self::NAME), "2001:db8::2")] {
+            // So it does an IPv6 address.
+            let place = place.map_or_else(String::new, |name| format!("-n {name} "));
+            let known = format!("ip {place}-6 route show table local {address} | grep -q .");
+            while !Command::new("sh").args(["-c", &known]).status().expect("sh").success() {
+                std::thread::sleep(Duration::from_millis(2));
             }
         }
         Outside

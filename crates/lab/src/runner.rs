@@ -22,7 +22,7 @@ pub struct Test {
 }
 
 /// Longer than this is a hang.
-const LIMIT: Duration = Duration::from_secs(300);
+const LIMIT: Duration = Duration::from_secs(900);
 
 /// Says that a test was left out, and why; the sum of the whole run lists it. The test should return then.
 pub fn skip(test: &str, why: &str) {

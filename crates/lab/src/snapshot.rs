@@ -47,7 +47,8 @@ fn normal(value: &mut Value, names: &[&str]) {
     }
 }
 
-const VOLATILE: [&str; 22] = [
+const VOLATILE: [&str; 23] = [
+    "fdb_n_learned",
     "tso_max_size",
     "tso_max_segs",
     "hold_timer",

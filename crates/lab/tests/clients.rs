@@ -127,6 +127,13 @@ fn podman(test: &str, config: PodmanConfig) -> Option<(Host, Podman)> {
     Some((Host::new("zubi"), podman))
 }
 
+/// Answers one connection to port 80 of `c1`.
+fn serve(host: &Host, podman: &Podman) {
+    podman.ok("exec -d c1 nc -l -p 80 -e echo served");
+    let pid = podman.ok("inspect -f {{.State.Pid}} c1");
+    host.wait_for(&format!("grep -q ':0050 .* 0A ' /proc/{pid}/net/tcp /proc/{pid}/net/tcp6"));
+}
+
 /// What both backends can do.
 fn networks_work(host: &Host, podman: &Podman) {
     let _outside = Outside::new();
@@ -136,8 +143,8 @@ fn networks_work(host: &Host, podman: &Podman) {
     assert_eq!(podman.address("c1", "blue"), "10.55.66.2");
     podman.ok("exec c1 ping -c 1 -W 5 10.55.66.1");
     podman.ok(&format!("exec c1 ping -c 1 -W 5 {}", Outside::V4));
-    podman.ok("exec -d c1 nc -l -p 80 -e echo served");
-    let served = host.shell("sleep 1; ip netns exec outside busybox nc -w 2 192.0.2.1 8080").ok();
+    serve(host, podman);
+    let served = host.shell("ip netns exec outside busybox nc -w 2 192.0.2.1 8080").ok();
     assert_eq!(served.out.trim(), "served");
 
     podman.ok("network connect green c1");
@@ -200,9 +207,9 @@ fn podman_without_root_works() {
     // The user's way out is a program on the host, with the host's address.
     let heard = podman.ok(&format!("exec c1 nc -w 5 {} 70", Outside::V4));
     assert_eq!(heard, "outside 192.0.2.1");
-    podman.ok("exec -d c1 nc -l -p 80 -e echo served");
     let host = Host::new("zubi");
-    assert_eq!(host.shell("sleep 1; busybox nc -w 2 127.0.0.1 8080").ok().out.trim(), "served");
+    serve(&host, &podman);
+    assert_eq!(host.shell("busybox nc -w 2 127.0.0.1 8080").ok().out.trim(), "served");
     // Of all that, nothing is on the host.
     assert_eq!(host.shell("ip -br link show type bridge").ok().out, "");
     assert!(!host.shell("iptables-save").ok().out.contains("8080"));

@@ -371,8 +371,8 @@ fn kill_everywhere(plugin: usize, verb: Verb, least: usize) {
         lab.assert_nothing_remains();
     }
     chain.del(&c1).ok();
-    // The last to be killed may be the child that deletes, in a moment.
-    std::thread::sleep(std::time::Duration::from_millis(300));
+    // The last to be killed may be the child that deletes: when it is gone, the next has its work.
+    lab.host.wait_for("! pgrep -x 'bridge|portmap'");
     lab.host.zubi("gc").ok();
     lab.host.shell("find /run/zubi -name '.tmp-*' -delete").ok();
     lab.assert_nothing_remains();

@@ -416,7 +416,7 @@ fn a_sandbox_that_is_removed_while_connected() {
 fn an_endpoint_whose_namespace_is_gone() {
     assert_equivalent(&[
         &["network create blue --subnet 10.55.66.0/24", "sandbox add c1", "connect blue c1"],
-        &["!ip netns delete c1"],
+        &["!ip netns delete c1; while ip -o link | grep -q ' zv'; do sleep 0.01; done"],
         &["disconnect blue c1"],
     ]);
 }

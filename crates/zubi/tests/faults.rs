@@ -198,7 +198,7 @@ const LINK: Case = Case {
     setup: &["sandbox add c1", "!ip netns add c2"],
     before: &[],
     command: "link c1:veth-a c2:veth-b --address 10.0.0.1/24,10.0.0.2/24 --address fd00::1/64,fd00::2/64 --mtu 1400",
-    done: "!ip netns exec c1 ping -n -q -c 1 -W 1 10.0.0.2 && ip netns exec c2 ping -n -q -c 1 -W 1 fd00::1",
+    done: "!ip netns exec c1 ping -n -q -c 1 -W 3 10.0.0.2 && ip netns exec c2 ping -n -q -c 1 -W 3 fd00::1",
     after: &["link rm c2:veth-b", "!ip -n c2 link set lo down"],
     steps: 23,
 };
@@ -207,7 +207,7 @@ const LINK_TO_HOST: Case = Case {
     setup: &["sandbox add c1"],
     before: &[],
     command: "link c1:veth-a host:veth-b --address 10.0.0.1/24,10.0.0.2/24",
-    done: "!ping -n -q -c 1 -W 1 10.0.0.1",
+    done: "!ping -n -q -c 1 -W 3 10.0.0.1",
     after: &["link rm host:veth-b"],
     steps: 15,
 };
@@ -263,7 +263,7 @@ const SET_LOOSER: Case = Case {
     before: &["network set blue --mtu 1400 --no-icc --no-masquerade"],
     command: "network set blue --mtu 1500 --icc --masquerade",
     done: "!ip -n c1 link show eth0 | grep -q 'mtu 1500' && ip link show zb-blue | grep -q 'mtu 1500' \
-           && ip netns exec c1 ping -n -q -c 1 -W 1 10.55.66.3",
+           && ip netns exec c1 ping -n -q -c 1 -W 3 10.55.66.3",
     after: &[],
     ..SET_TIGHTER
 };

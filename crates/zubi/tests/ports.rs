@@ -365,6 +365,7 @@ fn run_publishes_and_takes_back() {
     host.zubi("sandbox rm -f r1").ok();
     host.settle();
     host.wait_for("test -z \"$(ls /run/zubi/sandboxes)\"");
+    host.settle();
     assert_unserved("outside", "192.0.2.1:8080");
     before.assert_no_residue(&Snapshot::take());
     host.zubi("run -p 8080:80 -- true").ok();

@@ -231,6 +231,8 @@ fn disconnected_with_connections() -> (Host, Outside, UdpSocket, File) {
     let (mut server, mut near) = connection("c1", 79, "c2", "10.55.66.2:79");
     assert!(passes(&mut near, &mut server));
     host.settle();
+    // Children of earlier commands have ended.
+    host.wait_for("! pgrep -x zubi");
     let lock = File::options().write(true).create(true).truncate(false).open("/run/zubi/lock/reaper").expect("lock");
     lock.lock().expect("lock");
     host.zubi("disconnect blue c1").ok();

@@ -58,6 +58,17 @@ fn processes(host: &Host, words: &str) -> Vec<u32> {
     found.lines().map(|line| line.parse().expect("a number")).collect()
 }
 
+/// The one whose command line begins with these words. For a moment after its start it has none.
+fn process(host: &Host, words: &str) -> u32 {
+    let mut found = Vec::new();
+    until("it runs", || {
+        found = processes(host, words);
+        !found.is_empty()
+    });
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0]
+}
+
 fn kill(host: &Host, name: &str, pid: u32) {
     host.shell(&format!("kill -{name} {pid}")).ok();
 }
@@ -169,7 +180,7 @@ fn a_detached_run_ends_when_its_command_does() {
     let (host, before) = prepared();
     host.zubi("run -d --name job -- sleep 1000").ok();
     host.zubi("check").ok();
-    let command = processes(&host, "sleep 1000")[0];
+    let command = process(&host, "sleep 1000");
     kill(&host, "KILL", command);
     restored(&before).unwrap();
 }
@@ -177,7 +188,7 @@ fn a_detached_run_ends_when_its_command_does() {
 fn a_detached_run_whose_supervisor_is_killed_leaves_nothing() {
     let (host, before) = prepared();
     host.zubi("run -d --name job -- sleep 1000").ok();
-    let supervisor = parent(processes(&host, "sleep 1000")[0]);
+    let supervisor = parent(process(&host, "sleep 1000"));
     kill(&host, "KILL", supervisor);
     restored(&before).unwrap();
 }
@@ -188,18 +199,14 @@ fn killed_at_each_step(words: &str, least: usize) {
     let told = host.with_env("ZUBI_FAULT", "count").zubi(words).ok().err;
     let told = told.lines().filter(|l| l.starts_with("step ")).count();
     assert!(told >= least, "only {told} steps, {least} expected");
-    for pid in processes(&host, "sleep 3000") {
-        kill(&host, "KILL", pid);
+    if words.contains("sleep 3000") {
+        kill(&host, "KILL", process(&host, "sleep 3000"));
     }
     restored(&before).unwrap();
     let mut wrong = String::new();
     // A detached supervisor does not tell its steps.
     for n in 1..=told + 25 {
         host.with_env("ZUBI_FAULT", &format!("kill:{n}")).zubi(words);
-        for pid in processes(&host, "sleep 3000") {
-            // Ended meanwhile, it is what we want.
-            host.shell(&format!("kill -KILL {pid} || true"));
-        }
         let mut outcome = restored_without_doomed(&host, &before);
         if outcome.is_ok() {
             let check = host.zubi("check");
@@ -220,9 +227,13 @@ fn killed_at_each_step(words: &str, least: usize) {
 fn restored_without_doomed(host: &Host, before: &Snapshot) -> Result<(), String> {
     let since = Instant::now();
     loop {
+        for pid in processes(host, "sleep 3000") {
+            // Ended meanwhile, it is what we want.
+            host.shell(&format!("kill -KILL {pid} || true"));
+        }
         match left(before) {
             None => return Ok(()),
-            Some(left) if since.elapsed() > Duration::from_secs(5) => return Err(left),
+            Some(left) if since.elapsed() > PATIENCE => return Err(left),
             Some(_) => std::thread::sleep(Duration::from_millis(5)),
         }
         let waiting = |what| std::fs::read_dir(format!("/run/zubi/{what}")).map_or(0, Iterator::count);
@@ -284,7 +295,7 @@ fn a_detached_run_holds_nothing_of_the_caller() {
     let host = Host::new(ZUBI);
     // Returns though the supervisor, the guardian and the command live.
     assert_eq!(read_to_the_end(&host, "run -d --name job -- sleep 1000"), "job\n");
-    assert_eq!(processes(&host, "sleep 1000").len(), 1);
+    process(&host, "sleep 1000");
 }
 
 fn sandbox_add_of_a_running_runs_name_does_not_wait_for_its_end() {
