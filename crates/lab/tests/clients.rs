@@ -130,7 +130,7 @@ fn podman(test: &str, config: PodmanConfig) -> Option<(Host, Podman)> {
 /// Answers one connection to port 80 of `c1`.
 fn serve(host: &Host, podman: &Podman) {
     podman.ok("exec -d c1 nc -l -p 80 -e echo served");
-    let pid = podman.ok("inspect -f {{.State.Pid}} c1");
+    let pid = podman.inspect("c1")["State"]["Pid"].clone();
     host.wait_for(&format!("grep -q ':0050 .* 0A ' /proc/{pid}/net/tcp /proc/{pid}/net/tcp6"));
 }
 
