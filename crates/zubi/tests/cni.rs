@@ -372,7 +372,7 @@ fn kill_everywhere(plugin: usize, verb: Verb, least: usize) {
     }
     chain.del(&c1).ok();
     // The last to be killed may be the child that deletes: when it is gone, the next has its work.
-    lab.host.wait_for("! pgrep -x 'bridge|portmap'");
+    lab.host.wait_for("! pgrep -r D,R,S -x 'bridge|portmap'");
     lab.host.zubi("gc").ok();
     lab.host.shell("find /run/zubi -name '.tmp-*' -delete").ok();
     lab.assert_nothing_remains();

@@ -232,7 +232,7 @@ fn disconnected_with_connections() -> (Host, Outside, UdpSocket, File) {
     assert!(passes(&mut near, &mut server));
     host.settle();
     // Children of earlier commands have ended.
-    host.wait_for("! pgrep -x zubi");
+    host.wait_for("! pgrep -r D,R,S -x zubi");
     let lock = File::options().write(true).create(true).truncate(false).open("/run/zubi/lock/reaper").expect("lock");
     lock.lock().expect("lock");
     host.zubi("disconnect blue c1").ok();
