@@ -144,7 +144,7 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn still_there(&self, sandbox: &Resolved) -> Result<(), Error> {
+    pub(crate) fn still_there(&mut self, sandbox: &Resolved) -> Result<(), Error> {
         if self.kernel.still_leads(&sandbox.reached_by) {
             return Ok(());
         }

@@ -13,6 +13,7 @@ use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};
 use zubi_plan::{Op, Place, Plan, What, coexist, firewall};
 use zubi_store::{Maker, Mode, StoreError};
 use zubi_wire::nft::{ElementSeen, RuleSeen};
+use zubi_wire::route::LinkMark;
 
 /// What became of what killed processes left.
 #[derive(Debug, Default)]
@@ -321,7 +322,7 @@ impl Engine {
         for link in links.iter().filter(|l| l.group.is_ours()).filter(|l| !owned.contains(l.name.as_str())) {
             let Ok(name) = link.name.parse::<IfName>() else { continue };
             words.push(format!("device {name} (in no record)"));
-            plan.push(Op::host(What::DeleteLink(name), WHY));
+            plan.push(Op::host(What::DeleteLink(LinkMark { name, mac: link.mac }), WHY));
         }
         let mut wanted: HashSet<(String, Vec<ElementSeen>)> = HashSet::new();
         let elements = networks.iter().flat_map(firewall::network_elements);

@@ -15,6 +15,7 @@ use std::time::Duration;
 use zubi_kernel::sys;
 use zubi_model::{IfName, LinkGroup};
 use zubi_plan::{Flows, Place, What};
+use zubi_wire::route::LinkMark;
 
 impl Engine {
     /// Does the slow part of everything that was taken away, and waits for it.
@@ -59,7 +60,7 @@ impl Engine {
         for (name, mac) in doomed {
             let seen = self.kernel.link(&Place::Host, name.as_str()).map_err(Error::kernel("doomed link"))?;
             if seen.is_some_and(|l| l.mac == Some(mac) && l.group.is_ours()) {
-                let op = zubi_plan::Op::host(zubi_plan::What::DeleteLink(name.clone()), "doomed");
+                let op = zubi_plan::Op::host(What::DeleteLink(LinkMark::new(name.clone(), mac)), "doomed");
                 let plan = std::iter::once(op).collect();
                 self.take_down("doomed link", &plan, zubi_kernel::Deletions::Now)?;
             }

@@ -16,7 +16,7 @@ use zubi_model::{
 use zubi_plan::link::{make, unmake};
 use zubi_plan::{Place, Plan};
 use zubi_store::{Lock, Mode};
-use zubi_wire::route::{AdminState, LinkSeen};
+use zubi_wire::route::{AdminState, LinkMark, LinkSeen};
 
 /// A link as it is now.
 #[derive(Debug, Clone)]
@@ -397,8 +397,8 @@ impl Engine {
             .into_iter()
             .zip(&link.ends)
             .find_map(|((place, seen), end)| match seen {
-                EndSeen::There(_) => Some(unmake(place, end.ifname.clone())),
-                EndSeen::Renamed(name) => Some(unmake(place, name)),
+                EndSeen::There(_) => Some(unmake(place, LinkMark::new(end.ifname.clone(), end.mac))),
+                EndSeen::Renamed(name) => Some(unmake(place, LinkMark::new(name, end.mac))),
                 EndSeen::Absent | EndSeen::NoWay => None,
             })
             .unwrap_or_default())

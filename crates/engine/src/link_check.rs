@@ -7,6 +7,7 @@ use crate::problem::{Problem, ProblemKind, describe_link};
 use zubi_model::{DirectLink, NsRef};
 use zubi_plan::link::{make, maker_and_peer, place, unmake};
 use zubi_plan::{Op, Place, What};
+use zubi_wire::route::LinkMark;
 
 const REPAIR: &str = "zubi repair";
 const GC: &str = "zubi gc";
@@ -44,8 +45,8 @@ impl Engine {
         if strange_end(link, &ends).is_some() || !there {
             // Made again, when there is a way to both ends.
             let found = ends.into_iter().zip(&link.ends).find_map(|((place, seen), end)| match seen {
-                EndSeen::There(_) => Some(unmake(place, end.ifname.clone())),
-                EndSeen::Renamed(name) => Some(unmake(place, name)),
+                EndSeen::There(_) => Some(unmake(place, LinkMark::new(end.ifname.clone(), end.mac))),
+                EndSeen::Renamed(name) => Some(unmake(place, LinkMark::new(name, end.mac))),
                 EndSeen::Absent | EndSeen::NoWay => None,
             });
             let mut plan = found.unwrap_or_default();

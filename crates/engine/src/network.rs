@@ -18,7 +18,7 @@ use zubi_plan::coexist::{is_of, join, leave};
 use zubi_plan::network::{Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Lock, Mode};
-use zubi_wire::route::{Address, AdminState, LinkSeen, Switch};
+use zubi_wire::route::{Address, AdminState, LinkMark, LinkSeen};
 
 /// Every automatic network of this name is made at its first use.
 pub(crate) const DEFAULT: &str = "default";
@@ -264,8 +264,8 @@ impl Engine {
             plan.ops.splice(0..0, gone.map(|what| Op::host(what, WHY)));
         } else if !shared && !managed && ours {
             // It was made for another network, which left it to this one.
-            plan.ops
-                .insert(0, Op::host(What::DeleteLink(network.bridge.clone()), "the bridge goes with its last network"));
+            let bridge = LinkMark { name: network.bridge.clone(), mac: None };
+            plan.ops.insert(0, Op::host(What::DeleteLink(bridge), "the bridge goes with its last network"));
         }
         leave_to_others(&mut plan, network, &others);
         Ok(plan)
@@ -363,7 +363,7 @@ impl Engine {
             Some(seen) if is_bridge_of(network, &seen) && is_complete(network, &seen) => {
                 let lacks = on_loopback
                     && network.bridge_mode != BridgeMode::Unmanaged
-                    && seen.route_localnet != Some(Switch::On);
+                    && seen.settings.get("ipv4", "route_localnet") != Some(1);
                 Ok(lacks.then(|| zubi_plan::network::loopback(network)).into_iter().collect())
             }
             Some(seen) if !is_bridge_of(network, &seen) => Err(Error::Kernel {

@@ -7,7 +7,7 @@ use zubi_kernel::Finding;
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::{Op, Place, Plan, What};
 use zubi_store::Mode;
-use zubi_wire::route::{AdminState, Link, LinkChange, LinkKind};
+use zubi_wire::route::{AdminState, Link, LinkChange, LinkKind, LinkMark};
 
 impl Engine {
     /// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed.
@@ -144,7 +144,10 @@ impl Engine {
                 && self.strange_inner_end(endpoint, way)?.is_some()
             {
                 // The pair is made again: one that was renamed or moved may be anywhere.
-                let delete = Op::host(What::DeleteLink(endpoint.host_device.clone()), "its inner end is not as made");
+                let delete = Op::host(
+                    What::DeleteLink(LinkMark::new(endpoint.host_device.clone(), endpoint.host_mac())),
+                    "its inner end is not as made",
+                );
                 return Ok(std::iter::once(delete).chain(ops).collect());
             }
             return self.lacking(&describe(endpoint), &ops);

@@ -156,7 +156,7 @@ impl Kernel {
     fn apply_alone(&mut self, op: &Op) -> Result<Outcome, Error> {
         match &op.what {
             What::AddLink(link) => self.add_link(&op.place, link),
-            What::DeleteLink(name) => self.delete_link(&op.place, name),
+            What::DeleteLink(link) => self.delete_link(&op.place, link),
             What::Announce(announcement) => self.announce(&op.place, announcement),
             What::AddNamespace(name) => crate::named::add(name, &self.home),
             What::NameNamespace { name, path } => crate::named::attach(name, path, &self.home),

@@ -3,12 +3,11 @@
 use crate::error::Error;
 use crate::machine::Kernel;
 use crate::settings::same_value;
-use std::collections::HashMap;
+use crate::survey::Survey;
 use std::path::Path;
-use zubi_model::Family;
-use zubi_plan::{Op, Place, What};
-use zubi_wire::nft::ElementSeen;
-use zubi_wire::route::{AddrGenMode, Link, LinkChange, LinkKind, Switch};
+use zubi_model::{Family, IfIndex, IfName};
+use zubi_plan::{Op, Place, Sysctl, What};
+use zubi_wire::route::{AddrGenMode, Link, LinkChange, LinkKind};
 
 /// What the kernel has of what an operation would make.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,76 +22,70 @@ pub enum Finding {
     NoState,
 }
 
-/// Our firewall, read once for a whole comparison.
-#[derive(Debug, Default)]
-struct Firewall {
-    seen: crate::FirewallSeen,
-    elements: HashMap<String, Vec<ElementSeen>>,
-}
-
 impl Kernel {
-    /// Compares each operation with what exists. A sandbox that cannot be opened has nothing.
+    /// Compares each operation with what exists. A sandbox that is gone has nothing.
     pub fn examine(&mut self, ops: &[Op]) -> Result<Vec<(Op, Finding)>, Error> {
-        let mut firewall = None;
+        self.examine_in(&mut Survey::narrow(), ops)
+    }
+
+    /// The same, with what a survey has read.
+    pub fn examine_in(&mut self, survey: &mut Survey, ops: &[Op]) -> Result<Vec<(Op, Finding)>, Error> {
         let mut findings = Vec::new();
         for op in ops {
-            let finding = if op.is_nft() {
-                if firewall.is_none() {
-                    firewall = Some(Firewall { seen: self.firewall()?, elements: HashMap::new() });
-                }
-                match &mut firewall {
-                    Some(firewall) => self.examine_nft(op, firewall)?,
-                    None => Finding::NoState,
-                }
-            } else {
-                match self.examine_one(op) {
-                    Err(Error::NotASandbox { .. }) => Finding::Missing,
-                    Err(e) if e.is_missing() => Finding::Missing,
-                    other => other?,
-                }
+            let finding = match self.examine_one(survey, op) {
+                Err(Error::NotASandbox { .. }) => Finding::Missing,
+                Err(e) if e.is_missing() => Finding::Missing,
+                other => other?,
             };
             findings.push((op.clone(), finding));
         }
         Ok(findings)
     }
 
-    fn examine_one(&mut self, op: &Op) -> Result<Finding, Error> {
+    /// Whether the kernel is as it is after an operation whose answer was lost.
+    pub(crate) fn is_done(&mut self, op: &Op) -> Result<bool, Error> {
+        let (what, there) = match &op.what {
+            What::DeleteAddress(address) => (What::AddAddress(address.clone()), false),
+            What::DeleteRoute(route) => (What::AddRoute(route.clone()), false),
+            What::DeleteElement(element) => (What::AddElement(element.clone()), false),
+            What::DeleteTable(table) => (What::AddTable(table.clone()), false),
+            What::DeleteGuestRule(at) => return Ok(!self.guests()?.iter().any(|guest| guest.rule.at() == *at)),
+            other => (other.clone(), true),
+        };
+        let found = self.examine(&[Op { place: op.place.clone(), what, why: op.why }])?;
+        let is_there = |finding: &Finding| matches!(finding, Finding::Same | Finding::NoState);
+        Ok(found.iter().all(|(_, finding)| is_there(finding) == there))
+    }
+
+    fn examine_one(&mut self, survey: &mut Survey, op: &Op) -> Result<Finding, Error> {
         let place = &op.place;
+        if op.is_nft() {
+            return self.examine_nft(survey, op);
+        }
         Ok(match &op.what {
-            What::AddLink(link) => self.examine_link(place, link)?,
-            What::ChangeLink(change) => self.examine_change(place, change)?,
+            What::AddLink(link) => self.examine_link(survey, place, link)?,
+            What::ChangeLink(change) => self.examine_change(survey, place, change)?,
             What::ChangePort(port) => {
-                let seen = self.link(place, port.name.as_str())?.and_then(|l| l.port);
-                let differs = |wanted: Option<Switch>, found| wanted.is_some_and(|w| w != found);
-                match seen {
+                match self.surveyed_link(survey, place, port.name.as_str())?.and_then(|l| l.port) {
                     None => Finding::Differs("is not a bridge port".into()),
-                    Some(seen) if differs(port.isolated, seen.isolated) => {
-                        Finding::Differs(format!("isolated is {}", seen.isolated))
-                    }
-                    Some(seen) if differs(port.hairpin, seen.hairpin) => {
-                        Finding::Differs(format!("hairpin is {}", seen.hairpin))
-                    }
-                    Some(seen) if differs(port.locked, seen.locked) => {
-                        Finding::Differs(format!("locked is {}", seen.locked))
-                    }
-                    Some(_) => Finding::Same,
+                    Some(seen) => port.differs_from(&seen).map_or(Finding::Same, Finding::Differs),
                 }
             }
             What::AddAddress(address) => {
-                let device = self.index(place, address.device.as_str())?;
-                let there = self.addresses(place, Some(device))?.iter().any(|a| a.address == address.address);
-                present(there)
+                let device = self.index_in(survey, place, &address.device)?;
+                let seen = self.surveyed_addresses(survey, place, device)?;
+                present(seen.iter().any(|a| a.address == address.address))
             }
             What::AddRoute(route) => {
-                let device = self.index(place, route.device.as_str())?;
-                let seen = self.routes(place, Family::of(route.to.addr()))?;
+                let device = self.index_in(survey, place, &route.device)?;
+                let seen = self.surveyed_routes(survey, place, Family::of(route.to.addr()))?;
                 present(seen.iter().any(|s| route.is(s, device)))
             }
             What::AddForwarding(entry) => {
-                let port = self.index(place, entry.port.as_str())?;
-                present(self.forwarding()?.iter().any(|s| s.mac == Some(entry.mac) && s.device == port))
+                let port = self.index_in(survey, place, &entry.port)?;
+                present(self.surveyed_forwarding(survey, entry.mac, port)?)
             }
-            What::Set(sysctl) => match self.setting(place, &sysctl.key)? {
+            What::Set(sysctl) => match self.setting_in(survey, place, sysctl)? {
                 Some(value) if same_value(&value, &sysctl.value) => Finding::Same,
                 None if sysctl.optional() => Finding::NoState,
                 None => Finding::Missing,
@@ -105,8 +98,24 @@ impl Kernel {
         })
     }
 
-    fn examine_link(&mut self, place: &Place, link: &Link) -> Result<Finding, Error> {
-        let Some(seen) = self.link(place, link.name.as_str())? else { return Ok(Finding::Missing) };
+    fn index_in(&mut self, survey: &mut Survey, place: &Place, device: &IfName) -> Result<IfIndex, Error> {
+        let seen = self.surveyed_link(survey, place, device.as_str())?;
+        seen.map(|link| link.index).ok_or_else(|| Error::NoDevice { name: device.to_string() })
+    }
+
+    /// A setting of a device is told with the device.
+    fn setting_in(&mut self, survey: &mut Survey, place: &Place, sysctl: &Sysctl) -> Result<Option<String>, Error> {
+        if let Some((family, device, name)) = sysctl.of_device()
+            && let Some(seen) = self.surveyed_link(survey, place, device)?
+            && let Some(value) = seen.settings.get(family, name)
+        {
+            return Ok(Some(value.to_string()));
+        }
+        self.setting(place, &sysctl.key)
+    }
+
+    fn examine_link(&mut self, survey: &mut Survey, place: &Place, link: &Link) -> Result<Finding, Error> {
+        let Some(seen) = self.surveyed_link(survey, place, link.name.as_str())? else { return Ok(Finding::Missing) };
         if !link.is(&seen) {
             return Ok(Finding::Differs("is a device that zubi did not make".into()));
         }
@@ -115,11 +124,11 @@ impl Kernel {
         {
             return Ok(Finding::Differs(format!("MTU is {}", seen.mtu)));
         }
-        if let Some(differs) = self.examine_peer(link)? {
+        if let Some(differs) = self.examine_peer(survey, link)? {
             return Ok(differs);
         }
         let Some(master) = &link.master else { return Ok(Finding::Same) };
-        match (self.link(place, master.as_str())?.map(|m| m.index), seen.master) {
+        match (self.surveyed_link(survey, place, master.as_str())?.map(|m| m.index), seen.master) {
             (Some(wanted), Some(found)) if wanted == found => Ok(Finding::Same),
             (_, None) => Ok(Finding::Differs(format!("is not a port of {master}"))),
             _ => Ok(Finding::Differs(format!("is a port of another bridge than {master}"))),
@@ -127,10 +136,10 @@ impl Kernel {
     }
 
     /// The other end of a pair, where it can be looked at.
-    fn examine_peer(&mut self, link: &Link) -> Result<Option<Finding>, Error> {
+    fn examine_peer(&mut self, survey: &mut Survey, link: &Link) -> Result<Option<Finding>, Error> {
         let (Some(mtu), LinkKind::Veth(peer)) = (link.mtu, &link.kind) else { return Ok(None) };
         let inside = Place::Sandbox(peer.netns.clone());
-        let seen = match self.link(&inside, peer.name.as_str()) {
+        let seen = match self.surveyed_link(survey, &inside, peer.name.as_str()) {
             Err(Error::NotASandbox { .. }) => None,
             other => other?,
         };
@@ -138,8 +147,8 @@ impl Kernel {
         Ok(differs.map(|seen| Finding::Differs(format!("MTU of {} inside is {}", peer.name, seen.mtu))))
     }
 
-    fn examine_change(&mut self, place: &Place, change: &LinkChange) -> Result<Finding, Error> {
-        let Some(seen) = self.link(place, change.name.as_str())? else { return Ok(Finding::Missing) };
+    fn examine_change(&mut self, survey: &mut Survey, place: &Place, change: &LinkChange) -> Result<Finding, Error> {
+        let Some(seen) = self.surveyed_link(survey, place, change.name.as_str())? else { return Ok(Finding::Missing) };
         match change.state {
             Some(state) if state != seen.state => Ok(Finding::Differs(format!("is {}", seen.state))),
             _ if change.mtu.is_some_and(|mtu| mtu.bytes() != seen.mtu) => {
@@ -165,25 +174,21 @@ impl Kernel {
         }
     }
 
-    fn examine_nft(&mut self, op: &Op, firewall: &mut Firewall) -> Result<Finding, Error> {
-        let seen = &firewall.seen;
+    fn examine_nft(&mut self, survey: &mut Survey, op: &Op) -> Result<Finding, Error> {
         Ok(match &op.what {
-            What::AddTable(_) => present(seen.table.is_some()),
-            What::AddSet(set) => present(seen.sets.iter().any(|s| set.is(s))),
-            What::AddChain(chain) => present(seen.chains.iter().any(|c| chain.is(c))),
-            What::AddRule(rule) => present(seen.rules.iter().any(|r| r.rule == *rule)),
+            What::AddTable(_) => present(self.surveyed_firewall(survey)?.table.is_some()),
+            What::AddSet(set) => present(self.surveyed_firewall(survey)?.sets.iter().any(|s| set.is(s))),
+            What::AddChain(chain) => present(self.surveyed_firewall(survey)?.chains.iter().any(|c| chain.is(c))),
+            What::AddRule(rule) => present(self.surveyed_firewall(survey)?.rules.iter().any(|r| r.rule == *rule)),
             What::AddElement(element) => {
-                if !firewall.elements.contains_key(&element.set) {
-                    let elements = self.elements(&element.set)?;
-                    firewall.elements.insert(element.set.clone(), elements);
+                let raw = element.raw();
+                if survey.is_narrow() && matches!(&raw[..], [only] if only.end.is_none()) {
+                    return Ok(present(self.has_element(element)?));
                 }
-                let there = firewall
-                    .elements
-                    .get(&element.set)
-                    .is_some_and(|seen| element.raw().iter().all(|raw| seen.contains(raw)));
-                present(there)
+                let seen = self.surveyed_elements(survey, &element.set)?;
+                present(raw.iter().all(|raw| seen.contains(raw)))
             }
-            What::AddGuestRule(rule) => present(self.guests()?.iter().any(|guest| rule.is(&guest.rule))),
+            What::AddGuestRule(rule) => present(self.surveyed_guests(survey)?.iter().any(|guest| rule.is(&guest.rule))),
             _ => Finding::NoState,
         })
     }

@@ -3,6 +3,8 @@
 use crate::apply::Group;
 use crate::error::Error;
 use crate::machine::{Kernel, Removal};
+use crate::socket::Room;
+use std::collections::HashSet;
 use zubi_plan::{Op, Outcome, What};
 use zubi_wire::nft::{
     self, ChainSeen, Element, ElementSeen, Generation, NftFamily, RuleAt, RuleSeen, SetSeen, TableSeen,
@@ -11,6 +13,10 @@ use zubi_wire::{Batch, KernelError};
 
 /// How often a transaction is begun again because another program was faster.
 const MOST_RESTARTS: u32 = 20;
+/// No message of ours is longer, in bytes.
+const LARGEST: usize = 4096;
+/// A transaction has a beginning and an end, and replacing an element takes two messages.
+const ENVELOPE: usize = 4;
 
 /// What our table looks like now.
 #[derive(Debug, Clone, Default)]
@@ -27,7 +33,8 @@ pub struct FirewallSeen {
 
 impl Kernel {
     /// Sends the operations as one transaction, again without those that prove to be done already: a table somebody
-    /// else just made, elements that are there, elements that are gone.
+    /// else just made, elements that are there, elements that are gone. What is too large for one transaction is sent as
+    /// several, in order.
     pub(crate) fn apply_nft(&mut self, ops: &[Op]) -> Group {
         let mut group = Group { done: Vec::new(), error: None };
         let mut todo: Vec<&Op> = ops.iter().collect();
@@ -51,10 +58,12 @@ impl Kernel {
                 }
             };
             let Answered { errors, echoes } = answered;
+            let rest = todo.split_off(errors.len());
             if errors.iter().all(Option::is_none) {
                 let echoes = echoes.iter().map(Option::as_ref);
                 group.done.extend(todo.iter().zip(echoes).map(|(op, echo)| ((*op).clone(), done(op, echo))));
-                break;
+                todo = rest;
+                continue;
             }
             // Linux before 6.3 does not know "destroy".
             let unknown = |(op, e): (&&Op, &Option<KernelError>)| {
@@ -62,6 +71,7 @@ impl Kernel {
             };
             if !how.without_destroy && todo.iter().zip(&errors).any(unknown) {
                 how.without_destroy = true;
+                todo.extend(rest);
                 continue;
             }
             let table_is_there = todo.iter().zip(&errors).any(|(op, e)| {
@@ -74,7 +84,7 @@ impl Kernel {
                     Settled::Done(outcome) => group.done.push(((*op).clone(), outcome)),
                     Settled::Open => left.push(*op),
                     Settled::Elsewhere(element) => {
-                        how.replace.push(element);
+                        how.replace.insert(element);
                         left.push(*op);
                     }
                     Settled::Failed(e) => {
@@ -88,15 +98,17 @@ impl Kernel {
                 group.error = Some(Error::NoAnswer { object: "nftables transaction".into() });
                 return group;
             }
+            left.extend(rest);
             todo = left;
         }
         group
     }
 
-    /// The error of each operation. No error at all: the transaction was taken. Nothing: the generation was not the
-    /// expected one.
+    /// The error of each operation, of as many from the first on as one transaction takes. No error at all: the
+    /// transaction was taken. Nothing: the generation was not the expected one, or nobody knows.
     fn transaction(&mut self, ops: &[&Op], how: &How) -> Result<Option<Answered>, Error> {
         let expected = self.expected;
+        let room = if ops.len() > Room::UNASKED.messages / 2 { self.nft()?.room() } else { Room::UNASKED };
         let mut batch = Batch::new();
         nft::begin_at(&mut batch, expected);
         // Which operation each message is of.
@@ -104,7 +116,12 @@ impl Kernel {
         let remove = |element: &Element, batch: &mut Batch| {
             if how.without_destroy { element.encode_delete(batch) } else { element.encode_destroy(batch) }
         };
+        let mut taken = 0;
         for (id, op) in ops.iter().enumerate() {
+            let is_full = batch.bytes().len() + LARGEST > room.bytes || of.len() + ENVELOPE > room.messages;
+            if is_full && !op.is_layout() {
+                break;
+            }
             match &op.what {
                 What::AddTable(table) => table.encode(&mut batch),
                 What::DeleteTable(table) => table.encode_delete(&mut batch),
@@ -124,21 +141,26 @@ impl Kernel {
                 other => return Err(Error::NoAnswer { object: format!("{other:?}") }),
             }
             of.push(id);
+            taken = id + 1;
         }
+        let ops = &ops[..taken];
         nft::end(&mut batch);
+        // Errors come without being asked for; of a transaction that is taken one word is enough.
+        batch.acknowledge_last_before(1);
         self.nft_deleted |= !how.replace.is_empty()
             || ops
                 .iter()
                 .any(|op| matches!(op.what, What::DeleteElement(_) | What::DeleteTable(_) | What::DeleteGuestRule(_)));
         let answers = self.nft()?.transact(batch)?;
-        let mut errors: Vec<Option<KernelError>> = vec![None; ops.len()];
-        let mut echoes: Vec<Option<RuleAt>> = vec![None; ops.len()];
+        let mut answered = Answered { errors: vec![None; ops.len()], echoes: vec![None; ops.len()] };
         // One that removes what is gone already is no change to the kernel, and the generation stays.
         let mut changes = ops.iter().any(|op| how.without_destroy || !matches!(op.what, What::DeleteElement(_)));
         let last = answers.len().saturating_sub(1);
+        let mut is_answered = false;
         for (at, answer) in answers.into_iter().enumerate() {
             changes |= !answer.objects.is_empty();
-            if let Some(echo) = at.checked_sub(1).and_then(|at| echoes.get_mut(*of.get(at)?)) {
+            is_answered |= answer.outcome.is_some();
+            if let Some(echo) = at.checked_sub(1).and_then(|at| answered.echoes.get_mut(*of.get(at)?)) {
                 *echo = answer.objects.iter().find_map(|o| RuleSeen::parse(&o.message())).map(|rule| rule.at());
             }
             match answer.outcome {
@@ -151,20 +173,41 @@ impl Kernel {
                         .then_some("CAP_NET_ADMIN is needed: run as root, or try it in `zubi lab`");
                     return Err(Error::Netlink { object: "nftables transaction".into(), source, hint });
                 }
-                _ if at == 0 || at == last => {}
-                Some(Err(e)) => {
-                    if let Some(error) = of.get(at - 1).and_then(|op| errors.get_mut(*op)) {
+                Some(Err(e)) if at > 0 => {
+                    if let Some(error) = of.get(at - 1).and_then(|op| answered.errors.get_mut(*op)) {
                         error.get_or_insert(e);
                     }
                 }
-                Some(Ok(())) => {}
-                None => return Err(Error::NoAnswer { object: "nftables transaction".into() }),
+                _ => {}
             }
         }
-        if changes && errors.iter().all(Option::is_none) {
+        if !is_answered {
+            return self.read_transaction_back(ops);
+        }
+        if changes && answered.errors.iter().all(Option::is_none) {
             self.expected = expected.map(Generation::next);
         }
-        Ok(Some(Answered { errors, echoes }))
+        Ok(Some(answered))
+    }
+
+    /// The kernel's answers to a transaction were lost. It was taken whole or not at all: what the kernel has tells
+    /// which. Nothing: it was not.
+    fn read_transaction_back(&mut self, ops: &[&Op]) -> Result<Option<Answered>, Error> {
+        self.expected = None;
+        let is_made_again = ops.iter().any(|op| matches!(op.what, What::AddTable(_)));
+        for op in ops {
+            let replaced = is_made_again && matches!(op.what, What::DeleteTable(_));
+            if !replaced && !self.is_done(op)? {
+                return Ok(None);
+            }
+        }
+        let guests =
+            if ops.iter().any(|op| matches!(op.what, What::AddGuestRule(_))) { self.guests()? } else { Vec::new() };
+        let echo = |op: &&Op| match &op.what {
+            What::AddGuestRule(rule) => guests.iter().find(|guest| rule.is(&guest.rule)).map(|guest| guest.rule.at()),
+            _ => None,
+        };
+        Ok(Some(Answered { errors: vec![None; ops.len()], echoes: ops.iter().map(echo).collect() }))
     }
 
     /// Rules in others' tables are added only where they were read to belong. What is to be deleted is looked at again
@@ -236,7 +279,7 @@ impl Kernel {
             (What::AddGuestRule(_), libc::ENOENT | libc::EPERM) => {
                 Settled::Failed(Error::StrangersChanged { object: op.to_string() })
             }
-            // It was told to be there, and its key is not: an interval that overlaps it is.
+            // EEXIST when it was added, ENOENT when it was deleted: an interval that overlaps the key exists, not the key.
             (What::AddElement(element), libc::ENOENT) if how.replace.contains(element) => {
                 Settled::Failed(overlap(op, KernelError::from_errno(libc::EEXIST)))
             }
@@ -251,7 +294,7 @@ impl Kernel {
     }
 
     /// Whether the kernel has exactly this element: the key, and what a map holds for it.
-    fn has_element(&mut self, element: &Element) -> Result<bool, Error> {
+    pub(crate) fn has_element(&mut self, element: &Element) -> Result<bool, Error> {
         let mut batch = Batch::new();
         element.encode_get(&mut batch);
         let answers = self.nft()?.transact(batch)?;
@@ -285,7 +328,7 @@ struct How {
     /// Linux before 6.3 has deletions that fail when there is nothing.
     without_destroy: bool,
     /// Elements whose keys lead elsewhere: nobody's, or their owner would have been asked.
-    replace: Vec<Element>,
+    replace: HashSet<Element>,
     /// How often the ruleset had another generation than expected.
     restarts: u32,
 }

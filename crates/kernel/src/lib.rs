@@ -15,9 +15,11 @@ mod machine;
 pub mod named;
 mod netns;
 pub mod process;
+mod sandboxes;
 mod settings;
 mod socket;
 mod strangers;
+mod survey;
 pub mod sys;
 
 pub use apply::{Applied, Deletions, Failed};
@@ -30,3 +32,4 @@ pub use machine::{Kernel, Observer, StepHook, settings_writable};
 pub use netns::Netns;
 pub use socket::{Answer, Counters, Kept, Netlink};
 pub use strangers::Guest;
+pub use survey::Survey;

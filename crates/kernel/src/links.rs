@@ -2,11 +2,13 @@
 
 use crate::apply::Group;
 use crate::error::Error;
-use crate::machine::Kernel;
+use crate::machine::{Kernel, Removal};
 use crate::socket::{Answer, Kept};
 use zubi_model::{Family, IfIndex, IfName, LinkGroup, Mtu};
 use zubi_plan::{Op, Outcome, Place, What};
-use zubi_wire::route::{AdminState, BridgePort, Link, LinkChange, LinkKind, LinkRef, LinkSeen, Route, delete_link};
+use zubi_wire::route::{
+    AdminState, BridgePort, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Route, delete_link,
+};
 use zubi_wire::{Batch, KernelError};
 
 impl Kernel {
@@ -40,6 +42,8 @@ impl Kernel {
                 Ok(Outcome::Created)
             }
             Some(Err(e)) if e.errno == libc::EEXIST => self.existing_link(place, link, inner, e),
+            // The answer was lost. One that is there now carries the MAC that was chosen for it.
+            None if self.link(place, link.name.as_str())?.is_some_and(|seen| link.is(&seen)) => Ok(Outcome::Created),
             outcome => Err(refused(link.to_string(), outcome)),
         }
     }
@@ -67,9 +71,12 @@ impl Kernel {
         }
     }
 
-    /// Deletes a link that zubi made.
-    pub(crate) fn delete_link(&mut self, place: &Place, name: &IfName) -> Result<Outcome, Error> {
-        let Some(seen) = self.link(place, name.as_str())? else { return Ok(Outcome::Nothing) };
+    /// Deletes a link that zubi made. Another device may have its name by now: that one stays.
+    pub(crate) fn delete_link(&mut self, place: &Place, link: &LinkMark) -> Result<Outcome, Error> {
+        let name = &link.name;
+        let Some(seen) = self.link(place, name.as_str())?.filter(|seen| link.is(seen)) else {
+            return Ok(Outcome::Nothing);
+        };
         let mut batch = Batch::new();
         delete_link(&mut batch, LinkRef::Index(seen.index));
         let answer = only(self.socket(place)?.transact(batch)?);
@@ -78,6 +85,7 @@ impl Kernel {
         match answer.outcome {
             Some(Ok(())) => Ok(Outcome::Removed),
             Some(Err(e)) if e.errno == libc::ENODEV => Ok(Outcome::Nothing),
+            None if self.link(place, name.as_str())?.is_none_or(|seen| !link.is(&seen)) => Ok(Outcome::Removed),
             outcome => Err(refused(format!("link del {name}"), outcome)),
         }
     }
@@ -102,9 +110,12 @@ impl Kernel {
         for op in ops {
             match self.way_back(op).and_then(|back| self.encode(op, &mut batch).map(|()| back)) {
                 Ok(back) => sent.push((op, back)),
-                Err(e) if e.is_missing() && is_removal(op) => group.done.push((op.clone(), Outcome::Nothing)),
+                // Where something is taken down, a device that is gone keeps nothing else from going.
+                Err(e) if e.is_missing() && (is_removal(op) || self.removal == Removal::Any) => {
+                    group.done.push((op.clone(), Outcome::Nothing));
+                }
                 Err(e) => {
-                    // Operations before it have not been sent: nothing of this group is done.
+                    // Nothing of this group has been sent.
                     group.error = Some(e);
                     return group;
                 }
@@ -131,10 +142,16 @@ impl Kernel {
     }
 
     /// What puts back what a change is about to replace, where that has to be looked at: the MTU of a device, the
-    /// settings of a bridge port.
+    /// settings of a bridge port. Taking down is never taken back.
     fn way_back(&mut self, op: &Op) -> Result<Option<What>, Error> {
+        if self.removal == Removal::Any {
+            return Ok(None);
+        }
         let (name, change, port) = match &op.what {
-            What::ChangeLink(change) if change.has_settings() && change.state.is_none() => {
+            // The state of a device inside was looked at when the plan was made.
+            What::ChangeLink(change)
+                if change.has_settings() || (change.state.is_some() && op.place == Place::Host) =>
+            {
                 (&change.name, Some(change), None)
             }
             What::ChangePort(port) => (&port.name, None, Some(port)),
@@ -150,6 +167,7 @@ impl Kernel {
             allmulticast: change.allmulticast.map(|_| seen.allmulticast),
             tx_queue: change.tx_queue.map(|_| seen.tx_queue),
             mac: change.mac.and(seen.mac),
+            state: change.state.map(|_| seen.state),
             ..LinkChange::none(name.clone())
         });
         let old_port = port.zip(seen.port).map(|(port, old)| BridgePort {
@@ -190,7 +208,7 @@ impl Kernel {
                 }
                 return Ok(match &op.what {
                     what if back.as_ref() == Some(what) => Outcome::AlreadyThere,
-                    What::ChangeLink(change) if change.state == Some(AdminState::Up) => {
+                    What::ChangeLink(change) if change.state == Some(AdminState::Up) && back.is_none() => {
                         let down = LinkChange::state(change.name.clone(), AdminState::Down);
                         Outcome::Changed { back: Box::new(What::ChangeLink(down)) }
                     }
@@ -203,6 +221,14 @@ impl Kernel {
                 });
             }
             Some(Err(error)) => error,
+            // The answer was lost: what the kernel has tells.
+            None if self.is_done(op)? => {
+                return Ok(match (&op.what, back) {
+                    (What::DeleteAddress(_) | What::DeleteRoute(_), _) => Outcome::Removed,
+                    (_, Some(back)) => Outcome::Changed { back: Box::new(back) },
+                    _ => Outcome::Created,
+                });
+            }
             None => return Err(Error::NoAnswer { object: op.to_string() }),
         };
         match (&op.what, error.errno) {

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::netns::Netns;
+use crate::sandboxes::Sandboxes;
 use crate::socket::{Answer, Counters, Kept, Netlink};
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::MetadataExt;
@@ -16,13 +17,6 @@ pub type StepHook = Box<dyn FnMut(&str) -> std::io::Result<()>>;
 
 /// Called with every operation that changed something, in order; what was as wished already is left out.
 pub type Observer = Box<dyn FnMut(&Op)>;
-
-/// A sandbox that is open.
-pub(crate) struct Inside {
-    pub(crate) netns: Netns,
-    pub(crate) route: Netlink,
-    pub(crate) cookie: NetnsCookie,
-}
 
 /// How firewall elements are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +33,7 @@ pub struct Kernel {
     pub(crate) route: Netlink,
     nft: Option<Netlink>,
     pub(crate) nft_deleted: bool,
-    pub(crate) sandboxes: HashMap<NsRef, Inside>,
+    pub(crate) sandboxes: Sandboxes,
     pub(crate) indexes: HashMap<(Place, String), IfIndex>,
     /// Made by this process: undone by their deletion, so that what they were like before does not matter.
     pub(crate) newborn: HashSet<(Place, String)>,
@@ -58,7 +52,7 @@ impl Kernel {
             route: Netlink::route()?,
             nft: None,
             nft_deleted: false,
-            sandboxes: HashMap::new(),
+            sandboxes: Sandboxes::default(),
             indexes: HashMap::new(),
             newborn: HashSet::new(),
             removal: Removal::Exact,
@@ -90,14 +84,7 @@ impl Kernel {
 
     /// What the sockets were used for: route netlink on the host and inside, nftables.
     pub fn counters(&self) -> (Counters, Counters, Counters) {
-        let mut inside = Counters::default();
-        for sandbox in self.sandboxes.values() {
-            let c = sandbox.route.counters();
-            inside.sends += c.sends;
-            inside.messages += c.messages;
-            inside.dumps += c.dumps;
-        }
-        (self.route.counters(), inside, self.nft.as_ref().map(Netlink::counters).unwrap_or_default())
+        (self.route.counters(), self.sandboxes.counters(), self.nft.as_ref().map(Netlink::counters).unwrap_or_default())
     }
 
     /// The nftables socket, opened at first use. Whoever closes it last after a deletion waits some 13 ms.
@@ -120,30 +107,33 @@ impl Kernel {
         self.nft_deleted
     }
 
-    /// Opens a sandbox, once: from now on the name stands for this namespace, whatever happens to the path.
+    /// Opens a sandbox: from now on the name stands for this namespace, whatever happens to the path.
     pub fn open_sandbox(&mut self, sandbox: &NsRef) -> Result<NetnsCookie, Error> {
-        if let Some(inside) = self.sandboxes.get(sandbox) {
-            return Ok(inside.cookie);
-        }
-        let netns = Netns::open(&sandbox.path(), &self.home)?;
-        let route = netns.within(&self.home, Netlink::route)??;
-        let cookie = route.cookie()?;
-        self.sandboxes.insert(sandbox.clone(), Inside { netns, route, cookie });
-        Ok(cookie)
+        self.sandboxes.open(sandbox, &self.home)
     }
 
-    /// Whether the name of a sandbox that is open still leads to it.
-    pub fn still_leads(&self, sandbox: &NsRef) -> bool {
+    /// Whether the name of a sandbox that was opened still leads to it.
+    pub fn still_leads(&mut self, sandbox: &NsRef) -> bool {
         let there = std::fs::metadata(sandbox.path()).map(|m| (m.dev(), m.ino()));
-        // Open, its inode number cannot be another's.
-        self.sandboxes.get(sandbox).is_some_and(|inside| there.is_ok_and(|inode| inside.netns.is(inode)))
+        match self.sandboxes.get(sandbox) {
+            // Open, its inode number cannot be another's.
+            Some(inside) => there.is_ok_and(|inode| inside.netns.is(inode)),
+            None => self.open_sandbox(sandbox).is_ok(),
+        }
     }
 
     /// Forgets a sandbox that was opened.
     pub fn close_sandbox(&mut self, sandbox: &NsRef) {
-        self.sandboxes.remove(sandbox);
+        self.sandboxes.forget(sandbox);
         self.indexes.retain(|(place, _), _| *place != Place::Sandbox(sandbox.clone()));
         self.newborn.retain(|(place, _)| *place != Place::Sandbox(sandbox.clone()));
+    }
+
+    /// Closes all sandboxes: a child that goes on alone keeps none of their descriptors.
+    pub fn close_sandboxes(&mut self) {
+        self.sandboxes.clear();
+        self.indexes.retain(|(place, _), _| *place == Place::Host);
+        self.newborn.retain(|(place, _)| *place == Place::Host);
     }
 
     /// An open sandbox's namespace.

@@ -4,6 +4,13 @@
 //! The kernel handles a request while it is being sent, so every answer is in the queue when the send returns: reading
 //! never waits. Answers are told apart by sequence numbers. One buffer of constant size is used for everything,
 //! because the kernel sizes dump messages by the largest buffer it has seen on a socket.
+//!
+//! # Bounds
+//! The kernel queues all answers of a send before the first can be read, and drops those that find no room in the socket's
+//! buffer (ENOBUFS): an acknowledgement takes up to a kilobyte of the 208 that a socket has. So a batch is sent in parts
+//! whose answers fit. A transaction cannot be parted: the socket's buffers grow for it, and [`Netlink::room`] says how
+//! large it may be. An answer that is lost all the same leaves its message without an outcome, and the object is read
+//! back.
 
 use crate::error::Error;
 use crate::sys;
@@ -13,6 +20,18 @@ use zubi_wire::{Batch, KernelError, Message, Messages, flag, message::kind};
 
 const BUFFER: usize = 32 * 1024;
 const DUMP_TRIES: u32 = 20;
+/// One part of a batch: an answer with a link in it takes some 2.5 kilobytes of the receive buffer.
+const PART_MESSAGES: usize = 64;
+const PART_BYTES: usize = 64 * 1024;
+/// What is asked for when a transaction is larger than usual; the kernel doubles it. Memory is used only while a message
+/// waits.
+const BUFFERS: libc::c_int = 8 * 1024 * 1024;
+/// What the kernel keeps of the send buffer for itself (`netlink_sendmsg`), generously.
+const SEND_OVERHEAD: usize = 1024;
+/// What an acknowledgement or an error with words takes of the receive buffer at most (`truesize` of its skb).
+const ANSWER: usize = 1024;
+/// `NFNL_MSG_BATCH_BEGIN` (linux/netfilter/nfnetlink.h).
+const BATCH_BEGIN: u16 = 16;
 
 /// A netlink socket. It belongs to the network namespace it was opened in, whoever uses it.
 #[derive(Debug)]
@@ -21,8 +40,30 @@ pub struct Netlink {
     sequence: u32,
     /// Whether it is asked for transactions.
     transactions: bool,
+    room: Room,
     counters: Counters,
     buffer: Vec<u8>,
+}
+
+/// How large a transaction can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// In one send.
+    pub(crate) bytes: usize,
+    /// Each answered.
+    pub(crate) messages: usize,
+}
+
+impl Room {
+    /// What every socket has (`net.core.wmem_default`, `rmem_default`: 212992).
+    pub(crate) const UNASKED: Room = Room { bytes: 160 * 1024, messages: 200 };
+}
+
+enum Received {
+    Bytes(usize),
+    Nothing,
+    /// Answers were dropped for want of room.
+    Overrun,
 }
 
 /// What a socket was used for; tests hold these to account.
@@ -36,12 +77,20 @@ pub struct Counters {
     pub dumps: u32,
 }
 
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, other: Self) {
+        self.sends += other.sends;
+        self.messages += other.messages;
+        self.dumps += other.dumps;
+    }
+}
+
 /// The answer to one message of a batch.
 #[derive(Debug, Default)]
 pub struct Answer {
     /// Kept messages (kind and payload) that came before the acknowledgement: an object, or an echo.
     pub objects: Vec<Kept>,
-    /// The acknowledgement; absent when the kernel gave none.
+    /// The acknowledgement; absent when the kernel gave none, or when it was lost.
     pub outcome: Option<Result<(), KernelError>>,
 }
 
@@ -80,7 +129,14 @@ impl Netlink {
         // Dumps are filtered by what the request's header names; wrong headers are errors instead of ignored.
         on(libc::NETLINK_GET_STRICT_CHK)?;
         let transactions = protocol == libc::NETLINK_NETFILTER;
-        Ok(Netlink { fd, sequence: 1, transactions, counters: Counters::default(), buffer: vec![0; BUFFER] })
+        Ok(Netlink {
+            fd,
+            sequence: 1,
+            transactions,
+            room: Room::UNASKED,
+            counters: Counters::default(),
+            buffer: vec![0; BUFFER],
+        })
     }
 
     /// The number of the namespace it belongs to.
@@ -98,33 +154,92 @@ impl Netlink {
         self.fd.as_raw_fd()
     }
 
-    fn send(&mut self, batch: &mut Batch) -> Result<u32, Error> {
+    fn send(&mut self, bytes: &[u8], messages: u32) -> Result<(), Error> {
+        self.counters.sends += 1;
+        self.counters.messages += messages;
+        sys::send_to_kernel(self.fd.as_fd(), bytes).map_err(|e| Error::system("send to", "netlink socket", e))
+    }
+
+    fn number(&mut self, batch: &mut Batch) -> u32 {
         let first = self.sequence;
         batch.number_from(first);
         self.sequence = self.sequence.wrapping_add(batch.count());
-        self.counters.sends += 1;
-        self.counters.messages += batch.count();
-        sys::send_to_kernel(self.fd.as_fd(), batch.bytes())
-            .map_err(|e| Error::system("send to", "netlink socket", e))?;
-        Ok(first)
+        first
     }
 
-    /// Sends a batch and gives the answer to each of its messages.
+    /// How large a transaction can be: as large as the kernel lets this process make the socket's buffers.
+    pub(crate) fn room(&mut self) -> Room {
+        if self.room == Room::UNASKED {
+            let ask = |limited, forced| {
+                let set = |option| sys::set_option(self.fd.as_fd(), libc::SOL_SOCKET, option, BUFFERS);
+                // Only root of the machine may go beyond the limit of the system.
+                set(forced).or_else(|_| set(limited)).unwrap_or_default();
+            };
+            ask(libc::SO_SNDBUF, libc::SO_SNDBUFFORCE);
+            ask(libc::SO_RCVBUF, libc::SO_RCVBUFFORCE);
+            self.room = Room {
+                bytes: self.buffer_size(libc::SO_SNDBUF).saturating_sub(SEND_OVERHEAD).max(Room::UNASKED.bytes),
+                messages: (self.buffer_size(libc::SO_RCVBUF) / ANSWER).max(Room::UNASKED.messages),
+            };
+        }
+        self.room
+    }
+
+    fn buffer_size(&self, option: libc::c_int) -> usize {
+        let mut size = [0; 4];
+        match sys::get_option(self.fd.as_fd(), libc::SOL_SOCKET, option, &mut size) {
+            Ok(()) => usize::try_from(i32::from_ne_bytes(size)).unwrap_or_default(),
+            Err(_) => 0,
+        }
+    }
+
+    /// Sends a batch and gives the answer to each of its messages. A transaction is sent whole: see [`Netlink::room`];
+    /// anything else in parts whose answers the socket has room for.
+    ///
+    /// An answer without an outcome was lost, or the kernel gave none: what became of its message is unknown.
     pub fn transact(&mut self, mut batch: Batch) -> Result<Vec<Answer>, Error> {
-        let first = self.send(&mut batch)?;
+        let first = self.number(&mut batch);
         let mut answers: Vec<Answer> = (0..batch.count()).map(|_| Answer::default()).collect();
-        // Of a transaction not all messages are answered, and some twice. What asks for no acknowledgement is answered by
-        // what it asks for.
-        let acknowledged: Vec<bool> =
-            Messages::new(batch.bytes()).map(|message| message.flags & flag::ACK != 0).collect();
-        let transactions = self.transactions;
-        let answered = |(answer, acknowledged): (&Answer, &bool)| {
-            answer.outcome.is_some() || (!acknowledged && !answer.objects.is_empty())
-        };
-        let complete = |answers: &[Answer]| !transactions && answers.iter().zip(&acknowledged).all(answered);
-        while !complete(&answers)
-            && let Some(n) = self.receive()?
-        {
+        let is_transaction =
+            Messages::new(batch.bytes()).next().is_some_and(|m| self.transactions && m.kind == BATCH_BEGIN);
+        if is_transaction {
+            if batch.bytes().len() > self.room.bytes || answers.len() > self.room.messages {
+                self.room();
+            }
+            self.send(batch.bytes(), batch.count())?;
+            self.collect(first, &mut answers, |_| false)?;
+            return Ok(answers);
+        }
+        let mut at = 0;
+        for part in batch.parts(PART_MESSAGES, PART_BYTES) {
+            // A message that asks for no acknowledgement is answered by the object it asks for.
+            let acknowledged: Vec<bool> = Messages::new(part).map(|message| message.flags & flag::ACK != 0).collect();
+            self.send(part, acknowledged.len() as u32)?;
+            let of_part = at..at + acknowledged.len();
+            at = of_part.end;
+            let is_answered = |(answer, acknowledged): (&Answer, &bool)| {
+                answer.outcome.is_some() || (!acknowledged && !answer.objects.is_empty())
+            };
+            self.collect(first, &mut answers, |answers| {
+                answers.get(of_part.clone()).is_some_and(|part| part.iter().zip(&acknowledged).all(is_answered))
+            })?;
+        }
+        Ok(answers)
+    }
+
+    /// Sorts what is in the queue to the messages it answers, until it is all of it or `complete`.
+    fn collect(
+        &mut self,
+        first: u32,
+        answers: &mut [Answer],
+        complete: impl Fn(&[Answer]) -> bool,
+    ) -> Result<(), Error> {
+        while !complete(answers) {
+            let n = match self.receive()? {
+                Received::Bytes(n) => n,
+                Received::Overrun => continue,
+                Received::Nothing => break,
+            };
             for message in Messages::new(&self.buffer[..n]) {
                 let Some(answer) = answers.get_mut(message.sequence.wrapping_sub(first) as usize) else { continue };
                 match message.outcome() {
@@ -139,7 +254,7 @@ impl Netlink {
                 }
             }
         }
-        Ok(answers)
+        Ok(())
     }
 
     /// Asks for all objects of a kind, again while the kernel's tables change under the reading.
@@ -153,12 +268,22 @@ impl Netlink {
         for _ in 0..DUMP_TRIES {
             let mut batch = Batch::new();
             request(&mut batch);
-            let first = self.send(&mut batch)?;
+            let first = self.number(&mut batch);
+            self.send(batch.bytes(), batch.count())?;
             let mut all = Vec::new();
             let mut interrupted = false;
             let mut done = false;
             while !done {
-                let Some(n) = self.receive()? else { return Err(Error::NoAnswer { object: object.into() }) };
+                let n = match self.receive()? {
+                    Received::Bytes(n) => n,
+                    // A part of the dump is lost.
+                    Received::Overrun => {
+                        interrupted = true;
+                        continue;
+                    }
+                    Received::Nothing if interrupted => break,
+                    Received::Nothing => return Err(Error::NoAnswer { object: object.into() }),
+                };
                 for message in Messages::new(&self.buffer[..n]).filter(|m| m.sequence == first) {
                     interrupted |= message.flags & flag::DUMP_INTR != 0;
                     if message.kind == kind::DONE {
@@ -183,8 +308,14 @@ impl Netlink {
         Err(Error::Unsteady { object, tries: DUMP_TRIES })
     }
 
-    fn receive(&mut self) -> Result<Option<usize>, Error> {
-        sys::receive(self.fd.as_fd(), &mut self.buffer).map_err(|e| Error::system("receive from", "netlink socket", e))
+    fn receive(&mut self) -> Result<Received, Error> {
+        match sys::receive(self.fd.as_fd(), &mut self.buffer) {
+            Ok(Some(n)) => Ok(Received::Bytes(n)),
+            Ok(None) => Ok(Received::Nothing),
+            // Told once; the answers that had room are behind it (netlink_overrun in net/netlink/af_netlink.c).
+            Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => Ok(Received::Overrun),
+            Err(e) => Err(Error::system("receive from", "netlink socket", e)),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use zubi_kernel::{Error, Kernel, Netlink};
 use zubi_model::{IfIndex, IfName, LinkGroup, Mac};
 use zubi_plan::{Op, Plan, What};
 use zubi_wire::Batch;
-use zubi_wire::route::{AddressSeen, Link, LinkKind, LinkSeen, dump_links};
+use zubi_wire::route::{AddressSeen, Link, LinkKind, LinkMark, LinkSeen, dump_links};
 
 /// Many receives of a dump, so that there is time between them for changes.
 const STABLE: usize = 150;
@@ -46,7 +46,10 @@ fn unsettle(stop: &AtomicBool) {
     let mut kernel = Kernel::open().unwrap();
     while !stop.load(Ordering::Relaxed) {
         let passing = bridge(PASSING);
-        apply(&mut kernel, [What::DeleteLink(passing.name.clone()), What::AddLink(passing)]);
+        apply(
+            &mut kernel,
+            [What::DeleteLink(LinkMark::new(passing.name.clone(), passing.mac)), What::AddLink(passing)],
+        );
     }
 }
 

@@ -8,7 +8,7 @@ use zubi_kernel::Kernel;
 use zubi_model::{IfName, LinkGroup, Mac};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_wire::nft::{Element, Value};
-use zubi_wire::route::{BridgePort, Link, LinkChange, LinkKind, Switch};
+use zubi_wire::route::{BridgePort, Link, LinkChange, LinkKind, LinkMark, Switch};
 
 fn name(text: &str) -> IfName {
     text.parse().unwrap()
@@ -60,7 +60,7 @@ fn what_was_otherwise_comes_back_and_what_was_not_there_stays_away() {
     let before = (1500, Switch::Off, 1);
     assert_eq!(state(&mut kernel), before);
 
-    let impossible = What::DeleteLink(name("lo"));
+    let impossible = What::DeleteLink(LinkMark { name: name("lo"), mac: None });
     let changes = || {
         vec![
             mtu("zva", 1400),

@@ -7,7 +7,7 @@ use zubi_model::{
     Protocol, PublishedPort, RouteKind, Scope, SourceMac, StaticRoute,
 };
 use zubi_wire::route::{
-    Address, AdminState, BridgePort, Dad, ForwardingEntry, Link, LinkChange, LinkKind, Peer, Route, Switch,
+    Address, AdminState, BridgePort, Dad, ForwardingEntry, Link, LinkChange, LinkKind, LinkMark, Peer, Route, Switch,
 };
 
 /// The pair of an endpoint, as it is made; its host end is recognised by name, MAC and group.
@@ -372,7 +372,10 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
         }
     }
     if remains.host_end == Presence::There {
-        plan.push(Op::host(What::DeleteLink(endpoint.host_device.clone()), DELETE));
+        // While its MAC is being changed it has the one or the other.
+        let mac = endpoint.next_mac.is_none().then(|| endpoint.host_mac());
+        let pair = LinkMark { name: endpoint.host_device.clone(), mac };
+        plan.push(Op::host(What::DeleteLink(pair), DELETE));
     }
     plan
 }

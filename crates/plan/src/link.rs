@@ -3,7 +3,7 @@
 use crate::endpoint::{inner_settings, ipv6_of};
 use crate::{Announcement, Neighbours, Op, Place, Plan, Through, What};
 use zubi_model::{DirectLink, DuplicateDetection, IfName, LinkEnd, LinkGroup, LinkPlace, NsRef};
-use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, Peer};
+use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, LinkMark, Peer};
 
 /// Where an end is, for operations.
 pub fn place(end: &LinkEnd) -> Place {
@@ -88,7 +88,7 @@ pub fn loopbacks_down(down: &[NsRef]) -> Plan {
 }
 
 /// Takes a link away by one of its ends, which may have another name by now.
-pub fn unmake(place: Place, device: IfName) -> Plan {
+pub fn unmake(place: Place, device: LinkMark) -> Plan {
     const DELETE: &str = "the pair goes, whichever end is deleted";
     std::iter::once(Op { place, what: What::DeleteLink(device), why: DELETE }).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::{Op, Plan, Sysctl, What, firewall};
 use zubi_model::{BridgeMode, Family, IfName, LinkGroup, Network, Pool, Promiscuity, Scope};
-use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, Switch};
+use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, LinkMark, Switch};
 
 /// The bridge of a network, as it is made and recognised. Its MTU is set when it goes up: one that a bridge is made with
 /// follows the smallest of its ports, and is 1500 when the last has left (br_mtu_auto_adjust in net/bridge/br_if.c).
@@ -125,7 +125,7 @@ pub fn down(network: &Network, last: Last) -> Plan {
     const FIREWALL: &str = "and what the firewall knew about it";
     let mut plan = Plan::new();
     if network.bridge_mode == BridgeMode::Managed {
-        plan.push(Op::host(What::DeleteLink(network.bridge.clone()), BRIDGE));
+        plan.push(Op::host(What::DeleteLink(LinkMark::new(network.bridge.clone(), network.bridge_mac)), BRIDGE));
     }
     match last {
         Last::Yes => plan.push(Op::host(What::DeleteTable(firewall::table()), FIREWALL)),

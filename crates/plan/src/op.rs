@@ -3,8 +3,8 @@
 use crate::{Announcement, Flows, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
-use zubi_model::{IfName, NsRef, SandboxName};
-use zubi_wire::route::{Address, BridgePort, ForwardingEntry, Link, LinkChange, Route};
+use zubi_model::{NsRef, SandboxName};
+use zubi_wire::route::{Address, BridgePort, ForwardingEntry, Link, LinkChange, LinkMark, Route};
 use zubi_wire::{nft, shell_word};
 
 /// In which network namespace.
@@ -22,7 +22,7 @@ pub enum What {
     /// Make a link.
     AddLink(Link),
     /// Delete one. The kernel needs some 16 ms for it, so this may be left to a process that finishes later.
-    DeleteLink(IfName),
+    DeleteLink(LinkMark),
     /// Change one.
     ChangeLink(LinkChange),
     /// Change a bridge port.
@@ -117,7 +117,7 @@ impl Op {
     /// The operation that takes it back, given what applying it did. What was there before stays.
     pub fn undo(&self, outcome: &Outcome) -> Option<Op> {
         let what = match (&self.what, outcome) {
-            (What::AddLink(link), Outcome::Created) => What::DeleteLink(link.name.clone()),
+            (What::AddLink(link), Outcome::Created) => What::DeleteLink(LinkMark::new(link.name.clone(), link.mac)),
             (What::AddAddress(address), Outcome::Created) => What::DeleteAddress(address.clone()),
             (What::AddRoute(route), Outcome::Created) => What::DeleteRoute(route.clone()),
             // Sets, chains and rules go with their table.
@@ -163,7 +163,7 @@ impl Op {
     fn command(&self) -> String {
         match &self.what {
             What::AddLink(link) => format!("ip {link}"),
-            What::DeleteLink(name) => format!("ip link del {name}"),
+            What::DeleteLink(link) => format!("ip link del {}", link.name),
             What::ChangeLink(change) => format!("ip {change}"),
             What::ChangePort(port) => format!("bridge {port}"),
             What::AddForwarding(entry) => format!("bridge fdb add {entry}"),

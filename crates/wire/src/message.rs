@@ -109,6 +109,41 @@ impl Batch {
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// The messages in parts, each with at most this many of them and, unless one message alone is longer, this many
+    /// bytes: the kernel answers a whole send before the first answer is read, and drops answers for which the socket's
+    /// buffer has no room.
+    pub fn parts(&self, messages: usize, bytes: usize) -> impl Iterator<Item = &[u8]> {
+        let mut rest = self.bytes.as_slice();
+        std::iter::from_fn(move || {
+            let (mut end, mut count) = (0, 0);
+            while let Some(len) = u32_at(rest, end).map(|l| aligned(l as usize)).filter(|l| *l >= HEADER) {
+                if count > 0 && (count == messages || end + len > bytes) {
+                    break;
+                }
+                end += len;
+                count += 1;
+            }
+            let (part, behind) = rest.split_at_checked(end).filter(|(part, _)| !part.is_empty())?;
+            rest = behind;
+            Some(part)
+        })
+    }
+
+    /// Asks for an acknowledgement of the last message but `behind` alone. The kernel reports errors of the others all
+    /// the same.
+    pub fn acknowledge_last_before(&mut self, behind: u32) {
+        let (mut at, mut number) = (0, 0);
+        while let Some(len) = u32_at(&self.bytes, at).map(|l| l as usize).filter(|l| *l >= HEADER) {
+            number += 1;
+            let mut flags = u16_at(&self.bytes, at + 6).unwrap_or(0) & !flag::ACK;
+            if number + behind == self.count {
+                flags |= flag::ACK;
+            }
+            self.bytes[at + 6..at + 8].copy_from_slice(&flags.to_ne_bytes());
+            at += aligned(len);
+        }
+    }
 }
 
 /// The payload of a message being written.
@@ -346,6 +381,34 @@ mod tests {
         let attributes = messages[0].attributes(4);
         assert_eq!(attributes.text(3).unwrap(), "eth0");
         assert_eq!(attributes.nested(18).unwrap().u32(1), Some(7));
+    }
+
+    #[test]
+    fn a_batch_is_parted_between_messages() {
+        let mut batch = Batch::new();
+        for kind in 0..10 {
+            batch.message(kind, flag::REQUEST | flag::ACK, |b| b.header(&[0; 4]));
+        }
+        let kinds = |messages, bytes| -> Vec<Vec<u16>> {
+            batch.parts(messages, bytes).map(|part| Messages::new(part).map(|m| m.kind).collect()).collect()
+        };
+        assert_eq!(kinds(4, 1000), [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8, 9]]);
+        assert_eq!(kinds(100, 45).len(), 5);
+        // A message is sent whole, however long it is.
+        assert_eq!(kinds(100, 1).len(), 10);
+        assert!(Batch::new().parts(4, 100).next().is_none());
+    }
+
+    #[test]
+    fn one_acknowledgement_is_asked_for() {
+        let mut batch = Batch::new();
+        for kind in 0..4 {
+            batch.message(kind, flag::REQUEST | flag::ACK | flag::ECHO, |b| b.header(&[0; 4]));
+        }
+        batch.acknowledge_last_before(1);
+        let asked: Vec<bool> = Messages::new(batch.bytes()).map(|m| m.flags & flag::ACK != 0).collect();
+        assert_eq!(asked, [false, false, true, false]);
+        assert!(Messages::new(batch.bytes()).all(|m| m.flags & flag::ECHO != 0));
     }
 
     #[test]

@@ -323,7 +323,7 @@ proptest! {
             peer: Some(IfIndex(peer)),
             peer_elsewhere: true,
             addr_gen_mode: None,
-            route_localnet: None,
+            settings: zubi_wire::route::DeviceSettings::default(),
             port: Some(PortSeen { isolated: switch(isolated), hairpin: switch(hairpin), locked: switch(locked) }),
         });
     }

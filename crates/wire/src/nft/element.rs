@@ -21,7 +21,7 @@ const DATA_VALUE: u16 = 1;
 const INTERVAL_END: u32 = 1;
 
 /// An element of a set or map.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Element {
     /// The table of its set.
     pub table: String,

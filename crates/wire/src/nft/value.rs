@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use zubi_model::IfName;
 
 /// One part of a key, or of what a map holds for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     /// A single address.
     Address(IpAddr),

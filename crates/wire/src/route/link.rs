@@ -1,5 +1,6 @@
 //! Links: `ip link` (RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK; linux/if_link.h).
 
+use super::device_settings::DeviceSettings;
 use super::{AF_BRIDGE, AF_INET6, AF_UNSPEC, Switch};
 use crate::message::{Attributes, Batch, Body, Message, flag};
 use crate::shell::shell_word;
@@ -35,11 +36,6 @@ const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
-const AF_INET: u16 = 2;
-/// All settings of `net/ipv4/conf/DEVICE`, each a number of four bytes.
-const IFLA_INET_CONF: u16 = 1;
-/// Where among them: `IPV4_DEVCONF_ROUTE_LOCALNET` of linux/ip.h, which counts from one.
-const ROUTE_LOCALNET: usize = (26 - 1) * 4;
 /// Leave the statistics out (`RTEXT_FILTER_SKIP_STATS`).
 const SKIP_STATS: u32 = 1 << 3;
 const HEADER: usize = 16;
@@ -222,6 +218,27 @@ pub enum LinkRef<'a> {
     Name(&'a str),
     /// By number: cannot hit a stranger that took the name meanwhile.
     Index(IfIndex),
+}
+
+/// A link by its name and by what tells it from another one that has the name by now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkMark {
+    /// Its name.
+    pub name: IfName,
+    /// Its MAC, which zubi chose; any where that is not known.
+    pub mac: Option<Mac>,
+}
+
+impl LinkMark {
+    /// A link with this MAC.
+    pub fn new(name: IfName, mac: Mac) -> Self {
+        LinkMark { name, mac: Some(mac) }
+    }
+
+    /// Whether it is this one.
+    pub fn is(&self, seen: &LinkSeen) -> bool {
+        seen.name == self.name.as_str() && self.mac.is_none_or(|mac| seen.mac == Some(mac))
+    }
 }
 
 /// Changes to an existing link, all in one message: `ip link set`.
@@ -470,8 +487,8 @@ pub struct LinkSeen {
     pub peer_elsewhere: bool,
     /// Where IPv6 is not switched off for the device.
     pub addr_gen_mode: Option<AddrGenMode>,
-    /// Whether it takes packets for 127.0.0.0/8, where IPv4 is not switched off for the device.
-    pub route_localnet: Option<Switch>,
+    /// Its settings under `net/ipv4/conf` and `net/ipv6/conf`, as far as the kernel says them.
+    pub settings: DeviceSettings,
     /// Its bridge-port settings, when it is one.
     pub port: Option<super::PortSeen>,
 }
@@ -513,11 +530,7 @@ impl LinkSeen {
                     1 => AddrGenMode::None,
                     _ => AddrGenMode::Other,
                 }),
-            route_localnet: a
-                .nested(IFLA_AF_SPEC)
-                .and_then(|spec| spec.nested(AF_INET))
-                .and_then(|inet| inet.get(IFLA_INET_CONF)?.get(ROUTE_LOCALNET..)?.first_chunk::<4>().copied())
-                .map(|value| if u32::from_ne_bytes(value) == 0 { Switch::Off } else { Switch::On }),
+            settings: DeviceSettings::parse(a.nested(IFLA_AF_SPEC).as_ref()),
             port: info.and_then(|i| i.nested(IFLA_INFO_SLAVE_DATA)).map(|d: Attributes<'_>| super::PortSeen::parse(&d)),
         })
     }

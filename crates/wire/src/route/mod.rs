@@ -1,6 +1,7 @@
 //! Route netlink (linux/rtnetlink.h, linux/if_link.h): links, bridge ports, addresses, routes, rules, neighbours.
 
 mod address;
+mod device_settings;
 mod link;
 mod neighbour;
 mod port;
@@ -9,9 +10,10 @@ mod route;
 mod rule;
 
 pub use address::{Address, AddressSeen, Dad, Uniqueness};
+pub use device_settings::DeviceSettings;
 pub use link::{
-    AddrGenMode, AdminState, Link, LinkChange, LinkKind, LinkRef, LinkSeen, Peer, delete as delete_link, delete_group,
-    dump_links, get_link,
+    AddrGenMode, AdminState, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Peer, delete as delete_link,
+    delete_group, dump_links, get_link,
 };
 pub use neighbour::{ForwardingEntry, Neighbour, NeighbourSeen};
 pub use port::{BridgePort, PortSeen, Switch};

@@ -48,6 +48,17 @@ impl BridgePort {
         BridgePort { name, isolated: None, hairpin: None, locked: None }
     }
 
+    /// The first setting that is otherwise, in words.
+    pub fn differs_from(&self, seen: &PortSeen) -> Option<String> {
+        let all = [
+            ("isolated", self.isolated, seen.isolated),
+            ("hairpin", self.hairpin, seen.hairpin),
+            ("locked", self.locked, seen.locked),
+        ];
+        let differs = all.into_iter().find(|(_, wanted, found)| wanted.is_some_and(|wanted| wanted != *found));
+        differs.map(|(name, _, found)| format!("{name} is {found}"))
+    }
+
     /// Appends the message.
     pub fn encode(&self, batch: &mut Batch, IfIndex(index): IfIndex) {
         batch.message(RTM_SETLINK, flag::REQUEST | flag::ACK, |b| {

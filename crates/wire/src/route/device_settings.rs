@@ -1,0 +1,67 @@
+//! The settings of a device under `net/ipv4/conf` and `net/ipv6/conf`, as every answer about a link carries them
+//! (`IFLA_INET_CONF`, `IFLA_INET6_CONF`). Read from there, they cost no look-up in /proc/sys, which takes the longer the
+//! more network namespaces there are.
+
+use super::AF_INET6;
+use crate::message::Attributes;
+
+const AF_INET: u16 = 2;
+/// All settings of IPv4, each a number of four bytes.
+const IFLA_INET_CONF: u16 = 1;
+/// All settings of IPv6.
+const IFLA_INET6_CONF: u16 = 2;
+
+/// `IPV4_DEVCONF_*` of linux/ip.h, which counts from one: their places among the numbers.
+const IPV4: [(&str, usize); 9] = [
+    ("forwarding", 0),
+    ("proxy_arp", 2),
+    ("accept_redirects", 3),
+    ("send_redirects", 5),
+    ("rp_filter", 7),
+    ("arp_ignore", 18),
+    ("arp_notify", 21),
+    ("accept_local", 22),
+    ("route_localnet", 25),
+];
+/// `DEVCONF_*` of linux/ipv6.h.
+const IPV6: [(&str, usize); 7] = [
+    ("forwarding", 0),
+    ("accept_ra", 3),
+    ("accept_redirects", 4),
+    ("autoconf", 5),
+    ("disable_ipv6", 26),
+    ("accept_dad", 27),
+    ("ndisc_notify", 29),
+];
+
+/// What a link's answer says of its settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceSettings {
+    ipv4: Vec<u8>,
+    ipv6: Vec<u8>,
+}
+
+impl DeviceSettings {
+    /// From `IFLA_AF_SPEC`.
+    pub(super) fn parse(families: Option<&Attributes<'_>>) -> Self {
+        let of = |family: u16, kind| {
+            let family = families?.nested(family)?;
+            family.get(kind).map(<[u8]>::to_vec)
+        };
+        DeviceSettings {
+            ipv4: of(AF_INET, IFLA_INET_CONF).unwrap_or_default(),
+            ipv6: of(u16::from(AF_INET6), IFLA_INET6_CONF).unwrap_or_default(),
+        }
+    }
+
+    /// The value of `net/FAMILY/conf/DEVICE/NAME`, for `ipv4` or `ipv6`; nothing when the answer does not say it.
+    pub fn get(&self, family: &str, name: &str) -> Option<i32> {
+        let (names, values): (&[(&str, usize)], _) = match family {
+            "ipv4" => (&IPV4, &self.ipv4),
+            "ipv6" => (&IPV6, &self.ipv6),
+            _ => return None,
+        };
+        let (_, place) = names.iter().find(|(known, _)| *known == name)?;
+        values.get(place * 4..place * 4 + 4)?.first_chunk::<4>().map(|value| i32::from_ne_bytes(*value))
+    }
+}
