@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::resolve::Resolved;
 use std::io::ErrorKind;
 use std::net::IpAddr;
+use zubi_kernel::Survey;
 use zubi_model::{DefaultRoute, Endpoint, EndpointKey, Family, MacWish, Network, NetworkName, SandboxRef, Wishes};
 use zubi_plan::endpoint::attach;
 use zubi_plan::{Neighbours, Plan};
@@ -57,12 +58,14 @@ impl Engine {
         wishes: &Wishes,
         act: Act,
     ) -> Result<Report<Attached>, Error> {
+        // A runtime may take seconds to answer: it is asked while nobody waits for a lock of ours.
+        let resolved = self.resolve(sandbox);
         let (_host, networks) = self.lock_networks(std::slice::from_ref(network), &wishes.ports, act)?;
         let Some((network, missing)) = networks.into_iter().next() else {
             return Err(Error::NoNetwork { name: network.clone(), known: self.known_networks() });
         };
         check_wishes(&network, wishes)?;
-        let mut resolved = self.resolve(sandbox)?;
+        let mut resolved = resolved?;
         if let Some(called) = &wishes.called {
             resolved.spelled.clone_from(called);
         }
@@ -86,6 +89,7 @@ impl Engine {
             && let Some(leftover) = self.store.pending_endpoint(&key)?
         {
             // Its maker is dead, or we would not hold the lock.
+            let _leases = self.hold_leases(&key.network)?;
             self.bury(&leftover, Some(&sandbox.reached_by))?;
         }
         let mut wishes = wishes.clone();
@@ -197,8 +201,8 @@ impl Engine {
             return Err(differs("set of published ports", list(&endpoint.ports)));
         }
         let siblings = self.siblings(&endpoint)?;
-        let way = self.way_in(&endpoint, None);
-        let default_in = self.gives_default_in(&endpoint, &siblings, way.as_ref())?;
+        let way = self.way_in(&endpoint, None)?;
+        let default_in = self.gives_default_in(&mut Survey::narrow(), &endpoint, &siblings, way.as_ref())?;
         Ok(Report { plan: Plan::new(), value: Attached { endpoint, attachment: Attachment::Existing, default_in } })
     }
 

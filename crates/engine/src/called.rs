@@ -3,9 +3,11 @@
 
 use crate::engine::{Act, Engine};
 use crate::error::Error;
+use crate::network::network_ops;
 use crate::problem::Problem;
 use std::time::{Duration, Instant};
 use zubi_ipam::next_of_pools;
+use zubi_kernel::Survey;
 use zubi_model::{
     BridgeMode, Endpoint, EndpointKey, Family, HostAddress, Icc, IfName, Ingress, Mac, Network, NetworkName, Pool,
     PortHolder, PortSource, PortWish, SandboxRef, Scope,
@@ -86,8 +88,9 @@ impl Engine {
                 problems.push(Problem::unleased(&endpoint, address));
             }
         }
-        let ops = self.network_ops(&network)?;
-        problems.extend(self.differences(&format!("network {}", network.name), &ops)?);
+        let endpoints = self.store.endpoints_on(&network.name)?;
+        let ops = network_ops(&network, &self.ipv6_forwarding()?, &endpoints);
+        problems.extend(self.differences(&mut Survey::narrow(), &format!("network {}", network.name), &ops)?);
         problems.extend(self.check_endpoint(&network, &endpoint)?);
         Ok(problems)
     }
@@ -178,7 +181,7 @@ impl Engine {
     pub fn compare_inside(&mut self, sandbox: &SandboxRef, ops: Vec<What>) -> Result<Vec<Problem>, Error> {
         let resolved = self.resolve(sandbox)?;
         let ops: Vec<Op> = ops.into_iter().map(|what| Op::sandbox(&resolved.reached_by, what, "")).collect();
-        self.differences(&format!("sandbox {}", resolved.spelled), &ops)
+        self.differences(&mut Survey::narrow(), &format!("sandbox {}", resolved.spelled), &ops)
     }
 
     /// A device inside a sandbox.

@@ -2,79 +2,93 @@
 
 use crate::engine::{Act, Engine};
 use crate::error::Error;
+use crate::network::network_ops;
 use crate::problem::{GC, Problem, ProblemKind, REPAIR, describe, describe_link};
 use crate::shadowed::shadowed_ports;
-use zubi_kernel::Finding;
+use zubi_kernel::{Finding, Survey};
 use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
 use zubi_plan::endpoint::{Surroundings, attach};
 use zubi_plan::{Neighbours, Op, Place, firewall};
 use zubi_store::Mode;
 use zubi_wire::route::AdminState;
 
+/// Where an endpoint's sandbox cannot be found: what is wrong with it, unless its runtime started it again.
+struct WithoutSandbox {
+    endpoint: Endpoint,
+    problems: Vec<Problem>,
+}
+
 impl Engine {
     /// Every difference between the records and the kernel.
     pub fn check(&mut self) -> Result<Vec<Problem>, Error> {
-        // Alone: what is being made right now is no difference.
-        let _host = self.store.lock_host(Mode::Exclusive)?;
+        let (mut problems, lost) = {
+            // Alone: what is being made right now is no difference.
+            let _host = self.store.lock_host(Mode::Exclusive)?;
+            self.check_locked()?
+        };
+        // A runtime may take seconds to answer: it is asked while nobody waits for a lock of ours.
+        let mut silent = Vec::new();
+        for WithoutSandbox { endpoint, problems: otherwise } in lost {
+            match self.restarted(&endpoint, &mut silent) {
+                Some(problem) => problems.push(problem),
+                None => problems.extend(otherwise),
+            }
+        }
+        Ok(problems)
+    }
+
+    fn check_locked(&mut self) -> Result<(Vec<Problem>, Vec<WithoutSandbox>), Error> {
+        const HALF_WAY: &str = "a command was killed half-way";
+        let records = self.records()?;
+        let mut survey = Survey::whole();
         let mut problems = Vec::new();
-        let (networks, unreadable) = self.store.networks_lossy();
-        let (endpoints, unreadable_endpoints) = self.store.all_endpoints_lossy();
-        for error in unreadable.into_iter().chain(unreadable_endpoints) {
-            problems.push(Problem::new(
-                ProblemKind::Unreadable,
-                "record",
-                error.to_string(),
-                "restore or remove the file",
-            ));
-        }
-        for pending in self.store.pending()? {
-            problems.push(match pending {
-                Ok(p) => {
-                    let what = "a command was killed half-way";
-                    Problem::new(ProblemKind::Interrupted, describe(&p.endpoint), what, GC)
-                }
-                Err(e) => Problem::new(ProblemKind::Unreadable, "record", e.to_string(), "restore or remove the file"),
-            });
-        }
-        for network in self.store.networks_in_making()? {
-            let what = "a command was killed half-way";
-            problems.push(Problem::new(ProblemKind::Interrupted, format!("network {}", network.name), what, GC));
-        }
-        let (links, mut unreadable_links) = self.store.links_lossy();
-        let (unfinished_links, more) = self.store.unfinished_links_lossy();
-        unreadable_links.extend(more);
-        for error in unreadable_links {
+        let mut lost = Vec::new();
+        for error in &records.unreadable {
             let fix = "restore or remove the file";
             problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
         }
-        for link in &unfinished_links {
-            let what = "a command was killed half-way";
-            problems.push(Problem::new(ProblemKind::Interrupted, describe_link(link), what, GC));
+        for endpoint in &records.pending {
+            problems.push(Problem::new(ProblemKind::Interrupted, describe(endpoint), HALF_WAY, GC));
         }
-        if !networks.is_empty() {
-            problems.extend(self.check_firewall()?);
-            problems.extend(self.check_strangers(&networks)?);
+        for network in &records.making {
+            let object = format!("network {}", network.name);
+            problems.push(Problem::new(ProblemKind::Interrupted, object, HALF_WAY, GC));
         }
-        for network in &networks {
-            problems.extend(self.check_network(network)?);
+        for link in &records.unfinished_links {
+            problems.push(Problem::new(ProblemKind::Interrupted, describe_link(link), HALF_WAY, GC));
         }
-        for endpoint in &endpoints {
-            if let Some(network) = networks.iter().find(|n| n.name == endpoint.network) {
-                problems.extend(self.check_endpoint(network, endpoint)?);
-            } else {
+        if !records.networks.is_empty() {
+            problems.extend(self.check_firewall_in(&mut survey)?);
+            problems.extend(self.check_strangers(&records.networks)?);
+        }
+        let ipv6 = self.ipv6_forwarding()?;
+        for network in &records.networks {
+            let ops = network_ops(network, &ipv6, records.endpoints_on(&network.name));
+            problems.extend(self.differences(&mut survey, &format!("network {}", network.name), &ops)?);
+        }
+        for endpoint in &records.endpoints {
+            let Some(network) = records.network(&endpoint.network) else {
                 let what = format!("its network {} has no record", endpoint.network);
                 problems.push(Problem::new(ProblemKind::Stray, describe(endpoint), what, GC));
+                continue;
+            };
+            let siblings = records.siblings(endpoint);
+            match self.check_attached(&mut survey, network, endpoint, &siblings)? {
+                Checked::Found(found) => problems.extend(found),
+                Checked::NoSandbox(found) => {
+                    lost.push(WithoutSandbox { endpoint: endpoint.clone(), problems: found });
+                }
             }
         }
-        problems.extend(shadowed_ports(&endpoints));
-        for link in &links {
+        problems.extend(shadowed_ports(&records.endpoints));
+        for link in &records.links {
             problems.extend(self.check_link(link)?);
         }
-        for (network, key) in self.orphans()? {
+        for (network, key) in self.orphans(&records)? {
             let what = format!("leases of sandbox {} belong to no endpoint", key.cookie);
             problems.push(Problem::new(ProblemKind::Stray, format!("network {network}"), what, GC));
         }
-        match self.unrecorded_ports() {
+        match self.unrecorded_ports(&records) {
             Ok(claims) => problems.extend(claims.into_iter().map(|claim| {
                 let what = "is claimed for an endpoint that does not publish it";
                 Problem::new(ProblemKind::Stray, claim.to_string(), what, GC)
@@ -84,15 +98,19 @@ impl Engine {
                 problems.push(Problem::new(ProblemKind::Unreadable, "record", e.to_string(), fix));
             }
         }
-        for words in self.collect_strays(Act::Show)?.value {
+        for words in self.collect_strays(&records, &mut survey, Act::Show)?.value {
             problems.push(Problem::new(ProblemKind::Stray, words, "belongs to nobody", GC));
         }
-        Ok(problems)
+        Ok((problems, lost))
+    }
+
+    pub(crate) fn check_firewall(&mut self) -> Result<Option<Problem>, Error> {
+        self.check_firewall_in(&mut Survey::narrow())
     }
 
     /// The layout: all rules, in their order.
-    pub(crate) fn check_firewall(&mut self) -> Result<Option<Problem>, Error> {
-        let seen = self.kernel.firewall().map_err(Error::kernel("firewall"))?;
+    pub(crate) fn check_firewall_in(&mut self, survey: &mut Survey) -> Result<Option<Problem>, Error> {
+        let seen = self.kernel.surveyed_firewall(survey).map_err(Error::kernel("firewall"))?;
         let problem =
             |what: String| Some(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, REPAIR));
         let Some(table) = &seen.table else { return Ok(problem("is gone: somebody flushed the ruleset".into())) };
@@ -120,45 +138,59 @@ impl Engine {
         Ok(None)
     }
 
-    /// The operations a network stands for, beside those all networks share.
-    pub(crate) fn network_ops(&mut self, network: &Network) -> Result<Vec<Op>, Error> {
-        let plan = self.plan_up(network)?;
-        Ok(plan.ops.into_iter().filter(|op| !op.is_layout()).collect())
-    }
-
-    fn check_network(&mut self, network: &Network) -> Result<Vec<Problem>, Error> {
-        let ops = self.network_ops(network)?;
-        self.differences(&format!("network {}", network.name), &ops)
-    }
-
     pub(crate) fn check_endpoint(&mut self, network: &Network, endpoint: &Endpoint) -> Result<Vec<Problem>, Error> {
+        let siblings = self.siblings(endpoint)?;
+        Ok(match self.check_attached(&mut Survey::narrow(), network, endpoint, &siblings)? {
+            Checked::Found(problems) => problems,
+            Checked::NoSandbox(problems) => {
+                self.restarted(endpoint, &mut Vec::new()).map_or(problems, |problem| vec![problem])
+            }
+        })
+    }
+
+    fn check_attached(
+        &mut self,
+        survey: &mut Survey,
+        network: &Network,
+        endpoint: &Endpoint,
+        siblings: &[Endpoint],
+    ) -> Result<Checked, Error> {
         let object = describe(endpoint);
-        let way = self.way_in(endpoint, None);
-        let host_end = self.host_end(endpoint)?;
-        if way.is_none() {
-            if let Some(problem) = self.restarted(endpoint, &object) {
-                return Ok(vec![problem]);
+        let host_end = self.host_end_in(survey, endpoint)?;
+        let way = match self.way_in(endpoint, None) {
+            Ok(way) => way,
+            Err(e) => {
+                let fix = "give the command what it lacks, then zubi check";
+                return Ok(Checked::Found(vec![Problem::new(ProblemKind::Unreadable, object, e.to_string(), fix)]));
             }
-            if host_end.is_none() {
-                return Ok(vec![Problem::new(ProblemKind::SandboxGone, object, "its sandbox is gone", GC)]);
-            }
+        };
+        if way.is_none() && host_end.is_none() {
+            let gone = Problem::new(ProblemKind::SandboxGone, object, "its sandbox is gone", GC);
+            return Ok(Checked::NoSandbox(vec![gone]));
         }
         if host_end.is_some()
             && let Some(way) = &way
-            && let Some(what) = self.strange_inner_end(endpoint, way)?
+            && let Some(what) = self.strange_inner_end(survey, endpoint, way)?
         {
             // Whatever else is missing inside follows from it.
-            return Ok(vec![Problem::new(ProblemKind::Differs, object, what, REPAIR)]);
+            return Ok(Checked::Found(vec![Problem::new(ProblemKind::Differs, object, what, REPAIR)]));
         }
-        let ops = self.wanted_ops(network, endpoint, way.as_ref())?;
-        self.differences(&object, &ops)
+        let ops = self.wanted_ops(survey, network, endpoint, siblings, way.as_ref())?;
+        let found = self.differences(survey, &object, &ops)?;
+        Ok(if way.is_some() { Checked::Found(found) } else { Checked::NoSandbox(found) })
     }
 
     /// What is wrong with the inner end of a pair whose host end is there: it may be renamed, moved on to another
     /// namespace, or have another MAC.
-    pub(crate) fn strange_inner_end(&mut self, endpoint: &Endpoint, way: &NsRef) -> Result<Option<String>, Error> {
+    pub(crate) fn strange_inner_end(
+        &mut self,
+        survey: &mut Survey,
+        endpoint: &Endpoint,
+        way: &NsRef,
+    ) -> Result<Option<String>, Error> {
         let place = Place::Sandbox(way.clone());
-        let seen = self.kernel.link(&place, endpoint.ifname.as_str()).map_err(Error::kernel(describe(endpoint)))?;
+        let failed = Error::kernel(describe(endpoint));
+        let seen = self.kernel.surveyed_link(survey, &place, endpoint.ifname.as_str()).map_err(failed)?;
         let (wanted, mac) = (&endpoint.ifname, endpoint.mac);
         Ok(match seen {
             None => Some(format!("its inner end {wanted} is renamed or gone")),
@@ -170,30 +202,44 @@ impl Engine {
         })
     }
 
-    /// Whether the name an endpoint was attached by leads to another namespace now.
-    fn restarted(&mut self, endpoint: &Endpoint, object: &str) -> Option<Problem> {
-        let sandbox: SandboxRef = endpoint.sandbox.spelled.parse().ok()?;
-        let now = self.resolve(&sandbox).ok()?;
+    /// Whether the name an endpoint was attached by leads to another namespace now. A runtime that does not answer is
+    /// `silent`, and is asked once.
+    fn restarted(&mut self, endpoint: &Endpoint, silent: &mut Vec<String>) -> Option<Problem> {
+        let spelled = &endpoint.sandbox.spelled;
+        let runtime = spelled.split_once(':').map(|(runtime, _)| runtime.to_owned());
+        if runtime.as_ref().is_some_and(|runtime| silent.contains(runtime)) {
+            return None;
+        }
+        let sandbox: SandboxRef = spelled.parse().ok()?;
+        let now = match self.resolve(&sandbox) {
+            Ok(now) => now,
+            Err(Error::Runtime(_)) => {
+                silent.extend(runtime);
+                return None;
+            }
+            Err(_) => return None,
+        };
         (now.cookie != endpoint.sandbox.cookie).then(|| {
             let what = format!("{sandbox} was started again and has a new network namespace");
             let fix = format!("zubi connect {} {sandbox}", endpoint.network);
-            Problem::new(ProblemKind::SandboxRestarted, object, what, fix)
+            Problem::new(ProblemKind::SandboxRestarted, describe(endpoint), what, fix)
         })
     }
 
     /// The operations an endpoint stands for; only the host's when there is no way in.
     pub(crate) fn wanted_ops(
         &mut self,
+        survey: &mut Survey,
         network: &Network,
         endpoint: &Endpoint,
+        siblings: &[Endpoint],
         way: Option<&NsRef>,
     ) -> Result<Vec<Op>, Error> {
         let mut endpoint = endpoint.clone();
         if let Some(way) = way {
             endpoint.sandbox.reached_by = way.clone();
         }
-        let siblings = self.siblings(&endpoint)?;
-        let default_in = self.gives_default_in(&endpoint, &siblings, way)?;
+        let default_in = self.gives_default_in(survey, &endpoint, siblings, way)?;
         let plan = attach(
             network,
             &endpoint,
@@ -207,8 +253,8 @@ impl Engine {
         Ok(plan.ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
     }
 
-    pub(crate) fn differences(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Problem>, Error> {
-        let compared = self.kernel.examine(ops).map_err(Error::kernel(object))?;
+    pub(crate) fn differences(&mut self, survey: &mut Survey, object: &str, ops: &[Op]) -> Result<Vec<Problem>, Error> {
+        let compared = self.kernel.examine_in(survey, ops).map_err(Error::kernel(object))?;
         Ok(compared
             .into_iter()
             .filter_map(|(op, finding)| match finding {
@@ -220,4 +266,12 @@ impl Engine {
             })
             .collect())
     }
+}
+
+/// What was found about an endpoint.
+enum Checked {
+    /// Its sandbox is there.
+    Found(Vec<Problem>),
+    /// Nothing leads to its sandbox.
+    NoSandbox(Vec<Problem>),
 }

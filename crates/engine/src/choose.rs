@@ -9,7 +9,7 @@ use crate::resolve::Resolved;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use zubi_ipam::{check_fixed, next_of_pools};
-use zubi_kernel::sys;
+use zubi_kernel::{Survey, sys};
 use zubi_model::{
     Addressing, Endpoint, EndpointAddress, EndpointKey, Family, IfName, Invalid, Mac, MacWish, Network, NsRef, Pool,
     SandboxIdentity, Wishes,
@@ -18,8 +18,10 @@ use zubi_plan::endpoint::{Surroundings, default_families, may_default};
 use zubi_plan::{Neighbours, Place};
 use zubi_wire::route::{AdminState, RouteProtocol};
 
-/// `BR_MAX_PORTS` of net/bridge/br_private.h; number 0 is not given.
-const MOST_PORTS: usize = 1023;
+/// The kernel gives a bridge 1023 ports (`BR_MAX_PORTS` of net/bridge/br_private.h). A broadcast is copied to each, and
+/// the copies wait in the backlog of one processor, which holds a thousand (`net.core.netdev_max_backlog`): beyond that
+/// many ports the answer to an ARP request is dropped, and the gateway is not found.
+const MOST_PORTS: usize = 1000;
 
 impl Engine {
     /// Chooses everything that is not wished, over what the kernel and the records say, and claims it.
@@ -46,7 +48,7 @@ impl Engine {
             // What is chosen is claimed before anybody else can choose it.
             let (_leases, ports) = match act {
                 Act::Apply => {
-                    let leases = self.store.lock_leases(&network.name)?;
+                    let leases = self.hold_leases(&network.name)?;
                     let ports = if wishes.ports.is_empty() { None } else { Some(self.hold_ports()?) };
                     (Some(leases), ports)
                 }
@@ -345,10 +347,22 @@ impl Engine {
         families: &[Family],
         gateways: &[IpAddr],
     ) -> Result<Vec<Family>, Error> {
+        self.foreign_defaults_in(&mut Survey::narrow(), sandbox, families, gateways)
+    }
+
+    /// The same, with what a survey has read.
+    pub(crate) fn foreign_defaults_in(
+        &mut self,
+        survey: &mut Survey,
+        sandbox: &NsRef,
+        families: &[Family],
+        gateways: &[IpAddr],
+    ) -> Result<Vec<Family>, Error> {
         let place = Place::Sandbox(sandbox.clone());
         let mut taken = Vec::new();
         for family in families.iter().copied() {
-            let routes = self.kernel.routes(&place, family).map_err(Error::kernel("routes of the sandbox"))?;
+            let failed = Error::kernel("routes of the sandbox");
+            let routes = self.kernel.surveyed_routes(survey, &place, family).map_err(failed)?;
             // The last metric is that of the kernel's own "unreachable default".
             let foreign = routes.iter().any(|r| {
                 r.to.prefix_len() == 0
@@ -367,6 +381,7 @@ impl Engine {
     /// The families in which an endpoint gives its sandbox the default route now; by `way` the sandbox is looked at.
     pub(crate) fn gives_default_in(
         &mut self,
+        survey: &mut Survey,
         endpoint: &Endpoint,
         siblings: &[Endpoint],
         way: Option<&NsRef>,
@@ -375,7 +390,7 @@ impl Engine {
         let Some(way) = way.filter(|_| !given.is_empty()) else { return Ok(given) };
         let all = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
         let gateways: Vec<IpAddr> = all.filter_map(|a| a.gateway).collect();
-        let foreign = self.foreign_defaults(way, &given, &gateways)?;
+        let foreign = self.foreign_defaults_in(survey, way, &given, &gateways)?;
         Ok(default_families(endpoint, siblings, &foreign))
     }
 }

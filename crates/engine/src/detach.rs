@@ -4,12 +4,13 @@ use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::publish::claims;
+use crate::resolve::Resolved;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use zubi_kernel::Deletions;
+use zubi_kernel::{Deletions, Survey};
 use zubi_model::{Endpoint, EndpointKey, Family, NetnsCookie, NetworkName, NsRef, SandboxIdentity, SandboxRef};
 use zubi_plan::endpoint::{Presence, Remains, default_families, detach};
-use zubi_plan::{Place, Plan};
+use zubi_plan::{Place, Plan, What};
 use zubi_store::{Lock, Mode, StoreError};
 use zubi_wire::route::LinkSeen;
 
@@ -25,9 +26,10 @@ pub enum Detached {
 impl Engine {
     /// Detaches a sandbox from a network. What is gone already is a success.
     pub fn detach(&mut self, network: &NetworkName, sandbox: &SandboxRef, act: Act) -> Result<Report<Detached>, Error> {
+        let found = self.locate_endpoint(sandbox)?;
         let _host = self.store.lock_host(Mode::Shared)?;
         self.recover_first(act)?;
-        let Some((key, via)) = self.find_endpoint(network, sandbox)? else {
+        let Some((key, via)) = self.find_endpoint(network, sandbox, found)? else {
             return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached });
         };
         let lock = self.store.lock_sandbox(key.cookie)?;
@@ -53,10 +55,15 @@ impl Engine {
         act: Act,
     ) -> Result<Report<Detached>, Error> {
         // It may have gone while we waited for the lock.
+        let mut leases = None;
         let endpoint = match self.store.endpoint(key)? {
             Some(endpoint) => endpoint,
             None => match self.store.pending_endpoint(key)? {
-                Some(leftover) => leftover,
+                Some(leftover) => {
+                    // A command that was killed may have given an address back that is another endpoint's by now.
+                    leases = Some(self.hold_leases(&key.network)?);
+                    self.without_what_is_others(&leftover)?
+                }
                 None => return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached }),
             },
         };
@@ -64,26 +71,36 @@ impl Engine {
         if act == Act::Apply {
             self.apply_detach(&endpoint, &plan)?;
         }
+        drop(leases);
         Ok(Report { plan, value: Detached::Gone(Box::new(endpoint)) })
+    }
+
+    /// The sandbox, unless it is gone. To be asked before any lock is taken: a runtime may take seconds to answer.
+    pub(crate) fn locate_endpoint(&mut self, sandbox: &SandboxRef) -> Result<Option<Resolved>, Error> {
+        match self.resolve(sandbox) {
+            Ok(resolved) => Ok(Some(resolved)),
+            Err(e) if matches!(e.class(), crate::Class::NotFound) => Ok(None),
+            Err(e) => Err(e),
+        }
     }
 
     /// By the namespace if there is one, else by the name it had when it was attached.
     pub(crate) fn find_endpoint(
-        &mut self,
+        &self,
         network: &NetworkName,
         sandbox: &SandboxRef,
+        found: Option<Resolved>,
     ) -> Result<Option<(EndpointKey, Option<NsRef>)>, Error> {
         let key = |cookie| EndpointKey { cookie, network: network.clone() };
-        let spelled = match self.resolve(sandbox) {
-            Ok(resolved) => {
+        let spelled = match found {
+            Some(resolved) => {
                 let key = key(resolved.cookie);
                 if self.store.endpoint(&key)?.is_some() || self.store.pending_endpoint(&key)?.is_some() {
                     return Ok(Some((key, Some(resolved.reached_by))));
                 }
                 resolved.spelled
             }
-            Err(e) if matches!(e.class(), crate::Class::NotFound) => sandbox.to_string(),
-            Err(e) => return Err(e),
+            None => sandbox.to_string(),
         };
         let mut names = vec![spelled];
         if let SandboxRef::Name(name) = sandbox {
@@ -99,36 +116,43 @@ impl Engine {
 
     /// The host end, if it is there and ours.
     pub(crate) fn host_end(&mut self, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
-        let object = || Error::kernel(format!("device {}", endpoint.host_device));
-        let seen = self.kernel.link(&Place::Host, endpoint.host_device.as_str()).map_err(object())?;
-        let ours = |l: &LinkSeen| {
-            endpoint.macs().any(|mac| l.mac == Some(mac.host_end()))
-                && l.group.is_ours()
-                && l.kind.as_deref() == Some("veth")
-        };
-        Ok(seen.filter(ours))
+        self.host_end_in(&mut Survey::narrow(), endpoint)
     }
 
-    /// A way into the endpoint's namespace, if it lives and is still the same.
-    pub(crate) fn way_in(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Option<NsRef> {
+    /// The same, with what a survey has read.
+    pub(crate) fn host_end_in(&mut self, survey: &mut Survey, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
+        let name = endpoint.host_device.as_str();
+        let failed = Error::kernel(format!("device {name}"));
+        let seen = self.kernel.surveyed_link(survey, &Place::Host, name).map_err(failed)?;
+        Ok(seen.filter(|seen| is_host_end(endpoint, seen)))
+    }
+
+    /// A way into the endpoint's namespace, if it lives and is still the same. An error: nobody knows.
+    pub(crate) fn way_in(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Option<NsRef>, Error> {
         self.way_to(&endpoint.sandbox, via)
     }
 
-    pub(crate) fn way_to(&mut self, sandbox: &SandboxIdentity, via: Option<&NsRef>) -> Option<NsRef> {
+    pub(crate) fn way_to(&mut self, sandbox: &SandboxIdentity, via: Option<&NsRef>) -> Result<Option<NsRef>, Error> {
         let recorded = sandbox.reached_by.clone();
-        let ways = via.cloned().into_iter().chain([recorded]);
-        ways.into_iter().find(|way| {
-            let same = self.kernel.open_sandbox(way).is_ok_and(|cookie| cookie == sandbox.cookie);
-            if !same {
-                self.kernel.close_sandbox(way);
+        let mut unknown = None;
+        for way in via.cloned().into_iter().chain([recorded]) {
+            match self.kernel.open_sandbox(&way) {
+                Ok(cookie) if cookie == sandbox.cookie => return Ok(Some(way)),
+                Ok(_) | Err(zubi_kernel::Error::NotASandbox { .. }) => self.kernel.close_sandbox(&way),
+                Err(e) => unknown = Some(e),
             }
-            same
-        })
+        }
+        match unknown {
+            Some(source) => Err(Error::Kernel { object: format!("sandbox {}", sandbox.spelled), source }),
+            None => Ok(None),
+        }
     }
 
     pub(crate) fn plan_detach(&mut self, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Plan, Error> {
-        let host_end = if self.host_end(endpoint)?.is_some() { Presence::There } else { Presence::Gone };
-        let inside = self.way_in(endpoint, via);
+        let seen = self.host_end(endpoint)?;
+        let mac = seen.as_ref().and_then(|seen| seen.mac);
+        let host_end = if seen.is_some() { Presence::There } else { Presence::Gone };
+        let inside = self.way_in(endpoint, via)?;
         let (mut inner_end, mut successors) = (Presence::Gone, Vec::new());
         if let Some(way) = &inside {
             let place = Place::Sandbox(way.clone());
@@ -140,7 +164,14 @@ impl Engine {
             }
             successors = self.successors(endpoint, way)?;
         }
-        Ok(detach(endpoint, &Remains { host_end, inside, inner_end, successors }))
+        let mut plan = detach(endpoint, &Remains { host_end, inside, inner_end, successors });
+        for op in &mut plan.ops {
+            if let What::DeleteLink(pair) = &mut op.what {
+                // Somebody may have changed it; it is the one that was found.
+                pair.mac = mac;
+            }
+        }
+        Ok(plan)
     }
 
     /// Who gives the default route when this endpoint no longer does.
@@ -173,11 +204,12 @@ impl Engine {
             self.store.begin_detach(&key)?;
         }
         let mut deletions = Deletions::Later;
-        if plan.ops.iter().any(|op| matches!(op.what, zubi_plan::What::DeleteLink(_))) {
-            let mut mac = endpoint.host_mac();
-            if endpoint.next_mac.is_some() {
-                mac = self.host_end(endpoint)?.and_then(|seen| seen.mac).unwrap_or(mac);
-            }
+        let pair = plan.ops.iter().find_map(|op| match &op.what {
+            What::DeleteLink(pair) => Some(pair),
+            _ => None,
+        });
+        if let Some(pair) = pair {
+            let mac = pair.mac.unwrap_or_else(|| endpoint.host_mac());
             match self.store.add_doomed(&endpoint.host_device, mac) {
                 // Without room to write down what is to be deleted later, it is deleted now.
                 Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
@@ -220,4 +252,13 @@ impl Engine {
         }
         Ok(own)
     }
+}
+
+/// Whether a device of that name is the host end of an endpoint. Its name was chosen at random, so one of the two other
+/// marks is enough: somebody may have changed the MAC or the group.
+pub(crate) fn is_host_end(endpoint: &Endpoint, seen: &LinkSeen) -> bool {
+    let has_mac = endpoint.macs().any(|mac| seen.mac == Some(mac.host_end()));
+    seen.name == endpoint.host_device.as_str()
+        && seen.kind.as_deref() == Some("veth")
+        && (has_mac || seen.group.is_ours())
 }

@@ -3,6 +3,7 @@
 use crate::config::{Coexistence, Config};
 use crate::error::Error;
 use crate::fault::Fault;
+use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
@@ -12,7 +13,7 @@ use zubi_model::{Family, NetworkId, NetworkName};
 use zubi_plan::network::Ipv6Forwarding;
 use zubi_plan::{Op, Place, Plan};
 use zubi_runtimes::Runtimes;
-use zubi_store::{FirewallSeen, HostId, PortsLock, Store};
+use zubi_store::{FirewallSeen, HostId, Lock, PortsLock, Store};
 use zubi_wire::route::AdminState;
 
 /// Whether to do it.
@@ -53,6 +54,8 @@ pub struct Engine {
     pub(crate) has_attached: bool,
     /// The lock of the published ports, while somebody on this call's way holds it.
     held_ports: Weak<PortsLock>,
+    /// The locks of the leases, while somebody on this call's way holds them.
+    held_leases: HashMap<NetworkName, Weak<Lock>>,
     /// Described networks whose last endpoint went.
     pub(crate) fading: Vec<NetworkName>,
     /// Connections that the detached child forgets.
@@ -104,6 +107,7 @@ impl Engine {
             cursors: Vec::new(),
             has_attached: false,
             held_ports: Weak::new(),
+            held_leases: HashMap::new(),
             fading: Vec::new(),
             forgotten: None,
             dirs_for_children,
@@ -123,6 +127,17 @@ impl Engine {
         }
         let held = Arc::new(self.store.lock_ports()?);
         self.held_ports = Arc::downgrade(&held);
+        Ok(held)
+    }
+
+    /// The lock of a network's leases. A call that buries somebody dead on its way may hold it already, and would wait for
+    /// itself.
+    pub(crate) fn hold_leases(&mut self, network: &NetworkName) -> Result<Arc<Lock>, Error> {
+        if let Some(held) = self.held_leases.get(network).and_then(Weak::upgrade) {
+            return Ok(held);
+        }
+        let held = Arc::new(self.store.lock_leases(network)?);
+        self.held_leases.insert(network.clone(), Arc::downgrade(&held));
         Ok(held)
     }
 

@@ -7,8 +7,9 @@ use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::link::Locks;
 use crate::problem::describe;
+use crate::records::Records;
 use std::collections::HashSet;
-use zubi_kernel::named;
+use zubi_kernel::{Survey, named};
 use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};
 use zubi_plan::{Op, Place, Plan, What, coexist, firewall};
 use zubi_store::{Maker, Mode, StoreError};
@@ -43,7 +44,7 @@ impl Engine {
             let Some(endpoint) = self.store.pending_endpoint(&pending.key)? else { continue };
             let buried = {
                 // Nobody is to claim what it named and did not claim while that is taken away.
-                let _leases = self.store.lock_leases(&pending.key.network)?;
+                let _leases = self.hold_leases(&pending.key.network)?;
                 self.bury(&endpoint, None)
             };
             self.release_sandbox(pending.key.cookie, lock)?;
@@ -69,7 +70,8 @@ impl Engine {
 
     /// Whether an endpoint's sandbox is no more.
     pub(crate) fn is_dead(&mut self, endpoint: &Endpoint) -> Result<bool, Error> {
-        Ok(self.host_end(endpoint)?.is_none() && self.way_in(endpoint, None).is_none())
+        // Unknown is not dead.
+        Ok(self.host_end(endpoint)?.is_none() && matches!(self.way_in(endpoint, None), Ok(None)))
     }
 
     pub(crate) fn all_dead(&mut self, endpoints: &[Endpoint]) -> Result<bool, Error> {
@@ -85,6 +87,7 @@ impl Engine {
     /// lease is free now, or would be.
     pub(crate) fn bury_if_dead(&mut self, key: &EndpointKey, act: Act) -> Result<bool, Error> {
         let Some(_lock) = self.store.try_lock_sandbox(key.cookie)? else { return Ok(false) };
+        let _leases = if act == Act::Apply { Some(self.hold_leases(&key.network)?) } else { None };
         let dead = match self.store.endpoint(key)? {
             Some(endpoint) if !self.is_dead(&endpoint)? => return Ok(false),
             Some(endpoint) => Some(endpoint),
@@ -120,6 +123,9 @@ impl Engine {
         let mut done = Vec::new();
         for endpoint in self.store.all_endpoints_lossy().0 {
             if network.is_some_and(|n| *n != endpoint.network) {
+                continue;
+            }
+            if !self.is_dead(&endpoint)? {
                 continue;
             }
             let Some(lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { continue };
@@ -189,13 +195,14 @@ impl Engine {
             report.plan.append(plan);
             report.value.push(format!("network {name} (nobody is attached to it)"));
         }
-        if let Ok(claims) = self.unrecorded_ports() {
+        let records = self.records()?;
+        if let Ok(claims) = self.unrecorded_ports(&records) {
             report.value.extend(claims.iter().map(|claim| format!("{claim} (in no record)")));
         }
-        for (network, key) in self.orphans()? {
+        for (network, key) in self.orphans(&records)? {
             report.value.push(format!("leases of sandbox {} on network {network} (in no record)", key.cookie));
         }
-        let strays = self.collect_strays(Act::Show)?;
+        let strays = self.collect_strays(&records, &mut Survey::whole(), Act::Show)?;
         report.plan.append(strays.plan);
         report.value.extend(strays.value);
         Ok(report)
@@ -208,16 +215,19 @@ impl Engine {
         removed.extend(self.collect_runs()?);
         removed.extend(self.bury_dead(None)?);
         removed.extend(self.bury_dead_links()?);
-        removed.extend(self.collect_orphans()?);
+        let records = self.records()?;
+        for (network, key) in self.orphans(&records)? {
+            removed.extend(self.forget_orphans(&network, &key)?);
+        }
         for name in self.store.empty_described()? {
             if self.fade_locked(&name)? {
                 removed.push(format!("network {name} (nobody is attached to it)"));
             }
         }
-        removed.extend(self.collect_ports()?);
+        removed.extend(self.collect_ports(&records)?);
         removed.extend(self.collect_sandboxes()?);
         self.reap()?;
-        removed.extend(self.collect_strays(Act::Apply)?.value);
+        removed.extend(self.collect_strays(&self.records()?, &mut Survey::whole(), Act::Apply)?.value);
         let temporary = self.store.remove_leftovers()?;
         if temporary > 0 {
             removed.push(format!("{temporary} unfinished files"));
@@ -229,36 +239,30 @@ impl Engine {
     }
 
     /// Leases without a record.
-    pub(crate) fn orphans(&mut self) -> Result<Vec<(NetworkName, EndpointKey)>, Error> {
+    pub(crate) fn orphans(&mut self, records: &Records) -> Result<Vec<(NetworkName, EndpointKey)>, Error> {
+        let known = records.keys();
         let mut orphans: Vec<(NetworkName, EndpointKey)> = Vec::new();
-        for network in self.known_networks() {
-            let leases = self.store.leases(&network)?.into_iter().map(|(_, owner)| owner);
-            let macs = self.store.macs(&network)?.into_iter().map(|(_, owner)| owner);
-            for owner in leases.chain(macs) {
-                let known = orphans.iter().any(|(_, key)| *key == owner);
+        for network in &records.networks {
+            let name = &network.name;
+            let leases = self.store.leases(name)?.into_iter().map(|(_, owner)| owner);
+            let macs = self.store.macs(name)?.into_iter().map(|(_, owner)| owner);
+            for owner in leases.chain(macs).filter(|owner| !known.contains(owner)) {
                 // A record that cannot be read is one.
                 let none = |record: Result<Option<Endpoint>, StoreError>| matches!(record, Ok(None));
                 let unowned = none(self.store.endpoint(&owner)) && none(self.store.pending_endpoint(&owner));
-                if !known && unowned {
-                    orphans.push((network.clone(), owner));
+                let orphan = (name.clone(), owner);
+                if unowned && !orphans.contains(&orphan) {
+                    orphans.push(orphan);
                 }
             }
         }
         Ok(orphans)
     }
 
-    fn collect_orphans(&mut self) -> Result<Vec<String>, Error> {
-        let mut removed = Vec::new();
-        for (network, key) in self.orphans()? {
-            removed.extend(self.forget_orphans(&network, &key)?);
-        }
-        Ok(removed)
-    }
-
     /// Ports that are claimed for endpoints that do not publish them: somebody was killed in between.
-    fn collect_ports(&mut self) -> Result<Vec<String>, Error> {
+    fn collect_ports(&mut self, records: &Records) -> Result<Vec<String>, Error> {
         // A file that cannot be read is reported by `check`; it must not stop everything else.
-        let Ok(claims) = self.unrecorded_ports() else { return Ok(Vec::new()) };
+        let Ok(claims) = self.unrecorded_ports(records) else { return Ok(Vec::new()) };
         let mut removed = Vec::new();
         for claim in claims {
             if self.release_unrecorded(&claim)? {
@@ -292,33 +296,28 @@ impl Engine {
 
     /// Devices and firewall elements that carry our mark and belong to no record. The caller holds the host lock
     /// alone, so nobody is in the middle of making one.
-    pub(crate) fn collect_strays(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
+    pub(crate) fn collect_strays(
+        &mut self,
+        records: &Records,
+        survey: &mut Survey,
+        act: Act,
+    ) -> Result<Report<Vec<String>>, Error> {
         const WHY: &str = "made by zubi, and in no record";
-        let (networks, unreadable) = self.store.networks_lossy();
-        let (endpoints, unreadable_endpoints) = self.store.all_endpoints_lossy();
+        let Records { networks, endpoints, pending, .. } = records;
         let mut plan = Plan::new();
         let mut words = Vec::new();
         // Unknown is not dead: the owner may be in the file that cannot be read.
-        let (pending, unreadable_pending): (Vec<_>, Vec<_>) =
-            self.store.pending()?.into_iter().partition(Result::is_ok);
-        let (mut links, mut unreadable_links) = self.store.links_lossy();
-        let (unfinished, more) = self.store.unfinished_links_lossy();
-        links.extend(unfinished);
-        unreadable_links.extend(more);
-        if !unreadable_links.is_empty() {
+        if !records.unreadable.is_empty() {
             return Ok(Report { plan, value: words });
         }
-        if !unreadable.is_empty() || !unreadable_endpoints.is_empty() || !unreadable_pending.is_empty() {
-            return Ok(Report { plan, value: words });
-        }
-        let pending: Vec<Endpoint> = pending.into_iter().flatten().map(|p| p.endpoint).collect();
         let doomed: HashSet<IfName> = self.store.doomed()?.into_iter().map(|(name, _)| name).collect();
         let mut owned: HashSet<&str> = networks.iter().map(|n| n.bridge.as_str()).collect();
-        owned.extend(endpoints.iter().chain(&pending).map(|e| e.host_device.as_str()));
-        let of_links = links.iter().flat_map(|l| &l.ends).filter(|e| e.place == LinkPlace::Host);
+        owned.extend(endpoints.iter().chain(pending).map(|e| e.host_device.as_str()));
+        let links = records.links.iter().chain(&records.unfinished_links);
+        let of_links = links.flat_map(|l| &l.ends).filter(|e| e.place == LinkPlace::Host);
         owned.extend(of_links.map(|e| e.ifname.as_str()));
         owned.extend(doomed.iter().map(IfName::as_str));
-        let links = self.kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
+        let links = self.kernel.surveyed_links(survey, &Place::Host).map_err(Error::kernel("devices"))?;
         for link in links.iter().filter(|l| l.group.is_ours()).filter(|l| !owned.contains(l.name.as_str())) {
             let Ok(name) = link.name.parse::<IfName>() else { continue };
             words.push(format!("device {name} (in no record)"));
@@ -326,23 +325,23 @@ impl Engine {
         }
         let mut wanted: HashSet<(String, Vec<ElementSeen>)> = HashSet::new();
         let elements = networks.iter().flat_map(firewall::network_elements);
-        let elements = elements.chain(endpoints.iter().chain(&pending).flat_map(firewall::endpoint_elements));
+        let elements = elements.chain(endpoints.iter().chain(pending).flat_map(firewall::endpoint_elements));
         for element in elements {
             wanted.insert((element.set.clone(), element.raw()));
         }
-        for stray in self.stray_elements(&wanted)? {
+        for stray in self.stray_elements(survey, &wanted)? {
             words.push(format!("firewall element {} of set {} (in no record)", stray.words, stray.element.set));
             plan.push(Op::host(What::DeleteElement(stray.element), WHY));
         }
         let kept = |rule: &RuleSeen| networks.iter().any(|network| coexist::is_of(rule, network));
-        let guests = self.kernel.guests().map_err(Error::kernel("firewalls of other programs"))?;
-        let strays: Vec<RuleSeen> =
-            guests.into_iter().filter(|g| g.owner.is_none() && !kept(&g.rule)).map(|g| g.rule).collect();
+        let guests = self.kernel.surveyed_guests(survey).map_err(Error::kernel("firewalls of other programs"))?;
+        let strays = guests.iter().filter(|g| g.owner.is_none() && !kept(&g.rule));
+        let strays: Vec<RuleSeen> = strays.map(|g| g.rule.clone()).collect();
         words.extend(strays.iter().map(|stray| format!("{stray} (in no record)")));
         plan.append(coexist::leave(&strays));
         if networks.is_empty()
             && endpoints.is_empty()
-            && self.kernel.firewall().map_err(Error::kernel("firewall"))?.table.is_some()
+            && self.kernel.surveyed_firewall(survey).map_err(Error::kernel("firewall"))?.table.is_some()
         {
             words.push("firewall table inet zubi (no network needs it)".into());
             plan.ops.retain(|op| !op.is_nft() || op.is_guest());
@@ -356,13 +355,18 @@ impl Engine {
 
     /// Elements of the maps and the exact sets that nobody has asked for. The intervals of sets belong to networks and go
     /// with them.
-    fn stray_elements(&mut self, wanted: &HashSet<(String, Vec<ElementSeen>)>) -> Result<Vec<Stray>, Error> {
+    fn stray_elements(
+        &mut self,
+        survey: &mut Survey,
+        wanted: &HashSet<(String, Vec<ElementSeen>)>,
+    ) -> Result<Vec<Stray>, Error> {
         let mut strays = Vec::new();
         for set in firewall::sets() {
             if set.shape != zubi_wire::nft::Shape::Exact && set.data.is_empty() {
                 continue;
             }
-            for seen in self.kernel.elements(&set.name).map_err(Error::kernel("firewall"))? {
+            let seen = self.kernel.surveyed_elements(survey, &set.name).map_err(Error::kernel("firewall"))?;
+            for seen in seen {
                 let raw = vec![seen.clone()];
                 if wanted.contains(&(set.name.clone(), raw)) {
                     continue;
@@ -372,6 +376,7 @@ impl Engine {
                 }
             }
         }
+        strays.sort_by(|a, b| a.words.cmp(&b.words));
         Ok(strays)
     }
 }

@@ -81,9 +81,9 @@ type Spot<'a> = Option<&'a Resolved>;
 impl Engine {
     /// Wires two sandboxes, or one and the host. The same link again gives the same answer.
     pub fn link(&mut self, wishes: &LinkWishes, act: Act) -> Result<Report<Linked>, Error> {
+        let [a, b] = [self.link_spot(&wishes.ends[0])?, self.link_spot(&wishes.ends[1])?];
         let _host = self.store.lock_host(Mode::Shared)?;
         self.recover_first(act)?;
-        let [a, b] = [self.link_spot(&wishes.ends[0])?, self.link_spot(&wishes.ends[1])?];
         let spots = [a.as_ref(), b.as_ref()];
         let ends = &wishes.ends;
         if cookie(spots[0]) == cookie(spots[1]) && ends[0].ifname == ends[1].ifname {
@@ -285,10 +285,14 @@ impl Engine {
 
     /// Takes a link away by either of its ends. What is gone already is a success.
     pub fn unlink(&mut self, end: &LinkEndRef, act: Act) -> Result<Report<Unlinked>, Error> {
+        let there = match &end.place {
+            LinkPlaceRef::Host => None,
+            LinkPlaceRef::Sandbox(sandbox) => self.locate_endpoint(sandbox)?,
+        };
         let _host = self.store.lock_host(Mode::Shared)?;
         self.recover_first(act)?;
         let none = Report { plan: Plan::new(), value: Unlinked::WasNotLinked };
-        let Some(found) = self.find_link(end)? else { return Ok(none) };
+        let Some(found) = self.find_link(end, there) else { return Ok(none) };
         let locks = self.lock_sandboxes(&found.cookies())?;
         // It may have gone while we waited for the locks.
         let Some(link) = self.recorded_link(&found.id)? else { return Ok(none) };
@@ -307,29 +311,28 @@ impl Engine {
     }
 
     /// By the namespace if there is one, else by the name it had when it was linked.
-    fn find_link(&mut self, end: &LinkEndRef) -> Result<Option<DirectLink>, Error> {
+    fn find_link(&self, end: &LinkEndRef, there: Option<Resolved>) -> Option<DirectLink> {
         let (mut all, _) = self.store.links_lossy();
         all.extend(self.store.unfinished_links_lossy().0);
         let LinkPlaceRef::Sandbox(sandbox) = &end.place else {
-            return Ok(all.into_iter().find(|l| l.ends.iter().any(|e| e.is(None, &end.ifname))));
+            return all.into_iter().find(|l| l.ends.iter().any(|e| e.is(None, &end.ifname)));
         };
         let mut names = Vec::new();
-        match self.resolve(sandbox) {
-            Ok(resolved) => {
+        match there {
+            Some(resolved) => {
                 let is = |e: &LinkEnd| e.is(Some(resolved.cookie), &end.ifname);
                 if let Some(link) = all.iter().find(|l| l.ends.iter().any(is)) {
-                    return Ok(Some(link.clone()));
+                    return Some(link.clone());
                 }
                 names.push(resolved.spelled);
             }
-            Err(e) if matches!(e.class(), crate::Class::NotFound) => names.push(sandbox.to_string()),
-            Err(e) => return Err(e),
+            None => names.push(sandbox.to_string()),
         }
         if let SandboxRef::Name(name) = sandbox {
             names.extend(["docker", "podman", "containerd"].map(|runtime| format!("{runtime}:{name}")));
         }
         let is = |e: &LinkEnd| e.ifname == end.ifname && e.place.sandbox().is_some_and(|s| names.contains(&s.spelled));
-        Ok(all.into_iter().find(|l| l.ends.iter().any(is)))
+        all.into_iter().find(|l| l.ends.iter().any(is))
     }
 
     fn recorded_link(&self, id: &LinkId) -> Result<Option<DirectLink>, Error> {
@@ -373,7 +376,7 @@ impl Engine {
     fn link_end(&mut self, end: &LinkEnd) -> Result<(Place, EndSeen), Error> {
         let place = zubi_plan::link::place(end);
         if let LinkPlace::Sandbox(sandbox) = &end.place
-            && self.way_to(sandbox, None).is_none()
+            && self.way_to(sandbox, None)?.is_none()
         {
             return Ok((place, EndSeen::NoWay));
         }

@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::link::{EndSeen, EndsSeen};
 use crate::problem::{Problem, ProblemKind, describe_link};
+use zubi_kernel::Survey;
 use zubi_model::{DirectLink, NsRef};
 use zubi_plan::link::{make, maker_and_peer, place, unmake};
 use zubi_plan::{Op, Place, What};
@@ -32,7 +33,7 @@ impl Engine {
             }
             (true, _) => {
                 let ops = wanted(link, &ends);
-                self.differences(&object, &ops)
+                self.differences(&mut Survey::narrow(), &object, &ops)
             }
         }
     }
@@ -55,7 +56,7 @@ impl Engine {
         }
         let (announcements, ops): (Vec<Op>, Vec<Op>) =
             wanted(link, &ends).into_iter().partition(|op| matches!(op.what, What::Announce(_)));
-        let mut lacking = self.lacking(&describe_link(link), &ops)?;
+        let mut lacking = self.lacking(&mut Survey::narrow(), &describe_link(link), &ops)?;
         if !lacking.is_empty() {
             lacking.extend(announcements);
         }

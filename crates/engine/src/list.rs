@@ -1,7 +1,10 @@
 //! What there is: networks, endpoints, bridges.
 
+use crate::detach::is_host_end;
 use crate::engine::Engine;
 use crate::error::Error;
+use std::collections::HashMap;
+use zubi_kernel::Survey;
 use zubi_model::{Endpoint, Family, IfIndex, Network, NetworkName};
 use zubi_plan::Place;
 use zubi_store::StoreError;
@@ -62,18 +65,15 @@ impl Engine {
 
     /// All endpoints, by sandbox and age.
     pub fn endpoints(&mut self) -> Result<Vec<EndpointView>, Error> {
+        let records = self.records()?;
+        let mut survey = Survey::whole();
         let mut views = Vec::new();
-        let all = self.store.all_endpoints_lossy().0;
-        for endpoint in &all {
-            let siblings: Vec<Endpoint> = all
-                .iter()
-                .filter(|e| e.sandbox.cookie == endpoint.sandbox.cookie && e.network != endpoint.network)
-                .cloned()
-                .collect();
-            let seen = self.host_end(endpoint)?;
-            let way = self.way_in(endpoint, None);
+        for endpoint in &records.endpoints {
+            let siblings = records.siblings(endpoint);
+            let seen = self.host_end_in(&mut survey, endpoint)?;
+            let way = self.way_in(endpoint, None).ok().flatten();
             views.push(EndpointView {
-                default_in: self.gives_default_in(endpoint, &siblings, way.as_ref())?,
+                default_in: self.gives_default_in(&mut survey, endpoint, &siblings, way.as_ref())?,
                 host_index: seen.as_ref().map(|l| l.index),
                 peer_index: seen.and_then(|l| l.peer),
                 endpoint: endpoint.clone(),
@@ -91,14 +91,12 @@ impl Engine {
         let links = self.kernel.links(&Place::Host, None).map_err(Error::kernel("bridges"))?;
         let networks = self.store.networks_lossy().0;
         let endpoints = self.store.all_endpoints_lossy().0;
-        let port = |link: &LinkSeen| PortView {
-            device: link.name.clone(),
-            state: link.state,
-            behind: endpoints
-                .iter()
-                .find(|e| e.host_device.as_str() == link.name && link.mac == Some(e.host_mac()))
-                .map(|e| (e.sandbox.spelled.clone(), e.ifname.to_string())),
+        let by_device: HashMap<&str, &Endpoint> = endpoints.iter().map(|e| (e.host_device.as_str(), e)).collect();
+        let behind = |link: &LinkSeen| {
+            let endpoint = by_device.get(link.name.as_str()).filter(|e| is_host_end(e, link))?;
+            Some((endpoint.sandbox.spelled.clone(), endpoint.ifname.to_string()))
         };
+        let port = |link: &LinkSeen| PortView { device: link.name.clone(), state: link.state, behind: behind(link) };
         Ok(links
             .iter()
             .filter(|l| l.kind.as_deref() == Some("bridge"))

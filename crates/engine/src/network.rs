@@ -11,14 +11,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
 use zubi_kernel::{Deletions, Finding};
 use zubi_model::{
-    BridgeMode, Driver, Family, Hairpin, Ingress, Invalid, LinkGroup, Mac, Network, NetworkId, NetworkName,
+    BridgeMode, Driver, Endpoint, Family, Hairpin, Ingress, Invalid, LinkGroup, Mac, Network, NetworkId, NetworkName,
     NetworkSpec, Pool, PoolSpec, PortWish, Promiscuity,
 };
 use zubi_plan::coexist::{is_of, join, leave};
-use zubi_plan::network::{Last, down, up};
+use zubi_plan::network::{Ipv6Forwarding, Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_store::{Lock, Mode};
-use zubi_wire::route::{Address, AdminState, LinkMark, LinkSeen};
+use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkMark, LinkSeen};
 
 /// Every automatic network of this name is made at its first use.
 pub(crate) const DEFAULT: &str = "default";
@@ -251,9 +251,15 @@ impl Engine {
         // Somebody else's device may have the bridge's name by now.
         let seen = self.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
         let managed = network.bridge_mode == BridgeMode::Managed;
-        let stranger = |s: &LinkSeen| managed && !zubi_plan::network::bridge(network).is(s);
+        let stranger = |s: &LinkSeen| managed && !is_bridge_of(network, s);
         if shared || seen.as_ref().is_some_and(stranger) {
             plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
+        }
+        for op in &mut plan.ops {
+            if let What::DeleteLink(bridge) = &mut op.what {
+                // Somebody may have changed it; it is the one that was found.
+                bridge.mac = seen.as_ref().and_then(|seen| seen.mac);
+            }
         }
         let ours = seen.as_ref().is_some_and(|s| s.group == LinkGroup::OURS);
         if shared && ours {
@@ -339,16 +345,10 @@ impl Engine {
     }
 
     /// Everything a network is made of, with what its endpoints' published ports need of it.
-    pub(crate) fn plan_up(&mut self, network: &Network) -> Result<Plan, Error> {
-        let mut plan = up(network, &self.ipv6_forwarding()?);
-        let (mut endpoints, _) = self.store.all_endpoints_lossy();
-        endpoints.retain(|e| e.network == network.name);
-        let ports: Vec<PortWish> = endpoints.iter().flat_map(|e| &e.ports).map(|port| PortWish::from(*port)).collect();
-        if on_loopback(network, &ports) {
-            // Before the bridge goes up: one that is up is complete.
-            plan.ops.insert(plan.ops.len().saturating_sub(1), zubi_plan::network::loopback(network));
-        }
-        Ok(plan)
+    fn plan_up(&mut self, network: &Network) -> Result<Plan, Error> {
+        let endpoints = self.store.all_endpoints_lossy().0;
+        let own = endpoints.iter().filter(|e| e.network == network.name);
+        Ok(plan_up(network, &self.ipv6_forwarding()?, own))
     }
 
     /// Everything a network is made of, if its bridge is not there or not complete: after a reboot, when somebody
@@ -376,7 +376,16 @@ impl Engine {
             None if network.bridge_mode != BridgeMode::Managed => {
                 Err(Error::NoBridge { network: network.name.clone(), bridge: network.bridge.clone() })
             }
-            _ => self.plan_up_with(network, on_loopback),
+            Some(_) => {
+                let mut plan = self.plan_up_with(network, on_loopback)?;
+                for op in &mut plan.ops {
+                    if let What::AddLink(bridge) = &op.what {
+                        op.what = What::ChangeLink(mark(bridge));
+                    }
+                }
+                Ok(plan)
+            }
+            None => self.plan_up_with(network, on_loopback),
         }
     }
 
@@ -431,17 +440,46 @@ impl Engine {
     }
 }
 
+/// Everything a network is made of, with what the published ports of these endpoints of it need.
+fn plan_up<'a>(network: &Network, ipv6: &Ipv6Forwarding, endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Plan {
+    let mut plan = up(network, ipv6);
+    let ports = endpoints.into_iter().flat_map(|e| &e.ports).map(|port| PortWish::from(*port));
+    if on_loopback(network, &ports.collect::<Vec<_>>()) {
+        // Before the bridge goes up: one that is up is complete.
+        plan.ops.insert(plan.ops.len().saturating_sub(1), zubi_plan::network::loopback(network));
+    }
+    plan
+}
+
+/// The operations a network stands for, beside those all networks share.
+pub(crate) fn network_ops<'a>(
+    network: &Network,
+    ipv6: &Ipv6Forwarding,
+    endpoints: impl IntoIterator<Item = &'a Endpoint>,
+) -> Vec<Op> {
+    plan_up(network, ipv6, endpoints).ops.into_iter().filter(|op| !op.is_layout()).collect()
+}
+
 /// Whether a device is the bridge of a network.
 pub(crate) fn is_bridge_of(network: &Network, seen: &LinkSeen) -> bool {
     match network.bridge_mode {
-        BridgeMode::Managed => zubi_plan::network::bridge(network).is(seen),
+        BridgeMode::Managed => zubi_plan::network::bridge(network).resembles(seen),
         BridgeMode::Adopted | BridgeMode::Unmanaged => seen.kind.as_deref() == Some("bridge"),
     }
 }
 
+/// Gives a link of ours its marks back.
+fn mark(link: &Link) -> LinkChange {
+    LinkChange { mac: Some(link.mac), group: Some(link.group), ..LinkChange::none(link.name.clone()) }
+}
+
 /// The bridge goes up last. One that is somebody else's is up when its owner wants it.
 fn is_complete(network: &Network, seen: &LinkSeen) -> bool {
-    seen.state == AdminState::Up || network.bridge_mode == BridgeMode::Unmanaged
+    match network.bridge_mode {
+        BridgeMode::Managed => seen.state == AdminState::Up && zubi_plan::network::bridge(network).is(seen),
+        BridgeMode::Adopted => seen.state == AdminState::Up,
+        BridgeMode::Unmanaged => true,
+    }
 }
 
 /// A plan behind another one, which puts the whole firewall back if it does not stand: what both say is said once. The

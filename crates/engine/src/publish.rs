@@ -6,6 +6,8 @@
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::records::Records;
+use crate::resolve::Resolved;
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_kernel::{BoundPort, Deletions, Refusal, listeners};
 use zubi_model::{
@@ -241,8 +243,10 @@ impl Engine {
     /// its record and its claims.
     fn release_half_taken(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
         let held = self.hold_ports()?;
-        for claim in self.unrecorded_ports()?.iter().filter(|claim| claim.owner == endpoint.key()) {
-            self.store.release_ports(claim, &held)?;
+        for claim in self.store.ports()?.iter().filter(|claim| claim.owner == endpoint.key()) {
+            if !self.is_recorded(claim) {
+                self.store.release_ports(claim, &held)?;
+            }
         }
         Ok(())
     }
@@ -263,9 +267,11 @@ impl Engine {
     }
 
     /// Ports that are claimed for endpoints that do not publish them.
-    pub(crate) fn unrecorded_ports(&self) -> Result<Vec<PortClaim>, Error> {
+    pub(crate) fn unrecorded_ports(&self, records: &Records) -> Result<Vec<PortClaim>, Error> {
+        let recorded = records.port_claims();
         let mut claims = self.store.ports()?;
-        claims.retain(|claim| !self.is_recorded(claim));
+        // Those of a record that cannot be read are looked for one by one.
+        claims.retain(|claim| !recorded.contains(claim) && !self.is_recorded(claim));
         Ok(claims)
     }
 
@@ -313,11 +319,12 @@ impl Engine {
         act: Act,
         change: &dyn Fn(&mut Endpoint),
     ) -> Result<Report<Published>, Error> {
+        let found = self.locate_endpoint(sandbox)?;
         let (_host, networks) = self.lock_networks(std::slice::from_ref(network), wishes, act)?;
         let Some((network, mut shown)) = networks.into_iter().next() else {
             return Err(Error::NoNetwork { name: network.clone(), known: self.known_networks() });
         };
-        let (mut endpoint, _lock) = self.live_endpoint(&network.name, sandbox)?;
+        let (mut endpoint, _lock) = self.live_endpoint(&network.name, sandbox, found)?;
         change(&mut endpoint);
         let object = format!("network {}: publish for {}", network.name, endpoint.sandbox.spelled);
         if act == Act::Apply && !shown.is_empty() {
@@ -365,9 +372,10 @@ impl Engine {
         wishes: &[PortWish],
         act: Act,
     ) -> Result<Report<Published>, Error> {
+        let found = self.locate_endpoint(sandbox)?;
         let (_host, networks) = self.lock_networks(std::slice::from_ref(network), &[], act)?;
         let hairpin = networks.first().map_or(Hairpin::default(), |(network, _)| network.hairpin);
-        let (endpoint, _lock) = self.live_endpoint(network, sandbox)?;
+        let (endpoint, _lock) = self.live_endpoint(network, sandbox, found)?;
         let mut ports: Vec<PublishedPort> = Vec::new();
         for wish in wishes {
             let meant = |port: &&PublishedPort| {
@@ -421,9 +429,10 @@ impl Engine {
         &mut self,
         network: &NetworkName,
         sandbox: &SandboxRef,
+        found: Option<Resolved>,
     ) -> Result<(Endpoint, zubi_store::Lock), Error> {
         let missing = || Error::NotConnected { network: network.clone(), sandbox: sandbox.to_string() };
-        let (key, _) = self.find_endpoint(network, sandbox)?.ok_or_else(missing)?;
+        let (key, _) = self.find_endpoint(network, sandbox, found)?.ok_or_else(missing)?;
         let lock = self.store.lock_sandbox(key.cookie)?;
         let endpoint = self.store.endpoint(&key)?.ok_or_else(missing)?;
         if self.host_end(&endpoint)?.is_none() {

@@ -2,8 +2,9 @@
 
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
+use crate::network::network_ops;
 use crate::problem::{describe, describe_link};
-use zubi_kernel::Finding;
+use zubi_kernel::{Finding, Survey};
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::{Op, Place, Plan, What};
 use zubi_store::Mode;
@@ -18,46 +19,58 @@ impl Engine {
             done.extend(self.gc(Act::Apply)?.value);
         }
         let _host = self.store.lock_host(Mode::Exclusive)?;
+        let records = self.records()?;
+        let mut survey = Survey::whole();
         let mut plan = Plan::new();
         let mut first_error = None;
-        let (networks, _) = self.store.networks_lossy();
-        if !networks.is_empty() {
+        if !records.networks.is_empty() {
             let mut firewall = Plan::new();
-            if let Some(problem) = self.check_firewall()? {
+            if let Some(problem) = self.check_firewall_in(&mut survey)? {
                 firewall = self.firewall_from_records()?;
                 done.push(format!("{}: put back ({})", problem.object, problem.what));
             }
-            let mut look = self.look_at_strangers(&networks)?;
-            self.tell(&look, &networks);
+            let mut look = self.look_at_strangers(&records.networks)?;
+            self.tell(&look, &records.networks);
             firewall.append(std::mem::take(&mut look.plan));
             done.extend(
                 look.lacking.iter().map(|(network, what)| format!("network {}: let it pass ({what})", network.name)),
             );
             if act == Act::Apply && !firewall.is_empty() {
                 self.apply("firewall", &firewall)?;
+                survey.forget(&Place::Host);
             }
             plan.append(firewall);
         }
         let mut touched = Vec::new();
-        for network in &networks {
+        let ipv6 = self.ipv6_forwarding()?;
+        for network in &records.networks {
             let object = format!("network {}", network.name);
-            let repaired = self.lacking_of_network(network).and_then(|ops| self.put_right(&object, ops, act));
+            let ops = network_ops(network, &ipv6, records.endpoints_on(&network.name));
+            let repaired = self.lacking(&mut survey, &object, &ops).and_then(|ops| self.put_right(&object, ops, act));
             if repaired.as_ref().is_ok_and(|plan| !plan.is_empty()) {
                 touched.push(network.name.clone());
             }
             collect(repaired, &object, &mut done, &mut plan, &mut first_error);
         }
-        for endpoint in self.store.all_endpoints_lossy().0 {
-            let Some(network) = networks.iter().find(|n| n.name == endpoint.network) else { continue };
-            let object = describe(&endpoint);
+        if act == Act::Apply && !touched.is_empty() {
+            survey.forget(&Place::Host);
+        }
+        for endpoint in &records.endpoints {
+            let Some(network) = records.network(&endpoint.network) else { continue };
+            let object = describe(endpoint);
+            let siblings = records.siblings(endpoint);
             let repaired = self
-                .lacking_of_endpoint(network, &endpoint, &touched)
+                .lacking_of_endpoint(&mut survey, network, endpoint, &siblings, &touched)
                 .and_then(|ops| self.put_right(&object, ops, act));
+            if repaired.as_ref().map_or(true, |plan| !plan.is_empty()) {
+                // Another endpoint of the sandbox is compared with what is there now.
+                survey.forget(&Place::Sandbox(endpoint.sandbox.reached_by.clone()));
+            }
             collect(repaired, &object, &mut done, &mut plan, &mut first_error);
         }
-        for link in self.store.links_lossy().0 {
-            let object = describe_link(&link);
-            let repaired = self.lacking_of_link(&link).and_then(|ops| self.put_right(&object, ops, act));
+        for link in &records.links {
+            let object = describe_link(link);
+            let repaired = self.lacking_of_link(link).and_then(|ops| self.put_right(&object, ops, act));
             collect(repaired, &object, &mut done, &mut plan, &mut first_error);
         }
         match first_error {
@@ -74,15 +87,9 @@ impl Engine {
         Ok(plan)
     }
 
-    fn lacking_of_network(&mut self, network: &Network) -> Result<Vec<Op>, Error> {
-        let ops = self.network_ops(network)?;
-        let object = format!("network {}", network.name);
-        self.lacking(&object, &ops)
-    }
-
     /// What is missing or differs. A link of ours that differs in its bridge or MTU is changed, not made again.
-    pub(crate) fn lacking(&mut self, object: &str, ops: &[Op]) -> Result<Vec<Op>, Error> {
-        let compared = self.kernel.examine(ops).map_err(Error::kernel(object))?;
+    pub(crate) fn lacking(&mut self, survey: &mut Survey, object: &str, ops: &[Op]) -> Result<Vec<Op>, Error> {
+        let compared = self.kernel.examine_in(survey, ops).map_err(Error::kernel(object))?;
         // Settings of a device that is not there leave no state to look at: with the device they come back too.
         let new_device = compared.iter().any(|(op, f)| matches!((&op.what, f), (What::AddLink(_), Finding::Missing)));
         let mut lacking = Vec::new();
@@ -92,6 +99,8 @@ impl Engine {
                 (_, Finding::Same | Finding::NoState) => {}
                 (What::AddLink(link), Finding::Differs(_)) if self.is_ours(&op.place, link)? => {
                     let mut change = LinkChange::state(link.name.clone(), AdminState::Up);
+                    change.mac = Some(link.mac);
+                    change.group = Some(link.group);
                     change.master.clone_from(&link.master);
                     change.mtu = link.mtu;
                     lacking.extend(self.peer_with_other_mtu(link));
@@ -116,32 +125,40 @@ impl Engine {
 
     fn is_ours(&mut self, place: &Place, link: &Link) -> Result<bool, Error> {
         let seen = self.kernel.link(place, link.name.as_str()).map_err(Error::kernel("device"))?;
-        Ok(seen.is_some_and(|seen| link.is(&seen)))
+        Ok(seen.is_some_and(|seen| link.resembles(&seen)))
     }
 
     /// Whatever is put right, on the way to it too, is announced afterwards: that also waits until frames pass.
     fn lacking_of_endpoint(
         &mut self,
+        survey: &mut Survey,
         network: &Network,
         endpoint: &Endpoint,
+        siblings: &[Endpoint],
         touched: &[NetworkName],
     ) -> Result<Vec<Op>, Error> {
         let Some(_lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { return Ok(Vec::new()) };
-        let way = self.way_in(endpoint, None);
-        let ops = self.wanted_ops(network, endpoint, way.as_ref())?;
+        let way = self.way_in(endpoint, None)?;
+        let ops = self.wanted_ops(survey, network, endpoint, siblings, way.as_ref())?;
         let (announcements, ops): (Vec<Op>, Vec<Op>) =
             ops.into_iter().partition(|op| matches!(op.what, What::Announce(_)));
-        let mut lacking = self.lacking_parts(endpoint, way.as_ref(), ops)?;
+        let mut lacking = self.lacking_parts(survey, endpoint, way.as_ref(), ops)?;
         if !lacking.is_empty() || touched.contains(&network.name) {
             lacking.extend(announcements);
         }
         Ok(lacking)
     }
 
-    fn lacking_parts(&mut self, endpoint: &Endpoint, way: Option<&NsRef>, ops: Vec<Op>) -> Result<Vec<Op>, Error> {
-        if self.host_end(endpoint)?.is_some() {
+    fn lacking_parts(
+        &mut self,
+        survey: &mut Survey,
+        endpoint: &Endpoint,
+        way: Option<&NsRef>,
+        ops: Vec<Op>,
+    ) -> Result<Vec<Op>, Error> {
+        if self.host_end_in(survey, endpoint)?.is_some() {
             if let Some(way) = way
-                && self.strange_inner_end(endpoint, way)?.is_some()
+                && self.strange_inner_end(survey, endpoint, way)?.is_some()
             {
                 // The pair is made again: one that was renamed or moved may be anywhere.
                 let delete = Op::host(
@@ -150,7 +167,7 @@ impl Engine {
                 );
                 return Ok(std::iter::once(delete).chain(ops).collect());
             }
-            return self.lacking(&describe(endpoint), &ops);
+            return self.lacking(survey, &describe(endpoint), &ops);
         }
         // Without its host end nothing inside is left; without a way in there is nothing to put back.
         Ok(if way.is_some() { ops } else { Vec::new() })

@@ -37,6 +37,7 @@ impl Engine {
         from: Option<&SandboxRef>,
         act: Act,
     ) -> Result<Report<()>, Error> {
+        let from = from.map(|from| self.resolve(from)).transpose()?;
         let _host = self.store.lock_host(Mode::Shared)?;
         self.recover_first(act)?;
         // Its holder may be a `zubi run` that goes on for days.
@@ -48,9 +49,9 @@ impl Engine {
             });
         };
         let maker = if from.is_some() { Maker::Attach } else { Maker::Add };
-        let plan = match from {
+        let plan = match &from {
             None => sandbox::add(name),
-            Some(from) => sandbox::attach(name, self.resolve(from)?.reached_by.path()),
+            Some(from) => sandbox::attach(name, from.reached_by.path()),
         };
         self.make_sandbox(name, maker, &plan, act)?;
         Ok(Report { plan, value: () })

@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::network::is_bridge_of;
 use ipnet::IpNet;
+use zubi_kernel::Survey;
 use zubi_model::{Difference, Endpoint, Network, NetworkChange, NetworkName, Pool};
 use zubi_plan::change::{InUse, Reached, change};
 use zubi_plan::endpoint::Presence;
@@ -78,21 +79,23 @@ impl Engine {
         wishes: &NetworkChange,
         endpoints: &[Endpoint],
     ) -> Result<(), Error> {
+        let fixed = wishes.fixed(old);
+        if fixed.is_none() && old.scope == new.scope {
+            return Ok(());
+        }
         let mut attached = Vec::new();
         for endpoint in endpoints {
-            // What is only shown has not buried the dead.
+            // In a dry run endpoints of dead sandboxes are still recorded; do not count them.
             if !self.is_dead(endpoint)? {
                 attached.push(endpoint.sandbox.spelled.clone());
             }
         }
         let name = old.name.clone();
-        if let Some((what, has)) = wishes.fixed(old) {
-            return Err(Error::Fixed { name, what, has, attached });
+        match fixed {
+            Some((what, has)) => Err(Error::Fixed { name, what, has, attached }),
+            None if !attached.is_empty() => Err(Error::ScopeInUse { name, attached }),
+            None => Ok(()),
         }
-        if old.scope != new.scope && !attached.is_empty() {
-            return Err(Error::ScopeInUse { name, attached });
-        }
-        Ok(())
     }
 
     pub(crate) fn apply_set(&mut self, old: &Network, new: &Network, plan: &Plan) -> Result<(), Error> {
@@ -145,12 +148,13 @@ impl Engine {
         let bridge = self.kernel.link(&Place::Host, old.bridge.as_str()).map_err(failed())?;
         let bridge = bridge.filter(|seen| is_bridge_of(old, seen));
         let mut endpoints = Vec::new();
+        let mut survey = Survey::whole();
         for endpoint in self.store.endpoints_on(&old.name)? {
-            let host_end = self.host_end(&endpoint)?;
+            let host_end = self.host_end_in(&mut survey, &endpoint)?;
             let is_port = host_end.as_ref().zip(bridge.as_ref()).is_some_and(|(e, b)| e.master == Some(b.index));
-            let mut inside = self.way_in(&endpoint, None);
+            let mut inside = self.way_in(&endpoint, None)?;
             if let Some(way) = &inside
-                && self.strange_inner_end(&endpoint, way)?.is_some()
+                && self.strange_inner_end(&mut survey, &endpoint, way)?.is_some()
             {
                 inside = None;
             }

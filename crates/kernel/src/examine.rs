@@ -117,7 +117,12 @@ impl Kernel {
     fn examine_link(&mut self, survey: &mut Survey, place: &Place, link: &Link) -> Result<Finding, Error> {
         let Some(seen) = self.surveyed_link(survey, place, link.name.as_str())? else { return Ok(Finding::Missing) };
         if !link.is(&seen) {
-            return Ok(Finding::Differs("is a device that zubi did not make".into()));
+            let mac = seen.mac.map_or_else(|| "none".into(), |mac| mac.to_string());
+            return Ok(Finding::Differs(if link.resembles(&seen) {
+                format!("its MAC is {mac} and its group {}", seen.group)
+            } else {
+                "is a device that zubi did not make".into()
+            }));
         }
         if let Some(mtu) = link.mtu
             && mtu.bytes() != seen.mtu

@@ -167,6 +167,7 @@ impl Kernel {
             allmulticast: change.allmulticast.map(|_| seen.allmulticast),
             tx_queue: change.tx_queue.map(|_| seen.tx_queue),
             mac: change.mac.and(seen.mac),
+            group: change.group.map(|_| seen.group),
             state: change.state.map(|_| seen.state),
             ..LinkChange::none(name.clone())
         });

@@ -109,6 +109,8 @@ impl Kernel {
             return Ok(());
         }
         let links = self.links(place, None)?;
+        let numbers = links.iter().map(|link| ((place.clone(), link.name.clone()), link.index));
+        self.indexes.extend(numbers);
         let seen = survey.place(place);
         seen.links = links.into_iter().map(|link| (link.name.clone(), Some(link))).collect();
         seen.has_all_links = true;

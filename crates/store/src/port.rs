@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use zubi_model::{EndpointKey, PortNumber, PortRange, Protocol};
 
 /// Ports that are somebody's.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortClaim {
     /// The protocol.
     pub protocol: Protocol,

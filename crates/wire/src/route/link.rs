@@ -177,6 +177,13 @@ impl Link {
             && seen.kind.as_deref() == Some(self.kind_word())
     }
 
+    /// Whether `seen` is this link with its MAC or its group changed by somebody.
+    pub fn resembles(&self, seen: &LinkSeen) -> bool {
+        seen.name == self.name.as_str()
+            && (seen.mac == Some(self.mac) || seen.group == self.group)
+            && seen.kind.as_deref() == Some(self.kind_word())
+    }
+
     fn kind_word(&self) -> &'static str {
         match self.kind {
             LinkKind::Bridge => "bridge",
@@ -293,6 +300,11 @@ impl LinkChange {
     /// Whether it says anything about the device that can be asked for before, besides its state.
     pub fn has_settings(&self) -> bool {
         self.mtu.is_some() || self.promisc.is_some() || self.allmulticast.is_some() || self.tx_queue.is_some()
+    }
+
+    /// Whether it says anything about the device's state, MAC or group.
+    pub fn has_marks(&self) -> bool {
+        self.state.is_some() || self.mac.is_some() || self.group.is_some()
     }
 
     /// `ip link set NAME address MAC`.

@@ -1,0 +1,92 @@
+//! The records, read once for a command that looks at all of them.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use std::collections::{HashMap, HashSet};
+use zubi_model::{DirectLink, Endpoint, EndpointKey, NetnsCookie, Network, NetworkName};
+use zubi_store::{PortClaim, StoreError};
+
+/// What is on disk.
+#[derive(Debug, Default)]
+pub(crate) struct Records {
+    pub(crate) networks: Vec<Network>,
+    /// Networks that are being made, changed or removed.
+    pub(crate) making: Vec<Network>,
+    pub(crate) endpoints: Vec<Endpoint>,
+    /// Endpoints that are being attached or detached.
+    pub(crate) pending: Vec<Endpoint>,
+    pub(crate) links: Vec<DirectLink>,
+    /// Links that are being made or removed.
+    pub(crate) unfinished_links: Vec<DirectLink>,
+    /// Files that cannot be read: what they hold is unknown.
+    pub(crate) unreadable: Vec<StoreError>,
+    by_sandbox: HashMap<NetnsCookie, Vec<usize>>,
+    by_network: HashMap<NetworkName, usize>,
+}
+
+impl Records {
+    /// The network of an endpoint.
+    pub(crate) fn network(&self, name: &NetworkName) -> Option<&Network> {
+        self.by_network.get(name).and_then(|at| self.networks.get(*at))
+    }
+
+    /// The other endpoints of a sandbox, oldest first.
+    pub(crate) fn siblings(&self, endpoint: &Endpoint) -> Vec<Endpoint> {
+        let all = self.by_sandbox.get(&endpoint.sandbox.cookie).into_iter().flatten();
+        let all = all.filter_map(|at| self.endpoints.get(*at));
+        all.filter(|other| other.network != endpoint.network).cloned().collect()
+    }
+
+    /// The endpoints of a network.
+    pub(crate) fn endpoints_on<'a>(&'a self, network: &'a NetworkName) -> impl Iterator<Item = &'a Endpoint> {
+        self.endpoints.iter().filter(move |endpoint| endpoint.network == *network)
+    }
+
+    /// The keys of all endpoints.
+    pub(crate) fn keys(&self) -> HashSet<EndpointKey> {
+        self.endpoints.iter().chain(&self.pending).map(Endpoint::key).collect()
+    }
+
+    /// The ports that endpoints claim by their records.
+    pub(crate) fn port_claims(&self) -> HashSet<PortClaim> {
+        let all = self.endpoints.iter().chain(&self.pending);
+        all.flat_map(|endpoint| crate::publish::claims(endpoint, &endpoint.ports)).collect()
+    }
+}
+
+impl Engine {
+    /// Reads all records.
+    pub(crate) fn records(&self) -> Result<Records, Error> {
+        let (networks, mut unreadable) = self.store.networks_lossy();
+        let (endpoints, more) = self.store.all_endpoints_lossy();
+        unreadable.extend(more);
+        let mut pending = Vec::new();
+        for one in self.store.pending()? {
+            match one {
+                Ok(one) => pending.push(one.endpoint),
+                Err(e) => unreadable.push(e),
+            }
+        }
+        let (links, more) = self.store.links_lossy();
+        unreadable.extend(more);
+        let (unfinished_links, more) = self.store.unfinished_links_lossy();
+        unreadable.extend(more);
+        let making = self.store.networks_in_making()?;
+        let mut by_sandbox: HashMap<NetnsCookie, Vec<usize>> = HashMap::new();
+        for (at, endpoint) in endpoints.iter().enumerate() {
+            by_sandbox.entry(endpoint.sandbox.cookie).or_default().push(at);
+        }
+        let by_network = networks.iter().enumerate().map(|(at, network)| (network.name.clone(), at)).collect();
+        Ok(Records {
+            networks,
+            making,
+            endpoints,
+            pending,
+            links,
+            unfinished_links,
+            unreadable,
+            by_sandbox,
+            by_network,
+        })
+    }
+}
