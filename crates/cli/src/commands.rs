@@ -5,7 +5,7 @@ use crate::words::{SandboxWords, WishWords, Words};
 use crate::{link, network, port, run, sandbox, show};
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use zubi_engine::{Class, Detached, Engine, Error};
+use zubi_engine::{Class, Detached, Engine, Error, Force};
 use zubi_model::{DefaultRoute, MacWish, Wishes};
 
 /// Runs one command to its end.
@@ -48,13 +48,17 @@ fn perform(engine: &mut Engine, words: Words, output: &Output) -> Result<ExitCod
         Words::Ls => show::endpoints(engine, output)?,
         Words::Bridge => show::bridges(engine, output)?,
         Words::Check => code = check(engine, output)?,
-        Words::Repair => {
-            let report = engine.repair(output.act())?;
+        Words::Repair { rebuild } => {
+            let mut done = if rebuild { engine.rebuild(output.act())?.value } else { Vec::new() };
+            let mut report = engine.repair(output.act())?;
+            done.append(&mut report.value);
+            report.value = done;
             let text = lines(&report.value, "nothing to repair\n");
             output.changed(engine, &report.plan, &text, &json!({ "repaired": report.value }))?;
         }
-        Words::Gc => {
-            let report = engine.gc(output.act())?;
+        Words::Gc { force } => {
+            let force = if force { Force::Yes } else { Force::No };
+            let report = engine.gc(force, output.act())?;
             let text = lines(&report.value, "nothing to remove\n");
             output.changed(engine, &report.plan, &text, &json!({ "removed": report.value }))?;
         }

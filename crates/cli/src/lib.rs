@@ -58,7 +58,11 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
         _ => {}
     }
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;
-    let mut engine = Engine::open(config)?;
+    // These two are what is told to whoever has lost the records.
+    let mut engine = match &cli.words {
+        Words::Repair { rebuild: true } | Words::Gc { force: true } => Engine::open_without_records(config)?,
+        _ => Engine::open(config)?,
+    };
     if output.verbose() {
         // One write a line: standard error has no buffer, and others may write to it too.
         engine.observe(Box::new(|op| {

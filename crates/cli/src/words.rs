@@ -84,9 +84,17 @@ pub(crate) enum Words {
     /// Compare the records with the kernel; exit code 1 when something differs
     Check,
     /// Put right what check finds
-    Repair,
+    Repair {
+        /// Make the records of devices that live again, from what the kernel has, where they are lost
+        #[arg(long)]
+        rebuild: bool,
+    },
     /// Remove what nobody owns: leftovers of killed commands and dead sandboxes
-    Gc,
+    Gc {
+        /// Also devices that live and that no record names
+        #[arg(long)]
+        force: bool,
+    },
     /// Run a command (default: a shell) on a fresh host of its own, without root, to try everything
     Lab {
         /// The command and its words

@@ -78,7 +78,7 @@ fn engine(globals: &Globals) -> Result<Engine, String> {
         forget_earlier_namespace(run)?;
     }
     let config = Config::read(&|name| std::env::var(name).ok(), state, run).map_err(words)?;
-    Engine::open(config).map_err(words)
+    Engine::open_for_program(config).map_err(words)
 }
 
 /// Podman makes a namespace for all networks of a user, throws it away with their last container, and makes another one

@@ -95,7 +95,9 @@ impl Engine {
         let mut wishes = wishes.clone();
         if let Some(existing) = self.store.endpoint(&key)? {
             if self.host_end(&existing)?.is_some() {
-                return self.existing(existing, &wishes);
+                let mut report = self.existing(existing, &wishes)?;
+                report.plan = self.make_good(network, groundwork, &report.value.endpoint, act)?;
+                return Ok(report);
             }
             // Somebody deleted the device: it is made again as it was, but for what is wished otherwise now.
             if act == Act::Apply {
@@ -160,6 +162,24 @@ impl Engine {
     /// the record.
     fn undo_attach(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
         self.bury(endpoint, Some(&endpoint.sandbox.reached_by.clone()))
+    }
+
+    /// Puts back what is missing of an endpoint that is there, and of its network: only then it is connected.
+    fn make_good(&mut self, network: &Network, groundwork: Plan, endpoint: &Endpoint, act: Act) -> Result<Plan, Error> {
+        let object = format!("network {}: connect {}", network.name, endpoint.sandbox.spelled);
+        if act == Act::Apply && !groundwork.is_empty() {
+            self.apply(&object, &groundwork)?;
+        }
+        let siblings = self.siblings(endpoint)?;
+        let mut plan = groundwork;
+        let touched = if plan.is_empty() { Vec::new() } else { vec![network.name.clone()] };
+        let ops = self.lacking_of_endpoint(&mut Survey::narrow(), network, endpoint, &siblings, &touched)?;
+        let lacking: Plan = ops.into_iter().collect();
+        if act == Act::Apply && !lacking.is_empty() {
+            self.apply(&object, &lacking)?;
+        }
+        plan.append(lacking);
+        Ok(plan)
     }
 
     /// The same endpoint again, unless something else is wished now.

@@ -4,6 +4,7 @@ use crate::engine::{Act, Engine};
 use crate::error::Error;
 use crate::network::network_ops;
 use crate::problem::{GC, Problem, ProblemKind, REPAIR, describe, describe_link};
+use crate::sandbox::Force;
 use crate::shadowed::shadowed_ports;
 use zubi_kernel::{Finding, Survey};
 use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
@@ -69,7 +70,8 @@ impl Engine {
         for endpoint in &records.endpoints {
             let Some(network) = records.network(&endpoint.network) else {
                 let what = format!("its network {} has no record", endpoint.network);
-                problems.push(Problem::new(ProblemKind::Stray, describe(endpoint), what, GC));
+                let fix = "zubi repair --rebuild makes the record again";
+                problems.push(Problem::new(ProblemKind::Stray, describe(endpoint), what, fix));
                 continue;
             };
             let siblings = records.siblings(endpoint);
@@ -98,7 +100,12 @@ impl Engine {
                 problems.push(Problem::new(ProblemKind::Unreadable, "record", e.to_string(), fix));
             }
         }
-        for words in self.collect_strays(&records, &mut survey, Act::Show)?.value {
+        for one in self.unrecorded(&records, &mut survey)? {
+            let what = "has no record, and its other end is in a namespace that lives";
+            let fix = "zubi repair --rebuild makes the record again, zubi gc --force removes the device";
+            problems.push(Problem::new(ProblemKind::Stray, one.words(), what, fix));
+        }
+        for words in self.collect_strays(&records, &mut survey, Force::No, Act::Show)?.value {
             problems.push(Problem::new(ProblemKind::Stray, words, "belongs to nobody", GC));
         }
         Ok((problems, lost))

@@ -11,11 +11,13 @@ use std::net::IpAddr;
 use zubi_ipam::{check_fixed, next_of_pools};
 use zubi_kernel::{Survey, sys};
 use zubi_model::{
-    Addressing, Endpoint, EndpointAddress, EndpointKey, Family, IfName, Invalid, Mac, MacWish, Network, NsRef, Pool,
-    SandboxIdentity, Wishes,
+    Addressing, BridgeMode, Endpoint, EndpointAddress, EndpointKey, Family, IfName, Invalid, Mac, MacWish, Network,
+    NsRef, Pool, SandboxIdentity, Wishes,
 };
 use zubi_plan::endpoint::{Surroundings, default_families, may_default};
+use zubi_plan::firewall::endpoint_element;
 use zubi_plan::{Neighbours, Place};
+use zubi_wire::nft::Element;
 use zubi_wire::route::{AdminState, RouteProtocol};
 
 /// The kernel gives a bridge 1023 ports (`BR_MAX_PORTS` of net/bridge/br_private.h). A broadcast is copied to each, and
@@ -244,9 +246,20 @@ impl Engine {
             for (_, address) in found.iter().copied() {
                 self.free_if_dead(network, address, endpoint, act)?;
             }
+            let fixed: Vec<IpAddr> = found.iter().map(|(_, address)| *address).collect();
+            if let Some(address) = self.unrecorded_owners(network, &fixed)?.first() {
+                let owner = "a device that no record names (zubi check tells which)".into();
+                return Err(Error::AddressTaken { network: network.name.clone(), address: *address, owner });
+            }
             if found.is_empty() {
-                let taken: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
-                let (at, address) = self.next_free(network, set, earlier, &taken, act)?;
+                let mut taken: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
+                let (at, address) = loop {
+                    let (at, address) = self.next_free(network, set, earlier, &taken, act)?;
+                    if self.unrecorded_owners(network, &[address])?.is_empty() {
+                        break (at, address);
+                    }
+                    taken.push(address);
+                };
                 found.push((&set[at], address));
             }
             for (pool, address) in found {
@@ -298,6 +311,18 @@ impl Engine {
                 Err(error) => return Err(Error::Exhausted { network: network.name.clone(), error }),
             }
         }
+    }
+
+    /// Those of some free addresses that the firewall knows as an endpoint's all the same: its record is lost, and it
+    /// lives.
+    fn unrecorded_owners(&mut self, network: &Network, addresses: &[IpAddr]) -> Result<Vec<IpAddr>, Error> {
+        if addresses.is_empty() || network.bridge_mode == BridgeMode::Unmanaged {
+            return Ok(Vec::new());
+        }
+        let elements: Vec<Element> =
+            addresses.iter().map(|address| endpoint_element(&network.bridge, *address)).collect();
+        let there = self.kernel.have_elements(&elements).map_err(Error::kernel("firewall"))?;
+        Ok(addresses.iter().copied().zip(there).filter(|(_, there)| *there).map(|(address, _)| address).collect())
     }
 
     /// A fixed address that a dead sandbox still holds is freed.

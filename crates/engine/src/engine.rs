@@ -3,6 +3,7 @@
 use crate::config::{Coexistence, Config};
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::rebuild::refuse_if_anything_lives;
 use std::collections::HashMap;
 use std::fs;
 use std::net::IpAddr;
@@ -63,16 +64,43 @@ pub struct Engine {
     pub(crate) dirs_for_children: (std::path::PathBuf, std::path::PathBuf),
 }
 
+/// What is done where the records of devices that live are lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LostRecords {
+    /// Nothing: it is said.
+    Refuse,
+    /// They are made again.
+    Rebuild,
+    /// The caller knows.
+    Ignore,
+}
+
+/// One folder has one name, whatever way leads to it.
+fn canonical(folder: &std::path::Path) -> std::path::PathBuf {
+    fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned())
+}
+
 /// What changing anything takes: linux/capability.h.
 const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
 
 impl Engine {
-    /// Opens everything. The calling thread's network namespace is the host from now on.
+    /// Opens everything. The calling thread's network namespace is the host from now on. Fails when the records of
+    /// devices that live are lost, or when another zubi is at work on this host.
     pub fn open(config: Config) -> Result<Self, Error> {
-        Self::open_with(config, Fault::from_env())
+        Self::open_with(config, Fault::from_env(), LostRecords::Refuse)
     }
 
-    pub(crate) fn open_with(config: Config, fault: Option<Fault>) -> Result<Self, Error> {
+    /// The same where records may be lost: for who makes them again, or removes the devices.
+    pub fn open_without_records(config: Config) -> Result<Self, Error> {
+        Self::open_with(config, Fault::from_env(), LostRecords::Ignore)
+    }
+
+    /// The same for a program that cannot ask anybody: lost records are made again first.
+    pub fn open_for_program(config: Config) -> Result<Self, Error> {
+        Self::open_with(config, Fault::from_env(), LostRecords::Rebuild)
+    }
+
+    pub(crate) fn open_with(config: Config, fault: Option<Fault>, lost: LostRecords) -> Result<Self, Error> {
         let have = zubi_kernel::sys::effective_capabilities()
             .map_err(|e| Error::kernel("capabilities")(zubi_kernel::Error::system("read", "capabilities", e)))?;
         let missing: Vec<_> = NEEDED.iter().filter(|(bit, _)| have & (1 << bit) == 0).map(|(_, name)| *name).collect();
@@ -87,15 +115,21 @@ impl Engine {
             netns_cookie: kernel.host_cookie().map_err(Error::kernel("the host's namespace"))?.0,
         };
         let dirs_for_children = (config.dirs.state.clone(), config.dirs.run.clone());
-        let store = match fault {
-            None => Store::open(config.dirs, host)?,
-            Some(fault) => {
-                let steps = fault.clone();
-                kernel.on_step(Box::new(move |name| steps.step(name)));
-                Store::open_with_steps(config.dirs, host, move |name| fault.step(name))?
-            }
-        };
-        Ok(Engine {
+        if let Some(fault) = fault.clone() {
+            kernel.on_step(Box::new(move |name| fault.step(name)));
+        }
+        let steps = fault.map(|fault| -> zubi_store::Steps { Box::new(move |name| fault.step(name)) });
+        let mut are_lost = false;
+        let run = canonical(&config.dirs.run);
+        let store =
+            Store::open_guarded(config.dirs, host, steps, || match refuse_if_anything_lives(&mut kernel, &run) {
+                Err(Error::RecordsLost { .. }) if lost != LostRecords::Refuse => {
+                    are_lost = true;
+                    Ok(())
+                }
+                other => other,
+            })?;
+        let mut engine = Engine {
             kernel,
             store,
             runtimes: Runtimes::from_env(|k| std::env::var_os(k)),
@@ -111,7 +145,16 @@ impl Engine {
             fading: Vec::new(),
             forgotten: None,
             dirs_for_children,
-        })
+        };
+        if are_lost && lost == LostRecords::Rebuild {
+            engine.rebuild(Act::Apply)?;
+        }
+        Ok(engine)
+    }
+
+    /// The folder of the records of this boot.
+    pub(crate) fn run_folder(&self) -> std::path::PathBuf {
+        canonical(&self.dirs_for_children.1)
     }
 
     /// Called with every operation that changed something: together they are the commands to type.

@@ -315,6 +315,36 @@ pub enum Error {
     /// A runtime.
     #[error(transparent)]
     Runtime(#[from] zubi_runtimes::RuntimeError),
+    /// A run folder without records of what lives.
+    #[error(
+        "the records in {} are lost, but {} of zubi's lives: {}; zubi repair --rebuild makes the records again, zubi gc \
+         --force removes the devices",
+        run.display(),
+        how_many_devices(living.len()),
+        some_of(living)
+    )]
+    RecordsLost {
+        /// The run folder.
+        run: std::path::PathBuf,
+        /// The devices, in words.
+        living: Vec<String>,
+    },
+    /// Another zubi on the same host.
+    #[error(
+        "another zubi, with the run folder {theirs}, has networks on this host ({network}, on {bridge}), and this one uses \
+         {}; two would take each other's devices for leftovers: use that folder (--run-dir, ZUBI_RUN_DIR)",
+        run.display()
+    )]
+    OtherInstance {
+        /// The run folder of this one.
+        run: std::path::PathBuf,
+        /// That of the other one.
+        theirs: String,
+        /// A network of the other one.
+        network: NetworkName,
+        /// Its bridge.
+        bridge: String,
+    },
     /// A missing capability.
     #[error("no {}: run as root, or try everything without root in `zubi lab`", missing.join(" and no "))]
     Privilege {
@@ -367,6 +397,16 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+}
+
+fn how_many_devices(n: usize) -> String {
+    if n == 1 { "1 device".into() } else { format!("{n} devices") }
+}
+
+fn some_of(all: &[String]) -> String {
+    const MOST: usize = 6;
+    let more = if all.len() > MOST { ", ..." } else { "" };
+    format!("{}{more}", all.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 
 fn those_there(known: &[NetworkName]) -> String {
@@ -452,13 +492,14 @@ impl Error {
             | Error::LinkDiffers { .. }
             | Error::SandboxExists { .. }
             | Error::SandboxInUse { .. }
+            | Error::OtherInstance { .. }
             | Error::Busy { .. } => Class::Conflict,
             Error::NoSubnet { .. } | Error::Exhausted { .. } | Error::BridgeFull { .. } => Class::Exhausted,
             Error::Privilege { .. } => Class::Privilege,
             Error::Kernel { source, .. } => kernel_class(source),
             Error::Plan { failed, .. } => kernel_class(&failed.error),
             Error::Leftover { .. } => Class::Kernel,
-            Error::Store(_) => Class::State,
+            Error::Store(_) | Error::RecordsLost { .. } => Class::State,
         }
     }
 

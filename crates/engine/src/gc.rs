@@ -7,14 +7,16 @@ use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::link::Locks;
 use crate::problem::describe;
+use crate::rebuild::leads_to_the_living;
 use crate::records::Records;
+use crate::sandbox::Force;
 use std::collections::HashSet;
 use zubi_kernel::{Survey, named};
 use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};
 use zubi_plan::{Op, Place, Plan, What, coexist, firewall};
 use zubi_store::{Maker, Mode, StoreError};
 use zubi_wire::nft::{ElementSeen, RuleSeen};
-use zubi_wire::route::LinkMark;
+use zubi_wire::route::{LinkMark, LinkSeen};
 
 /// What became of what killed processes left.
 #[derive(Debug, Default)]
@@ -141,16 +143,17 @@ impl Engine {
     }
 
     /// Removes everything that nobody owns; the answer names each thing. The plan is filled when it is only to be shown.
-    pub fn gc(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
+    /// With `force` also the devices that live and that no record names.
+    pub fn gc(&mut self, force: Force, act: Act) -> Result<Report<Vec<String>>, Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
         match act {
-            Act::Apply => Ok(Report { plan: Plan::new(), value: self.collect()? }),
-            Act::Show => self.plan_collect(),
+            Act::Apply => Ok(Report { plan: Plan::new(), value: self.collect(force)? }),
+            Act::Show => self.plan_collect(force),
         }
     }
 
     /// What [`Engine::collect`] would do.
-    fn plan_collect(&mut self) -> Result<Report<Vec<String>>, Error> {
+    fn plan_collect(&mut self, force: Force) -> Result<Report<Vec<String>>, Error> {
         let mut report = Report { plan: Plan::new(), value: Vec::new() };
         for endpoint in self.store.pending()?.into_iter().filter_map(Result::ok).map(|p| p.endpoint) {
             if self.store.try_lock_sandbox(endpoint.sandbox.cookie)?.is_some() {
@@ -202,14 +205,14 @@ impl Engine {
         for (network, key) in self.orphans(&records)? {
             report.value.push(format!("leases of sandbox {} on network {network} (in no record)", key.cookie));
         }
-        let strays = self.collect_strays(&records, &mut Survey::whole(), Act::Show)?;
+        let strays = self.collect_strays(&records, &mut Survey::whole(), force, Act::Show)?;
         report.plan.append(strays.plan);
         report.value.extend(strays.value);
         Ok(report)
     }
 
     /// The caller holds the host lock alone.
-    pub(crate) fn collect(&mut self) -> Result<Vec<String>, Error> {
+    fn collect(&mut self, force: Force) -> Result<Vec<String>, Error> {
         let Recovered { done: mut removed, failed } = self.recover()?;
         removed.extend(self.recover_networks()?.into_iter().map(|name| format!("network {name} (interrupted)")));
         removed.extend(self.collect_runs()?);
@@ -227,7 +230,7 @@ impl Engine {
         removed.extend(self.collect_ports(&records)?);
         removed.extend(self.collect_sandboxes()?);
         self.reap()?;
-        removed.extend(self.collect_strays(&self.records()?, &mut Survey::whole(), Act::Apply)?.value);
+        removed.extend(self.collect_strays(&self.records()?, &mut Survey::whole(), force, Act::Apply)?.value);
         let temporary = self.store.remove_leftovers()?;
         if temporary > 0 {
             removed.push(format!("{temporary} unfinished files"));
@@ -300,6 +303,7 @@ impl Engine {
         &mut self,
         records: &Records,
         survey: &mut Survey,
+        force: Force,
         act: Act,
     ) -> Result<Report<Vec<String>>, Error> {
         const WHY: &str = "made by zubi, and in no record";
@@ -310,18 +314,36 @@ impl Engine {
         if !records.unreadable.is_empty() {
             return Ok(Report { plan, value: words });
         }
-        let doomed: HashSet<IfName> = self.store.doomed()?.into_iter().map(|(name, _)| name).collect();
         let mut owned: HashSet<&str> = networks.iter().map(|n| n.bridge.as_str()).collect();
         owned.extend(endpoints.iter().chain(pending).map(|e| e.host_device.as_str()));
         let links = records.links.iter().chain(&records.unfinished_links);
         let of_links = links.flat_map(|l| &l.ends).filter(|e| e.place == LinkPlace::Host);
         owned.extend(of_links.map(|e| e.ifname.as_str()));
-        owned.extend(doomed.iter().map(IfName::as_str));
+        owned.extend(records.doomed.iter().map(IfName::as_str));
         let links = self.kernel.surveyed_links(survey, &Place::Host).map_err(Error::kernel("devices"))?;
-        for link in links.iter().filter(|l| l.group.is_ours()).filter(|l| !owned.contains(l.name.as_str())) {
+        let spared: Vec<&LinkSeen> = links
+            .iter()
+            .filter(|l| force == Force::No && leads_to_the_living(l) && !owned.contains(l.name.as_str()))
+            .collect();
+        // A bridge with ports is in use, also where its network has no record; elements of the firewall may be about both.
+        let has_ports = |l: &LinkSeen| {
+            force == Force::No
+                && l.kind.as_deref() == Some("bridge")
+                && links.iter().any(|port| port.master == Some(l.index))
+        };
+        let is_spared = |l: &LinkSeen| has_ports(l) || spared.iter().any(|s| s.name == l.name);
+        let unknown_network = endpoints.iter().any(|e| records.network(&e.network).is_none());
+        let ours = links.iter().filter(|l| l.group.is_ours() && !owned.contains(l.name.as_str()));
+        for link in ours.filter(|l| !is_spared(l)) {
             let Ok(name) = link.name.parse::<IfName>() else { continue };
             words.push(format!("device {name} (in no record)"));
             plan.push(Op::host(What::DeleteLink(LinkMark { name, mac: link.mac }), WHY));
+        }
+        if !spared.is_empty() || (unknown_network && force == Force::No) {
+            if act == Act::Apply && !plan.is_empty() {
+                self.take_down("what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+            }
+            return Ok(Report { plan, value: words });
         }
         let mut wanted: HashSet<(String, Vec<ElementSeen>)> = HashSet::new();
         let elements = networks.iter().flat_map(firewall::network_elements);

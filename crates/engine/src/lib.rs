@@ -30,6 +30,7 @@ mod network;
 mod occupied;
 mod problem;
 mod publish;
+mod rebuild;
 mod records;
 mod repair;
 mod reserve;

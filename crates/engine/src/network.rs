@@ -44,9 +44,11 @@ impl Engine {
             return Err(Error::NetworkExists { name: spec.name });
         }
         let object = format!("network {}", spec.name);
+        self.refuse_other_instance()?;
         let network = self.decide_network(spec)?;
         let (mut networks, _) = self.store.networks_lossy();
-        let up = up(&network, &self.ipv6_forwarding()?);
+        let mut up = up(&network, &self.ipv6_forwarding()?);
+        self.mark_bridge(&mut up, &network);
         let mut plan = if networks.is_empty() {
             up
         } else {
@@ -346,9 +348,22 @@ impl Engine {
 
     /// Everything a network is made of, with what its endpoints' published ports need of it.
     fn plan_up(&mut self, network: &Network) -> Result<Plan, Error> {
+        self.refuse_other_instance()?;
         let endpoints = self.store.all_endpoints_lossy().0;
         let own = endpoints.iter().filter(|e| e.network == network.name);
-        Ok(plan_up(network, &self.ipv6_forwarding()?, own))
+        let mut plan = plan_up(network, &self.ipv6_forwarding()?, own);
+        self.mark_bridge(&mut plan, network);
+        Ok(plan)
+    }
+
+    /// Says on the bridge of a network whose it is: the last operation of the plan takes it up.
+    fn mark_bridge(&self, plan: &mut Plan, network: &Network) {
+        if network.bridge_mode == BridgeMode::Managed
+            && let Some(Op { what: What::ChangeLink(go_up), .. }) =
+                plan.ops.iter_mut().rfind(|op| matches!(&op.what, What::ChangeLink(c) if c.name == network.bridge))
+        {
+            go_up.alias = Some(zubi_plan::alias::of_network(network, &self.run_folder()));
+        }
     }
 
     /// Everything a network is made of, if its bridge is not there or not complete: after a reboot, when somebody

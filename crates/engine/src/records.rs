@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::error::Error;
 use std::collections::{HashMap, HashSet};
-use zubi_model::{DirectLink, Endpoint, EndpointKey, NetnsCookie, Network, NetworkName};
+use zubi_model::{DirectLink, Endpoint, EndpointKey, IfName, LinkPlace, NetnsCookie, Network, NetworkName};
 use zubi_store::{PortClaim, StoreError};
 
 /// What is on disk.
@@ -18,6 +18,8 @@ pub(crate) struct Records {
     pub(crate) links: Vec<DirectLink>,
     /// Links that are being made or removed.
     pub(crate) unfinished_links: Vec<DirectLink>,
+    /// Devices that wait for their deletion. Read before the devices are: one that is gone is in neither.
+    pub(crate) doomed: HashSet<IfName>,
     /// Files that cannot be read: what they hold is unknown.
     pub(crate) unreadable: Vec<StoreError>,
     by_sandbox: HashMap<NetnsCookie, Vec<usize>>,
@@ -40,6 +42,14 @@ impl Records {
     /// The endpoints of a network.
     pub(crate) fn endpoints_on<'a>(&'a self, network: &'a NetworkName) -> impl Iterator<Item = &'a Endpoint> {
         self.endpoints.iter().filter(move |endpoint| endpoint.network == *network)
+    }
+
+    /// The devices on the host that records name: host ends of endpoints, and ends of links.
+    pub(crate) fn host_devices(&self) -> impl Iterator<Item = &str> {
+        let endpoints = self.endpoints.iter().chain(&self.pending).map(|endpoint| endpoint.host_device.as_str());
+        let ends = self.links.iter().chain(&self.unfinished_links).flat_map(|link| &link.ends);
+        let on_host = ends.filter(|end| end.place == LinkPlace::Host).map(|end| end.ifname.as_str());
+        endpoints.chain(on_host)
     }
 
     /// The keys of all endpoints.
@@ -72,6 +82,7 @@ impl Engine {
         let (unfinished_links, more) = self.store.unfinished_links_lossy();
         unreadable.extend(more);
         let making = self.store.networks_in_making()?;
+        let doomed = self.store.doomed()?.into_iter().map(|(name, _)| name).collect();
         let mut by_sandbox: HashMap<NetnsCookie, Vec<usize>> = HashMap::new();
         for (at, endpoint) in endpoints.iter().enumerate() {
             by_sandbox.entry(endpoint.sandbox.cookie).or_default().push(at);
@@ -84,6 +95,7 @@ impl Engine {
             pending,
             links,
             unfinished_links,
+            doomed,
             unreadable,
             by_sandbox,
             by_network,

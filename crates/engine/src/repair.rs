@@ -4,6 +4,7 @@ use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::network::network_ops;
 use crate::problem::{describe, describe_link};
+use crate::sandbox::Force;
 use zubi_kernel::{Finding, Survey};
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::{Op, Place, Plan, What};
@@ -16,7 +17,7 @@ impl Engine {
     pub fn repair(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
         let mut done = Vec::new();
         if act == Act::Apply {
-            done.extend(self.gc(Act::Apply)?.value);
+            done.extend(self.gc(Force::No, Act::Apply)?.value);
         }
         let _host = self.store.lock_host(Mode::Exclusive)?;
         let records = self.records()?;
@@ -59,6 +60,8 @@ impl Engine {
             let Some(network) = records.network(&endpoint.network) else { continue };
             let object = describe(endpoint);
             let siblings = records.siblings(endpoint);
+            // Somebody is at work on it.
+            let Some(_lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { continue };
             let repaired = self
                 .lacking_of_endpoint(&mut survey, network, endpoint, &siblings, &touched)
                 .and_then(|ops| self.put_right(&object, ops, act));
@@ -128,8 +131,9 @@ impl Engine {
         Ok(seen.is_some_and(|seen| link.resembles(&seen)))
     }
 
-    /// Whatever is put right, on the way to it too, is announced afterwards: that also waits until frames pass.
-    fn lacking_of_endpoint(
+    /// Whatever is put right, on the way to it too, is announced afterwards: that also waits until frames pass. The caller
+    /// holds the sandbox's lock.
+    pub(crate) fn lacking_of_endpoint(
         &mut self,
         survey: &mut Survey,
         network: &Network,
@@ -137,7 +141,6 @@ impl Engine {
         siblings: &[Endpoint],
         touched: &[NetworkName],
     ) -> Result<Vec<Op>, Error> {
-        let Some(_lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { return Ok(Vec::new()) };
         let way = self.way_in(endpoint, None)?;
         let ops = self.wanted_ops(survey, network, endpoint, siblings, way.as_ref())?;
         let (announcements, ops): (Vec<Op>, Vec<Op>) =

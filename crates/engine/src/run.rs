@@ -10,7 +10,7 @@
 use crate::attach::Attached;
 use crate::chance::random_name;
 use crate::config::Config;
-use crate::engine::{Act, Engine, Report};
+use crate::engine::{Act, Engine, LostRecords, Report};
 use crate::error::Error;
 use crate::publish::on_loopback;
 use crate::resolve::Resolved;
@@ -336,7 +336,7 @@ fn guard(pipe: OwnedFd, name: &SandboxName, config: Config) -> Result<(), Error>
         return Ok(());
     }
     // A test's fault is meant for the command that was called.
-    let mut engine = Engine::open_with(config, None)?;
+    let mut engine = Engine::open_with(config, None, LostRecords::Refuse)?;
     // The command dies with the supervisor, but a moment later, and may hold a copy of the lock until then.
     let lock = engine.store.lock_run(name)?;
     engine.clean_run(name)?;

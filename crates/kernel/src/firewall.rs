@@ -303,6 +303,16 @@ impl Kernel {
         Ok(element.raw().iter().all(|raw| seen.contains(raw)))
     }
 
+    /// Which of these elements our sets have, by their keys; one send.
+    pub fn have_elements(&mut self, elements: &[Element]) -> Result<Vec<bool>, Error> {
+        let mut batch = Batch::new();
+        for element in elements {
+            element.encode_get(&mut batch);
+        }
+        let answers = self.nft()?.transact(batch)?;
+        Ok(answers.iter().map(|answer| !answer.objects.is_empty()).collect())
+    }
+
     /// Whether our table has all its rules: how many each chain has, without reading them. One send, whatever else is
     /// in the ruleset.
     pub fn firewall_stands(&mut self) -> Result<bool, Error> {

@@ -4,12 +4,17 @@ use crate::apply::Group;
 use crate::error::Error;
 use crate::machine::{Kernel, Removal};
 use crate::socket::{Answer, Kept};
+use std::time::Duration;
 use zubi_model::{Family, IfIndex, IfName, LinkGroup, Mtu};
 use zubi_plan::{Op, Outcome, Place, What};
 use zubi_wire::route::{
     AdminState, BridgePort, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Route, delete_link,
 };
 use zubi_wire::{Batch, KernelError};
+
+/// How often, and after what time, a route is tried again for which the kernel finds no way to the gateway.
+const ROUTE_TRIES: u32 = 20;
+const ROUTE_PAUSE: Duration = Duration::from_millis(2);
 
 impl Kernel {
     /// Makes a link. One that is there is taken for ours only if name, MAC, group and kind say so.
@@ -244,11 +249,31 @@ impl Kernel {
                     found: "another route to the same destination".into(),
                 })
             }
+            (What::AddRoute(route), libc::EHOSTUNREACH) if route.via.is_some_and(|via| via.is_ipv6()) => {
+                self.add_route_later(&op.place, route, error)
+            }
             // A kernel, or a device with an MTU below 1280, without IPv6: it gives no address anyway.
             (What::ChangeLink(change), libc::EAFNOSUPPORT) if change.addressless => Ok(Outcome::Nothing),
             (What::DeleteAddress(_), libc::EADDRNOTAVAIL) | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
             _ => Err(refused(op.to_string(), Some(Err(error)))),
         }
+    }
+
+    /// The kernel may find no way to an IPv6 gateway right after the device went up (seen once in 900 connects on a busy
+    /// machine): the route is tried again for a moment.
+    fn add_route_later(&mut self, place: &Place, route: &Route, mut error: KernelError) -> Result<Outcome, Error> {
+        let device = self.index(place, route.device.as_str())?;
+        for _ in 0..ROUTE_TRIES {
+            std::thread::sleep(ROUTE_PAUSE);
+            let mut batch = Batch::new();
+            route.encode(&mut batch, device);
+            match only(self.socket(place)?.transact(batch)?).outcome {
+                Some(Err(e)) if e.errno == libc::EHOSTUNREACH => error = e,
+                Some(Ok(())) => return Ok(Outcome::Created),
+                outcome => return Err(refused(format!("route add {route}"), outcome)),
+            }
+        }
+        Err(refused(format!("route add {route}"), Some(Err(error))))
     }
 
     fn same_route(&mut self, place: &Place, route: &Route, device: IfIndex) -> Result<bool, Error> {

@@ -1,6 +1,6 @@
 //! Endpoints: a veth pair with one end on the bridge and the other inside the sandbox.
 
-use crate::{Announcement, Flows, Neighbours, Op, Plan, Sysctl, Through, What, firewall};
+use crate::{Announcement, Flows, Neighbours, Op, Plan, Sysctl, Through, What, alias, firewall};
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_model::{
     DefaultRoute, DuplicateDetection, Endpoint, Family, Hairpin, Icc, IfName, InnerState, LinkGroup, Network, NsRef,
@@ -166,7 +166,9 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     }
     plan.push(host(What::ChangeLink(LinkChange::addressless(endpoint.host_device.clone())), OUTER));
     plan.ops.extend(port_settings(network, endpoint));
-    plan.push(host(What::ChangeLink(LinkChange::state(endpoint.host_device.clone(), AdminState::Up)), UP));
+    let mut go_up = LinkChange::state(endpoint.host_device.clone(), AdminState::Up);
+    go_up.alias = Some(alias::of_endpoint(endpoint));
+    plan.push(host(What::ChangeLink(go_up), UP));
     if !switched_on {
         return plan;
     }

@@ -309,17 +309,16 @@ pub fn network_elements(network: &Network) -> Vec<Element> {
     all
 }
 
+/// What says that an address was given to an endpoint on a bridge.
+pub fn endpoint_element(bridge: &IfName, address: IpAddr) -> Element {
+    let set = by_family("endpoints", Family::of(address));
+    element(&set, vec![device(bridge), Value::Address(address)])
+}
+
 /// What sets and maps hold about an endpoint.
 pub fn endpoint_elements(endpoint: &Endpoint) -> Vec<Element> {
-    let mut all: Vec<Element> = endpoint
-        .addresses
-        .iter()
-        .map(|a| {
-            let address = a.address.addr();
-            let set = by_family("endpoints", Family::of(address));
-            element(&set, vec![device(&endpoint.bridge), Value::Address(address)])
-        })
-        .collect();
+    let addresses = endpoint.addresses.iter();
+    let mut all: Vec<Element> = addresses.map(|a| endpoint_element(&endpoint.bridge, a.address.addr())).collect();
     if !endpoint.ports.is_empty() {
         all.extend(itself_elements(endpoint));
     }

@@ -4,6 +4,7 @@
 //! `network`, `change`, `endpoint`, `link` and `sandbox` turn what was decided into plans; `firewall` is the layout of the one
 //! nftables table, `coexist` is about those of others. Applying is the `kernel` crate's job.
 
+pub mod alias;
 pub mod change;
 pub mod coexist;
 pub mod endpoint;

@@ -44,9 +44,15 @@ enum Standing {
 impl Store {
     /// Makes `run` ours, or fails because it is somebody else's.
     pub(crate) fn settle(&self) -> Result<(), StoreError> {
+        self.settle_guarded(|| Ok(()))
+    }
+
+    /// The same; where it is not ours yet, `guard` may refuse before anything is changed.
+    pub(crate) fn settle_guarded<E: From<StoreError>>(&self, guard: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
         if matches!(self.standing()?, Standing::Ours) {
             return Ok(());
         }
+        guard()?;
         let host_lock = self.lock_path("host");
         let _held = lock(&self.disk, &host_lock, Mode::Exclusive)?;
         // Whoever held the lock before us may have settled it.
@@ -57,7 +63,7 @@ impl Store {
         }
         // Last: a crash before it leaves the earlier boot's name, and the next to come clears again.
         let path = self.host_path();
-        self.disk.replace(&path, &to_json(&path, &self.host)?, Durability::Boot)
+        Ok(self.disk.replace(&path, &to_json(&path, &self.host)?, Durability::Boot)?)
     }
 
     fn standing(&self) -> Result<Standing, StoreError> {

@@ -74,4 +74,4 @@ pub use port::{PortClaim, PortsLock};
 pub use reserved::ReservedLock;
 pub use sandbox::{Maker, SandboxRecord};
 pub use seen::FirewallSeen;
-pub use store::{Dirs, Store};
+pub use store::{Dirs, Steps, Store};

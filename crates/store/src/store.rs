@@ -14,6 +14,9 @@ pub struct Dirs {
     pub run: PathBuf,
 }
 
+/// See [`Store::with_steps`].
+pub type Steps = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
+
 /// What zubi remembers on disk. Cheap to open; holds no file open.
 #[derive(Debug)]
 pub struct Store {
@@ -41,6 +44,21 @@ impl Store {
     ) -> Result<Store, StoreError> {
         let store = Store { disk: Disk::new(dirs.state, dirs.run), host }.with_steps(observer);
         store.settle()?;
+        Ok(store)
+    }
+
+    /// As [`Store::open`]; before anything of a folder that is not yet this boot's is changed, `guard` has the last word.
+    pub fn open_guarded<E: From<StoreError>>(
+        dirs: Dirs,
+        host: HostId,
+        steps: Option<Steps>,
+        guard: impl FnOnce() -> Result<(), E>,
+    ) -> Result<Store, E> {
+        let mut store = Store { disk: Disk::new(dirs.state, dirs.run), host };
+        if let Some(steps) = steps {
+            store.disk.observed_by(steps);
+        }
+        store.settle_guarded(guard)?;
         Ok(store)
     }
 

@@ -318,6 +318,7 @@ proptest! {
             allmulticast: switch(allmulticast),
             tx_queue,
             group: LinkGroup(group),
+            alias: None,
             master: Some(IfIndex(master)),
             kind: Some("veth".into()),
             peer: Some(IfIndex(peer)),

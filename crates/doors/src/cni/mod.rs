@@ -63,7 +63,7 @@ fn call(plugin: Plugin, env: &Environment) -> Result<Option<Value>, CniError> {
 /// Opens the engine, and leaves what is slow to its child, whatever became of the call.
 fn in_engine<T>(work: impl FnOnce(&mut Engine) -> Result<T, CniError>) -> Result<T, CniError> {
     let config = Config::read(&|name| std::env::var(name).ok(), None, None).map_err(told)?;
-    let mut engine = Engine::open(config).map_err(told)?;
+    let mut engine = Engine::open_for_program(config).map_err(told)?;
     let outcome = work(&mut engine);
     // What it did not come to do the next command does.
     engine.linger().ok();

@@ -23,6 +23,7 @@ const IFLA_LINK: u16 = 5;
 const IFLA_MASTER: u16 = 10;
 const IFLA_TXQLEN: u16 = 13;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_IFALIAS: u16 = 20;
 const IFLA_AF_SPEC: u16 = 26;
 const IFLA_GROUP: u16 = 27;
 const IFLA_NET_NS_FD: u16 = 28;
@@ -276,7 +277,13 @@ pub struct LinkChange {
     pub allmulticast: Option<Switch>,
     /// How many packets wait at most until they are sent.
     pub tx_queue: Option<u32>,
+    /// A text that the kernel keeps with the device, at most [`LONGEST_ALIAS`] bytes. (It ignores one in the message that
+    /// makes a device.)
+    pub alias: Option<String>,
 }
+
+/// `IFALIASZ` of linux/if.h, without its NUL.
+pub const LONGEST_ALIAS: usize = 255;
 
 impl LinkChange {
     /// Nothing yet.
@@ -294,6 +301,7 @@ impl LinkChange {
             promisc: None,
             allmulticast: None,
             tx_queue: None,
+            alias: None,
         }
     }
 
@@ -373,6 +381,9 @@ impl LinkChange {
             if let Some(packets) = self.tx_queue {
                 b.u32(IFLA_TXQLEN, packets);
             }
+            if let Some(alias) = &self.alias {
+                b.attr(IFLA_IFALIAS, alias.as_bytes());
+            }
             if self.addressless {
                 b.nested(IFLA_AF_SPEC, |b| {
                     b.nested(u16::from(AF_INET6), |b| b.u8(IFLA_INET6_ADDR_GEN_MODE, 1));
@@ -417,6 +428,9 @@ impl fmt::Display for LinkChange {
         }
         if let Some(packets) = self.tx_queue {
             write!(f, " txqueuelen {packets}")?;
+        }
+        if let Some(alias) = &self.alias {
+            write!(f, " alias {}", shell_word(alias))?;
         }
         Ok(())
     }
@@ -489,6 +503,8 @@ pub struct LinkSeen {
     pub tx_queue: u32,
     /// Its mark.
     pub group: LinkGroup,
+    /// The text that is kept with it.
+    pub alias: Option<String>,
     /// The bridge it is a port of.
     pub master: Option<IfIndex>,
     /// "bridge", "veth", ...
@@ -528,6 +544,7 @@ impl LinkSeen {
             allmulticast: if flags & IFF_ALLMULTI == 0 { Switch::Off } else { Switch::On },
             tx_queue: a.u32(IFLA_TXQLEN).unwrap_or(0),
             group: LinkGroup(a.u32(IFLA_GROUP).unwrap_or(0)),
+            alias: a.text(IFLA_IFALIAS),
             master: index_attr(IFLA_MASTER),
             kind: info.as_ref().and_then(|i| i.text(IFLA_INFO_KIND)),
             peer: index_attr(IFLA_LINK),

@@ -12,8 +12,8 @@ mod rule;
 pub use address::{Address, AddressSeen, Dad, Uniqueness};
 pub use device_settings::DeviceSettings;
 pub use link::{
-    AddrGenMode, AdminState, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Peer, delete as delete_link,
-    delete_group, dump_links, get_link,
+    AddrGenMode, AdminState, LONGEST_ALIAS, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Peer,
+    delete as delete_link, delete_group, dump_links, get_link,
 };
 pub use neighbour::{ForwardingEntry, Neighbour, NeighbourSeen};
 pub use port::{BridgePort, PortSeen, Switch};
