@@ -89,7 +89,7 @@ impl Engine {
             }
         }
         let endpoints = self.store.endpoints_on(&network.name)?;
-        let ops = network_ops(&network, &self.ipv6_forwarding()?, &endpoints);
+        let ops = network_ops(&network, &self.ipv6_forwarding()?, &endpoints, &self.run_folder());
         problems.extend(self.differences(&mut Survey::narrow(), &format!("network {}", network.name), &ops)?);
         problems.extend(self.check_endpoint(&network, &endpoint)?);
         Ok(problems)

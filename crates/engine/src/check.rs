@@ -62,9 +62,9 @@ impl Engine {
             problems.extend(self.check_firewall_in(&mut survey)?);
             problems.extend(self.check_strangers(&records.networks)?);
         }
-        let ipv6 = self.ipv6_forwarding()?;
+        let (ipv6, run) = (self.ipv6_forwarding()?, self.run_folder());
         for network in &records.networks {
-            let ops = network_ops(network, &ipv6, records.endpoints_on(&network.name));
+            let ops = network_ops(network, &ipv6, records.endpoints_on(&network.name), &run);
             problems.extend(self.differences(&mut survey, &format!("network {}", network.name), &ops)?);
         }
         for endpoint in &records.endpoints {

@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::publish::on_loopback;
 use crate::set_network::leave_to_others;
 use ipnet::IpNet;
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
 use zubi_kernel::{Deletions, Finding};
@@ -48,7 +49,7 @@ impl Engine {
         let network = self.decide_network(spec)?;
         let (mut networks, _) = self.store.networks_lossy();
         let mut up = up(&network, &self.ipv6_forwarding()?);
-        self.mark_bridge(&mut up, &network);
+        mark_bridge(&mut up, &network, &self.run_folder());
         let mut plan = if networks.is_empty() {
             up
         } else {
@@ -351,19 +352,7 @@ impl Engine {
         self.refuse_other_instance()?;
         let endpoints = self.store.all_endpoints_lossy().0;
         let own = endpoints.iter().filter(|e| e.network == network.name);
-        let mut plan = plan_up(network, &self.ipv6_forwarding()?, own);
-        self.mark_bridge(&mut plan, network);
-        Ok(plan)
-    }
-
-    /// Says on the bridge of a network whose it is: the last operation of the plan takes it up.
-    fn mark_bridge(&self, plan: &mut Plan, network: &Network) {
-        if network.bridge_mode == BridgeMode::Managed
-            && let Some(Op { what: What::ChangeLink(go_up), .. }) =
-                plan.ops.iter_mut().rfind(|op| matches!(&op.what, What::ChangeLink(c) if c.name == network.bridge))
-        {
-            go_up.alias = Some(zubi_plan::alias::of_network(network, &self.run_folder()));
-        }
+        Ok(plan_up(network, &self.ipv6_forwarding()?, own, &self.run_folder()))
     }
 
     /// Everything a network is made of, if its bridge is not there or not complete: after a reboot, when somebody
@@ -456,8 +445,14 @@ impl Engine {
 }
 
 /// Everything a network is made of, with what the published ports of these endpoints of it need.
-fn plan_up<'a>(network: &Network, ipv6: &Ipv6Forwarding, endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Plan {
+fn plan_up<'a>(
+    network: &Network,
+    ipv6: &Ipv6Forwarding,
+    endpoints: impl IntoIterator<Item = &'a Endpoint>,
+    run: &Path,
+) -> Plan {
     let mut plan = up(network, ipv6);
+    mark_bridge(&mut plan, network, run);
     let ports = endpoints.into_iter().flat_map(|e| &e.ports).map(|port| PortWish::from(*port));
     if on_loopback(network, &ports.collect::<Vec<_>>()) {
         // Before the bridge goes up: one that is up is complete.
@@ -466,13 +461,24 @@ fn plan_up<'a>(network: &Network, ipv6: &Ipv6Forwarding, endpoints: impl IntoIte
     plan
 }
 
+/// Says on the bridge of a network which zubi made it: the last operation of the plan takes it up.
+fn mark_bridge(plan: &mut Plan, network: &Network, run: &Path) {
+    if network.bridge_mode == BridgeMode::Managed
+        && let Some(Op { what: What::ChangeLink(go_up), .. }) =
+            plan.ops.iter_mut().rfind(|op| matches!(&op.what, What::ChangeLink(c) if c.name == network.bridge))
+    {
+        go_up.alias = Some(zubi_plan::alias::of_network(network, run));
+    }
+}
+
 /// The operations a network stands for, beside those all networks share.
 pub(crate) fn network_ops<'a>(
     network: &Network,
     ipv6: &Ipv6Forwarding,
     endpoints: impl IntoIterator<Item = &'a Endpoint>,
+    run: &Path,
 ) -> Vec<Op> {
-    plan_up(network, ipv6, endpoints).ops.into_iter().filter(|op| !op.is_layout()).collect()
+    plan_up(network, ipv6, endpoints, run).ops.into_iter().filter(|op| !op.is_layout()).collect()
 }
 
 /// Whether a device is the bridge of a network.

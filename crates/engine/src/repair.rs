@@ -43,10 +43,10 @@ impl Engine {
             plan.append(firewall);
         }
         let mut touched = Vec::new();
-        let ipv6 = self.ipv6_forwarding()?;
+        let (ipv6, run) = (self.ipv6_forwarding()?, self.run_folder());
         for network in &records.networks {
             let object = format!("network {}", network.name);
-            let ops = network_ops(network, &ipv6, records.endpoints_on(&network.name));
+            let ops = network_ops(network, &ipv6, records.endpoints_on(&network.name), &run);
             let repaired = self.lacking(&mut survey, &object, &ops).and_then(|ops| self.put_right(&object, ops, act));
             if repaired.as_ref().is_ok_and(|plan| !plan.is_empty()) {
                 touched.push(network.name.clone());

@@ -172,6 +172,10 @@ impl Kernel {
                 let has = seen.mac.map_or_else(|| "none".into(), |mac| mac.to_string());
                 Ok(Finding::Differs(format!("MAC is {has}")))
             }
+            // What it says is for the day when the records are lost; it may be older than they are.
+            _ if change.alias.is_some() && !seen.alias.is_some_and(|alias| alias.starts_with("zubi ")) => {
+                Ok(Finding::Differs("its alias does not say whose it is".into()))
+            }
             _ if change.addressless && seen.addr_gen_mode.is_some_and(|mode| mode != AddrGenMode::None) => {
                 Ok(Finding::Differs("gives itself a link-local address".into()))
             }
