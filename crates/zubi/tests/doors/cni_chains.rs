@@ -1,9 +1,7 @@
 //! Plug-ins behind and beside each other: those of others before and after ours, addresses of others, and the formats of
 //! all versions.
 
-mod configs;
-
-use configs::{bridge, port, portmap};
+use super::configs::{bridge, port, portmap};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;

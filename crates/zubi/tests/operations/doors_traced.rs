@@ -1,10 +1,8 @@
 //! What the doors really do, as `strace` sees it, and how often: they stand between a container and its start.
 
-mod strace;
-
+use super::strace::{Effect, Process, Target, Trace, trace_line};
 use serde_json::{Value, json};
 use std::fs;
-use strace::{Effect, Process, Target, Trace, trace_line};
 use zubi_lab::{Capability, HELPERS, Host, PLUGINS, links, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");

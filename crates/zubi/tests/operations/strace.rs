@@ -3,9 +3,6 @@
 //! `strace -ff` writes one file a process, with a hex dump behind each call that reads or writes. From these follow, in
 //! order, the effects of each process: netlink messages with the kernel's verdict, settings written, mounts.
 
-// Each test file that includes this uses a part of it.
-#![allow(dead_code)]
-
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
@@ -99,7 +96,7 @@ pub enum Effect {
     /// Any other call that has an effect: its name and arguments.
     Call(String, String),
     /// A child was forked.
-    Fork(i64),
+    Fork,
     /// A descriptor was closed.
     Close(Target),
 }
@@ -107,7 +104,6 @@ pub enum Effect {
 /// A process and what it did.
 #[derive(Debug, Clone)]
 pub struct Process {
-    pub pid: i64,
     pub effects: Vec<Effect>,
     pub calls: Vec<Call>,
     /// What its descriptors led to when it deleted its first link; else at its end.
@@ -154,11 +150,11 @@ pub fn trace_line(host: &Host, line: &str) -> Trace {
     let pid = *files.iter().find(|(_, calls)| calls.first().is_some_and(|c| c.name == "execve")).expect("main").0;
     let caller = [0, 1, 2, 9].map(|fd| (fd, Target::Caller));
     let mut forks = Vec::new();
-    let main = process(pid, files.remove(&pid).expect("main"), caller.into(), &mut forks);
+    let main = process(files.remove(&pid).expect("main"), caller.into(), &mut forks);
     let mut children = Vec::new();
     while let Some((pid, held)) = forks.pop() {
         if let Some(calls) = files.remove(&pid) {
-            children.push(process(pid, calls, held, &mut forks));
+            children.push(process(calls, held, &mut forks));
         }
     }
     assert!(files.is_empty(), "every traced process has a parent");
@@ -209,7 +205,6 @@ fn number(args: &str, nth: usize) -> i64 {
 }
 
 fn process(
-    pid: i64,
     calls: Vec<Call>,
     mut held: BTreeMap<i64, Target>,
     forks: &mut Vec<(i64, BTreeMap<i64, Target>)>,
@@ -266,7 +261,7 @@ fn process(
                 place = if home { Place::Host } else { Place::Inside };
             }
             "fork" | "vfork" | "clone" | "clone3" if *result > 0 => {
-                effects.push(Effect::Fork(*result));
+                effects.push(Effect::Fork);
                 forks.push((*result, held.clone()));
             }
             "sendto" | "sendmsg" | "sendmmsg" => match target {
@@ -317,7 +312,7 @@ fn process(
             _ => {}
         }
     }
-    Process { pid, effects, calls, held: at_deletion.unwrap_or(held) }
+    Process { effects, calls, held: at_deletion.unwrap_or(held) }
 }
 
 /// The kernel said no to a message; to one of a transaction, to all of it.

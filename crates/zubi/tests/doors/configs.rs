@@ -1,8 +1,5 @@
 //! What the chains of several tests are made of.
 
-// Each test file that includes this uses a part of it.
-#![allow(dead_code)]
-
 use serde_json::{Value, json};
 use zubi_lab::Attachment;
 

@@ -1,8 +1,6 @@
 //! `portmap` and `firewall`: who reaches the containers of a chain, and by which ports.
 
-mod configs;
-
-use configs::{bridge, port, portmap};
+use super::configs::{bridge, port, portmap};
 use serde_json::{Value, json};
 use zubi_lab::{
     Attachment, CniHost, Heard, Outside, Reach, Service, Transport, ask, assert_served, assert_unserved, matrix,

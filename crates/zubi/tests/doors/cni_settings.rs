@@ -1,8 +1,6 @@
 //! `tuning` and `loopback`: settings of devices and of namespaces.
 
-mod configs;
-
-use configs::bridge;
+use super::configs::bridge;
 use serde_json::json;
 use std::fs;
 use zubi_lab::{Attachment, CniHost, Reach, Transport, Verb, assert_reaches, reaches};

@@ -1,9 +1,7 @@
 //! How much a command asks of the kernel, and that it does not grow with what else is there.
 
-mod strace;
-
+use super::strace::{Effect, Process, Target, Trace, trace};
 use std::fmt::Write as _;
-use strace::{Process, Target, Trace, trace};
 use zubi_lab::{Capability, Host, Outside, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
@@ -235,9 +233,9 @@ fn the_child_that_deletes_is_the_last_to_hold_the_firewalls_socket() {
     let trace = trace(&host, "disconnect blue c1");
     let child = trace.children.first().expect("a child");
     assert!(child.held.values().any(|t| *t == Target::Netfilter), "{:?}", child.held);
-    let at = |wanted: &dyn Fn(&strace::Effect) -> bool| trace.main.effects.iter().position(wanted);
-    let fork = at(&|e| matches!(e, strace::Effect::Fork(_))).expect("a fork");
-    let close = at(&|e| matches!(e, strace::Effect::Close(Target::Netfilter)));
+    let at = |wanted: &dyn Fn(&Effect) -> bool| trace.main.effects.iter().position(wanted);
+    let fork = at(&|e| matches!(e, Effect::Fork)).expect("a fork");
+    let close = at(&|e| matches!(e, Effect::Close(Target::Netfilter)));
     assert!(close.is_none_or(|close| close > fork), "closed before the fork");
 }
 

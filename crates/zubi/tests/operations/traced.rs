@@ -1,8 +1,6 @@
 //! Nothing changes that is not printed: what `strace` sees a command do is what `--verbose` prints, no more, no less.
 
-mod strace;
-
-use strace::{Effect, Place, Process, Sent, Target, Trace, trace};
+use super::strace::{Effect, Place, Process, Sent, Target, Trace, trace};
 use zubi_lab::{Capability, Host, Outside, need};
 use zubi_wire::Attributes;
 

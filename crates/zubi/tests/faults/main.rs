@@ -1,0 +1,9 @@
+//! Commands that die, that fail, and that run at the same time as others.
+
+mod crowd;
+mod doors_faults;
+mod faults;
+mod interleave;
+mod run_kills;
+
+zubi_lab::test_files!(crowd, doors_faults, faults, interleave, run_kills);
