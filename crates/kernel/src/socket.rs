@@ -5,6 +5,7 @@
 //! never waits. Answers are told apart by sequence numbers. One buffer of constant size is used for everything,
 //! because the kernel sizes dump messages by the largest buffer it has seen on a socket.
 
+use crate::disturbance::{Answers, Protocol, disturbed};
 use crate::error::Error;
 use crate::sys;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -23,6 +24,8 @@ pub struct Netlink {
     transactions: bool,
     counters: Counters,
     buffer: Vec<u8>,
+    /// What a test makes of those that are waiting.
+    waiting: Answers,
 }
 
 /// What a socket was used for; tests hold these to account.
@@ -80,7 +83,8 @@ impl Netlink {
         // Dumps are filtered by what the request's header names; wrong headers are errors instead of ignored.
         on(libc::NETLINK_GET_STRICT_CHK)?;
         let transactions = protocol == libc::NETLINK_NETFILTER;
-        Ok(Netlink { fd, sequence: 1, transactions, counters: Counters::default(), buffer: vec![0; BUFFER] })
+        let (counters, buffer, waiting) = (Counters::default(), vec![0; BUFFER], Answers::Arrive);
+        Ok(Netlink { fd, sequence: 1, transactions, counters, buffer, waiting })
     }
 
     /// The number of the namespace it belongs to.
@@ -104,8 +108,10 @@ impl Netlink {
         self.sequence = self.sequence.wrapping_add(batch.count());
         self.counters.sends += 1;
         self.counters.messages += batch.count();
-        sys::send_to_kernel(self.fd.as_fd(), batch.bytes())
-            .map_err(|e| Error::system("send to", "netlink socket", e))?;
+        let protocol = if self.transactions { Protocol::Netfilter } else { Protocol::Route };
+        let (bytes, answers) = disturbed(batch.bytes(), protocol);
+        self.waiting = answers;
+        sys::send_to_kernel(self.fd.as_fd(), &bytes).map_err(|e| Error::system("send to", "netlink socket", e))?;
         Ok(first)
     }
 
@@ -184,7 +190,13 @@ impl Netlink {
     }
 
     fn receive(&mut self) -> Result<Option<usize>, Error> {
-        sys::receive(self.fd.as_fd(), &mut self.buffer).map_err(|e| Error::system("receive from", "netlink socket", e))
+        let failed = |e| Error::system("receive from", "netlink socket", e);
+        let lost = std::mem::replace(&mut self.waiting, Answers::Arrive) == Answers::AreLost;
+        if lost {
+            while sys::receive(self.fd.as_fd(), &mut self.buffer).map_err(failed)?.is_some() {}
+            return Err(failed(std::io::Error::from_raw_os_error(libc::ENOBUFS)));
+        }
+        sys::receive(self.fd.as_fd(), &mut self.buffer).map_err(failed)
     }
 }
 
