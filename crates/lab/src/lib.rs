@@ -75,7 +75,7 @@ macro_rules! tests_on {
     ($host:expr, $($test:ident),+) => {
         /// The tests of this file. A warning that nobody uses them: a list of `test_files` lacks this file.
         pub const TESTS: &[$crate::Test] =
-            &[$($crate::Test { name: concat!(module_path!(), "::", stringify!($test)), run: $test, host: $host }),+];
+            &[$($crate::Test { name: concat!(module_path!(), "::", stringify!($test)), run: |_| $test(), host: $host }),+];
 
         #[allow(dead_code, reason = "a file that is gathered with others is run by their main")]
         fn main() -> std::process::ExitCode {
@@ -84,12 +84,12 @@ macro_rules! tests_on {
     };
 }
 
-/// Makes `main` run the tests of these files, each a module of the same name.
+/// Makes `main` run the tests of these files, each a module of the same name with a slice, or a static vector, `TESTS`.
 #[macro_export]
 macro_rules! test_files {
     ($($file:ident),+ $(,)?) => {
         fn main() -> std::process::ExitCode {
-            $crate::run(&[$($file::TESTS),+])
+            $crate::run(&[$(&$file::TESTS),+])
         }
     };
 }

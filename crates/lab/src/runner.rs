@@ -15,8 +15,8 @@ use zubi_kernel::sys;
 pub struct Test {
     /// Its path: the binary, the file where that is another, and a sentence with one reason to fail.
     pub name: &'static str,
-    /// It passes when it returns.
-    pub run: fn(),
+    /// It passes when it returns. It is given its name: of many cases that are read from files, that is the one to run.
+    pub run: fn(&str),
     /// What it runs on.
     pub host: HostKind,
 }
@@ -170,7 +170,7 @@ fn start(test: Test, capture: bool) -> Running {
                 skip(test.name(), why);
                 sys::exit_now(0);
             }
-            sys::exit_now(on_fresh_host(test.host, || match panic::catch_unwind(test.run) {
+            sys::exit_now(on_fresh_host(test.host, || match panic::catch_unwind(|| (test.run)(test.name())) {
                 Ok(()) => 0,
                 Err(_) => 101,
             }));

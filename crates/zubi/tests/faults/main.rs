@@ -1,5 +1,6 @@
 //! Commands that die, that fail, and that run at the same time as others.
 
+mod case;
 mod crowd;
 mod doors_faults;
 mod faults;
