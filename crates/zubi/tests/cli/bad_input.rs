@@ -415,13 +415,22 @@ fn unreadable(damage: &str, said: &str) {
     }
     let found = host.zubi("check").fails(1, "");
     assert!(found.out.contains(file), "{}", found.out);
-    host.zubi("gc");
-    host.zubi("repair");
+    for command in ["gc", "repair"] {
+        has_nothing_to_do(&host, command, file);
+    }
     assert_eq!(std::fs::read(file).expect("file"), content);
     // What is running goes on running, and other networks can be used.
     assert_reaches("host", "c1", &c1);
     host.connect("green c2");
     assert_reaches("host", "c2", "10.77.88.2");
+}
+
+/// `gc` and `repair` may pass over what they cannot read, or stop there and name it.
+#[track_caller]
+fn has_nothing_to_do(host: &Host, command: &str, file: &str) {
+    let answer = host.zubi(command);
+    let done = answer.code == 0 && answer.out.starts_with("nothing to");
+    assert!(done || (answer.code == STATE && answer.err.contains(file)), "{command}: {answer:?}");
 }
 
 fn a_corrupt_network_file_is_named_and_kept() {
@@ -450,8 +459,9 @@ fn a_corrupt_record_is_named_and_kept() {
         host.zubi(command).fails(STATE, &file);
     }
     assert!(host.zubi("check").fails(1, "").out.contains(&file));
-    host.zubi("gc");
-    host.zubi("repair");
+    for command in ["gc", "repair"] {
+        has_nothing_to_do(&host, command, &file);
+    }
     assert_eq!(std::fs::read_to_string(&file).expect("file"), "nonsense\n");
     // Its address is not given to anybody else, and it goes on working.
     assert_ne!(host.connect("blue c2"), c1);

@@ -4,6 +4,9 @@ use serde_json::json;
 use zubi_lab::{Host, Outside, Reach, Snapshot, assert_isolated, assert_reaches, source_seen};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
+
+/// By SIGKILL.
+const KILLED: i32 = 128 + 9;
 const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
 
 const USAGE: i32 = 2;
@@ -290,7 +293,7 @@ fn a_wrong_inner_mtu_is_found_and_repaired() {
 
 fn a_killed_change_is_told_shown_and_taken_back() {
     let host = blue("--subnet 10.55.66.0/24");
-    host.with_env("ZUBI_FAULT", "kill:6").zubi("network set blue --mtu 1400 --no-icc");
+    host.with_env("ZUBI_FAULT", "kill:6").zubi("network set blue --mtu 1400 --no-icc").fails(KILLED, "");
     let found = host.zubi("check").fails(1, "").out;
     assert!(found.contains("network blue: a command was killed half-way\n    to put it right: zubi gc"), "{found}");
     let shown = host.zubi("--explain gc").ok().out;

@@ -225,7 +225,7 @@ fn a_default_route_of_the_users_own_does_not_keep_an_endpoint_from_going() {
     host.zubi("connect green c1").ok();
     host.shell("ip -n c1 route replace default via 10.55.67.77 dev eth1").ok();
     host.zubi("disconnect blue c1").ok();
-    host.zubi("check");
+    host.zubi("check").ok();
     host.shell("ip -n c1 route show default | grep -q 10.55.67.77").ok();
 }
 
