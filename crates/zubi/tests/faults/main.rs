@@ -5,6 +5,7 @@ mod crowd;
 mod doors_faults;
 mod faults;
 mod interleave;
+mod meeting;
 mod run_kills;
 
 zubi_lab::test_files!(crowd, doors_faults, faults, interleave, run_kills);
