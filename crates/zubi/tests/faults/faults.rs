@@ -52,6 +52,7 @@ fn run(test: &str) {
         "repair after kill while undoing" => case.repaired_when_killed_while_undoing(least),
         "refusal changes nothing" => case.refusal_changes_nothing(),
         "refusal is mended" => case.refusal_is_mended(),
+        "lost answers are mended" => case.lost_answers_are_mended(),
         other => panic!("no trial is called {other}"),
     }
 }
@@ -61,6 +62,8 @@ fn run(test: &str) {
 enum Unit {
     Steps,
     Messages,
+    /// By their first messages.
+    Sends,
 }
 
 impl Unit {
@@ -68,7 +71,7 @@ impl Unit {
     fn told_by(self) -> &'static str {
         match self {
             Unit::Steps => "count",
-            Unit::Messages => "messages",
+            Unit::Messages | Unit::Sends => "messages",
         }
     }
 
@@ -76,7 +79,7 @@ impl Unit {
     fn prefix(self) -> &'static str {
         match self {
             Unit::Steps => "step ",
-            Unit::Messages => "message ",
+            Unit::Messages | Unit::Sends => "message ",
         }
     }
 
@@ -84,7 +87,27 @@ impl Unit {
     fn section(self) -> &'static str {
         match self {
             Unit::Steps => "steps",
-            Unit::Messages => "messages",
+            Unit::Messages | Unit::Sends => "messages",
+        }
+    }
+
+    /// Whether there is no use in trying the one of this name: others stand for it.
+    ///
+    /// Of the messages of one kind in one send the first, the last and the one in the middle do: the firewall's layout has
+    /// some eighty.
+    fn is_like_others(self, names: &[String], at: usize) -> bool {
+        // `message 7: kind 0x18, send 3 of Route`
+        let mark = match self {
+            Unit::Steps => return false,
+            Unit::Messages => ": kind ",
+            Unit::Sends => ", send ",
+        };
+        let rest = |name: &String| name.split_once(mark).map(|(_, rest)| rest.to_owned());
+        let Some(this) = names.get(at).and_then(rest) else { return false };
+        let alike: Vec<usize> = (0..names.len()).filter(|n| rest(&names[*n]).as_ref() == Some(&this)).collect();
+        match self {
+            Unit::Sends => at != alike[0],
+            _ => ![alike[0], alike[alike.len() / 2], alike[alike.len() - 1]].contains(&at),
         }
     }
 
@@ -141,7 +164,7 @@ impl Command {
         let mut wrong = String::new();
         for n in 1..=names.len() + beyond {
             let name = names.get(n - 1).map_or("(detached child)", String::as_str);
-            if (beyond == 0 && is_hint(name)) || is_like_others(&names, n - 1) {
+            if (beyond == 0 && is_hint(name)) || unit.is_like_others(&names, n - 1) {
                 continue;
             }
             lines(&host, self.case.lines("before"));
@@ -296,31 +319,51 @@ impl Command {
             if !self.is_refused(host, n)? {
                 return Ok(());
             }
-            // Waits for the command's own detached child too.
-            succeeds(host, "gc")?;
-            if host.zubi("check").code != 0 {
-                succeeds(host, "repair")?;
-                succeeds(host, "check")?;
-            }
-            self.done_by_retry(host)?;
-            succeed(host, self.case.lines("after"))
+            self.mended(host)
         });
     }
 
-    /// Runs the command without its `n`-th message. When it succeeds all the same, its work has to be there, and is taken
-    /// back; when it does not, it has to say why.
+    /// The answers to a send are lost, and nobody knows what was done: whether the command finds out or gives up, the same
+    /// command, `gc` and `repair` put it right.
+    fn lost_answers_are_mended(&self) {
+        self.at_each(Unit::Sends, BEYOND, |host, _, n| {
+            if !self.fails_with(host, &format!("lost:{n}"), &["No buffer space"])? {
+                return Ok(());
+            }
+            self.mended(host)
+        });
+    }
+
+    /// `gc`, or `repair`, and the command tried again put it right.
+    fn mended(&self, host: &Host) -> Result<(), String> {
+        // Waits for the command's own detached child too.
+        succeeds(host, "gc")?;
+        if host.zubi("check").code != 0 {
+            succeeds(host, "repair")?;
+            succeeds(host, "check")?;
+        }
+        self.done_by_retry(host)?;
+        succeed(host, self.case.lines("after"))
+    }
+
+    /// Runs the command without its `n`-th message; whether it fails. The words are the kernel's, or ours about an
+    /// answer without the object that was asked for.
     fn is_refused(&self, host: &Host, n: usize) -> Result<bool, String> {
-        let answer = self.disturbed(host, &format!("message:{n}"));
+        self.fails_with(host, &format!("message:{n}"), &["not supported", "Invalid argument", "gave no answer"])
+    }
+
+    /// Runs the command, disturbed. When it succeeds all the same, its work has to be there, and is taken back; when it
+    /// does not, it has to say one of these.
+    fn fails_with(&self, host: &Host, fault: &str, said: &[&str]) -> Result<bool, String> {
+        let answer = self.disturbed(host, fault);
         if answer.code != 0 {
-            // The kernel's words, or ours about an answer without the object that was asked for.
-            let words = ["not supported", "Invalid argument", "gave no answer"];
-            let told = words.iter().any(|words| answer.err.contains(words));
-            return if told { Ok(true) } else { Err(format!("the refusal is not told: {}", answer.err)) };
+            let told = said.iter().any(|words| answer.err.contains(words));
+            return if told { Ok(true) } else { Err(format!("the cause is not told: {}", answer.err)) };
         }
         succeed(host, self.case.lines("done"))?;
         succeeds(host, "check")?;
         succeed(host, self.case.lines("after"))?;
-        // The refused one may be the detached child's: the next command that looks after such things goes on.
+        // What was disturbed may be the detached child: the next command that looks after such things goes on.
         succeeds(host, "gc")?;
         Ok(false)
     }
@@ -329,15 +372,6 @@ impl Command {
 /// Whether a step writes what is only a hint: nobody is told when that fails.
 fn is_hint(step: &str) -> bool {
     step.contains(".firewall-seen")
-}
-
-/// Whether there is no use in trying it: of the messages of one kind in one send, the first, the last and the one in
-/// the middle stand for all. The firewall's layout has some eighty.
-fn is_like_others(names: &[String], at: usize) -> bool {
-    let kind_of = |name: &str| name.split_once(": kind ").map(|(_, kind)| kind.to_owned());
-    let Some(kind) = names.get(at).and_then(|name| kind_of(name)) else { return false };
-    let alike: Vec<usize> = (0..names.len()).filter(|n| kind_of(&names[*n]).as_ref() == Some(&kind)).collect();
-    ![alike[0], alike[alike.len() / 2], alike[alike.len() - 1]].contains(&at)
 }
 
 fn unchanged(host: &Host, initial: &Snapshot, when: &str) -> Result<(), String> {
