@@ -1,12 +1,17 @@
 //! Failpoints for tests, in debug builds only: `ZUBI_FAULT=kill:N`, `fail:N` or `stop:N` kills, fails or stops
 //! (SIGSTOP) the process right behind its N-th effect (kernel message, setting or file), counted from 1.
 //! Several are separated by commas: `fail:5,kill:7` kills it while it undoes what failed.
-//! `ZUBI_FAULT=count` writes the names of all effects to standard error.
+//! `ZUBI_FAULT=count` writes the names of all effects to standard error. With one of these every operation is sent alone.
+//!
+//! What happens to operations that are sent together is tested by others, which leave the sends as they are:
+//! `message:N` has the kernel refuse the N-th netlink message of the process, `lost:N` loses the answers to the send that
+//! has it, `messages` writes all of them to standard error.
 
 use std::cell::RefCell;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use zubi_kernel::Disturbance;
 
 #[derive(Debug, Clone, Copy)]
 enum Deed {
@@ -29,12 +34,16 @@ thread_local! {
 }
 
 impl Fault {
-    /// What the environment asks for; nothing in release builds.
+    /// What the environment asks for; nothing in release builds. Messages are disturbed from here on.
     pub(crate) fn from_env() -> Option<Self> {
         if !cfg!(debug_assertions) {
             return None;
         }
         let text = std::env::var("ZUBI_FAULT").ok()?;
+        if let Some(disturbances) = disturbances(&text) {
+            zubi_kernel::disturb(disturbances);
+            return None;
+        }
         let deed = |word: &str| match word.split_once(':') {
             Some(("kill", n)) => Some((Deed::Kill, n.parse().ok()?)),
             Some(("fail", n)) => Some((Deed::Fail, n.parse().ok()?)),
@@ -68,4 +77,14 @@ impl Fault {
         }
         Ok(())
     }
+}
+
+/// Those of messages, where the text names nothing else.
+fn disturbances(text: &str) -> Option<Vec<Disturbance>> {
+    let disturbance = |word: &str| match word.split_once(':') {
+        Some(("message", n)) => Some(Disturbance::Refuse(n.parse().ok()?)),
+        Some(("lost", n)) => Some(Disturbance::Lose(n.parse().ok()?)),
+        _ => (word == "messages").then_some(Disturbance::Tell),
+    };
+    text.split(',').map(disturbance).collect()
 }

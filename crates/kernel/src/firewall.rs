@@ -231,7 +231,7 @@ impl Kernel {
         let socket = self.nft()?;
         let mut batch = Batch::new();
         zubi_plan::firewall::table().encode_get(&mut batch);
-        let answer = socket.transact(batch)?.pop().unwrap_or_default();
+        let answer = socket.ask("nftables table", &batch)?.pop().unwrap_or_default();
         let table = answer.objects.iter().find_map(|o| TableSeen::parse(&o.message()));
         if table.is_none() {
             return Ok(FirewallSeen::default());
@@ -297,7 +297,7 @@ impl Kernel {
     pub(crate) fn has_element(&mut self, element: &Element) -> Result<bool, Error> {
         let mut batch = Batch::new();
         element.encode_get(&mut batch);
-        let answers = self.nft()?.transact(batch)?;
+        let answers = self.nft()?.ask("nftables objects", &batch)?;
         let seen: Vec<ElementSeen> =
             answers.iter().flat_map(|a| &a.objects).flat_map(|o| ElementSeen::parse_all(&o.message())).collect();
         Ok(element.raw().iter().all(|raw| seen.contains(raw)))
@@ -309,7 +309,7 @@ impl Kernel {
         for element in elements {
             element.encode_get(&mut batch);
         }
-        let answers = self.nft()?.transact(batch)?;
+        let answers = self.nft()?.ask("nftables objects", &batch)?;
         Ok(answers.iter().map(|answer| !answer.objects.is_empty()).collect())
     }
 
@@ -321,7 +321,7 @@ impl Kernel {
         for chain in &chains {
             chain.encode_get(&mut batch);
         }
-        let answers = self.nft()?.transact(batch)?;
+        let answers = self.nft()?.ask("nftables objects", &batch)?;
         let seen = |answer: &crate::Answer| answer.objects.iter().find_map(|o| ChainSeen::parse(&o.message()));
         let uses = zubi_plan::firewall::uses();
         Ok(chains

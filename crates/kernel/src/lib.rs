@@ -2,6 +2,7 @@
 
 mod announce;
 mod apply;
+mod disturbance;
 mod error;
 mod examine;
 mod firewall;
@@ -23,6 +24,7 @@ mod survey;
 pub mod sys;
 
 pub use apply::{Applied, Deletions, Failed};
+pub use disturbance::{Disturbance, disturb};
 pub use error::Error;
 pub use examine::Finding;
 pub use firewall::FirewallSeen;

@@ -177,7 +177,7 @@ impl Kernel {
         for name in names {
             get_link(&mut batch, LinkRef::Name(name));
         }
-        let answers = self.socket(place)?.transact(batch)?;
+        let answers = self.socket(place)?.ask("links", &batch)?;
         let mut links = Vec::new();
         for (name, answer) in names.iter().zip(answers) {
             let link = seen_link(answer, name)?;

@@ -12,6 +12,7 @@
 //! large it may be. An answer that is lost all the same leaves its message without an outcome, and the object is read
 //! back.
 
+use crate::disturbance::{Answers, Protocol, disturbed};
 use crate::error::Error;
 use crate::sys;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -43,6 +44,8 @@ pub struct Netlink {
     room: Room,
     counters: Counters,
     buffer: Vec<u8>,
+    /// What a test makes of those that are waiting.
+    waiting: Answers,
 }
 
 /// How large a transaction can be.
@@ -136,6 +139,7 @@ impl Netlink {
             room: Room::UNASKED,
             counters: Counters::default(),
             buffer: vec![0; BUFFER],
+            waiting: Answers::Arrive,
         })
     }
 
@@ -157,7 +161,10 @@ impl Netlink {
     fn send(&mut self, bytes: &[u8], messages: u32) -> Result<(), Error> {
         self.counters.sends += 1;
         self.counters.messages += messages;
-        sys::send_to_kernel(self.fd.as_fd(), bytes).map_err(|e| Error::system("send to", "netlink socket", e))
+        let protocol = if self.transactions { Protocol::Netfilter } else { Protocol::Route };
+        let (bytes, answers) = disturbed(bytes, protocol);
+        self.waiting = answers;
+        sys::send_to_kernel(self.fd.as_fd(), &bytes).map_err(|e| Error::system("send to", "netlink socket", e))
     }
 
     fn number(&mut self, batch: &mut Batch) -> u32 {
@@ -225,6 +232,17 @@ impl Netlink {
             })?;
         }
         Ok(answers)
+    }
+
+    /// Sends questions, and sends them again when an answer was lost: nothing is changed by asking.
+    pub fn ask(&mut self, object: &'static str, questions: &Batch) -> Result<Vec<Answer>, Error> {
+        for _ in 0..DUMP_TRIES {
+            let answers = self.transact(questions.clone())?;
+            if answers.iter().all(|answer| answer.outcome.is_some() || !answer.objects.is_empty()) {
+                return Ok(answers);
+            }
+        }
+        Err(Error::NoAnswer { object: format!("read {object}") })
     }
 
     /// Sorts what is in the queue to the messages it answers, until it is all of it or `complete`.
@@ -309,13 +327,18 @@ impl Netlink {
     }
 
     fn receive(&mut self) -> Result<Received, Error> {
-        match sys::receive(self.fd.as_fd(), &mut self.buffer) {
+        let mut next = || match sys::receive(self.fd.as_fd(), &mut self.buffer) {
             Ok(Some(n)) => Ok(Received::Bytes(n)),
             Ok(None) => Ok(Received::Nothing),
             // Told once; the answers that had room are behind it (netlink_overrun in net/netlink/af_netlink.c).
             Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => Ok(Received::Overrun),
             Err(e) => Err(Error::system("receive from", "netlink socket", e)),
+        };
+        if std::mem::replace(&mut self.waiting, Answers::Arrive) == Answers::AreLost {
+            while !matches!(next()?, Received::Nothing) {}
+            return Ok(Received::Overrun);
         }
+        next()
     }
 }
 

@@ -32,7 +32,7 @@ impl Kernel {
     pub fn generation(&mut self) -> Result<Generation, Error> {
         let mut batch = Batch::new();
         Generation::encode_get(&mut batch);
-        let answer = self.nft()?.transact(batch)?.pop().unwrap_or_default();
+        let answer = self.nft()?.ask("generation of the ruleset", &batch)?.pop().unwrap_or_default();
         let missing = || Error::NoAnswer { object: "generation of the ruleset".into() };
         answer.objects.iter().find_map(|o| Generation::parse(&o.message())).ok_or_else(missing)
     }

@@ -142,17 +142,26 @@ impl Host {
         let since = Instant::now();
         while since.elapsed() < PATIENCE {
             // What a killed writer left hidden is no promise.
-            let done = |folder| self.shell(&format!("test -z \"$(ls /run/zubi/{folder} 2>/dev/null)\"")).code == 0;
+            let done = |folder: &str| shown_in(&format!("/run/zubi/{folder}")).is_empty();
             // A network that another program describes goes with its last endpoint.
-            let empty = "for n in $(ls /run/zubi/networks /run/zubi/making 2>/dev/null | grep -E '^(cni|podman):'); do \
-                         test -n \"$(ls /run/zubi/macs/${n%.json} 2>/dev/null)\" || exit 1; done";
-            if done("doomed") && done("stale") && self.shell(empty).code == 0 {
+            let networks = ["networks", "making"].map(|folder| shown_in(&format!("/run/zubi/{folder}"))).concat();
+            let described = |file: &String| ["cni:", "podman:"].iter().any(|source| file.starts_with(source));
+            let names = networks.iter().filter(|file| described(file)).map(|file| file.trim_end_matches(".json"));
+            let empty = |name: &str| shown_in(&format!("/run/zubi/macs/{name}")).is_empty();
+            if done("doomed") && done("stale") && !names.into_iter().any(empty) {
                 return;
             }
-            std::thread::sleep(Duration::from_millis(10));
+            std::thread::sleep(Duration::from_millis(5));
         }
         panic!("doomed links, stale addresses or empty networks are still there after {} s", PATIENCE.as_secs());
     }
+}
+
+/// What a folder has that is not hidden; nothing when there is none.
+fn shown_in(folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    names.filter(|name| !name.starts_with('.')).collect()
 }
 
 /// A process that does nothing, in a network namespace of its own that has no name.

@@ -1,8 +1,9 @@
 //! Labs: every test has a host of its own, made of user, network, mount and process namespaces; no root needed.
 //!
-//! A test file has `harness = false` and ends with `zubi_lab::tests!(a, b)`. Each test runs in a process of its own, on
-//! a fresh host; when it ends, every process and namespace of it is gone, whatever happened. To look inside while one
-//! runs: `nsenter --target PID --user --preserve-credentials --net --mount --pid`.
+//! A test file ends with `zubi_lab::tests!(a, b)`. It is a module of a test binary whose main file lists it in
+//! `zubi_lab::test_files!`, or a test binary of its own; either binary has `harness = false`. Each test runs in a process
+//! of its own, on a fresh host; when it ends, every process and namespace of it is gone, whatever happened. To look
+//! inside while one runs: `nsenter --target PID --user --preserve-credentials --net --mount --pid`.
 
 #![allow(clippy::missing_panics_doc, clippy::return_self_not_must_use, reason = "a lab fails its test by panicking")]
 
@@ -50,14 +51,12 @@ pub use runner::{Test, run, skip};
 pub use service::{Heard, Service, ask, ask_by, assert_served, assert_unserved};
 pub use snapshot::Snapshot;
 
-/// Makes `main` run these functions as tests.
+/// Makes these functions tests: the file gets `TESTS`, for a binary that gathers it with others (see [`test_files`]),
+/// and `main`, for one that is a binary by itself.
 #[macro_export]
 macro_rules! tests {
     ($($test:ident),+ $(,)?) => {
-        fn main() -> std::process::ExitCode {
-            let host = $crate::HostKind::Rootless;
-            $crate::run(&[$($crate::Test { name: stringify!($test), run: $test, host }),+])
-        }
+        $crate::tests_on!($crate::HostKind::Rootless, $($test),+);
     };
 }
 
@@ -65,9 +64,32 @@ macro_rules! tests {
 #[macro_export]
 macro_rules! root_tests {
     ($($test:ident),+ $(,)?) => {
+        $crate::tests_on!($crate::HostKind::Root, $($test),+);
+    };
+}
+
+/// What `tests` and `root_tests` share.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! tests_on {
+    ($host:expr, $($test:ident),+) => {
+        /// The tests of this file. A warning that nobody uses them: a list of `test_files` lacks this file.
+        pub const TESTS: &[$crate::Test] =
+            &[$($crate::Test { name: concat!(module_path!(), "::", stringify!($test)), run: |_| $test(), host: $host }),+];
+
+        #[allow(dead_code, reason = "a file that is gathered with others is run by their main")]
         fn main() -> std::process::ExitCode {
-            let host = $crate::HostKind::Root;
-            $crate::run(&[$($crate::Test { name: stringify!($test), run: $test, host }),+])
+            $crate::run(&[TESTS])
+        }
+    };
+}
+
+/// Makes `main` run the tests of these files, each a module of the same name with a slice, or a static vector, `TESTS`.
+#[macro_export]
+macro_rules! test_files {
+    ($($file:ident),+ $(,)?) => {
+        fn main() -> std::process::ExitCode {
+            $crate::run(&[$(&$file::TESTS),+])
         }
     };
 }

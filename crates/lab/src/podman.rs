@@ -29,6 +29,9 @@ pub enum Backend {
     },
 }
 
+/// What starts containers: crun refuses to on hosts whose cgroups are of both versions.
+const RUNTIME: &str = "runtime = \"runc\"\n";
+
 /// How Podman is to be.
 #[derive(Debug, Clone)]
 pub struct PodmanConfig {
@@ -81,14 +84,17 @@ impl Podman {
 
     /// Why Podman cannot be used here: what is not installed.
     pub fn missing() -> Option<&'static str> {
-        let needed = [("podman", "podman"), ("busybox", "busybox-static"), ("tar", "tar")];
+        let needed = [("podman", "podman"), ("runc", "runc"), ("busybox", "busybox-static"), ("tar", "tar")];
         needed.into_iter().find(|(program, _)| find(program).is_none()).map(|(_, package)| package)
     }
 
-    /// One whose containers have no network. Writes storage.conf.
+    /// One whose containers have no network. Writes storage.conf and containers.conf.
     pub fn new() -> Self {
+        let conf = "/run/containers.conf";
         write_storage(Path::new(Self::CONF), Path::new("/run")).expect(Self::CONF);
-        Podman { folder: "/run".into(), user: User::Root, env: vec![(Self::CONF_VARIABLE.into(), Self::CONF.into())] }
+        fs::write(conf, format!("[engine]\n{RUNTIME}")).expect(conf);
+        let podman = Podman { folder: "/run".into(), user: User::Root, env: Vec::new() };
+        podman.with_env(Self::CONF_VARIABLE, Self::CONF).with_env("CONTAINERS_CONF", conf)
     }
 
     /// Why Podman cannot be used without root here: what is missing.
@@ -253,7 +259,7 @@ fn containers_conf(config: &PodmanConfig, folder: &Path) -> String {
          [engine]\n\
          cgroup_manager = \"cgroupfs\"\n\
          events_logger = \"none\"\n\
-         runtime = \"runc\"\n\
+         {RUNTIME}\
          infra_image = \"localhost/busybox\"\n\
          env = [{}]\n\
          helper_binaries_dir = [\"{}\"]\n\

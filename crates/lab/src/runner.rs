@@ -13,12 +13,19 @@ use zubi_kernel::sys;
 /// One test.
 #[derive(Clone, Copy)]
 pub struct Test {
-    /// Its name: a sentence with one reason to fail.
+    /// Its path: the binary, the file where that is another, and a sentence with one reason to fail.
     pub name: &'static str,
-    /// It passes when it returns.
-    pub run: fn(),
+    /// It passes when it returns. It is given its name: of many cases that are read from files, that is the one to run.
+    pub run: fn(&str),
     /// What it runs on.
     pub host: HostKind,
+}
+
+impl Test {
+    /// The path without the binary, as libtest prints it.
+    fn name(self) -> &'static str {
+        self.name.split_once("::").map_or(self.name, |(_, name)| name)
+    }
 }
 
 /// Longer than this is a hang.
@@ -38,16 +45,35 @@ struct Words {
     list: bool,
     capture: bool,
     threads: usize,
+    times: Times,
+}
+
+/// Whether it is told how long each test took.
+enum Times {
+    Shown,
+    Hidden,
+}
+
+impl Words {
+    /// What is printed behind a test that passed.
+    fn time_of(&self, test: &Running) -> String {
+        match self.times {
+            Times::Shown => format!(" <{:.3}s>", test.since.elapsed().as_secs_f64()),
+            Times::Hidden => String::new(),
+        }
+    }
 }
 
 fn words() -> Words {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut words = Words { filters: Vec::new(), exact: false, list: false, capture: true, threads: cores };
+    let mut words =
+        Words { filters: Vec::new(), exact: false, list: false, capture: true, threads: cores, times: Times::Hidden };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--exact" => words.exact = true,
             "--list" => words.list = true,
+            "--report-time" => words.times = Times::Shown,
             "--nocapture" => words.capture = false,
             "--test-threads" => words.threads = args.next().and_then(|n| n.parse().ok()).unwrap_or(words.threads),
             "--format" | "--color" | "--logfile" | "--skip" => drop(args.next()),
@@ -68,17 +94,18 @@ struct Running {
     since: Instant,
 }
 
-/// Runs the tests whose names match the words of the command line.
-pub fn run(tests: &[Test]) -> ExitCode {
+/// Runs the tests of these files whose names match the words of the command line.
+pub fn run(files: &[&[Test]]) -> ExitCode {
     let words = words();
+    let tests = files.concat();
     let matches = |name: &str| {
         words.filters.is_empty()
             || words.filters.iter().any(|f| if words.exact { name == f } else { name.contains(f.as_str()) })
     };
-    let chosen: Vec<Test> = tests.iter().copied().filter(|t| matches(t.name)).collect();
+    let chosen: Vec<Test> = tests.iter().copied().filter(|t| matches(t.name())).collect();
     if words.list {
         for test in &chosen {
-            println!("{}: test", test.name);
+            println!("{}: test", test.name());
         }
         return ExitCode::SUCCESS;
     }
@@ -95,7 +122,7 @@ pub fn run(tests: &[Test]) -> ExitCode {
             break;
         }
         std::thread::sleep(Duration::from_millis(2));
-        running.retain_mut(|r| {
+        running.retain(|r| {
             let code = match sys::reap_child(r.pid).expect("wait for a test") {
                 Some(code) => code,
                 None if r.since.elapsed() > LIMIT => {
@@ -106,10 +133,10 @@ pub fn run(tests: &[Test]) -> ExitCode {
             };
             if code == 0 {
                 passed += 1;
-                println!("test {} ... ok", r.test.name);
+                println!("test {} ... ok{}", r.test.name(), words.time_of(r));
             } else {
-                println!("test {} ... FAILED (exit code {code} after {:.1?})", r.test.name, r.since.elapsed());
-                failures.push((r.test.name, fs::read_to_string(&r.log).unwrap_or_default()));
+                println!("test {} ... FAILED (exit code {code} after {:.1?})", r.test.name(), r.since.elapsed());
+                failures.push((r.test.name(), fs::read_to_string(&r.log).unwrap_or_default()));
             }
             // It may hold the reason of a skip; nobody reads it when all is well.
             drop(fs::remove_file(&r.log));
@@ -129,7 +156,7 @@ pub fn run(tests: &[Test]) -> ExitCode {
 }
 
 fn start(test: Test, capture: bool) -> Running {
-    let log = std::env::temp_dir().join(format!("zubi-lab-{}-{}.log", std::process::id(), test.name));
+    let log = std::env::temp_dir().join(format!("zubi-lab-{}-{}.log", std::process::id(), test.name()));
     let sink = File::create(&log).expect("log of a test");
     std::io::stdout().flush().expect("stdout");
     match sys::fork().expect("fork a test") {
@@ -140,10 +167,10 @@ fn start(test: Test, capture: bool) -> Running {
                 sys::duplicate_to(sink.as_fd(), 2).expect("stderr");
             }
             if let Some(why) = test.host.missing() {
-                skip(test.name, why);
+                skip(test.name(), why);
                 sys::exit_now(0);
             }
-            sys::exit_now(on_fresh_host(test.host, || match panic::catch_unwind(test.run) {
+            sys::exit_now(on_fresh_host(test.host, || match panic::catch_unwind(|| (test.run)(test.name())) {
                 Ok(()) => 0,
                 Err(_) => 101,
             }));

@@ -1,7 +1,10 @@
 //! The state of a host, read by `ip` and `nft` so that no code is shared with what is tested.
 
 use serde_json::Value;
-use std::process::Command;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 /// Everything that could be left over, as text lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,20 +12,26 @@ pub struct Snapshot {
     lines: Vec<String>,
 }
 
-fn output(words: &[&str]) -> String {
-    let output = Command::new(words[0]).args(&words[1..]).output().unwrap_or_else(|e| panic!("{words:?}: {e}"));
+fn output(words: &[&str], input: &str) -> String {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("{words:?}: {e}"));
+    child.stdin.take().expect("stdin").write_all(input.as_bytes()).expect("stdin");
+    let output = child.wait_with_output().unwrap_or_else(|e| panic!("{words:?}: {e}"));
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn json(words: &[&str]) -> Vec<Value> {
-    let text = output(words);
-    let value: Value = if text.trim().is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") };
-    match value {
+/// Each document of the output: a program that is given several commands prints one for each.
+fn json(words: &[&str], input: &str) -> Vec<Vec<Value>> {
+    let text = output(words, input);
+    let documents = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
+    let objects = documents.map(|document| match document.expect("JSON") {
         Value::Array(list) => list,
         Value::Object(mut map) => map.remove("nftables").and_then(|v| v.as_array().cloned()).unwrap_or_default(),
         _ => Vec::new(),
-    }
+    });
+    objects.collect()
 }
 
 /// Leaves out what differs from run to run and means nothing.
@@ -78,22 +87,20 @@ impl Snapshot {
     pub fn take() -> Self {
         let mut lines = Vec::new();
         lines.extend(namespace("host", &[]));
-        for netns in json(&["ip", "-j", "netns", "list"]) {
-            let name = netns["name"].as_str().expect("name").to_owned();
+        for name in names_in(Path::new("/run/netns")) {
             lines.push(format!("netns {name}"));
             lines.extend(namespace(&name, &["-n", &name]));
         }
-        for mut object in json(&["nft", "-j", "list", "ruleset"]) {
+        for mut object in json(&["nft", "-j", "list", "ruleset"], "").concat() {
             normal(&mut object, &VOLATILE);
             lines.push(format!("nft {object}"));
         }
         lines.retain(|l| l != "nft {}");
         for folder in ["/run/zubi", "/run/zubi-state"] {
-            let found = Command::new("find").args([folder, "-not", "-type", "d"]).output().expect("find");
-            let text = String::from_utf8_lossy(&found.stdout).into_owned();
             // Lock files have no content, and what is hidden is only a hint.
-            let hint = |l: &&str| l.contains("/.cursor") || l.contains("/.other-") || l.ends_with("/.firewall-seen");
-            let kept = text.lines().filter(|l| !l.contains("/lock/") && !hint(l) && !l.ends_with("/host.json"));
+            let hint = |l: &String| l.contains("/.cursor") || l.contains("/.other-") || l.ends_with("/.firewall-seen");
+            let files = files_below(Path::new(folder));
+            let kept = files.iter().filter(|l| !l.contains("/lock/") && !hint(l) && !l.ends_with("/host.json"));
             lines.extend(kept.map(|l| format!("file {l}")));
         }
         Snapshot { lines }
@@ -123,27 +130,53 @@ impl Snapshot {
     }
 }
 
+/// What is in a folder, in order; nothing when there is none.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Everything below a folder that is no folder.
+fn files_below(folder: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    for name in names_in(folder) {
+        let path = folder.join(name);
+        if path.is_dir() && !path.is_symlink() {
+            files.extend(files_below(&path));
+        } else {
+            files.push(path.display().to_string());
+        }
+    }
+    files
+}
+
+/// What `ip` is asked about each namespace: options, and commands for one process, since starting it takes longer than
+/// its work.
+const QUESTIONS: [(&[&str], &[&str]); 3] =
+    [(&["-d"], &["link"]), (&[], &["addr", "route show table all", "rule"]), (&["-6"], &["route show table all"])];
+
 fn namespace(name: &str, select: &[&str]) -> Vec<String> {
     let mut lines = Vec::new();
-    for what in [
-        &["-d", "link"][..],
-        &["addr"],
-        &["route", "show", "table", "all"],
-        &["-6", "route", "show", "table", "all"],
-        &["rule"],
-    ] {
-        let words: Vec<&str> = [&["ip", "-j"][..], select, what].concat();
-        for mut object in json(&words) {
-            // The kernel's own: made when it notices the carrier, or by a work queue a moment after an IPv6 address.
-            let of_ipv6 = object["dst"].as_str().is_some_and(|dst| dst.contains(':'));
-            if object["type"] == "multicast" || (object["type"] == "local" && of_ipv6) {
-                continue;
+    for (options, commands) in QUESTIONS {
+        let words = [&["ip", "-j"][..], options, select, &["-batch", "-"]].concat();
+        let answers = json(&words, &commands.join("\n"));
+        assert_eq!(answers.len(), commands.len(), "{words:?}: {commands:?}: {answers:?}");
+        for (command, objects) in commands.iter().zip(answers) {
+            for mut object in objects {
+                // The kernel's own: made when it notices the carrier, or by a work queue a moment after an IPv6 address.
+                let of_ipv6 = object["dst"].as_str().is_some_and(|dst| dst.contains(':'));
+                if object["type"] == "multicast" || (object["type"] == "local" && of_ipv6) {
+                    continue;
+                }
+                if object["dst"].as_str().is_some_and(|dst| dst.starts_with("fe80:") || dst == "ff00::/8") {
+                    continue;
+                }
+                normal(&mut object, &VOLATILE);
+                lines.push(format!("{name} {} {command}: {object}", options.concat()));
             }
-            if object["dst"].as_str().is_some_and(|dst| dst.starts_with("fe80:") || dst == "ff00::/8") {
-                continue;
-            }
-            normal(&mut object, &VOLATILE);
-            lines.push(format!("{name} {}: {object}", what.join(" ")));
         }
     }
     lines

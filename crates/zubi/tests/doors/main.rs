@@ -1,0 +1,12 @@
+//! What the doors for other programs do: CNI and netavark.
+
+mod cni;
+mod cni_bad_input;
+mod cni_chains;
+mod cni_options;
+mod cni_ports;
+mod cni_settings;
+mod configs;
+mod isolation;
+
+zubi_lab::test_files!(cni, cni_bad_input, cni_chains, cni_options, cni_ports, cni_settings, isolation);

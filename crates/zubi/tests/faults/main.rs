@@ -1,0 +1,11 @@
+//! Commands that die, that fail, and that run at the same time as others.
+
+mod case;
+mod crowd;
+mod doors_faults;
+mod faults;
+mod interleave;
+mod meeting;
+mod run_kills;
+
+zubi_lab::test_files!(crowd, doors_faults, faults, interleave, run_kills);

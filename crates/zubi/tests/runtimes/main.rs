@@ -1,0 +1,8 @@
+//! Beside real daemons and runtimes: these tests need root.
+
+mod cni_clients;
+mod coexistence_daemons;
+mod containers;
+mod podman;
+
+zubi_lab::test_files!(cni_clients, coexistence_daemons, containers, podman);
