@@ -36,13 +36,18 @@ impl Engine {
                 Err(e) => Problem::new(ProblemKind::Unreadable, "record", e.to_string(), "restore or remove the file"),
             });
         }
-        for network in self.store.networks_in_making()? {
+        let (making, unreadable_making) = self.store.networks_in_making_lossy();
+        for network in making {
             let what = "a command was killed half-way";
             problems.push(Problem::new(ProblemKind::Interrupted, format!("network {}", network.name), what, GC));
         }
         let (links, mut unreadable_links) = self.store.links_lossy();
         let (unfinished_links, more) = self.store.unfinished_links_lossy();
         unreadable_links.extend(more);
+        unreadable_links.extend(unreadable_making);
+        unreadable_links.extend(self.store.sandboxes_lossy().1);
+        unreadable_links.extend(self.store.doomed_lossy().1);
+        unreadable_links.extend(self.store.stale_lossy().1);
         for error in unreadable_links {
             let fix = "restore or remove the file";
             problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));

@@ -12,7 +12,7 @@ use zubi_model::{Family, NetworkId, NetworkName};
 use zubi_plan::network::Ipv6Forwarding;
 use zubi_plan::{Op, Place, Plan};
 use zubi_runtimes::Runtimes;
-use zubi_store::{FirewallSeen, HostId, PortsLock, Store};
+use zubi_store::{FirewallSeen, HostId, Opening, PortsLock, Store};
 use zubi_wire::route::AdminState;
 
 /// Whether to do it.
@@ -84,14 +84,13 @@ impl Engine {
             netns_cookie: kernel.host_cookie().map_err(Error::kernel("the host's namespace"))?.0,
         };
         let dirs_for_children = (config.dirs.state.clone(), config.dirs.run.clone());
-        let store = match fault {
-            None => Store::open(config.dirs, host)?,
-            Some(fault) => {
-                let steps = fault.clone();
-                kernel.on_step(Box::new(move |name| steps.step(name)));
-                Store::open_with_steps(config.dirs, host, move |name| fault.step(name))?
-            }
-        };
+        let mut opening = Opening::new(config.dirs, host).of_others(config.other_namespace);
+        if let Some(fault) = fault {
+            let steps = fault.clone();
+            kernel.on_step(Box::new(move |name| steps.step(name)));
+            opening = opening.with_steps(move |name| fault.step(name));
+        }
+        let store = opening.open()?;
         Ok(Engine {
             kernel,
             store,

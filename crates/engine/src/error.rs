@@ -452,7 +452,8 @@ impl Error {
             | Error::LinkDiffers { .. }
             | Error::SandboxExists { .. }
             | Error::SandboxInUse { .. }
-            | Error::Busy { .. } => Class::Conflict,
+            | Error::Busy { .. }
+            | Error::Store(zubi_store::StoreError::Locked { .. }) => Class::Conflict,
             Error::NoSubnet { .. } | Error::Exhausted { .. } | Error::BridgeFull { .. } => Class::Exhausted,
             Error::Privilege { .. } => Class::Privilege,
             Error::Kernel { source, .. } => kernel_class(source),

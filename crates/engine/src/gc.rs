@@ -6,6 +6,7 @@
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::link::Locks;
+use crate::network::RecoveredNetworks;
 use crate::problem::describe;
 use std::collections::HashSet;
 use zubi_kernel::named;
@@ -39,7 +40,10 @@ impl Engine {
             // An unreadable one is reported by `check`; it must not stop everybody else.
             let Ok(pending) = pending else { continue };
             let Some(lock) = self.store.try_lock_sandbox(pending.key.cookie)? else { continue };
-            let Some(endpoint) = self.store.pending_endpoint(&pending.key)? else { continue };
+            let Some(endpoint) = self.store.pending_endpoint(&pending.key)? else {
+                self.release_sandbox(pending.key.cookie, lock)?;
+                continue;
+            };
             let buried = {
                 // Nobody is to claim what it named and did not claim while that is taken away.
                 let _leases = self.store.lock_leases(&pending.key.network)?;
@@ -83,7 +87,7 @@ impl Engine {
     /// Takes the owner of a lease away if it is dead, or forgets a lease whose owner has no record. Gives whether the
     /// lease is free now, or would be.
     pub(crate) fn bury_if_dead(&mut self, key: &EndpointKey, act: Act) -> Result<bool, Error> {
-        let Some(_lock) = self.store.try_lock_sandbox(key.cookie)? else { return Ok(false) };
+        let Some(lock) = self.store.try_lock_sandbox(key.cookie)? else { return Ok(false) };
         let dead = match self.store.endpoint(key)? {
             Some(endpoint) if !self.is_dead(&endpoint)? => return Ok(false),
             Some(endpoint) => Some(endpoint),
@@ -94,6 +98,7 @@ impl Engine {
             Some(endpoint) => self.bury(&endpoint, None)?,
             None => drop(self.forget_orphans(&key.network, key)?),
         }
+        self.release_sandbox(key.cookie, lock)?;
         Ok(true)
     }
 
@@ -121,14 +126,18 @@ impl Engine {
             if network.is_some_and(|n| *n != endpoint.network) {
                 continue;
             }
-            let Some(lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { continue };
+            let cookie = endpoint.sandbox.cookie;
+            let Some(lock) = self.store.try_lock_sandbox(cookie)? else { continue };
             // Under the lock it may be another one, or none.
-            let Some(endpoint) = self.store.endpoint(&endpoint.key())? else { continue };
-            if self.is_dead(&endpoint)? {
-                self.bury(&endpoint, None)?;
-                self.release_sandbox(endpoint.sandbox.cookie, lock)?;
-                done.push(format!("{} (sandbox is gone)", describe(&endpoint)));
+            match self.store.endpoint(&endpoint.key())? {
+                Some(endpoint) if self.is_dead(&endpoint)? => {
+                    self.bury(&endpoint, None)?;
+                    done.push(format!("{} (sandbox is gone)", describe(&endpoint)));
+                }
+                Some(_) => continue,
+                None => {}
             }
+            self.release_sandbox(cookie, lock)?;
         }
         Ok(done)
     }
@@ -155,7 +164,7 @@ impl Engine {
             report.plan.append(self.plan_unlink(&link)?);
             report.value.push(format!("link {link} (interrupted)"));
         }
-        for network in self.store.networks_in_making()? {
+        for network in self.store.networks_in_making_lossy().0 {
             let plan = match self.store.network(&network.name)? {
                 Some(complete) if complete == network => continue,
                 Some(complete) if complete.id == network.id => self.plan_change(&network, &complete)?,
@@ -176,7 +185,7 @@ impl Engine {
                 report.value.push(format!("link {link} (sandbox is gone)"));
             }
         }
-        for record in self.store.sandboxes()? {
+        for record in self.store.sandboxes_lossy().0 {
             let abandoned = record.maker == Maker::Run || record.cookie.is_none();
             if abandoned && self.store.try_lock_run(&record.name)?.is_some() {
                 report.plan.append(self.disconnect_all(&record.name, Act::Show)?.0);
@@ -203,7 +212,9 @@ impl Engine {
     /// The caller holds the host lock alone.
     pub(crate) fn collect(&mut self) -> Result<Vec<String>, Error> {
         let Recovered { done: mut removed, failed } = self.recover()?;
-        removed.extend(self.recover_networks()?.into_iter().map(|name| format!("network {name} (interrupted)")));
+        let RecoveredNetworks { done, failed: unfinished } = self.recover_networks();
+        removed.extend(done.into_iter().map(|name| format!("network {name} (interrupted)")));
+        let failed = failed.or_else(|| unfinished.into_iter().next().map(|(_, e)| e));
         removed.extend(self.collect_runs()?);
         removed.extend(self.bury_dead(None)?);
         removed.extend(self.bury_dead_links()?);
@@ -272,7 +283,7 @@ impl Engine {
     fn collect_sandboxes(&mut self) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
         let names = named::list().map_err(Error::kernel("named namespaces"))?;
-        for record in self.store.sandboxes()? {
+        for record in self.store.sandboxes_lossy().0 {
             let Some(lock) = self.store.try_lock_run(&record.name)? else { continue };
             let unfinished = record.cookie.is_none();
             let nameless = !names.contains(&record.name);
@@ -304,6 +315,7 @@ impl Engine {
         let (unfinished, more) = self.store.unfinished_links_lossy();
         links.extend(unfinished);
         unreadable_links.extend(more);
+        unreadable_links.extend(self.store.networks_in_making_lossy().1);
         if !unreadable_links.is_empty() {
             return Ok(Report { plan, value: words });
         }
@@ -311,7 +323,7 @@ impl Engine {
             return Ok(Report { plan, value: words });
         }
         let pending: Vec<Endpoint> = pending.into_iter().flatten().map(|p| p.endpoint).collect();
-        let doomed: HashSet<IfName> = self.store.doomed()?.into_iter().map(|(name, _)| name).collect();
+        let doomed: HashSet<IfName> = self.store.doomed_lossy().0.into_iter().map(|(name, _)| name).collect();
         let mut owned: HashSet<&str> = networks.iter().map(|n| n.bridge.as_str()).collect();
         owned.extend(endpoints.iter().chain(&pending).map(|e| e.host_device.as_str()));
         let of_links = links.iter().flat_map(|l| &l.ends).filter(|e| e.place == LinkPlace::Host);

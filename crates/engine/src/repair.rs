@@ -14,12 +14,15 @@ impl Engine {
     /// The report names each thing that was done. One object that cannot be repaired does not keep the others from it.
     pub fn repair(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
         let mut done = Vec::new();
+        let mut first_error = None;
         if act == Act::Apply {
-            done.extend(self.gc(Act::Apply)?.value);
+            match self.gc(Act::Apply) {
+                Ok(collected) => done.extend(collected.value),
+                Err(e) => first_error = Some(e),
+            }
         }
         let _host = self.store.lock_host(Mode::Exclusive)?;
         let mut plan = Plan::new();
-        let mut first_error = None;
         let (networks, _) = self.store.networks_lossy();
         if !networks.is_empty() {
             let mut firewall = Plan::new();

@@ -91,8 +91,11 @@ impl Snapshot {
         for folder in ["/run/zubi", "/run/zubi-state"] {
             let found = Command::new("find").args([folder, "-not", "-type", "d"]).output().expect("find");
             let text = String::from_utf8_lossy(&found.stdout).into_owned();
-            // Lock files have no content, and what is hidden is only a hint.
-            let hint = |l: &&str| l.contains("/.cursor") || l.contains("/.other-") || l.ends_with("/.firewall-seen");
+            // Lock files have no content, what is hidden is only a hint, and a version before is for people.
+            let hint = |l: &&str| {
+                let hidden = l.contains("/.cursor") || l.contains("/.other-") || l.ends_with("/.firewall-seen");
+                hidden || l.ends_with(".json~")
+            };
             let kept = text.lines().filter(|l| !l.contains("/lock/") && !hint(l) && !l.ends_with("/host.json"));
             lines.extend(kept.map(|l| format!("file {l}")));
         }

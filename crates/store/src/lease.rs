@@ -145,7 +145,7 @@ fn all_owned<T: FromStr + Ord>(folder: &Path, expected: &'static str) -> Result<
     for name in disk::list(folder)? {
         let path = folder.join(&name);
         let Ok(thing) = name.parse() else {
-            return Err(StoreError::Unreadable { path, why: format!("is not named as {expected}") });
+            return Err(StoreError::unreadable(&path, &format!("is not named as {expected}")));
         };
         if let Some(owner) = owned::owner(&path)? {
             all.push((thing, owner));
