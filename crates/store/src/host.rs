@@ -1,7 +1,7 @@
 //! Whose the run folder is: one boot, one host namespace.
 
 use crate::disk::{self, Durability};
-use crate::lock::HOST_FILES;
+use crate::lock::HOST;
 use crate::versioned::{from_json, to_json};
 use crate::{Mode, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -106,8 +106,7 @@ impl Store {
         }
         // The kernel counts from the start again.
         self.forget_firewall()?;
-        let locks = disk::list(&self.disk.run().join("lock"))?;
-        for name in locks.iter().filter(|name| !HOST_FILES.contains(&name.as_str())) {
+        for name in disk::list(&self.locks_folder())?.iter().filter(|name| *name != HOST) {
             self.disk.remove(&self.lock_path(name), Durability::Boot)?;
         }
         Ok(())

@@ -13,7 +13,7 @@
 //! than by the kernel's own queue, and one that is free costs what it cost before, one call. The wait ends after the
 //! store's patience, with an error that names the holder.
 //!
-//! The host's lock has a *gate*, a second lock. Who does not get the host's lock at once takes the gate, sets the length
+//! The host's lock has a *gate*, a second lock: that of the folder all these files are in. Who does not get the host's lock at once takes the gate, sets the length
 //! of the lock's file to one, and waits there alone. Who gets the host's lock at once and sees that length (the file is
 //! looked at anyway) gives it back and queues at the gate: a stream of holders that share cannot keep out one that wants
 //! it alone. A length that a killed process left costs the next one a round through the gate, which sets it back.
@@ -34,8 +34,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use zubi_model::{NetnsCookie, NetworkName, SandboxName};
 
-/// The host's lock, and its gate.
-pub(crate) const HOST_FILES: [&str; 2] = ["host", "host.gate"];
+/// The file of the host's lock.
+pub(crate) const HOST: &str = "host";
 
 /// The shortest and the longest time between two tries.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(10));
@@ -72,7 +72,7 @@ impl Drop for Lock {
 impl Store {
     /// Every change holds it shared; who removes networks or judges all records holds it exclusively. Waits.
     pub fn lock_host(&self, mode: Mode) -> Result<Lock, StoreError> {
-        self.lock(&self.lock_path(HOST_FILES[0]), mode)
+        self.lock(&self.lock_path(HOST), mode)
     }
 
     /// Held while endpoints of the sandbox come and go. Waits.
@@ -142,7 +142,11 @@ impl Store {
     }
 
     pub(crate) fn lock_path(&self, name: &str) -> PathBuf {
-        self.disk.run().join("lock").join(name)
+        self.locks_folder().join(name)
+    }
+
+    pub(crate) fn locks_folder(&self) -> PathBuf {
+        self.disk.run().join("lock")
     }
 
     fn sandbox_lock_path(&self, cookie: NetnsCookie) -> PathBuf {
@@ -206,13 +210,15 @@ impl Store {
     /// Waits until it is our turn to wait for a lock. Only the host's has a gate; and one whose keeper is stopped is
     /// none, for it would keep everybody out while the lock itself is free.
     fn turn(&self, path: &Path, since: Instant) -> Result<Option<Turn>, StoreError> {
-        if path != self.lock_path(HOST_FILES[0]) {
+        if path != self.lock_path(HOST) {
             return Ok(None);
         }
-        let gate = self.lock_path(HOST_FILES[1]);
+        let gate = self.locks_folder();
+        let file = File::open(&gate).map_err(failed("lock", &gate))?;
         let mut next_look = LOOKS;
         loop {
-            if let Some(gate) = self.try_lock(&gate, Mode::Exclusive)? {
+            if take(&file, &gate, Mode::Exclusive)? {
+                let gate = Lock { file, path: gate };
                 let awaited = self.open_lock(path)?;
                 awaited.set_len(1).map_err(failed("lock", path))?;
                 return Ok(Some(Turn { awaited, _gate: gate }));
@@ -408,7 +414,7 @@ mod tests {
         drop(store.lock_host(Mode::Shared).unwrap());
         assert_eq!(fs::metadata(&path).unwrap().len(), 0);
 
-        let gate = store.lock_path("host.gate");
+        let gate = store.locks_folder();
         let stranger = Stranger::locks(&gate);
         stranger.stop();
         fs::write(&path, "x").unwrap();

@@ -622,7 +622,7 @@ fn connect_killed_while_undoing_leaves_nothing_after_gc() {
 }
 
 fn network_create_killed_while_undoing_leaves_nothing_after_gc() {
-    CREATE_FIRST.killed_while_undoing(4);
+    CREATE_FIRST.killed_while_undoing_from("ip link set", 4);
 }
 
 fn sandbox_add_killed_while_undoing_leaves_nothing_after_gc() {
@@ -853,7 +853,7 @@ fn network_set_tighter_failing_at_any_step_changes_nothing() {
 }
 
 fn network_set_tighter_killed_while_undoing_leaves_nothing_after_gc() {
-    SET_TIGHTER.killed_while_undoing_from("write networks/", 8);
+    SET_TIGHTER.killed_while_undoing_from("nft 'delete element", 8);
 }
 
 fn network_set_looser_killed_at_any_step_works_when_tried_again() {
