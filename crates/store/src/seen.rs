@@ -3,11 +3,12 @@
 //! Every connect writes it, so it is written in place, by one call. What was read while it was being written does not
 //! match its sum, and is nothing.
 
-use crate::disk::{self, Durability, FILE_MODE, failed};
+use crate::disk::{self, Durability, failed};
 use crate::versioned::{from_json, to_json};
 use crate::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use zubi_model::NetworkId;
@@ -38,10 +39,11 @@ impl Store {
     pub fn remember_firewall(&self, seen: &FirewallSeen) -> Result<(), StoreError> {
         let path = self.seen_path();
         let line = to_json(&path, seen)?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false).mode(FILE_MODE).custom_flags(libc::O_NOFOLLOW);
-        let file = options.open(&path).map_err(failed("write", &path))?;
-        file.write_all_at(&line, 0).map_err(failed("write", &path))
+        match OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(&path) {
+            Ok(file) => file.write_all_at(&line, 0).map_err(failed("write", &path)),
+            Err(e) if e.kind() == ErrorKind::NotFound => self.disk.replace(&path, &line, Durability::Hint),
+            Err(e) => Err(failed("write", &path)(e)),
+        }
     }
 
     /// Forgets it.
