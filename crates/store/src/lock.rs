@@ -90,14 +90,9 @@ impl Store {
         self.lock(&self.leases_lock_path(network), Mode::Exclusive)
     }
 
-    /// Held by the one process that deletes doomed devices; `None` when there is one.
-    pub fn try_lock_reaper(&self) -> Result<Option<Lock>, StoreError> {
-        self.try_lock(&self.lock_path("reaper"), Mode::Exclusive)
-    }
-
-    /// Waits until no process deletes doomed devices.
+    /// Held by the one process that deletes doomed devices. Waits.
     pub fn lock_reaper(&self) -> Result<Lock, StoreError> {
-        self.lock(&self.lock_path("reaper"), Mode::Exclusive)
+        self.lock(&self.reaper_path(), Mode::Exclusive)
     }
 
     /// Held by `zubi run` for the life of a sandbox that shall go with it; `None` when that lives.
@@ -149,6 +144,11 @@ impl Store {
         self.disk.run().join("lock")
     }
 
+    /// The run folder itself.
+    fn reaper_path(&self) -> PathBuf {
+        self.disk.run().to_owned()
+    }
+
     fn sandbox_lock_path(&self, cookie: NetnsCookie) -> PathBuf {
         self.lock_path(&format!("sandbox-{cookie}"))
     }
@@ -184,7 +184,7 @@ impl Store {
             }
             let lock = Lock { file, path: path.to_owned() };
             match look(&lock.file, path)? {
-                Some(seen) if seen.len() > 0 => return Ok(None),
+                Some(seen) if seen.is_file() && seen.len() > 0 => return Ok(None),
                 Some(_) => return Ok(Some(lock)),
                 None => {}
             }
@@ -214,7 +214,7 @@ impl Store {
             return Ok(None);
         }
         let gate = self.locks_folder();
-        let file = File::open(&gate).map_err(failed("lock", &gate))?;
+        let file = self.open_lock(&gate)?;
         let mut next_look = LOOKS;
         loop {
             if take(&file, &gate, Mode::Exclusive)? {
@@ -246,6 +246,10 @@ impl Store {
 
     /// Not readable by others: who can open a file can lock it, and so could stop everybody.
     fn open_lock(&self, path: &Path) -> Result<File, StoreError> {
+        // Two locks are those of folders, which stay.
+        if self.locks_folder().starts_with(path) {
+            return File::open(path).map_err(failed("lock", path));
+        }
         let open = || OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(FILE_MODE).open(path);
         let opened = match (open(), path.parent()) {
             (Err(e), Some(folder)) if e.kind() == ErrorKind::NotFound => {
@@ -296,7 +300,7 @@ fn look(file: &File, path: &Path) -> Result<Option<Metadata>, StoreError> {
     if identity(&there) != identity(&held) {
         return Ok(None);
     }
-    if held.mode() & 0o777 != FILE_MODE {
+    if held.is_file() && held.mode() & 0o777 != FILE_MODE {
         // The umask of its maker took something.
         file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(failed("lock", path))?;
     }
@@ -475,12 +479,12 @@ mod tests {
             store.lock_sandbox(NetnsCookie(5)).unwrap(),
             store.lock_sandbox(NetnsCookie(6)).unwrap(),
             store.lock_leases(&"blue".parse().unwrap()).unwrap(),
-            store.try_lock_reaper().unwrap().unwrap(),
+            store.lock_reaper().unwrap(),
             store.lock_run(&name).unwrap(),
         );
         assert!(store.try_lock_sandbox(NetnsCookie(5)).unwrap().is_none());
         assert!(store.try_lock_run(&name).unwrap().is_none());
-        assert!(store.try_lock_reaper().unwrap().is_none());
+        assert!(store.try_lock(&store.reaper_path(), Mode::Exclusive).unwrap().is_none());
     }
 
     #[test]
