@@ -48,6 +48,10 @@ impl Engine {
         unreadable_links.extend(self.store.sandboxes_lossy().1);
         unreadable_links.extend(self.store.doomed_lossy().1);
         unreadable_links.extend(self.store.stale_lossy().1);
+        for network in &networks {
+            unreadable_links.extend(self.store.leases_lossy(&network.name).1);
+            unreadable_links.extend(self.store.macs_lossy(&network.name).1);
+        }
         for error in unreadable_links {
             let fix = "restore or remove the file";
             problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
@@ -75,7 +79,7 @@ impl Engine {
         for link in &links {
             problems.extend(self.check_link(link)?);
         }
-        for (network, key) in self.orphans()? {
+        for (network, key) in self.orphans() {
             let what = format!("leases of sandbox {} belong to no endpoint", key.cookie);
             problems.push(Problem::new(ProblemKind::Stray, format!("network {network}"), what, GC));
         }

@@ -105,13 +105,13 @@ impl Engine {
     /// Leases and MACs of an owner without a record.
     fn forget_orphans(&mut self, network: &NetworkName, key: &EndpointKey) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
-        for (address, owner) in self.store.leases(network)? {
+        for (address, owner) in self.store.leases_lossy(network).0 {
             if owner == *key {
                 self.store.release(network, address, key)?;
                 removed.push(format!("lease {address} on network {network}"));
             }
         }
-        for (mac, owner) in self.store.macs(network)? {
+        for (mac, owner) in self.store.macs_lossy(network).0 {
             if owner == *key {
                 self.store.release_mac(network, mac, key)?;
             }
@@ -200,7 +200,7 @@ impl Engine {
         if let Ok(claims) = self.unrecorded_ports() {
             report.value.extend(claims.iter().map(|claim| format!("{claim} (in no record)")));
         }
-        for (network, key) in self.orphans()? {
+        for (network, key) in self.orphans() {
             report.value.push(format!("leases of sandbox {} on network {network} (in no record)", key.cookie));
         }
         let strays = self.collect_strays(Act::Show)?;
@@ -239,11 +239,12 @@ impl Engine {
     }
 
     /// Leases without a record.
-    pub(crate) fn orphans(&mut self) -> Result<Vec<(NetworkName, EndpointKey)>, Error> {
+    pub(crate) fn orphans(&mut self) -> Vec<(NetworkName, EndpointKey)> {
         let mut orphans: Vec<(NetworkName, EndpointKey)> = Vec::new();
         for network in self.known_networks() {
-            let leases = self.store.leases(&network)?.into_iter().map(|(_, owner)| owner);
-            let macs = self.store.macs(&network)?.into_iter().map(|(_, owner)| owner);
+            // What cannot be read is reported by `check`.
+            let leases = self.store.leases_lossy(&network).0.into_iter().map(|(_, owner)| owner);
+            let macs = self.store.macs_lossy(&network).0.into_iter().map(|(_, owner)| owner);
             for owner in leases.chain(macs) {
                 let known = orphans.iter().any(|(_, key)| *key == owner);
                 // A record that cannot be read is one.
@@ -254,12 +255,12 @@ impl Engine {
                 }
             }
         }
-        Ok(orphans)
+        orphans
     }
 
     fn collect_orphans(&mut self) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
-        for (network, key) in self.orphans()? {
+        for (network, key) in self.orphans() {
             removed.extend(self.forget_orphans(&network, &key)?);
         }
         Ok(removed)

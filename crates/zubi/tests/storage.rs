@@ -80,7 +80,8 @@ fn a_host_file_with_one_wrong_letter_erases_nothing() {
 fn damaged_hints_stop_nothing_and_are_reported() {
     let host = blue();
     host.container("c1", "blue");
-    let damaged = ["doomed/zvbad", "stale/10.55.66.9", "making/red.json", "sandboxes/c9.json"];
+    let damaged =
+        ["doomed/zvbad", "stale/10.55.66.9", "making/red.json", "sandboxes/c9.json", "leases/blue/10.55.66.99"];
     for file in damaged {
         let path = format!("/run/zubi/{file}");
         host.shell(&format!("mkdir -p $(dirname {path}) && echo '{{' > {path}")).ok();
@@ -231,7 +232,7 @@ fn of_a_users_earlier_namespace_podman_forgets_what_is_whole_and_keeps_what_is_d
     let records = "find /run/user/zubi/run -name '*.json' | grep -v lock | sort";
     let before = host.shell(records).ok().out;
     assert!(before.contains("endpoints/"), "{before}");
-    for damaged in ["", "{", &whole.replace("netns_cookie", "netns_cookiE"), &whole.replace("}", "0}")] {
+    for damaged in ["", "{", &whole.replace("netns_cookie", "netns_cookiE"), &whole.replace('}', "0}")] {
         fs::write(file, damaged).expect("write");
         let refused = netavark(&host, "setup", "");
         assert!(refused.code != 0 && refused.out.contains(file), "{} {}", refused.out, refused.err);
