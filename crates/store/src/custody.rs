@@ -1,4 +1,4 @@
-//! Whose the two folders are. Who can write to them can have a root program make and delete devices.
+//! Whose the two folders are. A user who can write to them can have a root program make and delete devices.
 
 use crate::disk::failed;
 use crate::{Store, StoreError};
@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// Group and others may write.
 const WRITABLE: u32 = 0o022;
-/// Whoever is root here: in a user namespace, the user who made it.
+/// In a user namespace, the user who made it.
 const ROOT: u32 = 0;
 
 impl Store {

