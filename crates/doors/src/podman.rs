@@ -5,8 +5,8 @@ use std::fmt::Display;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zubi_engine::{Act, Attachment as Made, Config, Detached, Engine};
-use zubi_kernel::{Kernel, sys};
+use zubi_engine::{Act, Attachment as Made, Config, Detached, Engine, OtherNamespace};
+use zubi_kernel::sys;
 use zubi_model::{Endpoint, NetworkName, SandboxRef};
 use zubi_netavark::{
     Attached, Attachment, Build, Command, Departure, Globals, LARGEST_REQUEST, Program, Request, Target, UsageError,
@@ -74,23 +74,12 @@ fn engine(globals: &Globals) -> Result<Engine, String> {
     let given = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dir = |variable: &str, name: &str| own(name).filter(|_| !given(variable));
     let (state, run): (Option<PathBuf>, Option<PathBuf>) = (dir("ZUBI_STATE_DIR", "state"), dir("ZUBI_RUN_DIR", "run"));
-    if let Some(run) = &run {
-        forget_earlier_namespace(run)?;
-    }
-    let config = Config::read(&|name| std::env::var(name).ok(), state, run).map_err(words)?;
+    // Podman makes a namespace for all networks of a user, throws it away with their last container, and makes another
+    // one later. What is recorded of the earlier one is gone with it. (Podman calls its helpers one by one.)
+    let others = if run.is_some() { OtherNamespace::Forget } else { OtherNamespace::Refuse };
+    let mut config = Config::read(&|name| std::env::var(name).ok(), state, run).map_err(words)?;
+    config.other_namespace = others;
     Engine::open_for_program(config).map_err(words)
-}
-
-/// Podman makes a namespace for all networks of a user, throws it away with their last container, and makes another one
-/// later. What is recorded of the earlier one is gone with it. (Podman calls its helpers one by one.)
-fn forget_earlier_namespace(run: &Path) -> Result<(), String> {
-    let Ok(text) = std::fs::read_to_string(run.join("host.json")) else { return Ok(()) };
-    let recorded = serde_json::from_str::<serde_json::Value>(&text).unwrap_or_default();
-    let now = Kernel::open().and_then(|kernel| kernel.host_cookie()).map_err(words)?;
-    if recorded["netns_cookie"].as_u64() == Some(now.0) {
-        return Ok(());
-    }
-    std::fs::remove_dir_all(run).map_err(|e| format!("cannot remove {}: {e}", run.display()))
 }
 
 fn set_up(globals: &Globals, netns: &Path) -> Result<String, String> {

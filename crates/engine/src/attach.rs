@@ -118,7 +118,7 @@ impl Engine {
         if act == Act::Apply {
             self.apply_endpoint(&object, sandbox, &endpoint, &plan)?;
             for address in &around.stale {
-                self.store.unmark_stale(*address)?;
+                self.store.unmark_stale(&network.name, *address)?;
             }
             self.remember_mac(&endpoint, around.neighbours)?;
         }
@@ -241,12 +241,12 @@ impl Engine {
             return Ok(());
         }
         // Whoever holds its lock is taking care of it.
-        let Some(_lock) = self.store.try_lock_sandbox(old)? else { return Ok(()) };
-        let old = EndpointKey { cookie: old, network: key.network.clone() };
-        match self.store.endpoint(&old)? {
-            Some(endpoint) => self.bury(&endpoint, None),
-            None => Ok(()),
+        let Some(lock) = self.store.try_lock_sandbox(old)? else { return Ok(()) };
+        let of_old = EndpointKey { cookie: old, network: key.network.clone() };
+        if let Some(endpoint) = self.store.endpoint(&of_old)? {
+            self.bury(&endpoint, None)?;
         }
+        self.release_sandbox(old, lock)
     }
 
     /// Writes the record, then takes the leases and ports it names. When anything of it is taken, nothing is kept. The

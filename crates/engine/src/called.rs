@@ -160,13 +160,19 @@ impl Engine {
             Some(old) if wanted(&old) == old => return Ok(()),
             Some(_) => {}
         }
-        let _host = self.store.lock_host(Mode::Exclusive)?;
+        let host = self.store.lock_host(Mode::Exclusive)?;
         self.recover_first(Act::Apply)?;
-        self.recover_networks()?;
+        self.recover_networks().but(name)?;
         let Some(old) = self.store.network(name)? else { return Ok(()) };
         let new = wanted(&old);
         let plan = self.plan_change(&old, &new)?;
-        if new == old { Ok(()) } else { self.apply_set(&old, &new, &plan) }
+        if new == old {
+            return Ok(());
+        }
+        let draft = self.store.draft_network(&new)?;
+        let unsynced = self.apply_set(&old, draft, &plan)?;
+        drop(host);
+        self.sync_set(&old, &new, unsynced)
     }
 
     /// Changes something inside a sandbox, or nothing of it.

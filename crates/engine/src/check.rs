@@ -44,7 +44,7 @@ impl Engine {
         let mut survey = Survey::whole();
         let mut problems = Vec::new();
         let mut lost = Vec::new();
-        for error in &records.unreadable {
+        for error in records.unreadable.iter().chain(&records.unreadable_hints) {
             let fix = "restore or remove the file";
             problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
         }
@@ -86,7 +86,7 @@ impl Engine {
         for link in &records.links {
             problems.extend(self.check_link(link)?);
         }
-        for (network, key) in self.orphans(&records)? {
+        for (network, key) in self.orphans(&records) {
             let what = format!("leases of sandbox {} belong to no endpoint", key.cookie);
             problems.push(Problem::new(ProblemKind::Stray, format!("network {network}"), what, GC));
         }

@@ -66,7 +66,7 @@ impl Engine {
         let mut stale = Vec::new();
         for a in &endpoint.addresses {
             let address = a.address.addr();
-            stale.extend(self.store.is_stale(address)?.then_some(address));
+            stale.extend(self.store.is_stale(&network.name, address)?.then_some(address));
         }
         let neighbours = self.neighbours(&endpoint)?;
         Ok((endpoint, Surroundings { loopback, default_in, stale, neighbours }))

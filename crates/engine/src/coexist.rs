@@ -196,7 +196,7 @@ impl Engine {
     /// The plan, with what other programs' chains need for the same networks as they are now.
     fn with_guests_anew(&mut self, plan: &Plan) -> Result<Plan, Error> {
         let (mut networks, _) = self.store.networks_lossy();
-        networks.extend(self.store.networks_in_making()?);
+        networks.extend(self.store.networks_in_making_lossy().0);
         networks.dedup_by(|a, b| a.id == b.id);
         networks.retain(|network| {
             plan.ops.iter().any(|op| matches!(&op.what, What::AddGuestRule(rule) if rule.device == network.bridge))

@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 use zubi_ipam::{AddressPool, AddressPools};
 use zubi_model::Invalid;
-use zubi_store::Dirs;
+use zubi_store::{Dirs, OtherNamespace};
 
 /// Where settings are read from unless told otherwise.
 const FILE: &str = "/etc/zubi/config.json";
@@ -21,6 +21,8 @@ pub struct Config {
     pub pools: Option<AddressPools>,
     /// Whether rules go into other programs' tables.
     pub coexistence: Coexistence,
+    /// What becomes of records of another host namespace.
+    pub other_namespace: OtherNamespace,
 }
 
 /// Whether rules of ours go into other programs' tables where those would drop what our networks send.
@@ -89,7 +91,7 @@ impl Config {
                 return Err(Invalid::new("ZUBI_COEXISTENCE", other, "is neither on nor off").into());
             }
         }
-        Ok(Config { dirs, pools, coexistence })
+        Ok(Config { dirs, pools, coexistence, other_namespace: OtherNamespace::default() })
     }
 }
 

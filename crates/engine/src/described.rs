@@ -62,7 +62,7 @@ impl Engine {
         }
         let _host = self.store.lock_host(Mode::Exclusive)?;
         self.recover_first(Act::Apply)?;
-        self.recover_networks()?;
+        self.recover_networks().but(&description.name)?;
         let mut old = self.store.network(&description.name)?;
         if old.is_some() {
             self.bury_dead(Some(&description.name))?;
@@ -86,7 +86,10 @@ impl Engine {
             return Ok(self.store.write_network(&new)?);
         }
         let plan = self.plan_change(&old, &new)?;
-        self.apply_set(&old, &new, &plan)
+        let draft = self.store.draft_network(&new)?;
+        let unsynced = self.apply_set(&old, draft, &plan)?;
+        // It does not outlive the boot, so there is nothing slow about it.
+        Ok(self.store.sync(unsynced)?)
     }
 
     fn bridge_stands(&mut self, network: &Network) -> Result<bool, Error> {
@@ -192,7 +195,7 @@ impl Engine {
     /// Takes a described network away if nobody is attached to it.
     pub(crate) fn fade(&mut self, name: &NetworkName) -> Result<(), Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
-        self.recover_networks()?;
+        self.recover_networks().but(name)?;
         self.fade_locked(name)?;
         Ok(())
     }

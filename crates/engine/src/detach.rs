@@ -41,7 +41,8 @@ impl Engine {
     /// Releases a sandbox's lock. With its last endpoint the file goes: every container has another number, and they
     /// would add up.
     pub(crate) fn release_sandbox(&self, cookie: NetnsCookie, lock: Lock) -> Result<(), Error> {
-        if self.store.endpoints_of(cookie)?.is_empty() {
+        // A record that cannot be read is one.
+        if self.store.endpoints_of(cookie).is_ok_and(|all| all.is_empty()) {
             self.store.remove_sandbox_lock(cookie, lock)?;
         }
         Ok(())

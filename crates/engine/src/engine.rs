@@ -14,7 +14,7 @@ use zubi_model::{Family, NetworkId, NetworkName};
 use zubi_plan::network::Ipv6Forwarding;
 use zubi_plan::{Op, Place, Plan};
 use zubi_runtimes::Runtimes;
-use zubi_store::{FirewallSeen, HostId, Lock, PortsLock, Store};
+use zubi_store::{FirewallSeen, HostId, Lock, Opening, PortsLock, Store};
 use zubi_wire::route::AdminState;
 
 /// Whether to do it.
@@ -115,20 +115,21 @@ impl Engine {
             netns_cookie: kernel.host_cookie().map_err(Error::kernel("the host's namespace"))?.0,
         };
         let dirs_for_children = (config.dirs.state.clone(), config.dirs.run.clone());
-        if let Some(fault) = fault.clone() {
-            kernel.on_step(Box::new(move |name| fault.step(name)));
+        let mut opening = Opening::new(config.dirs.clone(), host).of_others(config.other_namespace);
+        if let Some(fault) = fault {
+            let steps = fault.clone();
+            kernel.on_step(Box::new(move |name| steps.step(name)));
+            opening = opening.with_steps(move |name| fault.step(name));
         }
-        let steps = fault.map(|fault| -> zubi_store::Steps { Box::new(move |name| fault.step(name)) });
         let mut are_lost = false;
         let run = canonical(&config.dirs.run);
-        let store =
-            Store::open_guarded(config.dirs, host, steps, || match refuse_if_anything_lives(&mut kernel, &run) {
-                Err(Error::RecordsLost { .. }) if lost != LostRecords::Refuse => {
-                    are_lost = true;
-                    Ok(())
-                }
-                other => other,
-            })?;
+        let store = opening.open_guarded(|| match refuse_if_anything_lives(&mut kernel, &run) {
+            Err(Error::RecordsLost { .. }) if lost != LostRecords::Refuse => {
+                are_lost = true;
+                Ok(())
+            }
+            other => other,
+        })?;
         let mut engine = Engine {
             kernel,
             store,

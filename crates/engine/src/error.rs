@@ -493,7 +493,8 @@ impl Error {
             | Error::SandboxExists { .. }
             | Error::SandboxInUse { .. }
             | Error::OtherInstance { .. }
-            | Error::Busy { .. } => Class::Conflict,
+            | Error::Busy { .. }
+            | Error::Store(zubi_store::StoreError::Locked { .. }) => Class::Conflict,
             Error::NoSubnet { .. } | Error::Exhausted { .. } | Error::BridgeFull { .. } => Class::Exhausted,
             Error::Privilege { .. } => Class::Privilege,
             Error::Kernel { source, .. } => kernel_class(source),

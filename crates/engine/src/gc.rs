@@ -6,6 +6,7 @@
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::link::Locks;
+use crate::network::RecoveredNetworks;
 use crate::problem::describe;
 use crate::rebuild::leads_to_the_living;
 use crate::records::Records;
@@ -43,7 +44,10 @@ impl Engine {
             // An unreadable one is reported by `check`; it must not stop everybody else.
             let Ok(pending) = pending else { continue };
             let Some(lock) = self.store.try_lock_sandbox(pending.key.cookie)? else { continue };
-            let Some(endpoint) = self.store.pending_endpoint(&pending.key)? else { continue };
+            let Some(endpoint) = self.store.pending_endpoint(&pending.key)? else {
+                self.release_sandbox(pending.key.cookie, lock)?;
+                continue;
+            };
             let buried = {
                 // Nobody is to claim what it named and did not claim while that is taken away.
                 let _leases = self.hold_leases(&pending.key.network)?;
@@ -88,7 +92,7 @@ impl Engine {
     /// Takes the owner of a lease away if it is dead, or forgets a lease whose owner has no record. Gives whether the
     /// lease is free now, or would be.
     pub(crate) fn bury_if_dead(&mut self, key: &EndpointKey, act: Act) -> Result<bool, Error> {
-        let Some(_lock) = self.store.try_lock_sandbox(key.cookie)? else { return Ok(false) };
+        let Some(lock) = self.store.try_lock_sandbox(key.cookie)? else { return Ok(false) };
         let _leases = if act == Act::Apply { Some(self.hold_leases(&key.network)?) } else { None };
         let dead = match self.store.endpoint(key)? {
             Some(endpoint) if !self.is_dead(&endpoint)? => return Ok(false),
@@ -100,19 +104,20 @@ impl Engine {
             Some(endpoint) => self.bury(&endpoint, None)?,
             None => drop(self.forget_orphans(&key.network, key)?),
         }
+        self.release_sandbox(key.cookie, lock)?;
         Ok(true)
     }
 
     /// Leases and MACs of an owner without a record.
     fn forget_orphans(&mut self, network: &NetworkName, key: &EndpointKey) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
-        for (address, owner) in self.store.leases(network)? {
+        for (address, owner) in self.store.leases_lossy(network).0 {
             if owner == *key {
                 self.store.release(network, address, key)?;
                 removed.push(format!("lease {address} on network {network}"));
             }
         }
-        for (mac, owner) in self.store.macs(network)? {
+        for (mac, owner) in self.store.macs_lossy(network).0 {
             if owner == *key {
                 self.store.release_mac(network, mac, key)?;
             }
@@ -130,14 +135,18 @@ impl Engine {
             if !self.is_dead(&endpoint)? {
                 continue;
             }
-            let Some(lock) = self.store.try_lock_sandbox(endpoint.sandbox.cookie)? else { continue };
+            let cookie = endpoint.sandbox.cookie;
+            let Some(lock) = self.store.try_lock_sandbox(cookie)? else { continue };
             // Under the lock it may be another one, or none.
-            let Some(endpoint) = self.store.endpoint(&endpoint.key())? else { continue };
-            if self.is_dead(&endpoint)? {
-                self.bury(&endpoint, None)?;
-                self.release_sandbox(endpoint.sandbox.cookie, lock)?;
-                done.push(format!("{} (sandbox is gone)", describe(&endpoint)));
+            match self.store.endpoint(&endpoint.key())? {
+                Some(endpoint) if self.is_dead(&endpoint)? => {
+                    self.bury(&endpoint, None)?;
+                    done.push(format!("{} (sandbox is gone)", describe(&endpoint)));
+                }
+                Some(_) => continue,
+                None => {}
             }
+            self.release_sandbox(cookie, lock)?;
         }
         Ok(done)
     }
@@ -165,7 +174,7 @@ impl Engine {
             report.plan.append(self.plan_unlink(&link)?);
             report.value.push(format!("link {link} (interrupted)"));
         }
-        for network in self.store.networks_in_making()? {
+        for network in self.store.networks_in_making_lossy().0 {
             let plan = match self.store.network(&network.name)? {
                 Some(complete) if complete == network => continue,
                 Some(complete) if complete.id == network.id => self.plan_change(&network, &complete)?,
@@ -186,7 +195,7 @@ impl Engine {
                 report.value.push(format!("link {link} (sandbox is gone)"));
             }
         }
-        for record in self.store.sandboxes()? {
+        for record in self.store.sandboxes_lossy().0 {
             let abandoned = record.maker == Maker::Run || record.cookie.is_none();
             if abandoned && self.store.try_lock_run(&record.name)?.is_some() {
                 report.plan.append(self.disconnect_all(&record.name, Act::Show)?.0);
@@ -202,7 +211,7 @@ impl Engine {
         if let Ok(claims) = self.unrecorded_ports(&records) {
             report.value.extend(claims.iter().map(|claim| format!("{claim} (in no record)")));
         }
-        for (network, key) in self.orphans(&records)? {
+        for (network, key) in self.orphans(&records) {
             report.value.push(format!("leases of sandbox {} on network {network} (in no record)", key.cookie));
         }
         let strays = self.collect_strays(&records, &mut Survey::whole(), force, Act::Show)?;
@@ -214,12 +223,14 @@ impl Engine {
     /// The caller holds the host lock alone.
     fn collect(&mut self, force: Force) -> Result<Vec<String>, Error> {
         let Recovered { done: mut removed, failed } = self.recover()?;
-        removed.extend(self.recover_networks()?.into_iter().map(|name| format!("network {name} (interrupted)")));
+        let RecoveredNetworks { done, failed: unfinished } = self.recover_networks();
+        removed.extend(done.into_iter().map(|name| format!("network {name} (interrupted)")));
+        let failed = failed.or_else(|| unfinished.into_iter().next().map(|(_, e)| e));
         removed.extend(self.collect_runs()?);
         removed.extend(self.bury_dead(None)?);
         removed.extend(self.bury_dead_links()?);
         let records = self.records()?;
-        for (network, key) in self.orphans(&records)? {
+        for (network, key) in self.orphans(&records) {
             removed.extend(self.forget_orphans(&network, &key)?);
         }
         for name in self.store.empty_described()? {
@@ -242,13 +253,14 @@ impl Engine {
     }
 
     /// Leases without a record.
-    pub(crate) fn orphans(&mut self, records: &Records) -> Result<Vec<(NetworkName, EndpointKey)>, Error> {
+    pub(crate) fn orphans(&mut self, records: &Records) -> Vec<(NetworkName, EndpointKey)> {
         let known = records.keys();
         let mut orphans: Vec<(NetworkName, EndpointKey)> = Vec::new();
         for network in &records.networks {
             let name = &network.name;
-            let leases = self.store.leases(name)?.into_iter().map(|(_, owner)| owner);
-            let macs = self.store.macs(name)?.into_iter().map(|(_, owner)| owner);
+            // What cannot be read is reported by `check`.
+            let leases = self.store.leases_lossy(name).0.into_iter().map(|(_, owner)| owner);
+            let macs = self.store.macs_lossy(name).0.into_iter().map(|(_, owner)| owner);
             for owner in leases.chain(macs).filter(|owner| !known.contains(owner)) {
                 // A record that cannot be read is one.
                 let none = |record: Result<Option<Endpoint>, StoreError>| matches!(record, Ok(None));
@@ -259,7 +271,7 @@ impl Engine {
                 }
             }
         }
-        Ok(orphans)
+        orphans
     }
 
     /// Ports that are claimed for endpoints that do not publish them: somebody was killed in between.
@@ -280,7 +292,7 @@ impl Engine {
     fn collect_sandboxes(&mut self) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
         let names = named::list().map_err(Error::kernel("named namespaces"))?;
-        for record in self.store.sandboxes()? {
+        for record in self.store.sandboxes_lossy().0 {
             let Some(lock) = self.store.try_lock_run(&record.name)? else { continue };
             let unfinished = record.cookie.is_none();
             let nameless = !names.contains(&record.name);
@@ -311,7 +323,7 @@ impl Engine {
         let mut plan = Plan::new();
         let mut words = Vec::new();
         // Unknown is not dead: the owner may be in the file that cannot be read.
-        if !records.unreadable.is_empty() {
+        if !records.is_complete() {
             return Ok(Report { plan, value: words });
         }
         let mut owned: HashSet<&str> = networks.iter().map(|n| n.bridge.as_str()).collect();

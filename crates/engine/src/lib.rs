@@ -54,3 +54,4 @@ pub use sandbox::{Force, SandboxView};
 pub use set_network::NetworkSet;
 
 pub use zubi_kernel::Finding;
+pub use zubi_store::OtherNamespace;

@@ -27,7 +27,7 @@ impl Engine {
 
     /// Forgets the connections of addresses that are nobody's now. What is somebody's again was cleaned by that one.
     fn forget_stale(&mut self) -> Result<(), Error> {
-        let stale = self.store.stale()?;
+        let stale = self.store.stale_lossy().0;
         if stale.is_empty() {
             return Ok(());
         }
@@ -38,19 +38,19 @@ impl Engine {
             // Only now: the looking takes long, and who wants an address waits for the lock.
             let lives = self.store.network(&network)?.is_some();
             let _leases = if lives { Some(self.store.lock_leases(&network)?) } else { None };
-            if !self.store.is_stale(address)? || self.store.is_leased(&network, address)? {
+            if !self.store.is_stale(&network, address)? || self.store.is_leased(&network, address)? {
                 continue;
             }
             let of_it = flows.iter().filter(|f| f.original.source == address || f.reply.source == address);
             let of_it: Vec<_> = of_it.cloned().collect();
             self.kernel.forget(&of_it).map_err(failed())?;
-            self.store.unmark_stale(address)?;
+            self.store.unmark_stale(&network, address)?;
         }
         Ok(())
     }
 
     fn delete_doomed(&mut self) -> Result<(), Error> {
-        let doomed = self.store.doomed()?;
+        let doomed = self.store.doomed_lossy().0;
         if doomed.is_empty() {
             return Ok(());
         }
@@ -84,7 +84,9 @@ impl Engine {
         if !self.has_attached {
             self.fading = self.store.empty_described()?;
         }
-        let done = self.store.doomed()?.is_empty() && self.store.stale()?.is_empty() && self.fading.is_empty();
+        // A file that cannot be read is reported by `check`.
+        let (doomed, stale) = (self.store.doomed_lossy().0, self.store.stale_lossy().0);
+        let done = doomed.is_empty() && stale.is_empty() && self.fading.is_empty();
         let done = done && self.forgotten.is_none();
         if done && !self.kernel.closes_slowly() {
             return Ok(());

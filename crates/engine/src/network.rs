@@ -18,24 +18,108 @@ use zubi_model::{
 use zubi_plan::coexist::{is_of, join, leave};
 use zubi_plan::network::{Ipv6Forwarding, Last, down, up};
 use zubi_plan::{Op, Place, Plan, What, firewall};
-use zubi_store::{Lock, Mode};
+use zubi_store::{Lock, Mode, NetworkDraft, Unsynced};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkMark, LinkSeen};
 
 /// Every automatic network of this name is made at its first use.
 pub(crate) const DEFAULT: &str = "default";
 
+/// What became of the networks that killed processes left half-way.
+#[derive(Debug, Default)]
+#[must_use]
+pub(crate) struct RecoveredNetworks {
+    /// Those that are whole or gone now.
+    pub(crate) done: Vec<NetworkName>,
+    /// Why another is not; it is tried again by the next command.
+    pub(crate) failed: Vec<(NetworkName, Error)>,
+}
+
+impl RecoveredNetworks {
+    /// Those that are whole or gone now; fails when this one is neither. The others are nobody's business here.
+    pub(crate) fn but(self, name: &NetworkName) -> Result<Vec<NetworkName>, Error> {
+        match self.failed.into_iter().find(|(failed, _)| failed == name) {
+            Some((_, e)) => Err(e),
+            None => Ok(self.done),
+        }
+    }
+}
+
+/// What of a network is not decided by what else is there.
+#[derive(Debug, Clone)]
+struct Birth {
+    id: NetworkId,
+    bridge_mac: Mac,
+    created: u64,
+}
+
+impl Birth {
+    fn now() -> Result<Self, Error> {
+        Ok(Birth {
+            id: NetworkId::from_random(random()?),
+            bridge_mac: Mac::from_random(random()?),
+            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+        })
+    }
+}
+
+/// A network as it would have been made a moment ago, and its record if that is written already.
+#[derive(Debug)]
+pub(crate) struct Sketch {
+    birth: Birth,
+    draft: Option<NetworkDraft>,
+}
+
 impl Engine {
     /// Makes a network.
     pub fn create_network(&mut self, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
-        let _host = self.store.lock_host(Mode::Exclusive)?;
+        let sketch = self.sketch(&spec, act)?;
+        let host = self.store.lock_host(Mode::Exclusive)?;
         self.recover_first(act)?;
-        self.create_locked(spec, act)
+        let (report, unsynced) = self.create_locked(spec, sketch, act)?;
+        drop(host);
+        self.sync_created(&report.value, unsynced)?;
+        Ok(report)
     }
 
-    /// Makes a network; the caller holds the host lock alone.
-    pub(crate) fn create_locked(&mut self, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
+    /// The slow part of making a network, without a lock: its record is written to the disk, so that a slow disk keeps
+    /// nobody else waiting and one that takes nothing is told before the first effect. What is decided here is decided
+    /// again under the lock, and so are the reasons against it.
+    fn sketch(&mut self, spec: &NetworkSpec, act: Act) -> Result<Sketch, Error> {
+        let birth = Birth::now()?;
+        let mut draft = None;
+        if act == Act::Apply
+            && let Ok(network) = self.decide_network(spec.clone(), &birth)
+        {
+            draft = Some(self.store.draft_network(&network)?);
+        }
+        Ok(Sketch { birth, draft })
+    }
+
+    /// Makes the record of a new network survive a power failure. Until then nobody was told that there is one, so
+    /// when that fails it goes again; unless somebody is attached to it by now.
+    fn sync_created(&mut self, network: &Network, unsynced: Option<Unsynced>) -> Result<(), Error> {
+        let Err(e) = unsynced.map_or(Ok(()), |unsynced| self.store.sync(unsynced)) else { return Ok(()) };
+        Fault::muted(|| {
+            let _host = self.store.lock_host(Mode::Exclusive)?;
+            let is_it = self.store.network(&network.name)?.as_ref() == Some(network);
+            if is_it && self.store.endpoints_on(&network.name)?.is_empty() {
+                self.store.begin_network(network)?;
+                self.undo_network(network)?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        Err(e.into())
+    }
+
+    /// Makes a network; the caller holds the host lock alone, and syncs its record when it does not any more.
+    fn create_locked(
+        &mut self,
+        spec: NetworkSpec,
+        sketch: Sketch,
+        act: Act,
+    ) -> Result<(Report<Network>, Option<Unsynced>), Error> {
         if act == Act::Apply {
-            self.recover_networks()?;
+            self.recover_networks().but(&spec.name)?;
         }
         if spec.name.source().is_some() {
             let why = "is how networks are called that other programs describe";
@@ -46,7 +130,8 @@ impl Engine {
         }
         let object = format!("network {}", spec.name);
         self.refuse_other_instance()?;
-        let network = self.decide_network(spec)?;
+        let network = self.decide_network(spec, &sketch.birth)?;
+        let draft = sketch.draft.filter(|draft| *draft.network() == network);
         let (mut networks, _) = self.store.networks_lossy();
         let mut up = up(&network, &self.ipv6_forwarding()?);
         mark_bridge(&mut up, &network, &self.run_folder());
@@ -62,21 +147,29 @@ impl Engine {
         join(&mut plan, std::mem::take(&mut look.plan));
         self.tell(&look, std::slice::from_ref(&network));
         self.tell_legacy(std::slice::from_ref(&network));
-        if act == Act::Apply {
-            let made = (|| {
-                self.store.begin_network(&network)?;
-                self.apply(&object, &plan)?;
-                self.firewall_is_in_order(&look, &networks);
-                self.store.write_network(&network)?;
-                self.store.end_network(&network.name)?;
-                Ok(())
-            })();
-            if let Err(e) = made {
+        if act == Act::Show {
+            return Ok((Report { plan, value: network }, None));
+        }
+        let draft = match draft {
+            Some(draft) => draft,
+            // Somebody else was faster, and so it is to be another one.
+            None => self.store.draft_network(&network)?,
+        };
+        let made = (|| {
+            self.store.begin_network(&network)?;
+            self.apply(&object, &plan)?;
+            self.firewall_is_in_order(&look, &networks);
+            let unsynced = self.store.publish_network(draft)?;
+            self.store.end_network(&network.name)?;
+            Ok(unsynced)
+        })();
+        match made {
+            Ok(unsynced) => Ok((Report { plan, value: network }, Some(unsynced))),
+            Err(e) => {
                 Fault::muted(|| self.undo_network(&network))?;
-                return Err(e);
+                Err(e)
             }
         }
-        Ok(Report { plan, value: network })
     }
 
     /// Takes a network away whatever state it is in. It is recorded as being made or unmade.
@@ -85,7 +178,13 @@ impl Engine {
         let plan = self.plan_down(network)?;
         self.forget_firewall()?;
         // From here on it is undone: what is left of it is found by the other record.
-        self.store.remove_network(name)?;
+        if let Err(e) = self.store.remove_network(name) {
+            if self.store.network(name)?.is_some() {
+                // It stays as it is.
+                self.store.end_network(name)?;
+            }
+            return Err(e.into());
+        }
         self.take_down(&format!("network {name}"), &plan, Deletions::Now)?;
         self.store.forget_network(name)?;
         self.store.end_network(name)?;
@@ -93,29 +192,38 @@ impl Engine {
     }
 
     /// Takes away the networks that were only half made, or half taken away, when a command was killed. The caller
-    /// holds the host lock alone.
-    pub(crate) fn recover_networks(&mut self) -> Result<Vec<NetworkName>, Error> {
-        let mut done = Vec::new();
-        for network in self.store.networks_in_making()? {
-            match self.store.network(&network.name)? {
-                // It is complete: either the last word is missing, or the first was all that was said.
-                Some(complete) if complete == network => self.store.end_network(&network.name)?,
-                // It was being changed.
-                Some(complete) if complete.id == network.id => {
-                    self.return_to(&complete, &network)?;
-                    self.store.end_network(&network.name)?;
-                    done.push(network.name);
-                }
-                _ => {
-                    self.undo_network(&network)?;
-                    done.push(network.name);
-                }
+    /// holds the host lock alone. One that cannot be finished keeps no other from it.
+    pub(crate) fn recover_networks(&mut self) -> RecoveredNetworks {
+        let mut recovered = RecoveredNetworks::default();
+        // A file that cannot be read is reported by `check`.
+        for network in self.store.networks_in_making_lossy().0 {
+            match self.recover_network(&network) {
+                Ok(Interrupted::Yes) => recovered.done.push(network.name),
+                Ok(Interrupted::No) => {}
+                Err(e) => recovered.failed.push((network.name, e)),
             }
         }
-        Ok(done)
+        recovered
     }
 
-    fn decide_network(&mut self, spec: NetworkSpec) -> Result<Network, Error> {
+    fn recover_network(&mut self, network: &Network) -> Result<Interrupted, Error> {
+        match self.store.network(&network.name)? {
+            // It is complete: either the last word is missing, or the first was all that was said.
+            Some(complete) if complete == *network => {
+                self.store.end_network(&network.name)?;
+                return Ok(Interrupted::No);
+            }
+            // It was being changed.
+            Some(complete) if complete.id == network.id => {
+                self.return_to(&complete, network)?;
+                self.store.end_network(&network.name)?;
+            }
+            _ => self.undo_network(network)?,
+        }
+        Ok(Interrupted::Yes)
+    }
+
+    fn decide_network(&mut self, spec: NetworkSpec, birth: &Birth) -> Result<Network, Error> {
         let (others, mut unreadable) = self.store.networks_lossy();
         // A network that cannot be read may have any subnet.
         if let Some(e) = unreadable.pop() {
@@ -124,7 +232,7 @@ impl Engine {
         let families = [Family::V4, Family::V6];
         let occupied = self.in_the_way(&others, &families)?;
         let pools = self.decide_pools(&spec, &occupied)?;
-        let id = NetworkId::from_random(random()?);
+        let id = birth.id.clone();
         if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
             mtu.carries_ipv6()?;
         }
@@ -145,14 +253,13 @@ impl Engine {
                 },
             });
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         Ok(Network {
             name: spec.name,
             id,
-            created: now,
+            created: birth.created,
             driver: Driver::Bridge,
             bridge,
-            bridge_mac: Mac::from_random(random()?),
+            bridge_mac: birth.bridge_mac,
             mtu: spec.mtu,
             pools,
             scope: spec.scope,
@@ -200,19 +307,24 @@ impl Engine {
         if let Some(network) = self.store.network(&name)? {
             return Ok(Report { plan: Plan::new(), value: network });
         }
-        let _host = self.store.lock_host(Mode::Exclusive)?;
-        match self.store.network(&name)? {
-            // Somebody else was faster.
-            Some(network) => Ok(Report { plan: Plan::new(), value: network }),
-            None => self.create_locked(NetworkSpec::new(name), act),
+        let spec = NetworkSpec::new(name);
+        let sketch = self.sketch(&spec, act)?;
+        let host = self.store.lock_host(Mode::Exclusive)?;
+        // Somebody else may have been faster.
+        if let Some(network) = self.store.network(&spec.name)? {
+            return Ok(Report { plan: Plan::new(), value: network });
         }
+        let (report, unsynced) = self.create_locked(spec, sketch, act)?;
+        drop(host);
+        self.sync_created(&report.value, unsynced)?;
+        Ok(report)
     }
 
     /// Removes a network without endpoints. A missing one is an error, as with Docker.
     pub fn remove_network(&mut self, name: &NetworkName, act: Act) -> Result<Report<()>, Error> {
         let _host = self.store.lock_host(Mode::Exclusive)?;
         self.recover_first(act)?;
-        let interrupted = if act == Act::Apply { self.recover_networks()? } else { Vec::new() };
+        let interrupted = if act == Act::Apply { self.recover_networks().but(name)? } else { Vec::new() };
         let Some(network) = self.store.network(name)? else {
             if interrupted.contains(name) {
                 return Ok(Report { plan: Plan::new(), value: () });
@@ -479,6 +591,12 @@ pub(crate) fn network_ops<'a>(
     run: &Path,
 ) -> Vec<Op> {
     plan_up(network, ipv6, endpoints, run).ops.into_iter().filter(|op| !op.is_layout()).collect()
+}
+
+/// Whether a network was left half-way.
+enum Interrupted {
+    Yes,
+    No,
 }
 
 /// Whether a device is the bridge of a network.

@@ -20,13 +20,20 @@ pub(crate) struct Records {
     pub(crate) unfinished_links: Vec<DirectLink>,
     /// Devices that wait for their deletion. Read before the devices are: one that is gone is in neither.
     pub(crate) doomed: HashSet<IfName>,
-    /// Files that cannot be read: what they hold is unknown.
+    /// Records that cannot be read: whose devices they name is unknown.
     pub(crate) unreadable: Vec<StoreError>,
+    /// Other files that cannot be read: no device depends on them.
+    pub(crate) unreadable_hints: Vec<StoreError>,
     by_sandbox: HashMap<NetnsCookie, Vec<usize>>,
     by_network: HashMap<NetworkName, usize>,
 }
 
 impl Records {
+    /// Whether every record of a device could be read.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.unreadable.is_empty()
+    }
+
     /// The network of an endpoint.
     pub(crate) fn network(&self, name: &NetworkName) -> Option<&Network> {
         self.by_network.get(name).and_then(|at| self.networks.get(*at))
@@ -81,8 +88,16 @@ impl Engine {
         unreadable.extend(more);
         let (unfinished_links, more) = self.store.unfinished_links_lossy();
         unreadable.extend(more);
-        let making = self.store.networks_in_making()?;
-        let doomed = self.store.doomed()?.into_iter().map(|(name, _)| name).collect();
+        let (making, more) = self.store.networks_in_making_lossy();
+        unreadable.extend(more);
+        let (doomed, mut hints) = self.store.doomed_lossy();
+        let doomed = doomed.into_iter().map(|(name, _)| name).collect();
+        hints.extend(self.store.sandboxes_lossy().1);
+        hints.extend(self.store.stale_lossy().1);
+        for network in &networks {
+            hints.extend(self.store.leases_lossy(&network.name).1);
+            hints.extend(self.store.macs_lossy(&network.name).1);
+        }
         let mut by_sandbox: HashMap<NetnsCookie, Vec<usize>> = HashMap::new();
         for (at, endpoint) in endpoints.iter().enumerate() {
             by_sandbox.entry(endpoint.sandbox.cookie).or_default().push(at);
@@ -97,6 +112,7 @@ impl Engine {
             unfinished_links,
             doomed,
             unreadable,
+            unreadable_hints: hints,
             by_sandbox,
             by_network,
         })

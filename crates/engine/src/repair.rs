@@ -16,14 +16,17 @@ impl Engine {
     /// The report names each thing that was done. One object that cannot be repaired does not keep the others from it.
     pub fn repair(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
         let mut done = Vec::new();
+        let mut first_error = None;
         if act == Act::Apply {
-            done.extend(self.gc(Force::No, Act::Apply)?.value);
+            match self.gc(Force::No, Act::Apply) {
+                Ok(collected) => done.extend(collected.value),
+                Err(e) => first_error = Some(e),
+            }
         }
         let _host = self.store.lock_host(Mode::Exclusive)?;
         let records = self.records()?;
         let mut survey = Survey::whole();
         let mut plan = Plan::new();
-        let mut first_error = None;
         if !records.networks.is_empty() {
             let mut firewall = Plan::new();
             if let Some(problem) = self.check_firewall_in(&mut survey)? {

@@ -23,7 +23,7 @@ use std::process::Command;
 use zubi_kernel::{Deletions, inside, sys};
 use zubi_model::{NetworkName, NsRef, SandboxName, SandboxRef, Wishes};
 use zubi_plan::Plan;
-use zubi_store::{Dirs, Lock, Maker, Mode};
+use zubi_store::{Dirs, Lock, Maker, Mode, OtherNamespace};
 
 /// What a command's network is: Docker's models.
 #[derive(Debug, Clone)]
@@ -290,7 +290,7 @@ impl Engine {
     /// Runs whose supervisor and guardian were both killed. The caller holds the host lock.
     pub(crate) fn collect_runs(&mut self) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
-        for record in self.store.sandboxes()? {
+        for record in self.store.sandboxes_lossy().0 {
             if record.maker != Maker::Run {
                 continue;
             }
@@ -310,7 +310,12 @@ impl Engine {
             sys::Fork::Parent(_) => Ok(Guardian { pipe: File::from(write) }),
             sys::Fork::Child => {
                 drop(write);
-                let config = Config { dirs: Dirs { state, run }, pools: None, coexistence: self.coexistence };
+                let config = Config {
+                    dirs: Dirs { state, run },
+                    pools: None,
+                    coexistence: self.coexistence,
+                    other_namespace: OtherNamespace::default(),
+                };
                 let code = guard(read, name, config).map_or(1, |()| 0);
                 sys::exit_now(code);
             }

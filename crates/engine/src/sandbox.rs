@@ -206,7 +206,7 @@ impl Engine {
 
     /// All named sandboxes.
     pub fn sandboxes(&mut self) -> Result<Vec<SandboxView>, Error> {
-        let records = self.store.sandboxes()?;
+        let records = self.store.sandboxes_lossy().0;
         let mut views = Vec::new();
         for name in named::list().map_err(Error::kernel("named namespaces"))? {
             let reached_by = NsRef::Named(name.clone());

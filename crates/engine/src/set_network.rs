@@ -14,7 +14,7 @@ use zubi_model::{Difference, Endpoint, Network, NetworkChange, NetworkName, Pool
 use zubi_plan::change::{InUse, Reached, change};
 use zubi_plan::endpoint::Presence;
 use zubi_plan::{Place, Plan, What};
-use zubi_store::Mode;
+use zubi_store::{Mode, NetworkDraft, Unsynced};
 
 /// How often a network is looked at anew because something of it went meanwhile.
 const MOST_LOOKS: usize = 3;
@@ -38,10 +38,11 @@ impl Engine {
         wishes: &NetworkChange,
         act: Act,
     ) -> Result<Report<NetworkSet>, Error> {
-        let _host = self.store.lock_host(Mode::Exclusive)?;
+        let mut draft = self.draft_set(name, wishes, act)?;
+        let host = self.store.lock_host(Mode::Exclusive)?;
         self.recover_first(act)?;
         if act == Act::Apply {
-            self.recover_networks()?;
+            self.recover_networks().but(name)?;
         }
         let Some(old) = self.store.network(name)? else {
             return Err(Error::NoNetwork { name: name.clone(), known: self.known_networks() });
@@ -57,16 +58,23 @@ impl Engine {
         self.refuse_fixed(&old, &new, wishes, &endpoints)?;
         let mut plan = self.plan_change(&old, &new)?;
         if act == Act::Apply && new != old {
-            let mut outcome = self.apply_set(&old, &new, &plan);
-            // A device that goes with its namespace just then is not there when it is looked for again.
-            for _ in 0..MOST_LOOKS {
-                if !outcome.as_ref().is_err_and(Error::device_missing) {
-                    break;
+            // Somebody else may have changed it since.
+            draft = draft.filter(|draft| *draft.network() == new);
+            let mut looks = 0;
+            let unsynced = loop {
+                let this = match draft.take() {
+                    Some(draft) => draft,
+                    None => self.store.draft_network(&new)?,
+                };
+                match self.apply_set(&old, this, &plan) {
+                    // A device that goes with its namespace just then is not there when it is looked for again.
+                    Err(e) if e.device_missing() && looks < MOST_LOOKS => plan = self.plan_change(&old, &new)?,
+                    outcome => break outcome?,
                 }
-                plan = self.plan_change(&old, &new)?;
-                outcome = self.apply_set(&old, &new, &plan);
-            }
-            outcome?;
+                looks += 1;
+            };
+            drop(host);
+            self.sync_set(&old, &new, unsynced)?;
         }
         let differences = new.differences(&old);
         Ok(Report { plan, value: NetworkSet { network: new, endpoints, differences } })
@@ -98,29 +106,61 @@ impl Engine {
         }
     }
 
-    pub(crate) fn apply_set(&mut self, old: &Network, new: &Network, plan: &Plan) -> Result<(), Error> {
+    /// The record as it would be written a moment later, on the disk already: a slow disk keeps nobody else waiting, and
+    /// one that takes nothing is told before the first effect. Reasons against it are told under the lock.
+    fn draft_set(
+        &mut self,
+        name: &NetworkName,
+        wishes: &NetworkChange,
+        act: Act,
+    ) -> Result<Option<NetworkDraft>, Error> {
+        let old = if act == Act::Apply && name.source().is_none() { self.store.network(name)? } else { None };
+        match old.as_ref().map(|old| wishes.apply(old)) {
+            Some(Ok(new)) if old.as_ref() != Some(&new) => Ok(Some(self.store.draft_network(&new)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Makes a changed record survive a power failure. Until then nobody was told that it is changed, so when that
+    /// fails the change is taken back; unless somebody has changed it again.
+    pub(crate) fn sync_set(&mut self, old: &Network, new: &Network, unsynced: Unsynced) -> Result<(), Error> {
+        let Err(e) = self.store.sync(unsynced) else { return Ok(()) };
+        Fault::muted(|| {
+            let _host = self.store.lock_host(Mode::Exclusive)?;
+            if self.store.network(&new.name)?.as_ref() == Some(new) { self.take_back(old, new) } else { Ok(()) }
+        })?;
+        Err(e.into())
+    }
+
+    /// The caller holds the host lock alone, and syncs the record when it does not any more.
+    pub(crate) fn apply_set(&mut self, old: &Network, draft: NetworkDraft, plan: &Plan) -> Result<Unsynced, Error> {
+        let new = draft.network().clone();
         let name = &new.name;
         let done = (|| {
             if !plan.is_empty() {
-                self.store.begin_network(new)?;
+                self.store.begin_network(&new)?;
             }
             self.apply_change(name, plan)?;
-            self.store.write_network(new)?;
-            Ok(self.store.end_network(name)?)
+            let unsynced = self.store.publish_network(draft)?;
+            self.store.end_network(name)?;
+            Ok(unsynced)
         })();
-        if let Err(error) = done {
-            Fault::muted(|| {
-                // When this is killed too, the way back has to be found again.
-                if self.store.network(name)?.as_ref() != Some(old) {
-                    self.store.begin_network(new)?;
-                    self.store.write_network(old)?;
-                }
-                self.return_to(old, new)?;
-                Ok::<_, Error>(self.store.end_network(name)?)
-            })?;
-            return Err(error);
+        if done.is_err() {
+            Fault::muted(|| self.take_back(old, &new))?;
         }
-        Ok(())
+        done
+    }
+
+    /// Takes record and kernel back to what the network was before it was changed to `new`.
+    fn take_back(&mut self, old: &Network, new: &Network) -> Result<(), Error> {
+        let name = &new.name;
+        // When this is killed too, the way back has to be found again.
+        if self.store.network(name)?.as_ref() != Some(old) {
+            self.store.begin_network(new)?;
+            self.store.write_network(old)?;
+        }
+        self.return_to(old, new)?;
+        Ok(self.store.end_network(name)?)
     }
 
     /// Takes the kernel back to the record of a network that somebody was changing to `half`.

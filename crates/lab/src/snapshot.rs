@@ -97,8 +97,11 @@ impl Snapshot {
         }
         lines.retain(|l| l != "nft {}");
         for folder in ["/run/zubi", "/run/zubi-state"] {
-            // Lock files have no content, and what is hidden is only a hint.
-            let hint = |l: &String| l.contains("/.cursor") || l.contains("/.other-") || l.ends_with("/.firewall-seen");
+            // Lock files have no content, what is hidden is only a hint, and a version before is for people.
+            let hint = |l: &String| {
+                let hidden = l.contains("/.cursor") || l.contains("/.other-") || l.ends_with("/.firewall-seen");
+                hidden || l.ends_with(".json~")
+            };
             let files = files_below(Path::new(folder));
             let kept = files.iter().filter(|l| !l.contains("/lock/") && !hint(l) && !l.ends_with("/host.json"));
             lines.extend(kept.map(|l| format!("file {l}")));

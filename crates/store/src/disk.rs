@@ -2,8 +2,9 @@
 
 use crate::StoreError;
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +12,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Begins the name of every file that is not complete yet.
 const TEMPORARY: &str = ".tmp-";
 
+/// Of every file: what a root program records is nobody else's to read or change.
+pub(crate) const FILE_MODE: u32 = 0o600;
+/// Of every folder.
+const FOLDER_MODE: u32 = 0o700;
+
 /// A folder that a file goes into may be removed by another process while we write. Each round means that this
 /// happened once more.
 const MOST_ROUNDS: usize = 64;
 
-type Observer = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
+pub(crate) type Observer = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
 
 /// Whether a change must survive a power failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,22 +121,66 @@ impl Disk {
 
     /// Makes a file or replaces the one that is there.
     pub(crate) fn replace(&self, path: &Path, content: &[u8], durability: Durability) -> Result<(), StoreError> {
+        let temporary = self.write_temporary(path, content, durability)?;
+        self.put(temporary, path, content, durability)?;
+        self.sync_above(path, durability)
+    }
+
+    /// A file that [`Disk::publish`] makes visible.
+    pub(crate) fn draft(&self, path: PathBuf, content: Vec<u8>, durability: Durability) -> Result<Draft, StoreError> {
+        let temporary = self.write_temporary(&path, &content, durability)?;
+        Ok(Draft { path, content, durability, temporary })
+    }
+
+    /// Makes a draft visible in its place. Only [`Disk::sync_above`] makes that survive a power failure.
+    pub(crate) fn publish(&self, draft: Draft) -> Result<(), StoreError> {
+        self.put(draft.temporary, &draft.path, &draft.content, draft.durability)
+    }
+
+    fn put(
+        &self,
+        mut temporary: Temporary,
+        path: &Path,
+        content: &[u8],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         for _ in 0..MOST_ROUNDS {
-            let temporary = self.write_temporary(path, content, durability)?;
             match fs::rename(&temporary.0, path) {
                 Ok(()) => {
                     temporary.became_permanent();
-                    self.step_of("rename", path, durability)?;
-                    return match durability {
-                        Durability::Forever => self.sync_folder(parent(path)),
-                        Durability::Boot | Durability::Hint => Ok(()),
-                    };
+                    return self.step_of("rename", path, durability);
                 }
-                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) if e.kind() == ErrorKind::NotFound => {
+                    temporary = self.write_temporary(path, content, durability)?;
+                }
                 Err(e) => return Err(failed("rename", path)(e)),
             }
         }
         Err(failed("rename", path)(ErrorKind::NotFound.into()))
+    }
+
+    /// Makes what happened to the name of a file survive a power failure, if it has to.
+    pub(crate) fn sync_above(&self, path: &Path, durability: Durability) -> Result<(), StoreError> {
+        match durability {
+            Durability::Forever => self.sync_folder(parent(path)),
+            Durability::Boot | Durability::Hint => Ok(()),
+        }
+    }
+
+    /// Gives the file at `path` a second name, in the place of what has that; `false` when there is no such file.
+    pub(crate) fn keep(&self, path: &Path, name: &Path) -> Result<bool, StoreError> {
+        // A crash in between loses what had the name, while the file itself is whole.
+        self.remove(name, Durability::Boot)?;
+        match fs::hard_link(path, name) {
+            Ok(()) => self.step("link", name).map(|()| true),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            // link(2): what a file system without hard links answers.
+            Err(e) if e.kind() == ErrorKind::PermissionDenied => {
+                let Some(content) = read(path)? else { return Ok(false) };
+                self.replace(name, &content, Durability::Boot).map(|()| true)
+            }
+            Err(e) => Err(failed("link", name)(e)),
+        }
     }
 
     /// Renames; `false` when there is nothing to rename.
@@ -151,13 +201,12 @@ impl Disk {
         match fs::remove_file(path) {
             Ok(()) => {
                 self.step_of("unlink", path, durability)?;
-                match durability {
-                    Durability::Forever => self.sync_folder(parent(path))?,
-                    Durability::Boot | Durability::Hint => {}
-                }
+                self.sync_above(path, durability)?;
                 Ok(true)
             }
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+            // A read-only file system refuses before the kernel looks whether there is such a file.
+            Err(e) if e.kind() == ErrorKind::ReadOnlyFilesystem && !is_there(path)? => Ok(false),
             Err(e) => Err(failed("remove", path)(e)),
         }
     }
@@ -191,7 +240,7 @@ impl Disk {
     }
 
     pub(crate) fn make_folder(&self, folder: &Path, durability: Durability) -> Result<(), StoreError> {
-        fs::create_dir_all(folder).map_err(failed("make folder", folder))?;
+        make_all(folder).map_err(failed("make folder", folder))?;
         self.step("mkdir", folder)?;
         if durability == Durability::Forever {
             // `folder` is a direct child of `state`, and both may be new.
@@ -209,7 +258,7 @@ impl Disk {
         let mut rounds = 0;
         loop {
             let name = temporary_name(folder);
-            let mut file = match OpenOptions::new().write(true).create_new(true).open(&name) {
+            let mut file = match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&name) {
                 Ok(file) => file,
                 // Left by a dead process with our number, or made by one in another pid namespace.
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
@@ -221,6 +270,8 @@ impl Disk {
                 Err(e) => return Err(failed("write", path)(e)),
             };
             let temporary = Temporary(name);
+            // The umask may have taken the owner's bits.
+            file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(failed("write", path))?;
             file.write_all(content).map_err(failed("write", path))?;
             if durability == Durability::Forever {
                 file.sync_all().map_err(failed("sync", path))?;
@@ -249,7 +300,35 @@ fn temporary_name(folder: &Path) -> PathBuf {
     folder.join(format!("{TEMPORARY}{}-{number}", process::id()))
 }
 
+/// Makes a folder and those above it that are missing, for their owner alone.
+fn make_all(folder: &Path) -> io::Result<()> {
+    for _ in 0..MOST_ROUNDS {
+        match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
+            // The umask may have taken the owner's bits.
+            Ok(()) => match fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)) {
+                // Another process removed it: who wants to write there makes it again.
+                Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+                done => return done,
+            },
+            Err(e) if e.kind() == ErrorKind::AlreadyExists && folder.is_dir() => return Ok(()),
+            Err(e) if e.kind() == ErrorKind::NotFound && parent(folder) != folder => make_all(parent(folder))?,
+            Err(e) => return Err(e),
+        }
+    }
+    Err(ErrorKind::NotFound.into())
+}
+
+/// A file that is complete, and not visible yet. Unless it is published it goes away with the value.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    path: PathBuf,
+    content: Vec<u8>,
+    durability: Durability,
+    temporary: Temporary,
+}
+
 /// A file under its temporary name, which goes away with the value.
+#[derive(Debug)]
 struct Temporary(PathBuf);
 
 impl Temporary {
@@ -297,6 +376,26 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<String>, StoreError> {
     names.retain(|name| !name.starts_with('.'));
     names.sort_unstable();
     Ok(names)
+}
+
+/// What `read` gives for each name in a folder, in order, and what is wrong with the others. A name for which it gives
+/// nothing went meanwhile.
+pub(crate) fn read_each<T>(
+    folder: &Path,
+    read: impl Fn(&str) -> Result<Option<T>, StoreError>,
+) -> (Vec<T>, Vec<StoreError>) {
+    let names = match list(folder) {
+        Ok(names) => names,
+        Err(e) => return (Vec::new(), vec![e]),
+    };
+    let (mut good, mut bad) = (Vec::new(), Vec::new());
+    for name in names {
+        match read(&name) {
+            Ok(one) => good.extend(one),
+            Err(e) => bad.push(e),
+        }
+    }
+    (good, bad)
 }
 
 /// Whether [`list`] would give nothing, at the first name that tells.

@@ -12,20 +12,18 @@ impl Store {
         self.disk.replace(&self.doomed_path(device), format!("{mac}\n").as_bytes(), Durability::Boot)
     }
 
-    /// All devices to be deleted, by name.
-    pub fn doomed(&self) -> Result<Vec<(IfName, Mac)>, StoreError> {
+    /// All devices to be deleted, by name, and what is wrong with the files that cannot be read.
+    pub fn doomed_lossy(&self) -> (Vec<(IfName, Mac)>, Vec<StoreError>) {
         let folder = self.doomed_folder();
-        let mut doomed = Vec::new();
-        for name in disk::list(&folder)? {
-            let path = folder.join(&name);
-            let Some(content) = disk::read(&path)? else { continue };
+        disk::read_each(&folder, |name| {
+            let path = folder.join(name);
+            let Some(content) = disk::read(&path)? else { return Ok(None) };
             let text = String::from_utf8_lossy(&content);
             match (name.parse::<IfName>(), text.trim().parse::<Mac>()) {
-                (Ok(device), Ok(mac)) => doomed.push((device, mac)),
-                (Err(e), _) | (_, Err(e)) => return Err(StoreError::Unreadable { path, why: e.to_string() }),
+                (Ok(device), Ok(mac)) => Ok(Some((device, mac))),
+                (Err(e), _) | (_, Err(e)) => Err(StoreError::unreadable(&path, &e.to_string())),
             }
-        }
-        Ok(doomed)
+        })
     }
 
     /// Says that a device is deleted.
@@ -55,16 +53,17 @@ mod tests {
         let store = scratch.store();
         let (a, b): (IfName, IfName) = ("zv1".parse().unwrap(), "zv2".parse().unwrap());
         let mac: Mac = "fe:42:0a:00:00:02".parse().unwrap();
-        assert!(store.doomed().unwrap().is_empty());
+        assert!(store.doomed_lossy().0.is_empty());
         store.add_doomed(&b, mac).unwrap();
         store.add_doomed(&a, mac).unwrap();
         store.add_doomed(&a, mac).unwrap();
-        assert_eq!(store.doomed().unwrap(), [(a.clone(), mac), (b.clone(), mac)]);
+        assert_eq!(store.doomed_lossy().0, [(a.clone(), mac), (b.clone(), mac)]);
         store.remove_doomed(&a).unwrap();
         store.remove_doomed(&a).unwrap();
-        assert_eq!(store.doomed().unwrap(), [(b, mac)]);
+        assert_eq!(store.doomed_lossy().0, [(b, mac)]);
         fs::write(scratch.path("run/doomed/zv3"), "02:42").unwrap();
-        let error = store.doomed().unwrap_err().to_string();
-        assert!(error.contains("doomed/zv3: MAC `02:42`: is not six bytes"), "{error}");
+        let (good, bad) = store.doomed_lossy();
+        assert_eq!(good, [("zv2".parse().unwrap(), mac)]);
+        assert!(bad[0].to_string().contains("doomed/zv3: MAC `02:42`: is not six bytes"), "{}", bad[0]);
     }
 }

@@ -85,12 +85,12 @@ impl Store {
 
     /// An attached endpoint.
     pub fn endpoint(&self, key: &EndpointKey) -> Result<Option<Endpoint>, StoreError> {
-        read_record(key, self.attached_path(key))
+        read_record(key, &self.attached_path(key))
     }
 
     /// An endpoint that is being attached or detached.
     pub fn pending_endpoint(&self, key: &EndpointKey) -> Result<Option<Endpoint>, StoreError> {
-        read_record(key, self.pending_path(key))
+        read_record(key, &self.pending_path(key))
     }
 
     /// All endpoints that are being attached or detached, and what is wrong with those that cannot be read.
@@ -190,17 +190,17 @@ impl Store {
     }
 }
 
-fn read_record(key: &EndpointKey, path: PathBuf) -> Result<Option<Endpoint>, StoreError> {
-    let Some(content) = disk::read(&path)? else { return Ok(None) };
-    let Record { endpoint } = from_json::<Record<Endpoint>>(&path, &content)?;
+fn read_record(key: &EndpointKey, path: &Path) -> Result<Option<Endpoint>, StoreError> {
+    let Some(content) = disk::read(path)? else { return Ok(None) };
+    let Record { endpoint } = from_json::<Record<Endpoint>>(path, &content)?;
     if endpoint.key() != *key {
-        return Err(StoreError::Unreadable { path, why: format!("holds endpoint {}", endpoint.key()) });
+        return Err(StoreError::unreadable(path, &format!("holds endpoint {}", endpoint.key())));
     }
     Ok(Some(endpoint))
 }
 
 fn misnamed(folder: &Path, name: &str, expected: &str) -> StoreError {
-    StoreError::Unreadable { path: folder.join(name), why: format!("is not named as {expected}") }
+    StoreError::unreadable(&folder.join(name), &format!("is not named as {expected}"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! What can go wrong with files.
 
+use crate::Holder;
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zubi_model::{EndpointKey, NetworkName};
 
 /// Why the store did not do what it was asked for.
@@ -18,12 +20,38 @@ pub enum StoreError {
         source: io::Error,
     },
     /// A file is there but does not say what it should.
-    #[error("{}: {why}; nothing was changed; restore the file or move it away", path.display())]
+    #[error("{}: {why}; nothing was changed; {next}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
+        /// What to do.
+        next: String,
+    },
+    /// Somebody else could change what is recorded.
+    #[error(
+        "{}: {why}, and so could change what zubi does; nothing was changed; {next}, or choose other folders with \
+         --run-dir and --state-dir",
+        path.display()
+    )]
+    Shared {
+        /// The folder.
+        path: PathBuf,
+        /// Who can change it.
+        why: String,
+        /// What to do.
+        next: String,
+    },
+    /// A lock that did not come free.
+    #[error("lock {}: {}", path.display(), held(*waited, holders))]
+    Locked {
+        /// The lock's file.
+        path: PathBuf,
+        /// How long it was waited for.
+        waited: Duration,
+        /// Who has it, as far as the kernel tells.
+        holders: Vec<Holder>,
     },
     /// A newer zubi wrote the file.
     #[error(
@@ -101,6 +129,38 @@ pub enum StoreError {
         /// One of the owners.
         owner: EndpointKey,
     },
+}
+
+impl StoreError {
+    /// A file that is there but does not say what it should, where nothing but another file helps.
+    pub(crate) fn unreadable(path: &Path, why: &str) -> Self {
+        let next = "restore the file or move it away".into();
+        StoreError::Unreadable { path: path.to_owned(), why: why.to_owned(), next }
+    }
+
+    /// The same error, with a further thing to do about a file that cannot be read.
+    pub(crate) fn and_next(mut self, further: &str) -> Self {
+        if let StoreError::Unreadable { next, .. } = &mut self {
+            *next = format!("{next}; {further}");
+        }
+        self
+    }
+}
+
+/// Who has a lock, and what to do about that.
+fn held(waited: Duration, holders: &[Holder]) -> String {
+    let waited = format!("waited {} s for it", waited.as_secs());
+    if holders.is_empty() {
+        return format!("{waited}, and /proc/locks does not say who has it; try again");
+    }
+    let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
+    let stopped: Vec<String> = holders.iter().filter(|h| h.is_stopped()).map(|h| h.pid.to_string()).collect();
+    let next = if stopped.is_empty() {
+        "try again when it has ended".to_owned()
+    } else {
+        format!("kill -CONT {} lets it go on", stopped.join(" "))
+    };
+    format!("{waited}: {} has it; {next}", names.join(", "))
 }
 
 /// What to do about an error of the operating system, where we know.

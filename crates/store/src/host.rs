@@ -1,7 +1,7 @@
 //! Whose the run folder is: one boot, one host namespace.
 
 use crate::disk::{self, Durability};
-use crate::lock::lock;
+use crate::lock::HOST;
 use crate::versioned::{from_json, to_json};
 use crate::{Mode, Store, StoreError};
 use serde::{Deserialize, Serialize};
@@ -34,54 +34,64 @@ pub struct HostId {
     pub netns_cookie: u64,
 }
 
+/// What becomes of records of another host namespace of this boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OtherNamespace {
+    /// They are somebody's: opening fails.
+    #[default]
+    Refuse,
+    /// They are of an earlier namespace that stood in the place of this one, and went with it.
+    Forget,
+}
+
 /// What `host.json` means for us.
 enum Standing {
     Ours,
     Unsettled,
-    EarlierBoot,
+    Past,
 }
 
 impl Store {
-    /// Makes `run` ours, or fails because it is somebody else's.
-    pub(crate) fn settle(&self) -> Result<(), StoreError> {
-        self.settle_guarded(|| Ok(()))
-    }
-
-    /// The same; where it is not ours yet, `guard` may refuse before anything is changed.
-    pub(crate) fn settle_guarded<E: From<StoreError>>(&self, guard: impl FnOnce() -> Result<(), E>) -> Result<(), E> {
-        if matches!(self.standing()?, Standing::Ours) {
+    /// Makes `run` ours, or fails because it is somebody else's. Where it is not ours yet, `guard` may refuse
+    /// before anything is changed.
+    pub(crate) fn settle_guarded<E: From<StoreError>>(
+        &self,
+        others: OtherNamespace,
+        guard: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        if matches!(self.standing(others)?, Standing::Ours) {
             return Ok(());
         }
         guard()?;
-        let host_lock = self.lock_path("host");
-        let _held = lock(&self.disk, &host_lock, Mode::Exclusive)?;
+        let _held = self.lock_host(Mode::Exclusive)?;
         // Whoever held the lock before us may have settled it.
-        match self.standing()? {
+        match self.standing(others)? {
             Standing::Ours => return Ok(()),
             Standing::Unsettled => self.refuse_records_without_host()?,
-            Standing::EarlierBoot => self.clear_boot()?,
+            Standing::Past => self.clear_boot()?,
         }
         // Last: a crash before it leaves the earlier boot's name, and the next to come clears again.
         let path = self.host_path();
         Ok(self.disk.replace(&path, &to_json(&path, &self.host)?, Durability::Boot)?)
     }
 
-    fn standing(&self) -> Result<Standing, StoreError> {
+    fn standing(&self, others: OtherNamespace) -> Result<Standing, StoreError> {
         let path = self.host_path();
         let Some(content) = disk::read(&path)? else { return Ok(Standing::Unsettled) };
         let ours = &self.host;
         let theirs: HostId = from_json(&path, &content)?;
         if theirs.boot_id != ours.boot_id {
-            return Ok(Standing::EarlierBoot);
+            return Ok(Standing::Past);
         }
-        if theirs.netns_cookie != ours.netns_cookie {
-            return Err(StoreError::OtherHost {
+        match others {
+            _ if theirs.netns_cookie == ours.netns_cookie => Ok(Standing::Ours),
+            OtherNamespace::Forget => Ok(Standing::Past),
+            OtherNamespace::Refuse => Err(StoreError::OtherHost {
                 run: self.disk.run().to_owned(),
                 theirs: theirs.netns_cookie,
                 ours: ours.netns_cookie,
-            });
+            }),
         }
-        Ok(Standing::Ours)
     }
 
     /// Records are never older than `host.json`. Without it nobody knows whether they are of this boot and
@@ -89,10 +99,8 @@ impl Store {
     fn refuse_records_without_host(&self) -> Result<(), StoreError> {
         for folder in ["pending", "endpoints", "linking", "links"] {
             if !disk::list(&self.disk.run().join(folder))?.is_empty() {
-                return Err(StoreError::Unreadable {
-                    path: self.host_path(),
-                    why: format!("is missing, though there are records in {folder}"),
-                });
+                let why = format!("is missing, though there are records in {folder}");
+                return Err(StoreError::unreadable(&self.host_path(), &why));
             }
         }
         Ok(())
@@ -104,7 +112,7 @@ impl Store {
         }
         // The kernel counts from the start again.
         self.forget_firewall()?;
-        for name in disk::list(&self.disk.run().join("lock"))?.iter().filter(|name| *name != "host") {
+        for name in disk::list(&self.locks_folder())?.iter().filter(|name| *name != HOST) {
             self.disk.remove(&self.lock_path(name), Durability::Boot)?;
         }
         Ok(())
@@ -118,6 +126,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Opening;
     use crate::scratch::{Scratch, endpoint, host, network};
     use std::fs;
 
@@ -151,6 +160,38 @@ mod tests {
         assert_eq!(scratch.tree("run"), ["host.json", "lock/host"]);
         assert_eq!(store.networks().unwrap().len(), 1);
         assert!(Store::open(scratch.dirs(), host("boot-2", 9)).is_ok());
+    }
+
+    #[test]
+    fn an_earlier_namespace_is_forgotten_when_that_is_asked_for() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        store.write_network(&network("blue")).unwrap();
+        store.write_network(&network("podman:red")).unwrap();
+        store.begin_attach(&endpoint(5, "podman:red", "c1")).unwrap();
+        let forgetting = || Opening::new(scratch.dirs(), host("boot-1", 2)).of_others(OtherNamespace::Forget).open();
+        let store = forgetting().unwrap();
+        assert_eq!(scratch.tree("run"), ["host.json", "lock/host"]);
+        assert_eq!(store.networks().unwrap().len(), 1);
+        // In its own namespace it forgets nothing.
+        store.begin_attach(&endpoint(6, "podman:red", "c1")).unwrap();
+        assert_eq!(forgetting().unwrap().pending().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_host_file_makes_nothing_forgotten() {
+        let scratch = Scratch::new();
+        scratch.store().begin_attach(&endpoint(5, "blue", "c1")).unwrap();
+        let path = scratch.path("run/host.json");
+        let whole = fs::read_to_string(&path).unwrap();
+        let before = scratch.tree("run");
+        for damaged in ["", "{", &whole.replace("boot-1", "boot-0"), &whole.replace(":1}", ":3}")] {
+            fs::write(&path, damaged).unwrap();
+            let forgetting = Opening::new(scratch.dirs(), host("boot-1", 2)).of_others(OtherNamespace::Forget);
+            let error = forgetting.open().unwrap_err().to_string();
+            assert!(error.contains("run/host.json") && error.contains("nothing was changed"), "{error}");
+            assert_eq!(scratch.tree("run"), before);
+        }
     }
 
     #[test]

@@ -32,8 +32,13 @@ impl Store {
         owned::is_owned(&self.lease_path(network, address))
     }
 
-    /// All addresses of a network that are somebody's, in order.
+    /// All addresses of a network that are somebody's, in order; fails when one cannot be read.
     pub fn leases(&self, network: &NetworkName) -> Result<Vec<(IpAddr, EndpointKey)>, StoreError> {
+        all_or_first_error(self.leases_lossy(network))
+    }
+
+    /// All addresses of a network that can be read and are somebody's, in order, and what is wrong with the others.
+    pub fn leases_lossy(&self, network: &NetworkName) -> (Vec<(IpAddr, EndpointKey)>, Vec<StoreError>) {
         all_owned(&self.leases_folder(network), "an address")
     }
 
@@ -52,8 +57,13 @@ impl Store {
         owned::owner(&self.mac_path(network, mac))
     }
 
-    /// All MACs of a network that are somebody's, in order.
+    /// All MACs of a network that are somebody's, in order; fails when one cannot be read.
     pub fn macs(&self, network: &NetworkName) -> Result<Vec<(Mac, EndpointKey)>, StoreError> {
+        all_or_first_error(self.macs_lossy(network))
+    }
+
+    /// All MACs of a network that can be read and are somebody's, in order, and what is wrong with the others.
+    pub fn macs_lossy(&self, network: &NetworkName) -> (Vec<(Mac, EndpointKey)>, Vec<StoreError>) {
         all_owned(&self.macs_folder(network), "a MAC")
     }
 
@@ -140,19 +150,21 @@ impl Store {
     }
 }
 
-fn all_owned<T: FromStr + Ord>(folder: &Path, expected: &'static str) -> Result<Vec<(T, EndpointKey)>, StoreError> {
-    let mut all = Vec::new();
-    for name in disk::list(folder)? {
-        let path = folder.join(&name);
-        let Ok(thing) = name.parse() else {
-            return Err(StoreError::Unreadable { path, why: format!("is not named as {expected}") });
-        };
-        if let Some(owner) = owned::owner(&path)? {
-            all.push((thing, owner));
-        }
-    }
+type Owned<T> = (Vec<(T, EndpointKey)>, Vec<StoreError>);
+
+fn all_owned<T: FromStr + Ord>(folder: &Path, expected: &str) -> Owned<T> {
+    let (mut all, bad) = disk::read_each(folder, |name| {
+        let path = folder.join(name);
+        let misnamed = |_| StoreError::unreadable(&path, &format!("is not named as {expected}"));
+        let thing = name.parse().map_err(misnamed)?;
+        Ok(owned::owner(&path)?.map(|owner| (thing, owner)))
+    });
     all.sort_unstable();
-    Ok(all)
+    (all, bad)
+}
+
+fn all_or_first_error<T>((all, bad): Owned<T>) -> Result<Vec<(T, EndpointKey)>, StoreError> {
+    bad.into_iter().next().map_or(Ok(all), Err)
 }
 
 #[cfg(test)]
@@ -255,6 +267,7 @@ mod tests {
         let blue: NetworkName = "blue".parse().unwrap();
         let address = ip("10.0.0.2");
         store.claim(&blue, address, &key(5, "blue")).unwrap();
+        store.claim(&blue, ip("10.0.0.3"), &key(6, "blue")).unwrap();
         let path = scratch.path("run/leases/blue/10.0.0.2");
         fs::remove_file(&path).unwrap();
         fs::write(&path, "5.blue").unwrap();
@@ -262,6 +275,7 @@ mod tests {
             assert!(store.claim(&blue, address, &key(5, "blue")).is_err());
             assert!(store.release(&blue, address, &key(5, "blue")).is_err());
             assert!(store.leases(&blue).is_err());
+            assert_eq!(store.leases_lossy(&blue).0.len(), 1);
             assert!(store.is_leased(&blue, address).unwrap());
         };
         refused(&store);

@@ -87,28 +87,16 @@ fn read(folder: &Path, id: &LinkId) -> Result<Option<DirectLink>, StoreError> {
     let Some(content) = disk::read(&path)? else { return Ok(None) };
     let Record { link } = from_json::<Record<DirectLink>>(&path, &content)?;
     if link.id != *id {
-        return Err(StoreError::Unreadable { path, why: format!("holds link {}", link.id) });
+        return Err(StoreError::unreadable(&path, &format!("holds link {}", link.id)));
     }
     Ok(Some(link))
 }
 
 fn lossy(folder: &Path) -> (Vec<DirectLink>, Vec<StoreError>) {
-    let files = match disk::list(folder) {
-        Ok(files) => files,
-        Err(e) => return (Vec::new(), vec![e]),
-    };
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
-    for file in files {
-        let Some(id) = stem(&file).and_then(|stem| stem.parse().ok()) else {
-            let path = folder.join(&file);
-            bad.push(StoreError::Unreadable { path, why: "is not named as ten hex digits and .json".into() });
-            continue;
-        };
-        match read(folder, &id) {
-            Ok(link) => good.extend(link),
-            Err(e) => bad.push(e),
-        }
-    }
+    let (mut good, bad) = disk::read_each(folder, |file| match stem(file).and_then(|stem| stem.parse().ok()) {
+        Some(id) => read(folder, &id),
+        None => Err(StoreError::unreadable(&folder.join(file), "is not named as ten hex digits and .json")),
+    });
     good.sort_by_key(|l| l.made_at);
     (good, bad)
 }

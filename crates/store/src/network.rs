@@ -1,22 +1,48 @@
 //! Networks, which outlive the boot.
 
-use crate::disk::{self, Durability};
+use crate::disk::{self, Draft, Durability};
 use crate::key::{json_in, stem};
 use crate::versioned::{from_json, to_json};
 use crate::{Store, StoreError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zubi_model::{EndpointKey, Network, NetworkName, NetworkSource};
+
+/// The record of a network, complete on the disk and not yet in its place. Unless it is published it goes away with the
+/// value.
+#[derive(Debug)]
+pub struct NetworkDraft {
+    network: Network,
+    draft: Draft,
+}
+
+impl NetworkDraft {
+    /// What it says.
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+}
+
+/// A record that is in its place, and may be gone from there, or what it was before, after a power failure.
+#[derive(Debug)]
+#[must_use = "without `Store::sync` it may not survive a power failure"]
+pub struct Unsynced {
+    path: PathBuf,
+    durability: Durability,
+}
 
 impl Store {
     /// The network of that name; `None` when there is none.
     pub fn network(&self, name: &NetworkName) -> Result<Option<Network>, StoreError> {
         let path = self.network_path(name);
-        let Some(content) = disk::read(&path)? else { return Ok(None) };
-        let network: Network = from_json(&path, &content)?;
-        if network.name != *name {
-            return Err(StoreError::Unreadable { path, why: format!("holds network {}", network.name) });
-        }
-        Ok(Some(network))
+        read(name, &path).map_err(|e| match before(&path) {
+            // Only a whole one helps.
+            kept if matches!(read(name, &kept), Ok(Some(_))) => e.and_next(&format!(
+                "the version before it is whole, and this puts it back: cp {} {}",
+                quoted(&kept),
+                quoted(&path)
+            )),
+            _ => e,
+        })
     }
 
     /// All networks by name; fails when one cannot be read.
@@ -44,9 +70,37 @@ impl Store {
     /// Writes a network down, in the place of an earlier version. On return it survives a power failure. A file
     /// that is there and cannot be read is left alone.
     pub fn write_network(&self, network: &Network) -> Result<(), StoreError> {
-        self.network(&network.name)?;
+        let draft = self.draft_network(network)?;
+        let unsynced = self.publish_network(draft)?;
+        self.sync(unsynced)
+    }
+
+    /// The slow half of [`Store::write_network`]: nobody sees it, so it needs no lock.
+    pub fn draft_network(&self, network: &Network) -> Result<NetworkDraft, StoreError> {
         let path = self.network_path(&network.name);
-        self.disk.replace(&path, &to_json(&path, network)?, durability(&network.name))
+        let content = to_json(&path, network)?;
+        let draft = self.disk.draft(path, content, durability(&network.name))?;
+        Ok(NetworkDraft { network: network.clone(), draft })
+    }
+
+    /// Puts a draft in its place. The version before is kept beside it, as `NAME.json~`.
+    pub fn publish_network(&self, draft: NetworkDraft) -> Result<Unsynced, StoreError> {
+        let NetworkDraft { network, draft } = draft;
+        let path = self.network_path(&network.name);
+        match self.network(&network.name)? {
+            Some(earlier) if earlier == network => {}
+            Some(_) => drop(self.disk.keep(&path, &before(&path))?),
+            // Of another network of that name.
+            None => drop(self.disk.remove(&before(&path), Durability::Boot)?),
+        }
+        self.disk.publish(draft)?;
+        Ok(Unsynced { path, durability: durability(&network.name) })
+    }
+
+    /// Makes a published record survive a power failure. Slow; needs no lock.
+    pub fn sync(&self, unsynced: Unsynced) -> Result<(), StoreError> {
+        let Unsynced { path, durability } = unsynced;
+        self.disk.sync_above(&path, durability)
     }
 
     /// Says, before anything of it exists or goes, that a network is being made or taken away. Needs the host lock exclusively, as the
@@ -62,23 +116,23 @@ impl Store {
         Ok(())
     }
 
-    /// The networks that are being made or taken away.
-    pub fn networks_in_making(&self) -> Result<Vec<Network>, StoreError> {
+    /// The networks that are being made, changed or taken away, and what is wrong with the files that cannot be read or
+    /// are not named after what they hold.
+    pub fn networks_in_making_lossy(&self) -> (Vec<Network>, Vec<StoreError>) {
         let folder = self.disk.run().join("making");
-        let mut all = Vec::new();
-        for file in disk::list(&folder)? {
-            let path = folder.join(&file);
-            if let Some(content) = disk::read(&path)? {
-                all.push(from_json(&path, &content)?);
-            }
-        }
-        Ok(all)
+        disk::read_each(&folder, |file| match stem(file).and_then(|stem| stem.parse().ok()) {
+            Some(name) => read(&name, &folder.join(file)),
+            None => Err(StoreError::unreadable(&folder.join(file), "is not named as NETWORK.json")),
+        })
     }
 
     /// Removes a network; one that is gone already is fine. A file that cannot be read is left alone.
     pub fn remove_network(&self, name: &NetworkName) -> Result<(), StoreError> {
         self.network(name)?;
-        self.disk.remove(&self.network_path(name), durability(name))?;
+        let path = self.network_path(name);
+        // First: without the record nobody would come back for it.
+        self.disk.remove(&before(&path), Durability::Boot)?;
+        self.disk.remove(&path, durability(name))?;
         Ok(())
     }
 
@@ -106,11 +160,10 @@ impl Store {
             each.extend(files.iter().filter_map(|file| stem(file)).filter_map(|stem| {
                 let read = match stem.parse::<NetworkName>() {
                     Ok(name) if json_in(&folder, stem) != self.network_path(&name) => {
-                        let why = "is in the wrong folder".into();
-                        Err(StoreError::Unreadable { path: json_in(&folder, stem), why })
+                        Err(StoreError::unreadable(&json_in(&folder, stem), "is in the wrong folder"))
                     }
                     Ok(name) => self.network(&name).transpose()?,
-                    Err(e) => Err(StoreError::Unreadable { path: json_in(&folder, stem), why: e.to_string() }),
+                    Err(e) => Err(StoreError::unreadable(&json_in(&folder, stem), &e.to_string())),
                 };
                 Some((stem.to_owned(), read))
             }));
@@ -149,6 +202,27 @@ impl Store {
     }
 }
 
+fn read(name: &NetworkName, path: &Path) -> Result<Option<Network>, StoreError> {
+    let Some(content) = disk::read(path)? else { return Ok(None) };
+    let network: Network = from_json(path, &content)?;
+    if network.name != *name {
+        return Err(StoreError::unreadable(path, &format!("holds network {}", network.name)));
+    }
+    Ok(Some(network))
+}
+
+/// Where the version before the one at `path` is kept: names of networks have no `~`.
+fn before(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("~");
+    name.into()
+}
+
+/// As a shell takes it for one word.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
 fn durability(name: &NetworkName) -> Durability {
     if name.source().is_some() { Durability::Boot } else { Durability::Forever }
 }
@@ -161,11 +235,75 @@ mod tests {
         let store = scratch.store();
         let blue = network("blue");
         store.begin_network(&blue).unwrap();
-        assert_eq!(store.networks_in_making().unwrap(), std::slice::from_ref(&blue));
+        assert_eq!(store.networks_in_making_lossy().0, std::slice::from_ref(&blue));
         assert!(store.networks().unwrap().is_empty());
         store.end_network(&blue.name).unwrap();
         store.end_network(&blue.name).unwrap();
-        assert!(store.networks_in_making().unwrap().is_empty());
+        assert!(store.networks_in_making_lossy().0.is_empty());
+    }
+
+    #[test]
+    fn a_file_in_making_that_is_not_named_after_its_content_is_reported() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        store.begin_network(&network("blue")).unwrap();
+        let folder = scratch.path("run/making");
+        fs::copy(folder.join("blue.json"), folder.join("green.json")).unwrap();
+        fs::write(folder.join("red.json"), "{").unwrap();
+        let (good, bad) = store.networks_in_making_lossy();
+        assert_eq!((good.as_slice(), bad.len()), (std::slice::from_ref(&network("blue")), 2));
+        assert!(bad[0].to_string().contains("making/green.json: holds network blue"), "{}", bad[0]);
+    }
+
+    #[test]
+    fn the_version_before_is_kept_and_named_when_the_record_cannot_be_read() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let mut blue = network("blue");
+        store.write_network(&blue).unwrap();
+        assert_eq!(scratch.tree("state"), ["networks/blue.json"]);
+        blue.labels.clear();
+        store.write_network(&blue).unwrap();
+        store.write_network(&blue).unwrap();
+        assert_eq!(scratch.tree("state"), ["networks/blue.json", "networks/blue.json~"]);
+        assert_eq!(store.networks().unwrap(), std::slice::from_ref(&blue));
+
+        let path = scratch.path("state/networks/blue.json");
+        fs::write(&path, "{").unwrap();
+        let told = store.network(&blue.name).unwrap_err().to_string();
+        let (_, command) = told.split_once("this puts it back: ").expect(&told);
+        assert!(store.networks_lossy().1[0].to_string().contains(command));
+        assert!(store.write_network(&blue).is_err());
+        assert!(std::process::Command::new("sh").args(["-c", command]).status().unwrap().success());
+        assert_eq!(store.network(&blue.name).unwrap(), Some(network("blue")));
+
+        // One that is not whole itself is not offered.
+        fs::write(scratch.path("state/networks/blue.json~"), "{").unwrap();
+        fs::write(&path, "{").unwrap();
+        assert!(!store.network(&blue.name).unwrap_err().to_string().contains("puts it back"));
+        fs::remove_file(&path).unwrap();
+        store.write_network(&blue).unwrap();
+        assert_eq!(scratch.tree("state"), ["networks/blue.json"]);
+        store.write_network(&network("blue")).unwrap();
+        store.remove_network(&blue.name).unwrap();
+        assert_eq!(scratch.tree("state"), ["networks/"]);
+    }
+
+    #[test]
+    fn a_draft_is_seen_by_nobody_until_it_is_published() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let draft = store.draft_network(&network("blue")).unwrap();
+        assert!(store.networks().unwrap().is_empty());
+        drop(draft);
+        assert_eq!(scratch.tree("state"), ["networks/"]);
+        let draft = store.draft_network(&network("blue")).unwrap();
+        // What tidies up takes it for a leftover.
+        assert_eq!(store.remove_leftovers().unwrap(), 1);
+        let unsynced = store.publish_network(draft).unwrap();
+        store.sync(unsynced).unwrap();
+        assert_eq!(store.networks().unwrap(), [network("blue")]);
+        assert_eq!(scratch.tree("state"), ["networks/blue.json"]);
     }
 
     use super::*;
@@ -181,7 +319,7 @@ mod tests {
         store.write_network(&network("blue")).unwrap();
         assert_eq!(store.network(&blue).unwrap(), Some(network("blue")));
         let text = fs::read_to_string(scratch.path("state/networks/blue.json")).unwrap();
-        assert!(text.starts_with("{\"version\":1,\"name\":\"blue\",") && text.ends_with("}\n"), "{text}");
+        assert!(text.contains("\",\"name\":\"blue\",") && text.ends_with("}\n"), "{text}");
         store.remove_network(&blue).unwrap();
         store.remove_network(&blue).unwrap();
         assert_eq!(scratch.tree("state"), ["networks/"]);
@@ -233,14 +371,18 @@ mod tests {
         store.write_network(&network("good")).unwrap();
         let folder = scratch.path("state/networks");
         let good = fs::read_to_string(folder.join("good.json")).unwrap();
+        let mut host_bits = serde_json::to_value(network("host-bits")).unwrap();
+        host_bits["pools"][0]["subnet"] = "10.55.66.7/24".into();
+        let host_bits = String::from_utf8(to_json(&folder, &host_bits).unwrap()).unwrap();
         for (file, content, why) in [
-            ("newer.json", "{\"version\":2,\"what\":[]}", "has format version 2, this zubi knows up to 1"),
+            ("newer.json", "{\"version\":3,\"what\":[]}", "has format version 3, this zubi knows up to 2"),
             ("zero.json", "{\"version\":0}", "version 0"),
             ("none.json", "{\"name\":\"none\"}", "missing field `version`"),
             ("text.json", "hello", "is damaged"),
             ("renamed.json", good.as_str(), "holds network good"),
             ("a b.json", good.as_str(), "network name `a b`"),
-            ("host-bits.json", &good.replace("10.55.66.0/24", "10.55.66.7/24"), "did you mean 10.55.66.0/24?"),
+            ("changed.json", &good.replace("10.55.66.0/24", "10.55.66.0/25"), "does not match its sum"),
+            ("host-bits.json", host_bits.as_str(), "did you mean 10.55.66.0/24?"),
         ] {
             fs::write(folder.join(file), content).unwrap();
             let (networks, errors) = store.networks_lossy();

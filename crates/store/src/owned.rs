@@ -54,16 +54,16 @@ pub(crate) fn release(disk: &Disk, path: &Path, by: &EndpointKey) -> Result<(), 
 }
 
 pub(crate) fn owner(path: &Path) -> Result<Option<EndpointKey>, StoreError> {
-    let unreadable = |why: String| Err(StoreError::Unreadable { path: path.to_owned(), why });
+    let unreadable = |why: &str| Err(StoreError::unreadable(path, why));
     let target = match fs::read_link(path) {
         Ok(target) => target,
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(e) if e.kind() == ErrorKind::InvalidInput => return unreadable("is not a link to its owner".into()),
+        Err(e) if e.kind() == ErrorKind::InvalidInput => return unreadable("is not a link to its owner"),
         Err(e) => return Err(failed("read", path)(e)),
     };
     match target.to_str().and_then(parse_key) {
         Some(key) => Ok(Some(key)),
-        None => unreadable(format!("names {} as its owner, which is no endpoint", target.display())),
+        None => unreadable(&format!("names {} as its owner, which is no endpoint", target.display())),
     }
 }
 

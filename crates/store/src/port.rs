@@ -5,7 +5,6 @@
 
 use crate::disk::{self, Durability};
 use crate::key::parse_key;
-use crate::lock::lock;
 use crate::{Lock, Mode, Store, StoreError};
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
@@ -54,7 +53,7 @@ pub struct PortsLock(#[expect(dead_code, reason = "held, not used")] Lock);
 impl Store {
     /// Held while published ports are chosen, claimed or given back. Waits.
     pub fn lock_ports(&self) -> Result<PortsLock, StoreError> {
-        lock(&self.disk, &self.lock_path("ports"), Mode::Exclusive).map(PortsLock)
+        self.lock(&self.lock_path("ports"), Mode::Exclusive).map(PortsLock)
     }
 
     /// The claims of others that stand in the way of this one.
@@ -121,8 +120,7 @@ impl Store {
             let folder = self.ports_folder(protocol);
             for name in disk::list(&folder)? {
                 let Some(block) = name.parse().ok().filter(|b: &u8| b.to_string() == name) else {
-                    let path = folder.join(name);
-                    return Err(StoreError::Unreadable { path, why: "is not named as a block of ports".into() });
+                    return Err(StoreError::unreadable(&folder.join(name), "is not named as a block of ports"));
                 };
                 for line in self.block(protocol, block)?.lines() {
                     all.push(line?.claim);
@@ -172,10 +170,8 @@ fn read_line(protocol: Protocol, line: &str, path: &Path) -> Result<PortClaim, S
         let (ports, address, owner) = (ports.parse().ok()?, address.parse().ok()?, parse_key(owner)?);
         Some(PortClaim { protocol, address, ports, owner })
     };
-    read().ok_or_else(|| StoreError::Unreadable {
-        path: path.to_owned(),
-        why: format!("has a line that is not PORTS ADDRESS ENDPOINT: {line:?}"),
-    })
+    let why = || format!("has a line that is not PORTS ADDRESS ENDPOINT: {line:?}");
+    read().ok_or_else(|| StoreError::unreadable(path, &why()))
 }
 
 #[cfg(test)]

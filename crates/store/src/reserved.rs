@@ -4,7 +4,6 @@
 //! written first and removed last, so that whoever is killed in between can be cleaned up after by the owner's name.
 
 use crate::disk;
-use crate::lock::lock;
 use crate::{Lock, Mode, Store, StoreError};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -18,12 +17,12 @@ impl Store {
     /// Waits until nobody else chooses.
     pub fn lock_reserved(&self, network: &NetworkName) -> Result<ReservedLock, StoreError> {
         let path = self.lock_path(&format!("reserved-{network}"));
-        lock(&self.disk, &path, Mode::Exclusive).map(ReservedLock)
+        self.lock(&path, Mode::Exclusive).map(ReservedLock)
     }
 
     /// Whether an address is anybody's.
     pub fn is_reserved(&self, network: &NetworkName, address: IpAddr) -> Result<bool, StoreError> {
-        Ok(std::fs::symlink_metadata(self.reserved_path(network, address)).is_ok())
+        disk::is_there(&self.reserved_path(network, address))
     }
 
     /// Whose an address is.
@@ -35,7 +34,7 @@ impl Store {
     pub fn reserved_by(&self, network: &NetworkName, owner: &str) -> Result<Option<Vec<IpAddr>>, StoreError> {
         let path = self.reserver_path(network, owner);
         let Some(list) = target(&path)? else { return Ok(None) };
-        let unreadable = || StoreError::Unreadable { path: path.clone(), why: "is no list of addresses".into() };
+        let unreadable = || StoreError::unreadable(&path, "is no list of addresses");
         list.split(',').map(|word| word.parse().map_err(|_| unreadable())).collect::<Result<_, _>>().map(Some)
     }
 

@@ -45,26 +45,20 @@ impl Store {
         let Some(content) = disk::read(&path)? else { return Ok(None) };
         let sandbox: SandboxRecord = from_json(&path, &content)?;
         if sandbox.name != *name {
-            return Err(StoreError::Unreadable { path, why: format!("holds sandbox {}", sandbox.name) });
+            return Err(StoreError::unreadable(&path, &format!("holds sandbox {}", sandbox.name)));
         }
         Ok(Some(sandbox))
     }
 
-    /// All sandboxes that zubi made, by name.
-    pub fn sandboxes(&self) -> Result<Vec<SandboxRecord>, StoreError> {
+    /// All sandboxes that zubi made and that can be read, by name, and what is wrong with the others.
+    pub fn sandboxes_lossy(&self) -> (Vec<SandboxRecord>, Vec<StoreError>) {
         let folder = self.sandboxes_folder();
-        let mut sandboxes = Vec::new();
-        for file in disk::list(&folder)? {
-            let Some(name) = stem(&file).and_then(|stem| stem.parse().ok()) else {
-                return Err(StoreError::Unreadable {
-                    path: folder.join(&file),
-                    why: "is not named as SANDBOX.json".into(),
-                });
-            };
-            sandboxes.extend(self.sandbox(&name)?);
-        }
-        sandboxes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(sandboxes)
+        let (mut good, bad) = disk::read_each(&folder, |file| match stem(file).and_then(|stem| stem.parse().ok()) {
+            Some(name) => self.sandbox(&name),
+            None => Err(StoreError::unreadable(&folder.join(file), "is not named as SANDBOX.json")),
+        });
+        good.sort_by(|a, b| a.name.cmp(&b.name));
+        (good, bad)
     }
 
     /// Forgets a sandbox; one that is forgotten already is fine.
@@ -99,11 +93,23 @@ mod tests {
         store.write_sandbox(&record("c1", Some(NetnsCookie(7)))).unwrap();
         store.write_sandbox(&record("a", None)).unwrap();
         assert_eq!(store.sandbox(&name).unwrap(), Some(record("c1", Some(NetnsCookie(7)))));
-        assert_eq!(store.sandboxes().unwrap(), [record("a", None), record("c1", Some(NetnsCookie(7)))]);
+        assert_eq!(store.sandboxes_lossy().0, [record("a", None), record("c1", Some(NetnsCookie(7)))]);
         let text = fs::read_to_string(scratch.path("run/sandboxes/c1.json")).unwrap();
-        assert_eq!(text, "{\"version\":1,\"name\":\"c1\",\"cookie\":7,\"maker\":\"attach\"}\n");
+        assert!(text.ends_with(",\"name\":\"c1\",\"cookie\":7,\"maker\":\"attach\"}\n"), "{text}");
         store.remove_sandbox(&name).unwrap();
         store.remove_sandbox(&name).unwrap();
-        assert_eq!(store.sandboxes().unwrap().len(), 1);
+        assert_eq!(store.sandboxes_lossy().0.len(), 1);
+    }
+    #[test]
+    fn a_record_that_cannot_be_read_hides_no_other() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let record = SandboxRecord { name: "c1".parse().unwrap(), cookie: None, maker: Maker::Run };
+        store.write_sandbox(&record).unwrap();
+        fs::write(scratch.path("run/sandboxes/b.json"), "{").unwrap();
+        fs::write(scratch.path("run/sandboxes/x"), "").unwrap();
+        let (good, bad) = store.sandboxes_lossy();
+        assert_eq!((good.as_slice(), bad.len()), (std::slice::from_ref(&record), 2));
+        assert!(bad[0].to_string().contains("sandboxes/b.json: is cut off"), "{}", bad[0]);
     }
 }

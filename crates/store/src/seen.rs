@@ -1,14 +1,15 @@
 //! What was last found in order in the kernel's firewall: a hint that spares looking again, never the truth.
 //!
-//! Every connect writes it, so it is written in place, by one call: a line with its own sum. What was read while it was
-//! being written does not match the sum, and is nothing.
+//! Every connect writes it, so it is written in place, by one call. What was read while it was being written does not
+//! match its sum, and is nothing.
 
 use crate::disk::{self, Durability, failed};
 use crate::versioned::{from_json, to_json};
 use crate::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fs::OpenOptions;
-use std::os::unix::fs::FileExt;
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use zubi_model::NetworkId;
 
@@ -28,23 +29,21 @@ impl Store {
     /// What was remembered last. One that cannot be read is none.
     pub fn firewall_seen(&self) -> Result<Option<FirewallSeen>, StoreError> {
         let path = self.seen_path();
-        let content = disk::read(&path)?.and_then(|content| String::from_utf8(content).ok());
-        let whole = |text: &str| {
-            let (sum, json) = text.lines().next()?.split_once(' ')?;
-            (sum == sum_of(json)).then(|| json.to_owned())
-        };
-        Ok(content.as_deref().and_then(whole).and_then(|json| from_json(&path, json.as_bytes()).ok()))
+        let content = disk::read(&path)?.unwrap_or_default();
+        // What is left of a longer line stands behind the end of this one.
+        let line = content.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        Ok(from_json(&path, line).ok())
     }
 
     /// Remembers it instead of what was remembered before.
     pub fn remember_firewall(&self, seen: &FirewallSeen) -> Result<(), StoreError> {
         let path = self.seen_path();
-        let json = String::from_utf8_lossy(&to_json(&path, seen)?).trim_end().to_owned();
-        let line = format!("{} {json}\n", sum_of(&json));
-        // What is left of a longer line stands behind the end of this one.
-        let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).open(&path).map_err(failed("write", &path))?;
-        file.write_all_at(line.as_bytes(), 0).map_err(failed("write", &path))
+        let line = to_json(&path, seen)?;
+        match OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW).open(&path) {
+            Ok(file) => file.write_all_at(&line, 0).map_err(failed("write", &path)),
+            Err(e) if e.kind() == ErrorKind::NotFound => self.disk.replace(&path, &line, Durability::Hint),
+            Err(e) => Err(failed("write", &path)(e)),
+        }
     }
 
     /// Forgets it.
@@ -55,12 +54,6 @@ impl Store {
     fn seen_path(&self) -> PathBuf {
         self.disk.run().join(FILE)
     }
-}
-
-/// FNV-1a (draft-eastlake-fnv): tells a torn line from a whole one.
-fn sum_of(text: &str) -> String {
-    let sum = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
-    format!("{sum:016x}")
 }
 
 #[cfg(test)]
@@ -98,5 +91,15 @@ mod tests {
         store.forget_firewall().unwrap();
         store.forget_firewall().unwrap();
         assert!(!scratch.path("run").join(FILE).exists());
+    }
+    #[test]
+    fn a_link_in_its_place_is_not_followed() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let target = scratch.path("elsewhere");
+        std::os::unix::fs::symlink(&target, scratch.path("run").join(FILE)).unwrap();
+        let seen = FirewallSeen { generation: 7, networks: Vec::new() };
+        assert!(store.remember_firewall(&seen).unwrap_err().to_string().contains(FILE));
+        assert!(!target.exists());
     }
 }

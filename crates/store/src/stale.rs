@@ -1,5 +1,8 @@
 //! Addresses that were given back and of which the kernel may still remember connections. To look for these takes the
 //! kernel long: it is left to a process that nobody waits for, or done when the address is given again before.
+//!
+//! A file without content for each, named `ADDRESS@NETWORK`: two networks that the host has no part in may have the same
+//! addresses.
 
 use crate::disk::{self, Durability};
 use crate::{Store, StoreError};
@@ -10,39 +13,39 @@ use zubi_model::NetworkName;
 impl Store {
     /// Says that connections of an address may be left. To be said before its lease is given back.
     pub fn mark_stale(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
-        self.disk.replace(&self.stale_path(address), format!("{network}\n").as_bytes(), Durability::Boot)
+        self.disk.replace(&self.stale_path(network, address), b"", Durability::Boot)
     }
 
-    /// Whether connections of an address may be left. (No two networks have one address.)
-    pub fn is_stale(&self, address: IpAddr) -> Result<bool, StoreError> {
-        disk::exists(&self.stale_path(address))
+    /// Whether connections of an address may be left.
+    pub fn is_stale(&self, network: &NetworkName, address: IpAddr) -> Result<bool, StoreError> {
+        disk::exists(&self.stale_path(network, address))
     }
 
     /// Says that none is left.
-    pub fn unmark_stale(&self, address: IpAddr) -> Result<(), StoreError> {
-        self.disk.remove(&self.stale_path(address), Durability::Boot)?;
+    pub fn unmark_stale(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
+        self.disk.remove(&self.stale_path(network, address), Durability::Boot)?;
         Ok(())
     }
 
-    /// All such addresses, each with the network it was of.
-    pub fn stale(&self) -> Result<Vec<(IpAddr, NetworkName)>, StoreError> {
-        let folder = self.disk.run().join("stale");
-        let mut all = Vec::new();
-        for name in disk::list(&folder)? {
-            let path = folder.join(&name);
-            let Some(content) = disk::read(&path)? else { continue };
-            let network = String::from_utf8_lossy(&content).trim().parse();
-            let (Ok(address), Ok(network)) = (name.parse(), network) else {
-                let why = "is not named as an address, or does not hold the name of a network".into();
-                return Err(StoreError::Unreadable { path, why });
+    /// All such addresses, each with the network it was of, and what is wrong with the files that say neither.
+    pub fn stale_lossy(&self) -> (Vec<(IpAddr, NetworkName)>, Vec<StoreError>) {
+        let folder = self.stale_folder();
+        disk::read_each(&folder, |file| {
+            let read = || {
+                let (address, network) = file.split_once('@')?;
+                Some((address.parse().ok()?, network.parse().ok()?))
             };
-            all.push((address, network));
-        }
-        Ok(all)
+            let misnamed = || StoreError::unreadable(&folder.join(file), "is not named as ADDRESS@NETWORK");
+            read().map(Some).ok_or_else(misnamed)
+        })
     }
 
-    fn stale_path(&self, address: IpAddr) -> PathBuf {
-        self.disk.run().join("stale").join(address.to_string())
+    fn stale_folder(&self) -> PathBuf {
+        self.disk.run().join("stale")
+    }
+
+    fn stale_path(&self, network: &NetworkName, address: IpAddr) -> PathBuf {
+        self.stale_folder().join(format!("{address}@{network}"))
     }
 }
 
@@ -57,14 +60,30 @@ mod tests {
         let store = scratch.store();
         let (blue, green): (NetworkName, NetworkName) = ("blue".parse().unwrap(), "green".parse().unwrap());
         let (a, b): (IpAddr, IpAddr) = ("10.55.66.2".parse().unwrap(), "fd00::2".parse().unwrap());
-        assert!(store.stale().unwrap().is_empty());
+        assert!(store.stale_lossy().0.is_empty());
         store.mark_stale(&blue, a).unwrap();
         store.mark_stale(&blue, a).unwrap();
         store.mark_stale(&green, b).unwrap();
-        assert!(store.is_stale(a).unwrap() && store.is_stale(b).unwrap());
-        assert_eq!(store.stale().unwrap(), [(a, blue), (b, green.clone())]);
-        store.unmark_stale(a).unwrap();
-        store.unmark_stale(a).unwrap();
-        assert_eq!(store.stale().unwrap(), [(b, green)]);
+        assert!(store.is_stale(&blue, a).unwrap() && store.is_stale(&green, b).unwrap());
+        std::fs::write(scratch.path("run/stale/10.55.66.3"), "blue").unwrap();
+        let (good, bad) = store.stale_lossy();
+        assert_eq!(good, [(a, blue.clone()), (b, green.clone())]);
+        assert!(bad.len() == 1 && bad[0].to_string().contains("stale/10.55.66.3: is not named as"), "{}", bad[0]);
+        store.unmark_stale(&blue, a).unwrap();
+        store.unmark_stale(&blue, a).unwrap();
+        assert_eq!(store.stale_lossy().0, [(b, green)]);
+    }
+
+    #[test]
+    fn networks_with_the_same_addresses_do_not_clean_each_others() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let (a, b): (NetworkName, NetworkName) = ("cni:a".parse().unwrap(), "podman:b".parse().unwrap());
+        let address: IpAddr = "10.55.66.2".parse().unwrap();
+        store.mark_stale(&a, address).unwrap();
+        assert!(!store.is_stale(&b, address).unwrap());
+        store.unmark_stale(&b, address).unwrap();
+        assert!(store.is_stale(&a, address).unwrap());
+        assert_eq!(store.stale_lossy().0, [(address, a)]);
     }
 }

@@ -1,9 +1,10 @@
 //! The store itself: opening it and the failpoints.
 
 use crate::disk::{self, Disk};
-use crate::{HostId, StoreError};
+use crate::{HostId, Opening, StoreError};
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where the store lives.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,52 +15,19 @@ pub struct Dirs {
     pub run: PathBuf,
 }
 
-/// See [`Store::with_steps`].
-pub type Steps = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
-
 /// What zubi remembers on disk. Cheap to open; holds no file open.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) disk: Disk,
     pub(crate) host: HostId,
+    /// How long a lock is waited for.
+    pub(crate) patience: Duration,
 }
 
 impl Store {
-    /// Opens the store for this boot and host namespace.
-    ///
-    /// The first to come writes down whose `run` it is. What an earlier boot left there is removed. Fails with
-    /// [`StoreError::OtherHost`] if `run` belongs to another network namespace of this boot: our records would
-    /// look like leftovers to it, and the other way round.
+    /// As [`Opening::open`], with nothing further said.
     pub fn open(dirs: Dirs, host: HostId) -> Result<Store, StoreError> {
-        let store = Store { disk: Disk::new(dirs.state, dirs.run), host };
-        store.settle()?;
-        Ok(store)
-    }
-
-    /// As [`Store::open`], with the observer of [`Store::with_steps`] in place from the first effect.
-    pub fn open_with_steps(
-        dirs: Dirs,
-        host: HostId,
-        observer: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static,
-    ) -> Result<Store, StoreError> {
-        let store = Store { disk: Disk::new(dirs.state, dirs.run), host }.with_steps(observer);
-        store.settle()?;
-        Ok(store)
-    }
-
-    /// As [`Store::open`]; before anything of a folder that is not yet this boot's is changed, `guard` has the last word.
-    pub fn open_guarded<E: From<StoreError>>(
-        dirs: Dirs,
-        host: HostId,
-        steps: Option<Steps>,
-        guard: impl FnOnce() -> Result<(), E>,
-    ) -> Result<Store, E> {
-        let mut store = Store { disk: Disk::new(dirs.state, dirs.run), host };
-        if let Some(steps) = steps {
-            store.disk.observed_by(steps);
-        }
-        store.settle_guarded(guard)?;
-        Ok(store)
+        Opening::new(dirs, host).open()
     }
 
     /// Calls `observer` after every single effect on a file, with a line such as `rename endpoints/7/blue.json`
@@ -84,12 +52,13 @@ impl Store {
     pub fn remove_leftovers(&self) -> Result<usize, StoreError> {
         let run = self.disk.run();
         let mut folders = vec![self.disk.state().join("networks"), run.to_owned()];
-        folders.extend(
-            ["pending", "links", "linking", "doomed", "stale", "sandboxes", "making"].map(|name| run.join(name)),
-        );
-        for above in ["endpoints", "names", "leases", "macs", "ports"].map(|name| run.join(name)) {
+        let flat = ["networks", "pending", "links", "linking", "doomed", "stale", "sandboxes", "making"];
+        folders.extend(flat.map(|name| run.join(name)));
+        for above in ["endpoints", "names", "leases", "macs", "ports", "reserved"].map(|name| run.join(name)) {
             folders.extend(disk::list(&above)?.iter().map(|name| above.join(name)));
         }
+        let reserved = run.join("reserved");
+        folders.extend(disk::list(&reserved)?.iter().map(|name| reserved.join(name).join("by")));
         folders.iter().map(|folder| self.disk.remove_temporaries(folder)).sum()
     }
 }
@@ -149,7 +118,7 @@ mod tests {
                 &pending.endpoint.addresses.iter().map(|a| a.address.addr()).collect::<Vec<_>>(),
             )?;
         }
-        for (device, _) in store.doomed()? {
+        for (device, _) in store.doomed_lossy().0 {
             store.remove_doomed(&device)?;
         }
         store.forget_network(&blue)?;
@@ -197,12 +166,13 @@ mod tests {
                     scratch.store().begin_attach(&endpoint(5, "blue", "c1")).unwrap();
                 }
                 let count = AtomicUsize::new(0);
-                let outcome = Store::open_with_steps(scratch.dirs(), host(boot, 1), move |_| {
+                let opening = Opening::new(scratch.dirs(), host(boot, 1)).with_steps(move |_| {
                     if count.fetch_add(1, Ordering::SeqCst) == fail_at {
                         return Err(io::Error::other("failed"));
                     }
                     Ok(())
                 });
+                let outcome = opening.open();
                 let store = Store::open(scratch.dirs(), host(boot, 1)).unwrap();
                 assert!(store.pending().unwrap().is_empty());
                 if outcome.is_ok() {
@@ -252,11 +222,25 @@ mod tests {
         store.claim(&e.network, "10.55.66.2".parse().unwrap(), &e.key()).unwrap();
         store.set_cursor(&e.network, 0, "10.55.66.2".parse().unwrap()).unwrap();
         drop(store.lock_host(Mode::Shared).unwrap());
+        store.write_network(&network("blue")).unwrap();
+        store.write_network(&network("cni:blue")).unwrap();
+        let cni = "cni:blue".parse().unwrap();
+        let reserved = store.lock_reserved(&cni).unwrap();
+        store.reserve(&cni, "c1@eth0", &["10.55.66.3".parse().unwrap()], &reserved).unwrap();
         let before = scratch.tree("");
-        for folder in ["run", "run/pending", "run/leases/blue"] {
+        let folders = [
+            "state/networks",
+            "run",
+            "run/pending",
+            "run/leases/blue",
+            "run/networks",
+            "run/reserved/cni:blue",
+            "run/reserved/cni:blue/by",
+        ];
+        for folder in folders {
             fs::write(scratch.path(folder).join(".tmp-1-1"), "half").unwrap();
         }
-        assert_eq!(store.remove_leftovers().unwrap(), 3);
+        assert_eq!(store.remove_leftovers().unwrap(), folders.len());
         assert_eq!(scratch.tree(""), before);
     }
 }

@@ -1,66 +1,137 @@
-//! JSON files that say which version of their format they have.
+//! JSON files that say which version of their format they have, and the sum of everything behind it.
+//!
+//! A file is one line: `{"version":2,"sum":"0123456789abcdef",` and the rest of the object. The sum is the hash of that
+//! rest, the newline included: a flipped bit anywhere is found, and so is a file that ends too early.
 
 use crate::StoreError;
 use crate::disk::failed;
-use serde::de::DeserializeOwned;
+use crate::fnv::fnv64;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The version that is written, and the newest that is read.
-const VERSION: u64 = 1;
-/// Of every file of that version.
-const BEGINNING: &[u8] = b"{\"version\":1,";
-
-#[derive(Serialize)]
-struct Written<'a, T> {
-    version: u64,
-    #[serde(flatten)]
-    body: &'a T,
-}
+/// The version that is written and read.
+const VERSION: u64 = 2;
+/// Of every file of that version. The sum follows, in sixteen hex digits, and [`BEHIND_SUM`].
+const BEGINNING: &str = "{\"version\":2,\"sum\":\"";
+const SUM_DIGITS: usize = 16;
+const BEHIND_SUM: &[u8] = b"\",";
 
 #[derive(Deserialize)]
 struct VersionOnly {
     version: u64,
 }
 
-/// The text of a file at `path` that holds `body`.
+/// The text of a file at `path` that holds `body`, which is an object with at least one field.
 pub(crate) fn to_json(path: &Path, body: &impl Serialize) -> Result<Vec<u8>, StoreError> {
-    let mut text =
-        serde_json::to_vec(&Written { version: VERSION, body }).map_err(|e| failed("write", path)(e.into()))?;
-    text.push(b'\n');
+    let object = serde_json::to_vec(body).map_err(|e| failed("write", path)(e.into()))?;
+    let mut covered = object.strip_prefix(b"{").unwrap_or(&object).to_vec();
+    covered.push(b'\n');
+    let mut text = format!("{BEGINNING}{}", sum_of(&covered)).into_bytes();
+    text.extend(BEHIND_SUM);
+    text.extend(covered);
     Ok(text)
 }
 
 /// What the file at `path` with this content holds.
 pub(crate) fn from_json<T: DeserializeOwned>(path: &Path, content: &[u8]) -> Result<T, StoreError> {
-    let unreadable = |why: String| StoreError::Unreadable { path: path.to_owned(), why };
+    let unreadable = |why: &str| StoreError::unreadable(path, why);
     if content.iter().all(u8::is_ascii_whitespace) {
-        return Err(unreadable("is empty".into()));
+        return Err(unreadable("is empty"));
     }
-    let explain = |e: serde_json::Error| {
-        unreadable(if e.is_eof() { format!("is cut off ({e})") } else { format!("is damaged ({e})") })
+    let Some(rest) = content.strip_prefix(BEGINNING.as_bytes()) else { return Err(not_as_written(path, content)) };
+    let (said, covered) = rest.split_at_checked(SUM_DIGITS + BEHIND_SUM.len()).unwrap_or((rest, &[]));
+    let sum = sum_of(covered);
+    if said.strip_suffix(BEHIND_SUM) != Some(sum.as_bytes()) {
+        return Err(wrong_sum(path, content, &sum));
+    }
+    serde_json::from_slice(content).map_err(|e| explain(path, &e))
+}
+
+fn wrong_sum(path: &Path, content: &[u8], sum: &str) -> StoreError {
+    match serde_json::from_slice::<IgnoredAny>(content) {
+        Err(e) => explain(path, &e),
+        Ok(_) => StoreError::Unreadable {
+            path: path.to_owned(),
+            why: "does not match its sum: it is damaged, or was changed by hand".into(),
+            next: format!("restore the file or, if its content is meant, write \"sum\":\"{sum}\" into it"),
+        },
+    }
+}
+
+/// Why a file that does not begin as we write it is refused.
+fn not_as_written(path: &Path, content: &[u8]) -> StoreError {
+    // Asked alone, because another format may differ in everything else.
+    let version = match serde_json::from_slice(content) {
+        Ok(VersionOnly { version }) => version,
+        Err(e) => return explain(path, &e),
     };
-    // Asked alone, because a newer format may differ in everything else; not where it begins as we write it.
-    if !content.starts_with(BEGINNING) {
-        let VersionOnly { version } = serde_json::from_slice(content).map_err(explain)?;
-        if version > VERSION {
-            return Err(StoreError::NewerVersion { path: path.to_owned(), found: version, known: VERSION });
-        }
-        if version == 0 {
-            return Err(unreadable("has format version 0, which never existed".into()));
-        }
+    if version > VERSION {
+        return StoreError::NewerVersion { path: path.to_owned(), found: version, known: VERSION };
     }
-    serde_json::from_slice(content).map_err(explain)
+    if version < VERSION {
+        return StoreError::Unreadable {
+            path: path.to_owned(),
+            why: format!("has format version {version}, which this zubi does not read"),
+            next: "take everything down with the zubi that wrote it, or move the file away".into(),
+        };
+    }
+    StoreError::unreadable(path, &format!("does not begin with {BEGINNING}: it is damaged, or was changed by hand"))
+}
+
+fn explain(path: &Path, error: &serde_json::Error) -> StoreError {
+    let how = if error.is_eof() { "cut off" } else { "damaged" };
+    StoreError::unreadable(path, &format!("is {how} ({error})"))
+}
+
+fn sum_of(covered: &[u8]) -> String {
+    format!("{:0SUM_DIGITS$x}", fnv64(covered))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn error(content: &str) -> String {
+        from_json::<serde_json::Value>(Path::new("x"), content.as_bytes()).unwrap_err().to_string()
+    }
+
     #[test]
-    fn what_is_written_begins_with_its_version() {
-        let text = to_json(Path::new("x"), &serde_json::json!({ "a": 1 })).unwrap();
-        assert!(text.starts_with(BEGINNING));
-        assert!(BEGINNING.ends_with(format!(":{VERSION},").as_bytes()));
+    fn what_is_written_is_one_line_with_its_version_and_sum() {
+        let text = String::from_utf8(to_json(Path::new("x"), &serde_json::json!({ "a": 1 })).unwrap()).unwrap();
+        assert_eq!(text, format!("{{\"version\":2,\"sum\":\"{:016x}\",\"a\":1}}\n", fnv64(b"\"a\":1}\n")));
+        assert!(BEGINNING.contains(&format!(":{VERSION},")));
+        let read: serde_json::Value = from_json(Path::new("x"), text.as_bytes()).unwrap();
+        assert_eq!(read["a"], 1);
+    }
+
+    #[test]
+    fn a_change_by_hand_is_told_with_the_sum_that_makes_it_meant() {
+        let text = String::from_utf8(to_json(Path::new("x"), &serde_json::json!({ "a": 1 })).unwrap()).unwrap();
+        let changed = text.replace("\"a\":1", "\"a\":2");
+        let told = error(&changed);
+        assert!(told.contains("x: does not match its sum") && told.contains("nothing was changed"), "{told}");
+        let sum = |text: &str| {
+            let behind = text.split("\"sum\":\"").nth(1).unwrap();
+            behind[..SUM_DIGITS].to_owned()
+        };
+        let meant = changed.replace(&sum(&changed), &sum(&told));
+        let read: serde_json::Value = from_json(Path::new("x"), meant.as_bytes()).unwrap();
+        assert_eq!(read["a"], 2);
+    }
+
+    #[test]
+    fn other_versions_and_forms_are_refused_with_the_next_step() {
+        for (content, why, next) in [
+            ("{\"version\":1,\"a\":1}\n", "has format version 1", "with the zubi that wrote it"),
+            ("{\"version\":3,\"a\":1}\n", "has format version 3, this zubi knows up to 2", "use the newer zubi"),
+            ("{ \"version\": 2, \"a\": 1 }\n", "does not begin with {\"version\":2,\"sum\":\"", "restore the file"),
+            ("{\"version\":2,\"sum\":\"0\",\"a\":1,\"b\":22222}\n", "does not match its sum", "restore the file"),
+            ("{\"version\":2,\"sum\":\"\",\"a\":\n", "is cut off", "restore the file"),
+            ("{\"version\":2,\"sum\":\"0123456789abcdef\",\"a\" 1}\n", "is damaged", "restore the file"),
+        ] {
+            let told = error(content);
+            assert!(told.contains(why) && told.contains(next), "{told}");
+        }
     }
 }

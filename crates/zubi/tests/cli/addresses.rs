@@ -282,6 +282,13 @@ fn a_fixed_address_of_the_living_names_its_owner() {
     host.zubi("connect blue c2 --ip 10.7.0.2").fails(4, "address 10.7.0.2 is taken by c1");
 }
 
+/// Does with a record that was changed by hand what the error says.
+fn mean_it(host: &Host, file: &str) {
+    let told = host.zubi("ls").fails(8, "does not match its sum").err;
+    let sum = told.split("write \"sum\":\"").nth(1).and_then(|behind| behind.get(..16)).expect("the sum");
+    host.shell(&format!("sed -i 's/\"sum\":\"[^\"]*\"/\"sum\":\"{sum}\"/' {file}")).ok();
+}
+
 fn after_a_reboot_every_address_is_free() {
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.7.0.0/30");
@@ -291,6 +298,7 @@ fn after_a_reboot_every_address_is_free() {
     bridge_is_empty(&host);
     host.shell("ip link del zb-blue; nft delete table inet zubi").ok();
     host.shell("sed -i 's/\"boot_id\": *\"[^\"]*\"/\"boot_id\":\"an-earlier-boot\"/' /run/zubi/host.json && grep -q earlier /run/zubi/host.json").ok();
+    mean_it(&host, "/run/zubi/host.json");
     assert_eq!(host.zubi("--json ls").ok().json(), serde_json::json!([]));
     assert_eq!(host.container("c2", "blue"), "10.7.0.2");
     assert_reaches("host", "c2", "10.7.0.2");

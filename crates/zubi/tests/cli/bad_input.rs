@@ -446,7 +446,7 @@ fn an_empty_network_file_is_named_and_kept() {
 }
 
 fn a_network_file_of_a_newer_version_is_named_and_kept() {
-    unreadable("sed -i 's/\"version\": *1/\"version\": 99/' FILE && grep -q 99 FILE", "newer zubi");
+    unreadable("sed -i 's/\"version\": *[0-9]*/\"version\": 99/' FILE && grep -q 99 FILE", "newer zubi");
 }
 
 fn a_corrupt_record_is_named_and_kept() {

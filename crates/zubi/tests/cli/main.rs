@@ -5,6 +5,8 @@ mod bad_input;
 mod coexistence;
 mod features;
 mod link;
+mod lost_records;
+mod many;
 mod network_set;
 mod ports;
 mod ports_attacks;
@@ -12,6 +14,7 @@ mod ports_bad_input;
 mod ports_live;
 mod reach;
 mod repair;
+mod storage;
 
 zubi_lab::test_files!(
     addresses,
@@ -19,6 +22,8 @@ zubi_lab::test_files!(
     coexistence,
     features,
     link,
+    lost_records,
+    many,
     network_set,
     ports,
     ports_attacks,
@@ -26,4 +31,5 @@ zubi_lab::test_files!(
     ports_live,
     reach,
     repair,
+    storage,
 );

@@ -298,7 +298,7 @@ fn a_killed_change_is_told_shown_and_taken_back() {
     assert!(found.contains("network blue: a command was killed half-way\n    to put it right: zubi gc"), "{found}");
     let shown = host.zubi("--explain gc").ok().out;
     assert!(shown.contains("ip -n c1 link set eth0 mtu 1500"), "{shown}");
-    assert_eq!(host.zubi("repair").ok().out, "network blue (interrupted)\n");
+    assert_eq!(host.zubi("repair").ok().out, "network blue (interrupted)\n1 unfinished files\n");
     mtu_of_all(&host, 1500);
     assert_reaches("c1", "c2", "10.55.66.3");
     host.zubi("check").ok();

@@ -1,0 +1,88 @@
+//! Who has a lock, as the kernel tells in `/proc/locks` (proc_locks(5)).
+
+use std::fmt;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+
+/// A process that has a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// What the program calls itself, without what a terminal would take for more than text; empty when the process has
+    /// ended and a child of it still has the file open.
+    pub program: String,
+    /// The letter of its state: `T` when it is stopped.
+    pub state: char,
+}
+
+impl Holder {
+    /// Whether it does nothing until somebody lets it go on.
+    pub fn is_stopped(&self) -> bool {
+        matches!(self.state, 'T' | 't')
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Holder { pid, program, state } = self;
+        match () {
+            () if program.is_empty() => write!(f, "a child of process {pid}, which has ended,"),
+            () if self.is_stopped() => write!(f, "process {pid} ({program}), which is stopped (state {state}),"),
+            () => write!(f, "process {pid} ({program})"),
+        }
+    }
+}
+
+/// The processes that have a file locked. Empty when the kernel does not tell: the process may live in another process
+/// namespace, and some file systems (btrfs, overlayfs) show a file under another device there.
+pub(crate) fn holders(file: &Metadata) -> Vec<Holder> {
+    // Without it the error only says less.
+    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let device = file.dev();
+    let name = format!("{:02x}:{:02x}:{}", libc::major(device), libc::minor(device), file.ino());
+    locks.lines().filter_map(|line| pid_of(line, &name)).map(look).collect()
+}
+
+/// Of `1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF`; a process that waits has `->` before `FLOCK`.
+fn pid_of(line: &str, file: &str) -> Option<u32> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    match fields.as_slice() {
+        [_, "FLOCK", _, _, pid, name, ..] if *name == file => pid.parse().ok(),
+        _ => None,
+    }
+}
+
+/// Of `1234 (name) S ...`; a name may have any characters.
+fn look(pid: u32) -> Holder {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let parts = stat.rsplit_once(") ").and_then(|(before, behind)| Some((before.split_once(" (")?.1, behind)));
+    let (name, behind) = parts.unwrap_or_default();
+    Holder { pid, program: name.escape_debug().to_string(), state: behind.chars().next().unwrap_or(' ') }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_the_kernels_lines_those_of_the_file_that_hold_it_count() {
+        let file = "00:1a:5678";
+        assert_eq!(pid_of("1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF", file), Some(1234));
+        for other in [
+            "1: -> FLOCK  ADVISORY  WRITE 1235 00:1a:5678 0 EOF",
+            "2: FLOCK  ADVISORY  WRITE 1234 00:1a:567 0 EOF",
+            "3: POSIX  ADVISORY  WRITE 1234 00:1a:5678 0 EOF",
+            "",
+        ] {
+            assert_eq!(pid_of(other, file), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_process_is_called_by_its_program() {
+        let me = look(std::process::id());
+        assert!(!me.program.is_empty() && me.state != ' ' && !me.is_stopped(), "{me:?}");
+        assert_eq!(look(0).program, "");
+    }
+}
