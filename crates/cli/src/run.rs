@@ -1,6 +1,6 @@
 //! `run` and `lab`: commands of the user's.
 
-use crate::output::Output;
+use crate::output::{Output, answer_with};
 use crate::words::RunWords;
 use std::ffi::OsString;
 use std::fs::File;
@@ -49,7 +49,7 @@ pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Resu
     }
     if output.act() == Act::Show {
         let plan = engine.plan_run(&spec)?;
-        output.changed(&mut engine, &plan, "", &serde_json::Value::Null)?;
+        output.changed(&mut engine, &plan, &[], &serde_json::Value::Null)?;
         return Ok(ExitCode::SUCCESS);
     }
     match &spec.model {
@@ -88,7 +88,7 @@ fn join(
 ) -> Result<ExitCode, Error> {
     if detached {
         if let sys::Fork::Parent(pid) = sys::fork().map_err(system("fork"))? {
-            println!("pid:{pid}");
+            answer_with(&format!("pid:{pid}\n"))?;
             return Ok(ExitCode::SUCCESS);
         }
         leave_terminal()?;
@@ -111,7 +111,7 @@ fn detach(engine: Engine, started: zubi_engine::Started, spec: &RunSpec) -> Resu
             File::from(heard).read_to_string(&mut word).map_err(system("pipe"))?;
             match word.strip_prefix("ok ") {
                 Some(_) => {
-                    println!("{name}");
+                    answer_with(&format!("{name}\n"))?;
                     Ok(ExitCode::SUCCESS)
                 }
                 None if word.is_empty() => Err(Error::Program {

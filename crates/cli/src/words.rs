@@ -373,8 +373,10 @@ pub(crate) struct RunWords {
 }
 
 /// Prints completions.
-pub(crate) fn completions(shell: clap_complete::Shell) {
-    clap_complete::generate(shell, &mut Cli::command(), "zubi", &mut std::io::stdout());
+pub(crate) fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "zubi", &mut script);
+    crate::output::answer_with(&String::from_utf8_lossy(&script))
 }
 
 /// Writes one man page a command.

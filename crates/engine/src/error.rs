@@ -367,6 +367,20 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// The answer could not be written. It is written last.
+    #[error("write the answer to standard output: {source}; the command itself has done its work")]
+    Output {
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Something failed, and so did taking back what had been done before.
+    #[error("{cause}; and it could not all be undone: {undo}; zubi gc tries again")]
+    Undo {
+        /// What failed first. It decides about the class.
+        cause: Box<Error>,
+        /// What failed while undoing.
+        undo: Box<Error>,
+    },
 }
 
 fn those_there(known: &[NetworkName]) -> String {
@@ -402,6 +416,14 @@ fn how_many(n: usize) -> String {
 }
 
 impl Error {
+    /// This error, behind which something was undone: when that failed too, both are told.
+    pub(crate) fn after_undo(self, undone: Result<(), Error>) -> Error {
+        match undone {
+            Ok(()) => self,
+            Err(undo) => Error::Undo { cause: Box::new(self), undo: Box::new(undo) },
+        }
+    }
+
     /// Adds what was being done to a kernel error.
     pub(crate) fn kernel(object: impl Into<String>) -> impl FnOnce(zubi_kernel::Error) -> Error {
         let object = object.into();
@@ -458,7 +480,8 @@ impl Error {
             Error::Kernel { source, .. } => kernel_class(source),
             Error::Plan { failed, .. } => kernel_class(&failed.error),
             Error::Leftover { .. } => Class::Kernel,
-            Error::Store(_) => Class::State,
+            Error::Store(_) | Error::Output { .. } => Class::State,
+            Error::Undo { cause, .. } => cause.class(),
         }
     }
 

@@ -51,4 +51,4 @@ pub use run::{Model, RunSpec, Started};
 pub use sandbox::{Force, SandboxView};
 pub use set_network::NetworkSet;
 
-pub use zubi_kernel::Finding;
+pub use zubi_kernel::{Finding, Observer};

@@ -60,7 +60,7 @@ impl Engine {
         self.tell(&look, std::slice::from_ref(&network));
         self.tell_legacy(std::slice::from_ref(&network));
         if act == Act::Apply {
-            let made = (|| {
+            let made: Result<(), Error> = (|| {
                 self.store.begin_network(&network)?;
                 self.apply(&object, &plan)?;
                 self.firewall_is_in_order(&look, &networks);
@@ -69,8 +69,7 @@ impl Engine {
                 Ok(())
             })();
             if let Err(e) = made {
-                Fault::muted(|| self.undo_network(&network))?;
-                return Err(e);
+                return Err(e.after_undo(Fault::muted(|| self.undo_network(&network))));
             }
         }
         Ok(Report { plan, value: network })

@@ -87,13 +87,12 @@ impl Engine {
             self.store.write_sandbox(&SandboxRecord { cookie: Some(cookie), ..record })?;
             Ok(cookie)
         })();
-        if made.is_err() {
-            Fault::muted(|| {
+        made.map(Some).map_err(|e: Error| {
+            e.after_undo(Fault::muted(|| {
                 self.take_down(&object, &undo, Deletions::Now)?;
-                Ok::<_, Error>(self.store.remove_sandbox(name)?)
-            })?;
-        }
-        made.map(Some)
+                Ok(self.store.remove_sandbox(name)?)
+            }))
+        })
     }
 
     /// Disconnects a named sandbox from everything and removes its name. `force` also ends the processes in it.

@@ -97,7 +97,7 @@ impl Engine {
 
     pub(crate) fn apply_set(&mut self, old: &Network, new: &Network, plan: &Plan) -> Result<(), Error> {
         let name = &new.name;
-        let done = (|| {
+        let done: Result<(), Error> = (|| {
             if !plan.is_empty() {
                 self.store.begin_network(new)?;
             }
@@ -106,16 +106,15 @@ impl Engine {
             Ok(self.store.end_network(name)?)
         })();
         if let Err(error) = done {
-            Fault::muted(|| {
+            return Err(error.after_undo(Fault::muted(|| {
                 // When this is killed too, the way back has to be found again.
                 if self.store.network(name)?.as_ref() != Some(old) {
                     self.store.begin_network(new)?;
                     self.store.write_network(old)?;
                 }
                 self.return_to(old, new)?;
-                Ok::<_, Error>(self.store.end_network(name)?)
-            })?;
-            return Err(error);
+                Ok(self.store.end_network(name)?)
+            })));
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ pub mod process;
 mod settings;
 mod socket;
 mod strangers;
+mod stream;
 pub mod sys;
 
 pub use apply::{Applied, Deletions, Failed};
@@ -30,3 +31,4 @@ pub use machine::{Kernel, Observer, StepHook, settings_writable};
 pub use netns::Netns;
 pub use socket::{Answer, Counters, Kept, Netlink};
 pub use strangers::Guest;
+pub use stream::{Stream, Written};
