@@ -35,7 +35,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(e) => {
             output.error(&e);
-            ExitCode::from(e.class() as u8)
+            ExitCode::from(e.exit_code())
         }
     }
 }

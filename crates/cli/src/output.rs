@@ -54,7 +54,9 @@ impl Output {
     ) -> Result<(), Error> {
         match (self.mode, self.json) {
             (Mode::Do, _) => self.told(lines, answer),
-            (Mode::Explain, false) => answer_with(&engine.to_type(plan)?.to_string().lines().map(shown).collect::<String>()),
+            (Mode::Explain, false) => {
+                answer_with(&engine.to_type(plan)?.to_string().lines().map(shown).collect::<String>())
+            }
             (Mode::Explain, true) => answer_with(&format!("{:#}\n", plan_json(&engine.to_type(plan)?))),
             (Mode::DryRun, json) => {
                 let compared = engine.compare(plan)?;
@@ -98,7 +100,8 @@ impl Output {
     pub(crate) fn error(&self, error: &Error) {
         let class = error.class();
         Stream::Err.tell(&if self.json {
-            let told = json!({"error": {"code": class.word(), "exit": class as u8, "message": error.to_string()}});
+            let told =
+                json!({"error": {"code": class.word(), "exit": error.exit_code(), "message": error.to_string()}});
             format!("{told:#}\n")
         } else {
             shown(&format!("zubi: {error}"))

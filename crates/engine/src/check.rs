@@ -8,7 +8,7 @@ use zubi_kernel::Finding;
 use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
 use zubi_plan::endpoint::{Surroundings, attach};
 use zubi_plan::{Neighbours, Op, Place, firewall};
-use zubi_store::Mode;
+use zubi_store::{Maker, Mode};
 use zubi_wire::route::AdminState;
 
 impl Engine {
@@ -69,6 +69,18 @@ impl Engine {
         problems.extend(shadowed_ports(&endpoints));
         for link in &links {
             problems.extend(self.check_link(link)?);
+        }
+        for record in self.store.sandboxes()? {
+            let (kind, why) = match self.outlived(&record)? {
+                Some(why) => (ProblemKind::SandboxGone, why),
+                None if record.maker == Maker::Run => (ProblemKind::Interrupted, "its zubi run was killed"),
+                None => continue,
+            };
+            // A supervisor that lives cleans up itself.
+            if let Some(lock) = self.store.try_lock_run(&record.name)? {
+                problems.push(Problem::new(kind, format!("sandbox {}", record.name), why, GC));
+                self.store.remove_run_lock(&record.name, lock)?;
+            }
         }
         for (network, key) in self.orphans()? {
             let what = format!("leases of sandbox {} belong to no endpoint", key.cookie);

@@ -26,7 +26,25 @@ pub enum Class {
     State = 8,
 }
 
+/// Exit codes of shells (POSIX, Shell Command Language, 2.8.2).
+const NO_SUCH_PROGRAM: u8 = 127;
+const NOT_TO_BE_RUN: u8 = 126;
+
 impl Class {
+    /// The class that an exit code stands for.
+    fn of_code(code: u8) -> Class {
+        let all = [
+            Class::Problems,
+            Class::Usage,
+            Class::NotFound,
+            Class::Conflict,
+            Class::Exhausted,
+            Class::Privilege,
+            Class::State,
+        ];
+        all.into_iter().find(|class| *class as u8 == code).unwrap_or(Class::Kernel)
+    }
+
     /// Its word in JSON errors.
     pub fn word(self) -> &'static str {
         match self {
@@ -359,13 +377,29 @@ pub enum Error {
         /// Why not.
         why: String,
     },
-    /// A program could not be run.
+    /// A program could not be run: this process did not become it.
     #[error("{program}: {source}")]
     Program {
         /// The program.
         program: String,
         /// Why not.
         source: std::io::Error,
+    },
+    /// An error of another process of ours, which had only a pipe to tell it.
+    #[error("{words}")]
+    Relayed {
+        /// Its words.
+        words: String,
+        /// Its exit code.
+        code: u8,
+    },
+    /// A name that led to a sandbox of zubi's and leads to another namespace now.
+    #[error("sandbox {name}: the name leads to another network namespace now, which zubi did not make; {next}")]
+    NameMoved {
+        /// The name.
+        name: SandboxName,
+        /// What was done, and what to do.
+        next: &'static str,
     },
     /// The answer could not be written. It is written last.
     #[error("write the answer to standard output: {source}; the command itself has done its work")]
@@ -454,6 +488,7 @@ impl Error {
             | Error::NotPublished { .. }
             | Error::NotConnected { .. }
             | Error::Program { .. }
+            | Error::Relayed { code: NO_SUCH_PROGRAM, .. }
             | Error::Runtime(_) => Class::NotFound,
             Error::NetworkExists { .. }
             | Error::NetworkInUse { .. }
@@ -474,14 +509,27 @@ impl Error {
             | Error::LinkDiffers { .. }
             | Error::SandboxExists { .. }
             | Error::SandboxInUse { .. }
+            | Error::NameMoved { .. }
             | Error::Busy { .. } => Class::Conflict,
             Error::NoSubnet { .. } | Error::Exhausted { .. } | Error::BridgeFull { .. } => Class::Exhausted,
             Error::Privilege { .. } => Class::Privilege,
             Error::Kernel { source, .. } => kernel_class(source),
             Error::Plan { failed, .. } => kernel_class(&failed.error),
+            Error::Relayed { code, .. } => Class::of_code(*code),
             Error::Leftover { .. } => Class::Kernel,
             Error::Store(_) | Error::Output { .. } => Class::State,
             Error::Undo { cause, .. } => cause.class(),
+        }
+    }
+
+    /// The exit code that says so: its class, and of a program that could not be run 127 or 126, as shells have it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Program { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NO_SUCH_PROGRAM,
+            Error::Program { .. } => NOT_TO_BE_RUN,
+            Error::Relayed { code, .. } => *code,
+            Error::Undo { cause, .. } => cause.exit_code(),
+            _ => self.class() as u8,
         }
     }
 

@@ -166,9 +166,11 @@ impl Engine {
         })();
         if let Err(error) = made {
             let loopbacks = zubi_plan::link::loopbacks_down(down);
-            return Err(error.after_undo(self.bury_link(link).and_then(|()| {
-                Fault::muted(|| self.take_down(&format!("link {link}"), &loopbacks, Deletions::Now))
-            })));
+            return Err(error.after_undo(
+                self.bury_link(link).and_then(|()| {
+                    Fault::muted(|| self.take_down(&format!("link {link}"), &loopbacks, Deletions::Now))
+                }),
+            ));
         }
         Ok(())
     }
