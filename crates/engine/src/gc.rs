@@ -279,7 +279,9 @@ impl Engine {
         Ok(match (record.cookie, there) {
             (None, _) => Some("its maker was killed"),
             (Some(_), None) => Some("its name is gone"),
-            (Some(recorded), Some(there)) if recorded != there => Some("its name leads to another namespace now"),
+            (Some(recorded), Some(there)) if recorded != there => {
+                Some("its name leads to another network namespace now")
+            }
             (Some(_), Some(_)) => None,
         })
     }
