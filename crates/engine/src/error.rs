@@ -559,3 +559,33 @@ fn kernel_class(error: &zubi_kernel::Error) -> Class {
 pub(crate) fn unknown_owner(key: &EndpointKey) -> String {
     format!("sandbox {} (namespace cookie)", key.cookie)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause() -> Error {
+        Error::SandboxExists { name: "c1".parse().unwrap() }
+    }
+
+    #[test]
+    fn an_error_whose_undo_fails_tells_both_and_keeps_its_class() {
+        let undo = Error::Busy { object: "sandbox c2".into() };
+        let both = cause().after_undo(Err(undo));
+        assert_eq!((both.class(), both.exit_code()), (Class::Conflict, Class::Conflict as u8));
+        let told = both.to_string();
+        assert!(told.starts_with("sandbox c1 exists already; "), "{told}");
+        assert!(told.contains("sandbox c2 is being changed"), "{told}");
+    }
+
+    #[test]
+    fn an_error_whose_undo_works_is_told_alone() {
+        assert_eq!(cause().after_undo(Ok(())).to_string(), cause().to_string());
+    }
+
+    #[test]
+    fn a_relayed_error_has_the_class_of_its_code() {
+        let class = |code| Error::Relayed { words: String::new(), code }.class();
+        assert_eq!([class(127), class(126), class(4)], [Class::NotFound, Class::Kernel, Class::Conflict]);
+    }
+}
