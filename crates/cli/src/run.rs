@@ -76,12 +76,13 @@ pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Resu
     if words.detach {
         return detach(engine, report.value, &spec);
     }
-    let code = engine.supervise(report.value, &spec, |started| {
+    let ended = engine.supervise(report.value, &spec, |started| {
         if let Err(e) = started {
             output.error(e);
         }
     })?;
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(255)))
+    output.notes(&ended.notes);
+    Ok(ExitCode::from(u8::try_from(ended.code).unwrap_or(255)))
 }
 
 /// A command in a network that is not its own: nothing to clean up, so nobody waits.

@@ -65,6 +65,15 @@ pub struct Started {
     guardian: Guardian,
 }
 
+/// A run that is over and cleaned up.
+#[derive(Debug)]
+pub struct Ended {
+    /// The command's exit code.
+    pub code: i32,
+    /// What is to be told beside it.
+    pub notes: Vec<String>,
+}
+
 /// The supervisor's end of the guardian's pipe.
 #[derive(Debug)]
 struct Guardian {
@@ -205,22 +214,21 @@ impl Engine {
         }
     }
 
-    /// Starts the command, waits for its end, cleans up. Gives its exit code; `ready` is told when it runs, or why
-    /// it does not.
+    /// Starts the command, waits for its end, cleans up. `ready` is told when it runs, or why it does not.
     pub fn supervise(
         mut self,
         started: Started,
         spec: &RunSpec,
         ready: impl FnOnce(Result<u32, &Error>),
-    ) -> Result<i32, Error> {
+    ) -> Result<Ended, Error> {
         let outcome = self.run_command(&started.name, spec, ready);
         let cleaned = self.clean_run(&started.name);
         started.guardian.dismiss();
         self.store.remove_run_lock(&started.name, started.lock)?;
         cleaned?;
-        let code = outcome?;
+        let (code, notes) = (outcome?, self.take_notes());
         self.linger()?;
-        Ok(code)
+        Ok(Ended { code, notes })
     }
 
     fn run_command(

@@ -86,6 +86,10 @@ impl Engine {
             self.apply(&object, plan)?;
             let cookie = self.kernel.open_sandbox(&NsRef::Named(name.clone())).map_err(Error::kernel(&object))?;
             undo = sandbox::remove(name, Some(cookie));
+            if record.cookie.is_some_and(|known| known != cookie) {
+                // Between the looking and the naming its path came to lead to another: a process number given again.
+                return Err(Error::NoSandbox { name: name.to_string(), hint: Some("it ended just now".into()) });
+            }
             self.store.write_sandbox(&SandboxRecord { cookie: Some(cookie), ..record })?;
             Ok(cookie)
         })();
@@ -294,7 +298,8 @@ impl Engine {
                 Some(netns) => inside::processes(netns).map_err(Error::kernel("processes"))?,
                 None => Vec::new(),
             };
-            let maker = match records.iter().find(|r| r.name == name).map(|r| r.maker) {
+            let ours = records.iter().find(|r| r.name == name && (r.cookie.is_none() || r.cookie == cookie));
+            let maker = match ours.map(|r| r.maker) {
                 Some(Maker::Add) => "add",
                 Some(Maker::Attach) => "attach",
                 Some(Maker::Run) => "run",
