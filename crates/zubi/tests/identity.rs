@@ -1,9 +1,12 @@
 //! A name or a number is a way to a namespace or a process, and not that namespace or process.
 
+mod strace;
+
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+use strace::{Effect, Place, Target, trace};
 use zubi_kernel::{Kernel, Netns, inside};
-use zubi_lab::{Host, Loner, Snapshot};
+use zubi_lab::{Host, Loner, Snapshot, skip};
 use zubi_model::NsRef;
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
@@ -200,6 +203,18 @@ fn a_forgotten_sandbox_holds_no_descriptor() {
     kernel.open_sandbox(&x).expect("it is opened again");
 }
 
+/// The child closes every descriptor that it does not need; a number that is closed may be another file's a moment later.
+fn a_sandbox_s_socket_is_closed_before_a_child_goes_on() {
+    let host = with_x();
+    if host.shell("strace -V").code != 0 {
+        return skip("a_sandbox_s_socket_is_closed_before_a_child_goes_on", "needs the package strace");
+    }
+    let effects = trace(&host, "disconnect blue x").main.effects;
+    let before = effects.split(|effect| matches!(effect, Effect::Fork(_))).next().expect("effects");
+    assert!(before.len() < effects.len(), "a child is started");
+    assert!(before.iter().any(|effect| matches!(effect, Effect::Close(Target::Route(Place::Inside)))));
+}
+
 fn a_name_of_the_host_s_own_namespace_can_be_removed() {
     let host = Host::new(ZUBI);
     let before = Snapshot::take();
@@ -219,5 +234,6 @@ zubi_lab::tests!(
     an_unfinished_sandbox_is_removed_unless_somebody_uses_its_name,
     a_process_is_ended_in_its_own_namespace_only,
     a_forgotten_sandbox_holds_no_descriptor,
+    a_sandbox_s_socket_is_closed_before_a_child_goes_on,
     a_name_of_the_host_s_own_namespace_can_be_removed,
 );
