@@ -15,7 +15,7 @@ pub(crate) fn run(mut engine: Engine, words: Words, output: &Output) -> Result<E
     }
     let outcome = perform(&mut engine, words, output);
     output.notes(&engine.take_notes());
-    // One that failed may have left something slow as well.
+    // One that failed, or could not answer, may have left something slow as well.
     let lingered = engine.linger();
     outcome.and_then(|code| lingered.map(|()| code))
 }
@@ -32,16 +32,16 @@ fn perform(engine: &mut Engine, words: Words, output: &Output) -> Result<ExitCod
         Words::Connect { network, sandbox, wishes } => {
             let report = engine.attach(&network, &sandbox, &wishes.wishes(), output.act())?;
             let (text, json) = show::attached(&report.value);
-            output.changed(engine, &report.plan, &text, &json)?;
+            output.changed(engine, &report.plan, &[text], &json)?;
         }
         Words::Disconnect { network, sandbox } => {
             let report = engine.detach(&network, &sandbox, output.act())?;
             let (text, state) = match report.value {
-                Detached::Gone(_) => (format!("{sandbox}: disconnected from {network}\n"), "disconnected"),
-                Detached::WasNotAttached => (format!("{sandbox}: was not on {network}\n"), "was-not-connected"),
+                Detached::Gone(_) => (format!("{sandbox}: disconnected from {network}"), "disconnected"),
+                Detached::WasNotAttached => (format!("{sandbox}: was not on {network}"), "was-not-connected"),
             };
             let json = json!({"sandbox": sandbox.to_string(), "network": network.as_str(), "state": state});
-            output.changed(engine, &report.plan, &text, &json)?;
+            output.changed(engine, &report.plan, &[text], &json)?;
         }
         Words::Port(words) => port::port(engine, words, output)?,
         Words::Link(words) => link::link(engine, *words, output)?,
@@ -50,17 +50,16 @@ fn perform(engine: &mut Engine, words: Words, output: &Output) -> Result<ExitCod
         Words::Check => code = check(engine, output)?,
         Words::Repair { rebuild } => {
             let mut done = if rebuild { engine.rebuild(output.act())?.value } else { Vec::new() };
-            let mut report = engine.repair(output.act())?;
-            done.append(&mut report.value);
-            report.value = done;
-            let text = lines(&report.value, "nothing to repair\n");
-            output.changed(engine, &report.plan, &text, &json!({ "repaired": report.value }))?;
+            let report = engine.repair(output.act())?;
+            done.extend(report.value);
+            let json = json!({ "repaired": done });
+            output.changed(engine, &report.plan, &lines(done, "nothing to repair"), &json)?;
         }
         Words::Gc { force } => {
             let force = if force { Force::Yes } else { Force::No };
             let report = engine.gc(force, output.act())?;
-            let text = lines(&report.value, "nothing to remove\n");
-            output.changed(engine, &report.plan, &text, &json!({ "removed": report.value }))?;
+            let json = json!({ "removed": report.value });
+            output.changed(engine, &report.plan, &lines(report.value, "nothing to remove"), &json)?;
         }
         Words::Run(_) | Words::Lab { .. } | Words::Completions { .. } | Words::Man { .. } => {}
     }
@@ -84,13 +83,14 @@ impl WishWords {
 
 fn check(engine: &mut Engine, output: &Output) -> Result<ExitCode, Error> {
     let problems = engine.check()?;
-    let told: Vec<String> =
-        problems.iter().map(|p| format!("{}: {}\n    to put it right: {}", p.object, p.what, p.fix)).collect();
+    let told: Vec<String> = problems
+        .iter()
+        .flat_map(|p| [format!("{}: {}", p.object, p.what), format!("    to put it right: {}", p.fix)])
+        .collect();
     let json: Vec<Value> = problems
         .iter()
         .map(|p| json!({"kind": p.kind.word(), "object": p.object, "what": p.what, "fix": p.fix}))
         .collect();
-    let text = lines(&told, "everything is as recorded\n");
-    output.told(&text, &json!({ "problems": json }));
+    output.told(&lines(told, "everything is as recorded"), &json!({ "problems": json }))?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(Class::Problems as u8) })
 }

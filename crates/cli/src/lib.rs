@@ -1,4 +1,5 @@
 //! The command line: words to calls of the engine, answers to text or JSON.
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `output`")]
 
 mod commands;
 mod inspect;
@@ -22,13 +23,11 @@ use zubi_engine::{Config, Engine, Error};
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(e) if e.use_stderr() && json_asked() => {
-            output::usage_error(&e);
-            return ExitCode::from(2);
-        }
         Err(e) => {
-            let code = if e.use_stderr() { 2 } else { 0 };
-            return if e.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(2) };
+            return match output::parsed(&e, json_asked()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(class) => ExitCode::from(class as u8),
+            };
         }
     };
     let output = Output::new(&cli.common);
@@ -36,7 +35,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(e) => {
             output.error(&e);
-            ExitCode::from(e.class() as u8)
+            ExitCode::from(e.exit_code())
         }
     }
 }
@@ -50,7 +49,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
     // These need no engine.
     match cli.words {
         Words::Completions { shell } => {
-            words::completions(shell);
+            words::completions(shell)?;
             return Ok(ExitCode::SUCCESS);
         }
         Words::Man { folder } => return words::man_pages(&folder),
@@ -58,17 +57,13 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
         _ => {}
     }
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;
-    // These two are what is told to whoever has lost the records.
+    // Records that are lost are named by every command but by those that mend it.
     let mut engine = match &cli.words {
         Words::Repair { rebuild: true } | Words::Gc { force: true } => Engine::open_without_records(config)?,
         _ => Engine::open(config)?,
     };
-    if output.verbose() {
-        // One write a line: standard error has no buffer, and others may write to it too.
-        engine.observe(Box::new(|op| {
-            let line = format!("+ {op}\n");
-            eprint!("{line}");
-        }));
+    if let Some(observer) = output.observer() {
+        engine.observe(observer);
     }
     commands::run(engine, cli.words, output)
 }

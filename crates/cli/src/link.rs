@@ -13,15 +13,15 @@ pub(crate) fn link(engine: &mut Engine, words: LinkWords, output: &Output) -> Re
     match (words.command, words.first, words.second) {
         (Some(LinkCommand::Ls), ..) => list(engine, output),
         (Some(LinkCommand::Rm { ends }), ..) => {
-            let (mut plan, mut text, mut all) = (Plan::new(), String::new(), Vec::new());
+            let (mut plan, mut text, mut all) = (Plan::new(), Vec::new(), Vec::new());
             for end in &ends {
                 let report = engine.unlink(end, output.act())?;
                 plan.append(report.plan);
                 let (said, state) = match report.value {
-                    Unlinked::Gone(link) => (format!("{link}: removed\n"), "removed"),
-                    Unlinked::WasNotLinked => (format!("{end}: was not linked\n"), "was-not-linked"),
+                    Unlinked::Gone(link) => (format!("{link}: removed"), "removed"),
+                    Unlinked::WasNotLinked => (format!("{end}: was not linked"), "was-not-linked"),
                 };
-                text += &said;
+                text.push(said);
                 all.push(json!({"end": end.to_string(), "state": state}));
             }
             output.changed(engine, &plan, &text, &Value::Array(all))
@@ -32,10 +32,10 @@ pub(crate) fn link(engine: &mut Engine, words: LinkWords, output: &Output) -> Re
             let existing = report.value.attachment == Attachment::Existing;
             let link = &report.value.link;
             let again = if existing { " (were linked already)" } else { "" };
-            let text = format!("{} - {}{again}\n", told(&link.ends[0]), told(&link.ends[1]));
+            let text = format!("{} - {}{again}", told(&link.ends[0]), told(&link.ends[1]));
             let mut json = as_json(link);
             json["existing"] = json!(existing);
-            output.changed(engine, &report.plan, &text, &json)
+            output.changed(engine, &report.plan, &[text], &json)
         }
         // Refused when the words were parsed.
         (None, ..) => Ok(()),
@@ -68,8 +68,7 @@ fn list(engine: &mut Engine, output: &Output) -> Result<(), Error> {
         all.push(json);
     }
     let head = ["END", "ADDRESSES", "OTHER END", "ADDRESSES", "MTU", "STATE"];
-    output.told(&render(&head, &rows), &Value::Array(all));
-    Ok(())
+    output.told(&render(&head, &rows), &Value::Array(all))
 }
 
 fn as_json(link: &DirectLink) -> Value {

@@ -1,7 +1,7 @@
 //! `zubi network`.
 
 use crate::inspect;
-use crate::output::{Output, lines, removed};
+use crate::output::{Output, answer_with, lines, removed};
 use crate::table::render;
 use crate::words::{CreateWords, NetworkWords, OrNone, SetWords};
 use serde_json::{Value, json};
@@ -18,9 +18,9 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
         NetworkWords::Create(words) => {
             let report = engine.create_network(spec(*words)?, output.act())?;
             let subnets: Vec<String> = report.value.pools.iter().map(|p| p.subnet.to_string()).collect();
-            let text = format!("{}: {} on bridge {}\n", report.value.name, subnets.join(", "), report.value.bridge);
+            let text = format!("{}: {} on bridge {}", report.value.name, subnets.join(", "), report.value.bridge);
             let json = inspect::network(&report.value, &[]);
-            output.changed(engine, &report.plan, &text, &json)
+            output.changed(engine, &report.plan, &[text], &json)
         }
         NetworkWords::Set(words) => {
             let (name, change) = change(*words)?;
@@ -28,11 +28,11 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
             let differences = &value.differences;
             let told: Vec<String> = differences.iter().map(|d| format!("{} {} -> {}", d.what, d.from, d.to)).collect();
             let nothing = "nothing to change".to_owned();
-            let text = format!("{name}: {}\n", if told.is_empty() { nothing } else { told.join(", ") });
+            let text = format!("{name}: {}", if told.is_empty() { nothing } else { told.join(", ") });
             let mut json = inspect::network(&value.network, &value.endpoints);
             let changed = differences.iter().map(|d| json!({"what": d.what, "from": d.from, "to": d.to}));
             json["Changed"] = changed.collect();
-            output.changed(engine, &plan, &text, &json)
+            output.changed(engine, &plan, &[text], &json)
         }
         NetworkWords::Ls => {
             let (networks, unreadable) = engine.networks();
@@ -63,7 +63,7 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
                 .collect();
             let text = render(&["NAME", "ID", "DRIVER", "BRIDGE", "SUBNETS", "OPTIONS"], &rows);
             let json: Vec<Value> = networks.iter().map(|n| inspect::network(n, &[])).collect();
-            output.told(&text, &Value::Array(json));
+            output.told(&text, &Value::Array(json))?;
             // One file that cannot be read does not hide the others.
             match unreadable.into_iter().next() {
                 Some(e) => Err(e.into()),
@@ -76,8 +76,7 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
                 let (network, endpoints) = engine.network(name)?;
                 all.push(inspect::network(&network, &endpoints));
             }
-            println!("{:#}", Value::Array(all));
-            Ok(())
+            answer_with(&format!("{:#}\n", Value::Array(all)))
         }
         NetworkWords::Rm { names } => {
             let mut plan = Plan::new();
@@ -90,8 +89,7 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
         NetworkWords::Prune => {
             let Report { plan, value } = engine.prune_networks(output.act())?;
             let (text, json) = removed(&value);
-            let text = if value.is_empty() { lines(&[], "nothing to remove\n") } else { text };
-            output.changed(engine, &plan, &text, &json)
+            output.changed(engine, &plan, &lines(text, "nothing to remove"), &json)
         }
     }
 }

@@ -1,8 +1,10 @@
-//! How answers and errors are shown: text or JSON.
+//! How answers and errors are shown: text or JSON. Nothing else of the command line writes to the caller's streams.
 
 use crate::words::Common;
 use serde_json::{Value, json};
-use zubi_engine::{Act, Class, Engine, Error, Finding};
+use zubi_engine::{Act, Class, Engine, Error, Finding, Observer};
+use zubi_kernel::Stream;
+use zubi_model::visible;
 use zubi_plan::Plan;
 
 /// What to do with a plan.
@@ -35,18 +37,27 @@ impl Output {
         if self.mode == Mode::Do { Act::Apply } else { Act::Show }
     }
 
-    /// Whether operations are printed as they are done.
-    pub(crate) fn verbose(&self) -> bool {
-        self.verbose && self.mode == Mode::Do
+    /// Prints operations as they are done, when that is wanted. A line that nobody can read stops no plan.
+    pub(crate) fn observer(&self) -> Option<Observer> {
+        let wanted = self.verbose && self.mode == Mode::Do;
+        // One write a line: standard error has no buffer, and others may write to it too.
+        wanted.then(|| Box::new(|op: &zubi_plan::Op| Stream::Err.tell(&shown(&format!("+ {op}")))) as Observer)
     }
 
     /// The answer of a changing call, or its plan when it was only to be shown.
-    pub(crate) fn changed(&self, engine: &mut Engine, plan: &Plan, text: &str, answer: &Value) -> Result<(), Error> {
+    pub(crate) fn changed(
+        &self,
+        engine: &mut Engine,
+        plan: &Plan,
+        lines: &[String],
+        answer: &Value,
+    ) -> Result<(), Error> {
         match (self.mode, self.json) {
-            (Mode::Do, false) => print!("{text}"),
-            (Mode::Do, true) => println!("{answer:#}"),
-            (Mode::Explain, false) => print!("{}", engine.to_type(plan)?),
-            (Mode::Explain, true) => println!("{:#}", plan_json(&engine.to_type(plan)?)),
+            (Mode::Do, _) => self.told(lines, answer),
+            (Mode::Explain, false) => {
+                answer_with(&engine.to_type(plan)?.to_string().lines().map(shown).collect::<String>())
+            }
+            (Mode::Explain, true) => answer_with(&format!("{:#}\n", plan_json(&engine.to_type(plan)?))),
             (Mode::DryRun, json) => {
                 let compared = engine.compare(plan)?;
                 if json {
@@ -54,69 +65,93 @@ impl Output {
                         .iter()
                         .map(|(op, finding)| json!({"command": op.to_string(), "state": state(finding), "why": op.why}))
                         .collect();
-                    println!("{:#}", json!({ "operations": lines }));
-                } else {
-                    for (op, finding) in &compared {
-                        match finding {
-                            Finding::Same => println!("= {op}"),
-                            Finding::Missing | Finding::NoState => println!("+ {op}"),
-                            Finding::Differs(how) => println!("~ {op}    # {how}"),
-                        }
-                    }
+                    return answer_with(&format!("{:#}\n", json!({ "operations": lines })));
                 }
+                let lines = compared.iter().map(|(op, finding)| match finding {
+                    Finding::Same => shown(&format!("= {op}")),
+                    Finding::Missing | Finding::NoState => shown(&format!("+ {op}")),
+                    Finding::Differs(how) => shown(&format!("~ {op}    # {how}")),
+                });
+                answer_with(&lines.collect::<String>())
             }
         }
-        Ok(())
     }
 
     /// The answer of a reading call.
-    pub(crate) fn told(&self, text: &str, answer: &Value) {
-        if self.json { println!("{answer:#}") } else { print!("{text}") }
+    pub(crate) fn told(&self, lines: &[String], answer: &Value) -> Result<(), Error> {
+        if self.json {
+            return answer_with(&format!("{answer:#}\n"));
+        }
+        answer_with(&lines.iter().map(|line| shown(line)).collect::<String>())
     }
 
     /// What is to be told beside the answer, on standard error.
     pub(crate) fn notes(&self, notes: &[String]) {
         for note in notes {
-            if self.json {
-                eprintln!("{}", json!({ "note": note }));
+            Stream::Err.tell(&if self.json {
+                format!("{}\n", json!({ "note": note }))
             } else {
-                eprintln!("zubi: note: {note}");
-            }
+                shown(&format!("zubi: note: {note}"))
+            });
         }
     }
 
     /// An error, on standard error.
     pub(crate) fn error(&self, error: &Error) {
-        if self.json {
-            let class = error.class();
-            eprintln!(
-                "{:#}",
-                json!({"error": {"code": class.word(), "exit": class as u8, "message": error.to_string()}})
-            );
+        let class = error.class();
+        Stream::Err.tell(&if self.json {
+            let told =
+                json!({"error": {"code": class.word(), "exit": error.exit_code(), "message": error.to_string()}});
+            format!("{told:#}\n")
         } else {
-            eprintln!("zubi: {error}");
-        }
+            shown(&format!("zubi: {error}"))
+        });
     }
 }
 
-/// Words that cannot be parsed, as JSON on standard error.
-pub(crate) fn usage_error(error: &clap::Error) {
-    let text = error.to_string();
-    let message = text.trim().strip_prefix("error: ").unwrap_or(&text).trim();
-    let class = Class::Usage;
-    eprintln!("{:#}", json!({"error": {"code": class.word(), "exit": class as u8, "message": message}}));
+/// One line of text, as a terminal can be given it.
+fn shown(line: &str) -> String {
+    visible(line).into_owned() + "\n"
 }
 
-/// One a line, or what to say when there is none.
-pub(crate) fn lines(lines: &[String], none: &str) -> String {
-    if lines.is_empty() { none.to_owned() } else { lines.join("\n") + "\n" }
+/// Writes an answer to standard output. That nobody reads it is no error: a list is cut short by its reader.
+pub(crate) fn answer_with(text: &str) -> Result<(), Error> {
+    match Stream::Out.write(text) {
+        Ok(_) => Ok(()),
+        Err(source) => Err(Error::Output { source }),
+    }
+}
+
+/// Help and version, which the parser takes for errors, and words that cannot be parsed. Gives what is wrong with the
+/// words, or with standard output.
+pub(crate) fn parsed(error: &clap::Error, json: bool) -> Result<(), Class> {
+    let class = Class::Usage;
+    let text: String = error.render().to_string().lines().map(shown).collect();
+    if !error.use_stderr() {
+        return answer_with(&text).map_err(|e| {
+            Stream::Err.tell(&shown(&format!("zubi: {e}")));
+            e.class()
+        });
+    }
+    if json {
+        let message = text.trim().strip_prefix("error: ").unwrap_or(&text).trim();
+        let told = json!({"error": {"code": class.word(), "exit": class as u8, "message": message}});
+        Stream::Err.tell(&format!("{told:#}\n"));
+    } else {
+        Stream::Err.tell(&text);
+    }
+    Err(class)
+}
+
+/// What to say when there is nothing to list.
+pub(crate) fn lines(lines: Vec<String>, none: &str) -> Vec<String> {
+    if lines.is_empty() { vec![none.to_owned()] } else { lines }
 }
 
 /// The answer of a command that removes things by name.
-pub(crate) fn removed<T: std::fmt::Display>(names: &[T]) -> (String, Value) {
+pub(crate) fn removed<T: std::fmt::Display>(names: &[T]) -> (Vec<String>, Value) {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-    let said: Vec<String> = names.iter().map(|n| format!("{n}: removed")).collect();
-    (lines(&said, ""), json!({ "removed": names }))
+    (names.iter().map(|n| format!("{n}: removed")).collect(), json!({ "removed": names }))
 }
 
 fn state(finding: &Finding) -> Value {

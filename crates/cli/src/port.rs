@@ -28,18 +28,17 @@ pub(crate) fn port(engine: &mut Engine, words: PortWords, output: &Output) -> Re
                 all.push(told(endpoint, port));
             }
             let head = ["SANDBOX", "NETWORK", "ADDRESS", "PORT", "PROTOCOL", "LEADS-TO"];
-            output.told(&render(&head, &rows), &Value::Array(all));
-            Ok(())
+            output.told(&render(&head, &rows), &Value::Array(all))
         }
         PortWords::Add { network, sandbox, ports } => {
             let report = engine.publish(&network, &sandbox, &ports, output.act())?;
             let (text, json) = changed(&report.value, "published");
-            output.changed(engine, &report.plan, &text, &json)
+            output.changed(engine, &report.plan, &[text], &json)
         }
         PortWords::Rm { network, sandbox, ports } => {
             let report = engine.unpublish(&network, &sandbox, &ports, output.act())?;
             let (text, json) = changed(&report.value, "taken back");
-            output.changed(engine, &report.plan, &text, &json)
+            output.changed(engine, &report.plan, &[text], &json)
         }
     }
 }
@@ -53,7 +52,7 @@ fn engine_name(endpoint: &Endpoint, name: &str) -> bool {
 fn changed(published: &Published, done: &str) -> (String, Value) {
     let Published { endpoint, ports } = published;
     let words: Vec<String> = ports.iter().map(ToString::to_string).collect();
-    let text = format!("{}: {done} {} on {}\n", endpoint.sandbox.spelled, words.join(" "), endpoint.network);
+    let text = format!("{}: {done} {} on {}", endpoint.sandbox.spelled, words.join(" "), endpoint.network);
     (text, Value::Array(ports.iter().map(|port| told(endpoint, port)).collect()))
 }
 

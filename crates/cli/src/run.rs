@@ -1,13 +1,13 @@
 //! `run` and `lab`: commands of the user's.
 
-use crate::output::Output;
+use crate::output::{Output, answer_with};
 use crate::words::RunWords;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-use zubi_engine::{Act, Engine, Error, Model, RunSpec};
+use zubi_engine::{Act, Class, Engine, Error, Model, RunSpec};
 use zubi_kernel::sys;
 use zubi_model::Invalid;
 
@@ -30,8 +30,11 @@ fn model(words: &[String]) -> Result<Model, Error> {
     })
 }
 
-fn system(operation: &'static str) -> impl Fn(std::io::Error) -> Error {
-    move |source| Error::Program { program: operation.to_owned(), source }
+fn system(operation: &'static str, object: &'static str) -> impl Fn(std::io::Error) -> Error {
+    move |e| Error::Kernel {
+        object: "going into the background".into(),
+        source: zubi_kernel::Error::system(operation, object, e),
+    }
 }
 
 /// `zubi run`.
@@ -49,7 +52,7 @@ pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Resu
     }
     if output.act() == Act::Show {
         let plan = engine.plan_run(&spec)?;
-        output.changed(&mut engine, &plan, "", &serde_json::Value::Null)?;
+        output.changed(&mut engine, &plan, &[], &serde_json::Value::Null)?;
         return Ok(ExitCode::SUCCESS);
     }
     match &spec.model {
@@ -65,20 +68,21 @@ pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Resu
     let report = match started {
         Ok(report) => report,
         Err(e) => {
-            // What was undone may have left something slow.
-            engine.linger()?;
+            // What was undone may have left something slow. What that does not come to do the next command does.
+            engine.linger().ok();
             return Err(e);
         }
     };
     if words.detach {
         return detach(engine, report.value, &spec);
     }
-    let code = engine.supervise(report.value, &spec, |started| {
+    let ended = engine.supervise(report.value, &spec, |started| {
         if let Err(e) = started {
             output.error(e);
         }
     })?;
-    Ok(ExitCode::from(u8::try_from(code).unwrap_or(255)))
+    output.notes(&ended.notes);
+    Ok(ExitCode::from(u8::try_from(ended.code).unwrap_or(255)))
 }
 
 /// A command in a network that is not its own: nothing to clean up, so nobody waits.
@@ -87,8 +91,8 @@ fn join(
     mut become_it: impl FnMut() -> Result<std::convert::Infallible, Error>,
 ) -> Result<ExitCode, Error> {
     if detached {
-        if let sys::Fork::Parent(pid) = sys::fork().map_err(system("fork"))? {
-            println!("pid:{pid}");
+        if let sys::Fork::Parent(pid) = sys::fork().map_err(system("fork", "process"))? {
+            answer_with(&format!("pid:{pid}\n"))?;
             return Ok(ExitCode::SUCCESS);
         }
         leave_terminal()?;
@@ -100,50 +104,53 @@ fn join(
 /// The supervisor goes on in the background; the caller hears whether the command runs.
 fn detach(engine: Engine, started: zubi_engine::Started, spec: &RunSpec) -> Result<ExitCode, Error> {
     let name = started.name.clone();
-    let (heard, tell) = sys::pipe().map_err(system("pipe"))?;
-    match sys::fork().map_err(system("fork"))? {
+    let (heard, tell) = sys::pipe().map_err(system("make", "pipe"))?;
+    match sys::fork().map_err(system("fork", "process"))? {
         sys::Fork::Parent(_) => {
             drop(tell);
             // The child holds the sandbox's lock now; dropping it here would release it for both.
             std::mem::forget(started);
             std::mem::forget(engine);
             let mut word = String::new();
-            File::from(heard).read_to_string(&mut word).map_err(system("pipe"))?;
-            match word.strip_prefix("ok ") {
-                Some(_) => {
-                    println!("{name}");
+            File::from(heard).read_to_string(&mut word).map_err(system("read", "pipe"))?;
+            match word.split_once(' ') {
+                Some(("ok", _)) => {
+                    answer_with(&format!("{name}\n"))?;
                     Ok(ExitCode::SUCCESS)
                 }
-                None if word.is_empty() => Err(Error::Program {
-                    program: name.to_string(),
-                    source: std::io::Error::other("its supervisor was killed"),
-                }),
+                Some((code, words)) => {
+                    Err(Error::Relayed { words: words.to_owned(), code: code.parse().unwrap_or(Class::Kernel as u8) })
+                }
                 None => {
-                    eprintln!("zubi: {word}");
-                    Ok(ExitCode::from(127))
+                    let words = format!("sandbox {name}: its supervisor was killed");
+                    Err(Error::Relayed { words, code: Class::Kernel as u8 })
                 }
             }
         }
         sys::Fork::Child => {
             drop(heard);
-            leave_terminal()?;
-            let mut tell = File::from(tell);
+            let mut pipe = Some(File::from(tell));
+            // The first word counts, and the pipe is closed behind it. A caller that has gone away needs none.
+            let mut tell = |word: String| pipe.take().map(|mut pipe| pipe.write_all(word.as_bytes()).ok());
+            let failed = |e: &Error| format!("{} {e}", e.exit_code());
+            if let Err(e) = leave_terminal() {
+                tell(failed(&e));
+                // The guardian cleans up.
+                sys::exit_now(1);
+            }
             let supervised = engine.supervise(started, spec, |ready| {
-                let word = match ready {
-                    Ok(pid) => format!("ok {pid}"),
-                    Err(e) => e.to_string(),
-                };
-                // A caller that has gone away needs no word.
-                let _told = tell.write_all(word.as_bytes());
-                drop(tell);
+                tell(ready.map_or_else(failed, |pid| format!("ok {pid}")));
             });
+            if let Err(e) = &supervised {
+                tell(failed(e));
+            }
             sys::exit_now(supervised.map_or(1, |_| 0))
         }
     }
 }
 
 fn leave_terminal() -> Result<(), Error> {
-    zubi_kernel::process::leave_caller(None)
+    zubi_kernel::process::leave_caller()
         .map_err(|source| Error::Kernel { object: "going into the background".into(), source })
 }
 

@@ -13,7 +13,7 @@ pub(crate) fn sandbox(engine: &mut Engine, words: SandboxWords, output: &Output)
     match words {
         SandboxWords::Add { name, from } => {
             let report = engine.add_sandbox(&name, from.as_ref(), output.act())?;
-            output.changed(engine, &report.plan, &format!("{name}\n"), &json!({ "sandbox": name.as_str() }))
+            output.changed(engine, &report.plan, &[name.to_string()], &json!({ "sandbox": name.as_str() }))
         }
         SandboxWords::Rm { names, force } => {
             let force = if force { Force::Yes } else { Force::No };
@@ -39,8 +39,7 @@ pub(crate) fn sandbox(engine: &mut Engine, words: SandboxWords, output: &Output)
                 all.push(json!({"name": v.name.as_str(), "maker": v.maker, "cookie": v.cookie.map(|c| c.0),
                     "processes": v.processes, "networks": networks}));
             }
-            output.told(&render(&["NAME", "MADE-BY", "PROCESSES", "NETWORKS"], &rows), &Value::Array(all));
-            Ok(())
+            output.told(&render(&["NAME", "MADE-BY", "PROCESSES", "NETWORKS"], &rows), &Value::Array(all))
         }
         // Handled before: it becomes the command.
         SandboxWords::Exec { .. } => Ok(()),

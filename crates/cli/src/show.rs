@@ -18,7 +18,7 @@ pub(crate) fn attached(attached: &Attached) -> (String, Value) {
     let published = if ports.is_empty() { String::new() } else { format!(", published {}", ports.join(" ")) };
     let again = if attached.attachment == Attachment::Existing { " (was connected already)" } else { "" };
     let text = format!(
-        "{}: {} {} {} on {}{default}{published}{again}\n",
+        "{}: {} {} {} on {}{default}{published}{again}",
         e.sandbox.spelled,
         e.ifname,
         addresses.join(" "),
@@ -76,8 +76,7 @@ pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Erro
         }));
     }
     let head = ["SANDBOX", "NETWORK", "DEVICE", "ADDRESSES", "MAC", "HOST-DEVICE", "DEFAULT", "PORTS"];
-    output.told(&render(&head, &rows), &Value::Array(all));
-    Ok(())
+    output.told(&render(&head, &rows), &Value::Array(all))
 }
 
 /// Lists bridges and who is behind their ports.
@@ -103,8 +102,7 @@ pub(crate) fn bridges(engine: &mut Engine, output: &Output) -> Result<(), Error>
             "network": bridge.network.as_ref().map(zubi_model::NetworkName::as_str), "ports": ports}));
     }
     let head = ["BRIDGE", "MAC", "STATE", "NETWORK", "PORT", "STATE", "SANDBOX"];
-    output.told(&render(&head, &rows), &Value::Array(all));
-    Ok(())
+    output.told(&render(&head, &rows), &Value::Array(all))
 }
 
 /// How a sandbox is called in a table: of the 64 hex digits of a container's id twelve are enough, as elsewhere.

@@ -381,14 +381,18 @@ pub(crate) struct RunWords {
 }
 
 /// Prints completions.
-pub(crate) fn completions(shell: clap_complete::Shell) {
-    clap_complete::generate(shell, &mut Cli::command(), "zubi", &mut std::io::stdout());
+pub(crate) fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "zubi", &mut script);
+    crate::output::answer_with(&String::from_utf8_lossy(&script))
 }
 
 /// Writes one man page a command.
 pub(crate) fn man_pages(folder: &Path) -> Result<ExitCode, Error> {
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder)
-        .map_err(|source| Error::Program { program: format!("man pages in {}", folder.display()), source })?;
+    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder).map_err(|e| Error::Kernel {
+        object: "man pages".into(),
+        source: zubi_kernel::Error::system("write to", folder.display(), e),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

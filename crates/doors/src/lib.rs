@@ -6,7 +6,12 @@
 //! crate found in it, and writes one document to stdout. It starts no program but the IPAM plug-ins of others that a CNI
 //! configuration names, and what the kernel takes its time for is left to the engine's detached child, which holds none of
 //! the caller's descriptors.
+//!
+//! A caller that cannot be given its answer (stdout is closed or full) does not know what was made, so what an ADD or a
+//! setup has made is taken away again, and the exit code says that the call failed.
+#![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `answer`")]
 
+mod answer;
 mod cni;
 mod input;
 mod podman;

@@ -1,8 +1,8 @@
 //! Podman's network programs: `netavark`, and as much of `aardvark-dns` as Podman asks for.
 
+use crate::answer::{Delivery, code, deliver, tell};
 use crate::input;
 use std::fmt::Display;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zubi_engine::{Act, Attachment as Made, Config, Detached, Engine, OtherNamespace};
@@ -21,25 +21,50 @@ pub(crate) fn answer(program: Program) -> ExitCode {
     let command = match parse_arguments(program, std::env::args_os().skip(1)) {
         Ok(command) => command,
         Err(e) => {
-            // Nobody is left to tell when that fails.
-            writeln!(std::io::stderr(), "{e}").ok();
+            tell(&e.to_string());
             return ExitCode::from(UsageError::EXIT_CODE);
         }
     };
+    if let Command::Setup(globals, netns) = &command {
+        return answer_setup(globals, netns);
+    }
     match obey(program, &command) {
-        Ok(text) => printed(&text, ExitCode::SUCCESS),
-        Err(words) => printed(&error_reply(&words), ExitCode::FAILURE),
+        Ok(text) if text.is_empty() => ExitCode::SUCCESS,
+        Ok(text) => code(deliver(&text), ExitCode::SUCCESS),
+        Err(words) => refusal(&words),
     }
 }
 
-fn printed(text: &str, code: ExitCode) -> ExitCode {
-    if text.is_empty() {
-        return code;
+fn refusal(words: &str) -> ExitCode {
+    code(deliver(&error_reply(&words)), ExitCode::FAILURE)
+}
+
+/// What was made and cannot be told is taken away again: Podman would not know of it.
+fn answer_setup(globals: &Globals, netns: &Path) -> ExitCode {
+    let made = match set_up(globals, netns) {
+        Ok(made) => made,
+        Err(words) => return refusal(&words),
+    };
+    if deliver(&made.reply) == Delivery::Done {
+        return ExitCode::SUCCESS;
     }
-    let mut out = std::io::stdout().lock();
-    let written =
-        out.write_all(text.as_bytes()).and_then(|()| if text.ends_with('\n') { Ok(()) } else { out.write_all(b"\n") });
-    if written.and_then(|()| out.flush()).is_ok() { code } else { ExitCode::FAILURE }
+    let undone = engine(globals).and_then(|mut engine| {
+        let undone =
+            made.endpoints.iter().rev().try_for_each(|e| detach(&mut engine, &e.network, &e.sandbox.spelled).map(drop));
+        engine.linger().ok();
+        undone
+    });
+    let undone = undone.err().map_or_else(String::new, |e| format!("; taking it away failed: {e}"));
+    tell(&format!(
+        "netavark: setup: the answer could not be written to stdout; everything was taken away again{undone}"
+    ));
+    ExitCode::FAILURE
+}
+
+/// What a setup has made.
+struct Setup {
+    reply: String,
+    endpoints: Vec<Endpoint>,
 }
 
 fn obey(program: Program, command: &Command) -> Result<String, String> {
@@ -50,7 +75,8 @@ fn obey(program: Program, command: &Command) -> Result<String, String> {
             Ok(version(program, Build { version: VERSION, commit: "", build_time: "", target: &target }))
         }
         Command::Help(text) => Ok((*text).to_owned()),
-        Command::Setup(globals, netns) => set_up(globals, netns),
+        // Answered before.
+        Command::Setup(..) => Ok(String::new()),
         Command::Teardown(globals, _) => tear_down(globals).map(|()| String::new()),
         // Names are off, so there is nothing to change but what cannot be meant is told.
         Command::Update { network, servers, .. } => update(network, servers).map(|_| String::new()).map_err(words),
@@ -82,7 +108,7 @@ fn engine(globals: &Globals) -> Result<Engine, String> {
     Engine::open_for_program(config).map_err(words)
 }
 
-fn set_up(globals: &Globals, netns: &Path) -> Result<String, String> {
+fn set_up(globals: &Globals, netns: &Path) -> Result<Setup, String> {
     let from_env = || std::env::var("NETAVARK_FW").unwrap_or_default();
     let driver = globals.firewall_driver.as_ref().map_or_else(from_env, |name| name.to_string_lossy().into_owned());
     firewall_driver(&driver).map_err(words)?;
@@ -114,7 +140,8 @@ fn set_up(globals: &Globals, netns: &Path) -> Result<String, String> {
             dns_servers: &attachment.dns_servers,
         })
         .collect();
-    Ok(reply(&attached))
+    let reply = reply(&attached);
+    Ok(Setup { reply, endpoints: made.into_iter().map(|(_, endpoint)| endpoint).collect() })
 }
 
 fn attach(engine: &mut Engine, sandbox: &SandboxRef, attachment: &Attachment) -> Result<Endpoint, String> {

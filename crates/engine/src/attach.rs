@@ -136,15 +136,14 @@ impl Engine {
         endpoint: &Endpoint,
         plan: &Plan,
     ) -> Result<(), Error> {
-        let done = (|| {
+        let done: Result<(), Error> = (|| {
             self.apply(object, plan)?;
             // We hold the namespace open: everything goes well in one that nobody can reach any more.
             self.still_there(sandbox)?;
             Ok(self.store.finish_attach(&endpoint.key())?)
         })();
         if let Err(error) = done {
-            Fault::muted(|| self.undo_attach(endpoint))?;
-            return Err(error);
+            return Err(error.after_undo(Fault::muted(|| self.undo_attach(endpoint))));
         }
         self.has_attached = true;
         Ok(())
@@ -280,10 +279,7 @@ impl Engine {
             self.store.write_name(endpoint)?;
             Ok(())
         })();
-        if claimed.is_err() {
-            Fault::muted(|| self.release_held(endpoint, ports))?;
-        }
-        claimed
+        claimed.map_err(|e: Error| e.after_undo(Fault::muted(|| self.release_held(endpoint, ports))))
     }
 
     /// Frees what an endpoint holds in the store, its record last.

@@ -248,9 +248,9 @@ impl Engine {
         self.store.update_endpoint(&Endpoint { next_mac: Some(mac), ..endpoint.clone() })?;
         let done = self.apply(&format!("network {network}: MAC of {called}"), &plan);
         if let Err(error) = done.and_then(|()| Ok(self.store.update_endpoint(&after)?)) {
-            self.store.update_endpoint(&endpoint)?;
-            self.store.release_mac(network, mac, &endpoint.key())?;
-            return Err(error);
+            let undone = self.store.update_endpoint(&endpoint);
+            let undone = undone.and_then(|()| self.store.release_mac(network, mac, &endpoint.key()));
+            return Err(error.after_undo(undone.map_err(Error::from)));
         }
         Ok(self.store.release_mac(network, endpoint.mac, &endpoint.key())?)
     }

@@ -10,7 +10,7 @@ use zubi_kernel::{Finding, Survey};
 use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
 use zubi_plan::endpoint::{Surroundings, attach};
 use zubi_plan::{Neighbours, Op, Place, firewall};
-use zubi_store::Mode;
+use zubi_store::{Maker, Mode};
 use zubi_wire::route::AdminState;
 
 /// Where an endpoint's sandbox cannot be found: what is wrong with it, unless its runtime started it again.
@@ -85,6 +85,18 @@ impl Engine {
         problems.extend(shadowed_ports(&records.endpoints));
         for link in &records.links {
             problems.extend(self.check_link(link)?);
+        }
+        for record in self.store.sandboxes_lossy().0 {
+            let (kind, why) = match self.outlived(&record)? {
+                Some(why) => (ProblemKind::SandboxGone, why),
+                None if record.maker == Maker::Run => (ProblemKind::Interrupted, "its zubi run was killed"),
+                None => continue,
+            };
+            // A supervisor that lives cleans up itself.
+            if let Some(lock) = self.store.try_lock_run(&record.name)? {
+                problems.push(Problem::new(kind, format!("sandbox {}", record.name), why, GC));
+                self.store.remove_run_lock(&record.name, lock)?;
+            }
         }
         for (network, key) in self.orphans(&records) {
             let what = format!("leases of sandbox {} belong to no endpoint", key.cookie);

@@ -26,7 +26,25 @@ pub enum Class {
     State = 8,
 }
 
+/// Exit codes of shells (POSIX, Shell Command Language, 2.8.2).
+const NO_SUCH_PROGRAM: u8 = 127;
+const NOT_TO_BE_RUN: u8 = 126;
+
 impl Class {
+    /// The class that an exit code stands for.
+    fn of_code(code: u8) -> Class {
+        let all = [
+            Class::Problems,
+            Class::Usage,
+            Class::NotFound,
+            Class::Conflict,
+            Class::Exhausted,
+            Class::Privilege,
+            Class::State,
+        ];
+        all.into_iter().find(|class| *class as u8 == code).unwrap_or(Class::Kernel)
+    }
+
     /// Its word in JSON errors.
     pub fn word(self) -> &'static str {
         match self {
@@ -389,13 +407,43 @@ pub enum Error {
         /// Why not.
         why: String,
     },
-    /// A program could not be run.
+    /// A program could not be run: this process did not become it.
     #[error("{program}: {source}")]
     Program {
         /// The program.
         program: String,
         /// Why not.
         source: std::io::Error,
+    },
+    /// An error of another process of ours, which had only a pipe to tell it.
+    #[error("{words}")]
+    Relayed {
+        /// Its words.
+        words: String,
+        /// Its exit code.
+        code: u8,
+    },
+    /// A name that led to a sandbox of zubi's and leads to another namespace now.
+    #[error("sandbox {name}: the name leads to another network namespace now, which zubi did not make; {next}")]
+    NameMoved {
+        /// The name.
+        name: SandboxName,
+        /// What was done, and what to do.
+        next: &'static str,
+    },
+    /// The answer could not be written. It is written last.
+    #[error("write the answer to standard output: {source}; the command itself has done its work")]
+    Output {
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Something failed, and so did taking back what had been done before.
+    #[error("{cause}; and it could not all be undone: {undo}; zubi gc tries again")]
+    Undo {
+        /// What failed first. It decides about the class.
+        cause: Box<Error>,
+        /// What failed while undoing.
+        undo: Box<Error>,
     },
 }
 
@@ -442,6 +490,14 @@ fn how_many(n: usize) -> String {
 }
 
 impl Error {
+    /// This error, behind which something was undone: when that failed too, both are told.
+    pub(crate) fn after_undo(self, undone: Result<(), Error>) -> Error {
+        match undone {
+            Ok(()) => self,
+            Err(undo) => Error::Undo { cause: Box::new(self), undo: Box::new(undo) },
+        }
+    }
+
     /// Adds what was being done to a kernel error.
     pub(crate) fn kernel(object: impl Into<String>) -> impl FnOnce(zubi_kernel::Error) -> Error {
         let object = object.into();
@@ -472,6 +528,7 @@ impl Error {
             | Error::NotPublished { .. }
             | Error::NotConnected { .. }
             | Error::Program { .. }
+            | Error::Relayed { code: NO_SUCH_PROGRAM, .. }
             | Error::Runtime(_) => Class::NotFound,
             Error::NetworkExists { .. }
             | Error::NetworkInUse { .. }
@@ -492,6 +549,7 @@ impl Error {
             | Error::LinkDiffers { .. }
             | Error::SandboxExists { .. }
             | Error::SandboxInUse { .. }
+            | Error::NameMoved { .. }
             | Error::OtherInstance { .. }
             | Error::Busy { .. }
             | Error::Store(zubi_store::StoreError::Locked { .. }) => Class::Conflict,
@@ -499,8 +557,21 @@ impl Error {
             Error::Privilege { .. } => Class::Privilege,
             Error::Kernel { source, .. } => kernel_class(source),
             Error::Plan { failed, .. } => kernel_class(&failed.error),
+            Error::Relayed { code, .. } => Class::of_code(*code),
             Error::Leftover { .. } => Class::Kernel,
-            Error::Store(_) | Error::RecordsLost { .. } => Class::State,
+            Error::Store(_) | Error::RecordsLost { .. } | Error::Output { .. } => Class::State,
+            Error::Undo { cause, .. } => cause.class(),
+        }
+    }
+
+    /// The exit code that says so: its class, and of a program that could not be run 127 or 126, as shells have it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Program { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NO_SUCH_PROGRAM,
+            Error::Program { .. } => NOT_TO_BE_RUN,
+            Error::Relayed { code, .. } => *code,
+            Error::Undo { cause, .. } => cause.exit_code(),
+            _ => self.class() as u8,
         }
     }
 
@@ -529,4 +600,34 @@ fn kernel_class(error: &zubi_kernel::Error) -> Class {
 /// How an endpoint's owner is called in an error when its record cannot be read.
 pub(crate) fn unknown_owner(key: &EndpointKey) -> String {
     format!("sandbox {} (namespace cookie)", key.cookie)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause() -> Error {
+        Error::SandboxExists { name: "c1".parse().unwrap() }
+    }
+
+    #[test]
+    fn an_error_whose_undo_fails_tells_both_and_keeps_its_class() {
+        let undo = Error::Busy { object: "sandbox c2".into() };
+        let both = cause().after_undo(Err(undo));
+        assert_eq!((both.class(), both.exit_code()), (Class::Conflict, Class::Conflict as u8));
+        let told = both.to_string();
+        assert!(told.starts_with("sandbox c1 exists already; "), "{told}");
+        assert!(told.contains("sandbox c2 is being changed"), "{told}");
+    }
+
+    #[test]
+    fn an_error_whose_undo_works_is_told_alone() {
+        assert_eq!(cause().after_undo(Ok(())).to_string(), cause().to_string());
+    }
+
+    #[test]
+    fn a_relayed_error_has_the_class_of_its_code() {
+        let class = |code| Error::Relayed { words: String::new(), code }.class();
+        assert_eq!([class(127), class(126), class(4)], [Class::NotFound, Class::Kernel, Class::Conflict]);
+    }
 }

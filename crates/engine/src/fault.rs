@@ -67,7 +67,7 @@ impl Fault {
         let me = std::process::id();
         for (deed, at) in &self.deeds {
             match deed {
-                Deed::Count => eprintln!("step {n}: {name}"),
+                Deed::Count => zubi_kernel::Stream::Err.tell(&format!("step {n}: {name}\n")),
                 _ if n != *at => {}
                 Deed::Kill => zubi_kernel::sys::kill(me, libc::SIGKILL)?,
                 Deed::Stop => zubi_kernel::sys::kill(me, libc::SIGSTOP)?,

@@ -10,12 +10,12 @@ use crate::network::RecoveredNetworks;
 use crate::problem::describe;
 use crate::rebuild::leads_to_the_living;
 use crate::records::Records;
-use crate::sandbox::Force;
+use crate::sandbox::{Force, Unfinished};
 use std::collections::HashSet;
-use zubi_kernel::{Survey, named};
+use zubi_kernel::Survey;
 use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};
 use zubi_plan::{Op, Place, Plan, What, coexist, firewall};
-use zubi_store::{Maker, Mode, StoreError};
+use zubi_store::{Maker, Mode, SandboxRecord, StoreError};
 use zubi_wire::nft::{ElementSeen, RuleSeen};
 use zubi_wire::route::{LinkMark, LinkSeen};
 
@@ -198,8 +198,13 @@ impl Engine {
         for record in self.store.sandboxes_lossy().0 {
             let abandoned = record.maker == Maker::Run || record.cookie.is_none();
             if abandoned && self.store.try_lock_run(&record.name)?.is_some() {
-                report.plan.append(self.disconnect_all(&record.name, Act::Show)?.0);
-                report.plan.append(zubi_plan::sandbox::remove(&record.name));
+                if let Some(cookie) = record.cookie {
+                    report.plan.append(self.disconnect_all(&record.name, cookie, Act::Show)?.0);
+                }
+                let there = self.named_cookie(&record.name)?;
+                if there.is_some() && record.cookie.is_none_or(|cookie| there == Some(cookie)) {
+                    report.plan.append(zubi_plan::sandbox::remove(&record.name, there));
+                }
                 report.value.push(format!("sandbox {} (its maker was killed)", record.name));
             }
         }
@@ -287,24 +292,37 @@ impl Engine {
         Ok(removed)
     }
 
-    /// Records of named sandboxes: those whose maker was killed before the namespace stood, and those whose name is
-    /// gone.
+    /// Why the record of a named sandbox has outlived what it describes. The namespace itself may live on, with
+    /// processes in it or under another name; it is nobody's business here.
+    pub(crate) fn outlived(&mut self, record: &SandboxRecord) -> Result<Option<&'static str>, Error> {
+        let there = self.named_cookie(&record.name)?;
+        Ok(match (record.cookie, there) {
+            (None, _) => Some("its maker was killed"),
+            (Some(_), None) => Some("its name is gone"),
+            (Some(recorded), Some(there)) if recorded != there => {
+                Some("its name leads to another network namespace now")
+            }
+            (Some(_), Some(_)) => None,
+        })
+    }
+
+    /// Records of named sandboxes that have outlived these.
     fn collect_sandboxes(&mut self) -> Result<Vec<String>, Error> {
         let mut removed = Vec::new();
-        let names = named::list().map_err(Error::kernel("named namespaces"))?;
         for record in self.store.sandboxes_lossy().0 {
+            if self.outlived(&record)?.is_none() {
+                continue;
+            }
             let Some(lock) = self.store.try_lock_run(&record.name)? else { continue };
-            let unfinished = record.cookie.is_none();
-            let nameless = !names.contains(&record.name);
-            if unfinished && !nameless {
-                let plan = zubi_plan::sandbox::remove(&record.name);
-                self.take_down(&format!("sandbox {}", record.name), &plan, zubi_kernel::Deletions::Now)?;
+            // Under the lock it may be another one, or none.
+            let Some(record) = self.store.sandbox(&record.name)? else { continue };
+            let Some(why) = self.outlived(&record)? else { continue };
+            if record.cookie.is_none() && self.remove_unfinished(&record.name)? == Unfinished::InUse {
+                self.note(format!("sandbox {}: somebody else uses the name; it stays", record.name));
             }
-            if unfinished || nameless {
-                self.store.remove_sandbox(&record.name)?;
-                removed.push(format!("sandbox {} (its namespace is gone)", record.name));
-                self.store.remove_run_lock(&record.name, lock)?;
-            }
+            self.store.remove_sandbox(&record.name)?;
+            removed.push(format!("sandbox {} ({why})", record.name));
+            self.store.remove_run_lock(&record.name, lock)?;
         }
         Ok(removed)
     }

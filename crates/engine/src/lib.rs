@@ -49,9 +49,9 @@ pub use link::{LinkState, LinkView, Linked, Unlinked};
 pub use list::{BridgeView, EndpointView, PortView};
 pub use problem::{Problem, ProblemKind};
 pub use publish::Published;
-pub use run::{Model, RunSpec, Started};
+pub use run::{Ended, Model, RunSpec, Started};
 pub use sandbox::{Force, SandboxView};
 pub use set_network::NetworkSet;
 
-pub use zubi_kernel::Finding;
+pub use zubi_kernel::{Finding, Observer};
 pub use zubi_store::OtherNamespace;

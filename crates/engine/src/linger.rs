@@ -11,11 +11,19 @@ use crate::engine::Engine;
 use crate::error::Error;
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::os::fd::RawFd;
 use std::time::Duration;
-use zubi_kernel::sys;
+use zubi_kernel::process::{self, Holds};
 use zubi_model::{IfName, LinkGroup};
 use zubi_plan::{Flows, Place, What};
 use zubi_wire::route::LinkMark;
+
+/// Beside the kernel's sockets nothing stays open between two calls, once the sandboxes are forgotten.
+impl Holds for Engine {
+    fn descriptors(&self) -> Vec<RawFd> {
+        self.kernel.descriptors()
+    }
+}
 
 impl Engine {
     /// Does the slow part of everything that was taken away, and waits for it.
@@ -78,8 +86,8 @@ impl Engine {
             .all(|l| l.name.parse().is_ok_and(|name: IfName| doomed.contains(&name))))
     }
 
-    /// Leaves the doomed links to a detached child, and ends nothing and waits for nothing itself. The calling process
-    /// must have one thread only.
+    /// Leaves the doomed links to a detached child, and ends nothing and waits for nothing itself, unless there can be no
+    /// child: then the caller waits.
     pub fn linger(mut self) -> Result<(), Error> {
         if !self.has_attached {
             self.fading = self.store.empty_described()?;
@@ -91,19 +99,13 @@ impl Engine {
         if done && !self.kernel.closes_slowly() {
             return Ok(());
         }
-        let failed = |operation| Error::system("cleaning up", operation, "process");
-        match sys::fork().map_err(failed("fork"))? {
-            sys::Fork::Parent(_) => {
-                // Dropping the sockets here is fast: the child holds them too.
-                Ok(())
-            }
-            sys::Fork::Child => {
-                let code = match self.live_on() {
-                    Ok(()) => 0,
-                    Err(_) => 1,
-                };
-                sys::exit_now(code);
-            }
+        // The child keeps the host's sockets only. What is cached of sandboxes would name descriptors that it has closed.
+        self.kernel.forget_sandboxes();
+        // Dropping the sockets here is fast: the child holds them too.
+        match process::detach(self, |mut engine| engine.slow_part().map_or(1, |()| 0)) {
+            Ok(()) => Ok(()),
+            // No process is to be had, and the command has done its work: the slow part takes its time here.
+            Err((mut engine, _)) => engine.slow_part(),
         }
     }
 
@@ -125,10 +127,7 @@ impl Engine {
         self.take_down("connections of ports that were taken back", &plan, zubi_kernel::Deletions::Now)
     }
 
-    /// In the child: lets go of the caller, then does the slow part.
-    fn live_on(&mut self) -> Result<(), Error> {
-        let keep = self.kernel.descriptors();
-        zubi_kernel::process::leave_caller(Some(&keep)).map_err(Error::kernel("cleaning up"))?;
+    fn slow_part(&mut self) -> Result<(), Error> {
         // One that fails keeps none of the others.
         let mut outcome = self.forget_later();
         outcome = outcome.and(self.reap());

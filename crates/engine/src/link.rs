@@ -156,7 +156,7 @@ impl Engine {
         plan: &Plan,
         down: &[NsRef],
     ) -> Result<(), Error> {
-        let made = (|| {
+        let made: Result<(), Error> = (|| {
             self.store.begin_link(link)?;
             self.apply(&format!("link {link}"), plan)?;
             for sandbox in spots.into_iter().flatten() {
@@ -165,10 +165,12 @@ impl Engine {
             Ok(self.store.finish_link(&link.id)?)
         })();
         if let Err(error) = made {
-            self.bury_link(link)?;
             let loopbacks = zubi_plan::link::loopbacks_down(down);
-            Fault::muted(|| self.take_down(&format!("link {link}"), &loopbacks, Deletions::Now))?;
-            return Err(error);
+            return Err(error.after_undo(
+                self.bury_link(link).and_then(|()| {
+                    Fault::muted(|| self.take_down(&format!("link {link}"), &loopbacks, Deletions::Now))
+                }),
+            ));
         }
         Ok(())
     }

@@ -155,7 +155,7 @@ impl Engine {
             // Somebody else was faster, and so it is to be another one.
             None => self.store.draft_network(&network)?,
         };
-        let made = (|| {
+        let made: Result<Unsynced, Error> = (|| {
             self.store.begin_network(&network)?;
             self.apply(&object, &plan)?;
             self.firewall_is_in_order(&look, &networks);
@@ -165,10 +165,7 @@ impl Engine {
         })();
         match made {
             Ok(unsynced) => Ok((Report { plan, value: network }, Some(unsynced))),
-            Err(e) => {
-                Fault::muted(|| self.undo_network(&network))?;
-                Err(e)
-            }
+            Err(e) => Err(e.after_undo(Fault::muted(|| self.undo_network(&network)))),
         }
     }
 

@@ -347,17 +347,16 @@ impl Engine {
         let before: &[PublishedPort] = if there.is_empty() { &endpoint.ports } else { &[] };
         let plan = publish(&after, before, &ports);
         if act == Act::Apply {
-            let done = (|| {
+            let done: Result<(), Error> = (|| {
                 self.claim_ports(&after, &chosen, &held)?;
                 self.store.update_endpoint(&after)?;
                 self.apply(&object, &plan)
             })();
             if let Err(error) = done {
-                Fault::muted(|| {
+                return Err(error.after_undo(Fault::muted(|| {
                     self.store.update_endpoint(&endpoint)?;
                     self.release_ports(&after, &chosen, &held)
-                })?;
-                return Err(error);
+                })));
             }
         }
         shown.append(plan);
@@ -405,11 +404,10 @@ impl Engine {
             let object = format!("network {network}: unpublish for {}", endpoint.sandbox.spelled);
             let done = self.take_down(&object, &plan, Deletions::Now);
             if let Err(error) = done.and_then(|()| Ok(self.store.update_endpoint(&after)?)) {
-                Fault::muted(|| {
+                return Err(error.after_undo(Fault::muted(|| {
                     self.store.update_endpoint(&endpoint)?;
                     self.apply(&object, &publish(&endpoint, &[], &ports))
-                })?;
-                return Err(error);
+                })));
             }
             let held = self.hold_ports()?;
             self.release_ports(&endpoint, &ports, &held)?;

@@ -14,16 +14,19 @@ use crate::engine::{Act, Engine, LostRecords, Report};
 use crate::error::Error;
 use crate::publish::on_loopback;
 use crate::resolve::Resolved;
+use crate::sandbox::Unfinished;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use zubi_kernel::process::{self, Holds};
+use zubi_kernel::sys::Sender;
 use zubi_kernel::{Deletions, inside, sys};
 use zubi_model::{NetworkName, NsRef, SandboxName, SandboxRef, Wishes};
 use zubi_plan::Plan;
-use zubi_store::{Dirs, Lock, Maker, Mode, OtherNamespace};
+use zubi_store::{Dirs, Lock, Maker, Mode, OtherNamespace, SandboxRecord};
 
 /// What a command's network is: Docker's models.
 #[derive(Debug, Clone)]
@@ -62,13 +65,34 @@ pub struct Started {
     guardian: Guardian,
 }
 
+/// A run that is over and cleaned up.
+#[derive(Debug)]
+pub struct Ended {
+    /// The command's exit code.
+    pub code: i32,
+    /// What is to be told beside it.
+    pub notes: Vec<String>,
+}
+
 /// The supervisor's end of the guardian's pipe.
 #[derive(Debug)]
 struct Guardian {
     pipe: File,
 }
 
-const SIGNALS: [libc::c_int; 4] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP];
+/// What the supervisor waits for: the command's end, and what it passes on.
+const SIGNALS: [libc::c_int; 10] = [
+    libc::SIGCHLD,
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGTSTP,
+    libc::SIGCONT,
+    libc::SIGWINCH,
+];
 
 /// Replaces this process by the command; gives back why that failed.
 pub(crate) fn become_command(command: &[OsString]) -> Error {
@@ -164,7 +188,8 @@ impl Engine {
         let guardian = self.start_guardian(&name)?;
         let made = (|| {
             let sandbox = zubi_plan::sandbox::add(&name);
-            let cookie = self.make_sandbox(&name, Maker::Run, &sandbox, Act::Apply)?;
+            let record = SandboxRecord { name: name.clone(), cookie: None, maker: Maker::Run };
+            let cookie = self.make_sandbox(record, &sandbox, Act::Apply)?;
             plan.append(sandbox);
             let reached_by = NsRef::Named(name.clone());
             let mut attached = Vec::new();
@@ -181,29 +206,29 @@ impl Engine {
         match made {
             Ok(attached) => Ok(Report { plan, value: Started { name, attached, lock, guardian } }),
             Err(e) => {
-                self.clean_run_locked(&name)?;
+                let e: Error = e;
+                let cleaned = self.clean_run_locked(&name);
                 guardian.dismiss();
-                Err(e)
+                Err(e.after_undo(cleaned))
             }
         }
     }
 
-    /// Starts the command, waits for its end, cleans up. Gives its exit code; `ready` is told when it runs, or why
-    /// it does not.
+    /// Starts the command, waits for its end, cleans up. `ready` is told when it runs, or why it does not.
     pub fn supervise(
         mut self,
         started: Started,
         spec: &RunSpec,
         ready: impl FnOnce(Result<u32, &Error>),
-    ) -> Result<i32, Error> {
+    ) -> Result<Ended, Error> {
         let outcome = self.run_command(&started.name, spec, ready);
         let cleaned = self.clean_run(&started.name);
         started.guardian.dismiss();
         self.store.remove_run_lock(&started.name, started.lock)?;
         cleaned?;
-        let code = outcome?;
+        let (code, notes) = (outcome?, self.take_notes());
         self.linger()?;
-        Ok(code)
+        Ok(Ended { code, notes })
     }
 
     fn run_command(
@@ -226,20 +251,17 @@ impl Engine {
                 let code = exec_code(&error);
                 // Nobody may be reading any more: the exit code tells it too.
                 let _told = pipe.write_all(format!("{code} {error}").as_bytes());
-                sys::exit_now(code);
+                sys::exit_now(code.into());
             }
         };
         drop(tell);
         let mut words = String::new();
         File::from(told).read_to_string(&mut words).map_err(failed("hear from the"))?;
         if let Some((code, why)) = words.split_once(' ') {
-            let error = Error::Program {
-                program: spec.command.first().map_or_else(String::new, |p| p.to_string_lossy().into_owned()),
-                source: std::io::Error::other(why.to_owned()),
-            };
-            ready(Err(&error));
+            let code = code.parse().unwrap_or(126);
+            ready(Err(&Error::Relayed { words: why.to_owned(), code }));
             let _reaped = wait(pid);
-            return Ok(code.parse().unwrap_or(126));
+            return Ok(code.into());
         }
         ready(Ok(pid));
         wait(pid).map_err(failed("wait for the"))
@@ -274,12 +296,22 @@ impl Engine {
     }
 
     fn clean_run_locked(&mut self, name: &SandboxName) -> Result<(), Error> {
-        if self.store.sandbox(name)?.is_none_or(|r| r.maker != Maker::Run) {
-            return Ok(());
+        let Some(record) = self.store.sandbox(name)?.filter(|r| r.maker == Maker::Run) else { return Ok(()) };
+        let left = || format!("sandbox {name}: the name leads to another network namespace now and stays");
+        let mut alone = None;
+        if let Some(cookie) = record.cookie {
+            self.end_processes(name, cookie)?;
+            alone = self.disconnect_all(name, cookie, Act::Apply)?.1;
+            match self.named_cookie(name)? {
+                Some(there) if there != cookie => self.note(left()),
+                _ => {
+                    let removal = zubi_plan::sandbox::remove(name, Some(cookie));
+                    self.take_down(&format!("sandbox {name}"), &removal, Deletions::Now)?;
+                }
+            }
+        } else if self.remove_unfinished(name)? == Unfinished::InUse {
+            self.note(left());
         }
-        self.end_processes(name)?;
-        let (_, alone) = self.disconnect_all(name, Act::Apply)?;
-        self.take_down(&format!("sandbox {name}"), &zubi_plan::sandbox::remove(name), Deletions::Now)?;
         self.store.remove_sandbox(name)?;
         if let Some((cookie, lock)) = alone {
             self.store.remove_sandbox_lock(cookie, lock)?;
@@ -306,20 +338,29 @@ impl Engine {
         let failed = |operation| Error::system("guardian", operation, "process");
         let (read, write) = sys::pipe().map_err(failed("make a pipe for the"))?;
         let (state, run) = self.dirs_for_children.clone();
-        match sys::fork().map_err(failed("fork the"))? {
-            sys::Fork::Parent(_) => Ok(Guardian { pipe: File::from(write) }),
-            sys::Fork::Child => {
-                drop(write);
-                let config = Config {
-                    dirs: Dirs { state, run },
-                    pools: None,
-                    coexistence: self.coexistence,
-                    other_namespace: OtherNamespace::default(),
-                };
-                let code = guard(read, name, config).map_or(1, |()| 0);
-                sys::exit_now(code);
-            }
-        }
+        let config = Config {
+            dirs: Dirs { state, run },
+            pools: None,
+            coexistence: self.coexistence,
+            other_namespace: OtherNamespace::default(),
+        };
+        let watch = Watch { pipe: read, name: name.clone(), config };
+        let started = process::detach(watch, |watch| guard(watch).map_or(1, |()| 0));
+        started.map_err(|(_, e)| Error::kernel("guardian")(e))?;
+        Ok(Guardian { pipe: File::from(write) })
+    }
+}
+
+/// What a guardian has.
+struct Watch {
+    pipe: OwnedFd,
+    name: SandboxName,
+    config: Config,
+}
+
+impl Holds for Watch {
+    fn descriptors(&self) -> Vec<RawFd> {
+        vec![self.pipe.as_raw_fd()]
     }
 }
 
@@ -332,9 +373,9 @@ impl Guardian {
 }
 
 /// In the guardian: waits for the supervisor's end, and cleans up if that came without a word.
-fn guard(pipe: OwnedFd, name: &SandboxName, config: Config) -> Result<(), Error> {
+fn guard(watch: Watch) -> Result<(), Error> {
     let failed = |operation| Error::system("guardian", operation, "process");
-    zubi_kernel::process::leave_caller(Some(&[pipe.as_raw_fd()])).map_err(Error::kernel("guardian"))?;
+    let Watch { pipe, name, config } = watch;
     let mut word = Vec::new();
     File::from(pipe).read_to_end(&mut word).map_err(failed("read in the"))?;
     if !word.is_empty() {
@@ -343,9 +384,9 @@ fn guard(pipe: OwnedFd, name: &SandboxName, config: Config) -> Result<(), Error>
     // A test's fault is meant for the command that was called.
     let mut engine = Engine::open_with(config, None, LostRecords::Refuse)?;
     // The command dies with the supervisor, but a moment later, and may hold a copy of the lock until then.
-    let lock = engine.store.lock_run(name)?;
-    engine.clean_run(name)?;
-    engine.store.remove_run_lock(name, lock)?;
+    let lock = engine.store.lock_run(&name)?;
+    engine.clean_run(&name)?;
+    engine.store.remove_run_lock(&name, lock)?;
     engine.reap()
 }
 
@@ -362,20 +403,36 @@ fn wait(pid: u32) -> std::io::Result<i32> {
         if let Some(code) = sys::reap_child(pid)? {
             return Ok(code);
         }
-        match sys::wait_signal(&SIGNALS)? {
-            libc::SIGCHLD => {}
-            signal => match sys::kill(pid, signal) {
+        let (signal, sender) = sys::wait_signal(&SIGNALS)?;
+        if is_for_us_alone(signal, sender) {
+            match sys::kill(pid, signal) {
                 Err(e) if e.raw_os_error() != Some(libc::ESRCH) => return Err(e),
                 _ => {}
-            },
+            }
+        }
+        if signal == libc::SIGTSTP {
+            // A shell takes the terminal back when the process that it has started stops.
+            sys::stop_here()?;
         }
     }
 }
 
-/// As shells have it: 127 not found, 126 not to be run.
-fn exec_code(error: &Error) -> i32 {
+/// Whether the command has not had a signal too: a key of the terminal reaches every process of our group, and the
+/// command is in it.
+fn is_for_us_alone(signal: libc::c_int, sender: Sender) -> bool {
+    match (signal, sender) {
+        (libc::SIGCHLD, _) => false,
+        (_, Sender::Process) => true,
+        // When a terminal goes away the kernel tells the leader of its session alone (tty_signal_session_leader).
+        (libc::SIGHUP, Sender::Kernel) => sys::leads_session(),
+        (_, Sender::Kernel) => false,
+    }
+}
+
+/// As shells have it: 127 not found, 126 not to be run, for whatever reason.
+fn exec_code(error: &Error) -> u8 {
     match error {
-        Error::Program { source, .. } if source.kind() == std::io::ErrorKind::NotFound => 127,
+        Error::Program { .. } => error.exit_code(),
         _ => 126,
     }
 }

@@ -136,7 +136,7 @@ impl Engine {
     pub(crate) fn apply_set(&mut self, old: &Network, draft: NetworkDraft, plan: &Plan) -> Result<Unsynced, Error> {
         let new = draft.network().clone();
         let name = &new.name;
-        let done = (|| {
+        let done: Result<Unsynced, Error> = (|| {
             if !plan.is_empty() {
                 self.store.begin_network(&new)?;
             }
@@ -145,10 +145,10 @@ impl Engine {
             self.store.end_network(name)?;
             Ok(unsynced)
         })();
-        if done.is_err() {
-            Fault::muted(|| self.take_back(old, &new))?;
+        match done {
+            Ok(unsynced) => Ok(unsynced),
+            Err(error) => Err(error.after_undo(Fault::muted(|| self.take_back(old, &new)))),
         }
-        done
     }
 
     /// Takes record and kernel back to what the network was before it was changed to `new`.

@@ -11,6 +11,7 @@
 
 use crate::error::Error;
 use crate::machine::{Kernel, Removal};
+use crate::netns::Netns;
 use zubi_plan::{Flows, Op, Outcome, Place, Plan, What};
 
 /// What became of a plan.
@@ -160,9 +161,15 @@ impl Kernel {
             What::Announce(announcement) => self.announce(&op.place, announcement),
             What::AddNamespace(name) => crate::named::add(name, &self.home),
             What::NameNamespace { name, path } => crate::named::attach(name, path, &self.home),
-            What::DeleteNamespace(name) => {
-                let outcome = crate::named::remove(name);
-                self.close_sandbox(&zubi_model::NsRef::Named(name.clone()));
+            What::DeleteNamespace { name, cookie } => {
+                let reached_by = zubi_model::NsRef::Named(name.clone());
+                let meant = cookie.or_else(|| self.sandboxes.get(&reached_by).map(|inside| inside.cookie));
+                let is_meant = |netns: &Netns| match meant {
+                    Some(meant) => Ok(self.cookie_of(netns)? == meant),
+                    None => Ok(true),
+                };
+                let outcome = crate::named::remove(name, is_meant);
+                self.close_sandbox(&reached_by);
                 outcome
             }
             other => Err(Error::NoAnswer { object: format!("{other:?}") }),

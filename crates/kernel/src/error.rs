@@ -68,6 +68,12 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// The program's file gives rights to its callers.
+    #[error(
+        "the program has a setuid or setgid bit or file capabilities; with them its caller could write anywhere as root: \
+         remove them (chmod u-s,g-s; setcap -r), and run it as root or, for trying, in `zubi lab`"
+    )]
+    BorrowedRights,
     /// The kernel did not answer a request.
     #[error("{object}: the kernel gave no answer")]
     NoAnswer {

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::netns::Netns;
 use crate::sys;
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use std::path::Path;
 /// which /sys shows this network's devices and the files of /etc/netns/NAME stand over those of /etc (ip-netns(8)).
 pub fn move_in(netns: &Netns, name: Option<&str>) -> Result<(), Error> {
     netns.enter()?;
-    sys::unshare(libc::CLONE_NEWNS).map_err(|e| Error::system("make", "mount namespace", e))?;
+    sys::unshare(sys::Namespaces::MOUNT).map_err(|e| Error::system("make", "mount namespace", e))?;
     let root = Path::new("/");
     sys::mount(Path::new(""), root, Some("none"), libc::MS_SLAVE | libc::MS_REC)
         .map_err(|e| Error::system("detach", "mount namespace", e))?;
@@ -51,14 +52,35 @@ fn bind_etc(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Ends a process by SIGKILL if it is inside, and only then: its number may be another's by now. One that has ended is
+/// fine.
+pub fn end_process(netns: &Netns, pid: u32) -> Result<(), Error> {
+    let ended = |e: &std::io::Error| e.raw_os_error() == Some(libc::ESRCH);
+    let failed = |operation, e| Err(Error::system(operation, format!("process {pid}"), e));
+    // Held by a descriptor first: what is looked at afterwards is this process, or none that could be signalled by it.
+    let process = match sys::open_process(pid) {
+        Ok(process) => process,
+        Err(e) if ended(&e) => return Ok(()),
+        // Without pidfd_open (Linux 5.3) nothing is ended: by its number it could be a stranger.
+        Err(e) => return failed("open", e),
+    };
+    if !is_inside(netns, pid) {
+        return Ok(());
+    }
+    match sys::signal_process(process.as_fd(), libc::SIGKILL) {
+        Err(e) if !ended(&e) => failed("end", e),
+        _ => Ok(()),
+    }
+}
+
+/// A process that ends meanwhile is not inside.
+fn is_inside(netns: &Netns, pid: u32) -> bool {
+    fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| netns.is((m.dev(), m.ino())))
+}
+
 /// The processes whose network namespace this is. The namespace is open, so its number cannot be reused meanwhile.
 pub fn processes(netns: &Netns) -> Result<Vec<u32>, Error> {
     let entries = fs::read_dir("/proc").map_err(|e| Error::system("list", "/proc", e))?;
     let pids = entries.filter_map(Result::ok).filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
-    Ok(pids
-        .filter(|pid| {
-            // A process that ends meanwhile is not inside.
-            fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| netns.is((m.dev(), m.ino())))
-        })
-        .collect())
+    Ok(pids.filter(|pid| is_inside(netns, *pid)).collect())
 }

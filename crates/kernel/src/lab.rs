@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::machine::Kernel;
-use crate::sys;
+use crate::sys::{self, Namespaces};
 use std::fs;
 use std::path::Path;
 use zubi_model::IfName;
@@ -15,7 +15,7 @@ use zubi_wire::route::{AdminState, LinkChange};
 pub fn become_fresh_host() -> Result<(), Error> {
     let (uid, gid) = sys::user_ids();
     let failed = |operation, object: &'static str| move |e| Error::system(operation, object, e);
-    sys::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET | libc::CLONE_NEWNS)
+    sys::unshare(Namespaces::USER.and(Namespaces::NET).and(Namespaces::MOUNT))
         .map_err(failed("make", "user, network and mount namespaces"))?;
     // Without this an unprivileged process may not write gid_map (user_namespaces(7)).
     fs::write("/proc/self/setgroups", "deny").map_err(failed("write", "/proc/self/setgroups"))?;
@@ -33,7 +33,7 @@ pub fn become_fresh_host() -> Result<(), Error> {
 /// The same for root, who stays root of the whole machine: daemons that make containers need that. /sys stays too,
 /// since their cgroups are below it.
 pub fn become_private_host() -> Result<(), Error> {
-    sys::unshare(libc::CLONE_NEWNET | libc::CLONE_NEWNS)
+    sys::unshare(Namespaces::NET.and(Namespaces::MOUNT))
         .map_err(|e| Error::system("make", "network and mount namespaces", e))?;
     hide_the_machine()
 }

@@ -20,6 +20,7 @@ mod sandboxes;
 mod settings;
 mod socket;
 mod strangers;
+mod stream;
 mod survey;
 pub mod sys;
 
@@ -34,4 +35,5 @@ pub use machine::{Kernel, Observer, StepHook, settings_writable};
 pub use netns::Netns;
 pub use socket::{Answer, Counters, Kept, Netlink};
 pub use strangers::Guest;
+pub use stream::{Stream, Written};
 pub use survey::Survey;

@@ -122,18 +122,32 @@ impl Kernel {
         }
     }
 
+    /// The number of the namespace that a name leads to now, whatever was opened by that name before. `None`: to none.
+    pub fn cookie_behind(&self, sandbox: &NsRef) -> Result<Option<NetnsCookie>, Error> {
+        match Netns::open_any(&sandbox.path()) {
+            Ok(netns) => self.cookie_of(&netns).map(Some),
+            Err(Error::NotASandbox { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    pub(crate) fn cookie_of(&self, netns: &Netns) -> Result<NetnsCookie, Error> {
+        netns.within(&self.home, Netlink::route)??.cookie()
+    }
+
+    /// Forgets every sandbox that was opened and closes its descriptors; it is opened again when it is needed. Before a
+    /// child that goes on with this machine closes what is not in [`Kernel::descriptors`].
+    pub fn forget_sandboxes(&mut self) {
+        self.sandboxes.clear();
+        self.indexes.retain(|(place, _), _| *place == Place::Host);
+        self.newborn.retain(|(place, _)| *place == Place::Host);
+    }
+
     /// Forgets a sandbox that was opened.
     pub fn close_sandbox(&mut self, sandbox: &NsRef) {
         self.sandboxes.forget(sandbox);
         self.indexes.retain(|(place, _), _| *place != Place::Sandbox(sandbox.clone()));
         self.newborn.retain(|(place, _)| *place != Place::Sandbox(sandbox.clone()));
-    }
-
-    /// Closes all sandboxes: a child that goes on alone keeps none of their descriptors.
-    pub fn close_sandboxes(&mut self) {
-        self.sandboxes.clear();
-        self.indexes.retain(|(place, _), _| *place == Place::Host);
-        self.newborn.retain(|(place, _)| *place == Place::Host);
     }
 
     /// An open sandbox's namespace.

@@ -60,7 +60,7 @@ fn bind(source: &Path, path: &Path) -> Result<(), Error> {
 pub(crate) fn add(name: &SandboxName, home: &Netns) -> Result<Outcome, Error> {
     let path = claim(name)?;
     let made = (|| {
-        sys::unshare(libc::CLONE_NEWNET).map_err(|e| Error::system("make", "network namespace", e))?;
+        sys::unshare(sys::Namespaces::NET).map_err(|e| Error::system("make", "network namespace", e))?;
         let bound = bind(Path::new("/proc/thread-self/ns/net"), &path);
         // Like `Netns::within`: a thread that cannot come home must not go on.
         assert!(home.enter().is_ok(), "cannot return to the host's network namespace");
@@ -81,16 +81,31 @@ pub(crate) fn attach(name: &SandboxName, source: &Path, home: &Netns) -> Result<
     Ok(Outcome::Created)
 }
 
-/// `ip netns delete NAME`.
-pub(crate) fn remove(name: &SandboxName) -> Result<Outcome, Error> {
+/// `ip netns delete NAME`, if the namespace behind the name is the one that is meant.
+pub(crate) fn remove(
+    name: &SandboxName,
+    is_meant: impl FnOnce(&Netns) -> Result<bool, Error>,
+) -> Result<Outcome, Error> {
     let path = file(name);
-    match sys::detach_mount(&path) {
-        Ok(()) => {}
-        // Nothing is mounted on it: what an interrupted `add` left.
-        Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Outcome::Nothing),
-        Err(e) => return Err(Error::system("unmount", path.display(), e)),
+    match Netns::open_any(&path) {
+        Ok(netns) => {
+            if !is_meant(&netns)? {
+                let found = "another network namespace; ip netns delete removes that name".into();
+                return Err(Error::Conflict { object: format!("sandbox {name}"), found });
+            }
+            // By the open file: the very mount that was looked at is unmounted, and none that came since.
+            match sys::detach_mount(Path::new(&format!("/proc/self/fd/{}", netns.raw_fd()))) {
+                Ok(()) => {}
+                // Somebody was faster.
+                Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
+                Err(e) => return Err(Error::system("unmount", path.display(), e)),
+            }
+        }
+        // Nothing is mounted on it, which is what an interrupted `add` leaves, or it is gone.
+        Err(Error::NotASandbox { .. }) => {}
+        Err(e) => return Err(e),
     }
+    // A file that somebody has mounted a namespace on meanwhile cannot be removed: EBUSY.
     match fs::remove_file(&path) {
         Ok(()) => Ok(Outcome::Removed),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Outcome::Nothing),

@@ -27,6 +27,16 @@ impl Netns {
 
     /// Opens a namespace file: a network namespace, and not `host`'s. Never waits, whatever the path leads to.
     pub fn open(path: &Path, host: &Netns) -> Result<Self, Error> {
+        let netns = Self::open_any(path)?;
+        if netns.inode == host.inode {
+            let why = "is the host's own network namespace".into();
+            return Err(Error::NotASandbox { path: path.display().to_string(), why });
+        }
+        Ok(netns)
+    }
+
+    /// The same, be it the host's.
+    pub(crate) fn open_any(path: &Path) -> Result<Self, Error> {
         let refuse = |why: String| Error::NotASandbox { path: path.display().to_string(), why };
         // A FIFO without a writer would block a plain open.
         let file =
@@ -45,11 +55,7 @@ impl Netns {
             Err(_) if kind.is_fifo() => return Err(refuse("is a FIFO, not a network namespace".into())),
             Err(_) => return Err(refuse("is a plain file, not a network namespace".into())),
         }
-        let netns = Self::identified(file, path)?;
-        if netns.inode == host.inode {
-            return Err(refuse("is the host's own network namespace".into()));
-        }
-        Ok(netns)
+        Self::identified(file, path)
     }
 
     fn identified(file: File, path: &Path) -> Result<Self, Error> {
@@ -70,7 +76,10 @@ impl Netns {
     /// Runs `work` inside, and comes back.
     ///
     /// # Panics
-    /// When the way back fails: the thread is in the wrong namespace and must not go on.
+    /// When the way back fails: the thread is in the wrong namespace and must not go on. In a release, where a panic
+    /// aborts, the whole program ends, which is right for a command: its records tell the next one what to undo. A
+    /// resident process must not call this on a thread that it shares with others; it leaves such work to a process of
+    /// its own.
     pub fn within<T>(&self, home: &Netns, work: impl FnOnce() -> T) -> Result<T, Error> {
         sys::enter_netns(self.file.as_fd()).map_err(|e| Error::system("enter", "network namespace", e))?;
         let back = Return { home };
@@ -99,7 +108,7 @@ struct Return<'a> {
 impl Drop for Return<'_> {
     fn drop(&mut self) {
         if let Err(e) = sys::enter_netns(self.home.file.as_fd()) {
-            // Going on would change a stranger's namespace: this thread ends here.
+            // Going on would change a stranger's namespace. See `Netns::within`.
             panic!("cannot return to the host's network namespace: {e}");
         }
     }

@@ -1,23 +1,57 @@
 //! Detached processes.
 
 use crate::error::Error;
-use crate::sys;
+use crate::sys::{self, Standard};
 use std::fs::File;
+use std::io;
 use std::os::fd::{AsFd, RawFd};
 
-/// Leaves the caller's session and terminal, and holds none of its descriptors but those of `keep`: a caller that
-/// reads to the end of a pipe must not wait for a process it does not know of. With `None` the descriptors above
-/// standard error stay.
-pub fn leave_caller(keep: Option<&[RawFd]>) -> Result<(), Error> {
-    let failed = |operation| move |e| Error::system(operation, "detached process", e);
+/// Fails when the caller has borrowed the program's rights by a setuid bit or by capabilities of its file: with its
+/// variables and options it would choose what is written where.
+pub fn refuse_borrowed_rights() -> Result<(), Error> {
+    if sys::has_borrowed_rights() { Err(Error::BorrowedRights) } else { Ok(()) }
+}
+
+/// A value that knows every descriptor it owns.
+pub trait Holds {
+    /// All of them.
+    fn descriptors(&self) -> Vec<RawFd>;
+}
+
+/// Starts a child that lives on by itself, in a session of its own, with this value and nothing else: of the caller's
+/// descriptors and of ours it has only those of the value. A caller that reads to the end of a pipe must not wait for a
+/// process it does not know of.
+///
+/// # How it is safe
+/// The child closes descriptors that other values of this process own. None of these values is used or dropped there:
+/// `life` is a plain function, so it reaches nothing but the value it is given, and the child ends with it.
+///
+/// # Errors
+/// When there can be no child the value comes back.
+pub fn detach<T: Holds + 'static>(value: T, life: fn(T) -> i32) -> Result<(), (T, Error)> {
+    match sys::fork() {
+        Ok(sys::Fork::Parent(_)) => Ok(()),
+        Ok(sys::Fork::Child) => {
+            let code = match leave_caller() {
+                Ok(()) => {
+                    sys::close_from(3, &value.descriptors());
+                    life(value)
+                }
+                Err(_) => 1,
+            };
+            sys::exit_now(code)
+        }
+        Err(e) => Err((value, Error::system("fork", "process", e))),
+    }
+}
+
+/// Leaves the caller's session, its terminal and its standard streams. Other descriptors stay.
+pub fn leave_caller() -> Result<(), Error> {
+    let failed = |operation| move |e: io::Error| Error::system(operation, "detached process", e);
     sys::new_session().map_err(failed("leave the session of the"))?;
     let null = File::options().read(true).write(true).open("/dev/null").map_err(failed("open /dev/null in the"))?;
-    for descriptor in 0..3 {
-        sys::duplicate_to(null.as_fd(), descriptor).map_err(failed("redirect the"))?;
-    }
-    drop(null);
-    if let Some(keep) = keep {
-        sys::close_from(3, keep);
+    for stream in [Standard::In, Standard::Out, Standard::Err] {
+        sys::redirect(stream, null.as_fd()).map_err(failed("redirect the"))?;
     }
     Ok(())
 }

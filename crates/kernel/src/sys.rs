@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -109,10 +110,31 @@ pub fn enter_netns(fd: BorrowedFd<'_>) -> io::Result<()> {
     check(unsafe { libc::setns(fd.as_raw_fd(), libc::CLONE_NEWNET) }).map(|_| ())
 }
 
-/// Gives the calling thread new namespaces (`CLONE_NEW*`).
-pub fn unshare(flags: libc::c_int) -> io::Result<()> {
-    // SAFETY: no pointers. Only namespace flags are passed, which leave memory and descriptors shared.
-    check(unsafe { libc::unshare(flags) }).map(|_| ())
+/// Kinds of namespaces. Other flags of unshare(2), such as `CLONE_FILES`, cannot be written with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Namespaces(libc::c_int);
+
+impl Namespaces {
+    /// `CLONE_NEWNET`.
+    pub const NET: Self = Namespaces(libc::CLONE_NEWNET);
+    /// `CLONE_NEWNS`.
+    pub const MOUNT: Self = Namespaces(libc::CLONE_NEWNS);
+    /// `CLONE_NEWUSER`.
+    pub const USER: Self = Namespaces(libc::CLONE_NEWUSER);
+    /// `CLONE_NEWPID`: for the children of the process.
+    pub const PID: Self = Namespaces(libc::CLONE_NEWPID);
+
+    /// Both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Namespaces(self.0 | other.0)
+    }
+}
+
+/// Gives the calling thread new namespaces.
+pub fn unshare(namespaces: Namespaces) -> io::Result<()> {
+    // SAFETY: no pointers. The type holds only namespace flags, which leave memory and descriptors shared.
+    check(unsafe { libc::unshare(namespaces.0) }).map(|_| ())
 }
 
 /// The kind of namespace a file leads to: `CLONE_NEWNET`, ... (`NS_GET_NSTYPE`, linux/nsfs.h).
@@ -156,10 +178,15 @@ pub enum Fork {
     Parent(u32),
 }
 
-/// fork(2). No other thread of the process may hold a lock then: it would stay locked in the child for ever.
+/// fork(2). Refused while the process has a second thread: a lock that such a thread holds at that moment, that of the
+/// allocator for instance, would stay locked in the child for ever.
 pub fn fork() -> io::Result<Fork> {
-    // SAFETY: no pointers. zubi's command-line process has one thread; the only other one it ever starts waits in
-    // connect(2) for a container runtime that does not answer, and holds no lock there.
+    // proc(5): the folder has a link for itself, one for its parent, and one for each thread.
+    if std::fs::metadata("/proc/self/task")?.nlink() != 3 {
+        return Err(io::Error::other("the process has a second thread"));
+    }
+    // SAFETY: no pointers. The calling thread is the only one, so nobody holds a lock, and nobody can start another
+    // thread between the line above and this one.
     let pid = check(unsafe { libc::fork() })?;
     Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid.cast_unsigned()) })
 }
@@ -187,6 +214,24 @@ pub fn reap_child(pid: u32) -> io::Result<Option<i32>> {
 pub fn new_session() -> io::Result<()> {
     // SAFETY: no pointers.
     check(unsafe { libc::setsid() }).map(|_| ())
+}
+
+/// pidfd_open(2), Linux 5.3: a descriptor that stands for this process, whatever process has its number later.
+pub fn open_process(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; the descriptor is new, ours and close-on-exec.
+    unsafe {
+        let fd = libc::syscall(libc::SYS_pidfd_open, pid.cast_signed(), 0);
+        let fd = RawFd::try_from(fd).map_err(|_| io::Error::from_raw_os_error(libc::EBADF))?;
+        Ok(OwnedFd::from_raw_fd(check(fd)?))
+    }
+}
+
+/// pidfd_send_signal(2), Linux 5.1.
+pub fn signal_process(process: BorrowedFd<'_>, signal: libc::c_int) -> io::Result<()> {
+    let nothing = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo is allowed; the descriptor is open.
+    let sent = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), signal, nothing, 0) };
+    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// kill(2).
@@ -221,6 +266,26 @@ pub fn block_signals(signals: &[libc::c_int]) -> io::Result<()> {
     }
 }
 
+/// Stops the process as SIGTSTP does, which is blocked, until it is continued. The kernel lets nobody stop where nobody
+/// could continue it (an orphaned process group).
+pub fn stop_here() -> io::Result<()> {
+    // SAFETY: as in `block_signals`. The signal is pending when it is let through, so it works before the call returns.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        check(libc::sigemptyset(&raw mut set))?;
+        check(libc::sigaddset(&raw mut set, libc::SIGTSTP))?;
+        check(libc::raise(libc::SIGTSTP))?;
+        check(libc::sigprocmask(libc::SIG_UNBLOCK, &raw const set, std::ptr::null_mut()))?;
+        check(libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut())).map(|_| ())
+    }
+}
+
+/// Whether the process leads its session.
+pub fn leads_session() -> bool {
+    // SAFETY: no pointers.
+    unsafe { libc::getsid(0) == libc::getpid() }
+}
+
 /// Lets all signals through again.
 pub fn unblock_signals() -> io::Result<()> {
     // SAFETY: as in `block_signals`.
@@ -231,26 +296,39 @@ pub fn unblock_signals() -> io::Result<()> {
     }
 }
 
+/// Who sent a signal (`si_code`, sigaction(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender {
+    /// A process, by kill(2), tgkill(2) or sigqueue(3).
+    Process,
+    /// The kernel: a key of the terminal, its hang-up, a child that ended. Such a signal goes to every process of the
+    /// foreground group.
+    Kernel,
+}
+
 /// Waits for one of these (blocked) signals.
-pub fn wait_signal(signals: &[libc::c_int]) -> io::Result<libc::c_int> {
-    // SAFETY: as in `block_signals`; a null siginfo is allowed.
+pub fn wait_signal(signals: &[libc::c_int]) -> io::Result<(libc::c_int, Sender)> {
+    // SAFETY: as in `block_signals`; siginfo_t is plain data, and the kernel fills it.
     unsafe {
+        let mut info: libc::siginfo_t = std::mem::zeroed();
         let mut set: libc::sigset_t = std::mem::zeroed();
         check(libc::sigemptyset(&raw mut set))?;
         for signal in signals {
             check(libc::sigaddset(&raw mut set, *signal))?;
         }
         loop {
-            match check(libc::sigwaitinfo(&raw const set, std::ptr::null_mut())) {
+            match check(libc::sigwaitinfo(&raw const set, &raw mut info)) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                other => return other,
+                // SI_FROMUSER of linux/signal.h: zero and below are of processes.
+                other => return Ok((other?, if info.si_code <= 0 { Sender::Process } else { Sender::Kernel })),
             }
         }
     }
 }
 
-/// Closes every descriptor from `first` on, except `keep`.
-pub fn close_from(first: RawFd, keep: &[RawFd]) {
+/// Closes every descriptor from `first` on, except `keep`. For [`crate::process::detach`] alone: owners of a closed
+/// descriptor must never be used or dropped afterwards.
+pub(crate) fn close_from(first: RawFd, keep: &[RawFd]) {
     let mut keep: Vec<RawFd> = keep.iter().copied().filter(|fd| *fd >= first).collect();
     keep.sort_unstable();
     let mut at = first;
@@ -270,10 +348,21 @@ pub fn close_from(first: RawFd, keep: &[RawFd]) {
     close(at, libc::c_uint::MAX);
 }
 
-/// Makes `target` another name of `source`.
-pub fn duplicate_to(source: BorrowedFd<'_>, target: RawFd) -> io::Result<()> {
-    // SAFETY: `target` is 0, 1 or 2, which no owner in this process closes.
-    check(unsafe { libc::dup2(source.as_raw_fd(), target) }).map(|_| ())
+/// The standard streams, which no owner in this process closes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standard {
+    /// 0.
+    In = 0,
+    /// 1.
+    Out = 1,
+    /// 2.
+    Err = 2,
+}
+
+/// Lets a standard stream be another name of `source`.
+pub fn redirect(standard: Standard, source: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: no pointers; the target is 0, 1 or 2.
+    check(unsafe { libc::dup2(source.as_raw_fd(), standard as RawFd) }).map(|_| ())
 }
 
 /// A pipe, close-on-exec: reading end, writing end.
@@ -337,6 +426,13 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     // SAFETY: pointer and length describe `bytes`; up to 256 bytes are given whole.
     let n = unsafe { libc::syscall(libc::SYS_getrandom, bytes.as_mut_ptr(), N, 0) };
     if usize::try_from(n) == Ok(N) { Ok(bytes) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Whether the program was given rights that its caller does not have: a setuid or setgid bit or capabilities of its
+/// file (`AT_SECURE`, getauxval(3)). A caller that is root gains nothing; some security modules set the flag for it too.
+pub fn has_borrowed_rights() -> bool {
+    // SAFETY: no pointers, neither call can fail.
+    unsafe { libc::getauxval(libc::AT_SECURE) != 0 && libc::getuid() != 0 }
 }
 
 /// Effective user and group.

@@ -52,7 +52,7 @@ pub(crate) fn on_fresh_host(kind: HostKind, work: impl FnOnce() -> i32) -> i32 {
             lab::become_private_host().expect("a host of its own");
         }
     }
-    sys::unshare(libc::CLONE_NEWPID).expect("process namespace");
+    sys::unshare(sys::Namespaces::PID).expect("process namespace");
     match sys::fork().expect("fork the init") {
         sys::Fork::Parent(init) => {
             let code = keep(init, parent);
@@ -66,7 +66,7 @@ pub(crate) fn on_fresh_host(kind: HostKind, work: impl FnOnce() -> i32) -> i32 {
             sys::unblock_signals().expect("signals");
             if kind == HostKind::Root {
                 // The keeper still sees all cgroups when the init sees only its own.
-                sys::unshare(libc::CLONE_NEWNS).expect("mounts of its own");
+                sys::unshare(sys::Namespaces::MOUNT).expect("mounts of its own");
             }
             sys::mount(Path::new("proc"), Path::new("/proc"), Some("proc"), 0).expect("mount /proc");
             sys::exit_now(work());

@@ -163,8 +163,8 @@ fn start(test: Test, capture: bool) -> Running {
         sys::Fork::Parent(pid) => Running { test, pid, log, since: Instant::now() },
         sys::Fork::Child => {
             if capture {
-                sys::duplicate_to(sink.as_fd(), 1).expect("stdout");
-                sys::duplicate_to(sink.as_fd(), 2).expect("stderr");
+                sys::redirect(sys::Standard::Out, sink.as_fd()).expect("stdout");
+                sys::redirect(sys::Standard::Err, sink.as_fd()).expect("stderr");
             }
             if let Some(why) = test.host.missing() {
                 skip(test.name(), why);

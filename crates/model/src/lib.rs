@@ -16,6 +16,7 @@ mod port;
 mod sandbox;
 mod subnet;
 mod text;
+mod visible;
 
 pub use change::{Difference, NetworkChange};
 pub use description::{Description, ForeignBridge, InUse, OtherGateway};
@@ -35,3 +36,4 @@ pub use network::{
 pub use port::{HostAddress, HostPorts, PortNumber, PortRange, PortWish, Protocol, PublishedPort};
 pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxRef};
 pub use subnet::{Exclusion, Family, Subnet};
+pub use visible::visible;

@@ -3,7 +3,7 @@
 use crate::{Announcement, Flows, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
-use zubi_model::{NsRef, SandboxName};
+use zubi_model::{NetnsCookie, NsRef, SandboxName};
 use zubi_wire::route::{Address, BridgePort, ForwardingEntry, Link, LinkChange, LinkMark, Route};
 use zubi_wire::{nft, shell_word};
 
@@ -71,7 +71,12 @@ pub enum What {
         path: PathBuf,
     },
     /// Remove a name; the namespace goes with its last user.
-    DeleteNamespace(SandboxName),
+    DeleteNamespace {
+        /// The name.
+        name: SandboxName,
+        /// The namespace that is meant: a name that leads to another one stays. `None`: the one it leads to.
+        cookie: Option<NetnsCookie>,
+    },
 }
 
 /// One change at one place, with the reason as a person would want to read it.
@@ -124,7 +129,7 @@ impl Op {
             (What::AddTable(table), Outcome::Created) => What::DeleteTable(table.clone()),
             (What::AddElement(element), Outcome::Created) => What::DeleteElement(element.clone()),
             (What::AddNamespace(name) | What::NameNamespace { name, .. }, Outcome::Created) => {
-                What::DeleteNamespace(name.clone())
+                What::DeleteNamespace { name: name.clone(), cookie: None }
             }
             (What::DeleteElement(element), Outcome::Removed) => What::AddElement(element.clone()),
             (_, Outcome::Changed { back }) => What::clone(back),
@@ -188,7 +193,7 @@ impl Op {
                 "mkdir -p /run/netns && touch /run/netns/{name} && mount --bind {} /run/netns/{name}",
                 shell_word(&path.display().to_string())
             ),
-            What::DeleteNamespace(name) => format!("ip netns delete {name}"),
+            What::DeleteNamespace { name, .. } => format!("ip netns delete {name}"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Op, Plan, What};
 use std::path::PathBuf;
-use zubi_model::{IfName, NsRef, SandboxName};
+use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
 use zubi_wire::route::{AdminState, LinkChange};
 
 /// Makes a sandbox with nothing but its loopback: the model `none`.
@@ -24,8 +24,8 @@ pub fn attach(name: &SandboxName, path: PathBuf) -> Plan {
     std::iter::once(Op::host(What::NameNamespace { name: name.clone(), path }, NAME)).collect()
 }
 
-/// Removes a name.
-pub fn remove(name: &SandboxName) -> Plan {
+/// Removes a name that leads to this namespace; with `None`, to any.
+pub fn remove(name: &SandboxName, cookie: Option<NetnsCookie>) -> Plan {
     const REMOVE: &str = "remove the name; the namespace goes with its last user";
-    std::iter::once(Op::host(What::DeleteNamespace(name.clone()), REMOVE)).collect()
+    std::iter::once(Op::host(What::DeleteNamespace { name: name.clone(), cookie }, REMOVE)).collect()
 }

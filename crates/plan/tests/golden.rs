@@ -294,7 +294,7 @@ fn give_a_namespace_a_name() {
 
 #[test]
 fn remove_a_sandbox() {
-    insta::assert_snapshot!(sandbox::remove(&"c1".parse().unwrap()));
+    insta::assert_snapshot!(sandbox::remove(&"c1".parse().unwrap(), Some(NetnsCookie(7))));
 }
 
 fn end(spelled: &str, address: &str, ifname: &str) -> LinkEnd {

@@ -8,7 +8,14 @@ use zubi_doors::Door;
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
+/// The exit code of the engine's class of that name.
+const PRIVILEGE: u8 = zubi_engine::Class::Privilege as u8;
+
 fn main() -> ExitCode {
+    if let Err(e) = zubi_kernel::process::refuse_borrowed_rights() {
+        zubi_kernel::Stream::Err.tell(&format!("zubi: {e}\n"));
+        return ExitCode::from(PRIVILEGE);
+    }
     let mut words = std::env::args_os();
     let name = words.next().unwrap_or_default();
     match Door::named(&name, words.len(), |variable| std::env::var_os(variable).is_some()) {

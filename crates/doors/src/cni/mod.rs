@@ -7,9 +7,9 @@ mod ipam;
 mod tune;
 mod wire;
 
+use crate::answer::{Delivery, code, deliver, tell};
 use crate::input;
 use serde_json::Value;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zubi_cni::{
@@ -24,40 +24,61 @@ use zubi_wire::route::{AdminState, LinkChange};
 /// Reads environment and stdin, does what is asked for, and answers: one document on stdout, or nothing.
 pub(crate) fn answer(plugin: Plugin) -> ExitCode {
     let env = Environment::read(|name| std::env::var_os(name));
-    let (text, code) = match call(plugin, &env) {
-        Ok(Some(document)) => (document.to_string(), ExitCode::SUCCESS),
-        Ok(None) => return ExitCode::SUCCESS,
-        Err(error) => (error.to_json().to_string(), ExitCode::FAILURE),
-    };
-    let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{text}").and_then(|()| out.flush());
-    if written.is_ok() { code } else { ExitCode::FAILURE }
+    match call(plugin, &env) {
+        Ok(Answer::Added(document, task)) => match deliver(&document.to_string()) {
+            Delivery::Done => ExitCode::SUCCESS,
+            Delivery::Lost => unadd(&task),
+        },
+        Ok(Answer::Document(document)) => code(deliver(&document.to_string()), ExitCode::SUCCESS),
+        Ok(Answer::Nothing) => ExitCode::SUCCESS,
+        Err(error) => code(deliver(&error.to_json().to_string()), ExitCode::FAILURE),
+    }
 }
 
-fn call(plugin: Plugin, env: &Environment) -> Result<Option<Value>, CniError> {
+/// What a call has to say.
+enum Answer {
+    Nothing,
+    Document(Value),
+    /// The result of an ADD, which is undone when it cannot be told.
+    Added(Value, Box<Task>),
+}
+
+/// The runtime does not get the result of an ADD, so to it the ADD has failed: it may try again, or never come back.
+fn unadd(task: &Task) -> ExitCode {
+    let undone = in_engine(|engine| del(engine, task));
+    let undone = undone.err().map_or_else(String::new, |e| format!("; taking it away failed: {}", e.msg));
+    tell(&format!("ADD: the result could not be written to stdout; what it made was taken away again{undone}"));
+    ExitCode::FAILURE
+}
+
+fn call(plugin: Plugin, env: &Environment) -> Result<Answer, CniError> {
     if env.command.is_none() {
         // A person called it; waiting for stdin would look like nothing happens.
-        writeln!(std::io::stderr(), "{}", about(plugin)).ok();
-        return Ok(None);
+        tell(&about(plugin));
+        return Ok(Answer::Nothing);
     }
     let stdin = input::read(None, LARGEST_REQUEST)
         .map_err(|e| CniError::new(Code::Io, format!("cannot read the request from stdin: {e}")))?;
     let Call { version, verb } = parse(plugin, env, &stdin)?;
     let answered = match verb {
-        Verb::Version => return Ok(Some(versions(plugin, version))),
+        Verb::Version => return Ok(Answer::Document(versions(plugin, version))),
         Verb::Nothing => {
-            writeln!(std::io::stderr(), "{}", about(plugin)).ok();
-            return Ok(None);
+            tell(&about(plugin));
+            return Ok(Answer::Nothing);
         }
         // Nothing of theirs is there to be taken away.
-        Verb::Del(task) if is_nothing(&task.share) => Ok(None),
-        Verb::Add(task) => in_engine(|engine| add(engine, &task)).and_then(|result| result.render(version).map(Some)),
-        Verb::Del(task) => in_engine(|engine| del(engine, &task)).map(|()| None),
-        Verb::Check(task) => in_engine(|engine| check(engine, &task)).map(|()| None),
-        Verb::Gc(gc) => in_engine(|engine| gc::collect(engine, &gc)).map(|()| None),
-        Verb::Status(status) => status_of(&status).map(|()| None),
+        Verb::Del(task) if is_nothing(&task.share) => Ok(()),
+        Verb::Add(task) => {
+            let result = in_engine(|engine| add(engine, &task)).and_then(|result| result.render(version));
+            let added = result.map_err(|e| e.answering(version.as_str()))?;
+            return Ok(Answer::Added(added, task));
+        }
+        Verb::Del(task) => in_engine(|engine| del(engine, &task)),
+        Verb::Check(task) => in_engine(|engine| check(engine, &task)),
+        Verb::Gc(gc) => in_engine(|engine| gc::collect(engine, &gc)),
+        Verb::Status(status) => status_of(&status),
     };
-    answered.map_err(|e| e.answering(version.as_str()))
+    answered.map(|()| Answer::Nothing).map_err(|e| e.answering(version.as_str()))
 }
 
 /// Opens the engine, and leaves what is slow to its child, whatever became of the call.

@@ -82,7 +82,12 @@ pub(super) fn check_allowed(tune: &Tune, ifname: &IfName) -> Result<(), CniError
     if tune.sysctls.is_empty() {
         return Ok(());
     }
-    let Ok(text) = fs::read_to_string(ALLOWED) else { return Ok(()) };
+    let text = match fs::read_to_string(ALLOWED) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        // A list that is there and cannot be read allows nothing.
+        Err(e) => return Err(CniError::new(Code::Io, format!("cannot read {ALLOWED}: {e}"))),
+    };
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let mut allowed = Vec::new();
     for line in lines {

@@ -343,7 +343,7 @@ fn gc_keeps_a_link_that_lives_without_a_name() {
     host.zubi(&format!("sandbox add web --from pid:{}", loner.pid())).ok();
     host.zubi(&format!("link web:veth-a c2:veth-b {V4}")).ok();
     host.shell("ip netns del web").ok();
-    assert_eq!(host.zubi("gc").ok().out, "sandbox web (its namespace is gone)\n");
+    assert_eq!(host.zubi("gc").ok().out, "sandbox web (its name is gone)\n");
     host.shell("ip netns exec c2 ping -n -q -c 1 -W 1 10.0.0.1").ok();
     host.zubi("link rm c2:veth-b").ok();
     host.shell("ip -n c2 link show veth-b").fails(1, "");
@@ -357,6 +357,8 @@ fn a_sandbox_that_was_made_again_is_linked_again() {
     host.zubi(&format!("link c1:veth-a c2:veth-b {V4}")).ok();
     assert_reaches("c1", "c2", "10.0.0.2");
     assert_eq!(host.zubi("--json link ls").ok().json().as_array().expect("list").len(), 1);
+    // The record of the sandbox that zubi made under that name is all that is left of it.
+    assert_eq!(host.zubi("gc").ok().out, "sandbox c1 (its name leads to another network namespace now)\n");
     host.zubi("check").ok();
 }
 

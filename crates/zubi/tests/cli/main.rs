@@ -2,12 +2,16 @@
 
 mod addresses;
 mod bad_input;
+mod borrowed_rights;
 mod coexistence;
+mod escapes;
+mod exit_codes;
 mod features;
 mod link;
 mod lost_records;
 mod many;
 mod network_set;
+mod output;
 mod ports;
 mod ports_attacks;
 mod ports_bad_input;
@@ -15,16 +19,21 @@ mod ports_live;
 mod reach;
 mod repair;
 mod storage;
+mod supervisor;
 
 zubi_lab::test_files!(
     addresses,
     bad_input,
+    borrowed_rights,
     coexistence,
+    escapes,
+    exit_codes,
     features,
     link,
     lost_records,
     many,
     network_set,
+    output,
     ports,
     ports_attacks,
     ports_bad_input,
@@ -32,4 +41,5 @@ zubi_lab::test_files!(
     reach,
     repair,
     storage,
+    supervisor,
 );

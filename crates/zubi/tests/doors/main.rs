@@ -1,6 +1,7 @@
 //! What the doors for other programs do: CNI and netavark.
 
 mod cni;
+mod cni_allowlist;
 mod cni_bad_input;
 mod cni_chains;
 mod cni_options;
@@ -9,4 +10,4 @@ mod cni_settings;
 mod configs;
 mod isolation;
 
-zubi_lab::test_files!(cni, cni_bad_input, cni_chains, cni_options, cni_ports, cni_settings, isolation);
+zubi_lab::test_files!(cni, cni_allowlist, cni_bad_input, cni_chains, cni_options, cni_ports, cni_settings, isolation);

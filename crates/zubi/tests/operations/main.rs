@@ -4,7 +4,8 @@ mod counts;
 mod doors_traced;
 mod dry_run;
 mod equivalence;
+mod identity;
 mod strace;
 mod traced;
 
-zubi_lab::test_files!(counts, doors_traced, dry_run, equivalence, traced);
+zubi_lab::test_files!(counts, doors_traced, dry_run, equivalence, identity, traced);

@@ -204,6 +204,16 @@ fn number(args: &str, nth: usize) -> i64 {
     args.split(", ").nth(nth).and_then(|n| n.parse().ok()).unwrap_or(-1)
 }
 
+/// A path by way of a descriptor is that of the file it was opened by.
+fn by_open_file(args: &str, held: &BTreeMap<i64, Target>) -> String {
+    let path = path_of(args);
+    let file = path.strip_prefix("/proc/self/fd/").and_then(|fd| held.get(&fd.parse().ok()?));
+    match file {
+        Some(Target::File(file)) => args.replace(&path, file),
+        _ => args.to_owned(),
+    }
+}
+
 fn process(
     calls: Vec<Call>,
     mut held: BTreeMap<i64, Target>,
@@ -305,7 +315,7 @@ fn process(
                 // Relative to a folder that is open.
                 let args = match &target {
                     Target::File(folder) if name == "unlinkat" => format!("\"{folder}/{}\"", path_of(args)),
-                    _ => args.clone(),
+                    _ => by_open_file(args, &held),
                 };
                 effects.push(Effect::Call(name.clone(), args));
             }
