@@ -27,6 +27,10 @@ impl Engine {
                 "restore or remove the file",
             ));
         }
+        if let Err(error) = self.store.forwarding() {
+            let fix = "restore or remove the file";
+            problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
+        }
         for pending in self.store.pending()? {
             problems.push(match pending {
                 Ok(p) => {

@@ -329,10 +329,15 @@ impl Engine {
         for element in elements {
             wanted.insert((element.set.clone(), element.raw()));
         }
+        for element in self.closed_elements()? {
+            wanted.insert((element.set.clone(), element.raw()));
+        }
         for stray in self.stray_elements(&wanted)? {
             words.push(format!("firewall element {} of set {} (in no record)", stray.words, stray.element.set));
             plan.push(Op::host(What::DeleteElement(stray.element), WHY));
         }
+        let unneeded = if networks.is_empty() { self.unneeded_without(None) } else { Vec::new() };
+        let back = self.forwarding_back(&unneeded)?;
         let kept = |rule: &RuleSeen| networks.iter().any(|network| coexist::is_of(rule, network));
         let guests = self.kernel.guests().map_err(Error::kernel("firewalls of other programs"))?;
         let strays: Vec<RuleSeen> =
@@ -345,10 +350,12 @@ impl Engine {
         {
             words.push("firewall table inet zubi (no network needs it)".into());
             plan.ops.retain(|op| !op.is_nft() || op.is_guest());
+            plan.ops.extend(back.settings);
             plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));
         }
         if act == Act::Apply && !plan.is_empty() {
             self.take_down("what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+            self.forget_forwarding(&unneeded)?;
         }
         Ok(Report { plan, value: words })
     }

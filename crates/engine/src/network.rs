@@ -46,7 +46,9 @@ impl Engine {
         let object = format!("network {}", spec.name);
         let network = self.decide_network(spec)?;
         let (mut networks, _) = self.store.networks_lossy();
-        let up = up(&network, &self.ipv6_forwarding()?);
+        let mut up = up(&network, &self.ipv6_forwarding()?);
+        let closed = self.close(&mut up)?;
+        self.tell_closed(&closed);
         let mut plan = if networks.is_empty() {
             up
         } else {
@@ -80,10 +82,12 @@ impl Engine {
     fn undo_network(&mut self, network: &Network) -> Result<(), Error> {
         let name = &network.name;
         let plan = self.plan_down(network)?;
+        let unneeded = self.unneeded_without(Some(network));
         self.forget_firewall()?;
         // From here on it is undone: what is left of it is found by the other record.
         self.store.remove_network(name)?;
         self.take_down(&format!("network {name}"), &plan, Deletions::Now)?;
+        self.forget_forwarding(&unneeded)?;
         self.store.forget_network(name)?;
         self.store.end_network(name)?;
         Ok(())
@@ -245,6 +249,11 @@ impl Engine {
         let mut plan = down(network, if last { Last::Yes } else { Last::No });
         let others: Vec<Network> = others.into_iter().filter(|n| n.name != network.name).collect();
         let shared = others.iter().any(|n| n.bridge == network.bridge);
+        // Before the guests: their numbers are to be of the generation that is expected.
+        let mut back = self.forwarding_back(&self.unneeded_without(Some(network)))?;
+        if last {
+            back.elements.clear();
+        }
         let guests = self.kernel.guests().map_err(Error::kernel("firewalls of other programs"))?;
         let ours = guests.into_iter().filter(|guest| guest.owner.is_none() && is_of(&guest.rule, network));
         join(&mut plan, leave(&ours.map(|guest| guest.rule).collect::<Vec<_>>()));
@@ -268,6 +277,8 @@ impl Engine {
                 .insert(0, Op::host(What::DeleteLink(network.bridge.clone()), "the bridge goes with its last network"));
         }
         leave_to_others(&mut plan, network, &others);
+        let at = plan.ops.iter().position(Op::is_nft).unwrap_or(plan.ops.len());
+        plan.ops.splice(at..at, back.settings.into_iter().chain(back.elements));
         Ok(plan)
     }
 
@@ -341,6 +352,7 @@ impl Engine {
     /// Everything a network is made of, with what its endpoints' published ports need of it.
     pub(crate) fn plan_up(&mut self, network: &Network) -> Result<Plan, Error> {
         let mut plan = up(network, &self.ipv6_forwarding()?);
+        self.close(&mut plan)?;
         let (mut endpoints, _) = self.store.all_endpoints_lossy();
         endpoints.retain(|e| e.network == network.name);
         let ports: Vec<PortWish> = endpoints.iter().flat_map(|e| &e.ports).map(|port| PortWish::from(*port)).collect();
@@ -422,11 +434,12 @@ impl Engine {
         plan.ops.extend(firewall::layout());
         let networks = self.store.networks_lossy().0;
         let endpoints = self.store.all_endpoints_lossy().0;
+        let closed = self.closed_elements()?;
         let elements = networks
             .iter()
             .flat_map(firewall::network_elements)
             .chain(endpoints.iter().flat_map(firewall::endpoint_elements));
-        plan.ops.extend(elements.map(|e| Op::host(What::AddElement(e), WHY)));
+        plan.ops.extend(elements.chain(closed).map(|e| Op::host(What::AddElement(e), WHY)));
         Ok(plan)
     }
 }

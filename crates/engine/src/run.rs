@@ -310,7 +310,8 @@ impl Engine {
             sys::Fork::Parent(_) => Ok(Guardian { pipe: File::from(write) }),
             sys::Fork::Child => {
                 drop(write);
-                let config = Config { dirs: Dirs { state, run }, pools: None, coexistence: self.coexistence };
+                let (coexistence, forwarding) = (self.coexistence, self.forwarding);
+                let config = Config { dirs: Dirs { state, run }, pools: None, coexistence, forwarding };
                 let code = guard(read, name, config).map_or(1, |()| 0);
                 sys::exit_now(code);
             }

@@ -88,6 +88,7 @@ impl Snapshot {
             lines.push(format!("nft {object}"));
         }
         lines.retain(|l| l != "nft {}");
+        lines.extend(settings());
         for folder in ["/run/zubi", "/run/zubi-state"] {
             let found = Command::new("find").args([folder, "-not", "-type", "d"]).output().expect("find");
             let text = String::from_utf8_lossy(&found.stdout).into_owned();
@@ -121,6 +122,19 @@ impl Snapshot {
         let same = new.is_empty() && lost.is_empty();
         (!same).then(|| format!("left over:\n{}\nlost:\n{}", new.join("\n"), lost.join("\n")))
     }
+}
+
+/// What makes a router of a host, on all devices that outlive a test.
+fn settings() -> Vec<String> {
+    let script = "cd /proc/sys/net && grep -s . ipv4/ip_forward ipv4/conf/all/accept_redirects ipv6/conf/*/forwarding \
+                  ipv6/conf/*/force_forwarding ipv6/conf/*/accept_ra";
+    let text = Command::new("sh").args(["-c", script]).output().expect("sh").stdout;
+    let there = |line: &str| {
+        ["ipv4/", "ipv6/conf/all/", "ipv6/conf/default/", "ipv6/conf/uplink/"]
+            .iter()
+            .any(|whose| line.starts_with(whose))
+    };
+    String::from_utf8_lossy(&text).lines().filter(|line| there(line)).map(|line| format!("setting {line}")).collect()
 }
 
 fn namespace(name: &str, select: &[&str]) -> Vec<String> {

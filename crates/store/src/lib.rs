@@ -20,6 +20,7 @@
 //! | `run/links/ID.json` | a link |
 //! | `run/stale/ADDRESS` | a free address of which the kernel may still remember connections |
 //! | `run/doomed/IFNAME` | a device that is only waiting for its deletion |
+//! | `run/forwarding.json` | what this host's forwarding was before zubi switched it on |
 //! | `run/.firewall-seen` | when the firewall was last found in order; only a hint |
 //! | `run/sandboxes/NAME.json` | a named namespace that zubi made |
 //!
@@ -46,6 +47,7 @@ mod disk;
 mod doomed;
 mod endpoint;
 mod error;
+mod forwarding;
 mod host;
 mod key;
 mod lease;
@@ -67,6 +69,7 @@ mod scratch;
 
 pub use endpoint::Pending;
 pub use error::StoreError;
+pub use forwarding::{Forwarding, Setting};
 pub use host::HostId;
 pub use lock::{Lock, Mode};
 pub use owned::Claim;
