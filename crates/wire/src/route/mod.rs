@@ -1,6 +1,8 @@
-//! Route netlink (linux/rtnetlink.h, linux/if_link.h): links, bridge ports, addresses, routes, rules, neighbours.
+//! Route netlink (linux/rtnetlink.h, linux/if_link.h): links, bridge ports, addresses, routes, rules, neighbours,
+//! filters.
 
 mod address;
+mod filter;
 mod link;
 mod neighbour;
 mod port;
@@ -9,6 +11,7 @@ mod route;
 mod rule;
 
 pub use address::{Address, AddressSeen, Dad, Uniqueness};
+pub use filter::{Filter, FilterSeen, Instruction, add_hooks, delete_hooks, get_hooks};
 pub use link::{
     AddrGenMode, AdminState, Link, LinkChange, LinkKind, LinkRef, LinkSeen, Peer, delete as delete_link, delete_group,
     dump_links, get_link,
