@@ -4,7 +4,8 @@
 //! A network that is routed needs a host that passes packets on. Where that was off, it is written down before it is
 //! switched on, and the firewall's set `closed` gets the family: then nothing but what concerns a bridge, or the host's
 //! end of a link, is passed on. The set says it too, should the file be lost. When the last network that needs the
-//! family goes, the settings go back to what they were, unless somebody else may rely on them by now.
+//! family goes, the settings go back to what they were, unless somebody came meanwhile who may rely on them: a bridge
+//! with an address, a link of the host, a chain with rules in the forward hook.
 
 use crate::config::Forwarding;
 use crate::engine::Engine;
@@ -13,7 +14,7 @@ use std::net::IpAddr;
 use zubi_model::{BridgeMode, Family, LinkGroup, LinkPlace, Network, Scope};
 use zubi_plan::network::Ipv6Forwarding;
 use zubi_plan::{Op, Place, Plan, Sysctl, What, firewall};
-use zubi_store::{Forwarding as Before, Setting};
+use zubi_store::{Forwarding as Before, Setting, SwitchedOn};
 use zubi_wire::nft::Element;
 
 const IPV4: &str = "net/ipv4/ip_forward";
@@ -102,20 +103,28 @@ impl Engine {
         if families.is_empty() {
             return Ok(());
         }
+        // Places for rules of the plan may have been read of this generation.
+        let expected = self.kernel.expected();
         let mut before = self.store.forwarding()?;
         for family in families {
             if of(&before, family).is_none() {
-                let settings = self.settings_before(family)?;
-                *slot(&mut before, family) = Some(settings);
+                *slot(&mut before, family) = Some(self.find_out(family)?);
             }
         }
+        self.kernel.expect(expected);
         Ok(self.store.write_forwarding(&before)?)
     }
 
-    /// What the settings are, or were before zubi changed them without a trace.
-    fn settings_before(&mut self, family: Family) -> Result<Vec<Setting>, Error> {
-        let setting = |key: &str, value: &str| Setting { key: key.into(), value: value.into() };
+    /// What is to be known for the way back, before a family is switched on, or when what was written down is lost.
+    fn find_out(&mut self, family: Family) -> Result<SwitchedOn, Error> {
         let on = self.passes_on(family)?;
+        let beside = if on { Vec::new() } else { self.beside(family)? };
+        Ok(SwitchedOn { before: self.settings_before(family)?, beside })
+    }
+
+    fn settings_before(&mut self, family: Family) -> Result<Vec<Setting>, Error> {
+        let on = self.passes_on(family)?;
+        let setting = |key: &str, value: &str| Setting { key: key.into(), value: value.into() };
         let mut all = Vec::new();
         match family {
             Family::V4 => {
@@ -155,18 +164,21 @@ impl Engine {
             if self.forwarding == Forwarding::Open {
                 continue;
             }
-            if let Some(who) = self.relies_on(family)? {
+            let known = of(&self.store.forwarding().unwrap_or_default(), family).cloned();
+            let known = match known {
+                Some(known) => known,
+                None => self.find_out(family)?,
+            };
+            // One that was there before did without.
+            let come = self.beside(family)?.into_iter().find(|who| !known.beside.contains(who));
+            if let Some(who) = come {
                 let switch = self.off(family)?;
                 self.note(format!(
-                    "{family} forwarding stays on: {who} may rely on it by now ({switch} switches it off)"
+                    "{family} forwarding stays on: {who} came meanwhile and may rely on it ({switch} switches it off)"
                 ));
                 continue;
             }
-            let before = match of(&self.store.forwarding().unwrap_or_default(), family) {
-                Some(before) => before.clone(),
-                None => self.settings_before(family)?,
-            };
-            let settings = before.into_iter().map(|Setting { key, value }| What::Set(Sysctl::new(key, value)));
+            let settings = known.before.into_iter().map(|Setting { key, value }| What::Set(Sysctl::new(key, value)));
             back.settings.extend(settings.map(|what| Op::host(what, BACK)));
         }
         Ok(back)
@@ -196,8 +208,8 @@ impl Engine {
         FAMILIES.into_iter().filter(unneeded).collect()
     }
 
-    /// Who beside our networks may need this host to pass packets on.
-    fn relies_on(&mut self, family: Family) -> Result<Option<String>, Error> {
+    /// Who beside our networks may need this host to pass packets on, in words.
+    fn beside(&mut self, family: Family) -> Result<Vec<String>, Error> {
         let failed = || Error::kernel("forwarding");
         let addresses = self.kernel.addresses(&Place::Host, None).map_err(failed())?;
         let links = self.kernel.links(&Place::Host, None).map_err(failed())?;
@@ -205,20 +217,18 @@ impl Engine {
             IpAddr::V4(_) => family == Family::V4,
             IpAddr::V6(address) => family == Family::V6 && !address.is_unicast_link_local(),
         };
-        let bridge = links.iter().find(|link| {
+        let bridges = links.iter().filter(|link| {
             link.kind.as_deref() == Some("bridge")
                 && link.group != LinkGroup::OURS
                 && addresses.iter().any(|a| a.device == link.index && routed(a.address.addr()))
         });
-        if let Some(bridge) = bridge {
-            return Ok(Some(format!("bridge {}", bridge.name)));
-        }
-        let of_host = |link: &&zubi_model::DirectLink| link.ends.iter().any(|end| end.place == LinkPlace::Host);
-        if let Some(link) = self.store.links_lossy().0.iter().find(of_host) {
-            return Ok(Some(format!("link {link}")));
-        }
+        let mut all: Vec<String> = bridges.map(|bridge| format!("bridge {}", bridge.name)).collect();
+        let links = self.store.links_lossy().0;
+        let of_host = links.iter().filter(|link| link.ends.iter().any(|end| end.place == LinkPlace::Host));
+        all.extend(of_host.map(|link| format!("link {link}")));
         let strangers = self.kernel.strangers().map_err(failed())?;
-        Ok(strangers.filtering(family).map(|chain| format!("chain {chain}")))
+        all.extend(strangers.filtering(family).map(|chain| format!("chain {chain}")));
+        Ok(all)
     }
 
     /// Whether this host passes packets of a family on.
@@ -253,14 +263,14 @@ fn switches(op: &Op, family: Family) -> bool {
     matches!(&op.what, What::Set(sysctl) if keys.contains(&sysctl.key.as_str()) && sysctl.value == "1")
 }
 
-fn of(before: &Before, family: Family) -> Option<&Vec<Setting>> {
+fn of(before: &Before, family: Family) -> Option<&SwitchedOn> {
     match family {
         Family::V4 => before.ipv4.as_ref(),
         Family::V6 => before.ipv6.as_ref(),
     }
 }
 
-fn slot(before: &mut Before, family: Family) -> &mut Option<Vec<Setting>> {
+fn slot(before: &mut Before, family: Family) -> &mut Option<SwitchedOn> {
     match family {
         Family::V4 => &mut before.ipv4,
         Family::V6 => &mut before.ipv6,

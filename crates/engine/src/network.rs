@@ -15,8 +15,9 @@ use zubi_model::{
     NetworkSpec, Pool, PoolSpec, PortWish, Promiscuity,
 };
 use zubi_plan::coexist::{is_of, join, leave};
+use zubi_plan::loopback::BridgeNetfilter;
 use zubi_plan::network::{Last, down, up};
-use zubi_plan::{Op, Place, Plan, What, firewall};
+use zubi_plan::{Op, Place, Plan, What, firewall, loopback};
 use zubi_store::{Lock, Mode};
 use zubi_wire::route::{Address, AdminState, LinkSeen, Switch};
 
@@ -344,9 +345,20 @@ impl Engine {
 
     /// What it takes to publish ports on 127.0.0.1, unless it is there.
     pub(crate) fn missing_loopback(&mut self, network: &Network) -> Result<Plan, Error> {
-        let op = zubi_plan::network::loopback(network);
+        // The setting comes last: where it is, the guard was.
+        let op = loopback::route_localnet(network);
         let compared = self.kernel.examine(&[op]).map_err(Error::kernel(format!("network {}", network.name)))?;
-        Ok(compared.into_iter().filter(|(_, finding)| *finding != Finding::Same).map(|(op, _)| op).collect())
+        let lacks = compared.iter().any(|(_, finding)| *finding != Finding::Same);
+        if lacks { self.loopback(network) } else { Ok(Plan::new()) }
+    }
+
+    fn loopback(&mut self, network: &Network) -> Result<Plan, Error> {
+        let setting = self.kernel.setting(&Place::Host, "net/bridge/bridge-nf-call-iptables");
+        let netfilter = match setting.map_err(Error::kernel("bridge netfilter"))?.as_deref() {
+            Some("1") => BridgeNetfilter::On,
+            _ => BridgeNetfilter::Off,
+        };
+        Ok(loopback::loopback(network, netfilter))
     }
 
     /// Everything a network is made of, with what its endpoints' published ports need of it.
@@ -358,7 +370,8 @@ impl Engine {
         let ports: Vec<PortWish> = endpoints.iter().flat_map(|e| &e.ports).map(|port| PortWish::from(*port)).collect();
         if on_loopback(network, &ports) {
             // Before the bridge goes up: one that is up is complete.
-            plan.ops.insert(plan.ops.len().saturating_sub(1), zubi_plan::network::loopback(network));
+            let at = plan.ops.len().saturating_sub(1);
+            plan.ops.splice(at..at, self.loopback(network)?.ops);
         }
         Ok(plan)
     }
@@ -376,7 +389,7 @@ impl Engine {
                 let lacks = on_loopback
                     && network.bridge_mode != BridgeMode::Unmanaged
                     && seen.route_localnet != Some(Switch::On);
-                Ok(lacks.then(|| zubi_plan::network::loopback(network)).into_iter().collect())
+                if lacks { self.loopback(network) } else { Ok(Plan::new()) }
             }
             Some(seen) if !is_bridge_of(network, &seen) => Err(Error::Kernel {
                 object,
@@ -395,9 +408,8 @@ impl Engine {
     /// The same, and what publishing on 127.0.0.1 takes, if somebody is about to.
     fn plan_up_with(&mut self, network: &Network, on_loopback: bool) -> Result<Plan, Error> {
         let mut plan = self.plan_up(network)?;
-        let loopback = zubi_plan::network::loopback(network);
-        if on_loopback && !plan.ops.contains(&loopback) {
-            plan.push(loopback);
+        if on_loopback && !plan.ops.contains(&loopback::route_localnet(network)) {
+            plan.append(self.loopback(network)?);
         }
         Ok(plan)
     }

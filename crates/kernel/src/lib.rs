@@ -4,6 +4,7 @@ mod announce;
 mod apply;
 mod error;
 mod examine;
+mod filters;
 mod firewall;
 mod flows;
 pub mod inside;

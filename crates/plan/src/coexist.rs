@@ -134,12 +134,12 @@ impl Strangers {
         self.tables.iter().filter(has_chain).map(|t| (t.family, t.name.as_str(), t.owner))
     }
 
-    /// A chain that has rules of its own for a family.
-    pub fn filtering(&self, family: Family) -> Option<String> {
-        let own = |chain: &&ChainSeen| {
+    /// The chains that have rules of their own for a family.
+    pub fn filtering(&self, family: Family) -> impl Iterator<Item = String> {
+        let own = move |chain: &&ChainSeen| {
             chain.family.sees(family) && self.rules(&name(chain)).iter().any(|rule| !is_ours(rule))
         };
-        self.chains.iter().find(own).map(|chain| format!("{} {} {}", chain.family, chain.table, chain.name))
+        self.chains.iter().filter(own).map(|chain| format!("{} {} {}", chain.family, chain.table, chain.name))
     }
 
     /// The chains that drop what our networks send.

@@ -32,7 +32,7 @@
 //! - `guard` (raw): packets to a private subnet that do not come from its own bridge are dropped before
 //!   connection tracking: container addresses cannot be reached by routing. Replies to masqueraded connections still
 //!   carry the host's address here. For subnets that are not masqueraded this would be too early. And nobody but the
-//!   host itself reaches 127.0.0.0/8: the bridges have `route_localnet`, without which ports could not be published
+//!   host itself reaches 127.0.0.0/8, or sends from there: the bridges have `route_localnet`, without which ports could not be published
 //!   there.
 //! - `prerouting`, `output`: what is for this host, and only that, is looked up in the maps (`publish`). Forwarded
 //!   packets are never taken. `::1` cannot be translated: what comes back to it is dropped by the kernel's routing.
@@ -156,6 +156,7 @@ pub fn rules() -> Vec<Rule> {
             .to_prefix(loopback4)
             .counted_drop()
             .comment("loopback addresses belong to the host alone"),
+        rule("guard").not_from_loopback().from_prefix(loopback4).counted_drop(),
         rule("guard")
             .not_from_loopback()
             .in_set(&[Ipv4Daddr], "private4")

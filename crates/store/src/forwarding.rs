@@ -12,12 +12,21 @@ pub(crate) const FILE: &str = "forwarding.json";
 /// What the host was like before zubi made a router of it; a family that it passed on already is not in it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forwarding {
-    /// Settings to put back, in order, for IPv4.
+    /// Of IPv4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ipv4: Option<Vec<Setting>>,
-    /// The same for IPv6.
+    pub ipv4: Option<SwitchedOn>,
+    /// Of IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ipv6: Option<Vec<Setting>>,
+    pub ipv6: Option<SwitchedOn>,
+}
+
+/// A family that zubi switched on.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SwitchedOn {
+    /// The settings to put back, in order.
+    pub before: Vec<Setting>,
+    /// Who was there already and did without, in words: a bridge of somebody else, a chain of another firewall.
+    pub beside: Vec<String>,
 }
 
 /// A setting and its value.
@@ -58,7 +67,7 @@ mod tests {
 
     fn before() -> Forwarding {
         let setting = Setting { key: "net/ipv4/ip_forward".into(), value: "0".into() };
-        Forwarding { ipv4: Some(vec![setting]), ipv6: None }
+        Forwarding { ipv4: Some(SwitchedOn { before: vec![setting], beside: vec!["bridge br0".into()] }), ipv6: None }
     }
 
     #[test]

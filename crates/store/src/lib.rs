@@ -69,7 +69,7 @@ mod scratch;
 
 pub use endpoint::Pending;
 pub use error::StoreError;
-pub use forwarding::{Forwarding, Setting};
+pub use forwarding::{Forwarding, Setting, SwitchedOn};
 pub use host::HostId;
 pub use lock::{Lock, Mode};
 pub use owned::Claim;
