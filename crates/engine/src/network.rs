@@ -49,7 +49,9 @@ impl Engine {
         let (mut networks, _) = self.store.networks_lossy();
         let mut up = up(&network, &self.ipv6_forwarding()?);
         let closed = self.close(&mut up)?;
-        self.tell_closed(&closed);
+        if act == Act::Apply {
+            self.tell_closed(&closed);
+        }
         let mut plan = if networks.is_empty() {
             up
         } else {

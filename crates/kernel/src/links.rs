@@ -217,10 +217,7 @@ impl Kernel {
             (What::AddAddress(_) | What::AddForwarding(_) | What::AddHooks(_), libc::EEXIST) => {
                 Ok(Outcome::AlreadyThere)
             }
-            // A kernel without the queueing discipline `clsact`, or without any.
-            (What::AddHooks(_), libc::ENOENT | libc::EOPNOTSUPP) => Ok(Outcome::Nothing),
             (What::AddFilter(filter), _) => self.judge_filter(op, filter, error),
-            (What::DeleteHooks(_) | What::DeleteFilter(_), libc::ENOENT | libc::EINVAL) => Ok(Outcome::Nothing),
             (What::AddRoute(route), libc::EEXIST) => {
                 let device = self.index(&op.place, route.device.as_str())?;
                 if self.same_route(&op.place, route, device)? {
@@ -233,7 +230,11 @@ impl Kernel {
             }
             // A kernel, or a device with an MTU below 1280, without IPv6: it gives no address anyway.
             (What::ChangeLink(change), libc::EAFNOSUPPORT) if change.addressless => Ok(Outcome::Nothing),
-            (What::DeleteAddress(_), libc::EADDRNOTAVAIL) | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
+            // The first: a kernel without the queueing discipline `clsact`, or without any.
+            (What::AddHooks(_), libc::ENOENT | libc::EOPNOTSUPP)
+            | (What::DeleteHooks(_) | What::DeleteFilter(_), libc::ENOENT | libc::EINVAL)
+            | (What::DeleteAddress(_), libc::EADDRNOTAVAIL)
+            | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
             _ => Err(refused(op.to_string(), Some(Err(error)))),
         }
     }

@@ -218,14 +218,13 @@ pub fn rules() -> Vec<Rule> {
         rule("forward").in_set(&[OifName], "open").accept().comment("who wants to be reached by everybody"),
         rule("forward").in_set(&[IifName], "bridges").accept().comment("out"),
         rule("forward").in_set(&[OifName], "bridges").counted_drop().comment("nothing else comes in"),
-        rule("forward")
-            .in_set(&[NfProto], CLOSED)
-            .not_of_kind(IifKind, "bridge")
-            .not_of_kind(OifKind, "bridge")
-            .not_in_group(IifGroup, LinkGroup::OURS)
-            .not_in_group(OifGroup, LinkGroup::OURS)
-            .counted_drop()
-            .comment("this host was no router before"),
+        // Hardware has no kind, and a rule that asks for one goes no further (nft_meta_store_ifkind in
+        // net/netfilter/nft_meta.c): so what may pass is asked for.
+        rule("forward").of_kind(IifKind, "bridge").accept().comment("containers and machines of others"),
+        rule("forward").of_kind(OifKind, "bridge").accept(),
+        rule("forward").in_group(IifGroup, LinkGroup::OURS).accept().comment("links"),
+        rule("forward").in_group(OifGroup, LinkGroup::OURS).accept(),
+        rule("forward").in_set(&[NfProto], CLOSED).counted_drop().comment("this host was no router before"),
         rule("output").not_for_this_host().leave().comment("what is for others is never taken"),
         rule("output").to_prefix(loopback6).leave().comment("nothing comes back to ::1"),
         rule("output").to_prefix(link_local6).leave(),

@@ -66,6 +66,16 @@ fn the_first_network_makes_no_router_for_strangers() {
     assert_open();
 }
 
+/// The loopback device has no kind either: what leaves by it comes back and is passed on again.
+fn hardware_which_has_no_kind_is_kept_out_too() {
+    let (host, _outside) = two_legs();
+    host.network(BLUE);
+    host.shell("ip route add 203.0.113.9/32 dev lo; ip -n outside route add 203.0.113.9/32 via 192.0.2.1").ok();
+    host.shell("ip netns exec outside ping -c1 -W1 203.0.113.9").fails(1, "");
+    let rule = host.shell("nft list chain inet zubi forward | grep 'was no router'").ok().out;
+    assert!(rule.contains("packets 1 "), "{rule}");
+}
+
 fn a_second_network_says_nothing_of_it_again() {
     let (host, _outside) = two_legs();
     host.network(BLUE);
@@ -303,6 +313,7 @@ fn the_classic_switch_goes_back_too() {
 
 zubi_lab::tests!(
     the_first_network_makes_no_router_for_strangers,
+    hardware_which_has_no_kind_is_kept_out_too,
     a_second_network_says_nothing_of_it_again,
     behind_the_last_network_a_host_is_what_it_was,
     a_family_goes_back_with_the_last_network_that_needs_it,

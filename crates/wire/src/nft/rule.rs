@@ -90,21 +90,21 @@ impl Rule {
         self
     }
 
-    /// `meta iifkind != KIND`, by [`LoadKey::IifKind`] or [`LoadKey::OifKind`].
+    /// `meta iifkind KIND`, by [`LoadKey::IifKind`] or [`LoadKey::OifKind`]. Hardware has none, and equals nothing.
     #[must_use]
-    pub fn not_of_kind(mut self, key: LoadKey, kind: &str) -> Self {
+    pub fn of_kind(mut self, key: LoadKey, kind: &str) -> Self {
         let mut kind = kind.as_bytes().to_vec();
         kind.resize(16, 0);
         self.exprs.push(Expr::Load { key, to: Reg(0) });
-        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Neq, value: kind });
+        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: kind });
         self
     }
 
-    /// `iifgroup != GROUP`, by [`LoadKey::IifGroup`] or [`LoadKey::OifGroup`].
+    /// `iifgroup GROUP`, by [`LoadKey::IifGroup`] or [`LoadKey::OifGroup`].
     #[must_use]
-    pub fn not_in_group(mut self, key: LoadKey, LinkGroup(group): LinkGroup) -> Self {
+    pub fn in_group(mut self, key: LoadKey, LinkGroup(group): LinkGroup) -> Self {
         self.exprs.push(Expr::Load { key, to: Reg(0) });
-        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Neq, value: group.to_ne_bytes().to_vec() });
+        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: group.to_ne_bytes().to_vec() });
         self
     }
 
@@ -381,8 +381,8 @@ mod tests {
     fn strangers() -> Rule {
         Rule::new("zubi", "guard")
             .in_set(&[NfProto], "closed")
-            .not_of_kind(IifKind, "bridge")
-            .not_in_group(IifGroup, LinkGroup::OURS)
+            .of_kind(IifKind, "bridge")
+            .in_group(IifGroup, LinkGroup::OURS)
             .counted_drop()
     }
 
@@ -433,8 +433,8 @@ mod tests {
             (rule().to_prefix(net("fe80::/10")).leave(), "ip6 daddr fe80::/10 return"),
             (rule().to_prefix(net("::1/128")).leave(), "ip6 daddr ::1 return"),
             (rule().jump("ports"), "jump ports"),
-            (rule().not_of_kind(OifKind, "bridge").leave(), "meta oifkind != \"bridge\" return"),
-            (rule().not_in_group(OifGroup, LinkGroup(7)).leave(), "oifgroup != 7 return"),
+            (rule().of_kind(OifKind, "bridge").leave(), "meta oifkind \"bridge\" return"),
+            (rule().in_group(OifGroup, LinkGroup(7)).leave(), "oifgroup 7 return"),
         ] {
             assert_eq!(rule.to_string(), format!("rule inet zubi publish {words}"));
         }
@@ -567,9 +567,9 @@ mod tests {
             24000180090001006d6574610000000014000280080002000000000f0800010000000001300001800b0001006c6f6f6b \
             757000002000028008000200000000010b000100636c6f7365640000080004000000000124000180090001006d657461 \
             0000000014000280080002000000001a08000100000000013800018008000100636d70002c0002800800010000000001 \
-            080002000000000118000380140001006272696467650000000000000000000024000180090001006d65746100000000 \
+            080002000000000018000380140001006272696467650000000000000000000024000180090001006d65746100000000 \
             14000280080002000000001508000100000000012c00018008000100636d700020000280080001000000000108000200 \
-            000000010c000380080001006962757a140001800c000100636f756e7465720004000280300001800e000100696d6d65 \
+            000000000c000380080001006962757a140001800c000100636f756e7465720004000280300001800e000100696d6d65 \
             64696174650000001c0002800800010000000000100002800c0002800800010000000000";
 
         #[test]
