@@ -112,7 +112,7 @@ pub enum Last {
     No,
 }
 
-/// Takes a network without endpoints away. Forwarding stays on: other programs may have come to rely on it.
+/// Takes a network without endpoints away. What forwarding was before is not known here.
 pub fn down(network: &Network, last: Last) -> Plan {
     const BRIDGE: &str = "the bridge goes, and with it its address and route";
     const FIREWALL: &str = "and what the firewall knew about it";

@@ -311,7 +311,9 @@ const PORT_ADD: Case = Case {
         "network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64",
         "sandbox add c1",
         "connect blue c1",
-        "!sysctl -qw net.ipv4.conf.zb-blue.route_localnet=1",
+        // What stays of a port on the loopback.
+        "port add blue c1 127.0.0.1:9999:99",
+        "port rm blue c1 127.0.0.1:9999:99",
     ],
     before: &[],
     command: "port add blue c1 8080:80 53:53/udp 9000-9009:9000-9009",
@@ -325,7 +327,9 @@ const PORT_RM: Case = Case {
         "network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64",
         "sandbox add c1",
         "connect blue c1",
-        "!sysctl -qw net.ipv4.conf.zb-blue.route_localnet=1",
+        // What stays of a port on the loopback.
+        "port add blue c1 127.0.0.1:9999:99",
+        "port rm blue c1 127.0.0.1:9999:99",
     ],
     before: &["port add blue c1 8080:80 53:53/udp 9000-9009:9000-9009"],
     command: "port rm blue c1 8080:80 53:53/udp 9000-9009:9000-9009",

@@ -1,8 +1,9 @@
 //! Publishing on 127.0.0.1 opens it to nobody else, even without the firewall. Each attack is shown to work once the
 //! filter is gone too.
 
-use std::time::Duration;
-use zubi_lab::{Capability, Host, Outside, Service, Transport, ask, assert_served, assert_unserved, need};
+use serde_json::json;
+use std::process::{Command, Stdio};
+use zubi_lab::{Capability, CniHost, Host, Outside, Service, Transport, ask, assert_served, assert_unserved, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const FILTER: &str =
@@ -109,33 +110,64 @@ fn bridge_netfilter_that_is_switched_on_later_keeps_tcp() {
     assert_served("host", "127.0.0.1:8080", "c1", "10.55.66.1");
 }
 
-/// Sends a datagram from a loopback address, by a socket that may have any.
-const FORGED: &str = "ip -n c2 addr add 127.0.0.2/32 dev eth0; ip -n c2 rule add pref 1 to 10.55.66.1 lookup main; \
-                      ip netns exec c2 sysctl -qw net.ipv4.conf.eth0.route_localnet=1; \
-                      ip netns exec c2 python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); \
-                      s.bind((\"127.0.0.2\", 0)); s.sendto(b\"x\", (\"10.55.66.1\", 7777))'";
+/// Has c2 send a datagram from an address to port 7777 of another.
+fn sends(host: &Host, from: &str, to: &str) {
+    host.shell(&format!(
+        "ip netns exec c2 python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); \
+         s.bind((\"{from}\", 0)); s.sendto(b\"x\", (\"{to}\", 7777))'"
+    ))
+    .ok();
+}
+
+/// Has c2 send a forged datagram and one of its own behind it, and gives whose the first is that comes.
+fn first_heard(host: &Host, namespace: &str, to: &str) -> String {
+    let listen = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((\"\", 7777)); \
+                  open(\"/run/listens\", \"w\"); print(s.recvfrom(9)[1][0])";
+    host.shell("rm -f /run/listens").ok();
+    let mut listener = Command::new("nsenter");
+    listener.args([&format!("--net={namespace}"), "python3", "-c", listen]).stdout(Stdio::piped());
+    let listener = listener.spawn().expect("a listener");
+    host.wait_for("test -e /run/listens");
+    sends(host, "127.0.0.2", to);
+    sends(host, "10.55.66.3", to);
+    let heard = listener.wait_with_output().expect("a datagram").stdout;
+    String::from_utf8_lossy(&heard).trim().to_owned()
+}
+
+/// Lets c2 use loopback addresses outside.
+fn may_forge(host: &Host) {
+    host.shell(
+        "ip -n c2 addr add 127.0.0.2/32 dev eth0; ip netns exec c2 sysctl -qw net.ipv4.conf.all.route_localnet=1",
+    )
+    .ok();
+    host.shell("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.zb-blue.rp_filter=0").ok();
+}
 
 fn a_container_does_not_send_from_a_loopback_address() {
     let (host, _outside) = blue("127.0.0.1:8080:80");
-    let heard = std::net::UdpSocket::bind("10.55.66.1:7777").expect("socket");
-    // One behind the other through the same bridge: when the second is there, the first would be.
-    let comes = |expected: &str| {
-        host.shell(FORGED).ok();
-        host.shell(
-            "ip netns exec c2 python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); \
-             s.bind((\"10.55.66.3\", 0)); s.sendto(b\"y\", (\"10.55.66.1\", 7777))'",
-        )
-        .ok();
-        heard.set_read_timeout(Some(Duration::from_secs(20))).expect("timeout");
-        let (_, from) = heard.recv_from(&mut [0; 8]).expect("a datagram");
-        assert_eq!(from.ip().to_string(), expected);
-    };
-    host.shell("sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.zb-blue.rp_filter=0").ok();
-    comes("10.55.66.3");
-    host.shell(WITHOUT_FILTER).ok();
-    comes("10.55.66.3");
+    may_forge(&host);
+    let heard = || first_heard(&host, "/proc/self/ns/net", "10.55.66.1");
     host.shell(WITHOUT_GUARD).ok();
-    comes("127.0.0.2");
+    assert_eq!(heard(), "10.55.66.3");
+    host.shell(WITHOUT_FILTER).ok();
+    assert_eq!(heard(), "127.0.0.2");
+    host.zubi("repair").ok();
+    host.shell(WITHOUT_FILTER).ok();
+    assert_eq!(heard(), "10.55.66.3");
+}
+
+/// It passed no bridge's filter, and was masqueraded as what the host sends from there is.
+fn nor_to_a_neighbour_when_bridges_pass_frames_to_the_firewall() {
+    let test = "nor_to_a_neighbour_when_bridges_pass_frames_to_the_firewall";
+    if !need(&[Capability::BridgeNetfilter], test) {
+        return;
+    }
+    let (host, _outside) = blue("127.0.0.1:8080:80");
+    host.shell("sysctl -qw net.bridge.bridge-nf-call-iptables=1").ok();
+    may_forge(&host);
+    assert_eq!(first_heard(&host, "/run/netns/c1", "10.55.66.2"), "10.55.66.3");
+    host.shell(WITHOUT_GUARD).ok();
+    assert_eq!(first_heard(&host, "/run/netns/c1", "10.55.66.2"), "10.55.66.1");
 }
 
 fn a_missing_filter_is_found_and_put_back() {
@@ -161,6 +193,36 @@ fn filters_of_others_stay() {
     host.zubi("check").ok();
 }
 
+/// The setting stays on a bridge that is somebody else's, and so its guard.
+fn a_bridge_of_others_has_the_filter_beside_theirs() {
+    let lab = CniHost::new(ZUBI, &["c1"]);
+    lab.host
+        .shell(
+            "ip link add cni0 type bridge && ip link set cni0 up && tc qdisc add dev cni0 clsact && \
+             tc filter add dev cni0 ingress pref 9 bpf da bytecode '1,6 0 0 4294967295'",
+        )
+        .ok();
+    let filters =
+        || lab.host.shell("tc filter show dev cni0 ingress | grep -o 'pref [0-9]* bpf chain 0 handle [0-9a-fx]*'").out;
+    let mut chain = lab.chain(&json!([
+        {
+            "type": "bridge", "bridge": "cni0", "isGateway": true, "ipMasq": true,
+            "ipam": { "type": "host-local", "ranges": [[{ "subnet": "10.55.66.0/24" }]], "routes": [{ "dst": "0.0.0.0/0" }] },
+        },
+        { "type": "portmap", "capabilities": { "portMappings": true } },
+    ]));
+    let ports = json!([{ "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }]);
+    let c1 = lab.at("c1").capability("portMappings", ports);
+    chain.add(&c1).ok();
+    let both = "pref 9 bpf chain 0 handle 0x1\npref 127 bpf chain 0 handle 0x7a756269\n";
+    assert_eq!(filters(), both);
+    chain.check(&c1).ok();
+    chain.del(&c1).ok();
+    lab.host.settle();
+    assert_eq!(lab.host.shell("sysctl -n net.ipv4.conf.cni0.route_localnet").ok().out, "1\n");
+    assert_eq!(filters(), both);
+}
+
 fn without_a_port_on_loopback_there_is_no_filter() {
     let (host, _outside) = blue("192.0.2.1:8080:80");
     assert_eq!(host.shell("tc filter show dev zb-blue ingress; tc qdisc show dev zb-blue | grep clsact").out, "");
@@ -173,7 +235,9 @@ zubi_lab::tests!(
     when_bridges_pass_frames_to_the_firewall_a_port_is_served_and_nothing_opens,
     bridge_netfilter_that_is_switched_on_later_keeps_tcp,
     a_container_does_not_send_from_a_loopback_address,
+    nor_to_a_neighbour_when_bridges_pass_frames_to_the_firewall,
     a_missing_filter_is_found_and_put_back,
     filters_of_others_stay,
+    a_bridge_of_others_has_the_filter_beside_theirs,
     without_a_port_on_loopback_there_is_no_filter,
 );
