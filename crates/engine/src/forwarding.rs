@@ -103,9 +103,10 @@ impl Engine {
         if families.is_empty() {
             return Ok(());
         }
+        // One that cannot be read is left to be looked at: the kernel's set says what it said.
+        let Ok(mut before) = self.store.forwarding() else { return Ok(()) };
         // Places for rules of the plan may have been read of this generation.
         let expected = self.kernel.expected();
-        let mut before = self.store.forwarding()?;
         for family in families {
             if of(&before, family).is_none() {
                 *slot(&mut before, family) = Some(self.find_out(family)?);
@@ -118,7 +119,7 @@ impl Engine {
     /// What is to be known for the way back, before a family is switched on, or when what was written down is lost.
     fn find_out(&mut self, family: Family) -> Result<SwitchedOn, Error> {
         let on = self.passes_on(family)?;
-        let beside = if on { Vec::new() } else { self.beside(family)? };
+        let beside = if on { Vec::new() } else { self.beside(family, None)? };
         Ok(SwitchedOn { before: self.settings_before(family)?, beside })
     }
 
@@ -153,10 +154,11 @@ impl Engine {
         Ok(all)
     }
 
-    /// How the families that only this network needs go back to what they were.
-    pub(crate) fn forwarding_back(&mut self, unneeded: &[Family]) -> Result<WayBack, Error> {
+    /// How the families that no network needs, but for one that goes, go back to what they were.
+    pub(crate) fn forwarding_back(&mut self, leaving: Option<&Network>) -> Result<WayBack, Error> {
         const BACK: &str = "nobody needs it any more: as it was before the first network";
         const ELEMENT: &str = "and the firewall need not keep strangers out any more";
+        let unneeded = self.unneeded_without(leaving);
         let mut back = WayBack::default();
         for family in self.switched_on()?.into_iter().filter(|family| unneeded.contains(family)) {
             let delete = What::DeleteElement(firewall::closed(family));
@@ -170,7 +172,7 @@ impl Engine {
                 None => self.find_out(family)?,
             };
             // One that was there before did without.
-            let come = self.beside(family)?.into_iter().find(|who| !known.beside.contains(who));
+            let come = self.beside(family, leaving)?.into_iter().find(|who| !known.beside.contains(who));
             if let Some(who) = come {
                 let switch = self.off(family)?;
                 self.note(format!(
@@ -186,7 +188,8 @@ impl Engine {
 
     /// Behind that: nothing is to be put back any more.
     pub(crate) fn forget_forwarding(&mut self, unneeded: &[Family]) -> Result<(), Error> {
-        let mut before = self.store.forwarding()?;
+        // One that cannot be read is left to be looked at, and keeps nobody from his work.
+        let Ok(mut before) = self.store.forwarding() else { return Ok(()) };
         let there = before.clone();
         for family in unneeded {
             *slot(&mut before, *family) = None;
@@ -208,8 +211,9 @@ impl Engine {
         FAMILIES.into_iter().filter(unneeded).collect()
     }
 
-    /// Who beside our networks may need this host to pass packets on, in words.
-    fn beside(&mut self, family: Family) -> Result<Vec<String>, Error> {
+    /// Who beside our networks may need this host to pass packets on, in words. The addresses that a network leaves on
+    /// a bridge of somebody else tell nothing.
+    fn beside(&mut self, family: Family, leaving: Option<&Network>) -> Result<Vec<String>, Error> {
         let failed = || Error::kernel("forwarding");
         let addresses = self.kernel.addresses(&Place::Host, None).map_err(failed())?;
         let links = self.kernel.links(&Place::Host, None).map_err(failed())?;
@@ -217,10 +221,16 @@ impl Engine {
             IpAddr::V4(_) => family == Family::V4,
             IpAddr::V6(address) => family == Family::V6 && !address.is_unicast_link_local(),
         };
+        let left = |bridge: &str, address| {
+            let own = leaving.filter(|network| network.bridge.as_str() == bridge);
+            own.is_some_and(|network| network.pools.iter().any(|pool| pool.host_address() == Some(address)))
+        };
         let bridges = links.iter().filter(|link| {
             link.kind.as_deref() == Some("bridge")
                 && link.group != LinkGroup::OURS
-                && addresses.iter().any(|a| a.device == link.index && routed(a.address.addr()))
+                && addresses
+                    .iter()
+                    .any(|a| a.device == link.index && routed(a.address.addr()) && !left(&link.name, a.address))
         });
         let mut all: Vec<String> = bridges.map(|bridge| format!("bridge {}", bridge.name)).collect();
         let links = self.store.links_lossy().0;

@@ -5,6 +5,7 @@
 
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
+use crate::forwarding::WayBack;
 use crate::link::Locks;
 use crate::problem::describe;
 use std::collections::HashSet;
@@ -336,25 +337,28 @@ impl Engine {
             words.push(format!("firewall element {} of set {} (in no record)", stray.words, stray.element.set));
             plan.push(Op::host(What::DeleteElement(stray.element), WHY));
         }
-        let unneeded = if networks.is_empty() { self.unneeded_without(None) } else { Vec::new() };
-        let back = self.forwarding_back(&unneeded)?;
+        let needless = networks.is_empty() && endpoints.is_empty();
+        let unneeded = if needless { self.unneeded_without(None) } else { Vec::new() };
+        let back = if needless { self.forwarding_back(None)? } else { WayBack::default() };
         let kept = |rule: &RuleSeen| networks.iter().any(|network| coexist::is_of(rule, network));
         let guests = self.kernel.guests().map_err(Error::kernel("firewalls of other programs"))?;
         let strays: Vec<RuleSeen> =
             guests.into_iter().filter(|g| g.owner.is_none() && !kept(&g.rule)).map(|g| g.rule).collect();
         words.extend(strays.iter().map(|stray| format!("{stray} (in no record)")));
         plan.append(coexist::leave(&strays));
-        if networks.is_empty()
-            && endpoints.is_empty()
-            && self.kernel.firewall().map_err(Error::kernel("firewall"))?.table.is_some()
-        {
+        if !back.settings.is_empty() {
+            words.push("forwarding of packets (no network needs it)".into());
+            plan.ops.extend(back.settings);
+        }
+        if needless && self.kernel.firewall().map_err(Error::kernel("firewall"))?.table.is_some() {
             words.push("firewall table inet zubi (no network needs it)".into());
             plan.ops.retain(|op| !op.is_nft() || op.is_guest());
-            plan.ops.extend(back.settings);
             plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));
         }
-        if act == Act::Apply && !plan.is_empty() {
-            self.take_down("what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+        if act == Act::Apply {
+            if !plan.is_empty() {
+                self.take_down("what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+            }
             self.forget_forwarding(&unneeded)?;
         }
         Ok(Report { plan, value: words })

@@ -253,7 +253,7 @@ impl Engine {
         let others: Vec<Network> = others.into_iter().filter(|n| n.name != network.name).collect();
         let shared = others.iter().any(|n| n.bridge == network.bridge);
         // Before the guests: their numbers are to be of the generation that is expected.
-        let mut back = self.forwarding_back(&self.unneeded_without(Some(network)))?;
+        let mut back = self.forwarding_back(Some(network))?;
         if last {
             back.elements.clear();
         }

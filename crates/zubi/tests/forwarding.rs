@@ -224,6 +224,10 @@ fn a_damaged_file_is_reported_and_keeps_the_host_closed() {
     host.zubi("check").fails(1, "");
     host.zubi("gc").ok();
     assert_closed();
+    host.network("green --subnet 10.55.67.0/24");
+    host.zubi("network rm blue").ok();
+    host.zubi("network rm green").ok();
+    assert_closed();
 }
 
 fn a_network_that_ceases_to_be_internal_makes_no_router_for_strangers() {
