@@ -3,7 +3,6 @@
 
 use crate::engine::{Act, Engine};
 use crate::error::Error;
-use crate::network::network_ops;
 use crate::problem::Problem;
 use std::time::{Duration, Instant};
 use zubi_ipam::next_of_pools;
@@ -89,7 +88,8 @@ impl Engine {
             }
         }
         let endpoints = self.store.endpoints_on(&network.name)?;
-        let ops = network_ops(&network, &self.ipv6_forwarding()?, &endpoints, &self.run_folder());
+        let facts = self.host_facts()?;
+        let ops = self.network_ops(&facts, &network, &endpoints)?;
         problems.extend(self.differences(&mut Survey::narrow(), &format!("network {}", network.name), &ops)?);
         problems.extend(self.check_endpoint(&network, &endpoint)?);
         Ok(problems)

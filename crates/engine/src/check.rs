@@ -2,7 +2,6 @@
 
 use crate::engine::{Act, Engine};
 use crate::error::Error;
-use crate::network::network_ops;
 use crate::problem::{GC, Problem, ProblemKind, REPAIR, describe, describe_link};
 use crate::sandbox::Force;
 use crate::shadowed::shadowed_ports;
@@ -44,6 +43,10 @@ impl Engine {
         let mut survey = Survey::whole();
         let mut problems = Vec::new();
         let mut lost = Vec::new();
+        if let Err(error) = self.store.forwarding() {
+            let fix = "restore or remove the file";
+            problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
+        }
         for error in records.unreadable.iter().chain(&records.unreadable_hints) {
             let fix = "restore or remove the file";
             problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
@@ -62,9 +65,9 @@ impl Engine {
             problems.extend(self.check_firewall_in(&mut survey)?);
             problems.extend(self.check_strangers(&records.networks)?);
         }
-        let (ipv6, run) = (self.ipv6_forwarding()?, self.run_folder());
+        let facts = self.host_facts()?;
         for network in &records.networks {
-            let ops = network_ops(network, &ipv6, records.endpoints_on(&network.name), &run);
+            let ops = self.network_ops(&facts, network, records.endpoints_on(&network.name))?;
             problems.extend(self.differences(&mut survey, &format!("network {}", network.name), &ops)?);
         }
         for endpoint in &records.endpoints {

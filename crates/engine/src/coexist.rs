@@ -12,10 +12,10 @@ use crate::config::Coexistence;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::problem::{Problem, ProblemKind, REPAIR};
-use zubi_kernel::legacy_barrier;
+use zubi_kernel::{Applied, legacy_barrier};
 use zubi_model::{BridgeMode, Family, Network, NetworkId};
 use zubi_plan::coexist::{self, Barrier, Shut};
-use zubi_plan::{Op, Plan, What};
+use zubi_plan::{Op, Outcome, Plan, What};
 use zubi_store::FirewallSeen;
 
 /// How often a plan is made again because another program was faster.
@@ -212,10 +212,23 @@ impl Engine {
         for _ in 1..TRIES {
             match self.kernel.apply(&plan) {
                 Err(failed) if is_raced(&failed) => plan = self.with_guests_anew(&plan)?,
-                other => return Ok(other.map(drop)),
+                other => return Ok(other.map(|applied| self.tell_unfiltered(&applied))),
             }
         }
-        Ok(self.kernel.apply(&plan).map(drop))
+        Ok(self.kernel.apply(&plan).map(|applied| self.tell_unfiltered(&applied)))
+    }
+
+    /// Notes a guard that this kernel cannot have.
+    fn tell_unfiltered(&mut self, applied: &Applied) {
+        for (op, outcome) in &applied.done {
+            if let (What::AddFilter(filter), Outcome::Nothing) = (&op.what, outcome) {
+                self.note(format!(
+                    "bridge {}: this kernel has no filters of classic BPF (sch_ingress, cls_bpf): should somebody flush \
+                     the nftables ruleset, containers reach what listens on the host's loopback until the next command",
+                    filter.device
+                ));
+            }
+        }
     }
 
     /// What other programs' firewalls drop, for `check`.

@@ -23,6 +23,8 @@ pub struct Config {
     pub coexistence: Coexistence,
     /// What becomes of records of another host namespace.
     pub other_namespace: OtherNamespace,
+    /// What of strangers a host passes on that zubi made a router.
+    pub forwarding: Forwarding,
 }
 
 /// Whether rules of ours go into other programs' tables where those would drop what our networks send.
@@ -35,11 +37,23 @@ pub enum Coexistence {
     Off,
 }
 
+/// Whether a host that was no router before its first network passes on what concerns no bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forwarding {
+    /// Its other devices do not reach each other through it, and it is none again behind the last network.
+    #[default]
+    Closed,
+    /// It is meant to be a router, and stays one.
+    Open,
+}
+
 /// What the settings file says.
 #[derive(Debug, Default)]
 struct Settings {
     pools: Option<AddressPools>,
     coexistence: Coexistence,
+    forwarding: Forwarding,
 }
 
 #[derive(Deserialize)]
@@ -50,6 +64,9 @@ struct File {
     default_address_pools: Vec<PoolWords>,
     /// See [`Coexistence`].
     coexistence: Option<bool>,
+    /// See [`Forwarding`].
+    #[serde(default)]
+    forwarding: Forwarding,
 }
 
 #[derive(Deserialize)]
@@ -78,7 +95,7 @@ impl Config {
         };
         let named = lookup("ZUBI_CONFIG").filter(|v| !v.is_empty());
         let path = named.clone().unwrap_or_else(|| FILE.to_owned());
-        let Settings { pools, mut coexistence } = match fs::read_to_string(&path) {
+        let Settings { pools, mut coexistence, forwarding } = match fs::read_to_string(&path) {
             Ok(text) => parse(&path, &text)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => Settings::default(),
             Err(e) => return Err(Error::Config { path, why: e.to_string() }),
@@ -91,7 +108,7 @@ impl Config {
                 return Err(Invalid::new("ZUBI_COEXISTENCE", other, "is neither on nor off").into());
             }
         }
-        Ok(Config { dirs, pools, coexistence, other_namespace: OtherNamespace::default() })
+        Ok(Config { dirs, pools, coexistence, forwarding, other_namespace: OtherNamespace::default() })
     }
 }
 
@@ -102,7 +119,8 @@ fn parse(path: &str, text: &str) -> Result<Settings, Error> {
         file.default_address_pools.iter().map(|p| AddressPool::new(p.base, p.size)).collect();
     let pools = pools.map_err(|e| refuse(e.to_string()))?;
     let coexistence = if file.coexistence == Some(false) { Coexistence::Off } else { Coexistence::On };
-    Ok(Settings { pools: (!pools.is_empty()).then(|| AddressPools::new(pools)), coexistence })
+    let pools = (!pools.is_empty()).then(|| AddressPools::new(pools));
+    Ok(Settings { pools, coexistence, forwarding: file.forwarding })
 }
 
 #[cfg(test)]
@@ -130,6 +148,15 @@ mod tests {
         };
         assert_eq!(read("off").unwrap().coexistence, Coexistence::Off);
         assert!(read("of").unwrap_err().to_string().contains("neither on nor off"));
+    }
+
+    #[test]
+    fn a_host_is_closed_to_strangers_unless_it_is_meant_to_be_a_router() {
+        let setting = |text| parse("f", text).map(|settings| settings.forwarding);
+        assert_eq!(setting("{}").unwrap(), Forwarding::Closed);
+        assert_eq!(setting(r#"{"forwarding":"closed"}"#).unwrap(), Forwarding::Closed);
+        assert_eq!(setting(r#"{"forwarding":"open"}"#).unwrap(), Forwarding::Open);
+        assert!(setting(r#"{"forwarding":"on"}"#).unwrap_err().to_string().contains("expected `closed` or `open`"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The engine: kernel, store and runtimes together.
 
-use crate::config::{Coexistence, Config};
+use crate::config::{Coexistence, Config, Forwarding};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::rebuild::refuse_if_anything_lives;
@@ -45,6 +45,7 @@ pub struct Engine {
     pub(crate) runtimes: Runtimes,
     pools: Option<AddressPools>,
     pub(crate) coexistence: Coexistence,
+    pub(crate) forwarding: Forwarding,
     /// The networks that are known to be in order while the ruleset has the generation the kernel edge expects.
     pub(crate) in_order: Option<Vec<NetworkId>>,
     pub(crate) remembered: Option<FirewallSeen>,
@@ -136,6 +137,7 @@ impl Engine {
             runtimes: Runtimes::from_env(|k| std::env::var_os(k)),
             pools: config.pools,
             coexistence: config.coexistence,
+            forwarding: config.forwarding,
             in_order: None,
             remembered: None,
             notes: Vec::new(),
@@ -234,6 +236,7 @@ impl Engine {
         if plan.ops.iter().any(|op| matches!(op.what, zubi_plan::What::Set(_))) {
             zubi_kernel::settings_writable().map_err(Error::kernel(object))?;
         }
+        self.remember_forwarding(plan)?;
         self.follow_firewall(plan)?;
         match self.apply_steadily(plan)? {
             Ok(()) => {

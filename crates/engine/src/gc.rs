@@ -5,6 +5,7 @@
 
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
+use crate::forwarding::WayBack;
 use crate::link::Locks;
 use crate::network::RecoveredNetworks;
 use crate::problem::describe;
@@ -381,26 +382,36 @@ impl Engine {
         for element in elements {
             wanted.insert((element.set.clone(), element.raw()));
         }
+        for element in self.closed_elements()? {
+            wanted.insert((element.set.clone(), element.raw()));
+        }
         for stray in self.stray_elements(survey, &wanted)? {
             words.push(format!("firewall element {} of set {} (in no record)", stray.words, stray.element.set));
             plan.push(Op::host(What::DeleteElement(stray.element), WHY));
         }
+        let needless = networks.is_empty() && endpoints.is_empty();
+        let unneeded = if needless { self.unneeded_without(None) } else { Vec::new() };
+        let back = if needless { self.forwarding_back(None)? } else { WayBack::default() };
         let kept = |rule: &RuleSeen| networks.iter().any(|network| coexist::is_of(rule, network));
         let guests = self.kernel.surveyed_guests(survey).map_err(Error::kernel("firewalls of other programs"))?;
         let strays = guests.iter().filter(|g| g.owner.is_none() && !kept(&g.rule));
         let strays: Vec<RuleSeen> = strays.map(|g| g.rule.clone()).collect();
         words.extend(strays.iter().map(|stray| format!("{stray} (in no record)")));
         plan.append(coexist::leave(&strays));
-        if networks.is_empty()
-            && endpoints.is_empty()
-            && self.kernel.surveyed_firewall(survey).map_err(Error::kernel("firewall"))?.table.is_some()
-        {
+        if !back.settings.is_empty() {
+            words.push("forwarding of packets (no network needs it)".into());
+            plan.ops.extend(back.settings);
+        }
+        if needless && self.kernel.surveyed_firewall(survey).map_err(Error::kernel("firewall"))?.table.is_some() {
             words.push("firewall table inet zubi (no network needs it)".into());
             plan.ops.retain(|op| !op.is_nft() || op.is_guest());
             plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));
         }
-        if act == Act::Apply && !plan.is_empty() {
-            self.take_down("what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+        if act == Act::Apply {
+            if !plan.is_empty() {
+                self.take_down("what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+            }
+            self.forget_forwarding(&unneeded)?;
         }
         Ok(Report { plan, value: words })
     }

@@ -21,6 +21,7 @@ mod detach;
 mod engine;
 mod error;
 mod fault;
+mod forwarding;
 mod gc;
 mod linger;
 mod link;
@@ -41,7 +42,7 @@ mod set_network;
 mod shadowed;
 
 pub use attach::{Attached, Attachment};
-pub use config::{Coexistence, Config};
+pub use config::{Coexistence, Config, Forwarding};
 pub use detach::Detached;
 pub use engine::{Act, Compared, Engine, Report};
 pub use error::{Class, Error};

@@ -7,7 +7,7 @@ use crate::fault::Fault;
 use crate::publish::on_loopback;
 use crate::set_network::leave_to_others;
 use ipnet::IpNet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_ipam::{Occupied, choose_subnet};
 use zubi_kernel::{Deletions, Finding};
@@ -16,8 +16,9 @@ use zubi_model::{
     NetworkSpec, Pool, PoolSpec, PortWish, Promiscuity,
 };
 use zubi_plan::coexist::{is_of, join, leave};
+use zubi_plan::loopback::BridgeNetfilter;
 use zubi_plan::network::{Ipv6Forwarding, Last, down, up};
-use zubi_plan::{Op, Place, Plan, What, firewall};
+use zubi_plan::{Op, Place, Plan, What, firewall, loopback};
 use zubi_store::{Lock, Mode, NetworkDraft, Unsynced};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkMark, LinkSeen};
 
@@ -135,6 +136,10 @@ impl Engine {
         let (mut networks, _) = self.store.networks_lossy();
         let mut up = up(&network, &self.ipv6_forwarding()?);
         mark_bridge(&mut up, &network, &self.run_folder());
+        let closed = self.close(&mut up)?;
+        if act == Act::Apply {
+            self.tell_closed(&closed);
+        }
         let mut plan = if networks.is_empty() {
             up
         } else {
@@ -173,6 +178,7 @@ impl Engine {
     fn undo_network(&mut self, network: &Network) -> Result<(), Error> {
         let name = &network.name;
         let plan = self.plan_down(network)?;
+        let unneeded = self.unneeded_without(Some(network));
         self.forget_firewall()?;
         // From here on it is undone: what is left of it is found by the other record.
         if let Err(e) = self.store.remove_network(name) {
@@ -183,6 +189,7 @@ impl Engine {
             return Err(e.into());
         }
         self.take_down(&format!("network {name}"), &plan, Deletions::Now)?;
+        self.forget_forwarding(&unneeded)?;
         self.store.forget_network(name)?;
         self.store.end_network(name)?;
         Ok(())
@@ -357,6 +364,11 @@ impl Engine {
         let mut plan = down(network, if last { Last::Yes } else { Last::No });
         let others: Vec<Network> = others.into_iter().filter(|n| n.name != network.name).collect();
         let shared = others.iter().any(|n| n.bridge == network.bridge);
+        // Before the guests: their numbers are to be of the generation that is expected.
+        let mut back = self.forwarding_back(Some(network))?;
+        if last {
+            back.elements.clear();
+        }
         let guests = self.kernel.guests().map_err(Error::kernel("firewalls of other programs"))?;
         let ours = guests.into_iter().filter(|guest| guest.owner.is_none() && is_of(&guest.rule, network));
         join(&mut plan, leave(&ours.map(|guest| guest.rule).collect::<Vec<_>>()));
@@ -386,6 +398,8 @@ impl Engine {
             plan.ops.insert(0, Op::host(What::DeleteLink(bridge), "the bridge goes with its last network"));
         }
         leave_to_others(&mut plan, network, &others);
+        let at = plan.ops.iter().position(Op::is_nft).unwrap_or(plan.ops.len());
+        plan.ops.splice(at..at, back.settings.into_iter().chain(back.elements));
         Ok(plan)
     }
 
@@ -451,9 +465,15 @@ impl Engine {
 
     /// What it takes to publish ports on 127.0.0.1, unless it is there.
     pub(crate) fn missing_loopback(&mut self, network: &Network) -> Result<Plan, Error> {
-        let op = zubi_plan::network::loopback(network);
+        // The setting comes last: where it is, the guard was.
+        let op = loopback::route_localnet(network);
         let compared = self.kernel.examine(&[op]).map_err(Error::kernel(format!("network {}", network.name)))?;
-        Ok(compared.into_iter().filter(|(_, finding)| *finding != Finding::Same).map(|(op, _)| op).collect())
+        let lacks = compared.iter().any(|(_, finding)| *finding != Finding::Same);
+        if lacks { self.loopback(network) } else { Ok(Plan::new()) }
+    }
+
+    fn loopback(&mut self, network: &Network) -> Result<Plan, Error> {
+        Ok(loopback::loopback(network, self.host_facts()?.netfilter))
     }
 
     /// Everything a network is made of, with what its endpoints' published ports need of it.
@@ -461,7 +481,31 @@ impl Engine {
         self.refuse_other_instance()?;
         let endpoints = self.store.all_endpoints_lossy().0;
         let own = endpoints.iter().filter(|e| e.network == network.name);
-        Ok(plan_up(network, &self.ipv6_forwarding()?, own, &self.run_folder()))
+        let mut plan = plan_up(network, &self.host_facts()?, own);
+        self.close(&mut plan)?;
+        Ok(plan)
+    }
+
+    /// What of this host decides how networks are made.
+    pub(crate) fn host_facts(&mut self) -> Result<HostFacts, Error> {
+        let setting = self.kernel.setting(&Place::Host, "net/bridge/bridge-nf-call-iptables");
+        let netfilter = match setting.map_err(Error::kernel("bridge netfilter"))?.as_deref() {
+            Some("1") => BridgeNetfilter::On,
+            _ => BridgeNetfilter::Off,
+        };
+        Ok(HostFacts { ipv6: self.ipv6_forwarding()?, netfilter, run: self.run_folder() })
+    }
+
+    /// The operations a network stands for, beside those all networks share.
+    pub(crate) fn network_ops<'a>(
+        &mut self,
+        facts: &HostFacts,
+        network: &Network,
+        endpoints: impl IntoIterator<Item = &'a Endpoint>,
+    ) -> Result<Vec<Op>, Error> {
+        let mut plan = plan_up(network, facts, endpoints);
+        self.close(&mut plan)?;
+        Ok(plan.ops.into_iter().filter(|op| !op.is_layout()).collect())
     }
 
     /// Everything a network is made of, if its bridge is not there or not complete: after a reboot, when somebody
@@ -477,7 +521,7 @@ impl Engine {
                 let lacks = on_loopback
                     && network.bridge_mode != BridgeMode::Unmanaged
                     && seen.settings.get("ipv4", "route_localnet") != Some(1);
-                Ok(lacks.then(|| zubi_plan::network::loopback(network)).into_iter().collect())
+                if lacks { self.loopback(network) } else { Ok(Plan::new()) }
             }
             Some(seen) if !is_bridge_of(network, &seen) => Err(Error::Kernel {
                 object,
@@ -505,9 +549,8 @@ impl Engine {
     /// The same, and what publishing on 127.0.0.1 takes, if somebody is about to.
     fn plan_up_with(&mut self, network: &Network, on_loopback: bool) -> Result<Plan, Error> {
         let mut plan = self.plan_up(network)?;
-        let loopback = zubi_plan::network::loopback(network);
-        if on_loopback && !plan.ops.contains(&loopback) {
-            plan.push(loopback);
+        if on_loopback && !plan.ops.contains(&loopback::route_localnet(network)) {
+            plan.append(self.loopback(network)?);
         }
         Ok(plan)
     }
@@ -544,28 +587,34 @@ impl Engine {
         plan.ops.extend(firewall::layout());
         let networks = self.store.networks_lossy().0;
         let endpoints = self.store.all_endpoints_lossy().0;
+        let closed = self.closed_elements()?;
         let elements = networks
             .iter()
             .flat_map(firewall::network_elements)
             .chain(endpoints.iter().flat_map(firewall::endpoint_elements));
-        plan.ops.extend(elements.map(|e| Op::host(What::AddElement(e), WHY)));
+        plan.ops.extend(elements.chain(closed).map(|e| Op::host(What::AddElement(e), WHY)));
         Ok(plan)
     }
 }
 
+/// What of a host decides how networks are made on it.
+#[derive(Debug)]
+pub(crate) struct HostFacts {
+    ipv6: Ipv6Forwarding,
+    netfilter: BridgeNetfilter,
+    /// The run folder of this zubi.
+    run: PathBuf,
+}
+
 /// Everything a network is made of, with what the published ports of these endpoints of it need.
-fn plan_up<'a>(
-    network: &Network,
-    ipv6: &Ipv6Forwarding,
-    endpoints: impl IntoIterator<Item = &'a Endpoint>,
-    run: &Path,
-) -> Plan {
-    let mut plan = up(network, ipv6);
-    mark_bridge(&mut plan, network, run);
+fn plan_up<'a>(network: &Network, facts: &HostFacts, endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Plan {
+    let mut plan = up(network, &facts.ipv6);
+    mark_bridge(&mut plan, network, &facts.run);
     let ports = endpoints.into_iter().flat_map(|e| &e.ports).map(|port| PortWish::from(*port));
     if on_loopback(network, &ports.collect::<Vec<_>>()) {
         // Before the bridge goes up: one that is up is complete.
-        plan.ops.insert(plan.ops.len().saturating_sub(1), zubi_plan::network::loopback(network));
+        let at = plan.ops.len().saturating_sub(1);
+        plan.ops.splice(at..at, loopback::loopback(network, facts.netfilter).ops);
     }
     plan
 }
@@ -578,16 +627,6 @@ fn mark_bridge(plan: &mut Plan, network: &Network, run: &Path) {
     {
         go_up.alias = Some(zubi_plan::alias::of_network(network, run));
     }
-}
-
-/// The operations a network stands for, beside those all networks share.
-pub(crate) fn network_ops<'a>(
-    network: &Network,
-    ipv6: &Ipv6Forwarding,
-    endpoints: impl IntoIterator<Item = &'a Endpoint>,
-    run: &Path,
-) -> Vec<Op> {
-    plan_up(network, ipv6, endpoints, run).ops.into_iter().filter(|op| !op.is_layout()).collect()
 }
 
 /// Whether a network was left half-way.

@@ -2,7 +2,6 @@
 
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
-use crate::network::network_ops;
 use crate::problem::{describe, describe_link};
 use crate::sandbox::Force;
 use zubi_kernel::{Finding, Survey};
@@ -46,11 +45,13 @@ impl Engine {
             plan.append(firewall);
         }
         let mut touched = Vec::new();
-        let (ipv6, run) = (self.ipv6_forwarding()?, self.run_folder());
+        let facts = self.host_facts()?;
         for network in &records.networks {
             let object = format!("network {}", network.name);
-            let ops = network_ops(network, &ipv6, records.endpoints_on(&network.name), &run);
-            let repaired = self.lacking(&mut survey, &object, &ops).and_then(|ops| self.put_right(&object, ops, act));
+            let repaired = self
+                .network_ops(&facts, network, records.endpoints_on(&network.name))
+                .and_then(|ops| self.lacking(&mut survey, &object, &ops))
+                .and_then(|ops| self.put_right(&object, ops, act));
             if repaired.as_ref().is_ok_and(|plan| !plan.is_empty()) {
                 touched.push(network.name.clone());
             }

@@ -342,6 +342,7 @@ impl Engine {
             dirs: Dirs { state, run },
             pools: None,
             coexistence: self.coexistence,
+            forwarding: self.forwarding,
             other_namespace: OtherNamespace::default(),
         };
         let watch = Watch { pipe: read, name: name.clone(), config };

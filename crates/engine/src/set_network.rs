@@ -207,6 +207,7 @@ impl Engine {
         }
         let found = InUse { bridge: presence(bridge.is_some()), endpoints, ipv6: self.ipv6_forwarding()? };
         let mut plan = change(old, new, &found);
+        self.close(&mut plan)?;
         let mut others = self.store.networks_lossy().0;
         others.retain(|n| n.name != old.name);
         leave_to_others(&mut plan, old, &others);

@@ -69,6 +69,10 @@ fn class(op: &Op) -> Class {
         | What::AddForwarding(_)
         | What::AddAddress(_)
         | What::DeleteAddress(_)
+        | What::AddHooks(_)
+        | What::DeleteHooks(_)
+        | What::AddFilter(_)
+        | What::DeleteFilter(_)
         | What::AddRoute(_)
         | What::DeleteRoute(_) => Class::Route,
         What::Set(_) => Class::Setting,

@@ -85,6 +85,15 @@ impl Kernel {
                 let port = self.index_in(survey, place, &entry.port)?;
                 present(self.surveyed_forwarding(survey, entry.mac, port)?)
             }
+            What::AddHooks(device) => present(self.has_hooks(place, device)?),
+            What::AddFilter(filter) => {
+                let seen = self.filters(place, &filter.device)?.into_iter().find(|seen| filter.is_place_of(seen));
+                match seen {
+                    None => Finding::Missing,
+                    Some(seen) if filter.is(&seen) => Finding::Same,
+                    Some(_) => Finding::Differs("is another program".into()),
+                }
+            }
             What::Set(sysctl) => match self.setting_in(survey, place, sysctl)? {
                 Some(value) if same_value(&value, &sysctl.value) => Finding::Same,
                 None if sysctl.optional() => Finding::NoState,

@@ -5,6 +5,7 @@ mod apply;
 mod disturbance;
 mod error;
 mod examine;
+mod filters;
 mod firewall;
 mod flows;
 pub mod inside;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use zubi_model::{Family, IfIndex, IfName, LinkGroup, Mtu};
 use zubi_plan::{Op, Outcome, Place, What};
 use zubi_wire::route::{
-    AdminState, BridgePort, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Route, delete_link,
+    AdminState, BridgePort, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Route, add_hooks, delete_hooks,
+    delete_link,
 };
 use zubi_wire::{Batch, KernelError};
 
@@ -198,6 +199,10 @@ impl Kernel {
             What::DeleteAddress(a) => a.encode_delete(batch, self.index(place, a.device.as_str())?),
             What::AddRoute(r) => r.encode(batch, self.index(place, r.device.as_str())?),
             What::AddForwarding(entry) => entry.encode(batch, self.index(place, entry.port.as_str())?),
+            What::AddHooks(device) => add_hooks(batch, self.index(place, device.as_str())?),
+            What::DeleteHooks(device) => delete_hooks(batch, self.index(place, device.as_str())?),
+            What::AddFilter(filter) => filter.encode(batch, self.index(place, filter.device.as_str())?),
+            What::DeleteFilter(filter) => filter.encode_delete(batch, self.index(place, filter.device.as_str())?),
             What::DeleteRoute(r) => r.encode_delete(batch, self.index(place, r.device.as_str())?),
             other => return Err(Error::NoAnswer { object: format!("{other:?}") }),
         }
@@ -222,7 +227,9 @@ impl Kernel {
                         Some(back) => Outcome::Changed { back: Box::new(back) },
                         None => Outcome::Created,
                     },
-                    What::DeleteAddress(_) | What::DeleteRoute(_) => Outcome::Removed,
+                    What::DeleteAddress(_) | What::DeleteRoute(_) | What::DeleteHooks(_) | What::DeleteFilter(_) => {
+                        Outcome::Removed
+                    }
                     _ => Outcome::Created,
                 });
             }
@@ -238,7 +245,10 @@ impl Kernel {
             None => return Err(Error::NoAnswer { object: op.to_string() }),
         };
         match (&op.what, error.errno) {
-            (What::AddAddress(_) | What::AddForwarding(_), libc::EEXIST) => Ok(Outcome::AlreadyThere),
+            (What::AddAddress(_) | What::AddForwarding(_) | What::AddHooks(_), libc::EEXIST) => {
+                Ok(Outcome::AlreadyThere)
+            }
+            (What::AddFilter(filter), _) => self.judge_filter(op, filter, error),
             (What::AddRoute(route), libc::EEXIST) => {
                 let device = self.index(&op.place, route.device.as_str())?;
                 if self.same_route(&op.place, route, device)? {
@@ -254,7 +264,11 @@ impl Kernel {
             }
             // A kernel, or a device with an MTU below 1280, without IPv6: it gives no address anyway.
             (What::ChangeLink(change), libc::EAFNOSUPPORT) if change.addressless => Ok(Outcome::Nothing),
-            (What::DeleteAddress(_), libc::EADDRNOTAVAIL) | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
+            // The first: a kernel without the queueing discipline `clsact`, or without any.
+            (What::AddHooks(_), libc::ENOENT | libc::EOPNOTSUPP)
+            | (What::DeleteHooks(_) | What::DeleteFilter(_), libc::ENOENT | libc::EINVAL)
+            | (What::DeleteAddress(_), libc::EADDRNOTAVAIL)
+            | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
             _ => Err(refused(op.to_string(), Some(Err(error)))),
         }
     }
@@ -284,7 +298,7 @@ impl Kernel {
 /// Operations that are content when their object is gone.
 fn is_removal(op: &Op) -> bool {
     match &op.what {
-        What::DeleteAddress(_) | What::DeleteRoute(_) => true,
+        What::DeleteAddress(_) | What::DeleteRoute(_) | What::DeleteHooks(_) | What::DeleteFilter(_) => true,
         What::ChangeLink(change) => change.state == Some(AdminState::Down) || change.rename.is_some(),
         _ => false,
     }

@@ -96,6 +96,7 @@ impl Snapshot {
             lines.push(format!("nft {object}"));
         }
         lines.retain(|l| l != "nft {}");
+        lines.extend(settings());
         for folder in ["/run/zubi", "/run/zubi-state"] {
             // Lock files have no content, what is hidden is only a hint, and a version before is for people.
             let hint = |l: &String| {
@@ -131,6 +132,19 @@ impl Snapshot {
         let same = new.is_empty() && lost.is_empty();
         (!same).then(|| format!("left over:\n{}\nlost:\n{}", new.join("\n"), lost.join("\n")))
     }
+}
+
+/// What makes a router of a host, on all devices that outlive a test.
+fn settings() -> Vec<String> {
+    let script = "cd /proc/sys/net && grep -s . ipv4/ip_forward ipv4/conf/all/accept_redirects ipv6/conf/*/forwarding \
+                  ipv6/conf/*/force_forwarding ipv6/conf/*/accept_ra";
+    let text = Command::new("sh").args(["-c", script]).output().expect("sh").stdout;
+    let there = |line: &str| {
+        ["ipv4/", "ipv6/conf/all/", "ipv6/conf/default/", "ipv6/conf/uplink/"]
+            .iter()
+            .any(|whose| line.starts_with(whose))
+    };
+    String::from_utf8_lossy(&text).lines().filter(|line| there(line)).map(|line| format!("setting {line}")).collect()
 }
 
 /// What is in a folder, in order; nothing when there is none.

@@ -134,6 +134,14 @@ impl Strangers {
         self.tables.iter().filter(has_chain).map(|t| (t.family, t.name.as_str(), t.owner))
     }
 
+    /// The chains that have rules of their own for a family.
+    pub fn filtering(&self, family: Family) -> impl Iterator<Item = String> {
+        let own = move |chain: &&ChainSeen| {
+            chain.family.sees(family) && self.rules(&name(chain)).iter().any(|rule| !is_ours(rule))
+        };
+        self.chains.iter().filter(own).map(|chain| format!("{} {} {}", chain.family, chain.table, chain.name))
+    }
+
     /// The chains that drop what our networks send.
     pub fn barriers(&self) -> Vec<Barrier> {
         self.chains.iter().filter_map(|chain| self.barrier(chain)).collect()

@@ -21,6 +21,7 @@
 //! | `itself4`, `itself6` | address . address | endpoints with published ports, each with itself |
 //! | `untouched4`, `untouched6` | address | endpoints whose published ports leave every source as it is |
 //! | `hidden4`, `hidden6` | address | endpoints whose published ports show no source but the host |
+//! | `closed` | family | for which of them zubi made a router of a host that was none |
 //!
 //! | map | from | to |
 //! |---|---|---|
@@ -31,7 +32,7 @@
 //! - `guard` (raw): packets to a private subnet that do not come from its own bridge are dropped before
 //!   connection tracking: container addresses cannot be reached by routing. Replies to masqueraded connections still
 //!   carry the host's address here. For subnets that are not masqueraded this would be too early. And nobody but the
-//!   host itself reaches 127.0.0.0/8: the bridges have `route_localnet`, without which ports could not be published
+//!   host itself reaches 127.0.0.0/8, or sends from there: the bridges have `route_localnet`, without which ports could not be published
 //!   there.
 //! - `prerouting`, `output`: what is for this host, and only that, is looked up in the maps (`publish`). Forwarded
 //!   packets are never taken. `::1` cannot be translated: what comes back to it is dropped by the kernel's routing.
@@ -40,7 +41,8 @@
 //!   any endpoint, except by a published port. Established ones pass. Networks in `open` are neither watched nor guarded.
 //!   A TCP connection from a masqueraded subnet that the kernel no longer knows is reset: the kernel would take its next
 //!   segment for a new one, and when the server of a port that was taken back speaks first, and has the same number
-//!   inside, it would go on.
+//!   inside, it would go on. On a host that was no router before (`closed`), what neither comes from nor goes to a
+//!   bridge, anybody's, or a device of a link is dropped at last: it would not have passed without zubi.
 //! - `postrouting`: what leaves a masqueraded subnet by another device takes the host's address. So does what comes
 //!   back to its own network by a published port (or the reply would go past the host), and what the host sends
 //!   from 127.0.0.0/8.
@@ -58,15 +60,21 @@
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zubi_model::{
-    BridgeMode, Egress, Endpoint, Family, Icc, IfName, Ingress, Network, PortSource, PublishedPort, Scope,
+    BridgeMode, Egress, Endpoint, Family, Icc, IfName, Ingress, LinkGroup, Network, PortSource, PublishedPort, Scope,
 };
 use zubi_wire::nft::{Chain, Element, Expr, Field, Hook, HookPoint, LoadKey, Rule, Set, Shape, Table, Value};
 
 use crate::{Op, What};
-use LoadKey::{DestPort, IifName, Ipv4Daddr, Ipv4Saddr, Ipv6Daddr, Ipv6Saddr, L4Proto, OifName};
+use LoadKey::{
+    DestPort, IifGroup, IifKind, IifName, Ipv4Daddr, Ipv4Saddr, Ipv6Daddr, Ipv6Saddr, L4Proto, NfProto, OifGroup,
+    OifKind, OifName,
+};
 
 /// The table's name.
 pub const TABLE: &str = "zubi";
+
+/// The set of the families for which zubi made a router of this host.
+pub const CLOSED: &str = "closed";
 
 /// The table.
 pub fn table() -> Table {
@@ -93,6 +101,7 @@ pub fn sets() -> Vec<Set> {
         set("masquerade6", &[Field::Ipv6], Shape::Interval),
         set("endpoints4", &[Field::IfName, Field::Ipv4], Shape::Exact),
         set("endpoints6", &[Field::IfName, Field::Ipv6], Shape::Exact),
+        set("closed", &[Field::NfProto], Shape::Exact),
         set("same", &[Field::IfName, Field::IfName], Shape::Exact),
         set("itself4", &[Field::Ipv4, Field::Ipv4], Shape::Exact),
         set("itself6", &[Field::Ipv6, Field::Ipv6], Shape::Exact),
@@ -147,6 +156,7 @@ pub fn rules() -> Vec<Rule> {
             .to_prefix(loopback4)
             .counted_drop()
             .comment("loopback addresses belong to the host alone"),
+        rule("guard").not_from_loopback().from_prefix(loopback4).counted_drop(),
         rule("guard")
             .not_from_loopback()
             .in_set(&[Ipv4Daddr], "private4")
@@ -208,6 +218,13 @@ pub fn rules() -> Vec<Rule> {
         rule("forward").in_set(&[OifName], "open").accept().comment("who wants to be reached by everybody"),
         rule("forward").in_set(&[IifName], "bridges").accept().comment("out"),
         rule("forward").in_set(&[OifName], "bridges").counted_drop().comment("nothing else comes in"),
+        // Hardware has no kind, and a rule that asks for one goes no further (nft_meta_store_ifkind in
+        // net/netfilter/nft_meta.c): so what may pass is asked for.
+        rule("forward").of_kind(IifKind, "bridge").accept().comment("containers and machines of others"),
+        rule("forward").of_kind(OifKind, "bridge").accept(),
+        rule("forward").in_group(IifGroup, LinkGroup::OURS).accept().comment("links"),
+        rule("forward").in_group(OifGroup, LinkGroup::OURS).accept(),
+        rule("forward").in_set(&[NfProto], CLOSED).counted_drop().comment("this host was no router before"),
         rule("output").not_for_this_host().leave().comment("what is for others is never taken"),
         rule("output").to_prefix(loopback6).leave().comment("nothing comes back to ::1"),
         rule("output").to_prefix(link_local6).leave(),
@@ -268,6 +285,11 @@ fn device(name: &IfName) -> Value {
 
 fn by_family(set: &str, family: Family) -> String {
     format!("{set}{}", if family == Family::V4 { '4' } else { '6' })
+}
+
+/// Closes a family to what concerns no bridge, on a host that was no router before.
+pub fn closed(family: Family) -> Element {
+    element(CLOSED, vec![Value::Family(family)])
 }
 
 /// What the sets hold about a network.

@@ -10,6 +10,7 @@ pub mod coexist;
 pub mod endpoint;
 pub mod firewall;
 pub mod link;
+pub mod loopback;
 pub mod network;
 pub mod sandbox;
 

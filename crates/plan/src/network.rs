@@ -61,13 +61,6 @@ pub(crate) fn forwarding(family: Family, bridge: &IfName, ipv6: &Ipv6Forwarding)
     }
 }
 
-/// What it takes to publish ports on 127.0.0.1, on the bridge alone: the kernel takes packets between the loopback's
-/// addresses and another device for forged. The firewall's guard keeps everybody but the host out.
-pub fn loopback(network: &Network) -> Op {
-    const WHY: &str = "let the host itself reach published ports on 127.0.0.1";
-    Op::host(What::Set(Sysctl::new(format!("net/ipv4/conf/{}/route_localnet", network.bridge), "1")), WHY)
-}
-
 /// Everything a network is made of. The guards stand before anything is up, and the bridge goes up last: one that is
 /// up is complete.
 pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
@@ -119,7 +112,7 @@ pub enum Last {
     No,
 }
 
-/// Takes a network without endpoints away. Forwarding stays on: other programs may have come to rely on it.
+/// Takes a network without endpoints away. What forwarding was before is not known here.
 pub fn down(network: &Network, last: Last) -> Plan {
     const BRIDGE: &str = "the bridge goes, and with it its address and route";
     const FIREWALL: &str = "and what the firewall knew about it";

@@ -3,8 +3,8 @@
 use crate::{Announcement, Flows, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
-use zubi_model::{NetnsCookie, NsRef, SandboxName};
-use zubi_wire::route::{Address, BridgePort, ForwardingEntry, Link, LinkChange, LinkMark, Route};
+use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
+use zubi_wire::route::{Address, BridgePort, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Route};
 use zubi_wire::{nft, shell_word};
 
 /// In which network namespace.
@@ -37,6 +37,14 @@ pub enum What {
     AddRoute(Route),
     /// Remove one.
     DeleteRoute(Route),
+    /// Make the hooks of a device that filters hang on.
+    AddHooks(IfName),
+    /// Remove them, with whatever hangs there.
+    DeleteHooks(IfName),
+    /// Add a filter for what comes in by a device.
+    AddFilter(Filter),
+    /// Remove one.
+    DeleteFilter(Filter),
     /// Set a setting.
     Set(Sysctl),
     /// Make an nftables table.
@@ -125,6 +133,8 @@ impl Op {
             (What::AddLink(link), Outcome::Created) => What::DeleteLink(LinkMark::new(link.name.clone(), link.mac)),
             (What::AddAddress(address), Outcome::Created) => What::DeleteAddress(address.clone()),
             (What::AddRoute(route), Outcome::Created) => What::DeleteRoute(route.clone()),
+            (What::AddHooks(device), Outcome::Created) => What::DeleteHooks(device.clone()),
+            (What::AddFilter(filter), Outcome::Created) => What::DeleteFilter(filter.clone()),
             // Sets, chains and rules go with their table.
             (What::AddTable(table), Outcome::Created) => What::DeleteTable(table.clone()),
             (What::AddElement(element), Outcome::Created) => What::DeleteElement(element.clone()),
@@ -176,6 +186,10 @@ impl Op {
             What::DeleteAddress(address) => format!("ip addr del {} dev {}", address.address, address.device),
             What::AddRoute(route) => format!("ip {}route add {route}", route.family_word()),
             What::DeleteRoute(route) => format!("ip {}route del {route}", route.family_word()),
+            What::AddHooks(device) => format!("tc qdisc add dev {device} clsact"),
+            What::DeleteHooks(device) => format!("tc qdisc del dev {device} clsact"),
+            What::AddFilter(filter) => format!("tc filter add {filter}"),
+            What::DeleteFilter(filter) => format!("tc filter del {}", filter.place()),
             What::Set(sysctl) => sysctl.to_string(),
             What::AddTable(table) => format!("nft 'create {table}'"),
             What::DeleteTable(table) => format!("nft 'delete {table}'"),

@@ -110,6 +110,7 @@ impl Store {
         for name in OF_ONE_BOOT {
             self.disk.clear(&self.disk.run().join(name))?;
         }
+        self.write_forwarding(&crate::Forwarding::default())?;
         // The kernel counts from the start again.
         self.forget_firewall()?;
         for name in disk::list(&self.locks_folder())?.iter().filter(|name| *name != HOST) {

@@ -22,6 +22,7 @@
 //! | `run/links/ID.json` | a link |
 //! | `run/stale/ADDRESS@NETWORK` | a free address of which the kernel may still remember connections |
 //! | `run/doomed/IFNAME` | a device that is only waiting for its deletion |
+//! | `run/forwarding.json` | what this host's forwarding was before zubi switched it on |
 //! | `run/.firewall-seen` | when the firewall was last found in order; only a hint |
 //! | `run/sandboxes/NAME.json` | a named namespace that zubi made |
 //! | `run/reserved/NETWORK/ADDRESS` | whose an address is, for a device that is none of ours; `by/OWNER`: which are whose |
@@ -53,6 +54,7 @@ mod doomed;
 mod endpoint;
 mod error;
 mod fnv;
+mod forwarding;
 mod holder;
 mod host;
 mod key;
@@ -78,6 +80,7 @@ mod scratch;
 
 pub use endpoint::Pending;
 pub use error::StoreError;
+pub use forwarding::{Forwarding, Setting, SwitchedOn};
 pub use holder::Holder;
 pub use host::{HostId, OtherNamespace};
 pub use lock::{Lock, Mode};

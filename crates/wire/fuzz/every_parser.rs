@@ -2,7 +2,7 @@
 
 use zubi_wire::conntrack::{Filter, Flow};
 use zubi_wire::nft::{ChainSeen, ElementSeen, Field, Generation, RuleSeen, Set, SetSeen, Shape, TableSeen};
-use zubi_wire::route::{AddressSeen, LinkSeen, NeighbourSeen, PortSeen, RouteSeen, RuleSeen as PolicySeen};
+use zubi_wire::route::{AddressSeen, FilterSeen, LinkSeen, NeighbourSeen, PortSeen, RouteSeen, RuleSeen as PolicySeen};
 use zubi_wire::{Attributes, Batch, Message, Messages};
 
 /// `NFPROTO_INET`, `NFPROTO_IPV4`, `NFPROTO_IPV6`.
@@ -48,6 +48,7 @@ fn read(message: &Message<'_>) {
     let _link = LinkSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _address = AddressSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _route = RouteSeen::parse(message).map(|seen| format!("{seen:?}"));
+    let _filter = FilterSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _neighbour = NeighbourSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _flow = Flow::parse(message).map(|seen| {
         seen.encode_delete(&mut Batch::new());

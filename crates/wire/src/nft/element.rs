@@ -225,6 +225,7 @@ mod tests {
     use super::*;
     use crate::golden::{bytes, message, ours};
     use crate::nft::{PortNumber, PortRange, Protocol};
+    use zubi_model::Family;
 
     const HOME: &str = "\
         740000000c0a0104000000000000000001000000090001007a756269000000000a000200686f6d653400000008000400 \
@@ -259,6 +260,9 @@ mod tests {
         840000000c0a0104000000000000000001000000090001007a756269000000000a0002007370616e7300000008000400 \
         00000006500003801800018008000300000000010c00018006000100000000001c0002800c0001800600010023280000 \
         0c000280080001000a0100021800038008000300000000010c0001800600010023f00000";
+    const CLOSED: &str = "\
+        480000000c0a0104010000000000000001000000090001007a756269000000000b000200636c6f736564000008000400 \
+        0000000114000380100001800c000180050001000a000000";
 
     fn element(set: &str, key: Vec<Value>) -> Element {
         Element::new("zubi", set, key)
@@ -314,6 +318,7 @@ mod tests {
                 "element inet zubi masquerade4 { 10.1.0.0/24 }",
             ),
             (element("icc", vec![blue(), blue()]), PAIR, "element inet zubi icc { \"zb-blue\" . \"zb-blue\" }"),
+            (element("closed", vec![Value::Family(Family::V6)]), CLOSED, "element inet zubi closed { ipv6 }"),
             (publish4(), PUBLISH4, "element inet zubi publish4 { tcp . 8080 : 10.55.66.2 . 80 }"),
             (
                 element("publish6", vec![Value::Protocol(Protocol::Udp), port(53)])

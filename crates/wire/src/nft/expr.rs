@@ -53,6 +53,14 @@ pub enum LoadKey {
     IifName,
     /// Name of the outgoing device.
     OifName,
+    /// What kind of device the incoming one is (`IFLA_INFO_KIND`, filled up like a name); nothing for hardware.
+    IifKind,
+    /// The same of the outgoing device.
+    OifKind,
+    /// Link group of the incoming device.
+    IifGroup,
+    /// Link group of the outgoing device.
+    OifGroup,
     /// IPv4 or IPv6 (`NFPROTO_*`, one byte).
     NfProto,
     /// State of the connection (bits).
@@ -81,7 +89,12 @@ impl LoadKey {
     /// Its words of four bytes.
     pub fn words(self) -> u32 {
         match self {
-            LoadKey::IifName | LoadKey::OifName | LoadKey::Ipv6Saddr | LoadKey::Ipv6Daddr => 4,
+            LoadKey::IifName
+            | LoadKey::OifName
+            | LoadKey::IifKind
+            | LoadKey::OifKind
+            | LoadKey::Ipv6Saddr
+            | LoadKey::Ipv6Daddr => 4,
             _ => 1,
         }
     }
@@ -91,6 +104,10 @@ impl LoadKey {
         match self {
             LoadKey::IifName => "iifname",
             LoadKey::OifName => "oifname",
+            LoadKey::IifKind => "meta iifkind",
+            LoadKey::OifKind => "meta oifkind",
+            LoadKey::IifGroup => "iifgroup",
+            LoadKey::OifGroup => "oifgroup",
             LoadKey::NfProto => "meta nfproto",
             LoadKey::CtState => "ct state",
             LoadKey::CtStatus => "ct status",
@@ -110,6 +127,10 @@ impl LoadKey {
         match self {
             LoadKey::IifName => Source::Meta(6),
             LoadKey::OifName => Source::Meta(7),
+            LoadKey::IifGroup => Source::Meta(21),
+            LoadKey::OifGroup => Source::Meta(22),
+            LoadKey::IifKind => Source::Meta(26),
+            LoadKey::OifKind => Source::Meta(27),
             LoadKey::NfProto => Source::Meta(15),
             LoadKey::L4Proto => Source::Meta(16),
             LoadKey::CtState => Source::Ct(0),
@@ -139,9 +160,13 @@ impl LoadKey {
     }
 
     /// Every one there is.
-    pub const ALL: [LoadKey; 13] = [
+    pub const ALL: [LoadKey; 17] = [
         LoadKey::IifName,
         LoadKey::OifName,
+        LoadKey::IifKind,
+        LoadKey::OifKind,
+        LoadKey::IifGroup,
+        LoadKey::OifGroup,
         LoadKey::NfProto,
         LoadKey::CtState,
         LoadKey::CtStatus,
@@ -527,7 +552,7 @@ impl Part {
     }
 }
 
-fn nfproto(family: Family) -> u8 {
+pub(super) fn nfproto(family: Family) -> u8 {
     match family {
         Family::V4 => NFPROTO_IPV4,
         Family::V6 => NFPROTO_IPV6,

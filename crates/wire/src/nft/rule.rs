@@ -6,7 +6,7 @@ use crate::message::{Batch, Message, flag, text_of};
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
-use zubi_model::{Family, Protocol};
+use zubi_model::{Family, LinkGroup, Protocol};
 
 pub(super) const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;
@@ -87,6 +87,24 @@ impl Rule {
         name.resize(16, 0);
         self.exprs.push(Expr::Load { key: LoadKey::IifName, to: Reg(0) });
         self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Neq, value: name });
+        self
+    }
+
+    /// `meta iifkind KIND`, by [`LoadKey::IifKind`] or [`LoadKey::OifKind`]. Hardware has none, and equals nothing.
+    #[must_use]
+    pub fn of_kind(mut self, key: LoadKey, kind: &str) -> Self {
+        let mut kind = kind.as_bytes().to_vec();
+        kind.resize(16, 0);
+        self.exprs.push(Expr::Load { key, to: Reg(0) });
+        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: kind });
+        self
+    }
+
+    /// `iifgroup GROUP`, by [`LoadKey::IifGroup`] or [`LoadKey::OifGroup`].
+    #[must_use]
+    pub fn in_group(mut self, key: LoadKey, LinkGroup(group): LinkGroup) -> Self {
+        self.exprs.push(Expr::Load { key, to: Reg(0) });
+        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: group.to_ne_bytes().to_vec() });
         self
     }
 
@@ -343,7 +361,7 @@ impl fmt::Display for RuleSeen {
 mod tests {
     use super::*;
     use crate::message::Messages;
-    use LoadKey::{DestPort, IifName, Ipv4Daddr, L4Proto, OifName};
+    use LoadKey::{DestPort, IifGroup, IifKind, IifName, Ipv4Daddr, L4Proto, NfProto, OifGroup, OifKind, OifName};
 
     fn net(text: &str) -> IpNet {
         text.parse().unwrap()
@@ -358,6 +376,14 @@ mod tests {
         rule.encode(&mut batch);
         let read = Messages::new(batch.bytes()).find_map(|m| RuleSeen::parse(&m)).map(|seen| seen.rule);
         assert_eq!(read, Some(rule));
+    }
+
+    fn strangers() -> Rule {
+        Rule::new("zubi", "guard")
+            .in_set(&[NfProto], "closed")
+            .of_kind(IifKind, "bridge")
+            .in_group(IifGroup, LinkGroup::OURS)
+            .counted_drop()
     }
 
     fn sample() -> Rule {
@@ -407,6 +433,8 @@ mod tests {
             (rule().to_prefix(net("fe80::/10")).leave(), "ip6 daddr fe80::/10 return"),
             (rule().to_prefix(net("::1/128")).leave(), "ip6 daddr ::1 return"),
             (rule().jump("ports"), "jump ports"),
+            (rule().of_kind(OifKind, "bridge").leave(), "meta oifkind \"bridge\" return"),
+            (rule().in_group(OifGroup, LinkGroup(7)).leave(), "oifgroup 7 return"),
         ] {
             assert_eq!(rule.to_string(), format!("rule inet zubi publish {words}"));
         }
@@ -534,6 +562,16 @@ mod tests {
             3c0001800e000100696d6d6564696174650000002800028008000100000000001c0002801800028008000100fffffffd \
             0c0002007075626c69736800";
 
+        const STRANGERS: &str = "\
+            74010000060a010c010000000000000001000000090001007a756269000000000a000200677561726400000048010480 \
+            24000180090001006d6574610000000014000280080002000000000f0800010000000001300001800b0001006c6f6f6b \
+            757000002000028008000200000000010b000100636c6f7365640000080004000000000124000180090001006d657461 \
+            0000000014000280080002000000001a08000100000000013800018008000100636d70002c0002800800010000000001 \
+            080002000000000018000380140001006272696467650000000000000000000024000180090001006d65746100000000 \
+            14000280080002000000001508000100000000012c00018008000100636d700020000280080001000000000108000200 \
+            000000000c000380080001006962757a140001800c000100636f756e7465720004000280300001800e000100696d6d65 \
+            64696174650000001c0002800800010000000000100002800c0002800800010000000000";
+
         #[test]
         fn says_what_nft_add_rule_says() {
             let established = Rule::new("zubi", "guard").established().accept();
@@ -552,6 +590,7 @@ mod tests {
                 (guard().to_prefix(net("fe80::/10")).leave(), LINK_LOCAL),
                 (guard().to_prefix(net("::1/128")).leave(), LOOPBACK6),
                 (guard().jump("publish"), JUMP),
+                (strangers(), STRANGERS),
             ] {
                 assert_eq!(RuleSeen::parse(&message(&bytes(recorded))).unwrap().rule, rule);
             }

@@ -39,6 +39,8 @@ pub enum Field {
     Proto,
     /// A port, two bytes.
     Port,
+    /// IPv4 or IPv6 (`NFPROTO_*`), one byte.
+    NfProto,
 }
 
 impl Field {
@@ -46,7 +48,7 @@ impl Field {
     #[expect(clippy::len_without_is_empty, reason = "a field is never empty")]
     pub fn len(self) -> u32 {
         match self {
-            Field::Proto => 1,
+            Field::Proto | Field::NfProto => 1,
             Field::Port => 2,
             Field::Ipv4 => 4,
             Field::Ipv6 | Field::IfName => 16,
@@ -56,6 +58,7 @@ impl Field {
     /// The number `nft` knows the type by (`enum datatypes` in nftables/datatype.h); opaque to the kernel.
     fn type_id(self) -> u32 {
         match self {
+            Field::NfProto => 2,
             Field::Ipv4 => 7,
             Field::Ipv6 => 8,
             Field::Proto => 12,
@@ -71,6 +74,7 @@ impl Field {
             Field::IfName => "ifname",
             Field::Proto => "inet_proto",
             Field::Port => "inet_service",
+            Field::NfProto => "nf_proto",
         }
     }
 }
@@ -288,6 +292,10 @@ mod tests {
         58000000090a0104000000000000000001000000090001007a756269000000000b00020070726f746f73000008000300 \
         00000000080004000000000c080005000000000108000a00000000010a000d000004000000000000";
 
+    const CLOSED: &str = "\
+        58000000090a0104010000000000000001000000090001007a756269000000000b000200636c6f736564000008000300 \
+        000000000800040000000002080005000000000108000a00000000010a000d000004000000000000";
+
     const NESTED: &[(&[u16], usize)] = &[(&[DESC], 0), (&[DESC, DESC_CONCAT], 0), (&[DESC, DESC_CONCAT, 1], 0)];
 
     fn cases() -> Vec<(Set, &'static str, &'static str)> {
@@ -311,6 +319,7 @@ mod tests {
             ),
             (set("bridges", &[Field::IfName], Shape::Exact), DEVICES, "set inet zubi bridges { type ifname; }"),
             (set("protos", &[Proto], Shape::Exact), PROTOS, "set inet zubi protos { type inet_proto; }"),
+            (set("closed", &[Field::NfProto], Shape::Exact), CLOSED, "set inet zubi closed { type nf_proto; }"),
             (
                 set("publish4", &[Proto, Port], Shape::Exact).mapped_to(&[Field::Ipv4, Port]),
                 PUBLISH4,

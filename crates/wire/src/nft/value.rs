@@ -1,11 +1,13 @@
 //! The parts of keys and of data, to and from the bytes in the registers.
 
+use super::expr::nfproto;
+use super::words::{NFPROTO_IPV4, NFPROTO_IPV6, family_word};
 use super::{Field, PortNumber, PortRange, Protocol};
 use crate::message::text_of;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::IpAddr;
-use zubi_model::IfName;
+use zubi_model::{Family, IfName};
 
 /// One part of a key, or of what a map holds for it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -20,6 +22,8 @@ pub enum Value {
     Protocol(Protocol),
     /// A single port.
     Port(PortNumber),
+    /// An address family.
+    Family(Family),
     /// Ports, in sets that hold intervals. There even a single port is one of these: the kernel keeps two ends.
     Ports(PortRange),
 }
@@ -39,6 +43,11 @@ impl Value {
             Field::IfName => single.then(|| text_of(first).parse().ok().map(Value::Device))?,
             Field::Proto => match first {
                 [number] if single => Protocol::from_number(*number).map(Value::Protocol),
+                _ => None,
+            },
+            Field::NfProto => match first {
+                [NFPROTO_IPV4] if single => Some(Value::Family(Family::V4)),
+                [NFPROTO_IPV6] if single => Some(Value::Family(Family::V6)),
                 _ => None,
             },
             Field::Port => {
@@ -66,6 +75,7 @@ impl Value {
                 bytes
             }
             Value::Protocol(protocol) => vec![protocol.number()],
+            Value::Family(family) => vec![nfproto(*family)],
             Value::Port(port) => port.0.to_be_bytes().to_vec(),
             Value::Ports(ports) => ports.first().0.to_be_bytes().to_vec(),
         }
@@ -108,6 +118,7 @@ impl fmt::Display for Value {
             // Quoted because a device may be called like a word of the nft language.
             Value::Device(name) => write!(f, "\"{name}\""),
             Value::Protocol(protocol) => write!(f, "{protocol}"),
+            Value::Family(family) => f.write_str(&family_word(nfproto(*family))),
             Value::Port(port) => write!(f, "{port}"),
             Value::Ports(ports) => write!(f, "{ports}"),
         }
@@ -155,6 +166,8 @@ mod tests {
             (Field::Ipv6, Value::Prefix("fd00::2/128".parse().unwrap())),
             (Field::IfName, Value::Device("zb-blue".parse().unwrap())),
             (Field::Proto, Value::Protocol(Protocol::Sctp)),
+            (Field::NfProto, Value::Family(Family::V4)),
+            (Field::NfProto, Value::Family(Family::V6)),
             (Field::Port, Value::Port(PortNumber(80))),
             (Field::Port, Value::Ports(ports)),
             (Field::Port, Value::Ports(PortNumber(80).into())),
@@ -171,6 +184,7 @@ mod tests {
         assert_eq!(Value::read(Field::Proto, &[1], None), None);
         assert_eq!(Value::read(Field::Proto, &[6], Some(&[17])), None);
         assert_eq!(Value::read(Field::Port, &[0, 2], Some(&[0, 1])), None);
+        assert_eq!(Value::read(Field::NfProto, &[7], None), None);
         assert_eq!(Value::read(Field::Port, &[0], None), None);
     }
 

@@ -137,7 +137,7 @@ fn compared(key: Option<LoadKey>, mask: Option<&[u8]>, op: CmpOp, value: &[u8]) 
         (Some(key), Some(mask)) if bit_names(key).is_some() && value.iter().all(|b| *b == 0) => {
             format!("{}{}", if op == CmpOp::Eq { "! " } else { "" }, plain(key, mask))
         }
-        (Some(LoadKey::IifName | LoadKey::OifName), None) => {
+        (Some(LoadKey::IifName | LoadKey::OifName | LoadKey::IifKind | LoadKey::OifKind), None) => {
             // A comparison of fewer bytes than a name has is one of its beginning.
             format!("{sign}\"{}{}\"", text_of(value), if value.contains(&0) { "" } else { "*" })
         }
@@ -163,6 +163,10 @@ fn plain(key: LoadKey, value: &[u8]) -> String {
             let name = <[u8; 4]>::try_from(value).ok().map(u32::from_ne_bytes);
             return name.and_then(|n| ROUTE_TYPES.get(n as usize)).map_or_else(|| hex(value), |t| (*t).into());
         }
+        (LoadKey::IifGroup | LoadKey::OifGroup, value) => {
+            let group = <[u8; 4]>::try_from(value).map(u32::from_ne_bytes);
+            return group.map_or_else(|_| hex(value), |group| group.to_string());
+        }
         (LoadKey::L4Proto, [number]) => {
             return Protocol::from_number(*number).map_or_else(|| number.to_string(), |p| p.to_string());
         }
@@ -187,7 +191,7 @@ fn prefix_len(mask: &[u8]) -> Option<u32> {
     (ones == all && contiguous).then_some(ones)
 }
 
-fn family_word(family: u8) -> String {
+pub(super) fn family_word(family: u8) -> String {
     match family {
         NFPROTO_IPV4 => "ipv4".into(),
         NFPROTO_IPV6 => "ipv6".into(),

@@ -1,7 +1,9 @@
-//! Route netlink (linux/rtnetlink.h, linux/if_link.h): links, bridge ports, addresses, routes, rules, neighbours.
+//! Route netlink (linux/rtnetlink.h, linux/if_link.h): links, bridge ports, addresses, routes, rules, neighbours,
+//! filters.
 
 mod address;
 mod device_settings;
+mod filter;
 mod link;
 mod neighbour;
 mod port;
@@ -11,6 +13,7 @@ mod rule;
 
 pub use address::{Address, AddressSeen, Dad, Uniqueness};
 pub use device_settings::DeviceSettings;
+pub use filter::{Filter, FilterSeen, Instruction, add_hooks, delete_hooks, get_hooks};
 pub use link::{
     AddrGenMode, AdminState, LONGEST_ALIAS, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Peer,
     delete as delete_link, delete_group, dump_links, get_link,

@@ -7,7 +7,9 @@ mod coexistence;
 mod escapes;
 mod exit_codes;
 mod features;
+mod forwarding;
 mod link;
+mod loopback;
 mod lost_records;
 mod many;
 mod network_set;
@@ -29,7 +31,9 @@ zubi_lab::test_files!(
     escapes,
     exit_codes,
     features,
+    forwarding,
     link,
+    loopback,
     lost_records,
     many,
     network_set,

@@ -9,14 +9,17 @@ const LOOPBACK_GUARD: &str = "ip daddr 127.0.0.0/8";
 const PASSING: &str = "fib daddr type != local";
 
 fn blue(wishes: &[&str]) -> (Host, Outside) {
-    let host = Host::new(ZUBI);
-    let outside = Outside::new();
+    let (host, outside) = (Host::new(ZUBI), Outside::new());
+    blue_on(&host, wishes);
+    (host, outside)
+}
+
+fn blue_on(host: &Host, wishes: &[&str]) {
     host.network(&format!("blue {BOTH}"));
     host.zubi("sandbox add c1").ok();
     let words: Vec<String> = wishes.iter().map(|wish| format!("-p {wish} -p {wish}/udp")).collect();
     host.zubi(&format!("connect blue c1 {}", words.join(" "))).ok();
     host.container("c2", "blue");
-    (host, outside)
 }
 
 /// Deletes the rules with these words, as a stranger would.
@@ -77,11 +80,14 @@ fn a_container_does_not_reach_the_loopback_of_the_host_when_bridges_pass_frames_
 }
 
 fn loopback_of_the_host_is_closed(bridge_netfilter: u8) {
-    let (host, _outside) = blue(&["127.0.0.1:8080:80"]);
-    let _service = Service::start_at("host", "127.0.0.1".parse().expect("address"), 9999);
-    sends_loopback_to(&host, "c2", "10.55.66.1", "10.55.66.3");
+    let (host, _outside) = (Host::new(ZUBI), Outside::new());
     // Without the module there is no such setting, and no such frames.
     host.shell(&format!("sysctl -qw net.bridge.bridge-nf-call-iptables={bridge_netfilter}"));
+    blue_on(&host, &["127.0.0.1:8080:80"]);
+    let _service = Service::start_at("host", "127.0.0.1".parse().expect("address"), 9999);
+    sends_loopback_to(&host, "c2", "10.55.66.1", "10.55.66.3");
+    // The firewall's guard alone: what stands without it is tested beside it.
+    host.shell("tc filter del dev zb-blue ingress").ok();
     host.shell("test $(sysctl -n net.ipv4.conf.zb-blue.route_localnet) = 1").ok();
     assert_served("host", "127.0.0.1:9999", "host", "127.0.0.1");
     assert_unserved("c2", "127.0.0.1:9999");
@@ -128,8 +134,10 @@ fn far(host: &Host) {
 }
 
 fn traffic_to_another_machine_s_port_of_that_number_is_never_taken() {
-    let (host, _outside) = blue(&["8080:80", "9000-9009:9000-9009", "7000-7001:70-71"]);
+    let (host, _outside) = (Host::new(ZUBI), Outside::new());
+    // It is a router before: zubi leaves it one.
     far(&host);
+    blue_on(&host, &["8080:80", "9000-9009:9000-9009", "7000-7001:70-71"]);
     let own: Vec<Service> = [80, 9005, 71].map(|port| Service::start("c1", port)).into();
     let ports = [8080, 9005, 7001];
     let elsewhere: Vec<Service> =

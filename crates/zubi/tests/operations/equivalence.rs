@@ -216,7 +216,13 @@ fn read_place(net: &str) -> Vec<String> {
     if seen.iter().any(|link| is_about_to_change(link, &seen)) {
         lines.push(MOVES.to_owned());
     }
-    let mut keys = vec!["net/ipv4/ip_forward".to_owned()];
+    for device in &devices[2..] {
+        let filters = output(&["nsenter", net, "tc", "filter", "show", "dev", device, "ingress"]);
+        lines.extend(filters.lines().map(|line| format!("{device} {line}")));
+    }
+    let qdiscs = output(&["nsenter", net, "tc", "qdisc", "show"]);
+    lines.extend(qdiscs.lines().map(|line| format!("tc {line}")));
+    let mut keys = vec!["net/ipv4/ip_forward".to_owned(), "net/ipv4/conf/all/accept_redirects".to_owned()];
     devices.sort_unstable();
     for device in devices {
         for name in [

@@ -17,7 +17,7 @@ const GET_FLOW: u16 = (1 << 8) | 1;
 const DELETE_FLOW: u16 = (1 << 8) | 2;
 
 /// Names of the kinds of route netlink messages (linux/rtnetlink.h), four to an object.
-const ROUTE_OBJECTS: [&str; 5] = ["LINK", "ADDR", "ROUTE", "NEIGH", "RULE"];
+const ROUTE_OBJECTS: [&str; 8] = ["LINK", "ADDR", "ROUTE", "NEIGH", "RULE", "QDISC", "TCLASS", "TFILTER"];
 /// Names of the kinds of nftables messages (linux/netfilter/nf_tables.h).
 const NFT_KINDS: [(u16, &str); 19] = [
     (0, "NEWTABLE"),

@@ -54,6 +54,8 @@ fn change_of(line: &str) -> String {
                 other => panic!("nft {other}"),
             }
         }
+        ["tc", "qdisc", "add", ..] => "hooks".to_owned(),
+        ["tc", "filter", "add", ..] => "filter".to_owned(),
         ["conntrack", ..] | ["for", "port", ..] => "flows".to_owned(),
         ["ip", "netns", "add", name] => format!("namespace /run/netns/{name}"),
         ["ip", "netns", "delete", name] => format!("no namespace /run/netns/{name}"),
@@ -111,6 +113,8 @@ fn change_of_message(sent: &Sent) -> Option<String> {
         "DELLINK" => "link del".to_owned(),
         "DELFLOW" => "flows".to_owned(),
         "SETLINK" => "port".to_owned(),
+        "NEWQDISC" => "hooks".to_owned(),
+        "NEWTFILTER" => "filter".to_owned(),
         "NEWADDR" => {
             let a = attributes(8);
             let nodad = if a.u32(8).unwrap_or(0) & 2 != 0 { " nodad" } else { "" };

@@ -1,0 +1,271 @@
+//! Filters at the ingress of a device: `tc` with classic BPF in direct-action mode (linux/pkt_sched.h, linux/pkt_cls.h,
+//! linux/filter.h). It takes no call of bpf(2), and so no more rights than a device does.
+
+use crate::message::{Batch, Message, flag};
+use std::fmt;
+use zubi_model::{IfIndex, IfName};
+
+const RTM_NEWQDISC: u16 = 36;
+const RTM_DELQDISC: u16 = 37;
+const RTM_GETQDISC: u16 = 38;
+const RTM_NEWTFILTER: u16 = 44;
+const RTM_DELTFILTER: u16 = 45;
+const RTM_GETTFILTER: u16 = 46;
+/// `struct tcmsg`.
+const HEADER: usize = 20;
+/// The handle of `clsact`, and of `ingress`, whose place it takes.
+const HANDLE: u32 = 0xffff_0000;
+/// `TC_H_CLSACT`.
+const CLSACT: u32 = 0xffff_fff1;
+/// `TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)`.
+const INGRESS: u32 = 0xffff_fff2;
+/// `ETH_P_ALL`, for which `tc` says nothing.
+const ALL_PROTOCOLS: u16 = 3;
+const TCA_KIND: u16 = 1;
+const TCA_OPTIONS: u16 = 2;
+const TCA_BPF_OPS_LEN: u16 = 4;
+const TCA_BPF_OPS: u16 = 5;
+const TCA_BPF_FLAGS: u16 = 8;
+/// `TCA_BPF_FLAG_ACT_DIRECT`.
+const DIRECT_ACTION: u32 = 1;
+const BPF: &str = "bpf";
+
+/// An instruction (`struct sock_filter`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instruction {
+    /// What to do.
+    pub code: u16,
+    /// How many instructions to leave out when a comparison holds.
+    pub on_true: u8,
+    /// How many when it does not.
+    pub on_false: u8,
+    /// With what.
+    pub operand: u32,
+}
+
+/// A filter for whatever comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filter {
+    /// The device.
+    pub device: IfName,
+    /// Its place among others; smaller comes first.
+    pub preference: u16,
+    /// Its number there.
+    pub handle: u32,
+    /// What gives a verdict (`TC_ACT_*`).
+    pub program: Vec<Instruction>,
+}
+
+fn header(index: IfIndex, handle: u32, parent: u32, info: u32) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    for (at, value) in [(4, index.0), (8, handle), (12, parent), (16, info)] {
+        header[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+    header
+}
+
+/// Appends `tc qdisc add dev DEVICE clsact`: the hooks of a device that filters hang on.
+pub fn add_hooks(batch: &mut Batch, index: IfIndex) {
+    hooks(batch, RTM_NEWQDISC, flag::CREATE | flag::EXCL, index);
+}
+
+/// Appends `tc qdisc del dev DEVICE clsact`, with whatever hangs there.
+pub fn delete_hooks(batch: &mut Batch, index: IfIndex) {
+    hooks(batch, RTM_DELQDISC, 0, index);
+}
+
+/// Appends a question whether a device has them. ENOENT, or EINVAL where it had them once, when it has not.
+pub fn get_hooks(batch: &mut Batch, index: IfIndex) {
+    batch.message(RTM_GETQDISC, flag::REQUEST | flag::ACK, |b| b.header(&header(index, HANDLE, CLSACT, 0)));
+}
+
+fn hooks(batch: &mut Batch, kind: u16, flags: u16, index: IfIndex) {
+    batch.message(kind, flag::REQUEST | flag::ACK | flags, |b| {
+        b.header(&header(index, HANDLE, CLSACT, 0));
+        b.text(TCA_KIND, "clsact");
+    });
+}
+
+impl Instruction {
+    const LEN: usize = 8;
+
+    fn bytes(self) -> Vec<u8> {
+        let mut bytes = self.code.to_ne_bytes().to_vec();
+        bytes.extend([self.on_true, self.on_false]);
+        bytes.extend(self.operand.to_ne_bytes());
+        bytes
+    }
+
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        let [c0, c1, on_true, on_false, operand @ ..] = bytes else { return None };
+        let operand = u32::from_ne_bytes(operand.try_into().ok()?);
+        Some(Instruction { code: u16::from_ne_bytes([*c0, *c1]), on_true: *on_true, on_false: *on_false, operand })
+    }
+}
+
+impl fmt::Display for Instruction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {} {}", self.code, self.on_true, self.on_false, self.operand)
+    }
+}
+
+impl Filter {
+    fn info(&self) -> u32 {
+        (u32::from(self.preference) << 16) | u32::from(ALL_PROTOCOLS.to_be())
+    }
+
+    /// Appends `tc filter add`.
+    pub fn encode(&self, batch: &mut Batch, index: IfIndex) {
+        self.message(batch, flag::CREATE | flag::EXCL, index);
+    }
+
+    /// Appends `tc filter replace`.
+    pub fn encode_replace(&self, batch: &mut Batch, index: IfIndex) {
+        self.message(batch, flag::CREATE, index);
+    }
+
+    fn message(&self, batch: &mut Batch, flags: u16, index: IfIndex) {
+        batch.message(RTM_NEWTFILTER, flag::REQUEST | flag::ACK | flags, |b| {
+            b.header(&header(index, self.handle, INGRESS, self.info()));
+            b.text(TCA_KIND, BPF);
+            b.nested(TCA_OPTIONS, |b| {
+                b.attr(TCA_BPF_OPS_LEN, &(self.program.len() as u16).to_ne_bytes());
+                let program: Vec<u8> = self.program.iter().flat_map(|i| i.bytes()).collect();
+                b.attr(TCA_BPF_OPS, &program);
+                b.u32(TCA_BPF_FLAGS, DIRECT_ACTION);
+            });
+        });
+    }
+
+    /// Appends `tc filter del`.
+    pub fn encode_delete(&self, batch: &mut Batch, index: IfIndex) {
+        // Without the protocol, as `tc` says it: the preference has but one.
+        let info = u32::from(self.preference) << 16;
+        batch.message(RTM_DELTFILTER, flag::REQUEST | flag::ACK, |b| {
+            b.header(&header(index, self.handle, INGRESS, info));
+            b.text(TCA_KIND, BPF);
+        });
+    }
+
+    /// `tc filter del` has no more words.
+    pub fn place(&self) -> String {
+        format!("dev {} ingress pref {} handle {:#x} {BPF}", self.device, self.preference, self.handle)
+    }
+
+    /// Whether the kernel's filter is this one.
+    pub fn is(&self, seen: &FilterSeen) -> bool {
+        self.is_place_of(seen) && seen.program == self.program && seen.direct_action
+    }
+
+    /// Whether the kernel's filter stands where this one belongs.
+    pub fn is_place_of(&self, seen: &FilterSeen) -> bool {
+        (seen.preference, seen.handle, seen.kind.as_str()) == (self.preference, self.handle, BPF)
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let program: Vec<String> = self.program.iter().map(ToString::to_string).collect();
+        write!(f, "{} da bytecode '{},{}'", self.place(), program.len(), program.join(","))
+    }
+}
+
+/// A filter as the kernel reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilterSeen {
+    /// See [`Filter`].
+    pub preference: u16,
+    /// See [`Filter`].
+    pub handle: u32,
+    /// The classifier.
+    pub kind: String,
+    /// Of one of classic BPF; else empty.
+    pub program: Vec<Instruction>,
+    /// Whether the program itself gives verdicts.
+    pub direct_action: bool,
+}
+
+impl FilterSeen {
+    /// Reads an `RTM_NEWTFILTER`.
+    pub fn parse(message: &Message<'_>) -> Option<Self> {
+        let head = message.payload.get(..HEADER)?;
+        if message.kind != RTM_NEWTFILTER {
+            return None;
+        }
+        let word = |at: usize| Some(u32::from_ne_bytes(head.get(at..at + 4)?.try_into().ok()?));
+        let a = message.attributes(HEADER);
+        let options = a.nested(TCA_OPTIONS);
+        let program = options.as_ref().and_then(|o| o.get(TCA_BPF_OPS)).unwrap_or_default();
+        Some(FilterSeen {
+            preference: (word(16)? >> 16) as u16,
+            handle: word(8)?,
+            kind: a.text(TCA_KIND)?,
+            program: program.chunks(Instruction::LEN).map(Instruction::parse).collect::<Option<_>>()?,
+            direct_action: options.and_then(|o| o.u32(TCA_BPF_FLAGS)).is_some_and(|f| f & DIRECT_ACTION != 0),
+        })
+    }
+
+    /// Appends a question for all filters of a device for what comes in. Of one without hooks there are none.
+    pub fn dump(batch: &mut Batch, index: IfIndex) {
+        batch.message(RTM_GETTFILTER, flag::REQUEST | flag::DUMP, |b| b.header(&header(index, 0, INGRESS, 0)));
+    }
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::*;
+    use crate::golden::{bytes, lines, message, ours};
+
+    const ADD_HOOKS: &str = "\
+        30000000240005063fcd0c6b0000000000000000020000000000fffff1ffffff000000000b000100636c736163740000";
+    const DELETE_HOOKS: &str = "\
+        300000002500050043cd0c6b0000000000000000020000000000fffff1ffffff000000000b000100636c736163740000";
+    const ADD: &str = "\
+        540000002c00050640cd0c6b0000000000000000020000006962757af2ffffff00037f00080001006270660028000200 \
+        060004000200000014000500300000001e00000006000000ffffffff0800080001000000";
+    const REPLACE: &str = "\
+        540000002c00050441cd0c6b0000000000000000020000006962757af2ffffff00037f00080001006270660028000200 \
+        060004000200000014000500300000001e00000006000000ffffffff0800080001000000";
+    const DELETE: &str = "\
+        2c0000002d00050041cd0c6b0000000000000000020000006962757af2ffffff00007f000800010062706600";
+    const DUMP: &str = "240000002e00010340cd0c6b00000000000000000200000000000000f2ffffff00000000";
+    const NESTED: &[(&[u16], usize)] = &[(&[TCA_OPTIONS], 0)];
+    const INDEX: IfIndex = IfIndex(2);
+
+    fn filter() -> Filter {
+        let instruction = |code, operand| Instruction { code, on_true: 0, on_false: 0, operand };
+        let program = vec![instruction(48, 30), instruction(6, u32::MAX)];
+        Filter { device: "zb-blue".parse().unwrap(), preference: 127, handle: 0x7a75_6269, program }
+    }
+
+    #[test]
+    fn says_what_tc_says() {
+        for (said, recorded) in [
+            (ours(|b| add_hooks(b, INDEX)), ADD_HOOKS),
+            (ours(|b| delete_hooks(b, INDEX)), DELETE_HOOKS),
+            (ours(|b| filter().encode(b, INDEX)), ADD),
+            (ours(|b| filter().encode_replace(b, INDEX)), REPLACE),
+            (ours(|b| filter().encode_delete(b, INDEX)), DELETE),
+            (ours(|b| FilterSeen::dump(b, INDEX)), DUMP),
+        ] {
+            assert_eq!(lines(&said, HEADER, NESTED), lines(&bytes(recorded), HEADER, NESTED));
+        }
+    }
+
+    #[test]
+    fn prints_the_words_of_tc() {
+        assert_eq!(
+            filter().to_string(),
+            "dev zb-blue ingress pref 127 handle 0x7a756269 bpf da bytecode '2,48 0 0 30,6 0 0 4294967295'"
+        );
+    }
+
+    #[test]
+    fn a_filter_is_told_from_others_and_from_one_that_was_changed() {
+        let seen = FilterSeen::parse(&message(&bytes(ADD))).unwrap();
+        assert!(filter().is(&seen));
+        let changed = FilterSeen { program: Vec::new(), ..seen.clone() };
+        assert!(filter().is_place_of(&changed) && !filter().is(&changed));
+        assert!(!filter().is_place_of(&FilterSeen { handle: 1, ..seen }));
+    }
+}
