@@ -21,6 +21,9 @@ mod host;
 mod image;
 mod keeper;
 mod links;
+mod mirror;
+mod other_root;
+mod patience;
 mod podman;
 mod probe;
 mod rootless;
@@ -41,6 +44,9 @@ pub use docker::Docker;
 pub use host::{Answer, Host, Loner, Outside};
 pub use keeper::{HostKind, with_fresh_host};
 pub use links::{HELPERS, PLUGINS, links};
+pub use mirror::{Mirror, codename};
+pub use other_root::OtherRoot;
+pub use patience::patience;
 pub use podman::{Backend, Podman, PodmanConfig};
 pub use probe::{
     Reach, Transport, arrives_from, assert_isolated, assert_reaches, inside, matrix, reaches, reaches_within,

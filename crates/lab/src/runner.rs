@@ -1,6 +1,7 @@
 //! The runner: a process, and a fresh host, per test. Prints what libtest prints.
 
 use crate::keeper::{HostKind, on_fresh_host};
+use crate::patience::patience;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -98,7 +99,7 @@ pub fn run(tests: &[Test]) -> ExitCode {
         running.retain_mut(|r| {
             let code = match sys::reap_child(r.pid).expect("wait for a test") {
                 Some(code) => code,
-                None if r.since.elapsed() > LIMIT => {
+                None if r.since.elapsed() > patience(LIMIT) => {
                     sys::kill(r.pid, libc::SIGKILL).expect("kill a hanging test");
                     return true;
                 }
