@@ -7,13 +7,13 @@ use crate::test::Run;
 use crate::test_programs::TestProgram;
 use std::process::Command;
 
-/// Words in the names of the tests that real clients take part in.
-const WITH_CLIENTS: [&str; 7] = ["podman", "docker", "container_", "containerd", "cnitool", "ufw", "firewalld"];
+/// What the harness calls the tests with real daemons.
+const WITH_DAEMONS: &str = "--root";
 
-/// Runs the tests with any of these words in their names, and sums up in the last line.
+/// Runs the tests with real daemons, all or those with any of these words in their names, and sums up in the last line.
 pub(crate) fn run(words: &[&str]) -> Result<(), Error> {
     let [suite, words @ ..] = words else { return Err(Error::Usage("client-test".into())) };
-    let words = if words.is_empty() { &WITH_CLIENTS } else { words };
+    let words = &[&[WITH_DAEMONS][..], words].concat();
     let programs = TestProgram::build("zubi", words)?;
     let other = Debian::open(suite)?;
     other.install(&setup::packages_of_clients())?;

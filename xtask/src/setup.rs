@@ -35,13 +35,18 @@ const PACKAGES: [(&str, &str); 24] = [
     ("dpkg-dev", "dpkg-source"),
     ("ca-certificates", "update-ca-certificates"),
 ];
+/// What docker.io has no longer from Debian 13 on.
+const SPLIT_OFF: (&str, &str) = ("docker-cli", "docker");
 /// What a static release is built for.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// Installs what is missing where that is possible and names it where it is not. Never fails: a test says itself what
 /// it lacks, and skips.
 pub(crate) fn run() {
-    let missing = installed_or_missing(&PACKAGES);
+    let mut missing = installed_or_missing(&PACKAGES);
+    if find(SPLIT_OFF.1).is_none() {
+        missing.extend(installed_or_missing(&[SPLIT_OFF]));
+    }
     if !missing.is_empty() {
         println!("setup: missing Debian packages (tests that need them are skipped): {}", missing.join(" "));
     }
@@ -58,7 +63,10 @@ pub(crate) fn packages_of_clients() -> Vec<&'static str> {
     // cnitool is built here.
     let builds = ["golang-go", "golang-github-appc-cni-dev", "dpkg-dev"];
     let names = PACKAGES.iter().map(|(package, _)| *package);
-    names.filter(|package| !builds.contains(package)).chain(["firewalld", "dbus-daemon", "procps"]).collect()
+    names
+        .filter(|package| !builds.contains(package))
+        .chain([SPLIT_OFF.0, "firewalld", "dbus-daemon", "procps"])
+        .collect()
 }
 
 /// Installs what a task needs besides. Fails when it cannot be had.

@@ -1,7 +1,7 @@
 //! The programs that cargo makes of a package's tests, to be run elsewhere than here.
 
 use crate::error::Error;
-use crate::program::{cargo, output};
+use crate::program::{cargo, output, written};
 use serde::Deserialize;
 use std::path::PathBuf;
 use std::process::Command;
@@ -31,7 +31,7 @@ struct Target {
 
 impl TestProgram {
     /// Builds the integration tests of a package, and gives the programs with tests that have one of these words in their
-    /// names. A word that no test has is an error: it would be taken for a test that passes.
+    /// names; options of the harness may be among the words. A word that no test has is an error: it would be taken for a test that passes.
     pub(crate) fn build(package: &str, words: &[&str]) -> Result<Vec<TestProgram>, Error> {
         let build = ["test", "-q", "-p", package, "--test", "*", "--no-run", "--message-format=json"];
         let text = output(cargo().args(build))?;
@@ -41,8 +41,11 @@ impl TestProgram {
             let Ok(artifact) = serde_json::from_str::<Artifact>(line) else { continue };
             let is_test = artifact.target.kind.iter().any(|kind| kind == "test");
             let Some(path) = artifact.executable.filter(|_| is_test) else { continue };
-            let listed = output(Command::new(&path).arg("--list").args(words))?;
-            let listed = String::from_utf8_lossy(&listed);
+            let mut list = Command::new(&path);
+            list.arg("--list").args(words);
+            // A harness that knows no such option has no such tests.
+            let listed = list.output().map_err(|source| Error::Start { command: written(&list), source })?;
+            let listed = String::from_utf8_lossy(&listed.stdout);
             let tests: Vec<String> =
                 listed.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect();
             let folder = artifact.manifest_path.parent().map_or_else(PathBuf::new, PathBuf::from);
@@ -51,7 +54,7 @@ impl TestProgram {
             }
         }
         let is_there = |word: &str| programs.iter().flat_map(|program| &program.tests).any(|test| test.contains(word));
-        match words.iter().find(|word| !is_there(word)) {
+        match words.iter().find(|word| !word.starts_with('-') && !is_there(word)) {
             Some(word) => Err(Error::NoTest((*word).to_owned())),
             None => Ok(programs),
         }

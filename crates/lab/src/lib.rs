@@ -17,6 +17,7 @@ mod containerd;
 mod cover;
 mod cri;
 mod docker;
+mod firewalld;
 mod host;
 mod image;
 mod keeper;
@@ -28,6 +29,7 @@ mod podman;
 mod probe;
 mod rootless;
 mod runner;
+mod sctp;
 mod service;
 mod snapshot;
 
@@ -41,6 +43,7 @@ pub use containerd::Containerd;
 pub use cover::{cover, cover_with};
 pub use cri::{Cri, CriResult, PodConfig};
 pub use docker::Docker;
+pub use firewalld::{Firewalld, TableOwner};
 pub use host::{Answer, Host, Loner, Outside};
 pub use keeper::{HostKind, with_fresh_host};
 pub use links::{HELPERS, PLUGINS, links};
@@ -53,6 +56,7 @@ pub use probe::{
     source_seen,
 };
 pub use runner::{Test, run, skip};
+pub use sctp::SctpListener;
 pub use service::{Heard, Service, ask, ask_by, assert_served, assert_unserved};
 pub use snapshot::Snapshot;
 

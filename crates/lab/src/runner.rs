@@ -39,16 +39,20 @@ struct Words {
     list: bool,
     capture: bool,
     threads: usize,
+    /// Only tests on such hosts.
+    host: Option<HostKind>,
 }
 
 fn words() -> Words {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut words = Words { filters: Vec::new(), exact: false, list: false, capture: true, threads: cores };
+    let mut words = Words { filters: Vec::new(), exact: false, list: false, capture: true, threads: cores, host: None };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--exact" => words.exact = true,
             "--list" => words.list = true,
+            // No word of libtest: those with real daemons.
+            "--root" => words.host = Some(HostKind::Root),
             "--nocapture" => words.capture = false,
             "--test-threads" => words.threads = args.next().and_then(|n| n.parse().ok()).unwrap_or(words.threads),
             "--format" | "--color" | "--logfile" | "--skip" => drop(args.next()),
@@ -76,7 +80,8 @@ pub fn run(tests: &[Test]) -> ExitCode {
         words.filters.is_empty()
             || words.filters.iter().any(|f| if words.exact { name == f } else { name.contains(f.as_str()) })
     };
-    let chosen: Vec<Test> = tests.iter().copied().filter(|t| matches(t.name)).collect();
+    let is_on = |host: HostKind| words.host.is_none_or(|wanted| wanted == host);
+    let chosen: Vec<Test> = tests.iter().copied().filter(|t| is_on(t.host) && matches(t.name)).collect();
     if words.list {
         for test in &chosen {
             println!("{}: test", test.name);
