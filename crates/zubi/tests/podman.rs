@@ -206,7 +206,8 @@ fn pods_and_kube_definitions_run() {
     let Some((host, podman)) = podman("pods_and_kube_definitions_run") else { return };
     podman.ok("network create --subnet 10.55.66.0/24 blue");
     let definition = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: web\nspec:\n  containers:\n  - name: server\n    \
-                      image: localhost/busybox\n    command: ['/bin/sleep', '1000']\n    ports:\n    - containerPort: 80\n      \
+                      image: localhost/busybox\n    command: ['/bin/sleep', '1000']\n    securityContext:\n      \
+                      capabilities:\n        add: [NET_RAW]\n    ports:\n    - containerPort: 80\n      \
                       hostPort: 8080\n";
     let played = podman.play_kube(definition);
     assert_eq!(played.code, 0, "{}", played.err);
