@@ -59,7 +59,7 @@ const SHORT: [&str; 46] = [
     "an_isolated_port_that_was_opened_is_found_and_repaired",
     "a_removed_network_takes_the_last_table_with_it",
     "strays_with_our_mark_are_found_and_collected",
-    "a_named_sandbox_on_an_ipv4_network",
+    "a_sandbox_that_is_removed_while_connected",
 ];
 /// Of all tests there are, emulated.
 const LIMIT: Duration = Duration::from_secs(3 * 3600);

@@ -208,12 +208,14 @@ pub(crate) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A serial line ends its lines with carriage returns too.
+/// A serial line ends its lines with carriage returns too; the kernel's last word is no word of the command.
 fn each_line(mut from: impl BufRead, line: &mut impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut bytes = Vec::new();
     while from.read_until(b'\n', &mut bytes)? > 0 {
         bytes.retain(|byte| *byte != b'\r');
-        line(&bytes)?;
+        if !bytes.ends_with(b"] reboot: Power down\n") {
+            line(&bytes)?;
+        }
         bytes.clear();
     }
     Ok(())
@@ -242,10 +244,10 @@ mod tests {
     }
 
     #[test]
-    fn lines_lose_their_carriage_returns() {
+    fn lines_lose_their_carriage_returns_and_the_kernel_s_last_word() {
         let mut seen = Vec::new();
         let mut keep = |line: &[u8]| seen.write_all(line);
-        each_line(&b"one\r\ntwo"[..], &mut keep).unwrap();
+        each_line(&b"one\r\n[   57.79] reboot: Power down\r\ntwo"[..], &mut keep).unwrap();
         assert_eq!(seen, b"one\ntwo");
     }
 }
