@@ -67,6 +67,11 @@ impl Machine {
         Ok(Machine { kernel, size, folder })
     }
 
+    /// Its kernel's, as `uname -r` says it.
+    pub(crate) fn release(&self) -> &str {
+        &self.kernel.release
+    }
+
     /// Runs a command, hands each line that it prints to `line`, and gives its exit code.
     pub(crate) fn run<S: AsRef<OsStr>>(
         &self,

@@ -21,7 +21,7 @@ fn a_published_sctp_port_is_reached_until_it_is_removed() {
         assert!(listener.asked("host", published).is_some(), "the host does not reach {published}");
     }
     host.zubi("check").ok();
-    host.zubi("port rm blue c1 8080/sctp").ok();
+    host.zubi("port rm blue c1 8080:80/sctp").ok();
     let listener = SctpListener::start("c1", "10.55.66.2:80");
     assert_eq!(listener.asked("outside", "192.0.2.1:8080"), None);
 }
