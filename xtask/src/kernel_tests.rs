@@ -20,7 +20,7 @@ const SHORT: [&str; 46] = [
     "outside_sees_the_hosts_address_of_a_masqueraded_container",
     "outside_sees_the_own_address_of_a_container_that_is_not_masqueraded",
     "outside_cannot_connect_to_a_container_that_is_not_masqueraded",
-    "networks_do_not_reach_each_other",
+    "networks_that_are_not_masqueraded_do_not_reach_each_other",
     "a_container_does_not_reach_the_gateway_of_another_network",
     "an_internal_network_has_no_way_out",
     "an_internal_network_has_no_way_in",
