@@ -2,7 +2,8 @@
 
 use crate::error::Error;
 use crate::program::{cargo, run as run_command};
-use crate::{demo, gate, test};
+use crate::test::Run;
+use crate::{demo, gate, kernel_tests};
 
 /// The cheap checks first.
 pub(crate) fn run() -> Result<(), Error> {
@@ -11,5 +12,8 @@ pub(crate) fn run() -> Result<(), Error> {
     gate::run()?;
     // The static release, which the tests do not use, at its main job.
     demo::run()?;
-    test::run(&[])
+    let mut run = Run::begin()?;
+    run.workspace(&[])?;
+    kernel_tests::add_to(&mut run)?;
+    run.end()
 }

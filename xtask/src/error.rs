@@ -19,6 +19,22 @@ pub(crate) enum Error {
     Metadata(#[from] serde_json::Error),
     #[error("gate: violations: {0}")]
     Gate(usize),
+    #[error("{program} is not installed; Debian has it in {package}: apt-get install {package}")]
+    Missing { program: String, package: String },
+    #[error("this needs root: sudo cargo xtask ..")]
+    NeedsRoot,
+    #[error("{0}; `kernel` and `debian` fetch Debian's packages from the mirror that apt uses")]
+    Mirror(String),
+    #[error("linux {version} is not what Debian {suite} has{}", has.as_ref().map(|has| format!(": that is {has}; ask for its version")).unwrap_or_default())]
+    NoKernel { version: String, suite: &'static str, has: Option<String> },
+    #[error("linux {0} did not come to the command's end; what it said is above")]
+    NoEnd(String),
+    #[error("the command did not end within {0} s; --limit SECONDS gives it more")]
+    TooLong(u64),
+    #[error("no test has `{0}` in its name")]
+    NoTest(String),
+    #[error("the files of Debian {suite}: {why}")]
+    OtherRoot { suite: String, why: String },
     #[error("demo: some of it failed, see above")]
     Demo,
     #[error("tests failed")]

@@ -52,7 +52,7 @@ mod tests {
         let package =
             serde_json::json!({"id": "x", "name": "x", "version": "1.0.0", "license": "MIT", "source": source});
         let metadata = serde_json::json!({
-            "packages": [], "workspace_members": ["ours"], "target_directory": "/t", "resolve": {"nodes": []},
+            "packages": [], "workspace_members": ["ours"], "target_directory": "/t", "workspace_root": "", "resolve": {"nodes": []},
         });
         source_violation(&serde_json::from_value(metadata).unwrap(), &serde_json::from_value(package).unwrap())
     }

@@ -94,7 +94,7 @@ mod tests {
             })
             .collect();
         serde_json::from_value(serde_json::json!({
-            "packages": packages, "workspace_members": members, "target_directory": "/t", "resolve": {"nodes": nodes},
+            "packages": packages, "workspace_members": members, "target_directory": "/t", "workspace_root": "", "resolve": {"nodes": nodes},
         }))
         .unwrap()
     }

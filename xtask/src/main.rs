@@ -1,17 +1,29 @@
 //! What a developer of zubi runs: `cargo xtask WORD`.
 
+mod archive;
 mod bench;
+mod cache;
 mod ci;
+mod clients;
+mod debian;
 mod demo;
 mod dist;
 mod error;
 mod gate;
+mod initrd;
+mod kernel;
+mod kernel_image;
+mod kernel_tests;
 mod layers;
 mod licence;
+mod machine;
 mod metadata;
+mod policy;
 mod program;
 mod setup;
+mod sum;
 mod test;
+mod test_programs;
 
 use error::Error;
 use std::process::ExitCode;
@@ -23,7 +35,15 @@ const USAGE: &str = "cargo xtask WORD
   test [ARGS]    setup, then cargo test --workspace ARGS, with a sum at the end
   demo           setup, then two sandboxes and a Docker container on one network, pinged and removed
   bench [ARGS]   measure zubi beside the raw kernel and its peers: [--quick] [PART..], as root
-  ci             format, lints, gate, demo, test: what must be green
+  kernel [VERSION] [--memory MIB] [--limit SECONDS] -- COMMAND..
+                 run a command under Debian's linux 6.1, 6.12 or 7.2, emulated, as root
+  kernel-test [VERSION] [WORD..]
+                 run tests with these words in their names there; without words, those of ci
+  debian SUITE [PACKAGE..] -- COMMAND..
+                 run a command among the programs of trixie or sid, as root
+  client-test SUITE [WORD..]
+                 run the tests of Podman, Docker, containerd and CNI with their programs of that suite
+  ci             format, lints, gate, demo, test, tests on the oldest kernel: what must be green
   dist           build the static release
 ";
 
@@ -39,6 +59,11 @@ fn main() -> ExitCode {
         ["test", args @ ..] => test::run(args),
         ["demo"] => demo::run(),
         ["bench", args @ ..] => bench::run(args),
+        ["kernel", words @ ..] => return code(kernel::run(words)),
+        ["kernel-test", words @ ..] => kernel_tests::run(words),
+        ["debian", words @ ..] => return code(debian::run(words)),
+        ["client-test", words @ ..] => clients::run(words),
+        [policy::GUARDIAN] => policy::guard(),
         ["ci"] => ci::run(),
         ["dist"] => dist::run(),
         [] | ["help" | "--help" | "-h"] => {
@@ -54,6 +79,17 @@ fn main() -> ExitCode {
         Err(e) => {
             eprintln!("xtask: {e}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// That of a command; 125 when it could not be started.
+fn code(done: Result<u8, Error>) -> ExitCode {
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => {
+            eprintln!("xtask: {e}");
+            ExitCode::from(125)
         }
     }
 }

@@ -13,6 +13,7 @@ pub(crate) struct Metadata {
     pub(crate) packages: Vec<Package>,
     pub(crate) workspace_members: Vec<String>,
     pub(crate) target_directory: PathBuf,
+    pub(crate) workspace_root: PathBuf,
     resolve: Resolve,
 }
 

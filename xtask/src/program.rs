@@ -38,6 +38,12 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
+/// Says which package a program is missing of.
+pub(crate) fn need(program: &str, package: &str) -> Result<(), Error> {
+    let missing = || Error::Missing { program: program.to_owned(), package: package.to_owned() };
+    find(program).map(drop).ok_or_else(missing)
+}
+
 /// The command as a person would type it.
 pub(crate) fn written(command: &Command) -> String {
     let program = Path::new(command.get_program());

@@ -1,6 +1,8 @@
 //! What the tests need on a machine, beyond cargo.
 
-use crate::program::{find, run as run_command};
+use crate::error::Error;
+use crate::policy::NoServices;
+use crate::program::{find, run as run_command, written};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
@@ -33,19 +35,17 @@ const PACKAGES: [(&str, &str); 24] = [
     ("dpkg-dev", "dpkg-source"),
     ("ca-certificates", "update-ca-certificates"),
 ];
+/// What docker.io has no longer from Debian 13 on.
+const SPLIT_OFF: (&str, &str) = ("docker-cli", "docker");
 /// What a static release is built for.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
 /// Installs what is missing where that is possible and names it where it is not. Never fails: a test says itself what
 /// it lacks, and skips.
 pub(crate) fn run() {
-    let mut missing = missing_packages();
-    if !missing.is_empty() && is_root() && find("apt-get").is_some() {
-        // The lists may be older than what the mirrors still hold.
-        if !apt_get("install", &missing) && apt_get("update", &[]) {
-            apt_get("install", &missing);
-        }
-        missing = missing_packages();
+    let mut missing = installed_or_missing(&PACKAGES);
+    if find(SPLIT_OFF.1).is_none() {
+        missing.extend(installed_or_missing(&[SPLIT_OFF]));
     }
     if !missing.is_empty() {
         println!("setup: missing Debian packages (tests that need them are skipped): {}", missing.join(" "));
@@ -58,10 +58,46 @@ pub(crate) fn run() {
     }
 }
 
-fn missing_packages() -> Vec<&'static str> {
+/// The packages of the tests of clients, as another release has them.
+pub(crate) fn packages_of_clients() -> Vec<&'static str> {
+    // cnitool is built here.
+    let builds = ["golang-go", "golang-github-appc-cni-dev", "dpkg-dev"];
+    let names = PACKAGES.iter().map(|(package, _)| *package);
+    names
+        .filter(|package| !builds.contains(package))
+        .chain([SPLIT_OFF.0, "firewalld", "dbus-daemon", "procps"])
+        .collect()
+}
+
+/// Installs what a task needs besides. Fails when it cannot be had.
+pub(crate) fn install(packages: &[(&'static str, &'static str)]) -> Result<(), Error> {
+    let missing = installed_or_missing(packages);
+    let lacking = packages.iter().find(|(package, _)| missing.contains(package));
+    match lacking {
+        Some((package, program)) => {
+            Err(Error::Missing { program: (*program).to_owned(), package: (*package).to_owned() })
+        }
+        None => Ok(()),
+    }
+}
+
+/// Installs what is missing, where that is possible; what is still missing then.
+fn installed_or_missing(packages: &[(&'static str, &'static str)]) -> Vec<&'static str> {
+    let missing = missing_packages(packages);
+    if missing.is_empty() || !is_root() || find("apt-get").is_none() {
+        return missing;
+    }
+    println!("setup: installs these Debian packages, and starts none of their services: {}", missing.join(" "));
+    if let Err(e) = apt_install(&missing) {
+        println!("setup: {e}");
+    }
+    missing_packages(packages)
+}
+
+fn missing_packages(packages: &[(&'static str, &'static str)]) -> Vec<&'static str> {
     let dpkg = find("dpkg-query").is_some();
     let is_there = |package: &str, program: &str| if dpkg { dpkg_has(package) } else { find(program).is_some() };
-    PACKAGES.iter().filter(|(package, program)| !is_there(package, program)).map(|(package, _)| *package).collect()
+    packages.iter().filter(|(package, program)| !is_there(package, program)).map(|(package, _)| *package).collect()
 }
 
 fn dpkg_has(package: &str) -> bool {
@@ -69,20 +105,20 @@ fn dpkg_has(package: &str) -> bool {
     answer.is_ok_and(|answer| answer.stdout == b"installed")
 }
 
-/// Whether it went well; apt-get itself has said what did not.
-fn apt_get(word: &str, packages: &[&str]) -> bool {
-    let mut command = Command::new("apt-get");
-    command.args([word, "-y", "-q"]).args(packages).env("DEBIAN_FRONTEND", "noninteractive");
-    if word == "install" {
-        command.arg("--no-install-recommends");
-    }
-    match run_command(&mut command) {
-        Ok(()) => true,
-        Err(e) => {
-            println!("setup: {e}");
-            false
-        }
-    }
+fn apt_install(packages: &[&str]) -> Result<(), Error> {
+    let mut no_services = NoServices::begin()?;
+    let mut apt_get = |word: &str, options: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args([word, "-y", "-q"]).args(options).env("DEBIAN_FRONTEND", "noninteractive");
+        println!("+ {}", written(&command));
+        no_services.run(&mut command).map_err(|source| Error::Start { command: written(&command), source })
+    };
+    let install = [&["--no-install-recommends"], packages].concat();
+    // The lists may be older than what the mirrors still hold. apt-get itself says what did not go well.
+    let done = apt_get("install", &install)
+        .and_then(|done| if done { Ok(true) } else { Ok(apt_get("update", &[])? && apt_get("install", &install)?) });
+    no_services.end()?;
+    done.map(drop)
 }
 
 fn add_static_target() -> Result<(), String> {

@@ -38,6 +38,12 @@ impl Kernel {
         match answer.outcome {
             Some(Ok(())) => {
                 self.newborn.insert((place.clone(), link.name.to_string()));
+                // The names may have been those of an earlier pair. The number of the new one comes along (the echo of
+                // rtnl_newlink_create since Linux 6.2); before, it is looked up when it is needed.
+                self.indexes.remove(&(place.clone(), link.name.to_string()));
+                if let Some((inside, name)) = &inner {
+                    self.indexes.remove(&(inside.clone(), name.to_string()));
+                }
                 let seen = answer.objects.iter().map(Kept::message).find_map(|m| LinkSeen::parse(&m));
                 if let Some(seen) = seen {
                     self.indexes.insert((place.clone(), link.name.to_string()), seen.index);

@@ -8,6 +8,7 @@ use zubi_kernel::{Finding, Kernel};
 use zubi_model::IfName;
 use zubi_plan::loopback::{BridgeNetfilter, filter};
 use zubi_plan::{Op, Outcome, Plan, What};
+use zubi_wire::route::LinkMark;
 
 const PROBE: [&str; 3] = ["tc", "qdisc", "show"];
 
@@ -87,7 +88,7 @@ fn a_plan_that_fails_leaves_neither_hooks_nor_filter() {
         return;
     }
     let mut kernel = begin();
-    let impossible = What::DeleteLink(IfName::loopback());
+    let impossible = What::DeleteLink(LinkMark { name: IfName::loopback(), mac: None });
     let failed = kernel.apply(&plan(vec![hooks(), guard(), impossible])).unwrap_err();
     assert!(failed.rollback.is_empty(), "{failed}");
     assert!(!sh("tc qdisc show dev br0").contains("clsact"));
@@ -102,7 +103,7 @@ fn a_plan_that_fails_leaves_what_others_hang_there() {
     sh("tc filter add dev br0 ingress pref 127 bpf da bytecode '1,6 0 0 4294967295'");
     let before = sh("tc filter show dev br0 ingress");
     let mut kernel = Kernel::open().unwrap();
-    let impossible = What::DeleteLink(IfName::loopback());
+    let impossible = What::DeleteLink(LinkMark { name: IfName::loopback(), mac: None });
     kernel.apply(&plan(vec![hooks(), guard(), impossible])).unwrap_err();
     assert_eq!(sh("tc filter show dev br0 ingress"), before);
 }

@@ -11,8 +11,10 @@
 
 use crate::another::try_another_host;
 use crate::runner::skip;
+use crate::sctp;
 use std::fmt;
 use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use zubi_kernel::{Kernel, Netlink, sys};
 use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
@@ -48,6 +50,8 @@ pub enum Capability {
     BridgeNetfilter,
     /// Sockets for whole frames.
     PacketSocket,
+    /// Sockets for SCTP.
+    Sctp,
     /// The program `ip`, with JSON.
     Ip,
     /// The program `nft`.
@@ -86,7 +90,7 @@ const CHAIN: &str = "chain";
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Capability; 20] = [
+    pub const ALL: [Capability; 21] = [
         Capability::UserNamespaces,
         Capability::Bridge,
         Capability::Veth,
@@ -99,6 +103,7 @@ impl Capability {
         Capability::Masquerade,
         Capability::BridgeNetfilter,
         Capability::PacketSocket,
+        Capability::Sctp,
         Capability::Ip,
         Capability::Nft,
         Capability::Ping,
@@ -148,6 +153,7 @@ impl Capability {
             Capability::PacketSocket => {
                 sys::socket(libc::AF_PACKET, libc::SOCK_RAW, 0).map(drop).map_err(|e| e.to_string())
             }
+            Capability::Sctp => sctp::socket(Ipv4Addr::LOCALHOST.into()).map(drop).map_err(|e| e.to_string()),
             Capability::Ip => succeeds(&["ip", "-j", "link"]),
             Capability::Nft => succeeds(&["nft", "-j", "list", "ruleset"]),
             Capability::Ping => succeeds(&["ping", "-n", "-q", "-c", "1", "-W", "1", "127.0.0.1"]),
@@ -178,6 +184,7 @@ impl fmt::Display for Capability {
             Capability::Masquerade => "masquerading",
             Capability::BridgeNetfilter => "bridge netfilter",
             Capability::PacketSocket => "packet sockets",
+            Capability::Sctp => "SCTP",
             Capability::Ip => "ip",
             Capability::Nft => "nft",
             Capability::Ping => "ping",

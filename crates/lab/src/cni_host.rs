@@ -4,6 +4,7 @@ use crate::chain::Chain;
 use crate::cni::{Attachment, Caller};
 use crate::host::Host;
 use crate::links::{PLUGINS, links};
+use crate::patience::patience;
 use crate::snapshot::Snapshot;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -72,7 +73,7 @@ impl CniHost {
     pub fn assert_nothing_remains(&self) {
         let since = Instant::now();
         while let Some(difference) = self.before.difference(&Snapshot::take()) {
-            assert!(since.elapsed() < PATIENCE, "{difference}");
+            assert!(since.elapsed() < patience(PATIENCE), "{difference}");
             std::thread::sleep(Duration::from_millis(5));
         }
     }

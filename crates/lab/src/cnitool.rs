@@ -8,6 +8,7 @@
 use crate::cni::Attachment;
 use crate::docker::find;
 use crate::host::{Answer, answer};
+use crate::mirror::{Mirror, codename};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,6 @@ const PACKAGE: &str = "golang-github-appc-cni";
 const GOPATH: &str = "/usr/share/gocode";
 /// A file of the library that cnitool is made of.
 const LIBRARY: &str = "/usr/share/gocode/src/github.com/containernetworking/cni/libcni/api.go";
-const SOURCES: &str = "/etc/apt";
 
 /// A cnitool that has been built, for the plug-ins of a folder and the network lists of another.
 #[derive(Debug, Clone)]
@@ -103,17 +103,9 @@ fn fetch(folder: &Path) -> Result<PathBuf, String> {
     for new in [&lists.join("partial"), &parts] {
         fs::create_dir_all(new).map_err(failed)?;
     }
-    let mut found = 0;
-    for file in source_files() {
-        let text = fs::read_to_string(&file).map_err(|e| format!("{}: {e}", file.display()))?;
-        if let Some(text) = with_sources(&file, &text) {
-            fs::write(parts.join(file.file_name().expect("a file")), text).map_err(failed)?;
-            found += 1;
-        }
-    }
-    if found == 0 {
-        return Err(format!("{SOURCES} names no archive of Debian"));
-    }
+    let release = codename().ok_or("/etc/os-release names no release of Debian")?;
+    let list = Mirror::of_this_machine()?.line("deb-src", &release);
+    fs::write(parts.join("debian.list"), list).map_err(failed)?;
     let apt_get = |words: &[&str]| {
         let mut command = Command::new("apt-get");
         let option = |name: &str, path: &Path| format!("-oDir::{name}={}", path.display());
@@ -134,70 +126,10 @@ fn fetch(folder: &Path) -> Result<PathBuf, String> {
     Ok(source)
 }
 
-/// The files that apt reads, of both its formats.
-fn source_files() -> Vec<PathBuf> {
-    let below = fs::read_dir(format!("{SOURCES}/sources.list.d"));
-    let below = below.into_iter().flatten().flatten().map(|entry| entry.path());
-    let read = |file: &PathBuf| file.extension().is_some_and(|e| e == "list" || e == "sources") && file.is_file();
-    let mut all: Vec<PathBuf> = below.chain([PathBuf::from(format!("{SOURCES}/sources.list"))]).filter(read).collect();
-    all.sort();
-    all
-}
-
-/// The part of a file of sources that is Debian's main archive of this release, for source packages.
-fn with_sources(file: &Path, text: &str) -> Option<String> {
-    let release = codename()?;
-    let is_main = |words: &[&str]| words.contains(&release.as_str()) && words.contains(&"main");
-    if file.extension().is_some_and(|e| e == "list") {
-        let of = |line: &str| is_main(&line.split_whitespace().collect::<Vec<_>>());
-        let lines = text.lines().filter(|line| line.starts_with("deb ") && of(line));
-        return whole(lines.map(|line| line.replacen("deb ", "deb-src ", 1) + "\n"));
-    }
-    let paragraphs = text.split("\n\n").filter(|paragraph| {
-        is_main(
-            &paragraph
-                .lines()
-                .filter(|line| !line.starts_with('#'))
-                .flat_map(str::split_whitespace)
-                .collect::<Vec<_>>(),
-        )
-    });
-    let line = |line: &str| if line.starts_with("Types:") { "Types: deb-src".to_owned() } else { line.to_owned() };
-    whole(paragraphs.map(|paragraph| paragraph.lines().map(line).collect::<Vec<_>>().join("\n") + "\n\n"))
-}
-
-fn whole(parts: impl Iterator<Item = String>) -> Option<String> {
-    let text: String = parts.collect();
-    (!text.is_empty()).then_some(text)
-}
-
-fn codename() -> Option<String> {
-    let text = fs::read_to_string("/etc/os-release").ok()?;
-    text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).map(|name| name.trim_matches('"').to_owned())
-}
-
 fn succeeds(mut command: Command) -> Result<(), String> {
     let output = command.stdin(Stdio::null()).output().map_err(|e| format!("{command:?}: {e}"))?;
     if output.status.success() {
         return Ok(());
     }
     Err(format!("{}: {}", command.get_program().display(), String::from_utf8_lossy(&output.stderr).trim()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_sources_of_the_release_are_asked_for_and_no_others() {
-        let Some(release) = codename() else { return };
-        let list = format!("deb http://one {release} main\ndeb http://two {release}-security main\n# deb http://x\n");
-        let expected = format!("deb-src http://one {release} main\n");
-        assert_eq!(with_sources(Path::new("a.list"), &list), Some(expected));
-        let stanza =
-            |types: &str| format!("Types: {types}\n# main\nURIs: http://one\nSuites: {release}\nComponents: main");
-        let sources =
-            format!("{}\n\nTypes: deb\nURIs: http://two\nSuites: nodistro\nComponents: main\n", stanza("deb"));
-        assert_eq!(with_sources(Path::new("a.sources"), &sources), Some(stanza("deb-src") + "\n\n"));
-    }
 }

@@ -7,6 +7,7 @@ use crate::cri::Cri;
 use crate::docker::{ROOT, busybox_root, find};
 use crate::host::{Answer, answer};
 use crate::image;
+use crate::patience::patience;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -76,8 +77,12 @@ impl Containerd {
         let since = Instant::now();
         // The service answers that it is not initialized yet.
         while let Err(why) = containerd.cri().runtime_status() {
-            if since.elapsed() > PATIENCE {
-                return Err(format!("CRI is not ready after {} s: {why}\n{}", PATIENCE.as_secs(), Self::log_tail()));
+            if since.elapsed() > patience(PATIENCE) {
+                return Err(format!(
+                    "CRI is not ready after {} s: {why}\n{}",
+                    patience(PATIENCE).as_secs(),
+                    Self::log_tail()
+                ));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -95,8 +100,12 @@ impl Containerd {
         let containerd = Containerd { daemon };
         let since = Instant::now();
         while containerd.ctr("version").code != 0 {
-            if since.elapsed() > PATIENCE {
-                return Err(format!("containerd does not answer after {} s\n{}", PATIENCE.as_secs(), Self::log_tail()));
+            if since.elapsed() > patience(PATIENCE) {
+                return Err(format!(
+                    "containerd does not answer after {} s\n{}",
+                    patience(PATIENCE).as_secs(),
+                    Self::log_tail()
+                ));
             }
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -3,6 +3,7 @@
 
 use crate::cgroups;
 use crate::host::{Answer, answer};
+use crate::patience::patience;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -79,8 +80,8 @@ impl Docker {
             if let Some(status) = ended {
                 return Err(format!("dockerd ended: {status}\n{}", Self::log_tail()));
             }
-            if since.elapsed() > PATIENCE {
-                let patience = PATIENCE.as_secs();
+            if since.elapsed() > patience(PATIENCE) {
+                let patience = patience(PATIENCE).as_secs();
                 return Err(format!(
                     "dockerd does not answer after {patience} s: {}\n{}",
                     answer.err,
@@ -133,7 +134,7 @@ impl Docker {
         sys::kill(self.daemon.id(), libc::SIGTERM).map_err(|e| format!("dockerd: {e}"))?;
         let since = Instant::now();
         while self.daemon.try_wait().map_err(|e| format!("dockerd: {e}"))?.is_none() {
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > patience(PATIENCE) {
                 return Err(format!("dockerd does not end\n{}", Self::log_tail()));
             }
             std::thread::sleep(Duration::from_millis(10));

@@ -1,5 +1,6 @@
 //! The host of a test: its zubi, its outside.
 
+use crate::patience::patience;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -127,20 +128,20 @@ impl Host {
     #[track_caller]
     pub fn wait_for(&self, line: &str) {
         let since = Instant::now();
-        while since.elapsed() < PATIENCE {
+        while since.elapsed() < patience(PATIENCE) {
             if self.shell(line).code == 0 {
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("still not so after {} s: {line}", PATIENCE.as_secs());
+        panic!("still not so after {} s: {line}", patience(PATIENCE).as_secs());
     }
 
     /// Waits until the deletions that detached children do are over.
     #[track_caller]
     pub fn settle(&self) {
         let since = Instant::now();
-        while since.elapsed() < PATIENCE {
+        while since.elapsed() < patience(PATIENCE) {
             // What a killed writer left hidden is no promise.
             let done = |folder: &str| shown_in(&format!("/run/zubi/{folder}")).is_empty();
             // A network that another program describes goes with its last endpoint.
@@ -153,7 +154,10 @@ impl Host {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("doomed links, stale addresses or empty networks are still there after {} s", PATIENCE.as_secs());
+        panic!(
+            "doomed links, stale addresses or empty networks are still there after {} s",
+            patience(PATIENCE).as_secs()
+        );
     }
 }
 

@@ -18,14 +18,19 @@ mod containerd;
 mod cover;
 mod cri;
 mod docker;
+mod firewalld;
 mod host;
 mod image;
 mod keeper;
 mod links;
+mod mirror;
+mod other_root;
+mod patience;
 mod podman;
 mod probe;
 mod rootless;
 mod runner;
+mod sctp;
 mod service;
 mod snapshot;
 
@@ -39,15 +44,20 @@ pub use containerd::Containerd;
 pub use cover::{cover, cover_with};
 pub use cri::{Cri, CriResult, PodConfig};
 pub use docker::Docker;
+pub use firewalld::{Firewalld, TableOwner};
 pub use host::{Answer, Host, Loner, Outside};
 pub use keeper::{HostKind, with_fresh_host};
 pub use links::{HELPERS, PLUGINS, links};
+pub use mirror::{Mirror, codename};
+pub use other_root::OtherRoot;
+pub use patience::patience;
 pub use podman::{Backend, Podman, PodmanConfig};
 pub use probe::{
     Reach, Transport, arrives_from, assert_isolated, assert_reaches, inside, matrix, reaches, reaches_within,
     source_seen,
 };
 pub use runner::{Test, run, skip};
+pub use sctp::SctpListener;
 pub use service::{Heard, Service, ask, ask_by, assert_served, assert_unserved};
 pub use snapshot::Snapshot;
 

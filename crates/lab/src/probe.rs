@@ -1,6 +1,7 @@
 //! Who reaches whom: ICMP, TCP and UDP, with real sockets in the namespaces.
 
 use crate::host::open;
+use crate::patience::patience;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -55,22 +56,22 @@ pub fn inside<T: Send>(place: &str, work: impl FnOnce() -> T + Send) -> T {
 
 /// Whether it gets through, there and back.
 pub fn reaches(reach: &Reach<'_>, transport: Transport) -> bool {
-    reaches_within(reach, transport, PATIENCE)
+    reaches_within(reach, transport, patience(PATIENCE))
 }
 
 /// Whether it gets through, with so much time for each step.
-pub fn reaches_within(reach: &Reach<'_>, transport: Transport, patience: Duration) -> bool {
+pub fn reaches_within(reach: &Reach<'_>, transport: Transport, longest: Duration) -> bool {
     let address: IpAddr = reach.address.parse().expect("address");
     match transport {
-        Transport::Icmp => ping(reach.from, address, patience),
-        Transport::Tcp => tcp(reach, address, patience).is_some(),
-        Transport::Udp => udp(reach, address, patience),
+        Transport::Icmp => ping(reach.from, address, longest),
+        Transport::Tcp => tcp(reach, address, longest).is_some(),
+        Transport::Udp => udp(reach, address, longest),
     }
 }
 
 /// The source address that the listener sees of a connection, if there is one.
 pub fn source_seen(reach: &Reach<'_>) -> Option<IpAddr> {
-    tcp(reach, reach.address.parse().expect("address"), PATIENCE)
+    tcp(reach, reach.address.parse().expect("address"), patience(PATIENCE))
 }
 
 /// Whether a datagram that is sent from this source address arrives; nobody answers it.
@@ -79,16 +80,16 @@ pub fn arrives_from(source: &str, reach: &Reach<'_>) -> bool {
     let source: IpAddr = source.parse().expect("address");
     let server = inside(reach.to, || UdpSocket::bind(any(address)).expect("bind"));
     let port = server.local_addr().expect("port").port();
-    server.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    server.set_read_timeout(Some(patience(PATIENCE))).expect("timeout");
     let client = inside(reach.from, || UdpSocket::bind(SocketAddr::new(source, 0)).expect("bind to the source"));
     client.send_to(b"hello", SocketAddr::new(address, port)).is_ok() && server.recv_from(&mut [0; 8]).is_ok()
 }
 
-fn ping(from: &str, address: IpAddr, patience: Duration) -> bool {
+fn ping(from: &str, address: IpAddr, longest: Duration) -> bool {
     inside(from, || {
         let mut command = Command::new("ping");
-        let patience = patience.as_secs_f32().to_string();
-        command.args(["-n", "-q", "-c", "1", "-W", &patience]).arg(address.to_string());
+        let longest = longest.as_secs_f32().to_string();
+        command.args(["-n", "-q", "-c", "1", "-W", &longest]).arg(address.to_string());
         command.stdout(Stdio::null()).stderr(Stdio::null()).status().expect("ping (iputils-ping)").success()
     })
 }
@@ -101,13 +102,13 @@ fn any(address: IpAddr) -> SocketAddr {
 }
 
 /// The client's address as the listener sees it, when a byte got through.
-fn tcp(reach: &Reach<'_>, address: IpAddr, patience: Duration) -> Option<IpAddr> {
+fn tcp(reach: &Reach<'_>, address: IpAddr, longest: Duration) -> Option<IpAddr> {
     let listener = inside(reach.to, || TcpListener::bind(any(address)).expect("listen"));
     let port = listener.local_addr().expect("port").port();
     listener.set_nonblocking(true).expect("listener");
     inside(reach.from, || {
-        let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address, port), patience).ok()?;
-        stream.set_read_timeout(Some(patience)).expect("timeout");
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address, port), longest).ok()?;
+        stream.set_read_timeout(Some(longest)).expect("timeout");
         // Connected: whoever answers must be our listener.
         let (mut served, client) = listener.accept().ok()?;
         let mut byte = [0];
@@ -116,12 +117,12 @@ fn tcp(reach: &Reach<'_>, address: IpAddr, patience: Duration) -> Option<IpAddr>
     })
 }
 
-fn udp(reach: &Reach<'_>, address: IpAddr, patience: Duration) -> bool {
+fn udp(reach: &Reach<'_>, address: IpAddr, longest: Duration) -> bool {
     let server = inside(reach.to, || UdpSocket::bind(any(address)).expect("bind"));
     let port = server.local_addr().expect("port").port();
-    server.set_read_timeout(Some(patience)).expect("timeout");
+    server.set_read_timeout(Some(longest)).expect("timeout");
     let client = inside(reach.from, || UdpSocket::bind(any(address)).expect("bind"));
-    client.set_read_timeout(Some(patience)).expect("timeout");
+    client.set_read_timeout(Some(longest)).expect("timeout");
     let mut buffer = [0; 8];
     if client.send_to(b"ping", SocketAddr::new(address, port)).is_err() {
         return false;
@@ -135,7 +136,10 @@ fn udp(reach: &Reach<'_>, address: IpAddr, patience: Duration) -> bool {
 pub fn assert_reaches(from: &str, to: &str, address: &str) {
     let reach = Reach { from, to, address };
     for transport in ALL {
-        assert!(reaches_within(&reach, transport, STALL), "{from} does not reach {to} at {address} by {transport:?}");
+        assert!(
+            reaches_within(&reach, transport, patience(STALL)),
+            "{from} does not reach {to} at {address} by {transport:?}"
+        );
     }
 }
 

@@ -1,6 +1,7 @@
 //! The runner: a process, and a fresh host, per test. Prints what libtest prints.
 
 use crate::keeper::{HostKind, on_fresh_host};
+use crate::patience::patience;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -46,6 +47,8 @@ struct Words {
     capture: bool,
     threads: usize,
     times: Times,
+    /// Only tests on such hosts.
+    host: Option<HostKind>,
 }
 
 /// Whether it is told how long each test took.
@@ -66,14 +69,23 @@ impl Words {
 
 fn words() -> Words {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut words =
-        Words { filters: Vec::new(), exact: false, list: false, capture: true, threads: cores, times: Times::Hidden };
+    let mut words = Words {
+        filters: Vec::new(),
+        exact: false,
+        list: false,
+        capture: true,
+        threads: cores,
+        times: Times::Hidden,
+        host: None,
+    };
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
             "--exact" => words.exact = true,
             "--list" => words.list = true,
             "--report-time" => words.times = Times::Shown,
+            // No word of libtest: those with real daemons.
+            "--root" => words.host = Some(HostKind::Root),
             "--nocapture" => words.capture = false,
             "--test-threads" => words.threads = args.next().and_then(|n| n.parse().ok()).unwrap_or(words.threads),
             "--format" | "--color" | "--logfile" | "--skip" => drop(args.next()),
@@ -102,7 +114,8 @@ pub fn run(files: &[&[Test]]) -> ExitCode {
         words.filters.is_empty()
             || words.filters.iter().any(|f| if words.exact { name == f } else { name.contains(f.as_str()) })
     };
-    let chosen: Vec<Test> = tests.iter().copied().filter(|t| matches(t.name())).collect();
+    let is_on = |host: HostKind| words.host.is_none_or(|wanted| wanted == host);
+    let chosen: Vec<Test> = tests.iter().copied().filter(|t| is_on(t.host) && matches(t.name())).collect();
     if words.list {
         for test in &chosen {
             println!("{}: test", test.name());
@@ -125,7 +138,7 @@ pub fn run(files: &[&[Test]]) -> ExitCode {
         running.retain(|r| {
             let code = match sys::reap_child(r.pid).expect("wait for a test") {
                 Some(code) => code,
-                None if r.since.elapsed() > LIMIT => {
+                None if r.since.elapsed() > patience(LIMIT) => {
                     sys::kill(r.pid, libc::SIGKILL).expect("kill a hanging test");
                     return true;
                 }

@@ -1,5 +1,6 @@
 //! Services at fixed ports, and clients that ask them: for ports that are led somewhere.
 
+use crate::patience::patience;
 use crate::probe::{PATIENCE, Transport, inside};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -80,8 +81,8 @@ pub fn ask(from: &str, transport: Transport, to: &str) -> Option<Heard> {
     let own: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     inside(from, || match transport {
         Transport::Tcp => {
-            let mut stream = TcpStream::connect_timeout(&to, PATIENCE).ok()?;
-            stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+            let mut stream = TcpStream::connect_timeout(&to, patience(PATIENCE)).ok()?;
+            stream.set_read_timeout(Some(patience(PATIENCE))).expect("timeout");
             let mut text = String::new();
             stream.read_to_string(&mut text).ok()?;
             heard(&text)
@@ -93,7 +94,7 @@ pub fn ask(from: &str, transport: Transport, to: &str) -> Option<Heard> {
 
 /// The same by a socket that may have sent before.
 pub fn ask_by(socket: &UdpSocket, to: SocketAddr) -> Option<Heard> {
-    socket.set_read_timeout(Some(PATIENCE)).expect("timeout");
+    socket.set_read_timeout(Some(patience(PATIENCE))).expect("timeout");
     loop {
         let mut buffer = [0; 128];
         match socket.send_to(b"?", to).and_then(|_| socket.recv_from(&mut buffer)) {

@@ -20,6 +20,7 @@ mod ports_bad_input;
 mod ports_live;
 mod reach;
 mod repair;
+mod sctp;
 mod storage;
 mod supervisor;
 
@@ -44,6 +45,7 @@ zubi_lab::test_files!(
     ports_live,
     reach,
     repair,
+    sctp,
     storage,
     supervisor,
 );

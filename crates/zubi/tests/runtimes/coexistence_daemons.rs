@@ -145,7 +145,9 @@ fn networks_pass_docker_s_firewall_and_docker_s_pass_ours() {
     listings_are_whole(&host);
     host.zubi("check").ok();
     let user = host.shell("iptables -S DOCKER-USER").ok().out;
-    assert!(user.contains("zb-blue") && user.trim_end().ends_with("-A DOCKER-USER -j RETURN"), "{user}");
+    // Nothing behind this rule would be seen. Docker 28 has none.
+    let back = "-A DOCKER-USER -j RETURN";
+    assert!(user.contains("zb-blue") && (!user.contains(back) || user.trim_end().ends_with(back)), "{user}");
     // An administrator's drop holds.
     host.shell(&format!("iptables -I DOCKER-USER -s 10.55.66.3 -d {} -j DROP", Outside::V4)).ok();
     assert!(!reach("c2", "outside", Outside::V4) && reach("c1", "outside", Outside::V4));

@@ -3,6 +3,7 @@
 mod cni_clients;
 mod coexistence_daemons;
 mod containers;
+mod firewalld;
 mod podman;
 
-zubi_lab::test_files!(cni_clients, coexistence_daemons, containers, podman);
+zubi_lab::test_files!(cni_clients, coexistence_daemons, containers, firewalld, podman);
