@@ -125,8 +125,10 @@ pub fn assert_served(from: &str, to: &str, server: &str, client: &str) {
 /// Fails the test if anybody answers by TCP or UDP.
 #[track_caller]
 pub fn assert_unserved(from: &str, to: &str) {
-    for transport in [Transport::Tcp, Transport::Udp] {
-        let heard = ask(from, transport, to);
-        assert_eq!(heard, None, "{from} asked {to} by {transport:?}");
-    }
+    // At once: each that is not answered is waited for.
+    let heard = std::thread::scope(|scope| {
+        let asked = [Transport::Tcp, Transport::Udp].map(|transport| scope.spawn(move || ask(from, transport, to)));
+        asked.map(|one| one.join().expect("question"))
+    });
+    assert_eq!(heard, [None, None], "{from} asked {to} by TCP and by UDP");
 }

@@ -53,6 +53,7 @@ fn run(test: &str) {
         "refusal changes nothing" => case.refusal_changes_nothing(),
         "refusal is mended" => case.refusal_is_mended(),
         "lost answers are mended" => case.lost_answers_are_mended(),
+        "lost answers change nothing" => case.lost_answers_change_nothing(),
         other => panic!("no trial is called {other}"),
     }
 }
@@ -331,6 +332,18 @@ impl Command {
                 return Ok(());
             }
             self.mended(host)
+        });
+    }
+
+    /// The same where a command that gives up leaves everything as it was.
+    fn lost_answers_change_nothing(&self) {
+        self.at_each(Unit::Sends, BEYOND, |host, initial, n| {
+            if !self.fails_with(host, &format!("lost:{n}"), &["No buffer space"])? {
+                return Ok(());
+            }
+            unchanged(host, initial, "behind the loss")?;
+            self.done_by_retry(host)?;
+            succeed(host, self.case.lines("after"))
         });
     }
 

@@ -224,7 +224,8 @@ impl Pair {
             (child, end)
         };
         let (mut other, early) = run(self.other);
-        let third: Vec<_> = self.case.lines("third").iter().map(|words| (words, run(words))).collect();
+        let mut third: Vec<_> = self.case.lines("third").iter().map(|words| (words, run(words))).collect();
+        let mut slow_end = None;
         if did_stop {
             let mut met = self.met.get();
             match early {
@@ -233,9 +234,23 @@ impl Pair {
                 None => return Err("the other neither ends nor waits for a lock".into()),
             }
             self.met.set(met);
+            // What the slow one held, the third gets before the other.
+            let is_held_back = early.is_none() && !third.is_empty();
+            if is_held_back {
+                signal(host, &other, "STOP");
+                stopped(&mut other);
+            }
             signal(host, &slow, sent);
+            // Dead, it holds nothing any more.
+            slow_end = if sent == "KILL" { ended(&mut slow, never) } else { None };
+            for (_, (child, early)) in &mut third {
+                *early = early.take().or_else(|| ended(child, waits));
+            }
+            if is_held_back {
+                signal(host, &other, "CONT");
+            }
         }
-        let slow = ended(&mut slow, never);
+        let slow = slow_end.or_else(|| ended(&mut slow, never));
         let other = early.or_else(|| ended(&mut other, never));
         for (words, (mut child, early)) in third {
             match early.or_else(|| ended(&mut child, never)) {
