@@ -63,6 +63,12 @@ impl Engine {
         }
         if !records.networks.is_empty() {
             problems.extend(self.check_firewall_in(&mut survey)?);
+            let seen = self.kernel.surveyed_firewall(&mut survey).map_err(Error::kernel("firewall"))?;
+            for name in if seen.is_strangers() { Vec::new() } else { seen.additions() } {
+                let what = format!("{name} in it is somebody else's, and may drop what zubi lets pass");
+                let fix = format!("nft delete {}", name.replacen(' ', " inet zubi ", 1));
+                problems.push(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, fix));
+            }
             problems.extend(self.check_strangers(&records.networks)?);
         }
         let facts = self.host_facts()?;
@@ -136,6 +142,14 @@ impl Engine {
         let problem =
             |what: String| Some(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, REPAIR));
         let Some(table) = &seen.table else { return Ok(problem("is gone: somebody flushed the ruleset".into())) };
+        if seen.is_strangers() {
+            let what = "has the name of zubi's, and zubi did not make it";
+            let fix = "look at it (nft list table inet zubi), then nft delete table inet zubi && zubi repair";
+            return Ok(Some(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, fix)));
+        }
+        if table.dormant {
+            return Ok(problem("is switched off (flag dormant): none of its rules is asked".into()));
+        }
         if table.owner.is_some() {
             return Ok(problem("belongs to another program (owner flag); that program must end first".into()));
         }

@@ -203,11 +203,39 @@ impl Engine {
         unreachable!("device numbers do not end before names become too long, which is an error")
     }
 
+    /// The addresses, and none of them that the firewall knows as an endpoint's although it is free by the records: the
+    /// record of that endpoint is lost, and it lives.
     fn choose_addresses(
         &mut self,
         network: &Network,
         endpoint: &mut Endpoint,
         wishes: &Wishes,
+        act: Act,
+    ) -> Result<(), Error> {
+        let mut avoided: Vec<IpAddr> = Vec::new();
+        loop {
+            endpoint.addresses.clear();
+            self.choose_free_addresses(network, endpoint, wishes, &avoided, act)?;
+            // In a dry run the elements of the dead are still there.
+            if act == Act::Show {
+                return Ok(());
+            }
+            let Some(used) = self.used_without_record(network, endpoint)? else { return Ok(()) };
+            let is_wished = wishes.addresses.contains(&used) || matches!(wishes.addressing, Addressing::Given(_));
+            if is_wished || avoided.contains(&used) {
+                let owner = "a device that no record names (zubi check tells which)".into();
+                return Err(Error::AddressTaken { network: network.name.clone(), address: used, owner });
+            }
+            avoided.push(used);
+        }
+    }
+
+    fn choose_free_addresses(
+        &mut self,
+        network: &Network,
+        endpoint: &mut Endpoint,
+        wishes: &Wishes,
+        avoided: &[IpAddr],
         act: Act,
     ) -> Result<(), Error> {
         let families = [Family::V4, Family::V6].map(|family| network.pools_of(family).cloned().collect::<Vec<_>>());
@@ -246,20 +274,10 @@ impl Engine {
             for (_, address) in found.iter().copied() {
                 self.free_if_dead(network, address, endpoint, act)?;
             }
-            let fixed: Vec<IpAddr> = found.iter().map(|(_, address)| *address).collect();
-            if let Some(address) = self.unrecorded_owners(network, &fixed)?.first() {
-                let owner = "a device that no record names (zubi check tells which)".into();
-                return Err(Error::AddressTaken { network: network.name.clone(), address: *address, owner });
-            }
             if found.is_empty() {
                 let mut taken: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
-                let (at, address) = loop {
-                    let (at, address) = self.next_free(network, set, earlier, &taken, act)?;
-                    if self.unrecorded_owners(network, &[address])?.is_empty() {
-                        break (at, address);
-                    }
-                    taken.push(address);
-                };
+                taken.extend(avoided);
+                let (at, address) = self.next_free(network, set, earlier, &taken, act)?;
                 found.push((&set[at], address));
             }
             for (pool, address) in found {
@@ -313,16 +331,15 @@ impl Engine {
         }
     }
 
-    /// Those of some free addresses that the firewall knows as an endpoint's all the same: its record is lost, and it
-    /// lives.
-    fn unrecorded_owners(&mut self, network: &Network, addresses: &[IpAddr]) -> Result<Vec<IpAddr>, Error> {
+    fn used_without_record(&mut self, network: &Network, endpoint: &Endpoint) -> Result<Option<IpAddr>, Error> {
+        let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
         if addresses.is_empty() || network.bridge_mode == BridgeMode::Unmanaged {
-            return Ok(Vec::new());
+            return Ok(None);
         }
         let elements: Vec<Element> =
             addresses.iter().map(|address| endpoint_element(&network.bridge, *address)).collect();
         let there = self.kernel.have_elements(&elements).map_err(Error::kernel("firewall"))?;
-        Ok(addresses.iter().copied().zip(there).filter(|(_, there)| *there).map(|(address, _)| address).collect())
+        Ok(addresses.into_iter().zip(there).find(|(_, there)| *there).map(|(address, _)| address))
     }
 
     /// A fixed address that a dead sandbox still holds is freed.

@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::net::IpAddr;
 use zubi_kernel::{Deletions, Survey};
 use zubi_model::{Endpoint, EndpointKey, Family, NetnsCookie, NetworkName, NsRef, SandboxIdentity, SandboxRef};
-use zubi_plan::endpoint::{Presence, Remains, default_families, detach};
+use zubi_plan::endpoint::{Presence, Remains, default_families, detach, doomed_name};
 use zubi_plan::{Place, Plan, What};
 use zubi_store::{Lock, Mode, StoreError};
 use zubi_wire::route::LinkSeen;
@@ -154,18 +154,23 @@ impl Engine {
         let mac = seen.as_ref().and_then(|seen| seen.mac);
         let host_end = if seen.is_some() { Presence::There } else { Presence::Gone };
         let inside = self.way_in(endpoint, via)?;
-        let (mut inner_end, mut successors) = (Presence::Gone, Vec::new());
+        let (mut inner_end, mut renamed_end, mut successors) = (Presence::Gone, Presence::Gone, Vec::new());
         if let Some(way) = &inside {
             let place = Place::Sandbox(way.clone());
             let object = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
+            let is_ours =
+                |l: &LinkSeen| endpoint.macs().any(|mac| l.mac == Some(mac)) && l.kind.as_deref() == Some("veth");
             let seen = self.kernel.link(&place, endpoint.ifname.as_str()).map_err(object())?;
-            if seen.is_some_and(|l| endpoint.macs().any(|mac| l.mac == Some(mac)) && l.kind.as_deref() == Some("veth"))
-            {
+            if seen.as_ref().is_some_and(is_ours) {
                 inner_end = Presence::There;
+            } else if let Some(name) = doomed_name(endpoint)
+                && self.kernel.link(&place, name.as_str()).map_err(object())?.as_ref().is_some_and(is_ours)
+            {
+                renamed_end = Presence::There;
             }
             successors = self.successors(endpoint, way)?;
         }
-        let mut plan = detach(endpoint, &Remains { host_end, inside, inner_end, successors });
+        let mut plan = detach(endpoint, &Remains { host_end, inside, inner_end, renamed_end, successors });
         for op in &mut plan.ops {
             if let What::DeleteLink(pair) = &mut op.what {
                 // Somebody may have changed it; it is the one that was found.

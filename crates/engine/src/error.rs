@@ -234,14 +234,14 @@ pub enum Error {
     },
     /// A bridge without room.
     #[error(
-        "network {network}: bridge {bridge} is full: the kernel gives a bridge at most {most} ports (BR_MAX_PORTS); make another network"
+        "network {network}: bridge {bridge} is full: zubi gives a bridge at most {most} ports (net.core.netdev_max_backlog), since with more the gateway's answers are lost; make another network"
     )]
     BridgeFull {
         /// The network.
         network: NetworkName,
         /// Its bridge.
         bridge: IfName,
-        /// The kernel's limit.
+        /// The limit.
         most: usize,
     },
     /// A device name that an end of a link cannot have.
@@ -346,6 +346,15 @@ pub enum Error {
         run: std::path::PathBuf,
         /// The devices, in words.
         living: Vec<String>,
+    },
+    /// A table that has the name of ours.
+    #[error(
+        "{table}: a table of that name is there, and zubi did not make it; look at it (nft list {table}) and remove it (nft \
+         delete {table})"
+    )]
+    ForeignTable {
+        /// The table.
+        table: String,
     },
     /// Another zubi on the same host.
     #[error(
@@ -550,6 +559,7 @@ impl Error {
             | Error::SandboxExists { .. }
             | Error::SandboxInUse { .. }
             | Error::NameMoved { .. }
+            | Error::ForeignTable { .. }
             | Error::OtherInstance { .. }
             | Error::Busy { .. }
             | Error::Store(zubi_store::StoreError::Locked { .. }) => Class::Conflict,

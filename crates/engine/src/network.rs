@@ -140,13 +140,8 @@ impl Engine {
         if act == Act::Apply {
             self.tell_closed(&closed);
         }
-        let mut plan = if networks.is_empty() {
-            up
-        } else {
-            let mut plan = self.lost_firewall()?;
-            put_behind(&mut plan, up);
-            plan
-        };
+        let mut plan = self.lost_firewall()?;
+        put_behind(&mut plan, up);
         networks.push(network.clone());
         let mut look = self.look_at_strangers(&networks)?;
         join(&mut plan, std::mem::take(&mut look.plan));
@@ -533,7 +528,7 @@ impl Engine {
             None if network.bridge_mode != BridgeMode::Managed => {
                 Err(Error::NoBridge { network: network.name.clone(), bridge: network.bridge.clone() })
             }
-            Some(_) => {
+            Some(seen) if !zubi_plan::network::bridge(network).is(&seen) => {
                 let mut plan = self.plan_up_with(network, on_loopback)?;
                 for op in &mut plan.ops {
                     if let What::AddLink(bridge) = &op.what {
@@ -542,7 +537,7 @@ impl Engine {
                 }
                 Ok(plan)
             }
-            None => self.plan_up_with(network, on_loopback),
+            _ => self.plan_up_with(network, on_loopback),
         }
     }
 
@@ -581,7 +576,11 @@ impl Engine {
     pub(crate) fn firewall_from_records(&mut self) -> Result<Plan, Error> {
         const WHY: &str = "put the firewall back as the records have it";
         let mut plan = Plan::new();
-        if self.kernel.firewall().map_err(Error::kernel("firewall"))?.table.is_some() {
+        let seen = self.kernel.firewall().map_err(Error::kernel("firewall"))?;
+        if seen.is_strangers() {
+            return Err(Error::ForeignTable { table: firewall::table().to_string() });
+        }
+        if seen.table.is_some() {
             plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));
         }
         plan.ops.extend(firewall::layout());

@@ -31,6 +31,28 @@ pub struct FirewallSeen {
     pub rules: Vec<RuleSeen>,
 }
 
+impl FirewallSeen {
+    /// Whether it is a table that only has the name of ours: it holds something, and nothing that zubi makes.
+    pub fn is_strangers(&self) -> bool {
+        let holds_something = self.table.as_ref().is_some_and(|table| table.objects > 0);
+        let chains = zubi_plan::firewall::chains();
+        let sets = zubi_plan::firewall::sets();
+        let has_ours = self.chains.iter().any(|seen| chains.iter().any(|chain| chain.is(seen)))
+            || self.sets.iter().any(|seen| sets.iter().any(|set| set.is(seen)));
+        holds_something && !has_ours
+    }
+
+    /// Chains and sets that somebody put into our table.
+    pub fn additions(&self) -> Vec<String> {
+        let chains = zubi_plan::firewall::chains();
+        let sets = zubi_plan::firewall::sets();
+        let chains = self.chains.iter().filter(|seen| !chains.iter().any(|chain| chain.name == seen.name));
+        let sets = self.sets.iter().filter(|seen| !sets.iter().any(|set| set.name == seen.name));
+        let words = chains.map(|chain| format!("chain {}", chain.name));
+        words.chain(sets.map(|set| format!("set {}", set.name))).collect()
+    }
+}
+
 impl Kernel {
     /// Sends the operations as one transaction, again without those that prove to be done already: a table somebody
     /// else just made, elements that are there, elements that are gone. What is too large for one transaction is sent as
@@ -234,7 +256,12 @@ impl Kernel {
         let answer = socket.ask("nftables table", &batch)?.pop().unwrap_or_default();
         let table = answer.objects.iter().find_map(|o| TableSeen::parse(&o.message()));
         if table.is_none() {
-            return Ok(FirewallSeen::default());
+            return match answer.outcome {
+                Some(Err(source)) if source.errno != libc::ENOENT => {
+                    Err(Error::Netlink { object: "read nftables table".into(), source, hint: None })
+                }
+                _ => Ok(FirewallSeen::default()),
+            };
         }
         let ours = |family, table: &str| family == NftFamily::Inet && table == name;
         let chains = socket.dump("nftables chains", &ChainSeen::dump, |m| ChainSeen::parse(m).into_iter().collect())?;
@@ -313,20 +340,26 @@ impl Kernel {
         Ok(answers.iter().map(|answer| !answer.objects.is_empty()).collect())
     }
 
-    /// Whether our table has all its rules: how many each chain has, without reading them. One send, whatever else is
-    /// in the ruleset.
+    /// Whether our table is switched on and has all its rules: how many each chain has, without reading them. One send,
+    /// whatever else is in the ruleset.
     pub fn firewall_stands(&mut self) -> Result<bool, Error> {
         let chains = zubi_plan::firewall::chains();
         let mut batch = Batch::new();
+        zubi_plan::firewall::table().encode_get(&mut batch);
         for chain in &chains {
             chain.encode_get(&mut batch);
         }
         let answers = self.nft()?.ask("nftables objects", &batch)?;
+        let Some((table, answers)) = answers.split_first() else { return Ok(false) };
+        let table = table.objects.iter().find_map(|o| TableSeen::parse(&o.message()));
+        if table.is_none_or(|table| table.dormant) {
+            return Ok(false);
+        }
         let seen = |answer: &crate::Answer| answer.objects.iter().find_map(|o| ChainSeen::parse(&o.message()));
         let uses = zubi_plan::firewall::uses();
         Ok(chains
             .iter()
-            .zip(&answers)
+            .zip(answers)
             .zip(uses)
             .all(|((chain, answer), wanted)| seen(answer).is_some_and(|seen| chain.is(&seen) && seen.uses == wanted)))
     }

@@ -33,8 +33,14 @@ impl Kernel {
         let mut batch = Batch::new();
         Generation::encode_get(&mut batch);
         let answer = self.nft()?.ask("generation of the ruleset", &batch)?.pop().unwrap_or_default();
-        let missing = || Error::NoAnswer { object: "generation of the ruleset".into() };
-        answer.objects.iter().find_map(|o| Generation::parse(&o.message())).ok_or_else(missing)
+        let object = "generation of the ruleset";
+        match answer.objects.iter().find_map(|o| Generation::parse(&o.message())) {
+            Some(generation) => Ok(generation),
+            None => Err(match answer.outcome {
+                Some(Err(source)) => Error::Netlink { object: format!("read {object}"), source, hint: None },
+                _ => Error::NoAnswer { object: object.into() },
+            }),
+        }
     }
 
     /// From now on the ruleset is expected to have this generation, but for what is changed through this machine.

@@ -306,6 +306,8 @@ pub struct Remains {
     pub inside: Option<NsRef>,
     /// Whether the inner end is there under its name, and ours.
     pub inner_end: Presence,
+    /// Whether it is there under the name it waits for its deletion with: a command got no further.
+    pub renamed_end: Presence,
     /// The endpoints of the same sandbox that provide the default route from now on, and in which families.
     pub successors: Vec<(Endpoint, Vec<Family>)>,
 }
@@ -353,6 +355,11 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
         plan.push(Op::host(What::Forget(Flows::Of(a.address.addr())), FORGET));
     }
     if let Some(inside) = &remains.inside {
+        if remains.renamed_end == Presence::There
+            && let Some(name) = doomed_name(endpoint)
+        {
+            plan.push(Op::sandbox(inside, What::ChangeLink(LinkChange::state(name, AdminState::Down)), FREE));
+        }
         if remains.inner_end == Presence::There {
             // Two messages: before Linux 6.2 a device that is up cannot be renamed.
             let down = LinkChange::state(endpoint.ifname.clone(), AdminState::Down);

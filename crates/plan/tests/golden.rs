@@ -244,6 +244,7 @@ fn disconnect_a_named_sandbox() {
         host_end: Presence::There,
         inside: Some(named()),
         inner_end: Presence::There,
+        renamed_end: Presence::Gone,
         successors: Vec::new(),
     };
     insta::assert_snapshot!(detach(&endpoint, &remains));
@@ -254,14 +255,26 @@ fn disconnect_moves_the_default_route_to_the_next_network() {
     let first = endpoint(&network("blue", &[V4, V6]), named(), "eth0");
     let next = endpoint(&network("green", &["10.55.67.0/24", "fd00:67::/64"]), named(), "eth1");
     let successors = vec![(next, vec![Family::V4, Family::V6])];
-    let remains = Remains { host_end: Presence::There, inside: Some(named()), inner_end: Presence::There, successors };
+    let remains = Remains {
+        host_end: Presence::There,
+        inside: Some(named()),
+        inner_end: Presence::There,
+        renamed_end: Presence::Gone,
+        successors,
+    };
     insta::assert_snapshot!(detach(&first, &remains));
 }
 
 #[test]
 fn disconnect_when_the_namespace_is_gone() {
     let endpoint = endpoint(&network("blue", &[V4, V6]), named(), "eth0");
-    let remains = Remains { host_end: Presence::Gone, inside: None, inner_end: Presence::Gone, successors: Vec::new() };
+    let remains = Remains {
+        host_end: Presence::Gone,
+        inside: None,
+        inner_end: Presence::Gone,
+        renamed_end: Presence::Gone,
+        successors: Vec::new(),
+    };
     insta::assert_snapshot!(detach(&endpoint, &remains));
 }
 
@@ -270,15 +283,26 @@ fn disconnect_when_somebody_deleted_the_device() {
     let first = endpoint(&network("blue", &[V4]), named(), "eth0");
     let next = endpoint(&network("green", &["10.55.67.0/24"]), named(), "eth1");
     let successors = vec![(next, vec![Family::V4])];
-    let remains = Remains { host_end: Presence::Gone, inside: Some(named()), inner_end: Presence::Gone, successors };
+    let remains = Remains {
+        host_end: Presence::Gone,
+        inside: Some(named()),
+        inner_end: Presence::Gone,
+        renamed_end: Presence::Gone,
+        successors,
+    };
     insta::assert_snapshot!(detach(&first, &remains));
 }
 
 #[test]
 fn disconnect_when_the_inside_cannot_be_reached() {
     let endpoint = endpoint(&network("blue", &[V4]), named(), "eth0");
-    let remains =
-        Remains { host_end: Presence::There, inside: None, inner_end: Presence::Gone, successors: Vec::new() };
+    let remains = Remains {
+        host_end: Presence::There,
+        inside: None,
+        inner_end: Presence::Gone,
+        renamed_end: Presence::Gone,
+        successors: Vec::new(),
+    };
     insta::assert_snapshot!(detach(&endpoint, &remains));
 }
 

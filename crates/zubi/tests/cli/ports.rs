@@ -95,6 +95,8 @@ fn published_ports_are_reached_from_everywhere() {
     reached_from_outside_host_and_other_networks();
     reached_from_itself();
     reached_from_neighbour(GATEWAY);
+    // The filter in front of the loopback is another one where bridges pass frames to the firewall.
+    host.zubi("repair").ok();
     host.zubi("check").ok();
 }
 

@@ -11,7 +11,7 @@ fn host() -> Host {
     host
 }
 
-/// The lines without what is chosen at random: host devices, MACs of bridges.
+/// The lines without what is chosen at random or counted: host devices, MACs of bridges, numbers in aliases.
 fn fixed(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {
@@ -20,7 +20,9 @@ fn fixed(text: &str) -> String {
         let mut words = Vec::new();
         for word in line.split(' ') {
             let device = word.find("zv").filter(|at| word[at + 2..].chars().take(10).all(|c| c.is_ascii_hexdigit()));
+            let number = ["id=", "at="].iter().find(|mark| word.starts_with(**mark));
             words.push(match device {
+                _ if number.is_some() => format!("{}NUMBER", number.expect("a mark")),
                 _ if bridge && before == "address" => "MAC".to_owned(),
                 Some(at) if word.len() >= at + 12 => format!("{}zvDEVICE{}", &word[..at], &word[at + 12..]),
                 _ => word.to_owned(),

@@ -293,6 +293,12 @@ fn normalise(value: &mut Value) {
             map.retain(|key, _| !VOLATILE.contains(&key.as_str()) && !key.ends_with("_timer"));
             for (key, v) in map.iter_mut() {
                 normalise(v);
+                // The process of the shell's host has another number.
+                if let ("ifalias", Value::String(alias)) = (key.as_str(), &mut *v)
+                    && let Some((before, behind)) = alias.split_once("/proc/")
+                {
+                    *alias = format!("{before}/proc/PID{}", behind.trim_start_matches(|c: char| c.is_ascii_digit()));
+                }
                 // Hashed with a seed of each set's own.
                 if let ("elem", Value::Array(list)) = (key.as_str(), v) {
                     list.sort_by_key(Value::to_string);

@@ -129,6 +129,8 @@ fn sandbox_rm_of_a_name_that_moved_forgets_ours_and_leaves_the_stranger_s() {
 fn check_tells_of_a_name_that_moved_and_gc_leaves_it() {
     let host = with_x();
     let mut stranger = taken_over(&host, "x");
+    // The kernel takes the pair with the namespace, a moment later.
+    host.wait_for("! ip -o link | grep -q ' zv'");
     let told = host.zubi("check");
     assert_eq!(told.code, 1);
     assert!(told.out.contains("sandbox x: its name leads to another network namespace now"), "{}", told.out);
@@ -156,12 +158,17 @@ fn an_unfinished_sandbox_is_removed_unless_somebody_uses_its_name() {
     let host = Host::new(ZUBI);
     host.zubi("sandbox add y").ok();
     host.zubi("sandbox rm y").ok();
-    let unfinished =
-        "printf '{\"version\":1,\"name\":\"x\",\"cookie\":null,\"maker\":\"add\"}\\n' > /run/zubi/sandboxes/x.json";
-    host.shell(&format!("ip netns add x && {unfinished}")).ok();
+    let killed = host.with_env("ZUBI_FAULT", "kill:2");
+    let unfinished = || {
+        // Behind the record, before the namespace.
+        let code = killed.zubi("sandbox add x").code;
+        assert_ne!(code, 0);
+        host.shell("grep -q '\"cookie\":null' /run/zubi/sandboxes/x.json && ip netns add x").ok();
+    };
+    unfinished();
     host.zubi("gc").ok();
     host.shell("! test -e /run/netns/x").ok();
-    host.shell(&format!("ip netns add x && {unfinished}")).ok();
+    unfinished();
     let mut stranger = Stranger::in_namespace(&host, "x");
     host.zubi("sandbox add x").fails(CONFLICT, "exists already");
     let told = host.zubi("gc").ok();

@@ -108,6 +108,7 @@ fn change_of_message(sent: &Sent) -> Option<String> {
             let mode = a.nested(26).and_then(|spec| spec.nested(10)).and_then(|inet6| inet6.get(8).map(<[u8]>::to_vec));
             words.extend((mode == Some(vec![1])).then(|| "addrgenmode none".to_owned()));
             words.extend(a.get(1).map(|address| format!("address {}", mac(address))));
+            words.extend(a.text(20).map(|alias| format!("alias '{alias}'")));
             words.join(" ")
         }
         "DELLINK" => "link del".to_owned(),
