@@ -6,9 +6,9 @@ use crate::problem::{GC, Problem, ProblemKind, REPAIR, describe, describe_link};
 use crate::sandbox::Force;
 use crate::shadowed::shadowed_ports;
 use zubi_kernel::{Finding, Survey};
-use zubi_model::{Endpoint, Network, NsRef, SandboxRef};
-use zubi_plan::endpoint::{Surroundings, attach};
-use zubi_plan::{Neighbours, Op, Place, firewall};
+use zubi_model::{BridgeMode, Endpoint, InnerState, Mtu, Network, NsRef, SandboxRef};
+use zubi_plan::endpoint::{Surroundings, attach, connected_routes, whole_port};
+use zubi_plan::{Neighbours, Op, Place, What, firewall};
 use zubi_store::{Maker, Mode};
 use zubi_wire::route::AdminState;
 
@@ -121,6 +121,7 @@ impl Engine {
                 problems.push(Problem::new(ProblemKind::Unreadable, "record", e.to_string(), fix));
             }
         }
+        problems.extend(self.foreign_changes(&records, &mut survey)?);
         for one in self.unrecorded(&records, &mut survey)? {
             let what = "has no record, and its other end is in a namespace that lives";
             let fix = "zubi repair --rebuild makes the record again, zubi gc --force removes the device";
@@ -276,6 +277,7 @@ impl Engine {
             endpoint.sandbox.reached_by = way.clone();
         }
         let default_in = self.gives_default_in(survey, &endpoint, siblings, way)?;
+        let network = &with_all_settings(network);
         let plan = attach(
             network,
             &endpoint,
@@ -286,7 +288,8 @@ impl Engine {
                 neighbours: Neighbours::AreRight,
             },
         );
-        Ok(plan.ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
+        let ops = with_what_others_change(plan.ops, network, &endpoint);
+        Ok(ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
     }
 
     pub(crate) fn differences(&mut self, survey: &mut Survey, object: &str, ops: &[Op]) -> Result<Vec<Problem>, Error> {
@@ -302,6 +305,38 @@ impl Engine {
             })
             .collect())
     }
+}
+
+/// The network with what the kernel chose when it was made.
+fn with_all_settings(network: &Network) -> Network {
+    let mut network = network.clone();
+    if network.mtu.is_none() && network.bridge_mode == BridgeMode::Managed && network.name.source().is_none() {
+        network.mtu = Some(Mtu::STANDARD);
+    }
+    network
+}
+
+/// The plan makes what it needs on a device that is new. Here it is compared with one that others have had in their
+/// hands: settings of the port that are right when it is made, and routes that the kernel makes with an address.
+fn with_what_others_change(ops: Vec<Op>, network: &Network, endpoint: &Endpoint) -> Vec<Op> {
+    const PORT: &str = "how the bridge treats this port";
+    const CONNECTED: &str = "its neighbours on the network are reached without a gateway";
+    if network.bridge_mode == BridgeMode::Unmanaged {
+        return ops;
+    }
+    let is_port = |op: &Op| matches!(op.what, What::ChangePort(_));
+    let mut ops: Vec<Op> = ops.into_iter().filter(|op| !is_port(op)).collect();
+    let after_pair = ops.iter().position(|op| matches!(op.what, What::AddLink(_))).map_or(0, |at| at + 1);
+    ops.insert(after_pair, Op::host(What::ChangePort(whole_port(network, endpoint)), PORT));
+    if endpoint.traits.inner == InnerState::Up {
+        let addresses = endpoint.addresses.iter().map(|given| given.address);
+        let routes = connected_routes(addresses, &endpoint.ifname)
+            .map(|route| Op::sandbox(&endpoint.sandbox.reached_by, What::AddRoute(route), CONNECTED));
+        let is_route = |op: &Op| matches!(op.what, What::AddRoute(_)) && op.place != Place::Host;
+        let at = ops.iter().position(is_route).unwrap_or(ops.len());
+        ops.splice(at..at, routes.collect::<Vec<_>>());
+    }
+    ops
 }
 
 /// What was found about an endpoint.

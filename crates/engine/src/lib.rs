@@ -21,6 +21,7 @@ mod detach;
 mod engine;
 mod error;
 mod fault;
+mod foreign_changes;
 mod forwarding;
 mod gc;
 mod linger;

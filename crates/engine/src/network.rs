@@ -500,6 +500,7 @@ impl Engine {
     ) -> Result<Vec<Op>, Error> {
         let mut plan = plan_up(network, facts, endpoints);
         self.close(&mut plan)?;
+        plan.ops.extend(zubi_plan::network::kept(network));
         Ok(plan.ops.into_iter().filter(|op| !op.is_layout()).collect())
     }
 

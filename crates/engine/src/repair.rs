@@ -116,7 +116,7 @@ impl Engine {
                 _ => lacking.push(op),
             }
         }
-        Ok(lacking)
+        Ok(without_routes_of_addresses(lacking))
     }
 
     /// Puts the MTU of the other end of a pair right, where that can be reached.
@@ -172,13 +172,32 @@ impl Engine {
                     What::DeleteLink(LinkMark::new(endpoint.host_device.clone(), endpoint.host_mac())),
                     "its inner end is not as made",
                 );
-                return Ok(std::iter::once(delete).chain(ops).collect());
+                return Ok(std::iter::once(delete).chain(without_routes_of_addresses(ops)).collect());
             }
             return self.lacking(survey, &describe(endpoint), &ops);
         }
         // Without its host end nothing inside is left; without a way in there is nothing to put back.
-        Ok(if way.is_some() { ops } else { Vec::new() })
+        Ok(if way.is_some() { without_routes_of_addresses(ops) } else { Vec::new() })
     }
+}
+
+/// An address that is given brings its route.
+fn without_routes_of_addresses(ops: Vec<Op>) -> Vec<Op> {
+    let given: Vec<_> = ops
+        .iter()
+        .filter_map(|op| match &op.what {
+            What::AddAddress(address) => Some((op.place.clone(), address.device.clone(), address.address.trunc())),
+            _ => None,
+        })
+        .collect();
+    let comes_along = |op: &Op| match &op.what {
+        What::AddRoute(route) => {
+            route.via.is_none()
+                && given.iter().any(|(place, device, to)| (place, device, to) == (&op.place, &route.device, &route.to))
+        }
+        _ => false,
+    };
+    ops.into_iter().filter(|op| !comes_along(op)).collect()
 }
 
 fn collect(

@@ -188,6 +188,8 @@ impl Kernel {
             isolated: port.isolated.map(|_| old.isolated),
             hairpin: port.hairpin.map(|_| old.hairpin),
             locked: port.locked.map(|_| old.locked),
+            learning: port.learning.map(|_| old.learning),
+            flood: port.flood.map(|_| old.flood),
         });
         Ok(old.map(What::ChangeLink).or(old_port.map(What::ChangePort)))
     }

@@ -1,10 +1,11 @@
 //! Endpoints: a veth pair with one end on the bridge and the other inside the sandbox.
 
 use crate::{Announcement, Flows, Neighbours, Op, Plan, Sysctl, Through, What, alias, firewall};
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_model::{
     DefaultRoute, DuplicateDetection, Endpoint, Family, Hairpin, Icc, IfName, InnerState, LinkGroup, Network, NsRef,
-    Protocol, PublishedPort, RouteKind, Scope, SourceMac, StaticRoute,
+    Protocol, PublishedPort, RouteKind, RouteOptions, Scope, SourceMac, StaticRoute,
 };
 use zubi_wire::route::{
     Address, AdminState, BridgePort, Dad, ForwardingEntry, Link, LinkChange, LinkKind, LinkMark, Peer, Route, Switch,
@@ -211,6 +212,33 @@ fn port_settings(network: &Network, endpoint: &Endpoint) -> Vec<Op> {
         ops.push(Op::host(What::ChangePort(port), why));
     }
     ops
+}
+
+/// How the bridge is to treat this endpoint's port, in everything that somebody may have changed.
+pub fn whole_port(network: &Network, endpoint: &Endpoint) -> BridgePort {
+    let switch = |on| Some(if on { Switch::On } else { Switch::Off });
+    BridgePort {
+        name: endpoint.host_device.clone(),
+        isolated: switch(network.icc == Icc::Isolated),
+        hairpin: switch(!endpoint.ports.is_empty() || network.hairpin == Hairpin::Always),
+        locked: switch(endpoint.traits.source_mac == SourceMac::Own),
+        learning: Some(Switch::On),
+        flood: Some(Switch::On),
+    }
+}
+
+/// The routes that the kernel makes with the addresses of a device, and that somebody may have deleted.
+pub fn connected_routes(addresses: impl IntoIterator<Item = IpNet>, device: &IfName) -> impl Iterator<Item = Route> {
+    let device = device.clone();
+    // IP6_RT_PRIO_ADDRCONF in net/ipv6_route.h.
+    let metric = |address: IpNet| address.addr().is_ipv6().then_some(256);
+    let has_neighbours = |address: &IpNet| address.prefix_len() < address.max_prefix_len();
+    addresses.into_iter().filter(has_neighbours).map(move |address| Route {
+        to: address.trunc(),
+        via: None,
+        device: device.clone(),
+        options: RouteOptions { metric: metric(address), ..RouteOptions::default() },
+    })
 }
 
 /// UDP has no end: a flow to the port from before keeps its way, past the map, as long as somebody sends.

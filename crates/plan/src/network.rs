@@ -1,5 +1,6 @@
 //! Networks: bridge, its address, what the firewall knows about it, forwarding.
 
+use crate::endpoint::connected_routes;
 use crate::{Op, Plan, Sysctl, What, firewall};
 use zubi_model::{BridgeMode, Family, IfName, LinkGroup, Network, Pool, Promiscuity, Scope};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, LinkMark, Switch};
@@ -101,6 +102,21 @@ pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
     go_up.promisc = (network.promiscuity == Promiscuity::On).then_some(Switch::On);
     plan.push(Op::host(What::ChangeLink(go_up), UP));
     plan
+}
+
+/// What a bridge has by itself once it is up, and somebody may have taken away.
+pub fn kept(network: &Network) -> Vec<Op> {
+    const ROUTE: &str = "the host reaches the endpoints by the bridge";
+    const FORWARD: &str = "what comes in by the bridge is passed on";
+    if network.bridge_mode != BridgeMode::Managed {
+        return Vec::new();
+    }
+    let addresses = network.pools.iter().filter_map(Pool::host_address);
+    let routes = connected_routes(addresses, &network.bridge).map(|route| Op::host(What::AddRoute(route), ROUTE));
+    let routed = network.scope == Scope::Routed && network.pool(Family::V4).is_some();
+    let forward =
+        || Op::host(What::Set(Sysctl::new(format!("net/ipv4/conf/{}/forwarding", network.bridge), "1")), FORWARD);
+    routes.chain(routed.then(forward)).collect()
 }
 
 /// Whether other networks still need the firewall table.

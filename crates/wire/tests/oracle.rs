@@ -325,7 +325,7 @@ proptest! {
             peer_elsewhere: true,
             addr_gen_mode: None,
             settings: zubi_wire::route::DeviceSettings::default(),
-            port: Some(PortSeen { isolated: switch(isolated), hairpin: switch(hairpin), locked: switch(locked) }),
+            port: Some(PortSeen { isolated: switch(isolated), hairpin: switch(hairpin), locked: switch(locked), learning: Switch::On, flood: Switch::On }),
         });
     }
 

@@ -8,6 +8,8 @@ use zubi_model::{IfIndex, IfName};
 const RTM_SETLINK: u16 = 19;
 const IFLA_PROTINFO: u16 = 12;
 const IFLA_BRPORT_HAIRPIN: u16 = 4;
+const IFLA_BRPORT_LEARNING: u16 = 8;
+const IFLA_BRPORT_UNICAST_FLOOD: u16 = 9;
 const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFLA_BRPORT_LOCKED: u16 = 39;
 
@@ -40,12 +42,16 @@ pub struct BridgePort {
     pub hairpin: Option<Switch>,
     /// Only MACs that somebody said live behind the port may send (Linux 5.16).
     pub locked: Option<Switch>,
+    /// The bridge learns which MACs live behind the port.
+    pub learning: Option<Switch>,
+    /// Frames for a MAC that the bridge does not know leave by the port too.
+    pub flood: Option<Switch>,
 }
 
 impl BridgePort {
     /// One of which everything stays.
     pub fn new(name: IfName) -> Self {
-        BridgePort { name, isolated: None, hairpin: None, locked: None }
+        BridgePort { name, isolated: None, hairpin: None, locked: None, learning: None, flood: None }
     }
 
     /// The first setting that is otherwise, in words.
@@ -54,6 +60,8 @@ impl BridgePort {
             ("isolated", self.isolated, seen.isolated),
             ("hairpin", self.hairpin, seen.hairpin),
             ("locked", self.locked, seen.locked),
+            ("learning", self.learning, seen.learning),
+            ("flood", self.flood, seen.flood),
         ];
         let differs = all.into_iter().find(|(_, wanted, found)| wanted.is_some_and(|wanted| wanted != *found));
         differs.map(|(name, _, found)| format!("{name} is {found}"))
@@ -71,6 +79,8 @@ impl BridgePort {
                     (IFLA_BRPORT_ISOLATED, self.isolated),
                     (IFLA_BRPORT_HAIRPIN, self.hairpin),
                     (IFLA_BRPORT_LOCKED, self.locked),
+                    (IFLA_BRPORT_LEARNING, self.learning),
+                    (IFLA_BRPORT_UNICAST_FLOOD, self.flood),
                 ];
                 for (kind, value) in all {
                     if let Some(value) = value {
@@ -94,6 +104,12 @@ impl fmt::Display for BridgePort {
         if let Some(locked) = self.locked {
             write!(f, " locked {locked}")?;
         }
+        if let Some(learning) = self.learning {
+            write!(f, " learning {learning}")?;
+        }
+        if let Some(flood) = self.flood {
+            write!(f, " flood {flood}")?;
+        }
         Ok(())
     }
 }
@@ -107,6 +123,10 @@ pub struct PortSeen {
     pub hairpin: Switch,
     /// See [`BridgePort`].
     pub locked: Switch,
+    /// See [`BridgePort`].
+    pub learning: Switch,
+    /// See [`BridgePort`].
+    pub flood: Switch,
 }
 
 impl PortSeen {
@@ -116,10 +136,17 @@ impl PortSeen {
             Some(1) => Switch::On,
             _ => Switch::Off,
         };
+        // On every new port, and on a kernel that does not say it.
+        let on_unless_off = |kind| match data.get(kind).and_then(|v| v.first()) {
+            Some(0) => Switch::Off,
+            _ => Switch::On,
+        };
         PortSeen {
             isolated: switch(IFLA_BRPORT_ISOLATED),
             hairpin: switch(IFLA_BRPORT_HAIRPIN),
             locked: switch(IFLA_BRPORT_LOCKED),
+            learning: on_unless_off(IFLA_BRPORT_LEARNING),
+            flood: on_unless_off(IFLA_BRPORT_UNICAST_FLOOD),
         }
     }
 }

@@ -8,6 +8,7 @@ mod escapes;
 mod exit_codes;
 mod features;
 mod forwarding;
+mod harms;
 mod link;
 mod loopback;
 mod lost_records;
@@ -33,6 +34,7 @@ zubi_lab::test_files!(
     exit_codes,
     features,
     forwarding,
+    harms,
     link,
     loopback,
     lost_records,
