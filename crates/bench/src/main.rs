@@ -24,6 +24,7 @@ mod report;
 mod sample;
 mod start;
 mod traffic;
+mod upkeep;
 mod worker;
 
 use contender::Programs;
@@ -40,7 +41,7 @@ const USAGE: &str = "zubi-bench --zubi PROGRAM --tools FOLDER [--quick] [PART..]
   --zubi PROGRAM   the zubi to measure
   --tools FOLDER   where zubi-bench-empty and zubi-bench-peak are
   --quick          fewer rounds, smaller sizes
-  PART             start podman traffic ports crowd lifecycle; all when left out
+  PART             start podman traffic ports crowd upkeep lifecycle; all when left out
 ";
 
 /// How long it may take.
@@ -55,12 +56,13 @@ enum Effort {
 type Measure = fn(&Programs, Effort) -> Result<Findings, Error>;
 
 /// What leaves most behind comes last: the kernel takes its time to remove thousands of namespaces.
-const PARTS: [(&str, Measure); 6] = [
+const PARTS: [(&str, Measure); 7] = [
     ("start", start::measure),
     ("podman", podman::measure),
     ("traffic", traffic::measure),
     ("ports", ports::measure),
     ("crowd", crowd::measure),
+    ("upkeep", upkeep::measure),
     ("lifecycle", lifecycle::measure),
 ];
 

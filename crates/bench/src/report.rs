@@ -1,5 +1,6 @@
 //! What is printed: one markdown table per topic, and the goals.
 
+use crate::sample::Sample;
 use std::fmt;
 
 /// A table.
@@ -49,6 +50,8 @@ impl fmt::Display for Table {
 pub(crate) enum Verdict {
     Held,
     Missed,
+    /// Not held, while the raw kernel itself took now as long and now twice as long.
+    Busy,
     /// A number without a limit, or one that could not be measured here.
     Open,
 }
@@ -61,6 +64,11 @@ impl Verdict {
             (Some(_), Some(_)) => Verdict::Missed,
             _ => Verdict::Open,
         }
+    }
+
+    /// Of a time: what is not held while the raw kernel's own rounds are unsteady says nothing.
+    pub(crate) fn unless_busy(self, raw: &Sample) -> Self {
+        if self == Verdict::Missed && raw.is_unsteady() { Verdict::Busy } else { self }
     }
 }
 
@@ -92,6 +100,7 @@ pub(crate) fn goals(goals: &[Goal]) -> Table {
         let verdict = match goal.verdict {
             Verdict::Held => "held",
             Verdict::Missed => "**missed**",
+            Verdict::Busy => "too busy to judge",
             Verdict::Open => "-",
         };
         table.row(vec![goal.words.clone(), goal.measured.clone(), verdict.into()]);
@@ -117,5 +126,16 @@ mod tests {
         assert_eq!(Verdict::at_most(None, Some(4.0)), Verdict::Open);
         assert_eq!(Verdict::at_most(Some(4.0), Some(4.0)), Verdict::Held);
         assert_eq!(Verdict::at_most(Some(4.1), Some(4.0)), Verdict::Missed);
+    }
+    #[test]
+    fn a_goal_is_not_missed_while_the_raw_kernel_is_unsteady() {
+        let mut raw = Sample::new();
+        for ms in [1.0, 1.0, 1.0, 1.0, 3.0, 3.0] {
+            raw.push(ms);
+        }
+        let missed = Verdict::at_most(Some(5.0), Some(4.0));
+        assert_eq!(missed.unless_busy(&raw), Verdict::Busy);
+        assert_eq!(missed.unless_busy(&Sample::new()), Verdict::Missed);
+        assert_eq!(Verdict::at_most(Some(3.0), Some(4.0)).unless_busy(&raw), Verdict::Held);
     }
 }

@@ -45,6 +45,12 @@ impl Sample {
         self.at(1.0)
     }
 
+    /// Whether one of ten took much longer than the middle one: then the machine was busy with something else.
+    pub(crate) fn is_unsteady(&self) -> bool {
+        const STEADY: f64 = 1.5;
+        ratio(self.p90(), self.median()).is_some_and(|spread| spread > STEADY)
+    }
+
     fn at(&self, part: f64) -> Option<f64> {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -90,6 +96,13 @@ mod tests {
         let sample = Sample(vec![9.0, 1.0, 2.0, 100.0, 3.0]);
         assert_eq!((sample.median(), sample.largest()), (Some(3.0), Some(100.0)));
         assert_eq!(Sample::default().median(), None);
+    }
+
+    #[test]
+    fn a_sample_whose_slow_rounds_are_much_slower_is_unsteady() {
+        assert!(!Sample(vec![1.0, 1.1, 1.2, 1.3, 1.4, 1.5]).is_unsteady());
+        assert!(Sample(vec![1.0, 1.0, 1.0, 1.0, 3.0, 3.0]).is_unsteady());
+        assert!(!Sample::default().is_unsteady());
     }
 
     #[test]

@@ -113,10 +113,10 @@ pub fn kept(network: &Network) -> Vec<Op> {
     }
     let addresses = network.pools.iter().filter_map(Pool::host_address);
     let routes = connected_routes(addresses, &network.bridge).map(|route| Op::host(What::AddRoute(route), ROUTE));
-    let routed = network.scope == Scope::Routed && network.pool(Family::V4).is_some();
+    let forwards = network.scope == Scope::Routed && network.pool(Family::V4).is_some();
     let forward =
         || Op::host(What::Set(Sysctl::new(format!("net/ipv4/conf/{}/forwarding", network.bridge), "1")), FORWARD);
-    routes.chain(routed.then(forward)).collect()
+    routes.chain(forwards.then(forward)).collect()
 }
 
 /// Whether other networks still need the firewall table.

@@ -23,8 +23,13 @@ pub(crate) struct Spawned {
 impl Spawned {
     /// Makes the network.
     pub(crate) fn new(program: &Path, publish: Publish) -> Result<Self, Error> {
-        let spawned = Spawned { program: program.into(), publish };
-        Launcher::Timed.run(&spawned.call("network create blue --subnet 10.55.0.0/20"))?;
+        Ok(Spawned { publish, ..Spawned::on(program, "network create blue --subnet 10.55.0.0/20")? })
+    }
+
+    /// Makes the network by these words.
+    pub(crate) fn on(program: &Path, network: &str) -> Result<Self, Error> {
+        let spawned = Spawned { program: program.into(), publish: Publish::Nothing };
+        Launcher::Timed.run(&spawned.call(network))?;
         Ok(spawned)
     }
 

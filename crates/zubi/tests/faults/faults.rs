@@ -328,7 +328,7 @@ impl Command {
     /// command, `gc` and `repair` put it right.
     fn lost_answers_are_mended(&self) {
         self.at_each(Unit::Sends, BEYOND, |host, _, n| {
-            if !self.fails_with(host, &format!("lost:{n}"), &["No buffer space"])? {
+            if !self.fails_with(host, &format!("lost:{n}"), &["gave no answer"])? {
                 return Ok(());
             }
             self.mended(host)
@@ -338,7 +338,7 @@ impl Command {
     /// The same where a command that gives up leaves everything as it was.
     fn lost_answers_change_nothing(&self) {
         self.at_each(Unit::Sends, BEYOND, |host, initial, n| {
-            if !self.fails_with(host, &format!("lost:{n}"), &["No buffer space"])? {
+            if !self.fails_with(host, &format!("lost:{n}"), &["gave no answer"])? {
                 return Ok(());
             }
             unchanged(host, initial, "behind the loss")?;
