@@ -119,6 +119,18 @@ fn ended(child: &mut Child, enough: impl Fn(u32) -> bool) -> Option<End> {
     }
 }
 
+/// One that asks again and again is awake at times.
+fn is_seen_waiting(child: &Child) -> bool {
+    let since = Instant::now();
+    while since.elapsed() < DEADLOCK {
+        if waits(child.id()) {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
+}
+
 fn never(_: u32) -> bool {
     false
 }
@@ -230,8 +242,12 @@ impl Pair {
             let mut met = self.met.get();
             match early {
                 Some(_) => met.passed += 1,
-                None if waits(other.id()) => met.waited += 1,
-                None => return Err("the other neither ends nor waits for a lock".into()),
+                None if is_seen_waiting(&other) => met.waited += 1,
+                None => {
+                    // What it holds would keep everybody out.
+                    signal(host, &slow, "KILL");
+                    return Err("the other neither ends nor waits for a lock".into());
+                }
             }
             self.met.set(met);
             // What the slow one held, the third gets before the other.
