@@ -42,13 +42,7 @@ impl Engine {
         wishes: &Wishes,
         act: Act,
     ) -> Result<Report<Attached>, Error> {
-        match self.attach_once(network, sandbox, wishes, act) {
-            Err(e) if e.layout_missing() => {
-                self.restore_firewall()?;
-                self.attach_once(network, sandbox, wishes, act)
-            }
-            other => other,
-        }
+        self.past_a_flush(|engine| engine.attach_once(network, sandbox, wishes, act))
     }
 
     fn attach_once(
@@ -93,6 +87,7 @@ impl Engine {
             self.bury(&leftover, Some(&sandbox.reached_by))?;
         }
         let mut wishes = wishes.clone();
+        let mut lost = None;
         if let Some(existing) = self.store.endpoint(&key)? {
             if self.host_end(&existing)?.is_some() {
                 let mut report = self.existing(existing, &wishes)?;
@@ -103,17 +98,40 @@ impl Engine {
             if act == Act::Apply {
                 wishes = wishes.or_as_before(&existing);
                 self.bury(&existing, Some(&sandbox.reached_by))?;
+                lost = Some(existing);
             }
         }
         if act == Act::Apply {
             self.retire_namesake(&key, sandbox)?;
         }
+        let made = self.attach_new(network, sandbox, &wishes, groundwork, act);
+        match (made, lost) {
+            (Err(error), Some(lost)) => Err(error.after_undo(Fault::muted(|| self.keep_record(network, &lost)))),
+            (made, _) => made,
+        }
+    }
 
+    /// Of an endpoint whose device somebody deleted the record stays until it is made again.
+    fn keep_record(&mut self, network: &Network, lost: &Endpoint) -> Result<(), Error> {
+        let _leases = self.hold_leases(&network.name)?;
+        let ports = self.hold_ports()?;
+        self.claim(network, lost, Some(&ports))?;
+        Ok(self.store.finish_attach(&lost.key())?)
+    }
+
+    fn attach_new(
+        &mut self,
+        network: &Network,
+        sandbox: &Resolved,
+        wishes: &Wishes,
+        groundwork: Plan,
+        act: Act,
+    ) -> Result<Report<Attached>, Error> {
         let object = format!("network {}: connect {}", network.name, sandbox.spelled);
         if act == Act::Apply && !groundwork.is_empty() {
             self.apply(&object, &groundwork)?;
         }
-        let (endpoint, around) = self.decide_endpoint(network, sandbox, &wishes, act)?;
+        let (endpoint, around) = self.decide_endpoint(network, sandbox, wishes, act)?;
         let plan = attach(network, &endpoint, &around);
         if act == Act::Apply {
             self.apply_endpoint(&object, sandbox, &endpoint, &plan)?;

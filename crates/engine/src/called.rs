@@ -3,6 +3,7 @@
 
 use crate::engine::{Act, Engine};
 use crate::error::Error;
+use crate::fault::Fault;
 use crate::problem::Problem;
 use std::time::{Duration, Instant};
 use zubi_ipam::next_of_pools;
@@ -246,11 +247,20 @@ impl Engine {
         let plan = zubi_plan::endpoint::change_mac(&endpoint, &after);
         // Whoever is killed in between leaves a device with the one or the other.
         self.store.update_endpoint(&Endpoint { next_mac: Some(mac), ..endpoint.clone() })?;
-        let done = self.apply(&format!("network {network}: MAC of {called}"), &plan);
-        if let Err(error) = done.and_then(|()| Ok(self.store.update_endpoint(&after)?)) {
-            let undone = self.store.update_endpoint(&endpoint);
-            let undone = undone.and_then(|()| self.store.release_mac(network, mac, &endpoint.key()));
-            return Err(error.after_undo(undone.map_err(Error::from)));
+        let object = format!("network {network}: MAC of {called}");
+        let mut done = self.apply(&object, &plan);
+        let is_changed = done.is_ok();
+        if is_changed {
+            done = self.store.update_endpoint(&after).map_err(Error::from);
+        }
+        if let Err(error) = done {
+            return Err(error.after_undo(Fault::muted(|| {
+                if is_changed {
+                    self.apply(&object, &zubi_plan::endpoint::change_mac(&after, &endpoint))?;
+                }
+                self.store.update_endpoint(&endpoint)?;
+                Ok(self.store.release_mac(network, mac, &endpoint.key())?)
+            })));
         }
         Ok(self.store.release_mac(network, endpoint.mac, &endpoint.key())?)
     }

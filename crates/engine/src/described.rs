@@ -19,7 +19,7 @@ use zubi_model::{
     BridgeMode, Description, Driver, Egress, Family, ForeignBridge, Hairpin, Icc, InUse, Ingress, Mac, Network,
     NetworkId, NetworkName, Pool, PoolSpec, Promiscuity, SandboxRef, Wishes,
 };
-use zubi_plan::{Place, Plan};
+use zubi_plan::{Op, Place, Plan};
 use zubi_store::Mode;
 
 /// How often a network that goes while it is being attached to is made again.
@@ -82,10 +82,11 @@ impl Engine {
         if new == old {
             return Ok(());
         }
+        let mut plan = self.plan_change(&old, &new)?;
         if new.bridge_mode != old.bridge_mode {
-            return Ok(self.store.write_network(&new)?);
+            // Another bridge has its name by now: who attaches makes of that what is missing.
+            plan.ops.retain(Op::is_nft);
         }
-        let plan = self.plan_change(&old, &new)?;
         let draft = self.store.draft_network(&new)?;
         let unsynced = self.apply_set(&old, draft, &plan)?;
         // It does not outlive the boot, so there is nothing slow about it.

@@ -250,6 +250,17 @@ impl Engine {
         }
     }
 
+    /// Does it once more when somebody flushed the firewall in the middle of it. The caller holds no lock.
+    pub(crate) fn past_a_flush<T>(&mut self, act: impl Fn(&mut Engine) -> Result<T, Error>) -> Result<T, Error> {
+        match act(self) {
+            Err(e) if e.layout_missing() => {
+                self.restore_firewall()?;
+                act(self)
+            }
+            other => other,
+        }
+    }
+
     pub(crate) fn take_down(&mut self, object: &str, plan: &Plan, deletions: Deletions) -> Result<(), Error> {
         self.follow_firewall(plan)?;
         let (_, errors) = self.kernel.take_down(plan, deletions);

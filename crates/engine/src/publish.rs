@@ -319,6 +319,17 @@ impl Engine {
         act: Act,
         change: &dyn Fn(&mut Endpoint),
     ) -> Result<Report<Published>, Error> {
+        self.past_a_flush(|engine| engine.publish_once(network, sandbox, wishes, act, change))
+    }
+
+    fn publish_once(
+        &mut self,
+        network: &NetworkName,
+        sandbox: &SandboxRef,
+        wishes: &[PortWish],
+        act: Act,
+        change: &dyn Fn(&mut Endpoint),
+    ) -> Result<Report<Published>, Error> {
         let found = self.locate_endpoint(sandbox)?;
         let (_host, networks) = self.lock_networks(std::slice::from_ref(network), wishes, act)?;
         let Some((network, mut shown)) = networks.into_iter().next() else {

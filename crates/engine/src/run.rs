@@ -155,13 +155,7 @@ impl Engine {
 
     /// Makes the sandbox and its endpoints. From its first effect on, a guardian watches.
     pub fn start_run(&mut self, spec: &RunSpec) -> Result<Report<Started>, Error> {
-        match self.start_run_once(spec) {
-            Err(e) if e.layout_missing() => {
-                self.restore_firewall()?;
-                self.start_run_once(spec)
-            }
-            other => other,
-        }
+        self.past_a_flush(|engine| engine.start_run_once(spec))
     }
 
     fn start_run_once(&mut self, spec: &RunSpec) -> Result<Report<Started>, Error> {

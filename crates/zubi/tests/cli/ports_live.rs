@@ -643,7 +643,25 @@ fn a_claim_without_a_record_is_found_and_freed() {
     host.zubi("check").ok();
 }
 
+fn an_endpoint_whose_device_is_gone_is_not_lost_when_it_cannot_be_made_again() {
+    let (host, _outside) = blue("8080:80");
+    let before = host.zubi("--json ls").ok().json();
+    let device = before[0]["host_device"].as_str().expect("name");
+    host.shell(&format!("ip link del {device}")).ok();
+    let process = inside("host", || TcpListener::bind("0.0.0.0:8080").expect("bind"));
+    host.zubi("connect blue c1").fails(CONFLICT, "8080");
+    assert_eq!(listed(&host), ["c1 8080 80"]);
+    assert!(!claims(&host).is_empty(), "somebody else could have its port");
+    drop(process);
+    host.zubi("connect blue c1").ok();
+    let after = host.zubi("--json ls").ok().json();
+    assert_eq!(after[0]["addresses"], before[0]["addresses"]);
+    assert_eq!(listed(&host), ["c1 8080 80"]);
+    host.zubi("check").ok();
+}
+
 zubi_lab::tests!(
+    an_endpoint_whose_device_is_gone_is_not_lost_when_it_cannot_be_made_again,
     a_port_is_added_and_taken_back_and_other_connections_go_on,
     connections_of_a_removed_port_end_for_client_and_server,
     connections_of_a_removed_port_end_though_the_number_inside_is_the_same,
