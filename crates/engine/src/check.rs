@@ -47,7 +47,7 @@ impl Engine {
             let fix = "restore or remove the file";
             problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
         }
-        for error in records.unreadable.iter().chain(&records.unreadable_hints) {
+        for error in records.unreadable.iter().chain(&self.unreadable_hints(&records)) {
             let fix = "restore or remove the file";
             problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
         }

@@ -22,8 +22,6 @@ pub(crate) struct Records {
     pub(crate) doomed: HashSet<IfName>,
     /// Records that cannot be read: whose devices they name is unknown.
     pub(crate) unreadable: Vec<StoreError>,
-    /// Other files that cannot be read: no device depends on them.
-    pub(crate) unreadable_hints: Vec<StoreError>,
     by_sandbox: HashMap<NetnsCookie, Vec<usize>>,
     by_network: HashMap<NetworkName, usize>,
 }
@@ -90,14 +88,7 @@ impl Engine {
         unreadable.extend(more);
         let (making, more) = self.store.networks_in_making_lossy();
         unreadable.extend(more);
-        let (doomed, mut hints) = self.store.doomed_lossy();
-        let doomed = doomed.into_iter().map(|(name, _)| name).collect();
-        hints.extend(self.store.sandboxes_lossy().1);
-        hints.extend(self.store.stale_lossy().1);
-        for network in &networks {
-            hints.extend(self.store.leases_lossy(&network.name).1);
-            hints.extend(self.store.macs_lossy(&network.name).1);
-        }
+        let doomed = self.store.doomed_lossy().0.into_iter().map(|(name, _)| name).collect();
         let mut by_sandbox: HashMap<NetnsCookie, Vec<usize>> = HashMap::new();
         for (at, endpoint) in endpoints.iter().enumerate() {
             by_sandbox.entry(endpoint.sandbox.cookie).or_default().push(at);
@@ -112,9 +103,19 @@ impl Engine {
             unfinished_links,
             doomed,
             unreadable,
-            unreadable_hints: hints,
             by_sandbox,
             by_network,
         })
+    }
+    /// Other files that cannot be read: no device depends on them.
+    pub(crate) fn unreadable_hints(&self, records: &Records) -> Vec<StoreError> {
+        let mut hints = self.store.doomed_lossy().1;
+        hints.extend(self.store.sandboxes_lossy().1);
+        hints.extend(self.store.stale_lossy().1);
+        for network in &records.networks {
+            hints.extend(self.store.leases_lossy(&network.name).1);
+            hints.extend(self.store.macs_lossy(&network.name).1);
+        }
+        hints
     }
 }

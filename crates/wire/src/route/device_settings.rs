@@ -35,33 +35,36 @@ const IPV6: [(&str, usize); 7] = [
 ];
 
 /// What a link's answer says of its settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeviceSettings {
-    ipv4: Vec<u8>,
-    ipv6: Vec<u8>,
+    ipv4: [Option<i32>; IPV4.len()],
+    ipv6: [Option<i32>; IPV6.len()],
 }
 
 impl DeviceSettings {
     /// From `IFLA_AF_SPEC`.
     pub(super) fn parse(families: Option<&Attributes<'_>>) -> Self {
-        let of = |family: u16, kind| {
-            let family = families?.nested(family)?;
-            family.get(kind).map(<[u8]>::to_vec)
-        };
+        let of = |family: u16, kind| families.and_then(|all| all.nested(family)?.get(kind)).unwrap_or_default();
+        let ipv4 = of(AF_INET, IFLA_INET_CONF);
+        let ipv6 = of(u16::from(AF_INET6), IFLA_INET6_CONF);
         DeviceSettings {
-            ipv4: of(AF_INET, IFLA_INET_CONF).unwrap_or_default(),
-            ipv6: of(u16::from(AF_INET6), IFLA_INET6_CONF).unwrap_or_default(),
+            ipv4: IPV4.map(|(_, place)| number(ipv4, place)),
+            ipv6: IPV6.map(|(_, place)| number(ipv6, place)),
         }
     }
 
     /// The value of `net/FAMILY/conf/DEVICE/NAME`, for `ipv4` or `ipv6`; nothing when the answer does not say it.
     pub fn get(&self, family: &str, name: &str) -> Option<i32> {
-        let (names, values): (&[(&str, usize)], _) = match family {
+        let (names, values): (&[(&str, usize)], &[Option<i32>]) = match family {
             "ipv4" => (&IPV4, &self.ipv4),
             "ipv6" => (&IPV6, &self.ipv6),
             _ => return None,
         };
-        let (_, place) = names.iter().find(|(known, _)| *known == name)?;
-        values.get(place * 4..place * 4 + 4)?.first_chunk::<4>().map(|value| i32::from_ne_bytes(*value))
+        let at = names.iter().position(|(known, _)| *known == name)?;
+        values.get(at).copied().flatten()
     }
+}
+
+fn number(values: &[u8], place: usize) -> Option<i32> {
+    values.get(place * 4..place * 4 + 4)?.first_chunk::<4>().map(|value| i32::from_ne_bytes(*value))
 }
