@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use zubi_kernel::Survey;
 use zubi_model::{Endpoint, Family, IfIndex, Network, NetworkName};
 use zubi_plan::Place;
-use zubi_plan::endpoint::default_families;
 use zubi_store::StoreError;
 use zubi_wire::route::{AdminState, LinkSeen};
 
@@ -16,8 +15,7 @@ use zubi_wire::route::{AdminState, LinkSeen};
 pub struct EndpointView {
     /// As recorded.
     pub endpoint: Endpoint,
-    /// The families in which it gives its sandbox the default route, unless that has one of its own: to look would take
-    /// a visit to each sandbox.
+    /// The families in which it gives its sandbox the default route.
     pub default_in: Vec<Family>,
     /// The host end's number, when it is there.
     pub host_index: Option<IfIndex>,
@@ -73,8 +71,9 @@ impl Engine {
         for endpoint in &records.endpoints {
             let siblings = records.siblings(endpoint);
             let seen = self.host_end_in(&mut survey, endpoint)?;
+            let way = self.way_in(endpoint, None).ok().flatten();
             views.push(EndpointView {
-                default_in: default_families(endpoint, &siblings, &[]),
+                default_in: self.gives_default_in(&mut survey, endpoint, &siblings, way.as_ref())?,
                 host_index: seen.as_ref().map(|l| l.index),
                 peer_index: seen.and_then(|l| l.peer),
                 endpoint: endpoint.clone(),
