@@ -155,6 +155,8 @@ fn a_network_that_cannot_be_finished_stops_no_other() {
     host.shell("ls /run/zubi/making/red.json").ok();
     fs::write("/run/zubi-state/networks/red.json", "{").expect("write");
     host.shell("ip netns del c2; ip link del zb-blue").ok();
+    // The kernel takes the pair with the namespace, a moment later.
+    host.wait_for("test $(ip -o link | grep -c ' zv') = 1");
     let told = |answer: Answer| assert!(answer.err.contains("networks/red.json"), "{}", answer.err);
     told(host.zubi("repair").fails(STATE, ""));
     assert_reaches("host", "c1", &c1);

@@ -461,7 +461,8 @@ fn nothing_of_an_earlier_boot_is_in_the_way() {
     chain.add(&c1).ok();
     lab.host.settle();
     lab.host
-        .shell("ip link del cni0; nft delete table inet zubi; ip netns del c1; rm -r /run/zubi; \
+        .shell("ip link del cni0; nft delete table inet zubi; ip netns del c1; \
+             while ip -o link | grep -q ' zv'; do sleep 0.01; done; rm -r /run/zubi; \
              sysctl -qw net.ipv4.ip_forward=0; sysctl -qew net.ipv6.conf.all.force_forwarding=0 \
              net.ipv6.conf.default.force_forwarding=0 net.ipv6.conf.all.forwarding=0; ip netns add c1; ip -n c1 link set lo up")
         .ok();
