@@ -113,10 +113,17 @@ impl Engine {
 
     /// Of an endpoint whose device somebody deleted the record stays until it is made again.
     fn keep_record(&mut self, network: &Network, lost: &Endpoint) -> Result<(), Error> {
-        let _leases = self.hold_leases(&network.name)?;
-        let ports = self.hold_ports()?;
-        self.claim(network, lost, Some(&ports))?;
+        self.claim_again(network, lost)?;
         Ok(self.store.finish_attach(&lost.key())?)
+    }
+
+    /// Claims what an endpoint had, unless somebody else has it by now.
+    pub(crate) fn claim_again(&mut self, network: &Network, endpoint: &Endpoint) -> Result<(), Error> {
+        let _leases = self.hold_leases(&network.name)?;
+        let ports = if endpoint.ports.is_empty() { None } else { Some(self.hold_ports()?) };
+        // Nothing was chosen.
+        self.cursors.clear();
+        self.claim(network, endpoint, ports.as_deref())
     }
 
     fn attach_new(

@@ -2,7 +2,7 @@
 
 use crate::engine::{Act, Engine};
 use crate::error::Error;
-use crate::problem::{GC, Problem, ProblemKind, REPAIR, describe, describe_link};
+use crate::problem::{GC, Problem, ProblemKind, REPAIR, RESTORE, describe, describe_link};
 use crate::sandbox::Force;
 use crate::shadowed::shadowed_ports;
 use zubi_kernel::{Finding, Survey};
@@ -44,12 +44,10 @@ impl Engine {
         let mut problems = Vec::new();
         let mut lost = Vec::new();
         if let Err(error) = self.store.forwarding() {
-            let fix = "restore or remove the file";
-            problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
+            problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), RESTORE));
         }
         for error in records.unreadable.iter().chain(&self.unreadable_hints(&records)) {
-            let fix = "restore or remove the file";
-            problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), fix));
+            problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), RESTORE));
         }
         for endpoint in &records.pending {
             problems.push(Problem::new(ProblemKind::Interrupted, describe(endpoint), HALF_WAY, GC));
@@ -117,8 +115,7 @@ impl Engine {
                 Problem::new(ProblemKind::Stray, claim.to_string(), what, GC)
             })),
             Err(e) => {
-                let fix = "restore or remove the file";
-                problems.push(Problem::new(ProblemKind::Unreadable, "record", e.to_string(), fix));
+                problems.push(Problem::new(ProblemKind::Unreadable, "record", e.to_string(), RESTORE));
             }
         }
         problems.extend(self.foreign_changes(&records, &mut survey)?);

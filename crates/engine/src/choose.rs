@@ -4,6 +4,7 @@
 use crate::chance::{random, random_name};
 use crate::engine::{Act, Engine};
 use crate::error::Error;
+use crate::occupied::TABLE_MAIN;
 use crate::publish::check_port;
 use crate::resolve::Resolved;
 use ipnet::IpNet;
@@ -408,7 +409,7 @@ impl Engine {
             // The last metric is that of the kernel's own "unreachable default".
             let foreign = routes.iter().any(|r| {
                 r.to.prefix_len() == 0
-                    && r.table == 254
+                    && r.table == TABLE_MAIN
                     && r.metric != u32::MAX
                     && r.protocol != RouteProtocol::OURS
                     && !r.via.is_some_and(|v| gateways.contains(&v))

@@ -499,7 +499,7 @@ fn how_many(n: usize) -> String {
 }
 
 impl Error {
-    /// This error, behind which something was undone: when that failed too, both are told.
+    /// This error; and the one of the undoing as well, where that failed too.
     pub(crate) fn after_undo(self, undone: Result<(), Error>) -> Error {
         match undone {
             Ok(()) => self,

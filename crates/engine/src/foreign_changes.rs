@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::occupied::{TABLE_LOCAL, is_link_local};
 use crate::problem::{Problem, ProblemKind, describe};
 use crate::records::Records;
 use std::collections::HashSet;
@@ -10,9 +11,6 @@ use zubi_kernel::Survey;
 use zubi_model::{BridgeMode, Family, HostAddress, IfIndex, Network, Pool, Scope};
 use zubi_plan::Place;
 use zubi_wire::route::{AddressSeen, LinkSeen, RouteSeen};
-
-/// The routing table of the host's own addresses (linux/rtnetlink.h).
-const TABLE_LOCAL: u32 = 255;
 
 /// What the host has.
 struct HostSeen {
@@ -58,13 +56,6 @@ impl Engine {
 
 fn differs(network: &Network, what: String, fix: String) -> Problem {
     Problem::new(ProblemKind::Differs, format!("network {}", network.name), what, fix)
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    }
 }
 
 fn further_addresses(network: &Network, bridge: &LinkSeen, all: &[Network], host: &HostSeen) -> Vec<Problem> {

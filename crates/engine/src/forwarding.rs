@@ -154,7 +154,7 @@ impl Engine {
         Ok(all)
     }
 
-    /// How the families that no network needs, but for one that goes, go back to what they were.
+    /// What takes forwarding back in the families that no network needs, except one that is being removed.
     pub(crate) fn forwarding_back(&mut self, leaving: Option<&Network>) -> Result<WayBack, Error> {
         const BACK: &str = "nobody needs it any more: as it was before the first network";
         const ELEMENT: &str = "and the firewall need not keep strangers out any more";

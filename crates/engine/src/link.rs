@@ -5,6 +5,7 @@ use crate::chance::random;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
 use crate::fault::Fault;
+use crate::occupied::is_link_local;
 use crate::resolve::Resolved;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -253,7 +254,7 @@ impl Engine {
                     return taken(address, format!("is on {device} already"));
                 }
                 // Every device has that subnet.
-                if !is_link_local(*address) && overlap(*address, seen.address) {
+                if !is_link_local(address.addr()) && overlap(*address, seen.address) {
                     return taken(address, format!("overlaps {} of {device}", seen.address));
                 }
             }
@@ -261,7 +262,7 @@ impl Engine {
         if spot.is_none() {
             let networks = self.store.networks_lossy().0;
             let occupied = self.in_the_way(&networks, &families)?;
-            for address in addresses.iter().filter(|a| !is_link_local(**a)) {
+            for address in addresses.iter().filter(|a| !is_link_local(a.addr())) {
                 let by = occupied.iter().find(|o| o.net.prefix_len() > 1 && overlap(*address, o.net));
                 if let Some(by) = by {
                     return taken(address, format!("overlaps {}", by.by));
@@ -519,13 +520,6 @@ fn identity(sandbox: &Resolved) -> SandboxIdentity {
 
 fn overlap(a: IpNet, b: IpNet) -> bool {
     a.contains(&b.addr()) || b.contains(&a.addr())
-}
-
-fn is_link_local(address: IpNet) -> bool {
-    match address {
-        IpNet::V4(v4) => v4.addr().is_link_local(),
-        IpNet::V6(v6) => v6.addr().is_unicast_link_local(),
-    }
 }
 
 /// The same link again, unless something else is wished now.

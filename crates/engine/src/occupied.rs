@@ -3,13 +3,24 @@
 use crate::engine::Engine;
 use crate::error::Error;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use zubi_ipam::Occupied;
 use zubi_model::{Family, IfIndex, Network};
 use zubi_plan::Place;
 use zubi_wire::route::{LinkSeen, RouteSeen};
 
 /// The routing table of the host's own addresses (linux/rtnetlink.h).
-const TABLE_LOCAL: u32 = 255;
+pub(crate) const TABLE_LOCAL: u32 = 255;
+/// The main one.
+pub(crate) const TABLE_MAIN: u32 = 254;
+
+/// Whether an address means something on one link only.
+pub(crate) fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
+}
 
 impl Engine {
     /// Every route of every table (VPNs keep theirs in tables of their own), every address (the bridge of another

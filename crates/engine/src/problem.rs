@@ -77,6 +77,7 @@ impl Problem {
 /// The next steps.
 pub(crate) const REPAIR: &str = "zubi repair";
 pub(crate) const GC: &str = "zubi gc";
+pub(crate) const RESTORE: &str = "restore or remove the file";
 
 /// How an endpoint is called in reports.
 pub(crate) fn describe(endpoint: &Endpoint) -> String {

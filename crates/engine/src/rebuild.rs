@@ -12,6 +12,7 @@
 use crate::chance::random;
 use crate::engine::{Act, Engine, Report};
 use crate::error::Error;
+use crate::occupied::{TABLE_MAIN, is_link_local};
 use crate::records::Records;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -28,9 +29,6 @@ use zubi_plan::{Place, Plan, firewall};
 use zubi_store::Mode;
 use zubi_wire::nft::{Element, Value};
 use zubi_wire::route::{LinkSeen, RouteProtocol};
-
-/// The main routing table (linux/rtnetlink.h).
-const TABLE_MAIN: u32 = 254;
 
 /// A device of ours that no record names, and that is not to be taken for a leftover.
 #[derive(Debug, Clone)]
@@ -197,13 +195,9 @@ impl Engine {
             return Ok(done);
         }
         let _sandbox = self.store.lock_sandbox(endpoint.sandbox.cookie)?;
-        let _leases = self.hold_leases(&network.name)?;
-        let ports = if endpoint.ports.is_empty() { None } else { Some(self.hold_ports()?) };
-        self.cursors.clear();
-        match self.claim(network, endpoint, ports.as_deref()) {
-            Ok(()) => {}
-            // Its address is somebody else's by now, or it is recorded under another name.
-            Err(e) => return Ok(format!("{spelled} on network {}: lost: {e}", network.name)),
+        // Its address may be somebody else's by now, or it is recorded under another name.
+        if let Err(e) = self.claim_again(network, endpoint) {
+            return Ok(format!("{spelled} on network {}: lost: {e}", network.name));
         }
         self.store.finish_attach(&endpoint.key())?;
         Ok(done)
@@ -374,7 +368,7 @@ impl Engine {
             (false, _, false) if has(self, survey, "open", 1)? => Ingress::Open,
             _ => Ingress::Published,
         };
-        let mut pools = Vec::new();
+        let mut pools: Vec<Pool> = Vec::new();
         for address in self.kernel.surveyed_addresses_of(survey, &Place::Host).map_err(failed())? {
             if address.device != seen.index || is_link_local(address.address.addr()) {
                 continue;
@@ -388,13 +382,13 @@ impl Engine {
                 exclude: Vec::new(),
             }));
         }
-        let masquerades = pools.iter().any(|pool: &Pool| {
+        let mut masquerades = false;
+        for pool in &pools {
             let set = if pool.subnet.family() == Family::V4 { "masquerade4" } else { "masquerade6" };
             let element = Element::new(firewall::TABLE, set, vec![Value::Prefix(pool.subnet.net())]);
-            let raw = element.raw();
-            let seen = self.kernel.surveyed_elements(survey, set);
-            seen.is_ok_and(|seen| raw.iter().all(|raw| seen.contains(raw)))
-        });
+            let seen = self.kernel.surveyed_elements(survey, set).map_err(Error::kernel("firewall"))?;
+            masquerades |= element.raw().iter().all(|raw| seen.contains(raw));
+        }
         pools.sort_by_key(|pool| pool.subnet.family());
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
         Ok(Ok(Network {
@@ -415,13 +409,6 @@ impl Engine {
             promiscuity: Promiscuity::default(),
             labels: std::collections::BTreeMap::default(),
         }))
-    }
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
     }
 }
 
