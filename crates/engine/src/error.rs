@@ -335,7 +335,7 @@ pub enum Error {
     Runtime(#[from] zubi_runtimes::RuntimeError),
     /// A run folder without records of what lives.
     #[error(
-        "the records in {} are lost, but {} of zubi's lives: {}; zubi repair --rebuild makes the records again, zubi gc \
+        "the records in {} are lost, but not {} of zubi's: {}; zubi repair --rebuild makes the records again, zubi gc \
          --force removes the devices",
         run.display(),
         how_many_devices(living.len()),
