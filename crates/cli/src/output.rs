@@ -2,7 +2,7 @@
 
 use crate::words::Common;
 use serde_json::{Value, json};
-use zubi_engine::{Act, Class, Engine, Error, Finding, Observer};
+use zubi_engine::{Act, Class, Error, Finding, Observer, Session};
 use zubi_kernel::Stream;
 use zubi_model::visible;
 use zubi_plan::Plan;
@@ -47,7 +47,7 @@ impl Output {
     /// The answer of a changing call, or its plan when it was only to be shown.
     pub(crate) fn changed(
         &self,
-        engine: &mut Engine,
+        session: &mut Session,
         plan: &Plan,
         lines: &[String],
         answer: &Value,
@@ -55,11 +55,11 @@ impl Output {
         match (self.mode, self.json) {
             (Mode::Do, _) => self.told(lines, answer),
             (Mode::Explain, false) => {
-                answer_with(&engine.to_type(plan)?.to_string().lines().map(shown).collect::<String>())
+                answer_with(&session.to_type(plan)?.to_string().lines().map(shown).collect::<String>())
             }
-            (Mode::Explain, true) => answer_with(&format!("{:#}\n", plan_json(&engine.to_type(plan)?))),
+            (Mode::Explain, true) => answer_with(&format!("{:#}\n", plan_json(&session.to_type(plan)?))),
             (Mode::DryRun, json) => {
-                let compared = engine.compare(plan)?;
+                let compared = session.compare(plan)?;
                 if json {
                     let lines: Vec<Value> = compared
                         .iter()

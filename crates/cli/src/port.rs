@@ -4,16 +4,16 @@ use crate::output::Output;
 use crate::table::render;
 use crate::words::PortWords;
 use serde_json::{Value, json};
-use zubi_engine::{Engine, Error, Published};
+use zubi_engine::{Error, Published, Session};
 use zubi_model::{Endpoint, HostAddress, PublishedPort};
 
 /// Publishes, takes back or lists ports.
-pub(crate) fn port(engine: &mut Engine, words: PortWords, output: &Output) -> Result<(), Error> {
+pub(crate) fn port(session: &mut Session, words: PortWords, output: &Output) -> Result<(), Error> {
     match words {
         PortWords::Ls { sandbox } => {
             let sandbox = sandbox.map(|s| s.to_string());
             let wanted = |e: &Endpoint| sandbox.as_ref().is_none_or(|s| engine_name(e, s));
-            let endpoints: Vec<Endpoint> = engine.published()?.into_iter().filter(wanted).collect();
+            let endpoints: Vec<Endpoint> = session.published()?.into_iter().filter(wanted).collect();
             let mut rows = Vec::new();
             let mut all = Vec::new();
             for (endpoint, port) in endpoints.iter().flat_map(|e| e.ports.iter().map(move |port| (e, port))) {
@@ -31,14 +31,14 @@ pub(crate) fn port(engine: &mut Engine, words: PortWords, output: &Output) -> Re
             output.told(&render(&head, &rows), &Value::Array(all))
         }
         PortWords::Add { network, sandbox, ports } => {
-            let report = engine.publish(&network, &sandbox, &ports, output.act())?;
+            let report = session.publish(&network, &sandbox, &ports, output.act())?;
             let (text, json) = changed(&report.value, "published");
-            output.changed(engine, &report.plan, &[text], &json)
+            output.changed(session, &report.plan, &[text], &json)
         }
         PortWords::Rm { network, sandbox, ports } => {
-            let report = engine.unpublish(&network, &sandbox, &ports, output.act())?;
+            let report = session.unpublish(&network, &sandbox, &ports, output.act())?;
             let (text, json) = changed(&report.value, "taken back");
-            output.changed(engine, &report.plan, &[text], &json)
+            output.changed(session, &report.plan, &[text], &json)
         }
     }
 }

@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-use zubi_engine::{Act, Class, Engine, Error, Model, RunSpec};
+use zubi_engine::{Act, Class, Error, Model, RunSpec, Session};
 use zubi_kernel::sys;
 use zubi_model::Invalid;
 
@@ -38,7 +38,7 @@ fn system(operation: &'static str, object: &'static str) -> impl Fn(std::io::Err
 }
 
 /// `zubi run`.
-pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Result<ExitCode, Error> {
+pub(crate) fn run(mut session: Session, words: &RunWords, output: &Output) -> Result<ExitCode, Error> {
     let spec = RunSpec {
         model: model(&words.network)?,
         name: words.name.clone(),
@@ -51,32 +51,32 @@ pub(crate) fn run(mut engine: Engine, words: &RunWords, output: &Output) -> Resu
         return Err(Invalid::new("published port", port, "cannot be: the command gets no endpoint of its own").into());
     }
     if output.act() == Act::Show {
-        let plan = engine.plan_run(&spec)?;
-        output.changed(&mut engine, &plan, &[], &serde_json::Value::Null)?;
+        let plan = session.plan_run(&spec)?;
+        output.changed(&mut session, &plan, &[], &serde_json::Value::Null)?;
         return Ok(ExitCode::SUCCESS);
     }
     match &spec.model {
-        Model::Host => return join(words.detach, || Err(engine.become_command(&spec.command))),
+        Model::Host => return join(words.detach, || Err(Session::become_command(&spec.command))),
         Model::Share(sandbox) => {
             let sandbox = sandbox.clone();
-            return join(words.detach, || engine.exec(&sandbox, &spec.command));
+            return join(words.detach, || session.exec(&sandbox, &spec.command));
         }
         Model::Networks(_) | Model::None => {}
     }
-    let started = engine.start_run(&spec);
-    output.notes(&engine.take_notes());
+    let started = session.start_run(&spec);
+    output.notes(&session.take_notes());
     let report = match started {
         Ok(report) => report,
         Err(e) => {
             // What was undone may have left something slow. What that does not come to do the next command does.
-            engine.linger().ok();
+            session.finish().ok();
             return Err(e);
         }
     };
     if words.detach {
-        return detach(engine, report.value, &spec);
+        return detach(session, report.value, &spec);
     }
-    let ended = engine.supervise(report.value, &spec, |started| {
+    let ended = session.supervise(report.value, &spec, |started| {
         if let Err(e) = started {
             output.error(e);
         }
@@ -102,7 +102,7 @@ fn join(
 }
 
 /// The supervisor goes on in the background; the caller hears whether the command runs.
-fn detach(engine: Engine, started: zubi_engine::Started, spec: &RunSpec) -> Result<ExitCode, Error> {
+fn detach(session: Session, started: zubi_engine::Started, spec: &RunSpec) -> Result<ExitCode, Error> {
     let name = started.name.clone();
     let (heard, tell) = sys::pipe().map_err(system("make", "pipe"))?;
     match sys::fork().map_err(system("fork", "process"))? {
@@ -110,7 +110,7 @@ fn detach(engine: Engine, started: zubi_engine::Started, spec: &RunSpec) -> Resu
             drop(tell);
             // The child holds the sandbox's lock now; dropping it here would release it for both.
             std::mem::forget(started);
-            std::mem::forget(engine);
+            std::mem::forget(session);
             let mut word = String::new();
             File::from(heard).read_to_string(&mut word).map_err(system("read", "pipe"))?;
             match word.split_once(' ') {
@@ -138,7 +138,7 @@ fn detach(engine: Engine, started: zubi_engine::Started, spec: &RunSpec) -> Resu
                 // The guardian cleans up.
                 sys::exit_now(1);
             }
-            let supervised = engine.supervise(started, spec, |ready| {
+            let supervised = session.supervise(started, spec, |ready| {
                 tell(ready.map_or_else(failed, |pid| format!("ok {pid}")));
             });
             if let Err(e) = &supervised {

@@ -4,7 +4,7 @@ use crate::output::Output;
 use crate::port;
 use crate::table::render;
 use serde_json::{Value, json};
-use zubi_engine::{Attached, Attachment, Engine, Error};
+use zubi_engine::{Attached, Attachment, Error, Session};
 use zubi_model::{Alias, Family};
 
 /// How an endpoint is told.
@@ -41,10 +41,10 @@ pub(crate) fn attached(attached: &Attached) -> (String, Value) {
 }
 
 /// Lists endpoints.
-pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Error> {
+pub(crate) fn endpoints(session: &mut Session, output: &Output) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut all = Vec::new();
-    for v in engine.endpoints()? {
+    for v in session.endpoints()? {
         let e = &v.endpoint;
         let addresses: Vec<String> = e.addresses.iter().map(|a| a.address.to_string()).collect();
         let number = |i: Option<zubi_model::IfIndex>| i.map_or_else(|| "-".to_owned(), |i| i.0.to_string());
@@ -80,10 +80,10 @@ pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Erro
 }
 
 /// Lists bridges and who is behind their ports.
-pub(crate) fn bridges(engine: &mut Engine, output: &Output) -> Result<(), Error> {
+pub(crate) fn bridges(session: &mut Session, output: &Output) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut all = Vec::new();
-    for bridge in engine.bridges()? {
+    for bridge in session.bridges()? {
         let network = bridge.network.as_ref().map_or_else(|| "-".to_owned(), std::string::ToString::to_string);
         let mut first = vec![bridge.name.clone(), bridge.mac.clone(), bridge.state.to_string(), network];
         let mut ports = Vec::new();

@@ -13,10 +13,10 @@ use zubi_wire::route::{AddressSeen, LinkRef, LinkSeen, NeighbourSeen, RouteSeen,
 use zubi_wire::{Batch, Message};
 
 /// Called after every single effect with its name. A test kills the process there, or makes the effect fail.
-pub type StepHook = Box<dyn FnMut(&str) -> std::io::Result<()>>;
+pub type StepHook = Box<dyn FnMut(&str) -> std::io::Result<()> + Send>;
 
 /// Called with every operation that changed something, in order; what was as wished already is left out.
-pub type Observer = Box<dyn FnMut(&Op)>;
+pub type Observer = Box<dyn FnMut(&Op) + Send>;
 
 /// How firewall elements are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

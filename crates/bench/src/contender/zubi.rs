@@ -6,7 +6,7 @@ use crate::launch::{Call, Launcher, reap_all};
 use crate::place::Sandbox;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use zubi_engine::{Act, Config, Engine};
+use zubi_engine::{Act, Config, Engine, LostRecords};
 use zubi_model::{NetworkName, SandboxRef, Wishes};
 
 /// Its state on a worker's host, and no other program asked for containers.
@@ -84,7 +84,7 @@ impl Contender for Spawned {
     }
 }
 
-/// The engine, opened once.
+/// The engine, opened once; each call has a session of its own.
 pub(crate) struct InProcess {
     engine: Engine,
     network: NetworkName,
@@ -95,7 +95,7 @@ impl InProcess {
     pub(crate) fn new(program: &Path) -> Result<Self, Error> {
         Spawned::new(program, Publish::Nothing)?;
         let lookup = |key: &str| DIRS.iter().find(|(k, _)| *k == key).map(|(_, value)| (*value).to_owned());
-        let engine = Engine::open(Config::read(&lookup, None, None)?)?;
+        let engine = Engine::open(Config::read(&lookup, None, None)?, LostRecords::Refuse)?;
         let network = NETWORK.parse().map_err(|e: zubi_model::Invalid| Error::Usage(e.to_string()))?;
         Ok(InProcess { engine, network })
     }
@@ -105,14 +105,16 @@ impl Contender for InProcess {
     fn attach(&mut self, sandbox: &Sandbox, _: &mut Launcher) -> Result<Duration, Error> {
         let who = SandboxRef::Name(sandbox.name.clone());
         let start = Instant::now();
-        self.engine.attach(&self.network, &who, &Wishes::default(), Act::Apply)?;
+        let mut session = self.engine.session()?;
+        session.attach(&self.network, &who, &Wishes::default(), Act::Apply)?;
         Ok(start.elapsed())
     }
 
     fn detach(&mut self, sandbox: &Sandbox, _: &mut Launcher) -> Result<Duration, Error> {
         let who = SandboxRef::Name(sandbox.name.clone());
         let start = Instant::now();
-        self.engine.detach(&self.network, &who, Act::Apply)?;
+        let mut session = self.engine.session()?;
+        session.detach(&self.network, &who, Act::Apply)?;
         Ok(start.elapsed())
     }
 
@@ -121,6 +123,6 @@ impl Contender for InProcess {
     }
 
     fn settle(&mut self) -> Result<(), Error> {
-        Ok(self.engine.reap()?)
+        Ok(self.engine.session()?.finish_deletions()?)
     }
 }

@@ -1,0 +1,69 @@
+//! TODO
+
+use crate::error::Error;
+use crate::heal::gone::all_gone;
+use crate::heal::gone::remove_gone;
+use crate::heal::leftovers::recover;
+use crate::heal::unfinished_networks::recover_networks;
+use crate::report::Act;
+use crate::report::Report;
+use crate::session::Session;
+use crate::undo::network::plan_down;
+use crate::undo::network::undo_network;
+use zubi_model::Network;
+use zubi_model::NetworkName;
+use zubi_plan::Plan;
+use zubi_store::Mode;
+
+/// Takes a described network away if nobody is attached to it.
+pub(crate) fn remove_unused(session: &mut Session, name: &NetworkName) -> Result<(), Error> {
+    let _host = session.store().lock_host(Mode::Exclusive)?;
+    recover_networks(session).but(name)?;
+    remove_unused_locked(session, name)?;
+    Ok(())
+}
+
+/// The caller holds the host lock alone. Gives whether it is gone now.
+pub(crate) fn remove_unused_locked(session: &mut Session, name: &NetworkName) -> Result<bool, Error> {
+    if name.source().is_none() || !session.store().is_empty(name)? {
+        return Ok(false);
+    }
+    let Some(network) = session.store().network(name)? else { return Ok(false) };
+    recover(session)?;
+    if !session.store().is_empty(name)? || !session.store().endpoints_on(name)?.is_empty() {
+        return Ok(false);
+    }
+    remove_network_locked(session, &network, Act::Apply)?;
+    Ok(true)
+}
+
+/// What taking the described networks that nobody is attached to away would do.
+pub(crate) fn plan_unused(session: &mut Session) -> Result<Vec<(NetworkName, Plan)>, Error> {
+    let mut all = Vec::new();
+    for name in session.store().empty_described()? {
+        if let Some(network) = session.store().network(&name)? {
+            all.push((name, plan_down(session, &network)?));
+        }
+    }
+    Ok(all)
+}
+
+pub(crate) fn remove_network_locked(session: &mut Session, network: &Network, act: Act) -> Result<Report<()>, Error> {
+    let name = &network.name;
+    if act == Act::Apply {
+        remove_gone(session, Some(name))?;
+    }
+    let endpoints = session.store().endpoints_on(name)?;
+    // What is only shown has not buried the dead.
+    let free = endpoints.is_empty() || (act == Act::Show && all_gone(session, &endpoints)?);
+    if !free {
+        let endpoints = endpoints.into_iter().map(|e| e.sandbox.spelled).collect();
+        return Err(Error::NetworkInUse { name: name.clone(), endpoints });
+    }
+    let plan = plan_down(session, network)?;
+    if act == Act::Apply {
+        session.store().begin_network(network)?;
+        undo_network(session, network)?;
+    }
+    Ok(Report { plan, value: () })
+}

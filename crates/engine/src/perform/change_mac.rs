@@ -1,0 +1,65 @@
+//! TODO
+
+use crate::answer::by_name::endpoint_called;
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::heal::gone::free_if_gone;
+use crate::heal::leftovers::recover_first;
+use crate::report::Act;
+use crate::session::Session;
+use crate::steps::apply::apply;
+use crate::steps::claim::owner_name;
+use zubi_model::Endpoint;
+use zubi_model::Mac;
+use zubi_model::NetworkName;
+use zubi_store::Claim;
+use zubi_store::Mode;
+
+/// Gives the inner end of an endpoint another MAC.
+pub(crate) fn change_mac_called(
+    session: &mut Session,
+    network: &NetworkName,
+    called: &str,
+    mac: Mac,
+) -> Result<(), Error> {
+    let _host = session.store().lock_host(Mode::Shared)?;
+    recover_first(session, Act::Apply)?;
+    let missing = || Error::NotConnected { network: network.clone(), sandbox: called.to_owned() };
+    let found = endpoint_called(session, network, called)?.ok_or_else(missing)?;
+    let _sandbox = session.store().lock_sandbox(found.sandbox.cookie)?;
+    let endpoint = session.store().endpoint(&found.key())?.ok_or_else(missing)?;
+    if endpoint.mac == mac {
+        return Ok(());
+    }
+    if let Some(owner) = session.store().mac_owner(network, mac)?
+        && owner != endpoint.key()
+    {
+        free_if_gone(session, &owner, Act::Apply)?;
+    }
+    let _leases = session.store().lock_leases(network)?;
+    if let Claim::Taken { owner } = session.store().claim_mac(network, mac, &endpoint.key())? {
+        let owner = owner_name(session, &owner)?;
+        return Err(Error::MacTaken { network: network.clone(), mac, owner });
+    }
+    let mut after = endpoint.clone();
+    after.mac = mac;
+    let plan = zubi_plan::endpoint::change_mac(&endpoint, &after);
+    // Whoever is killed in between leaves a device with the one or the other.
+    session.store().update_endpoint(&Endpoint { next_mac: Some(mac), ..endpoint.clone() })?;
+    let object = format!("network {network}: MAC of {called}");
+    let mut done = apply(session, &object, &plan);
+    let is_changed = done.is_ok();
+    if is_changed {
+        done = session.store().update_endpoint(&after).map_err(Error::from);
+    }
+    if let Err(error) = done {
+        return Err(error.after_undo(Fault::muted(|| {
+            if is_changed {
+                apply(session, &object, &zubi_plan::endpoint::change_mac(&after, &endpoint))?;
+            }
+            session.store().update_endpoint(&endpoint)?;
+            Ok(session.store().release_mac(network, mac, &endpoint.key())?)
+        })));
+    }
+    Ok(session.store().release_mac(network, endpoint.mac, &endpoint.key())?)
+}

@@ -1,0 +1,222 @@
+//! TODO
+
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::heal::gone::remove_gone;
+use crate::heal::leftovers::recover_first;
+use crate::heal::unfinished_networks::recover_networks;
+use crate::heal::unused_networks::remove_network_locked;
+use crate::heal::unused_networks::remove_unused;
+use crate::look::addresses_in_use::addresses_in_use;
+use crate::look::device::is_bridge_of;
+use crate::perform::attach::Attached;
+use crate::perform::attach::connect;
+use crate::random::random;
+use crate::report::Act;
+use crate::report::Report;
+use crate::session::Session;
+use crate::steps::change_network::apply_set;
+use crate::steps::change_network::plan_change;
+use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
+use zubi_ipam::choose_subnet;
+use zubi_model::BridgeMode;
+use zubi_model::Description;
+use zubi_model::Driver;
+use zubi_model::Egress;
+use zubi_model::Family;
+use zubi_model::ForeignBridge;
+use zubi_model::Hairpin;
+use zubi_model::Icc;
+use zubi_model::InUse;
+use zubi_model::Ingress;
+use zubi_model::Mac;
+use zubi_model::Network;
+use zubi_model::NetworkId;
+use zubi_model::Pool;
+use zubi_model::PoolSpec;
+use zubi_model::Promiscuity;
+use zubi_model::SandboxRef;
+use zubi_model::Wishes;
+use zubi_plan::Op;
+use zubi_plan::Place;
+use zubi_store::Mode;
+
+/// How often a network that goes while it is being attached to is made again.
+const TRIES: u32 = 20;
+
+/// Attaches a sandbox to a network that is described with the call. When that fails, a network without endpoints is
+/// gone.
+pub(crate) fn attach_described(
+    session: &mut Session,
+    description: &Description,
+    sandbox: &SandboxRef,
+    wishes: &Wishes,
+) -> Result<Report<Attached>, Error> {
+    let mut tries = 0;
+    let outcome = loop {
+        tries += 1;
+        let done = make_as_described(session, description)
+            .and_then(|()| connect(session, &description.name, sandbox, wishes, Act::Apply));
+        match done {
+            // Its last endpoint went in between.
+            Err(Error::NoNetwork { name, .. }) if name == description.name && tries < TRIES => {}
+            other => break other,
+        }
+    };
+    if outcome.is_err() {
+        // Why it failed is what the caller wants to know.
+        Fault::muted(|| remove_unused(session, &description.name)).ok();
+    }
+    outcome
+}
+
+/// Makes a network as it is described, or makes it so.
+fn make_as_described(session: &mut Session, description: &Description) -> Result<(), Error> {
+    if let Some(network) = session.store().network(&description.name)?
+        && description.onto(&network, InUse::Yes).is_ok_and(|new| new == network)
+        && bridge_stands(session, &network)?
+    {
+        return Ok(());
+    }
+    let _host = session.store().lock_host(Mode::Exclusive)?;
+    recover_first(session, Act::Apply)?;
+    recover_networks(session).but(&description.name)?;
+    let mut old = session.store().network(&description.name)?;
+    if old.is_some() {
+        remove_gone(session, Some(&description.name))?;
+    }
+    let in_use = if session.store().is_empty(&description.name)? { InUse::No } else { InUse::Yes };
+    if let Some(other) = old.take_if(|old| in_use == InUse::No && old.bridge != description.bridge) {
+        remove_network_locked(session, &other, Act::Apply)?;
+    }
+    let Some(old) = old else {
+        let network = decide_described(session, description)?;
+        // Whatever is missing of a network that is recorded is made by whoever attaches to it.
+        return Ok(session.store().write_network(&network)?);
+    };
+    let mut new = description.onto(&old, in_use)?;
+    new.bridge_mode = bridge_mode(session, description, Some(&old))?;
+    refuse_overlaps(session, &new)?;
+    if new == old {
+        return Ok(());
+    }
+    let mut plan = plan_change(session, &old, &new)?;
+    if new.bridge_mode != old.bridge_mode {
+        // Another bridge has its name by now: who attaches makes of that what is missing.
+        plan.ops.retain(Op::is_nft);
+    }
+    let draft = session.store().draft_network(&new)?;
+    let unsynced = apply_set(session, &old, draft, &plan)?;
+    // It does not outlive the boot, so there is nothing slow about it.
+    Ok(session.store().sync(unsynced)?)
+}
+
+fn bridge_stands(session: &mut Session, network: &Network) -> Result<bool, Error> {
+    if network.bridge_mode == BridgeMode::Managed {
+        // What is missing of it is put back by whoever attaches.
+        return Ok(true);
+    }
+    let seen = session.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
+    Ok(seen.is_some_and(|seen| is_bridge_of(network, &seen)))
+}
+
+fn decide_described(session: &mut Session, description: &Description) -> Result<Network, Error> {
+    let name = &description.name;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let id = match &description.id {
+        Some(id) => id.clone(),
+        None => NetworkId::from_random(random()?),
+    };
+    let blank = Network {
+        name: name.clone(),
+        id,
+        created: now,
+        driver: Driver::Bridge,
+        bridge: description.bridge.clone(),
+        bridge_mac: Mac::from_random(random()?),
+        mtu: None,
+        pools: Vec::new(),
+        scope: description.scope,
+        egress: description.egress,
+        icc: Icc::Allowed,
+        ingress: Ingress::Open,
+        bridge_mode: bridge_mode(session, description, None)?,
+        hairpin: Hairpin::default(),
+        promiscuity: Promiscuity::default(),
+        labels: description.labels.clone(),
+    };
+    let mut network = description.onto(&blank, InUse::No)?;
+    for family in &description.families {
+        if network.pool(*family).is_some() {
+            continue;
+        }
+        let others = session.store().networks_lossy().0;
+        let occupied = addresses_in_use(session, &others, &[Family::V4, Family::V6])?;
+        let subnet = choose_subnet(&session.pools(), *family, &occupied)
+            .map_err(|error| Error::NoSubnet { name: name.clone(), error })?;
+        network.pools.push(PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide()?);
+    }
+    refuse_overlaps(session, &network)?;
+    Ok(network)
+}
+
+/// Whose the bridge is, or would be.
+pub(crate) fn bridge_mode(
+    session: &mut Session,
+    description: &Description,
+    old: Option<&Network>,
+) -> Result<BridgeMode, Error> {
+    let bridge = &description.bridge;
+    let object = format!("network {}", description.name);
+    let seen = session.kernel.link(&Place::Host, bridge.as_str()).map_err(Error::kernel(&object))?;
+    match (seen, description.foreign_bridge) {
+        (None, ForeignBridge::Adopted) => Ok(BridgeMode::Managed),
+        (None, ForeignBridge::Required) => {
+            Err(Error::NoBridge { network: description.name.clone(), bridge: bridge.clone() })
+        }
+        (Some(seen), _) if old.is_some_and(|n| n.bridge_mode == BridgeMode::Managed && is_bridge_of(n, &seen)) => {
+            Ok(BridgeMode::Managed)
+        }
+        (Some(seen), foreign) if seen.kind.as_deref() == Some("bridge") => Ok(match foreign {
+            ForeignBridge::Adopted => BridgeMode::Adopted,
+            ForeignBridge::Required => BridgeMode::Unmanaged,
+        }),
+        (Some(seen), _) => Err(Error::Kernel {
+            object,
+            source: zubi_kernel::Error::Conflict {
+                object: format!("bridge {bridge}"),
+                found: format!("a {}", seen.kind.as_deref().unwrap_or("device")),
+            },
+        }),
+    }
+}
+
+/// Subnets live on one bridge: a packet could not be told where to go otherwise. Where the host has no part in either,
+/// nobody has to tell.
+fn refuse_overlaps(session: &mut Session, network: &Network) -> Result<(), Error> {
+    for other in session.store().networks_lossy().0 {
+        if other.name == network.name {
+            continue;
+        }
+        for pool in &network.pools {
+            if is_apart(network, pool) && other.pools.iter().all(|p| is_apart(&other, p)) {
+                continue;
+            }
+            let same = |p: &Pool| p.subnet == pool.subnet && other.bridge == network.bridge;
+            if let Some(theirs) = other.pools.iter().find(|p| p.subnet.overlaps(pool.subnet.net()) && !same(p)) {
+                return Err(Error::Overlap {
+                    name: network.name.clone(),
+                    subnet: pool.subnet.to_string(),
+                    by: format!("{} of network {}", theirs.subnet, other.name),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a subnet concerns nobody but the endpoints on their bridge: the host neither routes nor masquerades it.
+fn is_apart(network: &Network, pool: &Pool) -> bool {
+    pool.host_address().is_none() && network.egress == Egress::Plain && network.ingress == Ingress::Open
+}

@@ -1,0 +1,157 @@
+//! TODO
+
+use crate::error::Error;
+use crate::error::unknown_owner;
+use crate::fault::Fault;
+use crate::port_claims::claims;
+use crate::session::Session;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use zubi_model::Endpoint;
+use zubi_model::EndpointKey;
+use zubi_model::Mac;
+use zubi_model::Network;
+use zubi_model::NetworkName;
+use zubi_model::PublishedPort;
+use zubi_plan::Neighbours;
+use zubi_store::PortClaim;
+use zubi_store::PortsLock;
+use zubi_store::StoreError;
+
+/// Claims what an endpoint had, unless somebody else has it by now.
+pub(crate) fn claim_again(session: &mut Session, network: &Network, endpoint: &Endpoint) -> Result<(), Error> {
+    let _leases = session.hold_leases(&network.name)?;
+    let ports = if endpoint.ports.is_empty() { None } else { Some(session.hold_ports()?) };
+    // Nothing was chosen.
+    session.cursors.clear();
+    claim(session, network, endpoint, ports.as_deref())
+}
+
+/// Writes the record, then takes the leases and ports it names. When anything of it is taken, nothing is kept. The
+/// caller holds the lock of the leases, and of the ports if there are any.
+pub(crate) fn claim(
+    session: &mut Session,
+    network: &Network,
+    endpoint: &Endpoint,
+    ports: Option<&PortsLock>,
+) -> Result<(), Error> {
+    let key = endpoint.key();
+    let claimed = (|| {
+        session.store().begin_attach(endpoint)?;
+        for a in &endpoint.addresses {
+            let address = a.address.addr();
+            if let zubi_store::Claim::Taken { owner } = session.store().claim(&network.name, address, &key)? {
+                let owner = owner_name(session, &owner)?;
+                return Err(Error::AddressTaken { network: network.name.clone(), address, owner });
+            }
+        }
+        if let zubi_store::Claim::Taken { owner } = session.store().claim_mac(&network.name, endpoint.mac, &key)? {
+            let owner = owner_name(session, &owner)?;
+            return Err(Error::MacTaken { network: network.name.clone(), mac: endpoint.mac, owner });
+        }
+        if let Some(held) = ports {
+            claim_ports(session, endpoint, &endpoint.ports, held)?;
+        }
+        for (_, set, address) in std::mem::take(&mut session.cursors) {
+            session.store().set_cursor(&network.name, set, address)?;
+        }
+        session.store().write_name(endpoint)?;
+        Ok(())
+    })();
+    claimed.map_err(|e: Error| e.after_undo(Fault::muted(|| release_held(session, endpoint, ports))))
+}
+
+/// Frees what an endpoint holds in the store, its record last.
+pub(crate) fn release(session: &mut Session, endpoint: &Endpoint) -> Result<(), Error> {
+    let ports = if endpoint.ports.is_empty() { None } else { Some(session.hold_ports()?) };
+    release_held(session, endpoint, ports.as_deref())
+}
+
+fn release_held(session: &mut Session, endpoint: &Endpoint, ports: Option<&PortsLock>) -> Result<(), Error> {
+    let key = endpoint.key();
+    if let Some(held) = ports {
+        release_ports(session, endpoint, &endpoint.ports, held)?;
+    }
+    for a in &endpoint.addresses {
+        leave_stale(session, &endpoint.network, a.address.addr())?;
+        session.store().release(&endpoint.network, a.address.addr(), &key)?;
+    }
+    for mac in endpoint.macs() {
+        session.store().release_mac(&endpoint.network, mac, &key)?;
+    }
+    session.store().remove_name(endpoint)?;
+    session.store().finish_detach(&key)?;
+    Ok(())
+}
+
+/// Neighbours learn an address with its MAC. Where that is not the one that is made from the address, whoever has it
+/// next must tell them; when that one has told them, no more.
+pub(crate) fn remember_mac(session: &mut Session, endpoint: &Endpoint, neighbours: Neighbours) -> Result<(), Error> {
+    let Some(first) = endpoint.addresses.first().map(|a| a.address.addr()) else { return Ok(()) };
+    if !has_own_mac(endpoint) {
+        session.store().mark_other_mac(&endpoint.network, first)?;
+    } else if neighbours == Neighbours::MayBeWrong {
+        session.store().unmark_other_mac(&endpoint.network, first)?;
+    }
+    Ok(())
+}
+
+/// Whoever gets the address next must not inherit its connections. Without room to write that down for later, they
+/// are forgotten now.
+fn leave_stale(session: &mut Session, network: &NetworkName, address: IpAddr) -> Result<(), Error> {
+    match session.store().mark_stale(network, address) {
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+            let failed = || Error::kernel(format!("connections of {address}"));
+            let flows = session.kernel.flows_of(&[address]).map_err(failed())?;
+            session.kernel.forget(&flows).map_err(failed())
+        }
+        marked => Ok(marked?),
+    }
+}
+
+/// What the owner of a lease is called.
+pub(crate) fn owner_name(session: &Session, key: &EndpointKey) -> Result<String, Error> {
+    let endpoint = match session.store().endpoint(key)? {
+        Some(endpoint) => Some(endpoint),
+        None => session.store().pending_endpoint(key)?,
+    };
+    Ok(endpoint.map_or_else(|| unknown_owner(key), |e| e.sandbox.spelled))
+}
+
+/// Whether its MAC is the one that is made from its first address.
+pub(crate) fn has_own_mac(endpoint: &Endpoint) -> bool {
+    endpoint.addresses.first().is_some_and(|a| endpoint.mac == Mac::from_address(a.address.addr()))
+}
+
+pub(crate) fn is_recorded(session: &Session, claim: &PortClaim) -> bool {
+    let publishes = |record: Result<Option<Endpoint>, StoreError>| match record {
+        Ok(endpoint) => endpoint.is_some_and(|e| claims(&e, &e.ports).contains(claim)),
+        // A record that cannot be read may say so.
+        Err(_) => true,
+    };
+    publishes(session.store().endpoint(&claim.owner)) || publishes(session.store().pending_endpoint(&claim.owner))
+}
+
+pub(crate) fn claim_ports(
+    session: &mut Session,
+    endpoint: &Endpoint,
+    ports: &[PublishedPort],
+    held: &PortsLock,
+) -> Result<(), Error> {
+    for claim in claims(endpoint, ports) {
+        session.store().claim_ports(&claim, held)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn release_ports(
+    session: &mut Session,
+    endpoint: &Endpoint,
+    ports: &[PublishedPort],
+    held: &PortsLock,
+) -> Result<(), Error> {
+    for claim in claims(endpoint, ports) {
+        session.store().release_ports(&claim, held)?;
+    }
+    Ok(())
+}
