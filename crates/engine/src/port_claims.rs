@@ -11,7 +11,7 @@ pub(crate) fn claims(endpoint: &Endpoint, ports: &[PublishedPort]) -> Vec<PortCl
     claims_of(&endpoint.key(), &endpoint.families(), ports)
 }
 
-pub(crate) fn claims_of(owner: &EndpointKey, families: &[Family], ports: &[PublishedPort]) -> Vec<PortClaim> {
+fn claims_of(owner: &EndpointKey, families: &[Family], ports: &[PublishedPort]) -> Vec<PortClaim> {
     let mut all = Vec::new();
     for port in ports {
         for address in port.host.listens(families) {

@@ -8,17 +8,15 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::shared::Shared;
-use std::collections::HashMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use zubi_ipam::AddressPools;
 use zubi_kernel::{Kernel, Observer};
-use zubi_model::{Family, NetworkId, NetworkName};
+use zubi_model::{NetworkId, NetworkName};
 use zubi_plan::Plan;
 use zubi_runtimes::Runtimes;
-use zubi_store::{FirewallSeen, Lock, PortsLock, Store};
+use zubi_store::{FirewallSeen, Store};
 
 /// One command's view of the machine.
 pub struct Session {
@@ -28,9 +26,6 @@ pub struct Session {
     pub(crate) slow: SlowWork,
     cleanup: Option<Arc<dyn Cleanup>>,
     notes: Vec<String>,
-    pub(crate) cursors: Vec<(Family, usize, IpAddr)>,
-    held_ports: Weak<PortsLock>,
-    held_leases: HashMap<NetworkName, Weak<Lock>>,
 }
 
 /// Does the slow part of a command, for which its caller does not wait.
@@ -68,9 +63,6 @@ impl Session {
             slow: SlowWork::default(),
             cleanup: Some(cleanup),
             notes: Vec::new(),
-            cursors: Vec::new(),
-            held_ports: Weak::new(),
-            held_leases: HashMap::new(),
         }
     }
 
@@ -99,24 +91,6 @@ impl Session {
         self.cleanup.take()
     }
 
-    pub(crate) fn hold_ports(&mut self) -> Result<Arc<PortsLock>, Error> {
-        if let Some(held) = self.held_ports.upgrade() {
-            return Ok(held);
-        }
-        let held = Arc::new(self.store().lock_ports()?);
-        self.held_ports = Arc::downgrade(&held);
-        Ok(held)
-    }
-
-    pub(crate) fn hold_leases(&mut self, network: &NetworkName) -> Result<Arc<Lock>, Error> {
-        if let Some(held) = self.held_leases.get(network).and_then(Weak::upgrade) {
-            return Ok(held);
-        }
-        let held = Arc::new(self.store().lock_leases(network)?);
-        self.held_leases.insert(network.clone(), Arc::downgrade(&held));
-        Ok(held)
-    }
-
     /// Notes something for the caller that is no error.
     pub(crate) fn note(&mut self, words: String) {
         if !self.notes.contains(&words) {
@@ -141,11 +115,6 @@ impl Session {
 
     pub(crate) fn known_networks(&self) -> Vec<NetworkName> {
         self.store().networks_lossy().0.into_iter().map(|n| n.name).collect()
-    }
-
-    /// The error for a network that does not exist.
-    pub(crate) fn no_network(&self, name: &NetworkName) -> Error {
-        Error::NoNetwork { name: name.clone(), known: self.known_networks() }
     }
 }
 

@@ -42,7 +42,7 @@ pub(crate) fn all_gone(session: &mut Session, endpoints: &[Endpoint]) -> Result<
 /// lease is free now, or would be.
 pub(crate) fn free_if_gone(session: &mut Session, key: &EndpointKey, act: Act) -> Result<bool, Error> {
     let Some(lock) = session.store().try_lock_sandbox(key.cookie)? else { return Ok(false) };
-    let _leases = if act == Act::Apply { Some(session.hold_leases(&key.network)?) } else { None };
+    let _leases = if act == Act::Apply { Some(session.store().lock_leases(&key.network)?) } else { None };
     let dead = match session.store().endpoint(key)? {
         Some(endpoint) if !is_gone(session, &endpoint)? => return Ok(false),
         Some(endpoint) => Some(endpoint),

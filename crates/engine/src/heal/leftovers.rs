@@ -41,7 +41,7 @@ pub(crate) fn recover(session: &mut Session) -> Result<Recovered, Error> {
         };
         let buried = {
             // Nobody is to claim what it named and did not claim while that is taken away.
-            let _leases = session.hold_leases(&pending.key.network)?;
+            let _leases = session.store().lock_leases(&pending.key.network)?;
             remove_endpoint(session, &endpoint, None)
         };
         release_sandbox(session, pending.key.cookie, lock)?;

@@ -67,6 +67,14 @@ pub(crate) struct Resolved {
     pub(crate) cookie: NetnsCookie,
 }
 
+impl Resolved {
+    /// Its identity for a record.
+    pub(crate) fn identity(&self) -> SandboxIdentity {
+        let Resolved { cookie, spelled, reached_by } = self.clone();
+        SandboxIdentity { cookie, spelled, reached_by }
+    }
+}
+
 fn of_pid(pid: Pid) -> NsRef {
     NsRef::Path(PathBuf::from(format!("/proc/{pid}/ns/net")))
 }

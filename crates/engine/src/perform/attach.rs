@@ -1,10 +1,15 @@
 //! TODO
 
-use crate::decide_endpoint::check_wishes;
-use crate::decide_endpoint::decide_endpoint;
+use crate::decide::device::inner_name;
+use crate::decide::endpoint::{Ask, Birth, families};
+use crate::decide::obstacle::Owners;
+use crate::decide::port::limits as port_limits;
+use crate::decide::wishes::check_wishes;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
+use crate::heal::gone::remove_gone;
+use crate::look::default_route::foreign_defaults;
 use crate::look::default_route::gives_default_in;
 use crate::look::default_route::siblings;
 use crate::look::device::host_end;
@@ -13,11 +18,14 @@ use crate::look::sandbox::resolve;
 use crate::look::sandbox::still_there;
 use crate::look::sandbox::way_in;
 use crate::perform::networks::lock_networks;
+use crate::perform::settle::settle;
+use crate::random::{random, random_name};
 use crate::report::Act;
 use crate::report::Report;
 use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::steps::claim::claim_again;
+use crate::steps::claim::has_own_mac;
 use crate::steps::claim::remember_mac;
 use crate::steps::flush::past_a_flush;
 use crate::undo::endpoint::release_sandbox;
@@ -25,6 +33,7 @@ use crate::undo::endpoint::remove_endpoint;
 use crate::undo::endpoint::undo_attach;
 use std::net::IpAddr;
 use zubi_kernel::Survey;
+use zubi_kernel::sys;
 use zubi_model::DefaultRoute;
 use zubi_model::Endpoint;
 use zubi_model::EndpointKey;
@@ -34,8 +43,12 @@ use zubi_model::Network;
 use zubi_model::NetworkName;
 use zubi_model::SandboxRef;
 use zubi_model::Wishes;
+use zubi_model::{IfName, Mac};
 use zubi_plan::Plan;
 use zubi_plan::endpoint::attach;
+use zubi_plan::endpoint::{Surroundings, default_families, may_default};
+use zubi_plan::{Neighbours, Place};
+use zubi_wire::route::AdminState;
 
 /// An endpoint as it is now.
 #[derive(Debug, Clone)]
@@ -56,6 +69,11 @@ pub enum Attachment {
     /// It was there, and as wished.
     Existing,
 }
+
+/// The kernel gives a bridge 1023 ports (`BR_MAX_PORTS` of net/bridge/br_private.h). A broadcast is copied to each, and
+/// the copies wait in the backlog of one processor, which holds a thousand (`net.core.netdev_max_backlog`): beyond that
+/// many ports the answer to an ARP request is dropped, and the gateway is not found.
+const MOST_PORTS: usize = 1000;
 
 /// Attaches a sandbox to a network. Attaching it again as it is gives the same answer.
 pub(crate) fn connect(
@@ -106,7 +124,7 @@ pub(crate) fn attach_resolved(
         && let Some(leftover) = session.store().pending_endpoint(&key)?
     {
         // Its maker is dead, or we would not hold the lock.
-        let _leases = session.hold_leases(&key.network)?;
+        let _leases = session.store().lock_leases(&key.network)?;
         remove_endpoint(session, &leftover, Some(&sandbox.reached_by))?;
     }
     let mut wishes = wishes.clone();
@@ -140,6 +158,7 @@ fn keep_record(session: &mut Session, network: &Network, lost: &Endpoint) -> Res
     Ok(session.store().finish_attach(&lost.key())?)
 }
 
+/// Decides everything, claims it, changes the kernel, records it.
 fn attach_new(
     session: &mut Session,
     network: &Network,
@@ -152,7 +171,27 @@ fn attach_new(
     if act == Act::Apply && !groundwork.is_empty() {
         apply(session, &object, &groundwork)?;
     }
-    let (endpoint, around) = decide_endpoint(session, network, sandbox, wishes, act)?;
+    require_room(session, network, act)?;
+    let inside = look_inside(session, network, sandbox, wishes)?;
+    let mut ask = Ask {
+        network,
+        sandbox: sandbox.identity(),
+        ifname: inside.ifname,
+        wishes,
+        birth: birth()?,
+        avoided: Vec::new(),
+        owners: Owners::default(),
+    };
+    let endpoint = settle(session, &mut ask, act)?;
+    for words in wishes.ports.iter().filter_map(port_limits) {
+        session.note(words);
+    }
+    let around = Surroundings {
+        loopback: inside.loopback,
+        default_in: default_families(&endpoint, &inside.siblings, &inside.foreign_defaults),
+        stale: stale_addresses(session, &endpoint)?,
+        neighbours: neighbours(session, &endpoint)?,
+    };
     let plan = attach(network, &endpoint, &around);
     if act == Act::Apply {
         apply_endpoint(session, &object, sandbox, &endpoint, &plan)?;
@@ -165,6 +204,91 @@ fn attach_new(
     shown.append(plan);
     let value = Attached { endpoint, attachment: Attachment::New, default_in: around.default_in };
     Ok(Report { plan: shown, value })
+}
+
+/// A sandbox before it gets an endpoint.
+struct Inside {
+    siblings: Vec<Endpoint>,
+    ifname: IfName,
+    loopback: AdminState,
+    foreign_defaults: Vec<Family>,
+}
+
+fn look_inside(session: &mut Session, network: &Network, sandbox: &Resolved, wishes: &Wishes) -> Result<Inside, Error> {
+    let mut siblings = session.store().endpoints_of(sandbox.cookie)?;
+    siblings.retain(|e| e.network != network.name);
+    let place = Place::Sandbox(sandbox.reached_by.clone());
+    let mut loopback = AdminState::Down;
+    let mut look = |name: &IfName| {
+        let names = [IfName::loopback().as_str().to_owned(), name.as_str().to_owned()];
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let failed = Error::kernel(format!("sandbox {}", sandbox.spelled));
+        let mut links = session.kernel.links_named(&place, &names).map_err(failed)?.into_iter();
+        if let Some(Some(lo)) = links.next() {
+            loopback = lo.state;
+        }
+        Ok(links.next().flatten().map(|seen| seen.kind))
+    };
+    let ifname = inner_name(&sandbox.spelled, wishes.ifname.as_ref(), &siblings, &mut look)?;
+    let gateways: Vec<IpAddr> = siblings.iter().flat_map(|s| s.addresses.iter().filter_map(|a| a.gateway)).collect();
+    // Only where this endpoint could give a default route does it matter what does.
+    let mut families = families(network, &wishes.addressing);
+    families.retain(|family| may_default(network, wishes.default_route).allows(*family));
+    let foreign_defaults = foreign_defaults(session, &sandbox.reached_by, &families, &gateways)?;
+    Ok(Inside { siblings, ifname, loopback, foreign_defaults })
+}
+
+/// What of a new endpoint chance and time decide.
+pub(crate) fn birth() -> Result<Birth, Error> {
+    Ok(Birth {
+        mac: Mac::from_random(random()?),
+        host_device: random_name::<5>("zv")?.parse()?,
+        attached_at: sys::boot_clock().map_err(Error::system("attach", "read", "boot clock"))?,
+    })
+}
+
+/// Refuses before the first effect when the bridge is full. Ports that other programs made of it are not counted: then the
+/// kernel refuses.
+fn require_room(session: &mut Session, network: &Network, act: Act) -> Result<(), Error> {
+    let has_room = |session: &Session| -> Result<bool, Error> {
+        let store = session.store();
+        Ok(!store.may_have(MOST_PORTS)? || store.count_macs(&network.name)? < MOST_PORTS)
+    };
+    if has_room(session)? {
+        return Ok(());
+    }
+    if act == Act::Apply {
+        remove_gone(session, Some(&network.name))?;
+        if has_room(session)? {
+            return Ok(());
+        }
+    }
+    Err(Error::BridgeFull { network: network.name.clone(), bridge: network.bridge.clone(), most: MOST_PORTS })
+}
+
+/// The addresses of which the kernel may remember connections of an earlier endpoint.
+fn stale_addresses(session: &Session, endpoint: &Endpoint) -> Result<Vec<IpAddr>, Error> {
+    let mut stale = Vec::new();
+    for a in &endpoint.addresses {
+        let address = a.address.addr();
+        stale.extend(session.store().is_stale(&endpoint.network, address)?.then_some(address));
+    }
+    Ok(stale)
+}
+
+/// Neighbours know an address by the MAC that follows from it, unless an earlier endpoint had another; of two addresses only
+/// one gives the MAC.
+fn neighbours(session: &Session, endpoint: &Endpoint) -> Result<Neighbours, Error> {
+    if endpoint.addresses.is_empty() {
+        return Ok(Neighbours::AreRight);
+    }
+    if let [only] = endpoint.addresses.as_slice() {
+        let address = only.address.addr();
+        if has_own_mac(endpoint) && !session.store().had_other_mac(&endpoint.network, address)? {
+            return Ok(Neighbours::AreRight);
+        }
+    }
+    Ok(Neighbours::MayBeWrong)
 }
 
 /// Applies the plan of a claimed endpoint; when it fails nothing of the endpoint stays.

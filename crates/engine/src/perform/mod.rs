@@ -15,5 +15,6 @@ pub(crate) mod reserve;
 pub(crate) mod run;
 pub(crate) mod sandbox;
 pub(crate) mod set_network;
+pub(crate) mod settle;
 pub(crate) mod unlink;
 pub(crate) mod unpublish;

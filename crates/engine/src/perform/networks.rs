@@ -1,6 +1,6 @@
 //! TODO
 
-use crate::decide_port::on_loopback;
+use crate::decide::wishes::on_loopback;
 use crate::error::Error;
 use crate::firewall::foreign::note_legacy;
 use crate::firewall::table::missing_firewall;

@@ -1,23 +1,22 @@
 //! TODO
 
 use crate::answer::by_name::endpoint_called;
-use crate::decide_port::choose_ports;
+use crate::decide::port::limits as port_limits;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::is_alive;
 use crate::heal::leftovers::recover_first;
-use crate::heal::ports::free_ports_of_gone;
 use crate::look::default_route::siblings;
 use crate::look::device::host_end;
 use crate::look::sandbox::Resolved;
 use crate::look::sandbox::locate_endpoint;
 use crate::perform::detach::find_endpoint;
 use crate::perform::networks::lock_networks;
+use crate::perform::settle::settle_ports;
 use crate::report::Act;
 use crate::report::Report;
 use crate::session::Session;
 use crate::steps::apply::apply;
-use crate::steps::claim::claim_ports;
 use crate::steps::claim::release_ports;
 use crate::steps::flush::past_a_flush;
 use zubi_model::BridgeMode;
@@ -149,9 +148,10 @@ fn publish_once(
     let is_wished = |port: &&PublishedPort| there.iter().any(|wish| wish.is_met_by(port));
     let mut ports: Vec<PublishedPort> = endpoint.ports.iter().filter(is_wished).copied().collect();
 
-    free_ports_of_gone(session, &network, &endpoint.key(), &new, act)?;
-    let held = session.hold_ports()?;
-    let chosen = choose_ports(session, &network, &endpoint, &new, act)?;
+    let chosen = settle_ports(session, &network, &endpoint, &new, act)?;
+    for words in new.iter().filter_map(port_limits) {
+        session.note(words);
+    }
     ports.extend(&chosen);
     let mut after = endpoint.clone();
     after.ports.extend(&chosen);
@@ -159,13 +159,13 @@ fn publish_once(
     let plan = publish(&after, before, &ports);
     if act == Act::Apply {
         let done: Result<(), Error> = (|| {
-            claim_ports(session, &after, &chosen, &held)?;
             session.store().update_endpoint(&after)?;
             apply(session, &object, &plan)
         })();
         if let Err(error) = done {
             return Err(error.after_undo(Fault::muted(|| {
                 session.store().update_endpoint(&endpoint)?;
+                let held = session.store().lock_ports()?;
                 release_ports(session, &after, &chosen, &held)
             })));
         }

@@ -2,8 +2,10 @@
 
 use crate::cleanup::finish;
 use crate::config::Config;
-use crate::decide_endpoint::endpoint_for_show;
-use crate::decide_port::on_loopback;
+use crate::decide::endpoint::Ask;
+use crate::decide::obstacle::Owners;
+use crate::decide::wishes::check_wishes;
+use crate::decide::wishes::on_loopback;
 use crate::engine::{Engine, LostRecords};
 use crate::error::Error;
 use crate::heal::leftovers::recover;
@@ -12,11 +14,13 @@ use crate::heal::slow::finish_deletions;
 use crate::look::sandbox::Resolved;
 use crate::perform::attach::Attached;
 use crate::perform::attach::attach_resolved;
+use crate::perform::attach::birth;
 use crate::perform::become_command::become_command;
 use crate::perform::create_network::DEFAULT;
 use crate::perform::create_network::default_network;
 use crate::perform::networks::lock_networks;
 use crate::perform::sandbox::make_sandbox;
+use crate::perform::settle::settle;
 use crate::random::random_name;
 use crate::report::Act;
 use crate::report::Report;
@@ -39,6 +43,7 @@ use zubi_model::NsRef;
 use zubi_model::SandboxName;
 use zubi_model::SandboxRef;
 use zubi_model::Wishes;
+use zubi_model::{IfName, NetnsCookie, SandboxIdentity};
 use zubi_plan::Plan;
 use zubi_store::Lock;
 use zubi_store::Maker;
@@ -138,7 +143,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
         if on_loopback(network, &wishes.ports) {
             plan.append(missing_loopback(session, network)?);
         }
-        let endpoint = endpoint_for_show(session, network, &name, &siblings, &wishes)?;
+        let endpoint = endpoint_of_new(session, network, &name, &siblings, &wishes)?;
         let default_in = zubi_plan::endpoint::default_families(&endpoint, &siblings, &[]);
         let around = zubi_plan::endpoint::Surroundings {
             loopback: zubi_wire::route::AdminState::Up,
@@ -150,6 +155,32 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
         siblings.push(endpoint);
     }
     Ok(plan)
+}
+
+/// An endpoint of a sandbox that does not exist yet, for a dry run.
+fn endpoint_of_new(
+    session: &mut Session,
+    network: &zubi_model::Network,
+    name: &SandboxName,
+    siblings: &[zubi_model::Endpoint],
+    wishes: &Wishes,
+) -> Result<zubi_model::Endpoint, Error> {
+    check_wishes(network, wishes)?;
+    let ifname = match &wishes.ifname {
+        Some(name) => name.clone(),
+        None => IfName::numbered("eth", siblings.len())?,
+    };
+    let reached_by = NsRef::Named(name.clone());
+    let mut ask = Ask {
+        network,
+        sandbox: SandboxIdentity { cookie: NetnsCookie(0), spelled: name.to_string(), reached_by },
+        ifname,
+        wishes,
+        birth: birth()?,
+        avoided: Vec::new(),
+        owners: Owners::default(),
+    };
+    settle(session, &mut ask, Act::Show)
 }
 
 fn existing_network(session: &mut Session, name: &NetworkName) -> Result<zubi_model::Network, Error> {

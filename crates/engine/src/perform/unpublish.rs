@@ -1,7 +1,6 @@
 //! TODO
 
 use crate::answer::by_name::endpoint_called;
-use crate::decide_port::spelled;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::leftovers::recover_first;
@@ -61,7 +60,7 @@ pub(crate) fn unpublish_called(
     let mut after = endpoint.clone();
     after.ports.clear();
     session.store().update_endpoint(&after)?;
-    let held = session.hold_ports()?;
+    let held = session.store().lock_ports()?;
     release_ports(session, &endpoint, &endpoint.ports, &held)
 }
 
@@ -92,7 +91,7 @@ pub(crate) fn unpublish_ports(
             }
             return Err(Error::NotPublished {
                 network: network.clone(),
-                sandbox: spelled(&endpoint),
+                sandbox: endpoint.sandbox.spelled.clone(),
                 port: wish.to_string(),
                 there: endpoint.ports.clone(),
             });
@@ -111,7 +110,7 @@ pub(crate) fn unpublish_ports(
                 apply(session, &object, &publish(&endpoint, &[], &ports))
             })));
         }
-        let held = session.hold_ports()?;
+        let held = session.store().lock_ports()?;
         release_ports(session, &endpoint, &ports, &held)?;
     }
     Ok(Report { plan, value: Published { endpoint: after, ports } })

@@ -1,5 +1,6 @@
 //! TODO
 
+use crate::decide::address::Cursor;
 use crate::error::Error;
 use crate::error::unknown_owner;
 use crate::fault::Fault;
@@ -20,11 +21,9 @@ use zubi_store::StoreError;
 
 /// Claims what an endpoint had, unless somebody else has it by now.
 pub(crate) fn claim_again(session: &mut Session, network: &Network, endpoint: &Endpoint) -> Result<(), Error> {
-    let _leases = session.hold_leases(&network.name)?;
-    let ports = if endpoint.ports.is_empty() { None } else { Some(session.hold_ports()?) };
-    // Nothing was chosen.
-    session.cursors.clear();
-    claim(session, network, endpoint, ports.as_deref())
+    let _leases = session.store().lock_leases(&network.name)?;
+    let ports = if endpoint.ports.is_empty() { None } else { Some(session.store().lock_ports()?) };
+    claim(session, network, endpoint, &[], ports.as_ref())
 }
 
 /// Writes the record, then takes the leases and ports it names. When anything of it is taken, nothing is kept. The
@@ -33,6 +32,7 @@ pub(crate) fn claim(
     session: &mut Session,
     network: &Network,
     endpoint: &Endpoint,
+    cursors: &[Cursor],
     ports: Option<&PortsLock>,
 ) -> Result<(), Error> {
     let key = endpoint.key();
@@ -52,8 +52,8 @@ pub(crate) fn claim(
         if let Some(held) = ports {
             claim_ports(session, endpoint, &endpoint.ports, held)?;
         }
-        for (_, set, address) in std::mem::take(&mut session.cursors) {
-            session.store().set_cursor(&network.name, set, address)?;
+        for Cursor { set, address } in cursors {
+            session.store().set_cursor(&network.name, *set, *address)?;
         }
         session.store().write_name(endpoint)?;
         Ok(())
@@ -63,8 +63,8 @@ pub(crate) fn claim(
 
 /// Frees what an endpoint holds in the store, its record last.
 pub(crate) fn release(session: &mut Session, endpoint: &Endpoint) -> Result<(), Error> {
-    let ports = if endpoint.ports.is_empty() { None } else { Some(session.hold_ports()?) };
-    release_held(session, endpoint, ports.as_deref())
+    let ports = if endpoint.ports.is_empty() { None } else { Some(session.store().lock_ports()?) };
+    release_held(session, endpoint, ports.as_ref())
 }
 
 fn release_held(session: &mut Session, endpoint: &Endpoint, ports: Option<&PortsLock>) -> Result<(), Error> {

@@ -67,7 +67,7 @@ pub(crate) fn detach_locked(
         None => match session.store().pending_endpoint(key)? {
             Some(leftover) => {
                 // A command that was killed may have given an address back that is another endpoint's by now.
-                leases = Some(session.hold_leases(&key.network)?);
+                leases = Some(session.store().lock_leases(&key.network)?);
                 without_what_is_others(session, &leftover)?
             }
             None => return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached }),
