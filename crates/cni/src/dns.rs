@@ -1,8 +1,7 @@
 //! Name servers, of a configuration, a result or a resolv.conf.
 
 use crate::error::CniError;
-use crate::fields::Fields;
-use crate::result::Rest;
+use crate::fields::{Fields, Rest};
 
 /// Name servers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

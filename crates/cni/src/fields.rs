@@ -3,8 +3,12 @@
 use crate::error::CniError;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
-use zubi_model::Invalid;
+use zubi_model::{Invalid, Mtu};
+
+/// Keys of an object that we do not know: they are kept and printed again.
+pub(crate) type Rest = Map<String, Value>;
 
 /// An object, and where it is in the document.
 #[derive(Debug, Clone)]
@@ -77,6 +81,20 @@ impl<'a> Fields<'a> {
         self.get(key).map(read).transpose()
     }
 
+    /// A path that is not empty.
+    pub fn path(&self, key: &str) -> Result<Option<PathBuf>, CniError> {
+        match self.text(key)?.filter(|t| !t.is_empty()) {
+            Some(text) if text.contains('\0') => Err(CniError::config(self.name(key), text, "is not a path")),
+            text => Ok(text.map(PathBuf::from)),
+        }
+    }
+
+    /// An MTU in bytes; 0 leaves it to the kernel, like an absent key.
+    pub fn mtu(&self, key: &str) -> Result<Option<Mtu>, CniError> {
+        let bytes = self.number(key)?.filter(|bytes| *bytes > 0);
+        bytes.map(|b| b.try_into().map_err(|e: Invalid| CniError::config(self.name(key), b, e.why))).transpose()
+    }
+
     /// A list; empty when it is not there.
     pub fn list(&self, key: &str) -> Result<&'a [Value], CniError> {
         match self.get(key) {
@@ -109,7 +127,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Whatever has none of these keys.
-    pub fn rest(&self, known: &[&str]) -> Map<String, Value> {
+    pub fn rest(&self, known: &[&str]) -> Rest {
         let unknown = self.map.iter().filter(|(k, _)| !known.iter().any(|known| known.eq_ignore_ascii_case(k)));
         unknown.map(|(k, v)| (k.clone(), v.clone())).collect()
     }

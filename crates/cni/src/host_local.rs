@@ -1,15 +1,14 @@
 //! `host-local`: addresses out of ranges.
 
+use crate::context::Context;
 use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::Reserve;
 use crate::result::read_routes;
 use crate::routes::without_host_bits;
 use crate::runtime::Wanted;
-use crate::share::Common;
 use crate::version::Version;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
 use zubi_model::{Exclusion, Family, GatewayAt, Pool, Subnet};
 
 /// One range with everything decided.
@@ -21,8 +20,8 @@ struct Range {
 }
 
 /// Reads the section `ipam`, or, for `zubi`, the configuration itself. `gateway_at` is what the caller makes of gateways.
-pub(crate) fn read(ipam: &Fields<'_>, common: &Common<'_>, gateway_at: GatewayAt) -> Result<Reserve, CniError> {
-    let runtime = common.runtime;
+pub(crate) fn read(ipam: &Fields<'_>, context: &Context<'_>, gateway_at: GatewayAt) -> Result<Reserve, CniError> {
+    let runtime = context.runtime;
     let mut sets = Vec::new();
     if let Some(config) = runtime.config() {
         sets.extend(read_sets(config, "ipRanges")?);
@@ -32,10 +31,10 @@ pub(crate) fn read(ipam: &Fields<'_>, common: &Common<'_>, gateway_at: GatewayAt
     }
     sets.extend(read_sets(ipam, "ranges")?);
     // Ranges that come with each attachment are not there when no attachment is meant.
-    if sets.is_empty() && common.ifname.is_some() {
+    if sets.is_empty() && context.ifname.is_some() {
         return Err(CniError::missing(ipam.name("ranges"), "there is no subnet to take addresses from"));
     }
-    check_sets(&sets, common.version)?;
+    check_sets(&sets, context.version)?;
     let wanted = runtime.ips()?;
     check_wanted(&sets, &wanted)?;
     let pool = |mut range: Range| {
@@ -46,18 +45,9 @@ pub(crate) fn read(ipam: &Fields<'_>, common: &Common<'_>, gateway_at: GatewayAt
         sets: sets.into_iter().map(|set| set.into_iter().map(pool).collect()).collect(),
         wanted: wanted.ips.iter().map(|ip| ip.address).collect(),
         routes: without_host_bits(read_routes(ipam, "routes")?)?,
-        resolv_conf: path(ipam, "resolvConf")?,
-        data_dir: path(ipam, "dataDir")?,
+        resolv_conf: ipam.path("resolvConf")?,
+        data_dir: ipam.path("dataDir")?,
     })
-}
-
-/// A path that is not empty.
-pub(crate) fn path(fields: &Fields<'_>, key: &str) -> Result<Option<PathBuf>, CniError> {
-    let text = fields.text(key)?.filter(|t| !t.is_empty());
-    match text {
-        Some(text) if text.contains('\0') => Err(CniError::config(fields.name(key), text, "is not a path")),
-        text => Ok(text.map(PathBuf::from)),
-    }
 }
 
 /// A list of sets, each a list of ranges.

@@ -20,6 +20,7 @@
 
 mod args;
 mod bridge;
+mod context;
 mod dns;
 mod environment;
 mod error;

@@ -2,9 +2,10 @@
 
 use crate::dns::Dns;
 use crate::error::{CniError, Code};
+use crate::fields::Rest;
 use crate::intent::{Fixed, Reserve, Wire, WireNetwork};
 use crate::plugin::Plugin;
-use crate::result::{Address, CniResult, Interface, Rest, Route};
+use crate::result::{Address, CniResult, Interface, Route};
 use crate::version::Version;
 use ipnet::IpNet;
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! Requests: the environment and stdin of a plug-in.
 
 use crate::bridge::network_name;
+use crate::context::Context;
 use crate::environment::{Attachment, ContainerId, Environment};
 use crate::error::{CniError, Code};
 use crate::fields::{Fields, shown};
@@ -8,7 +9,7 @@ use crate::intent::{Gc, Status, Task, missing_previous};
 use crate::plugin::Plugin;
 use crate::result::CniResult;
 use crate::runtime::Runtime;
-use crate::share::{Common, bare_share, share};
+use crate::share::{bare_share, share};
 use crate::version::Version;
 use serde_json::{Map, Value};
 use std::ffi::OsStr;
@@ -115,15 +116,15 @@ fn attachment(
         runtime => runtime?,
     };
     let ifname = if plugin == Plugin::Loopback { IfName::loopback() } else { who.ifname };
-    let common = Common {
+    let context = Context {
         version,
         network: &network,
         container: Some(who.container.as_str()),
         ifname: Some(ifname.clone()),
         runtime: &runtime,
     };
-    let share = match share(plugin, &config, &common) {
-        Err(_) if phase == Phase::Del => bare_share(plugin, &config, &common)?,
+    let share = match share(plugin, &config, &context) {
+        Err(_) if phase == Phase::Del => bare_share(plugin, &config, &context)?,
         share => share?,
     };
     let task = Box::new(Task {
@@ -151,8 +152,8 @@ fn garbage(plugin: Plugin, env: &Environment, document: Result<Document, CniErro
     let network = name(&config)?;
     let valid = attachments(&config)?;
     let runtime = Runtime::read(&config, &Environment::default()).unwrap_or_default();
-    let common = Common { version, network: &network, container: None, ifname: None, runtime: &runtime };
-    let share = share(plugin, &config, &common).or_else(|_| bare_share(plugin, &config, &common))?;
+    let context = Context { version, network: &network, container: None, ifname: None, runtime: &runtime };
+    let share = share(plugin, &config, &context).or_else(|_| bare_share(plugin, &config, &context))?;
     let path = env.search_path();
     let gc = Gc { network, valid, share, path, stdin: Value::Object(document) };
     Ok(Call { version, verb: Verb::Gc(Box::new(gc)) })
@@ -164,8 +165,8 @@ fn status(plugin: Plugin, env: &Environment, document: Result<Document, CniError
     let config = Fields::document(&document);
     let network = name(&config)?;
     let runtime = Runtime::read(&config, &Environment::default())?;
-    let common = Common { version, network: &network, container: None, ifname: None, runtime: &runtime };
-    let share = share(plugin, &config, &common)?;
+    let context = Context { version, network: &network, container: None, ifname: None, runtime: &runtime };
+    let share = share(plugin, &config, &context)?;
     let path = env.search_path();
     let status = Status { network, share, path, stdin: Value::Object(document) };
     Ok(Call { version, verb: Verb::Status(Box::new(status)) })

@@ -4,15 +4,12 @@
 
 use crate::dns::{Dns, read_dns};
 use crate::error::{CniError, Code};
-use crate::fields::Fields;
+use crate::fields::{Fields, Rest};
 use ipnet::IpNet;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::net::IpAddr;
 use std::path::Path;
 use zubi_model::Family;
-
-/// Keys that are not ours.
-pub(crate) type Rest = Map<String, Value>;
 
 /// What an attachment has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
