@@ -3,8 +3,9 @@
 use crate::addresses::{distinct, in_pools, servers};
 use crate::network::{Ipam, check_driver, describe, scope};
 use crate::options::{Options, zubi_network};
+use crate::reply::largest_status;
 use crate::request::{NetworkEntry, NetworkInfo, Networks};
-use crate::{Error, Request, ports, reply, routes};
+use crate::{Error, LARGEST_ANSWER, Request, ports, routes};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use zubi_model::{
@@ -101,7 +102,7 @@ pub fn setup(request: &Request) -> Result<Vec<Attachment>, Error> {
         attachments.push(made);
     }
     only_once(&attachments)?;
-    reply::fits(&attachments)?;
+    check_answer_fits(&attachments)?;
     Ok(attachments)
 }
 
@@ -259,6 +260,26 @@ fn only_once(attachments: &[Attachment]) -> Result<(), Error> {
         if let Some(name) = wishes.host_device.as_ref().filter(|name| !outside.insert(*name)) {
             return Err(Error::twice("host_interface_name", name));
         }
+    }
+    Ok(())
+}
+
+/// Refuses a request whose answer would not fit into [`LARGEST_ANSWER`]: the answer is written when everything is done.
+fn check_answer_fits(attachments: &[Attachment]) -> Result<(), Error> {
+    let bytes: usize = attachments
+        .iter()
+        .map(|Attachment { name, wishes, dns_servers, .. }| {
+            let addresses = match &wishes.addressing {
+                Addressing::Given(given) => given.len(),
+                // The network adds an address of each family for which the request names none.
+                _ => wishes.addresses.len() + 2,
+            };
+            largest_status(name, addresses, dns_servers.len())
+        })
+        .sum();
+    // The braces around all, and the caller's newline.
+    if bytes + 3 > LARGEST_ANSWER {
+        return Err(Error::TooMany { what: "bytes of the answer", most: LARGEST_ANSWER });
     }
     Ok(())
 }

@@ -18,7 +18,7 @@
 
 mod addresses;
 mod arguments;
-mod entries;
+mod by_name;
 mod error;
 mod intent;
 mod network;

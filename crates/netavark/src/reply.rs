@@ -1,13 +1,13 @@
 //! What goes to stdout when nothing failed.
 
-use crate::{Attachment, Error, LARGEST_ANSWER, Program};
+use crate::Program;
 use ipnet::IpNet;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use std::net::IpAddr;
-use zubi_model::{Addressing, Endpoint, Mac};
+use zubi_model::{Endpoint, Mac};
 
-/// What became of an [`Attachment`].
+/// What became of an [`Attachment`](crate::Attachment).
 #[derive(Debug, Clone, Copy)]
 pub struct Attached<'a> {
     /// How Podman calls the network.
@@ -60,30 +60,17 @@ pub fn version(program: Program, build: Build<'_>) -> String {
         .unwrap_or_else(|_| "{}".into())
 }
 
-/// Refuses what could not be answered: when the time comes for that, everything would be done already.
-pub(crate) fn fits(attachments: &[Attachment]) -> Result<(), Error> {
-    // The longest address has 39 characters, a prefix length four.
+/// The most bytes that the status of one network can take, its comma included.
+pub(crate) fn largest_status(name: &str, addresses: usize, dns_servers: usize) -> usize {
+    // An IPv6 address has at most 39 characters, its prefix length four with the slash.
     const ADDRESS: usize = r#"{"gateway":"","ipnet":""},"#.len() + 39 + 43;
     const SERVER: usize = r#""","#.len() + 39;
+    // A device's name has at most 15 characters, a MAC 17.
     const STATUS: usize =
         r#""":{"dns_search_domains":[],"dns_server_ips":[],"interfaces":{"":{"mac_address":"","subnets":[]}}},"#.len()
             + 15
             + 17;
-    let bytes: usize = attachments
-        .iter()
-        .map(|attachment| {
-            let addresses = match &attachment.wishes.addressing {
-                Addressing::Given(given) => given.len(),
-                // The network chooses one of each family that is not asked for.
-                _ => attachment.wishes.addresses.len() + 2,
-            };
-            STATUS + attachment.name.len() + ADDRESS * addresses + SERVER * attachment.dns_servers.len()
-        })
-        .sum();
-    if bytes + 3 > LARGEST_ANSWER {
-        return Err(Error::TooMany { what: "bytes of the answer", most: LARGEST_ANSWER });
-    }
-    Ok(())
+    STATUS + name.len() + ADDRESS * addresses + SERVER * dns_servers
 }
 
 struct Statuses<'a>(&'a [Attached<'a>]);

@@ -1,8 +1,11 @@
 //! What comes on stdin of `setup` and `teardown`: the shape of it, with all values still as text.
 
 use crate::Error;
-use crate::entries::ByName;
-use serde::Deserialize;
+use crate::by_name::ByName;
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeSet;
+use std::fmt;
 
 /// In bytes; what Podman sends has a few thousand.
 pub const LARGEST_REQUEST: usize = 16 * 1024 * 1024;
@@ -115,4 +118,47 @@ pub(crate) struct PortMapping {
     pub(crate) container_port: u16,
     pub(crate) range: u16,
     pub(crate) protocol: String,
+}
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(NetworksVisitor)
+    }
+}
+
+struct NetworksVisitor;
+
+impl<'de> Visitor<'de> for NetworksVisitor {
+    type Value = Networks;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array of networks")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Networks, A::Error> {
+        let mut all = Vec::new();
+        while let Some(entry) = map.next_entry::<String, NetworkEntry>()? {
+            all.push(entry);
+        }
+        distinct(Networks::Map(all))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Networks, A::Error> {
+        let mut all = Vec::new();
+        while let Some(mut entry) = seq.next_element::<NetworkEntry>()? {
+            let name = entry.name.take().ok_or_else(|| A::Error::missing_field("name"))?;
+            all.push((name, entry));
+        }
+        distinct(Networks::Array(all))
+    }
+}
+
+fn distinct<E: serde::de::Error>(networks: Networks) -> Result<Networks, E> {
+    let mut seen = BTreeSet::new();
+    for (name, _) in networks.entries() {
+        if !seen.insert(name) {
+            return Err(E::custom(format_args!("duplicate network `{name}`")));
+        }
+    }
+    Ok(networks)
 }
