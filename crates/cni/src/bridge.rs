@@ -1,4 +1,4 @@
-//! `bridge`: a device on a bridge. What it shares with `zubi` is here too.
+//! `bridge`: a device on a bridge. `zubi` reads these keys too, with other defaults.
 
 use crate::context::Context;
 use crate::dns::read_dns;
@@ -13,7 +13,7 @@ use zubi_model::{
     InnerState, NetworkName, NetworkSource, OtherGateway, Promiscuity, Scope, SourceMac, Traits, Wishes,
 };
 
-/// What holds when the configuration says nothing.
+/// The values of absent keys.
 #[derive(Debug, Clone)]
 pub(crate) struct Defaults {
     /// `bridge`.
@@ -24,13 +24,13 @@ pub(crate) struct Defaults {
     pub masquerade: Switch,
 }
 
-/// The plug-in's share, before anybody knows where addresses come from.
+/// Reads the plug-in's share.
 pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
     let wire = describe(config, context, defaults()?)?;
     with_ipam(wire, config, context)
 }
 
-/// The network and the device, without addresses and routes.
+/// Reads the network and the device, without addresses and routes.
 pub(crate) fn describe(config: &Fields<'_>, context: &Context<'_>, defaults: Defaults) -> Result<Wire, CniError> {
     refuse_vlans(config)?;
     let (gateway_at, default_gateway) = gateways(config, defaults.gateway)?;
@@ -55,7 +55,7 @@ pub(crate) fn describe(config: &Fields<'_>, context: &Context<'_>, defaults: Def
         families: Vec::new(),
         scope: Scope::Routed,
         egress: if masquerade == Switch::On { Egress::Masquerade } else { Egress::Plain },
-        // A firewall that comes later in the chain may have decided otherwise.
+        // `None` keeps what `firewall`, later in the chain, set on an earlier ADD.
         icc: isolated.then_some(Icc::Isolated),
         ingress: None,
         hairpin,
@@ -89,7 +89,7 @@ pub(crate) fn describe(config: &Fields<'_>, context: &Context<'_>, defaults: Def
     })
 }
 
-/// The name of the network that a configuration describes.
+/// The name of the described network.
 pub(crate) fn network_name(name: &str) -> Result<NetworkName, CniError> {
     NetworkName::described(NetworkSource::Cni, name).map_err(|e| CniError::config("name", name, e.why))
 }
@@ -115,7 +115,7 @@ fn refuse_vlans(config: &Fields<'_>) -> Result<(), CniError> {
     Err(CniError::unsupported("vlanTrunk", trunk, WHY))
 }
 
-/// What is left of a share when the configuration cannot be meant so: names.
+/// The share of a configuration that is invalid: just the names in it.
 pub(crate) fn bare(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
     let (nothing, silent) = (serde_json::Map::new(), Runtime::default());
     let mut wire =

@@ -1,10 +1,10 @@
-//! The parts of a request that every plug-in's keys are read against.
+//! What a plug-in's keys are read against.
 
 use crate::runtime::Runtime;
 use crate::version::Version;
 use zubi_model::IfName;
 
-/// One request: its version, network and attachment, and the runtime's own settings.
+/// The rest of a request: its version, its attachment, and what the runtime sets.
 #[derive(Debug, Clone)]
 pub(crate) struct Context<'a> {
     /// The version to answer in.

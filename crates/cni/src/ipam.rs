@@ -1,4 +1,4 @@
-//! Addresses that are known as they are: from `static`, or from another plug-in.
+//! The addresses of a device: out of ranges, from the configuration, from another plug-in, or none.
 
 use crate::context::Context;
 use crate::dns::{Dns, parse_resolv_conf};
@@ -11,7 +11,7 @@ use crate::{host_local, static_ipam};
 use std::net::IpAddr;
 use zubi_model::{Addressing, DefaultRoute, EndpointAddress, GatewayAt, InnerState, MacWish, Pool, Subnet, Wishes};
 
-/// Gives it the addresses that the section `ipam` is about.
+/// Adds what the section `ipam` says about addresses.
 pub(crate) fn with_ipam(wire: Wire, config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
     let Some((ipam, kind)) = ipam_of(config)? else { return without_addresses(wire, context) };
     if wire.wishes.traits.inner == InnerState::Down {
@@ -38,7 +38,7 @@ pub(crate) fn with_ipam(wire: Wire, config: &Fields<'_>, context: &Context<'_>) 
     }
 }
 
-/// The section `ipam` and its type; `None` when there are to be no addresses.
+/// The section `ipam` and its type; `None` when the device gets no addresses.
 pub(crate) fn ipam_of<'a>(config: &Fields<'a>) -> Result<Option<(Fields<'a>, &'a str)>, CniError> {
     let Some(ipam) = config.object("ipam")? else { return Ok(None) };
     match ipam.text("type")? {
@@ -50,14 +50,14 @@ pub(crate) fn ipam_of<'a>(config: &Fields<'a>) -> Result<Option<(Fields<'a>, &'a
     }
 }
 
-/// One address out of each set of ranges, in `ipam` or in whatever has the same keys.
+/// One address from each set of ranges. `ipam` is the section, or the configuration itself with the same keys.
 pub(crate) fn with_ranges(mut wire: Wire, ipam: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
     let reserve = host_local::read(ipam, context, wire.gateway_at)?;
     let mut pools: Vec<Pool> = Vec::new();
     for pool in reserve.sets.iter().flatten() {
         add_pool(&mut pools, pool.clone())?;
     }
-    // Of several pools in a set only the engine can tell which one it will be, unless an address was asked for.
+    // The engine chooses among the pools of a set later. Assume the requested address's pool, else the first.
     let wanted = |pool: &&Pool| reserve.wanted.iter().any(|a| pool.subnet.net().contains(a));
     let likely = reserve.sets.iter().filter_map(|set| set.iter().find(wanted).or(set.first()));
     let gateways = Gateways::first_of(likely.filter_map(|pool| pool.gateway));
@@ -72,7 +72,7 @@ pub(crate) fn with_ranges(mut wire: Wire, ipam: &Fields<'_>, context: &Context<'
     Ok(wire)
 }
 
-/// A device of layer 2.
+/// A device on layer 2 only.
 pub(crate) fn without_addresses(mut wire: Wire, context: &Context<'_>) -> Result<Wire, CniError> {
     if context.version.is_single() {
         let msg = format!("version {} has no words for a device without addresses", context.version);
@@ -88,14 +88,13 @@ pub(crate) fn without_addresses(mut wire: Wire, context: &Context<'_>) -> Result
 }
 
 impl Wire {
-    /// With what another IPAM plug-in answered: its addresses, its routes, and its name servers where the configuration has
-    /// none.
+    /// Takes addresses, routes and, where the configuration has none, name servers from another IPAM plug-in's result.
     pub fn with_ipam_result(self, result: &CniResult) -> Result<Wire, CniError> {
-        let who = match &self.ipam {
+        let plugin = match &self.ipam {
             Ipam::Exec(kind) => kind.clone(),
             Ipam::None | Ipam::Ours => "IPAM".into(),
         };
-        let wrong = |why: &str| CniError::new(Code::Internal, format!("plug-in {who} answered {why}"));
+        let wrong = |why: &str| CniError::new(Code::Internal, format!("plug-in {plugin} answered {why}"));
         if result.ips.is_empty() {
             return Err(wrong("without an address"));
         }
@@ -113,14 +112,14 @@ impl Wire {
         Ok(wire)
     }
 
-    /// With the name servers of a resolv.conf, the one it asked for.
+    /// Takes the name servers from the text of [`Wire::resolv_conf`].
     #[must_use]
     pub fn with_resolv_conf(mut self, text: &str) -> Wire {
         self.fall_back_to(parse_resolv_conf(text));
         self
     }
 
-    /// With these addresses. Where the host is the gateway and none is named, it is the first address of the subnet.
+    /// Takes these addresses. On a host that is the gateway, an address without one gets the subnet's first address.
     fn with_addresses(mut self, given: &[EndpointAddress], routes: Vec<Route>) -> Result<Wire, CniError> {
         let mut pools = Vec::new();
         let mut addresses = Vec::new();
@@ -141,7 +140,7 @@ impl Wire {
                 Err(why) if self.gateway_at == GatewayAt::Bridge => {
                     return Err(CniError::config("address", one.address, why.why));
                 }
-                // Without a gateway on the host nothing of it is the network's.
+                // No pool: without a gateway on the host the network needs nothing of such a prefix.
                 Err(_) => {}
             }
             addresses.push(one);
@@ -155,7 +154,7 @@ impl Wire {
         Ok(self)
     }
 
-    /// Puts pools into the description, if there is one.
+    /// Puts the pools into the description, if there is one.
     fn describe_pools(&mut self, pools: Vec<Pool>) {
         if let WireNetwork::Described(description) = &mut self.network {
             description.pools = pools;
@@ -163,7 +162,7 @@ impl Wire {
         }
     }
 
-    /// Name servers that hold when the configuration has none.
+    /// Takes these name servers if the configuration has none.
     fn fall_back_to(&mut self, dns: Dns) {
         if self.dns.is_empty() {
             self.dns = dns;
@@ -171,8 +170,8 @@ impl Wire {
     }
 }
 
-/// Adds one to those that a network has at least. Two ranges of one subnet are one pool, which gives out nothing by
-/// itself that neither of them does.
+/// Adds a pool to those of a network. Two ranges of one subnet become one pool without exclusions: the wishes' own sets
+/// restrict the choice.
 fn add_pool(pools: &mut Vec<Pool>, pool: Pool) -> Result<(), CniError> {
     if let (GatewayAt::Bridge, Some(gateway)) = (pool.gateway_at, pool.gateway)
         && !pool.subnet.has_host(gateway)

@@ -1,4 +1,4 @@
-//! Which part of the configuration is whose.
+//! Each plug-in's share of the work, read from its configuration.
 
 use crate::context::Context;
 use crate::dns::Dns;
@@ -9,7 +9,7 @@ use crate::plugin::Plugin;
 use crate::{bridge, firewall, host_local, portmap, static_ipam, tuning, zubi};
 use zubi_model::{GatewayAt, Ingress, PortSource};
 
-/// Reads what a plug-in is to do.
+/// Reads what a plug-in has to do.
 pub(crate) fn share(plugin: Plugin, config: &Fields<'_>, context: &Context<'_>) -> Result<Share, CniError> {
     let ipam = || config.object("ipam")?.ok_or_else(|| CniError::missing("ipam", "this plug-in gives addresses"));
     Ok(match plugin {
@@ -24,7 +24,7 @@ pub(crate) fn share(plugin: Plugin, config: &Fields<'_>, context: &Context<'_>) 
     })
 }
 
-/// What can be said of a share when the configuration cannot be meant so: where to look for what is to be undone.
+/// The share of a configuration that is invalid: just what DEL and GC need to find what was made.
 pub(crate) fn bare_share(plugin: Plugin, config: &Fields<'_>, context: &Context<'_>) -> Result<Share, CniError> {
     let data_dir = |section: Option<Fields<'_>>| section.and_then(|s| s.path("dataDir").ok().flatten());
     Ok(match plugin {

@@ -7,7 +7,7 @@ use crate::intent::{Switch, Tune};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The plug-in's share. `args.cni` wins over the configuration, key by key.
+/// Reads the plug-in's share. `args.cni` wins over the configuration, key by key.
 pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Tune, CniError> {
     let mut tune = settings(config, context)?;
     let places = [context.runtime.cni_args(), Some(config)];
@@ -22,7 +22,7 @@ pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Tune, C
     Ok(tune)
 }
 
-/// Those that are not also something else for a plug-in that makes the device.
+/// Reads the settings that only `tuning` has: a plug-in that makes the device reads `mac` and `mtu` itself.
 pub(crate) fn settings(config: &Fields<'_>, context: &Context<'_>) -> Result<Tune, CniError> {
     let mut tune = Tune::default();
     let mut sysctls = BTreeMap::new();
@@ -34,7 +34,7 @@ pub(crate) fn settings(config: &Fields<'_>, context: &Context<'_>) -> Result<Tun
                 sysctls.insert(sysctl_path(&place, key, context)?, sysctl_value(&place, value)?);
             }
         }
-        // The reference only ever switches it on.
+        // The reference never switches promiscuous mode off.
         tune.promisc = fields.choice("promisc")?.filter(|on| *on).map(Switch::from).or(tune.promisc);
         tune.allmulti = fields.choice("allmulti")?.map(Switch::from).or(tune.allmulti);
         tune.tx_queue_len = fields.number("txQLen")?.or(tune.tx_queue_len);
@@ -43,8 +43,8 @@ pub(crate) fn settings(config: &Fields<'_>, context: &Context<'_>) -> Result<Tun
     Ok(tune)
 }
 
-/// `net.ipv4.conf.IFNAME.forwarding` or with slashes, as sysctl(8) takes it: where the first separator is a dot, a slash
-/// stands for a dot inside a name.
+/// Reads `net.ipv4.conf.IFNAME.forwarding`, or the same with slashes, like sysctl(8): if the first separator is a dot,
+/// a slash stands for a dot inside a name.
 fn sysctl_path(place: &str, key: &str, context: &Context<'_>) -> Result<String, CniError> {
     let refuse = |why: &str| Err(CniError::config(place, key, why));
     let swapped: String = match key.find(['.', '/']).map(|at| key.as_bytes().get(at)) {

@@ -1,5 +1,5 @@
-//! `zubi`: everything in one plug-in. The same keys as `bridge` with other defaults, those of `portmap`, `firewall` and
-//! `tuning`, and networks that a user made.
+//! `zubi`: everything in one plug-in. It reads the keys of `bridge` with other defaults, those of `portmap`, `firewall`
+//! and `tuning`, and attaches to networks that a user made.
 
 use crate::bridge::{self, Defaults, describe};
 use crate::context::Context;
@@ -12,7 +12,7 @@ use crate::routes::{Gateways, without_host_bits};
 use crate::{firewall, portmap, tuning};
 use zubi_model::{Addressing, DefaultRoute, Family, Icc, IfName, Ingress, InnerState, NetworkName};
 
-/// Keys that describe a network, so that they have no place beside the name of one that is there.
+/// Keys that describe a network: refused beside `network`, which names one that exists.
 const DESCRIBING: [&str; 18] = [
     "bridge",
     "isGateway",
@@ -34,12 +34,12 @@ const DESCRIBING: [&str; 18] = [
     "dataDir",
 ];
 
-/// The plug-in's share.
+/// Reads the plug-in's share.
 pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
     context.runtime.no_bandwidth()?;
     let defaults = Defaults { bridge: bridge_name(context.network)?, gateway: Switch::On, masquerade: Switch::On };
     let mut wire = describe(config, context, defaults)?;
-    police(&mut wire, config)?;
+    set_ingress(&mut wire, config)?;
     let published = portmap::read(config, context.runtime)?;
     wire.wishes.ports = published.ports;
     wire.wishes.traits.port_source = published.source;
@@ -53,8 +53,8 @@ pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, C
         return with_ipam(wire, config, context);
     }
     let ranges = ["subnet", "ranges"].iter().any(|key| config.get(key).is_some());
-    let offered = context.runtime.config().is_some_and(|c| c.get("ipRanges").is_some());
-    if ranges || offered {
+    let in_runtime = context.runtime.config().is_some_and(|c| c.get("ipRanges").is_some());
+    if ranges || in_runtime {
         return with_ranges(wire, config, context);
     }
     if wire.wishes.traits.inner == InnerState::Down {
@@ -66,7 +66,7 @@ pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, C
     by_network(wire, config, context)
 }
 
-/// What is left of the share when the configuration cannot be meant so.
+/// The share of a configuration that is invalid: just the names in it.
 pub(crate) fn bare(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
     let mut wire = bridge::bare(config, context)?;
     if let WireNetwork::Described(description) = &mut wire.network {
@@ -78,7 +78,7 @@ pub(crate) fn bare(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, C
     Ok(wire)
 }
 
-/// The network that a user made, if one is named.
+/// The network named by `network`, which a user made.
 fn existing(config: &Fields<'_>) -> Result<Option<NetworkName>, CniError> {
     let Some(name) = config.parsed::<NetworkName>("network")? else { return Ok(None) };
     match name.source() {
@@ -102,7 +102,7 @@ fn named(mut wire: Wire, name: NetworkName, config: &Fields<'_>, context: &Conte
     by_network(wire, config, context)
 }
 
-/// The network gives the addresses, one of each family it has.
+/// The addresses come from the network, one of each of its families.
 fn by_network(mut wire: Wire, config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
     wire.routes = without_host_bits(read_routes(config, "routes")?)?;
     if let Some(route) = wire.routes.iter().find(|r| r.gw.is_none()) {
@@ -119,7 +119,7 @@ fn by_network(mut wire: Wire, config: &Fields<'_>, context: &Context<'_>) -> Res
     Ok(wire)
 }
 
-fn police(wire: &mut Wire, config: &Fields<'_>) -> Result<(), CniError> {
+fn set_ingress(wire: &mut Wire, config: &Fields<'_>) -> Result<(), CniError> {
     let policy = firewall::policy(config)?;
     let WireNetwork::Described(description) = &mut wire.network else { return Ok(()) };
     description.ingress = Some(policy.map_or(Ingress::Published, |p| p.ingress));
@@ -128,14 +128,14 @@ fn police(wire: &mut Wire, config: &Fields<'_>) -> Result<(), CniError> {
     Ok(())
 }
 
-/// `cz-NAME` where that fits, else `cz-` and eight hex digits that follow from the name.
+/// `cz-NAME` where that fits, else `cz-` and eight hex digits of the name's hash.
 fn bridge_name(network: &str) -> Result<IfName, CniError> {
     let by_name = format!("cz-{network}").parse();
     let name = by_name.or_else(|_| format!("cz-{:08x}", fnv1a(network.as_bytes())).parse::<IfName>());
     name.map_err(|e| CniError::new(Code::Internal, e.to_string()))
 }
 
-/// FNV-1a with 32 bits (RFC 9923): the same in every version of the program.
+/// FNV-1a with 32 bits (RFC 9923): a bridge keeps its name in every version of the program.
 fn fnv1a(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
