@@ -23,11 +23,11 @@ pub enum Code {
     Config,
     /// The namespace cannot be used (the Go library's number).
     Netns,
-    /// A later retry may succeed.
+    /// A retry may succeed.
     TryAgain,
     /// STATUS: no container can be attached now.
     NotAvailable,
-    /// STATUS: as above, and attached containers may lose their network.
+    /// STATUS: the same, and attached containers may have limited connectivity.
     NotAvailableNorReliable,
     /// One of zubi's own codes: 100 plus this.
     Own(u8),

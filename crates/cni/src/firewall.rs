@@ -5,7 +5,7 @@ use crate::fields::Fields;
 use crate::intent::Police;
 use zubi_model::{Icc, Ingress};
 
-/// Reads the plug-in's share. `backend` is checked and makes no difference.
+/// Reads the plug-in's share. `backend` is checked and otherwise ignored.
 pub(crate) fn read(config: &Fields<'_>) -> Result<Police, CniError> {
     let backends = ["", "iptables", "firewalld", "nftables"];
     if let Some(backend) = config.text("backend")?.filter(|b| !backends.contains(b)) {

@@ -15,7 +15,7 @@ use zubi_model::{
 /// One call of a plug-in for one attachment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// The name of the network: `name` of the list of plug-ins.
+    /// The name of the network: `name` in the list of plug-ins.
     pub network: String,
     /// The container.
     pub container: ContainerId,
@@ -33,7 +33,7 @@ pub struct Task {
     pub path: Vec<PathBuf>,
 }
 
-/// GC: frees what the attachments that are gone left behind.
+/// GC: frees what attachments that no longer exist left behind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gc {
     /// The name of the network.

@@ -1,4 +1,4 @@
-//! JSON objects whose keys are names: a key that comes twice is an error, as nobody knows which one is meant.
+//! JSON objects whose keys are names. A duplicate key is ambiguous, so it is an error.
 
 use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// An object by its keys.
+/// The values of an object by their keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ByName<T>(pub(crate) BTreeMap<String, T>);
 

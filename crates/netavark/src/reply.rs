@@ -1,4 +1,4 @@
-//! What goes to stdout when nothing failed.
+//! Answers to what succeeded, for stdout.
 
 use crate::Program;
 use ipnet::IpNet;
@@ -7,43 +7,43 @@ use serde::ser::{SerializeMap, Serializer};
 use std::net::IpAddr;
 use zubi_model::{Endpoint, Mac};
 
-/// What became of an [`Attachment`](crate::Attachment).
+/// An [`Attachment`](crate::Attachment) that was made.
 #[derive(Debug, Clone, Copy)]
 pub struct Attached<'a> {
-    /// How Podman calls the network.
+    /// The network's name in Podman.
     pub name: &'a str,
-    /// See there.
+    /// The endpoint.
     pub endpoint: &'a Endpoint,
-    /// As the attachment had them.
+    /// The attachment's DNS servers.
     pub dns_servers: &'a [IpAddr],
 }
 
-/// The answer to `setup`: an object with the status of each network, in the order they have here, without a new line.
-/// netavark's servers for names are the gateways; zubi has none there, so the servers are those the user named, and
-/// when there are none Podman takes the host's.
+/// The answer to `setup`: an object with the status of each network, in this order, without a newline. netavark lists
+/// the gateways as DNS servers. zubi serves no DNS there, so it lists the servers that the user named; without any,
+/// Podman uses the host's.
 pub fn reply(attached: &[Attached<'_>]) -> String {
     serde_json::to_string(&Statuses(attached)).unwrap_or_else(|_| "{}".into())
 }
 
-/// What there is to say about a program.
+/// How the program was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build<'a> {
-    /// Three numbers with dots between them.
+    /// Three numbers separated by dots.
     pub version: &'a str,
-    /// Of the source; may be empty.
+    /// The source's commit; may be empty.
     pub commit: &'a str,
-    /// May be empty.
+    /// When it was built; may be empty.
     pub build_time: &'a str,
     /// Rust's target triple.
     pub target: &'a str,
 }
 
-/// What `--version` prints: `podman info` shows it.
+/// The output of `--version`, which `podman info` shows.
 pub fn version_line(program: Program, version: &str) -> String {
     format!("{program} {version}")
 }
 
-/// What the command `version` prints.
+/// The output of the command `version`.
 pub fn version(program: Program, build: Build<'_>) -> String {
     #[derive(Serialize)]
     struct Answer<'a> {
@@ -94,7 +94,7 @@ impl<'a> From<Attached<'a>> for Status<'a> {
     }
 }
 
-/// One, by its name.
+/// The endpoint's one device, by its name.
 struct Interfaces<'a>(&'a Endpoint);
 
 impl Serialize for Interfaces<'_> {
@@ -115,7 +115,7 @@ struct Interface {
 
 #[derive(Serialize)]
 struct Address {
-    /// `null` when there is none.
+    /// Podman expects `null` without a gateway.
     gateway: Option<IpAddr>,
     ipnet: IpNet,
 }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn podman_is_told_three_numbers() {
+    fn the_version_line_has_three_numbers() {
         assert_eq!(version_line(Program::Netavark, "0.1.0"), "netavark 0.1.0");
         assert_eq!(version_line(Program::AardvarkDns, "0.1.0"), "aardvark-dns 0.1.0");
     }
