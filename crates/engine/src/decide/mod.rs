@@ -8,6 +8,7 @@ pub(crate) mod endpoint;
 pub(crate) mod mac;
 #[cfg(test)]
 pub(crate) mod memory;
+pub(crate) mod network;
 pub(crate) mod obstacle;
 pub(crate) mod port;
 pub(crate) mod wishes;

@@ -1,5 +1,7 @@
 //! TODO
 
+use crate::decide;
+use crate::decide::network::{Neighbourhood, NetworkBirth};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::firewall::foreign::look_at_foreign;
@@ -22,25 +24,15 @@ use crate::report::Report;
 use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::undo::network::undo_network;
-use ipnet::IpNet;
 use std::time::SystemTime;
 use std::time::UNIX_EPOCH;
-use zubi_ipam::Occupied;
-use zubi_ipam::choose_subnet;
-use zubi_model::BridgeMode;
-use zubi_model::Driver;
 use zubi_model::Family;
-use zubi_model::Hairpin;
-use zubi_model::Ingress;
 use zubi_model::Invalid;
 use zubi_model::Mac;
 use zubi_model::Network;
 use zubi_model::NetworkId;
 use zubi_model::NetworkName;
 use zubi_model::NetworkSpec;
-use zubi_model::Pool;
-use zubi_model::PoolSpec;
-use zubi_model::Promiscuity;
 use zubi_plan::Place;
 use zubi_plan::Plan;
 use zubi_plan::coexist::join;
@@ -52,28 +44,19 @@ use zubi_store::Unsynced;
 /// Every automatic network of this name is made at its first use.
 pub(crate) const DEFAULT: &str = "default";
 
-/// What of a network is not decided by what else is there.
-#[derive(Debug, Clone)]
-struct Birth {
-    id: NetworkId,
-    bridge_mac: Mac,
-    created: u64,
-}
-
-impl Birth {
-    fn now() -> Result<Self, Error> {
-        Ok(Birth {
-            id: NetworkId::from_random(random()?),
-            bridge_mac: Mac::from_random(random()?),
-            created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
-        })
-    }
+/// What of a new network chance and time decide.
+pub(crate) fn network_birth() -> Result<NetworkBirth, Error> {
+    Ok(NetworkBirth {
+        id: NetworkId::from_random(random()?),
+        bridge_mac: Mac::from_random(random()?),
+        created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+    })
 }
 
 /// A network as it would have been made a moment ago, and its record if that is written already.
 #[derive(Debug)]
 struct Sketch {
-    birth: Birth,
+    birth: NetworkBirth,
     draft: Option<NetworkDraft>,
 }
 
@@ -92,7 +75,7 @@ pub(crate) fn create_network(session: &mut Session, spec: NetworkSpec, act: Act)
 /// nobody else waiting and one that takes nothing is told before the first effect. What is decided here is decided
 /// again under the lock, and so are the reasons against it.
 fn sketch(session: &mut Session, spec: &NetworkSpec, act: Act) -> Result<Sketch, Error> {
-    let birth = Birth::now()?;
+    let birth = network_birth()?;
     let mut draft = None;
     if act == Act::Apply
         && let Ok(network) = decide_network(session, spec.clone(), &birth)
@@ -175,82 +158,17 @@ fn create_locked(
     }
 }
 
-fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &Birth) -> Result<Network, Error> {
-    let (others, mut unreadable) = session.store().networks_lossy();
+fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &NetworkBirth) -> Result<Network, Error> {
+    let (networks, mut unreadable) = session.store().networks_lossy();
     // A network that cannot be read may have any subnet.
     if let Some(e) = unreadable.pop() {
         return Err(e.into());
     }
-    let families = [Family::V4, Family::V6];
-    let occupied = addresses_in_use(session, &others, &families)?;
-    let pools = decide_pools(session, &spec, &occupied)?;
-    let id = birth.id.clone();
-    if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
-        mtu.carries_ipv6()?;
-    }
-    let bridge = match spec.bridge {
-        Some(bridge) => bridge,
-        None => Network::default_bridge(&spec.name, &id)?,
-    };
-    if let Some(other) = others.iter().find(|n| n.bridge == bridge) {
-        return Err(Invalid::new("bridge", &bridge, format!("is the bridge of network {}", other.name)).into());
-    }
-    if let Some(seen) = session.kernel.link(&Place::Host, bridge.as_str()).map_err(Error::kernel("bridge"))? {
-        let kind = seen.kind.unwrap_or_else(|| "device".into());
-        return Err(Error::Kernel {
-            object: format!("network {}", spec.name),
-            source: zubi_kernel::Error::Conflict {
-                object: format!("bridge {bridge}"),
-                found: format!("a {kind} that zubi did not make; choose another name with --bridge"),
-            },
-        });
-    }
-    Ok(Network {
-        name: spec.name,
-        id,
-        created: birth.created,
-        driver: Driver::Bridge,
-        bridge,
-        bridge_mac: birth.bridge_mac,
-        mtu: spec.mtu,
-        pools,
-        scope: spec.scope,
-        egress: spec.egress,
-        icc: spec.icc,
-        ingress: Ingress::default(),
-        bridge_mode: BridgeMode::default(),
-        hairpin: Hairpin::default(),
-        promiscuity: Promiscuity::default(),
-        labels: spec.labels,
-    })
-}
-
-/// The subnets that were asked for, checked against everything in use, and automatic ones for the families that
-/// have none.
-fn decide_pools(session: &mut Session, spec: &NetworkSpec, occupied: &[Occupied]) -> Result<Vec<Pool>, Error> {
-    let mut pools: Vec<Pool> = Vec::new();
-    for wish in &spec.pools {
-        let pool = wish.clone().decide()?;
-        if let Some(same) = pools.iter().find(|p| p.subnet.family() == pool.subnet.family()) {
-            let why = format!("is a second {} subnet beside {}", pool.subnet.family(), same.subnet);
-            return Err(Invalid::new("subnet", pool.subnet, why).try_instead("give one of each family").into());
-        }
-        let net = pool.subnet.net();
-        if let Some(other) = occupied.iter().find(|o| in_use(o.net) && pool.subnet.overlaps(o.net)) {
-            return Err(Error::Overlap { name: spec.name.clone(), subnet: net.to_string(), by: other.by.clone() });
-        }
-        pools.push(pool);
-    }
-    for family in &spec.families {
-        if pools.iter().any(|p| p.subnet.family() == *family) {
-            continue;
-        }
-        let subnet = choose_subnet(&session.pools(), *family, occupied)
-            .map_err(|error| Error::NoSubnet { name: spec.name.clone(), error })?;
-        pools.push(PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide()?);
-    }
-    pools.sort_by_key(|p| p.subnet.family());
-    Ok(pools)
+    let occupied = addresses_in_use(session, &networks, &[Family::V4, Family::V6])?;
+    let links = session.kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
+    let devices: Vec<_> = links.into_iter().map(|link| (link.name, link.kind)).collect();
+    let around = Neighbourhood { networks: &networks, occupied: &occupied, devices: &devices, pools: &session.pools() };
+    decide::network::network(spec, birth, &around)
 }
 
 /// The network, made now if it is the default one and not there; and the plan of making it.
@@ -270,9 +188,4 @@ pub(crate) fn default_network(session: &mut Session, act: Act) -> Result<Report<
     drop(host);
     sync_created(session, &report.value, unsynced)?;
     Ok(report)
-}
-
-/// A default route, or the halves VPNs split it into, occupies nothing.
-fn in_use(net: IpNet) -> bool {
-    net.prefix_len() > 1
 }

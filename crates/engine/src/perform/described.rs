@@ -1,5 +1,6 @@
 //! TODO
 
+use crate::decide::network::{automatic_pool, refuse_overlaps};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::remove_gone;
@@ -11,30 +12,22 @@ use crate::look::addresses_in_use::addresses_in_use;
 use crate::look::device::is_bridge_of;
 use crate::perform::attach::Attached;
 use crate::perform::attach::connect;
-use crate::random::random;
+use crate::perform::create_network::network_birth;
 use crate::report::Act;
 use crate::report::Report;
 use crate::session::Session;
 use crate::steps::change_network::apply_set;
 use crate::steps::change_network::plan_change;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
-use zubi_ipam::choose_subnet;
 use zubi_model::BridgeMode;
 use zubi_model::Description;
 use zubi_model::Driver;
-use zubi_model::Egress;
 use zubi_model::Family;
 use zubi_model::ForeignBridge;
 use zubi_model::Hairpin;
 use zubi_model::Icc;
 use zubi_model::InUse;
 use zubi_model::Ingress;
-use zubi_model::Mac;
 use zubi_model::Network;
-use zubi_model::NetworkId;
-use zubi_model::Pool;
-use zubi_model::PoolSpec;
 use zubi_model::Promiscuity;
 use zubi_model::SandboxRef;
 use zubi_model::Wishes;
@@ -97,7 +90,7 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
     };
     let mut new = description.onto(&old, in_use)?;
     new.bridge_mode = bridge_mode(session, description, Some(&old))?;
-    refuse_overlaps(session, &new)?;
+    refuse_overlaps(&new, &session.store().networks_lossy().0)?;
     if new == old {
         return Ok(());
     }
@@ -122,19 +115,14 @@ fn bridge_stands(session: &mut Session, network: &Network) -> Result<bool, Error
 }
 
 fn decide_described(session: &mut Session, description: &Description) -> Result<Network, Error> {
-    let name = &description.name;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let id = match &description.id {
-        Some(id) => id.clone(),
-        None => NetworkId::from_random(random()?),
-    };
+    let birth = network_birth()?;
     let blank = Network {
-        name: name.clone(),
-        id,
-        created: now,
+        name: description.name.clone(),
+        id: description.id.clone().unwrap_or(birth.id),
+        created: birth.created,
         driver: Driver::Bridge,
         bridge: description.bridge.clone(),
-        bridge_mac: Mac::from_random(random()?),
+        bridge_mac: birth.bridge_mac,
         mtu: None,
         pools: Vec::new(),
         scope: description.scope,
@@ -147,17 +135,14 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
         labels: description.labels.clone(),
     };
     let mut network = description.onto(&blank, InUse::No)?;
+    let others = session.store().networks_lossy().0;
     for family in &description.families {
-        if network.pool(*family).is_some() {
-            continue;
+        if network.pool(*family).is_none() {
+            let occupied = addresses_in_use(session, &others, &[Family::V4, Family::V6])?;
+            network.pools.push(automatic_pool(&network.name, *family, &session.pools(), &occupied)?);
         }
-        let others = session.store().networks_lossy().0;
-        let occupied = addresses_in_use(session, &others, &[Family::V4, Family::V6])?;
-        let subnet = choose_subnet(&session.pools(), *family, &occupied)
-            .map_err(|error| Error::NoSubnet { name: name.clone(), error })?;
-        network.pools.push(PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide()?);
     }
-    refuse_overlaps(session, &network)?;
+    refuse_overlaps(&network, &others)?;
     Ok(network)
 }
 
@@ -190,33 +175,4 @@ pub(crate) fn bridge_mode(
             },
         }),
     }
-}
-
-/// Subnets live on one bridge: a packet could not be told where to go otherwise. Where the host has no part in either,
-/// nobody has to tell.
-fn refuse_overlaps(session: &mut Session, network: &Network) -> Result<(), Error> {
-    for other in session.store().networks_lossy().0 {
-        if other.name == network.name {
-            continue;
-        }
-        for pool in &network.pools {
-            if is_apart(network, pool) && other.pools.iter().all(|p| is_apart(&other, p)) {
-                continue;
-            }
-            let same = |p: &Pool| p.subnet == pool.subnet && other.bridge == network.bridge;
-            if let Some(theirs) = other.pools.iter().find(|p| p.subnet.overlaps(pool.subnet.net()) && !same(p)) {
-                return Err(Error::Overlap {
-                    name: network.name.clone(),
-                    subnet: pool.subnet.to_string(),
-                    by: format!("{} of network {}", theirs.subnet, other.name),
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Whether a subnet concerns nobody but the endpoints on their bridge: the host neither routes nor masquerades it.
-fn is_apart(network: &Network, pool: &Pool) -> bool {
-    pool.host_address().is_none() && network.egress == Egress::Plain && network.ingress == Ingress::Open
 }
