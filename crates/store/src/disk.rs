@@ -168,7 +168,8 @@ impl Disk {
         }
     }
 
-    /// Gives the file at `path` a second name, which replaces an earlier file of that name; `false` when there is no file.
+    /// Gives the file at `path` a second name, which replaces an earlier file of that name; `false` when there is no
+    /// file.
     pub(crate) fn keep(&self, path: &Path, name: &Path) -> Result<bool, StoreError> {
         // A crash behind this loses the earlier file of that name, and not the file itself.
         self.remove(name, Durability::Boot)?;
@@ -230,8 +231,8 @@ impl Disk {
         }
     }
 
-    /// Removes the unfinished files of killed writers from a folder and counts them. A writer that loses its own this way
-    /// starts again.
+    /// Removes the unfinished files of killed writers from a folder and counts them. A writer that loses its own this
+    /// way starts again.
     pub(crate) fn remove_temporaries(&self, folder: &Path) -> Result<usize, StoreError> {
         let mut count = 0;
         for name in list_all(folder)?.iter().filter(|name| name.starts_with(TEMPORARY)) {
@@ -378,8 +379,8 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// Calls `read` for each name in a folder, in order. Returns the values and the errors. `None`: the file was removed since
-/// the folder was listed.
+/// Calls `read` for each name in a folder, in order. Returns the values and the errors. `None`: the file was removed
+/// since the folder was listed.
 pub(crate) fn read_each<T>(
     folder: &Path,
     read: impl Fn(&str) -> Result<Option<T>, StoreError>,

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use zubi_model::{IfName, Mac};
 
 impl Store {
-    /// Records that a device is to be deleted, before the command answers. The MAC distinguishes it from a later device of
-    /// the same name.
+    /// Records that a device is to be deleted, before the command answers. The MAC distinguishes it from a later device
+    /// of the same name.
     pub fn add_doomed(&self, device: &IfName, mac: Mac) -> Result<(), StoreError> {
         self.disk.replace(&self.doomed_path(device), format!("{mac}\n").as_bytes(), Durability::Boot)
     }

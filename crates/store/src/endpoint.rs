@@ -63,8 +63,8 @@ impl Store {
         self.disk.replace(&path, &to_json(&path, &Record { endpoint })?, Durability::Boot)
     }
 
-    /// Records, before the first effect, that the endpoint is being detached. Fails with [`StoreError::NoRecord`] when it
-    /// is not attached, and with [`StoreError::InProgress`] when it is pending.
+    /// Records, before the first effect, that the endpoint is being detached. Fails with [`StoreError::NoRecord`] when
+    /// it is not attached, and with [`StoreError::InProgress`] when it is pending.
     pub fn begin_detach(&self, key: &EndpointKey) -> Result<(), StoreError> {
         let pending = self.pending_path(key);
         if disk::exists(&pending)? {

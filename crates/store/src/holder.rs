@@ -9,8 +9,8 @@ use std::os::unix::fs::MetadataExt;
 pub struct Holder {
     /// The process id.
     pub pid: u32,
-    /// The program's name, escaped for a terminal; empty when the process has ended and a child of it still has the file
-    /// open.
+    /// The program's name, escaped for a terminal; empty when the process has ended and a child of it still has the
+    /// file open.
     pub program: String,
     /// The letter of the state: `T` when it is stopped.
     pub state: char,
@@ -34,8 +34,8 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The processes that hold a lock on a file. Empty when `/proc/locks` does not show them: a process may be in another pid
-/// namespace, and some file systems (btrfs, overlayfs) appear there with another device number.
+/// The processes that hold a lock on a file. Empty when `/proc/locks` does not show them: a process may be in another
+/// pid namespace, and some file systems (btrfs, overlayfs) appear there with another device number.
 pub(crate) fn holders(file: &Metadata) -> Vec<Holder> {
     // Without the file the error only says less.
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
@@ -44,7 +44,8 @@ pub(crate) fn holders(file: &Metadata) -> Vec<Holder> {
     locks.lines().filter_map(|line| pid_of(line, &name)).map(look).collect()
 }
 
-/// The holder in a line such as `1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF`; a process that waits has `->` before `FLOCK`.
+/// The holder in a line such as `1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF`; a process that waits has `->` before
+/// `FLOCK`.
 fn pid_of(line: &str, file: &str) -> Option<u32> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     match fields.as_slice() {

@@ -52,8 +52,8 @@ enum Standing {
 }
 
 impl Store {
-    /// Makes `run` ours, or fails because it is another namespace's. Where it is not ours yet, `guard` may refuse before
-    /// the first change.
+    /// Makes `run` ours, or fails because it is another namespace's. Where it is not ours yet, `guard` may refuse
+    /// before the first change.
     pub(crate) fn settle_guarded<E: From<StoreError>>(
         &self,
         others: OtherNamespace,
@@ -94,8 +94,8 @@ impl Store {
         }
     }
 
-    /// Records are never older than `host.json`. Without it they may be of another boot or namespace: to believe them could
-    /// do harm, and so could their removal.
+    /// Records are never older than `host.json`. Without it they may be of another boot or namespace: to believe them
+    /// could do harm, and so could their removal.
     fn refuse_records_without_host(&self) -> Result<(), StoreError> {
         for folder in ["pending", "endpoints", "linking", "links"] {
             if !disk::list(&self.disk.run().join(folder))?.is_empty() {

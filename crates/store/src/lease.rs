@@ -4,15 +4,15 @@
 //!
 //! # Crashes
 //!
-//! An owner's record is complete before its first lease exists, and goes after its last one. So a command that was killed
-//! leaves a record that names all that it can have claimed. The record may also name what it did not claim, and what
-//! another owner has claimed since: a release therefore compares the owner.
+//! An owner's record is complete before its first lease exists, and goes after its last one. So a command that was
+//! killed leaves a record that names all that it can have claimed. The record may also name what it did not claim, and
+//! what another owner has claimed since: a release therefore compares the owner.
 //!
 //! An endpoint that is attached by a reservation takes over the reservation's leases, each in one rename, after its
-//! record is in `pending` and while the reservation's record stays. In between each lease belongs to one of the two, never
-//! to nobody. A killed command leaves both records. To undo it, the endpoint's leases go back to the reservation in the
-//! same way, before the endpoint's record goes. The reservation's record goes, if it does, when the endpoint is complete:
-//! [`Store::unreserve`] then finds no lease that is still the reservation's.
+//! record is in `pending` and while the reservation's record stays. In between each lease belongs to one of the two,
+//! never to nobody. A killed command leaves both records. To undo it, the endpoint's leases go back to the reservation
+//! in the same way, before the endpoint's record goes. The reservation's record goes, if it does, when the endpoint is
+//! complete: [`Store::unreserve`] then finds no lease that is still the reservation's.
 
 use crate::disk::{self, Durability};
 use crate::owned::{self, Claim, TakeOver};
@@ -23,8 +23,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zubi_model::{Family, Mac, NetworkName};
 
-/// Claims take the lock of the leases, which says on which network. A release does not: only a
-/// command that works for the owner, under the lock of its sandbox, releases its leases.
+/// Claims take the lock of the leases, which says on which network. A release does not: only a command that works for
+/// the owner, under the lock of its sandbox, releases its leases.
 impl Store {
     /// Claims an address.
     pub fn claim(&self, leases: &LeasesLock, address: IpAddr, by: &LeaseOwner) -> Result<Claim, StoreError> {
@@ -124,8 +124,8 @@ impl Store {
     }
 
     /// Whether a network may have this many endpoints, by one look at a folder: `false` is exact, `true` means: count.
-    /// Each attached sandbox has a folder, and the folder above has a link for each. On a file system that does not count
-    /// them (a folder has one link there) the answer is `true`.
+    /// Each attached sandbox has a folder, and the folder above has a link for each. On a file system that does not
+    /// count them (a folder has one link there) the answer is `true`.
     pub fn may_have(&self, endpoints: usize) -> Result<bool, StoreError> {
         let folder = self.disk.run().join("endpoints");
         match std::fs::metadata(&folder) {
@@ -146,8 +146,8 @@ impl Store {
         Ok(names.len())
     }
 
-    /// Whether a network has no endpoint, not even a pending one: cheaper than to read their records. A reservation is no
-    /// endpoint: it outlives the network's record, or never had one.
+    /// Whether a network has no endpoint, not even a pending one: cheaper than to read their records. A reservation is
+    /// no endpoint: it outlives the network's record, or never had one.
     pub fn is_empty(&self, network: &NetworkName) -> Result<bool, StoreError> {
         Ok(!disk::any(&self.macs_folder(network), |name| self.is_of_endpoint(network, name))?)
     }

@@ -11,13 +11,13 @@
 //! | `run/networks/NAME.json` | a described network, with `NAME.json~` as above |
 //! | `run/making/NAME.json` | a network that is being made, changed or removed: as it will be |
 //! | `run/host.json` | the boot and the host namespace that `run` belongs to |
-//! | `run/lock/` | empty files to lock: `host`, `ports`, `sandbox-COOKIE`, `leases-NETWORK`, `names-NETWORK`, `run-SANDBOX` |
+//! | `run/lock/` | files to lock: `host`, `ports`, `sandbox-COOKIE`, `leases-NETWORK`, `names-NETWORK`, `run-SANDBOX` |
 //! | `run/pending/COOKIE.NETWORK.json` | an endpoint that is being attached or detached |
 //! | `run/endpoints/COOKIE/NETWORK.json` | an attached endpoint |
 //! | `run/reservations/NETWORK/OWNER.json` | a reservation, of a device of another program or of a sandbox to come |
 //! | `run/names/NETWORK/NAME` | the cookie of the sandbox that a name leads to on a network |
 //! | `run/leases/NETWORK/ADDRESS` | a link to the owner of an address, an endpoint or a reservation |
-//! | `run/leases/NETWORK/.cursor4`, `.cursor6`, `.cursor4.SET` | a link to the address that was chosen last from a set of pools |
+//! | `run/leases/NETWORK/.cursor4`, `.cursor6`, `.cursor4.SET` | the address that was chosen last from a set of pools |
 //! | `run/macs/NETWORK/MAC` | a link to the owner of a MAC |
 //! | `run/macs/NETWORK/.other-ADDRESS` | a mark: neighbours may know the address under another MAC |
 //! | `run/ports/PROTOCOL/BLOCK` | the owners of the published ports of a block of 256 |
@@ -30,13 +30,14 @@
 //! | `run/.firewall-seen` | the generation in which the firewall was last found in order, a hint |
 //! | `.tmp-PID-NUMBER` in any of these folders | an incomplete file |
 //!
-//! `OWNER` and `NAME` of `run/names` are escaped: `%XX` for what a file name should not hold, `%-` and a hash for long ones.
+//! `OWNER` and `NAME` of `run/names` are escaped: `%XX` for what a file name should not hold, `%-` and a hash for long
+//! ones.
 //!
 //! # Invariants
 //!
-//! - A file is complete before it is visible: written under a temporary name in its folder, then linked (where it must be
-//!   the first) or renamed (where it replaces). Leases and MACs are symbolic links whose target is the owner: one system
-//!   call makes one, complete, and only if there is none.
+//! - A file is complete before it is visible: written under a temporary name in its folder, then linked (where it must
+//!   be the first) or renamed (where it replaces). Leases and MACs are symbolic links whose target is the owner: one
+//!   system call makes one, complete, and only if there is none.
 //! - A record begins with the version of its format and its own sum: damage is found, not believed.
 //! - A file that cannot be read is neither erased nor overwritten, but reported.
 //! - Folders are 0700 and files 0600, whatever the umask. A folder that other users can write to is refused.
@@ -45,10 +46,11 @@
 //!
 //! # Locks
 //!
-//! Callers lock; the store itself locks only the opening of `run` and the index of names. `order.rs` has the locks and their
-//! order as types. Every change happens under the host's lock, shared at least, except three: the reaper's removals from
-//! `stale` and `doomed`, the hint `.firewall-seen`, and drafts, which are invisible. What a record or a lease says of an
-//! endpoint holds under the lock of its sandbox; what a lease says of a reservation, under the lock of the leases.
+//! Callers lock; the store itself locks only the opening of `run` and the index of names. `order.rs` has the locks and
+//! their order as types. Every change happens under the host's lock, shared at least, except three: the reaper's
+//! removals from `stale` and `doomed`, the hint `.firewall-seen`, and drafts, which are invisible. What a record or a
+//! lease says of an endpoint holds under the lock of its sandbox; what a lease says of a reservation, under the lock of
+//! the leases.
 //!
 //! # Failpoints
 //!

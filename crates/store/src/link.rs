@@ -5,7 +5,8 @@
 //!   nothing -----------> linking/ -------------> links/ -------------> linking/ ---------------> nothing
 //! ```
 //!
-//! A record in `linking` whose sandboxes are all unlocked belongs to a process that was killed. The answer is always: undo.
+//! A record in `linking` whose sandboxes are all unlocked belongs to a process that was killed. The answer is always:
+//! undo.
 
 use crate::disk::{self, Creation, Durability};
 use crate::key::{json_in, stem};
@@ -37,8 +38,8 @@ impl Store {
         self.move_link(id, &self.linking_folder(), &self.links_folder())
     }
 
-    /// Records, before the first effect, that the link is being removed. Fails with [`StoreError::NoLink`] when it is not
-    /// complete.
+    /// Records, before the first effect, that the link is being removed. Fails with [`StoreError::NoLink`] when it is
+    /// not complete.
     pub fn begin_unlink(&self, id: &LinkId) -> Result<(), StoreError> {
         self.move_link(id, &self.links_folder(), &self.linking_folder())
     }

@@ -1,22 +1,24 @@
-//! Advisory locks (flock(2)) on files in `run/lock`, and how a process waits for one. `order.rs` has the locks themselves.
+//! Advisory locks (flock(2)) on files in `run/lock`, and how a process waits for one. `order.rs` has the locks
+//! themselves.
 //!
 //! # How it works
 //!
-//! A lock belongs to an open file, so it ends with its process, however that ends. Only a holder unlinks a lock's file. A
-//! process that waited meanwhile then holds a lock on a file that no path leads to. It compares the two and starts again.
+//! A lock belongs to an open file, so it ends with its process, however that ends. Only a holder unlinks a lock's file.
+//! A process that waited meanwhile then holds a lock on a file that no path leads to. It compares the two and starts
+//! again.
 //!
 //! # Waiting
 //!
-//! flock(2) waits for ever, and only a signal or a second thread could end that. So a process asks again and again for a
-//! lock that is not free. The pause between two tries is a sixteenth of the time that it has waited already, at most
+//! flock(2) waits for ever, and only a signal or a second thread could end that. So a process asks again and again for
+//! a lock that is not free. The pause between two tries is a sixteenth of the time that it has waited already, at most
 //! 10 ms: the wait is hardly longer than in the kernel's own queue, and a free lock costs one call. The wait ends after
 //! the store's patience, with an error that names the holder.
 //!
-//! The host's lock has a *gate*, a second lock: that of the folder in which all these files are. A process that does not
-//! get the host's lock at once takes the gate, sets the length of the lock's file to one, and waits there alone. A process
-//! that gets the host's lock at once and sees that length (it looks at the file anyway) gives the lock back and queues at
-//! the gate. So a stream of holders that share the lock cannot keep out a process that wants it alone. The length that a
-//! killed process left costs the next one a round through the gate, which sets the length back.
+//! The host's lock has a *gate*, a second lock: that of the folder in which all these files are. A process that does
+//! not get the host's lock at once takes the gate, sets the length of the lock's file to one, and waits there alone. A
+//! process that gets the host's lock at once and sees that length (it looks at the file anyway) gives the lock back and
+//! queues at the gate. So a stream of holders that share the lock cannot keep out a process that wants it alone. The
+//! length that a killed process left costs the next one a round through the gate, which sets the length back.
 //!
 //! # Limits
 //!
@@ -141,8 +143,8 @@ impl Store {
         }
     }
 
-    /// Waits at the gate for the right to wait for a lock. Only the host's lock has a gate. A gate whose holder is stopped
-    /// is passed by: it would keep everybody out while the lock itself is free.
+    /// Waits at the gate for the right to wait for a lock. Only the host's lock has a gate. A gate whose holder is
+    /// stopped is passed by: it would keep everybody out while the lock itself is free.
     fn turn(&self, path: &Path, since: Instant) -> Result<Option<Turn>, StoreError> {
         if path != self.lock_path(HOST) {
             return Ok(None);

@@ -58,7 +58,8 @@ impl Store {
         Ok(())
     }
 
-    /// Two sandboxes may have the same spelling, and neither command holds the other's sandbox lock. Below all other locks.
+    /// Two sandboxes may have the same spelling, and neither command holds the other's sandbox lock. Below all other
+    /// locks.
     fn lock_names(&self, network: &NetworkName) -> Result<Lock, StoreError> {
         self.lock(&self.names_lock_path(network), Mode::Exclusive)
     }
@@ -68,8 +69,8 @@ impl Store {
     }
 }
 
-/// A file name for any text. Letters, digits, `_`, `-` and inner dots stay, other bytes become `%XX`. A long text becomes
-/// `%-` and a hash; the file's content has the text itself.
+/// A file name for any text. Letters, digits, `_`, `-` and inner dots stay, other bytes become `%XX`. A long text
+/// becomes `%-` and a hash; the file's content has the text itself.
 pub(crate) fn file_name(spelled: &str) -> String {
     let mut escaped = String::new();
     for (place, byte) in spelled.bytes().enumerate() {

@@ -67,8 +67,8 @@ impl Store {
         }
     }
 
-    /// Writes a network's record, in the place of an earlier version. On return it survives a power failure. Leaves a file
-    /// alone that cannot be read.
+    /// Writes a network's record, in the place of an earlier version. On return it survives a power failure. Leaves a
+    /// file alone that cannot be read.
     pub fn write_network(&self, host: &ExclusiveHost, network: &Network) -> Result<(), StoreError> {
         let draft = self.draft_network(network)?;
         let unsynced = self.publish_network(host, draft)?;
@@ -103,8 +103,8 @@ impl Store {
         self.disk.sync_above(&path, durability)
     }
 
-    /// Records, before the first effect, that a network is being made, changed or removed. A process that holds the host
-    /// lock alone and finds such a record knows that the process that wrote it was killed.
+    /// Records, before the first effect, that a network is being made, changed or removed. A process that holds the
+    /// host lock alone and finds such a record knows that the process that wrote it was killed.
     pub fn begin_network(&self, _host: &ExclusiveHost, network: &Network) -> Result<(), StoreError> {
         let path = self.making_path(&network.name);
         self.disk.replace(&path, &to_json(&path, network)?, Durability::Boot)
@@ -116,8 +116,8 @@ impl Store {
         Ok(())
     }
 
-    /// The networks that are being made, changed or removed, and what is wrong with the files that cannot be read or are
-    /// not named after their network.
+    /// The networks that are being made, changed or removed, and what is wrong with the files that cannot be read or
+    /// are not named after their network.
     pub fn networks_in_making_lossy(&self) -> (Vec<Network>, Vec<StoreError>) {
         let folder = self.disk.run().join("making");
         disk::read_each(&folder, |file| match stem(file).and_then(|stem| stem.parse().ok()) {
@@ -139,8 +139,8 @@ impl Store {
     /// Removes the rest of a network from `run`: names, cursors, locks and empty folders.
     ///
     /// Fails with [`StoreError::StillOwned`], before it removes anything, when endpoints own addresses or MACs on the
-    /// network. Reservations do not depend on the network's record: while there are any, leases, MACs and their lock stay.
-    /// A lock that the caller itself holds stays too.
+    /// network. Reservations do not depend on the network's record: while there are any, leases, MACs and their lock
+    /// stay. A lock that the caller itself holds stays too.
     pub fn forget_network(&self, _host: &ExclusiveHost, network: &NetworkName) -> Result<(), StoreError> {
         let mut owners: Vec<LeaseOwner> = self.leases(network)?.into_iter().map(|(_, owner)| owner).collect();
         owners.extend(self.macs(network)?.into_iter().map(|(_, owner)| owner));

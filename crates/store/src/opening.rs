@@ -44,10 +44,10 @@ impl Opening {
 
     /// Opens the store.
     ///
-    /// The first command of a boot records which boot and namespace `run` belongs to, and removes the records of an earlier
-    /// boot. Fails with [`StoreError::OtherHost`] if `run` belongs to another network namespace of this boot (each would take
-    /// the other's records for leftovers), unless [`Opening::of_others`] says otherwise. Fails with [`StoreError::Shared`] if
-    /// another user can write to one of the folders.
+    /// The first command of a boot records which boot and namespace `run` belongs to, and removes the records of an
+    /// earlier boot. Fails with [`StoreError::OtherHost`] if `run` belongs to another network namespace of this boot
+    /// (each would take the other's records for leftovers), unless [`Opening::of_others`] says otherwise. Fails with
+    /// [`StoreError::Shared`] if another user can write to one of the folders.
     pub fn open(self) -> Result<Store, StoreError> {
         self.open_guarded(|| Ok(()))
     }

@@ -13,8 +13,8 @@
 //! lock of the leases before it needs that of the ports, or need only the latter. Several sandboxes are locked by one
 //! call, which keeps the order of their numbers.
 //!
-//! Two locks stand beside this order. A process that holds the reaper's lock never waits for the host's. A process waits
-//! for a run's lock only while it holds no other; with the host's lock it only tries.
+//! Two locks stand beside this order. A process that holds the reaper's lock never waits for the host's. A process
+//! waits for a run's lock only while it holds no other; with the host's lock it only tries.
 //!
 //! Claims and the records of networks take the lock that they need as an argument. Records of endpoints and links, and
 //! releases of leases, do not: they need the lock of the sandbox, which callers keep for a whole command.

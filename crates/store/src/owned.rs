@@ -64,8 +64,8 @@ pub(crate) fn release(disk: &Disk, path: &Path, by: &LeaseOwner) -> Result<(), S
     Ok(())
 }
 
-/// Replaces the link in one rename, so that it is never free in between. The caller's lock keeps others from changing it
-/// between the look and the rename.
+/// Replaces the link in one rename, so that it is never free in between. The caller's lock keeps others from changing
+/// it between the look and the rename.
 pub(crate) fn take_over(disk: &Disk, path: &Path, from: &LeaseOwner, to: &LeaseOwner) -> Result<TakeOver, StoreError> {
     match owner(path)? {
         Some(owner) if owner == *to => Ok(TakeOver::Done),

@@ -1,7 +1,8 @@
 //! Owners of the host's published ports.
 //!
-//! A file for each block of 256 ports: the cost of a question or a claim does not depend on how many ports are published
-//! elsewhere. A line is `FIRST-LAST ADDRESS COOKIE.NETWORK`; a range that lies in several blocks stands in each of them.
+//! A file for each block of 256 ports: the cost of a question or a claim does not depend on how many ports are
+//! published elsewhere. A line is `FIRST-LAST ADDRESS COOKIE.NETWORK`; a range that lies in several blocks stands in
+//! each of them.
 
 use crate::disk::{self, Durability};
 use crate::key::parse_key;

@@ -43,8 +43,8 @@ struct Record<R> {
 impl Store {
     /// Reserves all addresses and the MAC of a reservation, or none. `leases` is the lock of its network.
     ///
-    /// Fails with [`StoreError::AlreadyReserved`] when its owner has a reservation on the network. After any other error
-    /// [`Store::unreserve`] frees what was claimed before it.
+    /// Fails with [`StoreError::AlreadyReserved`] when its owner has a reservation on the network. After any other
+    /// error [`Store::unreserve`] frees what was claimed before it.
     pub fn reserve(&self, leases: &LeasesLock, reservation: &Reservation) -> Result<Reserved, StoreError> {
         let Reservation { owner, network, .. } = reservation;
         debug_assert_eq!(leases.network(), network, "the lock is of another network");
@@ -308,8 +308,8 @@ mod tests {
         fail_at_every_step(12, work, free_all);
     }
 
-    /// An endpoint takes over a reservation, as an engine does it: its record, the leases, its completion, the end of the
-    /// reservation.
+    /// An endpoint takes over a reservation, as an engine does it: its record, the leases, its completion, the end of
+    /// the reservation.
     #[test]
     fn after_a_failure_at_any_step_of_an_attach_by_reservation_both_can_be_undone() {
         let mac: Mac = MAC.parse().unwrap();

@@ -1,8 +1,8 @@
 //! The generation of the ruleset in which the firewall was last found in order. A hint: it saves a look, and proves
 //! nothing.
 //!
-//! Every connect writes it, so it is written in place, by one call. A reader in the middle of that finds a wrong sum, and so
-//! no hint.
+//! Every connect writes it, so it is written in place, by one call. A reader in the middle of that finds a wrong sum,
+//! and so no hint.
 
 use crate::disk::{self, Durability, failed};
 use crate::versioned::{from_json, to_json};

@@ -1,7 +1,8 @@
 //! Stale addresses: released ones of which the kernel may still track connections. The search takes the kernel 5 ms (it
 //! goes through its whole hash table), so a detached child does it, or the next attach with that address.
 //!
-//! An empty file for each, named `ADDRESS@NETWORK`: two networks that the host takes no part in may have the same addresses.
+//! An empty file for each, named `ADDRESS@NETWORK`: two networks that the host takes no part in may have the same
+//! addresses.
 
 use crate::disk::{self, Durability};
 use crate::{Store, StoreError};

@@ -30,12 +30,12 @@ impl Store {
         Opening::new(dirs, host).open()
     }
 
-    /// Calls `observer` after every single effect on a file, with a line such as `rename endpoints/7/blue.json` (paths are
-    /// relative to `run` or `state`). When the observer returns an error, the operation fails with it, as if its next effect
-    /// had failed.
+    /// Calls `observer` after every single effect on a file, with a line such as `rename endpoints/7/blue.json` (paths
+    /// are relative to `run` or `state`). When the observer returns an error, the operation fails with it, as if its
+    /// next effect had failed.
     ///
-    /// The words: `mkdir`, `write` (a complete temporary file), `sync`, `link` (the file is visible, the first of its name),
-    /// `rename` (the file is visible, or moved here), `unlink`, `rmdir`, `clear` (a folder and all in it).
+    /// The words: `mkdir`, `write` (a complete temporary file), `sync`, `link` (the file is visible, the first of its
+    /// name), `rename` (the file is visible, or moved here), `unlink`, `rmdir`, `clear` (a folder and all in it).
     #[must_use]
     pub fn with_steps(mut self, observer: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static) -> Store {
         self.disk.observed_by(Box::new(observer));
@@ -47,7 +47,8 @@ impl Store {
         &self.host
     }
 
-    /// Removes the unfinished files of killed writers and counts them. No other call sees these files: this only saves space.
+    /// Removes the unfinished files of killed writers and counts them. No other call sees these files: this only saves
+    /// space.
     pub fn remove_leftovers(&self) -> Result<usize, StoreError> {
         let run = self.disk.run();
         let mut folders = vec![self.disk.state().join("networks"), run.to_owned()];
