@@ -20,12 +20,11 @@ use crate::problem::Problem;
 use crate::report::{Act, Compared, Force, Report};
 use crate::session::Session;
 use crate::undo::endpoint::Detached;
-use ipnet::IpNet;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use zubi_model::{
-    Description, Endpoint, Icc, IfName, Ingress, LinkEndRef, LinkWishes, Mac, Network, NetworkChange, NetworkName,
-    NetworkSpec, Pool, PortSource, PortWish, SandboxName, SandboxRef, Wishes,
+    Description, Endpoint, EndpointAddress, Icc, IfName, Ingress, LinkEndRef, LinkWishes, Mac, Network, NetworkChange,
+    NetworkName, NetworkSpec, Pool, PortSource, PortWish, SandboxName, SandboxRef, Wishes,
 };
 use zubi_plan::{Plan, What};
 use zubi_store::StoreError;
@@ -371,7 +370,7 @@ impl Session {
         owner: &str,
         sets: &[Vec<Pool>],
         wanted: &[IpAddr],
-    ) -> Result<Vec<(IpNet, Option<IpAddr>)>, Error> {
+    ) -> Result<Vec<EndpointAddress>, Error> {
         reserve::reserve(self, network, owner, sets, wanted)
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use zubi_cni::{Attachment, CniError, CniResult, Code, Dns, Gc, Reserve, Status, Task, Wire, parse_resolv_conf};
 use zubi_engine::{Error, Session};
 use zubi_kernel::sys;
-use zubi_model::{Addressing, EndpointAddress, Exclusion, NetworkName, NetworkSource, Pool};
+use zubi_model::{Addressing, Exclusion, NetworkName, NetworkSource, Pool};
 
 /// Where the reference plug-in keeps its addresses.
 const FOLDER: &str = "/var/lib/cni/networks";
@@ -111,9 +111,7 @@ pub(super) fn reserve(session: &mut Session, task: &Task, reserve: &Reserve) -> 
     };
     let mut sets = reserve.sets.clone();
     leave_out(&mut sets, &of_before(&task.network, reserve.data_dir.as_deref()));
-    let given = session.reserve(&network(task)?, &owner(task), &sets, &reserve.wanted).map_err(told)?;
-    let addresses: Vec<EndpointAddress> =
-        given.into_iter().map(|(address, gateway)| EndpointAddress { address, gateway }).collect();
+    let addresses = session.reserve(&network(task)?, &owner(task), &sets, &reserve.wanted).map_err(told)?;
     Ok(reserve.result(&addresses, dns))
 }
 

@@ -39,21 +39,21 @@ use zubi_model::Endpoint;
 use zubi_model::Network;
 use zubi_model::NetworkName;
 use zubi_model::SandboxRef;
-use zubi_store::Maker;
-use zubi_store::Mode;
+use zubi_store::{LeaseOwner, Maker};
 
 /// What is wrong with one endpoint.
 pub(crate) fn check_called(session: &mut Session, network: &NetworkName, called: &str) -> Result<Vec<Problem>, Error> {
-    let _host = session.store().lock_host(Mode::Shared)?;
+    let _host = session.store().lock_host()?;
     let endpoint = endpoint_called(session, network, called)?;
     let (Some(endpoint), Some(network)) = (endpoint, session.store().network(network)?) else {
         let missing = Error::NotConnected { network: network.clone(), sandbox: called.to_owned() };
         return Err(missing);
     };
     let mut problems: Vec<Problem> = check_firewall(session)?.into_iter().collect();
+    let own = LeaseOwner::Endpoint(endpoint.key());
     for a in &endpoint.addresses {
         let address = a.address.addr();
-        if session.store().lease_owner(&network.name, address)?.as_ref() != Some(&endpoint.key()) {
+        if session.store().lease_owner(&network.name, address)?.as_ref() != Some(&own) {
             problems.push(Problem::unleased(&endpoint, address));
         }
     }
@@ -75,7 +75,7 @@ struct WithoutSandbox {
 pub(crate) fn check(session: &mut Session) -> Result<Vec<Problem>, Error> {
     let (mut problems, lost) = {
         // Alone: what is being made right now is no difference.
-        let _host = session.store().lock_host(Mode::Exclusive)?;
+        let _host = session.store().lock_host_exclusive()?;
         check_locked(session)?
     };
     // A runtime may take seconds to answer: it is asked while nobody waits for a lock of ours.
@@ -154,7 +154,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
         // A supervisor that lives cleans up itself.
         if let Some(lock) = session.store().try_lock_run(&record.name)? {
             problems.push(Problem::new(kind, format!("sandbox {}", record.name), why, GC));
-            session.store().remove_run_lock(&record.name, lock)?;
+            session.store().remove_run_lock(lock)?;
         }
     }
     for (network, key) in orphans(session, &records) {

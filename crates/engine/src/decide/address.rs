@@ -6,13 +6,14 @@ use crate::error::Error;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use zubi_ipam::{check_fixed, next_of_pools};
-use zubi_model::{Addressing, EndpointAddress, EndpointKey, Family, Invalid, Network, NetworkName, Pool};
+use zubi_model::{Addressing, EndpointAddress, Family, Invalid, Network, NetworkName, Pool};
+use zubi_store::LeaseOwner;
 
 /// What addresses are chosen from.
 #[derive(Debug)]
 pub(crate) struct AddressAsk<'a> {
     pub(crate) network: &'a NetworkName,
-    pub(crate) owner: &'a EndpointKey,
+    pub(crate) owner: &'a LeaseOwner,
     /// One address is chosen from each set.
     pub(crate) sets: &'a [Vec<Pool>],
     pub(crate) membership: Membership,
@@ -48,7 +49,7 @@ pub(crate) struct Addresses {
 /// The addresses of an endpoint, by what its wishes say they come from.
 pub(crate) fn of_endpoint(
     network: &Network,
-    owner: &EndpointKey,
+    owner: &LeaseOwner,
     addressing: &Addressing,
     asked: &[IpAddr],
     avoided: &[IpAddr],
@@ -90,8 +91,8 @@ pub(crate) fn of_sets(ask: &AddressAsk<'_>, book: &dyn Book, owners: &Owners) ->
             let address = asked.remove(at);
             require_free(network, owner, address, book, owners)?;
             // Of two ranges of one subnet the one that gives the address.
-            let giver = set.iter().find(|pool| gives(pool, address));
-            let pool = giver.or_else(|| set.iter().find(|pool| pool.subnet.net().contains(&address)));
+            let assigning = set.iter().find(|pool| gives(pool, address));
+            let pool = assigning.or_else(|| set.iter().find(|pool| pool.subnet.net().contains(&address)));
             found.extend(pool.map(|pool| (pool, address)));
             if membership == Membership::Range {
                 break;
@@ -116,7 +117,7 @@ pub(crate) fn of_sets(ask: &AddressAsk<'_>, book: &dyn Book, owners: &Owners) ->
 }
 
 /// The next free address of a set of pools, and the pool's place in the set.
-fn next_free(
+pub(crate) fn next_free(
     network: &NetworkName,
     pools: &[Pool],
     number: usize,
@@ -144,7 +145,7 @@ fn next_free(
 
 fn require_free(
     network: &NetworkName,
-    own: &EndpointKey,
+    own: &LeaseOwner,
     address: IpAddr,
     book: &dyn Book,
     owners: &Owners,
@@ -164,12 +165,12 @@ fn family_of(pools: &[Pool]) -> Option<Family> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::memory::{Memory, key, network};
+    use crate::decide::memory::{Memory, lease_owner, network};
 
     fn choose(book: &Memory, asked: &[&str], owners: &Owners) -> Result<Addresses, Obstacle> {
         let asked: Vec<IpAddr> = asked.iter().map(|text| text.parse().unwrap()).collect();
         let network = network("blue", &["10.55.66.0/29", "fd00:5::/64"]);
-        of_endpoint(&network, &key(7, "blue"), &Addressing::Network, &asked, &[], book, owners)
+        of_endpoint(&network, &lease_owner(7, "blue"), &Addressing::Network, &asked, &[], book, owners)
     }
 
     fn words(chosen: &Addresses) -> String {
@@ -180,7 +181,7 @@ mod tests {
     fn each_family_gets_the_next_free_address() {
         let mut book = Memory::default();
         assert_eq!(words(&choose(&book, &[], &Owners::default()).unwrap()), "10.55.66.2/29 fd00:5::2/64");
-        book.add_lease("10.55.66.2", key(5, "blue"));
+        book.add_lease("10.55.66.2", lease_owner(5, "blue"));
         book.add_cursor("10.55.66.3", 0);
         let chosen = choose(&book, &[], &Owners::default()).unwrap();
         assert_eq!(words(&chosen), "10.55.66.4/29 fd00:5::2/64");
@@ -190,22 +191,22 @@ mod tests {
     #[test]
     fn an_asked_address_with_an_owner_is_an_obstacle_until_the_owner_is_known_to_be_gone() {
         let mut book = Memory::default();
-        book.add_lease("10.55.66.4", key(5, "blue"));
+        book.add_lease("10.55.66.4", lease_owner(5, "blue"));
         let mut owners = Owners::default();
         let obstacle = choose(&book, &["10.55.66.4"], &owners).unwrap_err();
-        assert!(matches!(obstacle, Obstacle::Held { owner, claim: None } if owner == key(5, "blue")));
-        owners.note_alive(key(5, "blue"), None);
+        assert!(matches!(obstacle, Obstacle::Held { owner, claim: None } if owner == lease_owner(5, "blue")));
+        owners.note_alive(lease_owner(5, "blue"), None);
         let obstacle = choose(&book, &["10.55.66.4"], &owners).unwrap_err();
         assert!(matches!(obstacle, Obstacle::Taken(Taken::Address { .. })));
         let mut owners = Owners::default();
-        owners.note_gone(key(5, "blue"));
+        owners.note_gone(lease_owner(5, "blue"));
         assert_eq!(words(&choose(&book, &["10.55.66.4"], &owners).unwrap()), "10.55.66.4/29 fd00:5::2/64");
     }
 
     #[test]
     fn an_endpoint_may_ask_for_the_address_it_has() {
         let mut book = Memory::default();
-        book.add_lease("10.55.66.4", key(7, "blue"));
+        book.add_lease("10.55.66.4", lease_owner(7, "blue"));
         assert!(choose(&book, &["10.55.66.4"], &Owners::default()).is_ok());
     }
 
@@ -213,7 +214,7 @@ mod tests {
     fn a_full_subnet_is_exhausted() {
         let mut book = Memory::default();
         for last in 2..=6 {
-            book.add_lease(&format!("10.55.66.{last}"), key(5, "blue"));
+            book.add_lease(&format!("10.55.66.{last}"), lease_owner(5, "blue"));
         }
         assert!(matches!(choose(&book, &[], &Owners::default()), Err(Obstacle::Exhausted(_))));
     }
@@ -236,7 +237,7 @@ mod tests {
             pool(["10.55.66.0-10.55.66.15", "10.55.66.32-10.55.66.255"]),
             pool(["10.55.66.0-10.55.66.31", "10.55.66.48-10.55.66.255"]),
         ];
-        let (blue, owner) = ("blue".parse().unwrap(), key(7, "blue"));
+        let (blue, owner) = ("blue".parse().unwrap(), lease_owner(7, "blue"));
         let asked = ["10.55.66.40".parse().unwrap()];
         let ask = AddressAsk {
             network: &blue,

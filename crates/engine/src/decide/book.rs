@@ -3,19 +3,19 @@
 use crate::error::Error;
 use std::net::IpAddr;
 use zubi_kernel::{BoundPort, Refusal};
-use zubi_model::{EndpointKey, Family, Mac, NetworkName, PortNumber, Protocol};
-use zubi_store::{PortClaim, Store};
+use zubi_model::{Family, Mac, NetworkName, PortNumber, Protocol};
+use zubi_store::{LeaseOwner, PortClaim, Store};
 
 /// The questions that a decision asks. Tests answer them from memory.
 pub(crate) trait Book {
     /// Whether an address is leased. Cheaper than [`Book::lease`]: it does not say to which endpoint.
     fn is_leased(&self, network: &NetworkName, address: IpAddr) -> Result<bool, Error>;
     /// The owner of an address.
-    fn lease(&self, network: &NetworkName, address: IpAddr) -> Result<Option<EndpointKey>, Error>;
+    fn lease(&self, network: &NetworkName, address: IpAddr) -> Result<Option<LeaseOwner>, Error>;
     /// The address that was given last from a set of pools: the search begins behind it.
     fn cursor(&self, network: &NetworkName, family: Family, set: usize) -> Result<Option<IpAddr>, Error>;
     /// The owner of a MAC.
-    fn mac(&self, network: &NetworkName, mac: Mac) -> Result<Option<EndpointKey>, Error>;
+    fn mac(&self, network: &NetworkName, mac: Mac) -> Result<Option<LeaseOwner>, Error>;
     /// The claims that keep a port from being claimed.
     fn claims_against(&self, claim: &PortClaim) -> Result<Vec<PortClaim>, Error>;
     /// Whether a process of the host has a port. [`Refusal::InUse`] says that one does.
@@ -33,7 +33,7 @@ impl Book for Records<'_> {
         Ok(self.0.is_leased(network, address)?)
     }
 
-    fn lease(&self, network: &NetworkName, address: IpAddr) -> Result<Option<EndpointKey>, Error> {
+    fn lease(&self, network: &NetworkName, address: IpAddr) -> Result<Option<LeaseOwner>, Error> {
         Ok(self.0.lease_owner(network, address)?)
     }
 
@@ -41,7 +41,7 @@ impl Book for Records<'_> {
         Ok(self.0.cursor(network, family, set)?)
     }
 
-    fn mac(&self, network: &NetworkName, mac: Mac) -> Result<Option<EndpointKey>, Error> {
+    fn mac(&self, network: &NetworkName, mac: Mac) -> Result<Option<LeaseOwner>, Error> {
         Ok(self.0.mac_owner(network, mac)?)
     }
 

@@ -7,6 +7,7 @@ use crate::decide::{address, mac, port};
 use std::net::IpAddr;
 use zubi_model::{Addressing, Endpoint, Family, IfName, Mac, Network, SandboxIdentity, Wishes};
 use zubi_plan::endpoint::may_default;
+use zubi_store::LeaseOwner;
 
 /// What is asked of the decision.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         traits: wishes.traits,
         attached_at: ask.birth.attached_at,
     };
-    let key = endpoint.key();
+    let key = LeaseOwner::Endpoint(endpoint.key());
     let chosen =
         address::of_endpoint(network, &key, &wishes.addressing, &wishes.addresses, &ask.avoided, book, owners)?;
     endpoint.addresses = chosen.addresses;

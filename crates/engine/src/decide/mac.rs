@@ -2,13 +2,14 @@
 
 use crate::decide::book::Book;
 use crate::decide::obstacle::{MacOwner, Obstacle, Owners, Taken};
-use zubi_model::{EndpointAddress, EndpointKey, Mac, MacWish, Network};
+use zubi_model::{EndpointAddress, Mac, MacWish, Network};
+use zubi_store::LeaseOwner;
 
 /// The MAC by the wish: `random` where it may be any, or where an endpoint that lives has the one that belongs to the
 /// address.
 pub(crate) fn of_endpoint(
     network: &Network,
-    owner: &EndpointKey,
+    owner: &LeaseOwner,
     addresses: &[EndpointAddress],
     wish: MacWish,
     random: Mac,
@@ -42,14 +43,14 @@ pub(crate) fn of_endpoint(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::memory::{Memory, key, network};
+    use crate::decide::memory::{Memory, lease_owner, network};
 
     const RANDOM: &str = "02:00:00:00:00:01";
 
     fn choose(book: &Memory, wish: MacWish, owners: &Owners) -> Result<String, Obstacle> {
         let blue = network("blue", &["10.55.66.0/24"]);
         let addresses = [EndpointAddress { address: "10.55.66.9/24".parse().unwrap(), gateway: None }];
-        let mac = of_endpoint(&blue, &key(7, "blue"), &addresses, wish, RANDOM.parse().unwrap(), book, owners)?;
+        let mac = of_endpoint(&blue, &lease_owner(7, "blue"), &addresses, wish, RANDOM.parse().unwrap(), book, owners)?;
         Ok(mac.to_string())
     }
 
@@ -65,10 +66,10 @@ mod tests {
     fn a_mac_that_lives_elsewhere_is_refused_when_asked_for_and_avoided_when_not() {
         let mac = Mac::from_address("10.55.66.9".parse().unwrap());
         let mut book = Memory::default();
-        book.add_mac(mac, key(5, "blue"));
+        book.add_mac(mac, lease_owner(5, "blue"));
         assert!(matches!(choose(&book, MacWish::FromAddress, &Owners::default()), Err(Obstacle::Held { .. })));
         let mut owners = Owners::default();
-        owners.note_alive(key(5, "blue"), None);
+        owners.note_alive(lease_owner(5, "blue"), None);
         assert_eq!(choose(&book, MacWish::FromAddress, &owners).unwrap(), RANDOM);
         assert!(matches!(choose(&book, MacWish::Given(mac), &owners), Err(Obstacle::Taken(Taken::Mac { .. }))));
     }

@@ -11,12 +11,12 @@ use zubi_model::{
     Mac, NetnsCookie, Network, NetworkId, NetworkName, NsRef, PoolSpec, PortNumber, Promiscuity, Protocol,
     SandboxIdentity, Scope, Traits,
 };
-use zubi_store::PortClaim;
+use zubi_store::{LeaseOwner, PortClaim};
 
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    leases: HashMap<IpAddr, EndpointKey>,
-    macs: HashMap<Mac, EndpointKey>,
+    leases: HashMap<IpAddr, LeaseOwner>,
+    macs: HashMap<Mac, LeaseOwner>,
     cursors: HashMap<(Family, usize), IpAddr>,
     claims: Vec<PortClaim>,
     processes: Vec<u16>,
@@ -24,11 +24,11 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    pub(crate) fn add_lease(&mut self, address: &str, owner: EndpointKey) {
+    pub(crate) fn add_lease(&mut self, address: &str, owner: LeaseOwner) {
         self.leases.insert(address.parse().unwrap(), owner);
     }
 
-    pub(crate) fn add_mac(&mut self, mac: Mac, owner: EndpointKey) {
+    pub(crate) fn add_mac(&mut self, mac: Mac, owner: LeaseOwner) {
         self.macs.insert(mac, owner);
     }
 
@@ -59,7 +59,7 @@ impl Book for Memory {
         Ok(self.leases.contains_key(&address))
     }
 
-    fn lease(&self, _: &NetworkName, address: IpAddr) -> Result<Option<EndpointKey>, Error> {
+    fn lease(&self, _: &NetworkName, address: IpAddr) -> Result<Option<LeaseOwner>, Error> {
         Ok(self.leases.get(&address).cloned())
     }
 
@@ -67,7 +67,7 @@ impl Book for Memory {
         Ok(self.cursors.get(&(family, set)).copied())
     }
 
-    fn mac(&self, _: &NetworkName, mac: Mac) -> Result<Option<EndpointKey>, Error> {
+    fn mac(&self, _: &NetworkName, mac: Mac) -> Result<Option<LeaseOwner>, Error> {
         Ok(self.macs.get(&mac).cloned())
     }
 
@@ -88,6 +88,11 @@ impl Book for Memory {
 
 pub(crate) fn key(cookie: u64, network: &str) -> EndpointKey {
     EndpointKey { cookie: NetnsCookie(cookie), network: network.parse().unwrap() }
+}
+
+/// The same as the owner of a lease.
+pub(crate) fn lease_owner(cookie: u64, network: &str) -> LeaseOwner {
+    LeaseOwner::Endpoint(key(cookie, network))
 }
 
 pub(crate) fn identity(cookie: u64) -> SandboxIdentity {

@@ -7,8 +7,8 @@
 use crate::error::Error;
 use std::collections::HashSet;
 use std::net::IpAddr;
-use zubi_model::{EndpointKey, Invalid, Mac, PortNumber, PortWish, Protocol, PublishedPort};
-use zubi_store::{PortClaim, StoreError};
+use zubi_model::{Invalid, Mac, PortNumber, PortWish, Protocol, PublishedPort};
+use zubi_store::{LeaseOwner, PortClaim, StoreError};
 
 /// Why there is no decision yet, or none at all.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(crate) enum Obstacle {
     /// An endpoint holds it, and whether its sandbox is still there has not been looked at.
     Held {
         /// The endpoint.
-        owner: EndpointKey,
+        owner: LeaseOwner,
         /// Its claim, where it is about a port.
         claim: Option<PortClaim>,
     },
@@ -32,7 +32,7 @@ pub(crate) enum Obstacle {
 #[derive(Debug)]
 pub(crate) enum Taken {
     /// An address.
-    Address { address: IpAddr, owner: EndpointKey },
+    Address { address: IpAddr, owner: LeaseOwner },
     /// A MAC.
     Mac { mac: Mac, owner: MacOwner },
     /// A port.
@@ -43,7 +43,7 @@ pub(crate) enum Taken {
 #[derive(Debug)]
 pub(crate) enum MacOwner {
     /// An endpoint of the network.
-    Endpoint(EndpointKey),
+    Endpoint(LeaseOwner),
     /// The network's own device.
     Device(String),
 }
@@ -66,28 +66,28 @@ pub(crate) enum PortOwner {
 /// What is known of endpoints that were in the way.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
-    alive: HashSet<(EndpointKey, Option<PortClaim>)>,
-    gone: HashSet<EndpointKey>,
+    alive: HashSet<(LeaseOwner, Option<PortClaim>)>,
+    gone: HashSet<LeaseOwner>,
 }
 
 impl Owners {
     /// Notes that an endpoint lives and holds what it claims: this port, or an address or MAC.
-    pub(crate) fn note_alive(&mut self, owner: EndpointKey, claim: Option<PortClaim>) {
+    pub(crate) fn note_alive(&mut self, owner: LeaseOwner, claim: Option<PortClaim>) {
         self.alive.insert((owner, claim));
     }
 
     /// Notes that an endpoint's sandbox is gone while its records are still there, as in a dry run.
-    pub(crate) fn note_gone(&mut self, owner: EndpointKey) {
+    pub(crate) fn note_gone(&mut self, owner: LeaseOwner) {
         self.gone.insert(owner);
     }
 
     /// Whether that is noted.
-    pub(crate) fn is_alive(&self, owner: &EndpointKey, claim: Option<&PortClaim>) -> bool {
+    pub(crate) fn is_alive(&self, owner: &LeaseOwner, claim: Option<&PortClaim>) -> bool {
         self.alive.contains(&(owner.clone(), claim.cloned()))
     }
 
     /// Whether that is noted.
-    pub(crate) fn is_gone(&self, owner: &EndpointKey) -> bool {
+    pub(crate) fn is_gone(&self, owner: &LeaseOwner) -> bool {
         self.gone.contains(owner)
     }
 }

@@ -11,6 +11,7 @@ use crate::port_claims::claims;
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_kernel::Refusal;
 use zubi_model::{Endpoint, HostAddress, HostPorts, Invalid, Network, PortHolder, PortNumber, PortWish, PublishedPort};
+use zubi_store::LeaseOwner;
 
 /// How often the kernel is asked for a free port that nothing else publishes.
 const MOST_TRIES: usize = 100;
@@ -85,13 +86,14 @@ fn in_the_way(
     }
     for claim in claims(endpoint, &[port]) {
         for other in book.claims_against(&claim)? {
-            if owners.is_gone(&other.owner) {
+            let owner = LeaseOwner::Endpoint(other.owner.clone());
+            if owners.is_gone(&owner) {
                 continue;
             }
-            if owners.is_alive(&other.owner, Some(&other)) {
+            if owners.is_alive(&owner, Some(&other)) {
                 return Ok(Some(PortOwner::Endpoint(other)));
             }
-            return Err(Obstacle::Held { owner: other.owner.clone(), claim: Some(other) });
+            return Err(Obstacle::Held { owner, claim: Some(other) });
         }
     }
     if endpoint.traits.port_holder == PortHolder::Caller {
@@ -158,7 +160,7 @@ fn refused(port: &PublishedPort, listen: IpAddr, refusal: Refusal) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decide::memory::{Memory, endpoint, key, network};
+    use crate::decide::memory::{Memory, endpoint, key, lease_owner, network};
 
     fn choose(book: &Memory, wishes: &[&str], owners: &Owners) -> Result<String, Obstacle> {
         let wishes: Vec<PortWish> = wishes.iter().map(|text| text.parse().unwrap()).collect();
@@ -208,7 +210,7 @@ mod tests {
         alive.note_alive(owner, claim);
         assert!(matches!(taken_by(choose(&book, &["8080:80"], &alive)), PortOwner::Endpoint(_)));
         let mut gone = Owners::default();
-        gone.note_gone(key(5, "green"));
+        gone.note_gone(lease_owner(5, "green"));
         assert_eq!(choose(&book, &["8080:80"], &gone).unwrap(), "8080:80/tcp");
     }
 

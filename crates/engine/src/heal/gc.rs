@@ -52,8 +52,10 @@ use zubi_plan::Plan;
 use zubi_plan::What;
 use zubi_plan::coexist;
 use zubi_plan::firewall;
+use zubi_store::ExclusiveHost;
+use zubi_store::HostLock;
+use zubi_store::LeaseOwner;
 use zubi_store::Maker;
-use zubi_store::Mode;
 use zubi_store::SandboxRecord;
 use zubi_store::StoreError;
 use zubi_wire::nft::ElementSeen;
@@ -64,18 +66,18 @@ use zubi_wire::route::LinkSeen;
 /// Removes everything that nobody owns; the answer names each thing. The plan is filled when it is only to be shown.
 /// With `force` also the devices that live and that no record names.
 pub(crate) fn gc(session: &mut Session, force: Force, act: Act) -> Result<Report<Vec<String>>, Error> {
-    let _host = session.store().lock_host(Mode::Exclusive)?;
+    let host = &session.store().lock_host_exclusive()?;
     match act {
-        Act::Apply => Ok(Report { plan: Plan::new(), value: collect(session, force)? }),
-        Act::Show => plan_collect(session, force),
+        Act::Apply => Ok(Report { plan: Plan::new(), value: collect(session, host, force)? }),
+        Act::Show => plan_collect(session, host, force),
     }
 }
 
 /// What [`Engine::collect`] would do.
-fn plan_collect(session: &mut Session, force: Force) -> Result<Report<Vec<String>>, Error> {
+fn plan_collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Result<Report<Vec<String>>, Error> {
     let mut report = Report { plan: Plan::new(), value: Vec::new() };
     for endpoint in session.store().pending()?.into_iter().filter_map(Result::ok).map(|p| p.endpoint) {
-        if session.store().try_lock_sandbox(endpoint.sandbox.cookie)?.is_some() {
+        if session.store().try_lock_sandbox(host, endpoint.sandbox.cookie)?.is_some() {
             report.plan.append(plan_detach(session, &endpoint, None)?);
             report.value.push(format!("{} (interrupted)", describe(&endpoint)));
         }
@@ -94,7 +96,7 @@ fn plan_collect(session: &mut Session, force: Force) -> Result<Report<Vec<String
         report.value.push(format!("network {} (interrupted)", network.name));
     }
     for endpoint in session.store().all_endpoints_lossy().0 {
-        let free = session.store().try_lock_sandbox(endpoint.sandbox.cookie)?.is_some();
+        let free = session.store().try_lock_sandbox(host, endpoint.sandbox.cookie)?.is_some();
         if free && is_gone(session, &endpoint)? {
             report.plan.append(plan_detach(session, &endpoint, None)?);
             report.value.push(format!("{} (sandbox is gone)", describe(&endpoint)));
@@ -109,7 +111,7 @@ fn plan_collect(session: &mut Session, force: Force) -> Result<Report<Vec<String
         let abandoned = record.maker == Maker::Run || record.cookie.is_none();
         if abandoned && session.store().try_lock_run(&record.name)?.is_some() {
             if let Some(cookie) = record.cookie {
-                report.plan.append(disconnect_all(session, &record.name, cookie, Act::Show)?.0);
+                report.plan.append(disconnect_all(session, host, &record.name, cookie, Act::Show)?.0);
             }
             let there = named_cookie(session, &record.name)?;
             if there.is_some() && record.cookie.is_none_or(|cookie| there == Some(cookie)) {
@@ -136,24 +138,24 @@ fn plan_collect(session: &mut Session, force: Force) -> Result<Report<Vec<String
 }
 
 /// The caller holds the host lock alone.
-pub(crate) fn collect(session: &mut Session, force: Force) -> Result<Vec<String>, Error> {
-    let Recovered { done: mut removed, failed } = recover(session)?;
-    let RecoveredNetworks { done, failed: unfinished } = recover_networks(session);
+pub(crate) fn collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Result<Vec<String>, Error> {
+    let Recovered { done: mut removed, failed } = recover(session, host)?;
+    let RecoveredNetworks { done, failed: unfinished } = recover_networks(session, host);
     removed.extend(done.into_iter().map(|name| format!("network {name} (interrupted)")));
     let failed = failed.or_else(|| unfinished.into_iter().next().map(|(_, e)| e));
-    removed.extend(collect_runs(session)?);
-    removed.extend(remove_gone(session, None)?);
-    removed.extend(remove_gone_links(session)?);
+    removed.extend(collect_runs(session, host)?);
+    removed.extend(remove_gone(session, host, None)?);
+    removed.extend(remove_gone_links(session, host)?);
     let records = read_records(session)?;
     for (network, key) in orphans(session, &records) {
         removed.extend(forget_orphans(session, &network, &key)?);
     }
     for name in session.store().empty_described()? {
-        if remove_unused_locked(session, &name)? {
+        if remove_unused_locked(session, host, &name)? {
             removed.push(format!("network {name} (nobody is attached to it)"));
         }
     }
-    removed.extend(collect_ports(session, &records)?);
+    removed.extend(collect_ports(session, host, &records)?);
     removed.extend(collect_sandboxes(session)?);
     finish_deletions(session)?;
     removed.extend(collect_strays(session, &read_records(session)?, &mut Survey::whole(), force, Act::Apply)?.value);
@@ -176,7 +178,12 @@ pub(crate) fn orphans(session: &mut Session, records: &Records) -> Vec<(NetworkN
         // What cannot be read is reported by `check`.
         let leases = session.store().leases_lossy(name).0.into_iter().map(|(_, owner)| owner);
         let macs = session.store().macs_lossy(name).0.into_iter().map(|(_, owner)| owner);
-        for owner in leases.chain(macs).filter(|owner| !known.contains(owner)) {
+        // A reservation is kept until it is given back.
+        let of_endpoints = leases.chain(macs).filter_map(|owner| match owner {
+            LeaseOwner::Endpoint(key) => Some(key),
+            LeaseOwner::Reservation(_) => None,
+        });
+        for owner in of_endpoints.filter(|owner| !known.contains(owner)) {
             // A record that cannot be read is one.
             let none = |record: Result<Option<Endpoint>, StoreError>| matches!(record, Ok(None));
             let unowned = none(session.store().endpoint(&owner)) && none(session.store().pending_endpoint(&owner));
@@ -190,12 +197,12 @@ pub(crate) fn orphans(session: &mut Session, records: &Records) -> Vec<(NetworkN
 }
 
 /// Ports that are claimed for endpoints that do not publish them: somebody was killed in between.
-fn collect_ports(session: &mut Session, records: &Records) -> Result<Vec<String>, Error> {
+fn collect_ports(session: &mut Session, host: &HostLock, records: &Records) -> Result<Vec<String>, Error> {
     // A file that cannot be read is reported by `check`; it must not stop everything else.
     let Ok(claims) = unrecorded_ports(session, records) else { return Ok(Vec::new()) };
     let mut removed = Vec::new();
     for claim in claims {
-        if release_unrecorded(session, &claim)? {
+        if release_unrecorded(session, host, &claim)? {
             removed.push(format!("{claim} (in no record)"));
         }
     }
@@ -230,7 +237,7 @@ fn collect_sandboxes(session: &mut Session) -> Result<Vec<String>, Error> {
         }
         session.store().remove_sandbox(&record.name)?;
         removed.push(format!("sandbox {} ({why})", record.name));
-        session.store().remove_run_lock(&record.name, lock)?;
+        session.store().remove_run_lock(lock)?;
     }
     Ok(removed)
 }
@@ -324,15 +331,15 @@ pub(crate) fn collect_strays(
 }
 
 /// Runs whose supervisor and guardian were both killed. The caller holds the host lock.
-fn collect_runs(session: &mut Session) -> Result<Vec<String>, Error> {
+fn collect_runs(session: &mut Session, host: &HostLock) -> Result<Vec<String>, Error> {
     let mut removed = Vec::new();
     for record in session.store().sandboxes_lossy().0 {
         if record.maker != Maker::Run {
             continue;
         }
         let Some(lock) = session.store().try_lock_run(&record.name)? else { continue };
-        clean_run_locked(session, &record.name)?;
-        session.store().remove_run_lock(&record.name, lock)?;
+        clean_run_locked(session, host, &record.name)?;
+        session.store().remove_run_lock(lock)?;
         removed.push(format!("sandbox {} (its zubi run was killed)", record.name));
     }
     Ok(removed)

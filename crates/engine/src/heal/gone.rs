@@ -17,6 +17,7 @@ use zubi_model::DirectLink;
 use zubi_model::Endpoint;
 use zubi_model::EndpointKey;
 use zubi_model::NetworkName;
+use zubi_store::{HostLock, LeaseOwner};
 
 /// Whether an endpoint's device is there, or its sandbox.
 pub(crate) fn is_alive(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
@@ -40,9 +41,9 @@ pub(crate) fn all_gone(session: &mut Session, endpoints: &[Endpoint]) -> Result<
 
 /// Takes the owner of a lease away if it is dead, or forgets a lease whose owner has no record. Gives whether the
 /// lease is free now, or would be.
-pub(crate) fn free_if_gone(session: &mut Session, key: &EndpointKey, act: Act) -> Result<bool, Error> {
-    let Some(lock) = session.store().try_lock_sandbox(key.cookie)? else { return Ok(false) };
-    let _leases = if act == Act::Apply { Some(session.store().lock_leases(&key.network)?) } else { None };
+pub(crate) fn free_if_gone(session: &mut Session, host: &HostLock, key: &EndpointKey, act: Act) -> Result<bool, Error> {
+    let Some(lock) = session.store().try_lock_sandbox(host, key.cookie)? else { return Ok(false) };
+    let _leases = if act == Act::Apply { Some(session.store().lock_leases(host, &key.network)?) } else { None };
     let dead = match session.store().endpoint(key)? {
         Some(endpoint) if !is_gone(session, &endpoint)? => return Ok(false),
         Some(endpoint) => Some(endpoint),
@@ -50,10 +51,10 @@ pub(crate) fn free_if_gone(session: &mut Session, key: &EndpointKey, act: Act) -
     };
     match dead {
         _ if act == Act::Show => {}
-        Some(endpoint) => remove_endpoint(session, &endpoint, None)?,
+        Some(endpoint) => remove_endpoint(session, host, &endpoint, None)?,
         None => drop(forget_orphans(session, &key.network, key)?),
     }
-    release_sandbox(session, key.cookie, lock)?;
+    release_sandbox(session, lock)?;
     Ok(true)
 }
 
@@ -63,23 +64,28 @@ pub(crate) fn forget_orphans(
     network: &NetworkName,
     key: &EndpointKey,
 ) -> Result<Vec<String>, Error> {
+    let own = LeaseOwner::Endpoint(key.clone());
     let mut removed = Vec::new();
     for (address, owner) in session.store().leases_lossy(network).0 {
-        if owner == *key {
-            session.store().release(network, address, key)?;
+        if owner == own {
+            session.store().release(network, address, &own)?;
             removed.push(format!("lease {address} on network {network}"));
         }
     }
     for (mac, owner) in session.store().macs_lossy(network).0 {
-        if owner == *key {
-            session.store().release_mac(network, mac, key)?;
+        if owner == own {
+            session.store().release_mac(network, mac, &own)?;
         }
     }
     Ok(removed)
 }
 
 /// Takes the endpoints of dead sandboxes away, of one network or of all.
-pub(crate) fn remove_gone(session: &mut Session, network: Option<&NetworkName>) -> Result<Vec<String>, Error> {
+pub(crate) fn remove_gone(
+    session: &mut Session,
+    host: &HostLock,
+    network: Option<&NetworkName>,
+) -> Result<Vec<String>, Error> {
     let mut done = Vec::new();
     for endpoint in session.store().all_endpoints_lossy().0 {
         if network.is_some_and(|n| *n != endpoint.network) {
@@ -89,17 +95,17 @@ pub(crate) fn remove_gone(session: &mut Session, network: Option<&NetworkName>) 
             continue;
         }
         let cookie = endpoint.sandbox.cookie;
-        let Some(lock) = session.store().try_lock_sandbox(cookie)? else { continue };
+        let Some(lock) = session.store().try_lock_sandbox(host, cookie)? else { continue };
         // Under the lock it may be another one, or none.
         match session.store().endpoint(&endpoint.key())? {
             Some(endpoint) if is_gone(session, &endpoint)? => {
-                remove_endpoint(session, &endpoint, None)?;
+                remove_endpoint(session, host, &endpoint, None)?;
                 done.push(format!("{} (sandbox is gone)", describe(&endpoint)));
             }
             Some(_) => continue,
             None => {}
         }
-        release_sandbox(session, cookie, lock)?;
+        release_sandbox(session, lock)?;
     }
     Ok(done)
 }
@@ -107,11 +113,12 @@ pub(crate) fn remove_gone(session: &mut Session, network: Option<&NetworkName>) 
 /// Gives whether it is gone now, or would be.
 pub(crate) fn free_link_if_gone(
     session: &mut Session,
+    host: &HostLock,
     link: &DirectLink,
     held: &Locks,
     act: Act,
 ) -> Result<bool, Error> {
-    let Some(_locks) = try_lock_others(session, link, held)? else { return Ok(false) };
+    let Some(_locks) = try_lock_others(session, host, link, held)? else { return Ok(false) };
     let dead = is_gone_link(session, link)?;
     if dead && act == Act::Apply {
         remove_link(session, link)?;
@@ -120,10 +127,10 @@ pub(crate) fn free_link_if_gone(
 }
 
 /// Takes the links of dead sandboxes away.
-pub(crate) fn remove_gone_links(session: &mut Session) -> Result<Vec<String>, Error> {
+pub(crate) fn remove_gone_links(session: &mut Session, host: &HostLock) -> Result<Vec<String>, Error> {
     let mut done = Vec::new();
     for link in session.store().links_lossy().0 {
-        let Some(locks) = try_lock_others(session, &link, &Locks::new())? else { continue };
+        let Some(locks) = try_lock_others(session, host, &link, &Locks::new())? else { continue };
         let Some(link) = session.store().link(&link.id)? else { continue };
         if is_gone_link(session, &link)? {
             remove_link(session, &link)?;

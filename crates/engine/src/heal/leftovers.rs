@@ -10,12 +10,12 @@ use crate::undo::link::Locks;
 use crate::undo::link::release_sandboxes;
 use crate::undo::link::remove_link;
 use crate::undo::link::try_lock_others;
-use zubi_store::Mode;
+use zubi_store::HostLock;
 
 /// Finishes, or takes back, what commands that were killed left half done.
 pub(crate) fn finish_others(session: &mut Session) -> Result<(), Error> {
-    let _host = session.store().lock_host(Mode::Shared)?;
-    recover_first(session, Act::Apply)
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, Act::Apply)
 }
 
 /// What became of what killed processes left.
@@ -29,28 +29,28 @@ pub(crate) struct Recovered {
 
 /// Finishes what killed processes left half-way: every record in `pending` whose lock is free is taken away. One
 /// that cannot be taken away stays, and does not keep the caller from its own work. The caller holds the host lock.
-pub(crate) fn recover(session: &mut Session) -> Result<Recovered, Error> {
+pub(crate) fn recover(session: &mut Session, host: &HostLock) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
     for pending in session.store().pending()? {
         // An unreadable one is reported by `check`; it must not stop everybody else.
         let Ok(pending) = pending else { continue };
-        let Some(lock) = session.store().try_lock_sandbox(pending.key.cookie)? else { continue };
+        let Some(lock) = session.store().try_lock_sandbox(host, pending.key.cookie)? else { continue };
         let Some(endpoint) = session.store().pending_endpoint(&pending.key)? else {
-            release_sandbox(session, pending.key.cookie, lock)?;
+            release_sandbox(session, lock)?;
             continue;
         };
         let buried = {
             // Nobody is to claim what it named and did not claim while that is taken away.
-            let _leases = session.store().lock_leases(&pending.key.network)?;
-            remove_endpoint(session, &endpoint, None)
+            let _leases = session.store().lock_leases(host, &pending.key.network)?;
+            remove_endpoint(session, host, &endpoint, None)
         };
-        release_sandbox(session, pending.key.cookie, lock)?;
+        release_sandbox(session, lock)?;
         match buried {
             Ok(()) => recovered.done.push(format!("{} (interrupted)", describe(&endpoint))),
             Err(e) => recovered.failed = recovered.failed.or(Some(e)),
         }
     }
-    match recover_links(session, &Locks::new()) {
+    match recover_links(session, host, &Locks::new()) {
         Ok(links) => recovered.done.extend(links),
         Err(e) => recovered.failed = recovered.failed.or(Some(e)),
     }
@@ -58,19 +58,19 @@ pub(crate) fn recover(session: &mut Session) -> Result<Recovered, Error> {
 }
 
 /// The same before a command's own work, unless that is only to be shown.
-pub(crate) fn recover_first(session: &mut Session, act: Act) -> Result<(), Error> {
+pub(crate) fn recover_first(session: &mut Session, host: &HostLock, act: Act) -> Result<(), Error> {
     if act == Act::Apply {
-        recover(session)?;
+        recover(session, host)?;
     }
     Ok(())
 }
 
 /// Takes the links away that were left half-way: those of which nobody holds a sandbox, but the caller.
-pub(crate) fn recover_links(session: &mut Session, held: &Locks) -> Result<Vec<String>, Error> {
+pub(crate) fn recover_links(session: &mut Session, host: &HostLock, held: &Locks) -> Result<Vec<String>, Error> {
     let mut done = Vec::new();
     // One that cannot be read is reported by `check`; it must not stop everybody else.
     for link in session.store().unfinished_links_lossy().0 {
-        let Some(locks) = try_lock_others(session, &link, held)? else { continue };
+        let Some(locks) = try_lock_others(session, host, &link, held)? else { continue };
         let Some(link) = session.store().unfinished_link(&link.id)? else { continue };
         remove_link(session, &link)?;
         release_sandboxes(session, locks)?;

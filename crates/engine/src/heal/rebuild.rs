@@ -55,7 +55,8 @@ use zubi_plan::Plan;
 use zubi_plan::alias;
 use zubi_plan::alias::EndpointMark;
 use zubi_plan::firewall;
-use zubi_store::Mode;
+use zubi_store::ExclusiveHost;
+use zubi_store::HostLock;
 use zubi_wire::nft::Element;
 use zubi_wire::nft::Value;
 use zubi_wire::route::LinkSeen;
@@ -63,7 +64,7 @@ use zubi_wire::route::RouteProtocol;
 
 /// Makes the records again of what lives. The answer says what was made, and what of it is lost.
 pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<String>>, Error> {
-    let _host = session.store().lock_host(Mode::Exclusive)?;
+    let host = &session.store().lock_host_exclusive()?;
     let mut survey = Survey::whole();
     let mut words = Vec::new();
     let records = read_records(session)?;
@@ -76,7 +77,8 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
             continue;
         }
         let port = host_end_in(session, &mut survey, endpoint)?;
-        let made = network_again(session, &mut survey, &endpoint.network, port.and_then(|port| port.master), act)?;
+        let made =
+            network_again(session, host, &mut survey, &endpoint.network, port.and_then(|port| port.master), act)?;
         match made {
             Ok(network) => {
                 words.push(recorded_again(&network));
@@ -96,7 +98,7 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
         };
         let network = match networks.iter().find(|network| network.name == mark.network) {
             Some(network) => network.clone(),
-            None => match network_again(session, &mut survey, &mark.network, one.device.master, act)? {
+            None => match network_again(session, host, &mut survey, &mark.network, one.device.master, act)? {
                 Ok(network) => {
                     words.push(recorded_again(&network));
                     networks.push(network.clone());
@@ -109,7 +111,7 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
             },
         };
         match endpoint_of(session, &mut survey, &network, mark, &one.device)? {
-            Ok(endpoint) => words.push(record_again(session, &network, &endpoint, mark, act)?),
+            Ok(endpoint) => words.push(record_again(session, host, &network, &endpoint, mark, act)?),
             Err(why) => words.push(format!("{name}: lost: {why}")),
         }
     }
@@ -119,6 +121,7 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
 /// Writes a network down as the kernel has it.
 fn network_again(
     session: &mut Session,
+    host: &ExclusiveHost,
     survey: &mut Survey,
     name: &NetworkName,
     bridge: Option<IfIndex>,
@@ -128,7 +131,7 @@ fn network_again(
     if let Ok(network) = &network
         && act == Act::Apply
     {
-        session.store().write_network(network)?;
+        session.store().write_network(host, network)?;
     }
     Ok(network)
 }
@@ -136,6 +139,7 @@ fn network_again(
 /// Writes an endpoint down as if it had been attached now.
 fn record_again(
     session: &mut Session,
+    host: &HostLock,
     network: &Network,
     endpoint: &Endpoint,
     mark: &EndpointMark,
@@ -148,9 +152,9 @@ fn record_again(
     if act == Act::Show {
         return Ok(done);
     }
-    let _sandbox = session.store().lock_sandbox(endpoint.sandbox.cookie)?;
+    let _sandbox = session.store().lock_sandbox(host, endpoint.sandbox.cookie)?;
     // Its address may be somebody else's by now, or it is recorded under another name.
-    if let Err(e) = claim_again(session, network, endpoint) {
+    if let Err(e) = claim_again(session, host, network, endpoint) {
         return Ok(format!("{spelled} on network {}: lost: {e}", network.name));
     }
     session.store().finish_attach(&endpoint.key())?;

@@ -24,7 +24,6 @@ use zubi_kernel::Survey;
 use zubi_plan::Place;
 use zubi_plan::Plan;
 use zubi_plan::What;
-use zubi_store::Mode;
 
 /// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed.
 /// The report names each thing that was done. One object that cannot be repaired does not keep the others from it.
@@ -37,7 +36,7 @@ pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<Strin
             Err(e) => first_error = Some(e),
         }
     }
-    let _host = session.store().lock_host(Mode::Exclusive)?;
+    let host = &session.store().lock_host_exclusive()?;
     let records = read_records(session)?;
     let mut survey = Survey::whole();
     let mut plan = Plan::new();
@@ -79,7 +78,7 @@ pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<Strin
         let object = describe(endpoint);
         let siblings = records.siblings(endpoint);
         // Somebody is at work on it.
-        let Some(_lock) = session.store().try_lock_sandbox(endpoint.sandbox.cookie)? else { continue };
+        let Some(_lock) = session.store().try_lock_sandbox(host, endpoint.sandbox.cookie)? else { continue };
         let repaired = lacking_of_endpoint(session, &mut survey, network, endpoint, &siblings, &touched)
             .and_then(|ops| put_right(session, &object, ops, act));
         if repaired.as_ref().map_or(true, |plan| !plan.is_empty()) {

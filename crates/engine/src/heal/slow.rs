@@ -13,17 +13,18 @@ use zubi_plan::Flows;
 use zubi_plan::Place;
 use zubi_plan::Plan;
 use zubi_plan::What;
+use zubi_store::ReaperLock;
 use zubi_wire::route::LinkMark;
 
 /// Does the slow part of everything that was taken away, and waits for it.
 pub(crate) fn finish_deletions(session: &mut Session) -> Result<(), Error> {
-    let _reaper = session.store().lock_reaper()?;
+    let reaper = session.store().lock_reaper()?;
     delete_doomed(session)?;
-    forget_stale(session)
+    forget_stale(session, &reaper)
 }
 
 /// Forgets the connections of addresses that are nobody's now. What is somebody's again was cleaned by that one.
-fn forget_stale(session: &mut Session) -> Result<(), Error> {
+fn forget_stale(session: &mut Session, reaper: &ReaperLock) -> Result<(), Error> {
     let stale = session.store().stale_lossy().0;
     if stale.is_empty() {
         return Ok(());
@@ -34,7 +35,7 @@ fn forget_stale(session: &mut Session) -> Result<(), Error> {
     for (address, network) in stale {
         // Only now: the looking takes long, and who wants an address waits for the lock.
         let lives = session.store().network(&network)?.is_some();
-        let _leases = if lives { Some(session.store().lock_leases(&network)?) } else { None };
+        let _leases = if lives { Some(session.store().lock_leases_as_reaper(reaper, &network)?) } else { None };
         if !session.store().is_stale(&network, address)? || session.store().is_leased(&network, address)? {
             continue;
         }

@@ -6,6 +6,7 @@ use crate::steps::change_network::return_to;
 use crate::undo::network::undo_network;
 use zubi_model::Network;
 use zubi_model::NetworkName;
+use zubi_store::ExclusiveHost;
 
 /// What became of the networks that killed processes left half-way.
 #[derive(Debug, Default)]
@@ -29,11 +30,11 @@ impl RecoveredNetworks {
 
 /// Takes away the networks that were only half made, or half taken away, when a command was killed. The caller
 /// holds the host lock alone. One that cannot be finished keeps no other from it.
-pub(crate) fn recover_networks(session: &mut Session) -> RecoveredNetworks {
+pub(crate) fn recover_networks(session: &mut Session, host: &ExclusiveHost) -> RecoveredNetworks {
     let mut recovered = RecoveredNetworks::default();
     // A file that cannot be read is reported by `check`.
     for network in session.store().networks_in_making_lossy().0 {
-        match recover_network(session, &network) {
+        match recover_network(session, host, &network) {
             Ok(Interrupted::Yes) => recovered.done.push(network.name),
             Ok(Interrupted::No) => {}
             Err(e) => recovered.failed.push((network.name, e)),
@@ -42,19 +43,19 @@ pub(crate) fn recover_networks(session: &mut Session) -> RecoveredNetworks {
     recovered
 }
 
-fn recover_network(session: &mut Session, network: &Network) -> Result<Interrupted, Error> {
+fn recover_network(session: &mut Session, host: &ExclusiveHost, network: &Network) -> Result<Interrupted, Error> {
     match session.store().network(&network.name)? {
         // It is complete: either the last word is missing, or the first was all that was said.
         Some(complete) if complete == *network => {
-            session.store().end_network(&network.name)?;
+            session.store().end_network(host, &network.name)?;
             return Ok(Interrupted::No);
         }
         // It was being changed.
         Some(complete) if complete.id == network.id => {
             return_to(session, &complete, network)?;
-            session.store().end_network(&network.name)?;
+            session.store().end_network(host, &network.name)?;
         }
-        _ => undo_network(session, network)?,
+        _ => undo_network(session, host, network)?,
     }
     Ok(Interrupted::Yes)
 }

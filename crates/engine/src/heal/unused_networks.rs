@@ -13,27 +13,31 @@ use crate::undo::network::undo_network;
 use zubi_model::Network;
 use zubi_model::NetworkName;
 use zubi_plan::Plan;
-use zubi_store::Mode;
+use zubi_store::ExclusiveHost;
 
 /// Takes a described network away if nobody is attached to it.
 pub(crate) fn remove_unused(session: &mut Session, name: &NetworkName) -> Result<(), Error> {
-    let _host = session.store().lock_host(Mode::Exclusive)?;
-    recover_networks(session).but(name)?;
-    remove_unused_locked(session, name)?;
+    let host = &session.store().lock_host_exclusive()?;
+    recover_networks(session, host).but(name)?;
+    remove_unused_locked(session, host, name)?;
     Ok(())
 }
 
 /// The caller holds the host lock alone. Gives whether it is gone now.
-pub(crate) fn remove_unused_locked(session: &mut Session, name: &NetworkName) -> Result<bool, Error> {
+pub(crate) fn remove_unused_locked(
+    session: &mut Session,
+    host: &ExclusiveHost,
+    name: &NetworkName,
+) -> Result<bool, Error> {
     if name.source().is_none() || !session.store().is_empty(name)? {
         return Ok(false);
     }
     let Some(network) = session.store().network(name)? else { return Ok(false) };
-    recover(session)?;
+    recover(session, host)?;
     if !session.store().is_empty(name)? || !session.store().endpoints_on(name)?.is_empty() {
         return Ok(false);
     }
-    remove_network_locked(session, &network, Act::Apply)?;
+    remove_network_locked(session, host, &network, Act::Apply)?;
     Ok(true)
 }
 
@@ -48,10 +52,15 @@ pub(crate) fn plan_unused(session: &mut Session) -> Result<Vec<(NetworkName, Pla
     Ok(all)
 }
 
-pub(crate) fn remove_network_locked(session: &mut Session, network: &Network, act: Act) -> Result<Report<()>, Error> {
+pub(crate) fn remove_network_locked(
+    session: &mut Session,
+    host: &ExclusiveHost,
+    network: &Network,
+    act: Act,
+) -> Result<Report<()>, Error> {
     let name = &network.name;
     if act == Act::Apply {
-        remove_gone(session, Some(name))?;
+        remove_gone(session, host, Some(name))?;
     }
     let endpoints = session.store().endpoints_on(name)?;
     // What is only shown has not buried the dead.
@@ -62,8 +71,8 @@ pub(crate) fn remove_network_locked(session: &mut Session, network: &Network, ac
     }
     let plan = plan_down(session, network)?;
     if act == Act::Apply {
-        session.store().begin_network(network)?;
-        undo_network(session, network)?;
+        session.store().begin_network(host, network)?;
+        undo_network(session, host, network)?;
     }
     Ok(Report { plan, value: () })
 }

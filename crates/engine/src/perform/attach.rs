@@ -48,6 +48,7 @@ use zubi_plan::Plan;
 use zubi_plan::endpoint::attach;
 use zubi_plan::endpoint::{Surroundings, default_families, may_default};
 use zubi_plan::{Neighbours, Place};
+use zubi_store::HostLock;
 use zubi_wire::route::AdminState;
 
 /// An endpoint as it is now.
@@ -95,7 +96,8 @@ fn attach_once(
 ) -> Result<Report<Attached>, Error> {
     // A runtime may take seconds to answer: it is asked while nobody waits for a lock of ours.
     let resolved = resolve(session, sandbox);
-    let (_host, networks) = lock_networks(session, std::slice::from_ref(network), &wishes.ports, act)?;
+    let (host, networks) = lock_networks(session, std::slice::from_ref(network), &wishes.ports, act)?;
+    let host = &host;
     let Some((network, missing)) = networks.into_iter().next() else {
         return Err(Error::NoNetwork { name: network.clone(), known: session.known_networks() });
     };
@@ -104,19 +106,20 @@ fn attach_once(
     if let Some(called) = &wishes.called {
         resolved.spelled.clone_from(called);
     }
-    attach_resolved(session, &network, missing, &resolved, wishes, act)
+    attach_resolved(session, host, &network, missing, &resolved, wishes, act)
 }
 
 /// The caller holds the host lock, alone if `groundwork`, what is missing of the network, is not empty.
 pub(crate) fn attach_resolved(
     session: &mut Session,
+    host: &HostLock,
     network: &Network,
     groundwork: Plan,
     sandbox: &Resolved,
     wishes: &Wishes,
     act: Act,
 ) -> Result<Report<Attached>, Error> {
-    let _sandbox = session.store().lock_sandbox(sandbox.cookie)?;
+    let _sandbox = session.store().lock_sandbox(host, sandbox.cookie)?;
     // While we waited for the lock it may have been removed.
     still_there(session, sandbox)?;
     let key = EndpointKey { cookie: sandbox.cookie, network: network.name.clone() };
@@ -124,8 +127,8 @@ pub(crate) fn attach_resolved(
         && let Some(leftover) = session.store().pending_endpoint(&key)?
     {
         // Its maker is dead, or we would not hold the lock.
-        let _leases = session.store().lock_leases(&key.network)?;
-        remove_endpoint(session, &leftover, Some(&sandbox.reached_by))?;
+        let _leases = session.store().lock_leases(host, &key.network)?;
+        remove_endpoint(session, host, &leftover, Some(&sandbox.reached_by))?;
     }
     let mut wishes = wishes.clone();
     let mut lost = None;
@@ -138,29 +141,30 @@ pub(crate) fn attach_resolved(
         // Somebody deleted the device: it is made again as it was, but for what is wished otherwise now.
         if act == Act::Apply {
             wishes = wishes.or_as_before(&existing);
-            remove_endpoint(session, &existing, Some(&sandbox.reached_by))?;
+            remove_endpoint(session, host, &existing, Some(&sandbox.reached_by))?;
             lost = Some(existing);
         }
     }
     if act == Act::Apply {
-        remove_predecessor(session, &key, sandbox)?;
+        remove_predecessor(session, host, &key, sandbox)?;
     }
-    let made = attach_new(session, network, sandbox, &wishes, groundwork, act);
+    let made = attach_new(session, host, network, sandbox, &wishes, groundwork, act);
     match (made, lost) {
-        (Err(error), Some(lost)) => Err(error.after_undo(Fault::muted(|| keep_record(session, network, &lost)))),
+        (Err(error), Some(lost)) => Err(error.after_undo(Fault::muted(|| keep_record(session, host, network, &lost)))),
         (made, _) => made,
     }
 }
 
 /// Of an endpoint whose device somebody deleted the record stays until it is made again.
-fn keep_record(session: &mut Session, network: &Network, lost: &Endpoint) -> Result<(), Error> {
-    claim_again(session, network, lost)?;
+fn keep_record(session: &mut Session, host: &HostLock, network: &Network, lost: &Endpoint) -> Result<(), Error> {
+    claim_again(session, host, network, lost)?;
     Ok(session.store().finish_attach(&lost.key())?)
 }
 
 /// Decides everything, claims it, changes the kernel, records it.
 fn attach_new(
     session: &mut Session,
+    host: &HostLock,
     network: &Network,
     sandbox: &Resolved,
     wishes: &Wishes,
@@ -171,7 +175,7 @@ fn attach_new(
     if act == Act::Apply && !groundwork.is_empty() {
         apply(session, &object, &groundwork)?;
     }
-    require_room(session, network, act)?;
+    require_room(session, host, network, act)?;
     let inside = look_inside(session, network, sandbox, wishes)?;
     let mut ask = Ask {
         network,
@@ -182,7 +186,7 @@ fn attach_new(
         avoided: Vec::new(),
         owners: Owners::default(),
     };
-    let endpoint = settle(session, &mut ask, act)?;
+    let endpoint = settle(session, host, &mut ask, act)?;
     for words in wishes.ports.iter().filter_map(port_limits) {
         session.note(words);
     }
@@ -194,7 +198,7 @@ fn attach_new(
     };
     let plan = attach(network, &endpoint, &around);
     if act == Act::Apply {
-        apply_endpoint(session, &object, sandbox, &endpoint, &plan)?;
+        apply_endpoint(session, host, &object, sandbox, &endpoint, &plan)?;
         for address in &around.stale {
             session.store().unmark_stale(&network.name, *address)?;
         }
@@ -249,7 +253,7 @@ pub(crate) fn birth() -> Result<Birth, Error> {
 
 /// Refuses before the first effect when the bridge is full. Ports that other programs made of it are not counted: then the
 /// kernel refuses.
-fn require_room(session: &mut Session, network: &Network, act: Act) -> Result<(), Error> {
+fn require_room(session: &mut Session, host: &HostLock, network: &Network, act: Act) -> Result<(), Error> {
     let has_room = |session: &Session| -> Result<bool, Error> {
         let store = session.store();
         Ok(!store.may_have(MOST_PORTS)? || store.count_macs(&network.name)? < MOST_PORTS)
@@ -258,7 +262,7 @@ fn require_room(session: &mut Session, network: &Network, act: Act) -> Result<()
         return Ok(());
     }
     if act == Act::Apply {
-        remove_gone(session, Some(&network.name))?;
+        remove_gone(session, host, Some(&network.name))?;
         if has_room(session)? {
             return Ok(());
         }
@@ -294,6 +298,7 @@ fn neighbours(session: &Session, endpoint: &Endpoint) -> Result<Neighbours, Erro
 /// Applies the plan of a claimed endpoint; when it fails nothing of the endpoint stays.
 fn apply_endpoint(
     session: &mut Session,
+    host: &HostLock,
     object: &str,
     sandbox: &Resolved,
     endpoint: &Endpoint,
@@ -306,7 +311,7 @@ fn apply_endpoint(
         Ok(session.store().finish_attach(&endpoint.key())?)
     })();
     if let Err(error) = done {
-        return Err(error.after_undo(Fault::muted(|| undo_attach(session, endpoint))));
+        return Err(error.after_undo(Fault::muted(|| undo_attach(session, host, endpoint))));
     }
     session.slow.attaching = true;
     Ok(())
@@ -382,18 +387,23 @@ fn as_before(session: &mut Session, endpoint: Endpoint, wishes: &Wishes) -> Resu
 
 /// The same name may have led to another namespace before: the container was started again. Its old endpoint is
 /// taken away, so that its address is free.
-fn remove_predecessor(session: &mut Session, key: &EndpointKey, sandbox: &Resolved) -> Result<(), Error> {
+fn remove_predecessor(
+    session: &mut Session,
+    host: &HostLock,
+    key: &EndpointKey,
+    sandbox: &Resolved,
+) -> Result<(), Error> {
     let Some(old) = session.store().cookie_of_name(&key.network, &sandbox.spelled)? else { return Ok(()) };
     if old == key.cookie {
         return Ok(());
     }
     // Whoever holds its lock is taking care of it.
-    let Some(lock) = session.store().try_lock_sandbox(old)? else { return Ok(()) };
+    let Some(lock) = session.store().try_lock_sandbox(host, old)? else { return Ok(()) };
     let of_old = EndpointKey { cookie: old, network: key.network.clone() };
     if let Some(endpoint) = session.store().endpoint(&of_old)? {
-        remove_endpoint(session, &endpoint, None)?;
+        remove_endpoint(session, host, &endpoint, None)?;
     }
-    release_sandbox(session, old, lock)
+    release_sandbox(session, lock)
 }
 
 pub(crate) fn list(values: &[impl ToString]) -> String {

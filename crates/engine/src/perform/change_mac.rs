@@ -8,12 +8,11 @@ use crate::heal::leftovers::recover_first;
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::apply::apply;
-use crate::steps::claim::owner_name;
+use crate::steps::claim::lease_owner_name;
 use zubi_model::Endpoint;
 use zubi_model::Mac;
 use zubi_model::NetworkName;
-use zubi_store::Claim;
-use zubi_store::Mode;
+use zubi_store::{Claim, LeaseOwner};
 
 /// Gives the inner end of an endpoint another MAC.
 pub(crate) fn change_mac_called(
@@ -22,23 +21,25 @@ pub(crate) fn change_mac_called(
     called: &str,
     mac: Mac,
 ) -> Result<(), Error> {
-    let _host = session.store().lock_host(Mode::Shared)?;
-    recover_first(session, Act::Apply)?;
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, Act::Apply)?;
     let missing = || Error::NotConnected { network: network.clone(), sandbox: called.to_owned() };
     let found = endpoint_called(session, network, called)?.ok_or_else(missing)?;
-    let _sandbox = session.store().lock_sandbox(found.sandbox.cookie)?;
+    let _sandbox = session.store().lock_sandbox(host, found.sandbox.cookie)?;
     let endpoint = session.store().endpoint(&found.key())?.ok_or_else(missing)?;
     if endpoint.mac == mac {
         return Ok(());
     }
+    let own = LeaseOwner::Endpoint(endpoint.key());
     if let Some(owner) = session.store().mac_owner(network, mac)?
-        && owner != endpoint.key()
+        && owner != own
+        && let LeaseOwner::Endpoint(key) = owner
     {
-        free_if_gone(session, &owner, Act::Apply)?;
+        free_if_gone(session, host, &key, Act::Apply)?;
     }
-    let _leases = session.store().lock_leases(network)?;
-    if let Claim::Taken { owner } = session.store().claim_mac(network, mac, &endpoint.key())? {
-        let owner = owner_name(session, &owner)?;
+    let leases = session.store().lock_leases(host, network)?;
+    if let Claim::Taken { owner } = session.store().claim_mac(&leases, mac, &own)? {
+        let owner = lease_owner_name(session, &owner)?;
         return Err(Error::MacTaken { network: network.clone(), mac, owner });
     }
     let mut after = endpoint.clone();
@@ -58,8 +59,8 @@ pub(crate) fn change_mac_called(
                 apply(session, &object, &zubi_plan::endpoint::change_mac(&after, &endpoint))?;
             }
             session.store().update_endpoint(&endpoint)?;
-            Ok(session.store().release_mac(network, mac, &endpoint.key())?)
+            Ok(session.store().release_mac(network, mac, &own)?)
         })));
     }
-    Ok(session.store().release_mac(network, endpoint.mac, &endpoint.key())?)
+    Ok(session.store().release_mac(network, endpoint.mac, &own)?)
 }

@@ -37,7 +37,7 @@ use zubi_plan::Place;
 use zubi_plan::Plan;
 use zubi_plan::coexist::join;
 use zubi_plan::network::up;
-use zubi_store::Mode;
+use zubi_store::ExclusiveHost;
 use zubi_store::NetworkDraft;
 use zubi_store::Unsynced;
 
@@ -63,10 +63,11 @@ struct Sketch {
 /// Makes a network.
 pub(crate) fn create_network(session: &mut Session, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
     let sketch = sketch(session, &spec, act)?;
-    let host = session.store().lock_host(Mode::Exclusive)?;
-    recover_first(session, act)?;
-    let (report, unsynced) = create_locked(session, spec, sketch, act)?;
-    drop(host);
+    let lock = session.store().lock_host_exclusive()?;
+    let host = &lock;
+    recover_first(session, host, act)?;
+    let (report, unsynced) = create_locked(session, host, spec, sketch, act)?;
+    drop(lock);
     sync_created(session, &report.value, unsynced)?;
     Ok(report)
 }
@@ -90,11 +91,11 @@ fn sketch(session: &mut Session, spec: &NetworkSpec, act: Act) -> Result<Sketch,
 fn sync_created(session: &mut Session, network: &Network, unsynced: Option<Unsynced>) -> Result<(), Error> {
     let Err(e) = unsynced.map_or(Ok(()), |unsynced| session.store().sync(unsynced)) else { return Ok(()) };
     Fault::muted(|| {
-        let _host = session.store().lock_host(Mode::Exclusive)?;
+        let host = &session.store().lock_host_exclusive()?;
         let is_it = session.store().network(&network.name)?.as_ref() == Some(network);
         if is_it && session.store().endpoints_on(&network.name)?.is_empty() {
-            session.store().begin_network(network)?;
-            undo_network(session, network)?;
+            session.store().begin_network(host, network)?;
+            undo_network(session, host, network)?;
         }
         Ok::<_, Error>(())
     })?;
@@ -104,12 +105,13 @@ fn sync_created(session: &mut Session, network: &Network, unsynced: Option<Unsyn
 /// Makes a network; the caller holds the host lock alone, and syncs its record when it does not any more.
 fn create_locked(
     session: &mut Session,
+    host: &ExclusiveHost,
     spec: NetworkSpec,
     sketch: Sketch,
     act: Act,
 ) -> Result<(Report<Network>, Option<Unsynced>), Error> {
     if act == Act::Apply {
-        recover_networks(session).but(&spec.name)?;
+        recover_networks(session, host).but(&spec.name)?;
     }
     if spec.name.source().is_some() {
         let why = "is how networks are called that other programs describe";
@@ -145,16 +147,16 @@ fn create_locked(
         None => session.store().draft_network(&network)?,
     };
     let made: Result<Unsynced, Error> = (|| {
-        session.store().begin_network(&network)?;
+        session.store().begin_network(host, &network)?;
         apply(session, &object, &plan)?;
         firewall_is_in_order(session, &look, &networks);
-        let unsynced = session.store().publish_network(draft)?;
-        session.store().end_network(&network.name)?;
+        let unsynced = session.store().publish_network(host, draft)?;
+        session.store().end_network(host, &network.name)?;
         Ok(unsynced)
     })();
     match made {
         Ok(unsynced) => Ok((Report { plan, value: network }, Some(unsynced))),
-        Err(e) => Err(e.after_undo(Fault::muted(|| undo_network(session, &network)))),
+        Err(e) => Err(e.after_undo(Fault::muted(|| undo_network(session, host, &network)))),
     }
 }
 
@@ -179,13 +181,14 @@ pub(crate) fn default_network(session: &mut Session, act: Act) -> Result<Report<
     }
     let spec = NetworkSpec::new(name);
     let sketch = sketch(session, &spec, act)?;
-    let host = session.store().lock_host(Mode::Exclusive)?;
+    let lock = session.store().lock_host_exclusive()?;
+    let host = &lock;
     // Somebody else may have been faster.
     if let Some(network) = session.store().network(&spec.name)? {
         return Ok(Report { plan: Plan::new(), value: network });
     }
-    let (report, unsynced) = create_locked(session, spec, sketch, act)?;
-    drop(host);
+    let (report, unsynced) = create_locked(session, host, spec, sketch, act)?;
+    drop(lock);
     sync_created(session, &report.value, unsynced)?;
     Ok(report)
 }

@@ -33,7 +33,6 @@ use zubi_model::SandboxRef;
 use zubi_model::Wishes;
 use zubi_plan::Op;
 use zubi_plan::Place;
-use zubi_store::Mode;
 
 /// How often a network that goes while it is being attached to is made again.
 const TRIES: u32 = 20;
@@ -72,21 +71,21 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
     {
         return Ok(());
     }
-    let _host = session.store().lock_host(Mode::Exclusive)?;
-    recover_first(session, Act::Apply)?;
-    recover_networks(session).but(&description.name)?;
+    let host = &session.store().lock_host_exclusive()?;
+    recover_first(session, host, Act::Apply)?;
+    recover_networks(session, host).but(&description.name)?;
     let mut old = session.store().network(&description.name)?;
     if old.is_some() {
-        remove_gone(session, Some(&description.name))?;
+        remove_gone(session, host, Some(&description.name))?;
     }
     let in_use = if session.store().is_empty(&description.name)? { InUse::No } else { InUse::Yes };
     if let Some(other) = old.take_if(|old| in_use == InUse::No && old.bridge != description.bridge) {
-        remove_network_locked(session, &other, Act::Apply)?;
+        remove_network_locked(session, host, &other, Act::Apply)?;
     }
     let Some(old) = old else {
         let network = decide_described(session, description)?;
         // Whatever is missing of a network that is recorded is made by whoever attaches to it.
-        return Ok(session.store().write_network(&network)?);
+        return Ok(session.store().write_network(host, &network)?);
     };
     let mut new = description.onto(&old, in_use)?;
     new.bridge_mode = bridge_mode(session, description, Some(&old))?;
@@ -100,7 +99,7 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
         plan.ops.retain(Op::is_nft);
     }
     let draft = session.store().draft_network(&new)?;
-    let unsynced = apply_set(session, &old, draft, &plan)?;
+    let unsynced = apply_set(session, host, &old, draft, &plan)?;
     // It does not outlive the boot, so there is nothing slow about it.
     Ok(session.store().sync(unsynced)?)
 }

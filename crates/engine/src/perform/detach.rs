@@ -15,7 +15,6 @@ use zubi_model::NetworkName;
 use zubi_model::NsRef;
 use zubi_model::SandboxRef;
 use zubi_plan::Plan;
-use zubi_store::Mode;
 
 /// Detaches a sandbox from a network. What is gone already is a success.
 pub(crate) fn disconnect(
@@ -25,14 +24,14 @@ pub(crate) fn disconnect(
     act: Act,
 ) -> Result<Report<Detached>, Error> {
     let found = locate_endpoint(session, sandbox)?;
-    let _host = session.store().lock_host(Mode::Shared)?;
-    recover_first(session, act)?;
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, act)?;
     let Some((key, via)) = find_endpoint(session, network, sandbox, found)? else {
         return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached });
     };
-    let lock = session.store().lock_sandbox(key.cookie)?;
-    let report = detach_locked(session, &key, via.as_ref(), act)?;
-    release_sandbox(session, key.cookie, lock)?;
+    let lock = session.store().lock_sandbox(host, key.cookie)?;
+    let report = detach_locked(session, host, &key, via.as_ref(), act)?;
+    release_sandbox(session, lock)?;
     Ok(report)
 }
 

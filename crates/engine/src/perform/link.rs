@@ -22,7 +22,6 @@ use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::steps::apply::take_down;
 use crate::undo::link::Locks;
-use crate::undo::link::lock_sandboxes;
 use crate::undo::link::remove_link;
 use ipnet::IpNet;
 use zubi_kernel::Deletions;
@@ -45,7 +44,7 @@ use zubi_model::SandboxIdentity;
 use zubi_plan::Place;
 use zubi_plan::Plan;
 use zubi_plan::link::make;
-use zubi_store::Mode;
+use zubi_store::HostLock;
 
 /// A link as it is now.
 #[derive(Debug, Clone)]
@@ -59,8 +58,8 @@ pub struct Linked {
 /// Wires two sandboxes, or one and the host. The same link again gives the same answer.
 pub(crate) fn make_link(session: &mut Session, wishes: &LinkWishes, act: Act) -> Result<Report<Linked>, Error> {
     let [a, b] = [link_spot(session, &wishes.ends[0])?, link_spot(session, &wishes.ends[1])?];
-    let _host = session.store().lock_host(Mode::Shared)?;
-    recover_first(session, act)?;
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, act)?;
     let spots = [a.as_ref(), b.as_ref()];
     let ends = &wishes.ends;
     if cookie(spots[0]) == cookie(spots[1]) && ends[0].ifname == ends[1].ifname {
@@ -68,19 +67,20 @@ pub(crate) fn make_link(session: &mut Session, wishes: &LinkWishes, act: Act) ->
         return Err(Invalid::new("link", link, "has the same end twice").into());
     }
     let cookies: Vec<NetnsCookie> = spots.into_iter().filter_map(cookie).collect();
-    let locks = lock_sandboxes(session, &cookies)?;
+    let locks = session.store().lock_sandboxes(host, cookies)?;
     for sandbox in spots.into_iter().flatten() {
         // While we waited for the lock it may have been removed.
         still_there(session, sandbox)?;
     }
     if act == Act::Apply {
-        recover_links(session, &locks)?;
+        recover_links(session, host, &locks)?;
     }
-    link_locked(session, wishes, spots, &locks, act)
+    link_locked(session, host, wishes, spots, &locks, act)
 }
 
 fn link_locked(
     session: &mut Session,
+    host: &HostLock,
     wishes: &LinkWishes,
     spots: [Spot<'_>; 2],
     locks: &Locks,
@@ -99,7 +99,7 @@ fn link_locked(
         }
     }
     for (spot, (end, addresses)) in spots.into_iter().zip(wishes.ends.iter().zip(&wishes.addresses)) {
-        free_end(session, spot, end, existing.as_ref().map(|l| &l.id), locks, act)?;
+        free_end(session, host, spot, end, existing.as_ref().map(|l| &l.id), locks, act)?;
         free_addresses(session, spot, end, addresses)?;
     }
     let end = |at: usize| -> Result<LinkEnd, Error> {
@@ -175,6 +175,7 @@ fn link_between(session: &Session, wishes: &LinkWishes, spots: [Spot<'_>; 2]) ->
 /// Nothing has the name of an end yet, `but` the link that is made again.
 fn free_end(
     session: &mut Session,
+    host: &HostLock,
     spot: Spot<'_>,
     end: &LinkEndRef,
     but: Option<&LinkId>,
@@ -184,7 +185,7 @@ fn free_end(
     let taken = |by: String| Err(Error::EndTaken { end: end.to_string(), by });
     for link in session.store().links_lossy().0.into_iter().filter(|l| Some(&l.id) != but) {
         let Some(at) = link.ends.iter().position(|e| e.is(cookie(spot), &end.ifname)) else { continue };
-        if !free_link_if_gone(session, &link, locks, act)? {
+        if !free_link_if_gone(session, host, &link, locks, act)? {
             return taken(format!("the end of its link to {}", link.ends[1 - at]));
         }
     }

@@ -13,8 +13,14 @@ use zubi_model::Network;
 use zubi_model::NetworkName;
 use zubi_model::PortWish;
 use zubi_plan::Plan;
-use zubi_store::Lock;
-use zubi_store::Mode;
+use zubi_store::HostLock;
+
+/// Whether a command keeps all others from the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    Yes,
+    No,
+}
 
 /// The host's lock, and these networks as they are under it, each with what is missing of it; the first is to have
 /// these ports. Shared is enough
@@ -24,11 +30,14 @@ pub(crate) fn lock_networks(
     names: &[NetworkName],
     ports: &[PortWish],
     act: Act,
-) -> Result<(Lock, Vec<(Network, Plan)>), Error> {
-    let mut mode = Mode::Shared;
+) -> Result<(HostLock, Vec<(Network, Plan)>), Error> {
+    let mut alone = Alone::No;
     loop {
-        let lock = session.store().lock_host(mode)?;
-        recover_first(session, act)?;
+        let host: HostLock = match alone {
+            Alone::No => session.store().lock_host()?,
+            Alone::Yes => session.store().lock_host_exclusive()?.into(),
+        };
+        recover_first(session, &host, act)?;
         let mut networks = Vec::new();
         for name in names {
             let missing = || Error::NoNetwork { name: name.clone(), known: session.known_networks() };
@@ -43,9 +52,9 @@ pub(crate) fn lock_networks(
             put_behind(&mut missing, missing_network(session, &network, on_loopback)?);
             all.push((network, missing));
         }
-        if mode == Mode::Exclusive || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {
-            return Ok((lock, all));
+        if alone == Alone::Yes || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {
+            return Ok((host, all));
         }
-        mode = Mode::Exclusive;
+        alone = Alone::Yes;
     }
 }

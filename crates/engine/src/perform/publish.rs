@@ -31,7 +31,8 @@ use zubi_model::PublishedPort;
 use zubi_model::SandboxRef;
 use zubi_model::Scope;
 use zubi_plan::endpoint::publish;
-use zubi_store::Mode;
+use zubi_store::HostLock;
+use zubi_store::SandboxLock;
 
 /// Publishes ports that the program may hold itself; none at all when others of the sandbox's endpoints have them.
 pub(crate) fn publish_called(
@@ -52,11 +53,11 @@ pub(crate) fn publish_called(
         return publish_with(session, network, &sandbox, wishes, Act::Apply, &held_by_caller).map(drop);
     }
     // It is only written down: they lead to the sandbox by another of its networks.
-    let _host = session.store().lock_host(Mode::Shared)?;
-    recover_first(session, Act::Apply)?;
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, Act::Apply)?;
     let missing = || Error::NotConnected { network: network.clone(), sandbox: called.to_owned() };
     let found = endpoint_called(session, network, called)?.ok_or_else(missing)?;
-    let _sandbox = session.store().lock_sandbox(found.sandbox.cookie)?;
+    let _sandbox = session.store().lock_sandbox(host, found.sandbox.cookie)?;
     let mut endpoint = session.store().endpoint(&found.key())?.ok_or_else(missing)?;
     held_by_caller(&mut endpoint);
     Ok(session.store().update_endpoint(&endpoint)?)
@@ -130,11 +131,12 @@ fn publish_once(
     change: &dyn Fn(&mut Endpoint),
 ) -> Result<Report<Published>, Error> {
     let found = locate_endpoint(session, sandbox)?;
-    let (_host, networks) = lock_networks(session, std::slice::from_ref(network), wishes, act)?;
+    let (host, networks) = lock_networks(session, std::slice::from_ref(network), wishes, act)?;
+    let host = &host;
     let Some((network, mut shown)) = networks.into_iter().next() else {
         return Err(Error::NoNetwork { name: network.clone(), known: session.known_networks() });
     };
-    let (mut endpoint, _lock) = live_endpoint(session, &network.name, sandbox, found)?;
+    let (mut endpoint, _lock) = live_endpoint(session, host, &network.name, sandbox, found)?;
     change(&mut endpoint);
     let object = format!("network {}: publish for {}", network.name, endpoint.sandbox.spelled);
     if act == Act::Apply && !shown.is_empty() {
@@ -148,7 +150,7 @@ fn publish_once(
     let is_wished = |port: &&PublishedPort| there.iter().any(|wish| wish.is_met_by(port));
     let mut ports: Vec<PublishedPort> = endpoint.ports.iter().filter(is_wished).copied().collect();
 
-    let chosen = settle_ports(session, &network, &endpoint, &new, act)?;
+    let chosen = settle_ports(session, host, &network, &endpoint, &new, act)?;
     for words in new.iter().filter_map(port_limits) {
         session.note(words);
     }
@@ -165,7 +167,7 @@ fn publish_once(
         if let Err(error) = done {
             return Err(error.after_undo(Fault::muted(|| {
                 session.store().update_endpoint(&endpoint)?;
-                let held = session.store().lock_ports()?;
+                let held = session.store().lock_ports(host)?;
                 release_ports(session, &after, &chosen, &held)
             })));
         }
@@ -177,13 +179,14 @@ fn publish_once(
 /// An endpoint that is attached and whose device is there, with the lock of its sandbox.
 pub(crate) fn live_endpoint(
     session: &mut Session,
+    host: &HostLock,
     network: &NetworkName,
     sandbox: &SandboxRef,
     found: Option<Resolved>,
-) -> Result<(Endpoint, zubi_store::Lock), Error> {
+) -> Result<(Endpoint, SandboxLock), Error> {
     let missing = || Error::NotConnected { network: network.clone(), sandbox: sandbox.to_string() };
     let (key, _) = find_endpoint(session, network, sandbox, found)?.ok_or_else(missing)?;
-    let lock = session.store().lock_sandbox(key.cookie)?;
+    let lock = session.store().lock_sandbox(host, key.cookie)?;
     let endpoint = session.store().endpoint(&key)?.ok_or_else(missing)?;
     if host_end(session, &endpoint)?.is_none() {
         return Err(Error::Broken { network: network.clone(), sandbox: sandbox.to_string() });

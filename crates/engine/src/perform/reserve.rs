@@ -1,146 +1,147 @@
-//! TODO
+//! Addresses for devices that another program makes: zubi only keeps anything else from using them.
 
+use crate::decide::address::{AddressAsk, Membership, next_free, of_sets};
+use crate::decide::book::Records;
+use crate::decide::obstacle::{Obstacle, Owners, Taken};
 use crate::error::Error;
 use crate::heal::gone::remove_gone;
 use crate::session::Session;
-use ipnet::IpNet;
+use crate::steps::claim::lease_owner_name;
 use std::net::IpAddr;
 use zubi_ipam::check_fixed;
-use zubi_ipam::next_of_pools;
-use zubi_model::Invalid;
-use zubi_model::NetworkName;
-use zubi_model::Pool;
-use zubi_store::Mode;
+use zubi_kernel::sys;
+use zubi_model::{EndpointAddress, Invalid, NetworkName, Pool};
+use zubi_store::{LeaseOwner, Reservation, Reserved};
 
 /// Whether each set of pools has a free address for an endpoint of a network.
 pub(crate) fn has_room(session: &mut Session, network: &NetworkName, sets: &[Vec<Pool>]) -> Result<(), Error> {
-    match free_of_each(session, network, sets) {
-        Err(Error::Exhausted { .. }) => {}
-        other => return other,
-    }
-    // As whoever attaches would do.
-    let _host = session.store().lock_host(Mode::Shared)?;
-    remove_gone(session, Some(network))?;
-    free_of_each(session, network, sets)
-}
-
-fn free_of_each(session: &Session, network: &NetworkName, sets: &[Vec<Pool>]) -> Result<(), Error> {
-    for set in sets {
-        let mut trouble = None;
-        let mut is_taken = |address| {
-            let leased = session.store().is_leased(network, address);
-            let taken = leased.and_then(|leased| Ok(leased || session.store().is_reserved(network, address)?));
-            taken.unwrap_or_else(|e| {
-                trouble = Some(e);
-                true
-            })
+    if let Some(error) = has_free(session, network, sets)? {
+        // An attach would remove endpoints whose sandbox is gone, too.
+        let host = &session.store().lock_host()?;
+        remove_gone(session, host, Some(network))?;
+        return match has_free(session, network, sets)? {
+            Some(_) => Err(Error::Exhausted { network: network.clone(), error }),
+            None => Ok(()),
         };
-        let next = next_of_pools(set, None, &mut is_taken);
-        if let Some(e) = trouble {
-            return Err(e.into());
-        }
-        next.map_err(|error| Error::Exhausted { network: network.clone(), error })?;
     }
     Ok(())
 }
 
-/// One address out of each set of pools, with the gateway of its pool: those that are wanted, or the next free ones.
+fn has_free(
+    session: &Session,
+    network: &NetworkName,
+    sets: &[Vec<Pool>],
+) -> Result<Option<zubi_ipam::Exhausted>, Error> {
+    for (number, set) in sets.iter().enumerate() {
+        match next_free(network, set, number, &[], &Records(session.store())) {
+            Ok(_) => {}
+            Err(Obstacle::Exhausted(error)) => return Ok(Some(error)),
+            Err(obstacle) => return Err(refusal(session, network, obstacle)?),
+        }
+    }
+    Ok(None)
+}
+
+/// Reserves one address out of each set of pools: those that are wanted, or the next free ones.
 pub(crate) fn reserve(
     session: &mut Session,
     network: &NetworkName,
     owner: &str,
     sets: &[Vec<Pool>],
     wanted: &[IpAddr],
-) -> Result<Vec<(IpNet, Option<IpAddr>)>, Error> {
-    let held = session.store().lock_reserved(network)?;
-    if let Some(earlier) = session.store().reserved_by(network, owner)? {
-        let address = earlier.first().copied();
+) -> Result<Vec<EndpointAddress>, Error> {
+    refuse_excluded(sets, wanted)?;
+    let host = &session.store().lock_host()?;
+    let leases = session.store().lock_leases(host, network)?;
+    if let Some(earlier) = session.store().reservation(network, owner)? {
+        let address = earlier.addresses.first().map(|a| a.address.addr());
         return Err(Error::Reserved { network: network.clone(), owner: owner.to_owned(), address });
     }
-    let mut wanted = wanted.to_vec();
-    let mut chosen: Vec<(IpNet, Option<IpAddr>)> = Vec::new();
-    for (number, set) in sets.iter().enumerate() {
-        let taken: Vec<IpAddr> = chosen.iter().map(|(net, _)| net.addr()).collect();
-        let gives = |a: &IpAddr| set.iter().any(|pool| check_fixed(pool, *a).is_ok());
-        let holds = |a: &IpAddr| set.iter().any(|pool| pool.subnet.net().contains(a));
-        let last = number + 1 == sets.len();
-        // What no set gives is refused with the reason of the last one that holds it.
-        let asked = wanted.iter().position(gives).or_else(|| wanted.iter().position(holds).filter(|_| last));
-        let (pool, address) = match asked {
-            Some(at) => wanted_of(session, network, set, wanted.remove(at))?,
-            None => next_reserved(session, network, set, number, &taken)?,
-        };
-        chosen.push((IpNet::new_assert(address, pool.subnet.net().prefix_len()), pool.gateway));
-        session.store().set_reserved_cursor(network, number, address)?;
+    let own = LeaseOwner::Reservation(owner.to_owned());
+    let ask = AddressAsk { network, owner: &own, sets, membership: Membership::Range, asked: wanted, avoided: &[] };
+    let chosen = match of_sets(&ask, &Records(session.store()), &Owners::default()) {
+        Ok(chosen) => chosen,
+        Err(obstacle) => return Err(refusal(session, network, obstacle)?),
+    };
+    for cursor in &chosen.cursors {
+        session.store().set_cursor(&leases, cursor.set, cursor.address)?;
     }
-    if let Some(address) = wanted.first() {
-        return Err(Invalid::new("address", address, "is in none of the ranges it could come from").into());
-    }
-    let addresses: Vec<IpAddr> = chosen.iter().map(|(net, _)| net.addr()).collect();
-    session.store().reserve(network, owner, &addresses, &held)?;
-    Ok(chosen)
-}
-
-/// An address that is asked for; of two ranges of one subnet it comes from the one that gives it.
-fn wanted_of<'a>(
-    session: &Session,
-    network: &NetworkName,
-    set: &'a [Pool],
-    address: IpAddr,
-) -> Result<(&'a Pool, IpAddr), Error> {
-    let mut refusal = None;
-    for pool in set.iter().filter(|pool| pool.subnet.net().contains(&address)) {
-        match check_fixed(pool, address) {
-            Ok(()) if session.store().is_reserved(network, address)? => {
-                let owner = session.store().reserver(network, address)?.unwrap_or_else(|| "somebody".into());
-                return Err(Error::AddressTaken { network: network.clone(), address, owner });
-            }
-            Ok(()) => return Ok((pool, address)),
-            Err(e) => refusal = Some(e),
+    let reservation = Reservation {
+        owner: owner.to_owned(),
+        network: network.clone(),
+        addresses: chosen.addresses,
+        mac: None,
+        names: Vec::new(),
+        made_at: sys::boot_clock().map_err(Error::system("reserve", "read", "boot clock"))?,
+    };
+    match session.store().reserve(&leases, &reservation)? {
+        Reserved::Done => Ok(reservation.addresses),
+        Reserved::AddressTaken { address, owner } => {
+            let owner = lease_owner_name(session, &owner)?;
+            Err(Error::AddressTaken { network: network.clone(), address, owner })
+        }
+        Reserved::MacTaken { mac, owner } => {
+            let owner = lease_owner_name(session, &owner)?;
+            Err(Error::MacTaken { network: network.clone(), mac, owner })
         }
     }
-    Err(refusal.unwrap_or_else(|| Invalid::new("address", address, "is in none of the ranges")).into())
 }
 
-fn next_reserved<'a>(
-    session: &Session,
-    network: &NetworkName,
-    set: &'a [Pool],
-    number: usize,
-    taken: &[IpAddr],
-) -> Result<(&'a Pool, IpAddr), Error> {
-    let cursor = session.store().reserved_cursor(network, number)?;
-    let mut trouble = None;
-    let mut is_taken = |address: IpAddr| {
-        taken.contains(&address)
-            || session.store().is_reserved(network, address).unwrap_or_else(|e| {
-                trouble = Some(e);
-                true
-            })
-    };
-    let next = next_of_pools(set, cursor, &mut is_taken);
-    if let Some(e) = trouble {
-        return Err(e.into());
+/// What no set gives is refused with the reason of the last set whose subnet has it.
+fn refuse_excluded(sets: &[Vec<Pool>], wanted: &[IpAddr]) -> Result<(), Error> {
+    for address in wanted {
+        let mut homes = sets.iter().flatten().filter(|pool| pool.subnet.net().contains(address)).peekable();
+        if homes.peek().is_none() {
+            return Err(Invalid::new("address", address, "is in none of the ranges it could come from").into());
+        }
+        let mut reason = None;
+        for pool in homes {
+            match check_fixed(pool, *address) {
+                Ok(()) => {
+                    reason = None;
+                    break;
+                }
+                Err(e) => reason = Some(e),
+            }
+        }
+        if let Some(e) = reason {
+            return Err(e.into());
+        }
     }
-    let (at, address) = next.map_err(|error| Error::Exhausted { network: network.clone(), error })?;
-    Ok((&set[at], address))
+    Ok(())
 }
 
-/// Gives back what somebody reserved; nothing is fine too.
+/// The error for an obstacle. A reservation clears nothing away: a device of another program has no sandbox to look for.
+fn refusal(session: &Session, network: &NetworkName, obstacle: Obstacle) -> Result<Error, Error> {
+    let network = network.clone();
+    Ok(match obstacle {
+        Obstacle::Failed(error) => error,
+        Obstacle::Exhausted(error) => Error::Exhausted { network, error },
+        Obstacle::Held { owner, .. } => Error::Busy { object: format!("network {network}: {owner}") },
+        Obstacle::Taken(Taken::Address { address, owner }) => {
+            Error::AddressTaken { network, address, owner: lease_owner_name(session, &owner)? }
+        }
+        Obstacle::Taken(taken) => Error::Busy { object: format!("network {network}: {taken:?}") },
+    })
+}
+
+/// Gives back what an owner reserved. Nothing to give back is a success.
 pub(crate) fn unreserve(session: &mut Session, network: &NetworkName, owner: &str) -> Result<(), Error> {
-    if session.store().reserved_by(network, owner)?.is_none() {
+    if session.store().reservation(network, owner)?.is_none() {
         return Ok(());
     }
-    let held = session.store().lock_reserved(network)?;
-    Ok(session.store().unreserve(network, owner, &held)?)
+    let host = &session.store().lock_host()?;
+    let leases = session.store().lock_leases(host, network)?;
+    Ok(session.store().unreserve(&leases, owner)?)
 }
 
-/// Who has reserved something.
+/// The owners of reservations on a network.
 pub(crate) fn reservers(session: &Session, network: &NetworkName) -> Result<Vec<String>, Error> {
-    Ok(session.store().reservers(network)?)
+    Ok(session.store().reservations(network)?.into_iter().map(|reservation| reservation.owner).collect())
 }
 
-/// What somebody has reserved.
+/// The addresses that an owner has reserved.
 pub(crate) fn reserved(session: &Session, network: &NetworkName, owner: &str) -> Result<Vec<IpAddr>, Error> {
-    Ok(session.store().reserved_by(network, owner)?.unwrap_or_default())
+    let reservation = session.store().reservation(network, owner)?;
+    Ok(reservation.into_iter().flat_map(|r| r.addresses).map(|a| a.address.addr()).collect())
 }

@@ -45,10 +45,9 @@ use zubi_model::SandboxRef;
 use zubi_model::Wishes;
 use zubi_model::{IfName, NetnsCookie, SandboxIdentity};
 use zubi_plan::Plan;
-use zubi_store::Lock;
 use zubi_store::Maker;
-use zubi_store::Mode;
 use zubi_store::OtherNamespace;
+use zubi_store::RunLock;
 use zubi_store::SandboxRecord;
 
 /// What a command's network is: Docker's models.
@@ -84,7 +83,7 @@ pub struct Started {
     pub name: SandboxName,
     /// Its endpoints.
     pub attached: Vec<Attached>,
-    lock: Lock,
+    lock: RunLock,
     guardian: Guardian,
 }
 
@@ -180,7 +179,8 @@ fn endpoint_of_new(
         avoided: Vec::new(),
         owners: Owners::default(),
     };
-    settle(session, &mut ask, Act::Show)
+    let host = &session.store().lock_host()?;
+    settle(session, host, &mut ask, Act::Show)
 }
 
 fn existing_network(session: &mut Session, name: &NetworkName) -> Result<zubi_model::Network, Error> {
@@ -208,7 +208,8 @@ fn start_run_once(session: &mut Session, spec: &RunSpec) -> Result<Report<Starte
         plan.append(default_network(session, Act::Apply)?.plan);
     }
     let name = run_name(spec)?;
-    let (_host, networks) = lock_networks(session, &names, &spec.wishes.ports, Act::Apply)?;
+    let (host, networks) = lock_networks(session, &names, &spec.wishes.ports, Act::Apply)?;
+    let host = &host;
     let Some(lock) = session.store().try_lock_run(&name)? else {
         return Err(Error::SandboxExists { name });
     };
@@ -229,7 +230,7 @@ fn start_run_once(session: &mut Session, spec: &RunSpec) -> Result<Report<Starte
             let Some(cookie) = cookie else { break };
             let resolved = Resolved { reached_by: reached_by.clone(), spelled: name.to_string(), cookie };
             let wishes = if at == 0 { spec.wishes.clone() } else { Wishes::default() };
-            let report = attach_resolved(session, &network, missing, &resolved, &wishes, Act::Apply)?;
+            let report = attach_resolved(session, host, &network, missing, &resolved, &wishes, Act::Apply)?;
             plan.append(report.plan);
             attached.push(report.value);
         }
@@ -239,7 +240,7 @@ fn start_run_once(session: &mut Session, spec: &RunSpec) -> Result<Report<Starte
         Ok(attached) => Ok(Report { plan, value: Started { name, attached, lock, guardian } }),
         Err(e) => {
             let e: Error = e;
-            let cleaned = clean_run_locked(session, &name);
+            let cleaned = clean_run_locked(session, host, &name);
             guardian.dismiss();
             Err(e.after_undo(cleaned))
         }
@@ -256,7 +257,7 @@ pub(crate) fn supervise(
     let outcome = run_command(&mut session, &started.name, spec, ready);
     let cleaned = clean_run(&mut session, &started.name);
     started.guardian.dismiss();
-    session.store().remove_run_lock(&started.name, started.lock)?;
+    session.store().remove_run_lock(started.lock)?;
     cleaned?;
     let (code, notes) = (outcome?, session.take_notes());
     finish(session)?;
@@ -328,9 +329,9 @@ fn become_inside(
 
 /// Ends what still runs in a run's sandbox and takes it away. Twice is fine.
 fn clean_run(session: &mut Session, name: &SandboxName) -> Result<(), Error> {
-    let _host = session.store().lock_host(Mode::Shared)?;
-    recover(session)?;
-    clean_run_locked(session, name)
+    let host = &session.store().lock_host()?;
+    recover(session, host)?;
+    clean_run_locked(session, host, name)
 }
 
 fn start_guardian(session: &Session, name: &SandboxName) -> Result<Guardian, Error> {
@@ -378,7 +379,7 @@ fn guard(watch: Watch) -> Result<(), Error> {
     // The command dies with the supervisor, but a moment later, and may hold a copy of the lock until then.
     let lock = session.store().lock_run(&name)?;
     clean_run(&mut session, &name)?;
-    session.store().remove_run_lock(&name, lock)?;
+    session.store().remove_run_lock(lock)?;
     finish_deletions(&mut session)
 }
 

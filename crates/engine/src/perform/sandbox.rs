@@ -27,9 +27,9 @@ use zubi_model::SandboxName;
 use zubi_model::SandboxRef;
 use zubi_plan::Plan;
 use zubi_plan::sandbox;
-use zubi_store::Lock;
+use zubi_store::HostLock;
 use zubi_store::Maker;
-use zubi_store::Mode;
+use zubi_store::RunLock;
 use zubi_store::SandboxRecord;
 
 fn exists(name: &SandboxName) -> bool {
@@ -44,8 +44,8 @@ pub(crate) fn add_sandbox(
     act: Act,
 ) -> Result<Report<()>, Error> {
     let from = from.map(|from| resolve(session, from)).transpose()?;
-    let _host = session.store().lock_host(Mode::Shared)?;
-    recover_first(session, act)?;
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, act)?;
     // Its holder may be a `zubi run` that goes on for days.
     let Some(_name) = session.store().try_lock_run(name)? else {
         return Err(if exists(name) {
@@ -112,8 +112,8 @@ pub(crate) fn remove_sandbox(
     force: Force,
     act: Act,
 ) -> Result<Report<()>, Error> {
-    let _host = session.store().lock_host(Mode::Shared)?;
-    recover_first(session, act)?;
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, act)?;
     if !exists(name) {
         session.store().remove_sandbox(name)?;
         let hint = Some("zubi sandbox ls lists them".into());
@@ -129,13 +129,13 @@ pub(crate) fn remove_sandbox(
     if let (Some(recorded), Some(there)) = (recorded, there)
         && recorded != there
     {
-        return forget_moved(session, name, recorded, lock, act);
+        return forget_moved(session, host, name, recorded, lock, act);
     }
     let (mut plan, mut alone) = (Plan::new(), None);
     if let Some(cookie) = there
         && record.is_none_or(|r| r.maker != Maker::Attach)
     {
-        (plan, alone) = disconnect_all(session, name, cookie, act)?;
+        (plan, alone) = disconnect_all(session, host, name, cookie, act)?;
     }
     let removal = sandbox::remove(name, there);
     if act == Act::Apply {
@@ -146,10 +146,10 @@ pub(crate) fn remove_sandbox(
         }
         take_down(session, &format!("sandbox {name}"), &removal, Deletions::Now)?;
         session.store().remove_sandbox(name)?;
-        if let Some((cookie, lock)) = alone {
-            session.store().remove_sandbox_lock(cookie, lock)?;
+        if let Some(lock) = alone {
+            session.store().remove_sandbox_lock(lock)?;
         }
-        session.store().remove_run_lock(name, lock)?;
+        session.store().remove_run_lock(lock)?;
     }
     plan.append(removal);
     Ok(Report { plan, value: () })
@@ -158,19 +158,20 @@ pub(crate) fn remove_sandbox(
 /// What zubi knows of a sandbox whose name is somebody else's by now is taken away; the name stays with that one.
 fn forget_moved(
     session: &mut Session,
+    host: &HostLock,
     name: &SandboxName,
     recorded: NetnsCookie,
-    lock: Lock,
+    lock: RunLock,
     act: Act,
 ) -> Result<Report<()>, Error> {
     let next = "zubi sandbox rm, once more, removes the name all the same";
     if act == Act::Apply {
-        let (_, alone) = disconnect_all(session, name, recorded, act)?;
+        let (_, alone) = disconnect_all(session, host, name, recorded, act)?;
         session.store().remove_sandbox(name)?;
-        if let Some((cookie, lock)) = alone {
-            session.store().remove_sandbox_lock(cookie, lock)?;
+        if let Some(lock) = alone {
+            session.store().remove_sandbox_lock(lock)?;
         }
-        session.store().remove_run_lock(name, lock)?;
+        session.store().remove_run_lock(lock)?;
     }
     Err(Error::NameMoved { name: name.clone(), next })
 }

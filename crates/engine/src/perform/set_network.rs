@@ -18,7 +18,6 @@ use zubi_model::Ingress;
 use zubi_model::Network;
 use zubi_model::NetworkChange;
 use zubi_model::NetworkName;
-use zubi_store::Mode;
 use zubi_store::NetworkDraft;
 
 /// Says who reaches a network that is described with every call.
@@ -34,9 +33,10 @@ pub(crate) fn set_ingress(
         Some(old) if wanted(&old) == old => return Ok(()),
         Some(_) => {}
     }
-    let host = session.store().lock_host(Mode::Exclusive)?;
-    recover_first(session, Act::Apply)?;
-    recover_networks(session).but(name)?;
+    let lock = session.store().lock_host_exclusive()?;
+    let host = &lock;
+    recover_first(session, host, Act::Apply)?;
+    recover_networks(session, host).but(name)?;
     let Some(old) = session.store().network(name)? else { return Ok(()) };
     let new = wanted(&old);
     let plan = plan_change(session, &old, &new)?;
@@ -44,8 +44,8 @@ pub(crate) fn set_ingress(
         return Ok(());
     }
     let draft = session.store().draft_network(&new)?;
-    let unsynced = apply_set(session, &old, draft, &plan)?;
-    drop(host);
+    let unsynced = apply_set(session, host, &old, draft, &plan)?;
+    drop(lock);
     sync_set(session, &old, &new, unsynced)
 }
 
@@ -71,10 +71,11 @@ pub(crate) fn set_network(
     act: Act,
 ) -> Result<Report<NetworkSet>, Error> {
     let mut draft = draft_set(session, name, wishes, act)?;
-    let host = session.store().lock_host(Mode::Exclusive)?;
-    recover_first(session, act)?;
+    let lock = session.store().lock_host_exclusive()?;
+    let host = &lock;
+    recover_first(session, host, act)?;
     if act == Act::Apply {
-        recover_networks(session).but(name)?;
+        recover_networks(session, host).but(name)?;
     }
     let Some(old) = session.store().network(name)? else {
         return Err(Error::NoNetwork { name: name.clone(), known: session.known_networks() });
@@ -84,7 +85,7 @@ pub(crate) fn set_network(
     }
     let new = wishes.apply(&old)?;
     if act == Act::Apply {
-        remove_gone(session, Some(name))?;
+        remove_gone(session, host, Some(name))?;
     }
     let endpoints = session.store().endpoints_on(name)?;
     refuse_fixed(session, &old, &new, wishes, &endpoints)?;
@@ -98,14 +99,14 @@ pub(crate) fn set_network(
                 Some(draft) => draft,
                 None => session.store().draft_network(&new)?,
             };
-            match apply_set(session, &old, this, &plan) {
+            match apply_set(session, host, &old, this, &plan) {
                 // A device that goes with its namespace just then is not there when it is looked for again.
                 Err(e) if e.device_missing() && looks < MOST_LOOKS => plan = plan_change(session, &old, &new)?,
                 outcome => break outcome?,
             }
             looks += 1;
         };
-        drop(host);
+        drop(lock);
         sync_set(session, &old, &new, unsynced)?;
     }
     let differences = new.differences(&old);

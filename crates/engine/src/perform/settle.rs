@@ -15,43 +15,40 @@ use crate::heal::gone::{free_if_gone, remove_gone};
 use crate::heal::ports::release_unrecorded;
 use crate::report::Act;
 use crate::session::Session;
-use crate::steps::claim::{claim, claim_ports, owner_name, release_ports};
+use crate::steps::claim::{claim, claim_ports, lease_owner_name, owner_name, release_ports};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use zubi_kernel::listeners;
-use zubi_model::{
-    Addressing, BridgeMode, Endpoint, EndpointKey, Network, NetworkName, PortWish, PublishedPort, Wishes,
-};
+use zubi_model::{Addressing, BridgeMode, Endpoint, Network, NetworkName, PortWish, PublishedPort, Wishes};
 use zubi_plan::firewall::endpoint_element;
-use zubi_store::PortClaim;
+use zubi_store::HostLock;
+use zubi_store::{LeaseOwner, PortClaim};
 use zubi_wire::nft::Element;
 
 /// Decides an endpoint and claims what it needs; in a dry run only decides.
-pub(crate) fn settle(session: &mut Session, ask: &mut Ask<'_>, act: Act) -> Result<Endpoint, Error> {
+pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, act: Act) -> Result<Endpoint, Error> {
     let network = ask.network;
     let mut way = Way::new(&network.name, &ask.sandbox.spelled);
     loop {
         let obstacle = {
-            let _leases = if act == Act::Apply { Some(session.store().lock_leases(&network.name)?) } else { None };
+            let leases = if act == Act::Apply { Some(session.store().lock_leases(host, &network.name)?) } else { None };
             let needs_ports = act == Act::Apply && !ask.wishes.ports.is_empty();
-            let ports = if needs_ports { Some(session.store().lock_ports()?) } else { None };
+            let ports = if needs_ports { Some(session.store().lock_ports(host)?) } else { None };
             match endpoint(ask, &Records(session.store())) {
                 // In a dry run the firewall elements of endpoints whose sandbox is gone are still there.
-                Ok(decided) if act == Act::Show => return Ok(decided.endpoint),
-                Ok(Decided { endpoint, cursors }) => match used_without_record(session, network, &endpoint)? {
-                    Some(used) => {
+                Ok(Decided { endpoint, cursors }) => {
+                    let Some(leases) = &leases else { return Ok(endpoint) };
+                    if let Some(used) = used_without_record(session, network, &endpoint)? {
                         avoid(ask, used)?;
                         continue;
                     }
-                    None => {
-                        claim(session, network, &endpoint, &cursors, ports.as_ref())?;
-                        return Ok(endpoint);
-                    }
-                },
+                    claim(session, leases, network, &endpoint, &cursors, ports.as_ref())?;
+                    return Ok(endpoint);
+                }
                 Err(obstacle) => obstacle,
             }
         };
-        way.clear(session, &mut ask.owners, obstacle, act)?;
+        way.clear(session, host, &mut ask.owners, obstacle, act)?;
     }
 }
 
@@ -59,6 +56,7 @@ pub(crate) fn settle(session: &mut Session, ask: &mut Ask<'_>, act: Act) -> Resu
 /// so nothing takes the claims for leftovers until the record names them.
 pub(crate) fn settle_ports(
     session: &mut Session,
+    host: &HostLock,
     network: &Network,
     endpoint: &Endpoint,
     wishes: &[PortWish],
@@ -68,7 +66,7 @@ pub(crate) fn settle_ports(
     let mut owners = Owners::default();
     loop {
         let obstacle = {
-            let held = session.store().lock_ports()?;
+            let held = session.store().lock_ports(host)?;
             match port::of_endpoint(network, endpoint, wishes, &Records(session.store()), &owners) {
                 Ok(chosen) if act == Act::Show => return Ok(chosen),
                 Ok(chosen) => {
@@ -80,7 +78,7 @@ pub(crate) fn settle_ports(
                 Err(obstacle) => obstacle,
             }
         };
-        way.clear(session, &mut owners, obstacle, act)?;
+        way.clear(session, host, &mut owners, obstacle, act)?;
     }
 }
 
@@ -112,7 +110,7 @@ fn used_without_record(session: &mut Session, network: &Network, endpoint: &Endp
 struct Way<'a> {
     network: &'a NetworkName,
     sandbox: String,
-    cleared: HashSet<(EndpointKey, Option<PortClaim>)>,
+    cleared: HashSet<(LeaseOwner, Option<PortClaim>)>,
     has_removed_gone: bool,
 }
 
@@ -122,7 +120,14 @@ impl<'a> Way<'a> {
     }
 
     /// Clears an obstacle away, or notes that it stays; fails when there is no way on.
-    fn clear(&mut self, session: &mut Session, owners: &mut Owners, obstacle: Obstacle, act: Act) -> Result<(), Error> {
+    fn clear(
+        &mut self,
+        session: &mut Session,
+        host: &HostLock,
+        owners: &mut Owners,
+        obstacle: Obstacle,
+        act: Act,
+    ) -> Result<(), Error> {
         match obstacle {
             Obstacle::Failed(error) => Err(error),
             Obstacle::Taken(taken) => Err(self.taken(session, taken)?),
@@ -131,10 +136,14 @@ impl<'a> Way<'a> {
             }
             Obstacle::Exhausted(_) => {
                 self.has_removed_gone = true;
-                remove_gone(session, Some(self.network)).map(drop)
+                remove_gone(session, host, Some(self.network)).map(drop)
             }
             Obstacle::Held { owner, claim } => {
-                let mut is_free = free_if_gone(session, &owner, act)?;
+                let mut is_free = match &owner {
+                    LeaseOwner::Endpoint(key) => free_if_gone(session, host, key, act)?,
+                    // A reservation is kept until it is given back.
+                    LeaseOwner::Reservation(_) => false,
+                };
                 if is_free && act == Act::Show {
                     owners.note_gone(owner);
                     return Ok(());
@@ -143,7 +152,7 @@ impl<'a> Way<'a> {
                     && act == Act::Apply
                 {
                     // A killed command may have claimed a port that no record names.
-                    is_free |= release_unrecorded(session, claim)?;
+                    is_free |= release_unrecorded(session, host, claim)?;
                 }
                 // What is in the way once more stays there.
                 if !is_free || !self.cleared.insert((owner.clone(), claim.clone())) {
@@ -158,11 +167,11 @@ impl<'a> Way<'a> {
         let network = self.network.clone();
         Ok(match taken {
             Taken::Address { address, owner } => {
-                Error::AddressTaken { network, address, owner: owner_name(session, &owner)? }
+                Error::AddressTaken { network, address, owner: lease_owner_name(session, &owner)? }
             }
             Taken::Mac { mac, owner: MacOwner::Device(owner) } => Error::MacTaken { network, mac, owner },
             Taken::Mac { mac, owner: MacOwner::Endpoint(owner) } => {
-                Error::MacTaken { network, mac, owner: owner_name(session, &owner)? }
+                Error::MacTaken { network, mac, owner: lease_owner_name(session, &owner)? }
             }
             Taken::Port { wish, by } => Error::PortTaken {
                 network,

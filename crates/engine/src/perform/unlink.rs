@@ -7,7 +7,6 @@ use crate::look::sandbox::locate_endpoint;
 use crate::report::Act;
 use crate::report::Report;
 use crate::session::Session;
-use crate::undo::link::lock_sandboxes;
 use crate::undo::link::recorded_link;
 use crate::undo::link::release_sandboxes;
 use crate::undo::link::unlink_locked;
@@ -17,7 +16,6 @@ use zubi_model::LinkEndRef;
 use zubi_model::LinkPlaceRef;
 use zubi_model::SandboxRef;
 use zubi_plan::Plan;
-use zubi_store::Mode;
 
 /// What an unlink found.
 #[derive(Debug, Clone)]
@@ -34,11 +32,11 @@ pub(crate) fn unlink(session: &mut Session, end: &LinkEndRef, act: Act) -> Resul
         LinkPlaceRef::Host => None,
         LinkPlaceRef::Sandbox(sandbox) => locate_endpoint(session, sandbox)?,
     };
-    let _host = session.store().lock_host(Mode::Shared)?;
-    recover_first(session, act)?;
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, act)?;
     let none = Report { plan: Plan::new(), value: Unlinked::WasNotLinked };
     let Some(found) = find_link(session, end, there) else { return Ok(none) };
-    let locks = lock_sandboxes(session, &found.cookies())?;
+    let locks = session.store().lock_sandboxes(host, found.cookies())?;
     // It may have gone while we waited for the locks.
     let Some(link) = recorded_link(session, &found.id)? else { return Ok(none) };
     let plan = unlink_locked(session, &link, act)?;

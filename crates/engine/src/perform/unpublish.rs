@@ -29,7 +29,6 @@ use zubi_plan::Plan;
 use zubi_plan::What;
 use zubi_plan::endpoint::publish;
 use zubi_plan::endpoint::unpublish;
-use zubi_store::Mode;
 
 /// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the
 /// detached child.
@@ -40,13 +39,13 @@ pub(crate) fn unpublish_called(
     called: &str,
     wishes: &[PortWish],
 ) -> Result<(), Error> {
-    let _host = session.store().lock_host(Mode::Shared)?;
-    recover_first(session, Act::Apply)?;
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, Act::Apply)?;
     let Some(found) = endpoint_called(session, network, called)? else { return Ok(()) };
-    let _sandbox = session.store().lock_sandbox(found.sandbox.cookie)?;
+    let _sandbox = session.store().lock_sandbox(host, found.sandbox.cookie)?;
     let Some(endpoint) = session.store().endpoint(&found.key())? else { return Ok(()) };
     if endpoint.ports.is_empty() {
-        return release_claimed(session, &endpoint, wishes);
+        return release_claimed(session, host, &endpoint, wishes);
     }
     let hairpin = session.store().network(network)?.map(|n| n.hairpin).unwrap_or_default();
     let mut plan = unpublish(&endpoint, &[], &endpoint.ports, hairpin);
@@ -60,7 +59,7 @@ pub(crate) fn unpublish_called(
     let mut after = endpoint.clone();
     after.ports.clear();
     session.store().update_endpoint(&after)?;
-    let held = session.store().lock_ports()?;
+    let held = session.store().lock_ports(host)?;
     release_ports(session, &endpoint, &endpoint.ports, &held)
 }
 
@@ -73,9 +72,10 @@ pub(crate) fn unpublish_ports(
     act: Act,
 ) -> Result<Report<Published>, Error> {
     let found = locate_endpoint(session, sandbox)?;
-    let (_host, networks) = lock_networks(session, std::slice::from_ref(network), &[], act)?;
+    let (host, networks) = lock_networks(session, std::slice::from_ref(network), &[], act)?;
+    let host = &host;
     let hairpin = networks.first().map_or(Hairpin::default(), |(network, _)| network.hairpin);
-    let (endpoint, _lock) = live_endpoint(session, network, sandbox, found)?;
+    let (endpoint, _lock) = live_endpoint(session, host, network, sandbox, found)?;
     let mut ports: Vec<PublishedPort> = Vec::new();
     for wish in wishes {
         let meant = |port: &&PublishedPort| {
@@ -87,7 +87,7 @@ pub(crate) fn unpublish_ports(
         let found: Vec<PublishedPort> = endpoint.ports.iter().filter(meant).copied().collect();
         if found.is_empty() {
             if act == Act::Apply {
-                release_half_taken(session, &endpoint)?;
+                release_half_taken(session, host, &endpoint)?;
             }
             return Err(Error::NotPublished {
                 network: network.clone(),
@@ -110,7 +110,7 @@ pub(crate) fn unpublish_ports(
                 apply(session, &object, &publish(&endpoint, &[], &ports))
             })));
         }
-        let held = session.store().lock_ports()?;
+        let held = session.store().lock_ports(host)?;
         release_ports(session, &endpoint, &ports, &held)?;
     }
     Ok(Report { plan, value: Published { endpoint: after, ports } })

@@ -21,7 +21,7 @@ use zubi_plan::change::InUse;
 use zubi_plan::change::Reached;
 use zubi_plan::change::change;
 use zubi_plan::endpoint::Presence;
-use zubi_store::Mode;
+use zubi_store::ExclusiveHost;
 use zubi_store::NetworkDraft;
 use zubi_store::Unsynced;
 
@@ -30,8 +30,12 @@ use zubi_store::Unsynced;
 pub(crate) fn sync_set(session: &mut Session, old: &Network, new: &Network, unsynced: Unsynced) -> Result<(), Error> {
     let Err(e) = session.store().sync(unsynced) else { return Ok(()) };
     Fault::muted(|| {
-        let _host = session.store().lock_host(Mode::Exclusive)?;
-        if session.store().network(&new.name)?.as_ref() == Some(new) { take_back(session, old, new) } else { Ok(()) }
+        let host = &session.store().lock_host_exclusive()?;
+        if session.store().network(&new.name)?.as_ref() == Some(new) {
+            take_back(session, host, old, new)
+        } else {
+            Ok(())
+        }
     })?;
     Err(e.into())
 }
@@ -39,6 +43,7 @@ pub(crate) fn sync_set(session: &mut Session, old: &Network, new: &Network, unsy
 /// The caller holds the host lock alone, and syncs the record when it does not any more.
 pub(crate) fn apply_set(
     session: &mut Session,
+    host: &ExclusiveHost,
     old: &Network,
     draft: NetworkDraft,
     plan: &Plan,
@@ -47,29 +52,29 @@ pub(crate) fn apply_set(
     let name = &new.name;
     let done: Result<Unsynced, Error> = (|| {
         if !plan.is_empty() {
-            session.store().begin_network(&new)?;
+            session.store().begin_network(host, &new)?;
         }
         apply_change(session, name, plan)?;
-        let unsynced = session.store().publish_network(draft)?;
-        session.store().end_network(name)?;
+        let unsynced = session.store().publish_network(host, draft)?;
+        session.store().end_network(host, name)?;
         Ok(unsynced)
     })();
     match done {
         Ok(unsynced) => Ok(unsynced),
-        Err(error) => Err(error.after_undo(Fault::muted(|| take_back(session, old, &new)))),
+        Err(error) => Err(error.after_undo(Fault::muted(|| take_back(session, host, old, &new)))),
     }
 }
 
 /// Takes record and kernel back to what the network was before it was changed to `new`.
-fn take_back(session: &mut Session, old: &Network, new: &Network) -> Result<(), Error> {
+fn take_back(session: &mut Session, host: &ExclusiveHost, old: &Network, new: &Network) -> Result<(), Error> {
     let name = &new.name;
     // When this is killed too, the way back has to be found again.
     if session.store().network(name)?.as_ref() != Some(old) {
-        session.store().begin_network(new)?;
-        session.store().write_network(old)?;
+        session.store().begin_network(host, new)?;
+        session.store().write_network(host, old)?;
     }
     return_to(session, old, new)?;
-    Ok(session.store().end_network(name)?)
+    Ok(session.store().end_network(host, name)?)
 }
 
 /// Takes the kernel back to the record of a network that somebody was changing to `half`.

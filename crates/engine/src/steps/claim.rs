@@ -15,45 +15,53 @@ use zubi_model::Network;
 use zubi_model::NetworkName;
 use zubi_model::PublishedPort;
 use zubi_plan::Neighbours;
+use zubi_store::HostLock;
 use zubi_store::PortClaim;
 use zubi_store::PortsLock;
 use zubi_store::StoreError;
+use zubi_store::{LeaseOwner, LeasesLock};
 
 /// Claims what an endpoint had, unless somebody else has it by now.
-pub(crate) fn claim_again(session: &mut Session, network: &Network, endpoint: &Endpoint) -> Result<(), Error> {
-    let _leases = session.store().lock_leases(&network.name)?;
-    let ports = if endpoint.ports.is_empty() { None } else { Some(session.store().lock_ports()?) };
-    claim(session, network, endpoint, &[], ports.as_ref())
+pub(crate) fn claim_again(
+    session: &mut Session,
+    host: &HostLock,
+    network: &Network,
+    endpoint: &Endpoint,
+) -> Result<(), Error> {
+    let leases = session.store().lock_leases(host, &network.name)?;
+    let ports = if endpoint.ports.is_empty() { None } else { Some(session.store().lock_ports(host)?) };
+    claim(session, &leases, network, endpoint, &[], ports.as_ref())
 }
 
 /// Writes the record, then takes the leases and ports it names. When anything of it is taken, nothing is kept. The
 /// caller holds the lock of the leases, and of the ports if there are any.
 pub(crate) fn claim(
     session: &mut Session,
+    leases: &LeasesLock,
     network: &Network,
     endpoint: &Endpoint,
     cursors: &[Cursor],
     ports: Option<&PortsLock>,
 ) -> Result<(), Error> {
-    let key = endpoint.key();
+    let own = LeaseOwner::Endpoint(endpoint.key());
     let claimed = (|| {
         session.store().begin_attach(endpoint)?;
         for a in &endpoint.addresses {
             let address = a.address.addr();
-            if let zubi_store::Claim::Taken { owner } = session.store().claim(&network.name, address, &key)? {
-                let owner = owner_name(session, &owner)?;
+            if let zubi_store::Claim::Taken { owner } = session.store().claim(leases, address, &own)? {
+                let owner = lease_owner_name(session, &owner)?;
                 return Err(Error::AddressTaken { network: network.name.clone(), address, owner });
             }
         }
-        if let zubi_store::Claim::Taken { owner } = session.store().claim_mac(&network.name, endpoint.mac, &key)? {
-            let owner = owner_name(session, &owner)?;
+        if let zubi_store::Claim::Taken { owner } = session.store().claim_mac(leases, endpoint.mac, &own)? {
+            let owner = lease_owner_name(session, &owner)?;
             return Err(Error::MacTaken { network: network.name.clone(), mac: endpoint.mac, owner });
         }
         if let Some(held) = ports {
             claim_ports(session, endpoint, &endpoint.ports, held)?;
         }
         for Cursor { set, address } in cursors {
-            session.store().set_cursor(&network.name, *set, *address)?;
+            session.store().set_cursor(leases, *set, *address)?;
         }
         session.store().write_name(endpoint)?;
         Ok(())
@@ -62,25 +70,25 @@ pub(crate) fn claim(
 }
 
 /// Frees what an endpoint holds in the store, its record last.
-pub(crate) fn release(session: &mut Session, endpoint: &Endpoint) -> Result<(), Error> {
-    let ports = if endpoint.ports.is_empty() { None } else { Some(session.store().lock_ports()?) };
+pub(crate) fn release(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
+    let ports = if endpoint.ports.is_empty() { None } else { Some(session.store().lock_ports(host)?) };
     release_held(session, endpoint, ports.as_ref())
 }
 
 fn release_held(session: &mut Session, endpoint: &Endpoint, ports: Option<&PortsLock>) -> Result<(), Error> {
-    let key = endpoint.key();
+    let own = LeaseOwner::Endpoint(endpoint.key());
     if let Some(held) = ports {
         release_ports(session, endpoint, &endpoint.ports, held)?;
     }
     for a in &endpoint.addresses {
         leave_stale(session, &endpoint.network, a.address.addr())?;
-        session.store().release(&endpoint.network, a.address.addr(), &key)?;
+        session.store().release(&endpoint.network, a.address.addr(), &own)?;
     }
     for mac in endpoint.macs() {
-        session.store().release_mac(&endpoint.network, mac, &key)?;
+        session.store().release_mac(&endpoint.network, mac, &own)?;
     }
     session.store().remove_name(endpoint)?;
-    session.store().finish_detach(&key)?;
+    session.store().finish_detach(&endpoint.key())?;
     Ok(())
 }
 
@@ -109,7 +117,15 @@ fn leave_stale(session: &mut Session, network: &NetworkName, address: IpAddr) ->
     }
 }
 
-/// What the owner of a lease is called.
+/// How messages name the owner of a lease.
+pub(crate) fn lease_owner_name(session: &Session, owner: &LeaseOwner) -> Result<String, Error> {
+    match owner {
+        LeaseOwner::Endpoint(key) => owner_name(session, key),
+        LeaseOwner::Reservation(owner) => Ok(owner.clone()),
+    }
+}
+
+/// How messages name an endpoint that something belongs to: by its sandbox.
 pub(crate) fn owner_name(session: &Session, key: &EndpointKey) -> Result<String, Error> {
     let endpoint = match session.store().endpoint(key)? {
         Some(endpoint) => Some(endpoint),
@@ -139,7 +155,7 @@ pub(crate) fn claim_ports(
     held: &PortsLock,
 ) -> Result<(), Error> {
     for claim in claims(endpoint, ports) {
-        session.store().claim_ports(&claim, held)?;
+        session.store().claim_ports(held, &claim)?;
     }
     Ok(())
 }
@@ -151,7 +167,7 @@ pub(crate) fn release_ports(
     held: &PortsLock,
 ) -> Result<(), Error> {
     for claim in claims(endpoint, ports) {
-        session.store().release_ports(&claim, held)?;
+        session.store().release_ports(held, &claim)?;
     }
     Ok(())
 }

@@ -6,7 +6,6 @@ use crate::firewall::table::check_firewall;
 use crate::firewall::table::firewall_from_records;
 use crate::session::Session;
 use crate::steps::apply::apply;
-use zubi_store::Mode;
 
 /// Does it once more when somebody flushed the firewall in the middle of it. The caller holds no lock.
 pub(crate) fn past_a_flush<T>(
@@ -25,7 +24,7 @@ pub(crate) fn past_a_flush<T>(
 /// Puts the firewall back if it is not whole. Nothing is in the middle of being made meanwhile, so that the
 /// records say everything.
 fn restore_firewall(session: &mut Session) -> Result<(), Error> {
-    let _host = session.store().lock_host(Mode::Exclusive)?;
+    let _host = session.store().lock_host_exclusive()?;
     if check_firewall(session)?.is_some() {
         let networks = session.store().networks_lossy().0;
         let mut firewall = firewall_from_records(session)?;

@@ -15,7 +15,6 @@ use std::io::ErrorKind;
 use zubi_kernel::Deletions;
 use zubi_model::Endpoint;
 use zubi_model::EndpointKey;
-use zubi_model::NetnsCookie;
 use zubi_model::NsRef;
 use zubi_plan::Place;
 use zubi_plan::Plan;
@@ -24,14 +23,15 @@ use zubi_plan::endpoint::Presence;
 use zubi_plan::endpoint::Remains;
 use zubi_plan::endpoint::detach;
 use zubi_plan::endpoint::doomed_name;
-use zubi_store::Lock;
+use zubi_store::HostLock;
 use zubi_store::StoreError;
+use zubi_store::{LeaseOwner, SandboxLock};
 use zubi_wire::route::LinkSeen;
 
 /// The kernel part has been rolled back, or was finished while the record could not be: both are taken away from
 /// the record.
-pub(crate) fn undo_attach(session: &mut Session, endpoint: &Endpoint) -> Result<(), Error> {
-    remove_endpoint(session, endpoint, Some(&endpoint.sandbox.reached_by.clone()))
+pub(crate) fn undo_attach(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
+    remove_endpoint(session, host, endpoint, Some(&endpoint.sandbox.reached_by.clone()))
 }
 
 /// What a detach found.
@@ -45,10 +45,10 @@ pub enum Detached {
 
 /// Releases a sandbox's lock. With its last endpoint the file goes: every container has another number, and they
 /// would add up.
-pub(crate) fn release_sandbox(session: &Session, cookie: NetnsCookie, lock: Lock) -> Result<(), Error> {
+pub(crate) fn release_sandbox(session: &Session, lock: SandboxLock) -> Result<(), Error> {
     // A record that cannot be read is one.
-    if session.store().endpoints_of(cookie).is_ok_and(|all| all.is_empty()) {
-        session.store().remove_sandbox_lock(cookie, lock)?;
+    if session.store().endpoints_of(lock.cookie()).is_ok_and(|all| all.is_empty()) {
+        session.store().remove_sandbox_lock(lock)?;
     }
     Ok(())
 }
@@ -56,6 +56,7 @@ pub(crate) fn release_sandbox(session: &Session, cookie: NetnsCookie, lock: Lock
 /// The caller holds the host's and the sandbox's lock.
 pub(crate) fn detach_locked(
     session: &mut Session,
+    host: &HostLock,
     key: &EndpointKey,
     via: Option<&NsRef>,
     act: Act,
@@ -67,7 +68,7 @@ pub(crate) fn detach_locked(
         None => match session.store().pending_endpoint(key)? {
             Some(leftover) => {
                 // A command that was killed may have given an address back that is another endpoint's by now.
-                leases = Some(session.store().lock_leases(&key.network)?);
+                leases = Some(session.store().lock_leases(host, &key.network)?);
                 without_what_is_others(session, &leftover)?
             }
             None => return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached }),
@@ -75,7 +76,7 @@ pub(crate) fn detach_locked(
     };
     let plan = plan_detach(session, &endpoint, via)?;
     if act == Act::Apply {
-        apply_detach(session, &endpoint, &plan)?;
+        apply_detach(session, host, &endpoint, &plan)?;
     }
     drop(leases);
     Ok(Report { plan, value: Detached::Gone(Box::new(endpoint)) })
@@ -113,7 +114,7 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
 
 /// Marks the record, takes the kernel part down, frees the leases. What is left of a failure stays marked: gc
 /// comes back to it.
-fn apply_detach(session: &mut Session, endpoint: &Endpoint, plan: &Plan) -> Result<(), Error> {
+fn apply_detach(session: &mut Session, host: &HostLock, endpoint: &Endpoint, plan: &Plan) -> Result<(), Error> {
     session.slow.attaching = false;
     let key = endpoint.key();
     if session.store().endpoint(&key)?.is_some() {
@@ -136,27 +137,32 @@ fn apply_detach(session: &mut Session, endpoint: &Endpoint, plan: &Plan) -> Resu
     }
     let object = format!("network {}: disconnect {}", endpoint.network, endpoint.sandbox.spelled);
     take_down(session, &object, plan, deletions)?;
-    release(session, endpoint)
+    release(session, host, endpoint)
 }
 
 /// Takes an endpoint away whatever state it is in. The caller holds the host's and the sandbox's lock.
-pub(crate) fn remove_endpoint(session: &mut Session, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<(), Error> {
+pub(crate) fn remove_endpoint(
+    session: &mut Session,
+    host: &HostLock,
+    endpoint: &Endpoint,
+    via: Option<&NsRef>,
+) -> Result<(), Error> {
     Fault::muted(|| {
         let endpoint = without_what_is_others(session, endpoint)?;
         let plan = plan_detach(session, &endpoint, via)?;
-        apply_detach(session, &endpoint, &plan)
+        apply_detach(session, host, &endpoint, &plan)
     })
 }
 
 /// The record comes before the claims: whoever was killed between them has named addresses and ports that others
 /// could take since. Their firewall elements have the same keys.
 fn without_what_is_others(session: &Session, endpoint: &Endpoint) -> Result<Endpoint, Error> {
-    let key = endpoint.key();
+    let own_lease = LeaseOwner::Endpoint(endpoint.key());
     let mut own = endpoint.clone();
     own.addresses.clear();
     for a in &endpoint.addresses {
         let owner = session.store().lease_owner(&endpoint.network, a.address.addr())?;
-        own.addresses.extend(owner.is_none_or(|owner| owner == key).then_some(*a));
+        own.addresses.extend(owner.is_none_or(|owner| owner == own_lease).then_some(*a));
     }
     own.ports.clear();
     for port in &endpoint.ports {

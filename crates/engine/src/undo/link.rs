@@ -15,11 +15,12 @@ use zubi_model::LinkId;
 use zubi_model::NetnsCookie;
 use zubi_plan::Plan;
 use zubi_plan::link::unmake;
-use zubi_store::Lock;
+use zubi_store::HostLock;
+use zubi_store::SandboxLock;
 use zubi_wire::route::LinkMark;
 
 /// The locks of sandboxes, taken in the order of their numbers.
-pub(crate) type Locks = BTreeMap<NetnsCookie, Lock>;
+pub(crate) type Locks = BTreeMap<NetnsCookie, SandboxLock>;
 
 /// The caller holds the locks of its sandboxes.
 pub(crate) fn unlink_locked(session: &mut Session, link: &DirectLink, act: Act) -> Result<Plan, Error> {
@@ -71,24 +72,12 @@ pub(crate) fn remove_link(session: &mut Session, link: &DirectLink) -> Result<()
     Fault::muted(|| unlink_locked(session, link, Act::Apply).map(drop))
 }
 
-/// Waits for all of them. The order of the numbers keeps two who want the same from waiting for each other.
-pub(crate) fn lock_sandboxes(session: &Session, cookies: &[NetnsCookie]) -> Result<Locks, Error> {
-    let mut cookies = cookies.to_vec();
-    cookies.sort_unstable();
-    cookies.dedup();
-    let mut locks = Locks::new();
-    for cookie in cookies {
-        locks.insert(cookie, session.store().lock_sandbox(cookie)?);
-    }
-    Ok(locks)
-}
-
 /// A sandbox's lock and those of all it is linked to.
-pub(crate) fn lock_with_linked(session: &Session, cookie: NetnsCookie) -> Result<Locks, Error> {
+pub(crate) fn lock_with_linked(session: &Session, host: &HostLock, cookie: NetnsCookie) -> Result<Locks, Error> {
     loop {
         let mut wanted: Vec<NetnsCookie> = links_of(session, cookie).iter().flat_map(DirectLink::cookies).collect();
         wanted.push(cookie);
-        let locks = lock_sandboxes(session, &wanted)?;
+        let locks = session.store().lock_sandboxes(host, wanted)?;
         // A further link may have come while we waited; with our lock held there is no more.
         if links_of(session, cookie).iter().flat_map(DirectLink::cookies).all(|c| locks.contains_key(&c)) {
             return Ok(locks);
@@ -97,15 +86,20 @@ pub(crate) fn lock_with_linked(session: &Session, cookie: NetnsCookie) -> Result
 }
 
 /// The locks of a link's sandboxes beside those that are held; `None` when somebody is at work on one.
-pub(crate) fn try_lock_others(session: &Session, link: &DirectLink, held: &Locks) -> Result<Option<Locks>, Error> {
+pub(crate) fn try_lock_others(
+    session: &Session,
+    host: &HostLock,
+    link: &DirectLink,
+    held: &Locks,
+) -> Result<Option<Locks>, Error> {
     let mut locks = Locks::new();
     for cookie in link.cookies().into_iter().filter(|c| !held.contains_key(c)) {
-        let Some(lock) = session.store().try_lock_sandbox(cookie)? else { return Ok(None) };
+        let Some(lock) = session.store().try_lock_sandbox(host, cookie)? else { return Ok(None) };
         locks.insert(cookie, lock);
     }
     Ok(Some(locks))
 }
 
 pub(crate) fn release_sandboxes(session: &Session, locks: Locks) -> Result<(), Error> {
-    locks.into_iter().try_for_each(|(cookie, lock)| release_sandbox(session, cookie, lock))
+    locks.into_values().try_for_each(|lock| release_sandbox(session, lock))
 }

@@ -23,28 +23,29 @@ use zubi_plan::coexist::join;
 use zubi_plan::coexist::leave;
 use zubi_plan::network::Last;
 use zubi_plan::network::down;
+use zubi_store::ExclusiveHost;
 use zubi_wire::route::Address;
 use zubi_wire::route::LinkMark;
 use zubi_wire::route::LinkSeen;
 
 /// Takes a network away whatever state it is in. It is recorded as being made or unmade.
-pub(crate) fn undo_network(session: &mut Session, network: &Network) -> Result<(), Error> {
+pub(crate) fn undo_network(session: &mut Session, host: &ExclusiveHost, network: &Network) -> Result<(), Error> {
     let name = &network.name;
     let plan = plan_down(session, network)?;
     let unneeded = unneeded_without(session, Some(network));
     forget_firewall(session)?;
     // From here on it is undone: what is left of it is found by the other record.
-    if let Err(e) = session.store().remove_network(name) {
+    if let Err(e) = session.store().remove_network(host, name) {
         if session.store().network(name)?.is_some() {
             // It stays as it is.
-            session.store().end_network(name)?;
+            session.store().end_network(host, name)?;
         }
         return Err(e.into());
     }
     take_down(session, &format!("network {name}"), &plan, Deletions::Now)?;
     forget_forwarding(session, &unneeded)?;
-    session.store().forget_network(name)?;
-    session.store().end_network(name)?;
+    session.store().forget_network(host, name)?;
+    session.store().end_network(host, name)?;
     Ok(())
 }
 

@@ -19,16 +19,17 @@ use zubi_model::SandboxName;
 use zubi_plan::Place;
 use zubi_plan::Plan;
 use zubi_plan::sandbox;
-use zubi_store::Lock;
+use zubi_store::HostLock;
 use zubi_store::Maker;
+use zubi_store::SandboxLock;
 
-pub(crate) fn clean_run_locked(session: &mut Session, name: &SandboxName) -> Result<(), Error> {
+pub(crate) fn clean_run_locked(session: &mut Session, host: &HostLock, name: &SandboxName) -> Result<(), Error> {
     let Some(record) = session.store().sandbox(name)?.filter(|r| r.maker == Maker::Run) else { return Ok(()) };
     let left = || format!("sandbox {name}: the name leads to another network namespace now and stays");
     let mut alone = None;
     if let Some(cookie) = record.cookie {
         end_processes(session, name, cookie)?;
-        alone = disconnect_all(session, name, cookie, Act::Apply)?.1;
+        alone = disconnect_all(session, host, name, cookie, Act::Apply)?.1;
         match named_cookie(session, name)? {
             Some(there) if there != cookie => session.note(left()),
             _ => {
@@ -40,8 +41,8 @@ pub(crate) fn clean_run_locked(session: &mut Session, name: &SandboxName) -> Res
         session.note(left());
     }
     session.store().remove_sandbox(name)?;
-    if let Some((cookie, lock)) = alone {
-        session.store().remove_sandbox_lock(cookie, lock)?;
+    if let Some(lock) = alone {
+        session.store().remove_sandbox_lock(lock)?;
     }
     Ok(())
 }
@@ -71,23 +72,24 @@ pub(crate) fn remove_unfinished(session: &mut Session, name: &SandboxName) -> Re
 /// while it is held nobody connects it again.
 pub(crate) fn disconnect_all(
     session: &mut Session,
+    host: &HostLock,
     name: &SandboxName,
     cookie: NetnsCookie,
     act: Act,
-) -> Result<(Plan, Option<(NetnsCookie, Lock)>), Error> {
+) -> Result<(Plan, Option<SandboxLock>), Error> {
     let reached_by = NsRef::Named(name.clone());
     let via = open_named(session, name, cookie).then_some(&reached_by);
     let mut plan = Plan::new();
-    let mut locks = lock_with_linked(session, cookie)?;
+    let mut locks = lock_with_linked(session, host, cookie)?;
     for endpoint in session.store().endpoints_of(cookie)? {
-        plan.append(detach_locked(session, &endpoint.key(), via, act)?.plan);
+        plan.append(detach_locked(session, host, &endpoint.key(), via, act)?.plan);
     }
     for link in links_of(session, cookie) {
         plan.append(unlink_locked(session, &link, act)?);
     }
     let lock = locks.remove(&cookie);
     release_sandboxes(session, locks)?;
-    Ok((plan, lock.map(|lock| (cookie, lock))))
+    Ok((plan, lock))
 }
 
 /// Ends every process in a sandbox, also those that are started meanwhile. Nothing is ended when its name leads to
