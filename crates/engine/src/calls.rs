@@ -1,20 +1,19 @@
 //! Every call of the engine: what doors and the command line may ask a session for.
 
-use crate::answer::list::{BridgeView, EndpointView, LinkView, SandboxView};
-use crate::answer::{by_name, check, list};
+use crate::answer::check;
+use crate::answer::list::{self, BridgeView, EndpointView, LinkView, SandboxView};
 use crate::cleanup;
 use crate::error::Error;
 use crate::heal::{gc, gone, leftovers, rebuild, repair, slow};
-use crate::look::{compare, default_route};
-use crate::perform::attach::Attached;
-use crate::perform::link::Linked;
-use crate::perform::publish::Published;
-use crate::perform::run::{Ended, RunSpec, Started};
-use crate::perform::set_network::NetworkSet;
-use crate::perform::unlink::Unlinked;
+use crate::look::{by_name, compare, default_route};
+use crate::perform::attach::{self, Attached};
+use crate::perform::link::{self, Linked};
+use crate::perform::publish::{self, Published};
+use crate::perform::run::{self, Ended, RunSpec, Started};
+use crate::perform::set_network::{self, NetworkSet};
+use crate::perform::unlink::{self, Unlinked};
 use crate::perform::{
-    attach, become_command, change_mac, create_network, described, detach, inside, link, publish, remove_network,
-    reserve, run, sandbox, set_network, unlink, unpublish,
+    become_command, change_mac, create_network, described, detach, inside, remove_network, reserve, sandbox, unpublish,
 };
 use crate::problem::Problem;
 use crate::report::{Act, Compared, Force, Report};

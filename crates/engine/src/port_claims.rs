@@ -1,9 +1,6 @@
 //! TODO
 
-use zubi_model::Endpoint;
-use zubi_model::EndpointKey;
-use zubi_model::Family;
-use zubi_model::PublishedPort;
+use zubi_model::{Endpoint, EndpointKey, Family, PublishedPort};
 use zubi_store::PortClaim;
 
 /// What an endpoint's published ports claim of the host.

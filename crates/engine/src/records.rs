@@ -2,18 +2,9 @@
 
 use crate::error::Error;
 use crate::session::Session;
-use std::collections::HashMap;
-use std::collections::HashSet;
-use zubi_model::DirectLink;
-use zubi_model::Endpoint;
-use zubi_model::EndpointKey;
-use zubi_model::IfName;
-use zubi_model::LinkPlace;
-use zubi_model::NetnsCookie;
-use zubi_model::Network;
-use zubi_model::NetworkName;
-use zubi_store::PortClaim;
-use zubi_store::StoreError;
+use std::collections::{HashMap, HashSet};
+use zubi_model::{DirectLink, Endpoint, EndpointKey, IfName, LinkPlace, NetnsCookie, Network, NetworkName};
+use zubi_store::{PortClaim, StoreError};
 
 /// What is on disk.
 #[derive(Debug, Default)]

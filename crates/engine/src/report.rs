@@ -1,8 +1,7 @@
 //! TODO
 
 use zubi_kernel::Finding;
-use zubi_plan::Op;
-use zubi_plan::Plan;
+use zubi_plan::{Op, Plan};
 
 /// Whether to do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,44 +1,28 @@
 //! TODO
 
-use crate::answer::by_name::endpoint_called;
 use crate::answer::check_link::check_link;
 use crate::answer::port_conflicts::shadowed_ports;
 use crate::error::Error;
 use crate::firewall::foreign::check_foreign;
-use crate::firewall::table::check_firewall;
-use crate::firewall::table::check_firewall_in;
+use crate::firewall::table::{check_firewall, check_firewall_in};
 use crate::heal::endpoint::wanted_ops;
-use crate::heal::gc::collect_strays;
-use crate::heal::gc::orphans;
-use crate::heal::gc::outlived;
+use crate::heal::gc::{collect_strays, orphans, outlived};
 use crate::heal::missing::network_ops;
 use crate::heal::ports::unrecorded_ports;
+use crate::look::by_name::endpoint_called;
 use crate::look::compare::differences;
 use crate::look::default_route::siblings;
-use crate::look::device::host_end_in;
-use crate::look::device::strange_inner_end;
+use crate::look::device::{host_end_in, strange_inner_end};
 use crate::look::foreign_changes::foreign_changes;
 use crate::look::host::host_facts;
-use crate::look::sandbox::resolve;
-use crate::look::sandbox::way_in;
+use crate::look::sandbox::{resolve, way_in};
 use crate::look::unrecorded::unrecorded_devices;
-use crate::problem::GC;
-use crate::problem::Problem;
-use crate::problem::ProblemKind;
-use crate::problem::REPAIR;
-use crate::problem::RESTORE;
-use crate::problem::describe;
-use crate::problem::describe_link;
-use crate::records::read_records;
-use crate::records::unreadable_hints;
-use crate::report::Act;
-use crate::report::Force;
+use crate::problem::{GC, Problem, ProblemKind, REPAIR, RESTORE, describe, describe_link};
+use crate::records::{read_records, unreadable_hints};
+use crate::report::{Act, Force};
 use crate::session::Session;
 use zubi_kernel::Survey;
-use zubi_model::Endpoint;
-use zubi_model::Network;
-use zubi_model::NetworkName;
-use zubi_model::SandboxRef;
+use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
 use zubi_store::{LeaseOwner, Maker};
 
 /// What is wrong with one endpoint.

@@ -1,16 +1,10 @@
 //! TODO
 
 use crate::error::Error;
-use crate::heal::link::strange_end;
-use crate::heal::link::wanted;
+use crate::heal::link::{strange_end, wanted};
 use crate::look::compare::differences;
-use crate::look::link_ends::EndSeen;
-use crate::look::link_ends::link_ends;
-use crate::problem::GC;
-use crate::problem::Problem;
-use crate::problem::ProblemKind;
-use crate::problem::REPAIR;
-use crate::problem::describe_link;
+use crate::look::link_ends::{EndSeen, link_ends};
+use crate::problem::{GC, Problem, ProblemKind, REPAIR, describe_link};
 use crate::session::Session;
 use zubi_kernel::Survey;
 use zubi_model::DirectLink;

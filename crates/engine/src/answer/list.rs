@@ -2,31 +2,17 @@
 
 use crate::error::Error;
 use crate::look::default_route::gives_default_in;
-use crate::look::device::host_end_in;
-use crate::look::device::is_host_end;
-use crate::look::link_ends::EndSeen;
-use crate::look::link_ends::link_ends;
+use crate::look::device::{host_end_in, is_host_end};
+use crate::look::link_ends::{EndSeen, link_ends};
 use crate::look::sandbox::way_in;
 use crate::records::read_records;
 use crate::session::Session;
 use std::collections::HashMap;
-use zubi_kernel::Survey;
-use zubi_kernel::inside;
-use zubi_kernel::named;
-use zubi_model::DirectLink;
-use zubi_model::Endpoint;
-use zubi_model::Family;
-use zubi_model::IfIndex;
-use zubi_model::NetnsCookie;
-use zubi_model::Network;
-use zubi_model::NetworkName;
-use zubi_model::NsRef;
-use zubi_model::SandboxName;
+use zubi_kernel::{Survey, inside, named};
+use zubi_model::{DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName};
 use zubi_plan::Place;
-use zubi_store::Maker;
-use zubi_store::StoreError;
-use zubi_wire::route::AdminState;
-use zubi_wire::route::LinkSeen;
+use zubi_store::{Maker, StoreError};
+use zubi_wire::route::{AdminState, LinkSeen};
 
 /// Whether a link passes frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,5 @@
 //! Reading only: lists and findings.
 
-pub(crate) mod by_name;
 pub(crate) mod check;
 pub(crate) mod check_link;
 pub(crate) mod list;

@@ -1,13 +1,8 @@
 //! TODO
 
-use crate::problem::Problem;
-use crate::problem::ProblemKind;
-use crate::problem::describe;
-use zubi_kernel::Listener;
-use zubi_kernel::listeners;
-use zubi_model::Endpoint;
-use zubi_model::PortHolder;
-use zubi_model::PublishedPort;
+use crate::problem::{Problem, ProblemKind, describe};
+use zubi_kernel::{Listener, listeners};
+use zubi_model::{Endpoint, PortHolder, PublishedPort};
 
 /// Each published port with each process that listens there too.
 pub(crate) fn shadowed_ports(endpoints: &[Endpoint]) -> Vec<Problem> {

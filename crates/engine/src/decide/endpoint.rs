@@ -1,9 +1,9 @@
 //! What an endpoint is: wishes, and what records and host say, with everything left open chosen.
 
-use crate::decide::address::Cursor;
+use crate::decide::address::{self, Cursor};
 use crate::decide::book::Book;
 use crate::decide::obstacle::{Obstacle, Owners};
-use crate::decide::{address, mac, port};
+use crate::decide::{mac, port};
 use std::net::IpAddr;
 use zubi_model::{Addressing, Endpoint, Family, IfName, Mac, Network, SandboxIdentity, Wishes};
 use zubi_plan::endpoint::may_default;

@@ -3,7 +3,7 @@
 use crate::decide::book::Book;
 use crate::error::Error;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use zubi_kernel::Refusal;
 use zubi_model::{
@@ -121,7 +121,7 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         bridge_mode: BridgeMode::default(),
         hairpin: Hairpin::default(),
         promiscuity: Promiscuity::default(),
-        labels: Default::default(),
+        labels: BTreeMap::default(),
     }
 }
 

@@ -2,18 +2,12 @@
 
 use crate::config::Coexistence;
 use crate::error::Error;
-use crate::problem::Problem;
-use crate::problem::ProblemKind;
-use crate::problem::REPAIR;
+use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::session::Session;
 use zubi_kernel::legacy_barrier;
-use zubi_model::BridgeMode;
-use zubi_model::Family;
-use zubi_model::Network;
-use zubi_model::NetworkId;
+use zubi_model::{BridgeMode, Family, Network, NetworkId};
 use zubi_plan::Plan;
-use zubi_plan::coexist::Barrier;
-use zubi_plan::coexist::Shut;
+use zubi_plan::coexist::{Barrier, Shut};
 
 /// What other programs' firewalls do to our networks.
 #[derive(Default)]

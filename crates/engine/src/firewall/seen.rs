@@ -1,12 +1,10 @@
 //! TODO
 
 use crate::error::Error;
-use crate::firewall::foreign::Look;
-use crate::firewall::foreign::looked_after;
+use crate::firewall::foreign::{Look, looked_after};
 use crate::session::Session;
 use zubi_model::Network;
-use zubi_plan::Op;
-use zubi_plan::Plan;
+use zubi_plan::{Op, Plan};
 use zubi_store::FirewallSeen;
 
 /// Whether nothing has changed since these networks were found in order.

@@ -1,21 +1,14 @@
 //! TODO
 
 use crate::error::Error;
-use crate::firewall::foreign::look_at_foreign;
-use crate::firewall::foreign::looked_after;
-use crate::firewall::foreign::note_refused;
+use crate::firewall::foreign::{look_at_foreign, looked_after, note_refused};
 use crate::firewall::forwarding::closed_elements;
 use crate::firewall::seen::recall_firewall;
-use crate::problem::Problem;
-use crate::problem::ProblemKind;
-use crate::problem::REPAIR;
+use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::session::Session;
 use zubi_kernel::Survey;
 use zubi_model::Network;
-use zubi_plan::Op;
-use zubi_plan::Plan;
-use zubi_plan::What;
-use zubi_plan::firewall;
+use zubi_plan::{Op, Plan, What, firewall};
 
 pub(crate) fn check_firewall(session: &mut Session) -> Result<Option<Problem>, Error> {
     check_firewall_in(session, &mut Survey::narrow())

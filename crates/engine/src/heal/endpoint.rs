@@ -2,37 +2,17 @@
 
 use crate::error::Error;
 use crate::look::default_route::gives_default_in;
-use crate::look::device::host_end_in;
-use crate::look::device::is_ours;
-use crate::look::device::strange_inner_end;
+use crate::look::device::{host_end_in, is_ours, strange_inner_end};
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::apply::apply;
-use zubi_kernel::Finding;
-use zubi_kernel::Survey;
-use zubi_model::BridgeMode;
-use zubi_model::Endpoint;
-use zubi_model::InnerState;
-use zubi_model::Mtu;
-use zubi_model::Network;
-use zubi_model::NetworkName;
-use zubi_model::NsRef;
-use zubi_plan::Neighbours;
-use zubi_plan::Op;
-use zubi_plan::Place;
-use zubi_plan::Plan;
-use zubi_plan::What;
-use zubi_plan::endpoint::Surroundings;
-use zubi_plan::endpoint::attach;
-use zubi_plan::endpoint::connected_routes;
-use zubi_plan::endpoint::whole_port;
-use zubi_wire::route::AdminState;
-use zubi_wire::route::Link;
-use zubi_wire::route::LinkChange;
-use zubi_wire::route::LinkKind;
-use zubi_wire::route::LinkMark;
+use zubi_kernel::{Finding, Survey};
+use zubi_model::{BridgeMode, Endpoint, InnerState, Mtu, Network, NetworkName, NsRef};
+use zubi_plan::endpoint::{Surroundings, attach, connected_routes, whole_port};
+use zubi_plan::{Neighbours, Op, Place, Plan, What};
+use zubi_wire::route::{AdminState, Link, LinkChange, LinkKind, LinkMark};
 
 /// The operations an endpoint stands for; only the host's when there is no way in.
 pub(crate) fn wanted_ops(

@@ -7,16 +7,9 @@ use crate::look::sandbox::way_in;
 use crate::problem::describe;
 use crate::report::Act;
 use crate::session::Session;
-use crate::undo::endpoint::release_sandbox;
-use crate::undo::endpoint::remove_endpoint;
-use crate::undo::link::Locks;
-use crate::undo::link::release_sandboxes;
-use crate::undo::link::remove_link;
-use crate::undo::link::try_lock_others;
-use zubi_model::DirectLink;
-use zubi_model::Endpoint;
-use zubi_model::EndpointKey;
-use zubi_model::NetworkName;
+use crate::undo::endpoint::{release_sandbox, remove_endpoint};
+use crate::undo::link::{Locks, release_sandboxes, remove_link, try_lock_others};
+use zubi_model::{DirectLink, Endpoint, EndpointKey, NetworkName};
 use zubi_store::{HostLock, LeaseOwner};
 
 /// Whether an endpoint's device is there, or its sandbox.

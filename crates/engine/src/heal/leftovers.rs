@@ -4,12 +4,8 @@ use crate::error::Error;
 use crate::problem::describe;
 use crate::report::Act;
 use crate::session::Session;
-use crate::undo::endpoint::release_sandbox;
-use crate::undo::endpoint::remove_endpoint;
-use crate::undo::link::Locks;
-use crate::undo::link::release_sandboxes;
-use crate::undo::link::remove_link;
-use crate::undo::link::try_lock_others;
+use crate::undo::endpoint::{release_sandbox, remove_endpoint};
+use crate::undo::link::{Locks, release_sandboxes, remove_link, try_lock_others};
 use zubi_store::HostLock;
 
 /// Finishes, or takes back, what commands that were killed left half done.

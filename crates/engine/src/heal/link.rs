@@ -2,21 +2,13 @@
 
 use crate::error::Error;
 use crate::heal::endpoint::lacking;
-use crate::look::link_ends::EndSeen;
-use crate::look::link_ends::EndsSeen;
-use crate::look::link_ends::link_ends;
+use crate::look::link_ends::{EndSeen, EndsSeen, link_ends};
 use crate::problem::describe_link;
 use crate::session::Session;
 use zubi_kernel::Survey;
-use zubi_model::DirectLink;
-use zubi_model::NsRef;
-use zubi_plan::Op;
-use zubi_plan::Place;
-use zubi_plan::What;
-use zubi_plan::link::make;
-use zubi_plan::link::maker_and_peer;
-use zubi_plan::link::place;
-use zubi_plan::link::unmake;
+use zubi_model::{DirectLink, NsRef};
+use zubi_plan::link::{make, maker_and_peer, place, unmake};
+use zubi_plan::{Op, Place, What};
 use zubi_wire::route::LinkMark;
 
 /// What puts a link right; nothing, when somebody is at work on one of its sandboxes.

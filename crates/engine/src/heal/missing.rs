@@ -4,26 +4,15 @@ use crate::decide::wishes::on_loopback;
 use crate::error::Error;
 use crate::firewall::forwarding::close_forwarding;
 use crate::look::device::is_bridge_of;
-use crate::look::host::HostFacts;
-use crate::look::host::host_facts;
+use crate::look::host::{HostFacts, host_facts};
 use crate::look::unrecorded::refuse_other_instance_now;
 use crate::session::Session;
 use std::path::Path;
 use zubi_kernel::Finding;
-use zubi_model::BridgeMode;
-use zubi_model::Endpoint;
-use zubi_model::Network;
-use zubi_model::PortWish;
-use zubi_plan::Op;
-use zubi_plan::Place;
-use zubi_plan::Plan;
-use zubi_plan::What;
-use zubi_plan::loopback;
+use zubi_model::{BridgeMode, Endpoint, Network, PortWish};
 use zubi_plan::network::up;
-use zubi_wire::route::AdminState;
-use zubi_wire::route::Link;
-use zubi_wire::route::LinkChange;
-use zubi_wire::route::LinkSeen;
+use zubi_plan::{Op, Place, Plan, What, loopback};
+use zubi_wire::route::{AdminState, Link, LinkChange, LinkSeen};
 
 /// What it takes to publish ports on 127.0.0.1, unless it is there.
 pub(crate) fn missing_loopback(session: &mut Session, network: &Network) -> Result<Plan, Error> {

@@ -5,12 +5,8 @@ use crate::port_claims::claims;
 use crate::records::Records;
 use crate::session::Session;
 use crate::steps::claim::is_recorded;
-use zubi_model::Endpoint;
-use zubi_model::HostPorts;
-use zubi_model::PortWish;
-use zubi_model::PublishedPort;
-use zubi_store::HostLock;
-use zubi_store::PortClaim;
+use zubi_model::{Endpoint, HostPorts, PortWish, PublishedPort};
+use zubi_store::{HostLock, PortClaim};
 
 /// Gives ports back whose owner lives and does not publish them: somebody was killed before the record was written.
 pub(crate) fn release_unrecorded(session: &mut Session, host: &HostLock, claim: &PortClaim) -> Result<bool, Error> {

@@ -1,66 +1,28 @@
 //! TODO
 
 use crate::error::Error;
-use crate::look::addresses_in_use::TABLE_MAIN;
-use crate::look::addresses_in_use::is_link_local;
+use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};
 use crate::look::device::host_end_in;
 use crate::look::unrecorded::unrecorded_devices;
 use crate::random::random;
 use crate::records::read_records;
-use crate::report::Act;
-use crate::report::Report;
+use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::claim::claim_again;
-use std::collections::HashMap;
-use std::collections::HashSet;
-use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
-use std::time::SystemTime;
-use std::time::UNIX_EPOCH;
-use zubi_kernel::Survey;
-use zubi_kernel::named;
-use zubi_model::BridgeMode;
-use zubi_model::Driver;
-use zubi_model::Egress;
-use zubi_model::Endpoint;
-use zubi_model::EndpointAddress;
-use zubi_model::Family;
-use zubi_model::GatewayAt;
-use zubi_model::Hairpin;
-use zubi_model::HostAddress;
-use zubi_model::Icc;
-use zubi_model::IfIndex;
-use zubi_model::IfName;
-use zubi_model::Ingress;
-use zubi_model::Mac;
-use zubi_model::Mtu;
-use zubi_model::Network;
-use zubi_model::NetworkId;
-use zubi_model::NetworkName;
-use zubi_model::NsRef;
-use zubi_model::Pool;
-use zubi_model::PortHolder;
-use zubi_model::PortNumber;
-use zubi_model::Promiscuity;
-use zubi_model::Protocol;
-use zubi_model::PublishedPort;
-use zubi_model::RouteOptions;
-use zubi_model::SandboxIdentity;
-use zubi_model::Scope;
-use zubi_model::StaticRoute;
-use zubi_model::Subnet;
-use zubi_plan::Place;
-use zubi_plan::Plan;
-use zubi_plan::alias;
-use zubi_plan::alias::EndpointMark;
-use zubi_plan::firewall;
-use zubi_store::ExclusiveHost;
-use zubi_store::HostLock;
-use zubi_wire::nft::Element;
-use zubi_wire::nft::Value;
-use zubi_wire::route::LinkSeen;
-use zubi_wire::route::RouteProtocol;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{SystemTime, UNIX_EPOCH};
+use zubi_kernel::{Survey, named};
+use zubi_model::{
+    BridgeMode, Driver, Egress, Endpoint, EndpointAddress, Family, GatewayAt, Hairpin, HostAddress, Icc, IfIndex,
+    IfName, Ingress, Mac, Mtu, Network, NetworkId, NetworkName, NsRef, Pool, PortHolder, PortNumber, Promiscuity,
+    Protocol, PublishedPort, RouteOptions, SandboxIdentity, Scope, StaticRoute, Subnet,
+};
+use zubi_plan::alias::{self, EndpointMark};
+use zubi_plan::{Place, Plan, firewall};
+use zubi_store::{ExclusiveHost, HostLock};
+use zubi_wire::nft::{Element, Value};
+use zubi_wire::route::{LinkSeen, RouteProtocol};
 
 /// Makes the records again of what lives. The answer says what was made, and what of it is lost.
 pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<String>>, Error> {

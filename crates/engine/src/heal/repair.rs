@@ -1,29 +1,20 @@
 //! TODO
 
 use crate::error::Error;
-use crate::firewall::foreign::look_at_foreign;
-use crate::firewall::foreign::note_refused;
-use crate::firewall::table::check_firewall_in;
-use crate::firewall::table::firewall_from_records;
-use crate::heal::endpoint::lacking;
-use crate::heal::endpoint::lacking_of_endpoint;
-use crate::heal::endpoint::put_right;
+use crate::firewall::foreign::{look_at_foreign, note_refused};
+use crate::firewall::table::{check_firewall_in, firewall_from_records};
+use crate::heal::endpoint::{lacking, lacking_of_endpoint, put_right};
 use crate::heal::gc::gc;
 use crate::heal::link::lacking_of_link;
 use crate::heal::missing::network_ops;
 use crate::look::host::host_facts;
-use crate::problem::describe;
-use crate::problem::describe_link;
+use crate::problem::{describe, describe_link};
 use crate::records::read_records;
-use crate::report::Act;
-use crate::report::Force;
-use crate::report::Report;
+use crate::report::{Act, Force, Report};
 use crate::session::Session;
 use crate::steps::apply::apply;
 use zubi_kernel::Survey;
-use zubi_plan::Place;
-use zubi_plan::Plan;
-use zubi_plan::What;
+use zubi_plan::{Place, Plan, What};
 
 /// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed.
 /// The report names each thing that was done. One object that cannot be repaired does not keep the others from it.

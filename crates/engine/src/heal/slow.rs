@@ -7,12 +7,8 @@ use crate::steps::apply::take_down;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
-use zubi_model::IfName;
-use zubi_model::LinkGroup;
-use zubi_plan::Flows;
-use zubi_plan::Place;
-use zubi_plan::Plan;
-use zubi_plan::What;
+use zubi_model::{IfName, LinkGroup};
+use zubi_plan::{Flows, Place, Plan, What};
 use zubi_store::ReaperLock;
 use zubi_wire::route::LinkMark;
 

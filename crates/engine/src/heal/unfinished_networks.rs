@@ -4,8 +4,7 @@ use crate::error::Error;
 use crate::session::Session;
 use crate::steps::change_network::return_to;
 use crate::undo::network::undo_network;
-use zubi_model::Network;
-use zubi_model::NetworkName;
+use zubi_model::{Network, NetworkName};
 use zubi_store::ExclusiveHost;
 
 /// What became of the networks that killed processes left half-way.

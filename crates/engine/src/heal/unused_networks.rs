@@ -1,17 +1,13 @@
 //! TODO
 
 use crate::error::Error;
-use crate::heal::gone::all_gone;
-use crate::heal::gone::remove_gone;
+use crate::heal::gone::{all_gone, remove_gone};
 use crate::heal::leftovers::recover;
 use crate::heal::unfinished_networks::recover_networks;
-use crate::report::Act;
-use crate::report::Report;
+use crate::report::{Act, Report};
 use crate::session::Session;
-use crate::undo::network::plan_down;
-use crate::undo::network::undo_network;
-use zubi_model::Network;
-use zubi_model::NetworkName;
+use crate::undo::network::{plan_down, undo_network};
+use zubi_model::{Network, NetworkName};
 use zubi_plan::Plan;
 use zubi_store::ExclusiveHost;
 

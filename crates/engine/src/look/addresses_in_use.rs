@@ -5,12 +5,9 @@ use crate::session::Session;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use zubi_ipam::Occupied;
-use zubi_model::Family;
-use zubi_model::IfIndex;
-use zubi_model::Network;
+use zubi_model::{Family, IfIndex, Network};
 use zubi_plan::Place;
-use zubi_wire::route::LinkSeen;
-use zubi_wire::route::RouteSeen;
+use zubi_wire::route::{LinkSeen, RouteSeen};
 
 /// The routing table of the host's own addresses (linux/rtnetlink.h).
 pub(crate) const TABLE_LOCAL: u32 = 255;

@@ -1,15 +1,11 @@
 //! TODO
 
 use crate::error::Error;
-use crate::problem::Problem;
-use crate::problem::ProblemKind;
-use crate::problem::REPAIR;
+use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::report::Compared;
 use crate::session::Session;
-use zubi_kernel::Finding;
-use zubi_kernel::Survey;
-use zubi_plan::Op;
-use zubi_plan::Plan;
+use zubi_kernel::{Finding, Survey};
+use zubi_plan::{Op, Plan};
 
 pub(crate) fn differences(
     session: &mut Session,

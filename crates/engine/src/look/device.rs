@@ -4,13 +4,9 @@ use crate::error::Error;
 use crate::problem::describe;
 use crate::session::Session;
 use zubi_kernel::Survey;
-use zubi_model::BridgeMode;
-use zubi_model::Endpoint;
-use zubi_model::Network;
-use zubi_model::NsRef;
+use zubi_model::{BridgeMode, Endpoint, Network, NsRef};
 use zubi_plan::Place;
-use zubi_wire::route::Link;
-use zubi_wire::route::LinkSeen;
+use zubi_wire::route::{Link, LinkSeen};
 
 /// What is wrong with the inner end of a pair whose host end is there: it may be renamed, moved on to another
 /// namespace, or have another MAC.

@@ -1,27 +1,16 @@
 //! TODO
 
 use crate::error::Error;
-use crate::look::addresses_in_use::TABLE_LOCAL;
-use crate::look::addresses_in_use::is_link_local;
-use crate::problem::Problem;
-use crate::problem::ProblemKind;
-use crate::problem::describe;
+use crate::look::addresses_in_use::{TABLE_LOCAL, is_link_local};
+use crate::problem::{Problem, ProblemKind, describe};
 use crate::records::Records;
 use crate::session::Session;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use zubi_kernel::Survey;
-use zubi_model::BridgeMode;
-use zubi_model::Family;
-use zubi_model::HostAddress;
-use zubi_model::IfIndex;
-use zubi_model::Network;
-use zubi_model::Pool;
-use zubi_model::Scope;
+use zubi_model::{BridgeMode, Family, HostAddress, IfIndex, Network, Pool, Scope};
 use zubi_plan::Place;
-use zubi_wire::route::AddressSeen;
-use zubi_wire::route::LinkSeen;
-use zubi_wire::route::RouteSeen;
+use zubi_wire::route::{AddressSeen, LinkSeen, RouteSeen};
 
 /// What the host has.
 struct HostSeen {

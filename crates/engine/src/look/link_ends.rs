@@ -1,17 +1,11 @@
 //! TODO
 
 use crate::error::Error;
-use crate::look::sandbox::Resolved;
-use crate::look::sandbox::way_to;
+use crate::look::sandbox::{Resolved, way_to};
 use crate::session::Session;
-use zubi_model::DirectLink;
-use zubi_model::IfName;
-use zubi_model::LinkEnd;
-use zubi_model::LinkPlace;
-use zubi_model::NsRef;
+use zubi_model::{DirectLink, IfName, LinkEnd, LinkPlace, NsRef};
 use zubi_plan::Place;
-use zubi_wire::route::AdminState;
-use zubi_wire::route::LinkSeen;
+use zubi_wire::route::{AdminState, LinkSeen};
 
 /// What is found of one end.
 #[derive(Debug)]

@@ -1,6 +1,7 @@
 //! What the host, a sandbox and the records say, as far as it concerns a question.
 
 pub(crate) mod addresses_in_use;
+pub(crate) mod by_name;
 pub(crate) mod compare;
 pub(crate) mod default_route;
 pub(crate) mod device;

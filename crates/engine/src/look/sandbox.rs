@@ -2,16 +2,9 @@
 
 use crate::error::Error;
 use crate::session::Session;
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zubi_kernel::named;
-use zubi_model::Endpoint;
-use zubi_model::NetnsCookie;
-use zubi_model::NsRef;
-use zubi_model::Pid;
-use zubi_model::SandboxIdentity;
-use zubi_model::SandboxName;
-use zubi_model::SandboxRef;
+use zubi_model::{Endpoint, NetnsCookie, NsRef, Pid, SandboxIdentity, SandboxName, SandboxRef};
 use zubi_runtimes::Container;
 
 pub(crate) fn still_there(session: &mut Session, sandbox: &Resolved) -> Result<(), Error> {

@@ -5,11 +5,9 @@ use crate::records::Records;
 use crate::session::Session;
 use std::collections::HashSet;
 use std::path::Path;
-use zubi_kernel::Kernel;
-use zubi_kernel::Survey;
+use zubi_kernel::{Kernel, Survey};
 use zubi_plan::Place;
-use zubi_plan::alias;
-use zubi_plan::alias::EndpointMark;
+use zubi_plan::alias::{self, EndpointMark};
 use zubi_wire::route::LinkSeen;
 
 /// A device of ours that no record names, and that is not to be taken for a leftover.

@@ -1,17 +1,15 @@
 //! TODO
 
-use crate::answer::by_name::endpoint_called;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::free_if_gone;
 use crate::heal::leftovers::recover_first;
+use crate::look::by_name::endpoint_called;
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::steps::claim::lease_owner_name;
-use zubi_model::Endpoint;
-use zubi_model::Mac;
-use zubi_model::NetworkName;
+use zubi_model::{Endpoint, Mac, NetworkName};
 use zubi_store::{Claim, LeaseOwner};
 
 /// Gives the inner end of an endpoint another MAC.

@@ -6,33 +6,19 @@ use crate::fault::Fault;
 use crate::heal::gone::remove_gone;
 use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
-use crate::heal::unused_networks::remove_network_locked;
-use crate::heal::unused_networks::remove_unused;
+use crate::heal::unused_networks::{remove_network_locked, remove_unused};
 use crate::look::addresses_in_use::addresses_in_use;
 use crate::look::device::is_bridge_of;
-use crate::perform::attach::Attached;
-use crate::perform::attach::connect;
+use crate::perform::attach::{Attached, connect};
 use crate::perform::create_network::network_birth;
-use crate::report::Act;
-use crate::report::Report;
+use crate::report::{Act, Report};
 use crate::session::Session;
-use crate::steps::change_network::apply_set;
-use crate::steps::change_network::plan_change;
-use zubi_model::BridgeMode;
-use zubi_model::Description;
-use zubi_model::Driver;
-use zubi_model::Family;
-use zubi_model::ForeignBridge;
-use zubi_model::Hairpin;
-use zubi_model::Icc;
-use zubi_model::InUse;
-use zubi_model::Ingress;
-use zubi_model::Network;
-use zubi_model::Promiscuity;
-use zubi_model::SandboxRef;
-use zubi_model::Wishes;
-use zubi_plan::Op;
-use zubi_plan::Place;
+use crate::steps::change_network::{apply_set, plan_change};
+use zubi_model::{
+    BridgeMode, Description, Driver, Family, ForeignBridge, Hairpin, Icc, InUse, Ingress, Network, Promiscuity,
+    SandboxRef, Wishes,
+};
+use zubi_plan::{Op, Place};
 
 /// How often a network that goes while it is being attached to is made again.
 const TRIES: u32 = 20;

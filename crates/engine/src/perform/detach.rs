@@ -2,18 +2,11 @@
 
 use crate::error::Error;
 use crate::heal::leftovers::recover_first;
-use crate::look::sandbox::Resolved;
-use crate::look::sandbox::locate_endpoint;
-use crate::report::Act;
-use crate::report::Report;
+use crate::look::sandbox::{Resolved, locate_endpoint};
+use crate::report::{Act, Report};
 use crate::session::Session;
-use crate::undo::endpoint::Detached;
-use crate::undo::endpoint::detach_locked;
-use crate::undo::endpoint::release_sandbox;
-use zubi_model::EndpointKey;
-use zubi_model::NetworkName;
-use zubi_model::NsRef;
-use zubi_model::SandboxRef;
+use crate::undo::endpoint::{Detached, detach_locked, release_sandbox};
+use zubi_model::{EndpointKey, NetworkName, NsRef, SandboxRef};
 use zubi_plan::Plan;
 
 /// Detaches a sandbox from a network. What is gone already is a success.

@@ -6,18 +6,11 @@ use crate::look::sandbox::resolve;
 use crate::problem::Problem;
 use crate::session::Session;
 use crate::steps::apply::apply;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use zubi_kernel::Survey;
-use zubi_model::Endpoint;
-use zubi_model::IfName;
-use zubi_model::SandboxRef;
-use zubi_plan::Op;
-use zubi_plan::Place;
-use zubi_plan::Plan;
-use zubi_plan::What;
-use zubi_wire::route::LinkSeen;
-use zubi_wire::route::Uniqueness;
+use zubi_model::{Endpoint, IfName, SandboxRef};
+use zubi_plan::{Op, Place, Plan, What};
+use zubi_wire::route::{LinkSeen, Uniqueness};
 
 /// Changes something inside a sandbox, or nothing of it.
 pub(crate) fn change_inside(

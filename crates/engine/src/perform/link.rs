@@ -3,47 +3,24 @@
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::free_link_if_gone;
-use crate::heal::leftovers::recover_first;
-use crate::heal::leftovers::recover_links;
-use crate::look::addresses_in_use::addresses_in_use;
-use crate::look::addresses_in_use::is_link_local;
-use crate::look::link_ends::EndSeen;
-use crate::look::link_ends::Spot;
-use crate::look::link_ends::link_ends;
-use crate::look::link_ends::loopbacks_down;
-use crate::look::sandbox::Resolved;
-use crate::look::sandbox::resolve;
-use crate::look::sandbox::still_there;
+use crate::heal::leftovers::{recover_first, recover_links};
+use crate::look::addresses_in_use::{addresses_in_use, is_link_local};
+use crate::look::link_ends::{EndSeen, Spot, link_ends, loopbacks_down};
+use crate::look::sandbox::{Resolved, resolve, still_there};
 use crate::perform::attach::Attachment;
 use crate::random::random;
-use crate::report::Act;
-use crate::report::Report;
+use crate::report::{Act, Report};
 use crate::session::Session;
-use crate::steps::apply::apply;
-use crate::steps::apply::take_down;
-use crate::undo::link::Locks;
-use crate::undo::link::remove_link;
+use crate::steps::apply::{apply, take_down};
+use crate::undo::link::{Locks, remove_link};
 use ipnet::IpNet;
-use zubi_kernel::Deletions;
-use zubi_kernel::sys;
-use zubi_model::DirectLink;
-use zubi_model::Family;
-use zubi_model::IfName;
-use zubi_model::Invalid;
-use zubi_model::LinkEnd;
-use zubi_model::LinkEndRef;
-use zubi_model::LinkId;
-use zubi_model::LinkPlace;
-use zubi_model::LinkPlaceRef;
-use zubi_model::LinkWishes;
-use zubi_model::Mac;
-use zubi_model::Mtu;
-use zubi_model::NetnsCookie;
-use zubi_model::NsRef;
-use zubi_model::SandboxIdentity;
-use zubi_plan::Place;
-use zubi_plan::Plan;
+use zubi_kernel::{Deletions, sys};
+use zubi_model::{
+    DirectLink, Family, IfName, Invalid, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes, Mac, Mtu,
+    NetnsCookie, NsRef, SandboxIdentity,
+};
 use zubi_plan::link::make;
+use zubi_plan::{Place, Plan};
 use zubi_store::HostLock;
 
 /// A link as it is now.

@@ -5,13 +5,10 @@ use crate::error::Error;
 use crate::firewall::foreign::note_legacy;
 use crate::firewall::table::missing_firewall;
 use crate::heal::leftovers::recover_first;
-use crate::heal::missing::missing_network;
-use crate::heal::missing::put_behind;
+use crate::heal::missing::{missing_network, put_behind};
 use crate::report::Act;
 use crate::session::Session;
-use zubi_model::Network;
-use zubi_model::NetworkName;
-use zubi_model::PortWish;
+use zubi_model::{Network, NetworkName, PortWish};
 use zubi_plan::Plan;
 use zubi_store::HostLock;
 

@@ -1,38 +1,28 @@
 //! TODO
 
-use crate::answer::by_name::endpoint_called;
 use crate::decide::port::limits as port_limits;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::is_alive;
 use crate::heal::leftovers::recover_first;
+use crate::look::by_name::endpoint_called;
 use crate::look::default_route::siblings;
 use crate::look::device::host_end;
-use crate::look::sandbox::Resolved;
-use crate::look::sandbox::locate_endpoint;
+use crate::look::sandbox::{Resolved, locate_endpoint};
 use crate::perform::detach::find_endpoint;
 use crate::perform::networks::lock_networks;
 use crate::perform::settle::settle_ports;
-use crate::report::Act;
-use crate::report::Report;
+use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::steps::claim::release_ports;
 use crate::steps::flush::past_a_flush;
-use zubi_model::BridgeMode;
-use zubi_model::Endpoint;
-use zubi_model::Family;
-use zubi_model::HostAddress;
-use zubi_model::NetworkName;
-use zubi_model::PortHolder;
-use zubi_model::PortSource;
-use zubi_model::PortWish;
-use zubi_model::PublishedPort;
-use zubi_model::SandboxRef;
-use zubi_model::Scope;
+use zubi_model::{
+    BridgeMode, Endpoint, Family, HostAddress, NetworkName, PortHolder, PortSource, PortWish, PublishedPort,
+    SandboxRef, Scope,
+};
 use zubi_plan::endpoint::publish;
-use zubi_store::HostLock;
-use zubi_store::SandboxLock;
+use zubi_store::{HostLock, SandboxLock};
 
 /// Publishes ports that the program may hold itself; none at all when others of the sandbox's endpoints have them.
 pub(crate) fn publish_called(

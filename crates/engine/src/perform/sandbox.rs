@@ -3,34 +3,18 @@
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::leftovers::recover_first;
-use crate::look::sandbox::named_cookie;
-use crate::look::sandbox::resolve;
+use crate::look::sandbox::{named_cookie, resolve};
 use crate::perform::become_command::become_command;
-use crate::report::Act;
-use crate::report::Force;
-use crate::report::Report;
+use crate::report::{Act, Force, Report};
 use crate::session::Session;
-use crate::steps::apply::apply;
-use crate::steps::apply::take_down;
-use crate::undo::sandbox::Unfinished;
-use crate::undo::sandbox::disconnect_all;
-use crate::undo::sandbox::end_processes;
-use crate::undo::sandbox::remove_unfinished;
+use crate::steps::apply::{apply, take_down};
+use crate::undo::sandbox::{Unfinished, disconnect_all, end_processes, remove_unfinished};
 use std::ffi::OsString;
 use std::path::Path;
-use zubi_kernel::Deletions;
-use zubi_kernel::inside;
-use zubi_kernel::named;
-use zubi_model::NetnsCookie;
-use zubi_model::NsRef;
-use zubi_model::SandboxName;
-use zubi_model::SandboxRef;
-use zubi_plan::Plan;
-use zubi_plan::sandbox;
-use zubi_store::HostLock;
-use zubi_store::Maker;
-use zubi_store::RunLock;
-use zubi_store::SandboxRecord;
+use zubi_kernel::{Deletions, inside, named};
+use zubi_model::{NetnsCookie, NsRef, SandboxName, SandboxRef};
+use zubi_plan::{Plan, sandbox};
+use zubi_store::{HostLock, Maker, RunLock, SandboxRecord};
 
 fn exists(name: &SandboxName) -> bool {
     Path::new(named::FOLDER).join(name.as_str()).exists()

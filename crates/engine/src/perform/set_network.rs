@@ -1,23 +1,13 @@
 //! TODO
 
 use crate::error::Error;
-use crate::heal::gone::is_gone;
-use crate::heal::gone::remove_gone;
+use crate::heal::gone::{is_gone, remove_gone};
 use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
-use crate::report::Act;
-use crate::report::Report;
+use crate::report::{Act, Report};
 use crate::session::Session;
-use crate::steps::change_network::apply_set;
-use crate::steps::change_network::plan_change;
-use crate::steps::change_network::sync_set;
-use zubi_model::Difference;
-use zubi_model::Endpoint;
-use zubi_model::Icc;
-use zubi_model::Ingress;
-use zubi_model::Network;
-use zubi_model::NetworkChange;
-use zubi_model::NetworkName;
+use crate::steps::change_network::{apply_set, plan_change, sync_set};
+use zubi_model::{Difference, Endpoint, Icc, Ingress, Network, NetworkChange, NetworkName};
 use zubi_store::NetworkDraft;
 
 /// Says who reaches a network that is described with every call.

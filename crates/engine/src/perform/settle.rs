@@ -21,8 +21,7 @@ use std::net::IpAddr;
 use zubi_kernel::listeners;
 use zubi_model::{Addressing, BridgeMode, Endpoint, Network, NetworkName, PortWish, PublishedPort, Wishes};
 use zubi_plan::firewall::endpoint_element;
-use zubi_store::HostLock;
-use zubi_store::{LeaseOwner, PortClaim};
+use zubi_store::{HostLock, LeaseOwner, PortClaim};
 use zubi_wire::nft::Element;
 
 /// Decides an endpoint and claims what it needs; in a dry run only decides.

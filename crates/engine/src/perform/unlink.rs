@@ -2,19 +2,11 @@
 
 use crate::error::Error;
 use crate::heal::leftovers::recover_first;
-use crate::look::sandbox::Resolved;
-use crate::look::sandbox::locate_endpoint;
-use crate::report::Act;
-use crate::report::Report;
+use crate::look::sandbox::{Resolved, locate_endpoint};
+use crate::report::{Act, Report};
 use crate::session::Session;
-use crate::undo::link::recorded_link;
-use crate::undo::link::release_sandboxes;
-use crate::undo::link::unlink_locked;
-use zubi_model::DirectLink;
-use zubi_model::LinkEnd;
-use zubi_model::LinkEndRef;
-use zubi_model::LinkPlaceRef;
-use zubi_model::SandboxRef;
+use crate::undo::link::{recorded_link, release_sandboxes, unlink_locked};
+use zubi_model::{DirectLink, LinkEnd, LinkEndRef, LinkPlaceRef, SandboxRef};
 use zubi_plan::Plan;
 
 /// What an unlink found.

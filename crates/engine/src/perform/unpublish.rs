@@ -1,34 +1,22 @@
 //! TODO
 
-use crate::answer::by_name::endpoint_called;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::leftovers::recover_first;
-use crate::heal::ports::release_claimed;
-use crate::heal::ports::release_half_taken;
+use crate::heal::ports::{release_claimed, release_half_taken};
+use crate::look::by_name::endpoint_called;
 use crate::look::device::host_end;
 use crate::look::sandbox::locate_endpoint;
 use crate::perform::networks::lock_networks;
-use crate::perform::publish::Published;
-use crate::perform::publish::live_endpoint;
-use crate::report::Act;
-use crate::report::Report;
+use crate::perform::publish::{Published, live_endpoint};
+use crate::report::{Act, Report};
 use crate::session::Session;
-use crate::steps::apply::apply;
-use crate::steps::apply::take_down;
+use crate::steps::apply::{apply, take_down};
 use crate::steps::claim::release_ports;
 use zubi_kernel::Deletions;
-use zubi_model::Hairpin;
-use zubi_model::HostAddress;
-use zubi_model::NetworkName;
-use zubi_model::PortWish;
-use zubi_model::PublishedPort;
-use zubi_model::SandboxRef;
-use zubi_plan::Op;
-use zubi_plan::Plan;
-use zubi_plan::What;
-use zubi_plan::endpoint::publish;
-use zubi_plan::endpoint::unpublish;
+use zubi_model::{Hairpin, HostAddress, NetworkName, PortWish, PublishedPort, SandboxRef};
+use zubi_plan::endpoint::{publish, unpublish};
+use zubi_plan::{Op, Plan, What};
 
 /// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the
 /// detached child.

@@ -2,21 +2,12 @@
 
 use crate::error::Error;
 use crate::firewall::foreign::look_at_foreign;
-use crate::firewall::forwarding::FAMILIES;
-use crate::firewall::forwarding::of;
-use crate::firewall::forwarding::slot;
-use crate::firewall::forwarding::switched_on_before;
-use crate::firewall::seen::follow_firewall;
-use crate::firewall::seen::remember_firewall;
+use crate::firewall::forwarding::{FAMILIES, of, slot, switched_on_before};
+use crate::firewall::seen::{follow_firewall, remember_firewall};
 use crate::session::Session;
-use zubi_kernel::Applied;
-use zubi_kernel::Deletions;
+use zubi_kernel::{Applied, Deletions};
 use zubi_model::Family;
-use zubi_plan::Outcome;
-use zubi_plan::Plan;
-use zubi_plan::What;
-use zubi_plan::coexist;
-use zubi_plan::firewall;
+use zubi_plan::{Outcome, Plan, What, coexist, firewall};
 
 /// How often a plan is made again because another program was faster.
 const TRIES: u32 = 5;

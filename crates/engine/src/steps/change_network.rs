@@ -4,26 +4,18 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::firewall::forwarding::close_forwarding;
 use crate::firewall::table::firewall_from_records;
-use crate::look::device::host_end_in;
-use crate::look::device::is_bridge_of;
-use crate::look::device::strange_inner_end;
+use crate::look::device::{host_end_in, is_bridge_of, strange_inner_end};
 use crate::look::host::ipv6_forwarding;
 use crate::look::sandbox::way_in;
 use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::undo::network::leave_to_others;
 use zubi_kernel::Survey;
-use zubi_model::Network;
-use zubi_model::NetworkName;
-use zubi_plan::Place;
-use zubi_plan::Plan;
-use zubi_plan::change::InUse;
-use zubi_plan::change::Reached;
-use zubi_plan::change::change;
+use zubi_model::{Network, NetworkName};
+use zubi_plan::change::{InUse, Reached, change};
 use zubi_plan::endpoint::Presence;
-use zubi_store::ExclusiveHost;
-use zubi_store::NetworkDraft;
-use zubi_store::Unsynced;
+use zubi_plan::{Place, Plan};
+use zubi_store::{ExclusiveHost, NetworkDraft, Unsynced};
 
 /// Makes a changed record survive a power failure. Until then nobody was told that it is changed, so when that
 /// fails the change is taken back; unless somebody has changed it again.

@@ -1,25 +1,15 @@
 //! TODO
 
 use crate::decide::address::Cursor;
-use crate::error::Error;
-use crate::error::unknown_owner;
+use crate::error::{Error, unknown_owner};
 use crate::fault::Fault;
 use crate::port_claims::claims;
 use crate::session::Session;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use zubi_model::Endpoint;
-use zubi_model::EndpointKey;
-use zubi_model::Mac;
-use zubi_model::Network;
-use zubi_model::NetworkName;
-use zubi_model::PublishedPort;
+use zubi_model::{Endpoint, EndpointKey, Mac, Network, NetworkName, PublishedPort};
 use zubi_plan::Neighbours;
-use zubi_store::HostLock;
-use zubi_store::PortClaim;
-use zubi_store::PortsLock;
-use zubi_store::StoreError;
-use zubi_store::{LeaseOwner, LeasesLock};
+use zubi_store::{HostLock, LeaseOwner, LeasesLock, PortClaim, PortsLock, StoreError};
 
 /// Claims what an endpoint had, unless somebody else has it by now.
 pub(crate) fn claim_again(

@@ -2,8 +2,7 @@
 
 use crate::error::Error;
 use crate::firewall::foreign::look_at_foreign;
-use crate::firewall::table::check_firewall;
-use crate::firewall::table::firewall_from_records;
+use crate::firewall::table::{check_firewall, firewall_from_records};
 use crate::session::Session;
 use crate::steps::apply::apply;
 

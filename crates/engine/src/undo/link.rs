@@ -2,21 +2,17 @@
 
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::look::link_ends::EndSeen;
-use crate::look::link_ends::link_ends;
+use crate::look::link_ends::{EndSeen, link_ends};
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::apply::take_down;
 use crate::undo::endpoint::release_sandbox;
 use std::collections::BTreeMap;
 use zubi_kernel::Deletions;
-use zubi_model::DirectLink;
-use zubi_model::LinkId;
-use zubi_model::NetnsCookie;
+use zubi_model::{DirectLink, LinkId, NetnsCookie};
 use zubi_plan::Plan;
 use zubi_plan::link::unmake;
-use zubi_store::HostLock;
-use zubi_store::SandboxLock;
+use zubi_store::{HostLock, SandboxLock};
 use zubi_wire::route::LinkMark;
 
 /// The locks of sandboxes, taken in the order of their numbers.

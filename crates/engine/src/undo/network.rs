@@ -1,32 +1,19 @@
 //! TODO
 
 use crate::error::Error;
-use crate::firewall::forwarding::forget_forwarding;
-use crate::firewall::forwarding::forwarding_back;
-use crate::firewall::forwarding::unneeded_without;
+use crate::firewall::forwarding::{forget_forwarding, forwarding_back, unneeded_without};
 use crate::firewall::seen::forget_firewall;
 use crate::look::device::is_bridge_of;
 use crate::session::Session;
 use crate::steps::apply::take_down;
 use ipnet::IpNet;
 use zubi_kernel::Deletions;
-use zubi_model::BridgeMode;
-use zubi_model::LinkGroup;
-use zubi_model::Network;
-use zubi_model::Pool;
-use zubi_plan::Op;
-use zubi_plan::Place;
-use zubi_plan::Plan;
-use zubi_plan::What;
-use zubi_plan::coexist::is_of;
-use zubi_plan::coexist::join;
-use zubi_plan::coexist::leave;
-use zubi_plan::network::Last;
-use zubi_plan::network::down;
+use zubi_model::{BridgeMode, LinkGroup, Network, Pool};
+use zubi_plan::coexist::{is_of, join, leave};
+use zubi_plan::network::{Last, down};
+use zubi_plan::{Op, Place, Plan, What};
 use zubi_store::ExclusiveHost;
-use zubi_wire::route::Address;
-use zubi_wire::route::LinkMark;
-use zubi_wire::route::LinkSeen;
+use zubi_wire::route::{Address, LinkMark, LinkSeen};
 
 /// Takes a network away whatever state it is in. It is recorded as being made or unmade.
 pub(crate) fn undo_network(session: &mut Session, host: &ExclusiveHost, network: &Network) -> Result<(), Error> {

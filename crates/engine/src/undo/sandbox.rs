@@ -1,27 +1,16 @@
 //! TODO
 
 use crate::error::Error;
-use crate::look::sandbox::named_cookie;
-use crate::look::sandbox::open_named;
+use crate::look::sandbox::{named_cookie, open_named};
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::apply::take_down;
 use crate::undo::endpoint::detach_locked;
-use crate::undo::link::links_of;
-use crate::undo::link::lock_with_linked;
-use crate::undo::link::release_sandboxes;
-use crate::undo::link::unlink_locked;
-use zubi_kernel::Deletions;
-use zubi_kernel::inside;
-use zubi_model::NetnsCookie;
-use zubi_model::NsRef;
-use zubi_model::SandboxName;
-use zubi_plan::Place;
-use zubi_plan::Plan;
-use zubi_plan::sandbox;
-use zubi_store::HostLock;
-use zubi_store::Maker;
-use zubi_store::SandboxLock;
+use crate::undo::link::{links_of, lock_with_linked, release_sandboxes, unlink_locked};
+use zubi_kernel::{Deletions, inside};
+use zubi_model::{NetnsCookie, NsRef, SandboxName};
+use zubi_plan::{Place, Plan, sandbox};
+use zubi_store::{HostLock, Maker, SandboxLock};
 
 pub(crate) fn clean_run_locked(session: &mut Session, host: &HostLock, name: &SandboxName) -> Result<(), Error> {
     let Some(record) = session.store().sandbox(name)?.filter(|r| r.maker == Maker::Run) else { return Ok(()) };

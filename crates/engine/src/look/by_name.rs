@@ -3,12 +3,7 @@
 use crate::error::Error;
 use crate::look::sandbox::resolve;
 use crate::session::Session;
-use zubi_model::BridgeMode;
-use zubi_model::Endpoint;
-use zubi_model::EndpointKey;
-use zubi_model::Mac;
-use zubi_model::NetworkName;
-use zubi_model::SandboxRef;
+use zubi_model::{BridgeMode, Endpoint, EndpointKey, Mac, NetworkName, SandboxRef};
 use zubi_plan::Place;
 
 /// The endpoint of a sandbox that a program calls so, attached or half attached.
