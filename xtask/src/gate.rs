@@ -1,10 +1,10 @@
-//! The gate: what may come into the house.
+//! The gate: what may enter the project.
 
 use crate::error::Error;
 use crate::metadata::{Follow, Metadata, Package};
 use crate::{layers, licence};
 
-/// Prints every violation with the way to it.
+/// Prints every violation with the path that leads to it.
 pub(crate) fn run() -> Result<(), Error> {
     let metadata = Metadata::load()?;
     let reached = metadata.reached(metadata.ours(), Follow::All);
@@ -34,7 +34,7 @@ fn licence_violation(package: &Package) -> Option<String> {
     }
 }
 
-/// Git checkouts, other registries and paths outside the workspace cannot be built again by others.
+/// Others cannot build git checkouts, other registries and paths outside the workspace.
 fn source_violation(metadata: &Metadata, package: &Package) -> Option<String> {
     match &package.source {
         None if metadata.is_ours(package) => None,

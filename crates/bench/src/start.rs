@@ -1,4 +1,4 @@
-//! What starting the program costs, over an empty one: as itself and under the names of others.
+//! What starting zubi costs compared with an empty program: under its own name and under those of others.
 
 use crate::Effort;
 use crate::contender::{DIRS, Programs};
@@ -54,7 +54,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
     Ok(findings)
 }
 
-/// The question every CNI plugin answers, by which runtimes look whether it is there.
+/// The VERSION request: every CNI plugin answers it, and runtimes use it to see whether the plugin is there.
 fn cni_version(plugin: &Path) -> Call {
     let call = Call::new(plugin, "").env(&DIRS).env(&[("CNI_COMMAND", "VERSION")]);
     Call { input: Some(REQUEST.into()), ..call }

@@ -1,4 +1,4 @@
-//! Commands that look at everything, beside 900 endpoints.
+//! Commands that read everything, with 900 endpoints.
 
 use crate::Effort;
 use crate::contender::{Programs, Spawned};
@@ -19,10 +19,10 @@ const MANY: u16 = 900;
 const FIRST: u16 = 20_000;
 const NETWORK: &str = "network create blue --subnet 10.55.0.0/20 --subnet fd00:55::/64";
 
-/// What is timed.
+/// A task to time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Task {
-    /// The kernel's lists of devices and of the firewall table, read once.
+    /// The raw kernel: reading the lists of devices and of the firewall table once.
     Raw,
     Check,
     List,
@@ -43,7 +43,7 @@ impl Task {
         }
     }
 
-    /// In milliseconds.
+    /// The goal in milliseconds.
     fn limit(self) -> Option<f64> {
         match self {
             Task::Raw => None,
@@ -74,7 +74,7 @@ impl Host {
         Ok(Host { spawned, kernel, probe, nft: crate::find("nft").unwrap_or_else(|| "nft".into()) })
     }
 
-    /// Nothing when the command fails: an older zubi does not manage all of it.
+    /// `None` when the command fails: an older zubi lacks some of these.
     fn time(&mut self, task: Task) -> Result<Option<Duration>, Error> {
         let probe = format!("connect blue {}", self.probe.name);
         let took = match task {
@@ -123,7 +123,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
             sample.extend(worker.ask(task)?);
         }
     }
-    let title = format!("Beside {MANY} endpoints, each with two addresses and a port");
+    let title = format!("With {MANY} endpoints, each with two addresses and a port");
     let mut table = Table::new(&title, &["", "ms (p90)", "/ raw"]);
     let mut findings = Findings::default();
     let raw = samples[0].1.clone();
@@ -132,7 +132,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
         table.row(vec![task.name().into(), timed, times(sample.median(), raw.median())]);
         if let Some(limit) = task.limit() {
             findings.goal(
-                format!("{} beside {MANY} endpoints at most {limit} ms", task.name()),
+                format!("{} with {MANY} endpoints at most {limit} ms", task.name()),
                 format!("{} ms", number(sample.median())),
                 Verdict::at_most(sample.median(), Some(limit)).unless_busy(&raw),
             );

@@ -1,4 +1,4 @@
-//! Those who attach sandboxes to networks and take them off again.
+//! The programs that attach sandboxes to networks and detach them.
 
 mod cni;
 mod floor;
@@ -17,31 +17,31 @@ use netavark::Netavark;
 pub(crate) use floor::Floor;
 pub(crate) use zubi::{DIRS, Spawned};
 
-/// One of them, on a host of its own.
+/// One contender, on its own host.
 pub(crate) trait Contender {
-    /// Attaches a sandbox; the time until that is said to be done.
+    /// Attaches a sandbox; returns the time until the contender reports success.
     fn attach(&mut self, sandbox: &Sandbox, launcher: &mut Launcher) -> Result<Duration, Error>;
 
-    /// Takes it off; the same.
+    /// Detaches a sandbox; returns the time in the same way.
     fn detach(&mut self, sandbox: &Sandbox, launcher: &mut Launcher) -> Result<Duration, Error>;
 
-    /// One more on the same host that may work at the same time; nothing for those that are not started.
+    /// Another contender on the same host that can work at the same time; `None` when it is not a program.
     fn companion(&self) -> Option<Box<dyn Contender + Send>> {
         None
     }
 
-    /// Whether what is left after a detach goes without [`Contender::settle`].
+    /// Whether the leftovers of a detach disappear without [`Contender::settle`].
     fn settles_itself(&self) -> bool {
         true
     }
 
-    /// What it does later by itself, or has others do, untimed.
+    /// Does the deferred work, untimed.
     fn settle(&mut self) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// Where the programs are.
+/// The paths of the programs.
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     pub(crate) zubi: PathBuf,
@@ -49,7 +49,7 @@ pub(crate) struct Programs {
     pub(crate) peak: PathBuf,
     /// The folder of the CNI plugins.
     pub(crate) cni: Option<PathBuf>,
-    /// Each with its version.
+    /// Paths and versions.
     pub(crate) netavarks: Vec<(PathBuf, String)>,
     pub(crate) iptables: Option<PathBuf>,
     /// `iptables-restore`.
@@ -59,55 +59,55 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Where Debian, and others, have their netavark.
+    /// Packaged netavarks, of Debian and of others.
     pub(crate) const PACKAGED: [&str; 2] = ["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"];
 
-    /// Whether a netavark is that of the distribution.
+    /// Whether this netavark comes with the distribution.
     pub(crate) fn is_packaged(netavark: &Path) -> bool {
         Self::PACKAGED.iter().any(|path| netavark == Path::new(path))
     }
 }
 
-/// Whether a container port is published with each attachment.
+/// Whether each attachment publishes a container port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Publish {
     Nothing,
     OnePort,
 }
 
-/// How the raw detach is done.
+/// What the raw kernel's detach does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Removal {
-    /// Deleted, and waited for.
+    /// Deletes the pair and waits.
     Deleted,
-    /// Off the bridge and down; the deletion comes later.
+    /// Takes the host end off the bridge and down; the deletion comes later.
     Unplugged,
 }
 
-/// Which of the doors zubi is called by, always with a published port.
+/// The door that zubi is called by, always with a published port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
-    /// As one CNI plugin.
+    /// One CNI plugin.
     Plugin,
-    /// As all plugins of a chain.
+    /// Every plugin of a chain.
     Chain,
     Netavark,
 }
 
-/// Who takes part.
+/// A contender.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The raw kernel.
     Floor(Removal),
-    /// zubi's engine, called.
+    /// zubi's engine, in process.
     InProcess,
     /// zubi's command.
     Spawned(Publish),
     /// zubi under the name of another program.
     Door(Door),
-    /// Plugins of this folder: bridge, host-local, portmap, firewall, tuning.
+    /// The plugins of this folder: bridge, host-local, portmap, firewall, tuning.
     Cni(PathBuf),
-    /// This program.
+    /// The program at this path.
     Netavark(PathBuf, String),
 }
 
@@ -127,7 +127,7 @@ impl Kind {
         }
     }
 
-    /// Sets it up on the calling process's host.
+    /// Sets the contender up on the calling process's host.
     pub(crate) fn make(&self, programs: &Programs) -> Result<Box<dyn Contender>, Error> {
         Ok(match self {
             Kind::Floor(removal) => Box::new(Floor::new(*removal)?),
@@ -141,12 +141,12 @@ impl Kind {
         })
     }
 
-    /// Whether it is zubi or the raw kernel: fast, and always here.
+    /// Whether it is zubi or the raw kernel: fast, and always available.
     pub(crate) fn is_own(&self) -> bool {
         !matches!(self, Kind::Cni(_) | Kind::Netavark(..))
     }
 
-    /// Whether it does the work of another one that takes part, in its place.
+    /// Whether it replaces another contender.
     pub(crate) fn stands_in_for(&self, other: &Kind) -> bool {
         match self {
             Kind::Door(Door::Plugin | Door::Chain) => matches!(other, Kind::Cni(_)),
@@ -156,17 +156,17 @@ impl Kind {
     }
 }
 
-/// The host port published for a sandbox.
+/// The host port of a sandbox.
 fn host_port(sandbox: &Sandbox) -> u16 {
     20_000 + sandbox.number
 }
 
-/// A file of a sandbox's own for what programs read and write.
+/// A file of a sandbox for a program's input or output.
 fn file_for(sandbox: &Sandbox, what: &str) -> PathBuf {
     format!("/run/bench-{what}-{}", sandbox.number).into()
 }
 
-/// Writes a request for a program to read.
+/// Writes a program's request.
 fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Error> {
     std::fs::write(path, value.to_string()).map_err(Error::system(path.display().to_string()))
 }

@@ -1,4 +1,5 @@
-//! What strangers change beside what zubi made: `check` names it, and `repair` or the command it names puts it right.
+//! Changes by other programs next to zubi's objects: `check` names them, and `repair` or the command it names reverts
+//! them.
 
 use zubi_lab::{Host, Outside, assert_reaches};
 
@@ -28,7 +29,7 @@ fn harmed(host: &Host, harm: &str, found: &str) {
     assert!(answer.out.contains(found), "after {harm}, check does not say {found:?} but: {}", answer.out);
 }
 
-/// Does harm that `repair` puts right.
+/// A change that `repair` reverts.
 fn repaired(host: &Host, harm: &str, found: &str) {
     harmed(host, harm, found);
     host.zubi("repair").ok();
@@ -38,7 +39,7 @@ fn repaired(host: &Host, harm: &str, found: &str) {
     assert_reaches("host", "c1", "10.55.66.2");
 }
 
-/// Does harm that `repair` leaves alone, since it is somebody else's: the command that `check` names puts it right.
+/// A change that `repair` leaves alone, since the object is not zubi's: the command that `check` names reverts it.
 fn advised(host: &Host, harm: &str, found: &str, fix: &str) {
     harmed(host, harm, found);
     let said = host.zubi("check").fails(1, "").out;

@@ -1,4 +1,4 @@
-//! What the commands do, and who reaches whom.
+//! What the commands do, and which containers, hosts and networks reach each other.
 
 mod addresses;
 mod bad_input;

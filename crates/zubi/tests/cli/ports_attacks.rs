@@ -1,10 +1,11 @@
-//! What published ports must not open. Each attack is shown to work once the rule against it is gone: the test can fail.
+//! What published ports must not open. Each attack is shown to work once the rule against it is gone: the test can
+//! fail.
 
 use zubi_lab::{Capability, Host, Outside, Service, assert_served, assert_unserved, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
-/// Words of the rules, as `nft` lists them.
+/// Words of the rules as `nft` lists them.
 const LOOPBACK_GUARD: &str = "ip daddr 127.0.0.0/8";
 const PASSING: &str = "fib daddr type != local";
 
@@ -22,7 +23,7 @@ fn blue_on(host: &Host, wishes: &[&str]) {
     host.container("c2", "blue");
 }
 
-/// Deletes the rules with these words, as a stranger would.
+/// Deletes the rules with these words, as another program would.
 #[track_caller]
 fn without_rule(host: &Host, words: &str) {
     let listed = host.shell("nft -a list table inet zubi").ok().out;
@@ -40,14 +41,14 @@ fn without_rule(host: &Host, words: &str) {
     assert!(deleted > 0, "no rule says {words:?}");
 }
 
-/// Makes a place send packets for 127.0.0.1 to the host, which it reaches at this address.
+/// Makes a place send packets for 127.0.0.1 to the host, by this gateway address.
 fn sends_loopback_to(host: &Host, place: &str, gateway: &str, source: &str) {
     for line in [
         "ip -n PLACE route del local 127.0.0.1 dev lo table local",
         "ip -n PLACE route del local 127.0.0.0/8 dev lo table local",
         "ip -n PLACE addr del 127.0.0.1/8 dev lo",
     ] {
-        // Deleting the first may take the others with it.
+        // Deleting the first rule may delete the others with it.
         host.shell(&line.replace("PLACE", place));
     }
     host.shell(&format!("ip netns exec {place} sysctl -qw net.ipv4.conf.all.route_localnet=1")).ok();
@@ -81,12 +82,12 @@ fn a_container_does_not_reach_the_loopback_of_the_host_when_bridges_pass_frames_
 
 fn loopback_of_the_host_is_closed(bridge_netfilter: u8) {
     let (host, _outside) = (Host::new(ZUBI), Outside::new());
-    // Without the module there is no such setting, and no such frames.
+    // Without the module there is no such setting, and frames do not pass the firewall.
     host.shell(&format!("sysctl -qw net.bridge.bridge-nf-call-iptables={bridge_netfilter}"));
     blue_on(&host, &["127.0.0.1:8080:80"]);
     let _service = Service::start_at("host", "127.0.0.1".parse().expect("address"), 9999);
     sends_loopback_to(&host, "c2", "10.55.66.1", "10.55.66.3");
-    // The firewall's guard alone: what stands without it is tested beside it.
+    // Tests the firewall's guard alone; `loopback` tests the filter.
     host.shell("tc filter del dev zb-blue ingress").ok();
     host.shell("test $(sysctl -n net.ipv4.conf.zb-blue.route_localnet) = 1").ok();
     assert_served("host", "127.0.0.1:9999", "host", "127.0.0.1");
@@ -94,7 +95,7 @@ fn loopback_of_the_host_is_closed(bridge_netfilter: u8) {
     assert_unserved("c2", "127.0.0.1:8080");
     without_rule(&host, LOOPBACK_GUARD);
     assert_served("c2", "127.0.0.1:9999", "host", "10.55.66.3");
-    // Connecting anything puts the firewall right.
+    // The next connect restores the firewall.
     host.container("c3", "blue");
     assert_unserved("c2", "127.0.0.1:9999");
 }
@@ -110,7 +111,7 @@ fn without_a_port_on_loopback_the_kernel_s_own_guard_stays() {
     host.shell("test $(sysctl -n net.ipv4.conf.all.route_localnet) = 0").ok();
 }
 
-/// A further machine behind this host: 198.51.100.2 and 2001:db8:1::2. The outside knows the way, and it the way back.
+/// A further machine behind this host: 198.51.100.2 and 2001:db8:1::2, with routes to and from the outside.
 fn far(host: &Host) {
     for line in [
         "ip netns add far",
@@ -135,7 +136,7 @@ fn far(host: &Host) {
 
 fn traffic_to_another_machine_s_port_of_that_number_is_never_taken() {
     let (host, _outside) = (Host::new(ZUBI), Outside::new());
-    // It is a router before: zubi leaves it one.
+    // The host is a router already, and zubi leaves it one.
     far(&host);
     blue_on(&host, &["8080:80", "9000-9009:9000-9009", "7000-7001:70-71"]);
     let own: Vec<Service> = [80, 9005, 71].map(|port| Service::start("c1", port)).into();

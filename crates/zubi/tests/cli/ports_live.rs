@@ -1,4 +1,4 @@
-//! Published ports that come and go while everything else goes on: connections, other endpoints, other commands.
+//! Published ports that come and go among live connections, other endpoints and concurrent commands.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -13,7 +13,7 @@ const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const CONFLICT: i32 = 4;
 const PATIENCE: Duration = Duration::from_millis(600);
 
-/// c1 and c2 on `blue`; c1 publishes these.
+/// c1 and c2 on `blue`; c1 publishes these ports.
 fn blue(wishes: &str) -> (Host, Outside) {
     let host = Host::new(ZUBI);
     let outside = Outside::new();
@@ -36,7 +36,7 @@ fn claims(host: &Host) -> String {
     host.shell("cat /run/zubi/ports/*/* 2>/dev/null").out
 }
 
-/// What no command of ours may leave: neither files, nor elements, nor settings, nor connections.
+/// Leftovers that no command of ours may cause: files, elements, settings, connections.
 fn nothing_is_left(host: &Host) {
     assert_eq!(claims(host), "");
     for map in ["publish4", "publish6", "publish_at4", "publish_at6", "ranges4", "ranges6"] {
@@ -57,12 +57,12 @@ fn connection(server: &str, port: u16, client: &str, to: &str) -> (TcpStream, Tc
     (far, near)
 }
 
-/// Whether a byte sent by one arrives at the other.
+/// Whether a byte sent on one arrives on the other.
 fn passes(from: &mut TcpStream, to: &mut TcpStream) -> bool {
     from.write_all(b"x").is_ok() && to.read_exact(&mut [0]).is_ok()
 }
 
-/// What becomes of a connection whose port is gone: a reset.
+/// A connection whose port is gone gets a reset.
 fn is_reset(stream: &mut TcpStream) -> bool {
     for _ in 0..20 {
         match stream.write_all(b"x").and_then(|()| stream.read_exact(&mut [0])) {
@@ -144,12 +144,12 @@ fn a_udp_client_from_before_reaches_a_port_once_it_is_added() {
     host.shell("conntrack -L -p udp 2>/dev/null | grep -q 'dport=5353'").ok();
     host.zubi("port add blue c1 5353:53/udp").ok();
     assert_eq!(ask_by(&client, to(5353)).expect("an answer").server, "c1");
-    // Without the forgetting it does not: the element alone, by hand.
+    // The element alone, added by hand, does not: the tracked flow remains.
     host.zubi("port rm blue c1 5353:53/udp").ok();
     assert_eq!(ask_by(&client, to(5353)), None);
     host.shell("nft add element inet zubi publish4 '{ udp . 5353 : 10.55.66.2 . 53 }'").ok();
     assert_eq!(ask_by(&client, to(5353)), None, "the kernel keeps to what it knew");
-    // The same port by another way: it finds the element there, and forgets the flow.
+    // Publishing the same port with zubi finds the element and deletes the flow.
     host.zubi("port add blue c1 5353:53/udp").ok();
     assert_eq!(ask_by(&client, to(5353)).expect("an answer").server, "c1");
 }
@@ -196,7 +196,7 @@ fn flows_of_other_ports_and_machines_are_left_alone() {
     }
     let (host, _outside) = blue("5300:53/udp");
     let _services = [Service::start("c1", 53), Service::start("outside", 5353), Service::start("host", 5354)];
-    // To the same port number of another machine, from the host and from a container; to other ports of the host.
+    // The same port number on another machine, from the host and from a container; other ports of the host.
     let of_host = inside("host", || UdpSocket::bind("0.0.0.0:6000").expect("bind"));
     let of_c2 = inside("c2", || UdpSocket::bind("0.0.0.0:6001").expect("bind"));
     let of_outside = inside("outside", || UdpSocket::bind("0.0.0.0:6002").expect("bind"));
@@ -222,7 +222,7 @@ fn flows_of_other_ports_and_machines_are_left_alone() {
 }
 
 /// c1 has a TCP connection from its neighbour and a UDP flow by its port, and is disconnected; the detached child that
-/// forgets them waits for this lock.
+/// deletes the connections waits for the returned lock.
 fn disconnected_with_connections() -> (Host, Outside, UdpSocket, File) {
     let (host, outside) = blue("8080:80 8080:80/udp");
     let service = Service::start("c1", 80);
@@ -231,7 +231,7 @@ fn disconnected_with_connections() -> (Host, Outside, UdpSocket, File) {
     let (mut server, mut near) = connection("c1", 79, "c2", "10.55.66.2:79");
     assert!(passes(&mut near, &mut server));
     host.settle();
-    // Children of earlier commands have ended.
+    // Waits until the children of earlier commands have ended.
     host.wait_for("! pgrep -r D,R,S -x zubi");
     let lock = File::open("/run/zubi").expect("lock");
     lock.lock().expect("lock");
@@ -241,12 +241,12 @@ fn disconnected_with_connections() -> (Host, Outside, UdpSocket, File) {
     (host, outside, client, lock)
 }
 
-/// Whether the kernel remembers connections of the address c1 had.
+/// Whether the kernel tracks connections of c1's former address.
 fn tracked(host: &Host) -> bool {
     host.shell("conntrack -L 2>/dev/null | grep -v dst=10.55.66.1 | grep -q 10.55.66.2").code == 0
 }
 
-/// Another sandbox gets address and ports of the one that went, and nothing else.
+/// Another sandbox gets the address and ports of the disconnected one, but none of its connections.
 fn inherits_nothing(host: &Host, client: &UdpSocket) {
     host.zubi("sandbox add c9").ok();
     host.zubi("connect blue c9 --ip 10.55.66.2 -p 8080:80 -p 8080:80/udp").ok();
@@ -268,7 +268,7 @@ fn an_address_given_again_at_once_inherits_no_connections() {
     }
     let (host, _outside, client, lock) = disconnected_with_connections();
     inherits_nothing(&host, &client);
-    // The child comes late, and forgets nothing of the new one.
+    // The child runs late and must not delete the new endpoint's connections.
     let (mut server, mut near) = connection("c9", 79, "c2", "10.55.66.2:79");
     drop(lock);
     nothing_is_stale(&host);
@@ -366,7 +366,7 @@ fn a_container_that_is_started_again_gets_its_ports_again() {
         assert_eq!(ask("outside", Transport::Tcp, "192.0.2.1:8080").expect("an answer").server, "c1");
     }
     host.settle();
-    // The first one was made by zubi, whose record of it is another difference.
+    // zubi made the first sandbox, and its record is another difference.
     host.zubi("gc").ok();
     host.zubi("check").ok();
     host.zubi("disconnect blue c1").ok();
@@ -406,12 +406,12 @@ fn ports_of_the_dead_are_taken_over() {
     assert_served("outside", "192.0.2.1:8080", "c2", Outside::V4);
     assert_eq!(listed(&host), ["c2 8080 80", "c2 8080 80", "c2 9003 80"]);
     host.settle();
-    // What is left of c1 is the record of its name.
+    // Only the record of c1's name is left.
     assert_eq!(host.zubi("gc").ok().out, "sandbox c1 (its name is gone)\n");
     host.zubi("check").ok();
 }
 
-/// Whoever buries the dead one on the way holds the lock of the ports already.
+/// The command that removes the dead endpoint already holds the lock of the ports.
 fn the_address_of_a_dead_publisher_is_given_with_other_ports() {
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.55.66.0/29");
@@ -429,7 +429,7 @@ fn the_address_of_a_dead_publisher_is_given_with_other_ports() {
     die("c1");
     host.wait_for("test $(ip -o link show group 2054513257 | grep -c zv) = 4");
     publish("c2", "--ip 10.55.66.3 -p 9090:80");
-    // The pool is full, of the living and one that is dead.
+    // Every address is leased, one of them to an endpoint whose sandbox is gone.
     die("n5");
     host.wait_for("test $(ip -o link show group 2054513257 | grep -c zv) = 4");
     publish("c3", "-p 9091:80");
@@ -446,12 +446,12 @@ fn gc_frees_the_ports_of_the_dead() {
     host.zubi("gc").ok();
     nothing_is_left(&host);
     host.zubi("check").ok();
-    // The host's own processes may have them, and another endpoint.
+    // Processes of the host may use them again, and so may other endpoints.
     drop(inside("host", || TcpListener::bind("0.0.0.0:8080").expect("bind")));
     host.zubi("port add blue c2 8080:80 9000-9009:9000-9009").ok();
 }
 
-/// What a stranger put into a map, and the words by which it is found.
+/// A foreign element of a map, and the words by which it is found.
 const STRAYS: [(&str, &str); 6] = [
     ("publish4", "tcp . 8080 : 10.55.66.99 . 80"),
     ("publish6", "udp . 8080 : fd00:55::99 . 80"),
@@ -565,7 +565,7 @@ fn nothing_stays_when_everything_is_removed() {
     before.assert_no_residue(&Snapshot::take());
     assert_eq!(host.shell("find /run/zubi/ports /run/zubi/stale -type f").out, "");
     host.shell("! sysctl -a 2>/dev/null | grep 'route_localnet = 1'").ok();
-    // A network of that name begins without what only the ports needed.
+    // A new network of that name starts without the settings that only the ports needed.
     host.network("blue --subnet 10.55.66.0/24");
     host.shell("test $(sysctl -n net.ipv4.conf.zb-blue.route_localnet) = 0").ok();
 }
@@ -617,7 +617,7 @@ fn a_file_of_claims_that_makes_no_sense_is_told_and_kept() {
     let told = host.zubi("check").fails(1, "").out;
     assert!(told.contains(path), "{told}");
     host.zubi("port add blue c2 8081:80").fails(8, path);
-    // Elsewhere everything goes on.
+    // Ports of other blocks are not affected.
     host.zubi("port add blue c2 81:80").ok();
     host.zubi("gc").ok();
     assert_eq!(std::fs::read_to_string(path).expect("claims"), "nonsense\n");
@@ -635,7 +635,7 @@ fn a_claim_without_a_record_is_found_and_freed() {
     assert!(told.contains("tcp port 8090"), "{told}");
     host.zubi("gc").ok();
     host.zubi("check").ok();
-    // Or by whoever wants it first, be it the claim of a sandbox that is no more.
+    // The next command that wants the port takes it, also from a sandbox that does not exist.
     let strange = "8091 0.0.0.0 424242.blue\n";
     std::fs::write(path, format!("{good}{extra}{strange}")).expect("write");
     host.zubi("port add blue c2 8090:80 8091:80").ok();

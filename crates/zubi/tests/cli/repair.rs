@@ -1,4 +1,4 @@
-//! What strangers break, `check` finds and `repair` puts right.
+//! What other programs break, `check` reports and `repair` restores.
 
 use zubi_lab::{Host, Outside, Snapshot, assert_isolated, assert_reaches};
 
@@ -11,7 +11,7 @@ fn blue() -> Host {
     host
 }
 
-/// Does harm; `check` must find it in words, `repair` must put it right.
+/// A change that `check` must report with these words and `repair` must revert.
 fn repaired(harm: &str, found: &str) {
     let host = blue();
     let _outside = Outside::new();
@@ -32,7 +32,7 @@ fn repaired(harm: &str, found: &str) {
     assert_isolated("outside", "c1", &c1);
 }
 
-/// The host's end of the first endpoint.
+/// The host end of the first endpoint.
 fn port(host: &Host) -> String {
     let all = host.zubi("--json ls").ok().json();
     all[0]["host_device"].as_str().expect("name").to_owned()
