@@ -1,8 +1,7 @@
 //! Bad input is refused before the first effect, with the right exit code and words that help.
 
+use crate::blue::{ZUBI, blue};
 use zubi_lab::{Host, Outside, Snapshot, assert_reaches};
-
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
 const USAGE: i32 = 2;
 const NOT_FOUND: i32 = 3;
@@ -27,12 +26,6 @@ fn refused_words(host: &Host, all: &[(&[&str], i32, &str)]) {
         host.zubi_words(words).fails(*code, said);
         before.assert_no_residue(&Snapshot::take());
     }
-}
-
-fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
-    host
 }
 
 const EVIL: [&str; 12] =

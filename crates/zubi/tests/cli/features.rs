@@ -1,16 +1,8 @@
 //! What each command does, and what `check` finds and `repair` puts right.
 
+use crate::blue::{BOTH, ZUBI, blue};
 use serde_json::json;
 use zubi_lab::{Answer, Host, Loner, Outside, Snapshot, assert_reaches};
-
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
-
-fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network(&format!("blue {BOTH}"));
-    host
-}
 
 // run
 

@@ -1,14 +1,12 @@
 //! Changes by other programs next to zubi's objects: `check` names them, and `repair` or the command it names reverts
 //! them.
 
+use crate::blue::{BOTH, ZUBI, blue_with};
 use zubi_lab::{Host, Outside, assert_reaches};
-
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
 /// A network of both families without an MTU of its own, two containers, one with a published port.
 fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
+    let host = blue_with(BOTH);
     host.container("c1", "blue");
     host.zubi("sandbox add c2").ok();
     host.zubi("connect blue c2 --publish 8080:80").ok();

@@ -1,11 +1,11 @@
 //! Publishing on 127.0.0.1 opens it to no other machine or container, even without the firewall. Each attack is shown
 //! to work once the filter is gone too.
 
+use crate::blue::{ZUBI, publish_on};
 use serde_json::json;
 use std::process::{Command, Stdio};
 use zubi_lab::{Capability, CniHost, Host, Outside, Service, Transport, ask, assert_served, assert_unserved, need};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const FILTER: &str =
     "tc filter show dev zb-blue ingress | grep 'pref 127 bpf' | grep -q 'handle 0x7a756269 direct-action'";
 const WITHOUT_FILTER: &str = "tc filter del dev zb-blue ingress pref 127";
@@ -18,10 +18,7 @@ fn blue(wish: &str) -> (Host, Outside) {
     let (host, outside) = (Host::new(ZUBI), Outside::new());
     // Without the module there is no such setting, and frames do not pass the firewall.
     host.shell("sysctl -qw net.bridge.bridge-nf-call-iptables=0");
-    host.network("blue --subnet 10.55.66.0/24");
-    host.zubi("sandbox add c1").ok();
-    host.zubi(&format!("connect blue c1 -p {wish} -p {wish}/udp")).ok();
-    host.container("c2", "blue");
+    publish_on(&host, "--subnet 10.55.66.0/24", &format!("{wish} {wish}/udp"));
     (host, outside)
 }
 

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod bad_input;
+mod blue;
 mod borrowed_rights;
 mod coexistence;
 mod escapes;

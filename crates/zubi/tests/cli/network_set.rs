@@ -1,13 +1,11 @@
 //! `network set`: what changes while a network is in use, on the bridge and on every endpoint.
 
+use crate::blue::{BOTH, ZUBI, blue_with};
 use serde_json::json;
 use zubi_lab::{Host, Outside, Reach, Snapshot, assert_isolated, assert_reaches, source_seen};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-
 /// Exit code after SIGKILL.
 const KILLED: i32 = 128 + 9;
-const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
 
 const USAGE: i32 = 2;
 const NOT_FOUND: i32 = 3;
@@ -15,8 +13,7 @@ const CONFLICT: i32 = 4;
 
 /// A network with c1 (10.55.66.2) and c2 (10.55.66.3) on it.
 fn blue(words: &str) -> Host {
-    let host = Host::new(ZUBI);
-    host.network(&format!("blue {words}"));
+    let host = blue_with(words);
     host.container("c1", "blue");
     host.container("c2", "blue");
     host

@@ -1,12 +1,12 @@
 //! A command whose output is closed or full does the same work.
 
+use crate::blue::{ZUBI, blue_with};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use zubi_lab::{Attachment, CniHost, HELPERS, Host, Snapshot, Verb, links};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const STATE: i32 = 8;
 
 /// Where a stream leads.
@@ -49,8 +49,7 @@ fn with_output(host: &Host, words: &str, out: Sink) -> (i32, String) {
 
 /// A network with a sandbox on it.
 fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network("blue --subnet 10.55.66.0/24");
+    let host = blue_with("--subnet 10.55.66.0/24");
     host.container("c1", "blue");
     host
 }

@@ -1,10 +1,10 @@
 //! Ports that cannot be published: refused before the first effect, with the reason.
 
+use crate::blue::{ZUBI, publishing};
 use std::fmt::Write as _;
 use std::net::{TcpListener, UdpSocket};
 use zubi_lab::{Host, Outside, Service, Snapshot, Transport, ask, inside, skip};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const USAGE: i32 = 2;
 const NOT_FOUND: i32 = 3;
 const CONFLICT: i32 = 4;
@@ -12,12 +12,7 @@ const EXHAUSTED: i32 = 5;
 
 /// `blue` has both families; c1 publishes 8080 and 9000 to 9009, c2 and c3 nothing, and c3 is not connected.
 fn blue() -> (Host, Outside) {
-    let host = Host::new(ZUBI);
-    let outside = Outside::new();
-    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
-    host.zubi("sandbox add c1").ok();
-    host.zubi("connect blue c1 -p 8080:80 -p 9000-9009:9000-9009 -p 53:53/udp").ok();
-    host.container("c2", "blue");
+    let (host, outside) = publishing("8080:80 9000-9009:9000-9009 53:53/udp");
     host.zubi("sandbox add c3").ok();
     (host, outside)
 }

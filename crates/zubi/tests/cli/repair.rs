@@ -1,15 +1,7 @@
 //! What other programs break, `check` reports and `repair` restores.
 
+use crate::blue::{BOTH, ZUBI, blue};
 use zubi_lab::{Host, Outside, Snapshot, assert_isolated, assert_reaches};
-
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
-
-fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network(&format!("blue {BOTH}"));
-    host
-}
 
 /// A change that `check` must report with these words and `repair` must revert.
 fn repaired(harm: &str, found: &str) {

@@ -1,16 +1,14 @@
 //! The two folders: their permissions, damaged files in them, and commands that wait for a slow disk.
 
+use crate::blue::{ZUBI, blue_with};
 use serde_json::{Value, json};
 use std::fs;
 use zubi_lab::{Answer, HELPERS, Host, Snapshot, assert_reaches, links};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const STATE: i32 = 8;
 
 fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network("blue --subnet 10.55.66.0/24");
-    host
+    blue_with("--subnet 10.55.66.0/24")
 }
 
 fn private_whatever_the_umask(umask: &str) {
