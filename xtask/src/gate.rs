@@ -1,8 +1,8 @@
-//! The gate: what may enter the project.
+//! The gate: which dependencies may enter the project, and which circles of files.
 
 use crate::error::Error;
 use crate::metadata::{Follow, Metadata, Package};
-use crate::{layers, licence};
+use crate::{circles, layers, licence};
 
 /// Prints every violation with the path that leads to it.
 pub(crate) fn run() -> Result<(), Error> {
@@ -15,11 +15,12 @@ pub(crate) fn run() -> Result<(), Error> {
         }
     }
     violations.extend(layers::violations(&metadata));
+    violations.extend(circles::violations(&metadata.workspace_root)?);
     for violation in &violations {
         println!("{violation}");
     }
     if violations.is_empty() {
-        println!("gate: {} packages, licences, sources and layers in order", reached.len());
+        println!("gate: {} packages; licences, sources, layers and circles of files in order", reached.len());
         Ok(())
     } else {
         Err(Error::Gate(violations.len()))

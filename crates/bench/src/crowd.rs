@@ -1,10 +1,11 @@
 //! Fifty attachments at once.
 
-use crate::Effort;
-use crate::contender::{Contender, Kind, Programs, Publish, Removal, Spawned};
+use crate::contender::{Contender, Kind, Publish, Removal, Spawned};
+use crate::effort::Effort;
 use crate::error::Error;
 use crate::launch::Launcher;
 use crate::place::Sandbox;
+use crate::programs::Programs;
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number, times};
 use crate::traffic::v4_of;

@@ -1,6 +1,6 @@
 //! The machine and the versions of everything measured.
 
-use crate::contender::Programs;
+use crate::programs::Programs;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -12,6 +12,7 @@
 mod contender;
 mod crowd;
 mod docker;
+mod effort;
 mod error;
 mod launch;
 mod lifecycle;
@@ -20,6 +21,7 @@ mod meter;
 mod place;
 mod podman;
 mod ports;
+mod programs;
 mod report;
 mod sample;
 mod start;
@@ -27,8 +29,9 @@ mod traffic;
 mod upkeep;
 mod worker;
 
-use contender::Programs;
+use effort::Effort;
 use error::Error;
+use programs::{Programs, find};
 use report::Findings;
 use std::io::Write;
 use std::panic;
@@ -43,15 +46,6 @@ const USAGE: &str = "zubi-bench --zubi PROGRAM --tools FOLDER [--quick] [PART..]
   --quick          fewer rounds, smaller sizes
   PART             start podman traffic ports crowd upkeep lifecycle; all when left out
 ";
-
-/// How long a run may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effort {
-    /// A minute or two.
-    Quick,
-    /// Half an hour.
-    Full,
-}
 
 type Measure = fn(&Programs, Effort) -> Result<Findings, Error>;
 
@@ -165,14 +159,6 @@ fn netavarks() -> Vec<(PathBuf, String)> {
     let number = |text: &str| text.split('.').map(|part| part.parse::<u32>().unwrap_or(0)).collect::<Vec<_>>();
     let newer = on_path.filter(|(_, own)| debian.as_ref().is_none_or(|(_, other)| number(own) > number(other)));
     debian.into_iter().chain(newer).collect()
-}
-
-/// Where the shell would find a program.
-fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut files =
-        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).map(|folder| folder.join(name));
-    files.find(|file| file.is_file())
 }
 
 fn skipped(programs: &Programs, kind: HostKind) -> Vec<&'static str> {

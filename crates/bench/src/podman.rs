@@ -7,9 +7,10 @@
 //! # Limits
 //! Each time includes attach and detach, since `--rm` waits for both. Names are off: not every backend has them.
 
-use crate::Effort;
-use crate::contender::{DIRS, Programs};
+use crate::contender::DIRS;
+use crate::effort::Effort;
 use crate::error::Error;
+use crate::programs::Programs;
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number};
 use crate::worker::Worker;

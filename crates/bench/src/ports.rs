@@ -1,12 +1,13 @@
 //! Published ports: the cost of one more, and connections to the last of many.
 
-use crate::Effort;
-use crate::contender::{Floor, Programs, Publish, Removal, Spawned};
+use crate::contender::{Floor, Publish, Removal, Spawned};
 use crate::docker;
+use crate::effort::Effort;
 use crate::error::Error;
 use crate::launch::{Call, Launcher, reap_all};
 use crate::meter::{Meter, Path};
 use crate::place::{Sandbox, set};
+use crate::programs::Programs;
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number, ratio, times};
 use crate::worker::Worker;

@@ -1,9 +1,10 @@
 //! What starting zubi costs compared with an empty program: under its own name and under those of others.
 
-use crate::Effort;
-use crate::contender::{DIRS, Programs};
+use crate::contender::DIRS;
+use crate::effort::Effort;
 use crate::error::Error;
 use crate::launch::{Call, Launcher};
+use crate::programs::Programs;
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number, times};
 use std::path::Path;

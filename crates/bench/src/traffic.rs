@@ -1,12 +1,13 @@
 //! Container to container: request rate, connection rate and throughput, compared with a bare pair.
 
-use crate::Effort;
-use crate::contender::{Contender, DIRS, Floor, Programs, Publish, Removal, Spawned};
+use crate::contender::{Contender, DIRS, Floor, Publish, Removal, Spawned};
 use crate::docker;
+use crate::effort::Effort;
 use crate::error::Error;
 use crate::launch::{Call, Launcher};
 use crate::meter::{Meter, Path, connects};
 use crate::place::{Sandbox, set};
+use crate::programs::Programs;
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number, ratio, times};
 use crate::worker::Worker;

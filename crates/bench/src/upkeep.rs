@@ -1,10 +1,11 @@
 //! Commands that read everything, with 900 endpoints.
 
-use crate::Effort;
-use crate::contender::{Programs, Spawned};
+use crate::contender::Spawned;
+use crate::effort::Effort;
 use crate::error::Error;
 use crate::launch::{Call, Launcher, reap_all};
 use crate::place::Sandbox;
+use crate::programs::{Programs, find};
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number, times};
 use crate::worker::Worker;
@@ -71,7 +72,7 @@ impl Host {
             Launcher::Timed.run(&spawned.call(&port))?;
         }
         let probe = Sandbox::make(&mut kernel, MANY + 1)?;
-        Ok(Host { spawned, kernel, probe, nft: crate::find("nft").unwrap_or_else(|| "nft".into()) })
+        Ok(Host { spawned, kernel, probe, nft: find("nft").unwrap_or_else(|| "nft".into()) })
     }
 
     /// `None` when the command fails: an older zubi lacks some of these.
@@ -110,7 +111,7 @@ impl Host {
 /// Measures it.
 pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, Error> {
     let rounds = if effort == Effort::Quick { 5 } else { 21 };
-    if !Path::new(&crate::find("nft").unwrap_or_default()).is_file() {
+    if !Path::new(&find("nft").unwrap_or_default()).is_file() {
         return Err(Error::Usage("nft is missing (Debian package nftables)".into()));
     }
     let mut worker: Worker<Task, Option<Duration>> = Worker::start(|| {

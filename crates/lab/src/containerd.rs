@@ -7,6 +7,7 @@ use crate::cri::Cri;
 use crate::docker::{ROOT, busybox_root, find};
 use crate::host::{Answer, answer};
 use crate::image;
+use crate::log;
 use crate::patience::patience;
 use std::fs::{self, File};
 use std::path::Path;
@@ -167,15 +168,12 @@ impl Containerd {
 
     /// Its CRI; needs [`Containerd::start_with_cni`].
     pub fn cri(&self) -> Cri {
-        Cri::new(SOCKET)
+        Cri::new(SOCKET, LOG)
     }
 
     /// The last lines of the daemon's log.
     pub fn log_tail() -> String {
-        let log = fs::read(LOG).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        format!("{LOG} ends with:\n{}\n", lines[lines.len().saturating_sub(20)..].join("\n"))
+        log::tail(LOG)
     }
 }
 

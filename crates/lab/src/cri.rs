@@ -4,6 +4,7 @@
 
 use crate::cgroups;
 use crate::docker::find;
+use crate::log;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
@@ -18,6 +19,8 @@ const GRPC: &str = "/usr/lib/python3/dist-packages/grpc";
 #[derive(Debug, Clone)]
 pub struct Cri {
     socket: &'static str,
+    /// The daemon's log, for the messages of failed tests.
+    log: &'static str,
 }
 
 /// A pod sandbox's configuration, as Kubernetes would send it.
@@ -51,8 +54,8 @@ impl PodConfig {
 }
 
 impl Cri {
-    pub(crate) fn new(socket: &'static str) -> Self {
-        Cri { socket }
+    pub(crate) fn new(socket: &'static str, log: &'static str) -> Self {
+        Cri { socket, log }
     }
 
     /// Why CRI cannot be used here: what is not installed.
@@ -76,7 +79,7 @@ impl Cri {
     #[track_caller]
     pub fn run_one(&self, pod: &PodConfig) -> String {
         let id = self.run(std::slice::from_ref(pod)).remove(0);
-        id.unwrap_or_else(|why| panic!("RunPodSandbox: {why}\n{}", crate::Containerd::log_tail()))
+        id.unwrap_or_else(|why| panic!("RunPodSandbox: {why}\n{}", log::tail(self.log)))
     }
 
     /// StopPodSandbox for all of these at once.

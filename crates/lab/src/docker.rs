@@ -3,6 +3,7 @@
 
 use crate::cgroups;
 use crate::host::{Answer, answer};
+use crate::log;
 use crate::patience::patience;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -123,10 +124,7 @@ impl Docker {
 
     /// The last lines of the daemon's log.
     pub fn log_tail() -> String {
-        let log = fs::read(LOG).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        format!("{LOG} ends with:\n{}\n", lines[lines.len().saturating_sub(20)..].join("\n"))
+        log::tail(LOG)
     }
 
     /// Ends it with SIGTERM, as its service manager would.

@@ -23,6 +23,7 @@ mod host;
 mod image;
 mod keeper;
 mod links;
+mod log;
 mod mirror;
 mod other_root;
 mod patience;

@@ -1,8 +1,9 @@
 //! The goals of attach and detach.
 
-use super::{Row, Rows, faster, find};
-use crate::contender::{Door, Kind, Programs, Publish, Removal};
+use super::rows::{Row, Rows, faster, find};
+use crate::contender::{Door, Kind, Publish, Removal};
 use crate::launch::Cost;
+use crate::programs::Programs;
 use crate::report::{Findings, Verdict};
 use crate::sample::{Sample, number, ratio};
 

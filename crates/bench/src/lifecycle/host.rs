@@ -1,15 +1,18 @@
 //! A contender's host and its requests.
 
-use super::CAP;
-use crate::contender::{Contender, Kind, Programs};
+use crate::contender::{Contender, Kind};
 use crate::error::Error;
 use crate::launch::{Cost, Launcher};
 use crate::place::Sandbox;
+use crate::programs::Programs;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use zubi_kernel::Kernel;
+
+/// How long populating one host for one row may take.
+pub(super) const CAP: Duration = Duration::from_secs(150);
 
 #[derive(Serialize, Deserialize)]
 pub(super) enum Ask {

@@ -2,20 +2,19 @@
 
 mod goals;
 mod host;
+mod rows;
 
-use crate::Effort;
-use crate::contender::{Door, Kind, Programs, Publish, Removal, Spawned};
+use crate::contender::{Door, Kind, Publish, Removal, Spawned};
+use crate::effort::Effort;
 use crate::error::Error;
-use crate::launch::Cost;
+use crate::programs::Programs;
 use crate::report::{Findings, Table};
-use crate::sample::{Sample, number, ratio, times};
+use crate::sample::{Sample, number, times};
 use crate::worker::Worker;
 use goals::judge;
-use host::{Answer, Ask, Host};
-use std::time::Duration;
+use host::{Answer, Ask, CAP, Host};
+use rows::{Row, Rows, faster, find};
 
-/// How long populating one host for one row may take.
-const CAP: Duration = Duration::from_secs(150);
 /// How many hosts are populated at once.
 const CORES: usize = 2;
 
@@ -24,16 +23,6 @@ struct Runner {
     kind: Kind,
     worker: Worker<Ask, Answer>,
     row: Row,
-}
-
-#[derive(Default, Clone)]
-struct Row {
-    name: String,
-    existing: u16,
-    attach: Sample,
-    detach: Sample,
-    gone: Sample,
-    cost: [Cost; 2],
 }
 
 /// The contenders that this machine has.
@@ -124,19 +113,6 @@ impl Runner {
         }
         Ok(())
     }
-}
-
-type Rows = [(u16, Kind, Row)];
-
-fn find<'a>(rows: &'a Rows, size: u16, kind: &Kind) -> Option<&'a Row> {
-    rows.iter().find(|(s, k, _)| *s == size && k == kind).map(|(_, _, row)| row)
-}
-
-/// For each contender that `kind` replaces: how many times as long it takes, in their order.
-fn faster(rows: &Rows, size: u16, kind: &Kind, median: impl Fn(&Row) -> Option<f64>) -> Vec<(Kind, f64)> {
-    let Some(own) = find(rows, size, kind).and_then(&median) else { return Vec::new() };
-    let peers = rows.iter().filter(|(s, other, _)| *s == size && kind.stands_in_for(other));
-    peers.filter_map(|(_, peer, row)| Some((peer.clone(), ratio(median(row), Some(own))?))).collect()
 }
 
 fn table(rows: &Rows) -> Table {
