@@ -53,7 +53,7 @@ struct Use<'a> {
     reach: Reach,
 }
 
-/// Who sees the name of a `use` item.
+/// The visibility of the name of a `use` item.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reach {
     /// This module alone: an import.
