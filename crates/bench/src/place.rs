@@ -1,4 +1,4 @@
-//! Sandboxes on a worker's host, and what is seen in them.
+//! Sandboxes on a worker's host and the devices in them.
 
 use crate::error::Error;
 use std::fs;
@@ -10,7 +10,8 @@ use zubi_plan::{Op, Place, What};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A network namespace with a name and a number, from which addresses and ports follow where the caller gives them.
+/// A network namespace with a name and a number. Where the caller chooses addresses and ports, they follow from the
+/// number.
 #[derive(Debug, Clone)]
 pub(crate) struct Sandbox {
     pub(crate) name: SandboxName,
@@ -18,7 +19,7 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes it.
+    /// Makes the namespace.
     pub(crate) fn make(kernel: &mut Kernel, number: u16) -> Result<Self, Error> {
         let name = format!("s{number}").parse().map_err(|e: zubi_model::Invalid| Error::Usage(e.to_string()))?;
         let sandbox = Sandbox { name, number };
@@ -42,13 +43,13 @@ impl Sandbox {
         Ok(Netns::open(&self.path(), home)?)
     }
 
-    /// How many devices it has.
+    /// The number of its devices.
     pub(crate) fn devices(&self, kernel: &mut Kernel) -> Result<usize, Error> {
         kernel.open_sandbox(&self.reference())?;
         Ok(kernel.links(&self.place(), None)?.len())
     }
 
-    /// Waits until it has as many devices as it had; the time that took.
+    /// Waits until it has `wanted` devices again; returns how long that took.
     pub(crate) fn wait_for_devices(&self, kernel: &mut Kernel, wanted: usize) -> Result<Duration, Error> {
         let start = Instant::now();
         while self.devices(kernel)? > wanted {

@@ -1,7 +1,9 @@
 //! The command line: words to calls of the engine, answers to text or JSON.
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `output`")]
 
+mod cells;
 mod commands;
+mod common;
 mod inspect;
 mod link;
 mod network;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use std::net::IpAddr;
 use zubi_engine::{Error, Report, Session};
 use zubi_model::{
-    BridgeMode, Egress, Family, Icc, Ingress, Invalid, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet,
+    BridgeMode, Egress, Family, Icc, Invalid, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet,
 };
 use zubi_plan::Plan;
 
@@ -44,7 +44,7 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                     options.extend((n.scope == Scope::Internal).then_some("internal"));
                     options.extend((n.icc == Icc::Isolated).then_some("no-icc"));
                     options.extend((n.egress == Egress::Plain).then_some("no-masquerade"));
-                    options.extend(ingress(n.ingress));
+                    options.extend(inspect::ingress(n.ingress));
                     options.extend(match n.bridge_mode {
                         BridgeMode::Managed => None,
                         BridgeMode::Adopted => Some("bridge-adopted"),
@@ -187,14 +187,4 @@ fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
         bridge: words.bridge,
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
     })
-}
-
-/// Who reaches the endpoints, where that is not the rule.
-pub(crate) fn ingress(ingress: Ingress) -> Option<&'static str> {
-    match ingress {
-        Ingress::Published => None,
-        Ingress::Sealed => Some("sealed"),
-        Ingress::Open => Some("open"),
-        Ingress::Apart => Some("apart"),
-    }
 }

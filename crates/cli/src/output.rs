@@ -1,6 +1,6 @@
 //! How answers and errors are shown: text or JSON. Nothing else of the command line writes to the caller's streams.
 
-use crate::words::Common;
+use crate::common::Common;
 use serde_json::{Value, json};
 use zubi_engine::{Act, Class, Error, Finding, Observer, Session};
 use zubi_kernel::Stream;

@@ -1,11 +1,12 @@
 //! `zubi port`.
 
+use crate::cells::{host_address, published, shortened};
 use crate::output::Output;
 use crate::table::render;
 use crate::words::PortWords;
-use serde_json::{Value, json};
+use serde_json::Value;
 use zubi_engine::{Error, Published, Session};
-use zubi_model::{Endpoint, HostAddress, PublishedPort};
+use zubi_model::Endpoint;
 
 /// Publishes, takes back or lists ports.
 pub(crate) fn port(session: &mut Session, words: PortWords, output: &Output) -> Result<(), Error> {
@@ -18,14 +19,14 @@ pub(crate) fn port(session: &mut Session, words: PortWords, output: &Output) -> 
             let mut all = Vec::new();
             for (endpoint, port) in endpoints.iter().flat_map(|e| e.ports.iter().map(move |port| (e, port))) {
                 rows.push(vec![
-                    crate::show::shortened(&endpoint.sandbox.spelled).to_owned(),
+                    shortened(&endpoint.sandbox.spelled).to_owned(),
                     endpoint.network.to_string(),
-                    address(port.host),
+                    host_address(port.host),
                     port.host_ports.to_string(),
                     port.protocol.to_string(),
                     port.target.to_string(),
                 ]);
-                all.push(told(endpoint, port));
+                all.push(published(endpoint, port));
             }
             let head = ["SANDBOX", "NETWORK", "ADDRESS", "PORT", "PROTOCOL", "LEADS-TO"];
             output.told(&render(&head, &rows), &Value::Array(all))
@@ -49,28 +50,9 @@ fn engine_name(endpoint: &Endpoint, name: &str) -> bool {
     spelled == name || spelled.split_once(':').is_some_and(|(_, rest)| rest == name)
 }
 
-fn changed(published: &Published, done: &str) -> (String, Value) {
-    let Published { endpoint, ports } = published;
+fn changed(change: &Published, done: &str) -> (String, Value) {
+    let Published { endpoint, ports } = change;
     let words: Vec<String> = ports.iter().map(ToString::to_string).collect();
     let text = format!("{}: {done} {} on {}", endpoint.sandbox.spelled, words.join(" "), endpoint.network);
-    (text, Value::Array(ports.iter().map(|port| told(endpoint, port)).collect()))
-}
-
-/// A published port for programs.
-pub(crate) fn told(endpoint: &Endpoint, port: &PublishedPort) -> Value {
-    json!({
-        "sandbox": endpoint.sandbox.spelled,
-        "network": endpoint.network.as_str(),
-        "host_address": address(port.host),
-        "host_ports": port.host_ports.to_string(),
-        "protocol": port.protocol.to_string(),
-        "target": port.target.to_string(),
-    })
-}
-
-fn address(host: HostAddress) -> String {
-    match host {
-        HostAddress::Every => "*".into(),
-        HostAddress::One(address) => address.to_string(),
-    }
+    (text, Value::Array(ports.iter().map(|port| published(endpoint, port)).collect()))
 }

@@ -1,7 +1,7 @@
 //! `zubi ls`, `zubi bridge`, and how an endpoint is told.
 
+use crate::cells::{published as published_json, shortened};
 use crate::output::Output;
-use crate::port;
 use crate::table::render;
 use serde_json::{Value, json};
 use zubi_engine::{Attached, Attachment, Error, Session};
@@ -34,7 +34,7 @@ pub(crate) fn attached(attached: &Attached) -> (String, Value) {
         "gateways": e.addresses.iter().filter_map(|a| Some(a.gateway?.to_string())).collect::<Vec<_>>(),
         "host_device": e.host_device.as_str(),
         "default_route": families,
-        "ports": e.ports.iter().map(|p| port::told(e, p)).collect::<Vec<_>>(),
+        "ports": e.ports.iter().map(|p| published_json(e, p)).collect::<Vec<_>>(),
         "existing": attached.attachment == Attachment::Existing,
     });
     (text, json)
@@ -72,7 +72,7 @@ pub(crate) fn endpoints(session: &mut Session, output: &Output) -> Result<(), Er
             "bridge": e.bridge.as_str(),
             "default_route": default,
             "aliases": e.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),
-            "ports": e.ports.iter().map(|p| port::told(e, p)).collect::<Vec<_>>(),
+            "ports": e.ports.iter().map(|p| published_json(e, p)).collect::<Vec<_>>(),
         }));
     }
     let head = ["SANDBOX", "NETWORK", "DEVICE", "ADDRESSES", "MAC", "HOST-DEVICE", "DEFAULT", "PORTS"];
@@ -103,11 +103,4 @@ pub(crate) fn bridges(session: &mut Session, output: &Output) -> Result<(), Erro
     }
     let head = ["BRIDGE", "MAC", "STATE", "NETWORK", "PORT", "STATE", "SANDBOX"];
     output.told(&render(&head, &rows), &Value::Array(all))
-}
-
-/// How a sandbox is called in a table: of the 64 hex digits of a container's id twelve are enough, as elsewhere.
-pub(crate) fn shortened(spelled: &str) -> &str {
-    let Some((_, id)) = spelled.split_once(':') else { return spelled };
-    let is_id = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_id { &spelled[..spelled.len() - 52] } else { spelled }
 }

@@ -3,8 +3,7 @@
 use crate::disk::{self, Durability};
 use crate::lock::HOST;
 use crate::versioned::{from_json, to_json};
-use crate::{Store, StoreError};
-use serde::{Deserialize, Serialize};
+use crate::{HostId, OtherNamespace, Store, StoreError};
 use std::path::PathBuf;
 
 /// The folders that go with their boot. Locks go too, except the one that is held meanwhile.
@@ -24,25 +23,6 @@ const OF_ONE_BOOT: [&str; 14] = [
     "sandboxes",
     "making",
 ];
-
-/// A boot, and the network namespace that zubi calls the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostId {
-    /// `/proc/sys/kernel/random/boot_id`.
-    pub boot_id: String,
-    /// `SO_NETNS_COOKIE` of a socket in the host namespace.
-    pub netns_cookie: u64,
-}
-
-/// The answer to records of another host namespace of this boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OtherNamespace {
-    /// They are in use there: opening fails.
-    #[default]
-    Refuse,
-    /// They are of an earlier namespace in the place of this one, and are removed.
-    Forget,
-}
 
 /// What `host.json` says about the run folder.
 enum Standing {

@@ -64,3 +64,10 @@ impl Opening {
         Ok(store)
     }
 }
+
+impl Store {
+    /// As [`Opening::open`], with the defaults.
+    pub fn open(dirs: Dirs, host: HostId) -> Result<Store, StoreError> {
+        Opening::new(dirs, host).open()
+    }
+}

@@ -1,7 +1,7 @@
 //! The store itself: opening it and the failpoints.
 
 use crate::disk::{self, Disk};
-use crate::{HostId, Opening, StoreError};
+use crate::{HostId, StoreError};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,11 +25,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// As [`Opening::open`], with the defaults.
-    pub fn open(dirs: Dirs, host: HostId) -> Result<Store, StoreError> {
-        Opening::new(dirs, host).open()
-    }
-
     /// Calls `observer` after every single effect on a file, with a line such as `rename endpoints/7/blue.json` (paths
     /// are relative to `run` or `state`). When the observer returns an error, the operation fails with it, as if its
     /// next effect had failed.
@@ -65,7 +60,7 @@ impl Store {
 mod tests {
     use super::*;
     use crate::scratch::{Scratch, alone, endpoint, host, leases, network, reservation, write};
-    use crate::{Claim, LeaseOwner};
+    use crate::{Claim, LeaseOwner, Opening};
     use std::fs;
     use std::net::IpAddr;
     use std::sync::Arc;

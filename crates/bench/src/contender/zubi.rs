@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use zubi_engine::{Act, Config, Engine, LostRecords};
 use zubi_model::{NetworkName, SandboxRef, Wishes};
 
-/// Its state on a worker's host, and no other program asked for containers.
+/// zubi's folders on a worker's host; no container runtime is asked.
 pub(crate) const DIRS: [(&str, &str); 4] =
     [("ZUBI_STATE_DIR", "/run/zubi-state"), ("ZUBI_RUN_DIR", "/run/zubi"), ("ZUBI_CONFIG", ""), ("DOCKER_HOST", "")];
 const NETWORK: &str = "blue";
@@ -21,12 +21,12 @@ pub(crate) struct Spawned {
 }
 
 impl Spawned {
-    /// Makes the network.
+    /// Creates the network.
     pub(crate) fn new(program: &Path, publish: Publish) -> Result<Self, Error> {
         Ok(Spawned { publish, ..Spawned::on(program, "network create blue --subnet 10.55.0.0/20")? })
     }
 
-    /// Makes the network by these words.
+    /// Creates the network with these options.
     pub(crate) fn on(program: &Path, network: &str) -> Result<Self, Error> {
         let spawned = Spawned { program: program.into(), publish: Publish::Nothing };
         Launcher::Timed.run(&spawned.call(network))?;
@@ -52,7 +52,7 @@ impl Spawned {
         Call { tag: sandbox.number, ..self.call(&format!("disconnect {NETWORK} {}", sandbox.name)) }
     }
 
-    /// The words that publish a port of a connected sandbox, and take it back.
+    /// Publishes a port of a connected sandbox, or removes it.
     pub(crate) fn port(&self, verb: &str, sandbox: &Sandbox, ports: &str) -> Call {
         self.call(&format!("port {verb} {NETWORK} {} {ports}", sandbox.name))
     }
@@ -91,7 +91,7 @@ pub(crate) struct InProcess {
 }
 
 impl InProcess {
-    /// Makes the network with the command, and opens the engine.
+    /// Creates the network with the command and opens the engine.
     pub(crate) fn new(program: &Path) -> Result<Self, Error> {
         Spawned::new(program, Publish::Nothing)?;
         let lookup = |key: &str| DIRS.iter().find(|(k, _)| *k == key).map(|(_, value)| (*value).to_owned());
