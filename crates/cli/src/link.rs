@@ -4,9 +4,8 @@ use crate::output::Output;
 use crate::table::render;
 use crate::words::{LinkCommand, LinkWords};
 use serde_json::{Value, json};
-use zubi_engine::{Attachment, Error, LinkState, Session, Unlinked};
+use zubi_engine::{Attachment, Error, LinkState, Plan, Session, Unlinked};
 use zubi_model::{DirectLink, LinkEnd, LinkPlace, LinkWishes};
-use zubi_plan::Plan;
 
 /// Makes, lists or removes links.
 pub(crate) fn link(session: &mut Session, words: LinkWords, output: &Output) -> Result<(), Error> {

@@ -6,11 +6,10 @@ use crate::table::render;
 use crate::words::{CreateWords, NetworkWords, OrNone, SetWords};
 use serde_json::{Value, json};
 use std::net::IpAddr;
-use zubi_engine::{Error, Report, Session};
+use zubi_engine::{Error, Plan, Report, Session};
 use zubi_model::{
     BridgeMode, Egress, Family, Icc, Invalid, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet,
 };
-use zubi_plan::Plan;
 
 /// Makes, lists, shows or removes networks.
 pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Output) -> Result<(), Error> {

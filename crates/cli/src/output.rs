@@ -2,10 +2,8 @@
 
 use crate::common::Common;
 use serde_json::{Value, json};
-use zubi_engine::{Act, Class, Error, Finding, Observer, Session};
-use zubi_kernel::Stream;
+use zubi_engine::{Act, Class, Error, Finding, Observer, Plan, Session, Stream};
 use zubi_model::visible;
-use zubi_plan::Plan;
 
 /// What to do with a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +39,7 @@ impl Output {
     pub(crate) fn observer(&self) -> Option<Observer> {
         let wanted = self.verbose && self.mode == Mode::Do;
         // One write a line: standard error has no buffer, and others may write to it too.
-        wanted.then(|| Box::new(|op: &zubi_plan::Op| Stream::Err.tell(&shown(&format!("+ {op}")))) as Observer)
+        wanted.then(|| Box::new(|op: &zubi_engine::Op| Stream::Err.tell(&shown(&format!("+ {op}")))) as Observer)
     }
 
     /// The answer of a changing call, or its plan when it was only to be shown.

@@ -4,9 +4,8 @@ use crate::output::{Output, removed};
 use crate::table::render;
 use crate::words::SandboxWords;
 use serde_json::{Value, json};
-use zubi_engine::{Error, Force, Session};
+use zubi_engine::{Error, Force, Plan, Session};
 use zubi_model::NetworkName;
-use zubi_plan::Plan;
 
 /// Makes, lists or removes named sandboxes.
 pub(crate) fn sandbox(session: &mut Session, words: SandboxWords, output: &Output) -> Result<(), Error> {

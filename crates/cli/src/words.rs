@@ -367,10 +367,8 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
 
 /// Writes one man page a command.
 pub(crate) fn man_pages(folder: &Path) -> Result<ExitCode, Error> {
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder).map_err(|e| Error::Kernel {
-        object: "man pages".into(),
-        source: zubi_kernel::Error::system("write to", folder.display(), e),
-    })?;
+    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder)
+        .map_err(|e| Error::writing("man pages", folder, e))?;
     Ok(ExitCode::SUCCESS)
 }
 

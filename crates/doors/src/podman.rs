@@ -6,7 +6,6 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zubi_engine::{Act, Attachment as Made, Config, Detached, Engine, LostRecords, OtherNamespace, Session};
-use zubi_kernel::sys;
 use zubi_model::{Endpoint, NetworkName, SandboxRef};
 use zubi_netavark::{
     Attached, Attachment, Build, Command, Departure, Globals, LARGEST_REQUEST, Program, Request, Target, UsageError,
@@ -177,7 +176,7 @@ fn detach(session: &mut Session, network: &NetworkName, called: &str) -> Result<
 /// Cleans up whatever can be, and tells what could not.
 fn tear_down(globals: &Globals) -> Result<(), String> {
     // Podman is not asked a second time: a Ctrl-C must not leave half of it.
-    sys::block_signals(&[libc::SIGINT, libc::SIGTERM]).map_err(|e| format!("cannot block signals: {e}"))?;
+    zubi_engine::block_interrupts().map_err(words)?;
     let request = request(globals)?;
     let Departure { called, leaving, problems } = teardown(&request).map_err(words)?;
     let mut errors: Vec<String> = problems.iter().map(ToString::to_string).collect();

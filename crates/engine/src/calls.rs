@@ -13,21 +13,23 @@ use crate::perform::run::{self, Ended, RunSpec, Started};
 use crate::perform::set_network::{self, NetworkSet};
 use crate::perform::unlink::{self, Unlinked};
 use crate::perform::{
-    become_command, change_mac, create_network, described, detach, inside, remove_network, reserve, sandbox, unpublish,
+    background, become_command, change_mac, create_network, described, detach, inside, remove_network, reserve,
+    sandbox, unpublish,
 };
 use crate::problem::Problem;
 use crate::report::{Act, Compared, Force, Report};
 use crate::session::Session;
 use crate::undo::endpoint::Detached;
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use zubi_model::{
     Description, Endpoint, EndpointAddress, Icc, IfName, Ingress, LinkEndRef, LinkWishes, Mac, Network, NetworkChange,
     NetworkName, NetworkSpec, Pool, PortSource, PortWish, SandboxName, SandboxRef, Wishes,
 };
-use zubi_plan::{Plan, What};
+use zubi_plan::Plan;
+use zubi_plan::device::DeviceSettings;
 use zubi_store::StoreError;
-use zubi_wire::route::LinkSeen;
 
 /// Connecting sandboxes to networks.
 impl Session {
@@ -202,13 +204,23 @@ impl Session {
     }
 
     /// Becomes a command inside a sandbox. Returns only on failure.
-    pub fn exec(&mut self, sandbox: &SandboxRef, command: &[OsString]) -> Result<std::convert::Infallible, Error> {
+    pub fn exec(&mut self, sandbox: &SandboxRef, command: &[OsString]) -> Result<Infallible, Error> {
         sandbox::exec(self, sandbox, command)
+    }
+
+    /// The same in a child: gives its process number.
+    pub fn exec_in_background(&mut self, sandbox: &SandboxRef, command: &[OsString]) -> Result<u32, Error> {
+        background::become_in_background(|| sandbox::exec(self, sandbox, command))
     }
 
     /// Becomes a command in the host's own network. Returns why it could not.
     pub fn become_command(command: &[OsString]) -> Error {
         become_command::become_command(command)
+    }
+
+    /// The same in a child: gives its process number.
+    pub fn become_command_in_background(command: &[OsString]) -> Result<u32, Error> {
+        background::become_in_background(|| Err(become_command::become_command(command)))
     }
 
     /// What `run` would do.
@@ -229,6 +241,11 @@ impl Session {
         ready: impl FnOnce(Result<u32, &Error>),
     ) -> Result<Ended, Error> {
         run::supervise(self, started, spec, ready)
+    }
+
+    /// Supervises a run in a child. Returns when the command runs, or why it does not.
+    pub fn supervise_in_background(self, started: Started, spec: &RunSpec) -> Result<SandboxName, Error> {
+        background::supervise_in_background(self, started, spec)
     }
 }
 
@@ -331,21 +348,42 @@ impl Session {
     }
 }
 
-/// Inside a sandbox.
+/// Devices inside sandboxes.
 impl Session {
-    /// Changes something inside a sandbox, or nothing of it.
-    pub fn change_inside(&mut self, sandbox: &SandboxRef, ops: Vec<What>, why: &'static str) -> Result<Plan, Error> {
-        inside::change_inside(self, sandbox, ops, why)
+    /// Switches a sandbox's loopback device on.
+    pub fn raise_loopback(&mut self, sandbox: &SandboxRef) -> Result<(), Error> {
+        inside::raise_loopback(self, sandbox)
     }
 
-    /// What of it is not as it would be after [`Engine::change_inside`], in words.
-    pub fn compare_inside(&mut self, sandbox: &SandboxRef, ops: Vec<What>) -> Result<Vec<Problem>, Error> {
-        inside::compare_inside(self, sandbox, ops)
+    /// Whether a sandbox's loopback device is on.
+    pub fn is_loopback_up(&mut self, sandbox: &SandboxRef) -> Result<bool, Error> {
+        inside::is_loopback_up(self, sandbox)
     }
 
-    /// A device inside a sandbox.
-    pub fn device_inside(&mut self, sandbox: &SandboxRef, ifname: &IfName) -> Result<Option<LinkSeen>, Error> {
-        inside::device_inside(self, sandbox, ifname)
+    /// Changes settings of a device inside a sandbox: all of them, or none.
+    pub fn change_device(
+        &mut self,
+        sandbox: &SandboxRef,
+        ifname: &IfName,
+        settings: &DeviceSettings,
+        why: &'static str,
+    ) -> Result<(), Error> {
+        inside::change_device(self, sandbox, ifname, settings, why)
+    }
+
+    /// The settings that differ, in words.
+    pub fn compare_device(
+        &mut self,
+        sandbox: &SandboxRef,
+        ifname: &IfName,
+        settings: &DeviceSettings,
+    ) -> Result<Vec<Problem>, Error> {
+        inside::compare_device(self, sandbox, ifname, settings)
+    }
+
+    /// The settings of a device inside a sandbox, where there is one of that name.
+    pub fn device_settings(&mut self, sandbox: &SandboxRef, ifname: &IfName) -> Result<Option<DeviceSettings>, Error> {
+        inside::device_settings(self, sandbox, ifname)
     }
 
     /// Waits until an endpoint's addresses can be used: those of IPv6 are looked for among the neighbours before, where

@@ -522,6 +522,14 @@ impl Error {
         move |e| Error::Kernel { object: object.into(), source: zubi_kernel::Error::system(operation, what, e) }
     }
 
+    /// A folder of the user's that something could not be written to.
+    pub fn writing(what: &str, folder: &std::path::Path, source: std::io::Error) -> Error {
+        Error::Kernel {
+            object: what.to_owned(),
+            source: zubi_kernel::Error::system("write to", folder.display(), source),
+        }
+    }
+
     /// Its class.
     pub fn class(&self) -> Class {
         use zubi_runtimes::RuntimeError;
@@ -586,7 +594,7 @@ impl Error {
     }
 
     /// Whether something that was to be changed was not there any more.
-    pub(crate) fn device_missing(&self) -> bool {
+    pub fn device_missing(&self) -> bool {
         matches!(self, Error::Plan { failed, .. } if failed.error.is_missing())
     }
 

@@ -1,6 +1,7 @@
 //! The engine: every way into zubi ends in one of these calls.
 
 mod answer;
+mod caller;
 mod calls;
 mod cleanup;
 mod config;
@@ -23,6 +24,7 @@ mod steps;
 mod undo;
 
 pub use answer::list::{BridgeView, EndpointView, LinkState, LinkView, PortView, SandboxView};
+pub use caller::{become_fresh_host, block_interrupts, boot_clock};
 pub use cleanup::{DetachedChild, Worker};
 pub use config::{Coexistence, Config, Forwarding};
 pub use engine::{Engine, LostRecords};
@@ -38,5 +40,8 @@ pub use report::{Act, Compared, Force, Report};
 pub use session::{Cleanup, Session};
 pub use undo::endpoint::Detached;
 
-pub use zubi_kernel::{Finding, Observer};
+pub use zubi_kernel::{Finding, Observer, Stream, Written};
+pub use zubi_plan::device::DeviceSettings;
+pub use zubi_plan::{Op, Plan};
 pub use zubi_store::OtherNamespace;
+pub use zubi_wire::route::Switch;

@@ -7,6 +7,7 @@
 pub mod alias;
 pub mod change;
 pub mod coexist;
+pub mod device;
 pub mod endpoint;
 pub mod firewall;
 pub mod link;

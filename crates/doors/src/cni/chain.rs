@@ -1,6 +1,6 @@
 //! `portmap` and `firewall`: what comes behind a device in a chain.
 
-use super::{drifted, find, told};
+use super::attachment::{drifted, find, told};
 use std::io::Write;
 use zubi_cni::{CniError, CniResult, Code, Police, Publish, Task};
 use zubi_engine::Session;

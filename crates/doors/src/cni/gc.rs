@@ -1,6 +1,7 @@
 //! GC: whatever of a network the runtime does not know any more.
 
-use super::{called_on_named, exec, ipam, told};
+use super::attachment::{called_on_named, told};
+use super::{exec, ipam};
 use std::io::Write;
 use zubi_cni::{CniError, Gc, Ipam, Share};
 use zubi_engine::{Act, Error, Session};

@@ -1,13 +1,12 @@
 //! Addresses: `host-local`, for our own devices and for those of others.
 
-use super::{drifted, netns, told};
+use super::attachment::{drifted, netns, told};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use zubi_cni::{Attachment, CniError, CniResult, Code, Dns, Gc, Reserve, Status, Task, Wire, parse_resolv_conf};
 use zubi_engine::{Error, Session};
-use zubi_kernel::sys;
 use zubi_model::{Addressing, Exclusion, NetworkName, NetworkSource, Pool};
 
 /// Where the reference plug-in keeps its addresses.
@@ -39,7 +38,8 @@ fn leave_out(sets: &mut [Vec<Pool>], taken: &[IpAddr]) {
 /// The addresses that the reference plug-in has given in this boot. Whatever is older is of containers that are no more.
 fn of_before(network: &str, data_dir: Option<&Path>) -> Vec<IpAddr> {
     let Ok(entries) = fs::read_dir(folder(network, data_dir)) else { return Vec::new() };
-    let boot = sys::boot_clock().ok().and_then(|since| SystemTime::now().checked_sub(Duration::from_nanos(since)));
+    let boot =
+        zubi_engine::boot_clock().ok().and_then(|since| SystemTime::now().checked_sub(Duration::from_nanos(since)));
     let of_this_boot = |entry: &fs::DirEntry| {
         let modified = entry.metadata().and_then(|m| m.modified()).ok();
         modified.zip(boot).is_none_or(|(modified, boot)| modified >= boot)

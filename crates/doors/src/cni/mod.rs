@@ -1,5 +1,6 @@
 //! CNI: one plug-in call.
 
+mod attachment;
 mod chain;
 mod exec;
 mod gc;
@@ -9,17 +10,15 @@ mod wire;
 
 use crate::answer::{Delivery, code, deliver, tell};
 use crate::input;
+use attachment::{drifted, in_namespace, netns, sandbox, told};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zubi_cni::{
     Call, CniError, CniResult, Code, Environment, LARGEST_REQUEST, Plugin, Share, Status, Task, Verb, WireNetwork,
     about, parse, versions,
 };
-use zubi_engine::{Class, Config, Engine, Error, LostRecords, Session};
-use zubi_model::{Addressing, Endpoint, Family, IfName, NetworkName, NetworkSource, SandboxRef};
-use zubi_plan::What;
-use zubi_wire::route::{AdminState, LinkChange};
+use zubi_engine::{Config, Engine, LostRecords, Session};
+use zubi_model::{Addressing, Family};
 
 /// Reads environment and stdin, does what is asked for, and answers: one document on stdout, or nothing.
 pub(crate) fn answer(plugin: Plugin) -> ExitCode {
@@ -125,8 +124,7 @@ fn check(session: &mut Session, task: &Task) -> Result<(), CniError> {
     match &task.share {
         Share::Wire(wire) => wire::check(session, task, wire),
         Share::Loopback => {
-            let seen = session.device_inside(&sandbox(task)?, &IfName::loopback()).map_err(told)?;
-            if seen.is_some_and(|lo| lo.state == AdminState::Up) {
+            if session.is_loopback_up(&sandbox(task)?).map_err(told)? {
                 return Ok(());
             }
             Err(CniError::new(drifted(), "the loopback device is down"))
@@ -165,65 +163,9 @@ fn status_of(status: &Status) -> Result<(), CniError> {
 
 fn loopback(session: &mut Session, task: &Task) -> Result<CniResult, CniError> {
     let netns = netns(task)?;
-    let up = What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up));
-    session.change_inside(&sandbox(task)?, vec![up], "the loopback device").map_err(|e| in_namespace(task, e))?;
+    session.raise_loopback(&sandbox(task)?).map_err(|e| in_namespace(task, e))?;
     if let Some(previous) = &task.previous {
         return Ok(previous.clone());
     }
     Ok(CniResult::of_loopback(&netns.to_string_lossy(), &[Family::V4, Family::V6]))
-}
-
-/// How the sandbox is called.
-fn called(task: &Task) -> String {
-    format!("cni:{}", task.container)
-}
-
-/// The same, on a network that others use too: by the name of the configuration, which has to know its own again.
-fn called_on_named(network: &str, container: &str) -> String {
-    format!("cni:{network}/{container}")
-}
-
-/// The endpoint of an attachment, if it is one of ours.
-fn find(session: &Session, task: &Task) -> Result<Option<Endpoint>, CniError> {
-    let described = NetworkName::described(NetworkSource::Cni, &task.network).map_err(Error::from).map_err(told)?;
-    let mut found = session.endpoint_called(&described, &called(task)).map_err(told)?;
-    if found.is_none() {
-        let called = called_on_named(&task.network, task.container.as_str());
-        found = session.endpoint_called_anywhere(&called).map_err(told)?;
-    }
-    Ok(found.filter(|endpoint| endpoint.ifname == task.ifname))
-}
-
-fn netns(task: &Task) -> Result<&Path, CniError> {
-    task.netns.as_deref().ok_or_else(|| CniError::new(Code::Environment, "CNI_NETNS is missing"))
-}
-
-fn sandbox(task: &Task) -> Result<SandboxRef, CniError> {
-    Ok(SandboxRef::Path(PathBuf::from(netns(task)?)))
-}
-
-/// The engine's error in the protocol's words: exit codes are ours, behind 100.
-#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn told(error: Error) -> CniError {
-    let code = match error.class() {
-        Class::Usage => Code::Config,
-        class => Code::Own(class as u8),
-    };
-    CniError::new(code, error.to_string())
-}
-
-/// The same of a call that uses the namespace.
-fn in_namespace(task: &Task, error: Error) -> CniError {
-    match &error {
-        Error::NotASandbox(_) => {
-            let code = if task.netns.as_deref().is_some_and(Path::exists) { Code::Netns } else { Code::Environment };
-            CniError::new(code, format!("CNI_NETNS: {error}"))
-        }
-        _ => told(error),
-    }
-}
-
-/// CHECK found something that is not as it was made.
-fn drifted() -> Code {
-    Code::Own(Class::Problems as u8)
 }

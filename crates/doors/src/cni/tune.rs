@@ -1,15 +1,13 @@
 //! `tuning`: settings of the device in the container, and of its namespace.
 
-use super::{drifted, find, in_namespace, sandbox, told};
+use super::attachment::{drifted, find, in_namespace, sandbox, told};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use zubi_cni::{CniError, CniResult, Code, Switch, Task, Tune};
-use zubi_engine::{Error, Session};
+use zubi_engine::{DeviceSettings, Error, Session, Switch as DeviceSwitch};
 use zubi_model::{Endpoint, IfName, Mac, Mtu};
-use zubi_plan::{Sysctl, What};
-use zubi_wire::route::{LinkChange, LinkSeen, Switch as LinkSwitch};
 
 /// Regular expressions, a line each: where it exists, settings outside of it are refused.
 const ALLOWED: &str = "/etc/cni/tuning/allowlist.conf";
@@ -51,30 +49,21 @@ pub(super) fn inside(
     {
         session.change_mac_called(&endpoint.network, &endpoint.sandbox.spelled, mac).map_err(told)?;
     }
-    let ops = ops(&tune, &task.ifname);
-    if ops.is_empty() {
-        return Ok(());
-    }
-    session.change_inside(&sandbox(task)?, ops, "as the configuration wants it").map_err(|e| in_namespace(task, e))?;
-    Ok(())
+    let changed =
+        session.change_device(&sandbox(task)?, &task.ifname, &settings(&tune), "as the configuration wants it");
+    changed.map_err(|e| in_namespace(task, e))
 }
 
-fn ops(tune: &Tune, ifname: &IfName) -> Vec<What> {
-    let switch = |s: Switch| if s == Switch::On { LinkSwitch::On } else { LinkSwitch::Off };
-    let mut ops: Vec<What> =
-        tune.sysctls.iter().map(|(key, value)| What::Set(Sysctl::new(format!("net/{key}"), value))).collect();
-    let change = LinkChange {
+fn settings(tune: &Tune) -> DeviceSettings {
+    let switch = |s: Switch| if s == Switch::On { DeviceSwitch::On } else { DeviceSwitch::Off };
+    DeviceSettings {
         mac: tune.mac,
         mtu: tune.mtu,
         promisc: tune.promisc.map(switch),
         allmulticast: tune.allmulti.map(switch),
         tx_queue: tune.tx_queue_len,
-        ..LinkChange::none(ifname.clone())
-    };
-    if change != LinkChange::none(ifname.clone()) {
-        ops.push(What::ChangeLink(change));
+        sysctls: tune.sysctls.clone(),
     }
-    ops
 }
 
 /// Whether the administrator allows the settings.
@@ -113,8 +102,8 @@ pub(super) fn check(session: &mut Session, task: &Task, tune: &Tune) -> Result<(
 
 /// What is not as the configuration wants it, in words.
 pub(super) fn differences(session: &mut Session, task: &Task, tune: &Tune) -> Result<Vec<String>, CniError> {
-    let ops = ops(tune, &task.ifname);
-    let problems = session.compare_inside(&sandbox(task)?, ops).map_err(|e| in_namespace(task, e))?;
+    let problems = session.compare_device(&sandbox(task)?, &task.ifname, &settings(tune));
+    let problems = problems.map_err(|e| in_namespace(task, e))?;
     Ok(problems.into_iter().map(|p| format!("{}: {}", p.object, p.what)).collect())
 }
 
@@ -124,20 +113,20 @@ fn path(task: &Task, data_dir: Option<&Path>) -> PathBuf {
 
 /// A device of others outlives the container: a card of the host goes back as it was.
 fn remember(session: &mut Session, task: &Task, tune: &Tune) -> Result<Option<PathBuf>, CniError> {
-    let settings = Tune { sysctls: Vec::new(), data_dir: None, ..tune.clone() };
-    if settings == Tune::default() {
+    let of_device = Tune { sysctls: Vec::new(), data_dir: None, ..tune.clone() };
+    if of_device == Tune::default() {
         return Ok(None);
     }
-    let seen = session.device_inside(&sandbox(task)?, &task.ifname).map_err(|e| in_namespace(task, e))?;
+    let seen = session.device_settings(&sandbox(task)?, &task.ifname).map_err(|e| in_namespace(task, e))?;
     let missing = || CniError::new(Code::Config, format!("container {} has no {}", task.container, task.ifname));
-    let seen: LinkSeen = seen.ok_or_else(missing)?;
-    let on = |switch: LinkSwitch| switch == LinkSwitch::On;
+    let seen = seen.ok_or_else(missing)?;
+    let is_on = |switch: DeviceSwitch| switch == DeviceSwitch::On;
     let document = json!({
         "mac": tune.mac.and(seen.mac).map(|mac| mac.to_string()),
-        "mtu": tune.mtu.map(|_| seen.mtu),
-        "promisc": tune.promisc.map(|_| on(seen.promisc)),
-        "allmulti": tune.allmulti.map(|_| on(seen.allmulticast)),
-        "txQLen": tune.tx_queue_len.map(|_| seen.tx_queue),
+        "mtu": tune.mtu.and(seen.mtu).map(Mtu::bytes),
+        "promisc": tune.promisc.and(seen.promisc).map(is_on),
+        "allmulti": tune.allmulti.and(seen.allmulticast).map(is_on),
+        "txQLen": tune.tx_queue_len.and(seen.tx_queue),
     });
     let path = path(task, tune.data_dir.as_deref());
     let failed = |e: std::io::Error| CniError::new(Code::Io, format!("{}: {e}", path.display()));
@@ -169,13 +158,13 @@ pub(super) fn restore(session: &mut Session, task: &Task, tune: &Tune) -> Result
         ..Tune::default()
     };
     let back = match sandbox(task) {
-        Ok(sandbox) => session.change_inside(&sandbox, ops(&old, &task.ifname), "as it was before").map(drop),
+        Ok(sandbox) => session.change_device(&sandbox, &task.ifname, &settings(&old), "as it was before"),
         Err(_) => Ok(()),
     };
     match back {
         // The namespace is gone, and the device with it or back where it came from.
         Ok(()) | Err(Error::NotASandbox(_)) => {}
-        Err(Error::Plan { failed, .. }) if failed.error.is_missing() => {}
+        Err(e) if e.device_missing() => {}
         Err(e) => return Err(told(e)),
     }
     fs::remove_file(&path)

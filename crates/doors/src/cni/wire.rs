@@ -1,6 +1,7 @@
 //! `bridge` and `zubi`: a device on a bridge.
 
-use super::{called, called_on_named, drifted, exec, find, in_namespace, ipam, netns, sandbox, told, tune};
+use super::attachment::{called, called_on_named, drifted, find, in_namespace, netns, sandbox, told};
+use super::{exec, ipam, tune};
 use zubi_cni::{CniError, CniResult, Code, Ipam, Task, Wire, WireNetwork};
 use zubi_engine::{Act, Attachment, Problem, Session};
 use zubi_model::{DuplicateDetection, NetworkName, SandboxRef};

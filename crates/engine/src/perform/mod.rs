@@ -1,6 +1,7 @@
 //! What a user asks for: each call decides, claims, applies and records.
 
 pub(crate) mod attach;
+pub(crate) mod background;
 pub(crate) mod become_command;
 pub(crate) mod change_mac;
 pub(crate) mod create_network;
