@@ -1,4 +1,4 @@
-//! TODO
+//! What published ports claim of the host.
 
 use zubi_model::{Endpoint, EndpointKey, Family, PublishedPort};
 use zubi_store::PortClaim;

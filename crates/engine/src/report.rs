@@ -1,4 +1,4 @@
-//! TODO
+//! Words that every call shares: whether to do it, and what it did.
 
 use zubi_kernel::Finding;
 use zubi_plan::{Op, Plan};

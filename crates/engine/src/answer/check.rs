@@ -1,4 +1,4 @@
-//! TODO
+//! Comparing the records with the kernel. Nothing is changed.
 
 use crate::answer::check_link::check_link;
 use crate::answer::port_conflicts::shadowed_ports;

@@ -1,4 +1,4 @@
-//! TODO
+//! What is not as recorded about a direct link.
 
 use crate::error::Error;
 use crate::heal::link::{strange_end, wanted};

@@ -1,4 +1,4 @@
-//! TODO
+//! Lists: networks, endpoints, bridges, links, sandboxes.
 
 use crate::error::Error;
 use crate::look::default_route::gives_default_in;

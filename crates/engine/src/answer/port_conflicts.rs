@@ -1,4 +1,5 @@
-//! TODO
+//! Published ports that a process of the host has bound since: traffic to them goes to the endpoint, not to the
+//! process.
 
 use crate::problem::{Problem, ProblemKind, describe};
 use zubi_kernel::{Listener, listeners};

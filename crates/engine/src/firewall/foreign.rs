@@ -1,4 +1,7 @@
-//! TODO
+//! Living with other programs' firewalls: what they would drop of our networks, and what lets it pass.
+//!
+//! # Limits
+//! Legacy iptables numbers no generation of its rules: where it has a `filter` table, every connect reads it.
 
 use crate::config::Coexistence;
 use crate::error::Error;

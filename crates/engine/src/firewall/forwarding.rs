@@ -1,4 +1,11 @@
-//! TODO
+//! Whether this host passes on what concerns no bridge, and what it goes back to with the last network.
+//!
+//! # How it works
+//! A network that is routed needs a host that passes packets on. Where that was off, it is written down before it is
+//! switched on, and the firewall's set `closed` gets the family: then nothing but what concerns a bridge, or the host's
+//! end of a link, is passed on. The set says it too, should the file be lost. When the last network that needs the
+//! family goes, the settings go back to what they were, unless somebody came meanwhile who may rely on them: a bridge
+//! with an address, a link of the host, a chain with rules in the forward hook.
 
 use crate::config::Forwarding;
 use crate::error::Error;

@@ -1,4 +1,11 @@
-//! TODO
+//! Whether the firewall has to be looked at at all.
+//!
+//! # How it works
+//! The kernel gives its ruleset a new number with every transaction, whichever program makes it. The store keeps the
+//! number
+//! for which everything was last found in order: while the ruleset has that number, nothing has to be looked at. Our
+//! own
+//! transactions raise the number by one, and the stored one follows when no other transaction lies between.
 
 use crate::error::Error;
 use crate::firewall::foreign::{Look, looked_after};

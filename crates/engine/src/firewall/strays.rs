@@ -1,4 +1,4 @@
-//! TODO
+//! Firewall elements that no record asks for.
 
 use crate::error::Error;
 use crate::session::Session;

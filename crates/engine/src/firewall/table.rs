@@ -1,4 +1,4 @@
-//! TODO
+//! Our nftables table: whether it stands, and what puts it back from the records.
 
 use crate::error::Error;
 use crate::firewall::foreign::{look_at_foreign, looked_after, note_refused};

@@ -1,4 +1,4 @@
-//! TODO
+//! What is missing or different about one endpoint, and the operations that put it right.
 
 use crate::error::Error;
 use crate::look::default_route::gives_default_in;

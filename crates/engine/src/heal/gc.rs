@@ -1,4 +1,7 @@
-//! TODO
+//! What nobody owns any more: left by killed processes, dead sandboxes, strangers' deletions.
+//!
+//! Unknown is not dead: an endpoint is dead only when its device is gone *and* its namespace cannot be found, or leads
+//! elsewhere. What cannot be judged stays.
 
 use crate::error::Error;
 use crate::firewall::forwarding::{WayBack, closed_elements, forget_forwarding, forwarding_back, unneeded_without};

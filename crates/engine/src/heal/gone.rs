@@ -1,4 +1,4 @@
-//! TODO
+//! Endpoints and links whose sandbox is gone. What cannot be looked at is unknown, and unknown is not gone.
 
 use crate::error::Error;
 use crate::look::device::host_end;

@@ -1,4 +1,4 @@
-//! TODO
+//! Finishing what killed commands left half done, before a command does its own work.
 
 use crate::error::Error;
 use crate::problem::describe;

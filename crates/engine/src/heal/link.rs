@@ -1,4 +1,4 @@
-//! TODO
+//! What puts a direct link right.
 
 use crate::error::Error;
 use crate::heal::endpoint::lacking;

@@ -1,4 +1,4 @@
-//! TODO
+//! What is missing of a network: all of it after a reboot, parts of it when something was deleted.
 
 use crate::decide::wishes::on_loopback;
 use crate::error::Error;

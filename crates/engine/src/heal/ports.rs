@@ -1,4 +1,4 @@
-//! TODO
+//! Port claims that no record names: a command was killed between claim and record.
 
 use crate::error::Error;
 use crate::port_claims::claims;

@@ -1,4 +1,15 @@
-//! TODO
+//! Records that are lost, made again from what the kernel has.
+//!
+//! # How it works
+//! A device of ours whose other end is in a namespace that lives is no stray, whether it is recorded or not. The alias
+//! of
+//! its host end says whose it is ([`zubi_plan::alias`]); the sandbox tells name, MAC, addresses and routes; our
+//! nftables
+//! table tells the published ports and what its network is like.
+//!
+//! # Limits
+//! What the kernel does not have is lost, and named: ranges and exclusions of a network, its labels; links between
+//! sandboxes; that a sandbox was made by `zubi run`; the ports, when the table is gone too.
 
 use crate::error::Error;
 use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};

@@ -1,4 +1,4 @@
-//! TODO
+//! Putting right what `check` finds.
 
 use crate::error::Error;
 use crate::firewall::foreign::{look_at_foreign, note_refused};

@@ -1,4 +1,9 @@
-//! TODO
+//! What the kernel takes long for and no command waits for.
+//!
+//! # How it works
+//! The store names the devices and addresses before anything is handed over: the next command finishes what a killed
+//! one
+//! left.
 
 use crate::error::Error;
 use crate::heal::unused_networks::remove_unused;

@@ -1,4 +1,4 @@
-//! TODO
+//! Networks that a killed command left half made, half changed or half removed.
 
 use crate::error::Error;
 use crate::session::Session;

@@ -1,4 +1,4 @@
-//! TODO
+//! Removing networks, and with them described networks that have no endpoint any more.
 
 use crate::error::Error;
 use crate::heal::gone::{all_gone, remove_gone};

@@ -1,4 +1,4 @@
-//! TODO
+//! The addresses in use on this host, by whatever.
 
 use crate::error::Error;
 use crate::session::Session;

@@ -1,4 +1,5 @@
-//! TODO
+//! Endpoints by the name that a program gives their sandbox: the namespace may be gone, and the program does not know
+//! our keys.
 
 use crate::error::Error;
 use crate::look::sandbox::resolve;

@@ -1,4 +1,4 @@
-//! TODO
+//! Comparing a plan with the kernel.
 
 use crate::error::Error;
 use crate::problem::{Problem, ProblemKind, REPAIR};

@@ -1,4 +1,4 @@
-//! TODO
+//! Which endpoint of a sandbox gives the default route.
 
 use crate::error::Error;
 use crate::look::addresses_in_use::TABLE_MAIN;

@@ -1,4 +1,4 @@
-//! TODO
+//! The devices of an endpoint and of a network: which of them are there and ours.
 
 use crate::error::Error;
 use crate::problem::describe;

@@ -1,4 +1,4 @@
-//! TODO
+//! What others put in our way and zubi does not touch: `check` names it, with the command that takes it back.
 
 use crate::error::Error;
 use crate::look::addresses_in_use::{TABLE_LOCAL, is_link_local};

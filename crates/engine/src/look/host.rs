@@ -1,4 +1,4 @@
-//! TODO
+//! Facts of this host that decide how networks are made on it.
 
 use crate::error::Error;
 use crate::session::Session;

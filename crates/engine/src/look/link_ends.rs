@@ -1,4 +1,4 @@
-//! TODO
+//! The two ends of a direct link: what is there, and where.
 
 use crate::error::Error;
 use crate::look::sandbox::{Resolved, way_to};

@@ -1,4 +1,4 @@
-//! TODO
+//! From a sandbox's name to its namespace.
 
 use crate::error::Error;
 use crate::session::Session;

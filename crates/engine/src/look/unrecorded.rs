@@ -1,4 +1,4 @@
-//! TODO
+//! Devices of ours that no record names although they are in use: their records are lost.
 
 use crate::error::Error;
 use crate::records::Records;

@@ -1,4 +1,9 @@
-//! TODO
+//! Attach: a sandbox gets an endpoint on a network.
+//!
+//! # How it works
+//! Everything is decided, then claimed, then changed in the kernel, then recorded. The record is written with the
+//! claims, as
+//! pending: from there on the next command can undo what a killed one left.
 
 use crate::decide::device::inner_name;
 use crate::decide::endpoint::{Ask, Birth, families};

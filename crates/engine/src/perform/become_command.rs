@@ -1,4 +1,4 @@
-//! TODO
+//! Replacing this process by a command.
 
 use crate::error::Error;
 use std::ffi::OsString;

@@ -1,4 +1,4 @@
-//! TODO
+//! Changing the MAC of an attached endpoint.
 
 use crate::error::Error;
 use crate::fault::Fault;

@@ -1,4 +1,4 @@
-//! TODO
+//! Creating networks.
 
 use crate::decide;
 use crate::decide::network::{Neighbourhood, NetworkBirth};

@@ -1,4 +1,4 @@
-//! TODO
+//! Detach: from the record alone. The namespace may be gone, and the caller may have lost every detail.
 
 use crate::error::Error;
 use crate::heal::leftovers::recover_first;

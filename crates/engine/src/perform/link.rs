@@ -1,4 +1,4 @@
-//! TODO
+//! Direct links: two sandboxes, or a sandbox and the host, wired without a bridge.
 
 use crate::error::Error;
 use crate::fault::Fault;

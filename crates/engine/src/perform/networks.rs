@@ -1,4 +1,4 @@
-//! TODO
+//! The host's lock together with the networks that a command works on.
 
 use crate::decide::wishes::on_loopback;
 use crate::error::Error;

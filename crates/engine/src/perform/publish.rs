@@ -1,4 +1,4 @@
-//! TODO
+//! Publishing ports of an attached endpoint.
 
 use crate::decide::port::limits as port_limits;
 use crate::error::Error;

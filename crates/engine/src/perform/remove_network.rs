@@ -1,4 +1,4 @@
-//! TODO
+//! Removing networks on request.
 
 use crate::error::Error;
 use crate::heal::leftovers::recover_first;

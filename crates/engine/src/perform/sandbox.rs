@@ -1,4 +1,4 @@
-//! TODO
+//! Named sandboxes: what `ip netns` does, and visible to it.
 
 use crate::error::Error;
 use crate::fault::Fault;

@@ -1,4 +1,8 @@
-//! TODO
+//! Changing a network that is in use.
+//!
+//! # How it works
+//! What the network is to be is written down as being made, then the kernel is changed, and the network's own record
+//! last. When a command is killed in between, whoever comes next finds both, and takes the kernel back to the record.
 
 use crate::error::Error;
 use crate::heal::gone::{is_gone, remove_gone};

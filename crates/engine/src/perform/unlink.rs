@@ -1,4 +1,4 @@
-//! TODO
+//! Taking a direct link away.
 
 use crate::error::Error;
 use crate::heal::leftovers::recover_first;

@@ -1,4 +1,4 @@
-//! TODO
+//! Taking published ports back.
 
 use crate::error::Error;
 use crate::fault::Fault;

@@ -1,4 +1,9 @@
-//! TODO
+//! Applying plans: the one way by which the engine changes the kernel.
+//!
+//! # How it works
+//! A plan may hold rules for other programs' chains. Their places were read of one generation of the ruleset, and the
+//! transaction names that generation: when another program was faster, the kernel refuses it and the places are read
+//! again.
 
 use crate::error::Error;
 use crate::firewall::foreign::look_at_foreign;

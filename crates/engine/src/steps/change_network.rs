@@ -1,4 +1,4 @@
-//! TODO
+//! Changing a network from one state to another, and the way back.
 
 use crate::error::Error;
 use crate::fault::Fault;

@@ -1,4 +1,4 @@
-//! TODO
+//! Claiming and releasing what an endpoint has: record, addresses, MAC, ports, name.
 
 use crate::decide::address::Cursor;
 use crate::error::{Error, unknown_owner};

@@ -1,4 +1,4 @@
-//! TODO
+//! Working on after the whole ruleset was flushed.
 
 use crate::error::Error;
 use crate::firewall::foreign::look_at_foreign;

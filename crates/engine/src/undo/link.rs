@@ -1,4 +1,4 @@
-//! TODO
+//! Taking a direct link away, whatever state it is in.
 
 use crate::error::Error;
 use crate::fault::Fault;

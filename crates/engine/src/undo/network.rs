@@ -1,4 +1,4 @@
-//! TODO
+//! Taking a network away, whatever state it is in.
 
 use crate::error::Error;
 use crate::firewall::forwarding::{forget_forwarding, forwarding_back, unneeded_without};

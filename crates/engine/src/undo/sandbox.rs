@@ -1,4 +1,4 @@
-//! TODO
+//! Taking a named sandbox away: its processes, its endpoints and links, its name.
 
 use crate::error::Error;
 use crate::look::sandbox::{named_cookie, open_named};
