@@ -1,4 +1,4 @@
-//! TODO
+//! The records, read once for a command that looks at all of them.
 
 use crate::error::Error;
 use crate::session::Session;
