@@ -3,11 +3,13 @@
 mod answer;
 mod caller;
 mod calls;
+mod class;
 mod cleanup;
 mod config;
 mod decide;
 mod engine;
 mod error;
+mod error_words;
 mod fault;
 mod firewall;
 mod heal;
@@ -25,10 +27,11 @@ mod undo;
 
 pub use answer::list::{BridgeView, EndpointView, LinkState, LinkView, PortView, SandboxView};
 pub use caller::{become_fresh_host, block_interrupts, boot_clock};
+pub use class::Class;
 pub use cleanup::{DetachedChild, Worker};
 pub use config::{Coexistence, Config, Forwarding};
 pub use engine::{Engine, LostRecords};
-pub use error::{Class, Error};
+pub use error::Error;
 pub use perform::attach::{Attached, Attachment};
 pub use perform::link::Linked;
 pub use perform::publish::Published;

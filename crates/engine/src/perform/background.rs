@@ -1,6 +1,7 @@
 //! Commands in the background: the process that was called returns, and a child of it goes on.
 
-use crate::error::{Class, Error};
+use crate::class::Class;
+use crate::error::Error;
 use crate::perform::run::{RunSpec, Started, supervise};
 use crate::session::Session;
 use std::convert::Infallible;
