@@ -12,9 +12,9 @@ use crate::static_ipam;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use zubi_model::{
-    Addressing, DefaultRoute, Description, DuplicateDetection, Egress, ForeignBridge, GatewayAt, Hairpin, Icc, IfName,
-    InnerState, MacWish, Mtu, NetworkName, NetworkSource, OtherGateway, Pool, Promiscuity, Scope, SourceMac, Traits,
-    Wishes,
+    Addressing, BridgeDescription, DefaultRoute, Description, DriverDescription, DuplicateDetection, Egress,
+    ForeignBridge, GatewayAt, Hairpin, Icc, IfName, InnerState, MacWish, Mtu, NetworkName, NetworkSource, OtherGateway,
+    Pool, Promiscuity, Scope, SourceMac, Traits, Wishes,
 };
 
 /// What holds when the configuration says nothing.
@@ -52,18 +52,20 @@ pub(crate) fn describe(config: &Fields<'_>, common: &Common<'_>, defaults: Defau
     let description = Description {
         name: network_name(common.network)?,
         id: None,
-        bridge: config.parsed("bridge")?.unwrap_or(defaults.bridge),
-        foreign_bridge: ForeignBridge::Adopted,
+        driver: DriverDescription::Bridge(BridgeDescription {
+            device: config.parsed("bridge")?.unwrap_or(defaults.bridge),
+            foreign: ForeignBridge::Adopted,
+            // A firewall that comes later in the chain may have decided otherwise.
+            icc: isolated.then_some(Icc::Isolated),
+            ingress: None,
+            hairpin,
+            promiscuity,
+        }),
         mtu: mtu(config, "mtu")?,
         pools: Vec::new(),
         families: Vec::new(),
         scope: Scope::Routed,
         egress: if masquerade == Switch::On { Egress::Masquerade } else { Egress::Plain },
-        // A firewall that comes later in the chain may have decided otherwise.
-        icc: isolated.then_some(Icc::Isolated),
-        ingress: None,
-        hairpin,
-        promiscuity,
         other_gateway: if config.flag("forceAddress")? { OtherGateway::Replaces } else { OtherGateway::Refused },
         labels: BTreeMap::new(),
     };

@@ -9,7 +9,7 @@ use crate::result::read_routes;
 use crate::routes::{Gateways, without_host_bits};
 use crate::share::Common;
 use crate::{firewall, portmap, tuning};
-use zubi_model::{Addressing, DefaultRoute, Family, Icc, IfName, Ingress, InnerState, NetworkName};
+use zubi_model::{Addressing, DefaultRoute, DriverDescription, Family, Icc, IfName, Ingress, InnerState, NetworkName};
 
 /// Keys that describe a network, so that they have no place beside the name of one that is there.
 const DESCRIBING: [&str; 18] = [
@@ -69,7 +69,8 @@ pub(crate) fn read(config: &Fields<'_>, common: &Common<'_>) -> Result<Wire, Cni
 pub(crate) fn bare(config: &Fields<'_>, common: &Common<'_>) -> Result<Wire, CniError> {
     let mut wire = bridge::bare(config, common)?;
     if let WireNetwork::Described(description) = &mut wire.network {
-        description.bridge = bridge_name(common.network)?;
+        let DriverDescription::Bridge(bridge) = &mut description.driver;
+        bridge.device = bridge_name(common.network)?;
     }
     if let Ok(Some(name)) = existing(config) {
         wire.network = WireNetwork::Named(name);
@@ -121,9 +122,10 @@ fn by_network(mut wire: Wire, config: &Fields<'_>, common: &Common<'_>) -> Resul
 fn police(wire: &mut Wire, config: &Fields<'_>) -> Result<(), CniError> {
     let policy = firewall::policy(config)?;
     let WireNetwork::Described(description) = &mut wire.network else { return Ok(()) };
-    description.ingress = Some(policy.map_or(Ingress::Published, |p| p.ingress));
-    let isolated = description.icc.or(policy.and_then(|p| p.icc));
-    description.icc = Some(isolated.unwrap_or(Icc::Allowed));
+    let DriverDescription::Bridge(bridge) = &mut description.driver;
+    bridge.ingress = Some(policy.map_or(Ingress::Published, |p| p.ingress));
+    let isolated = bridge.icc.or(policy.and_then(|p| p.icc));
+    bridge.icc = Some(isolated.unwrap_or(Icc::Allowed));
     Ok(())
 }
 

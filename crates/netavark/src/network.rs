@@ -6,8 +6,8 @@ use crate::options::Options;
 use crate::request::{LeaseRange, NetworkInfo, SubnetEntry};
 use ipnet::IpNet;
 use zubi_model::{
-    Description, Egress, Family, ForeignBridge, GatewayAt, Hairpin, IfName, Invalid, Label, NetworkId, NetworkName,
-    OtherGateway, Pool, Promiscuity, Scope, Subnet,
+    BridgeDescription, Description, DriverDescription, Egress, Family, ForeignBridge, GatewayAt, Hairpin, IfName,
+    Invalid, Label, NetworkName, OtherGateway, Pool, Promiscuity, Scope, Subnet,
 };
 
 /// Per network.
@@ -70,18 +70,20 @@ pub(crate) fn describe(
     let labels = info.labels.iter().flat_map(|labels| &labels.0);
     Ok(Description {
         name,
-        id: NetworkId::from_hex(&info.id),
-        bridge,
-        foreign_bridge: options.foreign_bridge,
+        id: info.id.parse().ok(),
+        driver: DriverDescription::Bridge(BridgeDescription {
+            device: bridge,
+            foreign: options.foreign_bridge,
+            icc: None,
+            ingress: Some(options.ingress),
+            hairpin: Hairpin::Published,
+            promiscuity: Promiscuity::Off,
+        }),
         mtu: options.mtu,
         pools,
         families: Vec::new(),
         scope: scope(info),
         egress: Egress::Masquerade,
-        icc: None,
-        ingress: Some(options.ingress),
-        hairpin: Hairpin::Published,
-        promiscuity: Promiscuity::Off,
         // Two Podmans may have networks of one name.
         other_gateway: OtherGateway::Refused,
         // They are the user's words for Podman; what zubi would not take from a user it does not need.

@@ -154,7 +154,7 @@ mod tests {
         store.claim(&e.network, "10.55.66.2".parse().unwrap(), &e.key()).unwrap();
         store.claim_mac(&e.network, e.mac, &e.key()).unwrap();
         store.write_name(&e).unwrap();
-        store.add_doomed(&e.host_device, e.mac).unwrap();
+        store.add_doomed(e.host_device().unwrap(), e.mac).unwrap();
         drop(store.lock_sandbox(e.sandbox.cookie).unwrap());
 
         let store = Store::open(scratch.dirs(), host("boot-2", 9)).unwrap();

@@ -375,7 +375,7 @@ mod tests {
         host_bits["pools"][0]["subnet"] = "10.55.66.7/24".into();
         let host_bits = String::from_utf8(to_json(&folder, &host_bits).unwrap()).unwrap();
         for (file, content, why) in [
-            ("newer.json", "{\"version\":3,\"what\":[]}", "has format version 3, this zubi knows up to 2"),
+            ("newer.json", "{\"version\":4,\"what\":[]}", "has format version 4, this zubi knows up to 3"),
             ("zero.json", "{\"version\":0}", "version 0"),
             ("none.json", "{\"name\":\"none\"}", "missing field `version`"),
             ("text.json", "hello", "is damaged"),

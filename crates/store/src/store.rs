@@ -86,9 +86,9 @@ mod tests {
         store.write_name(&e)?;
         store.finish_attach(&key)?;
         store.begin_detach(&key)?;
-        store.add_doomed(&e.host_device, e.host_mac())?;
+        store.add_doomed(e.host_device().unwrap(), e.host_mac())?;
         bury(store, &key, &[address])?;
-        store.remove_doomed(&e.host_device)?;
+        store.remove_doomed(e.host_device().unwrap())?;
         store.forget_network(&e.network)?;
         store.remove_network(&e.network)?;
         Ok(())

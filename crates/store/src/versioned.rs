@@ -1,6 +1,6 @@
 //! JSON files that say which version of their format they have, and the sum of everything behind it.
 //!
-//! A file is one line: `{"version":2,"sum":"0123456789abcdef",` and the rest of the object. The sum is the hash of that
+//! A file is one line: `{"version":3,"sum":"0123456789abcdef",` and the rest of the object. The sum is the hash of that
 //! rest, the newline included: a flipped bit anywhere is found, and so is a file that ends too early.
 
 use crate::StoreError;
@@ -11,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// The version that is written and read.
-const VERSION: u64 = 2;
+const VERSION: u64 = 3;
 /// Of every file of that version. The sum follows, in sixteen hex digits, and [`BEHIND_SUM`].
-const BEGINNING: &str = "{\"version\":2,\"sum\":\"";
+const BEGINNING: &str = "{\"version\":3,\"sum\":\"";
 const SUM_DIGITS: usize = 16;
 const BEHIND_SUM: &[u8] = b"\",";
 
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn what_is_written_is_one_line_with_its_version_and_sum() {
         let text = String::from_utf8(to_json(Path::new("x"), &serde_json::json!({ "a": 1 })).unwrap()).unwrap();
-        assert_eq!(text, format!("{{\"version\":2,\"sum\":\"{:016x}\",\"a\":1}}\n", fnv64(b"\"a\":1}\n")));
+        assert_eq!(text, format!("{{\"version\":3,\"sum\":\"{:016x}\",\"a\":1}}\n", fnv64(b"\"a\":1}\n")));
         assert!(BEGINNING.contains(&format!(":{VERSION},")));
         let read: serde_json::Value = from_json(Path::new("x"), text.as_bytes()).unwrap();
         assert_eq!(read["a"], 1);
@@ -123,12 +123,12 @@ mod tests {
     #[test]
     fn other_versions_and_forms_are_refused_with_the_next_step() {
         for (content, why, next) in [
-            ("{\"version\":1,\"a\":1}\n", "has format version 1", "with the zubi that wrote it"),
-            ("{\"version\":3,\"a\":1}\n", "has format version 3, this zubi knows up to 2", "use the newer zubi"),
-            ("{ \"version\": 2, \"a\": 1 }\n", "does not begin with {\"version\":2,\"sum\":\"", "restore the file"),
-            ("{\"version\":2,\"sum\":\"0\",\"a\":1,\"b\":22222}\n", "does not match its sum", "restore the file"),
-            ("{\"version\":2,\"sum\":\"\",\"a\":\n", "is cut off", "restore the file"),
-            ("{\"version\":2,\"sum\":\"0123456789abcdef\",\"a\" 1}\n", "is damaged", "restore the file"),
+            ("{\"version\":2,\"a\":1}\n", "has format version 2", "with the zubi that wrote it"),
+            ("{\"version\":4,\"a\":1}\n", "has format version 4, this zubi knows up to 3", "use the newer zubi"),
+            ("{ \"version\": 3, \"a\": 1 }\n", "does not begin with {\"version\":3,\"sum\":\"", "restore the file"),
+            ("{\"version\":3,\"sum\":\"0\",\"a\":1,\"b\":22222}\n", "does not match its sum", "restore the file"),
+            ("{\"version\":3,\"sum\":\"\",\"a\":\n", "is cut off", "restore the file"),
+            ("{\"version\":3,\"sum\":\"0123456789abcdef\",\"a\" 1}\n", "is damaged", "restore the file"),
         ] {
             let told = error(content);
             assert!(told.contains(why) && told.contains(next), "{told}");
