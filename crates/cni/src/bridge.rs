@@ -9,7 +9,7 @@ use crate::ipam::{ipam_of, with_ipam};
 use crate::runtime::Runtime;
 use std::collections::BTreeMap;
 use zubi_model::{
-    Addressing, DefaultRoute, Description, DuplicateDetection, Egress, ForeignBridge, GatewayAt, Hairpin, Icc, IfName,
+    Addressing, BridgeDescription, DefaultRoute, Description, DriverDescription, DuplicateDetection, Egress, ForeignBridge, GatewayAt, Hairpin, Icc, IfName,
     InnerState, NetworkName, NetworkSource, OtherGateway, Promiscuity, Scope, SourceMac, Traits, Wishes,
 };
 
@@ -48,18 +48,20 @@ pub(crate) fn describe(config: &Fields<'_>, context: &Context<'_>, defaults: Def
     let description = Description {
         name: network_name(context.network)?,
         id: None,
-        bridge: config.parsed("bridge")?.unwrap_or(defaults.bridge),
-        foreign_bridge: ForeignBridge::Adopted,
+        driver: DriverDescription::Bridge(BridgeDescription {
+            device: config.parsed("bridge")?.unwrap_or(defaults.bridge),
+            foreign: ForeignBridge::Adopted,
+            // `None` keeps what `firewall`, later in the chain, set on an earlier ADD.
+            icc: isolated.then_some(Icc::Isolated),
+            ingress: None,
+            hairpin,
+            promiscuity,
+        }),
         mtu: config.mtu("mtu")?,
         pools: Vec::new(),
         families: Vec::new(),
         scope: Scope::Routed,
         egress: if masquerade == Switch::On { Egress::Masquerade } else { Egress::Plain },
-        // `None` keeps what `firewall`, later in the chain, set on an earlier ADD.
-        icc: isolated.then_some(Icc::Isolated),
-        ingress: None,
-        hairpin,
-        promiscuity,
         other_gateway: if config.flag("forceAddress")? { OtherGateway::Replaces } else { OtherGateway::Refused },
         labels: BTreeMap::new(),
     };

@@ -39,13 +39,14 @@ impl CniResult {
             sandbox: sandbox.map(str::to_owned),
             ..Interface::default()
         };
+        let on_host = [(endpoint.network_device(), bridge_mac), (endpoint.host_device(), endpoint.host_mac())];
+        let on_host = on_host.into_iter().filter_map(|(name, mac)| Some(device(name?.as_str(), mac, None)));
+        let mut interfaces: Vec<Interface> = on_host.collect();
+        let inner = interfaces.len();
+        interfaces.push(device(endpoint.ifname.as_str(), endpoint.mac, Some(sandbox)));
         CniResult {
-            interfaces: vec![
-                device(endpoint.bridge.as_str(), bridge_mac, None),
-                device(endpoint.host_device.as_str(), endpoint.host_mac(), None),
-                device(endpoint.ifname.as_str(), endpoint.mac, Some(sandbox)),
-            ],
-            ips: endpoint.addresses.iter().map(|a| address(a, Some(2))).collect(),
+            interfaces,
+            ips: endpoint.addresses.iter().map(|a| address(a, Some(inner))).collect(),
             routes: wire.listed_routes(&endpoint.addresses, endpoint.default_route),
             dns: wire.dns.clone(),
             rest: Rest::new(),

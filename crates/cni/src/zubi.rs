@@ -10,7 +10,7 @@ use crate::ipam::{ipam_of, with_ipam, with_ranges, without_addresses};
 use crate::result::read_routes;
 use crate::routes::{Gateways, without_host_bits};
 use crate::{firewall, portmap, tuning};
-use zubi_model::{Addressing, DefaultRoute, Family, Icc, IfName, Ingress, InnerState, NetworkName};
+use zubi_model::{Addressing, DefaultRoute, DriverDescription, Family, Icc, IfName, Ingress, InnerState, NetworkName};
 
 /// Keys that describe a network: refused beside `network`, which names one that exists.
 const DESCRIBING: [&str; 18] = [
@@ -70,7 +70,8 @@ pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, C
 pub(crate) fn bare(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
     let mut wire = bridge::bare(config, context)?;
     if let WireNetwork::Described(description) = &mut wire.network {
-        description.bridge = bridge_name(context.network)?;
+        let DriverDescription::Bridge(bridge) = &mut description.driver;
+        bridge.device = bridge_name(context.network)?;
     }
     if let Ok(Some(name)) = existing(config) {
         wire.network = WireNetwork::Named(name);
@@ -122,9 +123,10 @@ fn by_network(mut wire: Wire, config: &Fields<'_>, context: &Context<'_>) -> Res
 fn set_ingress(wire: &mut Wire, config: &Fields<'_>) -> Result<(), CniError> {
     let policy = firewall::policy(config)?;
     let WireNetwork::Described(description) = &mut wire.network else { return Ok(()) };
-    description.ingress = Some(policy.map_or(Ingress::Published, |p| p.ingress));
-    let isolated = description.icc.or(policy.and_then(|p| p.icc));
-    description.icc = Some(isolated.unwrap_or(Icc::Allowed));
+    let DriverDescription::Bridge(bridge) = &mut description.driver;
+    bridge.ingress = Some(policy.map_or(Ingress::Published, |p| p.ingress));
+    let isolated = bridge.icc.or(policy.and_then(|p| p.icc));
+    bridge.icc = Some(isolated.unwrap_or(Icc::Allowed));
     Ok(())
 }
 

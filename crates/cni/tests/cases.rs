@@ -9,7 +9,9 @@ use zubi_cni::{
     Call, CniError, CniResult, Environment, Gc, Plugin, Share, Switch, Task, Tune, Verb, Wire, WireNetwork, about,
     parse, versions,
 };
-use zubi_model::{Addressing, Description, Endpoint, Hairpin, OtherGateway, Pool, Promiscuity, Scope, Traits};
+use zubi_model::{
+    Addressing, Description, DriverDescription, Endpoint, Hairpin, OtherGateway, Pool, Promiscuity, Scope, Traits,
+};
 
 #[test]
 fn each_case_comes_out_as_expected() {
@@ -201,7 +203,8 @@ fn show_tune(text: &mut String, tune: &Tune) {
 }
 
 fn show_description(text: &mut String, of: &Description) {
-    line(text, format!("network {} on bridge {}, {:?}", of.name, of.bridge, of.foreign_bridge));
+    let DriverDescription::Bridge(bridge) = &of.driver;
+    line(text, format!("network {} on bridge {}, {:?}", of.name, bridge.device, bridge.foreign));
     unusual(text, "mtu", &of.mtu, &None);
     for pool in &of.pools {
         line(text, format!("pool {}", pool_line(pool)));
@@ -209,10 +212,10 @@ fn show_description(text: &mut String, of: &Description) {
     unusual(text, "chosen subnets", &of.families, &Vec::new());
     unusual(text, "scope", &of.scope, &Scope::Routed);
     line(text, format!("egress {:?}", of.egress));
-    unusual(text, "icc", &of.icc, &None);
-    unusual(text, "ingress", &of.ingress, &None);
-    unusual(text, "hairpin", &of.hairpin, &Hairpin::Published);
-    unusual(text, "promiscuity", &of.promiscuity, &Promiscuity::Off);
+    unusual(text, "icc", &bridge.icc, &None);
+    unusual(text, "ingress", &bridge.ingress, &None);
+    unusual(text, "hairpin", &bridge.hairpin, &Hairpin::Published);
+    unusual(text, "promiscuity", &bridge.promiscuity, &Promiscuity::Off);
     unusual(text, "other gateway", &of.other_gateway, &OtherGateway::Refused);
 }
 

@@ -28,7 +28,7 @@ use zubi_model::{
     NetworkName, NetworkSpec, Pool, PortSource, PortWish, SandboxName, SandboxRef, Wishes,
 };
 use zubi_plan::Plan;
-use zubi_plan::device::DeviceSettings;
+use zubi_plan::device_settings::DeviceSettings;
 use zubi_store::StoreError;
 
 /// Connecting sandboxes to networks.

@@ -44,7 +44,7 @@ pub use session::{Cleanup, Session};
 pub use undo::endpoint::Detached;
 
 pub use zubi_kernel::{Finding, Observer, Stream, Written};
-pub use zubi_plan::device::DeviceSettings;
+pub use zubi_plan::device_settings::DeviceSettings;
 pub use zubi_plan::{Op, Plan};
 pub use zubi_store::OtherNamespace;
 pub use zubi_wire::route::Switch;

@@ -1,33 +1,32 @@
 //! What may be changed about a network.
 
-use crate::{Egress, Exclusion, Icc, IfName, Invalid, Mtu, Network, Pool, PoolSpec, Scope, Subnet};
+use crate::{DriverChange, Egress, Exclusion, Invalid, Mtu, Network, Pool, PoolSpec, Scope, Subnet};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
-/// What a user wishes to be otherwise; what is absent stays.
+/// What a user wishes to change; what is absent stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NetworkChange {
     /// See [`Network::mtu`].
     pub mtu: Option<Mtu>,
-    /// See [`Network::icc`].
-    pub icc: Option<Icc>,
     /// See [`Network::egress`].
     pub egress: Option<Egress>,
     /// See [`Network::scope`].
     pub scope: Option<Scope>,
-    /// New ranges, each of the subnet that it lies in; empty: no range for any.
+    /// See [`Network::driver`].
+    pub driver: Option<DriverChange>,
+    /// New ranges, each of the subnet that it lies in; an empty list removes the ranges of all subnets.
     pub ranges: Option<Vec<IpNet>>,
-    /// What is excluded from the subnets they lie in; empty: nothing anywhere.
+    /// What is excluded from the subnets they lie in; an empty list excludes nothing.
     pub exclude: Option<Vec<Exclusion>>,
     /// Labels to add or to replace.
     pub labels: BTreeMap<String, String>,
-    /// Named only to be told that they stay, unless they are what the network has.
+    /// Subnets cannot be changed: one that the network does not have is refused.
     pub subnets: Vec<Subnet>,
     /// The same.
     pub gateways: Vec<IpAddr>,
-    /// The same.
-    pub bridge: Option<IfName>,
 }
 
 /// One difference between two states of a network, in the words of the command line.
@@ -41,8 +40,16 @@ pub struct Difference {
     pub to: String,
 }
 
+impl Difference {
+    /// Between these two, unless they read the same.
+    pub(crate) fn between(what: &str, from: impl fmt::Display, to: impl fmt::Display) -> Option<Self> {
+        let (from, to) = (from.to_string(), to.to_string());
+        (from != to).then(|| Difference { what: what.into(), from, to })
+    }
+}
+
 impl NetworkChange {
-    /// What a network is after it. What cannot be changed at all is not looked at, see [`NetworkChange::fixed`].
+    /// The network after the change. Wishes for what cannot be changed are ignored here, see [`NetworkChange::fixed`].
     pub fn apply(&self, network: &Network) -> Result<Network, Invalid> {
         let mut new = network.clone();
         // Left alone where it says what holds anyway.
@@ -52,7 +59,9 @@ impl NetworkChange {
             }
             new.mtu = Some(mtu);
         }
-        new.icc = self.icc.unwrap_or(network.icc);
+        if let Some(driver) = &self.driver {
+            new.driver = driver.apply(&network.driver);
+        }
         new.egress = self.egress.unwrap_or(network.egress);
         new.scope = self.scope.unwrap_or(network.scope);
         new.labels.extend(self.labels.clone());
@@ -65,7 +74,7 @@ impl NetworkChange {
         Ok(new)
     }
 
-    /// The first wish for something that stays, and what the network has.
+    /// The first wish that cannot be met because it cannot be changed, and what the network has.
     pub fn fixed(&self, network: &Network) -> Option<(&'static str, String)> {
         let list = |all: Vec<String>| all.join(", ");
         if self.subnets.iter().any(|s| !network.pools.iter().any(|p| p.subnet == *s)) {
@@ -77,8 +86,7 @@ impl NetworkChange {
                 list(network.pools.iter().filter_map(|p| Some(p.gateway?.to_string())).collect()),
             ));
         }
-        let other = self.bridge.as_ref().is_some_and(|b| *b != network.bridge);
-        other.then(|| ("bridge", network.bridge.to_string()))
+        self.driver.as_ref()?.fixed(&network.driver)
     }
 }
 
@@ -139,26 +147,22 @@ fn with_exclusions(pools: &[Pool], exclude: &[Exclusion]) -> Result<Vec<Pool>, I
 impl Network {
     /// What differs from an earlier state.
     pub fn differences(&self, old: &Network) -> Vec<Difference> {
-        let on = |yes| if yes { "on" } else { "off" }.to_owned();
-        let mtu = |n: &Network| n.mtu.unwrap_or(Mtu::STANDARD).to_string();
-        let mut all = Vec::new();
-        let mut compare = |what: &str, from: String, to: String| {
-            if from != to {
-                all.push(Difference { what: what.into(), from, to });
-            }
-        };
-        compare("mtu", mtu(old), mtu(self));
-        compare("icc", on(old.icc == Icc::Allowed), on(self.icc == Icc::Allowed));
-        compare("masquerade", on(old.egress == Egress::Masquerade), on(self.egress == Egress::Masquerade));
-        compare("internal", on(old.scope == Scope::Internal), on(self.scope == Scope::Internal));
+        let on = |yes| if yes { "on" } else { "off" };
+        let mtu = |n: &Network| n.mtu.unwrap_or(Mtu::STANDARD);
+        let masquerades = |n: &Network| on(n.egress == Egress::Masquerade);
+        let internal = |n: &Network| on(n.scope == Scope::Internal);
+        let mut all: Vec<Difference> = Difference::between("mtu", mtu(old), mtu(self)).into_iter().collect();
+        all.extend(self.driver.differences(&old.driver));
+        all.extend(Difference::between("masquerade", masquerades(old), masquerades(self)));
+        all.extend(Difference::between("internal", internal(old), internal(self)));
         for (before, after) in old.pools.iter().zip(&self.pools) {
-            let whole = |p: &Pool| p.range.map_or_else(|| "none".to_owned(), |r| r.to_string());
-            compare("ip-range", whole(before), whole(after));
+            let range = |p: &Pool| p.range.map_or_else(|| "none".to_owned(), |r| r.to_string());
+            all.extend(Difference::between("ip-range", range(before), range(after)));
             let words = |p: &Pool| {
                 let all: Vec<String> = p.exclude.iter().map(ToString::to_string).collect();
                 if all.is_empty() { "none".to_owned() } else { all.join(",") }
             };
-            compare("exclude", words(before), words(after));
+            all.extend(Difference::between("exclude", words(before), words(after)));
         }
         for (key, value) in &self.labels {
             let before = old.labels.get(key);
@@ -174,31 +178,15 @@ impl Network {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Driver, Mac, NetworkId};
+    use crate::network::tests::{network, pool};
+    use crate::{BridgeChange, Icc};
 
     fn blue() -> Network {
-        let pool = |subnet: &str| {
-            let subnet = subnet.parse().unwrap();
-            PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide().unwrap()
-        };
-        Network {
-            name: "blue".parse().unwrap(),
-            id: NetworkId::from_random([1; 32]),
-            created: 0,
-            driver: Driver::Bridge,
-            bridge: "zb-blue".parse().unwrap(),
-            bridge_mac: Mac::from_random([2; 6]),
-            mtu: None,
-            pools: vec![pool("10.55.66.0/24"), pool("fd00:55::/64")],
-            scope: Scope::Routed,
-            egress: Egress::Masquerade,
-            ingress: crate::Ingress::default(),
-            bridge_mode: crate::BridgeMode::default(),
-            hairpin: crate::Hairpin::default(),
-            promiscuity: crate::Promiscuity::default(),
-            icc: Icc::Allowed,
-            labels: BTreeMap::new(),
-        }
+        network("blue", &[pool("10.55.66.0/24"), pool("fd00:55::/64")])
+    }
+
+    fn bridge(change: BridgeChange) -> DriverChange {
+        DriverChange::Bridge(change)
     }
 
     fn said(change: &NetworkChange) -> Vec<String> {
@@ -210,12 +198,24 @@ mod tests {
     fn what_holds_anyway_is_no_change() {
         let change = NetworkChange {
             mtu: Some(Mtu::STANDARD),
-            icc: Some(Icc::Allowed),
+            driver: Some(bridge(BridgeChange { icc: Some(Icc::Allowed), ..BridgeChange::default() })),
             ranges: Some(Vec::new()),
             ..NetworkChange::default()
         };
         assert_eq!(change.apply(&blue()).unwrap(), blue());
         assert_eq!(said(&change), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_differs_is_told_in_the_words_of_the_command_line() {
+        let change = NetworkChange {
+            mtu: Some(1400.try_into().unwrap()),
+            egress: Some(Egress::Plain),
+            driver: Some(bridge(BridgeChange { icc: Some(Icc::Isolated), ..BridgeChange::default() })),
+            labels: BTreeMap::from([("a".to_owned(), "b".to_owned())]),
+            ..NetworkChange::default()
+        };
+        assert_eq!(said(&change), ["mtu 1500 1400", "icc on off", "masquerade on off", "label a none b"]);
     }
 
     #[test]
@@ -244,8 +244,8 @@ mod tests {
 
     #[test]
     fn what_stays_may_be_named_as_it_is() {
-        let named = |bridge: &str| NetworkChange {
-            bridge: Some(bridge.parse().unwrap()),
+        let named = |device: &str| NetworkChange {
+            driver: Some(bridge(BridgeChange { device: Some(device.parse().unwrap()), ..BridgeChange::default() })),
             subnets: vec!["10.55.66.0/24".parse().unwrap()],
             ..NetworkChange::default()
         };

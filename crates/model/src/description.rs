@@ -1,9 +1,6 @@
-//! Networks as other programs describe them, and what that makes of the network that is there.
+//! Networks as other programs describe them, and how a description changes the network that is there.
 
-use crate::{
-    Egress, Family, Hairpin, Icc, IfName, Ingress, Invalid, Mtu, Network, NetworkId, NetworkName, Pool, Promiscuity,
-    Scope,
-};
+use crate::{DriverDescription, Egress, Family, Invalid, Mtu, Network, NetworkId, NetworkName, Pool, Scope};
 use std::collections::BTreeMap;
 
 /// A network as another program describes it with every call: as it is to be from now on.
@@ -13,172 +10,150 @@ pub struct Description {
     pub name: NetworkName,
     /// Its number, if the program has one for it.
     pub id: Option<NetworkId>,
-    /// The bridge device.
-    pub bridge: IfName,
-    /// What happens to a bridge that somebody else made.
-    pub foreign_bridge: ForeignBridge,
+    /// What connects its endpoints.
+    pub driver: DriverDescription,
     /// See [`Network`].
     pub mtu: Option<Mtu>,
-    /// Those the network is to have at least.
+    /// Pools that the network is to have at least.
     pub pools: Vec<Pool>,
-    /// Families that get a subnet of zubi's choice; empty when all pools are described.
+    /// Families for which zubi chooses the subnet; empty when all pools are described.
     pub families: Vec<Family>,
     /// See [`Network`].
     pub scope: Scope,
     /// See [`Network`].
     pub egress: Egress,
-    /// See [`Network`]; when absent, as it is.
-    pub icc: Option<Icc>,
-    /// See [`Network`]; when absent, as it is, and [`Ingress::Open`] in the beginning.
-    pub ingress: Option<Ingress>,
-    /// See [`Network`].
-    pub hairpin: Hairpin,
-    /// See [`Network`].
-    pub promiscuity: Promiscuity,
-    /// What happens when the bridge has another address in a subnet.
+    /// What happens when the host has another address in a subnet.
     pub other_gateway: OtherGateway,
     /// See [`Network`].
     pub labels: BTreeMap<String, String>,
 }
 
 impl Description {
-    /// What an existing network becomes by it. Pools that are not described any more stay while somebody may have
+    /// What an existing network becomes by it. Pools that are no longer described stay while endpoints may have
     /// addresses of them.
     pub fn onto(&self, old: &Network, endpoints: InUse) -> Result<Network, Invalid> {
-        if self.bridge != old.bridge {
-            let why = format!("is not the bridge of network {}, which is {}", self.name, old.bridge);
-            return Err(Invalid::new("bridge", &self.bridge, why).try_instead("remove its containers first"));
-        }
-        let mut pools: Vec<Pool> = Vec::new();
-        for pool in &self.pools {
-            // Two ranges of one subnet are one pool to the bridge.
-            if !pools.iter().any(|p| p.subnet == pool.subnet) {
-                pools.push(pool.clone());
+        let driver = self.driver.onto(&old.driver, &self.name)?;
+        let mut pools = self.distinct_pools();
+        match endpoints {
+            InUse::No => {
+                let chosen = |p: &&Pool| self.families.contains(&p.subnet.family());
+                pools.extend(old.pools.iter().filter(chosen).cloned());
             }
-        }
-        let chosen = |p: &&Pool| self.families.contains(&p.subnet.family());
-        if endpoints == InUse::No {
-            pools.extend(old.pools.iter().filter(chosen).cloned());
-        }
-        if endpoints == InUse::Yes {
-            for before in &old.pools {
-                let Some(same) = pools.iter_mut().find(|p| p.subnet.overlaps(before.subnet.net())) else {
-                    pools.push(before.clone());
-                    continue;
-                };
-                if same.subnet != before.subnet {
-                    let why = format!("overlaps {}, which endpoints of network {} use", before.subnet, self.name);
-                    return Err(Invalid::new("subnet", same.subnet, why).try_instead("remove those first"));
-                }
-                let other = same.host_address() != before.host_address();
-                if other && before.host_address().is_some() && self.other_gateway == OtherGateway::Refused {
-                    let has = before.gateway.map_or_else(String::new, |g| g.to_string());
-                    let words = same.gateway.map_or_else(|| "none".into(), |g| g.to_string());
-                    let why = format!("differs from {has}, which the bridge {} has in {}", old.bridge, before.subnet);
-                    return Err(Invalid::new("gateway", words, why));
+            InUse::Yes => {
+                for before in &old.pools {
+                    match pools.iter().find(|p| p.subnet.overlaps(before.subnet.net())) {
+                        Some(same) => self.check_in_use(same, before, old)?,
+                        None => pools.push(before.clone()),
+                    }
                 }
             }
         }
         let place = |p: &Pool| old.pools.iter().position(|o| o.subnet == p.subnet).unwrap_or(usize::MAX);
         pools.sort_by_key(|p| (p.subnet.family(), place(p)));
         Ok(Network {
+            driver,
             mtu: self.mtu,
             pools,
             scope: self.scope,
             egress: self.egress,
-            icc: self.icc.unwrap_or(old.icc),
-            ingress: self.ingress.unwrap_or(old.ingress),
-            hairpin: self.hairpin,
-            promiscuity: self.promiscuity,
             labels: self.labels.clone(),
             ..old.clone()
         })
     }
+
+    /// Two ranges of one subnet are one pool to the network.
+    fn distinct_pools(&self) -> Vec<Pool> {
+        let mut pools: Vec<Pool> = Vec::new();
+        for pool in &self.pools {
+            if !pools.iter().any(|p| p.subnet == pool.subnet) {
+                pools.push(pool.clone());
+            }
+        }
+        pools
+    }
+
+    /// Refuses a pool that takes away what endpoints rely on.
+    fn check_in_use(&self, new: &Pool, before: &Pool, old: &Network) -> Result<(), Invalid> {
+        if new.subnet != before.subnet {
+            let why = format!("overlaps {}, which endpoints of network {} use", before.subnet, self.name);
+            return Err(Invalid::new("subnet", new.subnet, why).try_instead("remove those first"));
+        }
+        let other = new.host_address() != before.host_address();
+        if other && before.host_address().is_some() && self.other_gateway == OtherGateway::Refused {
+            let has = before.gateway.map_or_else(String::new, |g| g.to_string());
+            let words = new.gateway.map_or_else(|| "none".into(), |g| g.to_string());
+            let (kind, device) = (old.driver.kind(), old.device());
+            let why = format!("differs from {has}, which the {kind} {device} has in {}", before.subnet);
+            return Err(Invalid::new("gateway", words, why));
+        }
+        Ok(())
+    }
 }
 
-/// Whether anything uses it.
+/// Whether a network has endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InUse {
-    /// Something does.
+    /// It has some.
     Yes,
-    /// Nothing does.
+    /// It has none.
     No,
 }
 
 /// What happens when a gateway differs from the one a network has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OtherGateway {
-    /// That is an error.
+    /// The description is refused.
     Refused,
-    /// The new one replaces it.
+    /// The new gateway replaces the old one.
     Replaces,
-}
-
-/// What becomes of a bridge that is there already and not ours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForeignBridge {
-    /// It is used; one that is not there is made.
-    Adopted,
-    /// There has to be one, and nothing but ports is changed of it.
-    Required,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{BridgeMode, Driver, GatewayAt, Mac, PoolSpec};
-
-    fn spec(subnet: &str) -> PoolSpec {
-        PoolSpec { subnet: subnet.parse().unwrap(), gateway: None, range: None, exclude: Vec::new() }
-    }
-
-    fn pool(subnet: &str) -> Pool {
-        spec(subnet).decide().unwrap()
-    }
+    use crate::network::tests::{network, pool, with_bridge};
+    use crate::{
+        BridgeDescription, BridgeMode, BridgeNetwork, ForeignBridge, GatewayAt, Hairpin, Icc, Ingress, Promiscuity,
+    };
 
     fn pool_by(subnet: &str, gateway: &str) -> Pool {
-        PoolSpec { gateway: Some(gateway.parse().unwrap()), ..spec(subnet) }.decide().unwrap()
+        Pool { gateway: Some(gateway.parse().unwrap()), ..pool(subnet) }
+    }
+
+    fn bridge() -> BridgeDescription {
+        BridgeDescription {
+            device: "cni0".parse().unwrap(),
+            foreign: ForeignBridge::Adopted,
+            icc: None,
+            ingress: None,
+            hairpin: Hairpin::Published,
+            promiscuity: Promiscuity::Off,
+        }
     }
 
     fn described(pools: &[Pool]) -> Description {
         Description {
             name: "blue".parse().unwrap(),
             id: None,
-            bridge: "cni0".parse().unwrap(),
-            foreign_bridge: ForeignBridge::Adopted,
+            driver: DriverDescription::Bridge(bridge()),
             mtu: None,
             pools: pools.to_vec(),
             families: Vec::new(),
             scope: Scope::Routed,
             egress: Egress::Masquerade,
-            icc: None,
-            ingress: None,
-            hairpin: Hairpin::Published,
-            promiscuity: Promiscuity::Off,
             other_gateway: OtherGateway::Refused,
             labels: BTreeMap::new(),
         }
     }
 
+    fn on_cni0(bridge: &mut BridgeNetwork) {
+        bridge.device = "cni0".parse().unwrap();
+        bridge.mode = BridgeMode::Adopted;
+        bridge.ingress = Ingress::Open;
+    }
+
     fn recorded(pools: &[Pool]) -> Network {
-        Network {
-            name: "blue".parse().unwrap(),
-            id: NetworkId::from_random([0x5a; 32]),
-            created: 7,
-            driver: Driver::Bridge,
-            bridge: "cni0".parse().unwrap(),
-            bridge_mac: Mac::from_random([2, 0, 0, 0, 0, 1]),
-            mtu: None,
-            pools: pools.to_vec(),
-            scope: Scope::Routed,
-            egress: Egress::Masquerade,
-            icc: Icc::Allowed,
-            ingress: Ingress::Open,
-            bridge_mode: BridgeMode::Adopted,
-            hairpin: Hairpin::Published,
-            promiscuity: Promiscuity::Off,
-            labels: BTreeMap::new(),
-        }
+        with_bridge(network("blue", pools), on_cni0)
     }
 
     fn pools_after(old: &[Pool], description: &Description, endpoints: InUse) -> Vec<Pool> {
@@ -200,29 +175,45 @@ mod tests {
     fn a_description_changes_what_it_says_and_leaves_the_rest() {
         let pools = [pool("10.55.66.0/24")];
         let labels = BTreeMap::from([("a".to_owned(), "b".to_owned())]);
+        let changed = BridgeDescription { hairpin: Hairpin::Always, promiscuity: Promiscuity::On, ..bridge() };
         let description = Description {
+            driver: DriverDescription::Bridge(changed.clone()),
             mtu: Some(Mtu::try_from(1400).unwrap()),
             scope: Scope::Internal,
             egress: Egress::Plain,
-            hairpin: Hairpin::Always,
-            promiscuity: Promiscuity::On,
             labels: labels.clone(),
             ..described(&pools)
         };
-        let old = Network { icc: Icc::Isolated, ingress: Ingress::Apart, ..recorded(&pools) };
+        let old = with_bridge(recorded(&pools), |bridge| {
+            bridge.icc = Icc::Isolated;
+            bridge.ingress = Ingress::Apart;
+        });
         let expected = Network {
             mtu: description.mtu,
             scope: Scope::Internal,
             egress: Egress::Plain,
-            hairpin: Hairpin::Always,
-            promiscuity: Promiscuity::On,
             labels,
-            ..old.clone()
+            ..with_bridge(old.clone(), |bridge| {
+                bridge.hairpin = Hairpin::Always;
+                bridge.promiscuity = Promiscuity::On;
+            })
         };
         assert_eq!(description.onto(&old, InUse::Yes).unwrap(), expected);
-        let said = Description { icc: Some(Icc::Allowed), ingress: Some(Ingress::Open), ..description };
-        let expected = Network { icc: Icc::Allowed, ingress: Ingress::Open, ..expected };
-        assert_eq!(said.onto(&old, InUse::Yes).unwrap(), expected);
+        let said = BridgeDescription { icc: Some(Icc::Allowed), ingress: Some(Ingress::Open), ..changed };
+        let description = Description { driver: DriverDescription::Bridge(said), ..description };
+        let expected = with_bridge(expected, |bridge| {
+            bridge.icc = Icc::Allowed;
+            bridge.ingress = Ingress::Open;
+        });
+        assert_eq!(description.onto(&old, InUse::Yes).unwrap(), expected);
+    }
+
+    #[test]
+    fn another_bridge_is_refused() {
+        let other = BridgeDescription { device: "cni1".parse().unwrap(), ..bridge() };
+        let description = Description { driver: DriverDescription::Bridge(other), ..described(&[]) };
+        let error = description.onto(&recorded(&[]), InUse::No).unwrap_err().to_string();
+        assert!(error.contains("bridge `cni1`: is not the bridge of network blue, which is cni0"), "{error}");
     }
 
     #[test]
@@ -279,8 +270,7 @@ mod tests {
 
     #[test]
     fn ranges_of_one_subnet_are_one_pool() {
-        let ranged =
-            |range: &str| PoolSpec { range: Some(range.parse().unwrap()), ..spec("10.55.66.0/24") }.decide().unwrap();
+        let ranged = |range: &str| Pool { range: Some(range.parse().unwrap()), ..pool("10.55.66.0/24") };
         let description = described(&[ranged("10.55.66.64/28"), ranged("10.55.66.128/28")]);
         for endpoints in [InUse::Yes, InUse::No] {
             assert_eq!(pools_after(&description.pools[..1], &description, endpoints), description.pools[..1]);

@@ -77,11 +77,11 @@ impl fmt::Display for IfIndex {
 pub struct LinkGroup(pub u32);
 
 impl LinkGroup {
-    /// What the kernel gives a device of which nothing is said.
+    /// The kernel's default.
     pub const DEFAULT: LinkGroup = LinkGroup(0);
     /// Every device zubi makes on the host: the letters "zubi".
     pub const OURS: LinkGroup = LinkGroup(0x7a75_6269);
-    /// Host ends whose deletion is only a matter of time.
+    /// Doomed host ends: they only wait for their deletion.
     pub const DOOMED: LinkGroup = LinkGroup(0x7a75_6264);
 
     /// Whether it is one of zubi's marks.
@@ -107,10 +107,10 @@ impl Mtu {
         self.0
     }
 
-    /// What the kernel gives bridges and pairs (`ETH_DATA_LEN` in linux/if_ether.h).
+    /// The kernel's default for bridges and pairs (`ETH_DATA_LEN` in linux/if_ether.h).
     pub const STANDARD: Mtu = Mtu(1500);
 
-    /// Refuses one that is too small for IPv6 (RFC 8200, 5): the kernel switches it off on such a device.
+    /// Refuses an MTU that is too small for IPv6 (RFC 8200, 5): the kernel switches IPv6 off on such a device.
     pub fn carries_ipv6(self) -> Result<(), Invalid> {
         if self.0 >= IPV6_LEAST {
             return Ok(());

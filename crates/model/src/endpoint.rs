@@ -1,32 +1,17 @@
 //! Endpoints: one attachment of a sandbox to a network.
 
-use crate::network::is_default;
+use crate::hex::hex_id;
+use crate::serial::is_default;
+use crate::text::written_as_text;
 use crate::{
-    Alias, Family, IfName, Invalid, Mac, NetnsCookie, NetworkId, NetworkName, NsRef, Pool, PortWish, PublishedPort,
+    Alias, Device, Family, IfName, Invalid, Mac, NetnsCookie, NetworkId, NetworkName, PublishedPort, SandboxIdentity,
+    StaticRoute, Traits,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
-
-/// Which MAC the inner end gets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MacWish {
-    /// Derived from the address, see [`Mac::from_address`].
-    FromAddress,
-    /// Random.
-    Random,
-    /// This one.
-    Given(Mac),
-}
-
-impl FromStr for MacWish {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        if text == "random" { Ok(MacWish::Random) } else { text.parse().map(MacWish::Given) }
-    }
-}
 
 /// Whether a sandbox's default route may go through this endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +21,7 @@ pub enum DefaultRoute {
     Eligible,
     /// The same, in one family.
     EligibleIn(Family),
-    /// Never: an internal network, or asked not to.
+    /// Never: the network is internal, or the user asked for none.
     Never,
 }
 
@@ -51,290 +36,24 @@ impl DefaultRoute {
     }
 }
 
-/// What a route does with packets (`rtm_type`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum RouteKind {
-    /// It passes them on.
-    #[default]
-    Unicast,
-    /// It drops them.
-    Blackhole,
-    /// It answers that the host is unreachable.
-    Unreachable,
-    /// It answers that this is prohibited.
-    Prohibit,
-}
-
-/// What else can be said of a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RouteOptions {
-    /// See [`RouteKind`].
-    #[serde(skip_serializing_if = "is_default")]
-    pub kind: RouteKind,
-    /// Smaller is preferred; the kernel's default when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metric: Option<u32>,
-    /// The routing table; the main one when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub table: Option<u32>,
-    /// How far the destination is (`rtm_scope`); what fits the next hop when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scope: Option<u8>,
-    /// The MTU of the way, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mtu: Option<u32>,
-    /// The largest TCP segment that is announced, in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub advmss: Option<u32>,
-}
-
-/// A route inside the sandbox: `10.0.0.0/8` (on the link) or `10.0.0.0/8,10.55.66.9` (by way of).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StaticRoute {
-    /// Where to.
-    pub to: IpNet,
-    /// Next hop; directly on the link when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub via: Option<IpAddr>,
-    /// What else is said of it.
-    #[serde(default, flatten)]
-    pub options: RouteOptions,
-}
-
-impl StaticRoute {
-    /// One with nothing else said of it.
-    pub fn new(to: IpNet, via: Option<IpAddr>) -> Self {
-        StaticRoute { to, via, options: RouteOptions::default() }
-    }
-}
-
-impl FromStr for StaticRoute {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let (to, via) = match text.split_once(',') {
-            Some((to, via)) => (to, Some(via)),
-            None => (text, None),
-        };
-        let wrong = |why: &str| Invalid::new("route", text, why).try_instead("write CIDR or CIDR,NEXT-HOP");
-        let to: IpNet = to.parse().map_err(|_| wrong("does not begin with an address and prefix length"))?;
-        if to != to.trunc() {
-            return Err(
-                Invalid::new("route", text, "has host bits set").try_instead(format!("did you mean {}?", to.trunc()))
-            );
-        }
-        let via: Option<IpAddr> =
-            via.map(str::parse).transpose().map_err(|_| wrong("has a next hop that is not an address"))?;
-        if via.is_some_and(|v| v.is_ipv4() != to.addr().is_ipv4()) {
-            return Err(wrong("mixes IPv4 and IPv6"));
-        }
-        if to.prefix_len() == 0 {
-            return Err(
-                Invalid::new("route", text, "is a default route").try_instead("the network's gateway provides it")
-            );
-        }
-        Ok(StaticRoute::new(to, via))
-    }
-}
-
-impl fmt::Display for StaticRoute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.via {
-            Some(via) => write!(f, "{},{via}", self.to),
-            None => write!(f, "{}", self.to),
-        }
-    }
-}
-
-/// Where the addresses of an endpoint come from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Addressing {
-    /// One of each family the network has.
-    #[default]
-    Network,
-    /// One from each of these sets of pools, all of one family.
-    Sets(Vec<Vec<Pool>>),
-    /// These, which somebody else chose; none at all for a device without.
-    Given(Vec<EndpointAddress>),
-}
-
-/// What a device that just came up may be used for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum DuplicateDetection {
-    /// Everything, at once.
-    #[default]
-    Skipped,
-    /// IPv6 when the kernel has found that nobody else has its addresses (RFC 4862, 5.4).
-    Awaited,
-}
-
-/// Whether an endpoint may send from other MACs than its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SourceMac {
-    /// It may.
-    #[default]
-    Any,
-    /// The bridge drops such frames.
-    Own,
-}
-
-/// Whether the inner end is switched on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum InnerState {
-    /// It is.
-    #[default]
-    Up,
-    /// Whoever lives in the sandbox does that.
-    Down,
-}
-
-/// Which sources packets to published ports have inside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PortSource {
-    /// Their own, but where the answer would not come back.
-    #[default]
-    Preserved,
-    /// Their own, as far as published ports go: some do not get an answer. A network that masquerades does so all the same.
-    Untouched,
-    /// The host's.
-    Masqueraded,
-}
-
-/// Who keeps the host's own processes from a published port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PortHolder {
-    /// Nobody: that it is free was tried when it was published.
-    #[default]
-    Nobody,
-    /// The caller, who may hold it already (Podman does).
-    Caller,
-}
-
-/// How the device of an endpoint differs from others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Traits {
-    /// See [`DuplicateDetection`].
-    #[serde(skip_serializing_if = "is_default")]
-    pub dad: DuplicateDetection,
-    /// See [`SourceMac`].
-    #[serde(skip_serializing_if = "is_default")]
-    pub source_mac: SourceMac,
-    /// See [`InnerState`].
-    #[serde(skip_serializing_if = "is_default")]
-    pub inner: InnerState,
-    /// See [`PortSource`].
-    #[serde(skip_serializing_if = "is_default")]
-    pub port_source: PortSource,
-    /// See [`PortHolder`].
-    #[serde(skip_serializing_if = "is_default")]
-    pub port_holder: PortHolder,
-    /// Of the default routes it gives; the kernel's default when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metric: Option<u32>,
-}
-
-/// What a caller wishes of an endpoint; everything left out is chosen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wishes {
-    /// How the sandbox is called from now on, when not as it was named.
-    pub called: Option<String>,
-    /// Where addresses come from.
-    pub addressing: Addressing,
-    /// Which of those; at most one per subnet.
-    pub addresses: Vec<IpAddr>,
-    /// The name of the host end; chosen when absent.
-    pub host_device: Option<IfName>,
-    /// See [`Traits`].
-    pub traits: Traits,
-    /// The MAC of the inner end.
-    pub mac: MacWish,
-    /// The name of the inner end; `eth0`, `eth1`... when absent.
-    pub ifname: Option<IfName>,
-    /// Further names.
-    pub aliases: Vec<Alias>,
-    /// Further routes.
-    pub routes: Vec<StaticRoute>,
-    /// See [`DefaultRoute`].
-    pub default_route: DefaultRoute,
-    /// What is published of it.
-    pub ports: Vec<PortWish>,
-}
-
-impl Default for Wishes {
-    fn default() -> Self {
-        Wishes {
-            called: None,
-            addressing: Addressing::Network,
-            addresses: Vec::new(),
-            host_device: None,
-            traits: Traits::default(),
-            mac: MacWish::FromAddress,
-            ifname: None,
-            aliases: Vec::new(),
-            routes: Vec::new(),
-            default_route: DefaultRoute::Eligible,
-            ports: Vec::new(),
-        }
-    }
-}
-
-impl Wishes {
-    /// Whatever is not wished is as an earlier endpoint of the same sandbox and network had it.
-    #[must_use]
-    pub fn or_as_before(mut self, earlier: &Endpoint) -> Self {
-        if self.addresses.is_empty() {
-            self.addresses = earlier.addresses.iter().map(|a| a.address.addr()).collect();
-            if self.mac == MacWish::FromAddress {
-                self.mac = MacWish::Given(earlier.mac);
-            }
-        }
-        self.ifname.get_or_insert_with(|| earlier.ifname.clone());
-        if self.aliases.is_empty() {
-            self.aliases.clone_from(&earlier.aliases);
-        }
-        if self.routes.is_empty() {
-            self.routes.clone_from(&earlier.routes);
-        }
-        if self.default_route == DefaultRoute::Eligible {
-            self.default_route = earlier.default_route;
-        }
-        if self.ports.is_empty() {
-            self.ports = earlier.ports.iter().map(|port| PortWish::from(*port)).collect();
-        }
-        self
-    }
-}
-
 /// One address of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointAddress {
     /// With the prefix length of the subnet.
     pub address: IpNet,
-    /// The next hop for everything else, if there is one.
+    /// The next hop out of the subnet, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<IpAddr>,
 }
 
-/// Who an endpoint's sandbox is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SandboxIdentity {
-    /// The kernel's number: this is the identity, for this boot.
-    pub cookie: NetnsCookie,
-    /// As the user named it first: `c1`, `docker:web`.
-    pub spelled: String,
-    /// How printed commands reach it, and where to look whether it still is the same.
-    pub reached_by: NsRef,
-}
+hex_id!(
+    /// The number of an endpoint for programs: 64 hex digits, as Docker has them. It is the endpoint's before there is
+    /// a sandbox.
+    EndpointId, "endpoint id", 32
+);
 
-/// What distinguishes endpoints: a sandbox is attached to a network at most once.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+/// What distinguishes the endpoints of sandboxes: a sandbox is attached to a network at most once.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointKey {
     /// The sandbox.
     pub cookie: NetnsCookie,
@@ -342,33 +61,46 @@ pub struct EndpointKey {
     pub network: NetworkName,
 }
 
+impl FromStr for EndpointKey {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let wrong = || Invalid::new("key of an endpoint", text, "is not COOKIE.NETWORK");
+        let (cookie, network) = text.split_once('.').ok_or_else(wrong)?;
+        // A key has one spelling, so that it can be a file name.
+        let is_canonical = cookie == "0" || cookie.starts_with(|first: char| matches!(first, '1'..='9'));
+        let cookie = cookie.parse().ok().filter(|_| is_canonical).map(NetnsCookie).ok_or_else(wrong)?;
+        Ok(EndpointKey { cookie, network: network.parse()? })
+    }
+}
+
+written_as_text!(EndpointKey);
+
 impl fmt::Display for EndpointKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.cookie, self.network)
     }
 }
 
-/// One attachment with everything decided: enough to make it, to recognise it and to undo it without the
-/// namespace.
+/// One attachment with everything decided: enough to make it, to recognise it, and to undo it without the namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Endpoint {
+    /// Its number, for programs.
+    pub id: EndpointId,
     /// The network.
     pub network: NetworkName,
-    /// Its number, for programs.
+    /// The network's number.
     pub network_id: NetworkId,
     /// The sandbox.
     pub sandbox: SandboxIdentity,
-    /// Inner end.
+    /// The device inside the sandbox.
     pub ifname: IfName,
-    /// Of the inner end.
+    /// Of the device inside.
     pub mac: Mac,
-    /// What that is about to become.
+    /// The MAC that the device inside is about to get.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_mac: Option<Mac>,
-    /// Host end, a port of the bridge.
-    pub host_device: IfName,
-    /// The bridge it is a port of.
-    pub bridge: IfName,
+    /// What it is on the host.
+    pub device: Device,
     /// IPv4 first.
     pub addresses: Vec<EndpointAddress>,
     /// Further routes.
@@ -376,10 +108,10 @@ pub struct Endpoint {
     pub routes: Vec<StaticRoute>,
     /// Whether the default route may go through it.
     pub default_route: DefaultRoute,
-    /// Further names.
+    /// Names that the user gave it beside its sandbox's own, see [`Endpoint::names`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<Alias>,
-    /// What is published of it.
+    /// The ports it publishes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PublishedPort>,
     /// See [`Traits`].
@@ -407,28 +139,86 @@ impl Endpoint {
         families
     }
 
-    /// The MACs that the inner end may have.
+    /// The names it answers to on its network: its sandbox's own, where that is one, then the aliases.
+    pub fn names(&self) -> Vec<Alias> {
+        let mut names: Vec<Alias> = Vec::new();
+        for name in self.sandbox.host_name().into_iter().chain(self.aliases.iter().cloned()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
+    /// The device on the host that is the endpoint's alone: the host end of a pair.
+    pub fn host_device(&self) -> Option<&IfName> {
+        self.device.on_host()
+    }
+
+    /// The device by which its packets reach the host: the bridge of a pair.
+    pub fn network_device(&self) -> Option<&IfName> {
+        self.device.network_device()
+    }
+
+    /// The MACs that the device inside may have.
     pub fn macs(&self) -> impl Iterator<Item = Mac> {
         std::iter::once(self.mac).chain(self.next_mac)
     }
 
-    /// The MAC of the host end.
+    /// The MAC of the host end of a pair.
     pub fn host_mac(&self) -> Mac {
         self.mac.host_end()
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
+    pub(crate) fn endpoint(spelled: &str, aliases: &[&str]) -> Endpoint {
+        serde_json::from_value(serde_json::json!({
+            "id": "cd".repeat(32), "network": "blue", "network_id": "ab".repeat(32),
+            "sandbox": {"cookie": 7, "spelled": spelled, "reached_by": {"path": "/proc/7/ns/net"}},
+            "ifname": "eth0", "mac": "02:42:0a:37:42:02",
+            "device": {"kind": "pair", "host": "zv0123456789", "bridge": "zb-blue"},
+            "addresses": [{"address": "10.55.66.2/24", "gateway": "10.55.66.1"}],
+            "default_route": "eligible", "aliases": aliases, "attached_at": 1
+        }))
+        .unwrap()
+    }
+
     #[test]
-    fn routes_are_read_with_and_without_next_hop() {
-        let route = |t: &str| t.parse::<StaticRoute>();
-        assert_eq!(route("10.8.0.0/16,10.55.66.9").unwrap().to_string(), "10.8.0.0/16,10.55.66.9");
-        assert_eq!(route("10.8.0.0/16").unwrap().via, None);
-        for bad in ["10.8.0.1/16", "0.0.0.0/0,10.0.0.1", "10.8.0.0/16,fd00::1", "x", "10.0.0.0/8,y"] {
-            assert!(route(bad).is_err(), "{bad}");
+    fn a_record_reads_back() {
+        let endpoint = endpoint("docker:web", &["db"]);
+        let json = serde_json::to_string(&endpoint).unwrap();
+        assert_eq!(serde_json::from_str::<Endpoint>(&json).unwrap(), endpoint);
+        let words = |name: Option<&IfName>| name.map(ToString::to_string).unwrap();
+        assert_eq!(words(endpoint.host_device()), "zv0123456789");
+        assert_eq!(words(endpoint.network_device()), "zb-blue");
+    }
+
+    #[test]
+    fn it_answers_to_its_sandboxs_name_and_its_aliases_once_each() {
+        let names = |spelled: &str, aliases: &[&str]| {
+            endpoint(spelled, aliases).names().iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names("c1", &[]), "c1");
+        assert_eq!(names("docker:web", &["db", "web", "db"]), "web db");
+        assert_eq!(names("podman:db", &["web"]), "db web");
+        assert_eq!(names("containerd:redis", &[]), "redis");
+        for nameless in ["pid:4711", "/run/netns/x", "cni:0123", "cni:any/0123", &format!("docker:{}", "a".repeat(64))]
+        {
+            assert_eq!(names(nameless, &["db"]), "db", "{nameless}");
+        }
+    }
+
+    #[test]
+    fn a_key_reads_back_and_has_one_spelling() {
+        for text in ["5.blue", "0.a.json", "18446744073709551615.x", "7.cni:blue"] {
+            assert_eq!(text.parse::<EndpointKey>().unwrap().to_string(), text);
+        }
+        for bad in ["05.blue", "+5.blue", "5", "5.", ".blue", "5./x", "18446744073709551616.x", "x.y", "=5.blue"] {
+            assert!(bad.parse::<EndpointKey>().is_err(), "{bad}");
         }
     }
 }

@@ -4,18 +4,18 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what} `{value}`: {why}{}", next.as_ref().map(|n| format!("; {n}")).unwrap_or_default())]
 pub struct Invalid {
-    /// What kind of thing was meant: "network name", "subnet".
+    /// The kind of value: "network name", "subnet".
     pub what: &'static str,
     /// The text as it was given.
     pub value: String,
-    /// Why it cannot be.
+    /// What is wrong with it.
     pub why: String,
-    /// What to do instead, when we know.
+    /// The next step, where there is one.
     pub next: Option<String>,
 }
 
 impl Invalid {
-    /// `what` `value` cannot be, because of `why`.
+    /// `value` is no valid `what`; `why` says what is wrong with it.
     pub fn new(what: &'static str, value: impl std::fmt::Display, why: impl Into<String>) -> Self {
         Invalid { what, value: printable(&value.to_string()), why: why.into(), next: None }
     }

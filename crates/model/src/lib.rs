@@ -1,39 +1,55 @@
-//! The words of zubi: names, MACs, subnets, networks, sandboxes, endpoints, and how each is read from text.
+//! The words of zubi: names, MACs, subnets, networks and their drivers, sandboxes, endpoints, and how each is read from
+//! text.
 //!
 //! Nothing here touches a file, a socket, a clock or randomness. A value of one of these types is already
 //! valid: whatever comes from outside is checked once, when it is parsed.
 
+mod attachment;
 mod change;
 mod description;
 mod device;
+mod driver;
 mod endpoint;
 mod error;
+mod hex;
+mod lease_owner;
 mod link;
 mod mac;
 mod name;
 mod network;
+mod pool;
 mod port;
+mod reservation;
 mod sandbox;
+mod serial;
+mod static_route;
 mod subnet;
 mod text;
+mod traits;
 mod visible;
+mod wishes;
 
+pub use attachment::{Device, Pair};
 pub use change::{Difference, NetworkChange};
-pub use description::{Description, ForeignBridge, InUse, OtherGateway};
+pub use description::{Description, InUse, OtherGateway};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
-pub use endpoint::{
-    Addressing, DefaultRoute, DuplicateDetection, Endpoint, EndpointAddress, EndpointKey, InnerState, MacWish,
-    PortHolder, PortSource, RouteKind, RouteOptions, SandboxIdentity, SourceMac, StaticRoute, Traits, Wishes,
+pub use driver::{
+    BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
+    DriverKind, DriverSpec, ForeignBridge, Hairpin, Icc, Ingress, Promiscuity,
 };
+pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;
+pub use lease_owner::LeaseOwner;
 pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes};
 pub use mac::Mac;
 pub use name::{Alias, Label, NetworkName, NetworkSource, SandboxName};
-pub use network::{
-    BridgeMode, Driver, Egress, GatewayAt, Hairpin, Icc, Ingress, Network, NetworkId, NetworkSpec, Pool, PoolSpec,
-    Promiscuity, Scope,
-};
+pub use network::{Egress, Network, NetworkId, NetworkSpec, Scope};
+pub use pool::{GatewayAt, Pool, PoolSpec};
 pub use port::{HostAddress, HostPorts, PortNumber, PortRange, PortWish, Protocol, PublishedPort};
-pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxRef};
+pub use reservation::Reservation;
+pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxIdentity, SandboxRef};
+pub use static_route::{RouteKind, RouteOptions, StaticRoute};
 pub use subnet::{Exclusion, Family, Subnet};
+pub use traits::{DuplicateDetection, InnerState, PortHolder, PortSource, SourceMac, Traits};
 pub use visible::visible;
+pub use wishes::{Addressing, MacWish, Wishes};

@@ -1,15 +1,14 @@
-//! Links: two sandboxes, or one and the host, wired directly. Network devices in general are [`IfName`]s; this is the
-//! pair a user asks for.
+//! Links: two sandboxes, or one and the host, wired directly by a veth pair.
 
-use crate::text::written_as_text;
-use crate::{Family, IfName, Invalid, Mac, Mtu, NetnsCookie, NsRef, SandboxIdentity, SandboxRef};
+use crate::hex::hex_id;
+use crate::{Family, IfName, Invalid, Mac, Mtu, NetnsCookie, SandboxIdentity, SandboxRef};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// Where an end of a link is to be, as a user says it.
+/// Where a user wants an end of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkPlaceRef {
     /// `host`.
@@ -27,8 +26,8 @@ impl fmt::Display for LinkPlaceRef {
     }
 }
 
-/// An end of a link as a user says it: `c1:veth0`, `docker:web:eth1`, `host:uplink0`. (A sandbox of the name `host` is
-/// reached by its path.)
+/// An end of a link as a user writes it: `c1:veth0`, `docker:web:eth1`, `host:uplink0`. (A sandbox of the name `host`
+/// is reached by its path.)
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkEndRef {
     /// Where.
@@ -66,7 +65,7 @@ impl fmt::Display for LinkEndRef {
 /// One family's addresses of both ends: `10.0.0.1/24,10.0.0.2/24`. Either may be left out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinkAddresses {
-    /// Those of the first and of the second end.
+    /// Of the first and of the second end.
     pub ends: [Option<IpNet>; 2],
 }
 
@@ -114,7 +113,7 @@ fn check_together(text: &str, a: IpNet, b: IpNet) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Whether a device can have it.
+/// Refuses an address that no device can have.
 fn check_address(address: IpNet) -> Result<(), Invalid> {
     let ip = address.addr();
     let refuse = |why: String| Err(Invalid::new("address", address, why));
@@ -146,7 +145,7 @@ pub struct LinkWishes {
 }
 
 impl LinkWishes {
-    /// Sorts the addresses to the ends, and checks what no state of the world could grant.
+    /// Gives each end its addresses, and refuses what could never be granted.
     pub fn new(ends: [LinkEndRef; 2], addresses: &[LinkAddresses], mtu: Option<Mtu>) -> Result<Self, Invalid> {
         let mut of_ends: [Vec<IpNet>; 2] = [Vec::new(), Vec::new()];
         for pair in addresses {
@@ -183,14 +182,6 @@ impl LinkWishes {
             return Err(Invalid::new("link", format!("{} {}", ends[0], ends[1]), "has the same end twice"));
         }
         Ok(LinkWishes { ends, addresses: of_ends, mtu })
-    }
-
-    /// The same link, told from the other end.
-    #[must_use]
-    pub fn turned(mut self) -> Self {
-        self.ends.swap(0, 1);
-        self.addresses.swap(0, 1);
-        self
     }
 }
 
@@ -256,41 +247,10 @@ impl fmt::Display for LinkEnd {
     }
 }
 
-/// What distinguishes links: ten hex digits.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LinkId(String);
-
-impl LinkId {
-    /// From five random bytes.
-    pub fn from_random(bytes: [u8; 5]) -> Self {
-        let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
-        LinkId(bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect())
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for LinkId {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let fits = text.len() == 10 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !fits {
-            return Err(Invalid::new("number of a link", text, "is not ten hex digits"));
-        }
-        Ok(LinkId(text.to_owned()))
-    }
-}
-
-written_as_text!(LinkId);
-
-impl fmt::Display for LinkId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
+hex_id!(
+    /// What distinguishes links: ten hex digits.
+    LinkId, "link id", 5
+);
 
 /// A link as it is recorded: enough to make it, to recognise it and to undo it when one of the namespaces is gone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,17 +273,6 @@ impl DirectLink {
         cookies.sort_unstable();
         cookies.dedup();
         cookies
-    }
-
-    /// Both ends reached by these ways, where there is one.
-    #[must_use]
-    pub fn reached_by(mut self, ways: [Option<&NsRef>; 2]) -> Self {
-        for (end, way) in self.ends.iter_mut().zip(ways) {
-            if let (LinkPlace::Sandbox(sandbox), Some(way)) = (&mut end.place, way) {
-                sandbox.reached_by = way.clone();
-            }
-        }
-        self
     }
 }
 

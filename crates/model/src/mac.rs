@@ -11,9 +11,9 @@ use std::str::FromStr;
 pub struct Mac([u8; 6]);
 
 impl Mac {
-    /// `02:42:` and the four bytes of an IPv4 address, as Docker made them up to version 27: an address that is
-    /// given again at once keeps its MAC, so no neighbour holds a stale entry. For IPv6 the last four bytes
-    /// under another prefix, for the same reason.
+    /// `02:42:` and the four bytes of an IPv4 address, as Docker made them up to version 27: the next endpoint with the
+    /// address has the same MAC, so no neighbour holds a stale entry. For IPv6 the last four bytes behind another
+    /// prefix.
     pub fn from_address(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(v4) => {
@@ -27,14 +27,14 @@ impl Mac {
         }
     }
 
-    /// A locally administered unicast address made of six random bytes; none that is the host's end of another.
+    /// A locally administered unicast address made of six random bytes; never one that [`Mac::host_end`] makes.
     pub fn from_random(mut bytes: [u8; 6]) -> Self {
         bytes[0] = (bytes[0] & 0x7c) | 0x02;
         Mac(bytes)
     }
 
-    /// The MAC of the host's end of the pair whose inner end has `self`, never the same: a bridge keeps frames to
-    /// the MAC of one of its ports for itself. `fe:` keeps it the highest on the bridge, as libvirt does it.
+    /// The MAC of the host end of the pair whose inner end has `self`. The two differ: a bridge takes frames to the MAC
+    /// of one of its ports for the host. `fe:` makes it the highest on the bridge, as with libvirt.
     #[must_use]
     pub fn host_end(self) -> Self {
         let mut bytes = self.0;
@@ -45,7 +45,7 @@ impl Mac {
         Mac(bytes)
     }
 
-    /// What the kernel reported; group addresses included.
+    /// As the kernel reports it; it may be a group address.
     pub fn from_kernel(bytes: [u8; 6]) -> Self {
         Mac(bytes)
     }

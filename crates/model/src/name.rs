@@ -58,12 +58,11 @@ macro_rules! name_type {
     };
 }
 
-/// The name of a network, unique on a host: as a user chose it (`blue`), or `SOURCE:NAME` for one that another program
-/// describes with every call and that is gone with its last endpoint.
+/// The name of a network, unique on a host: as a user chose it (`blue`), or `SOURCE:NAME` for a described network.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkName(String);
 
-/// Whose networks are described with every call.
+/// A program that describes its networks with every call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NetworkSource {
     /// `cni:NAME`, by a CNI configuration.
@@ -91,9 +90,9 @@ impl fmt::Display for NetworkSource {
 }
 
 impl NetworkName {
-    /// Of a name that a user chooses: so that it also fits where this is part of it.
+    /// The longest name that a user may choose: it also stands inside other names, which have their own limits.
     const LONGEST: usize = 63;
-    /// Of a name that another program chose: a comment in nftables has 128 bytes, ours 15 besides the name.
+    /// The longest name that another program may choose: a comment in nftables has 128 bytes, ours 15 besides the name.
     const LONGEST_DESCRIBED: usize = 100;
 
     /// The name of a network that another program describes.
@@ -104,7 +103,7 @@ impl NetworkName {
         }
     }
 
-    /// Whose network it is, unless a user made it.
+    /// The program that describes the network; `None` for one that a user made.
     pub fn source(&self) -> Option<NetworkSource> {
         [NetworkSource::Cni, NetworkSource::Podman].into_iter().find(|source| self.0.starts_with(source.prefix()))
     }

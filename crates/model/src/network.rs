@@ -1,19 +1,10 @@
-//! Networks: what a user may ask for and what was made of it.
+//! Networks: what every network has, whichever driver connects its endpoints.
 
-use crate::{Exclusion, Family, IfName, Invalid, Mac, Mtu, NetworkName, Subnet};
-use ipnet::IpNet;
+use crate::hex::hex_id;
+use crate::serial::is_default;
+use crate::{BridgeNetwork, BridgeSpec, Driver, DriverSpec, Family, IfName, Mac, Mtu, NetworkName, Pool, PoolSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
-use std::net::IpAddr;
-
-/// What connects the endpoints of a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Driver {
-    /// A Linux bridge with veth pairs.
-    Bridge,
-}
 
 /// How far a network reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,148 +20,16 @@ pub enum Scope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Egress {
-    /// It becomes the host's.
+    /// The host's address replaces it.
     Masquerade,
-    /// It stays: the outside must know a route back.
+    /// The source address stays: the outside must know a route back.
     Plain,
 }
 
-/// Whether endpoints of one network reach each other ("inter-container communication").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Icc {
-    /// They do.
-    Allowed,
-    /// They reach the host and the outside only.
-    Isolated,
-}
-
-/// Who may open connections to the endpoints of a network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Ingress {
-    /// Everybody, by published ports only; and endpoints use no addresses but those they were given.
-    #[default]
-    Published,
-    /// As with `Published`, and its endpoints reach no other network.
-    Sealed,
-    /// Everybody: the network neither hides its endpoints nor watches them.
-    Open,
-    /// As with `Open`, but for the endpoints of other networks that are `Apart`.
-    Apart,
-}
-
-/// Whose the bridge of a network is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BridgeMode {
-    /// The network's: made with it, and gone with it.
-    #[default]
-    Managed,
-    /// Somebody else's, who made it before: it stays.
-    Adopted,
-    /// Somebody else's, together with everything else of the host that concerns it: settings, firewall, addresses.
-    Unmanaged,
-}
-
-/// Where the gateway of a subnet is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GatewayAt {
-    /// The host itself, by its address on the bridge.
-    #[default]
-    Bridge,
-    /// Somebody else on the link.
-    Elsewhere,
-}
-
-/// Which ports of the bridge send frames back by the way they came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Hairpin {
-    /// Those of endpoints with published ports.
-    #[default]
-    Published,
-    /// All.
-    Always,
-}
-
-/// Whether the bridge takes frames that are for nobody it knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Promiscuity {
-    /// Only those for its own MACs.
-    #[default]
-    Off,
-    /// All.
-    On,
-}
-
-/// What needs no word in a record.
-pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
-}
-
-/// The number of a network for programs: 64 hex digits, as Docker has them.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct NetworkId(String);
-
-impl NetworkId {
-    /// From 32 random bytes.
-    pub fn from_random(bytes: [u8; 32]) -> Self {
-        let digit = |n: u8| char::from_digit(u32::from(n), 16).unwrap_or('0');
-        NetworkId(bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect())
-    }
-
-    /// As another program made it.
-    pub fn from_hex(digits: &str) -> Option<Self> {
-        let fits = digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        fits.then(|| NetworkId(digits.to_owned()))
-    }
-
-    /// All digits.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The first twelve, for tables.
-    pub fn short(&self) -> &str {
-        self.0.get(..12).unwrap_or(&self.0)
-    }
-}
-
-impl fmt::Display for NetworkId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-/// A subnet of a network with everything decided.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pool {
-    /// The subnet.
-    pub subnet: Subnet,
-    /// The next hop out of it, if there is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gateway: Option<IpAddr>,
-    /// Who that is.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub gateway_at: GatewayAt,
-    /// Automatic addresses come from here only; the whole subnet when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub range: Option<IpNet>,
-    /// Never given automatically, refused when asked for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exclude: Vec<Exclusion>,
-}
-
-impl Pool {
-    /// The host's own address in the subnet, with its prefix length.
-    pub fn host_address(&self) -> Option<IpNet> {
-        let gateway = self.gateway.filter(|_| self.gateway_at == GatewayAt::Bridge)?;
-        Some(IpNet::new_assert(gateway, self.subnet.net().prefix_len()))
-    }
-}
+hex_id!(
+    /// The number of a network for programs: 64 hex digits, as Docker has them.
+    NetworkId, "network id", 32
+);
 
 /// A network as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -183,35 +42,17 @@ pub struct Network {
     pub created: u64,
     /// What connects its endpoints.
     pub driver: Driver,
-    /// The bridge device.
-    pub bridge: IfName,
-    /// Chosen once: an automatic MAC follows the bridge's ports and stales the gateway of everybody.
-    pub bridge_mac: Mac,
     /// The kernel's default (1500) when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mtu: Option<Mtu>,
-    /// IPv4 first; a network that a user made has at most one per family.
+    /// IPv4 first; a network that a user made has at most one pool of each family.
     pub pools: Vec<Pool>,
     /// How far it reaches.
     pub scope: Scope,
     /// Source addresses of what leaves.
     pub egress: Egress,
-    /// Whether its endpoints reach each other.
-    pub icc: Icc,
-    /// Who reaches them.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub ingress: Ingress,
-    /// Whose the bridge is.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub bridge_mode: BridgeMode,
-    /// See [`Hairpin`].
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub hairpin: Hairpin,
-    /// See [`Promiscuity`].
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub promiscuity: Promiscuity,
     /// The user's own words.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
 }
 
@@ -226,57 +67,63 @@ impl Network {
         self.pools.iter().filter(move |p| p.subnet.family() == family)
     }
 
-    /// The bridge's name when the user chose none: `zb-NAME` where that fits into 15 bytes, else `zb-` and the
-    /// start of the id. The default network has `zubi0`.
-    pub fn default_bridge(name: &NetworkName, id: &NetworkId) -> Result<IfName, Invalid> {
-        if name.as_str() == "default" {
-            return "zubi0".parse();
-        }
-        format!("zb-{name}").parse().or_else(|_| format!("zb-{}", id.short()).parse())
+    /// The device that stands for the network on the host.
+    pub fn device(&self) -> &IfName {
+        self.driver.device()
     }
-}
 
-/// A subnet as a user asks for it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PoolSpec {
-    /// The subnet.
-    pub subnet: Subnet,
-    /// Its first address when absent.
-    pub gateway: Option<IpAddr>,
-    /// See [`Pool::range`].
-    pub range: Option<IpNet>,
-    /// See [`Pool::exclude`].
-    pub exclude: Vec<Exclusion>,
-}
+    /// The MAC that zubi gave that device; `None` for a device of another program.
+    pub fn device_mac(&self) -> Option<Mac> {
+        self.driver.device_mac()
+    }
 
-impl PoolSpec {
-    /// Checks that gateway, range and exclusions lie inside, and fills in the gateway.
-    pub fn decide(self) -> Result<Pool, Invalid> {
-        let subnet = self.subnet;
-        let gateway = match self.gateway {
-            None => subnet.first_host(),
-            Some(gateway) if subnet.has_host(gateway) => gateway,
-            Some(gateway) => {
-                return Err(Invalid::new("gateway", gateway, format!("is not a host address of {subnet}")));
-            }
-        };
-        if let Some(range) = self.range
-            && !subnet.net().contains(&range)
-        {
-            return Err(Invalid::new("address range", range, format!("is not inside {subnet}")));
+    /// Whether zubi makes that device with the network and deletes both together.
+    pub fn owns_device(&self) -> bool {
+        self.device_mac().is_some()
+    }
+
+    /// Whether the device of another network is this network's too.
+    pub fn shares_device_with(&self, other: &Network) -> bool {
+        self.device() == other.device()
+    }
+
+    /// The bridge's part, for what is about bridges alone.
+    pub fn bridge(&self) -> Option<&BridgeNetwork> {
+        self.driver.bridge()
+    }
+
+    /// Whether the firewall has elements and rules about the network.
+    pub fn is_firewalled(&self) -> bool {
+        self.driver.is_firewalled()
+    }
+
+    /// Whether an endpoint can publish ports. The error is why not: the end of a sentence about the port.
+    pub fn publishes(&self) -> Result<(), String> {
+        if self.scope == Scope::Internal {
+            return Err(format!("network {} is internal: nothing from outside reaches it", self.name));
         }
-        for e in &self.exclude {
-            if !subnet.net().contains(&e.first) || !subnet.net().contains(&e.last) {
-                return Err(Invalid::new("excluded address", e, format!("is not inside {subnet}")));
-            }
-        }
-        Ok(Pool {
-            subnet,
-            gateway: Some(gateway),
-            gateway_at: GatewayAt::Bridge,
-            range: self.range,
-            exclude: self.exclude,
-        })
+        self.driver.publishes(&self.name)
+    }
+
+    /// Whether the host has to pass packets of a family on between the network and the outside.
+    pub fn needs_forwarding(&self, family: Family) -> bool {
+        self.scope == Scope::Routed && self.is_firewalled() && self.pool(family).is_some()
+    }
+
+    /// Whether its endpoints may give their sandboxes a default route.
+    pub fn gives_default_route(&self) -> bool {
+        self.scope != Scope::Internal
+    }
+
+    /// Whether the host routes, masquerades or guards one of its subnets. Where it does none of these, only the
+    /// endpoints on the device know the subnet, and others may have the same.
+    pub fn concerns_host(&self, pool: &Pool) -> bool {
+        pool.host_address().is_some() || self.egress == Egress::Masquerade || !self.driver.is_open()
+    }
+
+    /// How many endpoints it takes.
+    pub fn most_endpoints(&self) -> usize {
+        self.driver.most_endpoints()
     }
 }
 
@@ -285,27 +132,25 @@ impl PoolSpec {
 pub struct NetworkSpec {
     /// Its name.
     pub name: NetworkName,
-    /// At most one per family; chosen from the configured pools when there is none of the family.
+    /// At most one of each family.
     pub pools: Vec<PoolSpec>,
-    /// Also choose an IPv6 subnet when none is given.
+    /// Families that get a subnet from the configured pools where none is given.
     pub families: Vec<Family>,
     /// See [`Network`].
     pub scope: Scope,
     /// See [`Network`].
     pub egress: Egress,
     /// See [`Network`].
-    pub icc: Icc,
-    /// See [`Network`].
     pub mtu: Option<Mtu>,
-    /// See [`Network::default_bridge`].
-    pub bridge: Option<IfName>,
+    /// What connects its endpoints.
+    pub driver: DriverSpec,
     /// See [`Network`].
     pub labels: BTreeMap<String, String>,
 }
 
 impl NetworkSpec {
-    /// A network of that name with Docker's defaults: one automatic IPv4 subnet, masquerade, everybody reaches
-    /// everybody.
+    /// A network of that name with Docker's defaults: a bridge, one automatic IPv4 subnet, masquerade, every endpoint
+    /// reaches every other.
     pub fn new(name: NetworkName) -> Self {
         NetworkSpec {
             name,
@@ -313,46 +158,85 @@ impl NetworkSpec {
             families: vec![Family::V4],
             scope: Scope::Routed,
             egress: Egress::Masquerade,
-            icc: Icc::Allowed,
             mtu: None,
-            bridge: None,
+            driver: DriverSpec::Bridge(BridgeSpec::default()),
             labels: BTreeMap::new(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+    use crate::{BridgeMode, Ingress};
 
-    fn spec(subnet: &str) -> PoolSpec {
-        PoolSpec { subnet: subnet.parse().unwrap(), gateway: None, range: None, exclude: Vec::new() }
-    }
-
-    #[test]
-    fn the_gateway_is_the_first_address_unless_given() {
-        assert_eq!(spec("10.55.66.0/24").decide().unwrap().gateway.unwrap().to_string(), "10.55.66.1");
-        assert_eq!(spec("fd00:5::/64").decide().unwrap().gateway.unwrap().to_string(), "fd00:5::1");
-    }
-
-    #[test]
-    fn what_lies_outside_the_subnet_is_refused() {
-        for gateway in ["10.55.67.1", "10.55.66.0", "10.55.66.255", "fd00::1"] {
-            let spec = PoolSpec { gateway: Some(gateway.parse().unwrap()), ..spec("10.55.66.0/24") };
-            assert_eq!(spec.decide().unwrap_err().what, "gateway");
+    /// A routed and masqueraded network on a bridge of its own.
+    pub(crate) fn network(name: &str, pools: &[Pool]) -> Network {
+        let device = format!("zb-{name}").parse().unwrap();
+        Network {
+            name: name.parse().unwrap(),
+            id: NetworkId::from_random([0x5a; 32]),
+            created: 7,
+            driver: Driver::Bridge(BridgeNetwork::new(device, Mac::from_random([2; 6]))),
+            mtu: None,
+            pools: pools.to_vec(),
+            scope: Scope::Routed,
+            egress: Egress::Masquerade,
+            labels: BTreeMap::new(),
         }
-        let range = PoolSpec { range: Some("10.55.0.0/16".parse().unwrap()), ..spec("10.55.66.0/24") };
-        assert_eq!(range.decide().unwrap_err().what, "address range");
-        let exclude = PoolSpec { exclude: vec!["10.55.67.3".parse().unwrap()], ..spec("10.55.66.0/24") };
-        assert_eq!(exclude.decide().unwrap_err().what, "excluded address");
+    }
+
+    pub(crate) fn pool(subnet: &str) -> Pool {
+        let subnet = subnet.parse().unwrap();
+        PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide().unwrap()
+    }
+
+    /// The network with its bridge changed.
+    pub(crate) fn with_bridge(network: Network, change: impl FnOnce(&mut BridgeNetwork)) -> Network {
+        let Driver::Bridge(mut bridge) = network.driver;
+        change(&mut bridge);
+        Network { driver: Driver::Bridge(bridge), ..network }
+    }
+
+    fn unmanaged() -> Network {
+        with_bridge(network("blue", &[pool("10.55.66.0/24")]), |bridge| bridge.mode = BridgeMode::Unmanaged)
     }
 
     #[test]
-    fn long_names_get_a_bridge_named_after_the_id() {
-        let id = NetworkId::from_random([0xab; 32]);
-        let bridge = |name: &str| Network::default_bridge(&name.parse().unwrap(), &id).unwrap().to_string();
-        assert_eq!(bridge("blue"), "zb-blue");
-        assert_eq!(bridge("default"), "zubi0");
-        assert_eq!(bridge("a-rather-long-name"), "zb-abababababab");
+    fn ports_are_published_where_the_outside_comes_in_by_our_rules() {
+        let blue = network("blue", &[pool("10.55.66.0/24")]);
+        assert_eq!(blue.publishes(), Ok(()));
+        let internal = Network { scope: Scope::Internal, ..blue };
+        assert_eq!(internal.publishes().unwrap_err(), "network blue is internal: nothing from outside reaches it");
+        let why = unmanaged().publishes().unwrap_err();
+        assert_eq!(why, "network blue has no rules: its bridge and firewall are somebody else's");
+    }
+
+    #[test]
+    fn a_host_forwards_for_routed_networks_that_have_the_family() {
+        let blue = network("blue", &[pool("10.55.66.0/24")]);
+        assert!(blue.needs_forwarding(Family::V4) && !blue.needs_forwarding(Family::V6));
+        assert!(!unmanaged().needs_forwarding(Family::V4));
+        assert!(!Network { scope: Scope::Internal, ..blue }.needs_forwarding(Family::V4));
+    }
+
+    #[test]
+    fn a_subnet_concerns_the_host_unless_only_its_bridge_knows_it() {
+        let mut own = pool("10.55.66.0/24");
+        own.gateway = None;
+        let blue = network("blue", std::slice::from_ref(&own));
+        let plain = Network { egress: Egress::Plain, ..blue.clone() };
+        let open = with_bridge(plain.clone(), |bridge| bridge.ingress = Ingress::Open);
+        assert!(blue.concerns_host(&own) && plain.concerns_host(&own));
+        assert!(!open.concerns_host(&own));
+        assert!(open.concerns_host(&pool("10.55.66.0/24")));
+    }
+
+    #[test]
+    fn only_a_managed_bridge_is_the_networks_own() {
+        let blue = network("blue", &[]);
+        assert!(blue.owns_device() && !unmanaged().owns_device());
+        assert!(blue.shares_device_with(&unmanaged()) && !blue.shares_device_with(&network("green", &[])));
+        assert_eq!(blue.device().as_str(), "zb-blue");
     }
 }

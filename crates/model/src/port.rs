@@ -149,9 +149,9 @@ written_as_text!(PortRange);
 /// At which of the host's addresses a port is published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HostAddress {
-    /// All of both families, as far as the endpoint has them.
+    /// All addresses, of the families that the endpoint has.
     Every,
-    /// This one; the unspecified one stands for all of its family.
+    /// This address; the unspecified one stands for all of its family.
     One(IpAddr),
 }
 
@@ -200,14 +200,14 @@ impl FromStr for HostAddress {
 
 written_as_text!(HostAddress);
 
-/// Which host ports are wished for.
+/// Which host ports a user wishes for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostPorts {
-    /// Whichever are free.
+    /// Any that are free.
     Any,
     /// Exactly these, one for each port inside.
     Each(PortRange),
-    /// One free one of these.
+    /// One that is free of these.
     OneOf(PortRange),
 }
 
@@ -225,7 +225,7 @@ pub struct PortWish {
 }
 
 impl PortWish {
-    /// A range on any host ports is a wish for each of its ports; every other one is only itself.
+    /// One wish for each port of a range on any host ports; every other wish stays whole.
     pub fn parts(self) -> impl Iterator<Item = PortWish> {
         let all = if self.host_ports == HostPorts::Any { self.target } else { self.target.first.into() };
         all.ports().map(move |port| match self.host_ports {
@@ -234,7 +234,7 @@ impl PortWish {
         })
     }
 
-    /// Whether a published port is what is wished for.
+    /// Whether a published port meets the wish.
     pub fn is_met_by(&self, port: &PublishedPort) -> bool {
         let within = match self.host_ports {
             HostPorts::Any => true,
@@ -308,7 +308,7 @@ pub struct PublishedPort {
 }
 
 impl PublishedPort {
-    /// Whether the two cannot stand beside each other, as two sockets could not.
+    /// Whether the two exclude each other, as two sockets would.
     pub fn collides(&self, other: &PublishedPort) -> bool {
         self.protocol == other.protocol
             && self.host_ports.overlaps(other.host_ports)
@@ -343,7 +343,7 @@ impl fmt::Display for PublishedPort {
     }
 }
 
-/// In the grammar it is read in.
+/// In the grammar that [`PortWish`] is read in.
 fn spell(
     f: &mut fmt::Formatter<'_>,
     host: HostAddress,

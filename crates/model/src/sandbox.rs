@@ -1,6 +1,6 @@
 //! Sandboxes: how users name them and what identifies them.
 
-use crate::{Invalid, SandboxName};
+use crate::{Alias, Invalid, SandboxName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -42,7 +42,7 @@ pub enum SandboxRef {
     Podman(String),
     /// `containerd:ID`.
     Containerd(String),
-    /// `cni:ID`: as the program that had it attached called it. Only what is attached is found by it.
+    /// `cni:ID`: the name by which a program attached the sandbox. It leads to attached sandboxes only.
     Called(String),
 }
 
@@ -56,6 +56,18 @@ fn container_name(what: &'static str, text: &str) -> Result<String, Invalid> {
         Ok(text.to_owned())
     } else {
         Err(Invalid::new(what, text, "is not a container name or id (letters, digits, `_`, `.`, `-`)"))
+    }
+}
+
+impl SandboxRef {
+    /// The part that is a name, if it can be that of a host. A number, a path or the id that a CNI runtime made says
+    /// nothing to a person who looks for the host.
+    pub fn host_name(&self) -> Option<Alias> {
+        match self {
+            SandboxRef::Name(name) => name.as_str().parse().ok(),
+            SandboxRef::Docker(name) | SandboxRef::Podman(name) | SandboxRef::Containerd(name) => name.parse().ok(),
+            SandboxRef::Pid(_) | SandboxRef::Path(_) | SandboxRef::Called(_) => None,
+        }
     }
 }
 
@@ -75,7 +87,7 @@ impl FromStr for SandboxRef {
             },
             Some(("docker", name)) => container_name("Docker container", name).map(SandboxRef::Docker),
             Some(("podman", name)) => container_name("Podman container", name).map(SandboxRef::Podman),
-            // On a network of zubi's own with the name of the configuration before it.
+            // `cni:CONFIGURATION/ID` on a network that a user made.
             Some(("cni", called)) => {
                 let mut parts = called.splitn(2, '/');
                 parts.try_for_each(|part| container_name("CNI container", part).map(drop))?;
@@ -120,6 +132,24 @@ impl NsRef {
             NsRef::Named(name) => PathBuf::from("/run/netns").join(name.as_str()),
             NsRef::Path(path) => path.clone(),
         }
+    }
+}
+
+/// Which sandbox an endpoint or a link's end is in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SandboxIdentity {
+    /// The kernel's number: the identity, for this boot.
+    pub cookie: NetnsCookie,
+    /// As the user named it first: `c1`, `docker:web`.
+    pub spelled: String,
+    /// How printed commands reach it, and where to look whether it is still the same.
+    pub reached_by: NsRef,
+}
+
+impl SandboxIdentity {
+    /// Its own name as that of a host, see [`SandboxRef::host_name`].
+    pub fn host_name(&self) -> Option<Alias> {
+        self.spelled.parse::<SandboxRef>().ok()?.host_name()
     }
 }
 

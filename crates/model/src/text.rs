@@ -1,4 +1,4 @@
-//! How what is written as one word is kept in JSON: as its text, read and written without a copy of it.
+//! Types that are one word of text in JSON, read and written without a copy of it.
 
 use serde::de::{Deserializer, Error, Visitor};
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Text of others on a terminal. A process chooses its own name, a container runtime chooses labels and paths: printed
-//! as they are, they could move the cursor, change the window's title or turn the order of a line round.
+//! Text of other programs on a terminal. A process chooses its own name, a container runtime chooses labels and paths:
+//! printed as they are, they could move the cursor, change the window's title or turn the order of a line round.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -22,8 +22,8 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Control characters (Unicode's category Cc), and the format characters (Cf) and separators that are invisible or change
-/// the direction of what follows.
+/// Control characters (Unicode's category Cc), and the format characters (Cf) and separators that are invisible or
+/// change the direction of what follows.
 fn is_obeyed(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -9,8 +9,8 @@ use crate::{Error, LARGEST_ANSWER, Request, ports, routes};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use zubi_model::{
-    Addressing, Alias, DefaultRoute, Description, Family, ForeignBridge, IfName, Ingress, Invalid, MacWish,
-    NetworkName, NetworkSource, PortHolder, PortWish, SandboxRef, Scope, Traits, Wishes,
+    Addressing, Alias, DefaultRoute, Description, DriverDescription, Family, ForeignBridge, IfName, Ingress, Invalid,
+    MacWish, NetworkName, NetworkSource, PortHolder, PortWish, SandboxRef, Scope, Traits, Wishes,
 };
 
 /// One attachment that Podman asks for.
@@ -197,7 +197,13 @@ fn attachment(
 
 fn publishing(network: &Target, wishes: &Wishes, scope: Scope) -> Publishing {
     let without = matches!(&wishes.addressing, Addressing::Given(addresses) if addresses.is_empty());
-    let others = matches!(network, Target::Described(d) if d.foreign_bridge == ForeignBridge::Required);
+    let others = match network {
+        Target::Described(d) => {
+            let DriverDescription::Bridge(bridge) = &d.driver;
+            bridge.foreign == ForeignBridge::Required
+        }
+        Target::Named(_) => false,
+    };
     if without || others || scope == Scope::Internal { Publishing::Impossible } else { Publishing::Possible }
 }
 

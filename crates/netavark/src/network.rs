@@ -6,8 +6,8 @@ use crate::options::Options;
 use crate::request::{LeaseRange, NetworkInfo, SubnetEntry};
 use ipnet::IpNet;
 use zubi_model::{
-    Description, Egress, Family, ForeignBridge, GatewayAt, Hairpin, IfName, Invalid, Label, NetworkId, NetworkName,
-    OtherGateway, Pool, Promiscuity, Scope, Subnet,
+    BridgeDescription, Description, DriverDescription, Egress, Family, ForeignBridge, GatewayAt, Hairpin, IfName,
+    Invalid, Label, NetworkName, OtherGateway, Pool, Promiscuity, Scope, Subnet,
 };
 
 /// Of one network. Bounds the overlap check, which compares all pairs.
@@ -70,18 +70,20 @@ pub(crate) fn describe(
     let labels = info.labels.iter().flat_map(|labels| &labels.0);
     Ok(Description {
         name,
-        id: NetworkId::from_hex(&info.id),
-        bridge,
-        foreign_bridge: options.foreign_bridge,
+        id: info.id.parse().ok(),
+        driver: DriverDescription::Bridge(BridgeDescription {
+            device: bridge,
+            foreign: options.foreign_bridge,
+            icc: None,
+            ingress: Some(options.ingress),
+            hairpin: Hairpin::Published,
+            promiscuity: Promiscuity::Off,
+        }),
         mtu: options.mtu,
         pools,
         families: Vec::new(),
         scope: scope(info),
         egress: Egress::Masquerade,
-        icc: None,
-        ingress: Some(options.ingress),
-        hairpin: Hairpin::Published,
-        promiscuity: Promiscuity::Off,
         // Two Podman configurations may use one network name: neither may change the other's gateway.
         other_gateway: OtherGateway::Refused,
         // Podman accepts labels that zubi refuses. They mean nothing to zubi, so drop those.

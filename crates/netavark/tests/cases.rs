@@ -6,7 +6,7 @@ mod engine;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
-use zubi_model::{Addressing, BridgeMode, ForeignBridge, MacWish, NetworkId, Traits};
+use zubi_model::{Addressing, BridgeMode, DriverDescription, ForeignBridge, MacWish, NetworkId, Traits};
 use zubi_netavark::{
     Attachment, Command, Error, Program, Target, error_reply, joined, parse_arguments, parse_request, setup, teardown,
     unsupported, update,
@@ -98,12 +98,13 @@ fn show(text: &mut String, attachment: &Attachment) -> std::fmt::Result {
     let Attachment { network, name, wishes, publishing, dns_servers } = attachment;
     writeln!(text, "{name}: {} for {}", network.name(), wishes.called.as_deref().unwrap_or("?"))?;
     if let Target::Described(d) = network {
-        let bridge = match d.foreign_bridge {
+        let DriverDescription::Bridge(bridge) = &d.driver;
+        let mode = match bridge.foreign {
             ForeignBridge::Adopted => BridgeMode::Adopted,
             ForeignBridge::Required => BridgeMode::Unmanaged,
         };
-        writeln!(text, "  bridge {}, if there is one: {bridge:?}", d.bridge)?;
-        writeln!(text, "  {:?}, {:?}, ingress {:?}, icc {:?}", d.scope, d.egress, d.ingress, d.icc)?;
+        writeln!(text, "  bridge {}, if there is one: {mode:?}", bridge.device)?;
+        writeln!(text, "  {:?}, {:?}, ingress {:?}, icc {:?}", d.scope, d.egress, bridge.ingress, bridge.icc)?;
         writeln!(text, "  {:?}, id {:?}, mtu {:?}", d.other_gateway, d.id.as_ref().map(NetworkId::short), d.mtu)?;
         for pool in &d.pools {
             writeln!(text, "  pool {}, gateway {:?} at {:?}", pool.subnet, pool.gateway, pool.gateway_at)?;

@@ -116,7 +116,7 @@ pub fn of_network(network: &Network, run: &Path) -> String {
 pub fn read_network(alias: &str) -> Option<NetworkMark> {
     let mut words = alias.strip_prefix(MARK)?.strip_prefix(" network ")?.split(' ');
     let network = words.next()?.parse().ok()?;
-    let id = NetworkId::from_hex(words.next()?.strip_prefix("id=")?)?;
+    let id: NetworkId = words.next()?.strip_prefix("id=")?.parse().ok()?;
     Some(NetworkMark { network, id, run: words.next()?.strip_prefix("run=")?.to_owned() })
 }
 
@@ -178,9 +178,10 @@ mod tests {
 
     fn endpoint(spelled: &str, way: &str) -> Endpoint {
         serde_json::from_value(serde_json::json!({
-            "network": "blue", "network_id": "ab".repeat(32),
+            "id": "cd".repeat(32), "network": "blue", "network_id": "ab".repeat(32),
             "sandbox": {"cookie": 7, "spelled": spelled, "reached_by": {"path": way}},
-            "ifname": "eth0", "mac": "02:42:0a:37:42:02", "host_device": "zv0123456789", "bridge": "zb-blue",
+            "ifname": "eth0", "mac": "02:42:0a:37:42:02",
+            "device": {"kind": "pair", "host": "zv0123456789", "bridge": "zb-blue"},
             "addresses": [{"address": "10.55.66.2/24", "gateway": "10.55.66.1"}],
             "default_route": "eligible", "attached_at": 81_273_645
         }))

@@ -1,82 +1,119 @@
-//! Settings of a device that is there already, and of its network namespace.
+//! What holds for every device of ours, wherever it is.
 
-use crate::{Sysctl, What};
-use zubi_model::{IfName, Mac, Mtu};
-use zubi_wire::route::{AdminState, LinkChange, LinkSeen, Switch};
+use crate::{Op, Place, Sysctl, What};
+use ipnet::IpNet;
+use zubi_model::{Endpoint, Family, IfName, Network, RouteOptions};
+use zubi_wire::route::{LinkChange, Route};
 
-/// Settings of a device. What is absent stays as it is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeviceSettings {
-    /// Its MAC.
-    pub mac: Option<Mac>,
-    /// Its MTU.
-    pub mtu: Option<Mtu>,
-    /// Whether it takes frames for every MAC.
-    pub promisc: Option<Switch>,
-    /// Whether it takes frames for every multicast address.
-    pub allmulticast: Option<Switch>,
-    /// How many packets wait at most to be sent.
-    pub tx_queue: Option<u32>,
-    /// Settings below /proc/sys/net of the namespace: `ipv4/conf/eth0/arp_notify` and its value.
-    pub sysctls: Vec<(String, String)>,
+/// Whether a device has IPv6 addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ipv6 {
+    /// It has.
+    On,
+    /// It has none, not even a link-local one.
+    Off,
 }
 
-impl DeviceSettings {
-    /// All settings of the device itself as the kernel has them.
-    pub fn seen(link: &LinkSeen) -> Self {
-        DeviceSettings {
-            mac: link.mac,
-            mtu: Mtu::try_from(link.mtu).ok(),
-            promisc: Some(link.promisc),
-            allmulticast: Some(link.allmulticast),
-            tx_queue: Some(link.tx_queue),
-            sysctls: Vec::new(),
-        }
+impl Ipv6 {
+    /// Of the device that stands for a network.
+    pub(crate) fn of_network(network: &Network) -> Self {
+        if network.pool(Family::V6).is_some() { Ipv6::On } else { Ipv6::Off }
     }
 
-    /// The operations that make the settings so.
-    pub fn operations(&self, device: &IfName) -> Vec<What> {
-        let sysctl = |(key, value): &(String, String)| What::Set(Sysctl::new(format!("net/{key}"), value));
-        let mut all: Vec<What> = self.sysctls.iter().map(sysctl).collect();
-        let change = LinkChange {
-            mac: self.mac,
-            mtu: self.mtu,
-            promisc: self.promisc,
-            allmulticast: self.allmulticast,
-            tx_queue: self.tx_queue,
-            ..LinkChange::none(device.clone())
-        };
-        if change != LinkChange::none(device.clone()) {
-            all.push(What::ChangeLink(change));
-        }
-        all
+    /// Of the device inside a sandbox.
+    pub(crate) fn of_endpoint(endpoint: &Endpoint) -> Self {
+        if endpoint.address(Family::V6).is_some() { Ipv6::On } else { Ipv6::Off }
     }
 }
 
-/// Switches the loopback device of a namespace on.
-pub fn raise_loopback() -> What {
-    What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up))
+/// IPv6 on a device of the host, to be set before it goes up. Where the network has IPv6: no router advertisements, which
+/// anybody on the link could send, and none of the two seconds of duplicate address detection.
+pub(crate) fn ipv6_settings(device: &IfName, ipv6: Ipv6) -> Vec<Sysctl> {
+    match ipv6 {
+        Ipv6::On => vec![
+            Sysctl::ipv6_device(device, "disable_ipv6", 0),
+            Sysctl::ipv6_device(device, "accept_ra", 0),
+            Sysctl::ipv6_device(device, "accept_dad", 0),
+        ],
+        Ipv6::Off => vec![Sysctl::ipv6_device(device, "disable_ipv6", 1)],
+    }
+}
+
+/// Takes the link-local address away that the kernel gave a device when its MTU became large enough for IPv6: the address
+/// goes only when IPv6 is off for a moment.
+pub(crate) fn without_link_local(device: &IfName, place: &Place) -> impl Iterator<Item = What> + use<> {
+    let set = |name, value| What::Set(Sysctl::ipv6_device(device, name, value));
+    let mut all = vec![set("disable_ipv6", 1)];
+    if *place != Place::Host {
+        all.push(set("accept_ra", 0));
+    }
+    all.push(What::ChangeLink(LinkChange::addressless(device.clone())));
+    all.push(set("disable_ipv6", 0));
+    all.into_iter()
+}
+
+/// The routes that the kernel makes with the addresses of a device. Other programs may have deleted them since.
+pub(crate) fn connected_routes(
+    addresses: impl IntoIterator<Item = IpNet>,
+    device: &IfName,
+) -> impl Iterator<Item = Route> {
+    let device = device.clone();
+    // IP6_RT_PRIO_ADDRCONF in net/ipv6_route.h.
+    let metric = |address: IpNet| address.addr().is_ipv6().then_some(256);
+    let has_neighbours = |address: &IpNet| address.prefix_len() < address.max_prefix_len();
+    addresses.into_iter().filter(has_neighbours).map(move |address| Route {
+        to: address.trunc(),
+        via: None,
+        device: device.clone(),
+        options: RouteOptions { metric: metric(address), ..RouteOptions::default() },
+    })
+}
+
+/// Leaves out the routes that the kernel makes by itself with an address among the operations.
+pub fn without_connected_routes(ops: Vec<Op>) -> Vec<Op> {
+    let added: Vec<_> = ops
+        .iter()
+        .filter_map(|op| match &op.what {
+            What::AddAddress(address) => Some((op.place.clone(), address.device.clone(), address.address.trunc())),
+            _ => None,
+        })
+        .collect();
+    let is_connected = |op: &Op| match &op.what {
+        What::AddRoute(route) => {
+            route.via.is_none()
+                && added.iter().any(|(place, device, to)| (place, device, to) == (&op.place, &route.device, &route.to))
+        }
+        _ => false,
+    };
+    ops.into_iter().filter(|op| !is_connected(op)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use zubi_wire::route::Address;
 
     #[test]
-    fn no_settings_need_no_operation() {
-        assert!(DeviceSettings::default().operations(&"eth0".parse().unwrap()).is_empty());
+    fn a_route_that_comes_with_an_address_is_left_out() {
+        let eth0: IfName = "eth0".parse().unwrap();
+        let net: IpNet = "10.55.66.2/24".parse().unwrap();
+        let address = Op::host(What::AddAddress(Address::new(net, eth0.clone())), "");
+        let connected = connected_routes([net], &eth0).map(|route| Op::host(What::AddRoute(route), "")).next().unwrap();
+        let default = Op::host(What::AddRoute(Route::default_via("10.55.66.1".parse().unwrap(), eth0.clone())), "");
+        let elsewhere = Op { place: Place::Sandbox(zubi_model::NsRef::Path("/x".into())), ..connected.clone() };
+        let all = vec![address.clone(), connected.clone(), default.clone(), elsewhere.clone()];
+        assert_eq!(without_connected_routes(all), [address, default, elsewhere]);
+        assert_eq!(without_connected_routes(vec![connected.clone()]), [connected]);
     }
 
     #[test]
-    fn settings_of_the_namespace_come_before_those_of_the_device() {
-        let settings = DeviceSettings {
-            mtu: Some(Mtu::STANDARD),
-            promisc: Some(Switch::On),
-            sysctls: vec![("ipv4/conf/eth0/arp_notify".into(), "1".into())],
-            ..DeviceSettings::default()
-        };
-        let ops = settings.operations(&"eth0".parse().unwrap());
-        let words: Vec<String> = ops.into_iter().map(|what| crate::Op::host(what, "").to_string()).collect();
-        assert_eq!(words, ["sysctl -qw net.ipv4.conf.eth0.arp_notify=1", "ip link set eth0 mtu 1500 promisc on"]);
+    fn an_address_without_neighbours_has_no_connected_route() {
+        let eth0: IfName = "eth0".parse().unwrap();
+        let routes: Vec<String> = ["10.0.0.2/32", "fd00::2/128", "fd00:1::2/64"]
+            .iter()
+            .flat_map(|net| connected_routes([net.parse().unwrap()], &eth0))
+            .map(|route| route.to_string())
+            .collect();
+        assert_eq!(routes, ["fd00:1::/64 dev eth0 proto 122 metric 256"]);
     }
 }

@@ -1,28 +1,38 @@
 //! Everything zubi does to a machine, as a value: an ordered list of operations, each of which can be applied,
 //! undone and printed as the command a person would have typed.
 //!
-//! `network`, `change`, `endpoint`, `link` and `sandbox` turn what was decided into plans; `firewall` is the layout of the one
-//! nftables table, `coexist` is about those of others. Applying is the `kernel` crate's job.
+//! [`driver`] turns networks and endpoints into plans, [`link`] and [`sandbox`] what their names say. [`firewall`] is the
+//! layout of the one nftables table, [`coexist`] is about those of other programs. Applying a plan is the `kernel` crate's
+//! job.
 
 pub mod alias;
-pub mod change;
 pub mod coexist;
+pub mod default_route;
 pub mod device;
-pub mod endpoint;
+pub mod device_settings;
+pub mod driver;
 pub mod firewall;
+pub mod forwarding;
 pub mod link;
 pub mod loopback;
-pub mod network;
+pub mod published;
 pub mod sandbox;
 
 mod announce;
 mod flows;
+mod guards;
+mod inside;
 mod op;
+mod presence;
+#[cfg(test)]
+mod samples;
 mod sequence;
 mod sysctl;
 
 pub use announce::{Announcement, Neighbours, Through};
 pub use flows::Flows;
+pub use inside::Surroundings;
 pub use op::{Op, Outcome, Place, What};
+pub use presence::Presence;
 pub use sequence::Plan;
 pub use sysctl::Sysctl;

@@ -1,9 +1,10 @@
 //! Links: a veth pair between two sandboxes, or a sandbox and the host, with nothing between.
 
-use crate::endpoint::{inner_settings, ipv6_of};
-use crate::{Announcement, Neighbours, Op, Place, Plan, Through, What};
+use crate::device::Ipv6;
+use crate::inside::{ipv6_of, settings};
+use crate::{Announcement, Neighbours, Op, Place, Plan, Presence, Through, What};
 use zubi_model::{DirectLink, DuplicateDetection, IfName, LinkEnd, LinkGroup, LinkPlace, NsRef};
-use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, LinkMark, Peer};
+use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, LinkMark, LinkSeen, Peer};
 
 /// Where an end is, for operations.
 pub fn place(end: &LinkEnd) -> Place {
@@ -50,10 +51,11 @@ pub fn make(link: &DirectLink, down: &[NsRef]) -> Plan {
     plan.ops.extend(pair(link).map(|pair| at(maker, What::AddLink(pair), PAIR)));
     let mut down = down.to_vec();
     for (end, why) in link.ends.iter().zip([FIRST, SECOND]) {
-        for sysctl in inner_settings(&end.ifname, end.has_ipv6(), Neighbours::MayBeWrong, DuplicateDetection::Skipped) {
+        let ipv6 = if end.has_ipv6() { Ipv6::On } else { Ipv6::Off };
+        for sysctl in settings(&end.ifname, ipv6, Neighbours::MayBeWrong, DuplicateDetection::Skipped) {
             plan.push(at(end, What::Set(sysctl), why));
         }
-        if !end.has_ipv6() {
+        if ipv6 == Ipv6::Off {
             plan.push(at(end, What::ChangeLink(LinkChange::addressless(end.ifname.clone())), why));
         }
         let place = place(end);
@@ -91,4 +93,36 @@ pub fn loopbacks_down(down: &[NsRef]) -> Plan {
 pub fn unmake(place: Place, device: LinkMark) -> Plan {
     const DELETE: &str = "the pair goes, whichever end is deleted";
     std::iter::once(Op { place, what: What::DeleteLink(device), why: DELETE }).collect()
+}
+
+/// Whether a device in the namespace of an end is that end, whatever its name is by now. Only on the host an end has a
+/// group.
+pub fn recognise(end: &LinkEnd, seen: Option<&LinkSeen>) -> Presence {
+    Presence::of(seen, |seen| {
+        let marked = end.place != LinkPlace::Host || seen.group.is_ours();
+        seen.mac == Some(end.mac) && seen.kind.as_deref() == Some("veth") && marked
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::seen;
+    use zubi_model::{Mac, NetnsCookie, SandboxIdentity};
+
+    #[test]
+    fn an_end_is_known_by_its_mac_and_on_the_host_by_its_group_too() {
+        let mac = Mac::from_random([4; 6]);
+        let end = |place| LinkEnd { place, ifname: "veth0".parse().unwrap(), mac, addresses: Vec::new() };
+        let reached_by = NsRef::Path("/proc/7/ns/net".into());
+        let sandbox = SandboxIdentity { cookie: NetnsCookie(7), spelled: "c1".into(), reached_by };
+        let inside = end(LinkPlace::Sandbox(sandbox));
+        let renamed = LinkSeen { mac: Some(mac), ..seen("other", "veth") };
+        let marked = LinkSeen { group: LinkGroup::OURS, ..renamed.clone() };
+        assert_eq!(recognise(&inside, Some(&renamed)), Presence::Ours);
+        assert_eq!(recognise(&end(LinkPlace::Host), Some(&renamed)), Presence::Foreign);
+        assert_eq!(recognise(&end(LinkPlace::Host), Some(&marked)), Presence::Ours);
+        assert_eq!(recognise(&inside, Some(&LinkSeen { mac: None, ..renamed })), Presence::Foreign);
+        assert_eq!(recognise(&inside, None), Presence::Gone);
+    }
 }

@@ -113,16 +113,16 @@ fn program(netfilter: BridgeNetfilter) -> [(u16, u8, u8, u32); 29] {
 /// The setting that publishing there takes.
 pub fn route_localnet(network: &Network) -> Op {
     const WHY: &str = "let the host itself reach published ports on 127.0.0.1";
-    Op::host(What::Set(Sysctl::new(format!("net/ipv4/conf/{}/route_localnet", network.bridge), "1")), WHY)
+    Op::host(What::Set(Sysctl::new(format!("net/ipv4/conf/{}/route_localnet", network.device()), "1")), WHY)
 }
 
 /// What it takes to publish ports on 127.0.0.1, on the bridge alone, the guard first.
 pub fn loopback(network: &Network, netfilter: BridgeNetfilter) -> Plan {
     const GUARD: &str = "keep containers away from 127.0.0.0/8 even without the firewall";
-    let bridge = &network.bridge;
+    let device = network.device();
     let mut plan = Plan::new();
-    plan.push(Op::host(What::AddHooks(bridge.clone()), GUARD));
-    plan.push(Op::host(What::AddFilter(filter(bridge, netfilter)), GUARD));
+    plan.push(Op::host(What::AddHooks(device.clone()), GUARD));
+    plan.push(Op::host(What::AddFilter(filter(device, netfilter)), GUARD));
     plan.push(route_localnet(network));
     plan
 }

@@ -2,14 +2,15 @@
 
 use std::path::PathBuf;
 use zubi_model::{
-    BridgeMode, DefaultRoute, DirectLink, Driver, Egress, Endpoint, EndpointAddress, Family, Hairpin, Icc, Ingress,
-    LinkEnd, LinkId, LinkPlace, Mac, NetnsCookie, Network, NetworkId, NsRef, Pool, PoolSpec, PortSource, Promiscuity,
-    SandboxIdentity, Scope, Traits,
+    BridgeMode, BridgeNetwork, DefaultRoute, Device, DirectLink, Driver, Egress, Endpoint, EndpointAddress, EndpointId,
+    Family, Hairpin, Icc, Ingress, LinkEnd, LinkId, LinkPlace, Mac, NetnsCookie, Network, NetworkId, NsRef, Pool,
+    PoolSpec, PortSource, Promiscuity, SandboxIdentity, Scope, Traits,
 };
-use zubi_plan::change::{InUse, Reached, change};
-use zubi_plan::endpoint::{Presence, Remains, Surroundings, attach, detach, publish, unpublish};
-use zubi_plan::network::{Ipv6Forwarding, Last, down, up};
-use zubi_plan::{Neighbours, Plan, firewall, link, sandbox};
+use zubi_plan::driver::{
+    InUse, Last, Reached, Remains, attach, change, detach, down, network_elements, publish, unpublish, up,
+};
+use zubi_plan::forwarding::Ipv6Forwarding;
+use zubi_plan::{Neighbours, Plan, Presence, Surroundings, link, sandbox};
 use zubi_wire::route::AdminState;
 
 const V4: &str = "10.55.66.0/24";
@@ -25,20 +26,23 @@ fn network(name: &str, subnets: &[&str]) -> Network {
         name: name.parse().unwrap(),
         id: NetworkId::from_random([0x5a; 32]),
         created: 0,
-        driver: Driver::Bridge,
-        bridge: format!("zb-{name}").parse().unwrap(),
-        bridge_mac: Mac::from_random([2, 0, 0, 0, 0, 1]),
+        driver: Driver::Bridge(BridgeNetwork::new(
+            format!("zb-{name}").parse().unwrap(),
+            Mac::from_random([2, 0, 0, 0, 0, 1]),
+        )),
         mtu: None,
         pools: subnets.iter().map(|s| pool(s)).collect(),
         scope: Scope::Routed,
         egress: Egress::Masquerade,
-        icc: Icc::Allowed,
-        ingress: Ingress::default(),
-        bridge_mode: BridgeMode::default(),
-        hairpin: Hairpin::default(),
-        promiscuity: Promiscuity::default(),
         labels: std::collections::BTreeMap::new(),
     }
+}
+
+/// The network with its bridge changed.
+fn with_bridge(network: Network, change: impl FnOnce(&mut BridgeNetwork)) -> Network {
+    let Driver::Bridge(mut bridge) = network.driver;
+    change(&mut bridge);
+    Network { driver: Driver::Bridge(bridge), ..network }
 }
 
 fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
@@ -54,14 +58,14 @@ fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
     };
     let addresses: Vec<EndpointAddress> = network.pools.iter().map(address).collect();
     Endpoint {
+        id: EndpointId::from_random([0x5b; 32]),
         network: network.name.clone(),
         network_id: network.id.clone(),
         sandbox: SandboxIdentity { cookie: NetnsCookie(7), spelled: "c1".into(), reached_by },
         ifname: ifname.parse().unwrap(),
         mac: Mac::from_address(addresses[0].address.addr()),
         next_mac: None,
-        host_device: "zv0102030405".parse().unwrap(),
-        bridge: network.bridge.clone(),
+        device: Device::pair("zv0102030405".parse().unwrap(), network.device().clone()),
         addresses,
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,
@@ -123,7 +127,7 @@ fn an_internal_network() {
 
 #[test]
 fn a_network_whose_endpoints_are_isolated() {
-    insta::assert_snapshot!(made(&Network { icc: Icc::Isolated, ..network("blue", &[V4]) }));
+    insta::assert_snapshot!(made(&with_bridge(network("blue", &[V4]), |bridge| bridge.icc = Icc::Isolated)));
 }
 
 #[test]
@@ -183,8 +187,13 @@ fn connect_with_static_routes() {
 
 #[test]
 fn connect_to_a_network_of_isolated_endpoints_with_small_packets() {
-    let network = Network { icc: Icc::Isolated, mtu: Some(1400.try_into().unwrap()), ..network("blue", &[V4]) };
+    let network = Network { mtu: Some(1400.try_into().unwrap()), ..network("blue", &[V4]) };
+    let network = with_bridge(network, |bridge| bridge.icc = Icc::Isolated);
     insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "eth0"), &empty(&[Family::V4])));
+}
+
+fn blue() -> Network {
+    network("blue", &[V4, V6])
 }
 
 /// One of each form there is.
@@ -220,13 +229,13 @@ fn publish_one_more() {
 #[test]
 fn take_one_port_back() {
     let endpoint = published();
-    insta::assert_snapshot!(unpublish(&endpoint, &endpoint.ports[..1], &endpoint.ports[1..3], Hairpin::Published));
+    insta::assert_snapshot!(unpublish(Some(&blue()), &endpoint, &endpoint.ports[..1], &endpoint.ports[1..3]));
 }
 
 #[test]
 fn take_the_last_ports_back() {
     let endpoint = published();
-    insta::assert_snapshot!(unpublish(&endpoint, &[], &endpoint.ports, Hairpin::Published));
+    insta::assert_snapshot!(unpublish(Some(&blue()), &endpoint, &[], &endpoint.ports));
 }
 
 #[test]
@@ -241,10 +250,10 @@ fn an_address_that_somebody_had_before_inherits_no_connections() {
 fn disconnect_a_named_sandbox() {
     let endpoint = endpoint(&network("blue", &[V4]), named(), "eth0");
     let remains = Remains {
-        host_end: Presence::There,
+        host_end: Presence::Ours,
         inside: Some(named()),
-        inner_end: Presence::There,
-        renamed_end: Presence::Gone,
+        inner_end: Presence::Ours,
+        doomed_end: Presence::Gone,
         successors: Vec::new(),
     };
     insta::assert_snapshot!(detach(&endpoint, &remains));
@@ -256,10 +265,10 @@ fn disconnect_moves_the_default_route_to_the_next_network() {
     let next = endpoint(&network("green", &["10.55.67.0/24", "fd00:67::/64"]), named(), "eth1");
     let successors = vec![(next, vec![Family::V4, Family::V6])];
     let remains = Remains {
-        host_end: Presence::There,
+        host_end: Presence::Ours,
         inside: Some(named()),
-        inner_end: Presence::There,
-        renamed_end: Presence::Gone,
+        inner_end: Presence::Ours,
+        doomed_end: Presence::Gone,
         successors,
     };
     insta::assert_snapshot!(detach(&first, &remains));
@@ -272,7 +281,7 @@ fn disconnect_when_the_namespace_is_gone() {
         host_end: Presence::Gone,
         inside: None,
         inner_end: Presence::Gone,
-        renamed_end: Presence::Gone,
+        doomed_end: Presence::Gone,
         successors: Vec::new(),
     };
     insta::assert_snapshot!(detach(&endpoint, &remains));
@@ -287,7 +296,7 @@ fn disconnect_when_somebody_deleted_the_device() {
         host_end: Presence::Gone,
         inside: Some(named()),
         inner_end: Presence::Gone,
-        renamed_end: Presence::Gone,
+        doomed_end: Presence::Gone,
         successors,
     };
     insta::assert_snapshot!(detach(&first, &remains));
@@ -297,10 +306,10 @@ fn disconnect_when_somebody_deleted_the_device() {
 fn disconnect_when_the_inside_cannot_be_reached() {
     let endpoint = endpoint(&network("blue", &[V4]), named(), "eth0");
     let remains = Remains {
-        host_end: Presence::There,
+        host_end: Presence::Ours,
         inside: None,
         inner_end: Presence::Gone,
-        renamed_end: Presence::Gone,
+        doomed_end: Presence::Gone,
         successors: Vec::new(),
     };
     insta::assert_snapshot!(detach(&endpoint, &remains));
@@ -353,13 +362,16 @@ fn link_a_sandbox_to_the_host_where_the_pair_is_made() {
 /// A network with two endpoints: one is whole, of the other only the host end is left.
 fn in_use(network: &Network) -> InUse {
     let reached = |host_device: &str, inside: Option<NsRef>| Reached {
-        endpoint: Endpoint { host_device: host_device.parse().unwrap(), ..endpoint(network, named(), "eth0") },
-        host_end: Presence::There,
-        port: Presence::There,
+        endpoint: Endpoint {
+            device: Device::pair(host_device.parse().unwrap(), network.device().clone()),
+            ..endpoint(network, named(), "eth0")
+        },
+        host_end: Presence::Ours,
+        port: Presence::Ours,
         inside,
     };
     InUse {
-        bridge: Presence::There,
+        device: Presence::Ours,
         endpoints: vec![reached("zv1", Some(named())), reached("zv2", None)],
         ipv6: Ipv6Forwarding::Force,
     }
@@ -369,14 +381,16 @@ fn in_use(network: &Network) -> InUse {
 fn a_network_gets_smaller_packets_isolation_and_no_masquerading() {
     let old = network("blue", &[V4, V6]);
     let mtu = Some(1400.try_into().unwrap());
-    let new = Network { mtu, icc: Icc::Isolated, egress: Egress::Plain, ..old.clone() };
+    let new = Network { mtu, egress: Egress::Plain, ..old.clone() };
+    let new = with_bridge(new, |bridge| bridge.icc = Icc::Isolated);
     insta::assert_snapshot!(change(&old, &new, &in_use(&old)));
 }
 
 #[test]
 fn a_network_gets_larger_packets_and_endpoints_that_reach_each_other() {
     let new = network("blue", &[V4, V6]);
-    let old = Network { mtu: Some(1400.try_into().unwrap()), icc: Icc::Isolated, ..new.clone() };
+    let old = Network { mtu: Some(1400.try_into().unwrap()), ..new.clone() };
+    let old = with_bridge(old, |bridge| bridge.icc = Icc::Isolated);
     insta::assert_snapshot!(change(&old, &new, &in_use(&old)));
 }
 
@@ -389,19 +403,20 @@ fn a_network_gets_packets_large_enough_for_ipv6_that_it_does_not_have() {
 
 #[test]
 fn a_network_that_everybody_reaches() {
-    insta::assert_snapshot!(made(&Network { ingress: Ingress::Open, ..network("blue", &[V4, V6]) }));
+    insta::assert_snapshot!(made(&with_bridge(network("blue", &[V4, V6]), |bridge| bridge.ingress = Ingress::Open)));
 }
 
 #[test]
 fn a_network_that_everybody_reaches_but_others_like_it() {
-    let network = Network { ingress: Ingress::Apart, egress: Egress::Plain, ..network("blue", &[V4, V6]) };
+    let network = Network { egress: Egress::Plain, ..network("blue", &[V4, V6]) };
+    let network = with_bridge(network, |bridge| bridge.ingress = Ingress::Apart);
     insta::assert_snapshot!(made(&network));
 }
 
 #[test]
 fn of_a_network_that_is_somebody_elses_the_firewall_knows_nothing() {
-    let network = Network { bridge_mode: BridgeMode::Unmanaged, ..network("blue", &[V4, V6]) };
-    assert!(firewall::network_elements(&network).is_empty());
+    let network = with_bridge(network("blue", &[V4, V6]), |bridge| bridge.mode = BridgeMode::Unmanaged);
+    assert!(network_elements(&network).is_empty());
     assert_eq!(up(&network, &Ipv6Forwarding::Force).to_string(), "");
     assert_eq!(down(&network, Last::No).to_string(), "");
 }
@@ -409,20 +424,22 @@ fn of_a_network_that_is_somebody_elses_the_firewall_knows_nothing() {
 #[test]
 fn a_network_on_a_bridge_of_somebody_else() {
     let mtu = Some(1400.try_into().unwrap());
-    let network = Network { bridge_mode: BridgeMode::Adopted, mtu, ..network("blue", &[V4, V6]) };
+    let network = Network { mtu, ..network("blue", &[V4, V6]) };
+    let network = with_bridge(network, |bridge| bridge.mode = BridgeMode::Adopted);
     insta::assert_snapshot!(made(&network));
 }
 
 #[test]
 fn a_network_that_is_published_only_from_now_on() {
-    let old = Network { ingress: Ingress::Apart, ..network("blue", &[V4, V6]) };
+    let old = with_bridge(network("blue", &[V4, V6]), |bridge| bridge.ingress = Ingress::Apart);
     insta::assert_snapshot!(change(&old, &network("blue", &[V4, V6]), &in_use(&old)));
 }
 
 /// Smaller packets, a subnet more, and a bridge that listens to everything.
 fn grown(old: &Network) -> Network {
     let mtu = Some(1400.try_into().unwrap());
-    Network { mtu, promiscuity: Promiscuity::On, pools: network("blue", &[V4, V6]).pools, ..old.clone() }
+    let grown = Network { mtu, pools: network("blue", &[V4, V6]).pools, ..old.clone() };
+    with_bridge(grown, |bridge| bridge.promiscuity = Promiscuity::On)
 }
 
 #[test]
@@ -433,13 +450,13 @@ fn a_network_grows() {
 
 #[test]
 fn a_network_on_a_bridge_of_somebody_else_grows() {
-    let old = Network { bridge_mode: BridgeMode::Adopted, ..network("blue", &[V4]) };
+    let old = with_bridge(network("blue", &[V4]), |bridge| bridge.mode = BridgeMode::Adopted);
     insta::assert_snapshot!(change(&old, &grown(&old), &in_use(&old)));
 }
 
 #[test]
 fn a_network_that_is_somebody_elses_grows() {
-    let old = Network { bridge_mode: BridgeMode::Unmanaged, ..network("blue", &[V4]) };
+    let old = with_bridge(network("blue", &[V4]), |bridge| bridge.mode = BridgeMode::Unmanaged);
     insta::assert_snapshot!(change(&old, &grown(&old), &in_use(&old)));
 }
 
@@ -463,5 +480,6 @@ fn publish_ports_that_show_the_host_alone() {
 #[test]
 fn take_the_last_ports_back_where_the_host_alone_was_shown_and_hairpins_stay() {
     let endpoint = seen_by(PortSource::Masqueraded);
-    insta::assert_snapshot!(unpublish(&endpoint, &[], &endpoint.ports, Hairpin::Always));
+    let always = with_bridge(blue(), |bridge| bridge.hairpin = Hairpin::Always);
+    insta::assert_snapshot!(unpublish(Some(&always), &endpoint, &[], &endpoint.ports));
 }

@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(store.reserve(&held, &r).unwrap(), crate::Reserved::Done);
         drop(held);
         store.write_name(&e).unwrap();
-        store.add_doomed(&e.host_device, e.mac).unwrap();
+        store.add_doomed(e.host_device().unwrap(), e.mac).unwrap();
         drop(store.lock_sandbox(&store.lock_host().unwrap(), e.sandbox.cookie).unwrap());
 
         let store = Store::open(scratch.dirs(), host("boot-2", 9)).unwrap();

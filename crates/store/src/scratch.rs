@@ -75,22 +75,23 @@ pub(crate) fn key(cookie: u64, network: &str) -> EndpointKey {
 
 pub(crate) fn network(name: &str) -> Network {
     serde_json::from_value(serde_json::json!({
-        "name": name, "id": "ab".repeat(32), "created": 1_700_000_000, "driver": "bridge",
-        "bridge": "zb-test", "bridge_mac": "02:42:0a:37:42:01",
+        "name": name, "id": "ab".repeat(32), "created": 1_700_000_000,
+        "driver": {"kind": "bridge", "device": "zb-test", "mac": "02:42:0a:37:42:01", "icc": "allowed"},
         "pools": [
             {"subnet": "10.55.66.0/24", "gateway": "10.55.66.1", "exclude": ["10.55.66.9"]},
             {"subnet": "fd00:55::/64", "gateway": "fd00:55::1"}
         ],
-        "scope": "routed", "egress": "masquerade", "icc": "allowed", "labels": {"a": "b"}
+        "scope": "routed", "egress": "masquerade", "labels": {"a": "b"}
     }))
     .unwrap()
 }
 
 pub(crate) fn endpoint(cookie: u64, network: &str, spelled: &str) -> Endpoint {
     serde_json::from_value(serde_json::json!({
-        "network": network, "network_id": "ab".repeat(32),
+        "id": "cd".repeat(32), "network": network, "network_id": "ab".repeat(32),
         "sandbox": {"cookie": cookie, "spelled": spelled, "reached_by": {"named": "c1"}},
-        "ifname": "eth0", "mac": "02:42:0a:37:42:02", "host_device": "zv1", "bridge": "zb-test",
+        "ifname": "eth0", "mac": "02:42:0a:37:42:02",
+        "device": {"kind": "pair", "host": "zv1", "bridge": "zb-test"},
         "addresses": [{"address": "10.55.66.2/24", "gateway": "10.55.66.1"}],
         "default_route": "eligible", "attached_at": cookie * 10
     }))

@@ -83,9 +83,9 @@ mod tests {
         drop((held, host));
         store.finish_attach(&key)?;
         store.begin_detach(&key)?;
-        store.add_doomed(&e.host_device, e.host_mac())?;
+        store.add_doomed(e.host_device().unwrap(), e.host_mac())?;
         undo(store, &key, &[address])?;
-        store.remove_doomed(&e.host_device)?;
+        store.remove_doomed(e.host_device().unwrap())?;
         let host = store.lock_host_exclusive()?;
         store.forget_network(&host, &e.network)?;
         store.remove_network(&host, &e.network)?;

@@ -9,7 +9,7 @@ use crate::steps::apply::apply;
 use std::time::{Duration, Instant};
 use zubi_kernel::Survey;
 use zubi_model::{Endpoint, IfName, SandboxRef};
-use zubi_plan::device::{DeviceSettings, raise_loopback as loopback_up};
+use zubi_plan::device_settings::{DeviceSettings, raise_loopback as loopback_up};
 use zubi_plan::{Op, Place, Plan, What};
 use zubi_wire::route::{AdminState, LinkSeen, Uniqueness};
 

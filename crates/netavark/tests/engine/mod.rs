@@ -1,8 +1,8 @@
 //! Endpoints as an engine would make them from attachments, as far as the answer shows them.
 
 use zubi_model::{
-    Addressing, Endpoint, EndpointAddress, Mac, MacWish, NetnsCookie, NetworkId, NsRef, PortWish, PublishedPort,
-    SandboxIdentity, Wishes,
+    Addressing, Device, Endpoint, EndpointAddress, EndpointId, Mac, MacWish, NetnsCookie, NetworkId, NsRef, PortWish,
+    PublishedPort, SandboxIdentity, Wishes,
 };
 use zubi_netavark::{Attached, Attachment, Target, reply};
 
@@ -22,6 +22,7 @@ fn endpoint(attachment: &Attachment) -> Endpoint {
     let addresses = addresses(attachment);
     let first = addresses.first().map(|a| a.address.addr());
     Endpoint {
+        id: EndpointId::from_random([8; 32]),
         network: attachment.network.name().clone(),
         network_id: NetworkId::from_random([7; 32]),
         sandbox: SandboxIdentity {
@@ -36,11 +37,13 @@ fn endpoint(attachment: &Attachment) -> Endpoint {
             _ => Mac::from_random([1; 6]),
         },
         next_mac: None,
-        host_device: "zv0123456789".parse().unwrap(),
-        bridge: match &attachment.network {
-            Target::Described(description) => description.bridge.clone(),
-            Target::Named(_) => "zb-blue".parse().unwrap(),
-        },
+        device: Device::pair(
+            "zv0123456789".parse().unwrap(),
+            match &attachment.network {
+                Target::Described(description) => description.driver.device().clone(),
+                Target::Named(_) => "zb-blue".parse().unwrap(),
+            },
+        ),
         addresses,
         routes: attachment.wishes.routes.clone(),
         default_route,

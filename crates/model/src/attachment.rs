@@ -1,0 +1,45 @@
+//! By which device an endpoint is attached to its network.
+//!
+//! This file is the only one of the crate that matches on [`Device`]: [`Endpoint`](crate::Endpoint) answers every
+//! question about its device by the methods here.
+
+use crate::IfName;
+use serde::{Deserialize, Serialize};
+
+/// What an endpoint is, on the host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Device {
+    /// A veth pair: one end is a port of a bridge, the other is inside the sandbox.
+    Pair(Pair),
+}
+
+/// The host's side of a veth pair.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pair {
+    /// The host end.
+    pub host: IfName,
+    /// The bridge that the host end is a port of.
+    pub bridge: IfName,
+}
+
+impl Device {
+    /// A veth pair.
+    pub fn pair(host: IfName, bridge: IfName) -> Self {
+        Device::Pair(Pair { host, bridge })
+    }
+
+    /// The device on the host that is the endpoint's alone.
+    pub fn on_host(&self) -> Option<&IfName> {
+        match self {
+            Device::Pair(pair) => Some(&pair.host),
+        }
+    }
+
+    /// The device by which the endpoint's packets reach the host.
+    pub fn network_device(&self) -> Option<&IfName> {
+        match self {
+            Device::Pair(pair) => Some(&pair.bridge),
+        }
+    }
+}

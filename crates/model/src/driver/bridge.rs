@@ -1,0 +1,292 @@
+//! The bridge driver: a Linux bridge on the host, and a veth pair for each endpoint.
+
+use crate::change::Difference;
+use crate::serial::is_default;
+use crate::{IfName, Invalid, Mac, NetworkId, NetworkName};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The kernel gives a bridge 1023 ports (`BR_MAX_PORTS` of net/bridge/br_private.h). A broadcast is copied to each
+/// port, and the copies wait in the backlog of one processor, which holds a thousand (`net.core.netdev_max_backlog`):
+/// with more ports the kernel drops the answer to an ARP request, and nobody finds the gateway.
+pub(super) const MOST_ENDPOINTS: usize = 1000;
+
+/// Whether endpoints of one network reach each other ("inter-container communication").
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Icc {
+    /// Endpoints reach each other.
+    Allowed,
+    /// Endpoints reach the host and the outside only.
+    Isolated,
+}
+
+/// Who may open connections to the endpoints of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ingress {
+    /// Everybody, by published ports only; endpoints use no addresses but those they were given.
+    #[default]
+    Published,
+    /// As with `Published`, and its endpoints reach no other network.
+    Sealed,
+    /// Everybody: the firewall neither hides the endpoints nor checks their addresses.
+    Open,
+    /// As with `Open`, but for the endpoints of other networks that are `Apart`.
+    Apart,
+}
+
+impl fmt::Display for Ingress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Ingress::Published => "published",
+            Ingress::Sealed => "sealed",
+            Ingress::Open => "open",
+            Ingress::Apart => "apart",
+        })
+    }
+}
+
+/// Who owns the bridge of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BridgeMode {
+    /// The network: zubi makes the bridge with it and deletes both together.
+    #[default]
+    Managed,
+    /// Another program, which made it before: the bridge stays.
+    Adopted,
+    /// Another program, together with everything else of the host that concerns it: settings, firewall, addresses.
+    Unmanaged,
+}
+
+/// Which ports of the bridge send frames back by the way they came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Hairpin {
+    /// Those of endpoints with published ports.
+    #[default]
+    Published,
+    /// All.
+    Always,
+}
+
+/// Which frames the bridge takes for the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Promiscuity {
+    /// Those for its own MACs.
+    #[default]
+    Off,
+    /// All.
+    On,
+}
+
+/// What a network has because a bridge connects its endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BridgeNetwork {
+    /// The bridge.
+    pub device: IfName,
+    /// Of the bridge, chosen once: an automatic MAC follows the ports, and every neighbour's entry for the gateway goes
+    /// stale.
+    pub mac: Mac,
+    /// Who owns the bridge.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: BridgeMode,
+    /// Whether the endpoints reach each other.
+    pub icc: Icc,
+    /// Who reaches the endpoints.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ingress: Ingress,
+    /// See [`Hairpin`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub hairpin: Hairpin,
+    /// See [`Promiscuity`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub promiscuity: Promiscuity,
+}
+
+impl BridgeNetwork {
+    /// A bridge of zubi's own with Docker's defaults: endpoints reach each other, the outside reaches published ports.
+    pub fn new(device: IfName, mac: Mac) -> Self {
+        BridgeNetwork {
+            device,
+            mac,
+            mode: BridgeMode::default(),
+            icc: Icc::Allowed,
+            ingress: Ingress::default(),
+            hairpin: Hairpin::default(),
+            promiscuity: Promiscuity::default(),
+        }
+    }
+
+    /// The bridge's name when the user chose none: `zb-NAME` where that fits into 15 bytes, else `zb-` and the
+    /// start of the id. The default network has `zubi0`.
+    pub fn default_device(name: &NetworkName, id: &NetworkId) -> Result<IfName, Invalid> {
+        if name.as_str() == "default" {
+            return "zubi0".parse();
+        }
+        format!("zb-{name}").parse().or_else(|_| format!("zb-{}", id.short()).parse())
+    }
+
+    /// Whether published ports are the only way in.
+    pub fn is_guarded(&self) -> bool {
+        matches!(self.ingress, Ingress::Published | Ingress::Sealed)
+    }
+
+    pub(super) fn owned_mac(&self) -> Option<Mac> {
+        (self.mode == BridgeMode::Managed).then_some(self.mac)
+    }
+
+    pub(super) fn is_firewalled(&self) -> bool {
+        self.mode != BridgeMode::Unmanaged
+    }
+
+    pub(super) fn publishes(&self, network: &NetworkName) -> Result<(), String> {
+        if self.is_firewalled() {
+            return Ok(());
+        }
+        Err(format!("network {network} has no rules: its bridge and firewall are somebody else's"))
+    }
+
+    pub(super) fn differences(&self, old: &BridgeNetwork) -> Vec<Difference> {
+        let on = |icc| if icc == Icc::Allowed { "on" } else { "off" };
+        let all = [
+            Difference::between("icc", on(old.icc), on(self.icc)),
+            Difference::between("ingress", old.ingress, self.ingress),
+        ];
+        all.into_iter().flatten().collect()
+    }
+}
+
+/// A bridge as a user asks for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeSpec {
+    /// See [`BridgeNetwork::default_device`].
+    pub device: Option<IfName>,
+    /// See [`Icc`].
+    pub icc: Icc,
+}
+
+impl Default for BridgeSpec {
+    fn default() -> Self {
+        BridgeSpec { device: None, icc: Icc::Allowed }
+    }
+}
+
+impl BridgeSpec {
+    pub(super) fn decide(self, name: &NetworkName, id: &NetworkId, mac: Mac) -> Result<BridgeNetwork, Invalid> {
+        let device = match self.device {
+            Some(device) => device,
+            None => BridgeNetwork::default_device(name, id)?,
+        };
+        Ok(BridgeNetwork { icc: self.icc, ..BridgeNetwork::new(device, mac) })
+    }
+}
+
+/// What a user wishes to change of a bridge; what is absent stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BridgeChange {
+    /// A bridge cannot be exchanged: another name than the network's is refused.
+    pub device: Option<IfName>,
+    /// See [`Icc`].
+    pub icc: Option<Icc>,
+    /// See [`Ingress`].
+    pub ingress: Option<Ingress>,
+}
+
+impl BridgeChange {
+    pub(super) fn apply(&self, old: &BridgeNetwork) -> BridgeNetwork {
+        BridgeNetwork { icc: self.icc.unwrap_or(old.icc), ingress: self.ingress.unwrap_or(old.ingress), ..old.clone() }
+    }
+
+    pub(super) fn fixed(&self, old: &BridgeNetwork) -> Option<(&'static str, String)> {
+        let other = self.device.as_ref().is_some_and(|device| *device != old.device);
+        other.then(|| ("bridge", old.device.to_string()))
+    }
+}
+
+/// What becomes of a bridge that is there already and that zubi did not make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForeignBridge {
+    /// The network uses it; a bridge that is missing is made.
+    Adopted,
+    /// There has to be one, and zubi changes nothing but its ports.
+    Required,
+}
+
+/// A bridge as another program describes it with every call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BridgeDescription {
+    /// The bridge.
+    pub device: IfName,
+    /// What happens to a bridge of another program.
+    pub foreign: ForeignBridge,
+    /// See [`Icc`]; stays when absent, at first [`Icc::Allowed`].
+    pub icc: Option<Icc>,
+    /// See [`Ingress`]; stays when absent, at first [`Ingress::Open`].
+    pub ingress: Option<Ingress>,
+    /// See [`Hairpin`].
+    pub hairpin: Hairpin,
+    /// See [`Promiscuity`].
+    pub promiscuity: Promiscuity,
+}
+
+impl BridgeDescription {
+    /// The bridge of a network that is described for the first time.
+    pub fn first(&self, mac: Mac, mode: BridgeMode) -> BridgeNetwork {
+        let undescribed =
+            BridgeNetwork { mode, ingress: Ingress::Open, ..BridgeNetwork::new(self.device.clone(), mac) };
+        self.change(&undescribed)
+    }
+
+    pub(super) fn onto(&self, old: &BridgeNetwork, network: &NetworkName) -> Result<BridgeNetwork, Invalid> {
+        if self.device != old.device {
+            let why = format!("is not the bridge of network {network}, which is {}", old.device);
+            return Err(Invalid::new("bridge", &self.device, why).try_instead("remove its containers first"));
+        }
+        Ok(self.change(old))
+    }
+
+    fn change(&self, old: &BridgeNetwork) -> BridgeNetwork {
+        BridgeNetwork {
+            icc: self.icc.unwrap_or(old.icc),
+            ingress: self.ingress.unwrap_or(old.ingress),
+            hairpin: self.hairpin,
+            promiscuity: self.promiscuity,
+            ..old.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_names_get_a_bridge_named_after_the_id() {
+        let id = NetworkId::from_random([0xab; 32]);
+        let bridge = |name: &str| BridgeNetwork::default_device(&name.parse().unwrap(), &id).unwrap().to_string();
+        assert_eq!(bridge("blue"), "zb-blue");
+        assert_eq!(bridge("default"), "zubi0");
+        assert_eq!(bridge("a-rather-long-name"), "zb-abababababab");
+    }
+
+    #[test]
+    fn a_bridge_that_is_described_for_the_first_time_is_open() {
+        let mut described = BridgeDescription {
+            device: "cni0".parse().unwrap(),
+            foreign: ForeignBridge::Adopted,
+            icc: None,
+            ingress: None,
+            hairpin: Hairpin::Always,
+            promiscuity: Promiscuity::Off,
+        };
+        let mac = Mac::from_random([1; 6]);
+        let first = described.first(mac, BridgeMode::Adopted);
+        assert_eq!((first.ingress, first.icc, first.hairpin), (Ingress::Open, Icc::Allowed, Hairpin::Always));
+        assert_eq!((first.mode, first.owned_mac()), (BridgeMode::Adopted, None));
+        described.ingress = Some(Ingress::Published);
+        assert_eq!(described.first(mac, BridgeMode::Managed).ingress, Ingress::Published);
+    }
+}

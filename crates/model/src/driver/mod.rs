@@ -1,0 +1,176 @@
+//! Drivers: what connects the endpoints of a network.
+//!
+//! # How it works
+//! What only the networks of one driver have stands in that driver's file. This file is the dispatch, and the only one
+//! of the crate that matches on these enums: [`Network`](crate::Network) answers every question about its driver by the
+//! methods here. A new driver adds its file, a variant to each enum, and an arm to each method.
+
+mod bridge;
+
+pub use bridge::{
+    BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ForeignBridge, Hairpin, Icc, Ingress,
+    Promiscuity,
+};
+
+use crate::change::Difference;
+use crate::{IfName, Invalid, Mac, NetworkId, NetworkName};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The driver of a network, with what only its networks have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Driver {
+    /// A Linux bridge with veth pairs.
+    Bridge(BridgeNetwork),
+}
+
+/// Which driver, as a word for tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DriverKind {
+    /// See [`Driver::Bridge`].
+    Bridge,
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            DriverKind::Bridge => "bridge",
+        })
+    }
+}
+
+impl Driver {
+    /// Which driver it is.
+    pub fn kind(&self) -> DriverKind {
+        match self {
+            Driver::Bridge(_) => DriverKind::Bridge,
+        }
+    }
+
+    pub(crate) fn device(&self) -> &IfName {
+        match self {
+            Driver::Bridge(bridge) => &bridge.device,
+        }
+    }
+
+    pub(crate) fn device_mac(&self) -> Option<Mac> {
+        match self {
+            Driver::Bridge(bridge) => bridge.owned_mac(),
+        }
+    }
+
+    /// The bridge's part, for what is about bridges alone.
+    pub fn bridge(&self) -> Option<&BridgeNetwork> {
+        match self {
+            Driver::Bridge(bridge) => Some(bridge),
+        }
+    }
+
+    pub(crate) fn is_firewalled(&self) -> bool {
+        match self {
+            Driver::Bridge(bridge) => bridge.is_firewalled(),
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Driver::Bridge(bridge) => bridge.ingress == Ingress::Open,
+        }
+    }
+
+    pub(crate) fn publishes(&self, network: &NetworkName) -> Result<(), String> {
+        match self {
+            Driver::Bridge(bridge) => bridge.publishes(network),
+        }
+    }
+
+    pub(crate) fn most_endpoints(&self) -> usize {
+        match self {
+            Driver::Bridge(_) => bridge::MOST_ENDPOINTS,
+        }
+    }
+
+    pub(crate) fn differences(&self, old: &Driver) -> Vec<Difference> {
+        match (self, old) {
+            (Driver::Bridge(new), Driver::Bridge(old)) => new.differences(old),
+        }
+    }
+}
+
+/// What a user asks of a driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DriverSpec {
+    /// See [`Driver::Bridge`].
+    Bridge(BridgeSpec),
+}
+
+impl DriverSpec {
+    /// Fills in what the user left out. `mac` is random, for the device.
+    pub fn decide(self, name: &NetworkName, id: &NetworkId, mac: Mac) -> Result<Driver, Invalid> {
+        match self {
+            DriverSpec::Bridge(spec) => spec.decide(name, id, mac).map(Driver::Bridge),
+        }
+    }
+}
+
+/// What a user wishes to change of a driver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DriverChange {
+    /// See [`Driver::Bridge`].
+    Bridge(BridgeChange),
+}
+
+impl DriverChange {
+    pub(crate) fn apply(&self, driver: &Driver) -> Driver {
+        match (self, driver) {
+            (DriverChange::Bridge(change), Driver::Bridge(old)) => Driver::Bridge(change.apply(old)),
+        }
+    }
+
+    pub(crate) fn fixed(&self, driver: &Driver) -> Option<(&'static str, String)> {
+        match (self, driver) {
+            (DriverChange::Bridge(change), Driver::Bridge(old)) => change.fixed(old),
+        }
+    }
+}
+
+/// What another program says of a driver with every call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DriverDescription {
+    /// See [`Driver::Bridge`].
+    Bridge(BridgeDescription),
+}
+
+impl DriverDescription {
+    /// The host's device that the description names.
+    pub fn device(&self) -> &IfName {
+        match self {
+            DriverDescription::Bridge(bridge) => &bridge.device,
+        }
+    }
+
+    /// What an existing network's driver becomes by the description.
+    pub(crate) fn onto(&self, old: &Driver, network: &NetworkName) -> Result<Driver, Invalid> {
+        match (self, old) {
+            (DriverDescription::Bridge(described), Driver::Bridge(old)) => {
+                described.onto(old, network).map(Driver::Bridge)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_names_its_driver_beside_what_the_driver_has() {
+        let bridge = BridgeNetwork::new("zb-blue".parse().unwrap(), Mac::from_random([0; 6]));
+        let driver = Driver::Bridge(bridge);
+        let json = serde_json::to_string(&driver).unwrap();
+        assert_eq!(json, r#"{"kind":"bridge","device":"zb-blue","mac":"02:00:00:00:00:00","icc":"allowed"}"#);
+        assert_eq!(serde_json::from_str::<Driver>(&json).unwrap(), driver);
+        assert_eq!(driver.kind().to_string(), "bridge");
+    }
+}

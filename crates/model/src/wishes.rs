@@ -1,0 +1,109 @@
+//! Wishes: what a caller asks of an endpoint.
+
+use crate::{
+    Alias, DefaultRoute, Endpoint, EndpointAddress, IfName, Invalid, Mac, Pool, PortWish, StaticRoute, Traits,
+};
+use std::net::IpAddr;
+use std::str::FromStr;
+
+/// Which MAC the inner end gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MacWish {
+    /// Derived from the address, see [`Mac::from_address`].
+    FromAddress,
+    /// Random.
+    Random,
+    /// This one.
+    Given(Mac),
+}
+
+impl FromStr for MacWish {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        if text == "random" { Ok(MacWish::Random) } else { text.parse().map(MacWish::Given) }
+    }
+}
+
+/// Where the addresses of an endpoint come from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Addressing {
+    /// One of each family the network has.
+    #[default]
+    Network,
+    /// One from each of these sets of pools, all of one family.
+    Sets(Vec<Vec<Pool>>),
+    /// These, which another program chose; an empty list for a device without addresses.
+    Given(Vec<EndpointAddress>),
+}
+
+/// What a caller wishes of an endpoint; everything left out is chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wishes {
+    /// The name of the sandbox from now on, when not the one it was found by.
+    pub called: Option<String>,
+    /// Where addresses come from.
+    pub addressing: Addressing,
+    /// Which of those; at most one per subnet.
+    pub addresses: Vec<IpAddr>,
+    /// The name of the host end; chosen when absent.
+    pub host_device: Option<IfName>,
+    /// See [`Traits`].
+    pub traits: Traits,
+    /// The MAC of the inner end.
+    pub mac: MacWish,
+    /// The name of the inner end; `eth0`, `eth1`... when absent.
+    pub ifname: Option<IfName>,
+    /// Further names.
+    pub aliases: Vec<Alias>,
+    /// Further routes.
+    pub routes: Vec<StaticRoute>,
+    /// See [`DefaultRoute`].
+    pub default_route: DefaultRoute,
+    /// Ports to publish.
+    pub ports: Vec<PortWish>,
+}
+
+impl Default for Wishes {
+    fn default() -> Self {
+        Wishes {
+            called: None,
+            addressing: Addressing::Network,
+            addresses: Vec::new(),
+            host_device: None,
+            traits: Traits::default(),
+            mac: MacWish::FromAddress,
+            ifname: None,
+            aliases: Vec::new(),
+            routes: Vec::new(),
+            default_route: DefaultRoute::Eligible,
+            ports: Vec::new(),
+        }
+    }
+}
+
+impl Wishes {
+    /// Fills in what is not wished from an earlier endpoint of the same sandbox and network.
+    #[must_use]
+    pub fn or_as_before(mut self, earlier: &Endpoint) -> Self {
+        if self.addresses.is_empty() {
+            self.addresses = earlier.addresses.iter().map(|a| a.address.addr()).collect();
+            if self.mac == MacWish::FromAddress {
+                self.mac = MacWish::Given(earlier.mac);
+            }
+        }
+        self.ifname.get_or_insert_with(|| earlier.ifname.clone());
+        if self.aliases.is_empty() {
+            self.aliases.clone_from(&earlier.aliases);
+        }
+        if self.routes.is_empty() {
+            self.routes.clone_from(&earlier.routes);
+        }
+        if self.default_route == DefaultRoute::Eligible {
+            self.default_route = earlier.default_route;
+        }
+        if self.ports.is_empty() {
+            self.ports = earlier.ports.iter().map(|port| PortWish::from(*port)).collect();
+        }
+        self
+    }
+}

@@ -1,0 +1,92 @@
+//! The default route of a sandbox, per family: which of its endpoints gives it.
+
+use std::net::IpAddr;
+use zubi_model::{DefaultRoute, Endpoint, Family, Network};
+use zubi_wire::route::Route;
+
+/// The families in which an endpoint gives the default route. The oldest endpoint of the sandbox that may does; a default
+/// route of another program (`taken`) stays.
+pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<Family> {
+    let provided = |family| {
+        siblings.iter().any(|s| {
+            s.default_route.allows(family)
+                && next_hop(s, family).is_some()
+                && (s.attached_at, &s.network) < (endpoint.attached_at, &endpoint.network)
+        })
+    };
+    [Family::V4, Family::V6]
+        .into_iter()
+        .filter(|f| endpoint.default_route.allows(*f) && next_hop(endpoint, *f).is_some())
+        .filter(|f| !provided(*f) && !taken.contains(f))
+        .collect()
+}
+
+/// The endpoints of the same sandbox that give the default route when this one no longer does, each with the families.
+pub fn successors(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<(Endpoint, Vec<Family>)> {
+    let given = default_families(endpoint, siblings, taken);
+    let takes = |candidate: &Endpoint| {
+        let others: Vec<Endpoint> = siblings.iter().filter(|e| e.network != candidate.network).cloned().collect();
+        let mut families = default_families(candidate, &others, &[]);
+        families.retain(|f| given.contains(f));
+        (!families.is_empty()).then(|| (candidate.clone(), families))
+    };
+    siblings.iter().filter_map(takes).collect()
+}
+
+/// The wish as far as the network allows it.
+pub fn may_default(network: &Network, wish: DefaultRoute) -> DefaultRoute {
+    if network.gives_default_route() { wish } else { DefaultRoute::Never }
+}
+
+/// The first gateway that an endpoint knows in a family.
+fn next_hop(endpoint: &Endpoint, family: Family) -> Option<IpAddr> {
+    endpoint.addresses.iter().filter_map(|a| a.gateway).find(|gateway| Family::of(*gateway) == family)
+}
+
+/// The default routes that an endpoint gives in these families.
+pub(crate) fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family]) -> impl Iterator<Item = Route> + 'a {
+    families.iter().filter_map(|f| next_hop(endpoint, *f)).map(|gateway| {
+        let mut route = Route::default_via(gateway, endpoint.ifname.clone());
+        route.options.metric = endpoint.traits.metric;
+        route
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{endpoint, network};
+
+    fn attached(name: &str, subnets: &[&str], at: u64) -> Endpoint {
+        Endpoint { attached_at: at, ..endpoint(&network(name, subnets)) }
+    }
+
+    #[test]
+    fn the_oldest_endpoint_that_may_gives_it() {
+        let blue = attached("blue", &["10.55.66.0/24"], 1);
+        let green = attached("green", &["10.55.67.0/24", "fd00:67::/64"], 2);
+        assert_eq!(default_families(&blue, std::slice::from_ref(&green), &[]), [Family::V4]);
+        assert_eq!(default_families(&green, std::slice::from_ref(&blue), &[]), [Family::V6]);
+        let never = Endpoint { default_route: DefaultRoute::Never, ..blue.clone() };
+        assert_eq!(default_families(&green, &[never], &[]), [Family::V4, Family::V6]);
+        assert_eq!(default_families(&blue, &[green], &[Family::V4]), []);
+    }
+
+    #[test]
+    fn only_a_family_that_an_endpoint_gives_has_a_successor() {
+        let blue = attached("blue", &["10.55.66.0/24"], 1);
+        let green = attached("green", &["10.55.67.0/24", "fd00:67::/64"], 2);
+        let red = attached("red", &["10.55.68.0/24"], 3);
+        let siblings = [green.clone(), red];
+        assert_eq!(successors(&blue, &siblings, &[]), [(green, vec![Family::V4])]);
+        assert_eq!(successors(&blue, &siblings, &[Family::V4]), []);
+    }
+
+    #[test]
+    fn an_internal_network_allows_none() {
+        let blue = network("blue", &["10.55.66.0/24"]);
+        assert_eq!(may_default(&blue, DefaultRoute::Eligible), DefaultRoute::Eligible);
+        let internal = Network { scope: zubi_model::Scope::Internal, ..blue };
+        assert_eq!(may_default(&internal, DefaultRoute::Eligible), DefaultRoute::Never);
+    }
+}

@@ -1,0 +1,148 @@
+//! Endpoints: the veth pair and its port.
+
+use crate::device::connected_routes;
+use crate::driver::bridge::links::{self, doomed_name};
+use crate::driver::bridge::port::{new_port, own_mac, set_hairpin, whole_port};
+use crate::driver::found::Remains;
+use crate::inside::{self, Surroundings};
+use crate::{Op, Place, Plan, Through, What, alias, guards, published};
+use zubi_model::{
+    BridgeMode, BridgeNetwork, Endpoint, Hairpin, InnerState, LinkGroup, Mtu, Network, Pair, PublishedPort, SourceMac,
+};
+use zubi_wire::route::{AdminState, LinkChange, LinkMark, Switch};
+
+pub(in crate::driver) fn attach(
+    network: &Network,
+    part: &BridgeNetwork,
+    endpoint: &Endpoint,
+    pair: &Pair,
+    around: &Surroundings,
+) -> Plan {
+    const PAIR: &str = "a virtual cable: one end is a port of the bridge, the other is born inside the sandbox";
+    const OUTER: &str = "the host's end carries frames only, it needs no address of its own";
+    const UP: &str = "plug the cable in";
+
+    let mut plan: Plan = guards::raise(endpoint, &around.stale).into_iter().collect();
+    plan.push(Op::host(What::AddLink(links::pair(network, endpoint, pair)), PAIR));
+    plan.ops.extend(inside::set_up(endpoint, around));
+    plan.push(Op::host(What::ChangeLink(LinkChange::addressless(pair.host.clone())), OUTER));
+    plan.ops.extend(new_port(part, endpoint, pair));
+    let mut go_up = LinkChange::state(pair.host.clone(), AdminState::Up);
+    go_up.alias = Some(alias::of_endpoint(endpoint));
+    plan.push(Op::host(What::ChangeLink(go_up), UP));
+    let through = Through::Bridge { port: pair.host.clone(), bridge: pair.bridge.clone() };
+    plan.ops.extend(inside::announce(endpoint, around.neighbours, through));
+    plan
+}
+
+pub(in crate::driver) fn wanted(
+    network: &Network,
+    part: &BridgeNetwork,
+    endpoint: &Endpoint,
+    pair: &Pair,
+    around: &Surroundings,
+) -> Vec<Op> {
+    const PORT: &str = "how the bridge treats this port";
+    const CONNECTED: &str = "its neighbours on the network are reached without a gateway";
+    let mut network = network.clone();
+    if network.mtu.is_none() && part.mode == BridgeMode::Managed && network.name.source().is_none() {
+        // What the kernel chose when it made the pair.
+        network.mtu = Some(Mtu::STANDARD);
+    }
+    let mut ops = attach(&network, part, endpoint, pair, around).ops;
+    if part.mode == BridgeMode::Unmanaged {
+        return ops;
+    }
+    ops.retain(|op| !matches!(op.what, What::ChangePort(_)));
+    let after_pair = ops.iter().position(|op| matches!(op.what, What::AddLink(_))).map_or(0, |at| at + 1);
+    ops.insert(after_pair, Op::host(What::ChangePort(whole_port(part, endpoint, pair)), PORT));
+    if endpoint.traits.inner == InnerState::Up {
+        let addresses = endpoint.addresses.iter().map(|a| a.address);
+        let routes = connected_routes(addresses, &endpoint.ifname)
+            .map(|route| Op::sandbox(&endpoint.sandbox.reached_by, What::AddRoute(route), CONNECTED));
+        let is_route = |op: &Op| matches!(op.what, What::AddRoute(_)) && op.place != Place::Host;
+        let at = ops.iter().position(is_route).unwrap_or(ops.len());
+        ops.splice(at..at, routes.collect::<Vec<_>>());
+    }
+    ops
+}
+
+pub(in crate::driver) fn publish(
+    endpoint: &Endpoint,
+    pair: &Pair,
+    before: &[PublishedPort],
+    ports: &[PublishedPort],
+) -> Plan {
+    const HAIRPIN: &str = "what the endpoint sends to its own port may come back by the same cable";
+    let mut plan = published::publish(endpoint, before, ports);
+    if before.is_empty() {
+        plan.push(set_hairpin(pair, Switch::On, HAIRPIN));
+    }
+    plan
+}
+
+/// The bridge's part of the network is `None` when the network's record is lost.
+pub(in crate::driver) fn unpublish(
+    part: Option<&BridgeNetwork>,
+    endpoint: &Endpoint,
+    pair: &Pair,
+    after: &[PublishedPort],
+    ports: &[PublishedPort],
+) -> Plan {
+    const HAIRPIN: &str = "nothing comes back by the same cable any more";
+    let mut plan = published::unpublish(endpoint, after, ports);
+    let hairpin = part.map(|part| part.hairpin).unwrap_or_default();
+    if after.is_empty() && hairpin == Hairpin::Published {
+        plan.push(set_hairpin(pair, Switch::Off, HAIRPIN));
+    }
+    plan
+}
+
+/// The host end follows, since the pair is recognised by its MAC.
+pub(in crate::driver) fn change_mac(after: &Endpoint, pair: &Pair) -> Plan {
+    const OUTER: &str = "the host's end is recognised by the same number";
+    let mut plan = Plan::new();
+    if after.traits.source_mac == SourceMac::Own {
+        plan.push(Op::host(What::AddForwarding(own_mac(after, pair)), OUTER));
+    }
+    let outer = LinkChange::mac(pair.host.clone(), after.host_mac());
+    plan.push(Op::host(What::ChangeLink(outer), OUTER));
+    plan.ops.extend(inside::change_mac(after));
+    plan
+}
+
+pub(in crate::driver) fn detach(endpoint: &Endpoint, pair: &Pair, remains: &Remains) -> Plan {
+    const UNPLUG: &str = "unplug the cable: leave the bridge, at once";
+    const FREE: &str = "free the name inside; the device itself is gone a moment later";
+    const DELETE: &str = "delete the pair (the kernel takes its time: nobody waits for it)";
+
+    let mut plan: Plan = guards::lower(endpoint).collect();
+    if remains.host_end.is_ours() {
+        let mut unplug = LinkChange::state(pair.host.clone(), AdminState::Down);
+        unplug.release = true;
+        unplug.group = Some(LinkGroup::DOOMED);
+        plan.push(Op::host(What::ChangeLink(unplug), UNPLUG));
+    }
+    plan.ops.extend(guards::forget(endpoint));
+    if let Some(inside) = &remains.inside {
+        let doomed = doomed_name(endpoint, pair);
+        let change = |change| Op::sandbox(inside, What::ChangeLink(change), FREE);
+        if remains.doomed_end.is_ours()
+            && let Some(name) = &doomed
+        {
+            plan.push(change(LinkChange::state(name.clone(), AdminState::Down)));
+        }
+        if remains.inner_end.is_ours() {
+            // Two messages: before Linux 6.2 a device that is up cannot be renamed.
+            plan.push(change(LinkChange::state(endpoint.ifname.clone(), AdminState::Down)));
+            plan.ops.extend(doomed.map(|name| change(LinkChange::rename(endpoint.ifname.clone(), name))));
+        }
+        plan.ops.extend(inside::leave(endpoint, inside, &remains.successors));
+    }
+    if remains.host_end.is_ours() {
+        // While its MAC is being changed it has the one or the other.
+        let mac = endpoint.next_mac.is_none().then(|| endpoint.host_mac());
+        plan.push(Op::host(What::DeleteLink(LinkMark { name: pair.host.clone(), mac }), DELETE));
+    }
+    plan
+}

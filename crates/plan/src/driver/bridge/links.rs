@@ -1,0 +1,43 @@
+//! The devices: bridges and pairs as they are made and recognised.
+
+use zubi_model::{BridgeNetwork, Endpoint, IfName, LinkGroup, Network, Pair};
+use zubi_wire::route::{Link, LinkKind, Peer};
+
+/// The bridge as it is made and recognised. Its MTU is set when it goes up: one that a bridge is made with follows the
+/// smallest of its ports, and is 1500 when the last has left (br_mtu_auto_adjust in net/bridge/br_if.c).
+pub(super) fn bridge(part: &BridgeNetwork) -> Link {
+    Link {
+        name: part.device.clone(),
+        kind: LinkKind::Bridge,
+        mac: part.mac,
+        mtu: None,
+        group: LinkGroup::OURS,
+        master: None,
+    }
+}
+
+/// The pair as it is made; its host end is recognised by name, MAC and group.
+pub(super) fn pair(network: &Network, endpoint: &Endpoint, part: &Pair) -> Link {
+    Link {
+        name: part.host.clone(),
+        kind: LinkKind::Veth(Peer {
+            name: endpoint.ifname.clone(),
+            mac: endpoint.mac,
+            netns: endpoint.sandbox.reached_by.clone(),
+        }),
+        mac: endpoint.host_mac(),
+        mtu: network.mtu,
+        group: LinkGroup::OURS,
+        master: Some(part.bridge.clone()),
+    }
+}
+
+/// The name that the inner end has while it waits for its deletion.
+pub(in crate::driver) fn doomed_name(endpoint: &Endpoint, pair: &Pair) -> Option<IfName> {
+    if let Some(rest) = pair.host.as_str().strip_prefix("zv") {
+        return format!("zd{rest}").parse().ok();
+    }
+    // The caller chose the name of the host end; the MAC is as good a number.
+    let [_, _, digits @ ..] = endpoint.mac.bytes();
+    format!("zd{}", digits.map(|byte| format!("{byte:02x}")).concat()).parse().ok()
+}

@@ -1,0 +1,19 @@
+//! The bridge driver: a Linux bridge on the host, and a veth pair for each endpoint with one end on the bridge and the
+//! other inside the sandbox.
+
+mod change;
+mod described;
+mod endpoint;
+mod links;
+mod network;
+mod port;
+mod recognise;
+
+pub(super) use change::{Bridged, change};
+pub(super) use described::{first_described, mode};
+pub(super) use endpoint::{attach, change_mac, detach, publish, unpublish, wanted};
+pub(super) use links::doomed_name;
+pub(super) use network::{down, down_from, elements, kept, mark, put_marks_back, up, up_with};
+pub(super) use recognise::{
+    leads_to_a_sandbox, recognise_doomed, recognise_host_end, recognise_inner_end, recognise_network, standing,
+};

@@ -1,0 +1,71 @@
+//! The port of a bridge that is the host end of an endpoint's pair.
+
+use crate::{Op, What};
+use zubi_model::{BridgeNetwork, Endpoint, Hairpin, Icc, Pair, SourceMac};
+use zubi_wire::route::{BridgePort, ForwardingEntry, Switch};
+
+/// How the bridge treats the port of a new pair: what differs from the kernel's defaults.
+pub(super) fn new_port(part: &BridgeNetwork, endpoint: &Endpoint, pair: &Pair) -> Vec<Op> {
+    const ISOLATED: &str = "endpoints of this network do not reach each other";
+    const HAIRPIN: &str = "what an endpoint sends to a published port of its own may come back by the same cable";
+    const LOCKED: &str = "frames from other MACs than the endpoint's own are dropped";
+    let whole = whole_port(part, endpoint, pair);
+    let on = |switch: Option<Switch>| switch.filter(|switch| *switch == Switch::On);
+    let (isolated, hairpin, locked) = (on(whole.isolated), on(whole.hairpin), on(whole.locked));
+    let why = match (isolated, hairpin) {
+        (Some(_), _) => ISOLATED,
+        (None, Some(_)) => HAIRPIN,
+        (None, None) => LOCKED,
+    };
+    let mut ops = Vec::new();
+    if locked.is_some() {
+        ops.push(Op::host(What::AddForwarding(own_mac(endpoint, pair)), LOCKED));
+    }
+    if isolated.is_some() || hairpin.is_some() || locked.is_some() {
+        let port = BridgePort { isolated, hairpin, locked, ..BridgePort::new(pair.host.clone()) };
+        ops.push(Op::host(What::ChangePort(port), why));
+    }
+    ops
+}
+
+/// How the bridge treats the port, in everything that other programs may have changed.
+pub(super) fn whole_port(part: &BridgeNetwork, endpoint: &Endpoint, pair: &Pair) -> BridgePort {
+    BridgePort {
+        name: pair.host.clone(),
+        isolated: Some(isolation_of(part)),
+        hairpin: Some(hairpin_of(part, endpoint)),
+        locked: Some(match endpoint.traits.source_mac {
+            SourceMac::Own => Switch::On,
+            SourceMac::Any => Switch::Off,
+        }),
+        learning: Some(Switch::On),
+        flood: Some(Switch::On),
+    }
+}
+
+/// Whether frames may go back by the port.
+pub(super) fn hairpin_of(part: &BridgeNetwork, endpoint: &Endpoint) -> Switch {
+    match part.hairpin {
+        Hairpin::Published if endpoint.ports.is_empty() => Switch::Off,
+        Hairpin::Published | Hairpin::Always => Switch::On,
+    }
+}
+
+/// Whether the bridge keeps frames from going to its other isolated ports.
+pub(super) fn isolation_of(part: &BridgeNetwork) -> Switch {
+    match part.icc {
+        Icc::Isolated => Switch::On,
+        Icc::Allowed => Switch::Off,
+    }
+}
+
+/// Lets frames go back by the port, or not.
+pub(super) fn set_hairpin(pair: &Pair, hairpin: Switch, why: &'static str) -> Op {
+    let port = BridgePort { hairpin: Some(hairpin), ..BridgePort::new(pair.host.clone()) };
+    Op::host(What::ChangePort(port), why)
+}
+
+/// The entry by which a locked port takes the endpoint's own frames.
+pub(super) fn own_mac(endpoint: &Endpoint, pair: &Pair) -> ForwardingEntry {
+    ForwardingEntry { mac: endpoint.mac, port: pair.host.clone() }
+}

@@ -1,0 +1,191 @@
+//! Which devices of a host are ours: bridges, host ends, inner ends.
+//!
+//! # How it works
+//! Every device of ours has a name, a MAC that zubi chose, and on the host a link group. Other programs may have changed
+//! one of the three, so the name and one of the other two are enough. A device with the name alone is foreign.
+
+use crate::Presence;
+use crate::driver::bridge::links::{bridge, doomed_name};
+use crate::driver::found::Standing;
+use zubi_model::{BridgeMode, BridgeNetwork, Endpoint, LinkGroup, Mac, Pair};
+use zubi_wire::route::{AdminState, LinkMark, LinkSeen};
+
+/// A bridge that another program made is the network's whatever its MAC is.
+pub(in crate::driver) fn recognise_network(part: &BridgeNetwork, seen: Option<&LinkSeen>) -> Presence {
+    Presence::of(seen, |seen| match part.mode {
+        BridgeMode::Managed => bridge(part).resembles(seen),
+        BridgeMode::Adopted | BridgeMode::Unmanaged => is_kind(seen, "bridge"),
+    })
+}
+
+pub(in crate::driver) fn standing(part: &BridgeNetwork, seen: Option<&LinkSeen>) -> Standing {
+    match (recognise_network(part, seen), part.mode, seen) {
+        (Presence::Foreign, _, _) => Standing::Foreign,
+        (_, BridgeMode::Managed, Some(seen)) if !bridge(part).is(seen) => Standing::Unmarked,
+        (_, BridgeMode::Managed, Some(seen)) if seen.state == AdminState::Up => Standing::Complete,
+        (_, BridgeMode::Managed, _) => Standing::Incomplete,
+        (_, BridgeMode::Adopted, Some(_)) => Standing::InParts,
+        (_, BridgeMode::Unmanaged, Some(_)) => Standing::Complete,
+        (_, BridgeMode::Adopted | BridgeMode::Unmanaged, None) => Standing::NoDevice,
+    }
+}
+
+/// The name of a host end is random, unless the caller chose it.
+pub(in crate::driver) fn recognise_host_end(endpoint: &Endpoint, pair: &Pair, seen: Option<&LinkSeen>) -> Presence {
+    Presence::of(seen, |seen| {
+        seen.name == pair.host.as_str()
+            && is_kind(seen, "veth")
+            && (has_mac(seen, endpoint.macs().map(Mac::host_end)) || seen.group.is_ours())
+    })
+}
+
+/// An inner end has no group: it is lost on the way into another namespace.
+pub(in crate::driver) fn recognise_inner_end(endpoint: &Endpoint, pair: &Pair, seen: Option<&LinkSeen>) -> Presence {
+    let names = [Some(endpoint.ifname.clone()), doomed_name(endpoint, pair)];
+    Presence::of(seen, |seen| {
+        names.iter().flatten().any(|name| seen.name == name.as_str())
+            && is_kind(seen, "veth")
+            && has_mac(seen, endpoint.macs())
+    })
+}
+
+/// All three marks: the record of a doomed host end may outlive it, and a caller may use its name again.
+pub(in crate::driver) fn recognise_doomed(doomed: &LinkMark, seen: Option<&LinkSeen>) -> Presence {
+    Presence::of(seen, |seen| doomed.is(seen) && seen.group.is_ours())
+}
+
+/// A host end whose other end is in another namespace. That namespace exists: with it its devices would have gone, and
+/// their other ends.
+pub(in crate::driver) fn leads_to_a_sandbox(seen: &LinkSeen) -> bool {
+    seen.group == LinkGroup::OURS && is_kind(seen, "veth") && seen.peer_elsewhere
+}
+
+fn is_kind(seen: &LinkSeen, kind: &str) -> bool {
+    seen.kind.as_deref() == Some(kind)
+}
+
+fn has_mac(seen: &LinkSeen, macs: impl IntoIterator<Item = Mac>) -> bool {
+    macs.into_iter().any(|mac| seen.mac == Some(mac))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{endpoint, network, seen};
+    use zubi_model::Network;
+
+    fn part(network: &Network, mode: BridgeMode) -> BridgeNetwork {
+        BridgeNetwork { mode, ..network.bridge().unwrap().clone() }
+    }
+
+    /// The bridge of `blue` as zubi makes it, up.
+    fn blue() -> (BridgeNetwork, LinkSeen) {
+        let network = network("blue", &["10.55.66.0/24"]);
+        let part = part(&network, BridgeMode::Managed);
+        let seen = LinkSeen { mac: Some(part.mac), group: LinkGroup::OURS, ..seen("zb-blue", "bridge") };
+        (part, seen)
+    }
+
+    #[test]
+    fn one_of_mac_and_group_is_enough_beside_the_name_of_a_bridge() {
+        let (part, seen) = blue();
+        let other_mac = LinkSeen { mac: None, ..seen.clone() };
+        let other_group = LinkSeen { group: LinkGroup::DEFAULT, ..seen.clone() };
+        let neither = LinkSeen { group: LinkGroup::DEFAULT, ..other_mac.clone() };
+        let other_kind = LinkSeen { kind: Some("dummy".into()), ..seen.clone() };
+        for ours in [&seen, &other_mac, &other_group] {
+            assert_eq!(recognise_network(&part, Some(ours)), Presence::Ours);
+        }
+        for foreign in [&neither, &other_kind] {
+            assert_eq!(recognise_network(&part, Some(foreign)), Presence::Foreign);
+        }
+        assert_eq!(recognise_network(&part, None), Presence::Gone);
+        let adopted = BridgeNetwork { mode: BridgeMode::Adopted, ..part };
+        assert_eq!(recognise_network(&adopted, Some(&neither)), Presence::Ours);
+        assert_eq!(recognise_network(&adopted, Some(&other_kind)), Presence::Foreign);
+    }
+
+    #[test]
+    fn a_network_stands_as_far_as_its_bridge_says() {
+        let (managed, up) = blue();
+        let of = |mode| BridgeNetwork { mode, ..managed.clone() };
+        let (adopted, unmanaged) = (of(BridgeMode::Adopted), of(BridgeMode::Unmanaged));
+        let down = LinkSeen { state: AdminState::Down, ..up.clone() };
+        let unmarked = LinkSeen { group: LinkGroup::DEFAULT, ..up.clone() };
+        let foreign = LinkSeen { mac: None, kind: None, ..unmarked.clone() };
+        for (part, seen, expected) in [
+            (&managed, Some(&up), Standing::Complete),
+            (&managed, Some(&down), Standing::Incomplete),
+            (&managed, None, Standing::Incomplete),
+            (&managed, Some(&unmarked), Standing::Unmarked),
+            (&managed, Some(&foreign), Standing::Foreign),
+            (&adopted, Some(&down), Standing::InParts),
+            (&adopted, Some(&foreign), Standing::Foreign),
+            (&adopted, None, Standing::NoDevice),
+            (&unmanaged, Some(&down), Standing::Complete),
+            (&unmanaged, None, Standing::NoDevice),
+        ] {
+            assert_eq!(standing(part, seen), expected, "{:?} {seen:?}", part.mode);
+        }
+    }
+
+    fn pair() -> (Endpoint, Pair) {
+        let endpoint = endpoint(&network("blue", &["10.55.66.0/24"]));
+        let pair = Pair { host: endpoint.host_device().unwrap().clone(), bridge: "zb-blue".parse().unwrap() };
+        (endpoint, pair)
+    }
+
+    #[test]
+    fn a_host_end_is_known_by_its_name_and_one_mark() {
+        let (endpoint, pair) = pair();
+        let whole = LinkSeen { mac: Some(endpoint.host_mac()), group: LinkGroup::OURS, ..seen("zv0102030405", "veth") };
+        let is = |seen: &LinkSeen| recognise_host_end(&endpoint, &pair, Some(seen));
+        assert_eq!(is(&whole), Presence::Ours);
+        assert_eq!(is(&LinkSeen { group: LinkGroup::DEFAULT, ..whole.clone() }), Presence::Ours);
+        assert_eq!(is(&LinkSeen { mac: None, group: LinkGroup::DOOMED, ..whole.clone() }), Presence::Ours);
+        assert_eq!(is(&LinkSeen { mac: None, group: LinkGroup::DEFAULT, ..whole.clone() }), Presence::Foreign);
+        assert_eq!(is(&LinkSeen { name: "zv9".into(), ..whole.clone() }), Presence::Foreign);
+        assert_eq!(is(&LinkSeen { kind: Some("bridge".into()), ..whole.clone() }), Presence::Foreign);
+        // While its MAC is being changed it has the one or the other.
+        let next = Mac::from_random([9; 6]);
+        let changing = Endpoint { next_mac: Some(next), ..endpoint.clone() };
+        let changed = LinkSeen { mac: Some(next.host_end()), group: LinkGroup::DEFAULT, ..whole };
+        assert_eq!(recognise_host_end(&changing, &pair, Some(&changed)), Presence::Ours);
+        assert_eq!(is(&changed), Presence::Foreign);
+    }
+
+    #[test]
+    fn an_inner_end_is_known_under_its_name_and_its_doomed_name() {
+        let (endpoint, pair) = pair();
+        let is = |name: &str, mac| {
+            recognise_inner_end(&endpoint, &pair, Some(&LinkSeen { mac: Some(mac), ..seen(name, "veth") }))
+        };
+        assert_eq!(is("eth0", endpoint.mac), Presence::Ours);
+        assert_eq!(is("zd0102030405", endpoint.mac), Presence::Ours);
+        assert_eq!(is("eth1", endpoint.mac), Presence::Foreign);
+        assert_eq!(is("eth0", endpoint.host_mac()), Presence::Foreign);
+        assert_eq!(recognise_inner_end(&endpoint, &pair, None), Presence::Gone);
+    }
+
+    #[test]
+    fn a_doomed_host_end_needs_all_its_marks() {
+        let (endpoint, _) = pair();
+        let doomed = LinkMark::new("zv0102030405".parse().unwrap(), endpoint.host_mac());
+        let whole =
+            LinkSeen { mac: Some(endpoint.host_mac()), group: LinkGroup::DOOMED, ..seen("zv0102030405", "veth") };
+        assert_eq!(recognise_doomed(&doomed, Some(&whole)), Presence::Ours);
+        let unmarked = LinkSeen { group: LinkGroup::DEFAULT, ..whole.clone() };
+        for foreign in [unmarked, LinkSeen { mac: None, ..whole }] {
+            assert_eq!(recognise_doomed(&doomed, Some(&foreign)), Presence::Foreign);
+        }
+    }
+
+    #[test]
+    fn a_host_end_leads_to_a_sandbox_while_its_other_end_is_elsewhere() {
+        let whole = LinkSeen { group: LinkGroup::OURS, peer_elsewhere: true, ..seen("zv1", "veth") };
+        assert!(leads_to_a_sandbox(&whole));
+        assert!(!leads_to_a_sandbox(&LinkSeen { group: LinkGroup::DOOMED, ..whole.clone() }));
+        assert!(!leads_to_a_sandbox(&LinkSeen { peer_elsewhere: false, ..whole.clone() }));
+        assert!(!leads_to_a_sandbox(&LinkSeen { kind: Some("bridge".into()), ..whole }));
+    }
+}

@@ -1,0 +1,65 @@
+//! The one nftables table: made once per host, afterwards only elements change.
+//!
+//! # How it works
+//! Sets hold what is known about networks and endpoints; the rules only look things up in them, so neither the
+//! number of rules nor the cost of a packet grows with endpoints.
+//!
+//! | set | key | holds |
+//! |---|---|---|
+//! | `bridges` | device | the bridge of every network that is reached by published ports only |
+//! | `sealed` | device | those of them whose endpoints reach no other network, open ones included |
+//! | `open` | device | the bridges of networks that everybody reaches |
+//! | `apart` | device | those of them whose endpoints do not reach each other's networks |
+//! | `internal` | device | bridges of networks without a way out |
+//! | `icc` | device . device | each bridge whose endpoints may reach each other, with itself |
+//! | `home4`, `home6` | device . prefix | where each subnet lives |
+//! | `subnets4`, `subnets6` | prefix | every subnet of the networks in `bridges` |
+//! | `private4`, `private6` | prefix | those of them that leave with the host's address |
+//! | `masquerade4`, `masquerade6` | prefix | every subnet that leaves with the host's address |
+//! | `endpoints4`, `endpoints6` | device . address | addresses that were given to endpoints |
+//! | `same` | device . device | each bridge with itself |
+//! | `itself4`, `itself6` | address . address | endpoints with published ports, each with itself |
+//! | `untouched4`, `untouched6` | address | endpoints whose published ports leave every source as it is |
+//! | `hidden4`, `hidden6` | address | endpoints whose published ports show no source but the host |
+//! | `closed` | family | for which of them zubi made a router of a host that was none |
+//!
+//! | map | from | to |
+//! |---|---|---|
+//! | `publish4`, `publish6` | protocol . port, at any address of the host | address . port of an endpoint |
+//! | `publish_at4`, `publish_at6` | host address . protocol . port | address . port |
+//! | `ranges4`, `ranges6` | host prefix . protocol . ports | address; the port stays |
+//!
+//! - `guard` (raw): packets to a private subnet that do not come from its own bridge are dropped before
+//!   connection tracking: container addresses cannot be reached by routing. Replies to masqueraded connections still
+//!   carry the host's address here. For subnets that are not masqueraded this would be too early. And nobody but the
+//!   host itself reaches 127.0.0.0/8, or sends from there: the bridges have `route_localnet`, without which ports could not be published
+//!   there.
+//! - `prerouting`, `output`: what is for this host, and only that, is looked up in the maps (`publish`). Forwarded
+//!   packets are never taken. `::1` cannot be translated: what comes back to it is dropped by the kernel's routing.
+//! - `input`: the same as `guard` for the addresses the host itself has in other networks' subnets.
+//! - `forward`: new connections leave from endpoint addresses only, and reach neither other networks nor, from outside,
+//!   any endpoint, except by a published port. Established ones pass. Networks in `open` are neither watched nor guarded.
+//!   A TCP connection from a masqueraded subnet that the kernel no longer knows is reset: the kernel would take its next
+//!   segment for a new one, and when the server of a port that was taken back speaks first, and has the same number
+//!   inside, it would go on. On a host that was no router before (`closed`), what neither comes from nor goes to a
+//!   bridge, anybody's, or a device of a link is dropped at last: it would not have passed without zubi.
+//! - `postrouting`: what leaves a masqueraded subnet by another device takes the host's address. So does what comes
+//!   back to its own network by a published port (or the reply would go past the host), and what the host sends
+//!   from 127.0.0.0/8.
+//!
+//! Single ports stand in hash maps, a range that keeps its numbers is one element of an interval map, and one that
+//! shifts them is an element a port: nft has no map with an offset.
+//!
+//! # Limits
+//! On a network without icc, and while bridges pass frames to the firewall (`bridge-nf-call-iptables`), its own
+//! endpoints do not reach its published ports: the frame is translated on the bridge, which lets none pass between
+//! isolated ports.
+//!
+//! An `accept` here cannot overrule another table's drop.
+
+mod elements;
+mod layout;
+
+pub(crate) use elements::bridge_elements;
+pub use elements::{closed, endpoint_element, endpoint_elements, itself_elements, port_elements};
+pub use layout::{CLOSED, TABLE, chains, layout, rules, sets, table, uses};

@@ -1,0 +1,136 @@
+//! What an endpoint has inside its sandbox, whichever driver made the device.
+
+use crate::default_route::default_routes;
+use crate::device::Ipv6;
+use crate::{Announcement, Neighbours, Op, Sysctl, Through, What};
+use std::net::{IpAddr, Ipv6Addr};
+use zubi_model::{DuplicateDetection, Endpoint, Family, IfName, InnerState, NsRef, RouteKind, StaticRoute};
+use zubi_wire::route::{Address, AdminState, Dad, LinkChange, Route};
+
+/// What matters about the sandbox before the endpoint is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Its loopback.
+    pub loopback: AdminState,
+    /// The families in which this endpoint gives the default route, see
+    /// [`default_families`](crate::default_route::default_families).
+    pub default_in: Vec<Family>,
+    /// Addresses of which the kernel may remember connections of an earlier endpoint.
+    pub stale: Vec<IpAddr>,
+    /// What the neighbours may believe of its addresses.
+    pub neighbours: Neighbours,
+}
+
+/// An IPv6 address, which takes the kernel a moment to answer.
+pub(crate) fn ipv6_of(address: IpAddr) -> Option<Ipv6Addr> {
+    match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => Some(address),
+    }
+}
+
+/// The settings of a device in a sandbox before it goes up: announcements where they are needed ([`Announcement`]), no
+/// router advertisements, which anybody on the link could send, and none of the two seconds of duplicate address
+/// detection. Where the network has no IPv6 the device gets no address, but `disable_ipv6` stays: a write to it is started
+/// again and again until the kernel's link lock is free (`restart_syscall`; on a busy machine 4 of 60 connects did so 30
+/// to 330 times), while the same wish by netlink sleeps for the lock.
+pub(crate) fn settings(device: &IfName, ipv6: Ipv6, neighbours: Neighbours, dad: DuplicateDetection) -> Vec<Sysctl> {
+    let announces = neighbours == Neighbours::MayBeWrong;
+    let mut all = Vec::new();
+    if announces {
+        all.push(arp_notify(device));
+    }
+    if ipv6 == Ipv6::On {
+        // Docker and Podman can start a container with IPv6 switched off.
+        all.push(Sysctl::ipv6_device(device, "disable_ipv6", 0));
+    }
+    all.push(Sysctl::ipv6_device(device, "accept_ra", 0));
+    if ipv6 == Ipv6::On && dad == DuplicateDetection::Skipped {
+        all.push(Sysctl::ipv6_device(device, "accept_dad", 0));
+    }
+    if ipv6 == Ipv6::On && announces {
+        all.push(Sysctl::ipv6_device(device, "ndisc_notify", 1));
+    }
+    all
+}
+
+fn arp_notify(device: &IfName) -> Sysctl {
+    Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1")
+}
+
+/// From a device that is there and down to one that is up, with its addresses and routes.
+pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterator<Item = Op> {
+    const WHY: &str = "inside: loopback, address, and the way out through the gateway";
+    let device = &endpoint.ifname;
+    let ipv6 = Ipv6::of_endpoint(endpoint);
+    let settings = settings(device, ipv6, around.neighbours, endpoint.traits.dad);
+    let mut all: Vec<What> = settings.into_iter().map(What::Set).collect();
+    if ipv6 == Ipv6::Off {
+        all.push(What::ChangeLink(LinkChange::addressless(device.clone())));
+    }
+    if around.loopback == AdminState::Down {
+        all.push(What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up)));
+    }
+    for a in &endpoint.addresses {
+        let mut address = Address::new(a.address, device.clone());
+        if endpoint.traits.dad == DuplicateDetection::Awaited {
+            address.dad = Dad::Default;
+        }
+        all.push(What::AddAddress(address));
+    }
+    if endpoint.traits.inner == InnerState::Up {
+        all.push(What::ChangeLink(LinkChange::state(device.clone(), AdminState::Up)));
+    }
+    all.extend(default_routes(endpoint, &around.default_in).map(What::AddRoute));
+    all.extend(endpoint.routes.iter().map(|route| What::AddRoute(static_route(route, device))));
+    let sandbox = endpoint.sandbox.reached_by.clone();
+    all.into_iter().map(move |what| Op::sandbox(&sandbox, what, WHY))
+}
+
+/// The last step: the device carries frames, and its neighbours know its addresses. Nothing where the device stays down.
+pub(crate) fn announce(endpoint: &Endpoint, neighbours: Neighbours, through: Through) -> Option<Op> {
+    const WAIT: &str = "being asked makes the kernel look whether the cable carries";
+    const TELL: &str = "setting the MAC it has makes the kernel tell the neighbours where the address lives now";
+    let announcement = Announcement {
+        device: endpoint.ifname.clone(),
+        mac: endpoint.mac,
+        ipv6: endpoint.addresses.iter().filter_map(|a| ipv6_of(a.address.addr())).collect(),
+        through,
+        neighbours,
+    };
+    let why = if neighbours == Neighbours::MayBeWrong { TELL } else { WAIT };
+    let switched_on = endpoint.traits.inner == InnerState::Up;
+    switched_on.then(|| Op::sandbox(&endpoint.sandbox.reached_by, What::Announce(announcement), why))
+}
+
+/// Gives the device another MAC and tells its neighbours.
+pub(crate) fn change_mac(after: &Endpoint) -> impl Iterator<Item = Op> {
+    const INNER: &str = "the MAC that was asked for";
+    const TELL: &str = "the neighbours know the address by another MAC";
+    let sandbox = after.sandbox.reached_by.clone();
+    let notify_ipv6 = Sysctl::ipv6_device(&after.ifname, "ndisc_notify", 1);
+    let notify_ipv6 = (Ipv6::of_endpoint(after) == Ipv6::On).then_some(notify_ipv6);
+    let notify = std::iter::once(arp_notify(&after.ifname)).chain(notify_ipv6).map(|sysctl| (What::Set(sysctl), TELL));
+    let change = What::ChangeLink(LinkChange::mac(after.ifname.clone(), after.mac));
+    notify.chain([(change, INNER)]).map(move |(what, why)| Op::sandbox(&sandbox, what, why))
+}
+
+/// What the device's disappearance leaves to be done inside: routes that lead nowhere are of no device and would stay, and
+/// the endpoints in `successors` give the default route from now on.
+pub(crate) fn leave(
+    endpoint: &Endpoint,
+    sandbox: &NsRef,
+    successors: &[(Endpoint, Vec<Family>)],
+) -> impl Iterator<Item = Op> {
+    const FREE: &str = "free the name inside; the device itself is gone a moment later";
+    const MOVE: &str = "the default route moves to the next network";
+    let nowhere = endpoint.routes.iter().filter(|r| r.options.kind != RouteKind::Unicast);
+    let gone = nowhere.map(|route| (What::DeleteRoute(static_route(route, &endpoint.ifname)), FREE));
+    let moved = successors.iter().flat_map(|(next, families)| default_routes(next, families));
+    let moved = moved.map(|route| (What::AddRoute(route), MOVE));
+    gone.chain(moved).map(|(what, why)| Op::sandbox(sandbox, what, why))
+}
+
+fn static_route(route: &StaticRoute, device: &IfName) -> Route {
+    Route { to: route.to, via: route.via, device: device.clone(), options: route.options }
+}
