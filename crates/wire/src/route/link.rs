@@ -487,6 +487,7 @@ pub struct LinkSeen {
     /// Its name.
     pub name: String,
     /// Its MAC, when it has one.
+    #[serde(deserialize_with = "super::reported_mac::deserialize")]
     pub mac: Option<Mac>,
     /// In bytes.
     pub mtu: u32,

@@ -103,6 +103,7 @@ pub struct NeighbourSeen {
     /// Absent in a bridge's forwarding table.
     pub address: Option<IpAddr>,
     /// Absent while it is being asked for.
+    #[serde(deserialize_with = "super::reported_mac::deserialize")]
     pub mac: Option<Mac>,
     /// Device or port.
     pub device: IfIndex,
