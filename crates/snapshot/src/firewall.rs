@@ -101,7 +101,8 @@ fn in_order<S: Serializer>(seen: &HashSet<ElementSeen>, serializer: S) -> Result
 pub(crate) struct Ruleset {
     pub(crate) ours: Option<FirewallSeen>,
     pub(crate) elements: BTreeMap<String, Elements>,
-    pub(crate) guest_rules: Option<Vec<GuestRuleSeen>>,
-    pub(crate) foreign: Option<ForeignTables>,
-    pub(crate) generation: Option<Generation>,
+    /// With the generation in which they were read.
+    pub(crate) guest_rules: Option<(Vec<GuestRuleSeen>, Generation)>,
+    /// With the generation in which they were read.
+    pub(crate) foreign: Option<(ForeignTables, Generation)>,
 }

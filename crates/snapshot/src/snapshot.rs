@@ -219,17 +219,25 @@ impl Snapshot {
 
     /// Our rules in other programs' tables.
     pub fn guest_rules(&self) -> Result<&[GuestRuleSeen], NotRead> {
-        self.ruleset.guest_rules.as_deref().ok_or_else(|| unread("guest rules"))
+        let rules = self.ruleset.guest_rules.as_ref().map(|(rules, _)| rules.as_slice());
+        rules.ok_or_else(|| unread("guest rules"))
     }
 
     /// What other programs do with forwarded packets.
     pub fn foreign_tables(&self) -> Result<&ForeignTables, NotRead> {
-        self.ruleset.foreign.as_ref().ok_or_else(|| unread("other programs' tables"))
+        let tables = self.ruleset.foreign.as_ref().map(|(tables, _)| tables);
+        tables.ok_or_else(|| unread("other programs' tables"))
     }
 
-    /// The generation of the ruleset in which guest rules and other programs' tables were read.
+    /// The generation of the ruleset in which guest rules and other programs' tables were read; nothing when they were read
+    /// in different ones, or not at all.
     pub fn generation(&self) -> Option<Generation> {
-        self.ruleset.generation
+        let guests = self.ruleset.guest_rules.as_ref().map(|(_, generation)| *generation);
+        let foreign = self.ruleset.foreign.as_ref().map(|(_, generation)| *generation);
+        match (guests, foreign) {
+            (Some(guests), Some(foreign)) => (guests == foreign).then_some(guests),
+            (guests, foreign) => guests.or(foreign),
+        }
     }
 
     /// Drops what was read of a place; with the host, the ruleset and the names of sandboxes too. The next look reads it
@@ -358,14 +366,12 @@ impl Snapshot {
 
     /// Our rules in other programs' tables, and the generation in which they were read.
     pub fn set_guest_rules(&mut self, all: Vec<GuestRuleSeen>, generation: Generation) {
-        self.ruleset.guest_rules = Some(all);
-        self.ruleset.generation = Some(generation);
+        self.ruleset.guest_rules = Some((all, generation));
     }
 
     /// What other programs do with forwarded packets, and the generation in which that was read.
     pub fn set_foreign_tables(&mut self, tables: ForeignTables, generation: Generation) {
-        self.ruleset.foreign = Some(tables);
-        self.ruleset.generation = Some(generation);
+        self.ruleset.foreign = Some((tables, generation));
     }
 
     pub(crate) fn names(&self) -> &BTreeMap<String, bool> {

@@ -7,7 +7,8 @@ use values::*;
 use zubi_model::{Family, LinkGroup};
 use zubi_plan::{Op, Place, Sysctl, What, firewall};
 use zubi_snapshot::{
-    FiltersSeen, Finding, FirewallSeen, GuestRuleSeen, Namespace, Needs, NotRead, Snapshot, compare, done,
+    FiltersSeen, Finding, FirewallSeen, ForeignTables, GuestRuleSeen, Namespace, Needs, NotRead, Snapshot, compare,
+    done,
 };
 use zubi_wire::nft::{Element, Generation, NftFamily, RuleAt, RuleSeen, TableSeen, Value};
 use zubi_wire::route::{
@@ -234,6 +235,10 @@ fn the_layout_and_guest_rules_are_compared_one_by_one() {
     assert_eq!(find(add.clone(), &snapshot), Finding::Missing);
     snapshot.set_guest_rules(vec![GuestRuleSeen { rule: seen, owner: None }], Generation(5));
     assert_eq!(find(add, &snapshot), Finding::Same);
+    assert_eq!(snapshot.generation(), Some(Generation(5)));
+    snapshot.set_foreign_tables(ForeignTables::default(), Generation(6));
+    assert_eq!(snapshot.generation(), None, "read in different generations");
+    snapshot.set_foreign_tables(ForeignTables::default(), Generation(5));
     assert_eq!(snapshot.generation(), Some(Generation(5)));
 }
 
