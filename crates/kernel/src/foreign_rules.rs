@@ -1,33 +1,25 @@
 //! Reading other programs' tables, and the generation of the ruleset.
 //!
 //! # How it works
-//! Rules of ours in somebody's chain are put where that chain was read to have its end, and are deleted by numbers that
-//! were read. Both hold for one generation of the ruleset: a transaction with such a rule in it is only taken by that
-//! generation ([`Kernel::expect`]), and whoever wanted it reads again when another program was faster.
+//! A guest rule (a rule of ours in another program's chain) goes before the end of the chain as it was read, and is deleted
+//! by the number that was read. Both hold for one generation of the ruleset: the kernel takes a transaction with such a rule
+//! only in the generation that [`Session::expect`] named. The caller reads again when another program was faster.
 //!
-//! Other transactions are taken in any case. When theirs was the expected generation too, nobody else has changed
-//! anything meanwhile, and [`Kernel::expected`] goes along; else nothing is expected any more.
+//! The kernel takes other transactions in any generation. After one that met the expected generation,
+//! [`Session::expected`] is the next; after any other, nothing is expected.
 
 use crate::error::Error;
-use crate::machine::Kernel;
+use crate::session::Session;
 use zubi_model::IfName;
 use zubi_plan::coexist::{self, ChainName, Strangers};
+use zubi_snapshot::{ForeignTables, GuestRuleSeen};
 use zubi_wire::Batch;
 use zubi_wire::nft::{ChainSeen, CmpOp, Expr, Generation, NftFamily, RuleSeen, TableSeen};
 
 /// How often the ruleset is read again when it changes meanwhile.
 const TRIES: u32 = 5;
 
-/// A rule of ours in somebody's table, and who owns that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Guest {
-    /// The rule.
-    pub rule: RuleSeen,
-    /// The netlink port of the only program that may change the table.
-    pub owner: Option<u32>,
-}
-
-impl Kernel {
+impl Session {
     /// The generation of the ruleset.
     pub fn generation(&mut self) -> Result<Generation, Error> {
         let mut batch = Batch::new();
@@ -43,37 +35,34 @@ impl Kernel {
         }
     }
 
-    /// From now on the ruleset is expected to have this generation, but for what is changed through this machine.
+    /// Sets the generation that the ruleset has but for the changes of this session.
     pub fn expect(&mut self, generation: Option<Generation>) {
         self.expected = generation;
     }
 
-    /// The generation the ruleset has unless somebody else changed it; nothing when somebody has, or was never asked for.
+    /// The generation that the ruleset has unless another program changed it; nothing when one has, or nobody read it.
     pub fn expected(&self) -> Option<Generation> {
         self.expected
     }
 
-    /// What other programs do with forwarded packets: their chains there, and of their rules those it depends on. The
-    /// ruleset is expected to have the generation this was read in.
-    pub fn strangers(&mut self) -> Result<Strangers, Error> {
-        self.read_steadily(|kernel| {
-            let mut strangers = kernel.hooked()?;
-            loop {
-                let unread = strangers.unread();
-                if unread.is_empty() {
-                    return Ok(strangers);
-                }
-                for chain in unread {
-                    let ChainName { family, table, chain: name } = &chain;
-                    let rules = kernel.rules_of(*family, table, Some(name))?;
-                    strangers.learn(chain, rules);
-                }
-            }
-        })
+    /// What other programs do with forwarded packets: their chains there, and the rules that decide. Expects the generation
+    /// in which it read them.
+    pub fn foreign_rules(&mut self) -> Result<Strangers, Error> {
+        let ((_, judged), generation) = self.read_steadily(Self::read_foreign)?;
+        self.expected = Some(generation);
+        Ok(judged)
+    }
+
+    /// Our rules in those tables of other programs that have a chain for forwarded packets. Expects the generation in which
+    /// it read them.
+    pub fn guest_rules(&mut self) -> Result<Vec<GuestRuleSeen>, Error> {
+        let (rules, generation) = self.read_steadily(Self::read_guests)?;
+        self.expected = Some(generation);
+        Ok(rules)
     }
 
     /// Whether any rule of a chain's table asks for this device.
-    pub fn names(&mut self, chain: &ChainName, device: &IfName) -> Result<bool, Error> {
+    pub fn mentions_device(&mut self, chain: &ChainName, device: &IfName) -> Result<bool, Error> {
         let rules = self.rules_of(chain.family, &chain.table, None)?;
         let is_name = |expr: &Expr| match expr {
             Expr::Cmp { op: CmpOp::Eq, value, .. } => {
@@ -85,41 +74,60 @@ impl Kernel {
         Ok(rules.iter().any(|rule| rule.rule.exprs.iter().any(is_name)))
     }
 
-    /// Our rules in other programs' tables, as far as those have chains for forwarded packets.
-    pub fn guests(&mut self) -> Result<Vec<Guest>, Error> {
-        self.read_steadily(|kernel| {
-            let mut guests = Vec::new();
-            for (family, table, owner) in kernel.hooked()?.tables() {
-                let rules = kernel.rules_of(family, table, None)?;
-                guests.extend(rules.into_iter().filter(coexist::is_ours).map(|rule| Guest { rule, owner }));
-            }
-            Ok(guests)
-        })
-    }
-
-    /// What is read of one generation; at last, of the last few.
-    fn read_steadily<T>(&mut self, read: impl Fn(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+    /// Reads within one generation; after too many tries, within the last few.
+    pub(crate) fn read_steadily<T>(
+        &mut self,
+        read: impl Fn(&mut Self) -> Result<T, Error>,
+    ) -> Result<(T, Generation), Error> {
         let mut before = self.generation()?;
         let mut tries = 1;
         loop {
             let seen = read(self)?;
             let after = self.generation()?;
             if before == after || tries == TRIES {
-                self.expected = Some(after);
-                return Ok(seen);
+                return Ok((seen, after));
             }
             before = after;
             tries += 1;
         }
     }
 
-    fn hooked(&mut self) -> Result<Strangers, Error> {
+    /// Other programs' tables as values, and as `plan` judges them.
+    pub(crate) fn read_foreign(&mut self) -> Result<(ForeignTables, Strangers), Error> {
+        let (tables, chains) = self.hooked()?;
+        let mut judged = Strangers::new(tables.clone(), chains.clone());
+        let mut all = ForeignTables { tables, chains, rules: Vec::new() };
+        loop {
+            let unread = judged.unread();
+            if unread.is_empty() {
+                return Ok((all, judged));
+            }
+            for chain in unread {
+                let ChainName { family, table, chain: name } = &chain;
+                let rules = self.rules_of(*family, table, Some(name))?;
+                all.rules.extend(rules.iter().cloned());
+                judged.learn(chain, rules);
+            }
+        }
+    }
+
+    pub(crate) fn read_guests(&mut self) -> Result<Vec<GuestRuleSeen>, Error> {
+        let (tables, chains) = self.hooked()?;
+        let mut guests = Vec::new();
+        for (family, table, owner) in Strangers::new(tables, chains).tables() {
+            let rules = self.rules_of(family, table, None)?;
+            guests.extend(rules.into_iter().filter(coexist::is_ours).map(|rule| GuestRuleSeen { rule, owner }));
+        }
+        Ok(guests)
+    }
+
+    fn hooked(&mut self) -> Result<(Vec<TableSeen>, Vec<ChainSeen>), Error> {
         let socket = self.nft()?;
         let tables =
             socket.dump("nftables tables", &TableSeen::dump_all, |m| TableSeen::parse(m).into_iter().collect())?;
         let chains =
             socket.dump("nftables chains", &ChainSeen::dump_all, |m| ChainSeen::parse(m).into_iter().collect())?;
-        Ok(Strangers::new(tables, chains))
+        Ok((tables, chains))
     }
 
     fn rules_of(&mut self, family: NftFamily, table: &str, chain: Option<&str>) -> Result<Vec<RuleSeen>, Error> {

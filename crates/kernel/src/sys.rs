@@ -4,6 +4,7 @@
 //! as owners.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -104,10 +105,21 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize
     }
 }
 
+thread_local! {
+    static NETNS_MOVES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often the calling thread has come to another network namespace. Only this module can move it.
+pub(crate) fn netns_moves() -> u64 {
+    NETNS_MOVES.get()
+}
+
 /// Moves the calling thread into a network namespace.
 pub fn enter_netns(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: no pointers.
-    check(unsafe { libc::setns(fd.as_raw_fd(), libc::CLONE_NEWNET) }).map(|_| ())
+    check(unsafe { libc::setns(fd.as_raw_fd(), libc::CLONE_NEWNET) })?;
+    NETNS_MOVES.set(NETNS_MOVES.get() + 1);
+    Ok(())
 }
 
 /// Kinds of namespaces. Other flags of unshare(2), such as `CLONE_FILES`, cannot be written with it.
@@ -134,7 +146,9 @@ impl Namespaces {
 /// Gives the calling thread new namespaces.
 pub fn unshare(namespaces: Namespaces) -> io::Result<()> {
     // SAFETY: no pointers. The type holds only namespace flags, which leave memory and descriptors shared.
-    check(unsafe { libc::unshare(namespaces.0) }).map(|_| ())
+    check(unsafe { libc::unshare(namespaces.0) })?;
+    NETNS_MOVES.set(NETNS_MOVES.get() + 1);
+    Ok(())
 }
 
 /// The kind of namespace a file leads to: `CLONE_NEWNET`, ... (`NS_GET_NSTYPE`, linux/nsfs.h).

@@ -5,7 +5,7 @@ mod inside;
 use inside::inside;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use zubi_kernel::{Error, Kernel, Netlink};
+use zubi_kernel::{Error, Netlink, Session};
 use zubi_model::{IfIndex, IfName, LinkGroup, Mac};
 use zubi_plan::{Op, Plan, What};
 use zubi_wire::Batch;
@@ -23,9 +23,9 @@ fn bridge(name: &str) -> Link {
     Link { name, kind: LinkKind::Bridge, mac: Mac::from_random([1; 6]), mtu: None, group: LinkGroup(0), master: None }
 }
 
-fn apply(kernel: &mut Kernel, changes: impl IntoIterator<Item = What>) {
+fn apply(session: &mut Session, changes: impl IntoIterator<Item = What>) {
     let plan: Plan = changes.into_iter().map(|what| Op::host(what, "")).collect();
-    kernel.apply(&plan).unwrap();
+    session.apply(&plan).unwrap();
 }
 
 fn repeats(socket: &Netlink) -> u32 {
@@ -43,11 +43,11 @@ fn stable_links(socket: &mut Netlink) -> Result<Vec<String>, Error> {
 
 /// Makes links come and go until it is told to stop.
 fn unsettle(stop: &AtomicBool) {
-    let mut kernel = Kernel::open().unwrap();
+    let mut session = Session::open().unwrap();
     while !stop.load(Ordering::Relaxed) {
         let passing = bridge(PASSING);
         apply(
-            &mut kernel,
+            &mut session,
             [What::DeleteLink(LinkMark::new(passing.name.clone(), passing.mac)), What::AddLink(passing)],
         );
     }
@@ -59,7 +59,7 @@ fn an_interrupted_dump_is_repeated_and_has_every_link_once() {
         return;
     }
     let mut expected: Vec<String> = (0..STABLE).map(|number| format!("stable{number:03}")).collect();
-    apply(&mut Kernel::open().unwrap(), expected.iter().map(|name| What::AddLink(bridge(name))));
+    apply(&mut Session::open().unwrap(), expected.iter().map(|name| What::AddLink(bridge(name))));
     expected.insert(0, "lo".into());
 
     let mut socket = Netlink::route().unwrap();

@@ -4,7 +4,7 @@
 mod inside;
 
 use inside::inside;
-use zubi_kernel::Kernel;
+use zubi_kernel::Session;
 use zubi_model::{IfName, LinkGroup, Mac};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_wire::nft::{Element, Value};
@@ -43,9 +43,9 @@ fn plan(all: Vec<What>) -> Plan {
 }
 
 /// MTU and isolation of the port, and the elements there are.
-fn state(kernel: &mut Kernel) -> (u32, Switch, usize) {
-    let port = kernel.link(&Place::Host, "zva").unwrap().unwrap();
-    (port.mtu, port.port.unwrap().isolated, kernel.elements("bridges").unwrap().len())
+fn state(session: &mut Session) -> (u32, Switch, usize) {
+    let port = session.link(&Place::Host, "zva").unwrap().unwrap();
+    (port.mtu, port.port.unwrap().isolated, session.elements("bridges").unwrap().len())
 }
 
 #[test]
@@ -53,12 +53,12 @@ fn what_was_otherwise_comes_back_and_what_was_not_there_stays_away() {
     if !inside("what_was_otherwise_comes_back_and_what_was_not_there_stays_away", &["nft", "list", "ruleset"]) {
         return;
     }
-    let mut kernel = Kernel::open().unwrap();
-    kernel.apply(&firewall::layout().collect()).unwrap();
-    kernel.apply(&plan(vec![bridge("br0", None), What::AddElement(element("there"))])).unwrap();
+    let mut session = Session::open().unwrap();
+    session.apply(&firewall::layout().collect()).unwrap();
+    session.apply(&plan(vec![bridge("br0", None), What::AddElement(element("there"))])).unwrap();
     pair("zva", "zvb");
     let before = (1500, Switch::Off, 1);
-    assert_eq!(state(&mut kernel), before);
+    assert_eq!(state(&mut session), before);
 
     let impossible = What::DeleteLink(LinkMark { name: name("lo"), mac: None });
     let changes = || {
@@ -71,13 +71,13 @@ fn what_was_otherwise_comes_back_and_what_was_not_there_stays_away() {
             What::DeleteElement(element("absent")),
         ]
     };
-    kernel.apply(&plan(changes())).unwrap();
-    assert_eq!(state(&mut kernel), (1400, Switch::On, 0));
+    session.apply(&plan(changes())).unwrap();
+    assert_eq!(state(&mut session), (1400, Switch::On, 0));
     let back = vec![mtu("zva", 1500), isolated("zva", Switch::Off), What::AddElement(element("there"))];
-    kernel.apply(&plan(back)).unwrap();
-    assert_eq!(state(&mut kernel), before);
+    session.apply(&plan(back)).unwrap();
+    assert_eq!(state(&mut session), before);
 
-    let failed = kernel.apply(&plan(changes().into_iter().chain([impossible]).collect())).unwrap_err();
+    let failed = session.apply(&plan(changes().into_iter().chain([impossible]).collect())).unwrap_err();
     assert!(failed.rollback.is_empty(), "{failed}");
-    assert_eq!(state(&mut kernel), before);
+    assert_eq!(state(&mut session), before);
 }
