@@ -17,8 +17,8 @@ const PAUSE: Duration = Duration::from_millis(2);
 const RT_TABLE_LOCAL: u32 = 255;
 
 impl Session {
-    /// Waits until a device answers, and makes the kernel announce it where neighbours may be wrong. When an announcement is
-    /// lost, neighbours learn by asking.
+    /// Waits until a device answers, and makes the kernel announce it where neighbours may be wrong. When an
+    /// announcement is lost, neighbours learn by asking.
     pub(crate) fn announce(&mut self, place: &Place, announcement: &Announcement) -> Result<Outcome, Error> {
         self.wait_for_carrier(place, announcement)?;
         self.wait_for_own_routes(place, announcement.ipv6.clone())?;
@@ -32,8 +32,8 @@ impl Session {
         }
     }
 
-    /// An IPv6 address answers when the kernel has made its local route. A work queue does that a moment after the address
-    /// was added (addrconf_dad_begin in net/ipv6/addrconf.c), also without duplicate address detection.
+    /// An IPv6 address answers when the kernel has made its local route. A work queue does that a moment after the
+    /// address was added (addrconf_dad_begin in net/ipv6/addrconf.c), also without duplicate address detection.
     fn wait_for_own_routes(&mut self, place: &Place, mut waiting: Vec<Ipv6Addr>) -> Result<(), Error> {
         for _ in 0..TRIES {
             if waiting.is_empty() {
@@ -48,9 +48,9 @@ impl Session {
         Ok(())
     }
 
-    /// Until the kernel has noticed that both ends are up, the inner end, the bridge port and the bridge silently drop what
-    /// is sent through them. A question about a link makes the kernel look at that link (rtnl_getlink since Linux 6.9); on
-    /// older ones it takes a moment. If a carrier never comes, only the announcement is lost.
+    /// Until the kernel has noticed that both ends are up, the inner end, the bridge port and the bridge silently drop
+    /// what is sent through them. A question about a link makes the kernel look at that link (rtnl_getlink since Linux
+    /// 6.9); on older ones it takes a moment. If a carrier never comes, only the announcement is lost.
     fn wait_for_carrier(&mut self, place: &Place, announcement: &Announcement) -> Result<(), Error> {
         let on_host = match &announcement.through {
             Through::Bridge { port, bridge } => vec![port.as_str(), bridge.as_str()],

@@ -6,8 +6,8 @@
 //! the kernel goes on after a failed message, and one behind it that addresses the new link by name could hit a foreign
 //! device.
 //!
-//! On an error everything that was done is undone, backwards, by the outcomes. Taking down never stops at an error: what is
-//! gone already counts as removed, and errors are reported at the end.
+//! On an error everything that was done is undone, backwards, by the outcomes. Taking down never stops at an error:
+//! what is gone already counts as removed, and errors are reported at the end.
 
 use crate::error::Error;
 use crate::netns::Netns;

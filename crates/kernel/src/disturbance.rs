@@ -1,10 +1,10 @@
 //! What a test does to the netlink messages of this process, in debug builds only.
 //!
 //! # How it works
-//! The count of messages runs over all sockets, in the order of sending; the sends themselves stay as they are. A message to
-//! refuse gets a kind that the kernel does not know, so the kernel itself refuses it, and goes on with the messages behind
-//! it (route netlink) or aborts the transaction (nftables). Answers to lose are read and thrown away, and the next reading
-//! fails as it does when answers do not fit into the socket's buffer.
+//! The count of messages runs over all sockets, in the order of sending; the sends themselves stay as they are. A
+//! message to refuse gets a kind that the kernel does not know, so the kernel itself refuses it, and goes on with the
+//! messages behind it (route netlink) or aborts the transaction (nftables). Answers to lose are read and thrown away,
+//! and the next reading fails as it does when answers do not fit into the socket's buffer.
 //!
 //! The begin and end messages of a transaction do not count: the kernel refuses neither by itself.
 

@@ -19,7 +19,7 @@ impl Session {
     pub(crate) fn filters_of(&mut self, place: &Place, device: IfIndex) -> Result<Vec<FilterSeen>, Error> {
         let seen = |m: &Message<'_>| FilterSeen::parse(m).into_iter().collect();
         match self.socket(place)?.dump("filters", &|b| FilterSeen::dump(b, device), seen) {
-            // The device is gone since.
+            // The device was deleted since.
             Err(e) if e.errno() == Some(libc::ENODEV) => Ok(Vec::new()),
             other => other,
         }

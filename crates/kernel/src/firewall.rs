@@ -14,7 +14,7 @@ use zubi_wire::{Batch, KernelError};
 
 /// How often a transaction starts again because another program was faster.
 const MOST_RESTARTS: u32 = 20;
-/// No message of ours is longer, in bytes.
+/// The length of our longest message, in bytes.
 const LARGEST: usize = 4096;
 /// The messages that begin and end a transaction, and the two that replace an element.
 const ENVELOPE: usize = 4;
@@ -92,8 +92,8 @@ impl Session {
         group
     }
 
-    /// Sends as many operations as one transaction takes, and returns the error of each; without any error, the kernel has
-    /// taken the transaction. Nothing: the generation was not the expected one, or the outcome is unknown.
+    /// Sends as many operations as one transaction takes, and returns the error of each; without any error, the kernel
+    /// has taken the transaction. Nothing: the generation was not the expected one, or the outcome is unknown.
     fn transaction(&mut self, ops: &[&Op], how: &How) -> Result<Option<Answered>, Error> {
         let expected = self.expected;
         let room = if ops.len() > Room::UNASKED.messages / 2 { self.nft()?.room() } else { Room::UNASKED };
@@ -180,8 +180,8 @@ impl Session {
         Ok(Some(answered))
     }
 
-    /// Reads back whether the kernel took a transaction whose answers were lost: it takes it whole or not at all. Nothing: it
-    /// did not.
+    /// Reads back whether the kernel took a transaction whose answers were lost: it takes it whole or not at all.
+    /// Nothing: it did not.
     fn read_transaction_back(&mut self, ops: &[&Op]) -> Result<Option<Answered>, Error> {
         self.expected = None;
         let is_made_again = ops.iter().any(|op| matches!(op.what, What::AddTable(_)));
@@ -200,8 +200,8 @@ impl Session {
         Ok(Some(Answered { errors: vec![None; ops.len()], echoes: ops.iter().map(echo).collect() }))
     }
 
-    /// Guest rules are added only in the generation in which their place was read. Without an expected generation the ones
-    /// to delete are looked up again, because their numbers may be those of other rules by now.
+    /// Guest rules are added only in the generation in which their place was read. Without an expected generation the
+    /// ones to delete are looked up again, because their numbers may be those of other rules by now.
     fn prepare_guests(&mut self, todo: &mut Vec<&Op>, group: &mut Group) -> Result<(), Error> {
         if self.expected.is_some() || !todo.iter().any(|op| op.is_guest()) {
             return Ok(());

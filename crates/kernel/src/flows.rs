@@ -1,7 +1,7 @@
 //! Forgetting tracked connections.
 //!
-//! The kernel searches its whole hash table for every question (4.6 ms for 262144 buckets), so neighbouring operations share
-//! questions.
+//! The kernel searches its whole hash table for every question (4.6 ms for 262144 buckets), so neighbouring operations
+//! share questions.
 
 use crate::apply::Group;
 use crate::error::Error;

@@ -1,9 +1,10 @@
 //! Reading other programs' tables, and the generation of the ruleset.
 //!
 //! # How it works
-//! A guest rule (a rule of ours in another program's chain) goes before the end of the chain as it was read, and is deleted
-//! by the number that was read. Both hold for one generation of the ruleset: the kernel takes a transaction with such a rule
-//! only in the generation that [`Session::expect`] named. The caller reads again when another program was faster.
+//! A guest rule (a rule of ours in another program's chain) goes before the end of the chain as it was read, and is
+//! deleted by the number that was read. Both hold for one generation of the ruleset: the kernel takes a transaction
+//! with such a rule only in the generation that [`Session::expect`] named. The caller reads again when another program
+//! was faster.
 //!
 //! The kernel takes other transactions in any generation. After one that met the expected generation,
 //! [`Session::expected`] is the next; after any other, nothing is expected.
@@ -40,21 +41,22 @@ impl Session {
         self.expected = generation;
     }
 
-    /// The generation that the ruleset has unless another program changed it; nothing when one has, or nobody read it.
+    /// The generation that the ruleset has unless another program changed it; nothing when one did, or when it was not
+    /// read.
     pub fn expected(&self) -> Option<Generation> {
         self.expected
     }
 
-    /// What other programs do with forwarded packets: their chains there, and the rules that decide. Expects the generation
-    /// in which it read them.
+    /// What other programs do with forwarded packets: their chains there, and the rules that decide. Expects the
+    /// generation in which it read them.
     pub fn foreign_rules(&mut self) -> Result<Strangers, Error> {
         let ((_, judged), generation) = self.read_steadily(Self::read_foreign)?;
         self.expected = Some(generation);
         Ok(judged)
     }
 
-    /// Our rules in those tables of other programs that have a chain for forwarded packets. Expects the generation in which
-    /// it read them.
+    /// Our rules in those tables of other programs that have a chain for forwarded packets. Expects the generation in
+    /// which it read them.
     pub fn guest_rules(&mut self) -> Result<Vec<GuestRuleSeen>, Error> {
         let (rules, generation) = self.read_steadily(Self::read_guests)?;
         self.expected = Some(generation);

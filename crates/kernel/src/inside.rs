@@ -23,8 +23,8 @@ pub fn move_in(netns: &Netns, name: Option<&str>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A new /sys shows the devices of the namespace that mounts it, and hides cgroup mounts below the old one, which programs
-/// need. So where /sys has mounts below it, it stays.
+/// A new /sys shows the devices of the namespace that mounts it, and hides cgroup mounts below the old one, which
+/// programs need. So where /sys has mounts below it, it stays.
 fn show_own_devices() -> Result<(), Error> {
     let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| Error::system("read", "/proc/self/mounts", e))?;
     let below = mounts.lines().filter_map(|l| l.split(' ').nth(1)).any(|target| target.starts_with("/sys/"));
@@ -51,8 +51,8 @@ fn bind_etc(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends a process by SIGKILL, but only if it is inside: its number may be another process's by now. A process that has ended
-/// is no error.
+/// Ends a process by SIGKILL, but only if it is inside: its number may be another process's by now. A process that has
+/// ended is no error.
 pub fn end_process(netns: &Netns, pid: u32) -> Result<(), Error> {
     let ended = |e: &std::io::Error| e.raw_os_error() == Some(libc::ESRCH);
     let failed = |operation, e| Err(Error::system(operation, format!("process {pid}"), e));

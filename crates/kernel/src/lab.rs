@@ -9,8 +9,9 @@ use zubi_model::IfName;
 use zubi_plan::{Op, What};
 use zubi_wire::route::{AdminState, LinkChange};
 
-/// Turns the calling process, which must have one thread, into root of a fresh host: only a loopback device that is up, an
-/// empty /run, a /sys that shows its own devices. Nothing of it is visible outside, and it goes with its last process.
+/// Turns the calling process, which must have one thread, into root of a fresh host: only a loopback device that is up,
+/// an empty /run, a /sys that shows its own devices. Nothing of it is visible outside, and it goes with its last
+/// process.
 pub fn become_fresh_host() -> Result<(), Error> {
     let (uid, gid) = sys::user_ids();
     let failed = |operation, object: &'static str| move |e| Error::system(operation, object, e);
@@ -29,8 +30,8 @@ pub fn become_fresh_host() -> Result<(), Error> {
     Ok(())
 }
 
-/// The same for root, which stays root of the whole machine: daemons that make containers need that. /sys stays too, because
-/// their cgroups are below it.
+/// The same for root, which stays root of the whole machine: daemons that make containers need that. /sys stays too,
+/// because their cgroups are below it.
 pub fn become_private_host() -> Result<(), Error> {
     sys::unshare(Namespaces::NET.and(Namespaces::MOUNT))
         .map_err(|e| Error::system("make", "network and mount namespaces", e))?;

@@ -1,5 +1,5 @@
-//! Legacy iptables (linux/netfilter_ipv4/ip_tables.h, ip6_tables.h): nftables does not show its tables. zubi reads them and
-//! never changes them, because every change replaces the whole table.
+//! Legacy iptables (linux/netfilter_ipv4/ip_tables.h, ip6_tables.h): nftables does not show its tables. zubi reads them
+//! and never changes them, because every change replaces the whole table.
 
 use crate::error::Error;
 use crate::sys;

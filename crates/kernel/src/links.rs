@@ -176,8 +176,8 @@ impl Session {
         if lost.is_empty() { Ok(Vec::new()) } else { self.are_done(&lost) }
     }
 
-    /// The operation that restores what a change is about to replace, where that has to be looked up: the MTU of a device,
-    /// the settings of a bridge port. Taking down is never undone.
+    /// The operation that restores what a change is about to replace, where that has to be looked up: the MTU of a
+    /// device, the settings of a bridge port. Taking down is never undone.
     fn way_back(&mut self, op: &Op, removal: Removal) -> Result<Option<What>, Error> {
         if removal == Removal::Any {
             return Ok(None);
@@ -295,8 +295,8 @@ impl Session {
         }
     }
 
-    /// Tries a route again for a moment: right after the device went up the kernel may find no way to an IPv6 gateway (seen
-    /// once in 900 connects on a busy machine).
+    /// Tries a route again for a moment: right after the device went up the kernel may find no way to an IPv6 gateway
+    /// (seen once in 900 connects on a busy machine).
     fn add_route_later(&mut self, place: &Place, route: &Route, mut error: KernelError) -> Result<Outcome, Error> {
         let device = self.index(place, route.device.as_str())?;
         for _ in 0..ROUTE_TRIES {

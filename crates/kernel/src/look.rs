@@ -1,9 +1,9 @@
 //! Reading what a question needs into a snapshot: each list of a place once.
 //!
 //! # How it works
-//! Whole lists are read where all of it is needed or where a place has few items anyway, as a sandbox has; on the host a
-//! few devices, and of a set a few elements, are asked for one by one, all in one send: a list of thousands takes longer
-//! than three answers. Settings that come with a device are not read again below /proc/sys.
+//! A list is read whole where all of it is needed, and in a sandbox, where lists are short. A few devices of the host,
+//! and a few elements of a set, are asked for one by one in one send: a list of thousands takes longer than three
+//! answers. Settings that come with a device are not read again below /proc/sys.
 //!
 //! # Limits
 //! Parts of a snapshot are read one after the other, and the kernel may change between them. Guest rules and other
@@ -29,7 +29,7 @@ impl Session {
         Ok(snapshot)
     }
 
-    /// Reads what of it the snapshot lacks.
+    /// Reads what of the needs the snapshot lacks.
     pub fn look_into(&mut self, snapshot: &mut Snapshot, needs: &Needs) -> Result<(), Error> {
         let lacking = needs.without(snapshot);
         for name in lacking.names() {
@@ -46,13 +46,13 @@ impl Session {
         self.compare_in(&mut Snapshot::new(), ops)
     }
 
-    /// The same with a snapshot, which gets what it lacks for it.
+    /// The same with a snapshot. Reads into it what it lacks for the comparison.
     pub fn compare_in(&mut self, snapshot: &mut Snapshot, ops: &[Op]) -> Result<Vec<(Op, Finding)>, Error> {
         self.look_into(snapshot, &Needs::of(ops))?;
         Ok(compare(ops, snapshot)?)
     }
 
-    /// Whether the kernel is as it is behind each of these operations, whose answers were lost.
+    /// Which of these operations, whose answers were lost, the kernel has applied.
     pub(crate) fn are_done(&mut self, ops: &[Op]) -> Result<Vec<bool>, Error> {
         let snapshot = self.look(&Needs::after(ops))?;
         Ok(done(ops, &snapshot)?)
@@ -124,7 +124,7 @@ impl Session {
         for name in names {
             let Some(device) = snapshot.link(place, name)?.map(|link| link.index) else { continue };
             let addresses = match self.addresses(place, Some(device)) {
-                // The device is gone since.
+                // The device was deleted since.
                 Err(e) if e.is_missing() => Vec::new(),
                 other => other?,
             };
@@ -165,7 +165,7 @@ impl Session {
         place: &Place,
         needs: &BTreeSet<String>,
     ) -> Result<(), Error> {
-        // By now many have come with their devices.
+        // Many have come with their devices by now.
         let keys: Vec<&String> = needs.iter().filter(|key| snapshot.setting(place, key).is_err()).collect();
         for (key, value) in keys.iter().zip(self.settings(place, &keys)?) {
             snapshot.set_setting(place, key, value);
@@ -226,7 +226,7 @@ impl Session {
     }
 }
 
-/// The names, where they are to be asked for one by one; nothing where the whole list is to be read.
+/// The names to ask for one by one; nothing where the whole list is read.
 fn few<'n>(place: &Place, needs: &'n Extent<String>) -> Option<&'n BTreeSet<String>> {
     match needs {
         Extent::Of(names) if names.is_empty() || (*place == Place::Host && names.len() <= FEW) => Some(names),

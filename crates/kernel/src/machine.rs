@@ -3,7 +3,7 @@
 //! # How it works
 //! A machine is a handle that any number of threads share. A command takes a [`Session`] from it, with sockets that an
 //! earlier session left idle or with new ones, and the sockets come back when the session ends. A socket that met an
-//! error, or has an answer waiting that nobody read, is closed instead.
+//! error, or on which an unread answer waits, is closed instead.
 //!
 //! All sockets belong to the home namespace, wherever the thread that opens them is.
 

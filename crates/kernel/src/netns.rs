@@ -20,8 +20,8 @@ const RETURN_PAUSE: Duration = Duration::from_millis(10);
 type Inode = (u64, u64);
 
 thread_local! {
-    /// The namespace that the calling thread was in, and how often it had been moved until then: to ask the kernel takes
-    /// 3 us.
+    /// The namespace that the calling thread was in, and how often it had been moved until then: to ask the kernel
+    /// takes 3 us.
     static HERE: Cell<Option<(u64, Inode)>> = const { Cell::new(None) };
 }
 
@@ -90,11 +90,11 @@ impl Netns {
     /// Runs `work` inside, and brings the thread back to the namespace it was in, most often `home`.
     ///
     /// # Panics
-    /// When the thread cannot leave for a second: it must not go on in the wrong namespace. The kernel refuses only for want
-    /// of memory, or because the thread gave up `CAP_SYS_ADMIN` meanwhile. In a release a panic ends the process, also a
-    /// resident one. The alternatives are worse: an error would let the thread go on, a thread for every visit costs more
-    /// than the work, and no thread can be ended alone where panics abort. The records of a process that ended name what
-    /// the next command has to undo.
+    /// When the thread cannot leave for a second: it must not go on in the wrong namespace. The kernel refuses only for
+    /// want of memory, or because the thread gave up `CAP_SYS_ADMIN` meanwhile. In a release a panic ends the process,
+    /// also a resident one. The alternatives are worse: an error would let the thread go on, a thread for every visit
+    /// costs more than the work, and no thread can be ended alone where panics abort. The records of a process that
+    /// ended name what the next command has to undo.
     pub fn within<T>(&self, home: &Netns, work: impl FnOnce() -> T) -> Result<T, Error> {
         if self.is_here()? {
             return Ok(work());

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, RawFd};
 
-/// Fails when a setuid bit or capabilities of the program's file give the caller rights that it does not have: its variables
-/// and options choose what is written where.
+/// Fails when a setuid bit or capabilities of the program's file give the caller rights that it does not have: its
+/// variables and options choose what is written where.
 pub fn refuse_borrowed_rights() -> Result<(), Error> {
     if sys::has_borrowed_rights() { Err(Error::BorrowedRights) } else { Ok(()) }
 }
@@ -18,13 +18,13 @@ pub trait Holds {
     fn descriptors(&self) -> Vec<RawFd>;
 }
 
-/// Starts a child that lives on by itself, in a session of its own, with this value alone: of the caller's descriptors and
-/// of ours it keeps only those of the value. A caller that reads to the end of a pipe must not wait for a process that it
-/// does not know of.
+/// Starts a child that lives on by itself, in a session of its own, with this value alone: of the caller's descriptors
+/// and of ours it keeps only those of the value. A caller that reads to the end of a pipe must not wait for a process
+/// that it does not know of.
 ///
 /// # How it is safe
-/// The child closes descriptors that other values of this process own. It neither uses nor drops these values: `life` is a
-/// plain function, so it reaches only the value that it is given, and the child ends with it.
+/// The child closes descriptors that other values of this process own. It neither uses nor drops these values: `life`
+/// is a plain function, so it reaches only the value that it is given, and the child ends with it.
 ///
 /// # Errors
 /// When the child cannot be started, the value comes back.

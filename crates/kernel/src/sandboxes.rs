@@ -1,9 +1,10 @@
 //! The sandboxes that are open.
 //!
 //! # How it works
-//! An open sandbox takes two descriptors: its namespace and a socket inside. Only the few that were used last stay open, so
-//! a command that reads thousands needs no more descriptors than one that reads ten. A name that was opened stands for its
-//! namespace for the whole session: if it leads to another namespace when it is opened again, that is an error.
+//! An open sandbox takes two descriptors: its namespace and a socket inside. Only the few that were used last stay
+//! open, so a command that reads thousands needs no more descriptors than one that reads ten. A name that was opened
+//! stands for its namespace for the whole session: if it leads to another namespace when it is opened again, that is an
+//! error.
 
 use crate::error::Error;
 use crate::netns::Netns;

@@ -1,8 +1,8 @@
 //! What one command knows of the machine: its sockets, the sandboxes it has opened, the devices it has looked up.
 //!
 //! # How it works
-//! A session lives as long as one command, and what it remembers is forgotten with it. It belongs to one thread at a time,
-//! but may move to another. Sessions of one machine know nothing of each other.
+//! A session lives as long as one command, and what it remembers is forgotten with it. It belongs to one thread at a
+//! time, but may move to another. Sessions of one machine know nothing of each other.
 
 use crate::error::Error;
 use crate::machine::{Kind, Machine};
@@ -140,8 +140,8 @@ impl Session {
         netns.within(self.machine.home(), Netlink::route)??.cookie()
     }
 
-    /// Closes every sandbox and forgets which namespace each name stands for. A child that goes on with this session calls
-    /// this before it closes what is not in [`Session::descriptors`].
+    /// Closes every sandbox and forgets which namespace each name stands for. A child that goes on with this session
+    /// calls this before it closes what is not in [`Session::descriptors`].
     pub fn forget_sandboxes(&mut self) {
         self.sandboxes.clear();
         self.indexes.retain(|(place, _), _| *place == Place::Host);

@@ -6,11 +6,11 @@
 //! because the kernel sizes dump messages by the largest buffer it has seen on a socket.
 //!
 //! # Bounds
-//! The kernel queues all answers of a send before the first can be read, and drops those that find no room in the socket's
-//! buffer (ENOBUFS): an acknowledgement takes up to a kilobyte of the 208 that a socket has. So a batch is sent in parts
-//! whose answers fit. A transaction cannot be parted: the socket's buffers grow for it, and [`Netlink::room`] says how
-//! large it may be. An answer that is lost all the same leaves its message without an outcome, and the caller reads the
-//! object back.
+//! The kernel queues all answers of a send before the first can be read, and drops those that find no room in the
+//! socket's buffer (ENOBUFS): an acknowledgement takes up to a kilobyte of the 208 that a socket has. So a batch is
+//! sent in parts whose answers fit. A transaction cannot be parted: the socket's buffers grow for it, and
+//! [`Netlink::room`] says how large it may be. An answer that is lost all the same leaves its message without an
+//! outcome, and the caller reads the object back.
 
 use crate::disturbance::{Answers, Protocol, disturbed};
 use crate::error::Error;
@@ -21,11 +21,11 @@ use zubi_wire::{Batch, KernelError, Message, Messages, flag, message::kind};
 
 const BUFFER: usize = 32 * 1024;
 const DUMP_TRIES: u32 = 20;
-/// One part of a batch: an answer with a link in it takes some 2.5 kilobytes of the receive buffer.
+/// The largest part of a batch: an answer with a link in it takes some 2.5 kilobytes of the receive buffer.
 const PART_MESSAGES: usize = 64;
 const PART_BYTES: usize = 64 * 1024;
-/// The buffer size to ask for when a transaction is larger than usual; the kernel doubles it. It takes memory only while a
-/// message waits.
+/// The buffer size to ask for when a transaction is larger than usual; the kernel doubles it. It takes memory only
+/// while a message waits.
 const BUFFERS: libc::c_int = 8 * 1024 * 1024;
 /// The part of the send buffer that the kernel keeps for itself (`netlink_sendmsg`), rounded up.
 const SEND_OVERHEAD: usize = 1024;
@@ -68,9 +68,9 @@ enum Deletes {
 /// How large a transaction can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// In all its messages.
+    /// The length of all its messages.
     pub(crate) bytes: usize,
-    /// That have an answer each.
+    /// The number of its messages, each with an answer.
     pub(crate) messages: usize,
 }
 
@@ -241,7 +241,7 @@ impl Netlink {
         }
     }
 
-    /// Sends a batch and returns the answer to each of its messages. A transaction is sent whole, see [`Netlink::room`];
+    /// Sends a batch and returns the answer to each of its messages. A transaction is sent whole;
     /// any other batch in parts whose answers the socket has room for.
     ///
     /// An answer without an outcome was lost, or the kernel gave none: what became of its message is unknown.

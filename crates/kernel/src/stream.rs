@@ -38,7 +38,8 @@ impl Stream {
         }
     }
 
-    /// Writes a text that may be lost: a note, an error, a line about progress. A failure has no reader to report it to.
+    /// Writes a text that may be lost: a note, an error, a line about progress. A failure has no reader to report it
+    /// to.
     pub fn tell(self, text: &str) {
         self.write(text).ok();
     }

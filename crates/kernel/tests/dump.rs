@@ -11,9 +11,9 @@ use zubi_plan::{Op, Plan, What};
 use zubi_wire::Batch;
 use zubi_wire::route::{AddressSeen, Link, LinkKind, LinkMark, LinkSeen, dump_links};
 
-/// Many receives of a dump, so that there is time between them for changes.
+/// Enough links for a dump of many receives, so that changes fall between them.
 const STABLE: usize = 150;
-/// How many interrupted dumps are waited for.
+/// How many interrupted dumps the test waits for.
 const INTERRUPTED: u32 = 5;
 const PASSING: &str = "passing";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,7 +41,7 @@ fn stable_links(socket: &mut Netlink) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// Makes links come and go until it is told to stop.
+/// Adds and deletes links until `stop` is set.
 fn unsettle(stop: &AtomicBool) {
     let mut session = Session::open().unwrap();
     while !stop.load(Ordering::Relaxed) {
@@ -72,7 +72,7 @@ fn an_interrupted_dump_is_repeated_and_has_every_link_once() {
         while odd.is_none() && repeats(&socket) < INTERRUPTED && since.elapsed() < PATIENCE {
             odd = match stable_links(&mut socket) {
                 Ok(names) if names == expected => None,
-                // A slow machine finds no moment between two changes, and says so.
+                // A slow machine finds no moment between two changes.
                 Err(Error::Unsteady { .. }) => None,
                 other => Some(other),
             };
@@ -99,6 +99,6 @@ fn the_addresses_of_a_device_that_is_not_there_are_an_error() {
     };
     let error = addresses_of(IfIndex(4242)).unwrap_err();
     assert!(error.is_missing(), "{error}");
-    // A device without addresses is none.
+    // A device without addresses is no error.
     assert_eq!(addresses_of(IfIndex(1)).unwrap(), []);
 }

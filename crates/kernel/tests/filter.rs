@@ -1,4 +1,5 @@
-//! A filter of ours is made once, is no harm where it cannot be, and leaves what others hang beside it.
+//! A filter of ours is made once, is no error where the kernel cannot have it, and leaves other programs' filters
+//! alone.
 
 mod inside;
 
@@ -61,7 +62,7 @@ fn the_second_time_it_is_there_already() {
     assert_eq!(findings(&mut session), [Finding::Same, Finding::Same]);
 }
 
-/// So it is on a kernel without `clsact`, which refuses the hooks.
+/// As on a kernel without `clsact`, which refuses the hooks.
 #[test]
 fn without_hooks_there_is_no_filter_and_no_error() {
     if !inside("without_hooks_there_is_no_filter_and_no_error", &PROBE) {
@@ -72,8 +73,8 @@ fn without_hooks_there_is_no_filter_and_no_error() {
 }
 
 #[test]
-fn one_with_another_program_is_told_and_replaced() {
-    if !inside("one_with_another_program_is_told_and_replaced", &PROBE) {
+fn one_with_another_program_is_reported_and_replaced() {
+    if !inside("one_with_another_program_is_reported_and_replaced", &PROBE) {
         return;
     }
     let mut session = begin();
@@ -96,8 +97,8 @@ fn a_plan_that_fails_leaves_neither_hooks_nor_filter() {
 }
 
 #[test]
-fn a_plan_that_fails_leaves_what_others_hang_there() {
-    if !inside("a_plan_that_fails_leaves_what_others_hang_there", &PROBE) {
+fn a_plan_that_fails_leaves_filters_of_other_programs() {
+    if !inside("a_plan_that_fails_leaves_filters_of_other_programs", &PROBE) {
         return;
     }
     sh("ip link add br0 type bridge && tc qdisc add dev br0 clsact");

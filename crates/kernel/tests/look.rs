@@ -90,8 +90,8 @@ fn comparing_an_endpoint_takes_no_more_messages_than_asking_for_each_object() {
     let found = findings(session.compare(&endpoint(&sandbox.reached_by())).unwrap());
     assert!(found.iter().all(|finding| *finding == Finding::Same), "{found:?}");
     let (host, inside, nft) = session.counters();
-    // Asking for one object after the other took 2 sends with 2 messages on the host, 3 dumps inside, and 7 sends with 7
-    // messages to nftables, 4 of them dumps.
+    // Asking for one object after the other took 2 sends with 2 messages on the host, 3 dumps inside, and 7 sends with
+    // 7 messages to nftables, 4 of them dumps.
     assert_eq!(host, Counters { sends: 1, messages: 2, dumps: 0 });
     assert_eq!(inside, Counters { sends: 3, messages: 3, dumps: 3 });
     assert_eq!(nft, Counters { sends: 2, messages: 3, dumps: 1 });
@@ -172,14 +172,14 @@ fn a_look_expects_no_generation_by_itself() {
 }
 
 #[test]
-fn a_sandbox_that_is_gone_is_told_from_one_that_cannot_be_opened() {
-    if !inside("a_sandbox_that_is_gone_is_told_from_one_that_cannot_be_opened", &PROBE) {
+fn a_sandbox_that_is_gone_differs_from_one_that_cannot_be_opened() {
+    if !inside("a_sandbox_that_is_gone_differs_from_one_that_cannot_be_opened", &PROBE) {
         return;
     }
     let mut session = Session::open().unwrap();
     let sandbox = Sandbox::new();
     let gone = Sandbox::new().reached_by();
-    // Only a process of its own user may look into it.
+    // Owned by a user without an id here.
     let denied = NsRef::Path("/proc/1/ns/net".into());
     let places = [sandbox.reached_by(), gone, denied].map(Place::Sandbox);
     let needs = places.iter().fold(Needs::new(), Needs::links);

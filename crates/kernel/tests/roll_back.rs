@@ -1,5 +1,5 @@
-//! A plan that fails puts back what was otherwise before: an MTU, a bridge port's settings, a deleted element. What it
-//! found as wished, or not at all, it leaves alone.
+//! A plan that fails restores what it changed: an MTU, a bridge port's settings, a deleted element. What it found as
+//! planned, or missing, stays so.
 
 mod inside;
 
@@ -20,7 +20,7 @@ fn bridge(device: &str, master: Option<&str>) -> What {
     What::AddLink(Link { name, kind: LinkKind::Bridge, mac, mtu: None, group: LinkGroup::DEFAULT, master })
 }
 
-/// A pair on the host is not ours to make: `ip` makes it.
+/// Our plans make no pair with both ends on the host, so `ip` does.
 fn pair(port: &str, other: &str) {
     let line = format!("ip link add {port} type veth peer name {other} && ip link set {port} master br0");
     assert!(std::process::Command::new("sh").args(["-c", &line]).status().unwrap().success());
@@ -42,7 +42,7 @@ fn plan(all: Vec<What>) -> Plan {
     all.into_iter().map(|what| Op::host(what, "")).collect()
 }
 
-/// MTU and isolation of the port, and the elements there are.
+/// MTU and isolation of the port, and the number of elements.
 fn state(session: &mut Session) -> (u32, Switch, usize) {
     let port = session.link(&Place::Host, "zva").unwrap().unwrap();
     (port.mtu, port.port.unwrap().isolated, session.elements("bridges").unwrap().len())

@@ -18,7 +18,8 @@ pub enum Finding {
     NoState,
 }
 
-/// Compares each operation with a snapshot that was read for [`crate::Needs::of`] them. A sandbox that is gone has nothing.
+/// Compares each operation with a snapshot that was read for [`crate::Needs::of`] them. A sandbox that is gone has
+/// nothing.
 ///
 /// # Errors
 /// Where the snapshot lacks a part, or a sandbox could not be opened.
@@ -26,8 +27,8 @@ pub fn compare(ops: &[Op], snapshot: &Snapshot) -> Result<Vec<(Op, Finding)>, No
     ops.iter().map(|op| Ok((op.clone(), finding(op, snapshot)?))).collect()
 }
 
-/// Whether the kernel is as it is behind each of these operations, by a snapshot that was read for [`crate::Needs::after`]
-/// them.
+/// Whether the kernel is as it is behind each of these operations, by a snapshot that was read for
+/// [`crate::Needs::after`] them.
 ///
 /// # Errors
 /// As [`compare`].

@@ -269,7 +269,7 @@ impl Needs {
         &self.firewall
     }
 
-    /// The named sandboxes whose files under /run/netns are looked for.
+    /// The names of sandboxes to look for under /run/netns.
     pub fn names(&self) -> impl Iterator<Item = &SandboxName> {
         self.names.iter()
     }

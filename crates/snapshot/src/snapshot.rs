@@ -17,7 +17,7 @@ use zubi_wire::route::{AddressSeen, LinkSeen, NeighbourSeen, RouteSeen, RuleSeen
 pub struct NotRead {
     /// The part, in words.
     pub part: String,
-    /// Why it could not be read; nothing when nobody asked for it.
+    /// Why it could not be read; nothing when it was not asked for.
     pub why: Option<String>,
 }
 
@@ -44,7 +44,7 @@ pub struct Snapshot {
     names: BTreeMap<String, bool>,
 }
 
-fn nobody_asked(part: impl fmt::Display, place: &Place) -> NotRead {
+fn not_asked(part: impl fmt::Display, place: &Place) -> NotRead {
     let part = match place {
         Place::Host => format!("{part} of the host"),
         Place::Sandbox(sandbox) => format!("{part} of sandbox {}", sandbox.path().display()),
@@ -69,7 +69,7 @@ impl Snapshot {
             Place::Host => return Ok(Some(&self.host)),
             Place::Sandbox(sandbox) => sandbox,
         };
-        let seen = self.sandboxes.get(sandbox).ok_or_else(|| nobody_asked(part, place))?;
+        let seen = self.sandboxes.get(sandbox).ok_or_else(|| not_asked(part, place))?;
         match &seen.namespace {
             Some(Namespace::Gone) => Ok(None),
             Some(Namespace::Unknown(why)) => Err(NotRead { part: part.into(), why: Some(why.clone()) }),
@@ -77,7 +77,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether the namespace could be opened; nothing when nobody tried.
+    /// Whether the namespace could be opened; nothing when it was not tried.
     pub fn namespace(&self, place: &Place) -> Option<&Namespace> {
         match place {
             Place::Host => self.host.namespace.as_ref(),
@@ -96,7 +96,7 @@ impl Snapshot {
         match seen.links.seen.get(name) {
             Some(link) => Ok(Some(link)),
             None if seen.links.read.covers(name) => Ok(None),
-            None => Err(nobody_asked(format_args!("device {name}"), place)),
+            None => Err(not_asked(format_args!("device {name}"), place)),
         }
     }
 
@@ -104,7 +104,7 @@ impl Snapshot {
     pub fn links(&self, place: &Place) -> Result<impl Iterator<Item = &LinkSeen>, NotRead> {
         let seen = self.inside("devices", place)?;
         match seen {
-            Some(seen) if seen.links.read != Extent::All => Err(nobody_asked("devices", place)),
+            Some(seen) if seen.links.read != Extent::All => Err(not_asked("devices", place)),
             _ => Ok(seen.into_iter().flat_map(|seen| seen.links.seen.values())),
         }
     }
@@ -113,7 +113,7 @@ impl Snapshot {
     pub fn addresses(&self, place: &Place) -> Result<impl Iterator<Item = &AddressSeen>, NotRead> {
         let seen = self.inside("addresses", place)?;
         match seen {
-            Some(seen) if seen.addresses.read != Extent::All => Err(nobody_asked("addresses", place)),
+            Some(seen) if seen.addresses.read != Extent::All => Err(not_asked("addresses", place)),
             _ => Ok(seen.into_iter().flat_map(|seen| seen.addresses.seen.values().flatten())),
         }
     }
@@ -124,39 +124,39 @@ impl Snapshot {
         match seen.addresses.seen.get(&device) {
             Some(addresses) => Ok(addresses),
             None if seen.addresses.read.covers(&device) => Ok(&[]),
-            None => Err(nobody_asked(format_args!("addresses of {device}"), place)),
+            None => Err(not_asked(format_args!("addresses of {device}"), place)),
         }
     }
 
     /// Every route of every table of a family.
     pub fn routes(&self, place: &Place, family: Family) -> Result<&[RouteSeen], NotRead> {
         let Some(seen) = self.inside("routes", place)? else { return Ok(&[]) };
-        seen.routes.get(family).as_deref().ok_or_else(|| nobody_asked("routes", place))
+        seen.routes.get(family).as_deref().ok_or_else(|| not_asked("routes", place))
     }
 
     /// The policy routing rules of a family.
     pub fn rules(&self, place: &Place, family: Family) -> Result<&[RuleSeen], NotRead> {
         let Some(seen) = self.inside("routing rules", place)? else { return Ok(&[]) };
-        seen.rules.get(family).as_deref().ok_or_else(|| nobody_asked("routing rules", place))
+        seen.rules.get(family).as_deref().ok_or_else(|| not_asked("routing rules", place))
     }
 
     /// The neighbours of all devices.
     pub fn neighbours(&self, place: &Place) -> Result<&[NeighbourSeen], NotRead> {
         let Some(seen) = self.inside("neighbours", place)? else { return Ok(&[]) };
-        seen.neighbours.as_deref().ok_or_else(|| nobody_asked("neighbours", place))
+        seen.neighbours.as_deref().ok_or_else(|| not_asked("neighbours", place))
     }
 
     /// The forwarding entries of all bridges.
     pub fn forwarding(&self, place: &Place) -> Result<&[NeighbourSeen], NotRead> {
         let Some(seen) = self.inside("forwarding entries", place)? else { return Ok(&[]) };
         let entries = seen.forwarding.as_ref().map(|forwarding| forwarding.entries.as_slice());
-        entries.ok_or_else(|| nobody_asked("forwarding entries", place))
+        entries.ok_or_else(|| not_asked("forwarding entries", place))
     }
 
     /// Whether a bridge forwards frames to this MAC by this port.
     pub fn has_forwarding(&self, place: &Place, mac: Mac, port: IfIndex) -> Result<bool, NotRead> {
         let Some(seen) = self.inside("forwarding entries", place)? else { return Ok(false) };
-        let forwarding = seen.forwarding.as_ref().ok_or_else(|| nobody_asked("forwarding entries", place))?;
+        let forwarding = seen.forwarding.as_ref().ok_or_else(|| not_asked("forwarding entries", place))?;
         Ok(forwarding.ports.contains(&(mac, port)))
     }
 
@@ -166,7 +166,7 @@ impl Snapshot {
         match seen.filters.get(device) {
             Some(filters) => Ok(Some(filters)),
             None if self.link(place, device)?.is_none() => Ok(None),
-            None => Err(nobody_asked(format_args!("filters of {device}"), place)),
+            None => Err(not_asked(format_args!("filters of {device}"), place)),
         }
     }
 
@@ -181,7 +181,7 @@ impl Snapshot {
         }
         match seen.settings.get(key) {
             Some(value) => Ok(value.as_deref().map(Cow::from)),
-            None => Err(nobody_asked(format_args!("setting {key}"), place)),
+            None => Err(not_asked(format_args!("setting {key}"), place)),
         }
     }
 
@@ -229,8 +229,8 @@ impl Snapshot {
         tables.ok_or_else(|| unread("other programs' tables"))
     }
 
-    /// The generation of the ruleset in which guest rules and other programs' tables were read; nothing when they were read
-    /// in different ones, or not at all.
+    /// The generation of the ruleset in which guest rules and other programs' tables were read; nothing when they were
+    /// read in different ones, or not at all.
     pub fn generation(&self) -> Option<Generation> {
         let guests = self.ruleset.guest_rules.as_ref().map(|(_, generation)| *generation);
         let foreign = self.ruleset.foreign.as_ref().map(|(_, generation)| *generation);
@@ -240,8 +240,8 @@ impl Snapshot {
         }
     }
 
-    /// Drops what was read of a place; with the host, the ruleset and the names of sandboxes too. The next look reads it
-    /// again.
+    /// Drops what was read of a place; with the host, the ruleset and the names of sandboxes too. The next look reads
+    /// it again.
     pub fn forget(&mut self, place: &Place) {
         match place {
             Place::Host => {

@@ -316,7 +316,7 @@ fn an_operation_that_removes_is_done_when_nothing_is_left() {
 }
 
 #[test]
-fn a_foreign_table_of_our_name_is_told_from_ours() {
+fn a_foreign_table_of_our_name_differs_from_ours() {
     let table =
         |objects| TableSeen { family: NftFamily::Inet, name: "zubi".into(), objects, owner: None, dormant: false };
     let seen = |objects| FirewallSeen { table: Some(table(objects)), ..FirewallSeen::default() };
