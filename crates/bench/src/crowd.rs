@@ -13,7 +13,7 @@ use crate::worker::Worker;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-use zubi_kernel::Kernel;
+use zubi_kernel::Session;
 
 const MANY: u16 = 50;
 
@@ -31,14 +31,14 @@ struct Crowd {
     first: Box<dyn Contender>,
     companions: Vec<Box<dyn Contender + Send>>,
     sandboxes: Vec<Sandbox>,
-    kernel: Kernel,
+    kernel: Session,
     bare: usize,
 }
 
 impl Crowd {
     fn new(kind: &Kind, programs: &Programs) -> Result<Self, Error> {
         let mut first = kind.make(programs)?;
-        let mut kernel = Kernel::open()?;
+        let mut kernel = Session::open()?;
         // The first attachment to a network makes what its endpoints share.
         let warm = Sandbox::make(&mut kernel, 0)?;
         first.attach(&warm, &mut Launcher::Timed)?;

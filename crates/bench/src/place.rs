@@ -4,7 +4,7 @@ use crate::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use zubi_kernel::{Kernel, Netns};
+use zubi_kernel::{Netns, Session};
 use zubi_model::{NsRef, SandboxName};
 use zubi_plan::{Op, Place, What};
 
@@ -20,7 +20,7 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     /// Makes the namespace.
-    pub(crate) fn make(kernel: &mut Kernel, number: u16) -> Result<Self, Error> {
+    pub(crate) fn make(kernel: &mut Session, number: u16) -> Result<Self, Error> {
         let name = format!("s{number}").parse().map_err(|e: zubi_model::Invalid| Error::Usage(e.to_string()))?;
         let sandbox = Sandbox { name, number };
         kernel.apply(&[Op::host(What::AddNamespace(sandbox.name.clone()), "")].into_iter().collect())?;
@@ -44,13 +44,13 @@ impl Sandbox {
     }
 
     /// The number of its devices.
-    pub(crate) fn devices(&self, kernel: &mut Kernel) -> Result<usize, Error> {
+    pub(crate) fn devices(&self, kernel: &mut Session) -> Result<usize, Error> {
         kernel.open_sandbox(&self.reference())?;
         Ok(kernel.links(&self.place(), None)?.len())
     }
 
     /// Waits until it has `wanted` devices again; returns how long that took.
-    pub(crate) fn wait_for_devices(&self, kernel: &mut Kernel, wanted: usize) -> Result<Duration, Error> {
+    pub(crate) fn wait_for_devices(&self, kernel: &mut Session, wanted: usize) -> Result<Duration, Error> {
         let start = Instant::now();
         while self.devices(kernel)? > wanted {
             if start.elapsed() > PATIENCE {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use zubi_kernel::{Kernel, Netns};
+use zubi_kernel::{Netns, Session};
 use zubi_lab::Outside;
 use zubi_model::{NsRef, RouteOptions};
 use zubi_plan::{Op, Place, What};
@@ -83,7 +83,7 @@ struct Host {
 impl Host {
     fn new(road: Road, ports: u16, programs: &Programs) -> Result<Self, Error> {
         let home = Netns::own()?;
-        let mut kernel = Kernel::open()?;
+        let mut kernel = Session::open()?;
         Outside::new();
         set("net/ipv4/ip_forward", "1")?;
         let client = Netns::open(std::path::Path::new("/run/netns/outside"), &home)?;
@@ -179,7 +179,7 @@ enum Change {
 }
 
 /// Gives the neighbour outside a route to the raw kernel's containers.
-fn lead_outside_to_containers(kernel: &mut Kernel) -> Result<(), Error> {
+fn lead_outside_to_containers(kernel: &mut Session) -> Result<(), Error> {
     let usage = |e: zubi_model::Invalid| Error::Usage(e.to_string());
     let outside = NsRef::Named(Outside::NAME.parse().map_err(usage)?);
     let containers = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 66, 0, 0), 16);

@@ -14,7 +14,7 @@ use crate::worker::Worker;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
-use zubi_kernel::{Kernel, Netns};
+use zubi_kernel::{Netns, Session};
 use zubi_lab::Outside;
 
 const LISTEN: u16 = 80;
@@ -75,7 +75,7 @@ impl Standing {
             let to = Outside::V4.parse().map_err(|_| Error::Usage("the outside has no address".into()))?;
             return Ok(Standing { client: home, server: outside, to });
         }
-        let mut kernel = Kernel::open()?;
+        let mut kernel = Session::open()?;
         let (client, server) = (Sandbox::make(&mut kernel, 1)?, Sandbox::make(&mut kernel, 2)?);
         let to = match road {
             Road::Zubi | Road::ZubiBesideDocker => {
@@ -104,7 +104,7 @@ impl Standing {
 }
 
 /// The IPv4 address of a sandbox.
-pub(crate) fn v4_of(kernel: &mut Kernel, sandbox: &Sandbox) -> Result<Ipv4Addr, Error> {
+pub(crate) fn v4_of(kernel: &mut Session, sandbox: &Sandbox) -> Result<Ipv4Addr, Error> {
     kernel.open_sandbox(&sandbox.reference())?;
     let seen = kernel.addresses(&sandbox.place(), None)?;
     let found = seen.iter().find_map(|seen| match seen.address.addr() {

@@ -12,7 +12,7 @@ use crate::worker::Worker;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use zubi_kernel::Kernel;
+use zubi_kernel::Session;
 use zubi_plan::Place;
 
 const MANY: u16 = 900;
@@ -57,14 +57,14 @@ impl Task {
 
 struct Host {
     spawned: Spawned,
-    kernel: Kernel,
+    kernel: Session,
     probe: Sandbox,
     nft: PathBuf,
 }
 
 impl Host {
     fn new(programs: &Programs) -> Result<Self, Error> {
-        let mut kernel = Kernel::open()?;
+        let mut kernel = Session::open()?;
         let spawned = Spawned::on(&programs.zubi, NETWORK)?;
         for number in 1..=MANY {
             let sandbox = Sandbox::make(&mut kernel, number)?;

@@ -16,7 +16,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
-use zubi_kernel::{Kernel, Netlink, sys};
+use zubi_kernel::{Netlink, Session, sys};
 use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
 use zubi_plan::{Op, Place, Plan, Sysctl, What, firewall};
 use zubi_wire::nft::{Chain, Hook, HookPoint, Rule, Shape, Table};
@@ -248,8 +248,8 @@ fn one_line(text: &str) -> String {
 }
 
 /// Applies these operations on the host, as zubi would.
-fn apply(changes: impl IntoIterator<Item = What>) -> Result<Kernel, String> {
-    let mut kernel = Kernel::open().map_err(|e| e.to_string())?;
+fn apply(changes: impl IntoIterator<Item = What>) -> Result<Session, String> {
+    let mut kernel = Session::open().map_err(|e| e.to_string())?;
     let plan: Plan = changes.into_iter().map(|what| Op::host(what, "")).collect();
     kernel.apply(&plan).map_err(|failed| failed.error.to_string())?;
     Ok(kernel)

@@ -4,7 +4,7 @@ use crate::patience::patience;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use zubi_kernel::{Kernel, Netns};
+use zubi_kernel::{Netns, Session};
 use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
 use zubi_plan::{Op, Place, Plan, Sysctl, What};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, Peer, Route};
@@ -269,7 +269,7 @@ impl Outside {
         ]
         .into_iter()
         .collect();
-        let mut kernel = Kernel::open().expect("kernel");
+        let mut kernel = Session::open().expect("kernel");
         kernel.apply(&plan).expect("outside");
         for (place, device) in [(Place::Host, "uplink"), (Place::Sandbox(inside.clone()), "eth0")] {
             // The kernel notices a carrier a moment after both ends are up.

@@ -1,10 +1,11 @@
 //! The families of tables (`NFPROTO_*` in linux/netfilter.h).
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use zubi_model::Family;
 
 /// Which packets a table sees. Those of other families are not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum NftFamily {
     /// IPv4.
     Ip,

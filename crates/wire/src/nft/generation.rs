@@ -2,13 +2,14 @@
 
 use super::{HEADER, NFPROTO_UNSPEC, SUBSYSTEM, change_in};
 use crate::message::{Batch, Message, flag};
+use serde::{Deserialize, Serialize};
 
 const NEWGEN: u16 = 15;
 const GETGEN: u16 = 16;
 const ID: u16 = 1;
 
 /// What the tables, chains, rules and elements of a namespace are numbered by, all together. Zero is never given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
 impl Generation {

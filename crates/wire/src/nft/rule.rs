@@ -4,6 +4,7 @@ use super::words::{family_of, words};
 use super::{CREATE, CmpOp, Expr, HEADER, LoadKey, NftFamily, Reg, RuleAt, Verdict, change, change_in};
 use crate::message::{Batch, Message, flag, text_of};
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use zubi_model::{Family, LinkGroup, Protocol};
@@ -29,7 +30,7 @@ const TCP_SYN: u8 = 2;
 const LOCAL: u32 = 2;
 
 /// A rule at the end of a chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Its table.
     pub table: String,
@@ -293,7 +294,7 @@ impl Rule {
 }
 
 /// A rule as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleSeen {
     /// Of its table.
     pub family: NftFamily,

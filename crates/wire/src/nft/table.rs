@@ -2,6 +2,7 @@
 
 use super::{CREATE, HEADER, NftFamily, ask, ask_all, change, family_of};
 use crate::message::{Batch, Message, flag};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 const NEWTABLE: u16 = 0;
@@ -44,7 +45,7 @@ impl fmt::Display for Table {
 }
 
 /// A table as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableSeen {
     /// Which packets it sees.
     pub family: NftFamily,

@@ -3,7 +3,7 @@
 use super::strace::{Effect, Place, Target, trace};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use zubi_kernel::{Kernel, Netns, inside};
+use zubi_kernel::{Session, Netns, inside};
 use zubi_lab::{Host, Loner, Snapshot, skip};
 use zubi_model::NsRef;
 
@@ -198,7 +198,7 @@ fn a_forgotten_sandbox_holds_no_descriptor() {
     host.shell("ip netns add x").ok();
     let open = || std::fs::read_dir("/proc/self/fd").expect("/proc").count();
     let x = NsRef::Named("x".parse().expect("name"));
-    let mut kernel = Kernel::open().expect("kernel");
+    let mut kernel = Session::open().expect("kernel");
     let before = (open(), kernel.descriptors());
     kernel.open_sandbox(&x).expect("x");
     assert!(open() > before.0);
