@@ -10,7 +10,7 @@ use crate::session::{Cleanup, Session};
 use crate::shared::{Shared, canonical};
 use std::fs;
 use std::sync::Arc;
-use zubi_kernel::Kernel;
+use zubi_kernel::Session as KernelSession;
 use zubi_store::{HostId, Opening};
 
 /// What happens where devices live whose records are lost.

@@ -416,6 +416,12 @@ impl Error {
         move |source| Error::Kernel { object, source }
     }
 
+    /// A question about a part that the snapshot lacks.
+    pub(crate) fn unread(object: impl Into<String>) -> impl FnOnce(zubi_snapshot::NotRead) -> Error {
+        let object = object.into();
+        move |source| Error::Kernel { object, source: source.into() }
+    }
+
     /// A failed system call: what was being done, and the call with its object.
     pub(crate) fn system(
         object: &'static str,

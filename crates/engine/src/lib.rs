@@ -43,7 +43,7 @@ pub use report::{Act, Compared, Force, Report};
 pub use session::{Cleanup, Session};
 pub use undo::endpoint::Detached;
 
-pub use zubi_kernel::{Finding, Observer, Stream, Written};
+pub use zubi_kernel::{Observer, Stream, Written};
 pub use zubi_plan::device_settings::DeviceSettings;
 pub use zubi_plan::{Op, Plan};
 pub use zubi_store::OtherNamespace;

@@ -1,6 +1,5 @@
 //! Words that every call shares: whether to do it, and what it did.
 
-use zubi_kernel::Finding;
 use zubi_plan::{Op, Plan};
 
 /// Whether to do it.

@@ -12,16 +12,17 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use zubi_ipam::AddressPools;
-use zubi_kernel::{Kernel, Observer};
+use zubi_kernel::{Session as KernelSession, Observer};
 use zubi_model::{NetworkId, NetworkName};
 use zubi_plan::Plan;
 use zubi_runtimes::Runtimes;
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{FirewallSeen, Store};
 
 /// One command's view of the machine.
 pub struct Session {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) kernel: Kernel,
+    pub(crate) kernel: KernelSession,
     pub(crate) ruleset: Ruleset,
     pub(crate) slow: SlowWork,
     cleanup: Option<Arc<dyn Cleanup>>,
@@ -55,7 +56,7 @@ pub(crate) struct SlowWork {
 }
 
 impl Session {
-    pub(crate) fn new(shared: Arc<Shared>, kernel: Kernel, cleanup: Arc<dyn Cleanup>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, kernel: KernelSession, cleanup: Arc<dyn Cleanup>) -> Self {
         Session {
             shared,
             kernel,
@@ -91,6 +92,11 @@ impl Session {
         self.cleanup.take()
     }
 
+    /// Reads into a snapshot what of the needs it lacks.
+    pub(crate) fn read(&mut self, snapshot: &mut Snapshot, needs: &Needs, object: &str) -> Result<(), Error> {
+        self.kernel.look_into(snapshot, needs).map_err(Error::kernel(object))
+    }
+
     /// Notes something for the caller that is no error.
     pub(crate) fn note(&mut self, words: String) {
         if !self.notes.contains(&words) {
@@ -109,7 +115,7 @@ impl Session {
     }
 
     /// The kernel edge, for counting its messages.
-    pub fn kernel(&mut self) -> &mut Kernel {
+    pub fn kernel(&mut self) -> &mut KernelSession {
         &mut self.kernel
     }
 

@@ -105,6 +105,7 @@ pub(crate) fn leases(store: &Store, network: &str) -> LeasesLock {
 pub(crate) fn reservation(owner: &str, network: &str, addresses: &[&str], mac: Option<Mac>) -> Reservation {
     let address = |text: &&str| EndpointAddress { address: text.parse().unwrap(), gateway: None };
     Reservation {
+        id: None,
         owner: owner.into(),
         network: network.parse().unwrap(),
         addresses: addresses.iter().map(address).collect(),

@@ -12,7 +12,7 @@ use crate::heal::ports::unrecorded_ports;
 use crate::look::by_name::endpoint_called;
 use crate::look::compare::differences;
 use crate::look::default_route::siblings;
-use crate::look::device::{host_end_in, strange_inner_end};
+use crate::look::device::{host_end_in, inner_end_problem};
 use crate::look::foreign_changes::foreign_changes;
 use crate::look::host::host_facts;
 use crate::look::sandbox::{resolve, way_in};
@@ -20,8 +20,9 @@ use crate::look::unrecorded::unrecorded_devices;
 use crate::problem::{GC, Problem, ProblemKind, REPAIR, RESTORE, describe, describe_link};
 use crate::records::{read_records, unreadable_hints};
 use crate::report::{Act, Force};
+use crate::look::compare::whole_host;
 use crate::session::Session;
-use zubi_kernel::Survey;
+use zubi_snapshot::Snapshot;
 use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
 use zubi_store::{LeaseOwner, Maker};
 
@@ -44,7 +45,7 @@ pub(crate) fn check_called(session: &mut Session, network: &NetworkName, called:
     let endpoints = session.store().endpoints_on(&network.name)?;
     let facts = host_facts(session)?;
     let ops = network_ops(session, &facts, &network, &endpoints)?;
-    problems.extend(differences(session, &mut Survey::narrow(), &format!("network {}", network.name), &ops)?);
+    problems.extend(differences(session, &mut Snapshot::new(), &format!("network {}", network.name), &ops)?);
     problems.extend(check_endpoint(session, &network, &endpoint)?);
     Ok(problems)
 }
@@ -76,7 +77,7 @@ pub(crate) fn check(session: &mut Session) -> Result<Vec<Problem>, Error> {
 fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandbox>), Error> {
     const HALF_WAY: &str = "a command was killed half-way";
     let records = read_records(session)?;
-    let mut survey = Survey::whole();
+    let mut snapshot = whole_host(session)?;
     let mut problems = Vec::new();
     let mut lost = Vec::new();
     if let Err(error) = session.store().forwarding() {
@@ -96,9 +97,9 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
         problems.push(Problem::new(ProblemKind::Interrupted, describe_link(link), HALF_WAY, GC));
     }
     if !records.networks.is_empty() {
-        problems.extend(check_firewall_in(session, &mut survey)?);
-        let seen = session.kernel.surveyed_firewall(&mut survey).map_err(Error::kernel("firewall"))?;
-        for name in if seen.is_strangers() { Vec::new() } else { seen.additions() } {
+        problems.extend(check_firewall_in(session, &mut snapshot)?);
+        let seen = session.kernel.surveyed_firewall(&mut snapshot).map_err(Error::kernel("firewall"))?;
+        for name in if seen.is_foreign() { Vec::new() } else { seen.additions() } {
             let what = format!("{name} in it is somebody else's, and may drop what zubi lets pass");
             let fix = format!("nft delete {}", name.replacen(' ', " inet zubi ", 1));
             problems.push(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, fix));
@@ -108,7 +109,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
     let facts = host_facts(session)?;
     for network in &records.networks {
         let ops = network_ops(session, &facts, network, records.endpoints_on(&network.name))?;
-        problems.extend(differences(session, &mut survey, &format!("network {}", network.name), &ops)?);
+        problems.extend(differences(session, &mut snapshot, &format!("network {}", network.name), &ops)?);
     }
     for endpoint in &records.endpoints {
         let Some(network) = records.network(&endpoint.network) else {
@@ -118,7 +119,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
             continue;
         };
         let siblings = records.siblings(endpoint);
-        match check_attached(session, &mut survey, network, endpoint, &siblings)? {
+        match check_attached(session, &mut snapshot, network, endpoint, &siblings)? {
             Checked::Found(found) => problems.extend(found),
             Checked::NoSandbox(found) => {
                 lost.push(WithoutSandbox { endpoint: endpoint.clone(), problems: found });
@@ -154,13 +155,13 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
             problems.push(Problem::new(ProblemKind::Unreadable, "record", e.to_string(), RESTORE));
         }
     }
-    problems.extend(foreign_changes(session, &records, &mut survey)?);
-    for one in unrecorded_devices(session, &records, &mut survey)? {
+    problems.extend(foreign_changes(session, &records, &mut snapshot)?);
+    for one in unrecorded_devices(session, &records, &mut snapshot)? {
         let what = "has no record, and its other end is in a namespace that lives";
         let fix = "zubi repair --rebuild makes the record again, zubi gc --force removes the device";
         problems.push(Problem::new(ProblemKind::Stray, one.words(), what, fix));
     }
-    for words in collect_strays(session, &records, &mut survey, Force::No, Act::Show)?.value {
+    for words in collect_strays(session, &records, &mut snapshot, Force::No, Act::Show)?.value {
         problems.push(Problem::new(ProblemKind::Stray, words, "belongs to nobody", GC));
     }
     Ok((problems, lost))
@@ -168,7 +169,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
 
 fn check_endpoint(session: &mut Session, network: &Network, endpoint: &Endpoint) -> Result<Vec<Problem>, Error> {
     let siblings = siblings(session, endpoint)?;
-    Ok(match check_attached(session, &mut Survey::narrow(), network, endpoint, &siblings)? {
+    Ok(match check_attached(session, &mut Snapshot::new(), network, endpoint, &siblings)? {
         Checked::Found(problems) => problems,
         Checked::NoSandbox(problems) => {
             restarted(session, endpoint, &mut Vec::new()).map_or(problems, |problem| vec![problem])
@@ -178,13 +179,13 @@ fn check_endpoint(session: &mut Session, network: &Network, endpoint: &Endpoint)
 
 fn check_attached(
     session: &mut Session,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
     network: &Network,
     endpoint: &Endpoint,
     siblings: &[Endpoint],
 ) -> Result<Checked, Error> {
     let object = describe(endpoint);
-    let host_end = host_end_in(session, survey, endpoint)?;
+    let host_end = host_end_in(session, snapshot, endpoint)?;
     let way = match way_in(session, endpoint, None) {
         Ok(way) => way,
         Err(e) => {
@@ -198,13 +199,13 @@ fn check_attached(
     }
     if host_end.is_some()
         && let Some(way) = &way
-        && let Some(what) = strange_inner_end(session, survey, endpoint, way)?
+        && let Some(what) = inner_end_problem(session, snapshot, endpoint, way)?
     {
         // Whatever else is missing inside follows from it.
         return Ok(Checked::Found(vec![Problem::new(ProblemKind::Differs, object, what, REPAIR)]));
     }
-    let ops = wanted_ops(session, survey, network, endpoint, siblings, way.as_ref())?;
-    let found = differences(session, survey, &object, &ops)?;
+    let ops = wanted_ops(session, snapshot, network, endpoint, siblings, way.as_ref())?;
+    let found = differences(session, snapshot, &object, &ops)?;
     Ok(if way.is_some() { Checked::Found(found) } else { Checked::NoSandbox(found) })
 }
 

@@ -6,7 +6,7 @@ use crate::look::compare::differences;
 use crate::look::link_ends::{EndSeen, link_ends};
 use crate::problem::{GC, Problem, ProblemKind, REPAIR, describe_link};
 use crate::session::Session;
-use zubi_kernel::Survey;
+use zubi_snapshot::Snapshot;
 use zubi_model::DirectLink;
 
 pub(crate) fn check_link(session: &mut Session, link: &DirectLink) -> Result<Vec<Problem>, Error> {
@@ -28,7 +28,7 @@ pub(crate) fn check_link(session: &mut Session, link: &DirectLink) -> Result<Vec
         }
         (true, _) => {
             let ops = wanted(link, &ends);
-            differences(session, &mut Survey::narrow(), &object, &ops)
+            differences(session, &mut Snapshot::new(), &object, &ops)
         }
     }
 }

@@ -6,9 +6,10 @@ use crate::look::device::{host_end_in, is_host_end};
 use crate::look::link_ends::{EndSeen, link_ends};
 use crate::look::sandbox::way_in;
 use crate::records::read_records;
+use crate::look::compare::whole_host;
 use crate::session::Session;
 use std::collections::HashMap;
-use zubi_kernel::{Survey, inside, named};
+use zubi_kernel::{inside, named};
 use zubi_model::{DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName};
 use zubi_plan::Place;
 use zubi_store::{Maker, StoreError};
@@ -108,14 +109,14 @@ pub(crate) fn network_and_endpoints(session: &Session, name: &NetworkName) -> Re
 /// All endpoints, by sandbox and age.
 pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Error> {
     let records = read_records(session)?;
-    let mut survey = Survey::whole();
+    let mut snapshot = whole_host(session)?;
     let mut views = Vec::new();
     for endpoint in &records.endpoints {
         let siblings = records.siblings(endpoint);
-        let seen = host_end_in(session, &mut survey, endpoint)?;
+        let seen = host_end_in(session, &mut snapshot, endpoint)?;
         let way = way_in(session, endpoint, None).ok().flatten();
         views.push(EndpointView {
-            default_in: gives_default_in(session, &mut survey, endpoint, &siblings, way.as_ref())?,
+            default_in: gives_default_in(session, &mut snapshot, endpoint, &siblings, way.as_ref())?,
             host_index: seen.as_ref().map(|l| l.index),
             peer_index: seen.and_then(|l| l.peer),
             endpoint: endpoint.clone(),

@@ -6,7 +6,7 @@ use crate::decide::obstacle::{Obstacle, Owners};
 use crate::decide::{mac, port};
 use std::net::IpAddr;
 use zubi_model::{Addressing, Endpoint, Family, IfName, Mac, Network, SandboxIdentity, Wishes};
-use zubi_plan::endpoint::may_default;
+use zubi_plan::driver::may_default;
 use zubi_store::LeaseOwner;
 
 /// What is asked of the decision.

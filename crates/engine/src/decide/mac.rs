@@ -21,7 +21,7 @@ pub(crate) fn of_endpoint(
         (MacWish::FromAddress, Some(first)) => Mac::from_address(first.address.addr()),
         (MacWish::Random, _) | (MacWish::FromAddress, None) => return Ok(random),
     };
-    if wish != MacWish::FromAddress && wished == network.bridge_mac {
+    if wish != MacWish::FromAddress && wished == network.device_mac() {
         let owner = MacOwner::Device(format!("the bridge {}", network.bridge));
         return Err(Obstacle::Taken(Taken::Mac { mac: wished, owner }));
     }

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::session::Session;
 use zubi_kernel::legacy_barrier;
-use zubi_model::{BridgeMode, Family, Network, NetworkId};
+use zubi_model::{Family, Network, NetworkId};
 use zubi_plan::Plan;
 use zubi_plan::coexist::{Barrier, Shut};
 
@@ -70,10 +70,10 @@ pub(crate) fn look_at_foreign(session: &mut Session, networks: &[Network]) -> Re
 fn judge_foreign(session: &mut Session, networks: &[Network]) -> Result<Look, Error> {
     let failed = || Error::kernel("firewalls of other programs");
     let mut look = Look::default();
-    let strangers = session.kernel.strangers().map_err(failed())?;
+    let strangers = session.kernel.foreign_rules().map_err(failed())?;
     for barrier in strangers.barriers() {
         // Of a bridge that is somebody else's with all that concerns it, the firewall is too.
-        for network in networks.iter().filter(|n| n.bridge_mode != BridgeMode::Unmanaged) {
+        for network in networks.iter().filter(|n| n.is_firewalled()) {
             let lacking = strangers.lacking(&barrier, network);
             if lacking.is_empty() {
                 continue;
@@ -83,7 +83,7 @@ fn judge_foreign(session: &mut Session, networks: &[Network]) -> Result<Look, Er
                     look.lacking.push((network.clone(), barrier.to_string()));
                     look.plan.append(lacking.plan());
                 }
-                Some(shut) if !session.kernel.names(&barrier.name, &network.bridge).map_err(failed())? => {
+                Some(shut) if !session.kernel.mentions_device(&barrier.name, network.device()).map_err(failed())? => {
                     look.shut.push(refused(&barrier, shut, network));
                 }
                 // Whoever may change the table has told it of the bridge.
@@ -126,7 +126,7 @@ pub(crate) fn check_foreign(session: &mut Session, networks: &[Network]) -> Resu
     };
     let mut problems: Vec<Problem> = Vec::new();
     for (network, what) in look.lacking {
-        problems.push(problem(&network, format!("{what}, and has no rule for {}", network.bridge), fix.into()));
+        problems.push(problem(&network, format!("{what}, and has no rule for {}", network.device()), fix.into()));
     }
     for Refused { network, what, fix } in look.shut.into_iter().chain(legacy(networks)?) {
         problems.push(problem(&network, what, fix));
@@ -135,7 +135,7 @@ pub(crate) fn check_foreign(session: &mut Session, networks: &[Network]) -> Resu
 }
 
 fn refused(barrier: &Barrier, shut: Shut, network: &Network) -> Refused {
-    let bridge = &network.bridge;
+    let bridge = network.device();
     let (what, fix) = match shut {
         Shut::Owned(port) => {
             // Programs with one socket have their process number as its port.
@@ -166,13 +166,13 @@ fn legacy(networks: &[Network]) -> Result<Vec<Refused>, Error> {
     let mut all = Vec::new();
     for family in [Family::V4, Family::V6] {
         let concerned: Vec<&Network> =
-            networks.iter().filter(|n| n.pool(family).is_some() && n.bridge_mode != BridgeMode::Unmanaged).collect();
+            networks.iter().filter(|n| n.pool(family).is_some() && n.is_firewalled()).collect();
         if concerned.is_empty() {
             continue;
         }
         let Some(barrier) = legacy_barrier(family).map_err(Error::kernel("legacy iptables"))? else { continue };
         for network in concerned {
-            let commands = barrier.lacking(&network.bridge);
+            let commands = barrier.lacking(network.device());
             if !commands.is_empty() {
                 let what = format!(
                     "chain FORWARD of {} drops what it does not know ({}); zubi does not change legacy tables",

@@ -12,19 +12,13 @@ use crate::error::Error;
 use crate::look::host::ipv6_forwarding;
 use crate::session::Session;
 use std::net::IpAddr;
-use zubi_model::{BridgeMode, Family, LinkGroup, LinkPlace, Network, Scope};
-use zubi_plan::network::Ipv6Forwarding;
+use zubi_model::{Family, LinkGroup, LinkPlace, Network};
+use zubi_plan::forwarding::{self, IPV4, IPV6, IPV6_FORCE, Ipv6Forwarding};
 use zubi_plan::{Op, Place, Plan, Sysctl, What, firewall};
 use zubi_store::{Forwarding as Before, Setting, SwitchedOn};
 use zubi_wire::nft::Element;
 
-const IPV4: &str = "net/ipv4/ip_forward";
-
 const IPV4_REDIRECTS: &str = "net/ipv4/conf/all/accept_redirects";
-
-const IPV6: &str = "net/ipv6/conf/all/forwarding";
-
-const IPV6_FORCE: &str = "net/ipv6/conf/all/force_forwarding";
 
 const IPV6_FORCE_DEFAULT: &str = "net/ipv6/conf/default/force_forwarding";
 
@@ -56,33 +50,24 @@ pub(crate) fn closed_elements(session: &mut Session) -> Result<Vec<Element>, Err
     }
 }
 
-/// Puts in front of what makes a router of this host that it is none for strangers; gives the families for which it
-/// becomes one now.
+/// Puts in front of what makes a router of this host that the firewall drops what concerns no bridge. Gives the families
+/// in which this host becomes a router now.
 pub(crate) fn close_forwarding(session: &mut Session, plan: &mut Plan) -> Result<Vec<Family>, Error> {
-    const WHY: &str = "this host was no router: what concerns no bridge is not to pass";
-    let switched: Vec<Family> =
-        FAMILIES.into_iter().filter(|family| plan.ops.iter().any(|op| switches(op, *family))).collect();
-    let Some(first) = plan.ops.iter().position(|op| FAMILIES.iter().any(|family| switches(op, *family))) else {
-        return Ok(Vec::new());
-    };
-    if session.config().forwarding == Forwarding::Open {
+    let switched = forwarding::switched_on(plan);
+    if switched.is_empty() || session.config().forwarding == Forwarding::Open {
         return Ok(Vec::new());
     }
     let known = switched_on(session)?;
-    let mut new = Vec::new();
-    let mut elements = Vec::new();
+    let (mut new, mut closed) = (Vec::new(), Vec::new());
     for family in switched {
         if known.contains(&family) {
-            elements.push(family);
+            closed.push(family);
         } else if !passes_on(session, family)? {
-            elements.push(family);
+            closed.push(family);
             new.push(family);
         }
     }
-    // Beside what else is said to the firewall, so that it stays one transaction.
-    let at = plan.ops.iter().take(first).rposition(Op::is_nft).map_or(first, |last| last + 1);
-    let elements = elements.into_iter().map(|family| Op::host(What::AddElement(firewall::closed(family)), WHY));
-    plan.ops.splice(at..at, elements);
+    forwarding::close(plan, &closed);
     Ok(new)
 }
 
@@ -187,10 +172,7 @@ pub(crate) fn forget_forwarding(session: &mut Session, unneeded: &[Family]) -> R
 pub(crate) fn unneeded_without(session: &Session, network: Option<&Network>) -> Vec<Family> {
     let (mut others, unreadable) = session.store().networks_lossy();
     others.retain(|other| network.is_none_or(|network| other.name != network.name));
-    let needs = |other: &Network, family| {
-        other.scope == Scope::Routed && other.bridge_mode != BridgeMode::Unmanaged && other.pool(family).is_some()
-    };
-    let unneeded = |family: &Family| unreadable.is_empty() && !others.iter().any(|other| needs(other, *family));
+    let unneeded = |family: &Family| unreadable.is_empty() && !others.iter().any(|other| other.needs_forwarding(*family));
     FAMILIES.into_iter().filter(unneeded).collect()
 }
 
@@ -205,7 +187,7 @@ fn others_that_forward(session: &mut Session, family: Family, leaving: Option<&N
         IpAddr::V6(address) => family == Family::V6 && !address.is_unicast_link_local(),
     };
     let left = |bridge: &str, address| {
-        let own = leaving.filter(|network| network.bridge.as_str() == bridge);
+        let own = leaving.filter(|network| network.device().as_str() == bridge);
         own.is_some_and(|network| network.pools.iter().any(|pool| pool.host_address() == Some(address)))
     };
     let bridges = links.iter().filter(|link| {
@@ -219,7 +201,7 @@ fn others_that_forward(session: &mut Session, family: Family, leaving: Option<&N
     let links = session.store().links_lossy().0;
     let of_host = links.iter().filter(|link| link.ends.iter().any(|end| end.place == LinkPlace::Host));
     all.extend(of_host.map(|link| format!("link {link}")));
-    let strangers = session.kernel.strangers().map_err(failed())?;
+    let strangers = session.kernel.foreign_rules().map_err(failed())?;
     all.extend(strangers.filtering(family).map(|chain| format!("chain {chain}")));
     Ok(all)
 }
@@ -247,12 +229,6 @@ fn switch_off(session: &mut Session, family: Family) -> Result<Sysctl, Error> {
 
 fn host_setting(session: &mut Session, key: &str) -> Result<Option<String>, Error> {
     session.kernel.setting(&Place::Host, key).map_err(Error::kernel("forwarding"))
-}
-
-/// Whether an operation makes this host pass packets of a family on.
-fn switches(op: &Op, family: Family) -> bool {
-    let keys: &[&str] = if family == Family::V4 { &[IPV4] } else { &[IPV6, IPV6_FORCE] };
-    matches!(&op.what, What::Set(sysctl) if keys.contains(&sysctl.key.as_str()) && sysctl.value == "1")
 }
 
 pub(crate) fn of(before: &Before, family: Family) -> Option<&SwitchedOn> {

@@ -2,8 +2,8 @@
 
 use crate::error::Error;
 use crate::session::Session;
+use zubi_snapshot::Snapshot;
 use std::collections::HashSet;
-use zubi_kernel::Survey;
 use zubi_plan::firewall;
 use zubi_wire::nft::ElementSeen;
 
@@ -18,7 +18,7 @@ pub(crate) struct Stray {
 /// with them.
 pub(crate) fn stray_elements(
     session: &mut Session,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
     wanted: &HashSet<(String, Vec<ElementSeen>)>,
 ) -> Result<Vec<Stray>, Error> {
     let mut strays = Vec::new();
@@ -26,7 +26,7 @@ pub(crate) fn stray_elements(
         if set.shape != zubi_wire::nft::Shape::Exact && set.data.is_empty() {
             continue;
         }
-        let seen = session.kernel.surveyed_elements(survey, &set.name).map_err(Error::kernel("firewall"))?;
+        let seen = session.kernel.surveyed_elements(snapshot, &set.name).map_err(Error::kernel("firewall"))?;
         for seen in seen {
             let raw = vec![seen.clone()];
             if wanted.contains(&(set.name.clone(), raw)) {

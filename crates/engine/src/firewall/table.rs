@@ -6,20 +6,20 @@ use crate::firewall::forwarding::closed_elements;
 use crate::firewall::seen::recall_firewall;
 use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::session::Session;
-use zubi_kernel::Survey;
+use zubi_snapshot::Snapshot;
 use zubi_model::Network;
 use zubi_plan::{Op, Plan, What, firewall};
 
 pub(crate) fn check_firewall(session: &mut Session) -> Result<Option<Problem>, Error> {
-    check_firewall_in(session, &mut Survey::narrow())
+    check_firewall_in(session, &mut Snapshot::new())
 }
 
 /// The layout: all rules, in their order.
-pub(crate) fn check_firewall_in(session: &mut Session, survey: &mut Survey) -> Result<Option<Problem>, Error> {
-    let seen = session.kernel.surveyed_firewall(survey).map_err(Error::kernel("firewall"))?;
+pub(crate) fn check_firewall_in(session: &mut Session, snapshot: &mut Snapshot) -> Result<Option<Problem>, Error> {
+    let seen = session.kernel.surveyed_firewall(snapshot).map_err(Error::kernel("firewall"))?;
     let problem = |what: String| Some(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, REPAIR));
     let Some(table) = &seen.table else { return Ok(problem("is gone: somebody flushed the ruleset".into())) };
-    if seen.is_strangers() {
+    if seen.is_foreign() {
         let what = "has the name of zubi's, and zubi did not make it";
         let fix = "look at it (nft list table inet zubi), then nft delete table inet zubi && zubi repair";
         return Ok(Some(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, fix)));
@@ -85,7 +85,7 @@ pub(crate) fn firewall_from_records(session: &mut Session) -> Result<Plan, Error
     const WHY: &str = "put the firewall back as the records have it";
     let mut plan = Plan::new();
     let seen = session.kernel.firewall().map_err(Error::kernel("firewall"))?;
-    if seen.is_strangers() {
+    if seen.is_foreign() {
         return Err(Error::ForeignTable { table: firewall::table().to_string() });
     }
     if seen.table.is_some() {
@@ -97,7 +97,7 @@ pub(crate) fn firewall_from_records(session: &mut Session) -> Result<Plan, Error
     let closed = closed_elements(session)?;
     let elements = networks
         .iter()
-        .flat_map(firewall::network_elements)
+        .flat_map(driver::network_elements)
         .chain(endpoints.iter().flat_map(firewall::endpoint_elements));
     plan.ops.extend(elements.chain(closed).map(|e| Op::host(What::AddElement(e), WHY)));
     Ok(plan)

@@ -18,7 +18,9 @@ use crate::look::unrecorded::leads_to_the_living;
 use crate::problem::describe;
 use crate::records::{Records, read_records};
 use crate::report::{Act, Force, Report};
+use crate::look::compare::whole_host;
 use crate::session::Session;
+use zubi_snapshot::Snapshot;
 use crate::steps::apply::take_down;
 use crate::steps::change_network::plan_change;
 use crate::undo::endpoint::plan_detach;
@@ -26,7 +28,6 @@ use crate::undo::link::plan_unlink;
 use crate::undo::network::plan_down;
 use crate::undo::sandbox::{Unfinished, clean_run_locked, disconnect_all, remove_unfinished};
 use std::collections::HashSet;
-use zubi_kernel::Survey;
 use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};
 use zubi_plan::{Op, Place, Plan, What, coexist, firewall};
 use zubi_store::{ExclusiveHost, HostLock, LeaseOwner, Maker, SandboxRecord, StoreError};
@@ -101,7 +102,7 @@ fn plan_collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Re
     for (network, key) in orphans(session, &records) {
         report.value.push(format!("leases of sandbox {} on network {network} (in no record)", key.cookie));
     }
-    let strays = collect_strays(session, &records, &mut Survey::whole(), force, Act::Show)?;
+    let strays = collect_strays(session, &records, &mut whole_host(session)?, force, Act::Show)?;
     report.plan.append(strays.plan);
     report.value.extend(strays.value);
     Ok(report)
@@ -128,7 +129,7 @@ pub(crate) fn collect(session: &mut Session, host: &ExclusiveHost, force: Force)
     removed.extend(collect_ports(session, host, &records)?);
     removed.extend(collect_sandboxes(session)?);
     finish_deletions(session)?;
-    removed.extend(collect_strays(session, &read_records(session)?, &mut Survey::whole(), force, Act::Apply)?.value);
+    removed.extend(collect_strays(session, &read_records(session)?, &mut whole_host(session)?, force, Act::Apply)?.value);
     let temporary = session.store().remove_leftovers()?;
     if temporary > 0 {
         removed.push(format!("{temporary} unfinished files"));
@@ -217,7 +218,7 @@ fn collect_sandboxes(session: &mut Session) -> Result<Vec<String>, Error> {
 pub(crate) fn collect_strays(
     session: &mut Session,
     records: &Records,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
     force: Force,
     act: Act,
 ) -> Result<Report<Vec<String>>, Error> {
@@ -235,7 +236,7 @@ pub(crate) fn collect_strays(
     let of_links = links.flat_map(|l| &l.ends).filter(|e| e.place == LinkPlace::Host);
     owned.extend(of_links.map(|e| e.ifname.as_str()));
     owned.extend(records.doomed.iter().map(IfName::as_str));
-    let links = session.kernel.surveyed_links(survey, &Place::Host).map_err(Error::kernel("devices"))?;
+    let links = session.kernel.surveyed_links(snapshot, &Place::Host).map_err(Error::kernel("devices"))?;
     let spared: Vec<&LinkSeen> = links
         .iter()
         .filter(|l| force == Force::No && leads_to_the_living(l) && !owned.contains(l.name.as_str()))
@@ -261,7 +262,7 @@ pub(crate) fn collect_strays(
         return Ok(Report { plan, value: words });
     }
     let mut wanted: HashSet<(String, Vec<ElementSeen>)> = HashSet::new();
-    let elements = networks.iter().flat_map(firewall::network_elements);
+    let elements = networks.iter().flat_map(driver::network_elements);
     let elements = elements.chain(endpoints.iter().chain(pending).flat_map(firewall::endpoint_elements));
     for element in elements {
         wanted.insert((element.set.clone(), element.raw()));
@@ -269,7 +270,7 @@ pub(crate) fn collect_strays(
     for element in closed_elements(session)? {
         wanted.insert((element.set.clone(), element.raw()));
     }
-    for stray in stray_elements(session, survey, &wanted)? {
+    for stray in stray_elements(session, snapshot, &wanted)? {
         words.push(format!("firewall element {} of set {} (in no record)", stray.words, stray.element.set));
         plan.push(Op::host(What::DeleteElement(stray.element), WHY));
     }
@@ -277,7 +278,7 @@ pub(crate) fn collect_strays(
     let unneeded = if needless { unneeded_without(session, None) } else { Vec::new() };
     let back = if needless { forwarding_back(session, None)? } else { WayBack::default() };
     let kept = |rule: &RuleSeen| networks.iter().any(|network| coexist::is_of(rule, network));
-    let guests = session.kernel.surveyed_guests(survey).map_err(Error::kernel("firewalls of other programs"))?;
+    let guests = session.kernel.surveyed_guests(snapshot).map_err(Error::kernel("firewalls of other programs"))?;
     let strays = guests.iter().filter(|g| g.owner.is_none() && !kept(&g.rule));
     let strays: Vec<RuleSeen> = strays.map(|g| g.rule.clone()).collect();
     words.extend(strays.iter().map(|stray| format!("{stray} (in no record)")));
@@ -286,7 +287,7 @@ pub(crate) fn collect_strays(
         words.push("forwarding of packets (no network needs it)".into());
         plan.ops.extend(back.settings);
     }
-    if needless && session.kernel.surveyed_firewall(survey).map_err(Error::kernel("firewall"))?.table.is_some() {
+    if needless && session.kernel.surveyed_firewall(snapshot).map_err(Error::kernel("firewall"))?.table.is_some() {
         words.push("firewall table inet zubi (no network needs it)".into());
         plan.ops.retain(|op| !op.is_nft() || op.is_guest());
         plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));

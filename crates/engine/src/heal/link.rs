@@ -1,11 +1,11 @@
 //! What puts a direct link right.
 
 use crate::error::Error;
-use crate::heal::endpoint::lacking;
+use crate::look::compare::lacking_of;
 use crate::look::link_ends::{EndSeen, EndsSeen, link_ends};
 use crate::problem::describe_link;
 use crate::session::Session;
-use zubi_kernel::Survey;
+use zubi_snapshot::Snapshot;
 use zubi_model::{DirectLink, NsRef};
 use zubi_plan::link::{make, maker_and_peer, place, unmake};
 use zubi_plan::{Op, Place, What};
@@ -29,7 +29,7 @@ pub(crate) fn lacking_of_link(session: &mut Session, link: &DirectLink) -> Resul
     }
     let (announcements, ops): (Vec<Op>, Vec<Op>) =
         wanted(link, &ends).into_iter().partition(|op| matches!(op.what, What::Announce(_)));
-    let mut lacking = lacking(session, &mut Survey::narrow(), &describe_link(link), &ops)?;
+    let mut lacking = lacking_of(session, &mut Snapshot::new(), &describe_link(link), &ops)?;
     if !lacking.is_empty() {
         lacking.extend(announcements);
     }

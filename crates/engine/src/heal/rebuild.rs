@@ -18,12 +18,14 @@ use crate::look::unrecorded::unrecorded_devices;
 use crate::random::random;
 use crate::records::read_records;
 use crate::report::{Act, Report};
+use crate::look::compare::whole_host;
 use crate::session::Session;
+use zubi_snapshot::Snapshot;
 use crate::steps::claim::claim_again;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{SystemTime, UNIX_EPOCH};
-use zubi_kernel::{Survey, named};
+use zubi_kernel::{named};
 use zubi_model::{
     BridgeMode, Driver, Egress, Endpoint, EndpointAddress, Family, GatewayAt, Hairpin, HostAddress, Icc, IfIndex,
     IfName, Ingress, Mac, Mtu, Network, NetworkId, NetworkName, NsRef, Pool, PortHolder, PortNumber, Promiscuity,
@@ -38,10 +40,10 @@ use zubi_wire::route::{LinkSeen, RouteProtocol};
 /// Makes the records again of what lives. The answer says what was made, and what of it is lost.
 pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<String>>, Error> {
     let host = &session.store().lock_host_exclusive()?;
-    let mut survey = Survey::whole();
+    let mut snapshot = whole_host(session)?;
     let mut words = Vec::new();
     let records = read_records(session)?;
-    let mut all = unrecorded_devices(session, &records, &mut survey)?;
+    let mut all = unrecorded_devices(session, &records, &mut snapshot)?;
     // The endpoint that came first gives the default route.
     all.sort_by_key(|one| one.mark.as_ref().map(|mark| mark.attached_at));
     let mut networks = records.networks.clone();
@@ -49,9 +51,9 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
         if networks.iter().any(|network| network.name == endpoint.network) {
             continue;
         }
-        let port = host_end_in(session, &mut survey, endpoint)?;
+        let port = host_end_in(session, &mut snapshot, endpoint)?;
         let made =
-            network_again(session, host, &mut survey, &endpoint.network, port.and_then(|port| port.master), act)?;
+            network_again(session, host, &mut snapshot, &endpoint.network, port.and_then(|port| port.master), act)?;
         match made {
             Ok(network) => {
                 words.push(recorded_again(&network));
@@ -71,7 +73,7 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
         };
         let network = match networks.iter().find(|network| network.name == mark.network) {
             Some(network) => network.clone(),
-            None => match network_again(session, host, &mut survey, &mark.network, one.device.master, act)? {
+            None => match network_again(session, host, &mut snapshot, &mark.network, one.device.master, act)? {
                 Ok(network) => {
                     words.push(recorded_again(&network));
                     networks.push(network.clone());
@@ -83,7 +85,7 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
                 }
             },
         };
-        match endpoint_of(session, &mut survey, &network, mark, &one.device)? {
+        match endpoint_of(session, &mut snapshot, &network, mark, &one.device)? {
             Ok(endpoint) => words.push(record_again(session, host, &network, &endpoint, mark, act)?),
             Err(why) => words.push(format!("{name}: lost: {why}")),
         }
@@ -95,12 +97,12 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
 fn network_again(
     session: &mut Session,
     host: &ExclusiveHost,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
     name: &NetworkName,
     bridge: Option<IfIndex>,
     act: Act,
 ) -> Result<Result<Network, String>, Error> {
-    let network = network_of(session, survey, name, bridge)?;
+    let network = network_of(session, snapshot, name, bridge)?;
     if let Ok(network) = &network
         && act == Act::Apply
     {
@@ -137,7 +139,7 @@ fn record_again(
 /// What an endpoint is, by its device, its sandbox and the firewall. An inner error says why that cannot be known.
 fn endpoint_of(
     session: &mut Session,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
     network: &Network,
     mark: &EndpointMark,
     device: &LinkSeen,
@@ -151,16 +153,16 @@ fn endpoint_of(
     let (Ok(ifname), Ok(host_device), Some(mac)) = (inner.name.parse(), device.name.parse(), inner.mac) else {
         return Ok(Err(format!("its devices have names zubi cannot take ({} and {})", inner.name, device.name)));
     };
-    let seen = session.kernel.surveyed_addresses_of(survey, &place).map_err(object())?;
+    let seen = session.kernel.surveyed_addresses_of(snapshot, &place).map_err(object())?;
     let own = seen.iter().filter(|a| a.device == inner.index);
     let mut addresses: Vec<EndpointAddress> = Vec::new();
     for pool in &network.pools {
         let of_pool = own.clone().filter(|a| pool.subnet.net().contains(&a.address.addr()));
         addresses.extend(of_pool.map(|a| EndpointAddress { address: a.address, gateway: pool.gateway }));
     }
-    let routes = routes_of(session, survey, &place, inner.index, &addresses)?;
+    let routes = routes_of(session, snapshot, &place, inner.index, &addresses)?;
     let targets: Vec<IpAddr> = addresses.iter().map(|a| a.address.addr()).collect();
-    let ports = ports_of(session, survey, &targets)?;
+    let ports = ports_of(session, snapshot, &targets)?;
     let mut traits = mark.traits;
     // Podman and whoever calls portmap for it hold published ports themselves.
     if !ports.is_empty() && network.name.source().is_some() {
@@ -214,14 +216,14 @@ fn other_end(
 /// The routes that zubi made, but those by the gateway of the network.
 fn routes_of(
     session: &mut Session,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
     place: &Place,
     device: IfIndex,
     addresses: &[EndpointAddress],
 ) -> Result<Vec<StaticRoute>, Error> {
     let mut routes = Vec::new();
     for family in [Family::V4, Family::V6] {
-        let seen = session.kernel.surveyed_routes(survey, place, family).map_err(Error::kernel("routes"))?;
+        let seen = session.kernel.surveyed_routes(snapshot, place, family).map_err(Error::kernel("routes"))?;
         for route in seen.iter().filter(|r| r.protocol == RouteProtocol::OURS && r.device == Some(device)) {
             let is_default = route.to.prefix_len() == 0 && addresses.iter().any(|a| a.gateway == route.via);
             if is_default {
@@ -241,12 +243,12 @@ fn routes_of(
 }
 
 /// What our maps publish of these addresses.
-fn ports_of(session: &mut Session, survey: &mut Survey, targets: &[IpAddr]) -> Result<Vec<PublishedPort>, Error> {
+fn ports_of(session: &mut Session, snapshot: &mut Snapshot, targets: &[IpAddr]) -> Result<Vec<PublishedPort>, Error> {
     let mut ports: Vec<PublishedPort> = Vec::new();
     // A port of every address stands in the maps of both families, where the endpoint has both.
     let mut in_families: HashMap<PublishedPort, HashSet<Family>> = HashMap::new();
     for set in firewall::sets().into_iter().filter(|set| !set.data.is_empty()) {
-        let seen = session.kernel.surveyed_elements(survey, &set.name).map_err(Error::kernel("firewall"))?;
+        let seen = session.kernel.surveyed_elements(snapshot, &set.name).map_err(Error::kernel("firewall"))?;
         for (port, family) in seen.iter().filter_map(|seen| published(&seen.element(&set)?, targets)) {
             in_families.entry(port).or_default().insert(family);
         }
@@ -270,12 +272,12 @@ fn ports_of(session: &mut Session, survey: &mut Survey, targets: &[IpAddr]) -> R
 /// What a network is, by its bridge and the firewall.
 fn network_of(
     session: &mut Session,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
     network: &NetworkName,
     bridge: Option<IfIndex>,
 ) -> Result<Result<Network, String>, Error> {
     let failed = || Error::kernel(format!("network {network}"));
-    let links = session.kernel.surveyed_links(survey, &Place::Host).map_err(failed())?;
+    let links = session.kernel.surveyed_links(snapshot, &Place::Host).map_err(failed())?;
     let seen = links.into_iter().find(|link| Some(link.index) == bridge);
     let Some(seen) = seen.filter(|link| link.kind.as_deref() == Some("bridge")) else {
         return Ok(Err(format!("network {network} has no record, and the device is on no bridge")));
@@ -288,20 +290,20 @@ fn network_of(
         Some(told) => told.id,
         None => NetworkId::from_random(random()?),
     };
-    let has = |engine: &mut Session, survey: &mut Survey, set: &str, times: usize| {
+    let has = |engine: &mut Session, snapshot: &mut Snapshot, set: &str, times: usize| {
         let element = Element::new(firewall::TABLE, set, vec![Value::Device(name.clone()); times]);
-        let seen = engine.kernel.surveyed_elements(survey, set).map_err(Error::kernel("firewall"))?;
+        let seen = engine.kernel.surveyed_elements(snapshot, set).map_err(Error::kernel("firewall"))?;
         Ok::<_, Error>(element.raw().iter().all(|raw| seen.contains(raw)))
     };
-    let guarded = has(session, survey, "bridges", 1)?;
-    let ingress = match (guarded, has(session, survey, "sealed", 1)?, has(session, survey, "apart", 1)?) {
+    let guarded = has(session, snapshot, "bridges", 1)?;
+    let ingress = match (guarded, has(session, snapshot, "sealed", 1)?, has(session, snapshot, "apart", 1)?) {
         (true, true, _) => Ingress::Sealed,
         (false, _, true) => Ingress::Apart,
-        (false, _, false) if has(session, survey, "open", 1)? => Ingress::Open,
+        (false, _, false) if has(session, snapshot, "open", 1)? => Ingress::Open,
         _ => Ingress::Published,
     };
     let mut pools: Vec<Pool> = Vec::new();
-    for address in session.kernel.surveyed_addresses_of(survey, &Place::Host).map_err(failed())? {
+    for address in session.kernel.surveyed_addresses_of(snapshot, &Place::Host).map_err(failed())? {
         if address.device != seen.index || is_link_local(address.address.addr()) {
             continue;
         }
@@ -318,7 +320,7 @@ fn network_of(
     for pool in &pools {
         let set = if pool.subnet.family() == Family::V4 { "masquerade4" } else { "masquerade6" };
         let element = Element::new(firewall::TABLE, set, vec![Value::Prefix(pool.subnet.net())]);
-        let seen = session.kernel.surveyed_elements(survey, set).map_err(Error::kernel("firewall"))?;
+        let seen = session.kernel.surveyed_elements(snapshot, set).map_err(Error::kernel("firewall"))?;
         masquerades |= element.raw().iter().all(|raw| seen.contains(raw));
     }
     pools.sort_by_key(|pool| pool.subnet.family());
@@ -332,9 +334,9 @@ fn network_of(
         bridge_mac: mac,
         mtu: Mtu::try_from(seen.mtu).ok().filter(|mtu| *mtu != Mtu::STANDARD),
         pools,
-        scope: if has(session, survey, "internal", 1)? { Scope::Internal } else { Scope::Routed },
+        scope: if has(session, snapshot, "internal", 1)? { Scope::Internal } else { Scope::Routed },
         egress: if masquerades { Egress::Masquerade } else { Egress::Plain },
-        icc: if has(session, survey, "icc", 2)? { Icc::Allowed } else { Icc::Isolated },
+        icc: if has(session, snapshot, "icc", 2)? { Icc::Allowed } else { Icc::Isolated },
         ingress,
         bridge_mode: if seen.group.is_ours() { BridgeMode::Managed } else { BridgeMode::Adopted },
         hairpin: Hairpin::default(),

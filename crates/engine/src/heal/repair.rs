@@ -11,9 +11,9 @@ use crate::look::host::host_facts;
 use crate::problem::{describe, describe_link};
 use crate::records::read_records;
 use crate::report::{Act, Force, Report};
+use crate::look::compare::whole_host;
 use crate::session::Session;
 use crate::steps::apply::apply;
-use zubi_kernel::Survey;
 use zubi_plan::{Place, Plan, What};
 
 /// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed.
@@ -29,11 +29,11 @@ pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<Strin
     }
     let host = &session.store().lock_host_exclusive()?;
     let records = read_records(session)?;
-    let mut survey = Survey::whole();
+    let mut snapshot = whole_host(session)?;
     let mut plan = Plan::new();
     if !records.networks.is_empty() {
         let mut firewall = Plan::new();
-        if let Some(problem) = check_firewall_in(session, &mut survey)? {
+        if let Some(problem) = check_firewall_in(session, &mut snapshot)? {
             firewall = firewall_from_records(session)?;
             done.push(format!("{}: put back ({})", problem.object, problem.what));
         }
@@ -45,7 +45,7 @@ pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<Strin
         );
         if act == Act::Apply && !firewall.is_empty() {
             apply(session, "firewall", &firewall)?;
-            survey.forget(&Place::Host);
+            snapshot.forget(&Place::Host);
         }
         plan.append(firewall);
     }
@@ -54,7 +54,7 @@ pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<Strin
     for network in &records.networks {
         let object = format!("network {}", network.name);
         let repaired = network_ops(session, &facts, network, records.endpoints_on(&network.name))
-            .and_then(|ops| lacking(session, &mut survey, &object, &ops))
+            .and_then(|ops| lacking(session, &mut snapshot, &object, &ops))
             .and_then(|ops| put_right(session, &object, ops, act));
         if repaired.as_ref().is_ok_and(|plan| !plan.is_empty()) {
             touched.push(network.name.clone());
@@ -62,7 +62,7 @@ pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<Strin
         collect(repaired, &object, &mut done, &mut plan, &mut first_error);
     }
     if act == Act::Apply && !touched.is_empty() {
-        survey.forget(&Place::Host);
+        snapshot.forget(&Place::Host);
     }
     for endpoint in &records.endpoints {
         let Some(network) = records.network(&endpoint.network) else { continue };
@@ -70,11 +70,11 @@ pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<Strin
         let siblings = records.siblings(endpoint);
         // Somebody is at work on it.
         let Some(_lock) = session.store().try_lock_sandbox(host, endpoint.sandbox.cookie)? else { continue };
-        let repaired = lacking_of_endpoint(session, &mut survey, network, endpoint, &siblings, &touched)
+        let repaired = lacking_of_endpoint(session, &mut snapshot, network, endpoint, &siblings, &touched)
             .and_then(|ops| put_right(session, &object, ops, act));
         if repaired.as_ref().map_or(true, |plan| !plan.is_empty()) {
             // Another endpoint of the sandbox is compared with what is there now.
-            survey.forget(&Place::Sandbox(endpoint.sandbox.reached_by.clone()));
+            snapshot.forget(&Place::Sandbox(endpoint.sandbox.reached_by.clone()));
         }
         collect(repaired, &object, &mut done, &mut plan, &mut first_error);
     }

@@ -1,13 +1,10 @@
-//! The addresses in use on this host, by whatever.
-
-use crate::error::Error;
-use crate::session::Session;
-use std::collections::HashMap;
+//! The addresses in use std::collections::HashMap;
 use std::net::IpAddr;
 use zubi_ipam::Occupied;
 use zubi_model::{Family, IfIndex, Network};
 use zubi_plan::Place;
-use zubi_wire::route::{LinkSeen, RouteSeen};
+use zubi_snapshot::{Needs, NotRead, Snapshot};
+use zubi_wire::route::RouteSeen;
 
 /// The routing table of the host's own addresses (linux/rtnetlink.h).
 pub(crate) const TABLE_LOCAL: u32 = 255;
@@ -23,33 +20,37 @@ pub(crate) fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-/// Every route of every table (VPNs keep theirs in tables of their own), every address (the bridge of another
-/// engine has no route while it is down) and every network of ours.
+/// What of the host has to be read for [`addresses_in_use`].
+pub(crate) fn needs(families: &[Family]) -> Needs {
+    let needs = Needs::new().links(&Place::Host).addresses(&Place::Host);
+    families.iter().fold(needs, |needs, family| needs.routes(&Place::Host, *family))
+}
+
+/// Every route of every table (VPNs keep theirs in tables of their own), every address (the bridge of another engine has
+/// no route while it is down) and every network of ours.
 pub(crate) fn addresses_in_use(
-    session: &mut Session,
+    snapshot: &Snapshot,
     networks: &[Network],
     families: &[Family],
-) -> Result<Vec<Occupied>, Error> {
+) -> Result<Vec<Occupied>, NotRead> {
     let mut all: Vec<Occupied> = networks
         .iter()
         .flat_map(|n| n.pools.iter().map(|p| Occupied { net: p.subnet.net(), by: format!("network {}", n.name) }))
         .collect();
-    let failed = || Error::kernel("reading the host's routes");
-    let links = session.kernel.links(&Place::Host, None).map_err(failed())?;
-    let names: HashMap<IfIndex, &str> = links.iter().map(|l: &LinkSeen| (l.index, l.name.as_str())).collect();
+    let names: HashMap<IfIndex, &str> =
+        snapshot.links(&Place::Host)?.map(|link| (link.index, link.name.as_str())).collect();
     let name = |index: Option<IfIndex>| index.and_then(|i| names.get(&i).copied()).unwrap_or("no device");
     for family in families {
-        for route in session.kernel.routes(&Place::Host, *family).map_err(failed())? {
-            let RouteSeen { to, device, table, .. } = route;
-            let by = match table {
-                TABLE_LOCAL => format!("an address of {}", name(device)),
-                254 => format!("the route {to} by {}", name(device)),
-                _ => format!("the route {to} by {} (table {table})", name(device)),
+        for RouteSeen { to, device, table, .. } in snapshot.routes(&Place::Host, *family)? {
+            let by = match *table {
+                TABLE_LOCAL => format!("an address of {}", name(*device)),
+                TABLE_MAIN => format!("the route {to} by {}", name(*device)),
+                table => format!("the route {to} by {} (table {table})", name(*device)),
             };
-            all.push(Occupied { net: to, by });
+            all.push(Occupied { net: *to, by });
         }
     }
-    for address in session.kernel.addresses(&Place::Host, None).map_err(failed())? {
+    for address in snapshot.addresses(&Place::Host)? {
         if families.contains(&Family::of(address.address.addr())) {
             let by = format!("address {} of {}", address.address, name(Some(address.device)));
             all.push(Occupied { net: address.address.trunc(), by });

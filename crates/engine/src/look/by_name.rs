@@ -48,9 +48,9 @@ pub(crate) fn endpoints_in(session: &mut Session, sandbox: &SandboxRef) -> Resul
 pub(crate) fn bridge_mac(session: &mut Session, name: &NetworkName) -> Result<Mac, Error> {
     let missing = || Error::NoNetwork { name: name.clone(), known: Vec::new() };
     let network = session.store().network(name)?.ok_or_else(missing)?;
-    if network.bridge_mode == BridgeMode::Managed {
-        return Ok(network.bridge_mac);
+    if let Some(mac) = network.device_mac() {
+        return Ok(Some(mac));
     }
     let seen = session.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
-    Ok(seen.and_then(|seen| seen.mac).unwrap_or(network.bridge_mac))
+    Ok(seen.and_then(|seen| seen.mac).unwrap_or(network.device_mac()))
 }

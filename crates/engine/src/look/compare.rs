@@ -1,19 +1,45 @@
-//! Comparing a plan with the kernel.
+//! Comparing plans with a snapshot, and what of it a person reads.
 
 use crate::error::Error;
 use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::report::Compared;
 use crate::session::Session;
-use zubi_kernel::{Finding, Survey};
-use zubi_plan::{Op, Plan};
+use zubi_model::IfName;
+use zubi_plan::firewall::sets;
+use zubi_plan::{Op, Place, Plan};
+use zubi_snapshot::{Finding, Needs, Snapshot, lacking};
 
+/// What a command needs that looks at everything: the host's devices and addresses, and our table with all elements.
+/// Sandboxes are read when their turn comes.
+pub(crate) fn whole_host(session: &mut Session) -> Result<Snapshot, Error> {
+    let mut needs = Needs::new().links(&Place::Host).addresses(&Place::Host).layout().guest_rules();
+    for set in sets() {
+        needs = needs.elements(&set.name);
+    }
+    let mut snapshot = Snapshot::new();
+    session.read(&mut snapshot, &needs, "the host")?;
+    Ok(snapshot)
+}
+
+/// The operations that put right what of these is missing or differs.
+pub(crate) fn lacking_of(
+    session: &mut Session,
+    snapshot: &mut Snapshot,
+    object: &str,
+    ops: &[Op],
+) -> Result<Vec<Op>, Error> {
+    session.read(snapshot, &Needs::of(ops), object)?;
+    lacking(ops, snapshot).map_err(Error::unread(object))
+}
+
+/// What of these operations is missing or differs, as problems.
 pub(crate) fn differences(
     session: &mut Session,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
     object: &str,
     ops: &[Op],
 ) -> Result<Vec<Problem>, Error> {
-    let compared = session.kernel.examine_in(survey, ops).map_err(Error::kernel(object))?;
+    let compared = session.kernel.compare_in(snapshot, ops).map_err(Error::kernel(object))?;
     Ok(compared
         .into_iter()
         .filter_map(|(op, finding)| match finding {
@@ -38,5 +64,16 @@ pub(crate) fn to_type(session: &mut Session, plan: &Plan) -> Result<Plan, Error>
 
 /// Compares a plan with the kernel.
 pub(crate) fn compare_plan(session: &mut Session, plan: &Plan) -> Result<Vec<Compared>, Error> {
-    session.kernel.examine(&plan.ops).map_err(Error::kernel("comparing with the kernel"))
+    session.kernel.compare(&plan.ops).map_err(Error::kernel("comparing with the kernel"))
+}
+
+/// A device of the host by name.
+pub(crate) fn host_device(
+    session: &mut Session,
+    snapshot: &mut Snapshot,
+    name: &IfName,
+) -> Result<Option<zubi_wire::route::LinkSeen>, Error> {
+    let object = format!("device {name}");
+    session.read(snapshot, &Needs::new().link(&Place::Host, name.as_str()), &object)?;
+    Ok(snapshot.link(&Place::Host, name.as_str()).map_err(Error::unread(object))?.cloned())
 }

@@ -3,12 +3,14 @@
 use crate::error::Error;
 use crate::look::addresses_in_use::TABLE_MAIN;
 use crate::session::Session;
+use zubi_snapshot::{Needs, Snapshot};
 use std::net::IpAddr;
-use zubi_kernel::Survey;
 use zubi_model::{Endpoint, Family, NsRef};
 use zubi_plan::Place;
-use zubi_plan::endpoint::default_families;
+use zubi_plan::default_route::{default_families, successors};
 use zubi_wire::route::RouteProtocol;
+
+const OBJECT: &str = "routes of the sandbox";
 
 /// The other endpoints of the same sandbox.
 pub(crate) fn siblings(session: &Session, endpoint: &Endpoint) -> Result<Vec<Endpoint>, Error> {
@@ -25,13 +27,13 @@ pub(crate) fn foreign_defaults(
     families: &[Family],
     gateways: &[IpAddr],
 ) -> Result<Vec<Family>, Error> {
-    foreign_defaults_in(session, &mut Survey::narrow(), sandbox, families, gateways)
+    foreign_defaults_in(session, &mut Snapshot::new(), sandbox, families, gateways)
 }
 
-/// The same, with what a survey has read.
+/// The same, with what a snapshot has read.
 fn foreign_defaults_in(
     session: &mut Session,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
     sandbox: &NsRef,
     families: &[Family],
     gateways: &[IpAddr],
@@ -39,8 +41,8 @@ fn foreign_defaults_in(
     let place = Place::Sandbox(sandbox.clone());
     let mut taken = Vec::new();
     for family in families.iter().copied() {
-        let failed = Error::kernel("routes of the sandbox");
-        let routes = session.kernel.surveyed_routes(survey, &place, family).map_err(failed)?;
+        session.read(snapshot, &Needs::new().routes(&place, family), OBJECT)?;
+        let routes = snapshot.routes(&place, family).map_err(Error::unread(OBJECT))?;
         // The last metric is that of the kernel's own "unreachable default".
         let foreign = routes.iter().any(|r| {
             r.to.prefix_len() == 0
@@ -59,7 +61,7 @@ fn foreign_defaults_in(
 /// The families in which an endpoint gives its sandbox the default route now; by `way` the sandbox is looked at.
 pub(crate) fn gives_default_in(
     session: &mut Session,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
     endpoint: &Endpoint,
     siblings: &[Endpoint],
     way: Option<&NsRef>,
@@ -68,12 +70,12 @@ pub(crate) fn gives_default_in(
     let Some(way) = way.filter(|_| !given.is_empty()) else { return Ok(given) };
     let all = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
     let gateways: Vec<IpAddr> = all.filter_map(|a| a.gateway).collect();
-    let foreign = foreign_defaults_in(session, survey, way, &given, &gateways)?;
+    let foreign = foreign_defaults_in(session, snapshot, way, &given, &gateways)?;
     Ok(default_families(endpoint, siblings, &foreign))
 }
 
-/// Who gives the default route when this endpoint no longer does.
-pub(crate) fn successors(
+/// The endpoints that give the default route when this one no longer does, each with the families.
+pub(crate) fn successors_of(
     session: &mut Session,
     endpoint: &Endpoint,
     way: &NsRef,
@@ -85,14 +87,6 @@ pub(crate) fn successors(
     let of_both = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
     let gateways: Vec<IpAddr> = of_both.filter_map(|a| a.gateway).collect();
     let families: Vec<Family> = endpoint.addresses.iter().map(|a| Family::of(a.address.addr())).collect();
-    // A default route that somebody else made stays.
     let foreign = foreign_defaults(session, way, &families, &gateways)?;
-    let given = default_families(endpoint, &siblings, &foreign);
-    let takes = |candidate: &Endpoint| {
-        let others: Vec<Endpoint> = siblings.iter().filter(|e| e.network != candidate.network).cloned().collect();
-        let mut families = default_families(candidate, &others, &[]);
-        families.retain(|f| given.contains(f));
-        (!families.is_empty()).then(|| (candidate.clone(), families))
-    };
-    Ok(siblings.iter().filter_map(takes).collect())
+    Ok(successors(endpoint, &siblings, &foreign))
 }

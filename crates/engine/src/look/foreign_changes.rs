@@ -5,9 +5,9 @@ use crate::look::addresses_in_use::{TABLE_LOCAL, is_link_local};
 use crate::problem::{Problem, ProblemKind, describe};
 use crate::records::Records;
 use crate::session::Session;
+use zubi_snapshot::Snapshot;
 use std::collections::HashSet;
 use std::net::IpAddr;
-use zubi_kernel::Survey;
 use zubi_model::{BridgeMode, Family, HostAddress, IfIndex, Network, Pool, Scope};
 use zubi_plan::Place;
 use zubi_wire::route::{AddressSeen, LinkSeen, RouteSeen};
@@ -31,14 +31,14 @@ impl HostSeen {
 pub(crate) fn foreign_changes(
     session: &mut Session,
     records: &Records,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
 ) -> Result<Vec<Problem>, Error> {
     let failed = || Error::kernel("reading the host");
-    let mut routes = session.kernel.surveyed_routes(survey, &Place::Host, Family::V4).map_err(failed())?.to_vec();
-    routes.extend_from_slice(session.kernel.surveyed_routes(survey, &Place::Host, Family::V6).map_err(failed())?);
+    let mut routes = session.kernel.surveyed_routes(snapshot, &Place::Host, Family::V4).map_err(failed())?.to_vec();
+    routes.extend_from_slice(session.kernel.surveyed_routes(snapshot, &Place::Host, Family::V6).map_err(failed())?);
     let host = HostSeen {
-        links: session.kernel.surveyed_links(survey, &Place::Host).map_err(failed())?,
-        addresses: session.kernel.surveyed_addresses_of(survey, &Place::Host).map_err(failed())?,
+        links: session.kernel.surveyed_links(snapshot, &Place::Host).map_err(failed())?,
+        addresses: session.kernel.surveyed_addresses_of(snapshot, &Place::Host).map_err(failed())?,
         routes,
     };
     let known: HashSet<&str> = records.host_devices().collect();

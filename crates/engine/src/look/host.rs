@@ -2,10 +2,10 @@
 
 use crate::error::Error;
 use crate::session::Session;
-use std::path::PathBuf;
 use zubi_plan::Place;
 use zubi_plan::loopback::BridgeNetfilter;
-use zubi_plan::network::Ipv6Forwarding;
+use zubi_plan::driver::HostFacts;
+use zubi_plan::forwarding::Ipv6Forwarding;
 use zubi_wire::route::AdminState;
 
 /// How this host is made to forward IPv6.
@@ -45,13 +45,4 @@ pub(crate) fn host_facts(session: &mut Session) -> Result<HostFacts, Error> {
         _ => BridgeNetfilter::Off,
     };
     Ok(HostFacts { ipv6: ipv6_forwarding(session)?, netfilter, run: session.run_folder() })
-}
-
-/// What of a host decides how networks are made on it.
-#[derive(Debug)]
-pub(crate) struct HostFacts {
-    pub(crate) ipv6: Ipv6Forwarding,
-    pub(crate) netfilter: BridgeNetfilter,
-    /// The run folder of this zubi.
-    pub(crate) run: PathBuf,
 }

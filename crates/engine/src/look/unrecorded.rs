@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::records::Records;
 use crate::session::Session;
+use zubi_snapshot::Snapshot;
 use std::collections::HashSet;
 use std::path::Path;
-use zubi_kernel::{Kernel, Survey};
+use zubi_kernel::{Kernel};
 use zubi_plan::Place;
 use zubi_plan::alias::{self, EndpointMark};
 use zubi_wire::route::LinkSeen;
@@ -76,10 +77,10 @@ pub(crate) fn refuse_other_instance_now(session: &mut Session) -> Result<(), Err
 pub(crate) fn unrecorded_devices(
     session: &mut Session,
     records: &Records,
-    survey: &mut Survey,
+    snapshot: &mut Snapshot,
 ) -> Result<Vec<Unrecorded>, Error> {
     let known: HashSet<&str> = records.host_devices().collect();
-    let links = session.kernel.surveyed_links(survey, &Place::Host).map_err(Error::kernel("devices"))?;
+    let links = session.kernel.surveyed_links(snapshot, &Place::Host).map_err(Error::kernel("devices"))?;
     let mut all: Vec<Unrecorded> = links
         .iter()
         .filter(|link| leads_to_the_living(link) && !known.contains(link.name.as_str()))

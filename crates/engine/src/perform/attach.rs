@@ -22,16 +22,17 @@ use crate::perform::settle::settle;
 use crate::random::{random, random_name};
 use crate::report::{Act, Report};
 use crate::session::Session;
+use zubi_snapshot::Snapshot;
 use crate::steps::apply::apply;
 use crate::steps::claim::{claim_again, has_own_mac, remember_mac};
 use crate::steps::flush::past_a_flush;
 use crate::undo::endpoint::{release_sandbox, remove_endpoint, undo_attach};
 use std::net::IpAddr;
-use zubi_kernel::{Survey, sys};
+use zubi_kernel::{sys};
 use zubi_model::{
     DefaultRoute, Endpoint, EndpointKey, Family, IfName, Mac, MacWish, Network, NetworkName, SandboxRef, Wishes,
 };
-use zubi_plan::endpoint::{Surroundings, attach, default_families, may_default};
+use zubi_plan::driver::{Surroundings, attach, default_families, may_default};
 use zubi_plan::{Neighbours, Place, Plan};
 use zubi_store::HostLock;
 use zubi_wire::route::AdminState;
@@ -317,7 +318,7 @@ fn put_back(
     let siblings = siblings(session, endpoint)?;
     let mut plan = groundwork;
     let touched = if plan.is_empty() { Vec::new() } else { vec![network.name.clone()] };
-    let ops = lacking_of_endpoint(session, &mut Survey::narrow(), network, endpoint, &siblings, &touched)?;
+    let ops = lacking_of_endpoint(session, &mut Snapshot::new(), network, endpoint, &siblings, &touched)?;
     let lacking: Plan = ops.into_iter().collect();
     if act == Act::Apply && !lacking.is_empty() {
         apply(session, &object, &lacking)?;
@@ -366,7 +367,7 @@ fn as_before(session: &mut Session, endpoint: Endpoint, wishes: &Wishes) -> Resu
     }
     let siblings = siblings(session, &endpoint)?;
     let way = way_in(session, &endpoint, None)?;
-    let default_in = gives_default_in(session, &mut Survey::narrow(), &endpoint, &siblings, way.as_ref())?;
+    let default_in = gives_default_in(session, &mut Snapshot::new(), &endpoint, &siblings, way.as_ref())?;
     Ok(Report { plan: Plan::new(), value: Attached { endpoint, attachment: Attachment::Existing, default_in } })
 }
 

@@ -22,7 +22,7 @@ use crate::undo::network::undo_network;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_model::{Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec};
 use zubi_plan::coexist::join;
-use zubi_plan::network::up;
+use zubi_plan::driver::up;
 use zubi_plan::{Place, Plan};
 use zubi_store::{ExclusiveHost, NetworkDraft, Unsynced};
 

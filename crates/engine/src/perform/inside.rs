@@ -5,9 +5,9 @@ use crate::look::compare::differences;
 use crate::look::sandbox::resolve;
 use crate::problem::Problem;
 use crate::session::Session;
+use zubi_snapshot::Snapshot;
 use crate::steps::apply::apply;
 use std::time::{Duration, Instant};
-use zubi_kernel::Survey;
 use zubi_model::{Endpoint, IfName, SandboxRef};
 use zubi_plan::device_settings::{DeviceSettings, raise_loopback as loopback_up};
 use zubi_plan::{Op, Place, Plan, What};
@@ -49,7 +49,7 @@ pub(crate) fn compare_device(
     let resolved = resolve(session, sandbox)?;
     let ops = settings.operations(ifname);
     let ops: Vec<Op> = ops.into_iter().map(|what| Op::sandbox(&resolved.reached_by, what, "")).collect();
-    differences(session, &mut Survey::narrow(), &format!("sandbox {}", resolved.spelled), &ops)
+    differences(session, &mut Snapshot::new(), &format!("sandbox {}", resolved.spelled), &ops)
 }
 
 /// The settings of a device inside a sandbox, where there is one of that name.

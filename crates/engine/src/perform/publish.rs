@@ -21,7 +21,7 @@ use zubi_model::{
     BridgeMode, Endpoint, Family, HostAddress, NetworkName, PortHolder, PortSource, PortWish, PublishedPort,
     SandboxRef, Scope,
 };
-use zubi_plan::endpoint::publish;
+use zubi_plan::driver::publish;
 use zubi_store::{HostLock, SandboxLock};
 
 /// Publishes ports that the program may hold itself; none at all when others of the sandbox's endpoints have them.

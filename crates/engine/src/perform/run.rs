@@ -133,14 +133,14 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
             plan.append(missing_loopback(session, network)?);
         }
         let endpoint = endpoint_of_new(session, network, &name, &siblings, &wishes)?;
-        let default_in = zubi_plan::endpoint::default_families(&endpoint, &siblings, &[]);
-        let around = zubi_plan::endpoint::Surroundings {
+        let default_in = zubi_plan::driver::default_families(&endpoint, &siblings, &[]);
+        let around = zubi_plan::driver::Surroundings {
             loopback: zubi_wire::route::AdminState::Up,
             default_in,
             stale: Vec::new(),
             neighbours: zubi_plan::Neighbours::AreRight,
         };
-        plan.append(zubi_plan::endpoint::attach(network, &endpoint, &around));
+        plan.append(zubi_plan::driver::attach(network, &endpoint, &around));
         siblings.push(endpoint);
     }
     Ok(plan)

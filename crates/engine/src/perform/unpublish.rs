@@ -15,7 +15,7 @@ use crate::steps::apply::{apply, take_down};
 use crate::steps::claim::release_ports;
 use zubi_kernel::Deletions;
 use zubi_model::{Hairpin, HostAddress, NetworkName, PortWish, PublishedPort, SandboxRef};
-use zubi_plan::endpoint::{publish, unpublish};
+use zubi_plan::driver::{publish, unpublish};
 use zubi_plan::{Op, Plan, What};
 
 /// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the

@@ -7,12 +7,12 @@
 
 use crate::error::Error;
 use crate::firewall::foreign::look_at_foreign;
-use crate::firewall::forwarding::{FAMILIES, of, slot, switched_on_before};
+use crate::firewall::forwarding::{of, slot, switched_on_before};
 use crate::firewall::seen::{follow_firewall, remember_firewall};
 use crate::session::Session;
 use zubi_kernel::{Applied, Deletions};
 use zubi_model::Family;
-use zubi_plan::{Outcome, Plan, What, coexist, firewall};
+use zubi_plan::{Outcome, Plan, What, coexist, forwarding};
 
 /// How often a plan is made again because another program was faster.
 const TRIES: u32 = 5;
@@ -23,7 +23,7 @@ fn with_guests_anew(session: &mut Session, plan: &Plan) -> Result<Plan, Error> {
     networks.extend(session.store().networks_in_making_lossy().0);
     networks.dedup_by(|a, b| a.id == b.id);
     networks.retain(|network| {
-        plan.ops.iter().any(|op| matches!(&op.what, What::AddGuestRule(rule) if rule.device == network.bridge))
+        plan.ops.iter().any(|op| matches!(&op.what, What::AddGuestRule(rule) if rule.device == *network.device()))
     });
     let mut anew: Plan = plan.ops.iter().filter(|op| !op.is_guest()).cloned().collect();
     coexist::join(&mut anew, look_at_foreign(session, &networks)?.plan);
@@ -56,7 +56,7 @@ fn note_unfiltered(session: &mut Session, applied: &Applied) {
 }
 
 fn is_raced(failed: &zubi_kernel::Failed) -> bool {
-    matches!(failed.error, zubi_kernel::Error::StrangersChanged { .. }) && failed.rollback.is_empty()
+    matches!(failed.error, zubi_kernel::Error::ForeignRulesChanged { .. }) && failed.rollback.is_empty()
 }
 
 pub(crate) fn apply(session: &mut Session, object: &str, plan: &Plan) -> Result<(), Error> {
@@ -86,9 +86,7 @@ pub(crate) fn take_down(session: &mut Session, object: &str, plan: &Plan, deleti
 
 /// Before a plan that closes a family: what the settings are is written down, unless it was before.
 fn remember_forwarding(session: &mut Session, plan: &Plan) -> Result<(), Error> {
-    let closes =
-        |family| plan.ops.iter().any(|op| matches!(&op.what, What::AddElement(e) if *e == firewall::closed(family)));
-    let families: Vec<Family> = FAMILIES.into_iter().filter(|family| closes(*family)).collect();
+    let families = forwarding::closed(plan);
     if families.is_empty() {
         return Ok(());
     }

@@ -4,17 +4,16 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::firewall::forwarding::close_forwarding;
 use crate::firewall::table::firewall_from_records;
-use crate::look::device::{host_end_in, is_bridge_of, strange_inner_end};
+use crate::look::compare::host_device;
+use crate::look::device::{host_end_in, inner_end_problem};
 use crate::look::host::ipv6_forwarding;
 use crate::look::sandbox::way_in;
 use crate::session::Session;
 use crate::steps::apply::apply;
-use crate::undo::network::leave_to_others;
-use zubi_kernel::Survey;
-use zubi_model::{Network, NetworkName};
-use zubi_plan::change::{InUse, Reached, change};
-use zubi_plan::endpoint::Presence;
-use zubi_plan::{Place, Plan};
+use zubi_model::{Endpoint, Network, NetworkName};
+use zubi_plan::driver::{self, InUse, Reached};
+use zubi_plan::{Place, Plan, Presence};
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{ExclusiveHost, NetworkDraft, Unsynced};
 
 /// Makes a changed record survive a power failure. Until then nobody was told that it is changed, so when that
@@ -90,35 +89,45 @@ fn apply_change(session: &mut Session, name: &NetworkName, plan: &Plan) -> Resul
 
 /// From one state of a network to another, on whatever of it is there.
 pub(crate) fn plan_change(session: &mut Session, old: &Network, new: &Network) -> Result<Plan, Error> {
-    let failed = || Error::kernel(format!("network {}", old.name));
-    let bridge = session.kernel.link(&Place::Host, old.bridge.as_str()).map_err(failed())?;
-    let bridge = bridge.filter(|seen| is_bridge_of(old, seen));
-    let mut endpoints = Vec::new();
-    let mut survey = Survey::whole();
-    for endpoint in session.store().endpoints_on(&old.name)? {
-        let host_end = host_end_in(session, &mut survey, &endpoint)?;
-        let is_port = host_end.as_ref().zip(bridge.as_ref()).is_some_and(|(e, b)| e.master == Some(b.index));
+    let endpoints = session.store().endpoints_on(&old.name)?;
+    let mut snapshot = Snapshot::new();
+    // Up front: how many devices are asked for decides whether the list is read.
+    let mut needs = Needs::new().link(&Place::Host, old.device().as_str());
+    for device in endpoints.iter().filter_map(Endpoint::host_device) {
+        needs = needs.link(&Place::Host, device.as_str());
+    }
+    session.read(&mut snapshot, &needs, &format!("network {}", old.name))?;
+    let device = host_device(session, &mut snapshot, old.device())?;
+    let device_presence = driver::recognise_network(old, device.as_ref());
+    let device = device.filter(|_| device_presence.is_ours());
+    let mut reached = Vec::new();
+    for endpoint in endpoints {
+        let host_end = host_end_in(session, &mut snapshot, &endpoint)?;
+        let is_port = host_end.as_ref().zip(device.as_ref()).is_some_and(|(e, d)| e.master == Some(d.index));
         let mut inside = way_in(session, &endpoint, None)?;
         if let Some(way) = &inside
-            && strange_inner_end(session, &mut survey, &endpoint, way)?.is_some()
+            && inner_end_problem(session, &mut snapshot, &endpoint, way)?.is_some()
         {
             inside = None;
         }
-        endpoints.push(Reached { host_end: presence(host_end.is_some()), port: presence(is_port), inside, endpoint });
+        reached.push(Reached { host_end: presence(host_end.is_some()), port: presence(is_port), inside, endpoint });
     }
-    let found = InUse { bridge: presence(bridge.is_some()), endpoints, ipv6: ipv6_forwarding(session)? };
-    let mut plan = change(old, new, &found);
+    let found = InUse { device: device_presence, endpoints: reached, ipv6: ipv6_forwarding(session)? };
+    let mut plan = driver::change(old, new, &found);
     close_forwarding(session, &mut plan)?;
     let mut others = session.store().networks_lossy().0;
     others.retain(|n| n.name != old.name);
-    leave_to_others(&mut plan, old, &others);
+    driver::leave_to_others(&mut plan, old, &others);
     // A network that is not up, on a host without firewall: both come with the next connect.
-    if bridge.is_none() && session.kernel.firewall().map_err(failed())?.table.is_none() {
-        plan.ops.retain(|op| !op.is_nft());
+    if device.is_none() {
+        let object = || Error::kernel(format!("network {}", old.name));
+        if session.kernel.firewall().map_err(object())?.table.is_none() {
+            plan.ops.retain(|op| !op.is_nft());
+        }
     }
     Ok(plan)
 }
 
-fn presence(there: bool) -> Presence {
-    if there { Presence::There } else { Presence::Gone }
+fn presence(is_there: bool) -> Presence {
+    if is_there { Presence::Ours } else { Presence::Gone }
 }

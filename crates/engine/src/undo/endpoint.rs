@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::look::default_route;
+use crate::look::default_route::successors_of;
 use crate::look::device::host_end;
 use crate::look::sandbox::way_in;
 use crate::port_claims::claims;
@@ -13,7 +13,8 @@ use crate::steps::claim::release;
 use std::io::ErrorKind;
 use zubi_kernel::Deletions;
 use zubi_model::{Endpoint, EndpointKey, NsRef};
-use zubi_plan::endpoint::{Presence, Remains, detach, doomed_name};
+use zubi_plan::driver::{self, Remains};
+use zubi_plan::Presence;
 use zubi_plan::{Place, Plan, What};
 use zubi_store::{HostLock, LeaseOwner, SandboxLock, StoreError};
 use zubi_wire::route::LinkSeen;
@@ -72,30 +73,36 @@ pub(crate) fn detach_locked(
     Ok(Report { plan, value: Detached::Gone(Box::new(endpoint)) })
 }
 
+/// What taking an endpoint away would do, given what of it is there.
 pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Plan, Error> {
     let seen = host_end(session, endpoint)?;
     let mac = seen.as_ref().and_then(|seen| seen.mac);
-    let host_end = if seen.is_some() { Presence::There } else { Presence::Gone };
+    let host_end = driver::recognise_host_end(endpoint, seen.as_ref());
     let inside = way_in(session, endpoint, via)?;
-    let (mut inner_end, mut renamed_end, mut successors) = (Presence::Gone, Presence::Gone, Vec::new());
-    if let Some(way) = &inside {
+    let mut remains = Remains {
+        host_end,
+        inside,
+        inner_end: Presence::Gone,
+        doomed_end: Presence::Gone,
+        successors: Vec::new(),
+    };
+    if let Some(way) = remains.inside.clone() {
         let place = Place::Sandbox(way.clone());
         let object = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
-        let is_ours = |l: &LinkSeen| endpoint.macs().any(|mac| l.mac == Some(mac)) && l.kind.as_deref() == Some("veth");
         let seen = session.kernel.link(&place, endpoint.ifname.as_str()).map_err(object())?;
-        if seen.as_ref().is_some_and(is_ours) {
-            inner_end = Presence::There;
-        } else if let Some(name) = doomed_name(endpoint)
-            && session.kernel.link(&place, name.as_str()).map_err(object())?.as_ref().is_some_and(is_ours)
+        remains.inner_end = driver::recognise_inner_end(endpoint, seen.as_ref());
+        if !remains.inner_end.is_ours()
+            && let Some(name) = driver::doomed_name(endpoint)
         {
-            renamed_end = Presence::There;
+            let seen = session.kernel.link(&place, name.as_str()).map_err(object())?;
+            remains.doomed_end = driver::recognise_inner_end(endpoint, seen.as_ref());
         }
-        successors = default_route::successors(session, endpoint, way)?;
+        remains.successors = successors_of(session, endpoint, &way)?;
     }
-    let mut plan = detach(endpoint, &Remains { host_end, inside, inner_end, renamed_end, successors });
+    let mut plan = driver::detach(endpoint, &remains);
     for op in &mut plan.ops {
         if let What::DeleteLink(pair) = &mut op.what {
-            // Somebody may have changed it; it is the one that was found.
+            // Another program may have changed its MAC: the device is the one that was found.
             pair.mac = mac;
         }
     }
@@ -117,7 +124,7 @@ fn apply_detach(session: &mut Session, host: &HostLock, endpoint: &Endpoint, pla
     });
     if let Some(pair) = pair {
         let mac = pair.mac.unwrap_or_else(|| endpoint.host_mac());
-        match session.store().add_doomed(&endpoint.host_device, mac) {
+        match session.store().add_doomed(&pair.name, mac) {
             // Without room to write down what is to be deleted later, it is deleted now.
             Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
                 deletions = Deletions::Now;
