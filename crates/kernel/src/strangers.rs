@@ -13,7 +13,7 @@ use crate::machine::Kernel;
 use zubi_model::IfName;
 use zubi_plan::coexist::{self, ChainName, Strangers};
 use zubi_wire::Batch;
-use zubi_wire::nft::{ChainSeen, CmpOp, Expr, Generation, NftFamily, RuleSeen, TableSeen};
+use zubi_wire::nft::{ChainSeen, CmpOp, Expr, Generation, RuleSeen, Table, TableSeen};
 
 /// How often the ruleset is read again when it changes meanwhile.
 const TRIES: u32 = 5;
@@ -64,8 +64,7 @@ impl Kernel {
                     return Ok(strangers);
                 }
                 for chain in unread {
-                    let ChainName { family, table, chain: name } = &chain;
-                    let rules = kernel.rules_of(*family, table, Some(name))?;
+                    let rules = kernel.rules_of(&chain.table, Some(&chain.chain))?;
                     strangers.learn(chain, rules);
                 }
             }
@@ -74,7 +73,7 @@ impl Kernel {
 
     /// Whether any rule of a chain's table asks for this device.
     pub fn names(&mut self, chain: &ChainName, device: &IfName) -> Result<bool, Error> {
-        let rules = self.rules_of(chain.family, &chain.table, None)?;
+        let rules = self.rules_of(&chain.table, None)?;
         let is_name = |expr: &Expr| match expr {
             Expr::Cmp { op: CmpOp::Eq, value, .. } => {
                 let rest = value.strip_prefix(device.as_str().as_bytes());
@@ -89,8 +88,8 @@ impl Kernel {
     pub fn guests(&mut self) -> Result<Vec<Guest>, Error> {
         self.read_steadily(|kernel| {
             let mut guests = Vec::new();
-            for (family, table, owner) in kernel.hooked()?.tables() {
-                let rules = kernel.rules_of(family, table, None)?;
+            for (table, owner) in kernel.hooked()?.tables() {
+                let rules = kernel.rules_of(table, None)?;
                 guests.extend(rules.into_iter().filter(coexist::is_ours).map(|rule| Guest { rule, owner }));
             }
             Ok(guests)
@@ -122,8 +121,8 @@ impl Kernel {
         Ok(Strangers::new(tables, chains))
     }
 
-    fn rules_of(&mut self, family: NftFamily, table: &str, chain: Option<&str>) -> Result<Vec<RuleSeen>, Error> {
-        let ask = |b: &mut Batch| RuleSeen::dump_of(b, family, table, chain);
+    fn rules_of(&mut self, table: &Table, chain: Option<&str>) -> Result<Vec<RuleSeen>, Error> {
+        let ask = |b: &mut Batch| RuleSeen::dump(b, table, chain);
         match self.nft()?.dump("nftables rules", &ask, |m| RuleSeen::parse(m).into_iter().collect()) {
             Err(e) if e.is_missing() => Ok(Vec::new()),
             other => other,

@@ -17,7 +17,9 @@ use crate::firewall::TABLE;
 use crate::{Op, Plan, What};
 use std::collections::HashMap;
 use zubi_model::{Family, Network};
-use zubi_wire::nft::{ChainSeen, Direction, Ending, GuestRule, HookPoint, NftFamily, RuleAt, RuleSeen, TableSeen};
+use zubi_wire::nft::{
+    ChainSeen, Direction, Ending, GuestRule, HookPoint, RuleAt, RuleSeen, Table, TableFamily, TableSeen,
+};
 
 /// How the comment of every rule of ours in others' tables begins.
 const MARK: &str = "zubi: network ";
@@ -28,10 +30,8 @@ const DROP: u32 = 0;
 /// A chain by its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChainName {
-    /// Of its table.
-    pub family: NftFamily,
     /// Its table.
-    pub table: String,
+    pub table: Table,
     /// Its own name.
     pub chain: String,
 }
@@ -102,12 +102,12 @@ impl Strangers {
     /// Of all tables and chains there are, those that matter; their rules come later, see [`Strangers::unread`].
     pub fn new(tables: Vec<TableSeen>, chains: Vec<ChainSeen>) -> Self {
         let forward = HookPoint::Forward as u32;
-        let awake = |chain: &ChainSeen| {
-            tables.iter().any(|t| (t.family, &t.name) == (chain.family, &chain.table) && !t.dormant)
-        };
+        let awake = |chain: &ChainSeen| tables.iter().any(|t| t.table == chain.table && !t.dormant);
+        let routes = |chain: &ChainSeen| [Family::V4, Family::V6].iter().any(|f| chain.table.family.sees(*f));
         let matters = |chain: &ChainSeen| {
             chain.hook.is_some_and(|(point, _)| point == forward)
-                && (chain.family, &*chain.table) != (NftFamily::Inet, TABLE)
+                && routes(chain)
+                && chain.table != TABLE
                 && awake(chain)
         };
         Strangers { chains: chains.into_iter().filter(matters).collect(), tables, rules: HashMap::new() }
@@ -129,17 +129,20 @@ impl Strangers {
     }
 
     /// The tables that have a chain in the forward hook, and who owns them.
-    pub fn tables(&self) -> impl Iterator<Item = (NftFamily, &str, Option<u32>)> {
-        let has_chain = |t: &&TableSeen| self.chains.iter().any(|c| (c.family, &c.table) == (t.family, &t.name));
-        self.tables.iter().filter(has_chain).map(|t| (t.family, t.name.as_str(), t.owner))
+    pub fn tables(&self) -> impl Iterator<Item = (&Table, Option<u32>)> {
+        let has_chain = |t: &&TableSeen| self.chains.iter().any(|c| c.table == t.table);
+        self.tables.iter().filter(has_chain).map(|t| (&t.table, t.owner))
     }
 
     /// The chains that have rules of their own for a family.
     pub fn filtering(&self, family: Family) -> impl Iterator<Item = String> {
         let own = move |chain: &&ChainSeen| {
-            chain.family.sees(family) && self.rules(&name(chain)).iter().any(|rule| !is_ours(rule))
+            chain.table.family.sees(family) && self.rules(&name(chain)).iter().any(|rule| !is_ours(rule))
         };
-        self.chains.iter().filter(own).map(|chain| format!("{} {} {}", chain.family, chain.table, chain.name))
+        self.chains
+            .iter()
+            .filter(own)
+            .map(|chain| format!("{} {} {}", chain.table.family, chain.table.name, chain.name))
     }
 
     /// The chains that drop what our networks send.
@@ -170,13 +173,14 @@ impl Strangers {
 
     /// Whether packets come to Docker's chain for the administrator before they are dropped.
     fn leads_to_docker_user(&self, base: &ChainName, end: usize) -> bool {
-        let of_iptables = base.family != NftFamily::Inet && base.table == "filter" && base.chain == "FORWARD";
+        let of_iptables =
+            base.table.family != TableFamily::Inet && base.table.name == "filter" && base.chain == "FORWARD";
         let jump = |rule: &RuleSeen| rule.ends() == Ending::Jumps(DOCKER_USER.into());
         of_iptables && self.rules(base).iter().take(end + 1).any(jump)
     }
 
     fn owner(&self, chain: &ChainName) -> Option<u32> {
-        self.tables.iter().find(|t| (t.family, &t.name) == (chain.family, &chain.table))?.owner
+        self.tables.iter().find(|t| t.table == chain.table)?.owner
     }
 
     fn rules(&self, chain: &ChainName) -> &[RuleSeen] {
@@ -217,7 +221,7 @@ impl Strangers {
     pub fn lacking(&self, barrier: &Barrier, network: &Network) -> Lacking {
         let mut lacking = Lacking::default();
         let families = [Family::V4, Family::V6];
-        if !families.iter().any(|f| network.pool(*f).is_some() && barrier.name.family.sees(*f)) {
+        if !families.iter().any(|f| network.pool(*f).is_some() && barrier.name.table.family.sees(*f)) {
             return lacking;
         }
         let (place, at) = &barrier.place;
@@ -289,17 +293,17 @@ fn mark(network: &Network) -> String {
 }
 
 fn guest(network: &Network, direction: Direction, place: &ChainName, before: Option<u64>) -> GuestRule {
-    let ChainName { family, table, chain } = place.clone();
-    GuestRule { family, table, chain, before, device: network.device().clone(), direction, comment: mark(network) }
+    let ChainName { table, chain } = place.clone();
+    GuestRule { table, chain, before, device: network.device().clone(), direction, comment: mark(network) }
 }
 
 fn name(chain: &ChainSeen) -> ChainName {
-    ChainName { family: chain.family, table: chain.table.clone(), chain: chain.name.clone() }
+    ChainName { table: chain.table.clone(), chain: chain.name.clone() }
 }
 
 impl std::fmt::Display for ChainName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "chain {} of table {} {}", self.chain, self.family, self.table)
+        write!(f, "chain {} of {}", self.chain, self.table)
     }
 }
 

@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn an_element_comes_back_only_if_it_was_there() {
-        let element = nft::Element::new("zubi", "bridges", vec![nft::Value::Device("br0".parse().unwrap())]);
+        let element =
+            nft::Element::new(&crate::firewall::TABLE, "bridges", vec![nft::Value::Device("br0".parse().unwrap())]);
         let op = Op::host(What::DeleteElement(element.clone()), "");
         assert_eq!(op.undo(&Outcome::Nothing), None);
         assert_eq!(op.undo(&Outcome::Removed).unwrap().what, What::AddElement(element));

@@ -9,7 +9,7 @@ use zubi_model::{
 use zubi_wire::nft::{Element, Value};
 
 fn element(set: &str, key: Vec<Value>) -> Element {
-    Element::new(TABLE, set, key)
+    Element::new(&TABLE, set, key)
 }
 
 fn device(name: &IfName) -> Value {

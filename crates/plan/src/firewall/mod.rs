@@ -62,4 +62,4 @@ mod layout;
 
 pub(crate) use elements::bridge_elements;
 pub use elements::{closed, endpoint_element, endpoint_elements, itself_elements, port_elements};
-pub use layout::{CLOSED, TABLE, chains, layout, rules, sets, table, uses};
+pub use layout::{CLOSED, TABLE, chains, layout, rules, sets, uses};

@@ -68,12 +68,14 @@ impl RuleSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nft::{LoadKey, NftFamily, Rule};
+    use crate::nft::{LoadKey, Rule, Table, TableFamily};
+
+    const FILTER: Table = Table::named(TableFamily::Ip, "filter");
 
     fn ends(exprs: Vec<Expr>) -> Ending {
-        let mut rule = Rule::new("filter", "FORWARD");
+        let mut rule = Rule::new(&FILTER, "FORWARD");
         rule.exprs = exprs;
-        RuleSeen { family: NftFamily::Ip, rule, handle: 7 }.ends()
+        RuleSeen { rule, handle: 7 }.ends()
     }
 
     fn target(name: &str) -> Expr {
@@ -104,7 +106,7 @@ mod tests {
         let addrtype = Expr::Match { name: "addrtype".into(), info: Vec::new() };
         assert_eq!(ends(vec![limit, drop.clone()]), Ending::No);
         assert_eq!(ends(vec![addrtype, drop]), Ending::No);
-        let rule = Rule::new("filter", "FORWARD").in_set(&[LoadKey::IifName], "zones").counted_drop();
+        let rule = Rule::new(&FILTER, "FORWARD").in_set(&[LoadKey::IifName], "zones").counted_drop();
         assert_eq!(ends(rule.exprs), Ending::No);
     }
 }

@@ -1,6 +1,6 @@
 //! Expressions: the small machine language rules are made of (`NFTA_EXPR_*` and one attribute set each).
 
-use super::words::{NFPROTO_IPV4, NFPROTO_IPV6, family_of};
+use super::family::{NFPROTO_IPV4, NFPROTO_IPV6, nfproto};
 use crate::message::{Attributes, Body, text_of};
 use std::fmt;
 use zubi_model::Family;
@@ -63,6 +63,8 @@ pub enum LoadKey {
     OifGroup,
     /// IPv4 or IPv6 (`NFPROTO_*`, one byte).
     NfProto,
+    /// The protocol that a frame carries (`ETH_P_*` in linux/if_ether.h, two bytes).
+    EtherType,
     /// State of the connection (bits).
     CtState,
     /// What was done to the connection (`IPS_*` bits in linux/netfilter/nf_conntrack_common.h).
@@ -109,6 +111,7 @@ impl LoadKey {
             LoadKey::IifGroup => "iifgroup",
             LoadKey::OifGroup => "oifgroup",
             LoadKey::NfProto => "meta nfproto",
+            LoadKey::EtherType => "meta protocol",
             LoadKey::CtState => "ct state",
             LoadKey::CtStatus => "ct status",
             LoadKey::DaddrType => "fib daddr type",
@@ -122,6 +125,15 @@ impl LoadKey {
         }
     }
 
+    /// The family that an address belongs to.
+    pub(super) fn family(self) -> Option<Family> {
+        match self {
+            LoadKey::Ipv4Saddr | LoadKey::Ipv4Daddr => Some(Family::V4),
+            LoadKey::Ipv6Saddr | LoadKey::Ipv6Daddr => Some(Family::V6),
+            _ => None,
+        }
+    }
+
     fn source(self) -> Source {
         let payload = |base, offset, len| Source::Payload { base, offset, len };
         match self {
@@ -132,6 +144,7 @@ impl LoadKey {
             LoadKey::IifKind => Source::Meta(26),
             LoadKey::OifKind => Source::Meta(27),
             LoadKey::NfProto => Source::Meta(15),
+            LoadKey::EtherType => Source::Meta(1),
             LoadKey::L4Proto => Source::Meta(16),
             LoadKey::CtState => Source::Ct(0),
             LoadKey::CtStatus => Source::Ct(2),
@@ -153,14 +166,14 @@ impl LoadKey {
     fn beginning(base: u32, offset: u32, len: u32) -> Option<(Self, usize)> {
         LoadKey::ALL.into_iter().find_map(|key| match key.source() {
             Source::Payload { base: b, offset: o, len: whole } if (b, o) == (base, offset) && len < whole => {
-                family_of(key).map(|_| (key, whole as usize))
+                key.family().map(|_| (key, whole as usize))
             }
             _ => None,
         })
     }
 
     /// Every one there is.
-    pub const ALL: [LoadKey; 17] = [
+    pub const ALL: [LoadKey; 18] = [
         LoadKey::IifName,
         LoadKey::OifName,
         LoadKey::IifKind,
@@ -168,6 +181,7 @@ impl LoadKey {
         LoadKey::IifGroup,
         LoadKey::OifGroup,
         LoadKey::NfProto,
+        LoadKey::EtherType,
         LoadKey::CtState,
         LoadKey::CtStatus,
         LoadKey::DaddrType,
@@ -549,12 +563,5 @@ impl Part {
         };
         let mask = Expr::Mask { from, to: from, mask: filled(vec![0xff; value.len()]) };
         Some((Expr::Load { key: self.key, to: self.to }, mask, filled(value.to_vec())))
-    }
-}
-
-pub(super) fn nfproto(family: Family) -> u8 {
-    match family {
-        Family::V4 => NFPROTO_IPV4,
-        Family::V6 => NFPROTO_IPV6,
     }
 }

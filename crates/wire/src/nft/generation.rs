@@ -1,6 +1,6 @@
 //! The generation of the ruleset (`NFTA_GEN_*`): a number that changes with every transaction, whoever makes it.
 
-use super::{HEADER, NFPROTO_UNSPEC, SUBSYSTEM, change_in};
+use super::{HEADER, NFPROTO_UNSPEC, SUBSYSTEM, message};
 use crate::message::{Batch, Message, flag};
 
 const NEWGEN: u16 = 15;
@@ -22,7 +22,7 @@ impl Generation {
 
     /// Appends the question for it.
     pub fn encode_get(batch: &mut Batch) {
-        change_in(batch, NFPROTO_UNSPEC, GETGEN, flag::REQUEST | flag::ACK, |_| ());
+        message(batch, NFPROTO_UNSPEC, GETGEN, flag::REQUEST | flag::ACK, |_| ());
     }
 
     /// The one behind it.

@@ -1,7 +1,7 @@
 //! The parts of keys and of data, to and from the bytes in the registers.
 
-use super::expr::nfproto;
-use super::words::{NFPROTO_IPV4, NFPROTO_IPV6, family_word};
+use super::family::{NFPROTO_IPV4, NFPROTO_IPV6, nfproto};
+use super::words::family_word;
 use super::{Field, PortNumber, PortRange, Protocol};
 use crate::message::text_of;
 use ipnet::IpNet;

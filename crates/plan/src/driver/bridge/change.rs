@@ -78,9 +78,9 @@ fn mtu(old: Bridged<'_>, new: Bridged<'_>, found: &InUse) -> Plan {
     let inside = found.endpoints.iter().filter_map(|r| Some((r.inside.clone()?, &r.endpoint.ifname)));
     let inner = inside.flat_map(|(way, device)| end(Place::Sandbox(way), device, INNER));
     if after < before {
-        plan.ops.extend(inner.chain(outer))
+        plan.ops.extend(inner.chain(outer));
     } else {
-        plan.ops.extend(outer.chain(inner))
+        plan.ops.extend(outer.chain(inner));
     }
     plan
 }

@@ -112,7 +112,7 @@ pub(in crate::driver) fn down(network: &Network, part: &BridgeNetwork, last: Las
         plan.push(Op::host(What::DeleteLink(LinkMark::new(part.device.clone(), part.mac)), BRIDGE));
     }
     match last {
-        Last::Yes => plan.push(Op::host(What::DeleteTable(firewall::table()), FIREWALL)),
+        Last::Yes => plan.push(Op::host(What::DeleteTable(firewall::TABLE), FIREWALL)),
         Last::No => {
             let elements = elements(network, part).into_iter().map(What::DeleteElement);
             plan.ops.extend(elements.map(|what| Op::host(what, FIREWALL)));
