@@ -11,7 +11,7 @@
 use crate::error::Error;
 use crate::machine::Kernel;
 use zubi_model::IfName;
-use zubi_plan::coexist::{self, ChainName, Strangers};
+use zubi_plan::coexist::{self, ChainName, ForeignFirewalls};
 use zubi_wire::Batch;
 use zubi_wire::nft::{ChainSeen, CmpOp, Expr, Generation, RuleSeen, Table, TableSeen};
 
@@ -55,7 +55,7 @@ impl Kernel {
 
     /// What other programs do with forwarded packets: their chains there, and of their rules those it depends on. The
     /// ruleset is expected to have the generation this was read in.
-    pub fn strangers(&mut self) -> Result<Strangers, Error> {
+    pub fn strangers(&mut self) -> Result<ForeignFirewalls, Error> {
         self.read_steadily(|kernel| {
             let mut strangers = kernel.hooked()?;
             loop {
@@ -112,13 +112,13 @@ impl Kernel {
         }
     }
 
-    fn hooked(&mut self) -> Result<Strangers, Error> {
+    fn hooked(&mut self) -> Result<ForeignFirewalls, Error> {
         let socket = self.nft()?;
         let tables =
             socket.dump("nftables tables", &TableSeen::dump_all, |m| TableSeen::parse(m).into_iter().collect())?;
         let chains =
             socket.dump("nftables chains", &ChainSeen::dump_all, |m| ChainSeen::parse(m).into_iter().collect())?;
-        Ok(Strangers::new(tables, chains))
+        Ok(ForeignFirewalls::new(tables, chains))
     }
 
     fn rules_of(&mut self, table: &Table, chain: Option<&str>) -> Result<Vec<RuleSeen>, Error> {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use zubi_model::{DefaultRoute, Endpoint, Family, Network};
 use zubi_wire::route::Route;
 
-/// The families in which an endpoint gives the default route. The oldest endpoint of the sandbox that may does; a default
-/// route of another program (`taken`) stays.
+/// The families in which an endpoint gives the default route. The oldest endpoint of the sandbox that may does; a
+/// default route of another program (`taken`) stays.
 pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<Family> {
     let provided = |family| {
         siblings.iter().any(|s| {

@@ -13,7 +13,7 @@ use zubi_wire::nft::{Chain, Expr, Field, Hook, HookPoint, LoadKey, Rule, Set, Sh
 /// The table.
 pub const TABLE: Table = Table::named(TableFamily::Inet, "zubi");
 
-/// The set of the families for which zubi made a router of this host.
+/// The name of the set of families for which zubi made a router of this host.
 pub const CLOSED: &str = "closed";
 
 /// Its sets.
@@ -153,8 +153,8 @@ pub fn rules() -> Vec<Rule> {
         rule("forward").in_set(&[OifName], "open").accept().comment("who wants to be reached by everybody"),
         rule("forward").in_set(&[IifName], "bridges").accept().comment("out"),
         rule("forward").in_set(&[OifName], "bridges").counted_drop().comment("nothing else comes in"),
-        // Hardware has no kind, and a rule that asks for one goes no further (nft_meta_store_ifkind in
-        // net/netfilter/nft_meta.c): so what may pass is asked for.
+        // Hardware has no kind, and a rule that asks for a kind does not match it (nft_meta_store_ifkind in
+        // net/netfilter/nft_meta.c). So the rules ask for what may pass.
         rule("forward").of_kind(IifKind, "bridge").accept().comment("containers and machines of others"),
         rule("forward").of_kind(OifKind, "bridge").accept(),
         rule("forward").in_group(IifGroup, LinkGroup::OURS).accept().comment("links"),

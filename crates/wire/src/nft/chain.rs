@@ -16,18 +16,18 @@ const HOOK_NUM: u16 = 1;
 const HOOK_PRIORITY: u16 = 2;
 const NF_ACCEPT: u32 = 1;
 
-/// Where packets pass by (`NF_INET_*` in linux/netfilter.h).
+/// Where packets pass by (`NF_INET_*` in linux/netfilter.h; `NF_BR_*` for frames have the same numbers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookPoint {
-    /// Everything that comes in.
+    /// Packets that come in.
     Prerouting,
-    /// What is for this host.
+    /// Packets for this host.
     Input,
-    /// What goes through.
+    /// Packets that this host passes on.
     Forward,
-    /// What this host sends.
+    /// Packets that this host sends.
     Output,
-    /// Everything that goes out.
+    /// Packets that go out.
     Postrouting,
 }
 
@@ -43,7 +43,7 @@ impl HookPoint {
     }
 }
 
-/// Where a base chain hangs.
+/// Where a base chain is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hook {
     /// "filter" or "nat".
@@ -54,24 +54,24 @@ pub struct Hook {
     pub priority: i32,
 }
 
-/// A chain. One that hangs somewhere lets pass what no rule decides.
+/// A chain. A base chain accepts what no rule decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     /// Its table.
     pub table: Table,
     /// Its name.
     pub name: String,
-    /// Where it hangs; nowhere when only rules lead to it.
+    /// Where it is attached; only rules lead to a chain without.
     pub hook: Option<Hook>,
 }
 
 impl Chain {
-    /// One that packets come by.
+    /// A base chain.
     pub fn base(table: &Table, name: &str, hook: Hook) -> Self {
         Chain { table: table.clone(), name: name.into(), hook: Some(hook) }
     }
 
-    /// One that rules jump to.
+    /// A chain that rules jump to.
     pub fn regular(table: &Table, name: &str) -> Self {
         Chain { table: table.clone(), name: name.into(), hook: None }
     }
@@ -125,7 +125,7 @@ pub struct ChainSeen {
     pub name: String,
     /// Hook number and priority of a base chain.
     pub hook: Option<(u32, i32)>,
-    /// What happens at its end.
+    /// What a base chain does at its end (`NF_*` in linux/netfilter.h).
     pub policy: Option<u32>,
     /// How many rules it has, and how many rules and map elements lead to it.
     pub uses: u32,

@@ -8,7 +8,7 @@ use std::fmt;
 const NEWSETELEM: u16 = 12;
 const GETSETELEM: u16 = 13;
 const DELSETELEM: u16 = 14;
-/// Like the deletion, but a missing element is no error (Linux 6.3).
+/// A deletion for which a missing element is no error (Linux 6.3).
 const DESTROYSETELEM: u16 = 30;
 const LIST_TABLE: u16 = 1;
 const LIST_SET: u16 = 2;
@@ -39,7 +39,7 @@ impl Element {
         Element { table: table.clone(), set: set.into(), key, data: Vec::new() }
     }
 
-    /// Makes it a map's.
+    /// Makes it an element of a map.
     #[must_use]
     pub fn mapped_to(mut self, data: Vec<Value>) -> Self {
         self.data = data;
@@ -91,8 +91,8 @@ impl Element {
         });
     }
 
-    /// How the kernel holds it. A span alone is two elements: its first value, and the one behind its last with the
-    /// interval-end flag and no data. A span in a concatenation has a key and an end key.
+    /// The element as the kernel holds it. A span alone is two elements: its first value, and the value behind its last
+    /// with the interval-end flag and no data. A span in a concatenation has a key and an end key.
     pub fn raw(&self) -> Vec<ElementSeen> {
         let mut all = self.keys();
         if !self.data.is_empty() {
@@ -119,7 +119,7 @@ impl Element {
     }
 }
 
-/// The number behind, or nothing behind the largest.
+/// The next number; there is none behind the largest.
 fn one_more(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
     for byte in bytes.iter_mut().rev() {
         let (next, wrapped) = byte.overflowing_add(1);
@@ -183,7 +183,7 @@ impl ElementSeen {
         });
     }
 
-    /// The element of `set` that is held so; `None` when a part is no value of its kind, and for half of an interval.
+    /// This as an element of `set`; `None` when a part is no value of its kind, and for half of an interval.
     pub fn element(&self, set: &Set) -> Option<Element> {
         let lasts = self.end.as_deref().map(|end| parted(&set.key, end));
         let key = parted(&set.key, &self.key).into_iter().enumerate().zip(&set.key);
@@ -212,7 +212,7 @@ impl ElementSeen {
     }
 }
 
-/// For people: without the quotes that only `nft` needs, and even where a device's name is none for us.
+/// For people: without the quotes that only `nft` needs, and with names of devices that an `IfName` does not take.
 fn described(field: Field, first: &[u8], last: Option<&[u8]>) -> String {
     match field {
         Field::IfName => text_of(first),

@@ -67,8 +67,8 @@ impl TableFamily {
         TableFamily::ALL.into_iter().find(|family| family.number() == number)
     }
 
-    /// Whether chains of the family see the packets of this one that the host receives, sends or routes. Those of bridges
-    /// and devices see frames instead.
+    /// Whether chains of the family see the packets of this one that the host receives, sends or routes. Those of
+    /// bridges and devices see frames instead.
     pub fn sees(self, family: Family) -> bool {
         self == TableFamily::Inet || self == family.into()
     }

@@ -1,15 +1,15 @@
-//! A rule of ours in a table of somebody else, who may save, flush and restore it at any time.
+//! Guest rules: rules of ours in a table of another program, which may save, flush and restore it at any time.
 //!
 //! # How it works
-//! It has the form `iptables-nft` itself writes, else that program would refuse to work with the table: one name of a
-//! device, compared with its NUL, a counter, a verdict. Behind a verdict it expects nothing. What tells it from others
-//! is its comment.
+//! A guest rule has the form that `iptables-nft` itself writes, else that program would refuse to work with the table:
+//! the name of a device, compared with its NUL, a counter, a verdict, and nothing behind it. Its comment tells it from
+//! others.
 //!
 //! # Limits
 //! `iptables-nft-save | iptables-nft-restore` gives the rule another handle, puts the comment into an `xt_comment`
-//! match, and cuts the comparison to the bytes of the name: [`GuestRule::is`] knows both forms. A table that was
-//! deleted and made again counts its handles from the start: between reading a [`RuleAt`] and deleting it, another
-//! rule may have come to that number.
+//! match, and cuts the comparison to the bytes of the name: [`GuestRule::is`] knows both forms. A table that is deleted
+//! and made again counts its handles from the start: between reading a [`RuleAt`] and deleting it, another rule may
+//! have got that handle.
 
 use super::rule::{CHAIN, EXPRESSIONS, HANDLE, NEWRULE, POSITION, TABLE, USERDATA, comment_data};
 use super::words::words;
@@ -20,12 +20,12 @@ use zubi_model::IfName;
 
 const DELRULE: u16 = 8;
 
-/// Which end of a packet's way the device is.
+/// On which side of a packet's way the device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// It comes in by the device.
+    /// The packet comes in by the device.
     From,
-    /// It goes out by the device.
+    /// The packet goes out by the device.
     To,
 }
 
@@ -38,20 +38,20 @@ impl Direction {
     }
 }
 
-/// A rule that lets pass what comes or goes by a device.
+/// A rule that accepts what comes in, or goes out, by a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestRule {
     /// The other program's table.
     pub table: Table,
     /// A chain in it.
     pub chain: String,
-    /// The handle of the rule it goes before; else it is the last.
+    /// The handle of the rule that it goes before; without, it goes last.
     pub before: Option<u64>,
     /// The device.
     pub device: IfName,
-    /// Which end of the way that is.
+    /// On which side the device is.
     pub direction: Direction,
-    /// How it is found again; 127 bytes at most, or `nft` cannot print it.
+    /// By which it is found again; 127 bytes at most, or `nft` cannot print it.
     pub comment: String,
 }
 
@@ -81,7 +81,7 @@ impl GuestRule {
         });
     }
 
-    /// The kernel's rule as one of these, if it has the form; which rule is behind it is not known.
+    /// Reads a rule that has the form of a guest rule. Which rule is behind it remains unknown.
     pub fn read(seen: &RuleSeen) -> Option<Self> {
         let exprs = seen.rule.exprs.iter().filter(|e| **e != Expr::Counter && e.xt_comment().is_none());
         let [Expr::Load { key, to }, Expr::Cmp { from, op: CmpOp::Eq, value }, Expr::Verdict(Verdict::Accept)] =
@@ -101,7 +101,7 @@ impl GuestRule {
     }
 }
 
-/// With at least one NUL behind it: without, it is the beginning of many names.
+/// A name with at least one NUL behind it: without one, it is the beginning of many names.
 fn name_in(value: &[u8]) -> Option<IfName> {
     let len = value.iter().position(|b| *b == 0)?;
     let (name, rest) = value.split_at(len);
@@ -127,7 +127,7 @@ pub struct RuleAt {
     pub table: Table,
     /// Its chain.
     pub chain: String,
-    /// The kernel's number of it in the table.
+    /// The kernel's number of the rule in the table.
     pub handle: u64,
 }
 
@@ -137,7 +137,7 @@ impl RuleAt {
         change(batch, self.table.family, DELRULE, flag::REQUEST | flag::ACK, |b| {
             b.text(TABLE, &self.table.name);
             b.text(CHAIN, &self.chain);
-            // Never without: that would be all rules of the chain.
+            // Without a handle the kernel deletes all rules of the chain.
             b.be64(HANDLE, self.handle);
         });
     }

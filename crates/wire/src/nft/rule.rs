@@ -104,7 +104,7 @@ impl Rule {
         self
     }
 
-    /// `meta iifkind KIND`, by [`LoadKey::IifKind`] or [`LoadKey::OifKind`]. Hardware has none, and equals nothing.
+    /// `meta iifkind KIND`, by [`LoadKey::IifKind`] or [`LoadKey::OifKind`]. Hardware has no kind and never matches.
     #[must_use]
     pub fn of_kind(mut self, key: LoadKey, kind: &str) -> Self {
         let mut kind = kind.as_bytes().to_vec();
@@ -128,7 +128,7 @@ impl Rule {
         self.any_bit(LoadKey::CtState, ESTABLISHED_RELATED)
     }
 
-    /// `ct status dnat`: connections whose destination was changed, by whomever.
+    /// `ct status dnat`: connections whose destination a rule changed, of any table.
     #[must_use]
     pub fn translated(self) -> Self {
         self.any_bit(LoadKey::CtStatus, DESTINATION_CHANGED)
@@ -174,7 +174,7 @@ impl Rule {
         self
     }
 
-    /// `tcp flags ! syn`: what does not open a TCP connection.
+    /// `tcp flags ! syn`: segments that do not open a TCP connection.
     #[must_use]
     pub fn in_mid_stream(mut self) -> Self {
         self.exprs.push(Expr::Load { key: LoadKey::L4Proto, to: Reg(0) });
@@ -199,7 +199,7 @@ impl Rule {
         self
     }
 
-    /// `dnat ip to KEY . KEY map @map`, for a map to addresses: the port stays. A key that is not there goes on.
+    /// `dnat ip to KEY . KEY map @map`, for a map to addresses: the port stays. A packet whose key is missing goes on.
     #[must_use]
     pub fn dnat_to_address(mut self, family: Family, keys: &[LoadKey], map: &str) -> Self {
         self = self.lookup(keys, map, Membership::In, Some(Reg(0)));
@@ -223,21 +223,21 @@ impl Rule {
         self
     }
 
-    /// `return`: go on behind the rule that led here; in a base chain, with its policy.
+    /// `return`: go on behind the rule that jumped here; in a base chain, with its policy.
     #[must_use]
     pub fn leave(mut self) -> Self {
         self.exprs.push(Expr::Verdict(Verdict::Return));
         self
     }
 
-    /// `jump CHAIN`, a regular one of the same table.
+    /// `jump CHAIN`, a regular chain of the same table.
     #[must_use]
     pub fn jump(mut self, chain: &str) -> Self {
         self.exprs.push(Expr::Verdict(Verdict::Jump(chain.into())));
         self
     }
 
-    /// `counter drop`: what is refused can be seen.
+    /// `counter drop`: the counter shows what was dropped.
     #[must_use]
     pub fn counted_drop(mut self) -> Self {
         self.exprs.extend([Expr::Counter, Expr::Verdict(Verdict::Drop)]);
@@ -264,7 +264,7 @@ impl Rule {
     }
 }
 
-/// What `nft` keeps beside a rule and the kernel does not look at: number, length, value.
+/// A comment as `nft` keeps it beside a rule, opaque to the kernel: number, length, value.
 pub(super) fn comment_data(comment: &str) -> Vec<u8> {
     let mut data = vec![UDATA_COMMENT, (comment.len() + 1) as u8];
     data.extend_from_slice(comment.as_bytes());
@@ -305,7 +305,7 @@ impl fmt::Display for Rule {
 pub struct RuleSeen {
     /// Its place and what it does.
     pub rule: Rule,
-    /// The kernel's number of it.
+    /// The kernel's number of the rule.
     pub handle: u64,
 }
 

@@ -93,7 +93,7 @@ fn type_of(fields: &[Field]) -> u32 {
     fields.iter().fold(0, |all, field| (all << 6) | field.type_id())
 }
 
-/// The length of a key or of data: a field alone is as long as it is, in a concatenation it takes whole words.
+/// The length of a key or of data. A field in a concatenation takes whole words of four bytes.
 fn len_of(fields: &[Field]) -> u32 {
     match fields {
         [field] => field.len(),
@@ -371,7 +371,7 @@ mod tests {
         ]
     }
 
-    /// Without the notes, of which `nft` makes more than we.
+    /// Without the user data: `nft` writes more into it than zubi does.
     fn compared(message: &[u8]) -> Vec<String> {
         let mut all = lines(message, HEADER, NESTED);
         all.retain(|line| !line.starts_with(&format!("[{USERDATA}]")));

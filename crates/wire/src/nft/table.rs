@@ -76,7 +76,7 @@ pub struct TableSeen {
     pub table: Table,
     /// How many chains, sets and maps it has.
     pub objects: u32,
-    /// The netlink port of the program that owns it (`NFT_TABLE_F_OWNER`): nobody else may change it.
+    /// The netlink port of the program that owns it (`NFT_TABLE_F_OWNER`): no other may change it.
     pub owner: Option<u32>,
     /// Switched off: none of its chains sees a packet (`NFT_TABLE_F_DORMANT`).
     pub dormant: bool,
@@ -111,7 +111,7 @@ mod tests {
     const BRIDGE: &str = "\
         28000000000a0102000000000000000007000000090001007a756269000000000800020000000000";
 
-    /// `nft` also says that the table has no flags, and leaves `NLM_F_CREATE` out, for which the kernel does not ask here.
+    /// `nft` also says that the table has no flags, and leaves `NLM_F_CREATE` out, which the kernel does not need here.
     fn compared(bytes: &[u8]) -> Vec<String> {
         let mut all = lines(bytes, HEADER, &[]);
         all[0] = format!("header {:02x?}", &message(bytes).payload[..HEADER]);

@@ -1,8 +1,8 @@
 //! Expressions in the words of `nft`.
 //!
 //! # Limits
-//! Everything zubi writes prints as the words that make it again. Of strangers' rules what [`Expr`] holds whole does
-//! too; `log` and `reject` print without their settings, xtables and the rest as their names in brackets.
+//! Everything that zubi writes prints as the words that make it again, and so does what [`Expr`] holds whole of other
+//! programs' rules. `log` and `reject` print without their settings, xtables and the rest as their names in brackets.
 
 use super::family::{NFPROTO_IPV4, NFPROTO_IPV6, ether_type, nfproto};
 use super::{CmpOp, Expr, LoadKey, Protocol};
@@ -44,7 +44,7 @@ const ROUTE_TYPES: [&str; 9] =
 /// The protocols of frames that `nft` has words for (`ethertype_tbl` in nftables/src/proto.c).
 const ETHER_TYPES: [(u16, &str); 4] = [(0x0800, "ip"), (0x0806, "arp"), (0x8100, "vlan"), (0x86dd, "ip6")];
 
-/// The check before whatever is of TCP.
+/// The check that a rule about TCP begins with.
 const TCP: &str = "meta l4proto tcp";
 
 #[derive(Default)]
@@ -121,7 +121,7 @@ impl Words {
         self.out.push(words);
     }
 
-    /// What uses a map says so itself, if we know it.
+    /// A look-up in a map stands in the words of what uses it, except where that is unknown.
     fn state_map(&mut self) {
         self.out.extend(self.mapped.take());
     }
@@ -145,7 +145,7 @@ fn compared(key: Option<LoadKey>, mask: Option<&[u8]>, op: CmpOp, value: &[u8]) 
             format!("{}{}", if op == CmpOp::Eq { "! " } else { "" }, plain(key, mask))
         }
         (Some(LoadKey::IifName | LoadKey::OifName | LoadKey::IifKind | LoadKey::OifKind), None) => {
-            // A comparison of fewer bytes than a name has is one of its beginning.
+            // A comparison of fewer bytes than a name has compares the beginning of names.
             format!("{sign}\"{}{}\"", text_of(value), if value.contains(&0) { "" } else { "*" })
         }
         (Some(key), None) => format!("{sign}{}", plain(key, value)),
