@@ -1,10 +1,10 @@
 //! Drivers: networks and endpoints to plans, one file or folder per driver with the same function names in each.
 //!
 //! # How it works
-//! A plan of a driver is put together from what all drivers share: [`guards`](crate::guards) and
-//! [`firewall`](crate::firewall), [`published`](crate::published) ports, what an endpoint has [`inside`](crate::inside)
-//! its sandbox, [`forwarding`](crate::forwarding). This file is the dispatch, and the only one of the crate that
-//! matches on [`Driver`] and [`Device`]: one match per function.
+//! A plan of a driver is put together from what all drivers share: `guards` and [`firewall`](crate::firewall),
+//! [`published`](crate::published) ports, what an endpoint has `inside` its sandbox, [`forwarding`](crate::forwarding).
+//! This file is the dispatch, and the only one of the crate that matches on [`Driver`] and [`Device`]: one match per
+//! function.
 
 mod bridge;
 mod found;
