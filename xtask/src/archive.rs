@@ -1,5 +1,5 @@
-//! Debian's archive for another suite than this machine's: apt with lists of its own, from the mirror that this machine
-//! uses. The machine's own lists and sources stay as they are.
+//! Debian's archive for another suite than this machine's, by apt with separate lists, from the mirror that this
+//! machine uses. The machine's own lists and sources stay untouched.
 
 use crate::error::Error;
 use crate::program::{output, run as run_command};
@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A mirror may be a frozen one, whose signature is good and older than it should be.
+/// A frozen mirror has a good signature that is older than apt accepts.
 pub(crate) const OLD_IS_FINE: &str = "-oAcquire::Check-Valid-Until=false";
 
 /// The packages of a suite.
@@ -19,7 +19,7 @@ pub(crate) struct Archive {
 }
 
 impl Archive {
-    /// With lists from the cache, or fetched now.
+    /// Takes the lists from the cache, or fetches them.
     pub(crate) fn open(suite: &'static str) -> Result<Archive, Error> {
         program::need("apt-get", "apt")?;
         let archive = Archive { suite, folder: cache::folder("archives")?.join(suite) };
@@ -35,7 +35,7 @@ impl Archive {
             let folder = archive.folder.join(folder);
             fs::create_dir_all(&folder).map_err(in_file(&folder))?;
         }
-        // Under its name only when the lists are there too.
+        // The file gets its final name only when the lists are complete.
         let new = archive.folder.join("new.list");
         fs::write(&new, line).map_err(in_file(&new))?;
         run_command(archive.apt("apt-get", &new).args(["update", "-q"]))?;
@@ -43,7 +43,7 @@ impl Archive {
         Ok(archive)
     }
 
-    /// What a package depends on.
+    /// The direct dependencies of a package.
     pub(crate) fn dependencies(&self, package: &str) -> Result<Vec<String>, Error> {
         let text = output(self.apt("apt-cache", &self.list()).args(["depends", package]))?;
         let text = String::from_utf8_lossy(&text);
@@ -81,7 +81,7 @@ impl Archive {
         dir("Etc::sourceparts", Path::new("/dev/null"));
         dir("State::lists", &self.folder.join("lists"));
         dir("Cache", &self.folder.join("cache"));
-        // The folders need not be open to apt's own user.
+        // apt's own user may have no access to these folders.
         command.args(["-oAPT::Sandbox::User=root", OLD_IS_FINE]);
         command
     }

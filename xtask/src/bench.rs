@@ -1,4 +1,4 @@
-//! zubi beside the raw kernel and its peers: builds what is measured and what measures.
+//! `cargo xtask bench`: builds zubi and the bench, and runs the bench.
 
 use crate::dist;
 use crate::error::Error;

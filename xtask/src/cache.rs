@@ -1,14 +1,14 @@
-//! What is fetched once and kept outside of the tree: kernels, and the files of other releases.
+//! The cache outside the tree for what is fetched once: kernels, and the files of other releases.
 
 use crate::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Overrides where it is.
+/// Overrides the cache's path.
 const VARIABLE: &str = "ZUBI_CACHE";
 const USUAL: &str = "/var/cache/zubi";
 
-/// A folder of the cache, made when it is not there.
+/// A folder of the cache, made on first use.
 pub(crate) fn folder(name: &str) -> Result<PathBuf, Error> {
     let top = std::env::var_os(VARIABLE).map_or_else(|| PathBuf::from(USUAL), PathBuf::from);
     let folder = top.join(name);
@@ -16,7 +16,7 @@ pub(crate) fn folder(name: &str) -> Result<PathBuf, Error> {
     Ok(folder)
 }
 
-/// Fills a folder that is not there yet: what is interrupted is made anew the next time, and what is there is whole.
+/// Fills a folder that does not exist yet. An interrupted run starts again; a folder that exists is complete.
 pub(crate) fn fill(folder: &Path, work: impl FnOnce(&Path) -> Result<(), Error>) -> Result<(), Error> {
     if folder.is_dir() {
         return Ok(());

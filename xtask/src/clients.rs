@@ -1,4 +1,4 @@
-//! `cargo xtask client-test SUITE [WORD..]`: the tests of runtimes and CNI, among the programs of another release.
+//! `cargo xtask client-test SUITE [WORD..]`: the tests of runtimes and CNI, with the programs of another release.
 
 use crate::debian::Debian;
 use crate::error::Error;
@@ -7,10 +7,10 @@ use crate::test::Run;
 use crate::test_programs::TestProgram;
 use std::process::Command;
 
-/// What the harness calls the tests with real daemons.
+/// The harness's option for tests with real daemons.
 const WITH_DAEMONS: &str = "--root";
 
-/// Runs the tests with real daemons, all or those with any of these words in their names, and sums up in the last line.
+/// Runs the tests with real daemons, all or those with any of these words in their names; the last line is the sum.
 pub(crate) fn run(words: &[&str]) -> Result<(), Error> {
     let [suite, words @ ..] = words else { return Err(Error::Usage("client-test".into())) };
     let words = &[&[WITH_DAEMONS][..], words].concat();

@@ -1,4 +1,4 @@
-//! `cargo xtask debian SUITE [PACKAGE..] -- COMMAND..`: a command among the programs of another release of Debian.
+//! `cargo xtask debian SUITE [PACKAGE..] -- COMMAND..`: a command among the programs of another Debian release.
 
 use crate::archive::OLD_IS_FINE;
 use crate::error::Error;
@@ -12,15 +12,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use zubi_lab::{Mirror, OtherRoot};
 
-/// What debootstrap makes: a newer release is put on top of it.
+/// The releases that debootstrap makes; newer ones are installed on top.
 const STABLE: [&str; 2] = ["bookworm", "trixie"];
 const BASE: &str = "trixie";
-/// Answers those who ask whether a service may be started.
+/// Package scripts ask this program whether they may start a service.
 const POLICY: &str = "usr/sbin/policy-rc.d";
-/// The packages that were asked for and are there.
+/// The list of installed extra packages.
 const INSTALLED: &str = "etc/zubi-installed";
 
-/// Runs the command and gives its exit code.
+/// Runs the command and returns its exit code.
 pub(crate) fn run(words: &[&str]) -> Result<u8, Error> {
     let usage = || Error::Usage(format!("debian {}", words.join(" ")));
     let dashes = words.iter().position(|word| *word == "--").ok_or_else(usage)?;
@@ -28,10 +28,10 @@ pub(crate) fn run(words: &[&str]) -> Result<u8, Error> {
     let ([suite, packages @ ..], [program, args @ ..]) = (before, command) else { return Err(usage()) };
     let other = Debian::open(suite)?;
     other.install(packages)?;
-    // The command may be one of this tree.
+    // The command may be a path in this tree.
     let folder = std::env::current_dir().unwrap_or_default();
     other.enter()?;
-    // It may have no such folder.
+    // The other root may have no such folder.
     let folder = if folder.is_dir() { folder } else { PathBuf::from("/") };
     let mut command = Command::new(program);
     command.args(args).current_dir(folder);
@@ -49,7 +49,7 @@ pub(crate) struct Debian {
 }
 
 impl Debian {
-    /// Takes it from the cache, or makes it.
+    /// Takes the release from the cache, or makes it.
     pub(crate) fn open(suite: &str) -> Result<Debian, Error> {
         if !setup::is_root() {
             return Err(Error::NeedsRoot);
@@ -80,7 +80,7 @@ impl Debian {
         Ok(other)
     }
 
-    /// Installs those packages that are not there yet.
+    /// Installs the packages that are not there yet.
     pub(crate) fn install(&self, packages: &[&str]) -> Result<(), Error> {
         let path = self.folder.join(INSTALLED);
         let in_file = |source| Error::File { path: path.clone(), source };
@@ -100,7 +100,7 @@ impl Debian {
         fs::write(&path, there).map_err(in_file)
     }
 
-    /// Moves this process there, with this tree, what cargo built, and the cache.
+    /// Moves this process there, with this tree, cargo's target folder and the cache.
     pub(crate) fn enter(&self) -> Result<(), Error> {
         let metadata = Metadata::load()?;
         let root = OtherRoot::new(&self.folder).share(metadata.workspace_root).share(metadata.target_directory);
@@ -108,7 +108,7 @@ impl Debian {
     }
 }
 
-/// A command with this folder as root and mounts that go with it.
+/// A command with this folder as root, and with mounts of its own.
 fn inside(folder: &Path) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "--mount-proc"]);

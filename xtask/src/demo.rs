@@ -1,6 +1,6 @@
-//! The main job on real things, shown step by step: two sandboxes and a Docker container on one network, pinged and
-//! removed. All of it happens on a host of its own ([`zubi_lab::with_fresh_host`]); this machine's network is not
-//! touched, and whatever ends the demo ends that host.
+//! The main use, shown step by step on real things: two sandboxes and a Docker container on one network, pinged and
+//! removed. It happens on a host of its own ([`zubi_lab::with_fresh_host`]): this machine's network is not touched, and
+//! the host goes with the demo, however it ends.
 
 use crate::error::Error;
 use crate::program::find;
@@ -10,10 +10,11 @@ use std::process::{Command, Stdio};
 use zubi_lab::{Docker, Host, HostKind, Outside, Snapshot, with_fresh_host};
 
 const WEB: &str = "docker:web";
-/// The operations that lay out the firewall table: the same for every first network, and many.
+/// The many operations that lay out the firewall table, the same for every first network; the demo prints only their
+/// number.
 const LAYOUT: [&str; 4] = ["+ nft 'create table", "+ nft 'add set", "+ nft 'add chain", "+ nft 'add rule"];
 
-/// Shows it all. Fails when any step does.
+/// Shows every step. Fails when one does.
 pub(crate) fn run() -> Result<(), Error> {
     setup::run();
     println!("building the static release takes a minute or two the first time");
@@ -27,7 +28,7 @@ pub(crate) fn run() -> Result<(), Error> {
     if code == 0 { Ok(()) } else { Err(Error::Demo) }
 }
 
-/// Whether everything went well.
+/// Returns whether every step succeeded.
 fn show(program: &str, kind: HostKind) -> bool {
     let mut demo = Demo { host: Host::new(program).with_env("DOCKER_HOST", ""), failed: false };
     say("A host of its own, made of namespaces. A neighbour on its uplink stands for the outside");
@@ -55,7 +56,7 @@ fn show(program: &str, kind: HostKind) -> bool {
         demo.zubi(&format!("connect blue {WEB}"));
         demo.devices(docker);
     }
-    say("Who is there, and behind which port of the bridge");
+    say("The endpoints, and the bridge port of each");
     demo.read("ls");
     demo.read("bridge");
     demo.ping_all(docker.as_ref());
@@ -69,7 +70,7 @@ fn show(program: &str, kind: HostKind) -> bool {
         let left = demo.devices(docker);
         demo.must(Some(left) == bare, "the container is not as it was before");
     }
-    say("Away with the rest");
+    say("Remove the rest");
     demo.zubi("sandbox rm c1 c2");
     demo.zubi("network rm blue");
     if let Some(docker) = docker {
@@ -95,7 +96,7 @@ impl Demo {
         }
     }
 
-    /// The value, when there is one; why not, otherwise.
+    /// The value, or `None` after printing the error.
     fn held<T>(&mut self, result: Result<T, String>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
@@ -106,7 +107,7 @@ impl Demo {
         }
     }
 
-    /// A command that changes something, with what a person would have typed instead.
+    /// Runs a changing command and prints the commands a person would have typed instead.
     fn zubi(&mut self, words: &str) {
         println!("$ zubi {words}");
         let answer = self.host.zubi(&format!("--verbose {words}"));
@@ -122,7 +123,7 @@ impl Demo {
         self.must(answer.code == 0, &format!("exit code {}", answer.code));
     }
 
-    /// A command that changes nothing, or what was shown before.
+    /// Runs a command that changes nothing, or whose commands were shown before.
     fn read(&mut self, words: &str) {
         println!("$ zubi {words}");
         let answer = self.host.zubi(words);
@@ -148,7 +149,7 @@ impl Demo {
         answer.out
     }
 
-    /// A container without network.
+    /// Starts a container without network.
     fn start_docker(&mut self) -> Option<Docker> {
         if let Some(package) = Docker::missing() {
             say(&format!("Docker's part is left out: the package {package} is not installed"));
@@ -165,12 +166,12 @@ impl Demo {
         Some(docker)
     }
 
-    /// The container's devices, as it sees them itself.
+    /// The devices of a container, as the container sees them.
     fn devices(&mut self, docker: &Docker) -> String {
         self.docker(docker, "exec web ip addr")
     }
 
-    /// Round trips from everybody to everybody, with both families.
+    /// Pings from every place to every other, in both families.
     fn ping_all(&mut self, docker: Option<&Docker>) {
         say("Pings from each to each, in ms by IPv4 and IPv6");
         let mut all = vec![
@@ -194,7 +195,7 @@ impl Demo {
         }
     }
 
-    /// How long a round trip takes, as ping writes it.
+    /// The round-trip time as ping prints it.
     fn ping(&self, docker: Option<&Docker>, from: &Place, address: &str) -> Option<String> {
         let words = format!("ping -c 1 -W 5 {address}");
         let mut command = match (from.name, docker) {
@@ -229,10 +230,10 @@ impl Demo {
     }
 }
 
-/// Somebody who pings and is pinged.
+/// A place that pings and is pinged.
 struct Place {
     name: &'static str,
-    /// What is typed before `ping`.
+    /// The words before `ping`.
     way: &'static str,
     addresses: [&'static str; 2],
 }

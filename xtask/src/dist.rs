@@ -7,7 +7,7 @@ use crate::setup::STATIC_TARGET;
 use std::fs;
 use std::path::PathBuf;
 
-/// Builds it and prints where it is and how large.
+/// Builds the release and prints its path and size.
 pub(crate) fn run() -> Result<(), Error> {
     let path = build()?;
     let bytes = fs::metadata(&path).map_err(|source| Error::File { path: path.clone(), source })?.len();
@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<(), Error> {
     Ok(())
 }
 
-/// Builds it and gives its path.
+/// Builds the release and returns its path.
 pub(crate) fn build() -> Result<PathBuf, Error> {
     run_command(cargo().args(["build", "-q", "--release", "--locked", "--target", STATIC_TARGET, "-p", "zubi"]))?;
     Ok(Metadata::load()?.target_directory.join(STATIC_TARGET).join("release/zubi"))

@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 /// Why a task stopped.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("`{0}` is no task; `cargo xtask` lists them")]
+    #[error("`{0}` is not a task; `cargo xtask` lists them")]
     Usage(String),
     #[error("`{command}` cannot be started: {source}")]
     Start { command: String, source: io::Error },
@@ -15,7 +15,7 @@ pub(crate) enum Error {
     Failed { command: String, status: ExitStatus },
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: io::Error },
-    #[error("`cargo metadata` printed what cannot be read: {0}")]
+    #[error("the output of `cargo metadata` cannot be read: {0}")]
     Metadata(#[from] serde_json::Error),
     #[error("gate: violations: {0}")]
     Gate(usize),
@@ -25,9 +25,9 @@ pub(crate) enum Error {
     NeedsRoot,
     #[error("{0}; `kernel` and `debian` fetch Debian's packages from the mirror that apt uses")]
     Mirror(String),
-    #[error("linux {version} is not what Debian {suite} has{}", has.as_ref().map(|has| format!(": that is {has}; ask for its version")).unwrap_or_default())]
+    #[error("Debian {suite} does not have linux {version}{}", has.as_ref().map(|has| format!(": it has {has}; ask for that version")).unwrap_or_default())]
     NoKernel { version: String, suite: &'static str, has: Option<String> },
-    #[error("linux {0} did not come to the command's end; what it said is above")]
+    #[error("linux {0} stopped before the command ended; its messages are above")]
     NoEnd(String),
     #[error("the command did not end within {0} s; --limit SECONDS gives it more")]
     TooLong(u64),
@@ -35,7 +35,7 @@ pub(crate) enum Error {
     NoTest(String),
     #[error("the files of Debian {suite}: {why}")]
     OtherRoot { suite: String, why: String },
-    #[error("demo: some of it failed, see above")]
+    #[error("demo: a step failed, see above")]
     Demo,
     #[error("tests failed")]
     Tests,

@@ -1,10 +1,10 @@
-//! The gate: what may come into the house.
+//! The gate: which dependencies may enter the project, and which circles of files.
 
 use crate::error::Error;
 use crate::metadata::{Follow, Metadata, Package};
-use crate::{layers, licence};
+use crate::{circles, layers, licence};
 
-/// Prints every violation with the way to it.
+/// Prints every violation with the path that leads to it.
 pub(crate) fn run() -> Result<(), Error> {
     let metadata = Metadata::load()?;
     let reached = metadata.reached(metadata.ours(), Follow::All);
@@ -15,11 +15,12 @@ pub(crate) fn run() -> Result<(), Error> {
         }
     }
     violations.extend(layers::violations(&metadata));
+    violations.extend(circles::violations(&metadata.workspace_root)?);
     for violation in &violations {
         println!("{violation}");
     }
     if violations.is_empty() {
-        println!("gate: {} packages, licences, sources and layers in order", reached.len());
+        println!("gate: {} packages; licences, sources, layers and circles of files in order", reached.len());
         Ok(())
     } else {
         Err(Error::Gate(violations.len()))
@@ -34,7 +35,7 @@ fn licence_violation(package: &Package) -> Option<String> {
     }
 }
 
-/// Git checkouts, other registries and paths outside the workspace cannot be built again by others.
+/// Others cannot build git checkouts, other registries and paths outside the workspace.
 fn source_violation(metadata: &Metadata, package: &Package) -> Option<String> {
     match &package.source {
         None if metadata.is_ours(package) => None,

@@ -1,6 +1,6 @@
 #!/bin/busybox sh
-# The first process of the emulated machine: makes the real machine's root, read only, with a layer in memory above it,
-# its own, and runs /second there.
+# The first process of the emulated machine: mounts the real machine's root read-only under a layer in memory, makes that
+# its root, and runs /second there.
 B=/bin/busybox
 $B mount -t proc p /proc; $B mount -t sysfs s /sys; $B mount -t devtmpfs d /dev
 while read -r module; do $B insmod "/modules/$module" 2>/dev/null; done < /modules/order

@@ -1,4 +1,4 @@
-//! The first file system of a kernel: an archive in cpio's format `newc`, which Linux unpacks
+//! A kernel's first file system: a cpio archive in the format `newc`, which Linux unpacks
 //! (Documentation/driver-api/early-userspace/buffer-format.rst).
 
 use std::io::{self, Write};
@@ -7,7 +7,7 @@ const FOLDER: u32 = 0o040_755;
 const FILE: u32 = 0o100_644;
 const PROGRAM: u32 = 0o100_755;
 
-/// An archive that is being written.
+/// An archive under construction.
 #[derive(Debug)]
 pub(crate) struct Initrd<W: Write> {
     out: W,
@@ -15,12 +15,12 @@ pub(crate) struct Initrd<W: Write> {
 }
 
 impl<W: Write> Initrd<W> {
-    /// An empty one.
+    /// An empty archive.
     pub(crate) fn new(out: W) -> Self {
         Initrd { out, inode: 0 }
     }
 
-    /// Adds a folder. Those above it come first.
+    /// Adds a folder. Its parents must come first.
     pub(crate) fn folder(&mut self, name: &str) -> io::Result<()> {
         self.entry(name, FOLDER, &[])
     }
@@ -30,7 +30,7 @@ impl<W: Write> Initrd<W> {
         self.entry(name, FILE, content)
     }
 
-    /// Adds a file that can be run.
+    /// Adds an executable file.
     pub(crate) fn program(&mut self, name: &str, content: &[u8]) -> io::Result<()> {
         self.entry(name, PROGRAM, content)
     }
@@ -61,7 +61,7 @@ impl<W: Write> Initrd<W> {
         self.pad(content.len())
     }
 
-    /// Up to a multiple of four.
+    /// Pads to a multiple of four.
     fn pad(&mut self, written: usize) -> io::Result<()> {
         self.out.write_all(&[0; 3][..written.next_multiple_of(4) - written])
     }

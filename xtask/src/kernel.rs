@@ -7,10 +7,10 @@ use crate::setup;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// The oldest one that zubi is run on.
+/// The oldest kernel that zubi supports.
 pub(crate) const OLDEST: &str = "6.1";
 
-/// Runs the command and gives its exit code.
+/// Runs the command and returns its exit code.
 pub(crate) fn run(words: &[&str]) -> Result<u8, Error> {
     let asked = Asked::read(words).ok_or_else(|| Error::Usage(format!("kernel {}", words.join(" "))))?;
     setup::install(&PACKAGES)?;

@@ -1,4 +1,4 @@
-//! A kernel of Debian's with all its modules, in the cache.
+//! A Debian kernel with all its modules, in the cache.
 
 use crate::archive::Archive;
 use crate::error::Error;
@@ -9,16 +9,16 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The package that depends on a suite's newest one.
+/// The package that depends on a suite's newest kernel.
 const NEWEST: &str = "linux-image-amd64";
 const IMAGE: &str = "linux-image-";
-/// What an image depends on that is part of it: newer ones are split up.
+/// Dependencies that are part of a kernel image: newer images are split up.
 const PARTS: [&str; 3] = ["linux-base-", "linux-binary-", "linux-modules-"];
 
 /// A kernel that has been fetched.
 #[derive(Debug)]
 pub(crate) struct KernelImage {
-    /// As `uname -r` says it.
+    /// The release as `uname -r` prints it.
     pub(crate) release: String,
     folder: PathBuf,
 }
@@ -33,7 +33,7 @@ fn suite(version: &str) -> &'static str {
 }
 
 impl KernelImage {
-    /// Takes one of this version from the cache, or fetches it.
+    /// Takes a kernel of this version from the cache, or fetches it.
     pub(crate) fn fetch(version: &str) -> Result<KernelImage, Error> {
         if let Some(known) = KernelImage::cached(version)? {
             return Ok(known);
@@ -73,13 +73,13 @@ impl KernelImage {
         Ok(found.map(|release| KernelImage { folder: folder.join(&release), release }))
     }
 
-    /// The file that is booted.
+    /// The boot image.
     pub(crate) fn vmlinuz(&self) -> PathBuf {
         let usual = self.folder.join(format!("boot/vmlinuz-{}", self.release));
         if usual.is_file() { usual } else { self.modules().join("vmlinuz") }
     }
 
-    /// The folder of the modules of all releases that are there: of this one.
+    /// The folder of the modules of all releases; only this one is there.
     pub(crate) fn all_modules(&self) -> PathBuf {
         self.folder.join("lib/modules")
     }
@@ -88,7 +88,7 @@ impl KernelImage {
         self.all_modules().join(&self.release)
     }
 
-    /// The files of modules with all they need, in the order in which they are loaded. What is built in has none.
+    /// The module files with all they need, in load order. Built-in modules have none.
     pub(crate) fn load_order(&self, wanted: &[&str]) -> Result<Vec<PathBuf>, Error> {
         let path = self.modules().join("modules.dep");
         let text = fs::read_to_string(&path).map_err(|source| Error::File { path, source })?;
@@ -109,7 +109,7 @@ impl KernelImage {
     }
 }
 
-/// Whether a release is one of a version: 6.1.0-35-amd64 is of 6.1, 6.12.1 is not.
+/// Whether a release belongs to a version: 6.1.0-35-amd64 belongs to 6.1, 6.12.1 does not.
 fn is_of(version: &str, release: &str) -> bool {
     release.strip_prefix(version).is_some_and(|rest| rest.starts_with(['.', '+', '-']))
 }

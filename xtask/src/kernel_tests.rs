@@ -11,8 +11,8 @@ use crate::test_programs::TestProgram;
 use std::io::{self, Write};
 use std::time::Duration;
 
-/// What CI runs on the oldest kernel: words of test names. All that is known to differ between kernels, and of the rest
-/// what a user does first.
+/// Words of test names that CI runs on the oldest kernel: everything known to differ between kernels, and a user's
+/// first steps.
 const SHORT: [&str; 46] = [
     "containers_of_one_network_reach_each_other_the_host_and_the_outside",
     "container_addresses_are_not_reachable_by_routing",
@@ -61,12 +61,12 @@ const SHORT: [&str; 46] = [
     "strays_with_our_mark_are_found_and_collected",
     "a_sandbox_that_is_removed_while_connected",
 ];
-/// Of all tests there are, emulated.
+/// The limit for all tests under emulation.
 const LIMIT: Duration = Duration::from_secs(3 * 3600);
-/// Of those of CI: four times what they take on two cores that have nothing else to do.
+/// The limit for CI's tests: four times what they take on two idle cores.
 const SHORT_LIMIT: Duration = Duration::from_secs(40 * 60);
 
-/// Runs the tests with any of these words in their names, or those of CI, and sums up in the last line.
+/// Runs the tests with any of these words in their names, or those of CI; the last line is the sum.
 pub(crate) fn run(words: &[&str]) -> Result<(), Error> {
     let (version, words) = match words {
         [version, words @ ..] if version.starts_with(char::is_numeric) => (*version, words),
@@ -78,7 +78,7 @@ pub(crate) fn run(words: &[&str]) -> Result<(), Error> {
     run.end()
 }
 
-/// CI's part: without a machine the tests are skipped.
+/// Adds CI's part to a run; without an emulator its tests are skipped.
 pub(crate) fn add_to(run: &mut Run) -> Result<(), Error> {
     match machine(OLDEST, SHORT_LIMIT) {
         Ok(machine) => on_machine(run, &machine, &SHORT),
@@ -95,7 +95,7 @@ fn on_machine(run: &mut Run, machine: &Machine, words: &[&str]) -> Result<(), Er
     let programs = TestProgram::build("zubi", words)?;
     let release = machine.release();
     println!("\ntests on linux {release}, emulated");
-    // One after the other, whatever becomes of each.
+    // One after the other, also after a failure.
     let all: String = programs.iter().map(|program| line_for_shell(program, words)).collect();
     let mut sum = Sum::default();
     let mut ended = 0;

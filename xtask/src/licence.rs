@@ -1,6 +1,6 @@
-//! Licence expressions (SPDX specification, annex "SPDX license expressions") and whether we may accept them.
+//! Licence expressions (SPDX specification, annex "SPDX license expressions") and whether we can accept them.
 
-/// What may be linked into a program under MIT OR Apache-2.0 without asking for more than its text being kept.
+/// Licences that may be linked into a program under MIT OR Apache-2.0 and ask only for their text to be kept.
 const ALLOWED: [&str; 12] = [
     "MIT",
     "Apache-2.0",
@@ -16,16 +16,16 @@ const ALLOWED: [&str; 12] = [
     "BSL-1.0",
 ];
 
-/// Whether the expression can be satisfied by allowed licences alone. What cannot be read cannot.
+/// Whether allowed licences alone satisfy the expression. An unreadable expression fails.
 pub(crate) fn is_satisfiable(expression: &str) -> bool {
-    // Before expressions, cargo had `MIT/Apache-2.0` for a choice.
+    // Before expressions, cargo used `MIT/Apache-2.0` for a choice.
     let spaced = expression.replace('(', " ( ").replace(')', " ) ").replace('/', " OR ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
     let mut reader = Reader { words: &words };
     reader.choice() == Some(true) && reader.words.is_empty()
 }
 
-/// Reads by falling precedence: WITH binds closest, then AND, then OR.
+/// Parses by falling precedence: WITH binds closest, then AND, then OR.
 struct Reader<'a> {
     words: &'a [&'a str],
 }
@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
             let allowed = self.choice()?;
             return self.take(")").then_some(allowed);
         }
-        // `+`: this version or a later one, so this one is ours to choose.
+        // `+`: this version or a later one, so this version is a valid choice.
         let licence = self.name()?.trim_end_matches('+');
         if self.take("WITH") {
             let exception = self.name()?;

@@ -1,5 +1,5 @@
-//! An emulated machine: another kernel, this machine's root read only with a layer in memory above it, no network but what
-//! is made there. Nothing that is written there lasts.
+//! An emulated machine: another kernel, this machine's root read-only under a layer in memory, no network except what
+//! it makes itself. Nothing written there lasts.
 
 use crate::error::Error;
 use crate::initrd::Initrd;
@@ -13,22 +13,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What the first process needs to see this machine's root.
+/// The modules that the first process needs to mount this machine's root.
 const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 const FOLDERS: [&str; 9] = ["bin", "modules", "proc", "sys", "dev", "host", "above", "root", "run"];
 const INIT: &str = include_str!("init.sh");
-/// The variable that names the file to which tests write why they are skipped; in the machine it names a serial port.
+/// The variable that names the file for the reasons of skipped tests; in the machine it names a serial port.
 pub(crate) const SKIPS: &str = "ZUBI_SKIPS";
-/// Emulated processors take some ten times longer; what waits for a packet is not slower by as much.
+/// Emulated processors take some ten times longer; waiting for a packet slows down less.
 const PATIENCE: (&str, &str) = ("ZUBI_PATIENCE", "4");
 const PREFIX: &str = "zubi-machine-";
 
-/// What a machine is to be like.
+/// A machine's resources.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
     /// Its memory, in MiB.
     pub(crate) memory: u32,
-    /// The time it has.
+    /// Its time limit.
     pub(crate) limit: Duration,
 }
 
@@ -38,7 +38,7 @@ impl Default for Size {
     }
 }
 
-/// Debian packages that it takes, each with a program of it.
+/// Debian packages that the emulator needs, each with one of its programs.
 pub(crate) const PACKAGES: [(&str, &str); 4] = [
     ("qemu-system-x86", "qemu-system-x86_64"),
     ("kmod", "depmod"),
@@ -46,17 +46,17 @@ pub(crate) const PACKAGES: [(&str, &str); 4] = [
     ("util-linux", "setpriv"),
 ];
 
-/// A machine that is ready to be started.
+/// A machine that is ready to start.
 #[derive(Debug)]
 pub(crate) struct Machine {
     kernel: KernelImage,
     size: Size,
-    /// For the files of this run; it goes with the value.
+    /// The folder for this run's files; it goes with the value.
     folder: PathBuf,
 }
 
 impl Machine {
-    /// With this kernel.
+    /// A machine with this kernel.
     pub(crate) fn new(kernel: KernelImage, size: Size) -> Result<Machine, Error> {
         if !setup::is_root() {
             return Err(Error::NeedsRoot);
@@ -67,12 +67,12 @@ impl Machine {
         Ok(Machine { kernel, size, folder })
     }
 
-    /// Its kernel's, as `uname -r` says it.
+    /// Its kernel's release, as `uname -r` prints it.
     pub(crate) fn release(&self) -> &str {
         &self.kernel.release
     }
 
-    /// Runs a command, hands each line that it prints to `line`, and gives its exit code.
+    /// Runs a command, passes each line that it prints to `line`, and returns its exit code.
     pub(crate) fn run<S: AsRef<OsStr>>(
         &self,
         command: &[S],
@@ -91,7 +91,7 @@ impl Machine {
         let limit = self.size.limit;
         let since = Instant::now();
         std::thread::scope(|scope| {
-            // Reading ends when the emulator does.
+            // Reading ends with the emulator.
             let reader = scope.spawn(|| stdout.map_or(Ok(()), |out| each_line(BufReader::new(out), &mut line)));
             while qemu.0.try_wait().map_err(failed)?.is_none() && since.elapsed() < limit {
                 std::thread::sleep(Duration::from_millis(50));
@@ -107,7 +107,7 @@ impl Machine {
         }
     }
 
-    /// What tests there have written of being skipped, a line each.
+    /// What its tests wrote about being skipped, one line each.
     pub(crate) fn skipped(&self) -> Result<Vec<String>, Error> {
         let path = self.skips();
         let text = fs::read_to_string(&path).map_err(|source| Error::File { path, source })?;
@@ -148,7 +148,7 @@ impl Machine {
     fn qemu(&self, initrd: &Path, ports: [&Path; 2]) -> Command {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-        // Emulated by software: nested virtualization is not there on most machines, and wrong on some.
+        // Software emulation: nested virtualization is missing on most machines and faulty on some.
         command.args(["-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2"]);
         command.args(["-m", &self.size.memory.to_string(), "-display", "none", "-no-reboot", "-nodefaults"]);
         command.args(["-serial", "stdio"]);
@@ -166,7 +166,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // The next one sweeps what stays.
+        // The next run sweeps what stays.
         drop(fs::remove_dir_all(&self.folder));
     }
 }
@@ -176,7 +176,7 @@ struct Running(Child);
 
 impl Running {
     fn end(&mut self) {
-        // It may have ended already; that is what is wanted.
+        // It may have ended already.
         drop(self.0.kill());
         drop(self.0.wait());
     }
@@ -188,7 +188,7 @@ impl Drop for Running {
     }
 }
 
-/// The script that runs the command on the machine, in the same folder and with the same path as here.
+/// The script that runs the command on the machine, in the same folder and with the same PATH as here.
 fn second<S: AsRef<OsStr>>(command: &[S]) -> String {
     let path = std::env::var("PATH").unwrap_or_default();
     let folder = std::env::current_dir().unwrap_or_default();
@@ -208,12 +208,12 @@ fn second<S: AsRef<OsStr>>(command: &[S]) -> String {
     )
 }
 
-/// A word for a shell.
+/// A word quoted for a shell.
 pub(crate) fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A serial line ends its lines with carriage returns too; the kernel's last word is no word of the command.
+/// A serial line adds carriage returns; the kernel's last message is not part of the command's output.
 fn each_line(mut from: impl BufRead, line: &mut impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
     let mut bytes = Vec::new();
     while from.read_until(b'\n', &mut bytes)? > 0 {
@@ -232,7 +232,7 @@ fn sweep() {
         let name = entry.file_name().to_string_lossy().into_owned();
         let Some(run) = name.strip_prefix(PREFIX) else { continue };
         if !Path::new("/proc").join(run).exists() {
-            // What cannot be removed is in nobody's way.
+            // A folder that cannot be removed does no harm.
             drop(fs::remove_dir_all(entry.path()));
         }
     }

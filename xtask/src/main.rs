@@ -1,15 +1,18 @@
-//! What a developer of zubi runs: `cargo xtask WORD`.
+//! The developer's tasks: `cargo xtask WORD`.
 
 mod archive;
 mod bench;
 mod cache;
 mod ci;
+mod circles;
 mod clients;
 mod debian;
 mod demo;
 mod dist;
 mod error;
 mod gate;
+mod graph;
+mod imports;
 mod initrd;
 mod kernel;
 mod kernel_image;
@@ -18,9 +21,12 @@ mod layers;
 mod licence;
 mod machine;
 mod metadata;
+mod methods;
 mod policy;
 mod program;
+mod rust_tokens;
 mod setup;
+mod sources;
 mod sum;
 mod test;
 mod test_programs;
@@ -30,20 +36,20 @@ use std::process::ExitCode;
 
 const USAGE: &str = "cargo xtask WORD
 
-  gate           check licences, sources and layers of all dependencies
+  gate           check licences, sources and layers of all dependencies, and circles of files
   setup          install what the tests need (Debian packages, as root; the musl target)
   test [ARGS]    setup, then cargo test --workspace ARGS, with a sum at the end
   demo           setup, then two sandboxes and a Docker container on one network, pinged and removed
-  bench [ARGS]   measure zubi beside the raw kernel and its peers: [--quick] [PART..], as root
+  bench [ARGS]   compare zubi with the raw kernel and its peers: [--quick] [PART..], as root
   kernel [VERSION] [--memory MIB] [--limit SECONDS] -- COMMAND..
                  run a command under Debian's linux 6.1, 6.12 or 7.2, emulated, as root
   kernel-test [VERSION] [WORD..]
-                 run tests with these words in their names there; without words, those of ci
+                 run tests with these words in their names there; without words, those that ci runs
   debian SUITE [PACKAGE..] -- COMMAND..
                  run a command among the programs of trixie or sid, as root
   client-test SUITE [WORD..]
                  run the tests of Podman, Docker, containerd and CNI with their programs of that suite
-  ci             format, lints, gate, demo, test, tests on the oldest kernel: what must be green
+  ci             every check that a change must pass: format, lints, gate, demo, tests, also on the oldest kernel
   dist           build the static release
 ";
 
@@ -74,7 +80,7 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        // What failed in them is printed above their last line, which is the sum.
+        // The failures are printed above the sum, which is the last line.
         Err(Error::Tests) => ExitCode::FAILURE,
         Err(e) => {
             eprintln!("xtask: {e}");
@@ -83,7 +89,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// That of a command; 125 when it could not be started.
+/// A command's exit code; 125 when the command could not be started.
 fn code(done: Result<u8, Error>) -> ExitCode {
     match done {
         Ok(code) => ExitCode::from(code),

@@ -1,4 +1,4 @@
-//! The packages of the workspace and all they depend on, as `cargo metadata` tells (The Cargo Book, "cargo metadata").
+//! The packages of the workspace and all their dependencies, from `cargo metadata` (The Cargo Book, "cargo metadata").
 
 use crate::error::Error;
 use crate::program::{cargo, output};
@@ -50,17 +50,17 @@ struct DepKind {
     kind: Option<String>,
 }
 
-/// Which dependencies are followed.
+/// Which dependencies to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Follow {
-    /// What ends up in the program.
+    /// Those that are part of the program.
     Normal,
     /// Those of builds and tests too.
     All,
 }
 
 impl Metadata {
-    /// Asks cargo: without the network where all is here already, which the lock file alone decides.
+    /// Runs cargo; offline if everything is here already, since the lock file alone decides.
     pub(crate) fn load() -> Result<Metadata, Error> {
         let ask = || {
             let mut command = cargo();
@@ -75,7 +75,7 @@ impl Metadata {
         Ok(serde_json::from_slice(&json)?)
     }
 
-    /// Whether the package is of this workspace.
+    /// Whether the package belongs to this workspace.
     pub(crate) fn is_ours(&self, package: &Package) -> bool {
         self.workspace_members.contains(&package.id)
     }
@@ -85,7 +85,7 @@ impl Metadata {
         self.packages.iter().filter(|package| self.is_ours(package))
     }
 
-    /// What a package depends on itself.
+    /// The direct dependencies of a package.
     pub(crate) fn direct(&self, id: &str, follow: Follow) -> Vec<&str> {
         let node = self.resolve.nodes.iter().find(|node| node.id == id);
         let deps = node.map(|node| node.deps.as_slice()).unwrap_or_default();
@@ -93,7 +93,7 @@ impl Metadata {
         deps.iter().filter(wanted).map(|dep| dep.pkg.as_str()).collect()
     }
 
-    /// All that is reached from the given packages, each with the shortest way to it, in names.
+    /// All packages reached from the given ones, each with the shortest path to it, in names.
     pub(crate) fn reached<'a>(
         &'a self,
         from: impl Iterator<Item = &'a Package>,

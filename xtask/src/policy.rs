@@ -1,9 +1,9 @@
-//! While packages are installed no service of theirs is started: `/usr/sbin/policy-rc.d` says no, as Debian's policy has it
-//! for the local administrator (invoke-rc.d(8), deb-systemd-invoke(1p)).
+//! Keeps services from starting while packages are installed: `/usr/sbin/policy-rc.d` denies it, Debian's interface for
+//! the local administrator (invoke-rc.d(8), deb-systemd-invoke(1p)).
 //!
 //! # How it works
-//! A *guardian*, this program in a process group of its own, puts the file back as it was when its standard input ends: when
-//! this process lets it, and also when this process is killed. A package manager that goes on alone is waited for.
+//! A *guardian*, this program in its own process group, restores the file when its standard input ends: when this
+//! process closes it, and also when this process is killed. It waits for a package manager that is still running.
 
 use crate::error::Error;
 use std::fs;
@@ -16,20 +16,20 @@ use std::time::Duration;
 
 const FILE: &str = "/usr/sbin/policy-rc.d";
 const NO: &str = "#!/bin/sh\n# cargo xtask setup: no service is started while packages are installed.\nexit 101\n";
-/// The word by which this program becomes the guardian.
+/// The word that turns this program into the guardian.
 pub(crate) const GUARDIAN: &str = "policy-guardian";
 
-/// No service is started as long as this value is there.
+/// While this value lives, no service starts.
 #[derive(Debug)]
 pub(crate) struct NoServices {
     guardian: Child,
 }
 
 impl NoServices {
-    /// From now on.
+    /// Starts the guardian and denies services.
     pub(crate) fn begin() -> Result<NoServices, Error> {
         let guarded = Guarded::new(FILE);
-        // A guardian that was killed, too, has left it.
+        // A guardian that was killed leaves the file behind.
         guarded.restore()?;
         let own = std::env::current_exe().map_err(|source| Error::Start { command: GUARDIAN.into(), source })?;
         let mut guardian = Command::new(own);
@@ -40,7 +40,7 @@ impl NoServices {
         Ok(begun)
     }
 
-    /// Runs a package manager to its end; whether it went well.
+    /// Runs a package manager to its end; returns whether it succeeded.
     pub(crate) fn run(&mut self, command: &mut Command) -> io::Result<bool> {
         let mut child = command.spawn()?;
         if let Some(pipe) = &mut self.guardian.stdin {
@@ -49,7 +49,7 @@ impl NoServices {
         child.wait().map(|status| status.success())
     }
 
-    /// The file is as it was before when this returns.
+    /// The file is restored when this returns.
     pub(crate) fn end(mut self) -> Result<(), Error> {
         drop(self.guardian.stdin.take());
         let failed = |source| Error::Start { command: GUARDIAN.into(), source };
@@ -58,9 +58,9 @@ impl NoServices {
     }
 }
 
-/// What the guardian does.
+/// The guardian's work.
 pub(crate) fn guard() -> Result<(), Error> {
-    // What cannot be read ends it as well.
+    // An unreadable line ends it too.
     for number in io::stdin().lock().lines().map_while(Result::ok) {
         let manager = PathBuf::from("/proc").join(number);
         while manager.exists() {
@@ -70,7 +70,7 @@ pub(crate) fn guard() -> Result<(), Error> {
     Guarded::new(FILE).restore()
 }
 
-/// The file, and where the one of before waits.
+/// The file, and where the original waits.
 struct Guarded {
     file: PathBuf,
     before: PathBuf,
@@ -87,7 +87,7 @@ impl Guarded {
         if self.file.exists() {
             fs::rename(&self.file, &self.before).map_err(self.failed())?;
         }
-        // Complete before it has its name: the file is run at any time.
+        // The file is complete before it gets its name: a package script may run it at any time.
         let new = self.file.with_extension("d.zubi");
         fs::write(&new, NO)
             .and_then(|()| fs::set_permissions(&new, fs::Permissions::from_mode(0o755)))
@@ -95,7 +95,7 @@ impl Guarded {
             .map_err(self.failed())
     }
 
-    /// A file that somebody else wrote meanwhile stays.
+    /// Leaves a file that another program wrote in between.
     fn restore(&self) -> Result<(), Error> {
         let ours = fs::read_to_string(&self.file).is_ok_and(|text| text == NO);
         if self.before.exists() && (ours || !self.file.exists()) {
@@ -113,15 +113,15 @@ impl Guarded {
 mod tests {
     use super::*;
 
-    /// A file in a folder of its own.
+    /// A file in a new folder.
     fn guarded(test: &str) -> Guarded {
         let folder = std::env::temp_dir().join(format!("zubi-policy-{}-{test}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         Guarded::new(folder.join("policy-rc.d"))
     }
 
-    /// A shell reads the file: running it fails with ETXTBSY while a child of another test's thread, forked and not yet
-    /// another program, holds it open for writing.
+    /// Runs the file by a shell: executing it directly fails with ETXTBSY while a child that another test's thread
+    /// forked still holds it open for writing, before its own exec.
     fn says_no(guarded: &Guarded) -> bool {
         let mode = fs::metadata(&guarded.file).unwrap().permissions().mode();
         mode & 0o111 == 0o111 && Command::new("/bin/sh").arg(&guarded.file).status().unwrap().code() == Some(101)

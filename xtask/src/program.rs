@@ -1,22 +1,22 @@
-//! Other programs, run and judged by their exit status.
+//! Runs other programs and judges them by their exit status.
 
 use crate::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The cargo that runs this task, so that all of a run uses one toolchain.
+/// The cargo that runs this task, so that a run uses one toolchain.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// Shows the command, runs it, and fails when it does.
+/// Prints the command and runs it; fails when the command does.
 pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
     println!("+ {}", written(command));
     let status = command.status().map_err(|source| Error::Start { command: written(command), source })?;
     if status.success() { Ok(()) } else { Err(Error::Failed { command: written(command), status }) }
 }
 
-/// What the command prints; its errors go to the terminal.
+/// The command's standard output; its errors go to the terminal.
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, Error> {
     let output = command
         .stderr(Stdio::inherit())
@@ -29,7 +29,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>, Error> {
     }
 }
 
-/// Where the shell would find a program. The folders of the administrator are searched for users too.
+/// Where the shell would find a program. sbin folders are searched for users too.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -38,7 +38,7 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Says which package a program is missing of.
+/// Fails with the package's name when the program is missing.
 pub(crate) fn need(program: &str, package: &str) -> Result<(), Error> {
     let missing = || Error::Missing { program: program.to_owned(), package: package.to_owned() };
     find(program).map(drop).ok_or_else(missing)

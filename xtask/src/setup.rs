@@ -1,4 +1,4 @@
-//! What the tests need on a machine, beyond cargo.
+//! What the tests need on a machine besides cargo.
 
 use crate::error::Error;
 use crate::policy::NoServices;
@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
-/// Debian packages, each with a program, or the path of a file, by which it is known where there is no dpkg.
+/// Debian packages, each with a program, or the path of a file, that shows its presence where there is no dpkg.
 const PACKAGES: [(&str, &str); 24] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
@@ -29,19 +29,19 @@ const PACKAGES: [(&str, &str); 24] = [
     ("passt", "pasta"),
     ("uidmap", "newuidmap"),
     ("python3-grpcio", "/usr/lib/python3/dist-packages/grpc/__init__.py"),
-    // cnitool is built of these.
+    // cnitool is built with these.
     ("golang-go", "go"),
     ("golang-github-appc-cni-dev", "/usr/share/gocode/src/github.com/containernetworking/cni/libcni/api.go"),
     ("dpkg-dev", "dpkg-source"),
     ("ca-certificates", "update-ca-certificates"),
 ];
-/// What docker.io has no longer from Debian 13 on.
+/// From Debian 13 on docker.io comes without the client, which is this package.
 const SPLIT_OFF: (&str, &str) = ("docker-cli", "docker");
-/// What a static release is built for.
+/// The target of the static release.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
-/// Installs what is missing where that is possible and names it where it is not. Never fails: a test says itself what
-/// it lacks, and skips.
+/// Installs what is missing where that is possible, and names it where it is not. Never fails: a test that lacks
+/// something says so and is skipped.
 pub(crate) fn run() {
     let mut missing = installed_or_missing(&PACKAGES);
     if find(SPLIT_OFF.1).is_none() {
@@ -58,9 +58,9 @@ pub(crate) fn run() {
     }
 }
 
-/// The packages of the tests of clients, as another release has them.
+/// The packages of the client tests, by the names of another release.
 pub(crate) fn packages_of_clients() -> Vec<&'static str> {
-    // cnitool is built here.
+    // cnitool is built on this machine.
     let builds = ["golang-go", "golang-github-appc-cni-dev", "dpkg-dev"];
     let names = PACKAGES.iter().map(|(package, _)| *package);
     names
@@ -69,7 +69,7 @@ pub(crate) fn packages_of_clients() -> Vec<&'static str> {
         .collect()
 }
 
-/// Installs what a task needs besides. Fails when it cannot be had.
+/// Installs what another task needs. Fails when something is unavailable.
 pub(crate) fn install(packages: &[(&'static str, &'static str)]) -> Result<(), Error> {
     let missing = installed_or_missing(packages);
     let lacking = packages.iter().find(|(package, _)| missing.contains(package));
@@ -81,7 +81,7 @@ pub(crate) fn install(packages: &[(&'static str, &'static str)]) -> Result<(), E
     }
 }
 
-/// Installs what is missing, where that is possible; what is still missing then.
+/// Installs what is missing, where that is possible; returns what is still missing.
 fn installed_or_missing(packages: &[(&'static str, &'static str)]) -> Vec<&'static str> {
     let missing = missing_packages(packages);
     if missing.is_empty() || !is_root() || find("apt-get").is_none() {
@@ -114,7 +114,7 @@ fn apt_install(packages: &[&str]) -> Result<(), Error> {
         no_services.run(&mut command).map_err(|source| Error::Start { command: written(&command), source })
     };
     let install = [&["--no-install-recommends"], packages].concat();
-    // The lists may be older than what the mirrors still hold. apt-get itself says what did not go well.
+    // The lists may be older than what the mirrors still hold. apt-get itself prints what failed.
     let done = apt_get("install", &install)
         .and_then(|done| if done { Ok(true) } else { Ok(apt_get("update", &[])? && apt_get("install", &install)?) });
     no_services.end()?;
@@ -133,7 +133,7 @@ fn add_static_target() -> Result<(), String> {
     run_command(Command::new("rustup").args(["target", "add", STATIC_TARGET])).map_err(|e| e.to_string())
 }
 
-/// /proc/self belongs to whom this process acts as.
+/// /proc/self belongs to the effective user.
 pub(crate) fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }

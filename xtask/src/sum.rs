@@ -1,10 +1,10 @@
-//! What tests came to.
+//! The sum of test results.
 
 use std::fmt;
 use std::io::{self, BufRead, Write};
 use std::ops::AddAssign;
 
-/// What the tests came to.
+/// The sum of test results.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Sum {
     pub(crate) passed: usize,
@@ -13,7 +13,7 @@ pub(crate) struct Sum {
 }
 
 impl Sum {
-    /// `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s`.
+    /// Parses `test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.00s`.
     pub(crate) fn read(line: &str) -> Option<Sum> {
         let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
         let count = |what: &str| {
@@ -38,7 +38,7 @@ impl fmt::Display for Sum {
     }
 }
 
-/// Shows the lines as they come and sums up the results among them.
+/// Prints the lines as they come and sums up the results among them.
 pub(crate) fn pass_through(mut from: impl BufRead, mut out: impl Write) -> io::Result<Sum> {
     let mut sum = Sum::default();
     let mut line = Vec::new();

@@ -12,29 +12,29 @@ use std::io::{self, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// With which number the cases of property tests are chosen.
+/// The seed of the cases of property tests.
 const SEED: &str = "PROPTEST_RNG_SEED";
 
-/// Sets up, says what this machine lacks, runs `cargo test --workspace` with `args`, and sums up in the last line.
+/// Installs, names what this machine lacks, runs `cargo test --workspace` with `args`; the last line is the sum.
 pub(crate) fn run(args: &[&str]) -> Result<(), Error> {
     let mut run = Run::begin()?;
     run.workspace(args)?;
     run.end()
 }
 
-/// A run of tests that is summed up at its end.
+/// A run of tests with a sum at the end.
 #[derive(Debug)]
 pub(crate) struct Run {
     sum: Sum,
-    /// The file to which a test that cannot run here appends one line with its name and the reason, before it returns:
-    /// the harness knows no skipping, and hides what a passing test prints.
+    /// The file to which a test that cannot run here appends a line with its name and the reason before it returns:
+    /// libtest has no skipping at run time, and hides what a passing test prints.
     skips: PathBuf,
-    /// A program that failed though none of its tests did.
+    /// Programs that failed though none of their tests did.
     broken: Vec<String>,
 }
 
 impl Run {
-    /// Sets up, and says what this machine lacks.
+    /// Installs, and names what this machine lacks.
     pub(crate) fn begin() -> Result<Run, Error> {
         setup::run();
         for line in zubi_lab::report() {
@@ -43,7 +43,7 @@ impl Run {
         Run::bare()
     }
 
-    /// One that needs no set-up.
+    /// A run that needs no set-up.
     pub(crate) fn bare() -> Result<Run, Error> {
         let target = Metadata::load()?.target_directory;
         let run = Run { sum: Sum::default(), skips: target.join("skips.txt"), broken: Vec::new() };
@@ -51,30 +51,30 @@ impl Run {
         Ok(run)
     }
 
-    /// Says that tests are left out, and why, as a test does.
+    /// Records a skip, as a test does.
     pub(crate) fn skip(&self, line: &str) -> Result<(), Error> {
         let file = OpenOptions::new().append(true).open(&self.skips);
         file.and_then(|mut file| writeln!(file, "{line}")).map_err(self.in_file())
     }
 
-    /// Says of a program that it failed, whatever became of its tests.
+    /// Records that a program failed, whatever its tests did.
     pub(crate) fn broken(&mut self, program: String) {
         self.broken.push(program);
     }
 
-    /// `cargo test --workspace` with `args`.
+    /// Runs `cargo test --workspace` with `args`.
     pub(crate) fn workspace(&mut self, args: &[&str]) -> Result<(), Error> {
         let mut command = cargo();
-        // One program that fails must not hide the sums of those after it.
+        // A program that fails must not hide the sums of those after it.
         command.args(["test", "--workspace", "--no-fail-fast"]).args(args);
-        // CI asks whether this change is good, not for luck; elsewhere each run looks at other cases.
+        // CI judges the change, so its cases are fixed; elsewhere each run tries other cases.
         if std::env::var_os("CI").is_some() && std::env::var_os(SEED).is_none() {
             command.env(SEED, "20261121");
         }
         self.program(&mut command)
     }
 
-    /// A program that prints what libtest prints.
+    /// Runs a program that prints what libtest prints.
     pub(crate) fn program(&mut self, command: &mut Command) -> Result<(), Error> {
         let words = written(command);
         let in_command = |source| Error::Start { command: words.clone(), source };
@@ -92,12 +92,12 @@ impl Run {
         Ok(())
     }
 
-    /// What tests elsewhere came to.
+    /// Adds the sum of tests that ran elsewhere.
     pub(crate) fn add(&mut self, sum: Sum) {
         self.sum += sum;
     }
 
-    /// Says what was skipped, and the sum.
+    /// Prints what was skipped, and the sum.
     pub(crate) fn end(mut self) -> Result<(), Error> {
         let skipped = read_skips(&self.skips).map_err(self.in_file())?;
         if !skipped.is_empty() {
@@ -108,7 +108,7 @@ impl Run {
         }
         self.sum.skipped += skipped.len();
         for program in &self.broken {
-            println!("\n{program}: failed, though no test that ran has");
+            println!("\n{program}: failed, although none of its tests did");
         }
         println!("\n{}", self.sum);
         if self.sum.failed == 0 && self.broken.is_empty() { Ok(()) } else { Err(Error::Tests) }
@@ -120,7 +120,7 @@ impl Run {
     }
 }
 
-/// The reasons, each once. A test may name itself with `SKIP ` before, as it would on the terminal.
+/// The distinct reasons. A test may start its line with `SKIP `, as on the terminal.
 fn read_skips(file: &Path) -> io::Result<BTreeSet<String>> {
     let text = fs::read(file)?;
     let text = String::from_utf8_lossy(&text);

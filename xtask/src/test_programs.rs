@@ -1,4 +1,4 @@
-//! The programs that cargo makes of a package's tests, to be run elsewhere than here.
+//! The programs that cargo builds from a package's tests, to run elsewhere.
 
 use crate::error::Error;
 use crate::program::{cargo, output, written};
@@ -6,13 +6,13 @@ use serde::Deserialize;
 use std::path::PathBuf;
 use std::process::Command;
 
-/// One of them, with tests that were asked for.
+/// A program with requested tests.
 #[derive(Debug)]
 pub(crate) struct TestProgram {
     pub(crate) path: PathBuf,
-    /// Where it is to be run.
+    /// The folder to run it in.
     pub(crate) folder: PathBuf,
-    /// Its tests that were asked for.
+    /// Its requested tests.
     pub(crate) tests: Vec<String>,
 }
 
@@ -30,20 +30,21 @@ struct Target {
 }
 
 impl TestProgram {
-    /// Builds the integration tests of a package, and gives the programs with tests that have one of these words in their
-    /// names; options of the harness may be among the words. A word that no test has is an error: it would be taken for a test that passes.
+    /// Builds the integration tests of a package and returns the programs with tests that have one of these words in
+    /// their names; harness options may be among the words. A word that matches no test is an error: it would look like
+    /// a test that passes.
     pub(crate) fn build(package: &str, words: &[&str]) -> Result<Vec<TestProgram>, Error> {
         let build = ["test", "-q", "-p", package, "--test", "*", "--no-run", "--message-format=json"];
         let text = output(cargo().args(build))?;
         let mut programs = Vec::new();
         for line in String::from_utf8_lossy(&text).lines() {
-            // Other lines are of other kinds.
+            // Skips lines of other kinds.
             let Ok(artifact) = serde_json::from_str::<Artifact>(line) else { continue };
             let is_test = artifact.target.kind.iter().any(|kind| kind == "test");
             let Some(path) = artifact.executable.filter(|_| is_test) else { continue };
             let mut list = Command::new(&path);
             list.arg("--list").args(words);
-            // A harness that knows no such option has no such tests.
+            // A harness without this option has no such tests.
             let listed = list.output().map_err(|source| Error::Start { command: written(&list), source })?;
             let listed = String::from_utf8_lossy(&listed.stdout);
             let tests: Vec<String> =

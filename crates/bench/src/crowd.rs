@@ -1,10 +1,11 @@
-//! Fifty at once.
+//! Fifty attachments at once.
 
-use crate::Effort;
-use crate::contender::{Contender, Kind, Programs, Publish, Removal, Spawned};
+use crate::contender::{Contender, Kind, Publish, Removal, Spawned};
+use crate::effort::Effort;
 use crate::error::Error;
 use crate::launch::Launcher;
 use crate::place::Sandbox;
+use crate::programs::Programs;
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number, times};
 use crate::traffic::v4_of;
@@ -12,7 +13,7 @@ use crate::worker::Worker;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
-use zubi_kernel::Kernel;
+use zubi_kernel::Session;
 
 const MANY: u16 = 50;
 
@@ -20,24 +21,25 @@ const MANY: u16 = 50;
 struct Round {
     attach: Duration,
     detach: Duration,
-    /// Distinct addresses.
+    /// The number of distinct addresses.
     addresses: usize,
 }
 
-/// Those that work at once, each for its sandbox; or one that works for all in turn, when it is not a program.
+/// Contenders that work at the same time, one for each sandbox; or a single one that attaches all in turn, when it is
+/// not a program.
 struct Crowd {
     first: Box<dyn Contender>,
     companions: Vec<Box<dyn Contender + Send>>,
     sandboxes: Vec<Sandbox>,
-    kernel: Kernel,
+    kernel: Session,
     bare: usize,
 }
 
 impl Crowd {
     fn new(kind: &Kind, programs: &Programs) -> Result<Self, Error> {
         let mut first = kind.make(programs)?;
-        let mut kernel = Kernel::open()?;
-        // What the first one of a network has to make is made.
+        let mut kernel = Session::open()?;
+        // The first attachment to a network makes what its endpoints share.
         let warm = Sandbox::make(&mut kernel, 0)?;
         first.attach(&warm, &mut Launcher::Timed)?;
         let sandboxes: Vec<_> =
@@ -121,7 +123,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
             attach.len().to_string(),
         ]);
     }
-    table.note("From the first start to the last end. The raw kernel's are one after the other. netavark gets its addresses from the caller.");
+    table.note("From the first start to the last end. The raw kernel attaches one after the other. netavark gets its addresses from the caller.");
     let mut findings = Findings { tables: vec![table], ..Findings::default() };
     let (_, _, attach, _, addresses) = &crowds[1];
     let verdict = match Verdict::at_most(attach.median(), Some(150.0)).unless_busy(&crowds[0].2) {

@@ -5,12 +5,12 @@ use crate::launch::{Call, Launcher};
 use std::net::Ipv4Addr;
 use std::path::Path;
 
-/// The bridge the rules are for.
+/// The bridge that the rules are for.
 pub(crate) const BRIDGE: &str = "docker0";
 const SUBNET: &str = "10.66.0.0/16";
 const FILE: &str = "/run/bench-rules";
 
-/// Loads them, with `ports` published ports from `first` on that all lead to port 80 of `target`.
+/// Loads them, with `ports` published ports from `first` on, all of them to port 80 of `target`.
 pub(crate) fn load(restore: &Path, first: u16, ports: u16, target: Ipv4Addr) -> Result<(), Error> {
     let text = rules(first, ports, target);
     std::fs::write(FILE, text).map_err(Error::system(FILE))?;
@@ -21,11 +21,11 @@ pub(crate) fn load(restore: &Path, first: u16, ports: u16, target: Ipv4Addr) -> 
 /// A rule and its table.
 pub(crate) struct Rule {
     pub(crate) table: &'static str,
-    /// Behind `-A` or `-D`.
+    /// The words after `-A` or `-D`.
     pub(crate) words: String,
 }
 
-/// What one published port takes.
+/// The rules of one published port.
 pub(crate) fn port(port: u16, target: Ipv4Addr) -> [Rule; 3] {
     let rule = |table, words| Rule { table, words };
     [

@@ -13,7 +13,7 @@ pub(crate) enum Error {
     Command { command: String, why: String },
     #[error("the raw kernel: {0}")]
     Kernel(#[from] zubi_kernel::Error),
-    #[error("making a place to measure in: {0}")]
+    #[error("setting up a sandbox: {0}")]
     Plan(#[from] zubi_kernel::Failed),
     #[error("zubi in process: {0}")]
     Engine(#[from] zubi_engine::Error),

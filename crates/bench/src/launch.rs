@@ -1,4 +1,4 @@
-//! Programs, started to be timed, traced or weighed.
+//! Programs that are started to be timed, traced or weighed.
 
 use crate::error::Error;
 use nix::errno::Errno;
@@ -17,16 +17,16 @@ pub(crate) struct Call {
     pub(crate) program: PathBuf,
     pub(crate) words: Vec<OsString>,
     pub(crate) env: Vec<(String, String)>,
-    /// What it reads.
+    /// The file for standard input.
     pub(crate) input: Option<PathBuf>,
-    /// Where to what it prints goes.
+    /// The file for standard output.
     pub(crate) output: Option<PathBuf>,
-    /// Tells the files of programs apart that run at the same time.
+    /// Distinguishes the files of programs that run at the same time.
     pub(crate) tag: u16,
 }
 
 impl Call {
-    /// With words split at spaces.
+    /// A call with words split at spaces.
     pub(crate) fn new(program: &Path, words: &str) -> Self {
         let words = words.split_whitespace().map(OsString::from).collect();
         Call { program: program.into(), words, env: Vec::new(), input: None, output: None, tag: 0 }
@@ -37,7 +37,7 @@ impl Call {
         self
     }
 
-    /// Ready to be started, in front of it the words of `wrapper`.
+    /// The command, ready to start, with the words of `wrapper` in front.
     fn command(&self, wrapper: &[OsString]) -> Result<Command, Error> {
         let mut words = wrapper.iter().cloned().chain([self.program.clone().into()]).chain(self.words.iter().cloned());
         let mut command = Command::new(words.next().unwrap_or_default());
@@ -50,7 +50,7 @@ impl Call {
         Ok(command)
     }
 
-    /// What it complained.
+    /// The file for standard error.
     fn complaints(&self) -> PathBuf {
         format!("/run/bench-complaints-{}", self.tag).into()
     }
@@ -64,30 +64,30 @@ impl Call {
 const TRACE: &str = "/run/bench-trace";
 const PEAK: &str = "/run/bench-peak";
 
-/// What it takes besides time.
+/// What a call costs besides time.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(crate) struct Cost {
-    /// Programs that ran, the called ones among them.
+    /// Programs that ran, those that it called included.
     pub(crate) programs: usize,
-    /// Processes that these started, threads not counted.
+    /// Processes that these started, without threads.
     pub(crate) started: usize,
-    /// The memory of the largest, in KiB.
+    /// The peak memory of the largest process, in KiB.
     pub(crate) peak_kib: u64,
 }
 
 /// How programs are started.
 #[derive(Debug)]
 pub(crate) enum Launcher {
-    /// Bare; the clock is what counts.
+    /// Directly; only the time counts.
     Timed,
-    /// Under `strace`, which makes everything slow.
+    /// Under `strace`, which slows everything down.
     Traced(Cost),
     /// Under this program, `zubi-bench-peak`.
     Weighed(PathBuf, Cost),
 }
 
 impl Launcher {
-    /// Runs a program to its end; the time from the start to the end.
+    /// Runs a program to its end; returns the time it took.
     pub(crate) fn run(&mut self, call: &Call) -> Result<Duration, Error> {
         let wrapper: Vec<OsString> = match self {
             Launcher::Timed => Vec::new(),
@@ -119,7 +119,7 @@ impl Launcher {
         match self {
             Launcher::Timed => {}
             Launcher::Traced(cost) => {
-                // strace ends with the last of the traced.
+                // strace ends with the last traced process.
                 let trace = fs::read_to_string(TRACE).map_err(Error::system(TRACE))?;
                 let (programs, started) = started(&trace);
                 cost.programs += programs;
@@ -141,7 +141,7 @@ impl Launcher {
     }
 }
 
-/// Programs and processes in a trace. A call that strace shows in two parts is put together again.
+/// Counts programs and processes in a trace. A call that strace splits in two lines is joined again.
 fn started(trace: &str) -> (usize, usize) {
     let (mut programs, mut processes) = (0, 0);
     let mut open: HashMap<&str, &str> = HashMap::new();
@@ -165,7 +165,7 @@ fn started(trace: &str) -> (usize, usize) {
     (programs, processes)
 }
 
-/// Waits for every child, those that detached themselves among them.
+/// Waits for every child, detached ones included.
 pub(crate) fn reap_all() -> Result<(), Error> {
     loop {
         match waitpid(None, None::<WaitPidFlag>) {

@@ -1,11 +1,11 @@
 //! The machine and the versions of everything measured.
 
-use crate::contender::Programs;
+use crate::programs::Programs;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A few lines, without a date: the same machine and versions give the same.
+/// A few lines without a date, so that the same machine and versions give the same text.
 #[expect(clippy::cast_precision_loss, reason = "gigabytes with one decimal")]
 pub(crate) fn describe(programs: &Programs) -> String {
     let file = |path: &str| fs::read_to_string(path).unwrap_or_default();
@@ -21,7 +21,7 @@ pub(crate) fn describe(programs: &Programs) -> String {
     let kib: u64 = memory.and_then(|text| text.split_whitespace().next()?.parse().ok()).unwrap_or(0);
     let mut versions = vec![version(&programs.zubi, &["--version"])];
     if programs.cni.is_some() {
-        // Debian's plugins do not know their own version.
+        // Debian's plugins do not print their own version.
         let asked = ["-W", "-f", "CNI plugins ${Version}", "containernetworking-plugins"];
         versions.push(version(Path::new("dpkg-query"), &asked));
     }
@@ -36,7 +36,7 @@ pub(crate) fn describe(programs: &Programs) -> String {
     )
 }
 
-/// The first line a program says about itself.
+/// The first line that a program prints about itself.
 pub(crate) fn version(program: &Path, words: &[&str]) -> String {
     let output = Command::new(program).args(words).stdin(Stdio::null()).output();
     let Ok(output) = output else { return String::new() };

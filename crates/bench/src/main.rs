@@ -1,17 +1,18 @@
-//! Measures zubi beside the raw kernel and its peers, in one run, as ratios.
+//! Measures zubi next to the raw kernel and its peers in one run; prints ratios.
 //!
 //! # How it works
-//! All that is compared stands ready on hosts of its own ([`worker`]) and is asked in turns, so that noise hits all
-//! alike; what counts is the ratio of medians to the raw kernel's of the same run. The hosts are namespaces inside one
-//! process namespace ([`zubi_lab::with_fresh_host`]): whatever ends the run ends them, and this machine's own network is
-//! not touched.
+//! Everything under comparison is set up on its own host ([`worker`]) and asked in turns, so that noise affects all
+//! alike; the result is the ratio to the raw kernel's median in the same run. The hosts are namespaces inside one
+//! process namespace ([`zubi_lab::with_fresh_host`]): they go with the run, however it ends, and this machine's own
+//! network is not touched.
 //!
 //! # Limits
-//! Ratios of a noisy minute are noisy too: nothing here fails, it prints.
+//! Ratios from a noisy minute are noisy too: the bench prints and never fails on a number.
 
 mod contender;
 mod crowd;
 mod docker;
+mod effort;
 mod error;
 mod launch;
 mod lifecycle;
@@ -20,6 +21,7 @@ mod meter;
 mod place;
 mod podman;
 mod ports;
+mod programs;
 mod report;
 mod sample;
 mod start;
@@ -27,8 +29,9 @@ mod traffic;
 mod upkeep;
 mod worker;
 
-use contender::Programs;
+use effort::Effort;
 use error::Error;
+use programs::{Programs, find};
 use report::Findings;
 use std::io::Write;
 use std::panic;
@@ -44,18 +47,9 @@ const USAGE: &str = "zubi-bench --zubi PROGRAM --tools FOLDER [--quick] [PART..]
   PART             start podman traffic ports crowd upkeep lifecycle; all when left out
 ";
 
-/// How long it may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effort {
-    /// A minute or two.
-    Quick,
-    /// Half an hour.
-    Full,
-}
-
 type Measure = fn(&Programs, Effort) -> Result<Findings, Error>;
 
-/// What leaves most behind comes last: the kernel takes its time to remove thousands of namespaces.
+/// The parts that leave most behind come last: the kernel takes its time to remove thousands of namespaces.
 const PARTS: [(&str, Measure); 7] = [
     ("start", start::measure),
     ("podman", podman::measure),
@@ -84,7 +78,7 @@ fn main() -> ExitCode {
     let kind = if zubi_kernel::sys::user_ids().0 == 0 { HostKind::Root } else { HostKind::Rootless };
     let code = with_fresh_host(kind, || {
         let code = panic::catch_unwind(|| run(&words, kind)).unwrap_or(101);
-        // The process ends without running what usually flushes.
+        // The process exits without the usual flush.
         i32::from(std::io::stdout().flush().is_err()).max(code)
     });
     u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
@@ -99,7 +93,7 @@ fn words(mut args: impl Iterator<Item = String>) -> Result<Words, Error> {
             "--quick" => effort = Effort::Quick,
             name => match PARTS.iter().find(|(part, _)| *part == name) {
                 Some(part) => parts.push(*part),
-                None => return Err(Error::Usage(format!("`{name}` is no part"))),
+                None => return Err(Error::Usage(format!("`{name}` is not a part"))),
             },
         }
     }
@@ -111,10 +105,10 @@ fn words(mut args: impl Iterator<Item = String>) -> Result<Words, Error> {
     Ok(Words { zubi: zubi.into(), tools: tools.into(), effort, parts })
 }
 
-/// On the fresh host. The exit code says whether all parts could be measured.
+/// Runs on the fresh host. The exit code says whether every part could be measured.
 fn run(words: &Words, kind: HostKind) -> i32 {
     let programs = programs(words, kind);
-    println!("# zubi beside others\n\n{}", machine::describe(&programs));
+    println!("# zubi compared with others\n\n{}", machine::describe(&programs));
     for line in skipped(&programs, kind) {
         println!("Left out: {line}");
     }
@@ -136,7 +130,7 @@ fn run(words: &Words, kind: HostKind) -> i32 {
 }
 
 fn programs(words: &Words, kind: HostKind) -> Programs {
-    // The peers expect to be root of the machine.
+    // The peers expect real root.
     let peers = kind == HostKind::Root;
     let cni = Path::new("/usr/lib/cni");
     let complete =
@@ -153,7 +147,7 @@ fn programs(words: &Words, kind: HostKind) -> Programs {
     }
 }
 
-/// Debian's, and one on the path when it is newer.
+/// Debian's netavark, and one in PATH if it is newer.
 fn netavarks() -> Vec<(PathBuf, String)> {
     let version = |path: PathBuf| {
         let said = machine::version(&path, &["--version"]);
@@ -165,14 +159,6 @@ fn netavarks() -> Vec<(PathBuf, String)> {
     let number = |text: &str| text.split('.').map(|part| part.parse::<u32>().unwrap_or(0)).collect::<Vec<_>>();
     let newer = on_path.filter(|(_, own)| debian.as_ref().is_none_or(|(_, other)| number(own) > number(other)));
     debian.into_iter().chain(newer).collect()
-}
-
-/// Where the shell would find a program.
-fn find(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut files =
-        std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]).map(|folder| folder.join(name));
-    files.find(|file| file.is_file())
 }
 
 fn skipped(programs: &Programs, kind: HostKind) -> Vec<&'static str> {

@@ -1,5 +1,5 @@
-//! Small meters for TCP: both ends are threads of this process, pinned to one core, so that the rate is the whole
-//! CPU cost of the path between them.
+//! Small TCP meters: both ends are threads of this process, pinned to one core, so that the rate reflects the whole CPU
+//! cost of the path.
 
 use crate::error::Error;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -11,31 +11,31 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 use zubi_kernel::Netns;
 
-/// What is measured.
+/// A quantity to measure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Meter {
-    /// One byte there and one back, again and again: rounds per second.
+    /// One byte each way, repeated: rounds per second.
     Requests,
     /// A connection, a byte each way, and a reset: connections per second.
     Connections,
-    /// As many bytes as go: Gbit per second.
+    /// One-way throughput: Gbit per second.
     Stream,
 }
 
-/// Where the two ends are.
+/// The two ends.
 #[derive(Clone, Copy)]
 pub(crate) struct Path<'a> {
     pub(crate) client: &'a Netns,
     pub(crate) server: &'a Netns,
-    /// What the server listens on.
+    /// The port that the server listens on.
     pub(crate) listen: u16,
-    /// What the client connects to.
+    /// The address that the client connects to.
     pub(crate) to: (Ipv4Addr, u16),
 }
 
 const CHUNK: usize = 128 * 1024;
 const CONNECT: Duration = Duration::from_secs(2);
-/// A server that hears nothing gives up.
+/// A server gives up after this silence.
 const SILENCE: Duration = Duration::from_secs(5);
 /// The byte that ends a server of connections.
 const QUIT: u8 = b'q';
@@ -51,7 +51,7 @@ impl Meter {
         }
     }
 
-    /// Measures for so long.
+    /// Measures for this long.
     pub(crate) fn measure(self, path: Path<'_>, lasts: Duration) -> Result<f64, Error> {
         let home = Netns::own()?;
         let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), path.listen);
@@ -69,7 +69,7 @@ impl Meter {
             let dead = || Error::Worker("a meter panicked".into());
             let rate = client.join().map_err(|_| dead())?;
             if rate.is_err() {
-                // Whoever got no connection through leaves a server that waits for it.
+                // When no connection passed, the server still waits for one.
                 stop(path.server, &home, path.listen)?;
             }
             let done = server.join().map_err(|_| dead())?;
@@ -91,7 +91,7 @@ impl Meter {
                         return Ok(());
                     }
                     stream.write_all(&byte).map_err(failed("write"))?;
-                    // The other end's reset.
+                    // The other end may reset it.
                     drop(stream.read(&mut byte));
                 }
                 Meter::Requests => {
@@ -125,7 +125,7 @@ impl Meter {
                 let start = Instant::now();
                 while start.elapsed() < lasts {
                     let mut stream = connect()?;
-                    // Closing then resets, and no port waits for late segments.
+                    // Closing then sends a reset, so no port stays in TIME_WAIT.
                     SockRef::from(&stream).set_linger(Some(Duration::ZERO)).map_err(failed("linger to"))?;
                     stream.write_all(b"x").map_err(failed("write to"))?;
                     stream.read_exact(&mut byte).map_err(failed("read from"))?;
@@ -177,7 +177,7 @@ fn stop(server: &Netns, home: &Netns, port: u16) -> Result<(), Error> {
     server.within(home, quit)?.map_err(Error::system("stop a server"))
 }
 
-/// Whether a connection gets through.
+/// Whether a connection passes.
 pub(crate) fn connects(path: Path<'_>) -> Result<bool, Error> {
     match Meter::Connections.measure(path, Duration::from_millis(1)) {
         Ok(_) => Ok(true),

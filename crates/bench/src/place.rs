@@ -1,16 +1,17 @@
-//! Sandboxes on a worker's host, and what is seen in them.
+//! Sandboxes on a worker's host and the devices in them.
 
 use crate::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use zubi_kernel::{Kernel, Netns};
+use zubi_kernel::{Netns, Session};
 use zubi_model::{NsRef, SandboxName};
 use zubi_plan::{Op, Place, What};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A network namespace with a name and a number, from which addresses and ports follow where the caller gives them.
+/// A network namespace with a name and a number. Where the caller chooses addresses and ports, they follow from the
+/// number.
 #[derive(Debug, Clone)]
 pub(crate) struct Sandbox {
     pub(crate) name: SandboxName,
@@ -18,8 +19,8 @@ pub(crate) struct Sandbox {
 }
 
 impl Sandbox {
-    /// Makes it.
-    pub(crate) fn make(kernel: &mut Kernel, number: u16) -> Result<Self, Error> {
+    /// Makes the namespace.
+    pub(crate) fn make(kernel: &mut Session, number: u16) -> Result<Self, Error> {
         let name = format!("s{number}").parse().map_err(|e: zubi_model::Invalid| Error::Usage(e.to_string()))?;
         let sandbox = Sandbox { name, number };
         kernel.apply(&[Op::host(What::AddNamespace(sandbox.name.clone()), "")].into_iter().collect())?;
@@ -42,14 +43,14 @@ impl Sandbox {
         Ok(Netns::open(&self.path(), home)?)
     }
 
-    /// How many devices it has.
-    pub(crate) fn devices(&self, kernel: &mut Kernel) -> Result<usize, Error> {
+    /// The number of its devices.
+    pub(crate) fn devices(&self, kernel: &mut Session) -> Result<usize, Error> {
         kernel.open_sandbox(&self.reference())?;
         Ok(kernel.links(&self.place(), None)?.len())
     }
 
-    /// Waits until it has as many devices as it had; the time that took.
-    pub(crate) fn wait_for_devices(&self, kernel: &mut Kernel, wanted: usize) -> Result<Duration, Error> {
+    /// Waits until it has `wanted` devices again; returns how long that took.
+    pub(crate) fn wait_for_devices(&self, kernel: &mut Session, wanted: usize) -> Result<Duration, Error> {
         let start = Instant::now();
         while self.devices(kernel)? > wanted {
             if start.elapsed() > PATIENCE {

@@ -1,15 +1,16 @@
-//! What a network costs a container of Podman's, with different programs that make it.
+//! What a network adds to the time of a Podman container, with different network backends.
 //!
 //! # How it works
-//! Each backend has a Podman on a host of its own. `podman run --rm` is timed without a network, on a network that goes
-//! with the container, and on one where another container stays, in turns; what counts is what a network adds.
+//! Each backend has a Podman on its own host. `podman run --rm` is timed in turns without a network, on a network that
+//! goes with the container, and on one that another container stays on; the result is what a network adds.
 //!
 //! # Limits
-//! Each time holds the attaching and the detaching, for `--rm` waits for both. Names are off: not every backend has them.
+//! Each time includes attach and detach, since `--rm` waits for both. Names are off: not every backend has them.
 
-use crate::Effort;
-use crate::contender::{DIRS, Programs};
+use crate::contender::DIRS;
+use crate::effort::Effort;
 use crate::error::Error;
+use crate::programs::Programs;
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number};
 use crate::worker::Worker;
@@ -32,13 +33,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 enum On {
     /// `--network none`.
     None,
-    /// One that nobody else is on.
+    /// A network with no other container.
     Alone,
-    /// One where somebody stays.
+    /// A network with another container that stays.
     Shared,
 }
 
-/// What makes the networks.
+/// A network backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Maker {
     ZubiAsNetavark,
@@ -84,7 +85,7 @@ impl Maker {
         }
     }
 
-    /// On the calling process's host.
+    /// The backend, on the calling process's host.
     fn backend(&self, zubi: &Path) -> Result<Backend, Error> {
         let zubi = zubi.to_string_lossy();
         let plugins = |plugins: PathBuf| {
@@ -114,14 +115,14 @@ impl Runner {
         }
         runner.run("run -d --network shared busybox sleep 100000")?;
         runner.residents = 1;
-        // The first of each kind fills caches.
+        // The first run of each kind fills caches.
         On::ALL.iter().try_for_each(|on| runner.time(*on).map(drop))?;
         Ok(runner)
     }
 
-    /// A container that does nothing, from the start of Podman to its end.
+    /// Runs a container that does nothing; returns the time from the start of Podman to its end.
     fn time(&mut self, on: On) -> Result<Duration, Error> {
-        // The image has no link of that name.
+        // The image has no link named `true`.
         let took = self.run(&format!("run --rm --network {} busybox busybox true", on.network()))?;
         self.settle()?;
         Ok(took)
@@ -141,7 +142,7 @@ impl Runner {
         Err(Error::Command { command: format!("podman {words}"), why: format!("{status}: {}", why.trim()) })
     }
 
-    /// Waits for what Podman and the backend leave behind. All of it comes to us, see [`Worker`].
+    /// Waits for what Podman and the backend leave running. We are its subreaper, see [`Worker`].
     fn settle(&self) -> Result<(), Error> {
         const CHILDREN: &str = "/proc/thread-self/children";
         let start = Instant::now();
@@ -158,7 +159,7 @@ impl Runner {
     }
 }
 
-/// Measures it; without Podman nothing.
+/// Measures; empty without Podman.
 pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, Error> {
     if !programs.podman {
         return Ok(Findings::default());

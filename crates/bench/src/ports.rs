@@ -1,12 +1,13 @@
-//! Published ports: what one more costs, and connections to the last of many.
+//! Published ports: the cost of one more, and connections to the last of many.
 
-use crate::Effort;
-use crate::contender::{Floor, Programs, Publish, Removal, Spawned};
+use crate::contender::{Floor, Publish, Removal, Spawned};
 use crate::docker;
+use crate::effort::Effort;
 use crate::error::Error;
 use crate::launch::{Call, Launcher, reap_all};
 use crate::meter::{Meter, Path};
 use crate::place::{Sandbox, set};
+use crate::programs::Programs;
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number, ratio, times};
 use crate::worker::Worker;
@@ -14,26 +15,26 @@ use serde::{Deserialize, Serialize};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use zubi_kernel::{Kernel, Netns};
+use zubi_kernel::{Netns, Session};
 use zubi_lab::Outside;
 use zubi_model::{NsRef, RouteOptions};
 use zubi_plan::{Op, Place, What};
 use zubi_wire::route::Route;
 
-/// The first published port; behind the last there is room for one more.
+/// The first published port. The range has room for one more port after the last.
 const FIRST: u16 = 20_000;
-/// How many ports one sandbox publishes.
+/// How many ports each sandbox publishes.
 const EACH: u16 = 100;
 const INNER: u16 = 80;
-/// The host, as its neighbour outside sees it.
+/// The host's address on the uplink.
 const HOST: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-/// Costs are the same when they differ by less than noise does.
+/// Two costs count as equal when their ratio is below this noise.
 const SAME: f64 = 1.2;
 
-/// Who publishes.
+/// How a client reaches the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Road {
-    /// Nobody: the container's own address, routed.
+    /// No publishing: the container's own address, routed.
     Routed,
     Zubi,
     Docker,
@@ -53,9 +54,9 @@ impl Road {
 
 #[derive(Serialize, Deserialize)]
 enum Ask {
-    /// Connections per second, for so long.
+    /// Connections per second, measured for this long.
     Rate(Duration),
-    /// One more port, and back.
+    /// Publish one more port and remove it again.
     OneMore,
 }
 
@@ -65,14 +66,14 @@ enum Answer {
     OneMore { add: Duration, remove: Duration },
 }
 
-/// A host with so many published ports.
+/// A host with a number of published ports.
 struct Host {
     road: Road,
     client: Netns,
     server: Netns,
     last: Sandbox,
     to: (Ipv4Addr, u16),
-    /// One that is not published yet.
+    /// A port that is not published yet.
     next: u16,
     floor: Option<Floor>,
     zubi: Option<Spawned>,
@@ -82,7 +83,7 @@ struct Host {
 impl Host {
     fn new(road: Road, ports: u16, programs: &Programs) -> Result<Self, Error> {
         let home = Netns::own()?;
-        let mut kernel = Kernel::open()?;
+        let mut kernel = Session::open()?;
         Outside::new();
         set("net/ipv4/ip_forward", "1")?;
         let client = Netns::open(std::path::Path::new("/run/netns/outside"), &home)?;
@@ -177,8 +178,8 @@ enum Change {
     Remove,
 }
 
-/// The neighbour outside learns where the raw kernel's containers are.
-fn lead_outside_to_containers(kernel: &mut Kernel) -> Result<(), Error> {
+/// Gives the neighbour outside a route to the raw kernel's containers.
+fn lead_outside_to_containers(kernel: &mut Session) -> Result<(), Error> {
     let usage = |e: zubi_model::Invalid| Error::Usage(e.to_string());
     let outside = NsRef::Named(Outside::NAME.parse().map_err(usage)?);
     let containers = ipnet::Ipv4Net::new_assert(Ipv4Addr::new(10, 66, 0, 0), 16);
@@ -202,7 +203,7 @@ struct Runner {
     remove: Sample,
 }
 
-/// Measures all of it.
+/// Measures everything.
 pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, Error> {
     let (many, rounds, lasts, changes) = match effort {
         Effort::Quick => (1_000, 3, Duration::from_millis(200), 10),
@@ -259,7 +260,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
     let mut note =
         format!("Medians of {rounds} rounds of {:.1} s and of {changes} changes, in turns.", lasts.as_secs_f32());
     if find(Road::Docker, many).is_some() {
-        note += " A published port of Docker's is three rules, each put in by an `iptables` of its own.";
+        note += " Docker publishes a port with three rules, each added by a separate `iptables`.";
     }
     if !with_zubi {
         note += " This zubi publishes no ports.";
@@ -268,8 +269,8 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
     let mut findings = Findings { tables: vec![table], ..Findings::default() };
     let costs = ratio(add(Road::Zubi, many), add(Road::Zubi, 0));
     findings.goal(
-        format!("adding a port beside {many} costs what it costs beside none (x{SAME} is noise)"),
-        format!("{} ms, beside none {} ms", number(add(Road::Zubi, many)), number(add(Road::Zubi, 0))),
+        format!("adding a port to {many} costs as much as adding the first (x{SAME} is noise)"),
+        format!("{} ms, the first {} ms", number(add(Road::Zubi, many)), number(add(Road::Zubi, 0))),
         Verdict::at_most(costs, Some(SAME)),
     );
     let keeps = |road| ratio(rate(road, many), rate(road, 1));

@@ -1,4 +1,4 @@
-//! What is printed: one markdown table per topic, and the goals.
+//! The printed report: one markdown table for each topic, and the goals.
 
 use crate::sample::Sample;
 use std::fmt;
@@ -50,14 +50,14 @@ impl fmt::Display for Table {
 pub(crate) enum Verdict {
     Held,
     Missed,
-    /// Not held, while the raw kernel itself took now as long and now twice as long.
+    /// Missed, while the raw kernel's own rounds were unsteady.
     Busy,
     /// A number without a limit, or one that could not be measured here.
     Open,
 }
 
 impl Verdict {
-    /// Held when the value is there and small enough.
+    /// Met when the value exists and is within the limit.
     pub(crate) fn at_most(value: Option<f64>, limit: Option<f64>) -> Self {
         match (value, limit) {
             (Some(value), Some(limit)) if value <= limit => Verdict::Held,
@@ -66,13 +66,13 @@ impl Verdict {
         }
     }
 
-    /// Of a time: what is not held while the raw kernel's own rounds are unsteady says nothing.
+    /// For a time: a miss says nothing while the raw kernel's own rounds are unsteady.
     pub(crate) fn unless_busy(self, raw: &Sample) -> Self {
         if self == Verdict::Missed && raw.is_unsteady() { Verdict::Busy } else { self }
     }
 }
 
-/// A goal and what was measured.
+/// A goal and its measurement.
 #[derive(Debug)]
 pub(crate) struct Goal {
     pub(crate) words: String,
@@ -80,7 +80,7 @@ pub(crate) struct Goal {
     pub(crate) verdict: Verdict,
 }
 
-/// All that a topic found.
+/// The results of one topic.
 #[derive(Debug, Default)]
 pub(crate) struct Findings {
     pub(crate) tables: Vec<Table>,

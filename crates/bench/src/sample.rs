@@ -1,8 +1,8 @@
-//! Repeated measurements and what is printed of them.
+//! Repeated measurements and how they are printed.
 
 use std::time::Duration;
 
-/// Measurements of one thing; larger is neither better nor worse here.
+/// Measurements of one quantity; whether larger is better is not known here.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sample(Vec<f64>);
 
@@ -11,12 +11,12 @@ impl Sample {
         Sample(Vec::new())
     }
 
-    /// In milliseconds.
+    /// Adds a time in milliseconds.
     pub(crate) fn push_time(&mut self, time: Duration) {
         self.0.push(time.as_secs_f64() * 1e3);
     }
 
-    /// A time, when there is one.
+    /// Adds a time, if there is one.
     pub(crate) fn extend(&mut self, time: Option<Duration>) {
         if let Some(time) = time {
             self.push_time(time);
@@ -31,12 +31,12 @@ impl Sample {
         self.0.len()
     }
 
-    /// The middle one; nothing of nothing.
+    /// The median; `None` without measurements.
     pub(crate) fn median(&self) -> Option<f64> {
         self.at(0.5)
     }
 
-    /// Of ten measurements nine are not larger.
+    /// The ninth of ten measurements in order.
     pub(crate) fn p90(&self) -> Option<f64> {
         self.at(0.9)
     }
@@ -45,7 +45,7 @@ impl Sample {
         self.at(1.0)
     }
 
-    /// Whether one of ten took much longer than the middle one: then the machine was busy with something else.
+    /// Whether one in ten took much longer than the median: the machine was busy with something else.
     pub(crate) fn is_unsteady(&self) -> bool {
         const STEADY: f64 = 1.5;
         ratio(self.p90(), self.median()).is_some_and(|spread| spread > STEADY)
@@ -61,7 +61,7 @@ impl Sample {
     }
 }
 
-/// A number with three digits that mean something, a dash for none.
+/// A number with three significant digits, a dash for none.
 pub(crate) fn number(value: Option<f64>) -> String {
     match value {
         None => "-".into(),
@@ -72,12 +72,12 @@ pub(crate) fn number(value: Option<f64>) -> String {
     }
 }
 
-/// How many times `of` a value is.
+/// The ratio of a value to `of`.
 pub(crate) fn ratio(value: Option<f64>, of: Option<f64>) -> Option<f64> {
     Some(value? / of.filter(|of| *of > 0.0)?)
 }
 
-/// The same, to be printed: `x1.32`.
+/// The ratio as text: `x1.32`.
 pub(crate) fn times(value: Option<f64>, of: Option<f64>) -> String {
     match ratio(value, of) {
         None => "-".into(),

@@ -1,9 +1,10 @@
-//! What starting the program costs, over an empty one: as itself and under the names of others.
+//! What starting zubi costs compared with an empty program: under its own name and under those of others.
 
-use crate::Effort;
-use crate::contender::{DIRS, Programs};
+use crate::contender::DIRS;
+use crate::effort::Effort;
 use crate::error::Error;
 use crate::launch::{Call, Launcher};
+use crate::programs::Programs;
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number, times};
 use std::path::Path;
@@ -54,7 +55,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
     Ok(findings)
 }
 
-/// The question every CNI plugin answers, by which runtimes look whether it is there.
+/// The VERSION request: every CNI plugin answers it, and runtimes use it to see whether the plugin is there.
 fn cni_version(plugin: &Path) -> Call {
     let call = Call::new(plugin, "").env(&DIRS).env(&[("CNI_COMMAND", "VERSION")]);
     Call { input: Some(REQUEST.into()), ..call }

@@ -1,19 +1,20 @@
-//! From container to container: request rate, connection rate and throughput, against a bare pair.
+//! Container to container: request rate, connection rate and throughput, compared with a bare pair.
 
-use crate::Effort;
-use crate::contender::{Contender, DIRS, Floor, Programs, Publish, Removal, Spawned};
+use crate::contender::{Contender, DIRS, Floor, Publish, Removal, Spawned};
 use crate::docker;
+use crate::effort::Effort;
 use crate::error::Error;
 use crate::launch::{Call, Launcher};
 use crate::meter::{Meter, Path, connects};
 use crate::place::{Sandbox, set};
+use crate::programs::Programs;
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number, ratio, times};
 use crate::worker::Worker;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
-use zubi_kernel::{Kernel, Netns};
+use zubi_kernel::{Netns, Session};
 use zubi_lab::Outside;
 
 const LISTEN: u16 = 80;
@@ -23,18 +24,18 @@ fn bridged_to_iptables() -> PathBuf {
     std::path::Path::new("/proc/sys").join(BRIDGED_TO_IPTABLES)
 }
 
-/// What is between the two ends.
+/// What connects the two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Road {
-    /// A pair of devices and nothing else.
+    /// A pair of devices, nothing else.
     Pair,
-    /// A bridge made by hand, no rules.
+    /// A bridge without rules.
     Bridge,
-    /// A network of zubi.
+    /// A zubi network.
     Zubi,
-    /// A bridge made by hand, Docker's rules, bridged frames go through them.
+    /// A bridge with Docker's rules, which bridged frames pass.
     Docker,
-    /// A network of zubi on a host like that.
+    /// A zubi network on a host with these rules.
     ZubiBesideDocker,
 }
 
@@ -54,7 +55,7 @@ impl Road {
     }
 }
 
-/// A road that stands.
+/// A road that is set up.
 struct Standing {
     client: Netns,
     server: Netns,
@@ -74,7 +75,7 @@ impl Standing {
             let to = Outside::V4.parse().map_err(|_| Error::Usage("the outside has no address".into()))?;
             return Ok(Standing { client: home, server: outside, to });
         }
-        let mut kernel = Kernel::open()?;
+        let mut kernel = Session::open()?;
         let (client, server) = (Sandbox::make(&mut kernel, 1)?, Sandbox::make(&mut kernel, 2)?);
         let to = match road {
             Road::Zubi | Road::ZubiBesideDocker => {
@@ -91,7 +92,7 @@ impl Standing {
             }
         };
         if bridged_to_iptables().exists() {
-            // Where the module is loaded, a new namespace has it on.
+            // Where the module is loaded, the setting is on in a new namespace.
             set(BRIDGED_TO_IPTABLES, if road.with_docker() { "1" } else { "0" })?;
         }
         if road.with_docker() {
@@ -102,8 +103,8 @@ impl Standing {
     }
 }
 
-/// The address a sandbox was given.
-pub(crate) fn v4_of(kernel: &mut Kernel, sandbox: &Sandbox) -> Result<Ipv4Addr, Error> {
+/// The IPv4 address of a sandbox.
+pub(crate) fn v4_of(kernel: &mut Session, sandbox: &Sandbox) -> Result<Ipv4Addr, Error> {
     kernel.open_sandbox(&sandbox.reference())?;
     let seen = kernel.addresses(&sandbox.place(), None)?;
     let found = seen.iter().find_map(|seen| match seen.address.addr() {
@@ -113,12 +114,12 @@ pub(crate) fn v4_of(kernel: &mut Kernel, sandbox: &Sandbox) -> Result<Ipv4Addr, 
     found.ok_or(Error::Usage(format!("{} has no address", sandbox.name)))
 }
 
-/// What zubi needs in rules that came after it; `repair` is what a user would call.
+/// What zubi must change when rules appear later; a user would call `repair`.
 fn repair(programs: &Programs) -> Result<(), Error> {
     Launcher::Timed.run(&Call::new(&programs.zubi, "repair").env(&DIRS)).map(drop)
 }
 
-/// A rate, and whether zubi had to be told of rules that came after it.
+/// A rate, and whether zubi needed a repair after rules appeared.
 type Answer = (f64, bool);
 
 fn start(road: Road, programs: &Programs) -> Result<Worker<(Meter, Duration), Answer>, Error> {
@@ -133,7 +134,7 @@ fn start(road: Road, programs: &Programs) -> Result<Worker<(Meter, Duration), An
     })
 }
 
-/// Measures all of it.
+/// Measures everything.
 pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, Error> {
     let (rounds, lasts) = match effort {
         Effort::Quick => (3, Duration::from_millis(200)),
@@ -175,7 +176,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
     }
     table.note(format!("Medians of {rounds} rounds of {:.1} s, in turns.", lasts.as_secs_f32()));
     if !filters {
-        table.note("Docker's rules are left out: they take root, iptables-restore and a kernel with br_netfilter.");
+        table.note("Docker's rules are left out: they need root, iptables-restore and a kernel with br_netfilter.");
     }
     if workers.iter().any(|(_, _, _, repaired)| *repaired) {
         table.note(

@@ -1,17 +1,18 @@
-//! Commands that look at everything, beside 900 endpoints.
+//! Commands that read everything, with 900 endpoints.
 
-use crate::Effort;
-use crate::contender::{Programs, Spawned};
+use crate::contender::Spawned;
+use crate::effort::Effort;
 use crate::error::Error;
 use crate::launch::{Call, Launcher, reap_all};
 use crate::place::Sandbox;
+use crate::programs::{Programs, find};
 use crate::report::{Findings, Table, Verdict};
 use crate::sample::{Sample, number, times};
 use crate::worker::Worker;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use zubi_kernel::Kernel;
+use zubi_kernel::Session;
 use zubi_plan::Place;
 
 const MANY: u16 = 900;
@@ -19,10 +20,10 @@ const MANY: u16 = 900;
 const FIRST: u16 = 20_000;
 const NETWORK: &str = "network create blue --subnet 10.55.0.0/20 --subnet fd00:55::/64";
 
-/// What is timed.
+/// A task to time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum Task {
-    /// The kernel's lists of devices and of the firewall table, read once.
+    /// The raw kernel: reading the lists of devices and of the firewall table once.
     Raw,
     Check,
     List,
@@ -43,7 +44,7 @@ impl Task {
         }
     }
 
-    /// In milliseconds.
+    /// The goal in milliseconds.
     fn limit(self) -> Option<f64> {
         match self {
             Task::Raw => None,
@@ -56,14 +57,14 @@ impl Task {
 
 struct Host {
     spawned: Spawned,
-    kernel: Kernel,
+    kernel: Session,
     probe: Sandbox,
     nft: PathBuf,
 }
 
 impl Host {
     fn new(programs: &Programs) -> Result<Self, Error> {
-        let mut kernel = Kernel::open()?;
+        let mut kernel = Session::open()?;
         let spawned = Spawned::on(&programs.zubi, NETWORK)?;
         for number in 1..=MANY {
             let sandbox = Sandbox::make(&mut kernel, number)?;
@@ -71,10 +72,10 @@ impl Host {
             Launcher::Timed.run(&spawned.call(&port))?;
         }
         let probe = Sandbox::make(&mut kernel, MANY + 1)?;
-        Ok(Host { spawned, kernel, probe, nft: crate::find("nft").unwrap_or_else(|| "nft".into()) })
+        Ok(Host { spawned, kernel, probe, nft: find("nft").unwrap_or_else(|| "nft".into()) })
     }
 
-    /// Nothing when the command fails: an older zubi does not manage all of it.
+    /// `None` when the command fails: an older zubi lacks some of these.
     fn time(&mut self, task: Task) -> Result<Option<Duration>, Error> {
         let probe = format!("connect blue {}", self.probe.name);
         let took = match task {
@@ -110,7 +111,7 @@ impl Host {
 /// Measures it.
 pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, Error> {
     let rounds = if effort == Effort::Quick { 5 } else { 21 };
-    if !Path::new(&crate::find("nft").unwrap_or_default()).is_file() {
+    if !Path::new(&find("nft").unwrap_or_default()).is_file() {
         return Err(Error::Usage("nft is missing (Debian package nftables)".into()));
     }
     let mut worker: Worker<Task, Option<Duration>> = Worker::start(|| {
@@ -123,7 +124,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
             sample.extend(worker.ask(task)?);
         }
     }
-    let title = format!("Beside {MANY} endpoints, each with two addresses and a port");
+    let title = format!("With {MANY} endpoints, each with two addresses and a port");
     let mut table = Table::new(&title, &["", "ms (p90)", "/ raw"]);
     let mut findings = Findings::default();
     let raw = samples[0].1.clone();
@@ -132,7 +133,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
         table.row(vec![task.name().into(), timed, times(sample.median(), raw.median())]);
         if let Some(limit) = task.limit() {
             findings.goal(
-                format!("{} beside {MANY} endpoints at most {limit} ms", task.name()),
+                format!("{} with {MANY} endpoints at most {limit} ms", task.name()),
                 format!("{} ms", number(sample.median())),
                 Verdict::at_most(sample.median(), Some(limit)).unless_busy(&raw),
             );

@@ -1,9 +1,9 @@
-//! A process with a host of its own that answers questions.
+//! A process with its own host that answers requests.
 //!
 //! # How it works
-//! Everything that is compared stands ready at the same time, each on its own host; whoever measures asks one after the
-//! other, in turns, so that noise hits all alike. Question and answer are a line of JSON in a pipe each. A worker is in
-//! the process namespace of the whole run and goes with it.
+//! Everything under comparison is set up at the same time, each on its own host; the bench asks them in turns, so that
+//! noise affects all alike. A question and its answer are one line of JSON each, in a pipe. A worker lives in the
+//! process namespace of the run and goes with it.
 
 use crate::error::Error;
 use nix::sys::prctl::set_child_subreaper;
@@ -28,8 +28,8 @@ pub(crate) struct Worker<Q, A> {
 }
 
 impl<Q: Serialize + DeserializeOwned, A: Serialize + DeserializeOwned> Worker<Q, A> {
-    /// Forks a process, gives it a host, and has `make` make there what then answers. The calling process must have one
-    /// thread.
+    /// Forks a process on a host of its own, where `make` builds the value that answers. The calling process must have
+    /// one thread.
     pub(crate) fn start<H>(make: impl FnOnce() -> Result<H, Error>) -> Result<Self, Error>
     where
         H: FnMut(Q) -> Result<A, Error>,
@@ -64,7 +64,7 @@ impl<Q: Serialize + DeserializeOwned, A: Serialize + DeserializeOwned> Worker<Q,
         self.line()
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks and waits for the answer.
     pub(crate) fn ask(&mut self, question: &Q) -> Result<A, Error> {
         self.send(question)?;
         self.receive()
@@ -83,7 +83,7 @@ impl<Q: Serialize + DeserializeOwned, A: Serialize + DeserializeOwned> Worker<Q,
 
 impl<Q, A> Drop for Worker<Q, A> {
     fn drop(&mut self) {
-        // When this fails it is gone already, or goes with the whole host.
+        // On failure the worker is gone already, or goes with the host.
         if sys::kill(self.pid, KILL).is_ok() {
             while matches!(sys::reap_child(self.pid), Ok(None)) {
                 std::thread::sleep(Duration::from_millis(1));
@@ -92,7 +92,7 @@ impl<Q, A> Drop for Worker<Q, A> {
     }
 }
 
-/// The worker's own life: `Ok` or an error after making, then one answer for each question.
+/// The worker's loop: `Ok` or an error for `make`, then one answer for each question.
 fn live<Q, A, H>(from: BufReader<File>, mut to: File, make: impl FnOnce() -> Result<H, Error>) -> Result<(), Error>
 where
     Q: DeserializeOwned,
@@ -101,12 +101,12 @@ where
 {
     let ready = lab::become_private_host()
         .map_err(Error::from)
-        // Its own instance, as every machine has one. All namespaces that share one have their settings under the same
-        // names in it, and to find one among those of eight hosts of 900 took 1.1 ms.
+        // A separate /proc, as each machine has one. The kernel keeps the settings of all namespaces that share a /proc
+        // under the same names: to find one among those of eight hosts of 900 took 1.1 ms.
         .and_then(|()| {
             sys::mount(Path::new("proc"), Path::new("/proc"), Some("proc"), 0).map_err(Error::system("mount /proc"))
         })
-        // What detaches itself from a command comes to us, and can be waited for.
+        // Detached children of a command become ours, so that we can wait for them.
         .and_then(|()| set_child_subreaper(true).map_err(|e| Error::system("subreaper")(e.into())))
         .and_then(|()| make());
     let (mut handler, told) = match ready {

@@ -5,61 +5,61 @@ use crate::words::{SandboxWords, WishWords, Words};
 use crate::{link, network, port, run, sandbox, show};
 use serde_json::{Value, json};
 use std::process::ExitCode;
-use zubi_engine::{Class, Detached, Engine, Error, Force};
+use zubi_engine::{Class, Detached, Error, Force, Session};
 use zubi_model::{DefaultRoute, MacWish, Wishes};
 
 /// Runs one command to its end.
-pub(crate) fn run(mut engine: Engine, words: Words, output: &Output) -> Result<ExitCode, Error> {
+pub(crate) fn run(mut session: Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
     if let Words::Run(words) = words {
-        return run::run(engine, &words, output);
+        return run::run(session, &words, output);
     }
-    let outcome = perform(&mut engine, words, output);
-    output.notes(&engine.take_notes());
+    let outcome = perform(&mut session, words, output);
+    output.notes(&session.take_notes());
     // One that failed, or could not answer, may have left something slow as well.
-    let lingered = engine.linger();
+    let lingered = session.finish();
     outcome.and_then(|code| lingered.map(|()| code))
 }
 
-fn perform(engine: &mut Engine, words: Words, output: &Output) -> Result<ExitCode, Error> {
+fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
     let mut code = ExitCode::SUCCESS;
     match words {
-        Words::Network(words) => network::network(engine, words, output)?,
+        Words::Network(words) => network::network(session, words, output)?,
         Words::Sandbox(SandboxWords::Exec { sandbox, command }) => {
-            let never = engine.exec(&sandbox, &command)?;
+            let never = session.exec(&sandbox, &command)?;
             match never {}
         }
-        Words::Sandbox(words) => sandbox::sandbox(engine, words, output)?,
+        Words::Sandbox(words) => sandbox::sandbox(session, words, output)?,
         Words::Connect { network, sandbox, wishes } => {
-            let report = engine.attach(&network, &sandbox, &wishes.wishes(), output.act())?;
+            let report = session.attach(&network, &sandbox, &wishes.wishes(), output.act())?;
             let (text, json) = show::attached(&report.value);
-            output.changed(engine, &report.plan, &[text], &json)?;
+            output.changed(session, &report.plan, &[text], &json)?;
         }
         Words::Disconnect { network, sandbox } => {
-            let report = engine.detach(&network, &sandbox, output.act())?;
+            let report = session.detach(&network, &sandbox, output.act())?;
             let (text, state) = match report.value {
                 Detached::Gone(_) => (format!("{sandbox}: disconnected from {network}"), "disconnected"),
                 Detached::WasNotAttached => (format!("{sandbox}: was not on {network}"), "was-not-connected"),
             };
             let json = json!({"sandbox": sandbox.to_string(), "network": network.as_str(), "state": state});
-            output.changed(engine, &report.plan, &[text], &json)?;
+            output.changed(session, &report.plan, &[text], &json)?;
         }
-        Words::Port(words) => port::port(engine, words, output)?,
-        Words::Link(words) => link::link(engine, *words, output)?,
-        Words::Ls => show::endpoints(engine, output)?,
-        Words::Bridge => show::bridges(engine, output)?,
-        Words::Check => code = check(engine, output)?,
+        Words::Port(words) => port::port(session, words, output)?,
+        Words::Link(words) => link::link(session, *words, output)?,
+        Words::Ls => show::endpoints(session, output)?,
+        Words::Bridge => show::bridges(session, output)?,
+        Words::Check => code = check(session, output)?,
         Words::Repair { rebuild } => {
-            let mut done = if rebuild { engine.rebuild(output.act())?.value } else { Vec::new() };
-            let report = engine.repair(output.act())?;
+            let mut done = if rebuild { session.rebuild(output.act())?.value } else { Vec::new() };
+            let report = session.repair(output.act())?;
             done.extend(report.value);
             let json = json!({ "repaired": done });
-            output.changed(engine, &report.plan, &lines(done, "nothing to repair"), &json)?;
+            output.changed(session, &report.plan, &lines(done, "nothing to repair"), &json)?;
         }
         Words::Gc { force } => {
             let force = if force { Force::Yes } else { Force::No };
-            let report = engine.gc(force, output.act())?;
+            let report = session.gc(force, output.act())?;
             let json = json!({ "removed": report.value });
-            output.changed(engine, &report.plan, &lines(report.value, "nothing to remove"), &json)?;
+            output.changed(session, &report.plan, &lines(report.value, "nothing to remove"), &json)?;
         }
         Words::Run(_) | Words::Lab { .. } | Words::Completions { .. } | Words::Man { .. } => {}
     }
@@ -81,8 +81,8 @@ impl WishWords {
     }
 }
 
-fn check(engine: &mut Engine, output: &Output) -> Result<ExitCode, Error> {
-    let problems = engine.check()?;
+fn check(session: &mut Session, output: &Output) -> Result<ExitCode, Error> {
+    let problems = session.check()?;
     let told: Vec<String> = problems
         .iter()
         .flat_map(|p| [format!("{}: {}", p.object, p.what), format!("    to put it right: {}", p.fix)])

@@ -1,7 +1,7 @@
 //! `network inspect`: Docker's field names (its API, Network and EndpointResource objects).
 
 use serde_json::{Map, Value, json};
-use zubi_model::{Alias, Egress, Endpoint, Family, Icc, Network, Scope};
+use zubi_model::{Alias, Egress, Endpoint, Family, Icc, Ingress, Network, Scope};
 
 /// A network as Docker would show it.
 pub(crate) fn network(network: &Network, endpoints: &[Endpoint]) -> Value {
@@ -29,7 +29,7 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint]) -> Value {
     option("com.docker.network.bridge.name", network.bridge.to_string());
     option("com.docker.network.bridge.enable_icc", (network.icc == Icc::Allowed).to_string());
     option("com.docker.network.bridge.enable_ip_masquerade", (network.egress == Egress::Masquerade).to_string());
-    if let Some(word) = crate::network::ingress(network.ingress) {
+    if let Some(word) = ingress(network.ingress) {
         option("zubi.ingress", word.to_owned());
     }
     if let Some(mtu) = network.mtu {
@@ -62,6 +62,16 @@ fn container(endpoint: &Endpoint) -> Value {
         "Aliases": endpoint.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),
         "Interface": endpoint.ifname.as_str(),
     })
+}
+
+/// Who reaches the endpoints, where that is not the rule.
+pub(crate) fn ingress(ingress: Ingress) -> Option<&'static str> {
+    match ingress {
+        Ingress::Published => None,
+        Ingress::Sealed => Some("sealed"),
+        Ingress::Open => Some("open"),
+        Ingress::Apart => Some("apart"),
+    }
 }
 
 /// Seconds since 1970 as UTC.

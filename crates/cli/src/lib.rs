@@ -1,7 +1,9 @@
 //! The command line: words to calls of the engine, answers to text or JSON.
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `output`")]
 
+mod cells;
 mod commands;
+mod common;
 mod inspect;
 mod link;
 mod network;
@@ -17,7 +19,7 @@ use clap::Parser;
 use output::Output;
 use std::process::ExitCode;
 use words::{Cli, Words};
-use zubi_engine::{Config, Engine, Error};
+use zubi_engine::{Config, Engine, Error, LostRecords};
 
 /// Parses the words of the process, does what they say, and gives the exit code.
 pub fn main() -> ExitCode {
@@ -46,7 +48,7 @@ fn json_asked() -> bool {
 }
 
 fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
-    // These need no engine.
+    // These need no session.
     match cli.words {
         Words::Completions { shell } => {
             words::completions(shell)?;
@@ -57,13 +59,14 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
         _ => {}
     }
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;
-    // Records that are lost are named by every command but by those that mend it.
-    let mut engine = match &cli.words {
-        Words::Repair { rebuild: true } | Words::Gc { force: true } => Engine::open_without_records(config)?,
-        _ => Engine::open(config)?,
+    // Every command names lost records, except the two that mend the loss.
+    let lost = match &cli.words {
+        Words::Repair { rebuild: true } | Words::Gc { force: true } => LostRecords::Ignore,
+        _ => LostRecords::Refuse,
     };
+    let mut session = Engine::open(config, lost)?.session()?;
     if let Some(observer) = output.observer() {
-        engine.observe(observer);
+        session.observe(observer);
     }
-    commands::run(engine, cli.words, output)
+    commands::run(session, cli.words, output)
 }

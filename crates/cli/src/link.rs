@@ -4,18 +4,17 @@ use crate::output::Output;
 use crate::table::render;
 use crate::words::{LinkCommand, LinkWords};
 use serde_json::{Value, json};
-use zubi_engine::{Attachment, Engine, Error, LinkState, Unlinked};
+use zubi_engine::{Attachment, Error, LinkState, Plan, Session, Unlinked};
 use zubi_model::{DirectLink, LinkEnd, LinkPlace, LinkWishes};
-use zubi_plan::Plan;
 
 /// Makes, lists or removes links.
-pub(crate) fn link(engine: &mut Engine, words: LinkWords, output: &Output) -> Result<(), Error> {
+pub(crate) fn link(session: &mut Session, words: LinkWords, output: &Output) -> Result<(), Error> {
     match (words.command, words.first, words.second) {
-        (Some(LinkCommand::Ls), ..) => list(engine, output),
+        (Some(LinkCommand::Ls), ..) => list(session, output),
         (Some(LinkCommand::Rm { ends }), ..) => {
             let (mut plan, mut text, mut all) = (Plan::new(), Vec::new(), Vec::new());
             for end in &ends {
-                let report = engine.unlink(end, output.act())?;
+                let report = session.unlink(end, output.act())?;
                 plan.append(report.plan);
                 let (said, state) = match report.value {
                     Unlinked::Gone(link) => (format!("{link}: removed"), "removed"),
@@ -24,18 +23,18 @@ pub(crate) fn link(engine: &mut Engine, words: LinkWords, output: &Output) -> Re
                 text.push(said);
                 all.push(json!({"end": end.to_string(), "state": state}));
             }
-            output.changed(engine, &plan, &text, &Value::Array(all))
+            output.changed(session, &plan, &text, &Value::Array(all))
         }
         (None, Some(first), Some(second)) => {
             let wishes = LinkWishes::new([first, second], &words.address, words.mtu)?;
-            let report = engine.link(&wishes, output.act())?;
+            let report = session.link(&wishes, output.act())?;
             let existing = report.value.attachment == Attachment::Existing;
             let link = &report.value.link;
             let again = if existing { " (were linked already)" } else { "" };
             let text = format!("{} - {}{again}", told(&link.ends[0]), told(&link.ends[1]));
             let mut json = as_json(link);
             json["existing"] = json!(existing);
-            output.changed(engine, &report.plan, &[text], &json)
+            output.changed(session, &report.plan, &[text], &json)
         }
         // Refused when the words were parsed.
         (None, ..) => Ok(()),
@@ -46,10 +45,10 @@ fn told(end: &LinkEnd) -> String {
     end.addresses.iter().fold(end.to_string(), |all, address| format!("{all} {address}"))
 }
 
-fn list(engine: &mut Engine, output: &Output) -> Result<(), Error> {
+fn list(session: &mut Session, output: &Output) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut all = Vec::new();
-    for view in engine.links()? {
+    for view in session.links()? {
         let state = match view.state {
             LinkState::Up => "up",
             LinkState::Down => "down",

@@ -6,25 +6,24 @@ use crate::table::render;
 use crate::words::{CreateWords, NetworkWords, OrNone, SetWords};
 use serde_json::{Value, json};
 use std::net::IpAddr;
-use zubi_engine::{Engine, Error, Report};
+use zubi_engine::{Error, Plan, Report, Session};
 use zubi_model::{
-    BridgeMode, Egress, Family, Icc, Ingress, Invalid, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet,
+    BridgeMode, Egress, Family, Icc, Invalid, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet,
 };
-use zubi_plan::Plan;
 
 /// Makes, lists, shows or removes networks.
-pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output) -> Result<(), Error> {
+pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Output) -> Result<(), Error> {
     match words {
         NetworkWords::Create(words) => {
-            let report = engine.create_network(spec(*words)?, output.act())?;
+            let report = session.create_network(spec(*words)?, output.act())?;
             let subnets: Vec<String> = report.value.pools.iter().map(|p| p.subnet.to_string()).collect();
             let text = format!("{}: {} on bridge {}", report.value.name, subnets.join(", "), report.value.bridge);
             let json = inspect::network(&report.value, &[]);
-            output.changed(engine, &report.plan, &[text], &json)
+            output.changed(session, &report.plan, &[text], &json)
         }
         NetworkWords::Set(words) => {
             let (name, change) = change(*words)?;
-            let Report { plan, value } = engine.set_network(&name, &change, output.act())?;
+            let Report { plan, value } = session.set_network(&name, &change, output.act())?;
             let differences = &value.differences;
             let told: Vec<String> = differences.iter().map(|d| format!("{} {} -> {}", d.what, d.from, d.to)).collect();
             let nothing = "nothing to change".to_owned();
@@ -32,10 +31,10 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
             let mut json = inspect::network(&value.network, &value.endpoints);
             let changed = differences.iter().map(|d| json!({"what": d.what, "from": d.from, "to": d.to}));
             json["Changed"] = changed.collect();
-            output.changed(engine, &plan, &[text], &json)
+            output.changed(session, &plan, &[text], &json)
         }
         NetworkWords::Ls => {
-            let (networks, unreadable) = engine.networks();
+            let (networks, unreadable) = session.networks();
             let rows: Vec<Vec<String>> = networks
                 .iter()
                 .map(|n| {
@@ -44,7 +43,7 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
                     options.extend((n.scope == Scope::Internal).then_some("internal"));
                     options.extend((n.icc == Icc::Isolated).then_some("no-icc"));
                     options.extend((n.egress == Egress::Plain).then_some("no-masquerade"));
-                    options.extend(ingress(n.ingress));
+                    options.extend(inspect::ingress(n.ingress));
                     options.extend(match n.bridge_mode {
                         BridgeMode::Managed => None,
                         BridgeMode::Adopted => Some("bridge-adopted"),
@@ -73,7 +72,7 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
         NetworkWords::Inspect { names } => {
             let mut all = Vec::new();
             for name in &names {
-                let (network, endpoints) = engine.network(name)?;
+                let (network, endpoints) = session.network(name)?;
                 all.push(inspect::network(&network, &endpoints));
             }
             answer_with(&format!("{:#}\n", Value::Array(all)))
@@ -81,15 +80,15 @@ pub(crate) fn network(engine: &mut Engine, words: NetworkWords, output: &Output)
         NetworkWords::Rm { names } => {
             let mut plan = Plan::new();
             for name in &names {
-                plan.append(engine.remove_network(name, output.act())?.plan);
+                plan.append(session.remove_network(name, output.act())?.plan);
             }
             let (text, json) = removed(&names);
-            output.changed(engine, &plan, &text, &json)
+            output.changed(session, &plan, &text, &json)
         }
         NetworkWords::Prune => {
-            let Report { plan, value } = engine.prune_networks(output.act())?;
+            let Report { plan, value } = session.prune_networks(output.act())?;
             let (text, json) = removed(&value);
-            output.changed(engine, &plan, &lines(text, "nothing to remove"), &json)
+            output.changed(session, &plan, &lines(text, "nothing to remove"), &json)
         }
     }
 }
@@ -187,14 +186,4 @@ fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
         bridge: words.bridge,
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
     })
-}
-
-/// Who reaches the endpoints, where that is not the rule.
-pub(crate) fn ingress(ingress: Ingress) -> Option<&'static str> {
-    match ingress {
-        Ingress::Published => None,
-        Ingress::Sealed => Some("sealed"),
-        Ingress::Open => Some("open"),
-        Ingress::Apart => Some("apart"),
-    }
 }

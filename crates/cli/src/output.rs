@@ -1,11 +1,9 @@
 //! How answers and errors are shown: text or JSON. Nothing else of the command line writes to the caller's streams.
 
-use crate::words::Common;
+use crate::common::Common;
 use serde_json::{Value, json};
-use zubi_engine::{Act, Class, Engine, Error, Finding, Observer};
-use zubi_kernel::Stream;
+use zubi_engine::{Act, Class, Error, Finding, Observer, Plan, Session, Stream};
 use zubi_model::visible;
-use zubi_plan::Plan;
 
 /// What to do with a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,13 +39,13 @@ impl Output {
     pub(crate) fn observer(&self) -> Option<Observer> {
         let wanted = self.verbose && self.mode == Mode::Do;
         // One write a line: standard error has no buffer, and others may write to it too.
-        wanted.then(|| Box::new(|op: &zubi_plan::Op| Stream::Err.tell(&shown(&format!("+ {op}")))) as Observer)
+        wanted.then(|| Box::new(|op: &zubi_engine::Op| Stream::Err.tell(&shown(&format!("+ {op}")))) as Observer)
     }
 
     /// The answer of a changing call, or its plan when it was only to be shown.
     pub(crate) fn changed(
         &self,
-        engine: &mut Engine,
+        session: &mut Session,
         plan: &Plan,
         lines: &[String],
         answer: &Value,
@@ -55,11 +53,11 @@ impl Output {
         match (self.mode, self.json) {
             (Mode::Do, _) => self.told(lines, answer),
             (Mode::Explain, false) => {
-                answer_with(&engine.to_type(plan)?.to_string().lines().map(shown).collect::<String>())
+                answer_with(&session.to_type(plan)?.to_string().lines().map(shown).collect::<String>())
             }
-            (Mode::Explain, true) => answer_with(&format!("{:#}\n", plan_json(&engine.to_type(plan)?))),
+            (Mode::Explain, true) => answer_with(&format!("{:#}\n", plan_json(&session.to_type(plan)?))),
             (Mode::DryRun, json) => {
-                let compared = engine.compare(plan)?;
+                let compared = session.compare(plan)?;
                 if json {
                     let lines: Vec<Value> = compared
                         .iter()

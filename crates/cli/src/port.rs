@@ -1,44 +1,45 @@
 //! `zubi port`.
 
+use crate::cells::{host_address, published, shortened};
 use crate::output::Output;
 use crate::table::render;
 use crate::words::PortWords;
-use serde_json::{Value, json};
-use zubi_engine::{Engine, Error, Published};
-use zubi_model::{Endpoint, HostAddress, PublishedPort};
+use serde_json::Value;
+use zubi_engine::{Error, Published, Session};
+use zubi_model::Endpoint;
 
 /// Publishes, takes back or lists ports.
-pub(crate) fn port(engine: &mut Engine, words: PortWords, output: &Output) -> Result<(), Error> {
+pub(crate) fn port(session: &mut Session, words: PortWords, output: &Output) -> Result<(), Error> {
     match words {
         PortWords::Ls { sandbox } => {
             let sandbox = sandbox.map(|s| s.to_string());
             let wanted = |e: &Endpoint| sandbox.as_ref().is_none_or(|s| engine_name(e, s));
-            let endpoints: Vec<Endpoint> = engine.published()?.into_iter().filter(wanted).collect();
+            let endpoints: Vec<Endpoint> = session.published()?.into_iter().filter(wanted).collect();
             let mut rows = Vec::new();
             let mut all = Vec::new();
             for (endpoint, port) in endpoints.iter().flat_map(|e| e.ports.iter().map(move |port| (e, port))) {
                 rows.push(vec![
-                    crate::show::shortened(&endpoint.sandbox.spelled).to_owned(),
+                    shortened(&endpoint.sandbox.spelled).to_owned(),
                     endpoint.network.to_string(),
-                    address(port.host),
+                    host_address(port.host),
                     port.host_ports.to_string(),
                     port.protocol.to_string(),
                     port.target.to_string(),
                 ]);
-                all.push(told(endpoint, port));
+                all.push(published(endpoint, port));
             }
             let head = ["SANDBOX", "NETWORK", "ADDRESS", "PORT", "PROTOCOL", "LEADS-TO"];
             output.told(&render(&head, &rows), &Value::Array(all))
         }
         PortWords::Add { network, sandbox, ports } => {
-            let report = engine.publish(&network, &sandbox, &ports, output.act())?;
+            let report = session.publish(&network, &sandbox, &ports, output.act())?;
             let (text, json) = changed(&report.value, "published");
-            output.changed(engine, &report.plan, &[text], &json)
+            output.changed(session, &report.plan, &[text], &json)
         }
         PortWords::Rm { network, sandbox, ports } => {
-            let report = engine.unpublish(&network, &sandbox, &ports, output.act())?;
+            let report = session.unpublish(&network, &sandbox, &ports, output.act())?;
             let (text, json) = changed(&report.value, "taken back");
-            output.changed(engine, &report.plan, &[text], &json)
+            output.changed(session, &report.plan, &[text], &json)
         }
     }
 }
@@ -49,28 +50,9 @@ fn engine_name(endpoint: &Endpoint, name: &str) -> bool {
     spelled == name || spelled.split_once(':').is_some_and(|(_, rest)| rest == name)
 }
 
-fn changed(published: &Published, done: &str) -> (String, Value) {
-    let Published { endpoint, ports } = published;
+fn changed(change: &Published, done: &str) -> (String, Value) {
+    let Published { endpoint, ports } = change;
     let words: Vec<String> = ports.iter().map(ToString::to_string).collect();
     let text = format!("{}: {done} {} on {}", endpoint.sandbox.spelled, words.join(" "), endpoint.network);
-    (text, Value::Array(ports.iter().map(|port| told(endpoint, port)).collect()))
-}
-
-/// A published port for programs.
-pub(crate) fn told(endpoint: &Endpoint, port: &PublishedPort) -> Value {
-    json!({
-        "sandbox": endpoint.sandbox.spelled,
-        "network": endpoint.network.as_str(),
-        "host_address": address(port.host),
-        "host_ports": port.host_ports.to_string(),
-        "protocol": port.protocol.to_string(),
-        "target": port.target.to_string(),
-    })
-}
-
-fn address(host: HostAddress) -> String {
-    match host {
-        HostAddress::Every => "*".into(),
-        HostAddress::One(address) => address.to_string(),
-    }
+    (text, Value::Array(ports.iter().map(|port| published(endpoint, port)).collect()))
 }

@@ -4,28 +4,27 @@ use crate::output::{Output, removed};
 use crate::table::render;
 use crate::words::SandboxWords;
 use serde_json::{Value, json};
-use zubi_engine::{Engine, Error, Force};
+use zubi_engine::{Error, Force, Plan, Session};
 use zubi_model::NetworkName;
-use zubi_plan::Plan;
 
 /// Makes, lists or removes named sandboxes.
-pub(crate) fn sandbox(engine: &mut Engine, words: SandboxWords, output: &Output) -> Result<(), Error> {
+pub(crate) fn sandbox(session: &mut Session, words: SandboxWords, output: &Output) -> Result<(), Error> {
     match words {
         SandboxWords::Add { name, from } => {
-            let report = engine.add_sandbox(&name, from.as_ref(), output.act())?;
-            output.changed(engine, &report.plan, &[name.to_string()], &json!({ "sandbox": name.as_str() }))
+            let report = session.add_sandbox(&name, from.as_ref(), output.act())?;
+            output.changed(session, &report.plan, &[name.to_string()], &json!({ "sandbox": name.as_str() }))
         }
         SandboxWords::Rm { names, force } => {
             let force = if force { Force::Yes } else { Force::No };
             let mut plan = Plan::new();
             for name in &names {
-                plan.append(engine.remove_sandbox(name, force, output.act())?.plan);
+                plan.append(session.remove_sandbox(name, force, output.act())?.plan);
             }
             let (text, json) = removed(&names);
-            output.changed(engine, &plan, &text, &json)
+            output.changed(session, &plan, &text, &json)
         }
         SandboxWords::Ls => {
-            let views = engine.sandboxes()?;
+            let views = session.sandboxes()?;
             let mut rows = Vec::new();
             let mut all = Vec::new();
             for v in &views {

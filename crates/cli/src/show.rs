@@ -1,10 +1,10 @@
 //! `zubi ls`, `zubi bridge`, and how an endpoint is told.
 
+use crate::cells::{published as published_json, shortened};
 use crate::output::Output;
-use crate::port;
 use crate::table::render;
 use serde_json::{Value, json};
-use zubi_engine::{Attached, Attachment, Engine, Error};
+use zubi_engine::{Attached, Attachment, Error, Session};
 use zubi_model::{Alias, Family};
 
 /// How an endpoint is told.
@@ -34,17 +34,17 @@ pub(crate) fn attached(attached: &Attached) -> (String, Value) {
         "gateways": e.addresses.iter().filter_map(|a| Some(a.gateway?.to_string())).collect::<Vec<_>>(),
         "host_device": e.host_device.as_str(),
         "default_route": families,
-        "ports": e.ports.iter().map(|p| port::told(e, p)).collect::<Vec<_>>(),
+        "ports": e.ports.iter().map(|p| published_json(e, p)).collect::<Vec<_>>(),
         "existing": attached.attachment == Attachment::Existing,
     });
     (text, json)
 }
 
 /// Lists endpoints.
-pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Error> {
+pub(crate) fn endpoints(session: &mut Session, output: &Output) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut all = Vec::new();
-    for v in engine.endpoints()? {
+    for v in session.endpoints()? {
         let e = &v.endpoint;
         let addresses: Vec<String> = e.addresses.iter().map(|a| a.address.to_string()).collect();
         let number = |i: Option<zubi_model::IfIndex>| i.map_or_else(|| "-".to_owned(), |i| i.0.to_string());
@@ -72,7 +72,7 @@ pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Erro
             "bridge": e.bridge.as_str(),
             "default_route": default,
             "aliases": e.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),
-            "ports": e.ports.iter().map(|p| port::told(e, p)).collect::<Vec<_>>(),
+            "ports": e.ports.iter().map(|p| published_json(e, p)).collect::<Vec<_>>(),
         }));
     }
     let head = ["SANDBOX", "NETWORK", "DEVICE", "ADDRESSES", "MAC", "HOST-DEVICE", "DEFAULT", "PORTS"];
@@ -80,10 +80,10 @@ pub(crate) fn endpoints(engine: &mut Engine, output: &Output) -> Result<(), Erro
 }
 
 /// Lists bridges and who is behind their ports.
-pub(crate) fn bridges(engine: &mut Engine, output: &Output) -> Result<(), Error> {
+pub(crate) fn bridges(session: &mut Session, output: &Output) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut all = Vec::new();
-    for bridge in engine.bridges()? {
+    for bridge in session.bridges()? {
         let network = bridge.network.as_ref().map_or_else(|| "-".to_owned(), std::string::ToString::to_string);
         let mut first = vec![bridge.name.clone(), bridge.mac.clone(), bridge.state.to_string(), network];
         let mut ports = Vec::new();
@@ -103,11 +103,4 @@ pub(crate) fn bridges(engine: &mut Engine, output: &Output) -> Result<(), Error>
     }
     let head = ["BRIDGE", "MAC", "STATE", "NETWORK", "PORT", "STATE", "SANDBOX"];
     output.told(&render(&head, &rows), &Value::Array(all))
-}
-
-/// How a sandbox is called in a table: of the 64 hex digits of a container's id twelve are enough, as elsewhere.
-pub(crate) fn shortened(spelled: &str) -> &str {
-    let Some((_, id)) = spelled.split_once(':') else { return spelled };
-    let is_id = id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit());
-    if is_id { &spelled[..spelled.len() - 52] } else { spelled }
 }

@@ -1,5 +1,6 @@
 //! The tree of commands.
 
+use crate::common::Common;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 use std::ffi::OsString;
@@ -21,29 +22,6 @@ pub(crate) struct Cli {
     pub(crate) common: Common,
     #[command(subcommand)]
     pub(crate) words: Words,
-}
-
-#[derive(Debug, Clone, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
-pub(crate) struct Common {
-    /// Print the plan as shell commands, do nothing
-    #[arg(long, global = true, conflicts_with = "dry_run", help_heading = "Common options")]
-    pub(crate) explain: bool,
-    /// Print the plan and what the kernel already has of it, do nothing
-    #[arg(long, global = true, help_heading = "Common options")]
-    pub(crate) dry_run: bool,
-    /// Print each command as it is done
-    #[arg(short, long, global = true, help_heading = "Common options")]
-    pub(crate) verbose: bool,
-    /// Answer in JSON, errors too
-    #[arg(long, global = true, help_heading = "Common options")]
-    pub(crate) json: bool,
-    /// Where networks are kept [env: ZUBI_STATE_DIR] [default: /var/lib/zubi]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
-    pub(crate) state_dir: Option<PathBuf>,
-    /// Where the records of this boot are kept [env: ZUBI_RUN_DIR] [default: /run/zubi]
-    #[arg(long, global = true, value_name = "DIR", help_heading = "Common options")]
-    pub(crate) run_dir: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -389,10 +367,8 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
 
 /// Writes one man page a command.
 pub(crate) fn man_pages(folder: &Path) -> Result<ExitCode, Error> {
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder).map_err(|e| Error::Kernel {
-        object: "man pages".into(),
-        source: zubi_kernel::Error::system("write to", folder.display(), e),
-    })?;
+    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder)
+        .map_err(|e| Error::writing("man pages", folder, e))?;
     Ok(ExitCode::SUCCESS)
 }
 

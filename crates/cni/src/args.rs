@@ -1,7 +1,7 @@
 //! `CNI_ARGS`, and `args.cni` of the configuration.
 //!
-//! The pairs are deprecated and everywhere: Podman and nerdctl ask for addresses and MACs by them, everybody passes keys
-//! that are for others. So unknown keys, and what is no pair, are not errors.
+//! `CNI_ARGS` is deprecated and in wide use: Podman and nerdctl request addresses and MACs with it, and runtimes add
+//! keys for other plug-ins. So unknown keys and malformed pairs are no errors.
 
 use crate::environment::Environment;
 use crate::error::CniError;
@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use std::net::IpAddr;
 use zubi_model::Mac;
 
-/// The keys of `CNI_ARGS` that are ours.
+/// The keys of `CNI_ARGS` that zubi reads.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Args {
     /// `IP`: addresses, some with a prefix length.
@@ -21,17 +21,17 @@ pub(crate) struct Args {
     pub mac: Option<Mac>,
 }
 
-/// An address that is asked for, with or without the length of a prefix.
+/// A requested address, with or without a prefix length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct AddressWish {
     /// The address.
     pub address: IpAddr,
-    /// With a prefix, if there was one.
+    /// The address with its prefix length, if given.
     pub net: Option<IpNet>,
 }
 
 impl AddressWish {
-    /// `10.0.0.2` or `10.0.0.2/24`.
+    /// Reads `10.0.0.2` or `10.0.0.2/24`.
     pub fn parse(text: &str) -> Option<Self> {
         if let Ok(net) = text.parse::<IpNet>() {
             return Some(AddressWish { address: net.addr(), net: Some(net) });
@@ -40,7 +40,7 @@ impl AddressWish {
     }
 }
 
-/// Reads `CNI_ARGS`; an empty value is none.
+/// Reads `CNI_ARGS`; an empty value counts as absent.
 pub(crate) fn read(env: &Environment) -> Result<Args, CniError> {
     const VARIABLE: &str = "CNI_ARGS";
     let mut args = Args::default();
@@ -74,7 +74,7 @@ pub(crate) fn of_config<'a>(config: &Fields<'a>) -> Result<Option<Fields<'a>>, C
     config.object("args")?.map_or(Ok(None), |args| args.object("cni"))
 }
 
-/// A list of addresses under a key.
+/// Reads a list of addresses.
 pub(crate) fn addresses(fields: &Fields<'_>, key: &str) -> Result<Vec<AddressWish>, CniError> {
     let read = |text: &str| {
         let wrong = || CniError::config(fields.name(key), text, "is not an IP address");

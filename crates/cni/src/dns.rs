@@ -1,32 +1,31 @@
-//! Name servers, of a configuration, a result or a resolv.conf.
+//! Name servers in a configuration, a result or a resolv.conf.
 
 use crate::error::CniError;
-use crate::fields::Fields;
-use crate::result::Rest;
+use crate::fields::{Fields, Rest};
 
 /// Name servers.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dns {
-    /// Their addresses, in order.
+    /// The servers' addresses, in order.
     pub nameservers: Vec<String>,
     /// The local domain.
     pub domain: Option<String>,
-    /// Domains in which short names are looked for.
+    /// Domains that complete short names.
     pub search: Vec<String>,
-    /// For the resolver.
+    /// Options of the resolver.
     pub options: Vec<String>,
-    /// Keys that are not ours.
+    /// Unknown keys.
     pub rest: Rest,
 }
 
 impl Dns {
-    /// Whether it says nothing.
+    /// Whether nothing is set.
     pub fn is_empty(&self) -> bool {
         *self == Dns::default()
     }
 }
 
-/// What a resolv.conf(5) says: of several `domain` and `search` lines the last counts.
+/// Reads a resolv.conf(5): the last `domain` line and the last `search` line count.
 pub fn parse_resolv_conf(text: &str) -> Dns {
     let mut dns = Dns::default();
     for line in text.lines() {
@@ -42,7 +41,7 @@ pub fn parse_resolv_conf(text: &str) -> Dns {
     dns
 }
 
-/// Name servers, of a result or of a configuration.
+/// Reads the section `dns` of a result or a configuration.
 pub(crate) fn read_dns(fields: &Fields<'_>) -> Result<Dns, CniError> {
     let texts = |key| Ok::<_, CniError>(fields.texts(key)?.into_iter().map(str::to_owned).collect());
     Ok(Dns {

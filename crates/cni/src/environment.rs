@@ -1,4 +1,4 @@
-//! The variables of a request, and what they name.
+//! The environment variables of a request, and what they name.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use zubi_model::Invalid;
 
-/// The variables, as they are given.
+/// The variables, unchecked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Environment {
     /// `CNI_COMMAND`
@@ -24,7 +24,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Takes all of them; nothing is checked yet, and an empty one is as one that is missing.
+    /// Reads all variables. An empty one counts as missing; nothing else is checked.
     pub fn read(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         let read = |name| variable(name).filter(|value| !value.is_empty());
         Environment {
@@ -44,12 +44,12 @@ impl Environment {
     }
 }
 
-/// The name of a container.
+/// A container's id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContainerId(String);
 
 impl ContainerId {
-    /// As text.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -58,7 +58,7 @@ impl ContainerId {
 impl FromStr for ContainerId {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        // The rule for sandboxes: the same characters, at most 128 bytes.
+        // The id becomes part of a sandbox's name: at most 128 bytes of the characters allowed there.
         match text.parse::<zubi_model::SandboxName>() {
             Ok(_) => Ok(ContainerId(text.to_owned())),
             Err(e) => Err(Invalid { what: "container id", ..e }),
@@ -72,11 +72,11 @@ impl fmt::Display for ContainerId {
     }
 }
 
-/// What distinguishes the attachments of a network.
+/// The identity of an attachment within its network.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attachment {
     /// The container.
     pub container: String,
-    /// The device in it.
+    /// The device in the container.
     pub ifname: String,
 }

@@ -1,42 +1,42 @@
-//! What goes wrong, in the protocol's words (specification 1.1, "Error").
+//! Errors in the protocol's words (specification 1.1, "Error").
 
 use serde_json::{Map, Value};
 use std::fmt;
 use zubi_model::Invalid;
 
-/// The kind of an error, as runtimes tell them apart.
+/// The kind of an error: its code in the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
-    /// The version of the request is not spoken, or does not know the verb.
+    /// The version of the request is not supported, or lacks the verb.
     IncompatibleVersion,
-    /// A key of the configuration has a value that is not supported.
+    /// A key has a valid value that zubi does not support.
     UnsupportedField,
-    /// The container is not known: the runtime need not clean up.
+    /// The container is unknown: the runtime need not clean up.
     UnknownContainer,
-    /// A variable of the environment is missing or cannot be meant so.
+    /// An environment variable is missing or invalid.
     Environment,
     /// Reading or writing failed.
     Io,
     /// The request cannot be decoded.
     Decode,
-    /// The configuration cannot be meant so.
+    /// The configuration is invalid.
     Config,
     /// The namespace cannot be used (the Go library's number).
     Netns,
-    /// The same may succeed later.
+    /// A retry may succeed.
     TryAgain,
     /// STATUS: no container can be attached now.
     NotAvailable,
-    /// STATUS: the same, and those that are attached may suffer.
+    /// STATUS: the same, and attached containers may have limited connectivity.
     NotAvailableNorReliable,
-    /// Our own: 100 and this.
+    /// One of zubi's own codes: 100 plus this.
     Own(u8),
     /// Anything else (the Go library's number).
     Internal,
 }
 
 impl Code {
-    /// The number on the wire.
+    /// The number in the answer.
     pub fn number(self) -> u32 {
         match self {
             Code::IncompatibleVersion => 1,
@@ -56,33 +56,33 @@ impl Code {
     }
 }
 
-/// An error as it is answered.
+/// An error, as the answer has it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct CniError {
-    /// Its kind.
+    /// The kind of error.
     pub code: Code,
-    /// What is wrong, in a sentence.
+    /// One sentence.
     pub msg: String,
-    /// More of it; may be empty.
+    /// Details; may be empty.
     pub details: String,
-    /// The version of the request, as far as it could be read.
+    /// The request's version, if it could be read.
     pub version: Option<String>,
 }
 
 impl CniError {
-    /// Of a kind, with a sentence.
+    /// An error without details.
     pub fn new(code: Code, msg: impl Into<String>) -> Self {
         CniError { code, msg: msg.into(), details: String::new(), version: None }
     }
 
-    /// With more about it.
+    /// Adds details.
     #[must_use]
     pub fn detailed(mut self, details: impl Into<String>) -> Self {
         self.details = details.into();
         self
     }
 
-    /// As the answer to a request of this version, unless it has one.
+    /// Sets the request's version, unless it is set.
     #[must_use]
     pub fn answering(mut self, version: impl fmt::Display) -> Self {
         self.version.get_or_insert_with(|| version.to_string());
@@ -103,32 +103,32 @@ impl CniError {
         Value::Object(out)
     }
 
-    /// A key with a value that the configuration cannot have.
+    /// A key with an invalid value.
     pub(crate) fn config(key: impl fmt::Display, value: impl fmt::Display, why: impl fmt::Display) -> Self {
-        // The model's error keeps control characters and very long values out.
+        // `Invalid` escapes control characters and shortens long values.
         let Invalid { value, .. } = Invalid::new("value", value, "");
         CniError::new(Code::Config, format!("invalid network config: {key} `{value}`: {why}"))
     }
 
-    /// A key that has to be there.
+    /// A required key is absent.
     pub(crate) fn missing(key: impl fmt::Display, why: impl fmt::Display) -> Self {
         CniError::new(Code::Config, format!("invalid network config: {key} is missing: {why}"))
     }
 
-    /// A key with a value that is allowed but not done.
+    /// A key with a valid value that zubi does not support.
     pub(crate) fn unsupported(key: impl fmt::Display, value: impl fmt::Display, why: impl fmt::Display) -> Self {
         let Invalid { value, .. } = Invalid::new("value", value, "");
         CniError::new(Code::UnsupportedField, format!("unsupported field {key} with value {value}"))
             .detailed(why.to_string())
     }
 
-    /// A variable that cannot be meant so.
+    /// An invalid environment variable.
     pub(crate) fn environment(variable: &str, why: impl fmt::Display) -> Self {
         CniError::new(Code::Environment, format!("invalid environment variable {variable}: {why}"))
     }
 }
 
-/// Runtimes log it as it is: no control characters, and no more than anybody reads.
+/// Escapes control characters and bounds the length: runtimes log the text unchanged.
 fn printable(text: &str) -> String {
     const MOST: usize = 4096;
     let mut out: String = text

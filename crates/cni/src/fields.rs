@@ -1,12 +1,16 @@
-//! Reading JSON objects the way the Go runtimes write and read them: keys in any case, `null` as absent.
+//! Reads JSON objects as Go's `encoding/json` does: keys in any case, `null` like an absent key.
 
 use crate::error::CniError;
 use serde_json::{Map, Value};
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
-use zubi_model::Invalid;
+use zubi_model::{Invalid, Mtu};
 
-/// An object, and where it is in the document.
+/// The unknown keys of an object: they are kept and printed again.
+pub(crate) type Rest = Map<String, Value>;
+
+/// An object, and its place in the document.
 #[derive(Debug, Clone)]
 pub(crate) struct Fields<'a> {
     map: &'a Map<String, Value>,
@@ -19,7 +23,7 @@ impl<'a> Fields<'a> {
         Fields { map, place: String::new() }
     }
 
-    /// An object at a place; the place is only for errors.
+    /// The object `value`. `place` appears in errors only.
     pub fn of(value: &'a Value, place: impl Into<String>) -> Result<Self, CniError> {
         let place = place.into();
         match value {
@@ -28,18 +32,18 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The key with its place: `ipam.ranges`.
+    /// The key with its place, as in `ipam.ranges`.
     pub fn name(&self, key: &str) -> String {
         if self.place.is_empty() { key.to_owned() } else { format!("{}.{key}", self.place) }
     }
 
-    /// Whatever stands there; a key in the very case wins over others.
+    /// The value of a key; an exact match wins over one in another case.
     pub fn get(&self, key: &str) -> Option<&'a Value> {
         let same = || self.map.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v);
         self.map.get(key).or_else(same).filter(|v| !v.is_null())
     }
 
-    /// Whether the key is there, were it with `null`.
+    /// Whether the object has the key, even with `null`.
     pub fn mentions(&self, key: &str) -> bool {
         self.map.keys().any(|k| k.eq_ignore_ascii_case(key))
     }
@@ -49,7 +53,7 @@ impl<'a> Fields<'a> {
         self.get(key).map(|v| v.as_str().ok_or_else(|| self.wrong(key, v, "is not a string"))).transpose()
     }
 
-    /// A text that is not empty, as what it means.
+    /// A text, parsed; `None` when it is empty.
     pub fn parsed<T: FromStr>(&self, key: &str) -> Result<Option<T>, CniError>
     where
         T::Err: Reason,
@@ -58,17 +62,17 @@ impl<'a> Fields<'a> {
         text.map(|t| t.parse().map_err(|e: T::Err| CniError::config(self.name(key), t, e.reason()))).transpose()
     }
 
-    /// Yes or no, if it is said.
+    /// A boolean, if the key is present.
     pub fn choice(&self, key: &str) -> Result<Option<bool>, CniError> {
         self.get(key).map(|v| v.as_bool().ok_or_else(|| self.wrong(key, v, "is neither true nor false"))).transpose()
     }
 
-    /// Yes; no when it is not said.
+    /// A boolean; an absent key is false.
     pub fn flag(&self, key: &str) -> Result<bool, CniError> {
         Ok(self.choice(key)?.unwrap_or(false))
     }
 
-    /// A number that fits into 32 bits and is not negative.
+    /// An unsigned number of 32 bits.
     pub fn number(&self, key: &str) -> Result<Option<u32>, CniError> {
         let read = |v: &'a Value| {
             let number = v.as_u64().and_then(|n| u32::try_from(n).ok());
@@ -77,7 +81,21 @@ impl<'a> Fields<'a> {
         self.get(key).map(read).transpose()
     }
 
-    /// A list; empty when it is not there.
+    /// A path; `None` when it is empty.
+    pub fn path(&self, key: &str) -> Result<Option<PathBuf>, CniError> {
+        match self.text(key)?.filter(|t| !t.is_empty()) {
+            Some(text) if text.contains('\0') => Err(CniError::config(self.name(key), text, "is not a path")),
+            text => Ok(text.map(PathBuf::from)),
+        }
+    }
+
+    /// An MTU in bytes; 0 is like an absent key and leaves it to the kernel.
+    pub fn mtu(&self, key: &str) -> Result<Option<Mtu>, CniError> {
+        let bytes = self.number(key)?.filter(|bytes| *bytes > 0);
+        bytes.map(|b| b.try_into().map_err(|e: Invalid| CniError::config(self.name(key), b, e.why))).transpose()
+    }
+
+    /// A list; an absent key is an empty one.
     pub fn list(&self, key: &str) -> Result<&'a [Value], CniError> {
         match self.get(key) {
             None => Ok(&[]),
@@ -103,21 +121,21 @@ impl<'a> Fields<'a> {
         self.get(key).map(|v| Fields::of(v, self.name(key))).transpose()
     }
 
-    /// What is said of the key, for an error.
+    /// The error that refuses the value of a key.
     pub fn wrong(&self, key: &str, value: &Value, why: impl fmt::Display) -> CniError {
         CniError::config(self.name(key), shown(value), why)
     }
 
-    /// Whatever has none of these keys.
-    pub fn rest(&self, known: &[&str]) -> Map<String, Value> {
+    /// All keys but these.
+    pub fn rest(&self, known: &[&str]) -> Rest {
         let unknown = self.map.iter().filter(|(k, _)| !known.iter().any(|known| known.eq_ignore_ascii_case(k)));
         unknown.map(|(k, v)| (k.clone(), v.clone())).collect()
     }
 }
 
-/// Why a text is not what it should be, without the text.
+/// Why a text is invalid, without the text.
 pub(crate) trait Reason {
-    /// In words.
+    /// The reason in words.
     fn reason(self) -> String;
 }
 
@@ -142,7 +160,7 @@ impl Reason for ipnet::AddrParseError {
     }
 }
 
-/// A value on one short line: of a list or an object only what it is.
+/// A value on one line; a list or an object as its size.
 pub(crate) fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,11 +1,11 @@
-//! `firewall`: who may come in.
+//! `firewall`: the ingress policy.
 
 use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::Police;
 use zubi_model::{Icc, Ingress};
 
-/// The plug-in's share. Which program's rules it was meant for makes no difference.
+/// Reads the plug-in's share. `backend` is checked and otherwise ignored.
 pub(crate) fn read(config: &Fields<'_>) -> Result<Police, CniError> {
     let backends = ["", "iptables", "firewalld", "nftables"];
     if let Some(backend) = config.text("backend")?.filter(|b| !backends.contains(b)) {
@@ -16,7 +16,7 @@ pub(crate) fn read(config: &Fields<'_>) -> Result<Police, CniError> {
     Ok(policy(config)?.unwrap_or(Police { ingress: Ingress::Open, icc: None }))
 }
 
-/// The policy, if one is named.
+/// Reads the policy, if the configuration has one.
 pub(crate) fn policy(config: &Fields<'_>) -> Result<Option<Police>, CniError> {
     Ok(match config.text("ingressPolicy")?.unwrap_or_default() {
         "" => None,

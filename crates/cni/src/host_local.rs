@@ -1,18 +1,17 @@
-//! `host-local`: addresses out of ranges.
+//! `host-local`: addresses from ranges.
 
+use crate::context::Context;
 use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::Reserve;
 use crate::result::read_routes;
 use crate::routes::without_host_bits;
 use crate::runtime::Wanted;
-use crate::share::Common;
 use crate::version::Version;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::path::PathBuf;
 use zubi_model::{Exclusion, Family, GatewayAt, Pool, Subnet};
 
-/// One range with everything decided.
+/// One range with its defaults filled in.
 #[derive(Debug, Clone)]
 struct Range {
     pool: Pool,
@@ -20,9 +19,9 @@ struct Range {
     last: IpAddr,
 }
 
-/// Reads the section `ipam`, or, for `zubi`, the configuration itself. `gateway_at` is what the caller makes of gateways.
-pub(crate) fn read(ipam: &Fields<'_>, common: &Common<'_>, gateway_at: GatewayAt) -> Result<Reserve, CniError> {
-    let runtime = common.runtime;
+/// Reads the section `ipam` or, for `zubi`, the configuration itself. The pools get `gateway_at`.
+pub(crate) fn read(ipam: &Fields<'_>, context: &Context<'_>, gateway_at: GatewayAt) -> Result<Reserve, CniError> {
+    let runtime = context.runtime;
     let mut sets = Vec::new();
     if let Some(config) = runtime.config() {
         sets.extend(read_sets(config, "ipRanges")?);
@@ -31,11 +30,11 @@ pub(crate) fn read(ipam: &Fields<'_>, common: &Common<'_>, gateway_at: GatewayAt
         sets.push(vec![read_range(ipam)?]);
     }
     sets.extend(read_sets(ipam, "ranges")?);
-    // Ranges that come with each attachment are not there when no attachment is meant.
-    if sets.is_empty() && common.ifname.is_some() {
+    // GC and STATUS concern no attachment and come without `runtimeConfig.ipRanges`.
+    if sets.is_empty() && context.ifname.is_some() {
         return Err(CniError::missing(ipam.name("ranges"), "there is no subnet to take addresses from"));
     }
-    check_sets(&sets, common.version)?;
+    check_sets(&sets, context.version)?;
     let wanted = runtime.ips()?;
     check_wanted(&sets, &wanted)?;
     let pool = |mut range: Range| {
@@ -46,21 +45,12 @@ pub(crate) fn read(ipam: &Fields<'_>, common: &Common<'_>, gateway_at: GatewayAt
         sets: sets.into_iter().map(|set| set.into_iter().map(pool).collect()).collect(),
         wanted: wanted.ips.iter().map(|ip| ip.address).collect(),
         routes: without_host_bits(read_routes(ipam, "routes")?)?,
-        resolv_conf: path(ipam, "resolvConf")?,
-        data_dir: path(ipam, "dataDir")?,
+        resolv_conf: ipam.path("resolvConf")?,
+        data_dir: ipam.path("dataDir")?,
     })
 }
 
-/// A path that is not empty.
-pub(crate) fn path(fields: &Fields<'_>, key: &str) -> Result<Option<PathBuf>, CniError> {
-    let text = fields.text(key)?.filter(|t| !t.is_empty());
-    match text {
-        Some(text) if text.contains('\0') => Err(CniError::config(fields.name(key), text, "is not a path")),
-        text => Ok(text.map(PathBuf::from)),
-    }
-}
-
-/// A list of sets, each a list of ranges.
+/// Reads a list of sets, each a list of ranges.
 fn read_sets(fields: &Fields<'_>, key: &str) -> Result<Vec<Vec<Range>>, CniError> {
     let mut sets = Vec::new();
     for (at, set) in fields.list(key)?.iter().enumerate() {
@@ -79,7 +69,7 @@ fn read_sets(fields: &Fields<'_>, key: &str) -> Result<Vec<Vec<Range>>, CniError
 }
 
 fn read_range(fields: &Fields<'_>) -> Result<Range, CniError> {
-    let missing = || CniError::missing(fields.name("subnet"), "each range has one");
+    let missing = || CniError::missing(fields.name("subnet"), "each range needs one");
     let subnet: Subnet = fields.parsed("subnet")?.ok_or_else(missing)?;
     let within = |key: &'static str| {
         let address: Option<IpAddr> = fields.parsed(key)?;
@@ -111,10 +101,10 @@ fn read_range(fields: &Fields<'_>) -> Result<Range, CniError> {
     Ok(Range { pool, first, last })
 }
 
-/// More than anybody has; each is compared with others.
+/// Bounds the work of the overlap check.
 const MOST_RANGES: usize = 1000;
 
-/// No address may be in two ranges, whatever their sets. Formats with one address a family have no place for more.
+/// No address may be in two ranges, in one set or two. A format with one address per family takes one set of each.
 fn check_sets(sets: &[Vec<Range>], version: Version) -> Result<(), CniError> {
     let mut all: Vec<&Range> = sets.iter().flatten().collect();
     if all.len() > MOST_RANGES {
@@ -138,7 +128,7 @@ fn check_sets(sets: &[Vec<Range>], version: Version) -> Result<(), CniError> {
     Ok(())
 }
 
-/// Each address that is asked for has to be in a set of its own, and free to be given.
+/// Each requested address must be usable and in a set of its own.
 fn check_wanted(sets: &[Vec<Range>], wanted: &Wanted) -> Result<(), CniError> {
     let mut taken = vec![false; sets.len()];
     for ip in &wanted.ips {
@@ -161,7 +151,7 @@ fn check_wanted(sets: &[Vec<Range>], wanted: &Wanted) -> Result<(), CniError> {
     Ok(())
 }
 
-/// The last address that may be given: not the broadcast address of IPv4.
+/// The last usable address: IPv4's broadcast address is not.
 fn last_host(subnet: Subnet) -> IpAddr {
     let last = subnet.net().broadcast();
     if last.is_ipv4() { before(last).unwrap_or(last) } else { last }

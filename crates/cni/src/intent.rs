@@ -1,4 +1,4 @@
-//! What the engine is to do, in the words of the model.
+//! What a plug-in has to do, in the model's words.
 
 use crate::dns::Dns;
 use crate::environment::{Attachment, ContainerId};
@@ -12,69 +12,69 @@ use zubi_model::{
     Wishes,
 };
 
-/// What one call of a plug-in is about: an attachment.
+/// One call of a plug-in for one attachment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
-    /// The name of the network, as the list of plug-ins has it.
+    /// The name of the network: `name` in the list of plug-ins.
     pub network: String,
     /// The container.
     pub container: ContainerId,
-    /// Its namespace; DEL may come without.
+    /// The container's namespace; DEL may come without one.
     pub netns: Option<PathBuf>,
     /// The device in the container.
     pub ifname: IfName,
-    /// What the plug-ins before this one made.
+    /// The result of the earlier plug-ins in the list (`prevResult`).
     pub previous: Option<CniResult>,
-    /// What this plug-in is to do.
+    /// What this plug-in has to do.
     pub share: Share,
-    /// The request, for plug-ins that are called by this one.
+    /// The request document, for plug-ins that this one calls.
     pub stdin: Value,
-    /// Where these are (`CNI_PATH`).
+    /// Where those plug-ins are (`CNI_PATH`).
     pub path: Vec<PathBuf>,
 }
 
-/// What is left of a network when the runtime has counted its containers.
+/// GC: frees what attachments that no longer exist left behind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gc {
     /// The name of the network.
     pub network: String,
-    /// Those that live. Nothing may be freed when the runtime does not say.
+    /// The attachments that still exist. `None`: the runtime does not list them, so nothing may be freed.
     pub valid: Option<Vec<Attachment>>,
-    /// What this plug-in does, as far as the configuration tells.
+    /// What this plug-in does, as far as the configuration says.
     pub share: Share,
-    /// The request, for plug-ins that are called by this one.
+    /// The request document, for plug-ins that this one calls.
     pub stdin: Value,
-    /// Where these are (`CNI_PATH`).
+    /// Where those plug-ins are (`CNI_PATH`).
     pub path: Vec<PathBuf>,
 }
 
-/// Whether a container could be attached.
+/// STATUS: asks whether a container could be attached.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
     /// The name of the network.
     pub network: String,
-    /// What this plug-in would do; the wishes are of nobody.
+    /// What this plug-in would do; the wishes name no container.
     pub share: Share,
-    /// The request, for plug-ins that are called by this one.
+    /// The request document, for plug-ins that this one calls.
     pub stdin: Value,
-    /// Where these are (`CNI_PATH`).
+    /// Where those plug-ins are (`CNI_PATH`).
     pub path: Vec<PathBuf>,
 }
 
-/// What a plug-in is to do.
+/// What a plug-in has to do: its part of the work of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Share {
     /// `bridge`, `zubi`: a device with addresses.
     Wire(Box<Wire>),
     /// `loopback`: the loopback device.
     Loopback,
-    /// `host-local`: addresses out of ranges.
+    /// `host-local`: addresses from ranges.
     Reserve(Reserve),
-    /// `static`: addresses as they are written.
+    /// `static`: addresses that the configuration names.
     Fixed(Fixed),
     /// `portmap`: published ports.
     Publish(Publish),
-    /// `firewall`: who may come in.
+    /// `firewall`: the ingress policy.
     Police(Police),
     /// `tuning`: settings of the device.
     Tune(Tune),
@@ -85,44 +85,43 @@ pub enum Share {
 pub struct Wire {
     /// The network.
     pub network: WireNetwork,
-    /// What is wished of the endpoint. With [`Ipam::Exec`] the addresses are still to come: see
-    /// [`Wire::with_ipam_result`].
+    /// The endpoint to make. With [`Ipam::Exec`] its addresses are not known yet: see [`Wire::with_ipam_result`].
     pub wishes: Wishes,
     /// Where the addresses come from.
     pub ipam: Ipam,
-    /// Where the gateways are of addresses that are still to come.
+    /// Where the gateways of addresses from another IPAM plug-in are.
     pub gateway_at: GatewayAt,
-    /// Whether the endpoint has a default route by its gateways, besides [`Wire::routes`].
+    /// Whether the endpoint gets default routes through its gateways, besides [`Wire::routes`].
     pub default_gateway: Switch,
-    /// As the result lists them: defaults that come by `default_gateway` are not among them.
+    /// The configured routes, as the result lists them; the default routes of `default_gateway` are not among them.
     pub routes: Vec<Route>,
-    /// For the result.
+    /// Name servers for the result.
     pub dns: Dns,
-    /// A resolv.conf that gives `dns`, when there is nothing in it by configuration.
+    /// A resolv.conf to read `dns` from; `None` when the configuration has name servers.
     pub resolv_conf: Option<PathBuf>,
-    /// Where host-local keeps its addresses, if that is said.
+    /// Where host-local keeps its addresses, if configured.
     pub data_dir: Option<PathBuf>,
-    /// What `zubi` also does; `None` where there is nothing to do.
+    /// Settings of the device that `zubi` makes; `None` without any.
     pub tune: Option<Tune>,
 }
 
-/// Which network a device is of.
+/// The network that a device joins.
 #[derive(Debug, Clone, PartialEq)]
 pub enum WireNetwork {
-    /// One that is as the configuration says. Its subnet may be left to us.
+    /// A described network: the configuration says what it is. It may leave the subnet to zubi.
     Described(Description),
-    /// One that a user made.
+    /// A network that a user made.
     Named(NetworkName),
 }
 
 /// Where addresses come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ipam {
-    /// From nowhere: the device gets none.
+    /// From nowhere: the device gets no address.
     None,
-    /// They are in the wishes.
+    /// From zubi, as the wishes say.
     Ours,
-    /// From another plug-in, of this name in [`Task::path`].
+    /// From another plug-in with this name, to be found in [`Task::path`].
     Exec(String),
 }
 
@@ -141,77 +140,77 @@ impl From<bool> for Switch {
     }
 }
 
-/// One address of each set.
+/// One address from each set of pools.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserve {
-    /// In each set the pools are of one family.
+    /// The pools of a set are of one family.
     pub sets: Vec<Vec<Pool>>,
-    /// These, out of them.
+    /// Requested addresses, each from a set of its own.
     pub wanted: Vec<IpAddr>,
-    /// For the result.
+    /// Routes for the result.
     pub routes: Vec<Route>,
-    /// A resolv.conf that gives the name servers of the result.
+    /// A resolv.conf with the name servers for the result.
     pub resolv_conf: Option<PathBuf>,
-    /// Where the addresses are kept, if that is said: `/var/lib/cni/networks` otherwise.
+    /// Where host-local keeps its addresses, if configured.
     pub data_dir: Option<PathBuf>,
 }
 
-/// Addresses as they are written.
+/// Addresses that the configuration or the runtime names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fixed {
     /// The addresses.
     pub addresses: Vec<EndpointAddress>,
-    /// For the result.
+    /// Routes for the result.
     pub routes: Vec<Route>,
-    /// For the result.
+    /// Name servers for the result.
     pub dns: Dns,
 }
 
 /// Published ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Publish {
-    /// All of the attachment.
+    /// All ports of the attachment.
     pub ports: Vec<PortWish>,
-    /// Which sources packets to them have.
+    /// Which source addresses the container sees.
     pub source: PortSource,
 }
 
-/// Who may come in.
+/// The ingress policy of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Police {
-    /// From outside the network.
+    /// What may come from outside the network.
     pub ingress: Ingress,
-    /// From its other endpoints; when absent, as it is.
+    /// What may come from its other endpoints; `None` leaves that unchanged.
     pub icc: Option<Icc>,
 }
 
 /// Settings of the device.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tune {
-    /// Path below `/proc/sys/net` and value, in the order of the paths.
+    /// Paths below `/proc/sys/net` with their values, sorted by path.
     pub sysctls: Vec<(String, String)>,
-    /// Its MAC.
+    /// The device's MAC.
     pub mac: Option<Mac>,
-    /// Its MTU.
+    /// The device's MTU.
     pub mtu: Option<Mtu>,
-    /// Whether it takes frames for others.
+    /// Whether the device accepts frames for other MACs.
     pub promisc: Option<Switch>,
-    /// Whether it takes all multicast frames.
+    /// Whether the device accepts all multicast frames.
     pub allmulti: Option<Switch>,
-    /// How many packets may wait to be sent.
+    /// Length of the transmit queue, in packets.
     pub tx_queue_len: Option<u32>,
-    /// Where what was before is kept, if that is said.
+    /// Where to keep the previous settings, if configured.
     pub data_dir: Option<PathBuf>,
 }
 
 impl Task {
-    /// What the plug-ins before this one made, where there has to be something.
+    /// The result of the earlier plug-ins; an error without one.
     pub fn chained(&self) -> Result<&CniResult, CniError> {
         self.previous.as_ref().ok_or_else(|| missing_previous(&self.network))
     }
 }
 
-/// A plug-in that only changes what others made was called first.
+/// The error of a chained plug-in that comes first in its list.
 pub(crate) fn missing_previous(network: &str) -> CniError {
     CniError::missing("prevResult", format!("this plug-in comes after another one in the list {network}"))
 }

@@ -1,25 +1,27 @@
-//! CNI, versions 0.1.0 to 1.1.0 of its specification: requests to what is to be done, endpoints to results.
+//! CNI, versions 0.1.0 to 1.1.0 of its specification: requests to intents, endpoints to results.
 //!
 //! # How it works
 //!
-//! [`parse`] takes the environment and stdin of a plug-in and gives a [`Call`]: the verb, and for most verbs a [`Task`]
-//! with the plug-in's [`Share`] of the work in the words of the model. All of it is checked there, before anybody does
-//! anything. What was done becomes a [`CniResult`], which is printed in the format of the version that was asked for; what
-//! went wrong becomes a [`CniError`].
+//! [`parse`] takes a plug-in's environment and stdin and returns a [`Call`]: the verb, and for most verbs a [`Task`]
+//! with the plug-in's [`Share`] of the work in the model's words. It checks the whole request, so a wrong one fails
+//! before anything changes. A [`CniResult`] says what was made and renders in the format of the request's version; a
+//! [`CniError`] says what failed.
 //!
 //! # Limits
 //!
-//! - No file is read and no program started: `resolvConf`, other IPAM plug-ins and allow-lists are named to the caller.
+//! - The crate reads no file and starts no program: the caller does that for `resolvConf`, allow-lists and other IPAM
+//!   plug-ins.
 //! - VLAN filtering, conditions for port mappings and bandwidth limits are refused, by name.
 //!
 //! # Invariants
 //!
-//! - DEL, CHECK and GC never fail for what is missing; DEL needs only names, whatever the configuration has become.
-//! - A variable that the verb does not use is not looked at.
-//! - What a chain has in its result and we do not know stays in it.
+//! - Only ADD fails for a missing `prevResult`. DEL accepts any configuration whose names are valid.
+//! - Variables that the verb does not use are ignored.
+//! - Unknown keys of a chain's result are kept.
 
 mod args;
 mod bridge;
+mod context;
 mod dns;
 mod environment;
 mod error;

@@ -1,30 +1,30 @@
-//! The plug-ins, by the names they are called with.
+//! The plug-ins and their names.
 
 use crate::version::Version;
 
-/// A plug-in: what is called by this name.
+/// A plug-in that zubi stands in for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Plugin {
-    /// Our own: a bridge with everything.
+    /// Zubi's own: `bridge` with the abilities of the others.
     Zubi,
     /// A device on a bridge.
     Bridge,
     /// The loopback device.
     Loopback,
-    /// Addresses out of ranges.
+    /// Addresses from ranges.
     HostLocal,
-    /// Addresses as they are written.
+    /// Addresses that the configuration names.
     Static,
     /// Published ports.
     Portmap,
-    /// Who may come in.
+    /// The ingress policy.
     Firewall,
     /// Settings of the device.
     Tuning,
 }
 
 impl Plugin {
-    /// All of them.
+    /// All plug-ins.
     pub const ALL: [Plugin; 8] = [
         Plugin::Zubi,
         Plugin::Bridge,
@@ -36,12 +36,12 @@ impl Plugin {
         Plugin::Tuning,
     ];
 
-    /// The one of this name.
+    /// The plug-in with this name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|p| p.name() == name)
     }
 
-    /// Its name: of the file, and under `type`.
+    /// The plug-in's name: of its file and in `type`.
     pub fn name(self) -> &'static str {
         match self {
             Plugin::Zubi => "zubi",
@@ -55,16 +55,16 @@ impl Plugin {
         }
     }
 
-    /// The versions it speaks, oldest first.
+    /// The versions that the plug-in supports, oldest first.
     pub fn versions(self) -> &'static [Version] {
         match self {
-            // As the reference: what it needs of a result came then.
+            // As in the reference: it reads fields that results have since 0.4.0.
             Plugin::Firewall => &Version::ALL[4..],
             _ => &Version::ALL,
         }
     }
 
-    /// Whether it only changes what other plug-ins made.
+    /// Whether the plug-in only changes what earlier ones made.
     pub(crate) fn is_chained(self) -> bool {
         matches!(self, Plugin::Portmap | Plugin::Firewall | Plugin::Tuning)
     }

@@ -7,7 +7,7 @@ use crate::runtime::Runtime;
 use std::collections::BTreeSet;
 use zubi_model::{HostAddress, HostPorts, PortNumber, PortSource, PortWish, Protocol};
 
-/// The plug-in's share.
+/// Reads the plug-in's share.
 pub(crate) fn read(config: &Fields<'_>, runtime: &Runtime<'_>) -> Result<Publish, CniError> {
     if let Some(backend) = config.text("backend")?.filter(|b| !["", "iptables", "nftables"].contains(b)) {
         return Err(CniError::config("backend", backend, "is neither iptables nor nftables"));
@@ -21,7 +21,7 @@ pub(crate) fn read(config: &Fields<'_>, runtime: &Runtime<'_>) -> Result<Publish
     Ok(Publish { ports: ports(runtime)?, source })
 }
 
-/// What has no meaning where no rule of iptables is made.
+/// Refuses keys that only iptables rules could serve.
 fn refuse_conditions(config: &Fields<'_>) -> Result<(), CniError> {
     let bit = config.number("markMasqBit")?;
     if let Some(bit) = bit.filter(|bit| *bit > 31) {
@@ -45,7 +45,7 @@ fn ports(runtime: &Runtime<'_>) -> Result<Vec<PortWish>, CniError> {
     let mut wishes = Vec::new();
     let mut seen = BTreeSet::new();
     for mapping in config.objects("portMappings")? {
-        // Kubernetes names every port of a container; 0 says that it is not published.
+        // Kubernetes lists every port of a container; host port 0 marks one that is not published.
         let Some(host) = port(&mapping, "hostPort")? else { continue };
         let missing = || CniError::config(mapping.name("containerPort"), 0, "is not a port from 1 to 65535");
         let target = port(&mapping, "containerPort")?.ok_or_else(missing)?;
@@ -59,7 +59,7 @@ fn ports(runtime: &Runtime<'_>) -> Result<Vec<PortWish>, CniError> {
     Ok(wishes)
 }
 
-/// A port, if there is one and it is not 0.
+/// Reads a port; 0 counts as absent.
 fn port(mapping: &Fields<'_>, key: &str) -> Result<Option<PortNumber>, CniError> {
     let Some(value) = mapping.get(key) else { return Ok(None) };
     let number = value.as_u64().and_then(|n| u16::try_from(n).ok());

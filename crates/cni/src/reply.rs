@@ -1,10 +1,11 @@
-//! What is answered: results in the format of each version, and the versions themselves.
+//! Answers: results in the format of each version, and the supported versions.
 
 use crate::dns::Dns;
 use crate::error::{CniError, Code};
+use crate::fields::Rest;
 use crate::intent::{Fixed, Reserve, Wire, WireNetwork};
 use crate::plugin::Plugin;
-use crate::result::{Address, CniResult, Interface, Rest, Route};
+use crate::result::{Address, CniResult, Interface, Route};
 use crate::version::Version;
 use ipnet::IpNet;
 use serde_json::{Value, json};
@@ -17,15 +18,15 @@ pub fn versions(plugin: Plugin, version: Version) -> Value {
     json!({ "cniVersion": version.as_str(), "supportedVersions": supported })
 }
 
-/// What stderr gets when nothing was asked for.
+/// The text for stderr when `CNI_COMMAND` is unset.
 pub fn about(plugin: Plugin) -> String {
     let supported: Vec<&str> = plugin.versions().iter().map(|v| v.as_str()).collect();
     format!("CNI {} plugin of zubi\nCNI protocol versions supported: {}", plugin.name(), supported.join(", "))
 }
 
 impl CniResult {
-    /// Of an endpoint: the bridge, the device on the host, the one in the container. `sandbox` is the namespace as it was
-    /// given.
+    /// The result for an endpoint: bridge, device on the host, device in the container. `sandbox` is the path of the
+    /// namespace as the runtime wrote it.
     pub fn of_endpoint(endpoint: &Endpoint, bridge_mac: Mac, sandbox: &str, wire: &Wire) -> Self {
         let mtu = match &wire.network {
             WireNetwork::Described(of) => of.mtu.map(Mtu::bytes),
@@ -52,7 +53,7 @@ impl CniResult {
         }
     }
 
-    /// Of the loopback device, which has addresses in these families.
+    /// The result for the loopback device, with addresses in these families.
     pub fn of_loopback(sandbox: &str, families: &[Family]) -> Self {
         let net = |family: &Family| match family {
             Family::V4 => IpNet::new_assert(Ipv4Addr::LOCALHOST.into(), 8),
@@ -71,8 +72,8 @@ impl CniResult {
         }
     }
 
-    /// As a document of a version. What that version has no words for is left out; 0.1.0 and 0.2.0 have none for a result
-    /// without addresses.
+    /// The result as a document of `version`, without what that version cannot express. 0.1.0 and 0.2.0 cannot express
+    /// a result without addresses: that is an error.
     pub fn render(&self, version: Version) -> Result<Value, CniError> {
         let mut out = self.rest.clone();
         out.insert("cniVersion".into(), version.as_str().into());
@@ -89,7 +90,7 @@ impl CniResult {
         Ok(Value::Object(out))
     }
 
-    /// The first address of each family with the routes of it.
+    /// The first address of each family, with the routes of that family.
     fn render_single(&self, out: &mut Rest, version: Version) -> Result<(), CniError> {
         for (key, family) in [("ip4", Family::V4), ("ip6", Family::V6)] {
             let Some(ip) = self.ips.iter().find(|ip| Family::of(ip.address.addr()) == family) else { continue };
@@ -109,7 +110,7 @@ impl CniResult {
 }
 
 impl Fixed {
-    /// What the plug-in answers.
+    /// The plug-in's result.
     pub fn result(&self) -> CniResult {
         CniResult {
             ips: self.addresses.iter().map(|a| address(a, None)).collect(),
@@ -121,7 +122,7 @@ impl Fixed {
 }
 
 impl Reserve {
-    /// What the plug-in answers when these addresses were reserved.
+    /// The plug-in's result with the addresses that were reserved.
     pub fn result(&self, addresses: &[EndpointAddress], dns: Dns) -> CniResult {
         CniResult {
             ips: addresses.iter().map(|a| address(a, None)).collect(),

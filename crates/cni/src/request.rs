@@ -1,6 +1,7 @@
 //! Requests: the environment and stdin of a plug-in.
 
 use crate::bridge::network_name;
+use crate::context::Context;
 use crate::environment::{Attachment, ContainerId, Environment};
 use crate::error::{CniError, Code};
 use crate::fields::{Fields, shown};
@@ -8,7 +9,7 @@ use crate::intent::{Gc, Status, Task, missing_previous};
 use crate::plugin::Plugin;
 use crate::result::CniResult;
 use crate::runtime::Runtime;
-use crate::share::{Common, bare_share, share};
+use crate::share::{bare_share, share};
 use crate::version::Version;
 use serde_json::{Map, Value};
 use std::ffi::OsStr;
@@ -17,47 +18,47 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use zubi_model::{IfName, Invalid};
 
-/// A request with everything checked.
+/// A checked request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
     /// The version to answer in.
     pub version: Version,
-    /// What is asked for.
+    /// What the runtime asks for.
     pub verb: Verb,
 }
 
-/// What is asked for.
+/// What the runtime asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verb {
-    /// Which versions are spoken: see [`versions`](crate::versions).
+    /// List the supported versions: see [`versions`](crate::versions).
     Version,
-    /// Nothing: a person called it; see [`about`](crate::about).
+    /// Nothing: a person started the plug-in; see [`about`](crate::about).
     Nothing,
     /// Attach.
     Add(Box<Task>),
     /// Detach.
     Del(Box<Task>),
-    /// Is all of it still there?
+    /// Verify that all that ADD made is still there.
     Check(Box<Task>),
-    /// Free what nobody has any more.
+    /// Free what belongs to no valid attachment.
     Gc(Box<Gc>),
-    /// Could a container be attached?
+    /// Say whether a container could be attached.
     Status(Box<Status>),
 }
 
-/// In bytes.
+/// The largest request that is read, in bytes.
 pub const LARGEST_REQUEST: usize = 16 << 20;
 
-/// Reads and checks a request; nothing else may come first. Variables that the verb does not use are not looked at.
+/// Reads and checks a request. Ignores variables that the verb does not use.
 ///
-/// DEL and GC take whatever the configuration has become, as long as the names in it are names.
+/// DEL and GC accept a configuration that ADD refuses, as long as the names in it are valid.
 pub fn parse(plugin: Plugin, env: &Environment, stdin: &[u8]) -> Result<Call, CniError> {
     let document = decode(stdin);
-    let said = document.as_ref().ok().and_then(said_version);
+    let requested = document.as_ref().ok().and_then(requested_version);
     let call = match env.command.as_deref().map(OsStr::to_str) {
         None => return Ok(Call { version: Version::NEWEST, verb: Verb::Nothing }),
         Some(Some("VERSION")) => {
-            let version = said.as_deref().and_then(|text| text.parse().ok()).unwrap_or(Version::NEWEST);
+            let version = requested.as_deref().and_then(|text| text.parse().ok()).unwrap_or(Version::NEWEST);
             return Ok(Call { version, verb: Verb::Version });
         }
         Some(Some("ADD")) => attachment(plugin, env, document, Phase::Add),
@@ -71,13 +72,13 @@ pub fn parse(plugin: Plugin, env: &Environment, stdin: &[u8]) -> Result<Call, Cn
             Err(CniError::environment("CNI_COMMAND", invalid))
         }
     };
-    call.map_err(|error| match said {
-        Some(said) => error.answering(said),
+    call.map_err(|error| match requested {
+        Some(requested) => error.answering(requested),
         None => error,
     })
 }
 
-/// What is asked for of an attachment.
+/// A verb about one attachment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Add,
@@ -93,11 +94,11 @@ fn attachment(
     document: Result<Document, CniError>,
     phase: Phase,
 ) -> Result<Call, CniError> {
-    let who = Who::read(env, phase)?;
+    let variables = Variables::read(env, phase)?;
     let document = document?;
     let since = if phase == Phase::Check { Version::V0_4_0 } else { Version::V0_1_0 };
     let version = match version(plugin, &document, since) {
-        // There is no result whose format matters.
+        // DEL prints no result, so no format depends on the version.
         Err(_) if phase == Phase::Del => Version::NEWEST,
         version => version?,
     };
@@ -114,22 +115,22 @@ fn attachment(
         Err(_) if phase == Phase::Del => Runtime::default(),
         runtime => runtime?,
     };
-    let ifname = if plugin == Plugin::Loopback { IfName::loopback() } else { who.ifname };
-    let common = Common {
+    let ifname = if plugin == Plugin::Loopback { IfName::loopback() } else { variables.ifname };
+    let context = Context {
         version,
         network: &network,
-        container: Some(who.container.as_str()),
+        container: Some(variables.container.as_str()),
         ifname: Some(ifname.clone()),
         runtime: &runtime,
     };
-    let share = match share(plugin, &config, &common) {
-        Err(_) if phase == Phase::Del => bare_share(plugin, &config, &common)?,
+    let share = match share(plugin, &config, &context) {
+        Err(_) if phase == Phase::Del => bare_share(plugin, &config, &context)?,
         share => share?,
     };
     let task = Box::new(Task {
         network,
-        container: who.container,
-        netns: who.netns,
+        container: variables.container,
+        netns: variables.netns,
         ifname,
         previous,
         share,
@@ -151,8 +152,8 @@ fn garbage(plugin: Plugin, env: &Environment, document: Result<Document, CniErro
     let network = name(&config)?;
     let valid = attachments(&config)?;
     let runtime = Runtime::read(&config, &Environment::default()).unwrap_or_default();
-    let common = Common { version, network: &network, container: None, ifname: None, runtime: &runtime };
-    let share = share(plugin, &config, &common).or_else(|_| bare_share(plugin, &config, &common))?;
+    let context = Context { version, network: &network, container: None, ifname: None, runtime: &runtime };
+    let share = share(plugin, &config, &context).or_else(|_| bare_share(plugin, &config, &context))?;
     let path = env.search_path();
     let gc = Gc { network, valid, share, path, stdin: Value::Object(document) };
     Ok(Call { version, verb: Verb::Gc(Box::new(gc)) })
@@ -164,36 +165,36 @@ fn status(plugin: Plugin, env: &Environment, document: Result<Document, CniError
     let config = Fields::document(&document);
     let network = name(&config)?;
     let runtime = Runtime::read(&config, &Environment::default())?;
-    let common = Common { version, network: &network, container: None, ifname: None, runtime: &runtime };
-    let share = share(plugin, &config, &common)?;
+    let context = Context { version, network: &network, container: None, ifname: None, runtime: &runtime };
+    let share = share(plugin, &config, &context)?;
     let path = env.search_path();
     let status = Status { network, share, path, stdin: Value::Object(document) };
     Ok(Call { version, verb: Verb::Status(Box::new(status)) })
 }
 
-/// What the variables say of an attachment.
-struct Who {
+/// The variables that name an attachment.
+struct Variables {
     container: ContainerId,
     netns: Option<PathBuf>,
     ifname: IfName,
 }
 
-impl Who {
+impl Variables {
     fn read(env: &Environment, phase: Phase) -> Result<Self, CniError> {
         let (container, ifname) = (env.container.as_deref(), env.ifname.as_deref());
         let netns_missing = env.netns.is_none() && phase != Phase::Del;
-        let variables =
+        let required =
             [(container.is_none(), "CNI_CONTAINERID"), (netns_missing, "CNI_NETNS"), (ifname.is_none(), "CNI_IFNAME")];
-        let missing: Vec<&str> = variables.into_iter().filter(|(missing, _)| *missing).map(|(_, name)| name).collect();
+        let missing: Vec<&str> = required.into_iter().filter(|(missing, _)| *missing).map(|(_, name)| name).collect();
         let (Some(container), Some(ifname), []) = (container, ifname, missing.as_slice()) else {
             let msg = format!("required environment variables missing: {}", missing.join(","));
             return Err(CniError::new(Code::Environment, msg));
         };
-        // A result has it byte for byte, as text.
+        // The result repeats the path, and JSON has only text.
         if phase != Phase::Del && env.netns.as_deref().is_some_and(|netns| netns.to_str().is_none()) {
             return Err(CniError::environment("CNI_NETNS", "is not UTF-8"));
         }
-        Ok(Who {
+        Ok(Variables {
             container: named("CNI_CONTAINERID", container)?,
             netns: env.netns.as_ref().map(PathBuf::from),
             ifname: named("CNI_IFNAME", ifname)?,
@@ -221,16 +222,16 @@ fn decode(stdin: &[u8]) -> Result<Document, CniError> {
     }
 }
 
-/// The version of the request as it is written, for errors: not longer than a version could be.
-fn said_version(document: &Document) -> Option<String> {
-    let said = Fields::document(document).get("cniVersion")?.as_str()?;
+/// The version as the request has it, for errors; `None` when the text cannot be a version.
+fn requested_version(document: &Document) -> Option<String> {
+    let text = Fields::document(document).get("cniVersion")?.as_str()?;
     let plausible = |c: char| c.is_ascii_alphanumeric() || ".-+".contains(c);
-    (said.len() <= 32 && !said.is_empty() && said.chars().all(plausible)).then(|| said.to_owned())
+    (text.len() <= 32 && !text.is_empty() && text.chars().all(plausible)).then(|| text.to_owned())
 }
 
-/// The version to answer in; one that is not said is the oldest, as the reference has it.
+/// The version to answer in. Without `cniVersion` it is the oldest, as in the reference.
 fn version(plugin: Plugin, document: &Document, since: Version) -> Result<Version, CniError> {
-    let said = match Fields::document(document).get("cniVersion") {
+    let requested = match Fields::document(document).get("cniVersion") {
         None => Version::V0_1_0.as_str(),
         Some(Value::String(text)) if text.is_empty() => Version::V0_1_0.as_str(),
         Some(Value::String(text)) => text,
@@ -239,13 +240,13 @@ fn version(plugin: Plugin, document: &Document, since: Version) -> Result<Versio
             return Err(CniError::new(Code::Decode, msg).detailed("it is not a string"));
         }
     };
-    let spoken = || plugin.versions().iter().copied().filter(|v| *v >= since);
-    if let Some(version) = spoken().find(|v| v.as_str() == said) {
+    let supported = || plugin.versions().iter().copied().filter(|v| *v >= since);
+    if let Some(version) = supported().find(|v| v.as_str() == requested) {
         return Ok(version);
     }
-    let said = Invalid::new("version", said, "").value;
-    let spoken: Vec<&str> = spoken().map(Version::as_str).collect();
-    let details = format!("config is {said:?}, plugin {} supports {spoken:?} for this verb", plugin.name());
+    let requested = Invalid::new("version", requested, "").value;
+    let supported: Vec<&str> = supported().map(Version::as_str).collect();
+    let details = format!("config is {requested:?}, plugin {} supports {supported:?} for this verb", plugin.name());
     Err(CniError::new(Code::IncompatibleVersion, "incompatible CNI versions").detailed(details))
 }
 
@@ -255,9 +256,9 @@ fn name(config: &Fields<'_>) -> Result<String, CniError> {
     Ok(name.to_owned())
 }
 
-/// Those that live; `None` when the runtime does not say, which is not the same as that there are none.
+/// The attachments that still exist. `None` without a list: an empty list frees everything, a missing one nothing.
 fn attachments(config: &Fields<'_>) -> Result<Option<Vec<Attachment>>, CniError> {
-    // The second key is from before 1.1.0 was final. Who is in either of them lives.
+    // The second key is from drafts of 1.1.0. An attachment in either list still exists.
     let keys = ["cni.dev/valid-attachments", "cni.dev/attachments"];
     if !keys.iter().any(|key| config.mentions(key)) {
         return Ok(None);

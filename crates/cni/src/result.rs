@@ -1,18 +1,15 @@
-//! Results: what an attachment has, as it is passed along a chain (specification 1.1, "ADD Success").
+//! Results: what an attachment has, passed from plug-in to plug-in (specification 1.1, "ADD Success").
 //!
-//! All versions are read alike, by the keys that are there. What is not known is kept and printed again.
+//! One reader serves all versions: the keys that are present decide. Unknown keys are kept and printed again.
 
 use crate::dns::{Dns, read_dns};
 use crate::error::{CniError, Code};
-use crate::fields::Fields;
+use crate::fields::{Fields, Rest};
 use ipnet::IpNet;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::net::IpAddr;
 use std::path::Path;
 use zubi_model::Family;
-
-/// Keys that are not ours.
-pub(crate) type Rest = Map<String, Value>;
 
 /// What an attachment has.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,71 +22,71 @@ pub struct CniResult {
     pub routes: Vec<Route>,
     /// Name servers.
     pub dns: Dns,
-    /// Keys that are not ours.
+    /// Unknown keys.
     pub rest: Rest,
 }
 
 /// A device.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Interface {
-    /// Its name.
+    /// The device's name.
     pub name: String,
-    /// Its MAC as text: others have devices whose addresses are longer than ours.
+    /// The MAC as text: other plug-ins have devices with longer addresses.
     pub mac: Option<String>,
-    /// In bytes; since 1.1.0.
+    /// MTU in bytes; since 1.1.0.
     pub mtu: Option<u32>,
-    /// The namespace as it was given; none on the host.
+    /// The namespace, as the runtime wrote its path; `None` on the host.
     pub sandbox: Option<String>,
-    /// A socket to it; since 1.1.0.
+    /// A socket of the device; since 1.1.0.
     pub socket_path: Option<String>,
-    /// The PCI device behind it; since 1.1.0.
+    /// The PCI device; since 1.1.0.
     pub pci_id: Option<String>,
-    /// Keys that are not ours.
+    /// Unknown keys.
     pub rest: Rest,
 }
 
 /// An address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// With the length of the prefix.
+    /// The address with its prefix length.
     pub address: IpNet,
-    /// The next hop, if there is one.
+    /// The next hop, if any.
     pub gateway: Option<IpAddr>,
-    /// Which of the interfaces has it.
+    /// Index into the interfaces: the device that has the address.
     pub interface: Option<usize>,
-    /// Keys that are not ours.
+    /// Unknown keys.
     pub rest: Rest,
 }
 
 /// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// Where to.
+    /// Destination.
     pub dst: IpNet,
-    /// Next hop; the gateway of the family when absent.
+    /// Next hop; `None` means the gateway of the family.
     pub gw: Option<IpAddr>,
-    /// The MTU of the way, in bytes; this and what follows since 1.1.0.
+    /// MTU of the path, in bytes; this and the following fields since 1.1.0.
     pub mtu: Option<u32>,
-    /// The largest TCP segment that is announced, in bytes.
+    /// The largest TCP segment to announce, in bytes.
     pub advmss: Option<u32>,
-    /// Smaller is preferred.
+    /// The metric: the kernel prefers smaller ones.
     pub priority: Option<u32>,
     /// The routing table.
     pub table: Option<u32>,
-    /// How far the destination is (`rtm_scope`).
+    /// Distance to the destination (`rtm_scope`).
     pub scope: Option<u8>,
-    /// Keys that are not ours.
+    /// Unknown keys.
     pub rest: Rest,
 }
 
 impl CniResult {
-    /// Of any version.
+    /// Reads a result of any version.
     pub fn parse(document: &Value) -> Result<Self, CniError> {
         let place = "result";
         read_result(&Fields::of(document, place).map_err(undecoded)?).map_err(undecoded)
     }
 
-    /// Behind what the plug-ins before made, which stays as it is.
+    /// Appends this result to that of the earlier plug-ins, which stays unchanged.
     #[must_use]
     pub fn after(mut self, previous: CniResult) -> CniResult {
         let before = previous.interfaces.len();
@@ -107,7 +104,7 @@ impl CniResult {
         all
     }
 
-    /// The device in the container, by its name.
+    /// The device with this name in the container.
     pub fn inner_mut(&mut self, ifname: &str, sandbox: Option<&Path>) -> Option<&mut Interface> {
         let inside = |i: &&mut Interface| {
             let same = sandbox.is_none_or(|s| i.sandbox.as_deref().map(Path::new) == Some(s));
@@ -118,23 +115,23 @@ impl CniResult {
 }
 
 impl Route {
-    /// One with nothing else said of it.
+    /// A route without further attributes.
     pub fn new(dst: IpNet, gw: Option<IpAddr>) -> Self {
         Route { dst, gw, mtu: None, advmss: None, priority: None, table: None, scope: None, rest: Rest::new() }
     }
 
-    /// Whether it is for everything in a family.
+    /// Whether this is a default route.
     pub fn is_default(&self) -> bool {
         self.dst.prefix_len() == 0
     }
 
-    /// Its family.
+    /// The destination's family.
     pub fn family(&self) -> Family {
         Family::of(self.dst.addr())
     }
 }
 
-/// What is wrong inside a result was never configured.
+/// An error inside a result is no error of the configuration.
 fn undecoded(error: CniError) -> CniError {
     CniError { code: Code::Decode, msg: error.msg.replace("invalid network config: ", "cannot decode "), ..error }
 }
@@ -147,7 +144,7 @@ fn read_result(fields: &Fields<'_>) -> Result<CniResult, CniError> {
         dns: fields.object("dns")?.map(|d| read_dns(&d)).transpose()?.unwrap_or_default(),
         rest: fields.rest(&["cniVersion", "interfaces", "ips", "routes", "dns", "ip4", "ip6"]),
     };
-    // 0.1.0 and 0.2.0.
+    // The form of 0.1.0 and 0.2.0.
     for key in ["ip4", "ip6"] {
         let Some(single) = fields.object(key)? else { continue };
         let Some(address) = single.parsed("ip")? else { continue };
@@ -176,7 +173,7 @@ fn read_address(fields: &Fields<'_>) -> Result<Address, CniError> {
     let missing = || CniError::missing(fields.name("address"), "it takes one, as 10.0.0.2/24");
     let interface = match fields.get("interface") {
         None => None,
-        // Others write -1 for none.
+        // Other plug-ins write -1 for none.
         Some(Value::Number(number)) if number.as_i64().is_some_and(|n| n < 0) => None,
         Some(value) => {
             let index = value.as_u64().and_then(|n| usize::try_from(n).ok());
@@ -191,13 +188,13 @@ fn read_address(fields: &Fields<'_>) -> Result<Address, CniError> {
     })
 }
 
-/// A list of routes, of a result or of a configuration.
+/// Reads a list of routes of a result or a configuration.
 pub(crate) fn read_routes(fields: &Fields<'_>, key: &str) -> Result<Vec<Route>, CniError> {
     fields.objects(key)?.iter().map(read_route).collect()
 }
 
 fn read_route(fields: &Fields<'_>) -> Result<Route, CniError> {
-    let missing = || CniError::missing(fields.name("dst"), "a route leads somewhere");
+    let missing = || CniError::missing(fields.name("dst"), "a route needs a destination");
     let dst: IpNet = fields.parsed("dst")?.ok_or_else(missing)?;
     let gw: Option<IpAddr> = fields.parsed("gw")?;
     if gw.is_some_and(|gw| gw.is_ipv4() != dst.addr().is_ipv4()) {

@@ -1,4 +1,4 @@
-//! Routes as configurations have them, in the words of the model.
+//! Configured routes in the model's words.
 
 use crate::error::CniError;
 use crate::intent::{Switch, Wire};
@@ -15,7 +15,7 @@ pub(crate) struct Gateways {
 }
 
 impl Gateways {
-    /// The first ones of these.
+    /// The first of these in each family.
     pub fn first_of(gateways: impl IntoIterator<Item = IpAddr>) -> Self {
         let mut all = Gateways::default();
         for gateway in gateways {
@@ -25,7 +25,7 @@ impl Gateways {
         all
     }
 
-    /// That of a family.
+    /// The gateway of a family.
     pub fn of(self, family: Family) -> Option<IpAddr> {
         match family {
             Family::V4 => self.v4,
@@ -34,7 +34,7 @@ impl Gateways {
     }
 }
 
-/// The routes of a configuration, whose destinations have to be networks.
+/// Refuses routes whose destination has host bits set.
 pub(crate) fn without_host_bits(routes: Vec<Route>) -> Result<Vec<Route>, CniError> {
     match routes.iter().find(|r| r.dst != r.dst.trunc()) {
         Some(route) => {
@@ -46,10 +46,10 @@ pub(crate) fn without_host_bits(routes: Vec<Route>) -> Result<Vec<Route>, CniErr
 }
 
 impl Wire {
-    /// Puts the routes into the wishes, where the gateways are known.
+    /// Turns the routes into wishes, once the gateways are known.
     ///
-    /// What is a default route by the gateway becomes [`DefaultRoute`], so that another endpoint of the sandbox may
-    /// provide it; everything else is a route like others.
+    /// A default route through the gateway becomes [`DefaultRoute`], so that another endpoint of the sandbox may
+    /// provide it. Any other route becomes a [`StaticRoute`].
     pub(crate) fn settle_routes(&mut self, gateways: Gateways) {
         let mut allowed: Vec<Family> = Vec::new();
         let mut metric: Option<Option<u32>> = None;
@@ -84,7 +84,7 @@ impl Wire {
         self.wishes.routes = further;
     }
 
-    /// As a result lists them: the configured ones, and behind them defaults that are there by `isDefaultGateway`.
+    /// The routes that a result lists: the configured ones, then the default routes of `isDefaultGateway`.
     pub(crate) fn listed_routes(&self, addresses: &[EndpointAddress], defaults: DefaultRoute) -> Vec<Route> {
         let mut listed = self.routes.clone();
         if self.default_gateway == Switch::Off {
@@ -102,7 +102,7 @@ impl Wire {
 }
 
 impl Route {
-    /// Whether everything in a family goes by its gateway.
+    /// Whether this is the default route of a family through its gateway.
     fn is_default_by(&self, family: Family, gateway: Option<IpAddr>) -> bool {
         // RT_TABLE_MAIN in linux/rtnetlink.h
         let in_main = self.table.is_none_or(|table| table == 254);
@@ -110,7 +110,7 @@ impl Route {
     }
 }
 
-/// Without a next hop of its own it goes by the gateway.
+/// A route without a next hop uses the gateway.
 fn static_route(route: &Route, gateway: Option<IpAddr>) -> StaticRoute {
     StaticRoute {
         to: route.dst,

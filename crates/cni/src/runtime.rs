@@ -1,4 +1,4 @@
-//! `runtimeConfig`: what the runtime says of this one attachment.
+//! What the runtime sets for one attachment: `runtimeConfig`, `args.cni` and `CNI_ARGS`.
 
 use crate::args::{self, AddressWish};
 use crate::environment::Environment;
@@ -6,7 +6,7 @@ use crate::error::CniError;
 use crate::fields::{Fields, Reason, shown};
 use zubi_model::{Alias, Invalid, Mac, MacWish};
 
-/// A configuration with everything that overrides it: `runtimeConfig`, then `args.cni`, then `CNI_ARGS`.
+/// The three places, the strongest first: `runtimeConfig`, `args.cni`, `CNI_ARGS`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Runtime<'a> {
     config: Option<Fields<'a>>,
@@ -14,17 +14,17 @@ pub(crate) struct Runtime<'a> {
     args: args::Args,
 }
 
-/// Addresses that are asked for, and by whom.
+/// Requested addresses, and the key that requests them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Wanted {
     /// The addresses.
     pub ips: Vec<AddressWish>,
-    /// The key they stand under.
+    /// The key, for errors.
     pub key: &'static str,
 }
 
 impl<'a> Runtime<'a> {
-    /// Of a request.
+    /// Reads all three.
     pub fn read(config: &Fields<'a>, env: &Environment) -> Result<Self, CniError> {
         Ok(Runtime {
             config: config.object("runtimeConfig")?,
@@ -48,7 +48,7 @@ impl<'a> Runtime<'a> {
         &self.args
     }
 
-    /// The MAC that is asked for.
+    /// The requested MAC.
     pub fn mac(&self) -> Result<Option<Mac>, CniError> {
         for fields in [&self.config, &self.cni_args].into_iter().flatten() {
             if let Some(mac) = fields.parsed("mac")? {
@@ -58,12 +58,12 @@ impl<'a> Runtime<'a> {
         Ok(self.args.mac)
     }
 
-    /// The same as a wish; without one the MAC follows the address.
+    /// The requested MAC as a wish; without one the MAC follows from the address.
     pub fn mac_wish(&self) -> Result<MacWish, CniError> {
         Ok(self.mac()?.map_or(MacWish::FromAddress, MacWish::Given))
     }
 
-    /// The addresses that are asked for.
+    /// The requested addresses.
     pub fn ips(&self) -> Result<Wanted, CniError> {
         let places = [(&self.config, "runtimeConfig.ips"), (&self.cni_args, "args.cni.ips")];
         for (fields, key) in places {
@@ -76,7 +76,7 @@ impl<'a> Runtime<'a> {
         Ok(Wanted { ips: self.args.ips.clone(), key: "CNI_ARGS IP" })
     }
 
-    /// Further names.
+    /// Further names of the container.
     pub fn aliases(&self) -> Result<Vec<Alias>, CniError> {
         let Some(config) = &self.config else { return Ok(Vec::new()) };
         let read =
@@ -84,7 +84,7 @@ impl<'a> Runtime<'a> {
         config.texts("aliases")?.into_iter().map(read).collect()
     }
 
-    /// Refuses limits of the bandwidth, which nobody here would keep.
+    /// Refuses bandwidth limits, which zubi does not enforce.
     pub fn no_bandwidth(&self) -> Result<(), CniError> {
         let Some(bandwidth) = self.config.as_ref().map(|c| c.object("bandwidth")).transpose()?.flatten() else {
             return Ok(());

@@ -1,51 +1,35 @@
-//! Which part of the configuration is whose.
+//! Each plug-in's share of the work, read from its configuration.
 
+use crate::context::Context;
 use crate::dns::Dns;
 use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::{Fixed, Police, Publish, Reserve, Share, Tune};
 use crate::plugin::Plugin;
-use crate::runtime::Runtime;
-use crate::version::Version;
 use crate::{bridge, firewall, host_local, portmap, static_ipam, tuning, zubi};
-use zubi_model::{GatewayAt, IfName, Ingress, PortSource};
+use zubi_model::{GatewayAt, Ingress, PortSource};
 
-/// What all shares are read with.
-#[derive(Debug, Clone)]
-pub(crate) struct Common<'a> {
-    /// The version to answer in.
-    pub version: Version,
-    /// The name of the network.
-    pub network: &'a str,
-    /// The container; none with GC and STATUS.
-    pub container: Option<&'a str>,
-    /// The device in the container; none with GC and STATUS.
-    pub ifname: Option<IfName>,
-    /// What the runtime says.
-    pub runtime: &'a Runtime<'a>,
-}
-
-/// Reads what a plug-in is to do.
-pub(crate) fn share(plugin: Plugin, config: &Fields<'_>, common: &Common<'_>) -> Result<Share, CniError> {
+/// Reads what a plug-in has to do.
+pub(crate) fn share(plugin: Plugin, config: &Fields<'_>, context: &Context<'_>) -> Result<Share, CniError> {
     let ipam = || config.object("ipam")?.ok_or_else(|| CniError::missing("ipam", "this plug-in gives addresses"));
     Ok(match plugin {
-        Plugin::Zubi => Share::Wire(Box::new(zubi::read(config, common)?)),
-        Plugin::Bridge => Share::Wire(Box::new(bridge::read(config, common)?)),
+        Plugin::Zubi => Share::Wire(Box::new(zubi::read(config, context)?)),
+        Plugin::Bridge => Share::Wire(Box::new(bridge::read(config, context)?)),
         Plugin::Loopback => Share::Loopback,
-        Plugin::HostLocal => Share::Reserve(host_local::read(&ipam()?, common, GatewayAt::Elsewhere)?),
-        Plugin::Static => Share::Fixed(static_ipam::read(&ipam()?, common.runtime, common.version)?),
-        Plugin::Portmap => Share::Publish(portmap::read(config, common.runtime)?),
+        Plugin::HostLocal => Share::Reserve(host_local::read(&ipam()?, context, GatewayAt::Elsewhere)?),
+        Plugin::Static => Share::Fixed(static_ipam::read(&ipam()?, context.runtime, context.version)?),
+        Plugin::Portmap => Share::Publish(portmap::read(config, context.runtime)?),
         Plugin::Firewall => Share::Police(firewall::read(config)?),
-        Plugin::Tuning => Share::Tune(tuning::read(config, common)?),
+        Plugin::Tuning => Share::Tune(tuning::read(config, context)?),
     })
 }
 
-/// What can be said of a share when the configuration cannot be meant so: where to look for what is to be undone.
-pub(crate) fn bare_share(plugin: Plugin, config: &Fields<'_>, common: &Common<'_>) -> Result<Share, CniError> {
-    let data_dir = |section: Option<Fields<'_>>| section.and_then(|s| host_local::path(&s, "dataDir").ok().flatten());
+/// The share of a configuration that is invalid: just what DEL and GC need to find what was made.
+pub(crate) fn bare_share(plugin: Plugin, config: &Fields<'_>, context: &Context<'_>) -> Result<Share, CniError> {
+    let data_dir = |section: Option<Fields<'_>>| section.and_then(|s| s.path("dataDir").ok().flatten());
     Ok(match plugin {
-        Plugin::Zubi => Share::Wire(Box::new(zubi::bare(config, common)?)),
-        Plugin::Bridge => Share::Wire(Box::new(bridge::bare(config, common)?)),
+        Plugin::Zubi => Share::Wire(Box::new(zubi::bare(config, context)?)),
+        Plugin::Bridge => Share::Wire(Box::new(bridge::bare(config, context)?)),
         Plugin::Loopback => Share::Loopback,
         Plugin::HostLocal => Share::Reserve(Reserve {
             sets: Vec::new(),

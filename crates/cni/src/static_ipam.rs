@@ -1,4 +1,4 @@
-//! `static`: addresses as they are written.
+//! `static`: addresses that the configuration names.
 
 use crate::args::AddressWish;
 use crate::dns::read_dns;
@@ -12,7 +12,7 @@ use crate::version::Version;
 use std::net::IpAddr;
 use zubi_model::{EndpointAddress, Family};
 
-/// Reads the section `ipam`. Addresses that the runtime asks for replace those in it.
+/// Reads the section `ipam`. Addresses from the runtime replace its own.
 pub(crate) fn read(ipam: &Fields<'_>, runtime: &Runtime<'_>, version: Version) -> Result<Fixed, CniError> {
     let wanted = runtime.ips()?;
     let mut addresses = Vec::new();
@@ -52,7 +52,7 @@ fn with_prefix(key: &str, wish: &AddressWish) -> Result<EndpointAddress, CniErro
     Ok(EndpointAddress { address: wish.net.ok_or_else(missing)?, gateway: None })
 }
 
-/// More than anybody has; each is compared with others.
+/// Bounds the work: each address is compared with all earlier ones.
 const MOST_ADDRESSES: usize = 1000;
 
 fn check(addresses: &[EndpointAddress], version: Version) -> Result<(), CniError> {
@@ -62,7 +62,7 @@ fn check(addresses: &[EndpointAddress], version: Version) -> Result<(), CniError
     for (at, one) in addresses.iter().enumerate() {
         let address = one.address.addr();
         if address.is_unspecified() || address.is_multicast() {
-            return Err(CniError::config("ipam.addresses", one.address, "is not a device's own address"));
+            return Err(CniError::config("ipam.addresses", one.address, "is not a unicast address"));
         }
         let earlier = addresses.get(..at).unwrap_or_default();
         if earlier.iter().any(|e| e.address.addr() == address) {

@@ -1,42 +1,40 @@
 //! `tuning`: settings of the device.
 
-use crate::bridge::mtu;
+use crate::context::Context;
 use crate::error::CniError;
 use crate::fields::{Fields, shown};
-use crate::host_local::path;
 use crate::intent::{Switch, Tune};
-use crate::share::Common;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// The plug-in's share. `args.cni` wins over the configuration, key by key.
-pub(crate) fn read(config: &Fields<'_>, common: &Common<'_>) -> Result<Tune, CniError> {
-    let mut tune = settings(config, common)?;
-    let places = [common.runtime.cni_args(), Some(config)];
+/// Reads the plug-in's share. `args.cni` wins over the configuration, key by key.
+pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Tune, CniError> {
+    let mut tune = settings(config, context)?;
+    let places = [context.runtime.cni_args(), Some(config)];
     for fields in places.into_iter().flatten() {
-        tune.mtu = tune.mtu.map_or_else(|| mtu(fields, "mtu"), |mtu| Ok(Some(mtu)))?;
+        tune.mtu = tune.mtu.map_or_else(|| fields.mtu("mtu"), |mtu| Ok(Some(mtu)))?;
     }
-    tune.mac = match common.runtime.mac()? {
+    tune.mac = match context.runtime.mac()? {
         Some(mac) => Some(mac),
         None => config.parsed("mac")?,
     };
-    tune.data_dir = path(config, "dataDir")?;
+    tune.data_dir = config.path("dataDir")?;
     Ok(tune)
 }
 
-/// Those that are not also something else for a plug-in that makes the device.
-pub(crate) fn settings(config: &Fields<'_>, common: &Common<'_>) -> Result<Tune, CniError> {
+/// Reads the settings that only `tuning` has: a plug-in that makes the device reads `mac` and `mtu` itself.
+pub(crate) fn settings(config: &Fields<'_>, context: &Context<'_>) -> Result<Tune, CniError> {
     let mut tune = Tune::default();
     let mut sysctls = BTreeMap::new();
-    for fields in [Some(config), common.runtime.cni_args()].into_iter().flatten() {
+    for fields in [Some(config), context.runtime.cni_args()].into_iter().flatten() {
         if let Some(section) = fields.get("sysctl") {
             let map = section.as_object().ok_or_else(|| fields.wrong("sysctl", section, "is not an object"))?;
             for (key, value) in map {
                 let place = format!("{}.{key}", fields.name("sysctl"));
-                sysctls.insert(sysctl_path(&place, key, common)?, sysctl_value(&place, value)?);
+                sysctls.insert(sysctl_path(&place, key, context)?, sysctl_value(&place, value)?);
             }
         }
-        // The reference only ever switches it on.
+        // The reference never switches promiscuous mode off.
         tune.promisc = fields.choice("promisc")?.filter(|on| *on).map(Switch::from).or(tune.promisc);
         tune.allmulti = fields.choice("allmulti")?.map(Switch::from).or(tune.allmulti);
         tune.tx_queue_len = fields.number("txQLen")?.or(tune.tx_queue_len);
@@ -45,9 +43,9 @@ pub(crate) fn settings(config: &Fields<'_>, common: &Common<'_>) -> Result<Tune,
     Ok(tune)
 }
 
-/// `net.ipv4.conf.IFNAME.forwarding` or with slashes, as sysctl(8) takes it: where the first separator is a dot, a slash
-/// stands for a dot inside a name.
-fn sysctl_path(place: &str, key: &str, common: &Common<'_>) -> Result<String, CniError> {
+/// Reads `net.ipv4.conf.IFNAME.forwarding`, or the same with slashes, like sysctl(8): if the first separator is a dot,
+/// a slash stands for a dot inside a name.
+fn sysctl_path(place: &str, key: &str, context: &Context<'_>) -> Result<String, CniError> {
     let refuse = |why: &str| Err(CniError::config(place, key, why));
     let swapped: String = match key.find(['.', '/']).map(|at| key.as_bytes().get(at)) {
         Some(Some(b'.')) => {
@@ -61,7 +59,7 @@ fn sysctl_path(place: &str, key: &str, common: &Common<'_>) -> Result<String, Cn
         _ => key.to_owned(),
     };
     let Some(below) = swapped.strip_prefix("net/") else { return refuse("is not below net") };
-    let ifname = common.ifname.as_ref().map_or("IFNAME", |name| name.as_str());
+    let ifname = context.ifname.as_ref().map_or("IFNAME", |name| name.as_str());
     let parts: Vec<&str> = below.split('/').map(|part| if part == "IFNAME" { ifname } else { part }).collect();
     let odd = |part: &&str| part.is_empty() || *part == "." || *part == ".." || part.chars().any(char::is_control);
     if parts.iter().any(odd) {

@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A version of the specification that is spoken.
+/// A supported version of the specification.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
-    /// 0.1.0: also meant when nothing is said.
+    /// 0.1.0, also for a request without a version.
     V0_1_0,
     /// 0.2.0
     V0_2_0,
@@ -23,7 +23,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// All of them, oldest first.
+    /// All supported versions, oldest first.
     pub const ALL: [Version; 7] = [
         Version::V0_1_0,
         Version::V0_2_0,
@@ -34,10 +34,10 @@ impl Version {
         Version::V1_1_0,
     ];
 
-    /// The newest.
+    /// The newest supported version.
     pub const NEWEST: Version = Version::V1_1_0;
 
-    /// As it is written.
+    /// The version as documents write it.
     pub fn as_str(self) -> &'static str {
         match self {
             Version::V0_1_0 => "0.1.0",
@@ -50,20 +50,20 @@ impl Version {
         }
     }
 
-    /// Whether results have at most one address a family and no interfaces.
+    /// Whether results hold at most one address of each family and no interfaces.
     pub(crate) fn is_single(self) -> bool {
         self <= Version::V0_2_0
     }
 }
 
-/// A version that is not spoken.
+/// The text is no supported version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotSpoken;
+pub struct Unsupported;
 
 impl FromStr for Version {
-    type Err = NotSpoken;
-    fn from_str(text: &str) -> Result<Self, NotSpoken> {
-        Self::ALL.into_iter().find(|v| v.as_str() == text).ok_or(NotSpoken)
+    type Err = Unsupported;
+    fn from_str(text: &str) -> Result<Self, Unsupported> {
+        Self::ALL.into_iter().find(|v| v.as_str() == text).ok_or(Unsupported)
     }
 }
 

@@ -1,6 +1,6 @@
-//! Each folder of `cases` has the name of a plug-in and variables (`env`), a document (`input.json`) and what becomes of
-//! them (`expected`). Some have what another IPAM plug-in answers (`ipam.json`) or what the engine makes of it
-//! (`endpoint.json`). `UPDATE_CASES=1` writes `expected` anew.
+//! Each folder of `cases` holds a plug-in's name and variables (`env`), the document on stdin (`input.json`) and the
+//! outcome (`expected`). Some hold another IPAM plug-in's result (`ipam.json`) or the engine's endpoint
+//! (`endpoint.json`). `UPDATE_CASES=1` rewrites `expected`.
 
 use serde_json::Value;
 use std::fmt::{Debug, Display, Write};
@@ -57,8 +57,8 @@ fn pretty(document: &Value) -> String {
     serde_json::to_string_pretty(document).unwrap()
 }
 
-/// A line, unless there is nothing to tell.
-fn tell<T: PartialEq + Debug>(text: &mut String, what: &str, value: &T, usual: &T) {
+/// Writes a line, unless the value is the usual one.
+fn unusual<T: PartialEq + Debug>(text: &mut String, what: &str, value: &T, usual: &T) {
     if value != usual {
         writeln!(text, "  {what} {value:?}").unwrap();
     }
@@ -101,11 +101,11 @@ fn show(
     assert!(task.stdin.is_object());
     writeln!(text, "{name} {} in {}, answered in {version}", task.ifname, task.container).unwrap();
     line(text, format!("of {}", task.network));
-    tell(text, "namespace", &task.netns, &None);
-    tell(text, "path", &task.path, &Vec::new());
+    unusual(text, "namespace", &task.netns, &None);
+    unusual(text, "path", &task.path, &Vec::new());
     if let (Share::Wire(wire), Some(ipam)) = (&mut task.share, ipam) {
         show_wire(text, wire);
-        line(text, "-- with the addresses of the other plug-in");
+        line(text, "-- with the other plug-in's addresses");
         **wire = wire.clone().with_ipam_result(&CniResult::parse(ipam)?)?;
     }
     show_share(text, &task.share);
@@ -135,9 +135,9 @@ fn answer(task: &Task, endpoint: Option<Value>) -> Option<CniResult> {
 fn show_gc(text: &mut String, gc: &Gc) {
     writeln!(text, "gc of {}", gc.network).unwrap();
     match &gc.valid {
-        None => line(text, "nobody says who lives"),
+        None => line(text, "no list of valid attachments"),
         Some(valid) => {
-            line(text, format!("{} live", valid.len()));
+            line(text, format!("{} valid", valid.len()));
             for one in valid {
                 line(text, format!("  {} in {}", one.ifname, one.container));
             }
@@ -154,12 +154,12 @@ fn show_share(text: &mut String, share: &Share) {
             for set in &reserve.sets {
                 show_set(text, set);
             }
-            tell(text, "wanted", &reserve.wanted, &Vec::new());
+            unusual(text, "wanted", &reserve.wanted, &Vec::new());
             for route in &reserve.routes {
                 line(text, format!("listed {} via {:?}", route.dst, route.gw));
             }
-            tell(text, "resolv.conf", &reserve.resolv_conf, &None);
-            tell(text, "data in", &reserve.data_dir, &None);
+            unusual(text, "resolv.conf", &reserve.resolv_conf, &None);
+            unusual(text, "data in", &reserve.data_dir, &None);
         }
         Share::Fixed(fixed) => {
             for a in &fixed.addresses {
@@ -194,29 +194,29 @@ fn show_tune(text: &mut String, tune: &Tune) {
     for (path, value) in &tune.sysctls {
         line(text, format!("setting {path} = {value}"));
     }
-    tell(text, "mac", &tune.mac, &None);
-    tell(text, "mtu", &tune.mtu, &None);
-    tell(text, "promisc", &tune.promisc, &None);
-    tell(text, "allmulti", &tune.allmulti, &None);
-    tell(text, "tx queue", &tune.tx_queue_len, &None);
-    tell(text, "data in", &tune.data_dir, &None);
+    unusual(text, "mac", &tune.mac, &None);
+    unusual(text, "mtu", &tune.mtu, &None);
+    unusual(text, "promisc", &tune.promisc, &None);
+    unusual(text, "allmulti", &tune.allmulti, &None);
+    unusual(text, "tx queue", &tune.tx_queue_len, &None);
+    unusual(text, "data in", &tune.data_dir, &None);
 }
 
 fn show_description(text: &mut String, of: &Description) {
     let DriverDescription::Bridge(bridge) = &of.driver;
     line(text, format!("network {} on bridge {}, {:?}", of.name, bridge.device, bridge.foreign));
-    tell(text, "mtu", &of.mtu, &None);
+    unusual(text, "mtu", &of.mtu, &None);
     for pool in &of.pools {
         line(text, format!("pool {}", pool_line(pool)));
     }
-    tell(text, "chosen subnets", &of.families, &Vec::new());
-    tell(text, "scope", &of.scope, &Scope::Routed);
+    unusual(text, "chosen subnets", &of.families, &Vec::new());
+    unusual(text, "scope", &of.scope, &Scope::Routed);
     line(text, format!("egress {:?}", of.egress));
-    tell(text, "icc", &bridge.icc, &None);
-    tell(text, "ingress", &bridge.ingress, &None);
-    tell(text, "hairpin", &bridge.hairpin, &Hairpin::Published);
-    tell(text, "promiscuity", &bridge.promiscuity, &Promiscuity::Off);
-    tell(text, "other gateway", &of.other_gateway, &OtherGateway::Refused);
+    unusual(text, "icc", &bridge.icc, &None);
+    unusual(text, "ingress", &bridge.ingress, &None);
+    unusual(text, "hairpin", &bridge.hairpin, &Hairpin::Published);
+    unusual(text, "promiscuity", &bridge.promiscuity, &Promiscuity::Off);
+    unusual(text, "other gateway", &of.other_gateway, &OtherGateway::Refused);
 }
 
 fn show_wire(text: &mut String, wire: &Wire) {
@@ -226,7 +226,7 @@ fn show_wire(text: &mut String, wire: &Wire) {
     }
     let wishes = &wire.wishes;
     line(text, format!("{:?} in {:?}, mac {:?}", wishes.ifname.as_ref(), wishes.called, wishes.mac));
-    tell(text, "traits", &wishes.traits, &Traits::default());
+    unusual(text, "traits", &wishes.traits, &Traits::default());
     line(text, format!("ipam {:?}", wire.ipam));
     match &wishes.addressing {
         Addressing::Network => line(text, "addresses of the network"),
@@ -237,8 +237,8 @@ fn show_wire(text: &mut String, wire: &Wire) {
         }
         Addressing::Sets(sets) => sets.iter().for_each(|set| show_set(text, set)),
     }
-    tell(text, "wanted", &wishes.addresses, &Vec::new());
-    tell(text, "gateways are the default", &wire.default_gateway, &Switch::Off);
+    unusual(text, "wanted", &wishes.addresses, &Vec::new());
+    unusual(text, "gateways are the default", &wire.default_gateway, &Switch::Off);
     line(text, format!("default route {:?}", wishes.default_route));
     for route in &wishes.routes {
         line(text, format!("route {route} {:?}", route.options));
@@ -249,8 +249,8 @@ fn show_wire(text: &mut String, wire: &Wire) {
     if !wire.dns.is_empty() {
         line(text, format!("dns {:?}", wire.dns));
     }
-    tell(text, "resolv.conf", &wire.resolv_conf, &None);
-    tell(text, "data in", &wire.data_dir, &None);
+    unusual(text, "resolv.conf", &wire.resolv_conf, &None);
+    unusual(text, "data in", &wire.data_dir, &None);
     for alias in &wishes.aliases {
         line(text, format!("alias {alias}"));
     }

@@ -1,4 +1,4 @@
-//! Whatever is asked, the answer is a value or an error that a runtime can read.
+//! Any request gets a value or an error that a runtime can read.
 
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -30,7 +30,7 @@ fn can_be_read(error: &CniError) {
     assert!(object.get("cniVersion").is_none_or(|v| v.as_str().is_some_and(|v| v.len() <= 32)));
 }
 
-/// All that can be done with a request.
+/// Parses a request and checks what every answer has in common.
 fn ask(plugin: Plugin, env: &Environment, stdin: &[u8]) -> Result<Call, CniError> {
     let call = parse(plugin, env, stdin).inspect_err(can_be_read)?;
     match &call.verb {
@@ -42,7 +42,7 @@ fn ask(plugin: Plugin, env: &Environment, stdin: &[u8]) -> Result<Call, CniError
     Ok(call)
 }
 
-/// What every attachment that is taken has.
+/// What holds for every accepted attachment.
 fn holds_together(version: Version, verb: &Verb, task: &Task) {
     assert!(task.stdin.is_object());
     if !matches!(verb, Verb::Del(_)) {
@@ -184,7 +184,7 @@ fn each_plugin_has_a_name_of_its_own() {
     assert_eq!(Plugin::named("dhcp"), None);
 }
 
-/// What else may stand where something stands.
+/// A value to put in the place of another.
 fn any_value() -> impl Strategy<Value = Value> {
     let words = [
         "",
@@ -240,7 +240,7 @@ fn any_value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Changes one place, chosen by a number: replaces, removes or doubles it.
+/// Replaces, removes or doubles the value at one place, which `place` chooses.
 fn change(value: &mut Value, place: usize, how: u8, new: &Value) {
     let mut left = place % count(value);
     go(value, &mut left, how, new);

@@ -1,4 +1,4 @@
-//! A result comes out of each version's format as it went in, but for what that version has no words for.
+//! A result survives each version's format, except for what that version cannot express.
 
 use ipnet::IpNet;
 use proptest::prelude::*;
@@ -83,8 +83,8 @@ fn result() -> impl Strategy<Value = CniResult> {
         .prop_map(|(interfaces, ips, routes, dns, rest)| CniResult { interfaces, ips, routes, dns, rest })
 }
 
-/// What a version has no words for.
-fn worded(mut result: CniResult, version: Version) -> CniResult {
+/// The result without what a version cannot express.
+fn expressible(mut result: CniResult, version: Version) -> CniResult {
     if version < Version::V1_1_0 {
         for interface in &mut result.interfaces {
             (interface.mtu, interface.socket_path, interface.pci_id) = (None, None, None);
@@ -119,7 +119,7 @@ proptest! {
             };
             prop_assert_eq!(&document["cniVersion"], version.as_str());
             let read = CniResult::parse(&document).unwrap();
-            prop_assert_eq!(&read, &worded(result.clone(), version));
+            prop_assert_eq!(&read, &expressible(result.clone(), version));
             prop_assert_eq!(read.render(version).unwrap(), document);
         }
     }

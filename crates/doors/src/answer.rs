@@ -1,7 +1,7 @@
 //! What goes out: one document on stdout, and words for people on stderr.
 
 use std::process::ExitCode;
-use zubi_kernel::{Stream, Written};
+use zubi_engine::{Stream, Written};
 use zubi_model::visible;
 
 /// Whether the caller has its answer.

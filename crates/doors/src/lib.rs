@@ -2,7 +2,7 @@
 //!
 //! # How it works
 //!
-//! A door reads the environment and stdin, has the request read by its protocol's crate, does through the engine what that
+//! A door reads the environment and stdin, has the request read by its protocol's crate, does through the session what that
 //! crate found in it, and writes one document to stdout. It starts no program but the IPAM plug-ins of others that a CNI
 //! configuration names, and what the kernel takes its time for is left to the engine's detached child, which holds none of
 //! the caller's descriptors.

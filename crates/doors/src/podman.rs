@@ -5,8 +5,7 @@ use crate::input;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zubi_engine::{Act, Attachment as Made, Config, Detached, Engine, OtherNamespace};
-use zubi_kernel::sys;
+use zubi_engine::{Act, Attachment as Made, Config, Detached, Engine, LostRecords, OtherNamespace, Session};
 use zubi_model::{Endpoint, NetworkName, SandboxRef};
 use zubi_netavark::{
     Attached, Attachment, Build, Command, Departure, Globals, LARGEST_REQUEST, Program, Request, Target, UsageError,
@@ -48,10 +47,13 @@ fn answer_setup(globals: &Globals, netns: &Path) -> ExitCode {
     if deliver(&made.reply) == Delivery::Done {
         return ExitCode::SUCCESS;
     }
-    let undone = engine(globals).and_then(|mut engine| {
-        let undone =
-            made.endpoints.iter().rev().try_for_each(|e| detach(&mut engine, &e.network, &e.sandbox.spelled).map(drop));
-        engine.linger().ok();
+    let undone = session(globals).and_then(|mut session| {
+        let undone = made
+            .endpoints
+            .iter()
+            .rev()
+            .try_for_each(|e| detach(&mut session, &e.network, &e.sandbox.spelled).map(drop));
+        session.finish().ok();
         undone
     });
     let undone = undone.err().map_or_else(String::new, |e| format!("; taking it away failed: {e}"));
@@ -95,7 +97,7 @@ fn request(globals: &Globals) -> Result<Request, String> {
 }
 
 /// A user's own networks live in namespaces of that user, with records of their own.
-fn engine(globals: &Globals) -> Result<Engine, String> {
+fn session(globals: &Globals) -> Result<Session, String> {
     let own = |name: &str| globals.config.as_ref().filter(|_| globals.rootless).map(|c| c.join("zubi").join(name));
     let given = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dir = |variable: &str, name: &str| own(name).filter(|_| !given(variable));
@@ -105,7 +107,7 @@ fn engine(globals: &Globals) -> Result<Engine, String> {
     let others = if run.is_some() { OtherNamespace::Forget } else { OtherNamespace::Refuse };
     let mut config = Config::read(&|name| std::env::var(name).ok(), state, run).map_err(words)?;
     config.other_namespace = others;
-    Engine::open_for_program(config).map_err(words)
+    Engine::open(config, LostRecords::Rebuild).and_then(|engine| engine.session()).map_err(words)
 }
 
 fn set_up(globals: &Globals, netns: &Path) -> Result<Setup, String> {
@@ -114,23 +116,23 @@ fn set_up(globals: &Globals, netns: &Path) -> Result<Setup, String> {
     firewall_driver(&driver).map_err(words)?;
     let request = request(globals)?;
     let attachments = setup(&request).map_err(words)?;
-    let mut engine = engine(globals)?;
+    let mut session = session(globals)?;
     let sandbox = SandboxRef::Path(netns.to_owned());
     let mut made: Vec<(&Attachment, Endpoint)> = Vec::new();
     let outcome = attachments.iter().try_for_each(|attachment| {
         let endpoint =
-            attach(&mut engine, &sandbox, attachment).map_err(|e| format!("network {}: {e}", attachment.name))?;
+            attach(&mut session, &sandbox, attachment).map_err(|e| format!("network {}: {e}", attachment.name))?;
         made.push((attachment, endpoint));
         Ok::<(), String>(())
     });
     if outcome.is_err() {
         for (attachment, endpoint) in made.iter().rev() {
             // What went wrong first is what Podman is told; what stays is found by gc.
-            detach(&mut engine, attachment.network.name(), &endpoint.sandbox.spelled).ok();
+            detach(&mut session, attachment.network.name(), &endpoint.sandbox.spelled).ok();
         }
     }
     // What it did not come to do the next command does.
-    engine.linger().ok();
+    session.finish().ok();
     outcome?;
     let attached: Vec<Attached<'_>> = made
         .iter()
@@ -144,17 +146,17 @@ fn set_up(globals: &Globals, netns: &Path) -> Result<Setup, String> {
     Ok(Setup { reply, endpoints: made.into_iter().map(|(_, endpoint)| endpoint).collect() })
 }
 
-fn attach(engine: &mut Engine, sandbox: &SandboxRef, attachment: &Attachment) -> Result<Endpoint, String> {
+fn attach(session: &mut Session, sandbox: &SandboxRef, attachment: &Attachment) -> Result<Endpoint, String> {
     let mut wishes = attachment.wishes.clone();
     let called = wishes.called.clone().unwrap_or_default();
     // `network connect` names all ports of the container again.
     if !wishes.ports.is_empty() {
-        let others = engine.endpoints_in(sandbox).map_err(words)?;
+        let others = session.endpoints_in(sandbox).map_err(words)?;
         wishes.ports.retain(|wish| !others.iter().flat_map(|e| &e.ports).any(|port| wish.is_met_by(port)));
     }
     let report = match &attachment.network {
-        Target::Described(description) => engine.attach_described(description, sandbox, &wishes),
-        Target::Named(name) => engine.attach(name, sandbox, &wishes, Act::Apply),
+        Target::Described(description) => session.attach_described(description, sandbox, &wishes),
+        Target::Named(name) => session.attach(name, sandbox, &wishes, Act::Apply),
     };
     let attached = report.map_err(words)?.value;
     match attached.attachment {
@@ -163,8 +165,8 @@ fn attach(engine: &mut Engine, sandbox: &SandboxRef, attachment: &Attachment) ->
     }
 }
 
-fn detach(engine: &mut Engine, network: &NetworkName, called: &str) -> Result<Option<Endpoint>, String> {
-    let report = engine.detach(network, &SandboxRef::Called(called.to_owned()), Act::Apply).map_err(words)?;
+fn detach(session: &mut Session, network: &NetworkName, called: &str) -> Result<Option<Endpoint>, String> {
+    let report = session.detach(network, &SandboxRef::Called(called.to_owned()), Act::Apply).map_err(words)?;
     Ok(match report.value {
         Detached::Gone(endpoint) => Some(*endpoint),
         Detached::WasNotAttached => None,
@@ -174,14 +176,14 @@ fn detach(engine: &mut Engine, network: &NetworkName, called: &str) -> Result<Op
 /// Cleans up whatever can be, and tells what could not.
 fn tear_down(globals: &Globals) -> Result<(), String> {
     // Podman is not asked a second time: a Ctrl-C must not leave half of it.
-    sys::block_signals(&[libc::SIGINT, libc::SIGTERM]).map_err(|e| format!("cannot block signals: {e}"))?;
+    zubi_engine::block_interrupts().map_err(words)?;
     let request = request(globals)?;
     let Departure { called, leaving, problems } = teardown(&request).map_err(words)?;
     let mut errors: Vec<String> = problems.iter().map(ToString::to_string).collect();
-    let mut engine = engine(globals)?;
+    let mut session = session(globals)?;
     let mut gone: Vec<Endpoint> = Vec::new();
     for one in &leaving {
-        match detach(&mut engine, &one.network, &called) {
+        match detach(&mut session, &one.network, &called) {
             Ok(endpoint) => gone.extend(endpoint),
             Err(e) => errors.push(format!("network {}: {e}", one.name)),
         }
@@ -189,8 +191,8 @@ fn tear_down(globals: &Globals) -> Result<(), String> {
     for endpoint in gone.iter().filter(|endpoint| !endpoint.ports.is_empty()) {
         // Ports belong to the container: when it leaves the network by which they led to it, they lead there by the next.
         let same = |next: &Endpoint| next.sandbox.spelled == endpoint.sandbox.spelled;
-        errors.extend(engine.hand_over_ports(endpoint, &same).err().map(words));
+        errors.extend(session.hand_over_ports(endpoint, &same).err().map(words));
     }
-    engine.linger().ok();
+    session.finish().ok();
     if errors.is_empty() { Ok(()) } else { Err(joined("teardown", &errors)) }
 }

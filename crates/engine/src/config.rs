@@ -1,19 +1,21 @@
 //! Settings: where state lives, and which subnets networks get by themselves.
 
 use crate::error::Error;
+use crate::fault::Fault;
 use serde::Deserialize;
-use std::fs;
-use std::io;
+use std::ffi::OsString;
 use std::path::PathBuf;
+use std::{fs, io};
 use zubi_ipam::{AddressPool, AddressPools};
 use zubi_model::Invalid;
+use zubi_runtimes::Runtimes;
 use zubi_store::{Dirs, OtherNamespace};
 
 /// Where settings are read from unless told otherwise.
 const FILE: &str = "/etc/zubi/config.json";
 
 /// Everything an engine needs to know before it is opened.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Networks and records.
     pub dirs: Dirs,
@@ -25,6 +27,10 @@ pub struct Config {
     pub other_namespace: OtherNamespace,
     /// What of strangers a host passes on that zubi made a router.
     pub forwarding: Forwarding,
+    /// Where the container runtimes keep what they know.
+    pub runtimes: Runtimes,
+    /// Failures that a test asks for.
+    pub(crate) fault: Option<Fault>,
 }
 
 /// Whether rules of ours go into other programs' tables where those would drop what our networks send.
@@ -108,7 +114,15 @@ impl Config {
                 return Err(Invalid::new("ZUBI_COEXISTENCE", other, "is neither on nor off").into());
             }
         }
-        Ok(Config { dirs, pools, coexistence, forwarding, other_namespace: OtherNamespace::default() })
+        Ok(Config {
+            dirs,
+            pools,
+            coexistence,
+            forwarding,
+            other_namespace: OtherNamespace::default(),
+            runtimes: Runtimes::from_env(|name| lookup(name).map(OsString::from)),
+            fault: lookup("ZUBI_FAULT").as_deref().and_then(Fault::read),
+        })
     }
 }
 

@@ -34,13 +34,12 @@ thread_local! {
 }
 
 impl Fault {
-    /// What the environment asks for; nothing in release builds. Messages are disturbed from here on.
-    pub(crate) fn from_env() -> Option<Self> {
+    /// What the text of `ZUBI_FAULT` asks for; nothing in release builds. Messages are disturbed from here on.
+    pub(crate) fn read(text: &str) -> Option<Self> {
         if !cfg!(debug_assertions) {
             return None;
         }
-        let text = std::env::var("ZUBI_FAULT").ok()?;
-        if let Some(disturbances) = disturbances(&text) {
+        if let Some(disturbances) = disturbances(text) {
             zubi_kernel::disturb(disturbances);
             return None;
         }

@@ -1,7 +1,7 @@
 //! The records, read once for a command that looks at all of them.
 
-use crate::engine::Engine;
 use crate::error::Error;
+use crate::session::Session;
 use std::collections::{HashMap, HashSet};
 use zubi_model::{DirectLink, Endpoint, EndpointKey, IfName, LinkPlace, NetnsCookie, Network, NetworkName};
 use zubi_store::{PortClaim, StoreError};
@@ -65,57 +65,56 @@ impl Records {
     /// The ports that endpoints claim by their records.
     pub(crate) fn port_claims(&self) -> HashSet<PortClaim> {
         let all = self.endpoints.iter().chain(&self.pending);
-        all.flat_map(|endpoint| crate::publish::claims(endpoint, &endpoint.ports)).collect()
+        all.flat_map(|endpoint| crate::port_claims::claims(endpoint, &endpoint.ports)).collect()
     }
 }
 
-impl Engine {
-    /// Reads all records.
-    pub(crate) fn records(&self) -> Result<Records, Error> {
-        let (networks, mut unreadable) = self.store.networks_lossy();
-        let (endpoints, more) = self.store.all_endpoints_lossy();
-        unreadable.extend(more);
-        let mut pending = Vec::new();
-        for one in self.store.pending()? {
-            match one {
-                Ok(one) => pending.push(one.endpoint),
-                Err(e) => unreadable.push(e),
-            }
+/// Reads all records.
+pub(crate) fn read_records(session: &Session) -> Result<Records, Error> {
+    let (networks, mut unreadable) = session.store().networks_lossy();
+    let (endpoints, more) = session.store().all_endpoints_lossy();
+    unreadable.extend(more);
+    let mut pending = Vec::new();
+    for one in session.store().pending()? {
+        match one {
+            Ok(one) => pending.push(one.endpoint),
+            Err(e) => unreadable.push(e),
         }
-        let (links, more) = self.store.links_lossy();
-        unreadable.extend(more);
-        let (unfinished_links, more) = self.store.unfinished_links_lossy();
-        unreadable.extend(more);
-        let (making, more) = self.store.networks_in_making_lossy();
-        unreadable.extend(more);
-        let doomed = self.store.doomed_lossy().0.into_iter().map(|(name, _)| name).collect();
-        let mut by_sandbox: HashMap<NetnsCookie, Vec<usize>> = HashMap::new();
-        for (at, endpoint) in endpoints.iter().enumerate() {
-            by_sandbox.entry(endpoint.sandbox.cookie).or_default().push(at);
-        }
-        let by_network = networks.iter().enumerate().map(|(at, network)| (network.name.clone(), at)).collect();
-        Ok(Records {
-            networks,
-            making,
-            endpoints,
-            pending,
-            links,
-            unfinished_links,
-            doomed,
-            unreadable,
-            by_sandbox,
-            by_network,
-        })
     }
-    /// Other files that cannot be read: no device depends on them.
-    pub(crate) fn unreadable_hints(&self, records: &Records) -> Vec<StoreError> {
-        let mut hints = self.store.doomed_lossy().1;
-        hints.extend(self.store.sandboxes_lossy().1);
-        hints.extend(self.store.stale_lossy().1);
-        for network in &records.networks {
-            hints.extend(self.store.leases_lossy(&network.name).1);
-            hints.extend(self.store.macs_lossy(&network.name).1);
-        }
-        hints
+    let (links, more) = session.store().links_lossy();
+    unreadable.extend(more);
+    let (unfinished_links, more) = session.store().unfinished_links_lossy();
+    unreadable.extend(more);
+    let (making, more) = session.store().networks_in_making_lossy();
+    unreadable.extend(more);
+    let doomed = session.store().doomed_lossy().0.into_iter().map(|(name, _)| name).collect();
+    let mut by_sandbox: HashMap<NetnsCookie, Vec<usize>> = HashMap::new();
+    for (at, endpoint) in endpoints.iter().enumerate() {
+        by_sandbox.entry(endpoint.sandbox.cookie).or_default().push(at);
     }
+    let by_network = networks.iter().enumerate().map(|(at, network)| (network.name.clone(), at)).collect();
+    Ok(Records {
+        networks,
+        making,
+        endpoints,
+        pending,
+        links,
+        unfinished_links,
+        doomed,
+        unreadable,
+        by_sandbox,
+        by_network,
+    })
+}
+
+/// Other files that cannot be read: no device depends on them.
+pub(crate) fn unreadable_hints(session: &Session, records: &Records) -> Vec<StoreError> {
+    let mut hints = session.store().doomed_lossy().1;
+    hints.extend(session.store().sandboxes_lossy().1);
+    hints.extend(session.store().stale_lossy().1);
+    for network in &records.networks {
+        hints.extend(session.store().leases_lossy(&network.name).1);
+        hints.extend(session.store().macs_lossy(&network.name).1);
+    }
+    hints
 }

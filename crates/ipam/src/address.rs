@@ -2,14 +2,13 @@
 //!
 //! # How it works
 //!
-//! The pool minus everything barred (network and broadcast address, gateway, exclusions) is a short list of
-//! spans. They are walked once around, starting behind the address given last, so that an address that was
-//! just freed is the last to be given again.
+//! A pool without its network and broadcast address, gateway and exclusions is a short list of spans. The search walks
+//! the spans of all pools once around and starts behind the last assigned address, so an address that was just freed is
+//! reused last.
 //!
 //! # Limits
 //!
-//! At most [`MOST_TRIED`] addresses are asked about, so a caller that calls everything taken gets an answer
-//! even for a /64.
+//! The search tries at most [`MOST_TRIED`] addresses, so it ends even if every address of a /64 is taken.
 
 use crate::span::{Span, address, number};
 use ipnet::IpNet;
@@ -17,74 +16,45 @@ use std::fmt;
 use std::net::IpAddr;
 use zubi_model::{Family, Invalid, Pool, Subnet};
 
-/// Far more than a bridge has ports (1023), few enough to end within a second.
+/// A bridge has far fewer ports (1023), and so many attempts take less than a second.
 const MOST_TRIED: u128 = 1 << 20;
 
-/// A pool has no free address.
+/// No pool has a free address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exhausted {
-    /// The pool's subnet; none when there is no pool.
+    /// The subnet of the pool that the search started in; `None` without a pool.
     pub subnet: Option<Subnet>,
-    /// The part of it that automatic addresses come from.
+    /// The part of the subnet that automatic addresses come from.
     pub range: Option<IpNet>,
-    /// How many addresses it could ever give.
+    /// How many addresses all pools hold.
     pub total: u128,
-    /// How many were asked about; fewer than `total` in very large pools only.
+    /// How many the search tried: fewer than `total` only in very large pools.
     pub tried: u128,
 }
 
-/// The first address behind `cursor` (the one given last) that is not taken.
+/// The first free address of several pools of one family behind `cursor`, the last assigned one; with the pool's index.
 ///
-/// Only addresses within the pool's range, or within its whole subnet when it has none, are given; never the
-/// network, broadcast or gateway address, nor an excluded one. The search wraps around once. A cursor that is
-/// absent or of the other family means: from the beginning.
-pub fn next_address(
-    pool: &Pool,
-    cursor: Option<IpAddr>,
-    is_taken: &mut dyn FnMut(IpAddr) -> bool,
-) -> Result<IpAddr, Exhausted> {
-    let family = pool.subnet.family();
-    let start = match cursor {
-        Some(last) if Family::of(last) == family => number(last).saturating_add(1),
-        _ => 0,
-    };
-    let free = givable(pool);
-    let ahead = free.iter().filter_map(|span| span.from(start));
-    let behind = free.iter().filter_map(|span| span.before(start));
-    let mut tried = 0;
-    for candidate in ahead.chain(behind).flat_map(|span| span.first..=span.last) {
-        if tried == MOST_TRIED {
-            break;
-        }
-        tried += 1;
-        let candidate = address(family, candidate);
-        if !is_taken(candidate) {
-            return Ok(candidate);
-        }
-    }
-    let total = free.iter().fold(0, |sum: u128, span| sum.saturating_add(span.size()));
-    Err(Exhausted { subnet: Some(pool.subnet), range: pool.range, total, tried })
-}
-
-/// The same over several pools of one family, as if they were one: from the one the cursor is in, once around.
+/// Considers the addresses in each pool's range, or in its whole subnet without one; never the network, broadcast or
+/// gateway address nor an excluded one. The search wraps around once. It starts at the beginning without a cursor, or
+/// when no pool assigns that address.
 pub fn next_of_pools(
     pools: &[Pool],
     cursor: Option<IpAddr>,
     is_taken: &mut dyn FnMut(IpAddr) -> bool,
 ) -> Result<(usize, IpAddr), Exhausted> {
-    let first = cursor.and_then(|last| pools.iter().position(|p| p.subnet.net().contains(&last) && gives(p, last)));
+    let first = cursor.and_then(|last| pools.iter().position(|p| p.subnet.net().contains(&last) && assigns(p, last)));
     let (first, number_of_last) = match (first, cursor) {
         (Some(first), Some(last)) => (first, Some(number(last))),
         _ => (0, None),
     };
     let mut tried = 0;
     let mut total: u128 = 0;
-    // The pool the cursor is in comes twice: at first what lies ahead, in the end what lies behind.
+    // The cursor's pool has two turns: the first for the part behind the cursor, the last for the part up to it.
     for turn in 0..=pools.len() {
         let at = (first + turn) % pools.len().max(1);
         let Some(pool) = pools.get(at) else { break };
         let family = pool.subnet.family();
-        let spans = givable(pool);
+        let spans = assignable(pool);
         let part: Vec<Span> = match number_of_last.map(|n| n.saturating_add(1)) {
             Some(start) if turn == 0 => spans.iter().filter_map(|span| span.from(start)).collect(),
             Some(start) if turn == pools.len() => spans.iter().filter_map(|span| span.before(start)).collect(),
@@ -107,14 +77,13 @@ pub fn next_of_pools(
     Err(Exhausted { subnet: pool.map(|p| p.subnet), range: pool.and_then(|p| p.range), total, tried })
 }
 
-/// Whether it is one that the pool gives by itself.
-fn gives(pool: &Pool, address: IpAddr) -> bool {
+/// Whether the pool assigns this address automatically.
+fn assigns(pool: &Pool, address: IpAddr) -> bool {
     let number = number(address);
-    givable(pool).iter().any(|span| span.first <= number && number <= span.last)
+    assignable(pool).iter().any(|span| span.first <= number && number <= span.last)
 }
 
-/// Whether an endpoint may have the address that was asked for. It may lie outside the pool's range, which is
-/// for automatic addresses.
+/// Checks a requested address. It may lie outside the pool's range, which restricts automatic addresses only.
 pub fn check_fixed(pool: &Pool, address: IpAddr) -> Result<(), Invalid> {
     let subnet = pool.subnet;
     let refuse = |why: String| Err(Invalid::new("address", address, why));
@@ -165,8 +134,8 @@ impl fmt::Display for Exhausted {
 
 impl std::error::Error for Exhausted {}
 
-/// Everything the pool may give by itself, in order.
-fn givable(pool: &Pool) -> Vec<Span> {
+/// All addresses that the pool assigns automatically, in order.
+fn assignable(pool: &Pool) -> Vec<Span> {
     let subnet = Span::of(pool.subnet.net());
     let family = pool.subnet.family();
     let within = match pool.range {
@@ -213,6 +182,14 @@ mod tests {
     fn next(pool: &Pool, cursor: Option<&str>, taken: &[&str]) -> Result<String, Exhausted> {
         let taken: BTreeSet<IpAddr> = taken.iter().map(|t| t.parse().unwrap()).collect();
         next_address(pool, cursor.map(|c| c.parse().unwrap()), &mut |a| taken.contains(&a)).map(|a| a.to_string())
+    }
+
+    fn next_address(
+        pool: &Pool,
+        cursor: Option<IpAddr>,
+        is_taken: &mut dyn FnMut(IpAddr) -> bool,
+    ) -> Result<IpAddr, Exhausted> {
+        next_of_pools(std::slice::from_ref(pool), cursor, is_taken).map(|(_, address)| address)
     }
 
     #[test]
@@ -350,63 +327,43 @@ mod tests {
         }
     }
 
-    /// Of all pools, in order.
-    fn all_that_may_be_given(pools: &[Pool]) -> Vec<(usize, IpAddr)> {
-        let of =
-            |at, pool: &Pool| pool.subnet.net().hosts().filter(|a| may_be_given(pool, *a)).map(|a| (at, a)).collect();
+    /// The assignable addresses of all pools, in order.
+    fn all_assignable(pools: &[Pool]) -> Vec<(usize, IpAddr)> {
+        let of = |at, pool: &Pool| {
+            pool.subnet.net().hosts().filter(|a| may_be_assigned(pool, *a)).map(|a| (at, a)).collect()
+        };
         pools.iter().enumerate().flat_map(|(at, pool)| -> Vec<_> { of(at, pool) }).collect()
     }
 
-    /// The rule, written down without any cleverness.
-    fn may_be_given(pool: &Pool, a: IpAddr) -> bool {
+    /// The rule in its simplest form.
+    fn may_be_assigned(pool: &Pool, a: IpAddr) -> bool {
         check_fixed(pool, a).is_ok() && pool.range.is_none_or(|r| r.contains(&a))
     }
 
     proptest! {
         #[test]
-        fn what_is_given_obeys_every_rule(
-            pool in any_pool(),
-            cursor in any::<u8>(),
-            taken in proptest::collection::btree_set(any::<u8>(), 0..200),
-        ) {
-            let octets = |last: u8| match pool.subnet.net().network() {
-                IpAddr::V4(v4) => { let o = v4.octets(); IpAddr::V4(Ipv4Addr::new(o[0], o[1], o[2], last)) }
-                v6 @ IpAddr::V6(_) => v6,
-            };
-            let taken: BTreeSet<IpAddr> = taken.into_iter().map(octets).collect();
-            let cursor = octets(cursor);
-            let first = next_address(&pool, Some(cursor), &mut |a| taken.contains(&a));
-            prop_assert_eq!(&first, &next_address(&pool, Some(cursor), &mut |a| taken.contains(&a)));
-
-            let mut in_order: Vec<IpAddr> = pool.subnet.net().hosts().filter(|a| may_be_given(&pool, *a)).collect();
-            let total = in_order.len();
-            in_order.sort_by_key(|a| (*a <= cursor, *a));
-            let expected = in_order.into_iter().find(|a| !taken.contains(a));
-            match first {
-                Ok(given) => prop_assert_eq!(Some(given), expected),
-                Err(error) => {
-                    prop_assert_eq!(None, expected);
-                    prop_assert_eq!(error.total, total as u128);
-                }
-            }
-        }
-
-        #[test]
-        fn what_is_given_of_several_pools_obeys_every_rule(
+        fn the_choice_is_the_first_free_address_behind_the_cursor(
             pools in any_pools(),
             cursor in proptest::option::of((any::<prop::sample::Index>(), any::<u8>())),
-            is_free in proptest::collection::vec(proptest::bool::weighted(0.01), 4 * 256),
+            free in proptest::collection::vec(any::<prop::sample::Index>(), 0..4),
         ) {
             let cursor = cursor.map(|(at, offset)| {
                 let subnet = pools[at.index(pools.len())].subnet;
                 address(Family::V4, number(subnet.net().network()) + u128::from(offset))
             });
-            let givable = all_that_may_be_given(&pools).into_iter();
-            let free: BTreeSet<_> = givable.zip(is_free).filter(|(_, free)| *free).map(|(given, _)| given).collect();
-            let mut is_taken = |a| !free.iter().any(|(_, free)| *free == a);
-            match next_of_pools(&pools, cursor, &mut is_taken) {
-                Ok(given) => prop_assert!(free.contains(&given), "{given:?}"),
-                Err(error) => prop_assert!(free.is_empty(), "{error}"),
+            let mut in_order = all_assignable(&pools);
+            let total = in_order.len();
+            let free: BTreeSet<IpAddr> =
+                if total == 0 { BTreeSet::new() } else { free.iter().map(|at| in_order[at.index(total)].1).collect() };
+            let start = in_order.iter().position(|(_, a)| Some(*a) == cursor).map_or(0, |at| at + 1);
+            in_order.rotate_left(start);
+            let expected = in_order.into_iter().find(|(_, a)| free.contains(a));
+            match next_of_pools(&pools, cursor, &mut |a| !free.contains(&a)) {
+                Ok(choice) => prop_assert_eq!(Some(choice), expected),
+                Err(error) => {
+                    prop_assert_eq!(None, expected);
+                    prop_assert_eq!(error.total, total as u128);
+                }
             }
         }
 
@@ -418,7 +375,7 @@ mod tests {
             {
                 given.push(next);
             }
-            prop_assert_eq!(given, all_that_may_be_given(&pools));
+            prop_assert_eq!(given, all_assignable(&pools));
         }
 
         #[test]
@@ -435,7 +392,7 @@ mod tests {
                 }
             };
             let expected: BTreeSet<IpAddr> =
-                pool.subnet.net().hosts().filter(|a| may_be_given(&pool, *a)).collect();
+                pool.subnet.net().hosts().filter(|a| may_be_assigned(&pool, *a)).collect();
             prop_assert_eq!(exhausted.total, expected.len() as u128);
             prop_assert_eq!(given, expected);
         }

@@ -1,4 +1,4 @@
-//! Where subnets come from when a network does not bring its own.
+//! Address pools: the source of subnets for networks that name none.
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use zubi_model::{Family, Invalid, Subnet};
 
-/// A prefix that is cut into subnets of one size. Written `BASE,SIZE`: `10.201.0.0/16,24`.
+/// A prefix to be cut into subnets of one size. Written `BASE,SIZE`, as in `10.201.0.0/16,24`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressPool {
     base: IpNet,
@@ -14,7 +14,7 @@ pub struct AddressPool {
 }
 
 impl AddressPool {
-    /// `base` cut into subnets with prefix length `size`.
+    /// The pool that cuts `base` into subnets with prefix length `size`.
     pub fn new(base: IpNet, size: u8) -> Result<Self, Invalid> {
         let text = format!("{base},{size}");
         Subnet::try_from(base).map_err(|e| Invalid { what: "address pool", value: text.clone(), ..e })?;
@@ -38,7 +38,7 @@ impl AddressPool {
         Ok(AddressPool { base, size })
     }
 
-    /// What is cut into subnets.
+    /// The prefix that is cut into subnets.
     pub fn base(self) -> IpNet {
         self.base
     }
@@ -48,7 +48,7 @@ impl AddressPool {
         self.size
     }
 
-    /// Of base and subnets.
+    /// The family of base and subnets.
     pub fn family(self) -> Family {
         Family::of(self.base.addr())
     }
@@ -57,7 +57,7 @@ impl AddressPool {
 impl FromStr for AddressPool {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let wrong = |why: &str| Invalid::new("address pool", text, why).try_instead("write it like 10.201.0.0/16,24");
+        let wrong = |why: &str| Invalid::new("address pool", text, why).try_instead("write it as in 10.201.0.0/16,24");
         let (base, size) = text.split_once(',').ok_or_else(|| wrong("has no comma between base and size"))?;
         let base: IpNet = base.parse().map_err(|_| wrong("does not begin with an address and prefix length"))?;
         if size.is_empty() || !size.bytes().all(|b| b.is_ascii_digit()) {
@@ -79,14 +79,13 @@ impl fmt::Display for AddressPool {
 pub struct AddressPools(Vec<AddressPool>);
 
 impl AddressPools {
-    /// What an administrator configured.
+    /// The pools that an administrator configured.
     pub fn new(pools: Vec<AddressPool>) -> Self {
         AddressPools(pools)
     }
 
-    /// What a host has that configured nothing: a corner of 10/8 that few others use, then the other private
-    /// IPv4 prefixes, and one IPv6 prefix of the host's own, made of `global_id` (RFC 4193, 3.2): 40 random bits
-    /// that stay the same for the host.
+    /// The pools of a host without configuration: a part of 10/8 that few other programs use, the other private IPv4
+    /// prefixes, and one IPv6 prefix from `global_id` (RFC 4193, 3.2): 40 random bits that the host keeps.
     pub fn standard(global_id: [u8; 5]) -> Self {
         let v4 = |a, b, bits| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), bits));
         let mut ula = [0; 16];
@@ -100,7 +99,7 @@ impl AddressPools {
         ])
     }
 
-    /// Those of one family, in order.
+    /// The pools of one family, in order.
     pub fn of(&self, family: Family) -> impl Iterator<Item = AddressPool> + '_ {
         self.0.iter().copied().filter(move |pool| pool.family() == family)
     }

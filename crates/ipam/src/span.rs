@@ -1,4 +1,4 @@
-//! Runs of addresses as numbers, so that one arithmetic serves both families.
+//! Runs of addresses as numbers: one arithmetic for both families.
 
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -32,7 +32,7 @@ impl Span {
         self.overlaps(other).then(|| Span { first: self.first.max(other.first), last: self.last.min(other.last) })
     }
 
-    /// The part at and behind `start`.
+    /// The part from `start` on.
     pub(crate) fn from(self, start: u128) -> Option<Span> {
         (self.last >= start).then(|| Span { first: self.first.max(start), last: self.last })
     }
@@ -42,7 +42,7 @@ impl Span {
         (self.first < start).then(|| Span { first: self.first, last: self.last.min(start - 1) })
     }
 
-    /// What remains of it without `barred`, in order.
+    /// The rest of the span without `barred`, in order.
     pub(crate) fn without(self, mut barred: Vec<Span>) -> Vec<Span> {
         barred.sort_unstable();
         let mut free = Vec::new();
@@ -77,7 +77,7 @@ pub(crate) fn number(address: IpAddr) -> u128 {
     }
 }
 
-/// The address of a family that has this number.
+/// The address of a family with this number.
 pub(crate) fn address(family: Family, number: u128) -> IpAddr {
     match family {
         Family::V4 => IpAddr::V4((number as u32).into()),

@@ -2,13 +2,13 @@
 //!
 //! # How it works
 //!
-//! Each pool is a row of blocks. What is in the way is sorted and swept once: an obstacle moves the candidate
-//! to the first block behind it, so the cost depends on the number of obstacles, never on that of blocks.
+//! Each pool is a row of blocks. One sweep over the sorted obstacles moves the candidate to the first block behind each
+//! of them, so the cost depends on the number of obstacles, not of blocks.
 //!
 //! # Limits
 //!
-//! A default route is no obstacle, nor is half of one: VPN programs write `0.0.0.0/1` and `128.0.0.0/1` to
-//! outrank the real default route (OpenVPN's `def1`), and nobody lives in all of it.
+//! A default route is no obstacle, nor is half of one: VPN programs add `0.0.0.0/1` and `128.0.0.0/1` to outrank the
+//! real default route (OpenVPN's `def1`).
 
 use crate::pool::{AddressPool, AddressPools};
 use crate::span::{Span, address};
@@ -23,22 +23,22 @@ const MOST_LINES: usize = 12;
 pub struct Occupied {
     /// The prefix.
     pub net: IpNet,
-    /// Whose it is, for people: `route via wg0 (table 51820)`, `network green`.
+    /// What occupies it, for messages: `route via wg0 (table 51820)`, `network green`.
     pub by: String,
 }
 
 /// No pool has a free subnet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoPool {
-    /// What was looked for.
+    /// The family of the wanted subnet.
     pub family: Family,
     /// The pools that were searched.
     pub pools: Vec<AddressPool>,
-    /// Everything that overlaps one of them, in order of addresses.
+    /// The prefixes that overlap one of them, in order of addresses.
     pub in_the_way: Vec<Occupied>,
 }
 
-/// The first subnet of the pools that overlaps nothing in the way.
+/// The first subnet of the pools that overlaps no occupied prefix.
 pub fn choose_subnet(pools: &AddressPools, family: Family, in_the_way: &[Occupied]) -> Result<Subnet, NoPool> {
     let mut obstacles: Vec<(Span, &Occupied)> = in_the_way
         .iter()
@@ -88,7 +88,7 @@ impl fmt::Display for NoPool {
 
 impl std::error::Error for NoPool {}
 
-/// The first block that no obstacle overlaps. Obstacles are in order of their first address.
+/// The first block that no obstacle overlaps. The obstacles are sorted by first address.
 fn first_free(pool: AddressPool, obstacles: impl Iterator<Item = Span>) -> Option<IpNet> {
     let base = Span::of(pool.base());
     let bits = pool.base().max_prefix_len() - pool.size();

@@ -1,8 +1,8 @@
-//! Announcing a device to its neighbours, when they can hear it.
+//! Announcing a device to its neighbours, once frames reach them.
 
 use crate::error::Error;
 use crate::links::{only, refused};
-use crate::machine::Kernel;
+use crate::session::Session;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 use zubi_model::Family;
@@ -10,15 +10,15 @@ use zubi_plan::{Announcement, Outcome, Place, Through};
 use zubi_wire::Batch;
 use zubi_wire::route::LinkRef;
 
-/// Together the longest wait.
+/// How often and how long to wait.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(2);
 /// linux/rtnetlink.h.
 const RT_TABLE_LOCAL: u32 = 255;
 
-impl Kernel {
-    /// Waits until a device answers, and makes the kernel announce it where it has to. When that is lost, neighbours
-    /// learn by asking.
+impl Session {
+    /// Waits until a device answers, and makes the kernel announce it where neighbours may be wrong. When an
+    /// announcement is lost, neighbours learn by asking.
     pub(crate) fn announce(&mut self, place: &Place, announcement: &Announcement) -> Result<Outcome, Error> {
         self.wait_for_carrier(place, announcement)?;
         self.wait_for_own_routes(place, announcement.ipv6.clone())?;
@@ -32,8 +32,8 @@ impl Kernel {
         }
     }
 
-    /// An IPv6 address answers when the kernel has made its local route, which it does a moment after the address, by a
-    /// work queue (addrconf_dad_begin in net/ipv6/addrconf.c), also without duplicate address detection.
+    /// An IPv6 address answers when the kernel has made its local route. A work queue does that a moment after the
+    /// address was added (addrconf_dad_begin in net/ipv6/addrconf.c), also without duplicate address detection.
     fn wait_for_own_routes(&mut self, place: &Place, mut waiting: Vec<Ipv6Addr>) -> Result<(), Error> {
         for _ in 0..TRIES {
             if waiting.is_empty() {
@@ -48,9 +48,9 @@ impl Kernel {
         Ok(())
     }
 
-    /// Until the kernel has noticed that both ends are up, the inner one, the bridge port and the bridge drop what is
-    /// sent through them without a word. Being asked about one link makes it look at that link (rtnl_getlink since
-    /// Linux 6.9); before, it takes a moment. Without a carrier in the end, the announcement is lost and nothing else.
+    /// Until the kernel has noticed that both ends are up, the inner end, the bridge port and the bridge silently drop
+    /// what is sent through them. A question about a link makes the kernel look at that link (rtnl_getlink since Linux
+    /// 6.9); on older ones it takes a moment. If a carrier never comes, only the announcement is lost.
     fn wait_for_carrier(&mut self, place: &Place, announcement: &Announcement) -> Result<(), Error> {
         let on_host = match &announcement.through {
             Through::Bridge { port, bridge } => vec![port.as_str(), bridge.as_str()],

@@ -3,15 +3,15 @@
 //! # How it works
 //! Neighbouring operations of one place that go to route netlink travel in one send, neighbouring nftables operations
 //! in one transaction, neighbouring settings of one sandbox in one visit. A link is always made by a send of its own:
-//! the kernel goes on after a failed message, and one behind it that addresses the new link by name could hit a
-//! stranger.
+//! the kernel goes on after a failed message, and one behind it that addresses the new link by name could hit a foreign
+//! device.
 //!
 //! On an error everything that was done is undone, backwards, by the outcomes. Taking down never stops at an error:
-//! what is gone already is fine, what fails is reported at the end.
+//! what is gone already counts as removed, and errors are reported at the end.
 
 use crate::error::Error;
-use crate::machine::{Kernel, Removal};
 use crate::netns::Netns;
+use crate::session::Session;
 use zubi_plan::{Flows, Op, Outcome, Place, Plan, What};
 
 /// What became of a plan.
@@ -23,22 +23,31 @@ pub struct Applied {
     pub later: Vec<Op>,
 }
 
-/// Whether what the kernel takes its time for (deleting links, looking for connections) is done at once.
+/// Whether slow operations (deleting links, looking for connections) are done at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletions {
-    /// Wait for them.
+    /// Do them and wait for them.
     Now,
     /// Leave them to the caller.
     Later,
+}
+
+/// How a plan treats what it removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// The outcome says whether it was there: a rollback may have to put it back.
+    Exact,
+    /// It only has to be gone.
+    Any,
 }
 
 /// A plan that failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}{}", if rollback.is_empty() { "; everything was undone".to_owned() } else { format!("; undoing it failed too: {}", rollback.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")) })]
 pub struct Failed {
-    /// What went wrong.
+    /// Why it failed.
     pub error: Error,
-    /// What went wrong while undoing; empty when everything was undone.
+    /// What could not be undone; empty when everything was undone.
     pub rollback: Vec<Error>,
 }
 
@@ -57,7 +66,7 @@ enum Class {
     Alone,
 }
 
-/// What the kernel takes its time for, and nobody has to wait for.
+/// Whether the kernel takes milliseconds for it, and nothing depends on the result.
 fn is_slow(op: &Op) -> bool {
     matches!(op.what, What::DeleteLink(_) | What::Forget(Flows::Of(_)))
 }
@@ -82,16 +91,15 @@ fn class(op: &Op) -> Class {
     }
 }
 
-impl Kernel {
+impl Session {
     /// Applies a plan from first to last, or undoes what was done of it.
     pub fn apply(&mut self, plan: &Plan) -> Result<Applied, Failed> {
         let mut applied = Applied::default();
-        self.removal = Removal::Exact;
         let mut rest = plan.ops.as_slice();
         while !rest.is_empty() {
             let (group, behind) = rest.split_at(self.group_len(rest));
             rest = behind;
-            let group = self.apply_group(group);
+            let group = self.apply_group(group, Removal::Exact);
             applied.done.extend(group.done);
             if let Some(error) = group.error {
                 return Err(Failed { rollback: self.roll_back(&applied.done), error });
@@ -100,22 +108,21 @@ impl Kernel {
         Ok(applied)
     }
 
-    /// Applies a plan that takes something away: goes on after errors, and takes "is gone already" for success.
+    /// Applies a plan that removes something: goes on after errors, and takes "is gone already" for success.
     pub fn take_down(&mut self, plan: &Plan, deletions: Deletions) -> (Applied, Vec<Error>) {
         let mut applied = Applied::default();
         let mut errors = Vec::new();
-        self.removal = Removal::Any;
         let (later, now): (Vec<Op>, Vec<Op>) =
             plan.ops.iter().cloned().partition(|op| deletions == Deletions::Later && is_slow(op));
         let mut rest = now.as_slice();
         while !rest.is_empty() {
             let (group, behind) = rest.split_at(self.group_len(rest));
             rest = behind;
-            let group = self.apply_group(group);
+            let group = self.apply_group(group, Removal::Any);
             applied.done.extend(group.done);
             errors.extend(group.error.filter(|e| !e.is_missing()));
         }
-        // Whoever does them later may have nobody to show them to.
+        // Reported now: the detached child that does them has no observer.
         if let Some(observer) = &mut self.observer {
             later.iter().for_each(observer);
         }
@@ -133,11 +140,11 @@ impl Kernel {
         ops.iter().take_while(|op| op.place == first.place && class(op) == kind).count()
     }
 
-    fn apply_group(&mut self, ops: &[Op]) -> Group {
+    fn apply_group(&mut self, ops: &[Op], removal: Removal) -> Group {
         let Some(first) = ops.first() else { return Group { done: Vec::new(), error: None } };
         let mut group = match class(first) {
-            Class::Route => self.apply_route(ops),
-            Class::Nft => self.apply_nft(ops),
+            Class::Route => self.apply_route(ops, removal),
+            Class::Nft => self.apply_nft(ops, removal),
             Class::Setting => self.apply_settings(ops),
             Class::Flows => self.apply_flows(ops),
             Class::Alone => match self.apply_alone(first) {
@@ -163,16 +170,16 @@ impl Kernel {
             What::AddLink(link) => self.add_link(&op.place, link),
             What::DeleteLink(link) => self.delete_link(&op.place, link),
             What::Announce(announcement) => self.announce(&op.place, announcement),
-            What::AddNamespace(name) => crate::named::add(name, &self.home),
-            What::NameNamespace { name, path } => crate::named::attach(name, path, &self.home),
+            What::AddNamespace(name) => crate::named::add(name, self.machine.home()),
+            What::NameNamespace { name, path } => crate::named::attach(name, path, self.machine.home()),
             What::DeleteNamespace { name, cookie } => {
                 let reached_by = zubi_model::NsRef::Named(name.clone());
-                let meant = cookie.or_else(|| self.sandboxes.get(&reached_by).map(|inside| inside.cookie));
-                let is_meant = |netns: &Netns| match meant {
-                    Some(meant) => Ok(self.cookie_of(netns)? == meant),
+                let wanted = cookie.or_else(|| self.sandboxes.get(&reached_by).map(|inside| inside.cookie));
+                let is_wanted = |netns: &Netns| match wanted {
+                    Some(wanted) => Ok(self.cookie_of(netns)? == wanted),
                     None => Ok(true),
                 };
-                let outcome = crate::named::remove(name, is_meant);
+                let outcome = crate::named::remove(name, is_wanted);
                 self.close_sandbox(&reached_by);
                 outcome
             }
@@ -188,10 +195,11 @@ impl Kernel {
             if let Place::Sandbox(sandbox) = &undo.place
                 && self.open_sandbox(sandbox).is_err()
             {
-                // Whatever was inside is gone with it.
+                // What was inside is gone with the sandbox.
                 continue;
             }
-            errors.extend(self.apply_group(std::slice::from_ref(&undo)).error.filter(|e| !e.is_missing()));
+            let group = self.apply_group(std::slice::from_ref(&undo), Removal::Exact);
+            errors.extend(group.error.filter(|e| !e.is_missing()));
         }
         errors
     }

@@ -1,12 +1,12 @@
 //! What a test does to the netlink messages of this process, in debug builds only.
 //!
 //! # How it works
-//! Messages are counted over all sockets, in the order in which they are sent, and are sent in the same groups as ever.
-//! A refused one gets a kind that the kernel does not know, so that the kernel itself answers for this message, and goes
-//! on with those behind it (route netlink) or gives up the whole transaction (nftables). Lost answers are read and
-//! thrown away, and the next reading fails as it does when they do not fit into the socket's buffer.
+//! The count of messages runs over all sockets, in the order of sending; the sends themselves stay as they are. A
+//! message to refuse gets a kind that the kernel does not know, so the kernel itself refuses it, and goes on with the
+//! messages behind it (route netlink) or aborts the transaction (nftables). Answers to lose are read and thrown away,
+//! and the next reading fails as it does when answers do not fit into the socket's buffer.
 //!
-//! The frame of a transaction does not count: the kernel refuses neither its begin nor its end by itself.
+//! The begin and end messages of a transaction do not count: the kernel refuses neither by itself.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;
@@ -20,11 +20,11 @@ pub enum Disturbance {
     Refuse(u32),
     /// The send that has the message is done, and its answers are lost.
     Lose(u32),
-    /// Nothing: each message is told on standard error.
+    /// Nothing: each message is named on standard error.
     Tell,
 }
 
-/// Whose messages they are.
+/// The protocol of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Route,
@@ -42,7 +42,7 @@ pub(crate) enum Answers {
 const FRAME: [u16; 2] = [16, 17];
 /// Above `RTM_MAX`, and above `NFT_MSG_MAX` and `IPCTNL_MSG_MAX` where the upper byte is a subsystem.
 const UNKNOWN: u16 = 0xff;
-/// Where the kind is in a header (`struct nlmsghdr` in linux/netlink.h).
+/// The place of the kind in a header (`struct nlmsghdr` in linux/netlink.h).
 const KIND: std::ops::Range<usize> = 4..6;
 /// `NLMSG_HDRLEN` and `NLMSG_ALIGNTO`.
 const HEADER: usize = 16;
@@ -52,7 +52,7 @@ static DISTURBANCES: OnceLock<Vec<Disturbance>> = OnceLock::new();
 static SEEN: AtomicU32 = AtomicU32::new(0);
 static SENDS: AtomicU32 = AtomicU32::new(0);
 
-/// Has the messages of this process disturbed from now on. A second call has no effect.
+/// Disturbs the messages of this process from now on. A second call has no effect.
 pub fn disturb(disturbances: Vec<Disturbance>) {
     DISTURBANCES.get_or_init(|| disturbances);
 }

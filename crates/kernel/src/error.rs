@@ -1,9 +1,9 @@
-//! What goes wrong at the kernel edge.
+//! Errors of the kernel edge.
 
 use std::io;
 use zubi_wire::KernelError;
 
-/// An error of the kernel edge. Names the object and the operation, and carries the kernel's own words.
+/// An error of the kernel edge: object, operation, the kernel's own words.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A system call failed.
@@ -11,7 +11,7 @@ pub enum Error {
     System {
         /// "open", "mount", ...
         operation: &'static str,
-        /// On what.
+        /// The object of the operation.
         object: String,
         /// The system's words.
         source: io::Error,
@@ -26,49 +26,49 @@ pub enum Error {
         /// The likely cause or the next step.
         hint: Option<&'static str>,
     },
-    /// A dump was interrupted by changes again and again.
+    /// Changes interrupted every attempt of a dump.
     #[error("reading {object}: the kernel's tables changed during each of {tries} attempts")]
     Unsteady {
-        /// What was read.
+        /// The list that was read.
         object: &'static str,
-        /// How often.
+        /// How often it was read.
         tries: u32,
     },
-    /// The namespace file is none, or the wrong one.
+    /// The file is no network namespace, or not the wanted one.
     #[error("sandbox {path}: {why}")]
     NotASandbox {
-        /// As given.
+        /// The path as given.
         path: String,
-        /// Why.
+        /// What is wrong with it.
         why: String,
     },
-    /// Something else of that name is there.
+    /// Another object has the name.
     #[error("{object}: something else is there already: {found}")]
     Conflict {
-        /// What was to be made.
+        /// The object that was to be made.
         object: String,
-        /// What was found.
+        /// The object that has the name.
         found: String,
     },
-    /// Our nftables table, or a set of it, is not there: somebody flushed it.
+    /// Our nftables table, or a set of it, is missing: another program flushed it.
     #[error("{object}: the firewall table inet zubi is not there or not whole; zubi repair puts it back")]
     LayoutMissing {
-        /// What was to be added.
+        /// The element that was to be added.
         object: String,
     },
-    /// Another program changed its firewall while we were about to add to it or take from it.
+    /// Another program changed the ruleset since the place of a guest rule was read.
     #[error("{object}: another program changed the firewall rules meanwhile; try again")]
-    StrangersChanged {
-        /// What was to be done.
+    ForeignRulesChanged {
+        /// The operation.
         object: String,
     },
-    /// A device that has to be there is not.
+    /// A device that an operation needs is missing.
     #[error("device {name} is not there")]
     NoDevice {
         /// Its name.
         name: String,
     },
-    /// The program's file gives rights to its callers.
+    /// The program's file gives its callers rights that they do not have.
     #[error(
         "the program has a setuid or setgid bit or file capabilities; with them its caller could write anywhere as root: \
          remove them (chmod u-s,g-s; setcap -r), and run it as root or, for trying, in `zubi lab`"
@@ -80,6 +80,9 @@ pub enum Error {
         /// The request in words.
         object: String,
     },
+    /// A snapshot lacks a part that a comparison needs.
+    #[error(transparent)]
+    NotRead(#[from] zubi_snapshot::NotRead),
     /// A test asked for this failure.
     #[error("{0}: failure asked for by a test")]
     Injected(String),
@@ -96,7 +99,7 @@ impl Error {
         Error::System { operation, object: object.to_string(), source }
     }
 
-    /// The kernel's number of it, where there is one.
+    /// The kernel's error number, where there is one.
     pub fn errno(&self) -> Option<i32> {
         match self {
             Error::System { source, .. } => source.raw_os_error(),
@@ -105,7 +108,7 @@ impl Error {
         }
     }
 
-    /// Whether it says that something is not there.
+    /// Whether it says that the object is missing.
     pub fn is_missing(&self) -> bool {
         matches!(self, Error::NoDevice { .. })
             || matches!(self.errno(), Some(libc::ENODEV | libc::ENOENT | libc::ESRCH))

@@ -1,42 +1,63 @@
-//! Filters at devices' ingress: reading them, and telling why one was refused.
+//! Filters at the ingress of devices: reading them, and why one was refused.
 
 use crate::error::Error;
 use crate::links::{only, refused};
-use crate::machine::Kernel;
-use zubi_model::IfName;
+use crate::session::Session;
+use crate::socket::Answer;
+use zubi_model::{IfIndex, IfName};
 use zubi_plan::{Op, Outcome, Place};
 use zubi_wire::route::{Filter, FilterSeen, get_hooks};
-use zubi_wire::{Batch, KernelError};
+use zubi_wire::{Batch, KernelError, Message};
 
-impl Kernel {
+impl Session {
     /// The filters for what comes in by a device.
     pub fn filters(&mut self, place: &Place, device: &IfName) -> Result<Vec<FilterSeen>, Error> {
         let index = self.index(place, device.as_str())?;
-        self.socket(place)?
-            .dump("filters", &|b| FilterSeen::dump(b, index), |m| FilterSeen::parse(m).into_iter().collect())
+        self.filters_of(place, index)
     }
 
-    /// Whether filters can hang on a device.
-    pub(crate) fn has_hooks(&mut self, place: &Place, device: &IfName) -> Result<bool, Error> {
-        let index = self.index(place, device.as_str())?;
-        let mut batch = Batch::new();
-        get_hooks(&mut batch, index);
-        match only(self.socket(place)?.transact(batch)?).outcome {
-            Some(Ok(())) | None => Ok(true),
-            Some(Err(e)) if matches!(e.errno, libc::ENOENT | libc::EINVAL | libc::EOPNOTSUPP) => Ok(false),
-            outcome => Err(refused(format!("qdisc get dev {device} clsact"), outcome)),
+    pub(crate) fn filters_of(&mut self, place: &Place, device: IfIndex) -> Result<Vec<FilterSeen>, Error> {
+        let seen = |m: &Message<'_>| FilterSeen::parse(m).into_iter().collect();
+        match self.socket(place)?.dump("filters", &|b| FilterSeen::dump(b, device), seen) {
+            // The device was deleted since.
+            Err(e) if e.errno() == Some(libc::ENODEV) => Ok(Vec::new()),
+            other => other,
         }
     }
 
-    /// What it means that a filter was refused. A kernel without `clsact` or without `bpf` has no such thing.
-    pub(crate) fn judge_filter(&mut self, op: &Op, filter: &Filter, error: KernelError) -> Result<Outcome, Error> {
+    /// On which of these devices filters can hang, in one send.
+    pub(crate) fn have_hooks(&mut self, place: &Place, devices: &[IfIndex]) -> Result<Vec<bool>, Error> {
+        if devices.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut batch = Batch::new();
+        for device in devices {
+            get_hooks(&mut batch, *device);
+        }
+        let has_hooks = |(device, answer): (&IfIndex, Answer)| match answer.outcome {
+            Some(Ok(())) | None => Ok(true),
+            Some(Err(e)) if matches!(e.errno, libc::ENOENT | libc::EINVAL | libc::EOPNOTSUPP | libc::ENODEV) => {
+                Ok(false)
+            }
+            outcome => Err(refused(format!("qdisc get dev {device} clsact"), outcome)),
+        };
+        devices.iter().zip(self.socket(place)?.ask("queueing disciplines", &batch)?).map(has_hooks).collect()
+    }
+
+    fn has_hooks(&mut self, place: &Place, device: &IfName) -> Result<bool, Error> {
+        let index = self.index(place, device.as_str())?;
+        Ok(self.have_hooks(place, &[index])?.contains(&true))
+    }
+
+    /// What the kernel's refusal of a filter means. A kernel without `clsact` or without `bpf` has no filters.
+    pub(crate) fn settle_filter(&mut self, op: &Op, filter: &Filter, error: KernelError) -> Result<Outcome, Error> {
         match error.errno {
             libc::ENOENT | libc::EOPNOTSUPP => Ok(Outcome::Nothing),
             libc::EINVAL if !self.has_hooks(&op.place, &filter.device)? => Ok(Outcome::Nothing),
             libc::EEXIST if self.filters(&op.place, &filter.device)?.iter().any(|seen| filter.is(seen)) => {
                 Ok(Outcome::AlreadyThere)
             }
-            // Its number says that it is ours, and was made otherwise.
+            // Its number says that it is ours; it has another program.
             libc::EEXIST => {
                 let index = self.index(&op.place, filter.device.as_str())?;
                 let mut batch = Batch::new();

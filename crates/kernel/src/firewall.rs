@@ -1,75 +1,41 @@
 //! Applying nftables operations: each group is one transaction, taken whole or not at all.
 
-use crate::apply::Group;
+use crate::apply::{Group, Removal};
 use crate::error::Error;
-use crate::machine::{Kernel, Removal};
+use crate::session::Session;
 use crate::socket::Room;
 use std::collections::HashSet;
 use zubi_plan::{Op, Outcome, What};
+use zubi_snapshot::{FirewallSeen, Needs, done};
 use zubi_wire::nft::{self, ChainSeen, Element, ElementSeen, Generation, RuleAt, RuleSeen, SetSeen, TableSeen};
 use zubi_wire::{Batch, KernelError};
 
-/// How often a transaction is begun again because another program was faster.
+/// How often a transaction starts again because another program was faster.
 const MOST_RESTARTS: u32 = 20;
-/// No message of ours is longer, in bytes.
+/// The length of our longest message, in bytes.
 const LARGEST: usize = 4096;
-/// A transaction has a beginning and an end, and replacing an element takes two messages.
+/// The messages that begin and end a transaction, and the two that replace an element.
 const ENVELOPE: usize = 4;
 
-/// What our table looks like now.
-#[derive(Debug, Clone, Default)]
-pub struct FirewallSeen {
-    /// Whether there is a table.
-    pub table: Option<TableSeen>,
-    /// Its chains.
-    pub chains: Vec<ChainSeen>,
-    /// Its sets.
-    pub sets: Vec<SetSeen>,
-    /// Its rules, chain by chain in order.
-    pub rules: Vec<RuleSeen>,
-}
-
-impl FirewallSeen {
-    /// Whether it is a table that only has the name of ours: it holds something, and nothing that zubi makes.
-    pub fn is_strangers(&self) -> bool {
-        let holds_something = self.table.as_ref().is_some_and(|table| table.objects > 0);
-        let chains = zubi_plan::firewall::chains();
-        let sets = zubi_plan::firewall::sets();
-        let has_ours = self.chains.iter().any(|seen| chains.iter().any(|chain| chain.is(seen)))
-            || self.sets.iter().any(|seen| sets.iter().any(|set| set.is(seen)));
-        holds_something && !has_ours
-    }
-
-    /// Chains and sets that somebody put into our table.
-    pub fn additions(&self) -> Vec<String> {
-        let chains = zubi_plan::firewall::chains();
-        let sets = zubi_plan::firewall::sets();
-        let chains = self.chains.iter().filter(|seen| !chains.iter().any(|chain| chain.name == seen.name));
-        let sets = self.sets.iter().filter(|seen| !sets.iter().any(|set| set.name == seen.name));
-        let words = chains.map(|chain| format!("chain {}", chain.name));
-        words.chain(sets.map(|set| format!("set {}", set.name))).collect()
-    }
-}
-
-impl Kernel {
-    /// Sends the operations as one transaction, again without those that prove to be done already: a table somebody
-    /// else just made, elements that are there, elements that are gone. What is too large for one transaction is sent as
-    /// several, in order.
-    pub(crate) fn apply_nft(&mut self, ops: &[Op]) -> Group {
+impl Session {
+    /// Sends the operations as one transaction, again without those that prove to be done already: a table that another
+    /// process has just made, elements that are there, elements that are gone. Operations that are too many for one
+    /// transaction are sent as several, in order.
+    pub(crate) fn apply_nft(&mut self, ops: &[Op], removal: Removal) -> Group {
         let mut group = Group { done: Vec::new(), error: None };
         let mut todo: Vec<&Op> = ops.iter().collect();
-        let mut how = How { without_destroy: self.removal == Removal::Exact, ..How::default() };
+        let mut how = How { without_destroy: removal == Removal::Exact, ..How::default() };
         while !todo.is_empty() {
             let answered = match self.prepare_guests(&mut todo, &mut group).and_then(|()| self.transaction(&todo, &how))
             {
                 Ok(Some(answered)) => answered,
-                // Somebody else was faster; in the next round nothing is expected, but by those who read again.
+                // Another program was faster. The next round expects no generation.
                 Ok(None) if how.restarts < MOST_RESTARTS => {
                     how.restarts += 1;
                     continue;
                 }
                 Ok(None) => {
-                    group.error = Some(Error::StrangersChanged { object: "nftables transaction".into() });
+                    group.error = Some(Error::ForeignRulesChanged { object: "nftables transaction".into() });
                     return group;
                 }
                 Err(e) => {
@@ -81,7 +47,7 @@ impl Kernel {
             let rest = todo.split_off(errors.len());
             if errors.iter().all(Option::is_none) {
                 let echoes = echoes.iter().map(Option::as_ref);
-                group.done.extend(todo.iter().zip(echoes).map(|(op, echo)| ((*op).clone(), done(op, echo))));
+                group.done.extend(todo.iter().zip(echoes).map(|(op, echo)| ((*op).clone(), outcome_of(op, echo))));
                 todo = rest;
                 continue;
             }
@@ -109,7 +75,7 @@ impl Kernel {
                     }
                     Settled::Failed(e) => {
                         group.error = Some(e);
-                        // The transaction was aborted: what is not settled has not happened.
+                        // The kernel aborted the transaction: operations that are not settled were not done.
                         return group;
                     }
                 }
@@ -124,14 +90,14 @@ impl Kernel {
         group
     }
 
-    /// The error of each operation, of as many from the first on as one transaction takes. No error at all: the
-    /// transaction was taken. Nothing: the generation was not the expected one, or nobody knows.
+    /// Sends as many operations as one transaction takes, and returns the error of each; without any error, the kernel
+    /// has taken the transaction. Nothing: the generation was not the expected one, or the outcome is unknown.
     fn transaction(&mut self, ops: &[&Op], how: &How) -> Result<Option<Answered>, Error> {
         let expected = self.expected;
         let room = if ops.len() > Room::UNASKED.messages / 2 { self.nft()?.room() } else { Room::UNASKED };
         let mut batch = Batch::new();
         nft::begin_at(&mut batch, expected);
-        // Which operation each message is of.
+        // The operation that each message belongs to.
         let mut of = Vec::new();
         let remove = |element: &Element, batch: &mut Batch| {
             if how.without_destroy { element.encode_delete(batch) } else { element.encode_destroy(batch) }
@@ -165,15 +131,17 @@ impl Kernel {
         }
         let ops = &ops[..taken];
         nft::end(&mut batch);
-        // Errors come without being asked for; of a transaction that is taken one word is enough.
+        // The kernel reports errors unasked; for a transaction that it takes, one acknowledgement is enough.
         batch.acknowledge_last_before(1);
-        self.nft_deleted |= !how.replace.is_empty()
-            || ops
-                .iter()
-                .any(|op| matches!(op.what, What::DeleteElement(_) | What::DeleteTable(_) | What::DeleteGuestRule(_)));
-        let answers = self.nft()?.transact(batch)?;
+        let deletes =
+            |op: &&Op| matches!(op.what, What::DeleteElement(_) | What::DeleteTable(_) | What::DeleteGuestRule(_));
+        let socket = self.nft()?;
+        if !how.replace.is_empty() || ops.iter().any(deletes) {
+            socket.note_deletion();
+        }
+        let answers = socket.transact(batch)?;
         let mut answered = Answered { errors: vec![None; ops.len()], echoes: vec![None; ops.len()] };
-        // One that removes what is gone already is no change to the kernel, and the generation stays.
+        // Where nothing but elements are destroyed and all of them are gone already, the generation stays.
         let mut changes = ops.iter().any(|op| how.without_destroy || !matches!(op.what, What::DeleteElement(_)));
         let last = answers.len().saturating_sub(1);
         let mut is_answered = false;
@@ -210,19 +178,19 @@ impl Kernel {
         Ok(Some(answered))
     }
 
-    /// The kernel's answers to a transaction were lost. It was taken whole or not at all: what the kernel has tells
-    /// which. Nothing: it was not.
+    /// Reads back whether the kernel took a transaction whose answers were lost: it takes it whole or not at all.
+    /// Nothing: it did not.
     fn read_transaction_back(&mut self, ops: &[&Op]) -> Result<Option<Answered>, Error> {
         self.expected = None;
         let is_made_again = ops.iter().any(|op| matches!(op.what, What::AddTable(_)));
-        for op in ops {
-            let replaced = is_made_again && matches!(op.what, What::DeleteTable(_));
-            if !replaced && !self.is_done(op)? {
-                return Ok(None);
-            }
+        let is_replaced = |op: &Op| is_made_again && matches!(op.what, What::DeleteTable(_));
+        let lost: Vec<Op> = ops.iter().filter(|op| !is_replaced(op)).map(|op| (*op).clone()).collect();
+        let snapshot = self.look(&Needs::after(&lost))?;
+        if done(&lost, &snapshot)?.contains(&false) {
+            return Ok(None);
         }
-        let guests =
-            if ops.iter().any(|op| matches!(op.what, What::AddGuestRule(_))) { self.guests()? } else { Vec::new() };
+        self.expected = snapshot.generation();
+        let guests = snapshot.guest_rules().unwrap_or_default();
         let echo = |op: &&Op| match &op.what {
             What::AddGuestRule(rule) => guests.iter().find(|guest| rule.is(&guest.rule)).map(|guest| guest.rule.at()),
             _ => None,
@@ -230,22 +198,22 @@ impl Kernel {
         Ok(Some(Answered { errors: vec![None; ops.len()], echoes: ops.iter().map(echo).collect() }))
     }
 
-    /// Rules in others' tables are added only where they were read to belong. What is to be deleted is looked at again
-    /// when it may be another's by now.
+    /// Guest rules are added only in the generation in which their place was read. Without an expected generation the
+    /// ones to delete are looked up again, because their numbers may be those of other rules by now.
     fn prepare_guests(&mut self, todo: &mut Vec<&Op>, group: &mut Group) -> Result<(), Error> {
         if self.expected.is_some() || !todo.iter().any(|op| op.is_guest()) {
             return Ok(());
         }
         if let Some(op) = todo.iter().find(|op| matches!(op.what, What::AddGuestRule(_))) {
-            return Err(Error::StrangersChanged { object: op.to_string() });
+            return Err(Error::ForeignRulesChanged { object: op.to_string() });
         }
-        let guests: Vec<RuleAt> = self.guests()?.iter().map(|guest| guest.rule.at()).collect();
+        let guests: Vec<RuleAt> = self.guest_rules()?.iter().map(|guest| guest.rule.at()).collect();
         let gone = |op: &&Op| matches!(&op.what, What::DeleteGuestRule(at) if !guests.contains(at));
         group.done.extend(todo.extract_if(.., |op| gone(op)).map(|op| (op.clone(), Outcome::Nothing)));
         Ok(())
     }
 
-    /// Reads our table.
+    /// Reads our table without elements.
     pub fn firewall(&mut self) -> Result<FirewallSeen, Error> {
         let ours = zubi_plan::firewall::TABLE;
         let socket = self.nft()?;
@@ -292,7 +260,7 @@ impl Kernel {
         }
         let Some(error) = error else { return Settled::Open };
         match (&op.what, error.errno) {
-            // The key of a map may lead elsewhere.
+            // The map may hold other data for the key.
             (What::AddElement(element), libc::EEXIST) if !element.data.is_empty() => match self.has_element(element) {
                 Ok(true) => Settled::Done(Outcome::AlreadyThere),
                 Ok(false) if !how.replace.contains(element) => Settled::Elsewhere(element.clone()),
@@ -304,13 +272,13 @@ impl Kernel {
                 Settled::Done(Outcome::Nothing)
             }
             (What::AddGuestRule(_), libc::ENOENT | libc::EPERM) => {
-                Settled::Failed(Error::StrangersChanged { object: op.to_string() })
+                Settled::Failed(Error::ForeignRulesChanged { object: op.to_string() })
             }
-            // EEXIST when it was added, ENOENT when it was deleted: an interval that overlaps the key exists, not the key.
+            // EEXIST on add, ENOENT on delete: not this key exists, but an interval that overlaps it.
             (What::AddElement(element), libc::ENOENT) if how.replace.contains(element) => {
                 Settled::Failed(overlap(op, KernelError::from_errno(libc::EEXIST)))
             }
-            // Sets that the table had when its turn came may miss only because the table's own message failed.
+            // The table exists, so the set is missing only because the message for the table failed.
             (What::AddElement(_), libc::ENOENT) if table_is_there => Settled::Open,
             (What::AddElement(_), libc::ENOENT) => Settled::Failed(Error::LayoutMissing { object: op.to_string() }),
             _ => {
@@ -320,7 +288,7 @@ impl Kernel {
         }
     }
 
-    /// Whether the kernel has exactly this element: the key, and what a map holds for it.
+    /// Whether the set has exactly this element: the key, and the data of a map.
     pub(crate) fn has_element(&mut self, element: &Element) -> Result<bool, Error> {
         let mut batch = Batch::new();
         element.encode_get(&mut batch);
@@ -330,7 +298,7 @@ impl Kernel {
         Ok(element.raw().iter().all(|raw| seen.contains(raw)))
     }
 
-    /// Which of these elements our sets have, by their keys; one send.
+    /// Which of these elements our sets have, by their keys, in one send.
     pub fn have_elements(&mut self, elements: &[Element]) -> Result<Vec<bool>, Error> {
         let mut batch = Batch::new();
         for element in elements {
@@ -340,8 +308,8 @@ impl Kernel {
         Ok(answers.iter().map(|answer| !answer.objects.is_empty()).collect())
     }
 
-    /// Whether our table is switched on and has all its rules: how many each chain has, without reading them. One send,
-    /// whatever else is in the ruleset.
+    /// Whether our table is switched on and has all its rules, by the number of rules of each chain. It takes one send,
+    /// however large the ruleset is.
     pub fn firewall_stands(&mut self) -> Result<bool, Error> {
         let chains = zubi_plan::firewall::chains();
         let mut batch = Batch::new();
@@ -365,14 +333,14 @@ impl Kernel {
     }
 }
 
-/// What a first try has taught.
+/// How a transaction is sent, by what earlier tries have shown.
 #[derive(Default)]
 struct How {
-    /// Linux before 6.3 has deletions that fail when there is nothing.
+    /// Delete elements by the message that fails when there is none: Linux before 6.3 has no other.
     without_destroy: bool,
-    /// Elements whose keys lead elsewhere: nobody's, or their owner would have been asked.
+    /// Elements whose keys a map has with other data. They belong to no endpoint: one that had them would be known.
     replace: HashSet<Element>,
-    /// How often the ruleset had another generation than expected.
+    /// How often the generation was not the expected one.
     restarts: u32,
 }
 
@@ -386,11 +354,11 @@ enum Settled {
 /// What became of each operation of a transaction.
 struct Answered {
     errors: Vec<Option<KernelError>>,
-    /// Where a rule is now.
+    /// Where each new guest rule is.
     echoes: Vec<Option<RuleAt>>,
 }
 
-fn done(op: &Op, echo: Option<&RuleAt>) -> Outcome {
+fn outcome_of(op: &Op, echo: Option<&RuleAt>) -> Outcome {
     match (&op.what, echo) {
         (What::DeleteTable(_) | What::DeleteElement(_) | What::DeleteGuestRule(_), _) => Outcome::Removed,
         (What::AddGuestRule(_), Some(at)) => Outcome::Changed { back: Box::new(What::DeleteGuestRule(at.clone())) },

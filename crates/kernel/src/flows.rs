@@ -1,11 +1,11 @@
 //! Forgetting tracked connections.
 //!
-//! The kernel goes through its whole hash table for every question (4.6 ms for 262144 buckets), so what can be asked at
-//! once is.
+//! The kernel searches its whole hash table for every question (4.6 ms for 262144 buckets), so neighbouring operations
+//! share questions.
 
 use crate::apply::Group;
 use crate::error::Error;
-use crate::machine::Kernel;
+use crate::session::Session;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use zubi_model::{Family, PortRange, Protocol};
@@ -13,7 +13,7 @@ use zubi_plan::{Flows, Op, Outcome, Place, What};
 use zubi_wire::conntrack::{Filter, Flow};
 use zubi_wire::{Batch, Message};
 
-impl Kernel {
+impl Session {
     /// Forgets the connections of neighbouring operations.
     pub(crate) fn apply_flows(&mut self, ops: &[Op]) -> Group {
         let mut group = Group { done: Vec::new(), error: None };
@@ -24,7 +24,7 @@ impl Kernel {
                 _ => None,
             })
             .collect();
-        let found = match self.remembered(&wanted) {
+        let found = match self.tracked(&wanted) {
             Ok(found) => found,
             Err(error) => {
                 group.error = Some(error);
@@ -41,13 +41,13 @@ impl Kernel {
         group
     }
 
-    /// The connections that came from these addresses or were led to them.
+    /// The connections that came from these addresses or were translated to them.
     pub fn flows_of(&mut self, addresses: &[IpAddr]) -> Result<Vec<Flow>, Error> {
         let wanted: Vec<Flows> = addresses.iter().map(|a| Flows::Of(*a)).collect();
-        Ok(self.remembered(&wanted.iter().collect::<Vec<_>>())?.into_iter().flatten().collect())
+        Ok(self.tracked(&wanted.iter().collect::<Vec<_>>())?.into_iter().flatten().collect())
     }
 
-    /// Forgets connections. That some ended by themselves meanwhile is fine.
+    /// Forgets connections. Some may have ended by themselves meanwhile.
     pub fn forget(&mut self, flows: &[Flow]) -> Result<(), Error> {
         let unique: HashSet<&Flow> = flows.iter().collect();
         if unique.is_empty() {
@@ -67,8 +67,8 @@ impl Kernel {
         Ok(())
     }
 
-    /// What the kernel has of each.
-    fn remembered(&mut self, wanted: &[&Flows]) -> Result<Vec<Vec<Flow>>, Error> {
+    /// The connections that the kernel has of each.
+    fn tracked(&mut self, wanted: &[&Flows]) -> Result<Vec<Vec<Flow>>, Error> {
         let mut tracked = Vec::new();
         for family in [Family::V4, Family::V6] {
             let of_family: Vec<&Flows> = wanted.iter().copied().filter(|w| Family::of(w.address()) == family).collect();
@@ -88,7 +88,7 @@ impl Kernel {
     fn flows(&mut self, family: Family, filter: &Filter) -> Result<Vec<Flow>, Error> {
         let parse = |m: &Message<'_>| Flow::parse(m).filter(|flow| filter.matches(flow)).into_iter().collect();
         match self.nft()?.dump("connections", &|b| Flow::dump(b, family, filter), parse) {
-            // A kernel without connection tracking remembers nothing.
+            // A kernel without connection tracking has no connections.
             Err(e) if matches!(e.errno(), Some(libc::EINVAL | libc::EOPNOTSUPP | libc::EPROTONOSUPPORT)) => {
                 Ok(Vec::new())
             }
@@ -97,7 +97,7 @@ impl Kernel {
     }
 }
 
-/// The questions that find everything wanted of one family: narrow ones for one thing, one wide one for several.
+/// The questions that find everything wanted of one family: narrow ones for a single item, a wide one for several.
 fn filters(wanted: &[&Flows]) -> Vec<Filter> {
     let all = Filter::all;
     match wanted {
@@ -112,7 +112,7 @@ fn filters(wanted: &[&Flows]) -> Vec<Filter> {
 fn is_of(flow: &Flow, wanted: &Flows, own: &[IpAddr]) -> bool {
     let sent_to = |listen: IpAddr, ports: PortRange, protocol: Protocol| {
         let destination = flow.original.destination;
-        // What only passes through to the same ports elsewhere goes on.
+        // Connections that pass through to the same ports of other hosts stay.
         let here = if listen.is_unspecified() {
             destination.is_ipv4() == listen.is_ipv4() && (destination.is_loopback() || own.contains(&destination))
         } else {

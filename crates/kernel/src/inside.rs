@@ -1,4 +1,4 @@
-//! Becoming a process inside a sandbox, as `ip netns exec` does it; finding the processes inside one.
+//! Moving the process into a sandbox, as `ip netns exec` does; finding the processes inside one.
 
 use crate::error::Error;
 use crate::netns::Netns;
@@ -9,7 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// Moves the calling process into the sandbox for good: the network namespace, and a mount namespace of its own in
-/// which /sys shows this network's devices and the files of /etc/netns/NAME stand over those of /etc (ip-netns(8)).
+/// which /sys shows the sandbox's devices and the files of /etc/netns/NAME hide those of /etc (ip-netns(8)).
 pub fn move_in(netns: &Netns, name: Option<&str>) -> Result<(), Error> {
     netns.enter()?;
     sys::unshare(sys::Namespaces::MOUNT).map_err(|e| Error::system("make", "mount namespace", e))?;
@@ -23,9 +23,8 @@ pub fn move_in(netns: &Netns, name: Option<&str>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A new /sys shows the devices of the namespace that mounts it. Cgroup mounts below the old one would vanish from
-/// sight; programs that need them find them in the new one's place only when they are mounted again, so where /sys
-/// has mounts below it, it stays.
+/// A new /sys shows the devices of the namespace that mounts it, and hides cgroup mounts below the old one, which
+/// programs need. So where /sys has mounts below it, it stays.
 fn show_own_devices() -> Result<(), Error> {
     let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| Error::system("read", "/proc/self/mounts", e))?;
     let below = mounts.lines().filter_map(|l| l.split(' ').nth(1)).any(|target| target.starts_with("/sys/"));
@@ -34,7 +33,7 @@ fn show_own_devices() -> Result<(), Error> {
     }
     match sys::mount(Path::new("sysfs"), Path::new("/sys"), Some("sysfs"), 0) {
         Ok(()) => Ok(()),
-        // In a user namespace without the right: the old view stays.
+        // A user namespace without the right keeps the old /sys.
         Err(e) if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::EBUSY)) => Ok(()),
         Err(e) => Err(Error::system("mount", "/sys", e)),
     }
@@ -52,16 +51,16 @@ fn bind_etc(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Ends a process by SIGKILL if it is inside, and only then: its number may be another's by now. One that has ended is
-/// fine.
+/// Ends a process by SIGKILL, but only if it is inside: its number may be another process's by now. A process that has
+/// ended is no error.
 pub fn end_process(netns: &Netns, pid: u32) -> Result<(), Error> {
     let ended = |e: &std::io::Error| e.raw_os_error() == Some(libc::ESRCH);
     let failed = |operation, e| Err(Error::system(operation, format!("process {pid}"), e));
-    // Held by a descriptor first: what is looked at afterwards is this process, or none that could be signalled by it.
+    // Opened first: the descriptor stands for the process that is checked next, or for one that has ended.
     let process = match sys::open_process(pid) {
         Ok(process) => process,
         Err(e) if ended(&e) => return Ok(()),
-        // Without pidfd_open (Linux 5.3) nothing is ended: by its number it could be a stranger.
+        // Without pidfd_open (Linux 5.3) no process is ended: the number could be another's.
         Err(e) => return failed("open", e),
     };
     if !is_inside(netns, pid) {
@@ -73,12 +72,12 @@ pub fn end_process(netns: &Netns, pid: u32) -> Result<(), Error> {
     }
 }
 
-/// A process that ends meanwhile is not inside.
+/// False for a process that has ended.
 fn is_inside(netns: &Netns, pid: u32) -> bool {
     fs::metadata(format!("/proc/{pid}/ns/net")).is_ok_and(|m| netns.is((m.dev(), m.ino())))
 }
 
-/// The processes whose network namespace this is. The namespace is open, so its number cannot be reused meanwhile.
+/// The processes whose network namespace this is. The namespace is open, so no other gets its inode number meanwhile.
 pub fn processes(netns: &Netns) -> Result<Vec<u32>, Error> {
     let entries = fs::read_dir("/proc").map_err(|e| Error::system("list", "/proc", e))?;
     let pids = entries.filter_map(Result::ok).filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());

@@ -1,5 +1,5 @@
-//! Legacy iptables (linux/netfilter_ipv4/ip_tables.h, ip6_tables.h): its tables are invisible to nftables. They are read
-//! and never changed, since every change replaces the whole table.
+//! Legacy iptables (linux/netfilter_ipv4/ip_tables.h, ip6_tables.h): nftables does not show its tables. zubi reads them
+//! and never changes them, because every change replaces the whole table.
 
 use crate::error::Error;
 use crate::sys;
@@ -29,17 +29,17 @@ const ACCEPT: i32 = -2;
 /// A forward chain of legacy iptables that drops what no rule with a condition has accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LegacyBarrier {
-    /// Whose packets.
+    /// The family of the packets.
     pub family: Family,
-    /// What drops: the policy, or a rule by its number.
+    /// What drops them: the policy, or a rule by its number.
     pub drops: String,
-    /// The chain where an administrator's rules belong.
+    /// The chain for an administrator's rules.
     pub chain: &'static str,
     accepted: Vec<(Direction, IfName)>,
 }
 
 impl LegacyBarrier {
-    /// The program that shows and changes it.
+    /// The program that shows and changes the chain.
     pub fn program(&self) -> &'static str {
         match self.family {
             Family::V4 => "iptables-legacy",
@@ -47,7 +47,7 @@ impl LegacyBarrier {
         }
     }
 
-    /// The commands that let a device pass, as far as they have not been given.
+    /// The commands that let a device pass, without those that were given already.
     pub fn lacking(&self, device: &IfName) -> Vec<String> {
         [(Direction::From, "-i"), (Direction::To, "-o")]
             .into_iter()
@@ -57,21 +57,21 @@ impl LegacyBarrier {
     }
 }
 
-/// The barrier of legacy iptables in the calling thread's namespace, if there is one. A table that is not there is not
-/// made by asking.
+/// The barrier of legacy iptables in the calling thread's namespace, if there is one. Does not make the kernel load the
+/// table.
 pub fn legacy_barrier(family: Family) -> Result<Option<LegacyBarrier>, Error> {
     let (names, domain, level) = match family {
         Family::V4 => ("/proc/net/ip_tables_names", libc::AF_INET, libc::IPPROTO_IP),
         Family::V6 => ("/proc/net/ip6_tables_names", libc::AF_INET6, libc::IPPROTO_IPV6),
     };
-    // Not there, or not for us: then nobody has such tables.
+    // The file is missing or unreadable: then there are no such tables.
     let names = std::fs::read_to_string(names).unwrap_or_default();
     if !names.lines().any(|name| name == TABLE) {
         return Ok(None);
     }
     let failed = |e| Error::system("read", "legacy iptables", e);
     let socket = sys::socket(domain, libc::SOCK_DGRAM, 0).map_err(failed)?;
-    // It may grow between the two questions.
+    // The table may grow between the two questions.
     for _ in 0..10 {
         let mut info = named(INFO);
         sys::get_option(socket.as_fd(), level, GET_INFO, &mut info).map_err(failed)?;
@@ -93,7 +93,7 @@ fn named(len: usize) -> Vec<u8> {
     bytes
 }
 
-/// Where the parts of a `struct ipt_entry` or `ip6t_entry` are.
+/// Offsets in a `struct ipt_entry` or `ip6t_entry`.
 struct Layout {
     addresses: usize,
     protocol: usize,
@@ -105,11 +105,11 @@ struct Layout {
 const V4: Layout = Layout { addresses: 16, protocol: 80, inverted: 83, offsets: 88, size: 112 };
 const V6: Layout = Layout { addresses: 64, protocol: 128, inverted: 132, offsets: 140, size: 168 };
 
-/// A rule, as far as it matters here.
+/// The parts of a rule that decide whether packets pass.
 #[derive(Debug, PartialEq, Eq)]
 struct Entry {
     devices: Vec<(Direction, IfName)>,
-    /// Beside devices.
+    /// Other than devices.
     conditions: Conditions,
     target: Target,
 }
@@ -125,7 +125,7 @@ enum Target {
     Accept,
     Drop,
     Reject,
-    /// The beginning of a chain of this name.
+    /// The start of a chain of this name.
     Chain(String),
     Other,
 }
@@ -160,7 +160,7 @@ fn read(family: Family, info: &[u8], entries: &[u8]) -> Option<LegacyBarrier> {
     drops.map(|drops| LegacyBarrier { family, drops, chain, accepted })
 }
 
-/// The entry at the beginning, and its length.
+/// The first entry, and its length.
 fn entry(bytes: &[u8], layout: &Layout) -> Option<(Entry, usize)> {
     let target = usize::from(u16_at(bytes, layout.offsets)?);
     let len = usize::from(u16_at(bytes, layout.offsets + 2)?);
@@ -180,7 +180,7 @@ fn entry(bytes: &[u8], layout: &Layout) -> Option<(Entry, usize)> {
         if mask.iter().all(|b| *b == 0) {
             continue;
         }
-        // Compared with its NUL; without, it is the beginning of many names.
+        // A mask that covers the NUL compares the whole name; otherwise the text is a prefix of names.
         let end = text.iter().position(|b| *b == 0)?;
         match std::str::from_utf8(&text[..end]).ok().and_then(|text| text.parse().ok()) {
             Some(device) if mask[end] != 0 => devices.push((direction, device)),
@@ -230,7 +230,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
-    /// An IPv4 rule: incoming device, target's name, what is behind that.
+    /// An IPv4 rule: incoming device, name and data of the target.
     fn rule(device: &str, target: &str, data: &[u8]) -> Vec<u8> {
         let mut bytes = vec![0; V4.size + EXTENSION];
         bytes[16..16 + device.len()].copy_from_slice(device.as_bytes());
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_that_were_given_are_not_asked_for() {
+    fn commands_that_were_given_are_not_lacking() {
         let blue = "zb-blue".parse().unwrap();
         let from = "iptables-legacy -I FORWARD -i zb-blue -j ACCEPT";
         let to = "iptables-legacy -I FORWARD -o zb-blue -j ACCEPT";

@@ -1,40 +1,39 @@
-//! The kernel edge: netlink sockets, namespaces and settings; plans are applied here, and what exists is read.
+//! The kernel edge: netlink sockets, namespaces and settings. It applies plans and reads snapshots.
+//!
+//! A [`Machine`] lives as long as the process; a [`Session`] is one command on it.
 
 mod announce;
 mod apply;
 mod disturbance;
 mod error;
-mod examine;
 mod filters;
 mod firewall;
 mod flows;
+mod foreign_rules;
 pub mod inside;
 pub mod lab;
 mod legacy;
 mod links;
 mod listener;
+mod look;
 mod machine;
 pub mod named;
 mod netns;
 pub mod process;
 mod sandboxes;
+mod session;
 mod settings;
 mod socket;
-mod strangers;
 mod stream;
-mod survey;
 pub mod sys;
 
 pub use apply::{Applied, Deletions, Failed};
 pub use disturbance::{Disturbance, disturb};
 pub use error::Error;
-pub use examine::Finding;
-pub use firewall::FirewallSeen;
 pub use legacy::{LegacyBarrier, legacy_barrier};
 pub use listener::{BoundPort, Listener, Refusal, listeners};
-pub use machine::{Kernel, Observer, StepHook, settings_writable};
+pub use machine::Machine;
 pub use netns::Netns;
+pub use session::{Observer, Session, StepHook, settings_writable};
 pub use socket::{Answer, Counters, Kept, Netlink};
-pub use strangers::Guest;
 pub use stream::{Stream, Written};
-pub use survey::Survey;

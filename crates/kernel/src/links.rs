@@ -1,8 +1,8 @@
 //! Applying operations of route netlink.
 
-use crate::apply::Group;
+use crate::apply::{Group, Removal};
 use crate::error::Error;
-use crate::machine::{Kernel, Removal};
+use crate::session::Session;
 use crate::socket::{Answer, Kept};
 use std::time::Duration;
 use zubi_model::{Family, IfIndex, IfName, LinkGroup, Mtu};
@@ -13,12 +13,12 @@ use zubi_wire::route::{
 };
 use zubi_wire::{Batch, KernelError};
 
-/// How often, and after what time, a route is tried again for which the kernel finds no way to the gateway.
+/// How often, and after what time, a route is tried again when the kernel finds no way to the gateway.
 const ROUTE_TRIES: u32 = 20;
 const ROUTE_PAUSE: Duration = Duration::from_millis(2);
 
-impl Kernel {
-    /// Makes a link. One that is there is taken for ours only if name, MAC, group and kind say so.
+impl Session {
+    /// Makes a link. An existing one is ours only if name, MAC, group and kind say so.
     pub(crate) fn add_link(&mut self, place: &Place, link: &Link) -> Result<Outcome, Error> {
         let master = link.master.as_ref().map(|m| self.index(place, m.as_str())).transpose()?;
         let inner = match &link.kind {
@@ -38,8 +38,8 @@ impl Kernel {
         match answer.outcome {
             Some(Ok(())) => {
                 self.newborn.insert((place.clone(), link.name.to_string()));
-                // The names may have been those of an earlier pair. The number of the new one comes along (the echo of
-                // rtnl_newlink_create since Linux 6.2); before, it is looked up when it is needed.
+                // An earlier pair may have had these names. The answer has the number of the new one (the echo of
+                // rtnl_newlink_create since Linux 6.2); on older kernels it is looked up when it is needed.
                 self.indexes.remove(&(place.clone(), link.name.to_string()));
                 if let Some((inside, name)) = &inner {
                     self.indexes.remove(&(inside.clone(), name.to_string()));
@@ -54,7 +54,7 @@ impl Kernel {
                 Ok(Outcome::Created)
             }
             Some(Err(e)) if e.errno == libc::EEXIST => self.existing_link(place, link, inner, e),
-            // The answer was lost. One that is there now carries the MAC that was chosen for it.
+            // The answer was lost. If the link was made, it carries the MAC that was chosen for it.
             None if self.link(place, link.name.as_str())?.is_some_and(|seen| link.is(&seen)) => Ok(Outcome::Created),
             outcome => Err(refused(link.to_string(), outcome)),
         }
@@ -83,7 +83,7 @@ impl Kernel {
         }
     }
 
-    /// Deletes a link that zubi made. Another device may have its name by now: that one stays.
+    /// Deletes a link that zubi made. Another device that has its name by now stays.
     pub(crate) fn delete_link(&mut self, place: &Place, link: &LinkMark) -> Result<Outcome, Error> {
         let name = &link.name;
         let Some(seen) = self.link(place, name.as_str())?.filter(|seen| link.is(seen)) else {
@@ -102,32 +102,32 @@ impl Kernel {
         }
     }
 
-    /// Deletes all links of a group on the host: one wait for all of them.
+    /// Deletes all links of a group on the host. The kernel waits once for all of them.
     pub fn delete_group(&mut self, group: LinkGroup) -> Result<(), Error> {
         let mut batch = Batch::new();
         zubi_wire::route::delete_group(&mut batch, group);
-        match only(self.route.transact(batch)?).outcome {
+        match only(self.socket(&Place::Host)?.transact(batch)?).outcome {
             Some(Ok(())) => Ok(()),
-            // Nothing in it.
+            // The group is empty.
             Some(Err(e)) if e.errno == libc::ENODEV => Ok(()),
             outcome => Err(refused(format!("link del group {group}"), outcome)),
         }
     }
 
-    /// One send for several operations of one place.
-    pub(crate) fn apply_route(&mut self, ops: &[Op]) -> Group {
+    /// Applies several operations of one place in one send.
+    pub(crate) fn apply_route(&mut self, ops: &[Op], removal: Removal) -> Group {
         let mut group = Group { done: Vec::new(), error: None };
         let mut batch = Batch::new();
         let mut sent = Vec::new();
         for op in ops {
-            match self.way_back(op).and_then(|back| self.encode(op, &mut batch).map(|()| back)) {
+            match self.way_back(op, removal).and_then(|back| self.encode(op, &mut batch).map(|()| back)) {
                 Ok(back) => sent.push((op, back)),
-                // Where something is taken down, a device that is gone keeps nothing else from going.
-                Err(e) if e.is_missing() && (is_removal(op) || self.removal == Removal::Any) => {
+                // Taking down goes on where a device is gone.
+                Err(e) if e.is_missing() && (is_removal(op) || removal == Removal::Any) => {
                     group.done.push((op.clone(), Outcome::Nothing));
                 }
                 Err(e) => {
-                    // Nothing of this group has been sent.
+                    // Nothing of this group was sent.
                     group.error = Some(e);
                     return group;
                 }
@@ -143,24 +143,47 @@ impl Kernel {
                 return group;
             }
         };
+        let mut read_back = match self.read_back(&sent, &answers) {
+            Ok(done) => done.into_iter(),
+            Err(e) => {
+                group.error = Some(e);
+                Vec::new().into_iter()
+            }
+        };
         for ((op, back), answer) in sent.into_iter().zip(answers) {
-            match self.judge(op, answer, back) {
+            let outcome = match answer.outcome {
+                Some(Ok(())) => Ok(self.outcome(op, back)),
+                Some(Err(error)) => self.settle(op, error),
+                None => match read_back.next() {
+                    Some(true) => Ok(outcome_read_back(op, back)),
+                    Some(false) => Err(Error::NoAnswer { object: op.to_string() }),
+                    None => continue,
+                },
+            };
+            match outcome {
                 Ok(outcome) => group.done.push((op.clone(), outcome)),
-                // The kernel went on with the messages behind: they are judged too, so that they can be undone.
+                // The kernel went on with the messages behind it, so their outcomes are needed to undo them.
                 Err(e) => group.error = group.error.or(Some(e)),
             }
         }
         group
     }
 
-    /// What puts back what a change is about to replace, where that has to be looked at: the MTU of a device, the
-    /// settings of a bridge port. Taking down is never taken back.
-    fn way_back(&mut self, op: &Op) -> Result<Option<What>, Error> {
-        if self.removal == Removal::Any {
+    /// Which of the operations whose answers were lost the kernel has applied.
+    fn read_back(&mut self, sent: &[(&Op, Option<What>)], answers: &[Answer]) -> Result<Vec<bool>, Error> {
+        let lost = sent.iter().zip(answers).filter(|(_, answer)| answer.outcome.is_none());
+        let lost: Vec<Op> = lost.map(|((op, _), _)| (*op).clone()).collect();
+        if lost.is_empty() { Ok(Vec::new()) } else { self.are_done(&lost) }
+    }
+
+    /// The operation that restores what a change is about to replace, where that has to be looked up: the MTU of a
+    /// device, the settings of a bridge port. Taking down is never undone.
+    fn way_back(&mut self, op: &Op, removal: Removal) -> Result<Option<What>, Error> {
+        if removal == Removal::Any {
             return Ok(None);
         }
         let (name, change, port) = match &op.what {
-            // The state of a device inside was looked at when the plan was made.
+            // The plan was made for the state that the device inside has.
             What::ChangeLink(change)
                 if change.has_settings() || (change.state.is_some() && op.place == Place::Host) =>
             {
@@ -217,46 +240,37 @@ impl Kernel {
         Ok(())
     }
 
-    fn judge(&mut self, op: &Op, answer: Answer, back: Option<What>) -> Result<Outcome, Error> {
-        let error = match answer.outcome {
-            Some(Ok(())) => {
-                if let What::ChangeLink(change) = &op.what
-                    && change.rename.is_some()
-                {
-                    self.indexes.remove(&(op.place.clone(), change.name.to_string()));
-                }
-                return Ok(match &op.what {
-                    what if back.as_ref() == Some(what) => Outcome::AlreadyThere,
-                    What::ChangeLink(change) if change.state == Some(AdminState::Up) && back.is_none() => {
-                        let down = LinkChange::state(change.name.clone(), AdminState::Down);
-                        Outcome::Changed { back: Box::new(What::ChangeLink(down)) }
-                    }
-                    What::ChangeLink(_) | What::ChangePort(_) => match back {
-                        Some(back) => Outcome::Changed { back: Box::new(back) },
-                        None => Outcome::Created,
-                    },
-                    What::DeleteAddress(_) | What::DeleteRoute(_) | What::DeleteHooks(_) | What::DeleteFilter(_) => {
-                        Outcome::Removed
-                    }
-                    _ => Outcome::Created,
-                });
+    /// What the kernel did of an operation that it acknowledged.
+    fn outcome(&mut self, op: &Op, back: Option<What>) -> Outcome {
+        if let What::ChangeLink(change) = &op.what
+            && change.rename.is_some()
+        {
+            self.indexes.remove(&(op.place.clone(), change.name.to_string()));
+        }
+        match &op.what {
+            what if back.as_ref() == Some(what) => Outcome::AlreadyThere,
+            What::ChangeLink(change) if change.state == Some(AdminState::Up) && back.is_none() => {
+                let down = LinkChange::state(change.name.clone(), AdminState::Down);
+                Outcome::Changed { back: Box::new(What::ChangeLink(down)) }
             }
-            Some(Err(error)) => error,
-            // The answer was lost: what the kernel has tells.
-            None if self.is_done(op)? => {
-                return Ok(match (&op.what, back) {
-                    (What::DeleteAddress(_) | What::DeleteRoute(_), _) => Outcome::Removed,
-                    (_, Some(back)) => Outcome::Changed { back: Box::new(back) },
-                    _ => Outcome::Created,
-                });
+            What::ChangeLink(_) | What::ChangePort(_) => match back {
+                Some(back) => Outcome::Changed { back: Box::new(back) },
+                None => Outcome::Created,
+            },
+            What::DeleteAddress(_) | What::DeleteRoute(_) | What::DeleteHooks(_) | What::DeleteFilter(_) => {
+                Outcome::Removed
             }
-            None => return Err(Error::NoAnswer { object: op.to_string() }),
-        };
+            _ => Outcome::Created,
+        }
+    }
+
+    /// What the kernel's error means for an operation: some say that it was done already.
+    fn settle(&mut self, op: &Op, error: KernelError) -> Result<Outcome, Error> {
         match (&op.what, error.errno) {
             (What::AddAddress(_) | What::AddForwarding(_) | What::AddHooks(_), libc::EEXIST) => {
                 Ok(Outcome::AlreadyThere)
             }
-            (What::AddFilter(filter), _) => self.judge_filter(op, filter, error),
+            (What::AddFilter(filter), _) => self.settle_filter(op, filter, error),
             (What::AddRoute(route), libc::EEXIST) => {
                 let device = self.index(&op.place, route.device.as_str())?;
                 if self.same_route(&op.place, route, device)? {
@@ -270,9 +284,9 @@ impl Kernel {
             (What::AddRoute(route), libc::EHOSTUNREACH) if route.via.is_some_and(|via| via.is_ipv6()) => {
                 self.add_route_later(&op.place, route, error)
             }
-            // A kernel, or a device with an MTU below 1280, without IPv6: it gives no address anyway.
+            // A kernel without IPv6, or a device whose MTU is below 1280: it gives no address anyway.
             (What::ChangeLink(change), libc::EAFNOSUPPORT) if change.addressless => Ok(Outcome::Nothing),
-            // The first: a kernel without the queueing discipline `clsact`, or without any.
+            // AddHooks: a kernel without the queueing discipline `clsact`, or without any.
             (What::AddHooks(_), libc::ENOENT | libc::EOPNOTSUPP)
             | (What::DeleteHooks(_) | What::DeleteFilter(_), libc::ENOENT | libc::EINVAL)
             | (What::DeleteAddress(_), libc::EADDRNOTAVAIL)
@@ -281,8 +295,8 @@ impl Kernel {
         }
     }
 
-    /// The kernel may find no way to an IPv6 gateway right after the device went up (seen once in 900 connects on a busy
-    /// machine): the route is tried again for a moment.
+    /// Tries a route again for a moment: right after the device went up the kernel may find no way to an IPv6 gateway
+    /// (seen once in 900 connects on a busy machine).
     fn add_route_later(&mut self, place: &Place, route: &Route, mut error: KernelError) -> Result<Outcome, Error> {
         let device = self.index(place, route.device.as_str())?;
         for _ in 0..ROUTE_TRIES {
@@ -303,12 +317,21 @@ impl Kernel {
     }
 }
 
-/// Operations that are content when their object is gone.
+/// Whether an operation has nothing left to do when its device is gone.
 fn is_removal(op: &Op) -> bool {
     match &op.what {
         What::DeleteAddress(_) | What::DeleteRoute(_) | What::DeleteHooks(_) | What::DeleteFilter(_) => true,
         What::ChangeLink(change) => change.state == Some(AdminState::Down) || change.rename.is_some(),
         _ => false,
+    }
+}
+
+/// What became of an operation whose answer was lost and that was read back as done.
+fn outcome_read_back(op: &Op, back: Option<What>) -> Outcome {
+    match (&op.what, back) {
+        (What::DeleteAddress(_) | What::DeleteRoute(_), _) => Outcome::Removed,
+        (_, Some(back)) => Outcome::Changed { back: Box::new(back) },
+        _ => Outcome::Created,
     }
 }
 

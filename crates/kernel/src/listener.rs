@@ -1,4 +1,4 @@
-//! Ports of the host as processes have them: whether one is free, and whose it is.
+//! Ports of the host: whether one is free, and which process has it.
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs;
@@ -6,13 +6,13 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use zubi_model::{Family, PortNumber, PortRange, Protocol};
 
-/// A port that nobody else can take while this value lives.
+/// A port that no process can take while this value lives.
 #[derive(Debug)]
 pub struct BoundPort {
     socket: Socket,
 }
 
-/// Why a port cannot be had.
+/// Why a port could not be taken.
 #[derive(Debug)]
 pub enum Refusal {
     /// A process has it.
@@ -26,12 +26,12 @@ pub enum Refusal {
 }
 
 impl BoundPort {
-    /// Takes a port of the calling thread's namespace by really binding it. Nothing is ever received by it.
+    /// Takes a port of the calling thread's namespace by binding a socket. The socket receives nothing.
     pub fn take(protocol: Protocol, address: IpAddr, port: PortNumber) -> Result<Self, Refusal> {
         Self::bind(protocol, address, port.0).map_err(refusal)
     }
 
-    /// Takes whichever port the kernel gives (`ip_local_port_range`).
+    /// Takes a port that the kernel chooses (`ip_local_port_range`).
     pub fn take_any(protocol: Protocol, address: IpAddr) -> Result<Self, Refusal> {
         Self::bind(protocol, address, 0).map_err(refusal)
     }
@@ -43,8 +43,7 @@ impl BoundPort {
         if address.is_ipv6() {
             socket.set_only_v6(true)?;
         }
-        // Connections that are only waiting for their time to be over do not have the port any more. For UDP it would
-        // let several processes share one.
+        // Connections in TIME_WAIT do not hold the port. With UDP the option would let several processes share it.
         if protocol != Protocol::Udp {
             socket.set_reuse_address(true)?;
         }
@@ -52,7 +51,7 @@ impl BoundPort {
         Ok(BoundPort { socket })
     }
 
-    /// Which port it is.
+    /// The port's number.
     pub fn port(&self) -> io::Result<PortNumber> {
         let port = self.socket.local_addr()?.as_socket().map(|a| a.port());
         port.map(PortNumber).ok_or_else(|| io::ErrorKind::Unsupported.into())
@@ -68,12 +67,12 @@ fn refusal(error: io::Error) -> Refusal {
     }
 }
 
-/// A socket of a process that takes what comes to a port.
+/// A socket of a process that receives what comes to a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listener {
     /// Its protocol.
     pub protocol: Protocol,
-    /// The address it listens at; the unspecified IPv6 one mostly takes IPv4 too.
+    /// The address that it listens at; the unspecified IPv6 address mostly takes IPv4 too.
     pub address: IpAddr,
     /// Its port.
     pub port: PortNumber,
@@ -81,7 +80,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Whether it wants what is sent to these ports of this address.
+    /// Whether it receives what is sent to these ports of this address.
     pub fn wants(&self, protocol: Protocol, address: IpAddr, ports: PortRange) -> bool {
         let everywhere = |a: IpAddr| a.is_unspecified();
         let same_family = self.address.is_ipv4() == address.is_ipv4();
@@ -91,7 +90,7 @@ impl Listener {
         self.protocol == protocol && at && ports.overlaps(self.port.into())
     }
 
-    /// The process that has it, as `NAME (pid N)`; `None` when it cannot be seen from here.
+    /// The process that has it, as `NAME (pid N)`; `None` when this process may not see it.
     pub fn process(&self) -> Option<String> {
         let wanted = format!("socket:[{}]", self.inode);
         for entry in fs::read_dir("/proc").ok()?.flatten() {
@@ -118,7 +117,7 @@ pub fn listeners() -> Vec<Listener> {
     ];
     let mut all = Vec::new();
     for (protocol, file, family) in tables {
-        // A kernel without IPv6 has no table of it.
+        // A kernel without IPv6 has no such file.
         let text = fs::read_to_string(format!("/proc/thread-self/net/{file}")).unwrap_or_default();
         all.extend(text.lines().skip(1).filter_map(|line| read_line(protocol, family, line)));
     }
@@ -139,7 +138,7 @@ fn read_line(protocol: Protocol, family: Family, line: &str) -> Option<Listener>
         return None;
     }
     let inode = words.nth(5)?.parse().ok()?;
-    // Each word of four bytes is printed as a number of this machine.
+    // The kernel prints each word of four bytes as a number in this machine's byte order.
     let bytes: Vec<u8> = (0..address.len() / 8)
         .filter_map(|at| u32::from_str_radix(address.get(at * 8..at * 8 + 8)?, 16).ok())
         .flat_map(u32::to_ne_bytes)
@@ -182,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_nobody_else_s_while_it_is_held() {
-        // Given back, another program of this machine may be given it.
+    fn no_process_gets_a_taken_port_while_it_is_held() {
+        // Behind the drop another program of this machine may get the port, hence several tries.
         let again = (0..10).any(|_| {
             let held = BoundPort::take_any(Protocol::Udp, LOOPBACK).unwrap();
             let port = held.port().unwrap();
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_of_another_host_is_told_apart() {
+    fn an_address_of_another_host_is_refused_as_such() {
         let elsewhere = "192.0.2.77".parse().unwrap();
         assert!(matches!(BoundPort::take(Protocol::Tcp, elsewhere, PortNumber(9)), Err(Refusal::NotHere)));
     }

@@ -1,7 +1,7 @@
 //! Named network namespaces under /run/netns, as `ip netns` keeps them.
 
 use crate::error::Error;
-use crate::netns::Netns;
+use crate::netns::{self, Netns};
 use crate::sys;
 use std::fs::{self, OpenOptions};
 use std::io;
@@ -17,8 +17,8 @@ fn file(name: &SandboxName) -> PathBuf {
     Path::new(FOLDER).join(name.as_str())
 }
 
-/// Makes the folder a shared mount of its own, so that names made and removed in one mount namespace show in the
-/// others that share it (ip-netns(8)).
+/// Makes the folder a shared mount of its own, so that names made and removed in one mount namespace also show in the
+/// other mount namespaces (ip-netns(8)).
 fn prepare_folder() -> Result<(), Error> {
     let failed = |operation| move |e| Error::system(operation, FOLDER, e);
     fs::create_dir_all(FOLDER).map_err(failed("create"))?;
@@ -35,7 +35,7 @@ fn prepare_folder() -> Result<(), Error> {
     }
 }
 
-/// Makes the empty file a namespace is then mounted on.
+/// Makes the empty file that a namespace is then mounted on.
 fn claim(name: &SandboxName) -> Result<PathBuf, Error> {
     prepare_folder()?;
     let path = file(name);
@@ -50,7 +50,7 @@ fn claim(name: &SandboxName) -> Result<PathBuf, Error> {
 
 fn bind(source: &Path, path: &Path) -> Result<(), Error> {
     sys::mount(source, path, None, libc::MS_BIND).map_err(|e| {
-        // Nobody can use the name while nothing is mounted on it.
+        // A file without a mount would keep the name taken.
         let removed = fs::remove_file(path);
         Error::system("bind mount", path.display(), removed.err().unwrap_or(e))
     })
@@ -59,13 +59,7 @@ fn bind(source: &Path, path: &Path) -> Result<(), Error> {
 /// `ip netns add NAME`.
 pub(crate) fn add(name: &SandboxName, home: &Netns) -> Result<Outcome, Error> {
     let path = claim(name)?;
-    let made = (|| {
-        sys::unshare(sys::Namespaces::NET).map_err(|e| Error::system("make", "network namespace", e))?;
-        let bound = bind(Path::new("/proc/thread-self/ns/net"), &path);
-        // Like `Netns::within`: a thread that cannot come home must not go on.
-        assert!(home.enter().is_ok(), "cannot return to the host's network namespace");
-        bound
-    })();
+    let made = Netns::within_new(home, || bind(Path::new(netns::OWN), &path)).and_then(|bound| bound);
     if made.is_err() && path.exists() {
         fs::remove_file(&path).map_err(|e| Error::system("remove", path.display(), e))?;
     }
@@ -74,38 +68,38 @@ pub(crate) fn add(name: &SandboxName, home: &Netns) -> Result<Outcome, Error> {
 
 /// Gives an existing namespace a name.
 pub(crate) fn attach(name: &SandboxName, source: &Path, home: &Netns) -> Result<Outcome, Error> {
-    // Held open, so that what is mounted is what was checked.
+    // Stays open until it is mounted: what is mounted is what was checked.
     let netns = Netns::open(source, home)?;
     let path = claim(name)?;
     bind(Path::new(&format!("/proc/self/fd/{}", netns.raw_fd())), &path)?;
     Ok(Outcome::Created)
 }
 
-/// `ip netns delete NAME`, if the namespace behind the name is the one that is meant.
+/// `ip netns delete NAME`, if the name leads to the wanted namespace.
 pub(crate) fn remove(
     name: &SandboxName,
-    is_meant: impl FnOnce(&Netns) -> Result<bool, Error>,
+    is_wanted: impl FnOnce(&Netns) -> Result<bool, Error>,
 ) -> Result<Outcome, Error> {
     let path = file(name);
     match Netns::open_any(&path) {
         Ok(netns) => {
-            if !is_meant(&netns)? {
+            if !is_wanted(&netns)? {
                 let found = "another network namespace; ip netns delete removes that name".into();
                 return Err(Error::Conflict { object: format!("sandbox {name}"), found });
             }
-            // By the open file: the very mount that was looked at is unmounted, and none that came since.
+            // By the open file, so that exactly the mount that was checked is unmounted and no later one.
             match sys::detach_mount(Path::new(&format!("/proc/self/fd/{}", netns.raw_fd()))) {
                 Ok(()) => {}
-                // Somebody was faster.
+                // Another process was faster.
                 Err(e) if e.raw_os_error() == Some(libc::EINVAL) => {}
                 Err(e) => return Err(Error::system("unmount", path.display(), e)),
             }
         }
-        // Nothing is mounted on it, which is what an interrupted `add` leaves, or it is gone.
+        // The file is gone, or nothing is mounted on it: an interrupted `add` leaves that.
         Err(Error::NotASandbox { .. }) => {}
         Err(e) => return Err(e),
     }
-    // A file that somebody has mounted a namespace on meanwhile cannot be removed: EBUSY.
+    // EBUSY where another process has mounted a namespace on the file meanwhile.
     match fs::remove_file(&path) {
         Ok(()) => Ok(Outcome::Removed),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Outcome::Nothing),
@@ -113,7 +107,7 @@ pub(crate) fn remove(
     }
 }
 
-/// All names, sorted; whether a namespace is behind each is for the caller to see.
+/// All names, sorted. A name may have no namespace mounted.
 pub fn list() -> Result<Vec<SandboxName>, Error> {
     let entries = match fs::read_dir(FOLDER) {
         Ok(entries) => entries,

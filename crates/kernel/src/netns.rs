@@ -2,20 +2,34 @@
 
 use crate::error::Error;
 use crate::sys;
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::Duration;
 
 /// Where the calling thread's own namespace is.
-const OWN: &str = "/proc/thread-self/ns/net";
+pub(crate) const OWN: &str = "/proc/thread-self/ns/net";
+/// How often, and after what time, a thread tries to leave a namespace again.
+const RETURN_TRIES: u32 = 100;
+const RETURN_PAUSE: Duration = Duration::from_millis(10);
+
+/// Device and inode number of a namespace file.
+type Inode = (u64, u64);
+
+thread_local! {
+    /// The namespace that the calling thread was in, and how often it had been moved until then: to ask the kernel
+    /// takes 3 us.
+    static HERE: Cell<Option<(u64, Inode)>> = const { Cell::new(None) };
+}
 
 /// An open network namespace.
 #[derive(Debug)]
 pub struct Netns {
     file: File,
-    inode: (u64, u64),
+    inode: Inode,
 }
 
 impl Netns {
@@ -25,7 +39,7 @@ impl Netns {
         Self::identified(file, Path::new(OWN))
     }
 
-    /// Opens a namespace file: a network namespace, and not `host`'s. Never waits, whatever the path leads to.
+    /// Opens a namespace file: a network namespace other than `host`'s. Never waits, whatever the path leads to.
     pub fn open(path: &Path, host: &Netns) -> Result<Self, Error> {
         let netns = Self::open_any(path)?;
         if netns.inode == host.inode {
@@ -35,7 +49,7 @@ impl Netns {
         Ok(netns)
     }
 
-    /// The same, be it the host's.
+    /// Opens a namespace file, the host's too.
     pub(crate) fn open_any(path: &Path) -> Result<Self, Error> {
         let refuse = |why: String| Error::NotASandbox { path: path.display().to_string(), why };
         // A FIFO without a writer would block a plain open.
@@ -63,8 +77,8 @@ impl Netns {
         Ok(Netns { file, inode: (meta.dev(), meta.ino()) })
     }
 
-    /// Whether device and inode of a namespace file are this one's.
-    pub(crate) fn is(&self, inode: (u64, u64)) -> bool {
+    /// Whether a namespace file with this device and inode number leads to it.
+    pub(crate) fn is(&self, inode: Inode) -> bool {
         self.inode == inode
     }
 
@@ -73,16 +87,31 @@ impl Netns {
         self.file.as_raw_fd()
     }
 
-    /// Runs `work` inside, and comes back.
+    /// Runs `work` inside, and brings the thread back to the namespace it was in, most often `home`.
     ///
     /// # Panics
-    /// When the way back fails: the thread is in the wrong namespace and must not go on. In a release, where a panic
-    /// aborts, the whole program ends, which is right for a command: its records tell the next one what to undo. A
-    /// resident process must not call this on a thread that it shares with others; it leaves such work to a process of
-    /// its own.
+    /// When the thread cannot leave for a second: it must not go on in the wrong namespace. The kernel refuses only for
+    /// want of memory, or because the thread gave up `CAP_SYS_ADMIN` meanwhile. In a release a panic ends the process,
+    /// also a resident one. The alternatives are worse: an error would let the thread go on, a thread for every visit
+    /// costs more than the work, and no thread can be ended alone where panics abort. The records of a process that
+    /// ended name what the next command has to undo.
     pub fn within<T>(&self, home: &Netns, work: impl FnOnce() -> T) -> Result<T, Error> {
-        sys::enter_netns(self.file.as_fd()).map_err(|e| Error::system("enter", "network namespace", e))?;
-        let back = Return { home };
+        if self.is_here()? {
+            return Ok(work());
+        }
+        home.and_back(|| self.enter(), work)
+    }
+
+    /// The same in a namespace that is made for it.
+    pub(crate) fn within_new<T>(home: &Netns, work: impl FnOnce() -> T) -> Result<T, Error> {
+        let make = || sys::unshare(sys::Namespaces::NET).map_err(|e| Error::system("make", "network namespace", e));
+        home.and_back(make, work)
+    }
+
+    fn and_back<T>(&self, leave: impl FnOnce() -> Result<(), Error>, work: impl FnOnce() -> T) -> Result<T, Error> {
+        let elsewhere = if self.is_here()? { None } else { Some(Netns::own()?) };
+        leave()?;
+        let back = Return { to: elsewhere.as_ref().unwrap_or(self) };
         let result = work();
         drop(back);
         Ok(result)
@@ -90,7 +119,24 @@ impl Netns {
 
     /// Moves the calling thread inside for good.
     pub fn enter(&self) -> Result<(), Error> {
-        sys::enter_netns(self.file.as_fd()).map_err(|e| Error::system("enter", "network namespace", e))
+        sys::enter_netns(self.file.as_fd()).map_err(|e| Error::system("enter", "network namespace", e))?;
+        HERE.set(Some((sys::netns_moves(), self.inode)));
+        Ok(())
+    }
+
+    /// Whether the calling thread is inside.
+    fn is_here(&self) -> Result<bool, Error> {
+        let moves = sys::netns_moves();
+        let here = match HERE.get() {
+            Some((known_at, inode)) if known_at == moves => inode,
+            _ => {
+                let meta = std::fs::metadata(OWN).map_err(|e| Error::system("examine", OWN, e))?;
+                let inode = (meta.dev(), meta.ino());
+                HERE.set(Some((moves, inode)));
+                inode
+            }
+        };
+        Ok(self.is(here))
     }
 }
 
@@ -100,16 +146,37 @@ impl AsFd for Netns {
     }
 }
 
-/// Brings the thread home, also when the work inside panics.
+/// Brings the thread back, also when the work inside panics.
 struct Return<'a> {
-    home: &'a Netns,
+    to: &'a Netns,
 }
 
 impl Drop for Return<'_> {
     fn drop(&mut self) {
-        if let Err(e) = sys::enter_netns(self.home.file.as_fd()) {
-            // Going on would change a stranger's namespace. See `Netns::within`.
-            panic!("cannot return to the host's network namespace: {e}");
+        let mut failure = None;
+        for _ in 0..RETURN_TRIES {
+            match self.to.enter() {
+                Ok(()) => return,
+                Err(e) => failure = Some(e),
+            }
+            std::thread::sleep(RETURN_PAUSE);
         }
+        let words = failure.map(|e| e.to_string()).unwrap_or_default();
+        panic!("cannot return to the host's network namespace: {words}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_knows_where_it_is_however_often_it_asks() {
+        let own = Netns::own().unwrap();
+        assert!(own.is_here().unwrap() && own.is_here().unwrap());
+        assert_eq!(own.within(&own, || 17).unwrap(), 17);
+        // A namespace file of another kind has another inode number.
+        let other = Netns { file: File::open("/proc/self/ns/mnt").unwrap(), inode: (0, 0) };
+        assert!(!other.is_here().unwrap());
     }
 }

@@ -6,28 +6,28 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, RawFd};
 
-/// Fails when the caller has borrowed the program's rights by a setuid bit or by capabilities of its file: with its
-/// variables and options it would choose what is written where.
+/// Fails when a setuid bit or capabilities of the program's file give the caller rights that it does not have: its
+/// variables and options choose what is written where.
 pub fn refuse_borrowed_rights() -> Result<(), Error> {
     if sys::has_borrowed_rights() { Err(Error::BorrowedRights) } else { Ok(()) }
 }
 
-/// A value that knows every descriptor it owns.
+/// A value that knows every descriptor that it owns.
 pub trait Holds {
-    /// All of them.
+    /// All its descriptors.
     fn descriptors(&self) -> Vec<RawFd>;
 }
 
-/// Starts a child that lives on by itself, in a session of its own, with this value and nothing else: of the caller's
-/// descriptors and of ours it has only those of the value. A caller that reads to the end of a pipe must not wait for a
-/// process it does not know of.
+/// Starts a child that lives on by itself, in a session of its own, with this value alone: of the caller's descriptors
+/// and of ours it keeps only those of the value. A caller that reads to the end of a pipe must not wait for a process
+/// that it does not know of.
 ///
 /// # How it is safe
-/// The child closes descriptors that other values of this process own. None of these values is used or dropped there:
-/// `life` is a plain function, so it reaches nothing but the value it is given, and the child ends with it.
+/// The child closes descriptors that other values of this process own. It neither uses nor drops these values: `life`
+/// is a plain function, so it reaches only the value that it is given, and the child ends with it.
 ///
 /// # Errors
-/// When there can be no child the value comes back.
+/// When the child cannot be started, the value comes back.
 pub fn detach<T: Holds + 'static>(value: T, life: fn(T) -> i32) -> Result<(), (T, Error)> {
     match sys::fork() {
         Ok(sys::Fork::Parent(_)) => Ok(()),
@@ -45,7 +45,7 @@ pub fn detach<T: Holds + 'static>(value: T, life: fn(T) -> i32) -> Result<(), (T
     }
 }
 
-/// Leaves the caller's session, its terminal and its standard streams. Other descriptors stay.
+/// Leaves the caller's session, terminal and standard streams. Other descriptors stay.
 pub fn leave_caller() -> Result<(), Error> {
     let failed = |operation| move |e: io::Error| Error::system(operation, "detached process", e);
     sys::new_session().map_err(failed("leave the session of the"))?;

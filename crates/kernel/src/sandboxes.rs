@@ -1,10 +1,10 @@
 //! The sandboxes that are open.
 //!
 //! # How it works
-//! An open sandbox takes two descriptors: its namespace and a socket inside. Only a few stay open, the ones used last, so
-//! that a command that looks at thousands needs no more descriptors than one that looks at ten. A name that was opened
-//! stands for its namespace for the whole command: when it is opened again, and leads to another namespace by now, that
-//! is an error.
+//! An open sandbox takes two descriptors: its namespace and a socket inside. Only the few that were used last stay
+//! open, so a command that reads thousands needs no more descriptors than one that reads ten. A name that was opened
+//! stands for its namespace for the whole session: if it leads to another namespace when it is opened again, that is an
+//! error.
 
 use crate::error::Error;
 use crate::netns::Netns;
@@ -24,11 +24,11 @@ pub(crate) struct Inside {
 
 #[derive(Default)]
 pub(crate) struct Sandboxes {
-    /// What each name was found to lead to.
+    /// The namespace that each name stands for.
     known: HashMap<NsRef, NetnsCookie>,
     /// The one used last is the last.
     open: Vec<(NsRef, Inside)>,
-    /// What the sockets of closed ones were used for.
+    /// How often the sockets of closed ones were used.
     closed: Counters,
 }
 
@@ -66,7 +66,7 @@ impl Sandboxes {
         Ok(cookie)
     }
 
-    /// Forgets what a name led to.
+    /// Closes a sandbox and forgets which namespace its name stands for.
     pub(crate) fn forget(&mut self, sandbox: &NsRef) {
         self.known.remove(sandbox);
         if let Some(at) = self.open.iter().position(|(name, _)| name == sandbox) {
@@ -75,14 +75,14 @@ impl Sandboxes {
         }
     }
 
-    /// Closes all of them.
+    /// Closes all of them and forgets all names.
     pub(crate) fn clear(&mut self) {
         self.known.clear();
         self.closed = self.counters();
         self.open.clear();
     }
 
-    /// What all their sockets were used for.
+    /// How often all their sockets were used.
     pub(crate) fn counters(&self) -> Counters {
         self.open.iter().fold(self.closed, |mut sum, (_, inside)| {
             sum += inside.route.counters();

@@ -2,30 +2,26 @@
 
 use crate::apply::Group;
 use crate::error::Error;
-use crate::machine::Kernel;
+use crate::session::Session;
 use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use zubi_plan::{Op, Outcome, Place, Sysctl, What};
+use zubi_snapshot::same_value;
 
-/// What the kernel gives of a setting at once, in bytes: a page.
+/// The most that the kernel gives of a setting in one read, in bytes: a page.
 const LONGEST: usize = 4096;
 
-/// Whether two values mean the same: the kernel puts tabs between numbers.
-pub(crate) fn same_value(one: &str, other: &str) -> bool {
-    one.split_whitespace().eq(other.split_whitespace())
-}
-
-fn path(sysctl: &Sysctl) -> PathBuf {
-    PathBuf::from("/proc/sys").join(&sysctl.key)
+fn path(key: &str) -> PathBuf {
+    PathBuf::from("/proc/sys").join(key)
 }
 
 /// Writes only what differs. The files below net/ are those of the calling thread's network namespace.
 fn set(sysctl: &Sysctl) -> Result<Outcome, Error> {
-    let path = path(sysctl);
+    let path = path(&sysctl.key);
     let failed = |operation, e| Error::system(operation, path.display(), e);
-    // Opened once: to look one up takes longer the more namespaces there are.
+    // Opened once: the look-up takes longer the more namespaces there are.
     let file = match fs::OpenOptions::new().read(true).write(true).open(&path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound && sysctl.optional() => return Ok(Outcome::Nothing),
@@ -41,8 +37,17 @@ fn set(sysctl: &Sysctl) -> Result<Outcome, Error> {
     Ok(Outcome::Changed { back: Box::new(What::Set(Sysctl::new(sysctl.key.clone(), old))) })
 }
 
-impl Kernel {
-    /// All settings of one place in one visit.
+fn read(key: &str) -> Result<Option<String>, Error> {
+    let path = path(key);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok(Some(text.trim().to_owned())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(Error::system("read", path.display(), e)),
+    }
+}
+
+impl Session {
+    /// Applies settings of one place in one visit.
     pub(crate) fn apply_settings(&mut self, ops: &[Op]) -> Group {
         let mut group = Group { done: Vec::new(), error: None };
         let Some(first) = ops.first() else { return group };
@@ -66,11 +71,14 @@ impl Kernel {
 
     /// A setting's value; `None` where this kernel has no such setting.
     pub fn setting(&mut self, place: &Place, key: &str) -> Result<Option<String>, Error> {
-        let path = PathBuf::from("/proc/sys").join(key);
-        match self.within(place, || fs::read_to_string(&path))? {
-            Ok(text) => Ok(Some(text.trim().to_owned())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(Error::system("read", path.display(), e)),
+        self.within(place, || read(key))?
+    }
+
+    /// The values of several settings of one place, in one visit.
+    pub(crate) fn settings(&mut self, place: &Place, keys: &[&String]) -> Result<Vec<Option<String>>, Error> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
         }
+        self.within(place, || keys.iter().map(|key| read(key)).collect())?
     }
 }

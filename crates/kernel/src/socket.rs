@@ -2,15 +2,15 @@
 //!
 //! # How it works
 //! The kernel handles a request while it is being sent, so every answer is in the queue when the send returns: reading
-//! never waits. Answers are told apart by sequence numbers. One buffer of constant size is used for everything,
+//! never waits. Sequence numbers tell which request an answer belongs to. All reading uses one buffer of constant size,
 //! because the kernel sizes dump messages by the largest buffer it has seen on a socket.
 //!
 //! # Bounds
-//! The kernel queues all answers of a send before the first can be read, and drops those that find no room in the socket's
-//! buffer (ENOBUFS): an acknowledgement takes up to a kilobyte of the 208 that a socket has. So a batch is sent in parts
-//! whose answers fit. A transaction cannot be parted: the socket's buffers grow for it, and [`Netlink::room`] says how
-//! large it may be. An answer that is lost all the same leaves its message without an outcome, and the object is read
-//! back.
+//! The kernel queues all answers of a send before the first can be read, and drops those that find no room in the
+//! socket's buffer (ENOBUFS): an acknowledgement takes up to a kilobyte of the 208 that a socket has. So a batch is
+//! sent in parts whose answers fit. A transaction cannot be parted: the socket's buffers grow for it, and
+//! [`Netlink::room`] says how large it may be. An answer that is lost all the same leaves its message without an
+//! outcome, and the caller reads the object back.
 
 use crate::disturbance::{Answers, Protocol, disturbed};
 use crate::error::Error;
@@ -21,62 +21,79 @@ use zubi_wire::{Batch, KernelError, Message, Messages, flag, message::kind};
 
 const BUFFER: usize = 32 * 1024;
 const DUMP_TRIES: u32 = 20;
-/// One part of a batch: an answer with a link in it takes some 2.5 kilobytes of the receive buffer.
+/// The largest part of a batch: an answer with a link in it takes some 2.5 kilobytes of the receive buffer.
 const PART_MESSAGES: usize = 64;
 const PART_BYTES: usize = 64 * 1024;
-/// What is asked for when a transaction is larger than usual; the kernel doubles it. Memory is used only while a message
-/// waits.
+/// The buffer size to ask for when a transaction is larger than usual; the kernel doubles it. It takes memory only
+/// while a message waits.
 const BUFFERS: libc::c_int = 8 * 1024 * 1024;
-/// What the kernel keeps of the send buffer for itself (`netlink_sendmsg`), generously.
+/// The part of the send buffer that the kernel keeps for itself (`netlink_sendmsg`), rounded up.
 const SEND_OVERHEAD: usize = 1024;
-/// What an acknowledgement or an error with words takes of the receive buffer at most (`truesize` of its skb).
+/// The most that an acknowledgement or an error with words takes of the receive buffer (`truesize` of its skb).
 const ANSWER: usize = 1024;
 /// `NFNL_MSG_BATCH_BEGIN` (linux/netfilter/nfnetlink.h).
 const BATCH_BEGIN: u16 = 16;
 
-/// A netlink socket. It belongs to the network namespace it was opened in, whoever uses it.
+/// A netlink socket. It belongs to the network namespace that it was opened in, wherever the thread is that uses it.
 #[derive(Debug)]
 pub struct Netlink {
     fd: OwnedFd,
     sequence: u32,
-    /// Whether it is asked for transactions.
+    /// Whether it carries transactions.
     transactions: bool,
     room: Room,
     counters: Counters,
     buffer: Vec<u8>,
-    /// What a test makes of those that are waiting.
+    /// Whether a test loses the answers that are waiting.
     waiting: Answers,
+    condition: Condition,
+    deletes: Deletes,
+}
+
+/// Whether another session can use the socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    Sound,
+    /// A system call failed, or an answer did not come.
+    MetError,
+}
+
+/// Whether anything was deleted through an nftables socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Deletes {
+    Nothing,
+    Something,
 }
 
 /// How large a transaction can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Room {
-    /// In one send.
+    /// The length of all its messages.
     pub(crate) bytes: usize,
-    /// Each answered.
+    /// The number of its messages, each with an answer.
     pub(crate) messages: usize,
 }
 
 impl Room {
-    /// What every socket has (`net.core.wmem_default`, `rmem_default`: 212992).
+    /// Of a socket as it was opened (`net.core.wmem_default`, `rmem_default`: 212992).
     pub(crate) const UNASKED: Room = Room { bytes: 160 * 1024, messages: 200 };
 }
 
 enum Received {
     Bytes(usize),
     Nothing,
-    /// Answers were dropped for want of room.
+    /// The kernel dropped answers for want of room.
     Overrun,
 }
 
-/// What a socket was used for; tests hold these to account.
+/// How often a socket was used; tests compare it with a budget.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// System calls that sent.
     pub sends: u32,
-    /// Messages in them.
+    /// Messages in these sends.
     pub messages: u32,
-    /// Dumps among them.
+    /// Dumps among these messages.
     pub dumps: u32,
 }
 
@@ -91,9 +108,9 @@ impl std::ops::AddAssign for Counters {
 /// The answer to one message of a batch.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// Kept messages (kind and payload) that came before the acknowledgement: an object, or an echo.
+    /// The messages that came before the acknowledgement: an object, or an echo.
     pub objects: Vec<Kept>,
-    /// The acknowledgement; absent when the kernel gave none, or when it was lost.
+    /// The acknowledgement or the error; absent when the kernel gave none, or when it was lost.
     pub outcome: Option<Result<(), KernelError>>,
 }
 
@@ -140,20 +157,41 @@ impl Netlink {
             counters: Counters::default(),
             buffer: vec![0; BUFFER],
             waiting: Answers::Arrive,
+            condition: Condition::Sound,
+            deletes: Deletes::Nothing,
         })
     }
 
-    /// The number of the namespace it belongs to.
+    /// The number of the namespace that it belongs to.
     pub fn cookie(&self) -> Result<NetnsCookie, Error> {
         sys::netns_cookie(self.fd.as_fd()).map(NetnsCookie).map_err(|e| Error::system("identify", "namespace", e))
     }
 
-    /// What it was used for.
+    /// How often it was used.
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
-    /// For a child process that is to hold it open.
+    pub(crate) fn reset_counters(&mut self) {
+        self.counters = Counters::default();
+    }
+
+    /// Whether another session can use it: it has met no error, and no answer waits to be read.
+    pub(crate) fn is_clean(&mut self) -> bool {
+        self.condition == Condition::Sound && matches!(self.receive(), Ok(Received::Nothing))
+    }
+
+    /// Notes that something is deleted through this nftables socket.
+    pub(crate) fn note_deletion(&mut self) {
+        self.deletes = Deletes::Something;
+    }
+
+    /// Whether the kernel takes its time to close it, some 13 ms: something was deleted through it.
+    pub(crate) fn closes_slowly(&self) -> bool {
+        self.deletes == Deletes::Something
+    }
+
+    /// The descriptor, for a child process that keeps it open.
     pub fn raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
@@ -164,7 +202,10 @@ impl Netlink {
         let protocol = if self.transactions { Protocol::Netfilter } else { Protocol::Route };
         let (bytes, answers) = disturbed(bytes, protocol);
         self.waiting = answers;
-        sys::send_to_kernel(self.fd.as_fd(), &bytes).map_err(|e| Error::system("send to", "netlink socket", e))
+        sys::send_to_kernel(self.fd.as_fd(), &bytes).map_err(|e| {
+            self.condition = Condition::MetError;
+            Error::system("send to", "netlink socket", e)
+        })
     }
 
     fn number(&mut self, batch: &mut Batch) -> u32 {
@@ -174,12 +215,12 @@ impl Netlink {
         first
     }
 
-    /// How large a transaction can be: as large as the kernel lets this process make the socket's buffers.
+    /// How large a transaction can be: the kernel says how far this process may enlarge the socket's buffers.
     pub(crate) fn room(&mut self) -> Room {
         if self.room == Room::UNASKED {
             let ask = |limited, forced| {
                 let set = |option| sys::set_option(self.fd.as_fd(), libc::SOL_SOCKET, option, BUFFERS);
-                // Only root of the machine may go beyond the limit of the system.
+                // Only root of the machine may exceed the limits `net.core.wmem_max` and `rmem_max`.
                 set(forced).or_else(|_| set(limited)).unwrap_or_default();
             };
             ask(libc::SO_SNDBUF, libc::SO_SNDBUFFORCE);
@@ -200,8 +241,8 @@ impl Netlink {
         }
     }
 
-    /// Sends a batch and gives the answer to each of its messages. A transaction is sent whole: see [`Netlink::room`];
-    /// anything else in parts whose answers the socket has room for.
+    /// Sends a batch and returns the answer to each of its messages. A transaction is sent whole;
+    /// any other batch in parts whose answers the socket has room for.
     ///
     /// An answer without an outcome was lost, or the kernel gave none: what became of its message is unknown.
     pub fn transact(&mut self, mut batch: Batch) -> Result<Vec<Answer>, Error> {
@@ -219,7 +260,7 @@ impl Netlink {
         }
         let mut at = 0;
         for part in batch.parts(PART_MESSAGES, PART_BYTES) {
-            // A message that asks for no acknowledgement is answered by the object it asks for.
+            // Where a message asks for no acknowledgement, the object is the answer.
             let acknowledged: Vec<bool> = Messages::new(part).map(|message| message.flags & flag::ACK != 0).collect();
             self.send(part, acknowledged.len() as u32)?;
             let of_part = at..at + acknowledged.len();
@@ -234,7 +275,7 @@ impl Netlink {
         Ok(answers)
     }
 
-    /// Sends questions, and sends them again when an answer was lost: nothing is changed by asking.
+    /// Sends questions, and sends them again when an answer was lost: a question changes nothing.
     pub fn ask(&mut self, object: &'static str, questions: &Batch) -> Result<Vec<Answer>, Error> {
         for _ in 0..DUMP_TRIES {
             let answers = self.transact(questions.clone())?;
@@ -245,7 +286,7 @@ impl Netlink {
         Err(Error::NoAnswer { object: format!("read {object}") })
     }
 
-    /// Sorts what is in the queue to the messages it answers, until it is all of it or `complete`.
+    /// Assigns what is in the queue to the messages it answers, until the queue is empty or the answers are `complete`.
     fn collect(
         &mut self,
         first: u32,
@@ -261,7 +302,7 @@ impl Netlink {
             for message in Messages::new(&self.buffer[..n]) {
                 let Some(answer) = answers.get_mut(message.sequence.wrapping_sub(first) as usize) else { continue };
                 match message.outcome() {
-                    // A batch that was aborted may be answered more than once: the first error counts.
+                    // The kernel may answer an aborted transaction more than once: the first error counts.
                     Some(outcome) if !matches!(answer.outcome, Some(Err(_))) => answer.outcome = Some(outcome),
                     Some(_) => {}
                     None => answer.objects.push(Kept {
@@ -275,8 +316,22 @@ impl Netlink {
         Ok(())
     }
 
-    /// Asks for all objects of a kind, again while the kernel's tables change under the reading.
+    /// Reads all objects of a kind, again while the kernel's tables change during the reading.
     pub fn dump<T>(
+        &mut self,
+        object: &'static str,
+        request: &dyn Fn(&mut Batch),
+        parse: impl FnMut(&Message<'_>) -> Vec<T>,
+    ) -> Result<Vec<T>, Error> {
+        let all = self.dump_steadily(object, request, parse);
+        // A dump that was not read to its end blocks the next one.
+        if matches!(all, Err(Error::System { .. } | Error::NoAnswer { .. } | Error::Unsteady { .. })) {
+            self.condition = Condition::MetError;
+        }
+        all
+    }
+
+    fn dump_steadily<T>(
         &mut self,
         object: &'static str,
         request: &dyn Fn(&mut Batch),
@@ -306,7 +361,7 @@ impl Netlink {
                     interrupted |= message.flags & flag::DUMP_INTR != 0;
                     if message.kind == kind::DONE {
                         done = true;
-                        // What a dump failed with half-way stands in its last message.
+                        // The last message carries the error of a dump that failed half-way.
                         let code = message.payload.first_chunk::<4>().map_or(0, |c| i32::from_ne_bytes(*c));
                         if code < 0 {
                             let source = KernelError::from_errno(-code);
@@ -327,10 +382,18 @@ impl Netlink {
     }
 
     fn receive(&mut self) -> Result<Received, Error> {
+        let received = self.receive_or_lose();
+        if matches!(received, Err(_) | Ok(Received::Overrun)) {
+            self.condition = Condition::MetError;
+        }
+        received
+    }
+
+    fn receive_or_lose(&mut self) -> Result<Received, Error> {
         let mut next = || match sys::receive(self.fd.as_fd(), &mut self.buffer) {
             Ok(Some(n)) => Ok(Received::Bytes(n)),
             Ok(None) => Ok(Received::Nothing),
-            // Told once; the answers that had room are behind it (netlink_overrun in net/netlink/af_netlink.c).
+            // Reported once; the answers that had room are behind it (netlink_overrun in net/netlink/af_netlink.c).
             Err(e) if e.raw_os_error() == Some(libc::ENOBUFS) => Ok(Received::Overrun),
             Err(e) => Err(Error::system("receive from", "netlink socket", e)),
         };

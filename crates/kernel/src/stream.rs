@@ -1,12 +1,12 @@
-//! Standard output and standard error. The one place that writes there.
+//! Standard output and standard error. Only this file writes there.
 //!
 //! # How it works
-//! A reader that goes away (`zubi ls | head -1`) and a full disk are ordinary, so a failed write is a value here and never
-//! a panic. SIGPIPE is ignored from the program's start on (Rust's runtime does that), so a closed pipe is `EPIPE`.
+//! A reader that goes away (`zubi ls | head -1`) and a full disk are ordinary, so a failed write is a value and never a
+//! panic. Rust's runtime ignores SIGPIPE from the program's start on, so a closed pipe is `EPIPE`.
 
 use std::io::{self, Write};
 
-/// Where text goes.
+/// A standard stream to write to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
     /// Standard output.
@@ -18,14 +18,14 @@ pub enum Stream {
 /// What became of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Written {
-    /// It is out.
+    /// It is written.
     Whole,
-    /// Nobody reads any more: the pipe is closed.
+    /// The reader has closed the pipe.
     Unread,
 }
 
 impl Stream {
-    /// Writes all of the text, in one go where the system takes it so.
+    /// Writes all of the text, in one call where the system takes it whole.
     pub fn write(self, text: &str) -> io::Result<Written> {
         let written = match self {
             Stream::Out => whole(io::stdout().lock(), text),
@@ -38,7 +38,8 @@ impl Stream {
         }
     }
 
-    /// Writes what may be lost: a note, an error, a line about progress. When that fails nobody is left to tell.
+    /// Writes a text that may be lost: a note, an error, a line about progress. A failure has no reader to report it
+    /// to.
     pub fn tell(self, text: &str) {
         self.write(text).ok();
     }

@@ -1,9 +1,10 @@
-//! The system calls the standard library has no safe form of. The only unsafe code of the project.
+//! The system calls for which the standard library has no safe form. The only unsafe code of the project.
 //!
 //! Every function checks its return value and turns it into an `io::Error`; descriptors come in as borrows and go out
 //! as owners.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -43,7 +44,7 @@ pub fn set_option(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, val
     check(result).map(|_| ())
 }
 
-/// Reads an option into `buffer`, which may also say what is asked for.
+/// Reads an option into `buffer`, which may also hold the question.
 pub fn get_option(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, buffer: &mut [u8]) -> io::Result<()> {
     let mut len = libc::socklen_t::try_from(buffer.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     // SAFETY: pointer and length describe `buffer`; the kernel writes no more than that, and any bytes are valid there.
@@ -51,7 +52,7 @@ pub fn get_option(fd: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, buf
     check(result).map(|_| ())
 }
 
-/// `SO_NETNS_COOKIE` (asm-generic/socket.h): the number of the network namespace a socket lives in.
+/// `SO_NETNS_COOKIE` (asm-generic/socket.h): the number of the network namespace that a socket belongs to.
 pub fn netns_cookie(fd: BorrowedFd<'_>) -> io::Result<u64> {
     const SO_NETNS_COOKIE: libc::c_int = 71;
     let mut cookie = 0u64;
@@ -85,7 +86,7 @@ pub fn send_to_kernel(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Receives without waiting. `Ok(None)`: nothing is there. A datagram larger than the buffer is an error.
+/// Receives without waiting. `Ok(None)`: the queue is empty. A datagram larger than the buffer is an error.
 pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize>> {
     loop {
         // SAFETY: the pointer and length describe `buffer`.
@@ -104,13 +105,24 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize
     }
 }
 
+thread_local! {
+    static NETNS_MOVES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often the calling thread was moved to another network namespace. Only this module can move it.
+pub(crate) fn netns_moves() -> u64 {
+    NETNS_MOVES.get()
+}
+
 /// Moves the calling thread into a network namespace.
 pub fn enter_netns(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: no pointers.
-    check(unsafe { libc::setns(fd.as_raw_fd(), libc::CLONE_NEWNET) }).map(|_| ())
+    check(unsafe { libc::setns(fd.as_raw_fd(), libc::CLONE_NEWNET) })?;
+    NETNS_MOVES.set(NETNS_MOVES.get() + 1);
+    Ok(())
 }
 
-/// Kinds of namespaces. Other flags of unshare(2), such as `CLONE_FILES`, cannot be written with it.
+/// Kinds of namespaces. The type cannot hold other flags of unshare(2), such as `CLONE_FILES`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Namespaces(libc::c_int);
 
@@ -121,7 +133,7 @@ impl Namespaces {
     pub const MOUNT: Self = Namespaces(libc::CLONE_NEWNS);
     /// `CLONE_NEWUSER`.
     pub const USER: Self = Namespaces(libc::CLONE_NEWUSER);
-    /// `CLONE_NEWPID`: for the children of the process.
+    /// `CLONE_NEWPID`: for the children that the process starts later.
     pub const PID: Self = Namespaces(libc::CLONE_NEWPID);
 
     /// Both.
@@ -134,10 +146,12 @@ impl Namespaces {
 /// Gives the calling thread new namespaces.
 pub fn unshare(namespaces: Namespaces) -> io::Result<()> {
     // SAFETY: no pointers. The type holds only namespace flags, which leave memory and descriptors shared.
-    check(unsafe { libc::unshare(namespaces.0) }).map(|_| ())
+    check(unsafe { libc::unshare(namespaces.0) })?;
+    NETNS_MOVES.set(NETNS_MOVES.get() + 1);
+    Ok(())
 }
 
-/// The kind of namespace a file leads to: `CLONE_NEWNET`, ... (`NS_GET_NSTYPE`, linux/nsfs.h).
+/// The kind of namespace that a file leads to: `CLONE_NEWNET`, ... (`NS_GET_NSTYPE`, linux/nsfs.h).
 pub fn namespace_kind(fd: BorrowedFd<'_>) -> io::Result<libc::c_int> {
     const NS_GET_NSTYPE: libc::c_ulong = 0xb703;
     // SAFETY: this ioctl takes no argument.
@@ -174,19 +188,19 @@ pub fn detach_mount(target: &Path) -> io::Result<()> {
 pub enum Fork {
     /// In the new process.
     Child,
-    /// In the old one; the number of the new.
+    /// In the old one, with the number of the new process.
     Parent(u32),
 }
 
-/// fork(2). Refused while the process has a second thread: a lock that such a thread holds at that moment, that of the
-/// allocator for instance, would stay locked in the child for ever.
+/// fork(2). Refused while the process has a second thread: a lock that this thread holds at that moment, the
+/// allocator's for instance, would stay locked in the child for ever.
 pub fn fork() -> io::Result<Fork> {
     // proc(5): the folder has a link for itself, one for its parent, and one for each thread.
     if std::fs::metadata("/proc/self/task")?.nlink() != 3 {
         return Err(io::Error::other("the process has a second thread"));
     }
-    // SAFETY: no pointers. The calling thread is the only one, so nobody holds a lock, and nobody can start another
-    // thread between the line above and this one.
+    // SAFETY: no pointers. The calling thread is the only one, so no other thread holds a lock or starts a thread
+    // between the line above and this one.
     let pid = check(unsafe { libc::fork() })?;
     Ok(if pid == 0 { Fork::Child } else { Fork::Parent(pid.cast_unsigned()) })
 }
@@ -197,7 +211,7 @@ pub fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// How a child ended: its exit code, or 128 and the signal's number, as shells have it. `None`: it still runs.
+/// How a child ended: its exit code, or 128 plus the signal's number, as in shells. `None`: it still runs.
 pub fn reap_child(pid: u32) -> io::Result<Option<i32>> {
     let mut status = 0;
     // SAFETY: the pointer is to a local.
@@ -216,7 +230,7 @@ pub fn new_session() -> io::Result<()> {
     check(unsafe { libc::setsid() }).map(|_| ())
 }
 
-/// pidfd_open(2), Linux 5.3: a descriptor that stands for this process, whatever process has its number later.
+/// pidfd_open(2), Linux 5.3: a descriptor that stands for this process, even when another has its number later.
 pub fn open_process(pid: u32) -> io::Result<OwnedFd> {
     // SAFETY: no pointers; the descriptor is new, ours and close-on-exec.
     unsafe {
@@ -253,7 +267,7 @@ pub fn parent_pid() -> u32 {
     unsafe { libc::getppid() }.cast_unsigned()
 }
 
-/// Blocks these signals for the calling thread, to be taken by [`wait_signal`].
+/// Blocks these signals for the calling thread; [`wait_signal`] takes them.
 pub fn block_signals(signals: &[libc::c_int]) -> io::Result<()> {
     // SAFETY: sigset_t is plain data, made by sigemptyset; pointers are to locals.
     unsafe {
@@ -266,10 +280,11 @@ pub fn block_signals(signals: &[libc::c_int]) -> io::Result<()> {
     }
 }
 
-/// Stops the process as SIGTSTP does, which is blocked, until it is continued. The kernel lets nobody stop where nobody
-/// could continue it (an orphaned process group).
+/// Stops the process as SIGTSTP does, which is blocked, until another process continues it. The kernel stops no process
+/// of an orphaned process group: no shell could continue it.
 pub fn stop_here() -> io::Result<()> {
-    // SAFETY: as in `block_signals`. The signal is pending when it is let through, so it works before the call returns.
+    // SAFETY: as in `block_signals`. The signal is pending when it is unblocked, so it takes effect before the call
+    // returns.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
         check(libc::sigemptyset(&raw mut set))?;
@@ -286,7 +301,7 @@ pub fn leads_session() -> bool {
     unsafe { libc::getsid(0) == libc::getpid() }
 }
 
-/// Lets all signals through again.
+/// Unblocks all signals.
 pub fn unblock_signals() -> io::Result<()> {
     // SAFETY: as in `block_signals`.
     unsafe {
@@ -296,13 +311,13 @@ pub fn unblock_signals() -> io::Result<()> {
     }
 }
 
-/// Who sent a signal (`si_code`, sigaction(2)).
+/// The sender of a signal (`si_code`, sigaction(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {
     /// A process, by kill(2), tgkill(2) or sigqueue(3).
     Process,
-    /// The kernel: a key of the terminal, its hang-up, a child that ended. Such a signal goes to every process of the
-    /// foreground group.
+    /// The kernel: for a key or the hang-up of the terminal, or for a child that ended. A signal of the terminal goes
+    /// to every process of the foreground group.
     Kernel,
 }
 
@@ -319,7 +334,7 @@ pub fn wait_signal(signals: &[libc::c_int]) -> io::Result<(libc::c_int, Sender)>
         loop {
             match check(libc::sigwaitinfo(&raw const set, &raw mut info)) {
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                // SI_FROMUSER of linux/signal.h: zero and below are of processes.
+                // SI_FROMUSER of linux/signal.h: zero and below come from processes.
                 other => return Ok((other?, if info.si_code <= 0 { Sender::Process } else { Sender::Kernel })),
             }
         }
@@ -334,8 +349,8 @@ pub(crate) fn close_from(first: RawFd, keep: &[RawFd]) {
     let mut at = first;
     let close = |from: RawFd, to: libc::c_uint| {
         if from.cast_unsigned() <= to {
-            // SAFETY: the process is about to end without using any of these descriptors again; owners in this
-            // process image never run their destructors (`exit_now`). Linux 5.9; absent, they stay open.
+            // SAFETY: the process ends without using any of these descriptors again; owners in this process image never
+            // run their destructors (`exit_now`). Before Linux 5.9 the descriptors stay open.
             unsafe { libc::syscall(libc::SYS_close_range, from.cast_unsigned(), to, 0) };
         }
     };
@@ -348,7 +363,7 @@ pub(crate) fn close_from(first: RawFd, keep: &[RawFd]) {
     close(at, libc::c_uint::MAX);
 }
 
-/// The standard streams, which no owner in this process closes.
+/// The standard streams. No owner in this process closes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standard {
     /// 0.
@@ -359,7 +374,7 @@ pub enum Standard {
     Err = 2,
 }
 
-/// Lets a standard stream be another name of `source`.
+/// Makes a standard stream another name of `source`.
 pub fn redirect(standard: Standard, source: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: no pointers; the target is 0, 1 or 2.
     check(unsafe { libc::dup2(source.as_raw_fd(), standard as RawFd) }).map(|_| ())
@@ -375,12 +390,12 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     }
 }
 
-/// Whether a file system is mounted so that nothing on it can be written.
+/// Whether the file system of this path is mounted read-only.
 pub fn is_read_only(path: &CStr) -> io::Result<bool> {
     let mut info = std::mem::MaybeUninit::<libc::statvfs>::zeroed();
     // SAFETY: the path ends with NUL, and the kernel fills a structure of exactly this type.
     check(unsafe { libc::statvfs(path.as_ptr(), info.as_mut_ptr()) })?;
-    // SAFETY: it is plain numbers, for which zeros are valid, and the call succeeded.
+    // SAFETY: the structure is plain numbers, for which zeros are valid, and the call succeeded.
     Ok(unsafe { info.assume_init() }.f_flag & libc::ST_RDONLY != 0)
 }
 
@@ -428,8 +443,8 @@ pub fn random<const N: usize>() -> io::Result<[u8; N]> {
     if usize::try_from(n) == Ok(N) { Ok(bytes) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Whether the program was given rights that its caller does not have: a setuid or setgid bit or capabilities of its
-/// file (`AT_SECURE`, getauxval(3)). A caller that is root gains nothing; some security modules set the flag for it too.
+/// Whether a setuid or setgid bit or capabilities of the program's file gave it rights that its caller does not have
+/// (`AT_SECURE`, getauxval(3)). Root gains nothing by them, and some security modules set the flag for root too.
 pub fn has_borrowed_rights() -> bool {
     // SAFETY: no pointers, neither call can fail.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 && libc::getuid() != 0 }

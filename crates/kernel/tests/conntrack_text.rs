@@ -17,7 +17,7 @@ fn run(command: &[&str]) {
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
-/// Connections to port 9999 are led to 127.0.0.2:53 or ::1; those to 7777 and 7778 are in zones.
+/// Rules that translate connections to port 9999 to 127.0.0.2:53, and put those to 7777 and 7778 into zones.
 fn track() {
     run(&["ip", "link", "set", "lo", "up"]);
     run(&[
@@ -104,7 +104,7 @@ fn only_the_very_connection_is_forgotten() {
     assert_eq!(forget(&mut socket, &old), Ok(()));
     assert_eq!(forget(&mut socket, &old), Err(ENOENT));
     send("127.0.0.1:20001", "127.0.0.1:9999");
-    // By chance the new one may have the number of the old one.
+    // The new connection may have the number of the old one by chance.
     let newer = flows(&mut socket, Family::V4, &led);
     let other = newer.iter().find(|f| f.original == old.original).map_or(0, |f| f.id.wrapping_add(1));
     assert_eq!(forget(&mut socket, &Flow { id: other, ..old }), Err(ENOENT));

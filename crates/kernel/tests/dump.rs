@@ -5,15 +5,15 @@ mod inside;
 use inside::inside;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use zubi_kernel::{Error, Kernel, Netlink};
+use zubi_kernel::{Error, Netlink, Session};
 use zubi_model::{IfIndex, IfName, LinkGroup, Mac};
 use zubi_plan::{Op, Plan, What};
 use zubi_wire::Batch;
 use zubi_wire::route::{AddressSeen, Link, LinkKind, LinkMark, LinkSeen, dump_links};
 
-/// Many receives of a dump, so that there is time between them for changes.
+/// Enough links for a dump of many receives, so that changes fall between them.
 const STABLE: usize = 150;
-/// How many interrupted dumps are waited for.
+/// How many interrupted dumps the test waits for.
 const INTERRUPTED: u32 = 5;
 const PASSING: &str = "passing";
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,9 +23,9 @@ fn bridge(name: &str) -> Link {
     Link { name, kind: LinkKind::Bridge, mac: Mac::from_random([1; 6]), mtu: None, group: LinkGroup(0), master: None }
 }
 
-fn apply(kernel: &mut Kernel, changes: impl IntoIterator<Item = What>) {
+fn apply(session: &mut Session, changes: impl IntoIterator<Item = What>) {
     let plan: Plan = changes.into_iter().map(|what| Op::host(what, "")).collect();
-    kernel.apply(&plan).unwrap();
+    session.apply(&plan).unwrap();
 }
 
 fn repeats(socket: &Netlink) -> u32 {
@@ -41,13 +41,13 @@ fn stable_links(socket: &mut Netlink) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-/// Makes links come and go until it is told to stop.
+/// Adds and deletes links until `stop` is set.
 fn unsettle(stop: &AtomicBool) {
-    let mut kernel = Kernel::open().unwrap();
+    let mut session = Session::open().unwrap();
     while !stop.load(Ordering::Relaxed) {
         let passing = bridge(PASSING);
         apply(
-            &mut kernel,
+            &mut session,
             [What::DeleteLink(LinkMark::new(passing.name.clone(), passing.mac)), What::AddLink(passing)],
         );
     }
@@ -59,7 +59,7 @@ fn an_interrupted_dump_is_repeated_and_has_every_link_once() {
         return;
     }
     let mut expected: Vec<String> = (0..STABLE).map(|number| format!("stable{number:03}")).collect();
-    apply(&mut Kernel::open().unwrap(), expected.iter().map(|name| What::AddLink(bridge(name))));
+    apply(&mut Session::open().unwrap(), expected.iter().map(|name| What::AddLink(bridge(name))));
     expected.insert(0, "lo".into());
 
     let mut socket = Netlink::route().unwrap();
@@ -72,7 +72,7 @@ fn an_interrupted_dump_is_repeated_and_has_every_link_once() {
         while odd.is_none() && repeats(&socket) < INTERRUPTED && since.elapsed() < PATIENCE {
             odd = match stable_links(&mut socket) {
                 Ok(names) if names == expected => None,
-                // A slow machine finds no moment between two changes, and says so.
+                // A slow machine finds no moment between two changes.
                 Err(Error::Unsteady { .. }) => None,
                 other => Some(other),
             };
@@ -99,6 +99,6 @@ fn the_addresses_of_a_device_that_is_not_there_are_an_error() {
     };
     let error = addresses_of(IfIndex(4242)).unwrap_err();
     assert!(error.is_missing(), "{error}");
-    // A device without addresses is none.
+    // A device without addresses is no error.
     assert_eq!(addresses_of(IfIndex(1)).unwrap(), []);
 }

@@ -1,13 +1,15 @@
-//! A filter of ours is made once, is no harm where it cannot be, and leaves what others hang beside it.
+//! A filter of ours is made once, is no error where the kernel cannot have it, and leaves other programs' filters
+//! alone.
 
 mod inside;
 
 use inside::inside;
 use std::process::Command;
-use zubi_kernel::{Finding, Kernel};
+use zubi_kernel::Session;
 use zubi_model::IfName;
 use zubi_plan::loopback::{BridgeNetfilter, filter};
 use zubi_plan::{Op, Outcome, Plan, What};
+use zubi_snapshot::Finding;
 use zubi_wire::route::LinkMark;
 
 const PROBE: [&str; 3] = ["tc", "qdisc", "show"];
@@ -22,9 +24,9 @@ fn sh(line: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn begin() -> Kernel {
+fn begin() -> Session {
     sh("ip link add br0 type bridge");
-    Kernel::open().unwrap()
+    Session::open().unwrap()
 }
 
 fn hooks() -> What {
@@ -39,13 +41,13 @@ fn plan(all: Vec<What>) -> Plan {
     all.into_iter().map(|what| Op::host(what, "")).collect()
 }
 
-fn outcomes(kernel: &mut Kernel, all: Vec<What>) -> Vec<Outcome> {
-    kernel.apply(&plan(all)).unwrap().done.into_iter().map(|(_, outcome)| outcome).collect()
+fn outcomes(session: &mut Session, all: Vec<What>) -> Vec<Outcome> {
+    session.apply(&plan(all)).unwrap().done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-fn findings(kernel: &mut Kernel) -> Vec<Finding> {
+fn findings(session: &mut Session) -> Vec<Finding> {
     let plan = plan(vec![hooks(), guard()]);
-    kernel.examine(&plan.ops).unwrap().into_iter().map(|(_, finding)| finding).collect()
+    session.compare(&plan.ops).unwrap().into_iter().map(|(_, finding)| finding).collect()
 }
 
 #[test]
@@ -53,33 +55,33 @@ fn the_second_time_it_is_there_already() {
     if !inside("the_second_time_it_is_there_already", &PROBE) {
         return;
     }
-    let mut kernel = begin();
-    assert_eq!(findings(&mut kernel), [Finding::Missing, Finding::Missing]);
-    assert_eq!(outcomes(&mut kernel, vec![hooks(), guard()]), [Outcome::Created, Outcome::Created]);
-    assert_eq!(outcomes(&mut kernel, vec![hooks(), guard()]), [Outcome::AlreadyThere, Outcome::AlreadyThere]);
-    assert_eq!(findings(&mut kernel), [Finding::Same, Finding::Same]);
+    let mut session = begin();
+    assert_eq!(findings(&mut session), [Finding::Missing, Finding::Missing]);
+    assert_eq!(outcomes(&mut session, vec![hooks(), guard()]), [Outcome::Created, Outcome::Created]);
+    assert_eq!(outcomes(&mut session, vec![hooks(), guard()]), [Outcome::AlreadyThere, Outcome::AlreadyThere]);
+    assert_eq!(findings(&mut session), [Finding::Same, Finding::Same]);
 }
 
-/// So it is on a kernel without `clsact`, which refuses the hooks.
+/// As on a kernel without `clsact`, which refuses the hooks.
 #[test]
 fn without_hooks_there_is_no_filter_and_no_error() {
     if !inside("without_hooks_there_is_no_filter_and_no_error", &PROBE) {
         return;
     }
-    let mut kernel = begin();
-    assert_eq!(outcomes(&mut kernel, vec![guard()]), [Outcome::Nothing]);
+    let mut session = begin();
+    assert_eq!(outcomes(&mut session, vec![guard()]), [Outcome::Nothing]);
 }
 
 #[test]
-fn one_with_another_program_is_told_and_replaced() {
-    if !inside("one_with_another_program_is_told_and_replaced", &PROBE) {
+fn one_with_another_program_is_reported_and_replaced() {
+    if !inside("one_with_another_program_is_reported_and_replaced", &PROBE) {
         return;
     }
-    let mut kernel = begin();
-    outcomes(&mut kernel, vec![hooks(), What::AddFilter(filter(&bridge(), BridgeNetfilter::On))]);
-    assert_eq!(findings(&mut kernel), [Finding::Same, Finding::Differs("is another program".into())]);
-    outcomes(&mut kernel, vec![guard()]);
-    assert_eq!(findings(&mut kernel), [Finding::Same, Finding::Same]);
+    let mut session = begin();
+    outcomes(&mut session, vec![hooks(), What::AddFilter(filter(&bridge(), BridgeNetfilter::On))]);
+    assert_eq!(findings(&mut session), [Finding::Same, Finding::Differs("is another program".into())]);
+    outcomes(&mut session, vec![guard()]);
+    assert_eq!(findings(&mut session), [Finding::Same, Finding::Same]);
 }
 
 #[test]
@@ -87,23 +89,23 @@ fn a_plan_that_fails_leaves_neither_hooks_nor_filter() {
     if !inside("a_plan_that_fails_leaves_neither_hooks_nor_filter", &PROBE) {
         return;
     }
-    let mut kernel = begin();
+    let mut session = begin();
     let impossible = What::DeleteLink(LinkMark { name: IfName::loopback(), mac: None });
-    let failed = kernel.apply(&plan(vec![hooks(), guard(), impossible])).unwrap_err();
+    let failed = session.apply(&plan(vec![hooks(), guard(), impossible])).unwrap_err();
     assert!(failed.rollback.is_empty(), "{failed}");
     assert!(!sh("tc qdisc show dev br0").contains("clsact"));
 }
 
 #[test]
-fn a_plan_that_fails_leaves_what_others_hang_there() {
-    if !inside("a_plan_that_fails_leaves_what_others_hang_there", &PROBE) {
+fn a_plan_that_fails_leaves_filters_of_other_programs() {
+    if !inside("a_plan_that_fails_leaves_filters_of_other_programs", &PROBE) {
         return;
     }
     sh("ip link add br0 type bridge && tc qdisc add dev br0 clsact");
     sh("tc filter add dev br0 ingress pref 127 bpf da bytecode '1,6 0 0 4294967295'");
     let before = sh("tc filter show dev br0 ingress");
-    let mut kernel = Kernel::open().unwrap();
+    let mut session = Session::open().unwrap();
     let impossible = What::DeleteLink(LinkMark { name: IfName::loopback(), mac: None });
-    kernel.apply(&plan(vec![hooks(), guard(), impossible])).unwrap_err();
+    session.apply(&plan(vec![hooks(), guard(), impossible])).unwrap_err();
     assert_eq!(sh("tc filter show dev br0 ingress"), before);
 }

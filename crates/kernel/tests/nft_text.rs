@@ -1,8 +1,8 @@
 //! What the wire codec prints is what it sends: the kernel and `nft` decide.
 //!
-//! Each test runs again in a user and network namespace of its own. There the layout, and maps that lead to other
-//! destinations, are made once from bytes and once from text typed into `nft`; both are read back as bytes, and the
-//! first also as the text of `nft list`.
+//! Each test runs again in a user and network namespace of its own. There it makes the layout, and maps to other
+//! destinations, once from bytes and once from text typed into `nft`. It reads both back as bytes, and the first also
+//! as the text of `nft list`.
 
 mod inside;
 
@@ -131,7 +131,7 @@ fn firewall_elements() -> Vec<Element> {
     let element = |set: &str, key: Vec<Value>| Element::new(&TABLE, set, key);
     vec![
         element("bridges", vec![device("zb-blue")]),
-        // Fifteen bytes, the longest; and a word of the nft language.
+        // The longest name, fifteen bytes; and a word of the nft language.
         element("bridges", vec![device("zb-abcdefghijkl")]),
         element("internal", vec![device("drop")]),
         element("icc", vec![device("zb-blue"), device("zb-blue")]),
@@ -211,7 +211,7 @@ fn seen_rules(socket: &mut Netlink) -> Vec<Rule> {
         .unwrap()
 }
 
-/// A set made by `nft` also holds the end of nothing at the smallest address; it changes no meaning.
+/// A set made by `nft` also holds an interval end at the smallest address, which ends no interval.
 fn seen_elements(socket: &mut Netlink, set: &str) -> Vec<ElementSeen> {
     let mut all = socket.dump("elements", &|b| ElementSeen::dump(b, &TABLE, set), ElementSeen::parse_all).unwrap();
     all.retain(|e: &ElementSeen| !(e.interval_end && e.key.iter().all(|b| *b == 0)));
@@ -267,7 +267,7 @@ fn reads_back(socket: &mut Netlink, raw: impl Fn(&str) -> Vec<ElementSeen>) {
     assert_eq!((seen.table, seen.objects as usize, seen.owner), (TABLE, sets().len() + chains().len(), None));
 }
 
-/// Words alone: `nft list` breaks lines where we write semicolons, and quotes are a matter of taste.
+/// The words alone: `nft list` breaks lines where we write semicolons, and quotes other texts.
 fn words(text: &str) -> String {
     text.replace(['"', ';'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -442,8 +442,8 @@ fn connections_go_where_the_maps_lead() {
 }
 
 #[test]
-fn strangers_rules_print_as_nft_would_list_them() {
-    if !in_namespaces("strangers_rules_print_as_nft_would_list_them") {
+fn foreign_rules_print_as_nft_would_list_them() {
+    if !in_namespaces("foreign_rules_print_as_nft_would_list_them") {
         return;
     }
     let mut socket = Netlink::netfilter().unwrap();
@@ -569,9 +569,9 @@ fn a_guest_is_known_and_deleted_after_iptables_restored_it() {
 }
 
 #[test]
-fn strangers_chains_are_seen_and_judged() {
+fn foreign_chains_are_seen_and_judged() {
     use Ending::{Accepts, Drops, No};
-    if !inside("strangers_chains_are_seen_and_judged", &["iptables-nft", "-S"]) {
+    if !inside("foreign_chains_are_seen_and_judged", &["iptables-nft", "-S"]) {
         return;
     }
     let mut socket = Netlink::netfilter().unwrap();

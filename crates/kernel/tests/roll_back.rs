@@ -1,10 +1,10 @@
-//! A plan that fails puts back what was otherwise before: an MTU, a bridge port's settings, a deleted element. What it
-//! found as wished, or not at all, it leaves alone.
+//! A plan that fails restores what it changed: an MTU, a bridge port's settings, a deleted element. What it found as
+//! planned, or missing, stays so.
 
 mod inside;
 
 use inside::inside;
-use zubi_kernel::Kernel;
+use zubi_kernel::Session;
 use zubi_model::{IfName, LinkGroup, Mac};
 use zubi_plan::{Op, Place, Plan, What, firewall};
 use zubi_wire::nft::{Element, Value};
@@ -20,7 +20,7 @@ fn bridge(device: &str, master: Option<&str>) -> What {
     What::AddLink(Link { name, kind: LinkKind::Bridge, mac, mtu: None, group: LinkGroup::DEFAULT, master })
 }
 
-/// A pair on the host is not ours to make: `ip` makes it.
+/// Our plans make no pair with both ends on the host, so `ip` does.
 fn pair(port: &str, other: &str) {
     let line = format!("ip link add {port} type veth peer name {other} && ip link set {port} master br0");
     assert!(std::process::Command::new("sh").args(["-c", &line]).status().unwrap().success());
@@ -42,10 +42,10 @@ fn plan(all: Vec<What>) -> Plan {
     all.into_iter().map(|what| Op::host(what, "")).collect()
 }
 
-/// MTU and isolation of the port, and the elements there are.
-fn state(kernel: &mut Kernel) -> (u32, Switch, usize) {
-    let port = kernel.link(&Place::Host, "zva").unwrap().unwrap();
-    (port.mtu, port.port.unwrap().isolated, kernel.elements("bridges").unwrap().len())
+/// MTU and isolation of the port, and the number of elements.
+fn state(session: &mut Session) -> (u32, Switch, usize) {
+    let port = session.link(&Place::Host, "zva").unwrap().unwrap();
+    (port.mtu, port.port.unwrap().isolated, session.elements("bridges").unwrap().len())
 }
 
 #[test]
@@ -53,12 +53,12 @@ fn what_was_otherwise_comes_back_and_what_was_not_there_stays_away() {
     if !inside("what_was_otherwise_comes_back_and_what_was_not_there_stays_away", &["nft", "list", "ruleset"]) {
         return;
     }
-    let mut kernel = Kernel::open().unwrap();
-    kernel.apply(&firewall::layout().collect()).unwrap();
-    kernel.apply(&plan(vec![bridge("br0", None), What::AddElement(element("there"))])).unwrap();
+    let mut session = Session::open().unwrap();
+    session.apply(&firewall::layout().collect()).unwrap();
+    session.apply(&plan(vec![bridge("br0", None), What::AddElement(element("there"))])).unwrap();
     pair("zva", "zvb");
     let before = (1500, Switch::Off, 1);
-    assert_eq!(state(&mut kernel), before);
+    assert_eq!(state(&mut session), before);
 
     let impossible = What::DeleteLink(LinkMark { name: name("lo"), mac: None });
     let changes = || {
@@ -71,13 +71,13 @@ fn what_was_otherwise_comes_back_and_what_was_not_there_stays_away() {
             What::DeleteElement(element("absent")),
         ]
     };
-    kernel.apply(&plan(changes())).unwrap();
-    assert_eq!(state(&mut kernel), (1400, Switch::On, 0));
+    session.apply(&plan(changes())).unwrap();
+    assert_eq!(state(&mut session), (1400, Switch::On, 0));
     let back = vec![mtu("zva", 1500), isolated("zva", Switch::Off), What::AddElement(element("there"))];
-    kernel.apply(&plan(back)).unwrap();
-    assert_eq!(state(&mut kernel), before);
+    session.apply(&plan(back)).unwrap();
+    assert_eq!(state(&mut session), before);
 
-    let failed = kernel.apply(&plan(changes().into_iter().chain([impossible]).collect())).unwrap_err();
+    let failed = session.apply(&plan(changes().into_iter().chain([impossible]).collect())).unwrap_err();
     assert!(failed.rollback.is_empty(), "{failed}");
-    assert_eq!(state(&mut kernel), before);
+    assert_eq!(state(&mut session), before);
 }

@@ -8,16 +8,15 @@ use zubi_kernel::{lab, sys};
 /// The exit code of a process that could not become a host.
 const NO_HOST: i32 = 102;
 
-/// Runs `work` on a fresh host of its own, in a process of its own, and gives what it gave. It must start from a
-/// process with one thread.
+/// Runs `work` in a new process on a fresh host and returns its result. The calling process must have one thread.
 ///
 /// # Panics
-/// When `work` does, or when there is no making a fresh host.
+/// When `work` panics, or when no fresh host can be made.
 pub fn on_another_host(work: impl FnOnce() -> String) -> String {
-    try_another_host(work).unwrap_or_else(|why| panic!("a fresh host: {why}"))
+    try_another_host(work).unwrap_or_else(|why| panic!("no fresh host can be made: {why}"))
 }
 
-/// The same; the error says why there is no making a fresh host.
+/// Like [`on_another_host`]; the error says why no fresh host can be made.
 pub(crate) fn try_another_host(work: impl FnOnce() -> String) -> Result<String, String> {
     let (read, write) = sys::pipe().expect("pipe");
     match sys::fork().expect("fork a host") {
@@ -33,7 +32,7 @@ pub(crate) fn try_another_host(work: impl FnOnce() -> String) -> Result<String, 
         sys::Fork::Parent(pid) => {
             drop(write);
             let mut text = String::new();
-            File::from(read).read_to_string(&mut text).expect("hear the result");
+            File::from(read).read_to_string(&mut text).expect("read the result");
             loop {
                 match sys::reap_child(pid).expect("wait for the other host") {
                     Some(0) => return Ok(text),

@@ -1,13 +1,13 @@
-//! What the kernel and the machine can do, found out by doing it.
+//! What the kernel and the machine can do, found out by trying.
 //!
 //! # How it works
-//! Each capability is tried on a fresh host of its own, so that none stands in another's way: links, addresses, settings
-//! and nftables objects by the operations zubi itself would use, programs by running them. Nothing is concluded from
-//! version numbers, module lists or configuration files: what counts is whether it works for whoever runs the tests. A
-//! moment later the host is gone, with all that was tried on it; a try takes some three milliseconds.
+//! Each capability is tried on a fresh host, so that none affects another: links, addresses, settings and nftables
+//! objects by the operations zubi itself uses, programs by running them. Version numbers, module lists and
+//! configuration files prove nothing here: what counts is whether it works for the user who runs the tests. Each try
+//! takes about three milliseconds, and its host goes with it.
 //!
 //! # Limits
-//! Of a link kind only the name is tried: whether the kernel knows it, not whether it takes every option.
+//! A link kind is tried by name only: the kernel knows it, but may not accept every option.
 
 use crate::another::try_another_host;
 use crate::runner::skip;
@@ -16,21 +16,21 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
-use zubi_kernel::{Kernel, Netlink, sys};
+use zubi_kernel::{Netlink, Session, sys};
 use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
 use zubi_plan::{Op, Place, Plan, Sysctl, What, firewall};
 use zubi_wire::nft::{Chain, Hook, HookPoint, Rule, Shape, Table, TableFamily};
 use zubi_wire::route::{Address, BridgePort, Link, LinkKind, Peer, Switch};
 use zubi_wire::{Batch, flag};
 
-/// Something the tests use and a machine may lack.
+/// A feature that the tests use and a machine may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Capability {
-    /// User, network and mount namespaces for whoever runs the tests; without them no other is tried.
+    /// User, network and mount namespaces for the user who runs the tests; without them nothing else is tried.
     UserNamespaces,
     /// Links of kind bridge.
     Bridge,
-    /// Pairs whose other end is made in another namespace.
+    /// Pairs whose peer is created in another namespace.
     Veth,
     /// `isolated` on a bridge port (Linux 4.18).
     BridgePortIsolation,
@@ -46,23 +46,23 @@ pub enum Capability {
     ConnectionTracking,
     /// `masquerade` in the `inet` family (Linux 5.2).
     Masquerade,
-    /// Bridged frames can be shown to the firewall, namespace by namespace (Linux 5.3).
+    /// Bridged frames can pass the firewall, switched per namespace (Linux 5.3).
     BridgeNetfilter,
-    /// Sockets for whole frames.
+    /// Packet sockets.
     PacketSocket,
-    /// Sockets for SCTP.
+    /// SCTP sockets.
     Sctp,
     /// The program `ip`, with JSON.
     Ip,
     /// The program `nft`.
     Nft,
-    /// The program `ping`, and the right to use it.
+    /// The program `ping`, and permission to use it.
     Ping,
-    /// The program `strace`, and the right to trace.
+    /// The program `strace`, and permission to trace.
     Strace,
-    /// The program `iptables` that writes nftables, and `ip6tables`.
+    /// `iptables` and `ip6tables` in the nftables variant.
     Iptables,
-    /// The program `iptables-legacy`, and a kernel that has its tables.
+    /// The program `iptables-legacy`, and a kernel with its tables.
     IptablesLegacy,
     /// The program `ufw`.
     Ufw,
@@ -70,18 +70,18 @@ pub enum Capability {
     Conntrack,
 }
 
-/// A capability that is lacking.
+/// A missing capability.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lack {
-    /// Which.
+    /// The capability.
     pub what: Capability,
     /// What happened when it was tried, in one line.
     pub why: String,
 }
 
-/// Kinds of links that networks to come will be made of.
+/// Link kinds that future networks will need.
 const WANTED_LINKS: [&str; 7] = ["dummy", "ipvlan", "macvlan", "vlan", "vxlan", "ifb", TUN];
-/// The one kind that is made through a device file.
+/// The only kind that is made through a device file.
 const TUN: &str = "tun";
 const TUN_FILE: &str = "/dev/net/tun";
 const PORT: &str = "lab-port";
@@ -114,16 +114,16 @@ impl Capability {
         Capability::Conntrack,
     ];
 
-    /// Whether a program is all it takes, with the rights it needs.
+    /// Whether the capability is only a program and the right to run it.
     fn is_program(self) -> bool {
         use Capability::{Conntrack, Ip, Iptables, Nft, Ping, Strace, Ufw};
         matches!(self, Ip | Nft | Ping | Strace | Iptables | Ufw | Conntrack)
     }
 
-    /// Tries it on the host this process is in. The error says what happened.
+    /// Tries it on this process's host. The error says what happened.
     fn attempt(self) -> Result<(), String> {
         match self {
-            // This process is on a fresh host: they are there.
+            // This process is already on a fresh host, so they work.
             Capability::UserNamespaces => Ok(()),
             Capability::Bridge => apply([What::AddLink(bridge())]).map(drop),
             Capability::Veth => apply(pair(None)).map(drop),
@@ -158,7 +158,7 @@ impl Capability {
             Capability::Nft => succeeds(&["nft", "-j", "list", "ruleset"]),
             Capability::Ping => succeeds(&["ping", "-n", "-q", "-c", "1", "-W", "1", "127.0.0.1"]),
             Capability::Iptables => {
-                // Whatever the plain name stands for, the tests use it for nftables.
+                // `iptables` may be either variant; the tests need the nftables one.
                 succeeds(&["sh", "-c", "iptables -V | grep -q nf_tables && iptables -L && ip6tables -L"])
             }
             Capability::IptablesLegacy => succeeds(&["sh", "-c", "iptables-legacy -L && ip6tables-legacy -L"]),
@@ -203,7 +203,7 @@ impl fmt::Display for Lack {
     }
 }
 
-/// Those of `wanted` that are lacking here. The calling process must have one thread.
+/// The capabilities among `wanted` that are missing here. The calling process must have one thread.
 pub fn lacking(wanted: &[Capability]) -> Vec<Lack> {
     let mut lacking = Vec::new();
     for what in wanted {
@@ -216,7 +216,7 @@ pub fn lacking(wanted: &[Capability]) -> Vec<Lack> {
     lacking
 }
 
-/// Whether all of these are there. When not, the test is skipped, see [`skip`]: it should return then.
+/// Whether all of these are there. If not, the test is recorded as skipped (see [`skip`]) and should return.
 pub fn need(wanted: &[Capability], test: &str) -> bool {
     let lacking = lacking(wanted);
     if lacking.is_empty() {
@@ -227,8 +227,8 @@ pub fn need(wanted: &[Capability], test: &str) -> bool {
     false
 }
 
-/// What a run of all tests says first: a line for each capability that is lacking, and one for the link kinds that
-/// will be wanted. The calling process must have one thread.
+/// The first lines of a full test run: one for each missing capability, and one for the link kinds that future networks
+/// will need. The calling process must have one thread.
 pub fn report() -> Vec<String> {
     let lacking = lacking(&Capability::ALL);
     let line = |lack: &Lack| format!("{} lacks: {lack}", if lack.what.is_program() { "machine" } else { "kernel" });
@@ -236,7 +236,7 @@ pub fn report() -> Vec<String> {
     if lines.is_empty() {
         lines.push("kernel has all that the tests use".into());
     }
-    // Without a fresh host there is a line that says so.
+    // Without a fresh host this one line replaces the rest.
     let absent =
         try_another_host(|| WANTED_LINKS.into_iter().filter(|kind| !knows(kind)).collect::<Vec<_>>().join(" "));
     lines.extend(absent.ok().filter(|kinds| !kinds.is_empty()).map(|kinds| format!("link kinds absent: {kinds}")));
@@ -247,9 +247,9 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Applies these on the host, as zubi would.
-fn apply(changes: impl IntoIterator<Item = What>) -> Result<Kernel, String> {
-    let mut kernel = Kernel::open().map_err(|e| e.to_string())?;
+/// Applies these operations on the host, as zubi would.
+fn apply(changes: impl IntoIterator<Item = What>) -> Result<Session, String> {
+    let mut kernel = Session::open().map_err(|e| e.to_string())?;
     let plan: Plan = changes.into_iter().map(|what| Op::host(what, "")).collect();
     kernel.apply(&plan).map_err(|failed| failed.error.to_string())?;
     Ok(kernel)
@@ -264,7 +264,7 @@ fn bridge() -> Link {
     link("lab-bridge", LinkKind::Bridge, None)
 }
 
-/// A pair of a device here and `eth0` in a new sandbox.
+/// A pair with one end here and `eth0` in a new sandbox.
 fn pair(master: Option<IfName>) -> [What; 2] {
     let sandbox: SandboxName = "lab".parse().expect("sandbox name");
     let netns = NsRef::Named(sandbox.clone());
@@ -278,14 +278,14 @@ fn isolate_port() -> Result<(), String> {
     let pair = pair(Some(bridge.name.clone()));
     let mut kernel = apply([What::AddLink(bridge)].into_iter().chain(pair).chain([What::ChangePort(isolated)]))?;
     let seen = kernel.link(&Place::Host, PORT).map_err(|e| e.to_string())?;
-    // A kernel that does not know the attribute skips it without a word.
+    // A kernel that does not know the attribute ignores it silently.
     match seen.and_then(|link| link.port).map(|port| port.isolated) {
         Some(Switch::On) => Ok(()),
-        _ => Err("it was set and is not there".into()),
+        _ => Err("the kernel accepted the attribute and does not report it".into()),
     }
 }
 
-/// Both values: one of them differs from what the setting has, and is really written.
+/// Writes both values: one of them differs from the current one, so a real change is tried.
 fn switch(key: &str) -> Result<(), String> {
     apply(["0", "1"].map(|value| What::Set(Sysctl::new(key, value)))).map(drop)
 }
@@ -310,8 +310,8 @@ fn succeeds(words: &[&str]) -> Result<(), String> {
     Err(if said.is_empty() { output.status.to_string() } else { said })
 }
 
-/// Whether the kernel has links of this kind, or loads them when asked. Most kinds want more than a name, so what is
-/// told apart is why it refuses.
+/// Whether the kernel has links of this kind, or loads the module on request. Most kinds need more than a name, so the
+/// reason for the refusal decides.
 fn knows(kind: &str) -> bool {
     const RTM_NEWLINK: u16 = 16;
     const IFLA_IFNAME: u16 = 3;

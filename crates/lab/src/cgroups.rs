@@ -1,5 +1,4 @@
-//! The cgroup below which the daemons of a host make theirs. It lies outside every namespace, so it is taken away by
-//! hand.
+//! The cgroup that holds the cgroups of a host's daemons. No namespace owns it, so it is removed by hand.
 
 use std::fs;
 use std::io;
@@ -11,14 +10,14 @@ use zubi_kernel::sys;
 const FOLDER: &str = "/sys/fs/cgroup";
 const PREFIX: &str = "zubi-lab-";
 
-/// Its name: `zubi-lab-` and the process id of the host's keeper, as it is outside.
+/// Its name: `zubi-lab-` and the keeper's process id, as seen from outside.
 pub(crate) fn own() -> &'static str {
     static NAME: OnceLock<String> = OnceLock::new();
     NAME.get_or_init(|| format!("{PREFIX}{}", std::process::id()))
 }
 
-/// Shows the host its own cgroup as if it were the topmost, for programs that cannot be told where to make theirs. The
-/// keeper must not share the mounts: it removes the cgroup from outside.
+/// Shows the host its own cgroup as the root, for programs whose cgroup parent cannot be configured. The keeper must
+/// not share these mounts: it removes the cgroup from outside.
 pub(crate) fn confine() -> Result<(), String> {
     for top in hierarchies().map_err(|e| format!("{FOLDER}: {e}"))? {
         confine_below(&top).map_err(|e| format!("{}: {e}", top.display()))?;
@@ -26,10 +25,10 @@ pub(crate) fn confine() -> Result<(), String> {
     Ok(())
 }
 
-/// The old mount has to go, not only to be covered: runc goes by the first it finds in mountinfo.
+/// Unmounts the old mount instead of covering it: runc uses the first one in mountinfo.
 fn confine_below(top: &Path) -> io::Result<()> {
     const ASIDE: &str = "/run/cgroup";
-    // What a cpuset does not have, nothing below it can have.
+    // A child cpuset can only have what its parent has.
     const INHERITED: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
     let (aside, folder) = (Path::new(ASIDE), top.join(own()));
     if !folder.exists() {
@@ -44,7 +43,7 @@ fn confine_below(top: &Path) -> io::Result<()> {
     sys::mount(aside, top, None, libc::MS_MOVE)
 }
 
-/// Where they are mounted: the unified one, or one for each controller. Not those that are confined already.
+/// Where cgroups are mounted: the unified hierarchy, or one for each controller. Without those already confined.
 fn hierarchies() -> io::Result<Vec<PathBuf>> {
     // proc_pid_mountinfo(5): ID PARENT DEVICE ROOT MOUNTPOINT OPTIONS [TAG...] - TYPE ...
     let text = fs::read_to_string("/proc/self/mountinfo")?;
@@ -57,10 +56,10 @@ fn hierarchies() -> io::Result<Vec<PathBuf>> {
     Ok(text.lines().filter_map(of).collect())
 }
 
-/// Removes this host's.
+/// Removes this host's cgroups.
 pub(crate) fn remove_own() {
     for folder in all().into_iter().filter(|path| path.ends_with(own())) {
-        // A process that was killed leaves its cgroup a moment later.
+        // The cgroup of a killed process becomes empty a moment later.
         for _ in 0..100 {
             if remove(&folder).is_ok() {
                 break;
@@ -70,19 +69,19 @@ pub(crate) fn remove_own() {
     }
 }
 
-/// Removes those of hosts whose keeper was killed.
+/// Removes the cgroups of hosts whose keeper was killed.
 pub(crate) fn sweep() {
     for folder in all() {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let keeper = name.strip_prefix(PREFIX).unwrap_or_default();
         if !Path::new("/proc").join(keeper).exists() {
-            // What is still in use has a process that is about to end; the next sweep finds it.
+            // A busy cgroup has a process that is about to end; the next sweep removes it.
             drop(remove(&folder));
         }
     }
 }
 
-/// All of that name: one below the unified hierarchy, or one below each controller's.
+/// Every cgroup with that prefix: one in the unified hierarchy, or one for each controller.
 fn all() -> Vec<PathBuf> {
     let below = |folder: &Path| -> Vec<PathBuf> {
         fs::read_dir(folder).map_or_else(|_| Vec::new(), |all| all.flatten().map(|entry| entry.path()).collect())
@@ -93,7 +92,7 @@ fn all() -> Vec<PathBuf> {
     found
 }
 
-/// Children first; files in it go with it.
+/// Removes children first; the kernel removes the files of a cgroup with it.
 fn remove(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)?.flatten() {
         if entry.file_type().is_ok_and(|kind| kind.is_dir()) {

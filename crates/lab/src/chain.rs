@@ -4,7 +4,7 @@ use crate::cni::{Attachment, Caller, Reply, Verb};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// The newest version that is spoken.
+/// The newest supported version.
 const NEWEST: [u32; 3] = [1, 1, 0];
 
 /// A `.conflist` and the results of the attachments to it, which libcni keeps between its calls.
@@ -15,28 +15,28 @@ pub struct Chain {
     results: BTreeMap<(String, String), (Attachment, Value)>,
 }
 
-/// What DEL hands on.
+/// What DEL passes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PrevResult {
-    /// What ADD gave, as libcni 0.4.0 and later does.
+    /// The result of ADD, as libcni 0.4.0 and later does.
     Kept,
     /// Nothing, as when the runtime has lost it.
     Lost,
 }
 
 impl Chain {
-    /// Of these plug-ins, with the content of a `.conflist`.
+    /// A chain of these plug-ins, with the content of a `.conflist`.
     pub fn new(caller: &Caller, list: Value) -> Self {
         Chain { caller: caller.clone(), list, results: BTreeMap::new() }
     }
 
-    /// The list, to be changed between calls as an administrator might.
+    /// The list, for changes between calls such as an administrator makes.
     pub fn list_mut(&mut self) -> &mut Value {
         &mut self.list
     }
 
-    /// ADD of all plug-ins in order, each with the result of the one before; up to the first that fails, whose answer
-    /// is given. Nothing is undone then: that is for the runtime, by [`Chain::del`].
+    /// ADD of all plug-ins in order, each with the previous result; stops at the first failure and returns that answer.
+    /// Nothing is undone: the runtime does that with [`Chain::del`].
     #[track_caller]
     pub fn add(&mut self, at: &Attachment) -> Reply {
         let mut result = None;
@@ -54,13 +54,14 @@ impl Chain {
         last
     }
 
-    /// DEL of all plug-ins in reverse order, with what ADD gave; up to the first that fails, whose answer is given.
+    /// DEL of all plug-ins in reverse order, with the result of ADD; stops at the first failure and returns that
+    /// answer.
     #[track_caller]
     pub fn del(&mut self, at: &Attachment) -> Reply {
         self.del_with(at, PrevResult::Kept)
     }
 
-    /// The same with or without what ADD gave.
+    /// Like [`Chain::del`], with or without the result of ADD.
     #[track_caller]
     pub fn del_with(&mut self, at: &Attachment, prev_result: PrevResult) -> Reply {
         let kept = self.results.get(&at.key()).map(|(_, result)| result.clone());
@@ -72,27 +73,27 @@ impl Chain {
         reply
     }
 
-    /// CHECK of all plug-ins in order, with what ADD gave.
+    /// CHECK of all plug-ins in order, with the result of ADD.
     #[track_caller]
     pub fn check(&self, at: &Attachment) -> Reply {
         let (_, result) = self.results.get(&at.key()).expect("an attachment that was added");
         in_turn(self.plugins().iter(), |plugin| self.call(Verb::Check, plugin, at, Some(result)))
     }
 
-    /// What libcni does for GC: DEL of the attachments it remembers and that are not among these, then GC.
+    /// GC as libcni does it: DEL of each remembered attachment that is not in `valid`, then GC.
     #[track_caller]
     pub fn gc(&mut self, valid: &[&Attachment]) -> Reply {
         let keys: Vec<_> = valid.iter().map(|at| at.key()).collect();
         let stale: Vec<Attachment> =
             self.results.values().filter(|(at, _)| !keys.contains(&at.key())).map(|(at, _)| at.clone()).collect();
         for at in stale {
-            // GC goes on whatever becomes of it.
+            // GC continues after a failure here.
             self.del(&at);
         }
         self.gc_only(valid)
     }
 
-    /// GC alone, with the valid attachments under the key of the specification and under that of libcni 1.2.
+    /// GC alone, with the valid attachments under the specification's key and under that of libcni 1.2.
     #[track_caller]
     pub fn gc_only(&self, valid: &[&Attachment]) -> Reply {
         let listed = Value::Array(valid.iter().map(|at| at.listed()).collect());
@@ -100,7 +101,7 @@ impl Chain {
         self.gc_saying(&keys.into_iter().map(|key| (key.to_owned(), listed.clone())).collect())
     }
 
-    /// GC with just these keys in the configuration, which a careless runtime may leave out.
+    /// GC with only these keys in the configuration, as a careless runtime may send it.
     #[track_caller]
     pub fn gc_saying(&self, keys: &Map<String, Value>) -> Reply {
         self.for_network(Verb::Gc, keys)
@@ -134,7 +135,7 @@ impl Chain {
 
     fn call(&self, verb: Verb, plugin: &Value, at: &Attachment, prev_result: Option<&Value>) -> Reply {
         let mut config = self.config(plugin, prev_result);
-        // `capabilities` stay in, whatever the specification says: so does libcni (`injectRuntimeConfig`).
+        // libcni (`injectRuntimeConfig`) leaves `capabilities` in, contrary to the specification.
         let runtime = at.wanted_by(&plugin["capabilities"]);
         if !runtime.is_empty() {
             config.insert("runtimeConfig".into(), runtime.into());
@@ -142,7 +143,7 @@ impl Chain {
         self.caller.call(type_of(plugin), verb, at, &config.into())
     }
 
-    /// A plug-in's part of the list, with the keys that it gets from the list and the runtime.
+    /// A plug-in's part of the list, with the keys that the list and the runtime add.
     fn config(&self, plugin: &Value, prev_result: Option<&Value>) -> Map<String, Value> {
         let mut config = plugin.as_object().expect("a plug-in is an object").clone();
         config.insert("name".into(), self.list["name"].clone());
@@ -163,7 +164,7 @@ impl Chain {
     }
 }
 
-/// Calls them one by one; gives the answer of the first that fails, or of the last.
+/// Calls them in turn; returns the answer of the first that fails, or of the last.
 #[track_caller]
 fn in_turn<'a>(plugins: impl Iterator<Item = &'a Value>, mut call: impl FnMut(&'a Value) -> Reply) -> Reply {
     let mut last = None;

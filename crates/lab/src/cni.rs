@@ -1,5 +1,5 @@
 //! CNI plug-ins, called one by one as a runtime calls them (CNI 1.1, "Execution Protocol"): parameters in the
-//! environment, a configuration on the standard input. It takes no daemon and no root.
+//! environment, the configuration on standard input. Needs no daemon and no root.
 
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
@@ -7,24 +7,24 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What a plug-in is asked for.
+/// A CNI command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// Attach.
     Add,
     /// Detach.
     Del,
-    /// Is it as it was made?
+    /// Verify that the attachment is as ADD made it.
     Check,
-    /// Take away what belongs to no valid attachment.
+    /// Remove everything that belongs to no valid attachment.
     Gc,
-    /// Could one be attached?
+    /// Whether the plug-in is ready for an ADD.
     Status,
-    /// Which versions?
+    /// Which versions it supports.
     Version,
 }
 
-/// A container's interface: who, where, and what the runtime has to say about it.
+/// One interface of a container, with everything the runtime says about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     container: String,
@@ -34,18 +34,18 @@ pub struct Attachment {
     capabilities: Map<String, Value>,
 }
 
-/// What a plug-in answered.
+/// A plug-in's answer.
 #[derive(Debug, Clone)]
 pub struct Reply {
-    /// Which plug-in.
+    /// The plug-in.
     pub plugin: String,
-    /// Its exit code; 128 and the signal's number when it was killed.
+    /// Its exit code; 128 plus the signal's number when it was killed.
     pub code: i32,
-    /// What it printed.
+    /// Standard output.
     pub out: String,
-    /// The same as JSON; `null` when it printed nothing, or no JSON.
+    /// Standard output as JSON; `null` when it is empty or no JSON.
     pub value: Value,
-    /// What it complained.
+    /// Standard error.
     pub err: String,
 }
 
@@ -72,14 +72,14 @@ impl Verb {
 }
 
 impl Attachment {
-    /// `eth0` of a container in a network namespace, which may be a path or, without a slash, a name.
+    /// `eth0` of a container in a network namespace, given by path or, without a slash, by name.
     pub fn new(container: &str, netns: &str) -> Self {
         let netns = if netns.contains('/') { netns.to_owned() } else { format!("/run/netns/{netns}") };
         let (container, ifname) = (container.to_owned(), "eth0".to_owned());
         Attachment { container, netns, ifname, args: String::new(), capabilities: Map::new() }
     }
 
-    /// The same container's interface of another name.
+    /// The same container, another interface name.
     pub fn ifname(mut self, ifname: &str) -> Self {
         ifname.clone_into(&mut self.ifname);
         self
@@ -91,19 +91,19 @@ impl Attachment {
         self
     }
 
-    /// What the runtime knows for plug-ins that declare this capability.
+    /// A value that the runtime passes to plug-ins that declare this capability.
     pub fn capability(mut self, name: &str, value: Value) -> Self {
         self.capabilities.insert(name.to_owned(), value);
         self
     }
 
-    /// The same with an empty `CNI_NETNS`, as when the container is gone.
+    /// The same attachment with an empty `CNI_NETNS`, as when the container is gone.
     pub fn without_netns(mut self) -> Self {
         self.netns.clear();
         self
     }
 
-    /// The container's id and the interface: what tells attachments of a network apart.
+    /// Container id and interface name: the key of an attachment within a network.
     pub fn key(&self) -> (String, String) {
         (self.container.clone(), self.ifname.clone())
     }
@@ -121,12 +121,12 @@ impl Attachment {
         &self.capabilities
     }
 
-    /// As GC lists it.
+    /// The attachment as GC lists it.
     pub(crate) fn listed(&self) -> Value {
         json!({ "containerID": self.container, "ifname": self.ifname })
     }
 
-    /// What of the runtime's knowledge a plug-in's `capabilities` ask for.
+    /// The runtime's values that a plug-in's `capabilities` ask for.
     pub(crate) fn wanted_by(&self, declared: &Value) -> Map<String, Value> {
         let wanted = |name: &String| declared[name.as_str()] == true;
         self.capabilities.iter().filter(|(name, _)| wanted(name)).map(|(k, v)| (k.clone(), v.clone())).collect()
@@ -141,7 +141,7 @@ impl Reply {
         self
     }
 
-    /// Fails the test unless the plug-in failed with this code in its error, which must have these words somewhere.
+    /// Fails the test unless the plug-in failed with this error code and these words in its message.
     #[track_caller]
     pub fn fails(self, code: i64, words: &str) -> Self {
         assert_ne!(self.code, 0, "{} succeeded: {}", self.plugin, self.out);
@@ -150,7 +150,7 @@ impl Reply {
         self
     }
 
-    /// The addresses of a result of version 0.3.0 or later, with their lengths.
+    /// The addresses of a result of version 0.3.0 or later, with prefix lengths.
     #[track_caller]
     pub fn addresses(&self) -> Vec<String> {
         let ips = self.value["ips"].as_array().unwrap_or_else(|| panic!("{}: no ips in {}", self.plugin, self.out));
@@ -159,24 +159,24 @@ impl Reply {
 }
 
 impl Caller {
-    /// Of the plug-ins in this folder, which is `CNI_PATH` too.
+    /// A caller of the plug-ins in this folder, which is also `CNI_PATH`.
     pub fn new(folder: impl AsRef<Path>) -> Self {
         let folder = folder.as_ref().to_owned();
         Caller { search: folder.clone().into(), folder, env: Vec::new() }
     }
 
-    /// With a further variable in the environment; all others are this process's own.
+    /// Adds a variable to the environment; the others are this process's own.
     pub fn with_env(mut self, key: &str, value: impl Into<OsString>) -> Self {
         self.env.push((key.to_owned(), value.into()));
         self
     }
 
-    /// With this `PATH`: that of an empty folder shows which programs are called.
+    /// Sets `PATH`: an empty folder shows which programs are called.
     pub fn with_path(self, path: impl Into<OsString>) -> Self {
         self.with_env("PATH", path)
     }
 
-    /// With this `CNI_PATH`, where plug-ins look for those they delegate to.
+    /// Sets `CNI_PATH`, where plug-ins look for the plug-ins they delegate to.
     pub fn with_cni_path(mut self, search: impl Into<OsString>) -> Self {
         self.search = search.into();
         self
@@ -191,14 +191,14 @@ impl Caller {
         self.run(plugin, command, &config.to_string())
     }
 
-    /// Calls a plug-in for a whole network (`GC`, `STATUS`): libcni empties the other variables.
+    /// Calls a plug-in for a whole network (`GC`, `STATUS`): libcni leaves the other variables empty.
     #[track_caller]
     pub fn call_for_network(&self, plugin: &str, verb: Verb, config: &Value) -> Reply {
         let nothing = Attachment { netns: String::new(), ifname: String::new(), ..Attachment::new("", "") };
         self.call(plugin, verb, &nothing, config)
     }
 
-    /// `VERSION`, with the words that libcni fills in.
+    /// `VERSION`, with the placeholders that libcni sets.
     #[track_caller]
     pub fn version(&self, plugin: &str) -> Reply {
         let mut command = self.command(plugin, Verb::Version);
@@ -216,7 +216,7 @@ impl Caller {
         self.run(plugin, command, stdin)
     }
 
-    /// A plug-in, ready to be started, with `CNI_COMMAND` and `CNI_PATH`: for tests that kill it.
+    /// A plug-in, ready to start, with `CNI_COMMAND` and `CNI_PATH`: for tests that kill it.
     pub fn command(&self, plugin: &str, verb: Verb) -> Command {
         let mut command = self.bare(plugin);
         command.env("CNI_COMMAND", verb.word()).env("CNI_PATH", &self.search);
@@ -234,11 +234,11 @@ impl Caller {
     }
 
     #[track_caller]
-    #[allow(clippy::unused_self, reason = "it reads as what a caller does")]
+    #[allow(clippy::unused_self, reason = "reads as an action of the caller")]
     fn run(&self, plugin: &str, mut command: Command, stdin: &str) -> Reply {
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
         match child.stdin.take().expect("stdin").write_all(stdin.as_bytes()) {
-            // Whoever has failed before may not have read it.
+            // A plug-in that failed early may not have read it.
             Err(e) if e.kind() != ErrorKind::BrokenPipe => panic!("{plugin}: {e}"),
             _ => {}
         }

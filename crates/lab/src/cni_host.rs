@@ -1,4 +1,4 @@
-//! A host whose containers get their devices by CNI, from zubi under the names of the plug-ins.
+//! A host whose containers get their devices by CNI, with zubi under the names of the plug-ins.
 
 use crate::chain::Chain;
 use crate::cni::{Attachment, Caller};
@@ -10,23 +10,23 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// For what a child of a plug-in does.
+/// How long to wait for a plug-in's child process.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The host, and what it was like before any container came.
+/// The host, with its state before the first container.
 #[derive(Debug)]
 pub struct CniHost {
-    /// The host, for zubi's own commands and for what others do.
+    /// The host, for zubi's own commands and for shell commands.
     pub host: Host,
     /// Calls the plug-ins. They find no program but other plug-ins.
     pub caller: Caller,
-    /// Where these are.
+    /// The folder of the plug-ins.
     pub folder: PathBuf,
     before: Snapshot,
 }
 
 impl CniHost {
-    /// With this program as every plug-in, and namespaces of these names, whose loopback devices are up.
+    /// A host with this program as every plug-in, and namespaces with these names, whose loopback devices are up.
     #[track_caller]
     pub fn new(program: &str, containers: &[&str]) -> Self {
         let host = Host::new(program);
@@ -39,17 +39,17 @@ impl CniHost {
         CniHost { host, caller, folder, before: Snapshot::take() }
     }
 
-    /// A list of plug-ins as the network `blue`, in the newest version.
+    /// A list of plug-ins for the network `blue`, in the newest version.
     pub fn chain(&self, plugins: &Value) -> Chain {
         self.chain_of("blue", plugins)
     }
 
-    /// The same of another name.
+    /// Like [`CniHost::chain`], for a network of another name.
     pub fn chain_of(&self, name: &str, plugins: &Value) -> Chain {
         Chain::new(&self.caller, json!({ "cniVersion": "1.1.0", "name": name, "plugins": plugins }))
     }
 
-    /// `eth0` of one of the containers, which is called as its namespace is.
+    /// `eth0` of a container that has the name of its namespace.
     pub fn at(&self, name: &str) -> Attachment {
         Attachment::new(name, name)
     }
@@ -63,12 +63,12 @@ impl CniHost {
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("script");
     }
 
-    /// What it is like now becomes what it was like before: for what a test leaves on purpose.
+    /// Takes the present state as the initial one: for changes that a test leaves on purpose.
     pub fn begin_here(&mut self) {
         self.before = Snapshot::take();
     }
 
-    /// Fails the test unless everything is as before, in a moment: what takes long is left to a child of the plug-in.
+    /// Fails the test unless everything is soon as before: a plug-in leaves slow work to a child.
     #[track_caller]
     pub fn assert_nothing_remains(&self) {
         let since = Instant::now();

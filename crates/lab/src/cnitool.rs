@@ -1,9 +1,9 @@
-//! cnitool, the CNI project's own client. No Debian package has it, but a source package does: it is built from that.
+//! cnitool, the CNI project's own client, built from a Debian source package: no binary package has it.
 //!
 //! # How it works
-//! Building takes the network and, where Go is missing, root, so it is done beforehand, outside of every lab: by
-//! `cargo xtask setup`. The result stays in the folder of cargo's other results. The machine's lists of packages and its
-//! sources are left as they are: the source is fetched by lists of its own, which are made from the machine's sources.
+//! The build needs the network and, where Go is missing, root, so `cargo xtask setup` does it beforehand, outside every
+//! lab. The result stays in cargo's target folder. The machine's package lists and sources stay untouched: the source
+//! comes by separate lists, which are derived from the machine's sources.
 
 use crate::cni::Attachment;
 use crate::docker::find;
@@ -15,12 +15,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 const PACKAGE: &str = "golang-github-appc-cni";
-/// What the package's libraries are below.
+/// The Go path of Debian's library packages.
 const GOPATH: &str = "/usr/share/gocode";
-/// A file of the library that cnitool is made of.
+/// A file of the library that cnitool uses.
 const LIBRARY: &str = "/usr/share/gocode/src/github.com/containernetworking/cni/libcni/api.go";
 
-/// A cnitool that has been built, for the plug-ins of a folder and the network lists of another.
+/// A built cnitool, for the plug-ins in one folder and the network lists in another.
 #[derive(Debug, Clone)]
 pub struct Cnitool {
     plugins: PathBuf,
@@ -29,23 +29,23 @@ pub struct Cnitool {
 }
 
 impl Cnitool {
-    /// Why it cannot be used here.
+    /// Why cnitool cannot be used here.
     pub fn missing() -> Option<&'static str> {
         (!program().is_some_and(|program| program.is_file())).then_some("cnitool, which `cargo xtask setup` builds")
     }
 
-    /// Of these plug-ins and these network lists.
+    /// A cnitool for these plug-ins and these network lists.
     pub fn new(plugins: impl AsRef<Path>, conf: impl AsRef<Path>) -> Self {
         Cnitool { plugins: plugins.as_ref().to_owned(), conf: conf.as_ref().to_owned(), env: Vec::new() }
     }
 
-    /// With a further variable in the environment: `CAP_ARGS`, `CNI_ARGS`, `CNI_IFNAME`, or what plug-ins read.
+    /// Adds a variable to the environment: `CAP_ARGS`, `CNI_ARGS`, `CNI_IFNAME`, or one that plug-ins read.
     pub fn with_env(mut self, key: &str, value: &str) -> Self {
         self.env.push((key.to_owned(), value.to_owned()));
         self
     }
 
-    /// `cnitool VERB NETWORK NETNS`, to its end. The container's id is made of the namespace's path.
+    /// Runs `cnitool VERB NETWORK NETNS`. cnitool derives the container's id from the namespace's path.
     #[track_caller]
     pub fn call(&self, verb: &str, network: &str, netns: &str) -> Answer {
         let mut command = Command::new(program().expect("a folder of cargo's results"));
@@ -54,7 +54,8 @@ impl Cnitool {
         answer(command)
     }
 
-    /// `cnitool VERB NETWORK NETNS` with all that a runtime would know of the attachment but its container.
+    /// Runs `cnitool VERB NETWORK NETNS` with everything that a runtime passes on for the attachment except its
+    /// container.
     #[track_caller]
     pub fn attachment(&self, verb: &str, network: &str, at: &Attachment) -> Answer {
         let capabilities = Value::Object(at.capabilities().clone()).to_string();
@@ -62,7 +63,7 @@ impl Cnitool {
         tool.with_env("CNI_ARGS", at.cni_args()).call(verb, network, at.netns())
     }
 
-    /// Builds it unless it is there. The error says which step failed.
+    /// Builds cnitool if it is missing. The error says which step failed.
     pub fn build() -> Result<(), String> {
         if Self::missing().is_none() {
             return Ok(());
@@ -84,15 +85,15 @@ impl Cnitool {
     }
 }
 
-/// Where it is, once built: beside what cargo built for the calling program.
+/// Its path, once built: beside the results of the calling program's build.
 fn program() -> Option<PathBuf> {
     let own = std::env::current_exe().ok()?;
-    // Cargo marks the folder of its results so (https://bford.info/cachedir).
+    // Cargo marks its target folder with this file (https://bford.info/cachedir).
     let target = own.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file())?;
     Some(target.join("cnitool").join("cnitool"))
 }
 
-/// Fetches the source and gives the folder it is in.
+/// Fetches the source and returns its folder.
 fn fetch(folder: &Path) -> Result<PathBuf, String> {
     let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
     let source = folder.join("source");
@@ -121,7 +122,7 @@ fn fetch(folder: &Path) -> Result<PathBuf, String> {
     let mut command = Command::new("dpkg-source");
     command.arg("-x").arg(description.ok_or("apt-get fetched no .dsc")?).arg(&source);
     succeeds(command)?;
-    // The lists are large, and of no use any more.
+    // The lists are large and no longer needed.
     fs::remove_dir_all(&lists).map_err(failed)?;
     Ok(source)
 }

@@ -1,5 +1,5 @@
-//! containerd on a host of its own ([`HostKind::Root`](crate::HostKind::Root)), with its state at the usual place. With
-//! plug-ins it has the CRI that Kubernetes uses, see [`Containerd::cri`], and its `ctr run --cni` works.
+//! containerd on a host of its own ([`HostKind::Root`](crate::HostKind::Root)), with its state at the default paths.
+//! With plug-ins it offers the CRI that Kubernetes uses, see [`Containerd::cri`], and `ctr run --cni` works.
 
 use crate::cgroups;
 use crate::cover::{cover, cover_with};
@@ -7,6 +7,7 @@ use crate::cri::Cri;
 use crate::docker::{ROOT, busybox_root, find};
 use crate::host::{Answer, answer};
 use crate::image;
+use crate::log;
 use crate::patience::patience;
 use std::fs::{self, File};
 use std::path::Path;
@@ -17,11 +18,11 @@ const LOG: &str = "/run/containerd.log";
 const SOCKET: &str = "/run/containerd/containerd.sock";
 const CONF: &str = "/run/containerd.toml";
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Where `ctr run --cni` looks for plug-ins; no option changes that.
+/// Where `ctr run --cni` looks for plug-ins; no option changes it.
 const CTR_PLUGINS: &str = "/opt/cni/bin";
-/// And for the network, of which it takes the first.
+/// Where it looks for networks; it uses the first.
 const CTR_CONF: &str = "/etc/cni/net.d";
-/// What go-cni writes down beside the network's own state.
+/// Where go-cni keeps results, besides the network's own state.
 const RESULTS: &str = "/var/lib/cni";
 
 /// A running containerd. It ends with this value; its tasks end with the host.
@@ -37,14 +38,14 @@ impl Containerd {
         needed.into_iter().find(|(program, _)| find(program).is_none()).map(|(_, package)| package)
     }
 
-    /// Starts it without CRI and waits until it answers. The error says what it logged.
+    /// Starts it without CRI and waits until it answers. The error contains its log.
     pub fn start() -> Result<Containerd, String> {
         Self::start_with("disabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n", &[])
     }
 
-    /// Starts it with CRI, plug-ins, the network lists of a folder, and the image that [`Containerd::run_cni`] and
-    /// sandboxes take. The lists are what this folder has: it may be filled later. The plug-ins get these variables
-    /// besides those of this process.
+    /// Starts it with CRI, plug-ins, a folder of network lists, and the image that [`Containerd::run_cni`] and pod
+    /// sandboxes use. The folder may be filled later. Plug-ins get these variables in addition to those of this
+    /// process.
     pub fn start_with_cni(plugins: &Path, conf: &Path, env: &[(&str, &str)]) -> Result<Containerd, String> {
         cover_with(CTR_PLUGINS, plugins)?;
         cover_with(CTR_CONF, conf)?;
@@ -66,7 +67,7 @@ impl Containerd {
             image::NAME,
         );
         let containerd = Self::start_with(&cri, env)?;
-        // What CRI runs is in a namespace of containerd's, what `ctr` runs in another.
+        // CRI uses one containerd namespace, `ctr` another.
         for namespace in ["default", "k8s.io"] {
             let words = format!("-n {namespace} image import --no-unpack {}", image::archive()?);
             let imported = containerd.ctr(&words);
@@ -75,7 +76,7 @@ impl Containerd {
             }
         }
         let since = Instant::now();
-        // The service answers that it is not initialized yet.
+        // At first the service answers that it is not initialized yet.
         while let Err(why) = containerd.cri().runtime_status() {
             if since.elapsed() > patience(PATIENCE) {
                 return Err(format!(
@@ -102,7 +103,7 @@ impl Containerd {
         while containerd.ctr("version").code != 0 {
             if since.elapsed() > patience(PATIENCE) {
                 return Err(format!(
-                    "containerd does not answer after {} s\n{}",
+                    "containerd did not answer within {} s\n{}",
                     patience(PATIENCE).as_secs(),
                     Self::log_tail()
                 ));
@@ -112,22 +113,22 @@ impl Containerd {
         Ok(containerd)
     }
 
-    /// Starts a task that sleeps, with a network namespace of its own.
+    /// Starts a task that sleeps, in a network namespace of its own.
     #[track_caller]
     pub fn run(&self, id: &str) {
         busybox_root().unwrap_or_else(|why| panic!("{why}"));
         self.ctr(&format!("run -d --cgroup /{}/{id} --rootfs {ROOT} {id} /bin/sleep 1000", cgroups::own())).ok();
     }
 
-    /// The same, attached by the plug-ins to the first network of the folder. `ctr` calls them itself, with these
-    /// variables besides its own. Nobody detaches it later.
+    /// Like [`Containerd::run`], attached by the plug-ins to the first network of the folder. `ctr` calls the plug-ins
+    /// itself, with these variables in addition to its own, and never detaches.
     #[track_caller]
     pub fn run_cni(&self, id: &str, env: &[(&str, &str)]) -> Answer {
         Self::run_with_cni("-d", id, "/bin/sleep 1000", env)
     }
 
-    /// Runs a command in a task that is attached, and detached when the command has ended: without a namespace, since
-    /// the task is gone by then.
+    /// Runs a command in an attached task. `ctr` detaches when the command has ended: without a namespace, since the
+    /// task is gone by then.
     #[track_caller]
     pub fn run_cni_to_end(&self, id: &str, words: &str, env: &[(&str, &str)]) -> Answer {
         Self::run_with_cni("--rm", id, words, env)
@@ -142,7 +143,7 @@ impl Containerd {
         answer(command)
     }
 
-    /// Ends a task and takes its container away.
+    /// Ends a task and removes its container.
     #[track_caller]
     pub fn remove(&self, id: &str) {
         self.ctr(&format!("task kill --signal SIGKILL {id}")).ok();
@@ -150,32 +151,29 @@ impl Containerd {
         self.ctr(&format!("container delete {id}")).ok();
     }
 
-    /// A command inside a task, to its end.
+    /// Runs a command inside a task.
     #[track_caller]
     pub fn exec(&self, id: &str, words: &str) -> Answer {
-        // Several at once need names of their own.
+        // Concurrent commands need distinct names.
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let count = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.ctr(&format!("task exec --exec-id exec{count} {id} {words}"))
     }
 
-    /// `ctr WORDS`, to its end; words are split at spaces.
+    /// Runs `ctr WORDS`; words are split at spaces.
     #[track_caller]
     pub fn ctr(&self, words: &str) -> Answer {
         answer(ctr(words))
     }
 
-    /// Its CRI; [`Containerd::start_with_cni`] must have started it.
+    /// Its CRI; needs [`Containerd::start_with_cni`].
     pub fn cri(&self) -> Cri {
-        Cri::new(SOCKET)
+        Cri::new(SOCKET, LOG)
     }
 
-    /// The last lines of what the daemon logged.
+    /// The last lines of the daemon's log.
     pub fn log_tail() -> String {
-        let log = fs::read(LOG).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        format!("{LOG} ends with:\n{}\n", lines[lines.len().saturating_sub(20)..].join("\n"))
+        log::tail(LOG)
     }
 }
 
@@ -188,7 +186,7 @@ fn ctr(words: &str) -> Command {
 
 impl Drop for Containerd {
     fn drop(&mut self) {
-        // It may have ended already; that is what is wanted.
+        // It may have ended already.
         drop(self.daemon.kill());
         drop(self.daemon.wait());
     }

@@ -1,8 +1,8 @@
-//! Folders that programs insist on, and that the machine may have or not: each host gets its own.
+//! Private folders for programs with fixed paths, whether the machine has these folders or not.
 //!
 //! # How it works
-//! What is there already is covered by an empty one in memory. Where the path is missing, a folder in memory covers the
-//! deepest folder above it that is there, with links to all that was in it; so nothing is ever made on the machine.
+//! An existing folder is covered by an empty one in memory. Where the path is missing, a folder in memory covers its
+//! deepest existing parent, with links to everything that was in it; so nothing is ever created on the machine.
 
 use std::fs;
 use std::io;
@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use zubi_kernel::sys;
 
-/// Where what was covered can still be reached.
+/// Where covered content stays reachable.
 const BELOW: &str = "/run/covered";
 
-/// Makes `folder` an empty folder of this host's own, which nobody else sees. One that is that already stays as it is.
+/// Makes `folder` an empty folder of this host alone. A folder that is one already stays as it is.
 pub fn cover(folder: impl AsRef<Path>) -> Result<(), String> {
     let folder = folder.as_ref();
     let failed = |e: io::Error| format!("{}: {e}", folder.display());
@@ -23,11 +23,11 @@ pub fn cover(folder: impl AsRef<Path>) -> Result<(), String> {
     }
     if !folder.is_dir() {
         let above = folder.ancestors().find(|above| above.is_dir()).unwrap_or(Path::new("/"));
-        // Everything below the root is more than can be linked to.
+        // The root has too much below it for links.
         if above == Path::new("/") {
-            return Err(format!("{}: the machine has no folder above it", folder.display()));
+            return Err(format!("{}: no folder above it exists", folder.display()));
         }
-        // What is in memory already is this host's own.
+        // A folder in memory already belongs to this host.
         if !is_covered(above) {
             cover_and_link(above).map_err(failed)?;
         }
@@ -36,7 +36,7 @@ pub fn cover(folder: impl AsRef<Path>) -> Result<(), String> {
     mount_memory(folder).map_err(failed)
 }
 
-/// Makes `folder` show what `source` has: `cover`, then a bind mount, which a shell could do.
+/// Makes `folder` show the content of `source`, by a bind mount.
 pub fn cover_with(folder: impl AsRef<Path>, source: impl AsRef<Path>) -> Result<(), String> {
     let (folder, source) = (folder.as_ref(), source.as_ref());
     cover(folder)?;
@@ -60,7 +60,7 @@ fn mount_memory(folder: &Path) -> io::Result<()> {
     sys::mount(Path::new("covered"), folder, Some("tmpfs"), 0)
 }
 
-/// Whether something in memory is mounted there or above, by us.
+/// Whether a folder in memory of ours is mounted there or above.
 fn is_covered(folder: &Path) -> bool {
     let found = Command::new("findmnt").args(["-n", "-o", "SOURCE", "-T"]).arg(folder).output();
     let source = found.map(|found| String::from_utf8_lossy(&found.stdout).trim().to_owned()).unwrap_or_default();

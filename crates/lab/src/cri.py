@@ -1,5 +1,5 @@
 """A client of CRI: cri.py SOCKET METHOD MESSAGES. Calls the method with all messages at once and prints the answers, all as
-JSON. Only what tests need of the public API (k8s.io/cri-api, runtime.v1) is known; other fields are left out."""
+JSON. It covers the part of the public API (k8s.io/cri-api, runtime.v1) that tests need; other fields are left out."""
 import json
 import sys
 from concurrent.futures import ThreadPoolExecutor

@@ -1,16 +1,17 @@
-//! The CRI of a containerd, as Kubernetes calls it: sandboxes of pods, many at once.
+//! The CRI of a containerd, as Kubernetes calls it: pod sandboxes, many at once.
 //!
-//! The calls go through `cri.py`, a client of some hundred lines that needs nothing but Debian's gRPC for Python.
+//! The calls go through `cri.py`, a client of about a hundred lines that needs only Debian's gRPC for Python.
 
 use crate::cgroups;
 use crate::docker::find;
+use crate::log;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 const CLIENT: &str = include_str!("cri.py");
-/// Debian's, whatever else is in the path: its modules are not for others.
+/// Debian's Python, whatever PATH says: other ones do not have Debian's modules.
 const PYTHON: &str = "/usr/bin/python3";
 const GRPC: &str = "/usr/lib/python3/dist-packages/grpc";
 
@@ -18,13 +19,15 @@ const GRPC: &str = "/usr/lib/python3/dist-packages/grpc";
 #[derive(Debug, Clone)]
 pub struct Cri {
     socket: &'static str,
+    /// The daemon's log, for the messages of failed tests.
+    log: &'static str,
 }
 
-/// What Kubernetes would say about a pod's sandbox.
+/// A pod sandbox's configuration, as Kubernetes would send it.
 #[derive(Debug, Clone)]
 pub struct PodConfig(Value);
 
-/// What CRI answered: the answer in the names of its API, or what it complained.
+/// CRI's answer, with the field names of its API, or the error text.
 pub type CriResult = Result<Value, String>;
 
 impl PodConfig {
@@ -35,7 +38,7 @@ impl PodConfig {
         PodConfig(json!({ "metadata": metadata, "hostname": name, "linux": linux, "port_mappings": [] }))
     }
 
-    /// Publishes a port of the pod at one of the host; `protocol` is `TCP`, `UDP` or `SCTP`.
+    /// Publishes a pod's port on a host port; `protocol` is `TCP`, `UDP` or `SCTP`.
     pub fn port(mut self, host: u16, container: u16, protocol: &str) -> Self {
         let number = ["TCP", "UDP", "SCTP"].iter().position(|known| *known == protocol).expect("a protocol");
         let port = json!({ "protocol": number, "container_port": container, "host_port": host });
@@ -43,7 +46,7 @@ impl PodConfig {
         self
     }
 
-    /// An annotation: some of them reach the plug-ins, for instance those of the bandwidth.
+    /// Adds an annotation: some of them reach the plug-ins, for instance those for bandwidth.
     pub fn annotation(mut self, key: &str, value: &str) -> Self {
         self.0["annotations"][key] = value.into();
         self
@@ -51,11 +54,11 @@ impl PodConfig {
 }
 
 impl Cri {
-    pub(crate) fn new(socket: &'static str) -> Self {
-        Cri { socket }
+    pub(crate) fn new(socket: &'static str, log: &'static str) -> Self {
+        Cri { socket, log }
     }
 
-    /// Why it cannot be used here: what is not installed.
+    /// Why CRI cannot be used here: what is not installed.
     pub fn missing() -> Option<&'static str> {
         if find("runc").is_none() {
             return Some("runc");
@@ -64,7 +67,7 @@ impl Cri {
         (!python).then_some("python3-grpcio")
     }
 
-    /// RunPodSandbox of all of these at once; gives their ids.
+    /// RunPodSandbox for all of these at once; returns their ids.
     #[track_caller]
     pub fn run(&self, pods: &[PodConfig]) -> Vec<Result<String, String>> {
         let asked = pods.iter().map(|pod| json!({ "config": pod.0 })).collect();
@@ -72,32 +75,32 @@ impl Cri {
         self.call("RunPodSandbox", asked).into_iter().map(|answer| answer.map(id)).collect()
     }
 
-    /// The same of one; fails the test unless it succeeds.
+    /// RunPodSandbox for one pod; fails the test unless it succeeds.
     #[track_caller]
     pub fn run_one(&self, pod: &PodConfig) -> String {
         let id = self.run(std::slice::from_ref(pod)).remove(0);
-        id.unwrap_or_else(|why| panic!("RunPodSandbox: {why}\n{}", crate::Containerd::log_tail()))
+        id.unwrap_or_else(|why| panic!("RunPodSandbox: {why}\n{}", log::tail(self.log)))
     }
 
-    /// StopPodSandbox of all of these at once.
+    /// StopPodSandbox for all of these at once.
     #[track_caller]
     pub fn stop(&self, ids: &[String]) -> Vec<CriResult> {
         self.call("StopPodSandbox", by_id(ids))
     }
 
-    /// RemovePodSandbox of all of these at once.
+    /// RemovePodSandbox for all of these at once.
     #[track_caller]
     pub fn remove(&self, ids: &[String]) -> Vec<CriResult> {
         self.call("RemovePodSandbox", by_id(ids))
     }
 
-    /// PodSandboxStatus, told at length: `status.network.ip` and what is behind it in `info`.
+    /// PodSandboxStatus with verbose set: `status.network.ip`, and the runtime's details in `info`.
     #[track_caller]
     pub fn status(&self, id: &str) -> CriResult {
         self.call("PodSandboxStatus", vec![json!({ "pod_sandbox_id": id, "verbose": true })]).remove(0)
     }
 
-    /// All addresses of a sandbox, the first first.
+    /// All addresses of a sandbox, the primary one first.
     #[track_caller]
     pub fn addresses(&self, id: &str) -> Vec<String> {
         let network =
@@ -107,7 +110,7 @@ impl Cri {
         all.filter_map(|ip| ip.as_str().map(str::to_owned)).collect()
     }
 
-    /// The process of a sandbox, by which a test finds its namespaces.
+    /// The process id of a sandbox, by which a test finds its namespaces.
     #[track_caller]
     pub fn pid(&self, id: &str) -> u64 {
         let status = self.status(id).unwrap_or_else(|why| panic!("PodSandboxStatus: {why}"));
@@ -116,7 +119,7 @@ impl Cri {
         info["pid"].as_u64().expect("a process")
     }
 
-    /// The conditions of the runtime: `RuntimeReady`, `NetworkReady`.
+    /// The runtime's conditions: `RuntimeReady`, `NetworkReady`.
     #[track_caller]
     pub fn runtime_status(&self) -> CriResult {
         self.call("Status", vec![json!({})]).remove(0)

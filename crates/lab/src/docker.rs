@@ -1,8 +1,9 @@
-//! Docker on a host of its own ([`HostKind::Root`](crate::HostKind::Root)): at its usual places, which are the host's
-//! own because /run is. It has no network but `none` and leaves the firewall alone, unless it is asked for all of it.
+//! Docker on a host of its own ([`HostKind::Root`](crate::HostKind::Root)), at its default paths: /run is the host's
+//! own. Unless started with its firewall, it has no network but `none` and writes no rules.
 
 use crate::cgroups;
 use crate::host::{Answer, answer};
+use crate::log;
 use crate::patience::patience;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use zubi_kernel::sys;
 /// The image of [`Docker::import_busybox`].
 const IMAGE: &str = "busybox";
 const LOG: &str = "/run/dockerd.log";
-/// Where the image's files are put together.
+/// Where the image's files are assembled.
 pub(crate) const ROOT: &str = "/run/busybox-root";
 const APPLETS: [&str; 9] = ["sh", "sleep", "ping", "ip", "cat", "ls", "nc", "tail", "hostname"];
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,20 +33,20 @@ impl Docker {
         needed.into_iter().find(|(program, _)| find(program).is_none()).map(|(_, package)| package)
     }
 
-    /// Starts it and waits until it answers. The error says what it logged.
+    /// Starts it and waits until it answers. The error contains its log.
     pub fn start() -> Result<Docker, String> {
         Self::start_with(&["--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false"])
     }
 
-    /// The same, with its own bridge `docker0` and its rules for `iptables`. They need none of its networks to be there
-    /// before, and stay when it ends.
+    /// Like [`Docker::start`], with its bridge `docker0` and its `iptables` rules. Docker needs no network of its own
+    /// to exist first, and the rules stay when it ends.
     pub fn start_with_firewall() -> Result<Docker, String> {
         Self::start_with(&["--bip=172.31.99.1/24"])
     }
 
     fn start_with(network: &[&str]) -> Result<Docker, String> {
         let failed = |what: &'static str| move |e: std::io::Error| format!("{what}: {e}");
-        // The machine's settings are not for this one, and old versions write a key beside them.
+        // The machine's own settings do not apply here, and old versions write a key beside them.
         if Path::new("/etc/docker").is_dir() {
             sys::mount(Path::new("tmpfs"), Path::new("/etc/docker"), Some("tmpfs"), 0)
                 .map_err(failed("/etc/docker"))?;
@@ -62,7 +63,7 @@ impl Docker {
             .stdout(log.try_clone().map_err(failed(LOG))?)
             .stderr(log);
         let daemon = command.spawn().map_err(failed("dockerd"))?;
-        // A newer client elsewhere in the path would do as well; this one is of the same package.
+        // Prefer the client of the same package; a newer one elsewhere in PATH would also work.
         let client = Some(PathBuf::from("/usr/bin/docker")).filter(|path| path.is_file()).or_else(|| find("docker"));
         let mut docker = Docker { daemon, client: client.ok_or("docker is not installed")? };
         docker.wait_until_ready()?;
@@ -83,7 +84,7 @@ impl Docker {
             if since.elapsed() > patience(PATIENCE) {
                 let patience = patience(PATIENCE).as_secs();
                 return Err(format!(
-                    "dockerd does not answer after {patience} s: {}\n{}",
+                    "dockerd did not answer within {patience} s: {}\n{}",
                     answer.err,
                     Self::log_tail()
                 ));
@@ -92,7 +93,7 @@ impl Docker {
         }
     }
 
-    /// `docker WORDS`, ready to be started; words are split at spaces.
+    /// `docker WORDS`, ready to start; words are split at spaces.
     pub fn command(&self, words: &str) -> Command {
         let mut command = Command::new(&self.client);
         command.args(words.split_whitespace()).stdin(Stdio::null());
@@ -100,13 +101,13 @@ impl Docker {
         command
     }
 
-    /// `docker WORDS`, to its end.
+    /// Runs `docker WORDS`.
     #[track_caller]
     pub fn docker(&self, words: &str) -> Answer {
         answer(self.command(words))
     }
 
-    /// The same; fails the test, with the daemon's log, unless it succeeds.
+    /// Like [`Docker::docker`]; fails the test, with the daemon's log, unless the command succeeds.
     #[track_caller]
     pub fn ok(&self, words: &str) -> String {
         let answer = self.docker(words);
@@ -114,28 +115,25 @@ impl Docker {
         answer.out
     }
 
-    /// Makes the image `busybox` of the machine's own busybox: nothing is downloaded.
+    /// Makes the image `busybox` from the machine's own busybox: nothing is downloaded.
     pub fn import_busybox(&self) -> Result<(), String> {
         let tar = busybox_root()?;
         let imported = self.docker(&format!("import {tar} {IMAGE}"));
         if imported.code == 0 { Ok(()) } else { Err(format!("docker import: {}{}", imported.err, Self::log_tail())) }
     }
 
-    /// The last lines of what the daemon logged.
+    /// The last lines of the daemon's log.
     pub fn log_tail() -> String {
-        let log = fs::read(LOG).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let lines: Vec<&str> = log.lines().collect();
-        format!("{LOG} ends with:\n{}\n", lines[lines.len().saturating_sub(20)..].join("\n"))
+        log::tail(LOG)
     }
 
-    /// Lets it end by itself, as its service manager would.
+    /// Ends it with SIGTERM, as its service manager would.
     pub fn stop(mut self) -> Result<(), String> {
         sys::kill(self.daemon.id(), libc::SIGTERM).map_err(|e| format!("dockerd: {e}"))?;
         let since = Instant::now();
         while self.daemon.try_wait().map_err(|e| format!("dockerd: {e}"))?.is_none() {
             if since.elapsed() > patience(PATIENCE) {
-                return Err(format!("dockerd does not end\n{}", Self::log_tail()));
+                return Err(format!("dockerd did not end\n{}", Self::log_tail()));
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -145,13 +143,13 @@ impl Docker {
 
 impl Drop for Docker {
     fn drop(&mut self) {
-        // It may have ended already; that is what is wanted.
+        // It may have ended already.
         drop(self.daemon.kill());
         drop(self.daemon.wait());
     }
 }
 
-/// A tar of the files of a container: busybox under the names of some of its applets.
+/// A tar of a container's files: busybox under the names of some of its applets.
 pub(crate) fn busybox_root() -> Result<&'static str, String> {
     const TAR: &str = "/run/busybox.tar";
     let failed = |e: std::io::Error| format!("{ROOT}: {e}");
@@ -168,7 +166,7 @@ pub(crate) fn busybox_root() -> Result<&'static str, String> {
     if packed.status.success() { Ok(TAR) } else { Err(format!("tar: {}", String::from_utf8_lossy(&packed.stderr))) }
 }
 
-/// Where a program is; the folders of the administrator are searched too.
+/// The path of a program; sbin folders are searched too.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);

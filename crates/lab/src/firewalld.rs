@@ -1,5 +1,5 @@
-//! firewalld on a host of its own ([`HostKind::Root`](crate::HostKind::Root)), with a message bus of its own and without
-//! systemd. The machine's settings are not for it: it has Debian's, in /run.
+//! firewalld on a host of its own ([`HostKind::Root`](crate::HostKind::Root)), with its own message bus and without
+//! systemd. It uses the package's default settings, not the machine's.
 
 use crate::cover::cover;
 use crate::docker::find;
@@ -14,12 +14,12 @@ const CONF: &str = "/etc/firewalld";
 const LOG: &str = "/run/firewalld.log";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Whether firewalld keeps its table to itself (`NftablesTableOwner`, since 2.2).
+/// Whether firewalld owns its table (`NftablesTableOwner`, since 2.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TableOwner {
-    /// Nobody else may change it.
+    /// Only firewalld may change it.
     Firewalld,
-    /// Everybody may, as with every firewalld before.
+    /// Any program may change it, as before 2.2.
     Nobody,
 }
 
@@ -31,17 +31,17 @@ pub struct Firewalld {
 }
 
 impl Firewalld {
-    /// Why it cannot be used here: what is not installed.
+    /// Why firewalld cannot be used here: what is not installed.
     pub fn missing() -> Option<&'static str> {
         let needed = [("firewalld", "firewalld"), ("firewall-cmd", "firewalld"), ("dbus-daemon", "dbus-daemon")];
         needed.into_iter().find(|(program, _)| find(program).is_none()).map(|(_, package)| package)
     }
 
-    /// Starts it and waits until it answers. The error says what it logged.
+    /// Starts it and waits until it answers. The error contains its log.
     pub fn start(owner: TableOwner) -> Result<Firewalld, String> {
         let failed = |what: &'static str| move |e: std::io::Error| format!("{what}: {e}");
         cover(CONF)?;
-        // Settings that are not written down are those of the package.
+        // Settings that are not written down have the package's defaults.
         let word = if owner == TableOwner::Firewalld { "yes" } else { "no" };
         fs::write(format!("{CONF}/firewalld.conf"), format!("NftablesTableOwner={word}\n")).map_err(failed(CONF))?;
         fs::create_dir_all(BUS).map_err(failed(BUS))?;
@@ -59,14 +59,14 @@ impl Firewalld {
         while firewalld.cmd("--state").code != 0 {
             if since.elapsed() > patience(PATIENCE) {
                 let log = fs::read_to_string(LOG).unwrap_or_default();
-                return Err(format!("firewalld does not answer after {} s\n{log}", patience(PATIENCE).as_secs()));
+                return Err(format!("firewalld did not answer within {} s\n{log}", patience(PATIENCE).as_secs()));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(firewalld)
     }
 
-    /// `firewall-cmd WORDS`, to its end.
+    /// Runs `firewall-cmd WORDS`.
     #[track_caller]
     pub fn cmd(&self, words: &str) -> Answer {
         let mut command = Command::new("firewall-cmd");
@@ -78,7 +78,7 @@ impl Firewalld {
 impl Drop for Firewalld {
     fn drop(&mut self) {
         for child in [&mut self.daemon, &mut self.bus] {
-            // It may have ended already; that is what is wanted.
+            // It may have ended already.
             drop(child.kill());
             drop(child.wait());
         }

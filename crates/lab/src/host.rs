@@ -1,26 +1,25 @@
-//! The host of a test: its zubi, its outside.
+//! The host of a test: its zubi and its outside.
 
 use crate::patience::patience;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use zubi_kernel::{Kernel, Netns};
+use zubi_kernel::{Netns, Session};
 use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
 use zubi_plan::{Op, Place, Plan, Sysctl, What};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, Peer, Route};
 
-/// For what the kernel and detached children do a moment later, also on a machine that is busy with removing hundreds of
-/// devices.
+/// How long to wait for the kernel and for detached children, also on a machine that is removing hundreds of devices.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What a command answered.
+/// A command's answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Its exit code; 128 and the signal's number when it was killed.
+    /// Its exit code; 128 plus the signal's number when it was killed.
     pub code: i32,
-    /// What it printed.
+    /// Standard output.
     pub out: String,
-    /// What it complained.
+    /// Standard error.
     pub err: String,
 }
 
@@ -40,7 +39,7 @@ impl Answer {
         self
     }
 
-    /// What it printed, as JSON.
+    /// Standard output as JSON.
     #[track_caller]
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e} in {}", self.out))
@@ -55,13 +54,13 @@ pub struct Host {
 }
 
 impl Host {
-    /// With this program as zubi.
+    /// A fresh host with this program as zubi.
     pub fn new(program: &str) -> Self {
         let dirs = [("ZUBI_STATE_DIR", "/run/zubi-state"), ("ZUBI_RUN_DIR", "/run/zubi")];
         Host { program: program.into(), env: dirs.map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec() }
     }
 
-    /// The same host, and a further variable in the environment of its zubi.
+    /// The same host, with one more variable in the environment of its zubi.
     #[must_use]
     pub fn with_env(&self, key: &str, value: &str) -> Self {
         let mut host = self.clone();
@@ -69,25 +68,25 @@ impl Host {
         host
     }
 
-    /// The variables of its zubi, for programs that call it by another name.
+    /// The environment of its zubi, for programs that call zubi by another name.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.env.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// `zubi WORDS`, ready to be started; words are split at spaces.
+    /// `zubi WORDS`, ready to start; words are split at spaces.
     pub fn command(&self, words: &str) -> Command {
         let mut command = Command::new(&self.program);
         command.args(words.split_whitespace()).envs(self.env.iter().cloned()).stdin(Stdio::null());
         command
     }
 
-    /// `zubi WORDS`, to its end.
+    /// Runs `zubi WORDS`.
     #[track_caller]
     pub fn zubi(&self, words: &str) -> Answer {
         answer(self.command(words))
     }
 
-    /// `zubi` with exactly these words, spaces and all, to its end.
+    /// Runs `zubi` with exactly these words, which may contain spaces.
     #[track_caller]
     pub fn zubi_words(&self, words: &[&str]) -> Answer {
         let mut command = self.command("");
@@ -95,7 +94,7 @@ impl Host {
         answer(command)
     }
 
-    /// A command line for a shell, to its end.
+    /// Runs a shell command line.
     #[track_caller]
     pub fn shell(&self, line: &str) -> Answer {
         let mut command = Command::new("/bin/sh");
@@ -103,20 +102,20 @@ impl Host {
         answer(command)
     }
 
-    /// Makes a network, and fails the test if that fails.
+    /// Creates a network; fails the test on failure.
     #[track_caller]
     pub fn network(&self, words: &str) {
         self.zubi(&format!("network create {words}")).ok();
     }
 
-    /// Makes a sandbox and connects it; gives its first address.
+    /// Adds a sandbox and connects it; returns its first address.
     #[track_caller]
     pub fn container(&self, name: &str, network: &str) -> String {
         self.zubi(&format!("sandbox add {name}")).ok();
         self.connect(&format!("{network} {name}"))
     }
 
-    /// Connects a sandbox; gives its first address.
+    /// Connects a sandbox; returns its first address.
     #[track_caller]
     pub fn connect(&self, words: &str) -> String {
         let answer = self.zubi(&format!("--json connect {words}")).ok().json();
@@ -134,17 +133,17 @@ impl Host {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        panic!("still not so after {} s: {line}", patience(PATIENCE).as_secs());
+        panic!("still failing after {} s: {line}", patience(PATIENCE).as_secs());
     }
 
-    /// Waits until the deletions that detached children do are over.
+    /// Waits until detached children have finished their deletions.
     #[track_caller]
     pub fn settle(&self) {
         let since = Instant::now();
         while since.elapsed() < patience(PATIENCE) {
-            // What a killed writer left hidden is no promise.
+            // A hidden file of a killed writer promises nothing.
             let done = |folder: &str| shown_in(&format!("/run/zubi/{folder}")).is_empty();
-            // A network that another program describes goes with its last endpoint.
+            // A described network goes with its last endpoint.
             let networks = ["networks", "making"].map(|folder| shown_in(&format!("/run/zubi/{folder}"))).concat();
             let described = |file: &String| ["cni:", "podman:"].iter().any(|source| file.starts_with(source));
             let names = networks.iter().filter(|file| described(file)).map(|file| file.trim_end_matches(".json"));
@@ -161,19 +160,19 @@ impl Host {
     }
 }
 
-/// What a folder has that is not hidden; nothing when there is none.
+/// The entries of a folder that are not hidden; empty when there is no folder.
 fn shown_in(folder: &str) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| !name.starts_with('.')).collect()
 }
 
-/// A process that does nothing, in a network namespace of its own that has no name.
+/// An idle process in an unnamed network namespace of its own.
 #[derive(Debug)]
 pub struct Loner(Child);
 
 impl Loner {
-    /// Starts it, and waits until it is where it belongs.
+    /// Starts it, and waits until it is in its namespace.
     pub fn new() -> Self {
         let mut command = Command::new("unshare");
         command.args(["--net", "sleep", "1000"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -185,7 +184,7 @@ impl Loner {
         loner
     }
 
-    /// Its number.
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.0.id()
     }
@@ -214,7 +213,7 @@ pub(crate) fn answer(mut command: Command) -> Answer {
     }
 }
 
-/// A neighbour of the host on its uplink: it stands for everything outside. The host is its 192.0.2.1 and 2001:db8::1.
+/// A neighbour on the host's uplink that stands for everything outside. The host is its 192.0.2.1 and 2001:db8::1.
 #[derive(Debug)]
 pub struct Outside;
 
@@ -226,7 +225,7 @@ impl Outside {
     /// Its IPv6 address.
     pub const V6: &'static str = "2001:db8::2";
 
-    /// Makes it, by our own netlink, with the host's default routes leading to it.
+    /// Makes the neighbour, by zubi's own netlink code, and the host's default routes through it.
     pub fn new() -> Self {
         let name: SandboxName = Self::NAME.parse().expect("name");
         let inside = NsRef::Named(name.clone());
@@ -245,9 +244,9 @@ impl Outside {
         let host = |what| Op::host(what, "");
         let there = |what| Op::sandbox(&inside, what, "");
         let up = |name: &IfName| What::ChangeLink(LinkChange::state(name.clone(), AdminState::Up));
-        // The link-local addresses are fixed ones: nothing changes seconds later, when others would be usable.
+        // Fixed link-local addresses: generated ones would appear seconds later and change the state.
         let quiet = |name: &IfName| What::Set(Sysctl::ipv6_device(name, "addr_gen_mode", 1));
-        // Its addresses can be used at once, not after two seconds of duplicate address detection.
+        // Without duplicate address detection addresses can be used at once, not after two seconds.
         let certain = |name: &IfName| What::Set(Sysctl::ipv6_device(name, "accept_dad", 0));
         let plan: Plan = [
             host(What::AddNamespace(name)),
@@ -270,7 +269,7 @@ impl Outside {
         ]
         .into_iter()
         .collect();
-        let mut kernel = Kernel::open().expect("kernel");
+        let mut kernel = Session::open().expect("kernel");
         kernel.apply(&plan).expect("outside");
         for (place, device) in [(Place::Host, "uplink"), (Place::Sandbox(inside.clone()), "eth0")] {
             // The kernel notices a carrier a moment after both ends are up.
@@ -279,7 +278,7 @@ impl Outside {
             }
         }
         for (place, address) in [(None, "2001:db8::1"), (Some(Self::NAME), "2001:db8::2")] {
-            // So it does an IPv6 address.
+            // The same for an IPv6 address.
             let place = place.map_or_else(String::new, |name| format!("-n {name} "));
             let known = format!("ip {place}-6 route show table local {address} | grep -q .");
             while !Command::new("sh").args(["-c", &known]).status().expect("sh").success() {

@@ -1,4 +1,4 @@
-//! An archive of an image, as `docker save` writes it: `manifest.json`, a configuration, a layer. Nothing is downloaded.
+//! An image archive as `docker save` writes it: `manifest.json`, a configuration, a layer. Nothing is downloaded.
 
 use crate::docker::busybox_root;
 use serde_json::json;
@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// The name under which the image is known: it has busybox, and sleeps if nothing else is said, as `pause` does.
+/// The image's name: it has busybox and by default sleeps, as `pause` does.
 pub(crate) const NAME: &str = "localhost/busybox:latest";
 const FOLDER: &str = "/run/busybox-image";
 const ARCHIVE: &str = "/run/busybox-image.tar";
 
-/// Where the archive is; it is made when it is asked for the first time.
+/// The archive's path; made on first use.
 pub(crate) fn archive() -> Result<&'static str, String> {
     if Path::new(ARCHIVE).exists() {
         return Ok(ARCHIVE);

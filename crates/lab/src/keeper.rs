@@ -1,5 +1,5 @@
-//! A fresh host in processes of its own: the keeper, who waits outside and cleans up, and the init of the process
-//! namespace, who does the work. When the init ends, the kernel ends all its processes.
+//! A fresh host in processes of its own: the keeper waits outside and cleans up, the init of the process namespace does
+//! the work. When the init ends, the kernel ends all its processes.
 
 use crate::cgroups;
 use std::path::Path;
@@ -9,24 +9,24 @@ use zubi_kernel::{lab, sys};
 /// What a fresh host is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostKind {
-    /// User, network, mount and process namespaces: for everybody.
+    /// User, network, mount and process namespaces: for every user.
     Rootless,
     /// No user namespace, and cgroups of its own: for daemons that make containers.
     Root,
 }
 
 impl HostKind {
-    /// Why there can be no such host here.
+    /// Why such a host cannot be made here.
     pub fn missing(self) -> Option<&'static str> {
         (self == HostKind::Root && sys::user_ids().0 != 0).then_some("needs root")
     }
 }
 
-/// Does `work` on a fresh host and gives its exit code. The calling process must have one thread. When it is killed the
-/// host goes too.
+/// Runs `work` on a fresh host and returns its exit code. The calling process must have one thread. When it is killed
+/// the host goes too.
 ///
 /// # Panics
-/// When there is no making a fresh host.
+/// When no fresh host can be made.
 pub fn with_fresh_host(kind: HostKind, work: impl FnOnce() -> i32) -> i32 {
     match sys::fork().expect("fork the keeper") {
         sys::Fork::Child => sys::exit_now(on_fresh_host(kind, work)),
@@ -39,13 +39,13 @@ pub fn with_fresh_host(kind: HostKind, work: impl FnOnce() -> i32) -> i32 {
     }
 }
 
-/// The same in the calling process, which becomes the keeper: nothing but the end is left to it.
+/// Like [`with_fresh_host`], but the calling process becomes the keeper; it can only exit afterwards.
 pub(crate) fn on_fresh_host(kind: HostKind, work: impl FnOnce() -> i32) -> i32 {
     let parent = sys::parent_pid();
     match kind {
         HostKind::Rootless => lab::become_fresh_host().expect("a fresh host: are user namespaces allowed?"),
         HostKind::Root => {
-            // Ctrl-C goes to all of a terminal's group; somebody must stay to clean up.
+            // Ctrl-C reaches the whole process group of the terminal; the keeper must survive it to clean up.
             sys::block_signals(&[libc::SIGINT, libc::SIGTERM, libc::SIGHUP]).expect("block signals");
             cgroups::sweep();
             cgroups::own();
@@ -65,7 +65,7 @@ pub(crate) fn on_fresh_host(kind: HostKind, work: impl FnOnce() -> i32) -> i32 {
             sys::die_with_parent(libc::SIGKILL).expect("die with the keeper");
             sys::unblock_signals().expect("signals");
             if kind == HostKind::Root {
-                // The keeper still sees all cgroups when the init sees only its own.
+                // The keeper must still see all cgroups when the init sees only its own.
                 sys::unshare(sys::Namespaces::MOUNT).expect("mounts of its own");
             }
             sys::mount(Path::new("proc"), Path::new("/proc"), Some("proc"), 0).expect("mount /proc");
@@ -74,7 +74,7 @@ pub(crate) fn on_fresh_host(kind: HostKind, work: impl FnOnce() -> i32) -> i32 {
     }
 }
 
-/// Waits for the init; ends it when whoever asked for the host is gone.
+/// Waits for the init; ends it when the calling process is gone.
 fn keep(init: u32, parent: u32) -> i32 {
     loop {
         match sys::reap_child(init).expect("wait for the init") {

@@ -1,9 +1,9 @@
-//! Labs: every test has a host of its own, made of user, network, mount and process namespaces; no root needed.
+//! Labs: every test has its own host, made of user, network, mount and process namespaces; no root needed.
 //!
 //! A test file ends with `zubi_lab::tests!(a, b)`. It is a module of a test binary whose main file lists it in
-//! `zubi_lab::test_files!`, or a test binary of its own; either binary has `harness = false`. Each test runs in a process
-//! of its own, on a fresh host; when it ends, every process and namespace of it is gone, whatever happened. To look
-//! inside while one runs: `nsenter --target PID --user --preserve-credentials --net --mount --pid`.
+//! `zubi_lab::test_files!`, or a test binary by itself; both kinds have `harness = false`. Each test runs in its own
+//! process on a fresh host; all its processes and namespaces go with it, however it ends. To look inside a running one:
+//! `nsenter --target PID --user --preserve-credentials --net --mount --pid`.
 
 #![allow(clippy::missing_panics_doc, clippy::return_self_not_must_use, reason = "a lab fails its test by panicking")]
 
@@ -23,6 +23,7 @@ mod host;
 mod image;
 mod keeper;
 mod links;
+mod log;
 mod mirror;
 mod other_root;
 mod patience;
@@ -61,7 +62,7 @@ pub use sctp::SctpListener;
 pub use service::{Heard, Service, ask, ask_by, assert_served, assert_unserved};
 pub use snapshot::Snapshot;
 
-/// Makes these functions tests: the file gets `TESTS`, for a binary that gathers it with others (see [`test_files`]),
+/// Makes these functions tests: the file gets `TESTS`, for a binary that collects several files (see [`test_files`]),
 /// and `main`, for one that is a binary by itself.
 #[macro_export]
 macro_rules! tests {
@@ -70,7 +71,7 @@ macro_rules! tests {
     };
 }
 
-/// The same for tests with real daemons, which need real root; without it they are skipped.
+/// Like [`tests!`](crate::tests), for tests with real daemons: they need real root and are skipped without it.
 #[macro_export]
 macro_rules! root_tests {
     ($($test:ident),+ $(,)?) => {
@@ -78,16 +79,16 @@ macro_rules! root_tests {
     };
 }
 
-/// What `tests` and `root_tests` share.
+/// The common part of `tests` and `root_tests`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! tests_on {
     ($host:expr, $($test:ident),+) => {
-        /// The tests of this file. A warning that nobody uses them: a list of `test_files` lacks this file.
+        /// The tests of this file. A warning about an unused constant means that `test_files` does not list the file.
         pub const TESTS: &[$crate::Test] =
             &[$($crate::Test { name: concat!(module_path!(), "::", stringify!($test)), run: |_| $test(), host: $host }),+];
 
-        #[allow(dead_code, reason = "a file that is gathered with others is run by their main")]
+        #[allow(dead_code, reason = "in a binary of several files their common main runs")]
         fn main() -> std::process::ExitCode {
             $crate::run(&[TESTS])
         }

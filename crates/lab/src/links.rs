@@ -1,10 +1,10 @@
-//! One program under many names, as it is installed for those who call it by theirs.
+//! One program under many names, as it is installed for its callers.
 
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-/// The plug-ins of CNI that zubi stands in for.
+/// The CNI plug-ins that zubi replaces.
 pub const PLUGINS: [&str; 8] = ["zubi", "bridge", "loopback", "host-local", "static", "portmap", "firewall", "tuning"];
 /// Podman's network programs.
 pub const HELPERS: [&str; 2] = ["netavark", "aardvark-dns"];

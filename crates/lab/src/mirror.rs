@@ -1,4 +1,4 @@
-//! Where this machine's apt has Debian's archive from: other suites, and sources, come from there too.
+//! The mirror that this machine's apt uses: other suites, and sources, come from there too.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// Read from apt's sources, of both their formats. The error says that there is none.
+    /// Reads apt's sources in both formats. The error says that none names the archive.
     pub fn of_this_machine() -> Result<Mirror, String> {
         let release = codename().ok_or("/etc/os-release names no release of Debian")?;
         let read = |file: PathBuf| Some((fs::read_to_string(&file).ok()?, file));
@@ -27,13 +27,13 @@ impl Mirror {
         &self.uri
     }
 
-    /// A line of sources.list(5), of `deb` or `deb-src`.
+    /// A line of sources.list(5), of type `deb` or `deb-src`.
     pub fn line(&self, kind: &str, suite: &str) -> String {
         let option = self.signed_by.as_ref().map(|key| format!("[signed-by={key}] ")).unwrap_or_default();
         format!("{kind} {option}{} {suite} main\n", self.uri)
     }
 
-    /// That of the file which has the release's main archive.
+    /// The mirror in this file, if the file names the release's main archive.
     fn find(file: &Path, text: &str, release: &str) -> Option<Mirror> {
         if file.extension().is_some_and(|e| e == "list") {
             text.lines().find_map(|line| Mirror::of_line(line, release))
@@ -64,7 +64,7 @@ impl Mirror {
         };
         let has = |key: &str, word: &str| value(key).is_some_and(|all| all.split_whitespace().any(|one| one == word));
         let uri = value("URIs")?.split_whitespace().next()?.to_owned();
-        // A key that is written down in place has no file to name; apt's trusted keys have to do.
+        // A key that stands inline has no file to name; apt's trusted keys must do.
         let signed_by = value("Signed-By").filter(|key| key.starts_with('/')).map(str::to_owned);
         (has("Types", "deb") && has("Suites", release) && has("Components", "main"))
             .then_some(Mirror { uri, signed_by })
@@ -81,7 +81,7 @@ fn source_files() -> Vec<PathBuf> {
     all
 }
 
-/// The name of this machine's release of Debian.
+/// The code name of this machine's Debian release.
 pub fn codename() -> Option<String> {
     let text = fs::read_to_string("/etc/os-release").ok()?;
     text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).map(|name| name.trim_matches('"').to_owned())

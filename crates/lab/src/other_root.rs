@@ -6,10 +6,10 @@ use std::os::unix::fs::chroot;
 use std::path::{Path, PathBuf};
 use zubi_kernel::sys;
 
-/// What of this machine is seen below the other root, too.
+/// Folders of this machine that are visible below the other root too.
 const SHARED: [&str; 5] = ["/proc", "/sys", "/dev", "/run", "/tmp"];
 
-/// A folder that has the files of another release.
+/// A folder with the files of another release.
 #[derive(Debug, Clone)]
 pub struct OtherRoot {
     folder: PathBuf,
@@ -17,19 +17,19 @@ pub struct OtherRoot {
 }
 
 impl OtherRoot {
-    /// With this folder as root.
+    /// Uses this folder as root.
     pub fn new(folder: impl AsRef<Path>) -> Self {
         OtherRoot { folder: folder.as_ref().to_owned(), shared: SHARED.iter().map(PathBuf::from).collect() }
     }
 
-    /// A further folder of this machine that is seen there, under the same path.
+    /// Makes one more folder of this machine visible there, under the same path.
     #[must_use]
     pub fn share(mut self, folder: impl AsRef<Path>) -> Self {
         self.shared.push(folder.as_ref().to_owned());
         self
     }
 
-    /// Moves the calling process there, for good, in a mount namespace of its own. It must have one thread. The error
+    /// Moves the calling process there for good, in a mount namespace of its own. It must have one thread. The error
     /// says what could not be mounted.
     pub fn enter(&self) -> Result<(), String> {
         let failed = |path: &Path, e: io::Error| format!("{}: {e}", path.display());
@@ -44,7 +44,7 @@ impl OtherRoot {
             fs::create_dir_all(&there).map_err(|e| failed(&there, e))?;
             sys::mount(shared, &there, None, bind).map_err(|e| failed(&there, e))?;
         }
-        // As switch_root(8) does it. With chroot(2) alone the process could make no user namespace (unshare(2): EPERM).
+        // As switch_root(8) does. After chroot(2) alone the process could not make user namespaces (unshare(2): EPERM).
         let entered = std::env::set_current_dir(&self.folder)
             .and_then(|()| sys::mount(Path::new("."), root, None, libc::MS_MOVE))
             .and_then(|()| chroot("."))

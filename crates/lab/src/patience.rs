@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// The factor, a whole number. Where it is not set it is 1.
+/// The factor, an integer; 1 when unset.
 pub(crate) const VARIABLE: &str = "ZUBI_PATIENCE";
 
-/// The time to wait for something that takes this long at most on a usual machine.
+/// How long to wait for something that takes at most `usual` on an ordinary machine.
 pub fn patience(usual: Duration) -> Duration {
     let factor = std::env::var(VARIABLE).ok().and_then(|factor| factor.parse().ok());
     usual.saturating_mul(factor.unwrap_or(1))

@@ -1,5 +1,5 @@
-//! Podman on a host of its own ([`HostKind::Root`](crate::HostKind::Root)): it has no daemon, and everything it writes is
-//! below the host's own /run. Its networks are made by whatever the test names: a netavark, or CNI plug-ins.
+//! Podman on a host of its own ([`HostKind::Root`](crate::HostKind::Root)): it has no daemon, and writes only below the
+//! host's own /run. The test chooses its network backend: a netavark, or CNI plug-ins.
 
 use crate::cgroups;
 use crate::cover::cover;
@@ -11,11 +11,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What makes Podman's networks.
+/// Podman's network backend.
 #[derive(Debug, Clone)]
 pub enum Backend {
-    /// The program `netavark` of a folder. Podman looks there for its other helpers too; those it does not find are
-    /// taken from Debian's.
+    /// The program `netavark` of a folder. Podman looks for its other helpers there too, and falls back to Debian's.
     Netavark {
         /// The folder.
         helpers: PathBuf,
@@ -29,16 +28,16 @@ pub enum Backend {
     },
 }
 
-/// What starts containers: crun refuses to on hosts whose cgroups are of both versions.
+/// crun refuses to start containers on hosts with cgroups of both versions, so runc does it.
 const RUNTIME: &str = "runtime = \"runc\"\n";
 
-/// How Podman is to be.
+/// Podman's configuration.
 #[derive(Debug, Clone)]
 pub struct PodmanConfig {
-    /// What makes its networks.
+    /// The network backend.
     pub backend: Backend,
-    /// Variables that the backend gets, always: what Podman has of its own environment does not reach those that are
-    /// called when a container has ended by itself (conmon starts them, with an environment of its own).
+    /// Variables that the backend always gets. Podman's own environment does not reach a backend that runs after a
+    /// container ended by itself: conmon starts that one with its own environment.
     pub env: Vec<(String, String)>,
 }
 
@@ -50,21 +49,21 @@ pub struct Podman {
     env: Vec<(String, OsString)>,
 }
 
-/// As whom it runs.
+/// The user that Podman runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum User {
     Root,
-    /// That of [`rootless`].
+    /// The user of [`rootless`].
     Lab,
 }
 
 impl PodmanConfig {
-    /// With these networks and no further variables.
+    /// These networks, no further variables.
     pub fn new(backend: Backend) -> Self {
         PodmanConfig { backend, env: Vec::new() }
     }
 
-    /// With a further variable.
+    /// Adds a variable.
     pub fn env(mut self, key: &str, value: &str) -> Self {
         self.env.push((key.to_owned(), value.to_owned()));
         self
@@ -72,11 +71,11 @@ impl PodmanConfig {
 }
 
 impl Podman {
-    /// The variable by which Podman, and zubi, find the store.
+    /// The variable by which Podman and zubi find the store.
     pub const CONF_VARIABLE: &'static str = "CONTAINERS_STORAGE_CONF";
     /// Its value.
     pub const CONF: &'static str = "/run/storage.conf";
-    /// Where Debian has Podman's helpers, netavark among them.
+    /// Debian's folder of Podman's helpers, netavark among them.
     pub const HELPERS: &'static str = "/usr/lib/podman";
 
     /// The home of the user without root.
@@ -88,7 +87,7 @@ impl Podman {
         needed.into_iter().find(|(program, _)| find(program).is_none()).map(|(_, package)| package)
     }
 
-    /// One whose containers have no network. Writes storage.conf and containers.conf.
+    /// A Podman whose containers have no network. Writes storage.conf and containers.conf.
     pub fn new() -> Self {
         let conf = "/run/containers.conf";
         write_storage(Path::new(Self::CONF), Path::new("/run")).expect(Self::CONF);
@@ -102,18 +101,18 @@ impl Podman {
         Self::missing().or_else(rootless::missing)
     }
 
-    /// One with networks. It has the image `busybox` already. The error says what could not be written.
+    /// A Podman with networks and the image `busybox`. The error says what could not be written.
     pub fn start(config: PodmanConfig) -> Result<Podman, String> {
-        // `play kube` makes cgroups where Podman likes.
+        // `play kube` creates cgroups at the root.
         cgroups::confine()?;
-        // What libcni and host-local keep, wherever Podman's own store is.
+        // libcni and host-local keep state here, wherever Podman's own store is.
         cover("/var/lib/cni")?;
         Self::start_as(User::Root, "/run/podman", config)
     }
 
-    /// The same for a user without root. It calls the backend in a network namespace of the user's, with another /run:
-    /// the programs and folders of the configuration must not be below that, and readable to all; [`Podman::HOME`]
-    /// is a place for them.
+    /// Like [`Podman::start`], for a user without root. Podman calls the backend in the user's network namespace, with
+    /// another /run: the programs and folders of the configuration must be readable to all and not below /run;
+    /// [`Podman::HOME`] is a place for them.
     pub fn start_rootless(config: PodmanConfig) -> Result<Podman, String> {
         rootless::make()?;
         Self::start_as(User::Lab, &format!("{}/podman", Self::HOME), config)
@@ -139,24 +138,24 @@ impl Podman {
         Ok(podman)
     }
 
-    /// The same, and a further variable in the environment of Podman itself; see [`PodmanConfig::env`].
+    /// Adds a variable to the environment of Podman itself; see [`PodmanConfig::env`].
     pub fn with_env(mut self, key: &str, value: impl Into<OsString>) -> Self {
         self.env.push((key.to_owned(), value.into()));
         self
     }
 
-    /// The folder below which everything of it is.
+    /// The folder that holds everything of this Podman.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// `podman WORDS`, ready to be started; words are split at spaces.
+    /// `podman WORDS`, ready to start; words are split at spaces.
     pub fn command(&self, words: &str) -> Command {
         let mut command = match self.user {
             User::Root => Command::new("podman"),
             User::Lab => rootless::command("podman"),
         };
-        // Without root it makes no cgroups where there is no systemd.
+        // Without root and systemd Podman makes no cgroups.
         let cgroup_parent = (self.user == User::Root).then(|| format!("--cgroup-parent=/{}", cgroups::own()));
         command.args(["--cgroup-manager=cgroupfs", "--events-backend=none", "--log-level=warn"]);
         let mut words = words.split_whitespace().peekable();
@@ -167,7 +166,7 @@ impl Podman {
         }
         if ["run", "create"].contains(&first) {
             command.args(&cgroup_parent);
-            // Its usual limits are higher than a machine without CAP_SYS_RESOURCE allows; ping needs the capability.
+            // The default limits exceed what a machine without CAP_SYS_RESOURCE allows; ping needs the capability.
             command.args([
                 "--ulimit=nofile=1000:1000",
                 "--ulimit=nproc=1000:1000",
@@ -180,13 +179,13 @@ impl Podman {
         command
     }
 
-    /// `podman WORDS`, to its end.
+    /// Runs `podman WORDS`.
     #[track_caller]
     pub fn podman(&self, words: &str) -> Answer {
         answer(self.command(words))
     }
 
-    /// The same; fails the test unless it succeeds.
+    /// Like [`Podman::podman`]; fails the test unless the command succeeds.
     #[track_caller]
     pub fn ok(&self, words: &str) -> String {
         let answer = self.podman(words);
@@ -194,7 +193,7 @@ impl Podman {
         answer.out
     }
 
-    /// What `podman inspect` has to say.
+    /// The output of `podman inspect`.
     #[track_caller]
     pub fn inspect(&self, name: &str) -> serde_json::Value {
         let text = self.ok(&format!("inspect {name}"));
@@ -202,15 +201,15 @@ impl Podman {
         all[0].take()
     }
 
-    /// The address of a container in a network, of IPv4.
+    /// The IPv4 address of a container in a network.
     #[track_caller]
     pub fn address(&self, container: &str, network: &str) -> String {
         let all = self.inspect(container);
         let address = all["NetworkSettings"]["Networks"][network]["IPAddress"].as_str();
-        address.unwrap_or_else(|| panic!("{container} has none in {network}: {all:#}")).to_owned()
+        address.unwrap_or_else(|| panic!("{container} has no address in {network}: {all:#}")).to_owned()
     }
 
-    /// Plays a pod's definition, of Kubernetes, that is given as text.
+    /// Runs `podman play kube` with this pod definition.
     #[track_caller]
     pub fn play_kube(&self, definition: &str) -> Answer {
         let file = self.folder.join("kube.yaml");
@@ -218,7 +217,7 @@ impl Podman {
         self.podman(&format!("play kube {}", file.display()))
     }
 
-    /// Makes the image `busybox` of the machine's own busybox.
+    /// Makes the image `busybox` from the machine's own busybox.
     #[track_caller]
     pub fn import_busybox(&self) {
         let tar = busybox_root().unwrap_or_else(|why| panic!("{why}"));
@@ -239,7 +238,7 @@ fn write_storage(conf: &Path, folder: &Path) -> std::io::Result<()> {
     fs::write(conf, format!("[storage]\ndriver = \"vfs\"\n{roots}"))
 }
 
-/// The pause image of a pod would have to be built; a busybox that sleeps does as well.
+/// Podman would have to build a pod's pause image; a busybox that sleeps replaces it.
 fn containers_conf(config: &PodmanConfig, folder: &Path) -> String {
     let network = match &config.backend {
         Backend::Netavark { .. } => {

@@ -1,4 +1,4 @@
-//! Who reaches whom: ICMP, TCP and UDP, with real sockets in the namespaces.
+//! Which place reaches which: ICMP, TCP and UDP, with real sockets in the namespaces.
 
 use crate::host::open;
 use crate::patience::patience;
@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// By what.
+/// A transport protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
     /// Echo request.
@@ -22,25 +22,25 @@ pub enum Transport {
 /// All of them.
 const ALL: [Transport; 3] = [Transport::Icmp, Transport::Tcp, Transport::Udp];
 
-/// A sender and where it tries to get: place names are `host` or those of named sandboxes.
+/// A sender and its target: place names are `host` or those of named sandboxes.
 #[derive(Debug, Clone)]
 pub struct Reach<'a> {
-    /// Who tries.
+    /// The sender.
     pub from: &'a str,
-    /// Where the listener stands.
+    /// The place of the listener.
     pub to: &'a str,
-    /// Under which address.
+    /// The address that the sender uses.
     pub address: &'a str,
 }
 
-/// Lost packets are answered by silence.
+/// How long to wait for a packet that may be dropped.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(600);
 
-/// What must get through may wait for a busy machine, but not for a second question for the neighbour: that comes after
-/// one second.
+/// How long to wait for a packet that must pass on a busy machine: below one second, when the kernel would ask for the
+/// neighbour again.
 const STALL: Duration = Duration::from_millis(900);
 
-/// Does `work` on a thread inside a place. A socket made there stays there.
+/// Runs `work` on a thread inside a place. A socket made there stays there.
 pub fn inside<T: Send>(place: &str, work: impl FnOnce() -> T + Send) -> T {
     let netns = open(place);
     std::thread::scope(|scope| {
@@ -54,12 +54,12 @@ pub fn inside<T: Send>(place: &str, work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Whether it gets through, there and back.
+/// Whether packets pass, there and back.
 pub fn reaches(reach: &Reach<'_>, transport: Transport) -> bool {
     reaches_within(reach, transport, patience(PATIENCE))
 }
 
-/// Whether it gets through, with so much time for each step.
+/// Whether packets pass, with this time limit for each step.
 pub fn reaches_within(reach: &Reach<'_>, transport: Transport, longest: Duration) -> bool {
     let address: IpAddr = reach.address.parse().expect("address");
     match transport {
@@ -69,12 +69,12 @@ pub fn reaches_within(reach: &Reach<'_>, transport: Transport, longest: Duration
     }
 }
 
-/// The source address that the listener sees of a connection, if there is one.
+/// The source address of a connection as the listener sees it; `None` when there is no connection.
 pub fn source_seen(reach: &Reach<'_>) -> Option<IpAddr> {
     tcp(reach, reach.address.parse().expect("address"), patience(PATIENCE))
 }
 
-/// Whether a datagram that is sent from this source address arrives; nobody answers it.
+/// Whether a datagram with this source address arrives; it gets no answer.
 pub fn arrives_from(source: &str, reach: &Reach<'_>) -> bool {
     let address: IpAddr = reach.address.parse().expect("address");
     let source: IpAddr = source.parse().expect("address");
@@ -101,7 +101,7 @@ fn any(address: IpAddr) -> SocketAddr {
     }
 }
 
-/// The client's address as the listener sees it, when a byte got through.
+/// The client's address as the listener sees it, if a byte passed.
 fn tcp(reach: &Reach<'_>, address: IpAddr, longest: Duration) -> Option<IpAddr> {
     let listener = inside(reach.to, || TcpListener::bind(any(address)).expect("listen"));
     let port = listener.local_addr().expect("port").port();
@@ -109,7 +109,7 @@ fn tcp(reach: &Reach<'_>, address: IpAddr, longest: Duration) -> Option<IpAddr> 
     inside(reach.from, || {
         let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address, port), longest).ok()?;
         stream.set_read_timeout(Some(longest)).expect("timeout");
-        // Connected: whoever answers must be our listener.
+        // The connection is made; the answer must come from our listener.
         let (mut served, client) = listener.accept().ok()?;
         let mut byte = [0];
         let through = served.write_all(b"x").is_ok() && stream.read_exact(&mut byte).is_ok() && byte == *b"x";
@@ -131,7 +131,7 @@ fn udp(reach: &Reach<'_>, address: IpAddr, longest: Duration) -> bool {
     server.send_to(b"pong", peer).is_ok() && client.recv_from(&mut buffer).is_ok_and(|(n, _)| &buffer[..n] == b"pong")
 }
 
-/// The transports that get through, tried at once: each that does not is waited for.
+/// The transports that pass, tried in parallel: each that does not pass takes the full time limit.
 fn reaches_by_any(reach: &Reach<'_>) -> Vec<Transport> {
     std::thread::scope(|scope| {
         let tries = ALL.map(|transport| (transport, scope.spawn(move || reaches(reach, transport))));
@@ -140,7 +140,7 @@ fn reaches_by_any(reach: &Reach<'_>) -> Vec<Transport> {
     })
 }
 
-/// Fails the test unless all transports get through.
+/// Fails the test unless every transport passes.
 #[track_caller]
 pub fn assert_reaches(from: &str, to: &str, address: &str) {
     let reach = Reach { from, to, address };
@@ -152,14 +152,14 @@ pub fn assert_reaches(from: &str, to: &str, address: &str) {
     }
 }
 
-/// Fails the test if any transport gets through.
+/// Fails the test if any transport passes.
 #[track_caller]
 pub fn assert_isolated(from: &str, to: &str, address: &str) {
     let found = reaches_by_any(&Reach { from, to, address });
     assert!(found.is_empty(), "{from} reaches {to} at {address} by {found:?}");
 }
 
-/// A table of who reaches whom: one line each, `from -> to ADDRESS: ICMP TCP UDP` with `-` for what does not get through.
+/// A table of reachability, one line each: `from -> to ADDRESS: ICMP TCP UDP`, with `-` for each that does not pass.
 pub fn matrix(all: &[Reach<'_>]) -> String {
     let mut text = String::new();
     for reach in all {

@@ -1,12 +1,12 @@
 //! A user without root, for programs that make user namespaces themselves: Podman without root.
 //!
 //! # How it works
-//! The user is known on this host alone: its name and its range of further ids are in files that cover the machine's. It
-//! owns a home, a runtime folder and a `/dev/net/tun`, whatever the machine's rights on that are.
+//! The user exists on this host alone: its name and its subordinate ids are in files that cover the machine's. It owns
+//! a home, a runtime folder and a `/dev/net/tun`, whatever permissions the machine's own has.
 //!
 //! # Limits
-//! Podman runs the network's programs where /run is another one: what it is to find there, or what it calls, belongs
-//! below [`HOME`] or somewhere else that is readable to all.
+//! Podman runs the network backend with another /run: files for the backend belong below [`HOME`] or in another folder
+//! that is readable to all.
 
 use crate::cover::cover;
 use crate::docker::find;
@@ -17,13 +17,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use zubi_kernel::sys;
 
-/// Its home. Not below /run: Podman without root covers that.
+/// The user's home. Not below /run: Podman without root covers that.
 pub(crate) const HOME: &str = "/srv/lab";
 const NAME: &str = "lab";
 const ID: u32 = 61_000;
 const TUN: &str = "/dev/net/tun";
 
-/// Why there can be no such user with a network here.
+/// Why such a user cannot have a network here.
 pub(crate) fn missing() -> Option<&'static str> {
     let needed = [("newuidmap", "uidmap"), ("newgidmap", "uidmap"), ("setpriv", "util-linux")];
     let lacking = needed.into_iter().find(|(program, _)| find(program).is_none()).map(|(_, package)| package);
@@ -31,7 +31,7 @@ pub(crate) fn missing() -> Option<&'static str> {
     lacking.or(way_out.is_none().then_some("slirp4netns")).or((!Path::new(TUN).exists()).then_some(TUN))
 }
 
-/// Makes it, with its folders.
+/// Makes the user and its folders.
 pub(crate) fn make() -> Result<(), String> {
     cover("/srv")?;
     let runtime = runtime();
@@ -49,7 +49,7 @@ pub(crate) fn make() -> Result<(), String> {
     make_tun()
 }
 
-/// A program that is run by the user, with its place in the environment.
+/// A program run by the user, with the user's environment.
 pub(crate) fn command(program: &str) -> Command {
     let mut command = Command::new("setpriv");
     let id = ID.to_string();
@@ -61,7 +61,7 @@ pub(crate) fn command(program: &str) -> Command {
     command
 }
 
-/// Gives a folder, and what is in it, to the user.
+/// Gives a folder and its content to the user.
 pub(crate) fn give(path: &Path) -> io::Result<()> {
     chown(path, Some(ID), Some(ID))?;
     if path.is_dir() {

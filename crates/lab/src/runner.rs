@@ -1,4 +1,4 @@
-//! The runner: a process, and a fresh host, per test. Prints what libtest prints.
+//! The runner: one process and one fresh host for each test. Prints what libtest prints.
 
 use crate::keeper::{HostKind, on_fresh_host};
 use crate::patience::patience;
@@ -14,11 +14,11 @@ use zubi_kernel::sys;
 /// One test.
 #[derive(Clone, Copy)]
 pub struct Test {
-    /// Its path: the binary, the file where that is another, and a sentence with one reason to fail.
+    /// Its path: the binary, the file if that differs, and a sentence with one reason to fail.
     pub name: &'static str,
-    /// It passes when it returns. It is given its name: of many cases that are read from files, that is the one to run.
+    /// The test passes when this returns. The argument is the test's name: a file of cases uses it to pick the case.
     pub run: fn(&str),
-    /// What it runs on.
+    /// The kind of host it needs.
     pub host: HostKind,
 }
 
@@ -29,10 +29,10 @@ impl Test {
     }
 }
 
-/// Longer than this is a hang.
+/// A test that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// Says that a test was left out, and why; the sum of the whole run lists it. The test should return then.
+/// Records that a test was skipped, and why; the sum of the whole run lists it. The test should return then.
 pub fn skip(test: &str, why: &str) {
     println!("SKIP {test}: {why}");
     let Some(path) = std::env::var_os("ZUBI_SKIPS") else { return };
@@ -47,18 +47,18 @@ struct Words {
     capture: bool,
     threads: usize,
     times: Times,
-    /// Only tests on such hosts.
+    /// Only tests on hosts of this kind.
     host: Option<HostKind>,
 }
 
-/// Whether it is told how long each test took.
+/// Whether to print how long each test took.
 enum Times {
     Shown,
     Hidden,
 }
 
 impl Words {
-    /// What is printed behind a test that passed.
+    /// The suffix of the line of a test that passed.
     fn time_of(&self, test: &Running) -> String {
         match self.times {
             Times::Shown => format!(" <{:.3}s>", test.since.elapsed().as_secs_f64()),
@@ -84,7 +84,7 @@ fn words() -> Words {
             "--exact" => words.exact = true,
             "--list" => words.list = true,
             "--report-time" => words.times = Times::Shown,
-            // No word of libtest: those with real daemons.
+            // Not a libtest option: only tests with real daemons.
             "--root" => words.host = Some(HostKind::Root),
             "--nocapture" => words.capture = false,
             "--test-threads" => words.threads = args.next().and_then(|n| n.parse().ok()).unwrap_or(words.threads),
@@ -106,7 +106,7 @@ struct Running {
     since: Instant,
 }
 
-/// Runs the tests of these files whose names match the words of the command line.
+/// Runs the tests of these files whose names match the command line.
 pub fn run(files: &[&[Test]]) -> ExitCode {
     let words = words();
     let tests = files.concat();
@@ -151,7 +151,7 @@ pub fn run(files: &[&[Test]]) -> ExitCode {
                 println!("test {} ... FAILED (exit code {code} after {:.1?})", r.test.name(), r.since.elapsed());
                 failures.push((r.test.name(), fs::read_to_string(&r.log).unwrap_or_default()));
             }
-            // It may hold the reason of a skip; nobody reads it when all is well.
+            // The log may hold the reason of a skip; after a pass nobody reads it.
             drop(fs::remove_file(&r.log));
             false
         });

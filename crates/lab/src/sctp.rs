@@ -33,15 +33,15 @@ impl SctpListener {
         SctpListener(socket)
     }
 
-    /// The address by which it sees a client that connects from a place, once a few bytes went each way; `None` when it
-    /// does not get through.
+    /// Connects from a place and exchanges a few bytes; returns the client's address as the listener sees it, or `None`
+    /// when nothing passes.
     pub fn asked(&self, from: &str, to: &str) -> Option<IpAddr> {
         let to: SocketAddr = to.parse().expect("ADDRESS:PORT");
         let longest = patience(PATIENCE);
         inside(from, || {
             let mut client = socket(to.ip()).expect("SCTP");
             client.connect_timeout(&to.into(), longest).ok()?;
-            // Connected: the association waits to be accepted.
+            // Connected: the association waits for accept(2).
             let (mut served, peer) = self.0.accept().ok()?;
             client.set_read_timeout(Some(longest)).expect("timeout");
             served.write_all(b"hello").ok()?;

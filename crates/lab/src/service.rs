@@ -1,4 +1,4 @@
-//! Services at fixed ports, and clients that ask them: for ports that are led somewhere.
+//! Services on fixed ports and clients that query them: for tests of forwarded ports.
 
 use crate::patience::patience;
 use crate::probe::{PATIENCE, Transport, inside};
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// A server on threads inside a place, for TCP and UDP. To each connection and each datagram it says its own name and
+/// A TCP and UDP server on threads inside a place. It answers each connection and each datagram with its own name and
 /// the client's address.
 #[derive(Debug)]
 pub struct Service {
@@ -17,7 +17,7 @@ pub struct Service {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What a client was told.
+/// A server's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
     /// The server's name.
@@ -27,12 +27,12 @@ pub struct Heard {
 }
 
 impl Service {
-    /// Serves a port of every address of a place, of both families; it is called like the place.
+    /// Serves a port on every address of a place, in both families, under the name of the place.
     pub fn start(place: &str, port: u16) -> Self {
         Self::start_at(place, Ipv6Addr::UNSPECIFIED.into(), port)
     }
 
-    /// Serves a port of one address.
+    /// Serves a port on one address.
     pub fn start_at(place: &str, address: IpAddr, port: u16) -> Self {
         let at = SocketAddr::new(address, port);
         let (listener, socket) = inside(place, || {
@@ -47,7 +47,7 @@ impl Service {
         let tcp = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 match listener.accept() {
-                    // A client that has gone needs no word.
+                    // The client may have gone.
                     Ok((mut stream, peer)) => drop(stream.write_all(word(&name, peer).as_bytes())),
                     Err(_) => std::thread::sleep(Duration::from_millis(2)),
                 }
@@ -75,7 +75,7 @@ impl Drop for Service {
     }
 }
 
-/// Asks whoever serves a port; `None` when nobody answers in time. `to` is `ADDRESS:PORT`.
+/// Queries a port at `to`, which is `ADDRESS:PORT`; `None` when no answer comes in time.
 pub fn ask(from: &str, transport: Transport, to: &str) -> Option<Heard> {
     let to: SocketAddr = to.parse().expect("ADDRESS:PORT");
     let own: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
@@ -92,13 +92,13 @@ pub fn ask(from: &str, transport: Transport, to: &str) -> Option<Heard> {
     })
 }
 
-/// The same by a socket that may have sent before.
+/// Like [`ask`] by UDP, with a socket that may have sent before.
 pub fn ask_by(socket: &UdpSocket, to: SocketAddr) -> Option<Heard> {
     socket.set_read_timeout(Some(patience(PATIENCE))).expect("timeout");
     loop {
         let mut buffer = [0; 128];
         match socket.send_to(b"?", to).and_then(|_| socket.recv_from(&mut buffer)) {
-            // A refusal of an earlier datagram may be waiting.
+            // A refusal of an earlier datagram may be pending.
             Err(e) if e.kind() == ErrorKind::ConnectionRefused => {}
             Err(_) => return None,
             Ok((n, _)) => return heard(&String::from_utf8_lossy(&buffer[..n])),
@@ -111,7 +111,7 @@ fn heard(text: &str) -> Option<Heard> {
     Some(Heard { server: server.to_owned(), client: client.parse().ok()? })
 }
 
-/// Fails the test unless it is `server` that answers by TCP and UDP, and saw this client.
+/// Fails the test unless `server` answers by TCP and UDP and saw this client address.
 #[track_caller]
 pub fn assert_served(from: &str, to: &str, server: &str, client: &str) {
     let client: IpAddr = client.parse().expect("address");
@@ -122,10 +122,10 @@ pub fn assert_served(from: &str, to: &str, server: &str, client: &str) {
     }
 }
 
-/// Fails the test if anybody answers by TCP or UDP.
+/// Fails the test if any server answers by TCP or UDP.
 #[track_caller]
 pub fn assert_unserved(from: &str, to: &str) {
-    // At once: each that is not answered is waited for.
+    // In parallel: each query without an answer takes the full time limit.
     let heard = std::thread::scope(|scope| {
         let asked = [Transport::Tcp, Transport::Udp].map(|transport| scope.spawn(move || ask(from, transport, to)));
         asked.map(|one| one.join().expect("question"))

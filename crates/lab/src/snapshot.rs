@@ -1,4 +1,4 @@
-//! The state of a host, read by `ip` and `nft` so that no code is shared with what is tested.
+//! The state of a host, read by `ip` and `nft` so that it shares no code with what is tested.
 
 use serde_json::Value;
 use std::fs;
@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Everything that could be left over, as text lines.
+/// Everything that could be left over, as lines of text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     lines: Vec<String>,
@@ -22,7 +22,7 @@ fn output(words: &[&str], input: &str) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Each document of the output: a program that is given several commands prints one for each.
+/// Each document of the output: a program prints one for each command it runs.
 fn json(words: &[&str], input: &str) -> Vec<Vec<Value>> {
     let text = output(words, input);
     let documents = serde_json::Deserializer::from_str(&text).into_iter::<Value>();
@@ -34,7 +34,7 @@ fn json(words: &[&str], input: &str) -> Vec<Vec<Value>> {
     objects.collect()
 }
 
-/// Leaves out what differs from run to run and means nothing.
+/// Removes values that differ from run to run without meaning.
 fn normal(value: &mut Value, names: &[&str]) {
     match value {
         Value::Object(map) => {
@@ -44,8 +44,8 @@ fn normal(value: &mut Value, names: &[&str]) {
             }
         }
         Value::Array(list) => {
-            // Noticed up to a second late (net/core/link_watch.c).
-            // A link-local address comes with the carrier, and with it its routes.
+            // The kernel notices a carrier up to a second late (net/core/link_watch.c). A link-local address and its
+            // routes come with the carrier.
             list.retain(|v| v["scope"] != "link");
             list.retain(|v| !["NO-CARRIER", "LOWER_UP", "linkdown"].iter().any(|word| v == word));
             for value in list {
@@ -83,7 +83,7 @@ const VOLATILE: [&str; 23] = [
 ];
 
 impl Snapshot {
-    /// Of this host, the named sandboxes included.
+    /// Reads this host, the named sandboxes included.
     pub fn take() -> Self {
         let mut lines = Vec::new();
         lines.extend(namespace("host", &[]));
@@ -98,7 +98,7 @@ impl Snapshot {
         lines.retain(|l| l != "nft {}");
         lines.extend(settings());
         for folder in ["/run/zubi", "/run/zubi-state"] {
-            // Lock files have no content, what is hidden is only a hint, and a version before is for people.
+            // Lock files are empty, hidden files are hints, and `NAME~` is an earlier version for people to read.
             let hint = |l: &String| {
                 let hidden = l.contains("/.cursor") || l.contains("/.other-") || l.ends_with("/.firewall-seen");
                 hidden || l.ends_with(".json~")
@@ -115,7 +115,7 @@ impl Snapshot {
         &self.lines
     }
 
-    /// Fails the test if `later` has anything this one has not, or the other way round.
+    /// Fails the test if the two differ.
     #[track_caller]
     pub fn assert_no_residue(&self, later: &Snapshot) {
         if let Some(difference) = self.difference(later) {
@@ -123,7 +123,7 @@ impl Snapshot {
         }
     }
 
-    /// What `later` has and this one has not, and the other way round; `None` when there is nothing.
+    /// The lines that only one of the two has; `None` when they are equal.
     pub fn difference(&self, later: &Snapshot) -> Option<String> {
         let only = |a: &Snapshot, b: &Snapshot| -> Vec<String> {
             a.lines.iter().filter(|l| !b.lines.contains(l)).cloned().collect()
@@ -134,7 +134,7 @@ impl Snapshot {
     }
 }
 
-/// What makes a router of a host, on all devices that outlive a test.
+/// The settings that make a host a router, of all devices that outlive a test.
 fn settings() -> Vec<String> {
     let script = "cd /proc/sys/net && grep -s . ipv4/ip_forward ipv4/conf/all/accept_redirects ipv6/conf/*/forwarding \
                   ipv6/conf/*/force_forwarding ipv6/conf/*/accept_ra";
@@ -147,7 +147,7 @@ fn settings() -> Vec<String> {
     String::from_utf8_lossy(&text).lines().filter(|line| there(line)).map(|line| format!("setting {line}")).collect()
 }
 
-/// What is in a folder, in order; nothing when there is none.
+/// The entries of a folder, sorted; empty when there is no folder.
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).into_iter().flatten();
     let mut names: Vec<String> =
@@ -156,7 +156,7 @@ fn names_in(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Everything below a folder that is no folder.
+/// Every file below a folder.
 fn files_below(folder: &Path) -> Vec<String> {
     let mut files = Vec::new();
     for name in names_in(folder) {
@@ -170,7 +170,7 @@ fn files_below(folder: &Path) -> Vec<String> {
     files
 }
 
-/// What `ip` is asked about each namespace: options, and commands for one process, since starting it takes longer than
+/// The queries for each namespace: options of `ip`, and commands for one process, since starting it takes longer than
 /// its work.
 const QUESTIONS: [(&[&str], &[&str]); 3] =
     [(&["-d"], &["link"]), (&[], &["addr", "route show table all", "rule"]), (&["-6"], &["route show table all"])];
@@ -183,7 +183,8 @@ fn namespace(name: &str, select: &[&str]) -> Vec<String> {
         assert_eq!(answers.len(), commands.len(), "{words:?}: {commands:?}: {answers:?}");
         for (command, objects) in commands.iter().zip(answers) {
             for mut object in objects {
-                // The kernel's own: made when it notices the carrier, or by a work queue a moment after an IPv6 address.
+                // The kernel makes these itself: when it notices the carrier, or from a work queue a moment after an
+                // IPv6 address.
                 let of_ipv6 = object["dst"].as_str().is_some_and(|dst| dst.contains(':'));
                 if object["type"] == "multicast" || (object["type"] == "local" && of_ipv6) {
                     continue;

@@ -1,4 +1,4 @@
-//! Whether the callers of CNI plug-ins work: with Debian's own plug-ins, on hosts that need no root.
+//! The callers of CNI plug-ins work: with Debian's own plug-ins, on hosts that need no root.
 
 use serde_json::{Value, json};
 use std::path::Path;
@@ -6,13 +6,13 @@ use zubi_lab::{Attachment, Caller, Chain, Host, PrevResult, Verb, cover, skip};
 
 const REFERENCE: &str = "/usr/lib/cni";
 
-/// A host, and a caller of the reference plug-ins; nothing when they are not installed.
+/// A host, and a caller of the reference plug-ins; `None` when these are not installed.
 fn host(test: &str) -> Option<(Host, Caller)> {
     if !Path::new(REFERENCE).join("bridge").is_file() {
         skip(test, "needs the package containernetworking-plugins");
         return None;
     }
-    // They need programs, unlike whoever is called with an empty path.
+    // The plug-ins start other programs, so PATH must have sbin.
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     cover("/var/lib/cni").expect("/var/lib/cni");
     Some((Host::new("zubi"), Caller::new(REFERENCE).with_path(path)))
@@ -39,11 +39,11 @@ fn the_reference_chain_is_added_checked_and_deleted() {
     assert_eq!(chain.add(&at).ok().addresses(), ["10.55.66.2/24"]);
     host.shell("ip netns exec c1 ping -c 1 -W 5 10.55.66.1").ok();
     assert!(host.shell("iptables-save").ok().out.contains("8080"));
-    // The same container once more: the chain ends where it fails.
+    // A second ADD of the same container: the chain stops at the plug-in that fails.
     assert_eq!(chain.clone().add(&at).fails(999, "").plugin, "bridge");
     let other = Attachment::new("c2", "c2").args("IgnoreUnknown=1;IP=10.55.66.77");
     assert_eq!(chain.add(&other).ok().addresses(), ["10.55.66.77/24"]);
-    // That portmap looks for a rule of IPv6 which it has not made.
+    // Without portmap: its CHECK looks for an IPv6 rule that it never made.
     chain.list_mut()["plugins"].as_array_mut().expect("plugins").truncate(1);
     chain.check(&other).ok();
     host.shell("ip -n c2 link set eth0 down && ip -n c2 addr flush dev eth0").ok();
@@ -59,7 +59,7 @@ fn the_reference_chain_is_added_checked_and_deleted() {
 fn the_first_plugin_that_fails_ends_the_chain() {
     let Some((host, caller)) = host("the_first_plugin_that_fails_ends_the_chain") else { return };
     host.shell("ip netns add c1").ok();
-    // It is one of those that only go on with what others have made.
+    // tuning only works on a device that another plug-in made.
     let mut chain = Chain::new(&caller, list(&json!([{ "type": "tuning" }, bridge()])));
     assert_eq!(chain.add(&Attachment::new("c1", "c1")).fails(999, "prevResult").plugin, "tuning");
     assert_ne!(host.shell("ip link show blue0").code, 0);
@@ -74,7 +74,7 @@ fn a_plugin_is_called_with_exactly_what_is_said() {
     config["name"] = "blue".into();
     config["cniVersion"] = "9.9.9".into();
     caller.call("bridge", Verb::Add, &Attachment::new("c1", "c1"), &config).fails(1, "9.9.9");
-    // Nothing else is in the path: it says what it would have started.
+    // PATH has nothing else: the error names the program that is missing.
     host.shell("mkdir /run/empty && ip netns add c1").ok();
     config["cniVersion"] = "1.0.0".into();
     config["ipMasq"] = true.into();
@@ -84,7 +84,7 @@ fn a_plugin_is_called_with_exactly_what_is_said() {
 
 fn a_network_s_gc_and_status_say_what_libcni_says() {
     let Some((host, _)) = host("a_network_s_gc_and_status_say_what_libcni_says") else { return };
-    // A plug-in that writes down what it hears.
+    // A plug-in that logs its parameters.
     let script = "#!/bin/sh\nprintf '%s %s %s ' $CNI_COMMAND \"<$CNI_CONTAINERID>\" \"<$CNI_NETNS>\" >> /run/heard\n\
                   cat >> /run/heard\necho >> /run/heard\n[ $CNI_COMMAND = ADD ] && echo '{\"ips\":[]}'\ntrue\n";
     std::fs::create_dir("/run/plugins").expect("folder");

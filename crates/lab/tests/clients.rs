@@ -1,4 +1,4 @@
-//! Whether real clients of network plug-ins work on hosts of the lab: with Debian's own plug-ins and netavark.
+//! Real clients of network plug-ins work on hosts of the lab, with Debian's own plug-ins and netavark.
 
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -19,7 +19,7 @@ fn has_reference(test: &str) -> bool {
     there
 }
 
-/// A folder with one network, of the reference plug-ins.
+/// A folder with one network for the reference plug-ins.
 fn write_network() -> &'static Path {
     let ipam = json!({
         "type": "host-local",
@@ -59,7 +59,7 @@ fn cnitool_attaches_a_namespace() {
     assert!(host.shell("iptables-save").ok().out.contains("8080"));
     tool.attachment("del", "blue", &at).ok();
     assert_eq!(leases(&host), [""; 0]);
-    // With a port, that portmap looks for a rule of IPv6 which it has not made.
+    // Without ports: CHECK of portmap looks for an IPv6 rule that it never made.
     let plain = Attachment::new("c1", "c1");
     tool.attachment("add", "blue", &plain).ok();
     tool.attachment("check", "blue", &plain).ok();
@@ -93,7 +93,7 @@ fn ctr_attaches_a_task_and_detaches_it() {
     containerd.remove("c1");
 }
 
-/// More find what only a crowd finds; for the harness a few will do.
+/// A larger number finds races; for the harness a few will do.
 const PODS: usize = 5;
 
 fn sandboxes_of_pods_are_run_stopped_and_removed() {
@@ -158,7 +158,7 @@ fn networks_work(host: &Host, podman: &Podman) {
 
     podman.ok("pod create --name p1 --network blue");
     podman.ok("run -d --pod p1 --name in-p1 busybox sleep 1000");
-    // A container that is started again may have another address.
+    // A restarted container may have another address.
     podman.ok(&format!("exec in-p1 ping -c 1 -W 5 {}", podman.address("c1", "blue")));
     let kube = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: k1\nspec:\n  containers:\n  - name: web\n    \
                 image: localhost/busybox\n    imagePullPolicy: Never\n    command: [/bin/sleep, '1000']\n";
@@ -204,20 +204,20 @@ fn podman_without_root_works() {
     podman.ok("network create --subnet 10.55.66.0/24 blue");
     podman.ok("run -d --name c1 --network blue -p 8080:80 busybox sleep 1000");
     podman.ok("exec c1 ping -c 1 -W 5 10.55.66.1");
-    // The user's way out is a program on the host, with the host's address.
+    // A user's connections leave through a program on the host, with the host's address.
     let heard = podman.ok(&format!("exec c1 nc -w 5 {} 70", Outside::V4));
     assert_eq!(heard, "outside 192.0.2.1");
     let host = Host::new("zubi");
     serve(&host, &podman);
     assert_eq!(host.shell("busybox nc -w 2 127.0.0.1 8080").ok().out.trim(), "served");
-    // Of all that, nothing is on the host.
+    // None of it is visible on the host.
     assert_eq!(host.shell("ip -br link show type bridge").ok().out, "");
     assert!(!host.shell("iptables-save").ok().out.contains("8080"));
     podman.ok("rm -f -t 0 c1");
     podman.ok("network rm blue");
 }
 
-/// A folder of the test's own, in which a program stands before Debian's: what Podman hands on, it gets.
+/// The test's folder has a program that stands before Debian's: it gets the variables that Podman passes on.
 fn podman_s_backend_gets_the_environment_of_the_test() {
     let test = "podman_s_backend_gets_the_environment_of_the_test";
     if !Path::new(Podman::HELPERS).join("netavark").is_file() {

@@ -63,7 +63,7 @@ impl fmt::Display for IfName {
 }
 
 /// The kernel's number of a device, valid in one network namespace only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct IfIndex(pub u32);
 
 impl fmt::Display for IfIndex {
@@ -73,7 +73,7 @@ impl fmt::Display for IfIndex {
 }
 
 /// A link group (`IFLA_GROUP`): a number that marks devices which belong together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LinkGroup(pub u32);
 
 impl LinkGroup {

@@ -1,4 +1,4 @@
-//! Addresses of a container, which Podman chose, and of servers for names.
+//! Addresses that Podman chose for a container, and addresses of DNS servers.
 
 use crate::Error;
 use ipnet::IpNet;
@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use zubi_model::{EndpointAddress, Family, Invalid, Pool};
 
-/// One address; IPv4 in the dress of IPv6 (`::ffff:10.0.0.1`) is IPv4.
+/// Reads one address; an IPv4-mapped one (`::ffff:10.0.0.1`) is IPv4.
 pub(crate) fn one(what: &'static str, text: &str) -> Result<IpAddr, Invalid> {
     let address: IpAddr = text.parse().map_err(|_| Invalid::new(what, text, "is not an IP address"))?;
     Ok(address.to_canonical())
 }
 
-/// Addresses none of which comes twice.
+/// Reads addresses; a duplicate is an error.
 pub(crate) fn distinct(what: &'static str, texts: &[String]) -> Result<Vec<IpAddr>, Error> {
     let mut seen = BTreeSet::new();
     let mut all = Vec::new();
@@ -26,14 +26,14 @@ pub(crate) fn distinct(what: &'static str, texts: &[String]) -> Result<Vec<IpAdd
     Ok(all)
 }
 
-/// Servers for names; one that comes twice is asked once.
+/// Reads DNS servers, without duplicates.
 pub(crate) fn servers(texts: &[String]) -> Result<Vec<IpAddr>, Error> {
     let mut seen = BTreeSet::new();
     let mut all = Vec::new();
     for text in texts {
         let server = one("DNS server", text)?;
         if server.is_unspecified() || server.is_multicast() {
-            return Err(Invalid::new("DNS server", server, "is no host").into());
+            return Err(Invalid::new("DNS server", server, "is no unicast address").into());
         }
         if seen.insert(server) {
             all.push(server);
@@ -42,7 +42,7 @@ pub(crate) fn servers(texts: &[String]) -> Result<Vec<IpAddr>, Error> {
     Ok(all)
 }
 
-/// Each with the prefix length and the gateway of its subnet, IPv4 first.
+/// Gives each address the prefix length and the gateway of its subnet; IPv4 first.
 pub(crate) fn in_pools(addresses: &[IpAddr], pools: &[Pool]) -> Result<Vec<EndpointAddress>, Error> {
     let mut all: Vec<EndpointAddress> =
         addresses.iter().map(|address| in_a_pool(*address, pools)).collect::<Result<_, _>>()?;

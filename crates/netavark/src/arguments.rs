@@ -1,16 +1,16 @@
-//! The words behind the program's name.
+//! The command line.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// The name that the program was called by.
+/// The program that zubi stands in for, by the name it was called with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Program {
-    /// What makes networks.
+    /// The network program.
     Netavark,
-    /// What serves names. Podman asks it for nothing but its version.
+    /// The DNS server. Podman asks it for nothing but its version.
     AardvarkDns,
 }
 
@@ -23,50 +23,50 @@ impl fmt::Display for Program {
     }
 }
 
-/// What is to be done.
+/// What the command line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// `--version`: one line.
+    /// `--version`: print one line.
     VersionLine,
-    /// `version`: JSON.
+    /// `version`: print JSON.
     Version,
-    /// `--help`: this text.
+    /// `--help`: print this text.
     Help(&'static str),
-    /// Attach the namespace at this path to what stdin says.
+    /// `setup`: attach the namespace at this path to the networks of the request.
     Setup(Globals, PathBuf),
-    /// Detach it.
+    /// `teardown`: detach the namespace at this path.
     Teardown(Globals, PathBuf),
-    /// Change the servers for names of a network.
+    /// `update`: change the DNS servers of a network.
     Update {
-        /// See there.
+        /// The options.
         globals: Globals,
-        /// As Podman calls it.
+        /// The network's name in Podman.
         network: String,
-        /// Lists with commas in between, as they were given; see [`crate::update`].
+        /// Comma-separated lists, unchecked; [`crate::update`] reads them.
         servers: Vec<String>,
     },
-    /// One that zubi does not have, see [`crate::unsupported`].
+    /// A command of netavark that zubi lacks, see [`crate::unsupported`].
     Unsupported(&'static str),
 }
 
-/// What stands before the command.
+/// The options before the command.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Globals {
-    /// The request, when it is not on stdin.
+    /// A file with the request; `None`: the request is on stdin.
     pub file: Option<PathBuf>,
-    /// Where netavark keeps its state: a place for zubi's when the networks are those of a user. It may be missing.
+    /// The folder for netavark's state; zubi keeps a rootless user's state there. It may not exist.
     pub config: Option<PathBuf>,
-    /// In the namespaces of a user.
+    /// Podman runs without root, in a user namespace.
     pub rootless: bool,
-    /// Empty when Podman found none.
+    /// aardvark-dns; `None` when Podman found none.
     pub aardvark_binary: Option<PathBuf>,
-    /// As it was given: `nftables`, `none`...
+    /// The firewall driver, unchecked: `nftables`, `none`...
     pub firewall_driver: Option<OsString>,
-    /// Where plug-ins are.
+    /// Folders with plug-ins.
     pub plugin_directories: Vec<PathBuf>,
 }
 
-/// Words that mean nothing: they go to stderr, with [`UsageError::EXIT_CODE`].
+/// An invalid command line: the text goes to stderr, the exit code is [`UsageError::EXIT_CODE`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{program}: {why}; {program} --help tells what there is")]
 pub struct UsageError {
@@ -75,11 +75,11 @@ pub struct UsageError {
 }
 
 impl UsageError {
-    /// As with netavark.
+    /// The same as netavark's.
     pub const EXIT_CODE: u8 = 2;
 }
 
-/// Reads the words behind the program's name.
+/// Reads the words that follow the program's name.
 pub fn parse_arguments(program: Program, args: impl Iterator<Item = OsString>) -> Result<Command, UsageError> {
     let mut reader = Reader { words: args };
     reader.command(program).map_err(|why| UsageError { program, why })
@@ -108,7 +108,7 @@ Options:
 ";
 
 const AARDVARK_HELP: &str = "\
-zubi as Podman's server for names: it serves none yet
+zubi as Podman's DNS server: it serves no names yet
 
 Usage: aardvark-dns [OPTIONS] COMMAND
 
@@ -160,7 +160,7 @@ const AARDVARK: &[Known] = &[
 const WITH_NAMESPACE: &[Known] = &[HELP_FLAG];
 const UPDATE: &[Known] = &[("", "--network-dns-servers", Flag::DnsServers), HELP_FLAG];
 
-/// A word: an option with what stands behind its `=`, or anything else.
+/// A word: an option with the value behind its `=`, or any other word.
 enum Word {
     Option(&'static Known, Option<OsString>),
     Plain(OsString),
@@ -252,7 +252,7 @@ impl<I: Iterator<Item = OsString>> Reader<I> {
         }
     }
 
-    /// The next word, by what may stand here. Behind `--` nothing is an option.
+    /// The next word; `known` are the options allowed here. The word behind `--` is no option.
     fn word(&mut self, known: &'static [Known]) -> Result<Option<Word>, String> {
         let Some(word) = self.words.next() else { return Ok(None) };
         if word == "--" {
@@ -271,14 +271,14 @@ impl<I: Iterator<Item = OsString>> Reader<I> {
             let option = known.iter().find(|(_, long, _)| long.as_bytes() == name).ok_or_else(unknown)?;
             return Ok(Some(Word::Option(option, value)));
         }
-        // `-c DIR`, `-cDIR`, `-c=DIR`.
+        // `-c DIR`, `-cDIR` or `-c=DIR`.
         let (name, rest) = bytes.split_at(2);
         let option = known.iter().find(|(short, _, _)| short.as_bytes() == name).ok_or_else(unknown)?;
         let value = (!rest.is_empty()).then(|| OsStr::from_bytes(rest.strip_prefix(b"=").unwrap_or(rest)).to_owned());
         Ok(Some(Word::Option(option, value)))
     }
 
-    /// What an option says: behind its `=`, or the next word.
+    /// An option's value: behind its `=`, or the next word.
     fn value(&mut self, (_, name, flag): &Known, given: Option<OsString>) -> Result<OsString, String> {
         if matches!(flag, Flag::Help | Flag::Version) {
             return Err(format!("{name} takes no value"));
@@ -319,7 +319,7 @@ fn text(what: &str, value: OsString) -> Result<String, String> {
     value.into_string().map_err(|value| format!("{what} is not UTF-8: {}", shown(&value)))
 }
 
-/// So that nothing of it reaches the terminal but its letters.
+/// Escapes control characters, which must not reach the terminal, and shortens long words.
 fn shown(word: &OsStr) -> String {
     let text = word.to_string_lossy();
     let cut = if text.chars().nth(200).is_some() { "…" } else { "" };

@@ -1,60 +1,60 @@
-//! What cannot be done, and how Podman is told.
+//! Errors, and the form in which Podman expects them.
 
 use serde::Serialize;
 use std::fmt::Display;
 use zubi_model::Invalid;
 
-/// Of what is written to stdout, in bytes: a pipe takes as much although nobody reads yet (pipe(7)).
+/// The most bytes written to stdout: a pipe holds that many before its reader reads (pipe(7)).
 pub const LARGEST_ANSWER: usize = 64 * 1024;
 
-/// Why a request is refused. Nothing was done.
+/// The reason why a request is refused. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// It is no JSON, or not of the shape netavark's protocol has.
+    /// The request is no JSON, or has another shape than netavark's protocol.
     #[error("cannot read the request: {0}")]
     Unreadable(String),
-    /// A value that cannot be.
+    /// A value is invalid.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// What has to be said was not.
+    /// A required field is missing.
     #[error("{what} is missing{}", why.map(|w| format!(": {w}")).unwrap_or_default())]
     Missing {
         /// The field.
         what: &'static str,
-        /// What takes it.
+        /// What needs it.
         why: Option<&'static str>,
     },
-    /// A part of netavark that zubi does not have.
+    /// zubi lacks this part of netavark.
     #[error("{0} is not supported by zubi yet")]
     Unsupported(&'static str),
-    /// Twice what there may be once.
+    /// Something unique occurs twice.
     #[error("{what} {value} is asked for twice")]
     Twice {
-        /// What kind of thing.
+        /// The kind of thing.
         what: &'static str,
-        /// Which one.
+        /// The one that occurs twice.
         value: String,
     },
-    /// More than is taken.
+    /// There are too many of something.
     #[error("{what}: at most {most} are taken")]
     TooMany {
-        /// Of what.
+        /// The kind of thing.
         what: &'static str,
-        /// How many there may be.
+        /// How many are allowed.
         most: usize,
     },
-    /// What it is about, and what is wrong with it.
+    /// An error with its context.
     #[error("{context}: {cause}")]
     Within {
-        /// "network tnet".
+        /// The object or field, as in `network tnet`.
         context: String,
-        /// See there.
+        /// The error.
         cause: Box<Error>,
     },
 }
 
 impl Error {
-    /// The same, and what it is about.
+    /// Adds context.
     #[must_use]
     pub fn within(self, context: impl Display) -> Self {
         Error::Within { context: context.to_string(), cause: Box::new(self) }
@@ -69,7 +69,7 @@ impl Error {
     }
 }
 
-/// Several errors as one text: one as it is, more as a list under the heading. Empty without any.
+/// Several errors as one text: a single one unchanged, more as a list under the heading.
 pub fn joined(heading: &str, errors: &[impl Display]) -> String {
     match errors {
         [] => String::new(),
@@ -78,14 +78,14 @@ pub fn joined(heading: &str, errors: &[impl Display]) -> String {
     }
 }
 
-/// What goes to stdout when something failed: one key, else Podman complains of the others. Control characters, which
-/// would reach the user's terminal, are shown; what is too long is cut.
+/// The text for stdout after a failure: an object with one key, because Podman rejects others. Escapes control
+/// characters, which would reach the user's terminal, and shortens the text to [`LARGEST_ANSWER`].
 pub fn error_reply(message: &impl Display) -> String {
     #[derive(Serialize)]
     struct Reply {
         error: String,
     }
-    // Behind the text come an ellipsis, the end of the object and the caller's new line.
+    // The text is followed by an ellipsis, the end of the object and the caller's newline.
     let room = LARGEST_ANSWER - r#"{"error":"…"}"#.len() - 1;
     let mut used = 0;
     let mut error = String::new();

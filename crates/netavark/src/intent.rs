@@ -1,10 +1,11 @@
-//! What the engine is to do.
+//! What a request asks of the engine.
 
 use crate::addresses::{distinct, in_pools, servers};
 use crate::network::{Ipam, check_driver, describe, scope};
 use crate::options::{Options, zubi_network};
+use crate::reply::largest_status;
 use crate::request::{NetworkEntry, NetworkInfo, Networks};
-use crate::{Error, Request, ports, reply, routes};
+use crate::{Error, LARGEST_ANSWER, Request, ports, routes};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use zubi_model::{
@@ -12,33 +13,34 @@ use zubi_model::{
     MacWish, NetworkName, NetworkSource, PortHolder, PortWish, SandboxRef, Scope, Traits, Wishes,
 };
 
-/// One network that a container is to be attached to.
+/// One attachment that Podman asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     /// The network.
     pub network: Target,
-    /// How Podman calls it: the key in the answer.
+    /// The network's name in Podman: the key in the answer.
     pub name: String,
-    /// What is wished. A port is with the first attachment that can have it. Who is attached to a further network later
-    /// comes with all ports again: those that an earlier endpoint of the same container has are not meant, one by one.
+    /// The endpoint to make. A port belongs to the first attachment that can publish it. When a running container joins
+    /// another network, the request lists all its ports again: the caller skips each one that an earlier endpoint of
+    /// the container has.
     pub wishes: Wishes,
-    /// Whether ports could be published here.
+    /// Whether ports can be published here.
     pub publishing: Publishing,
-    /// Who serves names to the container.
+    /// The container's DNS servers.
     pub dns_servers: Vec<IpAddr>,
 }
 
-/// Which network an attachment is to.
+/// The network of an attachment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// One that Podman describes.
+    /// A described network: Podman says what it is.
     Described(Box<Description>),
-    /// One that a user of zubi made.
+    /// A network that a user made with zubi.
     Named(NetworkName),
 }
 
 impl Target {
-    /// How zubi calls it.
+    /// The network's name in zubi.
     pub fn name(&self) -> &NetworkName {
         match self {
             Target::Described(description) => &description.name,
@@ -47,41 +49,42 @@ impl Target {
     }
 }
 
-/// Whether ports can be published of an endpoint.
+/// Whether an endpoint can publish ports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Publishing {
-    /// They can.
+    /// It can.
     Possible,
-    /// It has no address, or its network is internal, or somebody else's with its firewall.
+    /// It cannot: it has no address, or its network is internal, or Podman leaves bridge and firewall to the user
+    /// (`mode=unmanaged`).
     Impossible,
 }
 
-/// What a container leaves.
+/// The networks that a container leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Departure {
-    /// How zubi calls the container: its records can be found by that when its namespace is gone.
+    /// The container's name in zubi, which finds its records when its namespace is gone.
     pub called: String,
-    /// What there is to leave, the last first.
+    /// The networks, in reverse order of attaching.
     pub leaving: Vec<Leaving>,
-    /// What of the request could not be understood. The rest is to be done all the same, and then these are told.
+    /// Parts of the request that are invalid. The caller does the rest and reports these afterwards.
     pub problems: Vec<Error>,
 }
 
 /// One network that a container leaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leaving {
-    /// How zubi calls it.
+    /// The network's name in zubi.
     pub network: NetworkName,
-    /// How Podman calls it.
+    /// The network's name in Podman.
     pub name: String,
 }
 
-/// What a container is to be attached to, in order. Everything that can be checked without the kernel is.
+/// The attachments of a request, in order, with everything checked that needs no kernel.
 pub fn setup(request: &Request) -> Result<Vec<Attachment>, Error> {
     let called = called(request)?;
     let mut ports = ports::read(request.port_mappings.as_deref().unwrap_or_default())?;
     let servers = servers(request.dns_servers.as_deref().unwrap_or_default())?;
-    let isolation = match request.networks {
+    let default_ingress = match request.networks {
         Networks::Map(_) => Ingress::Open,
         Networks::Array(_) => Ingress::Sealed,
     };
@@ -89,7 +92,7 @@ pub fn setup(request: &Request) -> Result<Vec<Attachment>, Error> {
     for (name, entry) in request.networks.entries() {
         let described = NetworkName::described(NetworkSource::Podman, name)?;
         let info = request.network_info.0.get(name).ok_or(Error::missing("its entry in network_info"));
-        let made = info.and_then(|info| attachment(name, described, entry, info, isolation));
+        let made = info.and_then(|info| attachment(name, described, entry, info, default_ingress));
         let mut made = made.map_err(|e| e.within(format_args!("network {name}")))?;
         made.wishes.called = Some(called.clone());
         if !servers.is_empty() {
@@ -101,11 +104,11 @@ pub fn setup(request: &Request) -> Result<Vec<Attachment>, Error> {
         attachments.push(made);
     }
     only_once(&attachments)?;
-    reply::fits(&attachments)?;
+    check_answer_fits(&attachments)?;
     Ok(attachments)
 }
 
-/// What a container leaves. Only names are looked at; an error when not even its own is one.
+/// The networks that a container leaves. Reads only names, and fails only if the container's id is invalid.
 pub fn teardown(request: &Request) -> Result<Departure, Error> {
     let mut departure = Departure { called: called(request)?, leaving: Vec::new(), problems: Vec::new() };
     for (name, _) in request.networks.entries().iter().rev() {
@@ -117,30 +120,30 @@ pub fn teardown(request: &Request) -> Result<Departure, Error> {
     Ok(departure)
 }
 
-/// The servers for names that a network is to have from now on; none clears them.
+/// The new DNS servers of a network; an empty list clears them.
 pub fn update(network: &str, servers: &[String]) -> Result<Vec<IpAddr>, Error> {
     NetworkName::described(NetworkSource::Podman, network)?;
     let each = servers.iter().flat_map(|list| list.split(',')).filter(|text| !text.is_empty());
     crate::addresses::servers(&each.map(str::to_owned).collect::<Vec<_>>())
 }
 
-/// Whether zubi's rules are what was meant by a firewall driver (`--firewall-driver`, or `NETAVARK_FW` without it). They
-/// are nftables' own and get along with firewalld and iptables; to go without any is refused, since it would not be so.
+/// Checks a firewall driver (`--firewall-driver`, else `NETAVARK_FW`). zubi always uses nftables, which works beside
+/// firewalld and iptables, so their names are accepted. `none` is refused: zubi would make rules all the same.
 pub fn firewall_driver(name: &str) -> Result<(), Error> {
     let wrong = |why: &str| Err(Invalid::new("firewall driver", name, why).into());
     match name.to_ascii_lowercase().as_str() {
         "" | "nftables" | "firewalld" | "iptables" => Ok(()),
-        "none" => wrong("is not supported by zubi: its networks have rules of nftables"),
-        _ => wrong("is not known; nftables is what zubi uses"),
+        "none" => wrong("is not supported by zubi: its networks need nftables rules"),
+        _ => wrong("is unknown; zubi uses nftables"),
     }
 }
 
-/// Why a command that zubi does not have fails.
+/// The error for a command that zubi lacks.
 pub fn unsupported(command: &'static str) -> Error {
     Error::Unsupported(command)
 }
 
-/// How zubi calls the container.
+/// The container's name in zubi.
 fn called(request: &Request) -> Result<String, Error> {
     let called: SandboxRef =
         format!("podman:{}", request.container_id).parse().map_err(|e| Error::from(e).within("container_id"))?;
@@ -158,15 +161,16 @@ fn attachment(
     described: NetworkName,
     entry: &NetworkEntry,
     info: &NetworkInfo,
-    isolation: Ingress,
+    default_ingress: Ingress,
 ) -> Result<Attachment, Error> {
     check_driver(info)?;
-    let options = Options::read(info, isolation)?;
+    let options = Options::read(info, default_ingress)?;
     let ipam = Ipam::read(info)?;
     let mut wishes = wishes(entry, info, &options)?;
     let given = distinct("address", entry.static_ips.as_deref().unwrap_or_default())?;
     let network = if let Some(named) = zubi_network(info)? {
-        // Whoever gives Podman's addresses: those of the network are its own, and `--ip` comes with `none` as well.
+        // The addresses belong to the zubi network, whatever Podman's ipam driver, so these are requests: `--ip` comes
+        // here even with the driver `none`.
         wishes.addresses = given;
         Target::Named(named)
     } else {
@@ -176,7 +180,7 @@ fn attachment(
             Ipam::HostLocal if given.is_empty() => {
                 return Err(Error::Missing { what: "static_ips", why: Some("the ipam driver host-local needs it") });
             }
-            // netavark, too, gives no address then.
+            // netavark gives no address either.
             Ipam::HostLocal if description.pools.is_empty() => Vec::new(),
             Ipam::HostLocal => in_pools(&given, &description.pools)?,
         });
@@ -240,7 +244,7 @@ fn wishes(entry: &NetworkEntry, info: &NetworkInfo, options: &Options) -> Result
     })
 }
 
-/// Those that this attachment can have, as far as its families are known already.
+/// Removes and returns the ports that this attachment can publish. If its families are not known yet, both count.
 fn take_ports(ports: &mut Vec<PortWish>, attachment: &Attachment) -> Vec<PortWish> {
     let mut families: Vec<Family> = match &attachment.wishes.addressing {
         Addressing::Given(given) => given.iter().map(|a| Family::of(a.address.addr())).collect(),
@@ -252,7 +256,7 @@ fn take_ports(ports: &mut Vec<PortWish>, attachment: &Attachment) -> Vec<PortWis
     ports::take(ports, &families)
 }
 
-/// A container has a device's name, and is on a network, at most once.
+/// Refuses a network or a device name that occurs twice.
 fn only_once(attachments: &[Attachment]) -> Result<(), Error> {
     let (mut networks, mut inside, mut outside) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for Attachment { network, wishes, .. } in attachments {
@@ -269,12 +273,32 @@ fn only_once(attachments: &[Attachment]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Refuses a request whose answer would not fit into [`LARGEST_ANSWER`]: the answer is written when everything is done.
+fn check_answer_fits(attachments: &[Attachment]) -> Result<(), Error> {
+    let bytes: usize = attachments
+        .iter()
+        .map(|Attachment { name, wishes, dns_servers, .. }| {
+            let addresses = match &wishes.addressing {
+                Addressing::Given(given) => given.len(),
+                // The network adds an address of each family for which the request names none.
+                _ => wishes.addresses.len() + 2,
+            };
+            largest_status(name, addresses, dns_servers.len())
+        })
+        .sum();
+    // The braces around all, and the caller's newline.
+    if bytes + 3 > LARGEST_ANSWER {
+        return Err(Error::TooMany { what: "bytes of the answer", most: LARGEST_ANSWER });
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn rules_there_are_whatever_the_driver_is_called() {
+    fn every_driver_but_none_stands_for_nftables() {
         for good in ["", "nftables", "iptables", "Firewalld"] {
             assert_eq!(firewall_driver(good), Ok(()), "{good}");
         }

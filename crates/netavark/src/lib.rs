@@ -1,24 +1,23 @@
-//! netavark's protocol: what Podman asks of its network program, as values, and what it is answered.
+//! netavark's protocol: Podman's requests as values, and the answers it expects.
 //!
 //! # How it works
 //!
-//! [`parse_arguments`] reads the words behind the program's name, [`parse_request`] the JSON that comes on stdin. A
-//! [`Request`] has the right shape, no more: its addresses and names are still text. [`setup`] makes [`Attachment`]s of
-//! it, and whatever cannot be is an [`Error`] before anything is done. [`teardown`] looks at nothing but names, so that
-//! what was made can be taken away whatever else the request says. [`reply`] and [`error_reply`] are what goes to
-//! stdout.
+//! [`parse_arguments`] reads the command line, [`parse_request`] the JSON on stdin. A [`Request`] has the right shape,
+//! no more: its addresses and names are still text. [`setup`] turns it into [`Attachment`]s and returns an [`Error`]
+//! before anything changes. [`teardown`] reads only names, so that a container can leave its networks whatever else the
+//! request says. [`reply`] and [`error_reply`] make the text for stdout.
 //!
-//! A Podman network is one that is described with every call (`podman:NAME`), unless it has the option or the label
-//! `zubi.network`: then its containers join the zubi network of that name.
+//! A Podman network is a described network (`podman:NAME`), unless it has the option or the label `zubi.network`: then
+//! its containers join the zubi network of that name.
 //!
 //! # Limits
 //!
-//! The bridge is the only driver. Names are not served, so no answer names a gateway as a server for them. What a
-//! request may hold is bounded: [`LARGEST_REQUEST`] bytes, and an answer of [`LARGEST_ANSWER`].
+//! The bridge is the only driver. zubi serves no DNS, so no answer lists a gateway as a DNS server. A request has at
+//! most [`LARGEST_REQUEST`] bytes, an answer [`LARGEST_ANSWER`].
 
 mod addresses;
 mod arguments;
-mod entries;
+mod by_name;
 mod error;
 mod intent;
 mod network;

@@ -1,4 +1,4 @@
-//! A network of Podman as zubi describes networks.
+//! A Podman network as a description for zubi.
 
 use crate::Error;
 use crate::addresses::one;
@@ -10,15 +10,15 @@ use zubi_model::{
     Invalid, Label, NetworkName, OtherGateway, Pool, Promiscuity, Scope, Subnet,
 };
 
-/// Per network.
+/// Of one network. Bounds the overlap check, which compares all pairs.
 const MOST_SUBNETS: usize = 100;
 
-/// Who gives the addresses of a network.
+/// How endpoints of a network get addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ipam {
-    /// Podman, from the subnets.
+    /// Podman chooses them from the subnets.
     HostLocal,
-    /// Nobody.
+    /// They get none.
     None,
 }
 
@@ -34,7 +34,7 @@ impl Ipam {
     }
 }
 
-/// Bridges are all there is.
+/// Refuses all drivers but the bridge.
 pub(crate) fn check_driver(info: &NetworkInfo) -> Result<(), Error> {
     match info.driver.as_str() {
         "bridge" => Ok(()),
@@ -44,12 +44,12 @@ pub(crate) fn check_driver(info: &NetworkInfo) -> Result<(), Error> {
     }
 }
 
-/// Internal or not.
+/// The scope: internal or routed.
 pub(crate) fn scope(info: &NetworkInfo) -> Scope {
     if info.internal { Scope::Internal } else { Scope::Routed }
 }
 
-/// The network, with everything about it checked.
+/// Checks and describes the network.
 pub(crate) fn describe(
     name: NetworkName,
     info: &NetworkInfo,
@@ -84,9 +84,9 @@ pub(crate) fn describe(
         families: Vec::new(),
         scope: scope(info),
         egress: Egress::Masquerade,
-        // Two Podmans may have networks of one name.
+        // Two Podman configurations may use one network name: neither may change the other's gateway.
         other_gateway: OtherGateway::Refused,
-        // They are the user's words for Podman; what zubi would not take from a user it does not need.
+        // Podman accepts labels that zubi refuses. They mean nothing to zubi, so drop those.
         labels: labels
             .filter(|(key, value)| !key.contains('=') && format!("{key}={value}").parse::<Label>().is_ok())
             .map(|(key, value)| (key.clone(), value.clone()))
@@ -94,7 +94,7 @@ pub(crate) fn describe(
     })
 }
 
-/// IPv4 first.
+/// One pool for each subnet, IPv4 first.
 fn pools(entries: &[SubnetEntry], bridge: ForeignBridge) -> Result<Vec<Pool>, Error> {
     if entries.len() > MOST_SUBNETS {
         return Err(Error::TooMany { what: "subnets", most: MOST_SUBNETS });
@@ -134,7 +134,7 @@ fn pool(entry: &SubnetEntry, bridge: ForeignBridge) -> Result<Pool, Error> {
         ForeignBridge::Adopted => GatewayAt::Bridge,
         ForeignBridge::Required => GatewayAt::Elsewhere,
     };
-    // The lease range is for Podman, who chooses: a user may ask it for an address that is not in it.
+    // No range: Podman chooses the addresses, and a user may request one outside the lease range.
     Ok(Pool { subnet, gateway, gateway_at, range: None, exclude: Vec::new() })
 }
 

@@ -1,16 +1,16 @@
-//! The options of a network: all values are text. Those that zubi does not know are passed over, as `setup` does it;
-//! those it knows and cannot do are refused.
+//! The options of a network; all values are text. As in netavark's `setup`, unknown options are ignored. Known ones
+//! that zubi cannot serve are refused.
 
 use crate::Error;
 use crate::request::NetworkInfo;
 use std::collections::BTreeMap;
 use zubi_model::{DefaultRoute, ForeignBridge, Ingress, Invalid, Mtu, NetworkName};
 
-/// What the options of a network say.
+/// The options of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) mtu: Option<Mtu>,
-    /// Of the default routes.
+    /// The metric of the default routes.
     pub(crate) metric: u32,
     pub(crate) ingress: Ingress,
     pub(crate) default_route: DefaultRoute,
@@ -18,11 +18,11 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// netavark's, since 1.4.
+    /// netavark's default since 1.4.
     const METRIC: u32 = 100;
 
-    /// Reads them; `otherwise` is what holds where isolation is not spoken of.
-    pub(crate) fn read(info: &NetworkInfo, otherwise: Ingress) -> Result<Self, Error> {
+    /// Reads the options; `default_ingress` holds without `isolate`.
+    pub(crate) fn read(info: &NetworkInfo, default_ingress: Ingress) -> Result<Self, Error> {
         let all = Words::of(info);
         for (name, why) in [
             ("vrf", "VRFs are not supported by zubi yet"),
@@ -45,7 +45,7 @@ impl Options {
                 Some(text) => text.parse().map_err(|_| Invalid::new("metric", text, "is not a number of 32 bits"))?,
             },
             ingress: match all.get("isolate") {
-                None => otherwise,
+                None => default_ingress,
                 Some("strict") => Ingress::Sealed,
                 Some(text) => match boolean(text) {
                     Some(true) => Ingress::Apart,
@@ -70,8 +70,8 @@ impl Options {
     }
 }
 
-/// Which network of zubi a network of Podman stands for, by option or by label (Podman takes no options that it does
-/// not know, but any label).
+/// The zubi network that a Podman network stands for, named by an option or a label: Podman refuses unknown options but
+/// no label.
 pub(crate) fn zubi_network(info: &NetworkInfo) -> Result<Option<NetworkName>, Error> {
     const WORD: &str = "zubi.network";
     let by_label = || info.labels.as_ref().and_then(|labels| labels.0.get(WORD)).map(String::as_str);
@@ -92,7 +92,7 @@ impl<'a> Words<'a> {
         Words(info.options.as_ref().map(|options| &options.0))
     }
 
-    /// An empty value says nothing.
+    /// A value; an empty one counts as absent.
     fn get(&self, name: &str) -> Option<&'a str> {
         self.0?.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
@@ -105,7 +105,7 @@ fn mtu(all: &Words<'_>) -> Result<Option<Mtu>, Error> {
     }
 }
 
-/// As Go's `strconv.ParseBool` has it, by which Podman reads them.
+/// A boolean as Go's `strconv.ParseBool` reads it: Podman uses that.
 fn boolean(text: &str) -> Option<bool> {
     match text {
         "1" | "t" | "T" | "true" | "True" | "TRUE" => Some(true),

@@ -1,11 +1,11 @@
-//! Published ports. The same list comes with every network of a container.
+//! Published ports: one list for all networks of a container.
 
 use crate::Error;
 use crate::request::PortMapping;
 use std::collections::BTreeSet;
 use zubi_model::{Family, HostAddress, HostPorts, Invalid, PortNumber, PortRange, PortWish, Protocol};
 
-/// Reads them all; what comes twice is meant once.
+/// Reads the list without its duplicates.
 pub(crate) fn read(mappings: &[PortMapping]) -> Result<Vec<PortWish>, Error> {
     let mut seen = BTreeSet::new();
     let mut wishes = Vec::new();
@@ -19,14 +19,14 @@ pub(crate) fn read(mappings: &[PortMapping]) -> Result<Vec<PortWish>, Error> {
     Ok(wishes)
 }
 
-/// Takes out those that an endpoint with these families can have.
+/// Removes and returns the ports that an endpoint with these families can publish.
 pub(crate) fn take(ports: &mut Vec<PortWish>, families: &[Family]) -> Vec<PortWish> {
     let (taken, left) = ports.drain(..).partition(|port| !port.host.listens(families).is_empty());
     *ports = left;
     taken
 }
 
-/// One for each protocol.
+/// One wish for each protocol.
 fn read_one(mapping: &PortMapping) -> Result<Vec<PortWish>, Invalid> {
     let host: HostAddress = mapping.host_ip.parse()?;
     let host_ports = HostPorts::Each(range("host port", mapping.host_port, mapping.range)?);

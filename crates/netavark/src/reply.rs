@@ -1,49 +1,49 @@
-//! What goes to stdout when nothing failed.
+//! Answers to what succeeded, for stdout.
 
-use crate::{Attachment, Error, LARGEST_ANSWER, Program};
+use crate::Program;
 use ipnet::IpNet;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use std::net::IpAddr;
-use zubi_model::{Addressing, Endpoint, Mac};
+use zubi_model::{Endpoint, Mac};
 
-/// What became of an [`Attachment`].
+/// An [`Attachment`](crate::Attachment) that was made.
 #[derive(Debug, Clone, Copy)]
 pub struct Attached<'a> {
-    /// How Podman calls the network.
+    /// The network's name in Podman.
     pub name: &'a str,
-    /// See there.
+    /// The endpoint.
     pub endpoint: &'a Endpoint,
-    /// As the attachment had them.
+    /// The attachment's DNS servers.
     pub dns_servers: &'a [IpAddr],
 }
 
-/// The answer to `setup`: an object with the status of each network, in the order they have here, without a new line.
-/// netavark's servers for names are the gateways; zubi has none there, so the servers are those the user named, and
-/// when there are none Podman takes the host's.
+/// The answer to `setup`: an object with the status of each network, in this order, without a newline. netavark lists
+/// the gateways as DNS servers. zubi serves no DNS there, so it lists the servers that the user named; without any,
+/// Podman uses the host's.
 pub fn reply(attached: &[Attached<'_>]) -> String {
     serde_json::to_string(&Statuses(attached)).unwrap_or_else(|_| "{}".into())
 }
 
-/// What there is to say about a program.
+/// How the program was built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build<'a> {
-    /// Three numbers with dots between them.
+    /// Three numbers separated by dots.
     pub version: &'a str,
-    /// Of the source; may be empty.
+    /// The source's commit; may be empty.
     pub commit: &'a str,
-    /// May be empty.
+    /// When it was built; may be empty.
     pub build_time: &'a str,
     /// Rust's target triple.
     pub target: &'a str,
 }
 
-/// What `--version` prints: `podman info` shows it.
+/// The output of `--version`, which `podman info` shows.
 pub fn version_line(program: Program, version: &str) -> String {
     format!("{program} {version}")
 }
 
-/// What the command `version` prints.
+/// The output of the command `version`.
 pub fn version(program: Program, build: Build<'_>) -> String {
     #[derive(Serialize)]
     struct Answer<'a> {
@@ -60,30 +60,17 @@ pub fn version(program: Program, build: Build<'_>) -> String {
         .unwrap_or_else(|_| "{}".into())
 }
 
-/// Refuses what could not be answered: when the time comes for that, everything would be done already.
-pub(crate) fn fits(attachments: &[Attachment]) -> Result<(), Error> {
-    // The longest address has 39 characters, a prefix length four.
+/// The most bytes that the status of one network can take, its comma included.
+pub(crate) fn largest_status(name: &str, addresses: usize, dns_servers: usize) -> usize {
+    // An IPv6 address has at most 39 characters, its prefix length four with the slash.
     const ADDRESS: usize = r#"{"gateway":"","ipnet":""},"#.len() + 39 + 43;
     const SERVER: usize = r#""","#.len() + 39;
+    // A device's name has at most 15 characters, a MAC 17.
     const STATUS: usize =
         r#""":{"dns_search_domains":[],"dns_server_ips":[],"interfaces":{"":{"mac_address":"","subnets":[]}}},"#.len()
             + 15
             + 17;
-    let bytes: usize = attachments
-        .iter()
-        .map(|attachment| {
-            let addresses = match &attachment.wishes.addressing {
-                Addressing::Given(given) => given.len(),
-                // The network chooses one of each family that is not asked for.
-                _ => attachment.wishes.addresses.len() + 2,
-            };
-            STATUS + attachment.name.len() + ADDRESS * addresses + SERVER * attachment.dns_servers.len()
-        })
-        .sum();
-    if bytes + 3 > LARGEST_ANSWER {
-        return Err(Error::TooMany { what: "bytes of the answer", most: LARGEST_ANSWER });
-    }
-    Ok(())
+    STATUS + name.len() + ADDRESS * addresses + SERVER * dns_servers
 }
 
 struct Statuses<'a>(&'a [Attached<'a>]);
@@ -107,7 +94,7 @@ impl<'a> From<Attached<'a>> for Status<'a> {
     }
 }
 
-/// One, by its name.
+/// The endpoint's one device, by its name.
 struct Interfaces<'a>(&'a Endpoint);
 
 impl Serialize for Interfaces<'_> {
@@ -128,7 +115,7 @@ struct Interface {
 
 #[derive(Serialize)]
 struct Address {
-    /// `null` when there is none.
+    /// Podman expects `null` without a gateway.
     gateway: Option<IpAddr>,
     ipnet: IpNet,
 }
@@ -138,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn podman_is_told_three_numbers() {
+    fn the_version_line_has_three_numbers() {
         assert_eq!(version_line(Program::Netavark, "0.1.0"), "netavark 0.1.0");
         assert_eq!(version_line(Program::AardvarkDns, "0.1.0"), "aardvark-dns 0.1.0");
     }

@@ -1,20 +1,23 @@
-//! What comes on stdin of `setup` and `teardown`: the shape of it, with all values still as text.
+//! Requests: the JSON on stdin of `setup` and `teardown`. Only the shape is checked; values stay text.
 
 use crate::Error;
-use crate::entries::ByName;
-use serde::Deserialize;
+use crate::by_name::ByName;
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeSet;
+use std::fmt;
 
-/// In bytes; what Podman sends has a few thousand.
+/// The largest request that is read, in bytes. Podman's have a few thousand.
 pub const LARGEST_REQUEST: usize = 16 * 1024 * 1024;
 
-/// What is asked for one container.
+/// A request for one container.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Request {
-    /// The container, or the pod's infrastructure container: 64 hex digits from Podman.
+    /// Id of the container or the pod's infra container: 64 hex digits from Podman.
     pub container_id: String,
-    /// Its name, or the pod's.
+    /// Name of the container or the pod.
     pub container_name: String,
-    /// How it calls itself (Podman 5.4 and later).
+    /// The container's own hostname (Podman 5.4 and later).
     pub container_hostname: Option<String>,
     pub(crate) networks: Networks,
     pub(crate) network_info: ByName<NetworkInfo>,
@@ -22,7 +25,7 @@ pub struct Request {
     pub(crate) dns_servers: Option<Vec<String>>,
 }
 
-/// Reads a request. Unknown fields are none of our business; one of ours that comes twice is.
+/// Reads a request. Unknown fields are ignored; a duplicate known field is an error.
 pub fn parse_request(json: &[u8]) -> Result<Request, Error> {
     if json.len() > LARGEST_REQUEST {
         return Err(Error::Unreadable(format!("it has {} bytes, more than {LARGEST_REQUEST}", json.len())));
@@ -34,12 +37,12 @@ pub fn parse_request(json: &[u8]) -> Result<Request, Error> {
     serde_json::from_str(text).map_err(|e| Error::Unreadable(e.to_string()))
 }
 
-/// The networks of a container, in the order of the document. The form tells how old Podman is.
+/// The networks of a container, in the order of the document. The form depends on Podman's version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Networks {
-    /// Up to Podman 5.
+    /// An object, up to Podman 5.
     Map(Vec<(String, NetworkEntry)>),
-    /// From Podman 6 on.
+    /// An array, from Podman 6 on.
     Array(Vec<(String, NetworkEntry)>),
 }
 
@@ -51,10 +54,10 @@ impl Networks {
     }
 }
 
-/// What a container wants of one network.
+/// One attachment of the container.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct NetworkEntry {
-    /// In an array only.
+    /// Only in an array.
     pub(crate) name: Option<String>,
     pub(crate) interface_name: String,
     pub(crate) static_ips: Option<Vec<String>>,
@@ -63,19 +66,19 @@ pub(crate) struct NetworkEntry {
     pub(crate) options: Option<ByName<String>>,
 }
 
-/// What Podman knows of a network.
+/// Podman's definition of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub(crate) struct NetworkInfo {
-    /// Required, though the key says the same.
+    /// Required by the protocol, unused: the key says the same.
     #[serde(rename = "name")]
     _name: String,
     pub(crate) id: String,
     pub(crate) driver: String,
-    /// Required; no names are served yet.
+    /// Required by the protocol, unused: zubi serves no DNS yet.
     #[serde(rename = "dns_enabled")]
     _dns_enabled: bool,
     pub(crate) internal: bool,
-    /// Required, and not to be believed: the subnets tell.
+    /// Required by the protocol, unused: the subnets decide, and this flag may contradict them.
     #[serde(rename = "ipv6_enabled")]
     _ipv6_enabled: bool,
     pub(crate) network_interface: Option<String>,
@@ -115,4 +118,47 @@ pub(crate) struct PortMapping {
     pub(crate) container_port: u16,
     pub(crate) range: u16,
     pub(crate) protocol: String,
+}
+
+impl<'de> Deserialize<'de> for Networks {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(NetworksVisitor)
+    }
+}
+
+struct NetworksVisitor;
+
+impl<'de> Visitor<'de> for NetworksVisitor {
+    type Value = Networks;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object or an array of networks")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Networks, A::Error> {
+        let mut all = Vec::new();
+        while let Some(entry) = map.next_entry::<String, NetworkEntry>()? {
+            all.push(entry);
+        }
+        distinct(Networks::Map(all))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Networks, A::Error> {
+        let mut all = Vec::new();
+        while let Some(mut entry) = seq.next_element::<NetworkEntry>()? {
+            let name = entry.name.take().ok_or_else(|| A::Error::missing_field("name"))?;
+            all.push((name, entry));
+        }
+        distinct(Networks::Array(all))
+    }
+}
+
+fn distinct<E: serde::de::Error>(networks: Networks) -> Result<Networks, E> {
+    let mut seen = BTreeSet::new();
+    for (name, _) in networks.entries() {
+        if !seen.insert(name) {
+            return Err(E::custom(format_args!("duplicate network `{name}`")));
+        }
+    }
+    Ok(networks)
 }

@@ -1,16 +1,16 @@
-//! Further routes of a network.
+//! Static routes of a network.
 
 use crate::Error;
 use crate::request::RouteEntry;
 use ipnet::IpNet;
 use zubi_model::{Family, Invalid, RouteKind, RouteOptions, StaticRoute};
 
-/// netavark's, since 1.6.
+/// netavark's default since 1.6.
 const METRIC: u32 = 100;
-/// Per network.
+/// Of one network.
 const MOST: usize = 1000;
 
-/// Reads them all.
+/// Reads all routes of a network.
 pub(crate) fn read(entries: &[RouteEntry]) -> Result<Vec<StaticRoute>, Error> {
     if entries.len() > MOST {
         return Err(Error::TooMany { what: "routes", most: MOST });
@@ -43,7 +43,7 @@ fn route(entry: &RouteEntry) -> Result<StaticRoute, Invalid> {
             return Err(wrong(&format!("mixes IPv4 and IPv6: its gateway is {via}")));
         }
         (RouteKind::Unicast, Some(via)) if via.is_unspecified() || via.is_multicast() => {
-            return Err(wrong(&format!("has a gateway that is no host: {via}")));
+            return Err(wrong(&format!("has gateway {via}, which is no unicast address")));
         }
         (RouteKind::Unicast, Some(_)) | (_, None) => {}
         (_, Some(_)) => return Err(wrong("drops what it is for, and has a gateway")),

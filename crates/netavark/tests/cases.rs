@@ -1,5 +1,5 @@
-//! Each folder of `cases` has a request (`input.json`) or a command line (`args`: a word a line, the program's name
-//! first) and what becomes of it (`expected`). `UPDATE_CASES=1` writes the latter anew.
+//! Each folder of `cases` holds a request (`input.json`) or a command line (`args`: one word a line, the program's name
+//! first) and the outcome (`expected`). `UPDATE_CASES=1` rewrites `expected`.
 
 mod engine;
 
@@ -128,7 +128,7 @@ fn show(text: &mut String, attachment: &Attachment) -> std::fmt::Result {
             }
         }
         Addressing::Network => writeln!(text, "  addresses of the network, asked for {:?}", wishes.addresses)?,
-        Addressing::Sets(_) => panic!("nobody asks for that"),
+        Addressing::Sets(_) => panic!("Podman has no sets of pools"),
     }
     writeln!(text, "  default route {:?}, metric {metric:?}", wishes.default_route)?;
     for route in &wishes.routes {

@@ -1,4 +1,4 @@
-//! Whatever is asked, the answer is a value or an error that Podman can read.
+//! Any request gets a value or an error that Podman can read.
 
 mod engine;
 
@@ -25,7 +25,7 @@ fn can_be_read(error: &impl std::fmt::Display) {
     assert!(!message.is_empty() && !message.chars().any(|c| c.is_control() && c != '\n' && c != '\t'), "{message:?}");
 }
 
-/// All that can be done with a request.
+/// Does all that a request allows and checks what every answer has in common.
 fn ask(json: &[u8]) -> Result<Vec<Attachment>, Error> {
     let request = parse_request(json).inspect_err(can_be_read)?;
     match teardown(&request) {
@@ -49,7 +49,7 @@ fn ask(json: &[u8]) -> Result<Vec<Attachment>, Error> {
     Ok(attachments)
 }
 
-/// What every request that is taken has.
+/// What holds for every accepted request.
 fn hold_together(attachments: &[Attachment]) {
     let (mut networks, mut devices, mut ports) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for Attachment { network, wishes, publishing, .. } in attachments {
@@ -112,7 +112,7 @@ fn a_request_that_is_no_text_is_refused() {
 #[test]
 fn depth_and_size_have_a_limit() {
     let (open, close) = ("[".repeat(100_000), "]".repeat(100_000));
-    // What nobody reads is only looked through.
+    // Unknown fields are only skipped.
     refused(format!(r#"{{"x":{open}1{close},"container_id":"c"}}"#).as_bytes(), "missing field `container_name`");
     refused(format!(r#"{{"networks":{open}1{close}}}"#).as_bytes(), "invalid type");
     refused(&vec![b' '; LARGEST_REQUEST + 1], "more than 16777216");
@@ -143,7 +143,7 @@ fn what_comes_in_masses_has_a_limit() {
     refused(request.to_string().as_bytes(), "network n: routes: at most 1000 are taken");
 }
 
-/// What else may stand where something stands.
+/// A value to put in the place of another.
 fn any_value() -> impl Strategy<Value = Value> {
     let words = [
         "",
@@ -194,7 +194,7 @@ fn any_value() -> impl Strategy<Value = Value> {
     ]
 }
 
-/// Changes one place, chosen by a number: replaces, removes or doubles it.
+/// Replaces, removes or doubles the value at one place, which `place` chooses.
 fn change(value: &mut Value, place: usize, how: u8, new: &Value) {
     let places = count(value);
     let mut left = place % places;

@@ -9,6 +9,7 @@ pub mod alias;
 pub mod coexist;
 pub mod default_route;
 pub mod device;
+pub mod device_settings;
 pub mod driver;
 pub mod firewall;
 pub mod forwarding;

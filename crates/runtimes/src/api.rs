@@ -1,8 +1,8 @@
-//! Docker's HTTP interface, which Podman's service speaks too: `GET /containers/NAME/json`
-//! (Docker Engine API, "Inspect a container").
+//! Docker's HTTP interface, which Podman's service has too: `GET /containers/NAME/json` (Docker Engine API, "Inspect a
+//! container").
 
 use crate::error::quoted;
-use crate::http::{self, HttpError, PATIENCE};
+use crate::http::{self, HttpError, TIMEOUT};
 use crate::process::Process;
 use crate::{Container, Runtime, RuntimeError};
 use serde::Deserialize;
@@ -31,7 +31,7 @@ struct Complaint {
     message: String,
 }
 
-/// Asks the daemon at `socket` for the container `name`, which has been checked to be fit for a request line.
+/// Asks the daemon at `socket` for the container `name`, which must be valid in a request line.
 pub(crate) fn inspect(
     runtime: Runtime,
     socket: &Path,
@@ -41,12 +41,9 @@ pub(crate) fn inspect(
     let garbled = |why: String| RuntimeError::Garbled { runtime, name: name.to_owned(), from: socket.to_owned(), why };
     let response = http::get(socket, &format!("/containers/{name}/json")).map_err(|e| match e {
         HttpError::Absent => RuntimeError::NotHere { runtime, looked: socket.to_owned() },
-        HttpError::Slow => RuntimeError::Slow {
-            runtime,
-            name: name.to_owned(),
-            socket: socket.to_owned(),
-            seconds: PATIENCE.as_secs(),
-        },
+        HttpError::Slow => {
+            RuntimeError::Slow { runtime, name: name.to_owned(), socket: socket.to_owned(), seconds: TIMEOUT.as_secs() }
+        }
         HttpError::Io { op, source } => {
             RuntimeError::Io { runtime, name: name.to_owned(), op, path: socket.to_owned(), source }
         }
@@ -64,7 +61,7 @@ pub(crate) fn inspect(
         }
     }
     let inspected: Inspected = serde_json::from_slice(&response.body).map_err(|e| garbled(e.to_string()))?;
-    // Docker writes names with a slash before them.
+    // Docker puts a slash before names.
     let found = quoted(inspected.name.trim_start_matches('/'));
     let State { running, pid, status } = inspected.state;
     if !running || pid == 0 {

@@ -1,9 +1,9 @@
-//! A running container as its runtime tells of it.
+//! A running container, as its runtime reports it.
 
 use std::fmt;
 use zubi_model::Pid;
 
-/// Who runs a container.
+/// The program that runs a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Runtime {
     /// Docker, over its socket.
@@ -35,23 +35,23 @@ impl fmt::Display for Runtime {
     }
 }
 
-/// When a process started, in clock ticks since boot (field 22 of /proc/PID/stat, proc(5)): with the pid it tells a
-/// process from a later one that was given the same number.
+/// When a process started, in clock ticks since boot (field 22 of /proc/PID/stat, proc(5)). It distinguishes the
+/// process from a later one with the same pid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StartTicks(pub u64);
 
 /// A running container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Container {
-    /// Who runs it.
+    /// The program that runs it.
     pub runtime: Runtime,
     /// The full id.
     pub id: String,
-    /// The name; containerd has none, there it is the id.
+    /// The name; the id for containerd, which has no names.
     pub name: String,
-    /// Its first process, as numbered in this process namespace.
+    /// Its first process, by its pid in this pid namespace.
     pub pid: Pid,
-    /// When that process started. Whoever opens a namespace by the pid asks
+    /// When that process started: a caller that opens a namespace by the pid calls
     /// [`Runtimes::still_runs`](crate::Runtimes::still_runs) afterwards.
     pub started: StartTicks,
 }

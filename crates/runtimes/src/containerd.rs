@@ -1,5 +1,5 @@
-//! containerd's tasks, read from its state folder: `STATE/NAMESPACE/ID/init.pid`, written by the runc shim when the
-//! task is created and left until the task is deleted, so also when its process has ended.
+//! containerd's tasks, read from its state folder. The runc shim writes `STATE/NAMESPACE/ID/init.pid` when it creates
+//! the task. The file stays until the task is deleted, even after its process has ended.
 
 use crate::fit::Fit;
 use crate::monitored::Monitored;
@@ -9,20 +9,20 @@ use std::io;
 use std::path::Path;
 
 const RUNTIME: Runtime = Runtime::Containerd;
-/// The containerd namespace of Docker's own containers.
+/// The containerd namespace of Docker's containers.
 pub(crate) const DOCKERS_NAMESPACE: &str = "moby";
 
-/// The tasks whose id fits, over all namespaces but those passed over.
-pub(crate) fn look_up(state: &Path, passed_over: &[&str], asked: &str) -> Result<Vec<(Fit, Monitored)>, RuntimeError> {
+/// The tasks whose id fits, in all namespaces but the skipped ones.
+pub(crate) fn look_up(state: &Path, skipped: &[&str], asked: &str) -> Result<Vec<(Fit, Monitored)>, RuntimeError> {
     let mut fitting = Vec::new();
     let namespaces =
         names_in(state, asked)?.ok_or_else(|| RuntimeError::NotHere { runtime: RUNTIME, looked: state.to_owned() })?;
     for namespace in namespaces {
-        if passed_over.contains(&namespace.as_str()) {
+        if skipped.contains(&namespace.as_str()) {
             continue;
         }
         let tasks = state.join(&namespace);
-        // A namespace may go while the folder above it is read.
+        // The namespace may vanish while its parent folder is read.
         for id in names_in(&tasks, asked)?.unwrap_or_default() {
             if let Some(fit) = Fit::of(asked, &id, &[]) {
                 let label = format!("{namespace}/{id}");
@@ -34,7 +34,7 @@ pub(crate) fn look_up(state: &Path, passed_over: &[&str], asked: &str) -> Result
     Ok(fitting)
 }
 
-/// The names of what is in a folder, `None` when it is not there.
+/// The names of a folder's entries; `None` if there is no such folder.
 fn names_in(folder: &Path, asked: &str) -> Result<Option<Vec<String>>, RuntimeError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
@@ -44,7 +44,7 @@ fn names_in(folder: &Path, asked: &str) -> Result<Option<Vec<String>>, RuntimeEr
     let mut names = Vec::new();
     for entry in entries {
         let name = entry.map_err(|e| RuntimeError::unreadable(RUNTIME, asked, folder, e))?.file_name();
-        // containerd takes only ASCII letters, digits and `_.-` for ids and namespaces.
+        // containerd allows only ASCII letters, digits and `_.-` in ids and namespaces.
         names.extend(name.into_string().ok());
     }
     Ok(Some(names))

@@ -1,51 +1,51 @@
-//! What can go wrong while a runtime is asked.
+//! Errors of the search for a container.
 
 use crate::Runtime;
 use std::io;
 use std::path::{Path, PathBuf};
 use zubi_model::{Invalid, Pid};
 
-/// Why a runtime could not say which process a container is.
+/// Why a container's process could not be found.
 #[derive(Debug, thiserror::Error)]
 pub enum RuntimeError {
-    /// The name could not be one.
+    /// The name is invalid.
     #[error(transparent)]
     Name(#[from] Invalid),
-    /// The container exists and has no process.
+    /// The container exists and does not run.
     #[error("{runtime} container `{name}` is not running ({status}); start it first")]
     NotRunning {
-        /// Who knows it.
+        /// The runtime that knows it.
         runtime: Runtime,
         /// Its name.
         name: String,
-        /// The runtime's own word where it has one: created, exited, restarting.
+        /// The runtime's word, if it has one: created, exited, restarting.
         status: String,
     },
     /// The runtime does not run, or keeps its state elsewhere.
-    #[error("{runtime}: nothing is at {}; start {runtime}, or {}", looked.display(), elsewhere(*.runtime))]
+    #[error("{runtime}: not found at {}; start {runtime}, or {}", looked.display(), elsewhere(*.runtime))]
     NotHere {
-        /// Who was looked for.
+        /// The missing runtime.
         runtime: Runtime,
-        /// Where.
+        /// The path that does not exist.
         looked: PathBuf,
     },
-    /// The name leads to several containers.
+    /// Several containers match the name.
     #[error("{runtime} container `{name}`: could be {}; give the whole id, or pid:N of the one meant", candidates.join(", "))]
     Ambiguous {
-        /// Who knows them.
+        /// The runtime that knows them.
         runtime: Runtime,
-        /// The name as given.
+        /// The name.
         name: String,
         /// `namespace/ID` for containerd, `name (ID)` for Podman.
         candidates: Vec<String>,
     },
-    /// The runtime names a process that is not there.
+    /// /proc does not show the process that the runtime reports.
     #[error(
-        "{runtime} container `{name}`: its process {pid} is not to be seen here; it has just ended, or {runtime} runs \
-         in another process namespace: run zubi beside it"
+        "{runtime} container `{name}`: its process {pid} is not visible here; it has just ended, or {runtime} runs \
+         in another pid namespace: run zubi there"
     )]
     Gone {
-        /// Who named it.
+        /// The runtime that reports it.
         runtime: Runtime,
         /// The container.
         name: String,
@@ -55,39 +55,39 @@ pub enum RuntimeError {
     /// A file or socket could not be used.
     #[error("{runtime} container `{name}`: {op} {}: {source}{}", path.display(), hint(source))]
     Io {
-        /// Who was asked.
+        /// The runtime.
         runtime: Runtime,
-        /// For which container.
+        /// The container.
         name: String,
-        /// What was being done: "read", "connect to".
+        /// The operation that failed: "read", "connect to".
         op: &'static str,
-        /// To what.
+        /// The file or socket.
         path: PathBuf,
-        /// The kernel's words.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The daemon has the connection and does not answer.
+    /// The daemon does not answer.
     #[error(
         "{runtime} container `{name}`: no answer from {} within {seconds} s; the daemon hangs or is overloaded: look \
          at its log, or name the process with pid:N",
         socket.display()
     )]
     Slow {
-        /// Who was asked.
+        /// The runtime.
         runtime: Runtime,
-        /// For which container.
+        /// The container.
         name: String,
-        /// Where.
+        /// The socket.
         socket: PathBuf,
-        /// How long was waited, seconds.
+        /// The timeout in seconds.
         seconds: u64,
     },
-    /// The daemon answered with an error of its own.
+    /// The daemon answered with an error.
     #[error("{runtime} container `{name}`: {runtime} answered {status}: {message}")]
     Refused {
-        /// Who answered.
+        /// The runtime.
         runtime: Runtime,
-        /// For which container.
+        /// The container.
         name: String,
         /// The HTTP status.
         status: u16,
@@ -97,13 +97,13 @@ pub enum RuntimeError {
     /// The answer, or the state file, is not what the runtime writes.
     #[error("{runtime} container `{name}`: cannot understand {}: {why}; is that {runtime}'s?", from.display())]
     Garbled {
-        /// Who should have written it.
+        /// The runtime that should have written it.
         runtime: Runtime,
-        /// For which container.
+        /// The container.
         name: String,
         /// The socket or file.
         from: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong.
         why: String,
     },
 }
@@ -113,9 +113,8 @@ impl RuntimeError {
         RuntimeError::Io { runtime, name: name.to_owned(), op: "read", path: path.to_owned(), source }
     }
 
-    /// Whether the runtime is absent, or closed to this user, rather than in trouble.
-    ///
-    /// Whoever may not see a runtime's state has no containers there to be meant by a bare name.
+    /// Whether the runtime is absent or closed to this user, rather than broken: a bare name never stands for a
+    /// container in a runtime whose state the user may not read.
     pub(crate) fn runtime_is_out_of_reach(&self) -> bool {
         match self {
             RuntimeError::NotHere { .. } => true,
@@ -137,7 +136,7 @@ fn hint(source: &io::Error) -> &'static str {
     if source.kind() == io::ErrorKind::PermissionDenied { "; run zubi as root" } else { "" }
 }
 
-/// Text from outside, fit for a terminal: control characters escaped, at most 300 characters.
+/// A runtime's text made safe for a terminal: control characters escaped, at most 300 characters.
 pub(crate) fn quoted(text: &str) -> String {
     let mut out = String::new();
     for c in text.trim().chars().take(300) {

@@ -1,18 +1,18 @@
-//! Which of several containers a name means.
+//! Which of several containers a name stands for.
 
-/// How a name leads to a container, the weakest first.
+/// How a name matches a container, the weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Fit {
-    /// It is the beginning of the id, long enough to be meant as one.
+    /// The name is a prefix of the id, and long enough.
     Prefix,
-    /// It is the id.
+    /// The name is the id.
     Id,
-    /// It is a name.
+    /// The name is one of the container's names.
     Name,
 }
 
 impl Fit {
-    /// How `asked` fits a container, if it does.
+    /// How `asked` matches a container, if at all.
     pub(crate) fn of(asked: &str, id: &str, names: &[String]) -> Option<Fit> {
         const SHORTEST_PREFIX: usize = 4;
         let could_be_prefix = asked.len() >= SHORTEST_PREFIX && asked.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -28,7 +28,7 @@ impl Fit {
     }
 }
 
-/// Those that fit best: a container called `cafe` wins over one whose id begins so.
+/// The best matches: a container named `cafe` wins over one whose id begins with that.
 pub(crate) fn best<T>(found: Vec<(Fit, T)>) -> Vec<T> {
     let best = found.iter().map(|(fit, _)| *fit).max();
     found.into_iter().filter(|(fit, _)| Some(*fit) == best).map(|(_, item)| item).collect()

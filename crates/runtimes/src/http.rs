@@ -7,55 +7,55 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a daemon may take, from connecting to the last byte.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
-/// How much it may say. Docker's description of a container is some 10 kB.
+/// The timeout from the connection to the last byte.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
+/// The largest answer. Docker's description of a container has some 10 kB.
 const MOST_BYTES: usize = 16 << 20;
 
-/// What came back.
+/// An answer.
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) body: Vec<u8>,
 }
 
-/// Why nothing usable came back.
+/// Why there is no usable answer.
 #[derive(Debug)]
 pub(crate) enum HttpError {
-    /// No socket, or nobody listening on it.
+    /// There is no socket, or no process listens on it.
     Absent,
-    /// Not within [`PATIENCE`].
+    /// The answer took longer than [`TIMEOUT`].
     Slow,
-    /// The kernel refused.
+    /// A system call failed.
     Io { op: &'static str, source: io::Error },
-    /// Not HTTP as we know it.
+    /// The answer is not HTTP.
     Garbled(String),
 }
 
-/// Asks for `path`, which must be fit for a request line.
+/// Requests `path`, which must be valid in a request line.
 pub(crate) fn get(socket: &Path, path: &str) -> Result<Response, HttpError> {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + TIMEOUT;
     let mut stream = connect(socket)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(|source| HttpError::Io { op: "set up", source })?;
+    stream.set_write_timeout(Some(TIMEOUT)).map_err(|source| HttpError::Io { op: "set up", source })?;
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(|e| failed("write to", e))?;
     read_response(&mut BufReader::new(Bounded { stream, until, left: MOST_BYTES }))
 }
 
-/// Connecting to a unix socket has no timeout of its own and waits for as long as the listener's backlog is full, so
-/// it waits on a thread that may be left behind.
+/// Connects on a thread of its own, which may outlive the call: connect(2) on a unix socket has no timeout and blocks
+/// while the listener's backlog is full.
 fn connect(socket: &Path) -> Result<UnixStream, HttpError> {
-    let (tell, hear) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let path = socket.to_owned();
     thread::Builder::new()
         .name("connect".into())
         .spawn(move || {
-            // The other end hangs up when it has waited long enough: nobody is left to tell.
-            drop(tell.send(UnixStream::connect(path)));
+            // Fails when the receiver has given up.
+            drop(sender.send(UnixStream::connect(path)));
         })
         .map_err(|source| HttpError::Io { op: "start a thread for", source })?;
-    match hear.recv_timeout(PATIENCE) {
+    match receiver.recv_timeout(TIMEOUT) {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(e)) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             Err(HttpError::Absent)
@@ -74,7 +74,7 @@ fn failed(op: &'static str, e: io::Error) -> HttpError {
     }
 }
 
-/// A stream with a deadline for all of it: a timeout per read would let a daemon dribble for ever.
+/// A stream with one deadline: with a timeout per read, a daemon could send single bytes forever.
 struct Bounded {
     stream: UnixStream,
     until: Instant,
@@ -98,7 +98,7 @@ impl Read for Bounded {
     }
 }
 
-/// How the length of a body is told (RFC 9112 section 6.3).
+/// How a response states the length of its body (RFC 9112 section 6.3).
 enum Length {
     Chunked,
     Bytes(u64),
@@ -136,7 +136,7 @@ fn read_response(from: &mut impl BufRead) -> Result<Response, HttpError> {
             let digits = size.split(';').next().unwrap_or_default().trim();
             let bytes = u64::from_str_radix(digits, 16)
                 .map_err(|_| HttpError::Garbled("the size of a chunk is not a number".into()))?;
-            // The trailer is not read: the connection is ours alone and closes here.
+            // Skip the trailer: the connection closes here.
             if bytes == 0 {
                 break;
             }
@@ -149,16 +149,16 @@ fn read_response(from: &mut impl BufRead) -> Result<Response, HttpError> {
     Ok(Response { status, body })
 }
 
-/// `HTTP/1.1 200 OK`.
+/// Reads `HTTP/1.1 200 OK`.
 fn status(line: &str) -> Result<u16, HttpError> {
     let mut words = line.split(' ');
     match (words.next(), words.next().map(str::parse)) {
         (Some("HTTP/1.1" | "HTTP/1.0"), Some(Ok(status))) => Ok(status),
-        _ => Err(HttpError::Garbled("it does not begin as HTTP does".into())),
+        _ => Err(HttpError::Garbled("it does not begin like HTTP".into())),
     }
 }
 
-/// A line without its end.
+/// Reads a line, without its end.
 fn line(from: &mut impl BufRead) -> Result<String, HttpError> {
     const MOST: u64 = 64 << 10;
     let mut bytes = Vec::new();
@@ -172,7 +172,7 @@ fn line(from: &mut impl BufRead) -> Result<String, HttpError> {
     String::from_utf8(bytes).map_err(|_| HttpError::Garbled("its head is not text".into()))
 }
 
-/// The size is the daemon's word, so room is made only for what really arrives.
+/// Allocates as data arrives: the daemon states the size, and it may lie.
 fn exactly(from: &mut impl BufRead, bytes: u64, body: &mut Vec<u8>) -> Result<(), HttpError> {
     let got = from.by_ref().take(bytes).read_to_end(body).map_err(|e| failed("read from", e))?;
     if got as u64 == bytes { Ok(()) } else { Err(HttpError::Garbled("it ends in the middle".into())) }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_to_tell_the_length_gives_the_same_body() {
+    fn each_way_to_state_the_length_gives_the_same_body() {
         for text in [
             "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello and more",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n3;x=y\r\nllo\r\n0\r\n\r\n",

@@ -1,28 +1,28 @@
-//! A container known by the pid file that its monitor (conmon, a containerd shim) wrote.
+//! Containers known by the pid file that their monitor (conmon, a containerd shim) wrote.
 
-use crate::fit::{Fit, best};
+use crate::fit::{self, Fit};
 use crate::process::{Process, read_pid_file};
 use crate::{Container, Runtime, RuntimeError};
 use std::path::{Path, PathBuf};
 
-/// A container that a runtime's files tell of, running or not.
+/// A container in a runtime's files, running or not.
 pub(crate) struct Monitored {
     pub(crate) runtime: Runtime,
     pub(crate) id: String,
     pub(crate) name: String,
-    /// What tells it from others of the same name.
+    /// Distinguishes it from others with the same name.
     pub(crate) label: String,
     pub(crate) pid_file: PathBuf,
 }
 
 impl Monitored {
-    /// The one that is meant among those that fit.
-    pub(crate) fn the_one(
+    /// The container that fits best; an error if several do.
+    pub(crate) fn best(
         runtime: Runtime,
         asked: &str,
         fitting: Vec<(Fit, Monitored)>,
     ) -> Result<Option<Monitored>, RuntimeError> {
-        let mut best = best(fitting);
+        let mut best = fit::best(fitting);
         if best.len() > 1 {
             let mut candidates: Vec<_> = best.into_iter().map(|one| one.label).collect();
             candidates.sort();
@@ -31,7 +31,7 @@ impl Monitored {
         Ok(best.pop())
     }
 
-    /// The container, when the process that was written down still runs and is its own.
+    /// The container, if the process in the pid file runs and belongs to it.
     pub(crate) fn running(self, proc: &Path) -> Result<Container, RuntimeError> {
         let Monitored { runtime, id, name, pid_file, .. } = self;
         let pid = read_pid_file(&pid_file).map_err(|e| RuntimeError::unreadable(runtime, &name, &pid_file, e))?;

@@ -1,8 +1,8 @@
-//! Podman's containers, read from the files it keeps (containers-storage.conf(5), conmon(8)).
+//! Podman's containers, read from its files (containers-storage.conf(5), conmon(8)).
 //!
-//! `GRAPHROOT/DRIVER-containers/containers.json` lists ids and names, rewritten at each create, rename and rm.
-//! conmon writes `RUNROOT/DRIVER-containers/ID/userdata/pidfile` at each start and leaves it there when the container
-//! ends, so what it names is judged by [`Monitored::running`].
+//! `GRAPHROOT/DRIVER-containers/containers.json` lists ids and names; every create, rename and rm rewrites it. conmon
+//! writes `RUNROOT/DRIVER-containers/ID/userdata/pidfile` at each start and leaves it there when the container ends, so
+//! [`Monitored::running`] checks the process.
 
 use crate::fit::Fit;
 use crate::monitored::Monitored;
@@ -13,25 +13,25 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 const RUNTIME: Runtime = Runtime::Podman;
-/// A container takes some 600 bytes of containers.json.
+/// A container needs some 600 bytes of containers.json.
 const MOST_BYTES: u64 = 64 << 20;
 
 /// One place where Podman keeps containers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PodmanStore {
-    /// storage.conf, whose `graphroot` and `runroot` win over the next two when it is there.
+    /// storage.conf; its `graphroot` and `runroot`, if set, replace the next two.
     pub conf: PathBuf,
-    /// What outlives a reboot: /var/lib/containers/storage.
+    /// State that survives a reboot: /var/lib/containers/storage.
     pub graph_root: PathBuf,
-    /// What does not: /run/containers/storage.
+    /// State that does not: /run/containers/storage.
     pub run_root: PathBuf,
 }
 
-/// What a store knows of a name.
+/// A store's answer to a name.
 pub(crate) enum Known {
-    /// There is no store here.
+    /// There is no store.
     NoStore,
-    /// These fit.
+    /// The containers that fit.
     Fitting(Vec<(Fit, Monitored)>),
 }
 
@@ -57,7 +57,7 @@ impl PodmanStore {
                 continue;
             }
             let run = run_root.join(&folder);
-            // The second holds containers marked volatile, since containers/storage 1.46.
+            // The second list is for volatile containers, since containers/storage 1.46.
             for list in [graph_root.join(&folder).join("containers.json"), run.join("volatile-containers.json")] {
                 if let Some(listed) = read_list(asked, &list)? {
                     let more = listed.into_iter().filter_map(|one| fitting(asked, one, &run));
@@ -95,7 +95,7 @@ fn fitting(asked: &str, listed: Listed, run: &Path) -> Option<(Fit, Monitored)> 
     Some((fit, Monitored { runtime: RUNTIME, id, name, label, pid_file }))
 }
 
-/// The containers in one list, `None` when there is no such file.
+/// The containers in one list; `None` if there is no such file.
 fn read_list(asked: &str, path: &Path) -> Result<Option<Vec<Listed>>, RuntimeError> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -112,7 +112,7 @@ fn read_list(asked: &str, path: &Path) -> Result<Option<Vec<Listed>>, RuntimeErr
     })
 }
 
-/// `key = "/value"` in the table `[storage]`: of TOML only what containers-storage.conf(5) shows for these keys.
+/// Reads `key = "/value"` in the table `[storage]`: only the TOML that containers-storage.conf(5) shows for these keys.
 fn setting(conf: &str, key: &str) -> Option<PathBuf> {
     let mut in_storage = false;
     for line in conf.lines().map(str::trim) {
@@ -137,7 +137,7 @@ mod tests {
     use crate::testbed::Folder;
 
     #[test]
-    fn storage_conf_is_read_where_it_says_storage() {
+    fn storage_conf_is_read_in_its_table_storage() {
         let conf = "# graphroot = \"/no\"\n[other]\ngraphroot = \"/no\"\n[storage]\ndriver = \"overlay\"\n\
                     graphroot = \"/data/c\" # moved\nrunroot='/run/c'\n[storage.options]\nrunroot = \"/no\"\n";
         assert_eq!(setting(conf, "graphroot"), Some("/data/c".into()));

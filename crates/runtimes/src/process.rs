@@ -1,4 +1,4 @@
-//! Processes as /proc shows them, and whether one belongs to a container.
+//! Processes in /proc, and whether one belongs to a container.
 
 use crate::StartTicks;
 use std::fs;
@@ -7,12 +7,12 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 use zubi_model::Pid;
 
-/// `/proc/PID/stat` counts in hundredths of a second (`USER_HZ`) on every architecture that Rust's Linux targets name.
+/// The unit of `/proc/PID/stat` (`USER_HZ`): 100 on all architectures of Rust's Linux targets.
 const TICKS_PER_SECOND: u64 = 100;
-/// A monitor writes the pid file just after the process was made; the kernel's clocks are this coarse at worst.
+/// A monitor writes the pid file just after the process started. The kernel's clocks differ by less than this.
 const SLACK: Duration = Duration::from_secs(2);
 
-/// A process that runs.
+/// A running process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: Pid,
@@ -21,7 +21,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The process `pid`, unless it has ended. One that waits to be reaped has ended: its namespaces are gone.
+    /// The process `pid`, unless it has ended. A zombie counts as ended: its namespaces are gone.
     pub(crate) fn read(proc: &Path, pid: Pid) -> io::Result<Option<Process>> {
         let path = proc.join(pid.to_string()).join("stat");
         let stat = match fs::read(&path) {
@@ -30,7 +30,7 @@ impl Process {
             Err(e) => return Err(e),
         };
         let stat = String::from_utf8_lossy(&stat);
-        // The second field is the command in brackets and may hold spaces and brackets of its own.
+        // The second field is the command in parentheses and may itself contain spaces and parentheses.
         let mut fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_ascii_whitespace();
         let state = fields.next();
         let parent = fields.next().and_then(|parent| parent.parse().ok());
@@ -38,15 +38,15 @@ impl Process {
         match (state, parent, started) {
             (Some("Z" | "X" | "x"), ..) => Ok(None),
             (Some(_), Some(parent), Some(started)) => Ok(Some(Process { pid, started: StartTicks(started), parent })),
-            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "it is not in the form of proc(5)")),
+            _ => Err(io::Error::new(io::ErrorKind::InvalidData, "its format is not that of proc(5)")),
         }
     }
 
-    /// Whether this is still the process that a monitor wrote into `pid_file` for the container `id`.
+    /// Whether this is the process that a monitor wrote into `pid_file` for the container `id`.
     ///
-    /// Three signs, the surest first: its parent is the container's monitor (`conmon -c ID`, `containerd-shim -id
-    /// ID`); its cgroup is named after the container; it started before the file was written, as a later owner of
-    /// the same number cannot have. A sign that cannot be read says nothing; only the last can say no.
+    /// There are three signs, the strongest first: its parent is the container's monitor (`conmon -c ID`,
+    /// `containerd-shim -id ID`); its cgroup has the container's name; it started before the file was written, which no
+    /// later process with the same pid did. An unreadable sign is ignored. Only the last one can rule the process out.
     pub(crate) fn belongs_to(&self, proc: &Path, id: &str, pid_file: &Path) -> bool {
         let parent = fs::read(proc.join(self.parent.to_string()).join("cmdline")).unwrap_or_default();
         if parent.split(|&byte| byte == 0).any(|word| word == id.as_bytes()) {
@@ -62,7 +62,7 @@ impl Process {
         }
     }
 
-    /// When it started, by the wall clock.
+    /// When the process started, by the wall clock.
     fn since(&self, proc: &Path) -> Option<SystemTime> {
         let uptime = fs::read_to_string(proc.join("uptime")).ok()?;
         let uptime: f64 = uptime.split_ascii_whitespace().next()?.parse().ok()?;
@@ -71,12 +71,12 @@ impl Process {
     }
 }
 
-/// `ID`, `libpod-ID`, `libpod-ID.scope`, `cri-containerd-ID.scope`: how the runtimes name cgroups.
+/// The runtimes name cgroups `ID`, `libpod-ID`, `libpod-ID.scope` or `cri-containerd-ID.scope`.
 fn names_container(part: &str, id: &str) -> bool {
     part.trim_end_matches(".scope").strip_suffix(id).is_some_and(|before| before.is_empty() || before.ends_with('-'))
 }
 
-/// ESRCH comes when the process ends between open and read.
+/// ESRCH: the process ended between open and read.
 fn has_ended(e: &io::Error) -> bool {
     const ESRCH: i32 = 3;
     e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(ESRCH)
@@ -86,7 +86,7 @@ fn written(file: &Path) -> Option<SystemTime> {
     fs::metadata(file).ok()?.modified().ok()
 }
 
-/// The number in a pid file; `None` when there is no such file, or nothing in it yet.
+/// The pid in a pid file; `None` if the file does not exist or is still empty.
 pub(crate) fn read_pid_file(file: &Path) -> io::Result<Option<Pid>> {
     match fs::read_to_string(file) {
         Ok(text) if text.trim().is_empty() => Ok(None),
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ended_or_waits_to_be_reaped_is_none() {
+    fn a_process_that_ended_or_is_a_zombie_is_none() {
         let folder = Folder::new();
         folder.write("proc/8/stat", "8 (x) Z 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 1 2 3\n");
         for pid in [8, 9] {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_younger_than_the_pid_file_is_a_stranger_unless_a_sign_says_otherwise() {
+    fn a_process_younger_than_the_pid_file_belongs_only_with_another_sign() {
         let folder = Folder::new();
         let (proc, file) = (folder.0.join("proc"), folder.write("pidfile", "7"));
         let belongs = |pid| Process::read(&proc, Pid(pid)).unwrap().unwrap().belongs_to(&proc, "abc123", &file);

@@ -1,4 +1,4 @@
-//! Where the runtimes of this machine are, and asking them.
+//! The runtimes of this machine: where they keep their state, and the search for a container.
 
 use crate::containerd::DOCKERS_NAMESPACE;
 use crate::monitored::Monitored;
@@ -9,19 +9,19 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use zubi_model::SandboxRef;
 
-/// Where each runtime keeps what it knows.
+/// Where each runtime keeps its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Runtimes {
     /// Docker's socket.
     pub docker_socket: PathBuf,
-    /// dockerd's pid file: [`Runtimes::find`] leaves the socket alone unless this process runs. `None` when the user
-    /// named the socket, which is then always asked.
+    /// dockerd's pid file: [`Runtimes::find`] connects to the socket only if this process runs. `None` if the user
+    /// named the socket: then it always connects.
     pub docker_pid_file: Option<PathBuf>,
     /// Podman's stores.
     pub podman_stores: Vec<PodmanStore>,
-    /// Podman's socket as named by the user.
+    /// Podman's socket, if the user named one.
     pub podman_host: Option<PathBuf>,
-    /// Podman's usual sockets: only [`Runtimes::podman`] asks there, and only for names the stores do not know.
+    /// Podman's usual sockets: only [`Runtimes::podman`] connects to them, and only for names in no store.
     pub podman_sockets: Vec<PathBuf>,
     /// The folder of containerd's tasks.
     pub containerd_state: PathBuf,
@@ -30,7 +30,7 @@ pub struct Runtimes {
 }
 
 impl Runtimes {
-    /// The usual places, moved by `DOCKER_HOST`, `CONTAINER_HOST` (where they are `unix://`),
+    /// The usual places, changed by `DOCKER_HOST`, `CONTAINER_HOST` (where they are `unix://`),
     /// `CONTAINERS_STORAGE_CONF`, `XDG_RUNTIME_DIR`, `XDG_DATA_HOME`, `XDG_CONFIG_HOME` and `HOME`. Reads no file.
     pub fn from_env(lookup: impl Fn(&str) -> Option<OsString>) -> Runtimes {
         let path = |name: &str| lookup(name).map(PathBuf::from).filter(|path| path.is_absolute());
@@ -71,33 +71,33 @@ impl Runtimes {
         }
     }
 
-    /// The running Docker container of this name, id, or unique beginning of an id. Takes 2 s at most. Connecting may
-    /// start a daemon that waits for its socket: whoever says `docker:` asks for that.
+    /// The running Docker container with this name, id, or unique prefix of an id. Takes at most 2 s. The connection
+    /// may start a socket-activated daemon, which is what the prefix `docker:` asks for.
     pub fn docker(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
         checked(Runtime::Docker, name)?;
         api::inspect(Runtime::Docker, &self.docker_socket, &self.proc, name)
     }
 
-    /// The running Podman container of this name, id, or unique beginning of an id (4 digits at least). A name that
-    /// no store knows is asked for at the sockets.
+    /// The running Podman container with this name, id, or unique prefix of an id (at least 4 digits). A name in no
+    /// store is looked up over the sockets.
     pub fn podman(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
         self.podman_asking(self.podman_host.iter().chain(&self.podman_sockets), name)
     }
 
-    /// The running containerd task of this id, or unique beginning of it (4 digits at least), in any containerd
+    /// The running containerd task with this id, or unique prefix of it (at least 4 digits), in any containerd
     /// namespace.
     pub fn containerd(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
-        self.containerd_beside(&[], name)
+        self.containerd_except(&[], name)
     }
 
-    /// The running containers of this name in every runtime that runs and is open to this user: none, one, or one
-    /// for each runtime. A container that does not run is an error only when no other of that name does.
+    /// The running containers with this name in all runtimes that run and are open to this user: at most one of each. A
+    /// stopped container is an error only if no other one with that name runs.
     ///
-    /// Docker's own namespace in containerd is passed over, since Docker tells of it.
+    /// Skips Docker's namespace in containerd, because Docker reports those containers.
     pub fn find(&self, name: &str) -> Result<Vec<Container>, RuntimeError> {
         let docker = if self.docker_runs() { self.docker(name) } else { Ok(None) };
         let podman = self.podman_asking(self.podman_host.iter(), name);
-        let containerd = self.containerd_beside(&[DOCKERS_NAMESPACE], name);
+        let containerd = self.containerd_except(&[DOCKERS_NAMESPACE], name);
 
         let mut found = Vec::new();
         let mut stopped = None;
@@ -115,8 +115,8 @@ impl Runtimes {
         }
     }
 
-    /// Whether the container's process is still the one that was found. A pid may be given to another process
-    /// between the finding and the opening of a namespace; asked after the opening, this tells.
+    /// Whether the container's process still is the one found. The kernel may reuse a pid between the search and the
+    /// opening of a namespace, so call this after the opening.
     pub fn still_runs(&self, container: &Container) -> Result<bool, RuntimeError> {
         let process = Process::read(&self.proc, container.pid).map_err(|e| {
             let path = self.proc.join(container.pid.to_string());
@@ -127,7 +127,7 @@ impl Runtimes {
 
     fn docker_runs(&self) -> bool {
         let Some(pid_file) = &self.docker_pid_file else { return true };
-        // What cannot be read is not known to run: asking could start it.
+        // An unreadable file says nothing about the daemon, and a connection could start it.
         let pid = read_pid_file(pid_file).ok().flatten();
         pid.is_some_and(|pid| matches!(Process::read(&self.proc, pid), Ok(Some(_))))
     }
@@ -151,7 +151,7 @@ impl Runtimes {
                 Err(e) => trouble = trouble.or(Some(e)),
             }
         }
-        if let Some(container) = Monitored::the_one(Runtime::Podman, name, fitting)? {
+        if let Some(container) = Monitored::best(Runtime::Podman, name, fitting)? {
             return container.running(&self.proc).map(Some);
         }
         for socket in sockets {
@@ -171,14 +171,14 @@ impl Runtimes {
         }
     }
 
-    fn containerd_beside(&self, passed_over: &[&str], name: &str) -> Result<Option<Container>, RuntimeError> {
+    fn containerd_except(&self, skipped: &[&str], name: &str) -> Result<Option<Container>, RuntimeError> {
         checked(Runtime::Containerd, name)?;
-        let fitting = containerd::look_up(&self.containerd_state, passed_over, name)?;
-        Monitored::the_one(Runtime::Containerd, name, fitting)?.map(|task| task.running(&self.proc)).transpose()
+        let fitting = containerd::look_up(&self.containerd_state, skipped, name)?;
+        Monitored::best(Runtime::Containerd, name, fitting)?.map(|task| task.running(&self.proc)).transpose()
     }
 }
 
-/// Refuses what could leave a request line or a path; the rule is the one for `docker:NAME` as users write it.
+/// Refuses names that could break out of a request line or a path, by the rule for `docker:NAME`.
 fn checked(runtime: Runtime, name: &str) -> Result<(), RuntimeError> {
     format!("{}:{name}", runtime.scheme()).parse::<SandboxRef>()?;
     Ok(())

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
-/// A folder that goes when the test ends.
+/// A folder that is removed when the test ends.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -29,7 +29,7 @@ impl Folder {
         path
     }
 
-    /// A process in `proc/`, started `ticks` after boot, with a parent of the given words.
+    /// Adds a process to `proc/`, started `ticks` after boot, whose parent has the given command line.
     pub(crate) fn process(&self, pid: u32, ticks: u64, parent: &[&str]) {
         let parent_pid = pid + 1_000_000;
         self.write(
@@ -49,7 +49,7 @@ impl Drop for Folder {
 }
 
 impl Folder {
-    /// A machine of which everything lies in this folder.
+    /// A machine whose files are all in this folder.
     pub(crate) fn runtimes(&self) -> Runtimes {
         let at = |path: &str| self.0.join(path);
         Runtimes {
@@ -63,10 +63,10 @@ impl Folder {
         }
     }
 
-    /// A daemon that answers one request with `answer`, then hangs up, or not. Gives back the request.
+    /// Starts a daemon that sends `answer` to one request, then hangs up or hangs. Returns the request.
     pub(crate) fn daemon(&self, socket: &str, answer: Vec<u8>, then: Then) -> Receiver<String> {
         let listener = UnixListener::bind(self.0.join(socket)).unwrap();
-        let (tell, hear) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = Vec::new();
@@ -75,20 +75,20 @@ impl Folder {
                 stream.read_exact(&mut byte).unwrap();
                 request.extend(byte);
             }
-            // Most tests do not care what was asked and hold no receiver.
-            drop(tell.send(String::from_utf8(request).unwrap()));
-            // The client may have heard enough before all is said.
-            let said = stream.write_all(&answer);
-            if let (Ok(()), Then::Hangs) = (said, then) {
-                // Ends when the client gives up.
+            // Most tests ignore the request and hold no receiver.
+            drop(sender.send(String::from_utf8(request).unwrap()));
+            // The client may hang up before it has the whole answer.
+            let sent = stream.write_all(&answer);
+            if let (Ok(()), Then::Hangs) = (sent, then) {
+                // Returns when the client gives up.
                 assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
             }
         });
-        hear
+        receiver
     }
 }
 
-/// What a daemon does when it has answered.
+/// What a daemon does after its answer.
 #[derive(Clone, Copy)]
 pub(crate) enum Then {
     HangsUp,

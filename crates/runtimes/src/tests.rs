@@ -49,7 +49,7 @@ impl Folder {
 fn docker_is_asked_by_name_and_its_process_looked_up() {
     let folder = Folder::new();
     folder.process(7, 4711, &["containerd-shim"]);
-    // Even a daemon that keeps the connection open has told how long its answer is.
+    // The daemon keeps the connection open: the stated length ends the answer.
     let request = folder.daemon("docker.sock", running(), Then::Hangs);
     assert_eq!(folder.runtimes().docker("web").unwrap(), Some(web(Runtime::Docker)));
     let request = request.recv().unwrap();
@@ -95,7 +95,7 @@ fn dockers_own_error_is_quoted() {
 }
 
 #[test]
-fn a_stopped_docker_container_is_told_with_its_status() {
+fn a_stopped_docker_container_is_an_error_with_its_status() {
     for state in [r#""Status":"exited","Running":false,"Pid":0"#, r#""Status":"exited","Running":true,"Pid":0"#] {
         let folder = Folder::new();
         folder.daemon("docker.sock", with_length("200 OK", &inspected(state)), Then::HangsUp);
@@ -107,7 +107,7 @@ fn a_stopped_docker_container_is_told_with_its_status() {
 }
 
 #[test]
-fn a_docker_process_that_is_not_here_is_told() {
+fn a_docker_process_that_is_not_here_is_an_error() {
     let folder = Folder::new();
     folder.daemon("docker.sock", running(), Then::HangsUp);
     assert!(matches!(folder.runtimes().docker("web"), Err(RuntimeError::Gone { pid: Pid(7), .. })));
@@ -126,7 +126,7 @@ fn a_daemon_that_hangs_is_given_up() {
 }
 
 #[test]
-fn garbage_from_a_daemon_is_told() {
+fn garbage_from_a_daemon_is_an_error() {
     for answer in [
         Vec::new(),
         b"SSH-2.0-OpenSSH_9.2\r\n".to_vec(),
@@ -202,7 +202,7 @@ fn a_podman_container_without_its_process_is_not_running() {
 }
 
 #[test]
-fn podmans_lists_that_are_not_lists_are_told() {
+fn podmans_lists_that_are_not_lists_are_an_error() {
     let folder = Folder::new();
     folder.podman_container("{", "7");
     assert!(matches!(folder.runtimes().podman("web"), Err(RuntimeError::Garbled { .. })));

@@ -1,4 +1,4 @@
-//! Whose the two folders are. A user who can write to them can have a root program make and delete devices.
+//! Owner and mode of the two folders. A user who can write to them can make a root program create and delete devices.
 
 use crate::disk::failed;
 use crate::{Store, StoreError};
@@ -7,13 +7,13 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Group and others may write.
+/// Write permission of group and others.
 const WRITABLE: u32 = 0o022;
-/// In a user namespace, the user who made it.
+/// In a user namespace: the user who made it.
 const ROOT: u32 = 0;
 
 impl Store {
-    /// Fails when somebody else owns one of the folders, or can write to it. One that is missing is made later.
+    /// Fails when another user owns one of the folders, or can write to it. A missing folder is made later.
     pub(crate) fn refuse_shared(&self) -> Result<(), StoreError> {
         [self.disk.run(), self.disk.state()].into_iter().try_for_each(refuse)
     }
@@ -23,7 +23,7 @@ fn refuse(folder: &Path) -> Result<(), StoreError> {
     let Some(mut there) = look(folder, fs::symlink_metadata(folder))? else { return Ok(()) };
     if there.is_symlink() {
         refuse_owner(folder, &there, "is a link that belongs to")?;
-        // A link is followed: its owner is one of us.
+        // The link is followed: its owner is this user or root.
         let Some(target) = look(folder, fs::metadata(folder))? else { return Ok(()) };
         there = target;
     }
@@ -40,7 +40,7 @@ fn refuse(folder: &Path) -> Result<(), StoreError> {
 
 fn refuse_owner(folder: &Path, there: &Metadata, what: &str) -> Result<(), StoreError> {
     let owner = there.uid();
-    // Root can change everything anyway; only for others it has to be asked who we are.
+    // Root can change everything anyway; only for other owners this user's number has to be read.
     if owner == ROOT || owner == effective_user()? {
         return Ok(());
     }
@@ -113,7 +113,7 @@ mod tests {
     fn a_folder_of_another_user_is_refused() {
         let scratch = Scratch::new();
         fs::create_dir(scratch.path("run")).unwrap();
-        // Only root can give a folder away.
+        // Only root can change a folder's owner.
         if chown(scratch.path("run"), Some(12345), None).is_err() {
             eprintln!("skipped: not root");
             return;

@@ -1,12 +1,12 @@
-//! Tests: whatever happens to a record's file, what is read is what was written, or an error.
+//! Tests: a damaged record reads as it was written, or is an error.
 
-use crate::scratch::{Scratch, endpoint, host, network};
-use crate::{HostId, Store, StoreError};
+use crate::scratch::{Scratch, endpoint, host, leases, network, reservation, write};
+use crate::{HostId, Reserved, Store, StoreError};
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 
-/// Every way to flip a bit, to put another byte, and to cut the end off.
+/// Every flipped bit, every byte replaced by a few others, every cut end, and every end overwritten with zeros.
 fn damages(whole: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let at = |place: usize, change: fn(u8, u8) -> u8, number: u8| {
         let mut damaged = whole.to_vec();
@@ -37,22 +37,33 @@ fn found_or_the_same<T: PartialEq + Debug>(path: &Path, read: impl Fn() -> Resul
 }
 
 #[test]
-fn a_damaged_network_is_never_taken_for_another() {
+fn a_damaged_network_never_reads_as_another() {
     let scratch = Scratch::new();
     let store = scratch.store();
     let blue = network("blue");
-    store.write_network(&blue).unwrap();
+    write(&store, &blue);
     found_or_the_same(&scratch.path("state/networks/blue.json"), || store.network(&blue.name));
 }
 
 #[test]
-fn a_damaged_endpoint_is_never_taken_for_another() {
+fn a_damaged_endpoint_never_reads_as_another() {
     let scratch = Scratch::new();
     let store = scratch.store();
     let e = endpoint(5, "blue", "c1");
     store.begin_attach(&e).unwrap();
     store.finish_attach(&e.key()).unwrap();
     found_or_the_same(&scratch.path("run/endpoints/5/blue.json"), || store.endpoint(&e.key()));
+}
+
+#[test]
+fn a_damaged_reservation_never_reads_as_another() {
+    let scratch = Scratch::new();
+    let store = scratch.store();
+    let r = reservation("c1@eth0", "blue", &["10.55.66.3/24"], None);
+    assert_eq!(store.reserve(&leases(&store, "blue"), &r).unwrap(), Reserved::Done);
+    let path = scratch.path("run/reservations/blue/c1%40eth0.json");
+    found_or_the_same(&path, || store.reservation(&r.network, "c1@eth0"));
+    found_or_the_same(&path, || store.reservations(&r.network));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Single effects on files, each told to the observer.
+//! Single effects on files, each reported to the observer.
 
 use crate::StoreError;
 use std::fmt;
@@ -9,16 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Begins the name of every file that is not complete yet.
+/// Begins the name of every incomplete file.
 const TEMPORARY: &str = ".tmp-";
 
-/// Of every file: what a root program records is nobody else's to read or change.
+/// The mode of every file: no other user reads or changes the records of a root program.
 pub(crate) const FILE_MODE: u32 = 0o600;
-/// Of every folder.
+/// The mode of every folder.
 const FOLDER_MODE: u32 = 0o700;
 
-/// A folder that a file goes into may be removed by another process while we write. Each round means that this
-/// happened once more.
+/// Another process may remove the folder that a file goes into. Then the writer starts again; this is how often.
 const MOST_ROUNDS: usize = 64;
 
 pub(crate) type Observer = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
@@ -26,20 +25,22 @@ pub(crate) type Observer = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
 /// Whether a change must survive a power failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
-    /// Nobody relies on it: neither its writing nor a failure of that is an effect anybody is told of.
+    /// No: it is only a hint, and its effects are not reported.
     Hint,
+    /// No: it belongs to this boot.
     Boot,
+    /// Yes.
     Forever,
 }
 
-/// Whether a file came into being.
+/// Outcome of making a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Creation {
     Created,
     AlreadyThere,
 }
 
-/// The two folders, and who wants to know what happens in them.
+/// The two folders, and the observer of what happens in them.
 pub(crate) struct Disk {
     state: PathBuf,
     run: PathBuf,
@@ -63,7 +64,7 @@ impl Disk {
         &self.run
     }
 
-    /// Tells the observer what has just happened to `path`.
+    /// Reports to the observer what has just happened to `path`.
     pub(crate) fn step(&self, what: &'static str, path: &Path) -> Result<(), StoreError> {
         let Some(observer) = &self.observer else { return Ok(()) };
         let short = path.strip_prefix(&self.run).or_else(|_| path.strip_prefix(&self.state)).unwrap_or(path);
@@ -75,7 +76,7 @@ impl Disk {
         if durability == Durability::Hint { Ok(()) } else { self.step(what, path) }
     }
 
-    /// Makes a file that must not exist yet.
+    /// Makes a file unless there is one.
     pub(crate) fn create(&self, path: &Path, content: &[u8]) -> Result<Creation, StoreError> {
         for _ in 0..MOST_ROUNDS {
             let temporary = self.write_temporary(path, content, Durability::Boot)?;
@@ -89,7 +90,7 @@ impl Disk {
         Err(failed("link", path)(ErrorKind::NotFound.into()))
     }
 
-    /// Makes a symbolic link that must not exist yet.
+    /// Makes a symbolic link unless there is one.
     pub(crate) fn link(&self, path: &Path, target: &str) -> Result<Creation, StoreError> {
         for _ in 0..MOST_ROUNDS {
             match std::os::unix::fs::symlink(target, path) {
@@ -102,7 +103,7 @@ impl Disk {
         Err(failed("link", path)(ErrorKind::NotFound.into()))
     }
 
-    /// Makes a symbolic link or replaces the one that is there.
+    /// Makes a symbolic link or replaces the existing one.
     pub(crate) fn relink(&self, path: &Path, target: &str) -> Result<(), StoreError> {
         for _ in 0..MOST_ROUNDS {
             let temporary = Temporary(temporary_name(parent(path)));
@@ -119,20 +120,20 @@ impl Disk {
         Err(failed("rename", path)(ErrorKind::NotFound.into()))
     }
 
-    /// Makes a file or replaces the one that is there.
+    /// Makes a file or replaces the existing one.
     pub(crate) fn replace(&self, path: &Path, content: &[u8], durability: Durability) -> Result<(), StoreError> {
         let temporary = self.write_temporary(path, content, durability)?;
         self.put(temporary, path, content, durability)?;
         self.sync_above(path, durability)
     }
 
-    /// A file that [`Disk::publish`] makes visible.
+    /// Writes a file that [`Disk::publish`] makes visible.
     pub(crate) fn draft(&self, path: PathBuf, content: Vec<u8>, durability: Durability) -> Result<Draft, StoreError> {
         let temporary = self.write_temporary(&path, &content, durability)?;
         Ok(Draft { path, content, durability, temporary })
     }
 
-    /// Makes a draft visible in its place. Only [`Disk::sync_above`] makes that survive a power failure.
+    /// Makes a draft visible. Survives a power failure only after [`Disk::sync_above`].
     pub(crate) fn publish(&self, draft: Draft) -> Result<(), StoreError> {
         self.put(draft.temporary, &draft.path, &draft.content, draft.durability)
     }
@@ -159,7 +160,7 @@ impl Disk {
         Err(failed("rename", path)(ErrorKind::NotFound.into()))
     }
 
-    /// Makes what happened to the name of a file survive a power failure, if it has to.
+    /// Syncs the folder of a file whose name has to survive a power failure.
     pub(crate) fn sync_above(&self, path: &Path, durability: Durability) -> Result<(), StoreError> {
         match durability {
             Durability::Forever => self.sync_folder(parent(path)),
@@ -167,14 +168,15 @@ impl Disk {
         }
     }
 
-    /// Gives the file at `path` a second name, in the place of what has that; `false` when there is no such file.
+    /// Gives the file at `path` a second name, which replaces an earlier file of that name; `false` when there is no
+    /// file.
     pub(crate) fn keep(&self, path: &Path, name: &Path) -> Result<bool, StoreError> {
-        // A crash in between loses what had the name, while the file itself is whole.
+        // A crash behind this loses the earlier file of that name, and not the file itself.
         self.remove(name, Durability::Boot)?;
         match fs::hard_link(path, name) {
             Ok(()) => self.step("link", name).map(|()| true),
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
-            // link(2): what a file system without hard links answers.
+            // link(2): EPERM from a file system without hard links.
             Err(e) if e.kind() == ErrorKind::PermissionDenied => {
                 let Some(content) = read(path)? else { return Ok(false) };
                 self.replace(name, &content, Durability::Boot).map(|()| true)
@@ -196,7 +198,7 @@ impl Disk {
         Err(failed("rename", to)(ErrorKind::NotFound.into()))
     }
 
-    /// Removes a file; `false` when it is gone already.
+    /// Removes a file; `false` when there is none.
     pub(crate) fn remove(&self, path: &Path, durability: Durability) -> Result<bool, StoreError> {
         match fs::remove_file(path) {
             Ok(()) => {
@@ -205,13 +207,13 @@ impl Disk {
                 Ok(true)
             }
             Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
-            // A read-only file system refuses before the kernel looks whether there is such a file.
+            // On a read-only file system unlink(2) fails with EROFS whether the file exists or not.
             Err(e) if e.kind() == ErrorKind::ReadOnlyFilesystem && !is_there(path)? => Ok(false),
             Err(e) => Err(failed("remove", path)(e)),
         }
     }
 
-    /// Removes a folder if it is there and empty.
+    /// Removes a folder if it exists and is empty.
     pub(crate) fn remove_if_empty(&self, folder: &Path) -> Result<(), StoreError> {
         match fs::remove_dir(folder) {
             Ok(()) => self.step("rmdir", folder),
@@ -229,8 +231,8 @@ impl Disk {
         }
     }
 
-    /// Removes what writers that died left unfinished in a folder, and how many files that were. Whoever writes
-    /// there at the same time starts again.
+    /// Removes the unfinished files of killed writers from a folder and counts them. A writer that loses its own this
+    /// way starts again.
     pub(crate) fn remove_temporaries(&self, folder: &Path) -> Result<usize, StoreError> {
         let mut count = 0;
         for name in list_all(folder)?.iter().filter(|name| name.starts_with(TEMPORARY)) {
@@ -252,7 +254,7 @@ impl Disk {
         Ok(())
     }
 
-    /// A complete file next to `path`.
+    /// Writes a complete file next to `path`.
     fn write_temporary(&self, path: &Path, content: &[u8], durability: Durability) -> Result<Temporary, StoreError> {
         let folder = parent(path);
         let mut rounds = 0;
@@ -260,7 +262,7 @@ impl Disk {
             let name = temporary_name(folder);
             let mut file = match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&name) {
                 Ok(file) => file,
-                // Left by a dead process with our number, or made by one in another pid namespace.
+                // Of an earlier process of our number, or of one in another pid namespace.
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 Err(e) if e.kind() == ErrorKind::NotFound && rounds < MOST_ROUNDS => {
                     rounds += 1;
@@ -293,20 +295,20 @@ impl fmt::Debug for Disk {
     }
 }
 
-/// Never given twice by one process.
+/// A name that this process has not used before.
 fn temporary_name(folder: &Path) -> PathBuf {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     folder.join(format!("{TEMPORARY}{}-{number}", process::id()))
 }
 
-/// Makes a folder and those above it that are missing, for their owner alone.
+/// Makes a folder and all missing ones above it, for their owner alone.
 fn make_all(folder: &Path) -> io::Result<()> {
     for _ in 0..MOST_ROUNDS {
         match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
             // The umask may have taken the owner's bits.
             Ok(()) => match fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)) {
-                // Another process removed it: who wants to write there makes it again.
+                // Another process removed it; the caller makes it again when it writes there.
                 Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
                 done => return done,
             },
@@ -318,7 +320,7 @@ fn make_all(folder: &Path) -> io::Result<()> {
     Err(ErrorKind::NotFound.into())
 }
 
-/// A file that is complete, and not visible yet. Unless it is published it goes away with the value.
+/// A complete file that is not visible yet. Unless it is published it goes away with the value.
 #[derive(Debug)]
 pub(crate) struct Draft {
     path: PathBuf,
@@ -342,7 +344,7 @@ impl Drop for Temporary {
         if self.0.as_os_str().is_empty() {
             return;
         }
-        // The outcome was decided before. What stays behind is hidden, and found by `remove_temporaries`.
+        // A failure changes no outcome: the file is hidden, and `remove_temporaries` finds it.
         fs::remove_file(&self.0).unwrap_or_default();
     }
 }
@@ -360,7 +362,7 @@ pub(crate) fn exists(path: &Path) -> Result<bool, StoreError> {
     fs::exists(path).map_err(failed("look for", path))
 }
 
-/// Whether anything has this name, also a link that leads nowhere.
+/// Whether the name exists, also as a link that leads nowhere.
 pub(crate) fn is_there(path: &Path) -> Result<bool, StoreError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
@@ -369,8 +371,7 @@ pub(crate) fn is_there(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// The names in a folder, in order, without hidden ones (temporary files, cursors). A folder that does not
-/// exist is empty.
+/// The names in a folder, in order, without hidden ones (temporary files, cursors). A missing folder is empty.
 pub(crate) fn list(folder: &Path) -> Result<Vec<String>, StoreError> {
     let mut names = list_all(folder)?;
     names.retain(|name| !name.starts_with('.'));
@@ -378,8 +379,8 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// What `read` gives for each name in a folder, in order, and what is wrong with the others. A name for which it gives
-/// nothing went meanwhile.
+/// Calls `read` for each name in a folder, in order. Returns the values and the errors. `None`: the file was removed
+/// since the folder was listed.
 pub(crate) fn read_each<T>(
     folder: &Path,
     read: impl Fn(&str) -> Result<Option<T>, StoreError>,
@@ -398,19 +399,21 @@ pub(crate) fn read_each<T>(
     (good, bad)
 }
 
-/// Whether [`list`] would give nothing, at the first name that tells.
-pub(crate) fn is_empty(folder: &Path) -> Result<bool, StoreError> {
+/// Whether any name that [`list`] would give fits. Stops at the first one.
+pub(crate) fn any(folder: &Path, fits: impl Fn(&str) -> bool) -> Result<bool, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(false),
         Err(e) => return Err(failed("list", folder)(e)),
     };
     for entry in entries {
-        if !entry.map_err(failed("list", folder))?.file_name().to_string_lossy().starts_with('.') {
-            return Ok(false);
+        let name = entry.map_err(failed("list", folder))?.file_name();
+        let name = name.to_string_lossy();
+        if !name.starts_with('.') && fits(&name) {
+            return Ok(true);
         }
     }
-    Ok(true)
+    Ok(false)
 }
 
 fn list_all(folder: &Path) -> Result<Vec<String>, StoreError> {
@@ -424,13 +427,13 @@ fn list_all(folder: &Path) -> Result<Vec<String>, StoreError> {
         .collect()
 }
 
-/// Names operation and file of an error.
+/// Adds operation and file to an error.
 pub(crate) fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { doing, path, source }
 }
 
-/// Every path here has a folder of ours above it.
+/// Every path here has a folder above it.
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
 }
@@ -469,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn temporaries_of_the_dead_are_hidden_and_removable() {
+    fn temporaries_of_killed_writers_are_hidden_and_removable() {
         let scratch = Scratch::new();
         let disk = disk(&scratch);
         let folder = scratch.path("run/a");

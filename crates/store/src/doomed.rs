@@ -1,4 +1,4 @@
-//! Devices that nobody uses any more and that only wait for their deletion, which takes the kernel long.
+//! Doomed devices: renamed, down, and only waiting for their deletion, which takes the kernel 16 ms (an RCU barrier).
 
 use crate::disk::{self, Durability};
 use crate::{Store, StoreError};
@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use zubi_model::{IfName, Mac};
 
 impl Store {
-    /// Writes down, before the caller is let go, that a device is to be deleted. The MAC tells it from another
-    /// that gets the same name.
+    /// Records that a device is to be deleted, before the command answers. The MAC distinguishes it from a later device
+    /// of the same name.
     pub fn add_doomed(&self, device: &IfName, mac: Mac) -> Result<(), StoreError> {
         self.disk.replace(&self.doomed_path(device), format!("{mac}\n").as_bytes(), Durability::Boot)
     }
 
-    /// All devices to be deleted, by name, and what is wrong with the files that cannot be read.
+    /// All doomed devices, by name, and what is wrong with the files that cannot be read.
     pub fn doomed_lossy(&self) -> (Vec<(IfName, Mac)>, Vec<StoreError>) {
         let folder = self.doomed_folder();
         disk::read_each(&folder, |name| {
@@ -26,7 +26,7 @@ impl Store {
         })
     }
 
-    /// Says that a device is deleted.
+    /// Records that a device is deleted.
     pub fn remove_doomed(&self, device: &IfName) -> Result<(), StoreError> {
         self.disk.remove(&self.doomed_path(device), Durability::Boot)?;
         Ok(())

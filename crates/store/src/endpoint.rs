@@ -1,11 +1,11 @@
-//! Records of endpoints. The folder a record is in says how far its endpoint is:
+//! Records of endpoints. The folder of a record shows how far its endpoint is:
 //!
 //! ```text
 //!            begin_attach            finish_attach              begin_detach            finish_detach
 //!   nothing ------------> pending/ ---------------> endpoints/ -------------> pending/ ---------------> nothing
 //! ```
 //!
-//! A pending record whose sandbox is not locked belongs to a process that died. Both ways lead through the same
+//! A pending record whose sandbox is not locked belongs to a process that was killed. Both ways lead through the same
 //! folder because the answer to both is the same: undo.
 
 use crate::disk::{self, Creation, Durability};
@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use zubi_model::{Endpoint, EndpointKey, NetnsCookie, NetworkName};
 
-/// An endpoint that is being attached or detached, or was when its process died.
+/// An endpoint that is being attached or detached, or was when its process was killed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
-    /// What distinguishes it.
+    /// The key, also in the file's name.
     pub key: EndpointKey,
-    /// Enough to undo it.
+    /// The endpoint: enough to undo it.
     pub endpoint: Endpoint,
 }
 
@@ -34,7 +34,7 @@ struct Record<E> {
 impl Store {
     /// Writes the record before anything of the endpoint exists.
     ///
-    /// Fails with [`StoreError::InProgress`] or [`StoreError::AlreadyAttached`] when there is one already.
+    /// Fails with [`StoreError::InProgress`] or [`StoreError::AlreadyAttached`] when the endpoint has a record.
     pub fn begin_attach(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let key = endpoint.key();
         let attached = self.attached_path(&key);
@@ -48,13 +48,12 @@ impl Store {
         }
     }
 
-    /// Says that the endpoint is complete. Fails with [`StoreError::NoRecord`] when it was not begun.
+    /// Records that the endpoint is complete. Fails with [`StoreError::NoRecord`] when it is not pending.
     pub fn finish_attach(&self, key: &EndpointKey) -> Result<(), StoreError> {
         self.move_record(key, self.pending_path(key), &self.attached_path(key))
     }
 
-    /// Writes down that an attached endpoint is otherwise now. Fails with [`StoreError::NoRecord`] when it is not
-    /// attached.
+    /// Records a change of an attached endpoint. Fails with [`StoreError::NoRecord`] when it is not attached.
     pub fn update_endpoint(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let key = endpoint.key();
         let path = self.attached_path(&key);
@@ -64,8 +63,8 @@ impl Store {
         self.disk.replace(&path, &to_json(&path, &Record { endpoint })?, Durability::Boot)
     }
 
-    /// Says that the endpoint is not complete any more. Fails with [`StoreError::NoRecord`] when it is not
-    /// attached, and with [`StoreError::InProgress`] when it was begun before.
+    /// Records, before the first effect, that the endpoint is being detached. Fails with [`StoreError::NoRecord`] when
+    /// it is not attached, and with [`StoreError::InProgress`] when it is pending.
     pub fn begin_detach(&self, key: &EndpointKey) -> Result<(), StoreError> {
         let pending = self.pending_path(key);
         if disk::exists(&pending)? {
@@ -74,11 +73,10 @@ impl Store {
         self.move_record(key, self.attached_path(key), &pending)
     }
 
-    /// Removes the record: the last step, when nothing of the endpoint exists any more. A record that is gone
-    /// already is fine.
+    /// Removes the record: the last step, when nothing of the endpoint exists any more. A missing record is fine.
     pub fn finish_detach(&self, key: &EndpointKey) -> Result<(), StoreError> {
         self.disk.remove_if_empty(&self.folder_of(key.cookie))?;
-        // Last: without it nobody would come back for the folder.
+        // Last: without the record no command would come back for the folder.
         self.disk.remove(&self.pending_path(key), Durability::Boot)?;
         Ok(())
     }

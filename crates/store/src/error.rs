@@ -1,4 +1,4 @@
-//! What can go wrong with files.
+//! Errors of the store.
 
 use crate::Holder;
 use std::io::{self, ErrorKind};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zubi_model::{EndpointKey, NetworkName};
 
-/// Why the store did not do what it was asked for.
+/// Why the store did not do what it was asked to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The operating system refused.
@@ -14,12 +14,12 @@ pub enum StoreError {
     Io {
         /// The operation: "write", "lock".
         doing: &'static str,
-        /// On what.
+        /// The file or folder.
         path: PathBuf,
         /// The system's own words.
         source: io::Error,
     },
-    /// A file is there but does not say what it should.
+    /// A file exists, and its content is not what it should be.
     #[error("{}: {why}; nothing was changed; {next}", path.display())]
     Unreadable {
         /// The file.
@@ -29,7 +29,7 @@ pub enum StoreError {
         /// What to do.
         next: String,
     },
-    /// Somebody else could change what is recorded.
+    /// Another user could change the records.
     #[error(
         "{}: {why}, and so could change what zubi does; nothing was changed; {next}, or choose other folders with \
          --run-dir and --state-dir",
@@ -38,19 +38,19 @@ pub enum StoreError {
     Shared {
         /// The folder.
         path: PathBuf,
-        /// Who can change it.
+        /// Which users can change it.
         why: String,
         /// What to do.
         next: String,
     },
-    /// A lock that did not come free.
+    /// A lock did not become free.
     #[error("lock {}: {}", path.display(), held(*waited, holders))]
     Locked {
         /// The lock's file.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long the process has waited.
         waited: Duration,
-        /// Who has it, as far as the kernel tells.
+        /// The processes that hold it, as far as the kernel reports them.
         holders: Vec<Holder>,
     },
     /// A newer zubi wrote the file.
@@ -80,7 +80,7 @@ pub enum StoreError {
         /// Cookie of the namespace we are in.
         ours: u64,
     },
-    /// The endpoint is being attached or detached, or was when its process died.
+    /// The endpoint is being attached or detached, or was when the process was killed.
     #[error("endpoint {key}: is being attached or detached ({}); wait for it or run zubi gc", path.display())]
     InProgress {
         /// The endpoint.
@@ -96,7 +96,7 @@ pub enum StoreError {
         /// Its record.
         path: PathBuf,
     },
-    /// The record that should be moved on is gone.
+    /// The record of an endpoint is not where it is moved from.
     #[error("endpoint {key}: has no record {}; another process removed it", path.display())]
     NoRecord {
         /// The endpoint.
@@ -104,19 +104,29 @@ pub enum StoreError {
         /// Where it should be.
         path: PathBuf,
     },
-    /// A link of that number is being made or unmade.
+    /// A link of that number is being made or removed.
     #[error("link {}: is being made or unmade; run zubi gc", path.display())]
     LinkThere {
         /// Its record.
         path: PathBuf,
     },
-    /// The record of a link that should be moved on is gone.
+    /// The record of a link is not where it is moved from.
     #[error("link {}: is not there; another process removed it", path.display())]
     NoLink {
         /// Where it should be.
         path: PathBuf,
     },
-    /// A network cannot be forgotten while endpoints own addresses or MACs on it.
+    /// The owner has a reservation on the network.
+    #[error("network {network}: {owner} has a reservation already ({})", path.display())]
+    AlreadyReserved {
+        /// The network.
+        network: NetworkName,
+        /// The owner.
+        owner: String,
+        /// Its record.
+        path: PathBuf,
+    },
+    /// Endpoints own addresses or MACs on a network whose remains are to be removed.
     #[error(
         "network {network}: {count} addresses or MACs on it are still owned, the first by endpoint {owner}; \
          nothing was changed; detach the endpoints or run zubi gc"
@@ -132,13 +142,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// A file that is there but does not say what it should, where nothing but another file helps.
+    /// Another file in its place is the only cure.
     pub(crate) fn unreadable(path: &Path, why: &str) -> Self {
         let next = "restore the file or move it away".into();
         StoreError::Unreadable { path: path.to_owned(), why: why.to_owned(), next }
     }
 
-    /// The same error, with a further thing to do about a file that cannot be read.
+    /// The same error with a further cure.
     pub(crate) fn and_next(mut self, further: &str) -> Self {
         if let StoreError::Unreadable { next, .. } = &mut self {
             *next = format!("{next}; {further}");
@@ -147,11 +157,11 @@ impl StoreError {
     }
 }
 
-/// Who has a lock, and what to do about that.
+/// The holders of a lock, and what to do about them.
 fn held(waited: Duration, holders: &[Holder]) -> String {
     let waited = format!("waited {} s for it", waited.as_secs());
     if holders.is_empty() {
-        return format!("{waited}, and /proc/locks does not say who has it; try again");
+        return format!("{waited}, and /proc/locks does not show its holder; try again");
     }
     let names: Vec<String> = holders.iter().map(ToString::to_string).collect();
     let stopped: Vec<String> = holders.iter().filter(|h| h.is_stopped()).map(|h| h.pid.to_string()).collect();
@@ -163,7 +173,7 @@ fn held(waited: Duration, holders: &[Holder]) -> String {
     format!("{waited}: {} has it; {next}", names.join(", "))
 }
 
-/// What to do about an error of the operating system, where we know.
+/// What to do about an error of the operating system, where that is known.
 fn next_step(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::PermissionDenied => {

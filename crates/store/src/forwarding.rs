@@ -1,4 +1,4 @@
-//! What zubi switched on so that this host passes packets on, and what it was before.
+//! The forwarding settings that zubi switched on, and their values before.
 
 use crate::disk::{self, Durability};
 use crate::versioned::{from_json, to_json};
@@ -6,16 +6,16 @@ use crate::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// In `run`: with the boot the settings go too.
+/// In `run`: the settings do not outlive the boot either.
 pub(crate) const FILE: &str = "forwarding.json";
 
-/// What the host was like before zubi made a router of it; a family that it passed on already is not in it.
+/// The host before zubi made it a router. A family that it forwarded before is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forwarding {
-    /// Of IPv4.
+    /// IPv4.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv4: Option<SwitchedOn>,
-    /// Of IPv6.
+    /// IPv6.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipv6: Option<SwitchedOn>,
 }
@@ -25,27 +25,27 @@ pub struct Forwarding {
 pub struct SwitchedOn {
     /// The settings to put back, in order.
     pub before: Vec<Setting>,
-    /// Who was there already and did without, in words: a bridge of somebody else, a chain of another firewall.
+    /// What was there and did without forwarding, in words: a bridge of another program, a chain of another firewall.
     pub beside: Vec<String>,
 }
 
 /// A setting and its value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
-    /// Below /proc/sys.
+    /// The path below /proc/sys.
     pub key: String,
-    /// As read from there.
+    /// The value that was read there.
     pub value: String,
 }
 
 impl Store {
-    /// What was written down; nothing when zubi has switched nothing on.
+    /// The recorded settings; none when zubi has switched nothing on.
     pub fn forwarding(&self) -> Result<Forwarding, StoreError> {
         let path = self.forwarding_path();
         disk::read(&path)?.map_or_else(|| Ok(Forwarding::default()), |content| from_json(&path, &content))
     }
 
-    /// Writes it down instead of what was before. Nothing to say leaves no file.
+    /// Replaces the recorded settings. Without any the file goes.
     pub fn write_forwarding(&self, forwarding: &Forwarding) -> Result<(), StoreError> {
         let path = self.forwarding_path();
         if *forwarding == Forwarding::default() {
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_switched_on_is_read_back_and_leaves_no_file() {
+    fn the_settings_read_back_and_without_any_the_file_goes() {
         let scratch = Scratch::new();
         let store = scratch.store();
         assert_eq!(store.forwarding().unwrap(), Forwarding::default());
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_boot_knows_nothing_of_it() {
+    fn the_next_boot_has_no_settings() {
         let scratch = Scratch::new();
         scratch.store().write_forwarding(&before()).unwrap();
         let store = Store::open(scratch.dirs(), host("boot-2", 1)).unwrap();

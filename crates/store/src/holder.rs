@@ -1,23 +1,23 @@
-//! Who has a lock, as the kernel tells in `/proc/locks` (proc_locks(5)).
+//! The holders of a lock, from `/proc/locks` (proc_locks(5)).
 
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 
-/// A process that has a lock.
+/// A process that holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Its number.
+    /// The process id.
     pub pid: u32,
-    /// What the program calls itself, without what a terminal would take for more than text; empty when the process has
-    /// ended and a child of it still has the file open.
+    /// The program's name, escaped for a terminal; empty when the process has ended and a child of it still has the
+    /// file open.
     pub program: String,
-    /// The letter of its state: `T` when it is stopped.
+    /// The letter of the state: `T` when it is stopped.
     pub state: char,
 }
 
 impl Holder {
-    /// Whether it does nothing until somebody lets it go on.
+    /// Whether a signal (SIGSTOP) or a debugger has stopped it.
     pub fn is_stopped(&self) -> bool {
         matches!(self.state, 'T' | 't')
     }
@@ -34,17 +34,18 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The processes that have a file locked. Empty when the kernel does not tell: the process may live in another process
-/// namespace, and some file systems (btrfs, overlayfs) show a file under another device there.
+/// The processes that hold a lock on a file. Empty when `/proc/locks` does not show them: a process may be in another
+/// pid namespace, and some file systems (btrfs, overlayfs) appear there with another device number.
 pub(crate) fn holders(file: &Metadata) -> Vec<Holder> {
-    // Without it the error only says less.
+    // Without the file the error only says less.
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     let device = file.dev();
     let name = format!("{:02x}:{:02x}:{}", libc::major(device), libc::minor(device), file.ino());
     locks.lines().filter_map(|line| pid_of(line, &name)).map(look).collect()
 }
 
-/// Of `1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF`; a process that waits has `->` before `FLOCK`.
+/// The holder in a line such as `1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF`; a process that waits has `->` before
+/// `FLOCK`.
 fn pid_of(line: &str, file: &str) -> Option<u32> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     match fields.as_slice() {
@@ -53,7 +54,7 @@ fn pid_of(line: &str, file: &str) -> Option<u32> {
     }
 }
 
-/// Of `1234 (name) S ...`; a name may have any characters.
+/// Reads `1234 (name) S ...`; a name may have any characters.
 fn look(pid: u32) -> Holder {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let parts = stat.rsplit_once(") ").and_then(|(before, behind)| Some((before.split_once(" (")?.1, behind)));
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_the_kernels_lines_those_of_the_file_that_hold_it_count() {
+    fn only_lines_of_the_file_that_hold_a_lock_count() {
         let file = "00:1a:5678";
         assert_eq!(pid_of("1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF", file), Some(1234));
         for other in [
@@ -80,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_called_by_its_program() {
+    fn a_process_has_the_name_of_its_program() {
         let me = look(std::process::id());
         assert!(!me.program.is_empty() && me.state != ' ' && !me.is_stopped(), "{me:?}");
         assert_eq!(look(0).program, "");

@@ -1,15 +1,14 @@
-//! Whose the run folder is: one boot, one host namespace.
+//! The owner of the run folder: one boot of one host namespace.
 
 use crate::disk::{self, Durability};
 use crate::lock::HOST;
 use crate::versioned::{from_json, to_json};
-use crate::{Mode, Store, StoreError};
-use serde::{Deserialize, Serialize};
+use crate::{HostId, OtherNamespace, Store, StoreError};
 use std::path::PathBuf;
 
-/// What is removed when another boot is found. Locks, but for the one that is held meanwhile, go too.
+/// The folders that go with their boot. Locks go too, except the one that is held meanwhile.
 const OF_ONE_BOOT: [&str; 14] = [
-    "reserved",
+    "reservations",
     "networks",
     "endpoints",
     "pending",
@@ -25,26 +24,7 @@ const OF_ONE_BOOT: [&str; 14] = [
     "making",
 ];
 
-/// The boot and the network namespace that we call the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct HostId {
-    /// `/proc/sys/kernel/random/boot_id`.
-    pub boot_id: String,
-    /// `SO_NETNS_COOKIE` of a socket in the host namespace.
-    pub netns_cookie: u64,
-}
-
-/// What becomes of records of another host namespace of this boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OtherNamespace {
-    /// They are somebody's: opening fails.
-    #[default]
-    Refuse,
-    /// They are of an earlier namespace that stood in the place of this one, and went with it.
-    Forget,
-}
-
-/// What `host.json` means for us.
+/// What `host.json` says about the run folder.
 enum Standing {
     Ours,
     Unsettled,
@@ -52,8 +32,8 @@ enum Standing {
 }
 
 impl Store {
-    /// Makes `run` ours, or fails because it is somebody else's. Where it is not ours yet, `guard` may refuse
-    /// before anything is changed.
+    /// Makes `run` ours, or fails because it is another namespace's. Where it is not ours yet, `guard` may refuse
+    /// before the first change.
     pub(crate) fn settle_guarded<E: From<StoreError>>(
         &self,
         others: OtherNamespace,
@@ -63,14 +43,14 @@ impl Store {
             return Ok(());
         }
         guard()?;
-        let _held = self.lock_host(Mode::Exclusive)?;
-        // Whoever held the lock before us may have settled it.
+        let _held = self.lock_host_exclusive()?;
+        // An earlier holder of the lock may have settled it.
         match self.standing(others)? {
             Standing::Ours => return Ok(()),
             Standing::Unsettled => self.refuse_records_without_host()?,
             Standing::Past => self.clear_boot()?,
         }
-        // Last: a crash before it leaves the earlier boot's name, and the next to come clears again.
+        // Last: a crash before this leaves the earlier boot's name, and the next command clears again.
         let path = self.host_path();
         Ok(self.disk.replace(&path, &to_json(&path, &self.host)?, Durability::Boot)?)
     }
@@ -94,8 +74,8 @@ impl Store {
         }
     }
 
-    /// Records are never older than `host.json`. Without it nobody knows whether they are of this boot and
-    /// namespace, and both believing and removing them could do harm.
+    /// Records are never older than `host.json`. Without it they may be of another boot or namespace: to believe them
+    /// could do harm, and so could their removal.
     fn refuse_records_without_host(&self) -> Result<(), StoreError> {
         for folder in ["pending", "endpoints", "linking", "links"] {
             if !disk::list(&self.disk.run().join(folder))?.is_empty() {
@@ -111,7 +91,7 @@ impl Store {
             self.disk.clear(&self.disk.run().join(name))?;
         }
         self.write_forwarding(&crate::Forwarding::default())?;
-        // The kernel counts from the start again.
+        // After a boot the kernel counts generations from the start.
         self.forget_firewall()?;
         for name in disk::list(&self.locks_folder())?.iter().filter(|name| *name != HOST) {
             self.disk.remove(&self.lock_path(name), Durability::Boot)?;
@@ -127,8 +107,9 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LeaseOwner;
     use crate::Opening;
-    use crate::scratch::{Scratch, endpoint, host, network};
+    use crate::scratch::{Scratch, endpoint, host, leases, network, reservation, write};
     use std::fs;
 
     #[test]
@@ -147,15 +128,19 @@ mod tests {
         let scratch = Scratch::new();
         let store = scratch.store();
         let e = endpoint(5, "blue", "c1");
-        store.write_network(&network("blue")).unwrap();
+        write(&store, &network("blue"));
         store.begin_attach(&e).unwrap();
         store.finish_attach(&e.key()).unwrap();
         store.begin_attach(&endpoint(6, "blue", "c2")).unwrap();
-        store.claim(&e.network, "10.55.66.2".parse().unwrap(), &e.key()).unwrap();
-        store.claim_mac(&e.network, e.mac, &e.key()).unwrap();
+        let (held, owner) = (leases(&store, "blue"), LeaseOwner::Endpoint(e.key()));
+        store.claim(&held, "10.55.66.2".parse().unwrap(), &owner).unwrap();
+        store.claim_mac(&held, e.mac, &owner).unwrap();
+        let r = reservation("c2@eth0", "blue", &["10.55.66.3/24"], None);
+        assert_eq!(store.reserve(&held, &r).unwrap(), crate::Reserved::Done);
+        drop(held);
         store.write_name(&e).unwrap();
         store.add_doomed(e.host_device().unwrap(), e.mac).unwrap();
-        drop(store.lock_sandbox(e.sandbox.cookie).unwrap());
+        drop(store.lock_sandbox(&store.lock_host().unwrap(), e.sandbox.cookie).unwrap());
 
         let store = Store::open(scratch.dirs(), host("boot-2", 9)).unwrap();
         assert_eq!(scratch.tree("run"), ["host.json", "lock/host"]);
@@ -167,20 +152,20 @@ mod tests {
     fn an_earlier_namespace_is_forgotten_when_that_is_asked_for() {
         let scratch = Scratch::new();
         let store = scratch.store();
-        store.write_network(&network("blue")).unwrap();
-        store.write_network(&network("podman:red")).unwrap();
+        write(&store, &network("blue"));
+        write(&store, &network("podman:red"));
         store.begin_attach(&endpoint(5, "podman:red", "c1")).unwrap();
         let forgetting = || Opening::new(scratch.dirs(), host("boot-1", 2)).of_others(OtherNamespace::Forget).open();
         let store = forgetting().unwrap();
         assert_eq!(scratch.tree("run"), ["host.json", "lock/host"]);
         assert_eq!(store.networks().unwrap().len(), 1);
-        // In its own namespace it forgets nothing.
+        // With the records of its own namespace it removes nothing.
         store.begin_attach(&endpoint(6, "podman:red", "c1")).unwrap();
         assert_eq!(forgetting().unwrap().pending().unwrap().len(), 1);
     }
 
     #[test]
-    fn a_damaged_host_file_makes_nothing_forgotten() {
+    fn by_a_damaged_host_file_nothing_is_removed() {
         let scratch = Scratch::new();
         scratch.store().begin_attach(&endpoint(5, "blue", "c1")).unwrap();
         let path = scratch.path("run/host.json");
@@ -219,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_file_that_cannot_be_read_stops_everything() {
+    fn a_host_file_that_cannot_be_read_fails_every_opening() {
         let scratch = Scratch::new();
         scratch.store().begin_attach(&endpoint(5, "blue", "c1")).unwrap();
         let path = scratch.path("run/host.json");

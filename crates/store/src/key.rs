@@ -1,10 +1,10 @@
-//! Keys of endpoints as file names and file contents.
+//! Keys of endpoints as text, and names of files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zubi_model::{EndpointKey, NetnsCookie};
 
-/// Reads what `EndpointKey` displays: `COOKIE.NETWORK`. Other spellings of the same number are no keys, so that
-/// a key has one file name only.
+/// Reads the text of an `EndpointKey`: `COOKIE.NETWORK`. Other spellings of the same number are no keys, so that a key
+/// has one file name only.
 pub(crate) fn parse_key(text: &str) -> Option<EndpointKey> {
     let (cookie, network) = text.split_once('.')?;
     Some(EndpointKey { cookie: parse_cookie(cookie)?, network: network.parse().ok()? })
@@ -21,7 +21,7 @@ pub(crate) fn stem(file_name: &str) -> Option<&str> {
 }
 
 /// `folder/NAME.json`. (`Path::with_extension` would cut a name at its last dot.)
-pub(crate) fn json_in(folder: &Path, name: &str) -> std::path::PathBuf {
+pub(crate) fn json_in(folder: &Path, name: &str) -> PathBuf {
     folder.join(format!("{name}.json"))
 }
 

@@ -1,52 +1,60 @@
-//! What zubi remembers on disk.
+//! Records, leases and locks on disk.
 //!
 //! # How it works
 //!
-//! Two folders. `state` outlives the boot and holds networks. `run` belongs to one boot of one host namespace
-//! and holds the rest:
+//! Two folders. `state` outlives the boot and holds the networks that users made. `run` belongs to one boot of one host
+//! namespace and holds the rest:
 //!
-//! | path | is |
+//! | path | content |
 //! |---|---|
-//! | `state/networks/NAME.json` | a network; `NAME.json~`: what it was before it was last changed |
-//! | `run/networks/NAME.json` | a network that another program describes with every call |
-//! | `run/making/NAME.json` | what a network is to be while it is made, changed or taken away |
+//! | `state/networks/NAME.json` | a network; `NAME.json~`: its version before the last change |
+//! | `run/networks/NAME.json` | a described network, with `NAME.json~` as above |
+//! | `run/making/NAME.json` | a network that is being made, changed or removed: as it will be |
 //! | `run/host.json` | the boot and the host namespace that `run` belongs to |
-//! | `run/lock/*` | files to lock, without content |
+//! | `run/lock/` | files to lock: `host`, `ports`, `sandbox-COOKIE`, `leases-NETWORK`, `names-NETWORK`, `run-SANDBOX` |
 //! | `run/pending/COOKIE.NETWORK.json` | an endpoint that is being attached or detached |
 //! | `run/endpoints/COOKIE/NETWORK.json` | an attached endpoint |
-//! | `run/names/NETWORK/NAME` | which sandbox a name means on a network |
-//! | `run/leases/NETWORK/ADDRESS` | whose an address is; `.cursor4` and `.cursor6`: the one given last |
-//! | `run/macs/NETWORK/MAC` | whose a MAC is |
-//! | `run/ports/PROTOCOL/BLOCK` | whose the published ports of a block of 256 are |
-//! | `run/linking/ID.json` | a link that is being made or unmade |
+//! | `run/reservations/NETWORK/OWNER.json` | a reservation, of a device of another program or of a sandbox to come |
+//! | `run/names/NETWORK/NAME` | the cookie of the sandbox that a name leads to on a network |
+//! | `run/leases/NETWORK/ADDRESS` | a link to the owner of an address, an endpoint or a reservation |
+//! | `run/leases/NETWORK/.cursor4`, `.cursor6`, `.cursor4.SET` | the address that was chosen last from a set of pools |
+//! | `run/macs/NETWORK/MAC` | a link to the owner of a MAC |
+//! | `run/macs/NETWORK/.other-ADDRESS` | a mark: neighbours may know the address under another MAC |
+//! | `run/ports/PROTOCOL/BLOCK` | the owners of the published ports of a block of 256 |
+//! | `run/linking/ID.json` | a link that is being made or removed |
 //! | `run/links/ID.json` | a link |
-//! | `run/stale/ADDRESS@NETWORK` | a free address of which the kernel may still remember connections |
-//! | `run/doomed/IFNAME` | a device that is only waiting for its deletion |
-//! | `run/forwarding.json` | what this host's forwarding was before zubi switched it on |
-//! | `run/.firewall-seen` | when the firewall was last found in order; only a hint |
-//! | `run/sandboxes/NAME.json` | a named namespace that zubi made |
-//! | `run/reserved/NETWORK/ADDRESS` | whose an address is, for a device that is none of ours; `by/OWNER`: which are whose |
+//! | `run/stale/ADDRESS@NETWORK` | a mark: the kernel may still track connections of a free address |
+//! | `run/doomed/IFNAME` | a device that only waits for its deletion |
+//! | `run/forwarding.json` | the host's forwarding settings before zubi switched forwarding on |
+//! | `run/sandboxes/NAME.json` | a named sandbox whose name zubi made |
+//! | `run/.firewall-seen` | the generation in which the firewall was last found in order, a hint |
+//! | `.tmp-PID-NUMBER` in any of these folders | an incomplete file |
+//!
+//! `OWNER` and `NAME` of `run/names` are escaped: `%XX` for what a file name should not hold, `%-` and a hash for long
+//! ones.
 //!
 //! # Invariants
 //!
-//! - A file is complete before it is visible: written under a temporary name in its folder, then linked (where
-//!   it must be the first) or renamed (where it replaces). Leases and MACs are symbolic links to the name of their
-//!   owner: made by one system call, complete, and only if there is none.
-//! - A record says its format's version and its own sum: one that was damaged is found, not believed.
-//! - Nothing that cannot be read is erased or overwritten on that account: it is reported.
-//! - Folders are 0700 and files 0600, whatever the umask. A folder that others can write to is refused.
+//! - A file is complete before it is visible: written under a temporary name in its folder, then linked (where it must
+//!   be the first) or renamed (where it replaces). Leases and MACs are symbolic links whose target is the owner: one
+//!   system call makes one, complete, and only if there is none.
+//! - A record begins with the version of its format and its own sum: damage is found, not believed.
+//! - A file that cannot be read is neither erased nor overwritten, but reported.
+//! - Folders are 0700 and files 0600, whatever the umask. A folder that other users can write to is refused.
 //! - A file that vanishes between listing and reading was removed by another process, and is skipped.
-//! - Only `state` is synced; `run` is meant for a tmpfs.
+//! - Only `state` is synced; `run` is intended for a tmpfs.
 //!
 //! # Locks
 //!
-//! Callers lock; the store only locks what no caller can see (the opening of `run`, the name index). The order
-//! is host, sandbox, leases, ports. Every change happens under the host lock, shared at least; what is said about an
-//! endpoint ("the owner of a lease") holds under its sandbox's lock.
+//! Callers lock; the store itself locks only the opening of `run` and the index of names. `order.rs` has the locks and
+//! their order as types. Every change happens under the host's lock, shared at least, except three: the reaper's
+//! removals from `stale` and `doomed`, the hint `.firewall-seen`, and drafts, which are invisible. What a record or a
+//! lease says of an endpoint holds under the lock of its sandbox; what a lease says of a reservation, under the lock of
+//! the leases.
 //!
 //! # Failpoints
 //!
-//! Every single effect on a file is told to an observer when it has happened, see [`Store::with_steps`].
+//! An observer sees every single effect on a file after it has happened, see [`Store::with_steps`].
 
 mod custody;
 mod disk;
@@ -57,6 +65,7 @@ mod fnv;
 mod forwarding;
 mod holder;
 mod host;
+mod host_id;
 mod key;
 mod lease;
 mod link;
@@ -64,9 +73,11 @@ mod lock;
 mod name;
 mod network;
 mod opening;
+mod order;
 mod owned;
+mod owner;
 mod port;
-mod reserved;
+mod reservation;
 mod sandbox;
 mod seen;
 mod stale;
@@ -82,13 +93,14 @@ pub use endpoint::Pending;
 pub use error::StoreError;
 pub use forwarding::{Forwarding, Setting, SwitchedOn};
 pub use holder::Holder;
-pub use host::{HostId, OtherNamespace};
-pub use lock::{Lock, Mode};
+pub use host_id::{HostId, OtherNamespace};
 pub use network::{NetworkDraft, Unsynced};
 pub use opening::Opening;
-pub use owned::Claim;
-pub use port::{PortClaim, PortsLock};
-pub use reserved::ReservedLock;
+pub use order::{ExclusiveHost, HostLock, LeasesLock, PortsLock, ReaperLock, RunLock, SandboxLock};
+pub use owned::{Claim, TakeOver};
+pub use owner::{LeaseOwner, Reservation};
+pub use port::PortClaim;
+pub use reservation::Reserved;
 pub use sandbox::{Maker, SandboxRecord};
 pub use seen::FirewallSeen;
 pub use store::{Dirs, Store};

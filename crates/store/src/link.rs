@@ -1,11 +1,12 @@
-//! Records of links. As with endpoints the folder says how far a link is:
+//! Records of links. As with endpoints, the folder shows how far a link is:
 //!
 //! ```text
 //!            begin_link             finish_link          begin_unlink             finish_unlink
 //!   nothing -----------> linking/ -------------> links/ -------------> linking/ ---------------> nothing
 //! ```
 //!
-//! A record in `linking` whose sandboxes are all unlocked belongs to a process that died. The answer is always: undo.
+//! A record in `linking` whose sandboxes are all unlocked belongs to a process that was killed. The answer is always:
+//! undo.
 
 use crate::disk::{self, Creation, Durability};
 use crate::key::{json_in, stem};
@@ -20,10 +21,10 @@ struct Record<L> {
     link: L,
 }
 
-/// The changes need the locks of all its sandboxes.
+/// The changes need the locks of all sandboxes of the link.
 impl Store {
-    /// Writes the record before anything of the link exists. Fails with [`StoreError::LinkThere`] when there is one of
-    /// that number.
+    /// Writes the record before anything of the link exists. Fails with [`StoreError::LinkThere`] when a link of that
+    /// number is in `linking`.
     pub fn begin_link(&self, link: &DirectLink) -> Result<(), StoreError> {
         let path = json_in(&self.linking_folder(), link.id.as_str());
         match self.disk.create(&path, &to_json(&path, &Record { link })?)? {
@@ -32,17 +33,18 @@ impl Store {
         }
     }
 
-    /// Says that the link is complete. Fails with [`StoreError::NoLink`] when it was not begun.
+    /// Records that the link is complete. Fails with [`StoreError::NoLink`] when it is not in `linking`.
     pub fn finish_link(&self, id: &LinkId) -> Result<(), StoreError> {
         self.move_link(id, &self.linking_folder(), &self.links_folder())
     }
 
-    /// Says that the link is not complete any more. Fails with [`StoreError::NoLink`] when it was not complete.
+    /// Records, before the first effect, that the link is being removed. Fails with [`StoreError::NoLink`] when it is
+    /// not complete.
     pub fn begin_unlink(&self, id: &LinkId) -> Result<(), StoreError> {
         self.move_link(id, &self.links_folder(), &self.linking_folder())
     }
 
-    /// Removes the record: the last step, when nothing of the link exists any more. One that is gone already is fine.
+    /// Removes the record: the last step, when nothing of the link exists any more. A missing record is fine.
     pub fn finish_unlink(&self, id: &LinkId) -> Result<(), StoreError> {
         self.disk.remove(&json_in(&self.linking_folder(), id.as_str()), Durability::Boot)?;
         Ok(())
@@ -53,7 +55,7 @@ impl Store {
         read(&self.links_folder(), id)
     }
 
-    /// A link that is being made or unmade.
+    /// A link that is being made or removed.
     pub fn unfinished_link(&self, id: &LinkId) -> Result<Option<DirectLink>, StoreError> {
         read(&self.linking_folder(), id)
     }
@@ -63,7 +65,7 @@ impl Store {
         lossy(&self.links_folder())
     }
 
-    /// The same for those that are being made or unmade.
+    /// The same of those that are being made or removed.
     pub fn unfinished_links_lossy(&self) -> (Vec<DirectLink>, Vec<StoreError>) {
         lossy(&self.linking_folder())
     }
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_says_how_far_a_link_is() {
+    fn the_folder_shows_how_far_a_link_is() {
         let scratch = Scratch::new();
         let store = scratch.store();
         let link = link("00aa11bb22");
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_hides_no_other() {
+    fn a_record_that_cannot_be_read_hides_no_other() {
         let scratch = Scratch::new();
         let store = scratch.store();
         store.begin_link(&link("00aa11bb22")).unwrap();

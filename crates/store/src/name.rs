@@ -1,15 +1,16 @@
-//! Which sandbox a name means on a network, without reading all records.
+//! Index of names: from the spelling of a sandbox on a network to its cookie, without reading all records.
 
 use crate::disk::{self, Durability};
 use crate::fnv::fnv128;
+use crate::lock::{Lock, Mode};
 use crate::versioned::{from_json, to_json};
-use crate::{Lock, Mode, Store, StoreError};
+use crate::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::path::PathBuf;
 use zubi_model::{Endpoint, NetnsCookie, NetworkName};
 
-/// File names end at 255 bytes; spelled names may be paths of 4095.
+/// A file name has at most 255 bytes; a spelled name may be a path of 4095.
 const LONGEST_FILE_NAME: usize = 200;
 
 #[derive(Serialize, Deserialize)]
@@ -19,8 +20,7 @@ struct Meaning {
 }
 
 impl Store {
-    /// Says that an endpoint's sandbox is meant by the name it was spelled with. An earlier sandbox of that name
-    /// is not any more.
+    /// Makes an endpoint's spelling lead to its sandbox, and no longer to an earlier one of that spelling.
     pub fn write_name(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let sandbox = &endpoint.sandbox;
         let path = self.name_path(&endpoint.network, &sandbox.spelled);
@@ -29,7 +29,7 @@ impl Store {
         self.disk.replace(&path, &content, Durability::Boot)
     }
 
-    /// The sandbox that a name means on a network.
+    /// The sandbox that a spelling leads to on a network.
     pub fn cookie_of_name(&self, network: &NetworkName, spelled: &str) -> Result<Option<NetnsCookie>, StoreError> {
         let path = self.name_path(network, spelled);
         let Some(content) = disk::read(&path)? else { return Ok(None) };
@@ -37,17 +37,17 @@ impl Store {
         Ok(Some(meaning.cookie).filter(|_| meaning.spelled == spelled))
     }
 
-    /// The networks on which anything has a name.
+    /// The networks that have names.
     pub fn networks_with_names(&self) -> Result<Vec<NetworkName>, StoreError> {
         let folders = disk::list(&self.disk.run().join("names"))?;
         Ok(folders.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Removes the name of an endpoint's sandbox, unless it means another by now.
+    /// Removes an endpoint's spelling, unless it leads to another sandbox by now.
     pub fn remove_name(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let sandbox = &endpoint.sandbox;
         let path = self.name_path(&endpoint.network, &sandbox.spelled);
-        // Most often there is one; asked first because locking would make the lock's file.
+        // Taking the lock would create its file.
         if !disk::exists(&path)? {
             return Ok(());
         }
@@ -58,7 +58,8 @@ impl Store {
         Ok(())
     }
 
-    /// Two sandboxes may have had the same name, and neither holds the other's lock.
+    /// Two sandboxes may have the same spelling, and neither command holds the other's sandbox lock. Below all other
+    /// locks.
     fn lock_names(&self, network: &NetworkName) -> Result<Lock, StoreError> {
         self.lock(&self.names_lock_path(network), Mode::Exclusive)
     }
@@ -68,9 +69,9 @@ impl Store {
     }
 }
 
-/// Letters, digits, `_`, `-` and inner dots stay, other bytes become `%XX`. What is too long becomes `%-` and a
-/// hash; the file says which name it is for.
-fn file_name(spelled: &str) -> String {
+/// A file name for any text. Letters, digits, `_`, `-` and inner dots stay, other bytes become `%XX`. A long text
+/// becomes `%-` and a hash; the file's content has the text itself.
+pub(crate) fn file_name(spelled: &str) -> String {
     let mut escaped = String::new();
     for (place, byte) in spelled.bytes().enumerate() {
         if byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-' || (byte == b'.' && place > 0) {
@@ -81,7 +82,7 @@ fn file_name(spelled: &str) -> String {
         }
     }
     match escaped.len() {
-        // A bare escape character, so that the empty name has a file too.
+        // A bare escape character, so that the empty text has a file too.
         0 => "%".into(),
         1..=LONGEST_FILE_NAME => escaped,
         _ => format!("%-{:032x}", fnv128(spelled.as_bytes())),
@@ -113,23 +114,23 @@ mod tests {
     }
 
     #[test]
-    fn a_name_means_the_sandbox_that_wrote_it_last() {
+    fn a_name_leads_to_the_sandbox_that_wrote_it_last() {
         let scratch = Scratch::new();
         let store = scratch.store();
         let long = format!("/run/{}", "x/".repeat(1000));
         for spelled in ["c1", "docker:web", "/run/netns/x", "..", long.as_str()] {
             let (old, new) = (endpoint(5, "blue", spelled), endpoint(6, "blue", spelled));
-            let asked = || store.cookie_of_name(&old.network, spelled).unwrap();
-            assert_eq!(asked(), None);
+            let found = || store.cookie_of_name(&old.network, spelled).unwrap();
+            assert_eq!(found(), None);
             store.write_name(&old).unwrap();
-            assert_eq!(asked(), Some(NetnsCookie(5)));
+            assert_eq!(found(), Some(NetnsCookie(5)));
             store.write_name(&new).unwrap();
             store.remove_name(&old).unwrap();
-            assert_eq!(asked(), Some(NetnsCookie(6)));
+            assert_eq!(found(), Some(NetnsCookie(6)));
             assert_eq!(store.cookie_of_name(&"green".parse().unwrap(), spelled).unwrap(), None);
             store.remove_name(&new).unwrap();
             store.remove_name(&new).unwrap();
-            assert_eq!(asked(), None);
+            assert_eq!(found(), None);
         }
         assert!(scratch.tree("run").contains(&"names/blue/".into()), "{:?}", scratch.tree("run"));
     }

@@ -1,9 +1,9 @@
-//! Networks, which outlive the boot.
+//! Records of networks. Those of users outlive the boot; those that other programs describe with every call do not.
 
 use crate::disk::{self, Draft, Durability};
 use crate::key::{json_in, stem};
 use crate::versioned::{from_json, to_json};
-use crate::{Store, StoreError};
+use crate::{ExclusiveHost, LeaseOwner, Store, StoreError};
 use std::path::{Path, PathBuf};
 use zubi_model::{EndpointKey, Network, NetworkName, NetworkSource};
 
@@ -16,13 +16,13 @@ pub struct NetworkDraft {
 }
 
 impl NetworkDraft {
-    /// What it says.
+    /// The network.
     pub fn network(&self) -> &Network {
         &self.network
     }
 }
 
-/// A record that is in its place, and may be gone from there, or what it was before, after a power failure.
+/// A record in its place. After a power failure there may be the earlier one, or none.
 #[derive(Debug)]
 #[must_use = "without `Store::sync` it may not survive a power failure"]
 pub struct Unsynced {
@@ -35,7 +35,7 @@ impl Store {
     pub fn network(&self, name: &NetworkName) -> Result<Option<Network>, StoreError> {
         let path = self.network_path(name);
         read(name, &path).map_err(|e| match before(&path) {
-            // Only a whole one helps.
+            // An earlier version that cannot be read either is no cure.
             kept if matches!(read(name, &kept), Ok(Some(_))) => e.and_next(&format!(
                 "the version before it is whole, and this puts it back: cp {} {}",
                 quoted(&kept),
@@ -45,12 +45,12 @@ impl Store {
         })
     }
 
-    /// All networks by name; fails when one cannot be read.
+    /// All networks, by name; fails when one cannot be read.
     pub fn networks(&self) -> Result<Vec<Network>, StoreError> {
         self.each_network()?.into_iter().collect()
     }
 
-    /// All networks that can be read by name, and what is wrong with the others.
+    /// All networks that can be read, by name, and what is wrong with the others.
     pub fn networks_lossy(&self) -> (Vec<Network>, Vec<StoreError>) {
         match self.each_network() {
             Err(e) => (Vec::new(), vec![e]),
@@ -67,15 +67,15 @@ impl Store {
         }
     }
 
-    /// Writes a network down, in the place of an earlier version. On return it survives a power failure. A file
-    /// that is there and cannot be read is left alone.
-    pub fn write_network(&self, network: &Network) -> Result<(), StoreError> {
+    /// Writes a network's record, in the place of an earlier version. On return it survives a power failure. Leaves a
+    /// file alone that cannot be read.
+    pub fn write_network(&self, host: &ExclusiveHost, network: &Network) -> Result<(), StoreError> {
         let draft = self.draft_network(network)?;
-        let unsynced = self.publish_network(draft)?;
+        let unsynced = self.publish_network(host, draft)?;
         self.sync(unsynced)
     }
 
-    /// The slow half of [`Store::write_network`]: nobody sees it, so it needs no lock.
+    /// The slow half of [`Store::write_network`]. The draft is invisible, so this needs no lock.
     pub fn draft_network(&self, network: &Network) -> Result<NetworkDraft, StoreError> {
         let path = self.network_path(&network.name);
         let content = to_json(&path, network)?;
@@ -83,41 +83,41 @@ impl Store {
         Ok(NetworkDraft { network: network.clone(), draft })
     }
 
-    /// Puts a draft in its place. The version before is kept beside it, as `NAME.json~`.
-    pub fn publish_network(&self, draft: NetworkDraft) -> Result<Unsynced, StoreError> {
+    /// Puts a draft in its place. Keeps the earlier version beside it, as `NAME.json~`.
+    pub fn publish_network(&self, _host: &ExclusiveHost, draft: NetworkDraft) -> Result<Unsynced, StoreError> {
         let NetworkDraft { network, draft } = draft;
         let path = self.network_path(&network.name);
         match self.network(&network.name)? {
             Some(earlier) if earlier == network => {}
             Some(_) => drop(self.disk.keep(&path, &before(&path))?),
-            // Of another network of that name.
+            // An earlier version of another network of that name.
             None => drop(self.disk.remove(&before(&path), Durability::Boot)?),
         }
         self.disk.publish(draft)?;
         Ok(Unsynced { path, durability: durability(&network.name) })
     }
 
-    /// Makes a published record survive a power failure. Slow; needs no lock.
+    /// Makes a published record survive a power failure. Slow, and needs no lock.
     pub fn sync(&self, unsynced: Unsynced) -> Result<(), StoreError> {
         let Unsynced { path, durability } = unsynced;
         self.disk.sync_above(&path, durability)
     }
 
-    /// Says, before anything of it exists or goes, that a network is being made or taken away. Needs the host lock exclusively, as the
-    /// others that work on these records do: one that is found then belongs to a process that died.
-    pub fn begin_network(&self, network: &Network) -> Result<(), StoreError> {
+    /// Records, before the first effect, that a network is being made, changed or removed. A process that holds the
+    /// host lock alone and finds such a record knows that the process that wrote it was killed.
+    pub fn begin_network(&self, _host: &ExclusiveHost, network: &Network) -> Result<(), StoreError> {
         let path = self.making_path(&network.name);
         self.disk.replace(&path, &to_json(&path, network)?, Durability::Boot)
     }
 
-    /// Says that a network is complete and written down, or that nothing of it exists any more.
-    pub fn end_network(&self, name: &NetworkName) -> Result<(), StoreError> {
+    /// Ends what [`Store::begin_network`] began: the network is complete and recorded, or nothing of it exists.
+    pub fn end_network(&self, _host: &ExclusiveHost, name: &NetworkName) -> Result<(), StoreError> {
         self.disk.remove(&self.making_path(name), Durability::Boot)?;
         Ok(())
     }
 
-    /// The networks that are being made, changed or taken away, and what is wrong with the files that cannot be read or
-    /// are not named after what they hold.
+    /// The networks that are being made, changed or removed, and what is wrong with the files that cannot be read or
+    /// are not named after their network.
     pub fn networks_in_making_lossy(&self) -> (Vec<Network>, Vec<StoreError>) {
         let folder = self.disk.run().join("making");
         disk::read_each(&folder, |file| match stem(file).and_then(|stem| stem.parse().ok()) {
@@ -126,30 +126,39 @@ impl Store {
         })
     }
 
-    /// Removes a network; one that is gone already is fine. A file that cannot be read is left alone.
-    pub fn remove_network(&self, name: &NetworkName) -> Result<(), StoreError> {
+    /// Removes a network's record; a missing one is fine. Leaves a file alone that cannot be read.
+    pub fn remove_network(&self, _host: &ExclusiveHost, name: &NetworkName) -> Result<(), StoreError> {
         self.network(name)?;
         let path = self.network_path(name);
-        // First: without the record nobody would come back for it.
+        // First: without the record no command would come back for the earlier version.
         self.disk.remove(&before(&path), Durability::Boot)?;
         self.disk.remove(&path, durability(name))?;
         Ok(())
     }
 
-    /// Removes what `run` holds about a network: names, cursors, locks and empty folders.
+    /// Removes the rest of a network from `run`: names, cursors, locks and empty folders.
     ///
-    /// Needs the host lock exclusively. Fails with [`StoreError::StillOwned`], before it removes anything, when
-    /// endpoints own addresses or MACs on it. A lock that the caller itself holds stays.
-    pub fn forget_network(&self, network: &NetworkName) -> Result<(), StoreError> {
-        let mut owners: Vec<EndpointKey> = self.leases(network)?.into_iter().map(|(_, owner)| owner).collect();
+    /// Fails with [`StoreError::StillOwned`], before it removes anything, when endpoints own addresses or MACs on the
+    /// network. Reservations do not depend on the network's record: while there are any, leases, MACs and their lock
+    /// stay. A lock that the caller itself holds stays too.
+    pub fn forget_network(&self, _host: &ExclusiveHost, network: &NetworkName) -> Result<(), StoreError> {
+        let mut owners: Vec<LeaseOwner> = self.leases(network)?.into_iter().map(|(_, owner)| owner).collect();
         owners.extend(self.macs(network)?.into_iter().map(|(_, owner)| owner));
-        if let Some(owner) = owners.first() {
-            return Err(StoreError::StillOwned { network: network.clone(), count: owners.len(), owner: owner.clone() });
+        let is_reserved =
+            self.has_reservations(network)? || owners.iter().any(|owner| matches!(owner, LeaseOwner::Reservation(_)));
+        let of_endpoint = |owner| if let LeaseOwner::Endpoint(key) = owner { Some(key) } else { None };
+        let keys: Vec<EndpointKey> = owners.into_iter().filter_map(of_endpoint).collect();
+        if let Some(owner) = keys.first() {
+            return Err(StoreError::StillOwned { network: network.clone(), count: keys.len(), owner: owner.clone() });
         }
-        for kind in ["names", "leases", "macs"] {
-            self.disk.clear(&self.disk.run().join(kind).join(network.as_str()))?;
-        }
+        let clear = |kind: &str| self.disk.clear(&self.disk.run().join(kind).join(network.as_str()));
+        clear("names")?;
         self.remove_free_lock(&self.names_lock_path(network))?;
+        if is_reserved {
+            return Ok(());
+        }
+        clear("leases")?;
+        clear("macs")?;
         self.remove_free_lock(&self.leases_lock_path(network))
     }
 
@@ -168,12 +177,12 @@ impl Store {
                 Some((stem.to_owned(), read))
             }));
         }
-        // `a.json` comes behind `a-b.json`, but `a` before `a-b`.
+        // Files sort `a-b.json` before `a.json`; names sort `a` before `a-b`.
         each.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(each.into_iter().map(|(_, read)| read).collect())
     }
 
-    /// The networks that other programs describe and nobody is attached to, half made and half gone ones too.
+    /// The described networks without an endpoint, half made and half removed ones too.
     pub fn empty_described(&self) -> Result<Vec<NetworkName>, StoreError> {
         let mut empty = Vec::new();
         for folder in ["networks", "making"] {
@@ -195,7 +204,7 @@ impl Store {
         json_in(&self.networks_folder(name.source()), name.as_str())
     }
 
-    /// What other programs describe with every call has no need to outlive the boot.
+    /// A described network need not outlive the boot.
     fn networks_folder(&self, source: Option<NetworkSource>) -> PathBuf {
         let base = if source.is_some() { self.disk.run() } else { self.disk.state() };
         base.join("networks")
@@ -211,14 +220,14 @@ fn read(name: &NetworkName, path: &Path) -> Result<Option<Network>, StoreError> 
     Ok(Some(network))
 }
 
-/// Where the version before the one at `path` is kept: names of networks have no `~`.
+/// The place of the version before the one at `path`: names of networks have no `~`.
 fn before(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("~");
     name.into()
 }
 
-/// As a shell takes it for one word.
+/// One word for a shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
@@ -229,16 +238,21 @@ fn durability(name: &NetworkName) -> Durability {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::scratch::{Scratch, alone, endpoint, leases, network, reservation, write};
+    use std::fs;
+
     #[test]
     fn a_network_in_making_is_no_network_yet() {
         let scratch = Scratch::new();
         let store = scratch.store();
         let blue = network("blue");
-        store.begin_network(&blue).unwrap();
+        let host = alone(&store);
+        store.begin_network(&host, &blue).unwrap();
         assert_eq!(store.networks_in_making_lossy().0, std::slice::from_ref(&blue));
         assert!(store.networks().unwrap().is_empty());
-        store.end_network(&blue.name).unwrap();
-        store.end_network(&blue.name).unwrap();
+        store.end_network(&host, &blue.name).unwrap();
+        store.end_network(&host, &blue.name).unwrap();
         assert!(store.networks_in_making_lossy().0.is_empty());
     }
 
@@ -246,7 +260,7 @@ mod tests {
     fn a_file_in_making_that_is_not_named_after_its_content_is_reported() {
         let scratch = Scratch::new();
         let store = scratch.store();
-        store.begin_network(&network("blue")).unwrap();
+        store.begin_network(&alone(&store), &network("blue")).unwrap();
         let folder = scratch.path("run/making");
         fs::copy(folder.join("blue.json"), folder.join("green.json")).unwrap();
         fs::write(folder.join("red.json"), "{").unwrap();
@@ -260,37 +274,37 @@ mod tests {
         let scratch = Scratch::new();
         let store = scratch.store();
         let mut blue = network("blue");
-        store.write_network(&blue).unwrap();
+        write(&store, &blue);
         assert_eq!(scratch.tree("state"), ["networks/blue.json"]);
         blue.labels.clear();
-        store.write_network(&blue).unwrap();
-        store.write_network(&blue).unwrap();
+        write(&store, &blue);
+        write(&store, &blue);
         assert_eq!(scratch.tree("state"), ["networks/blue.json", "networks/blue.json~"]);
         assert_eq!(store.networks().unwrap(), std::slice::from_ref(&blue));
 
         let path = scratch.path("state/networks/blue.json");
         fs::write(&path, "{").unwrap();
-        let told = store.network(&blue.name).unwrap_err().to_string();
-        let (_, command) = told.split_once("this puts it back: ").expect(&told);
+        let error = store.network(&blue.name).unwrap_err().to_string();
+        let (_, command) = error.split_once("this puts it back: ").expect(&error);
         assert!(store.networks_lossy().1[0].to_string().contains(command));
-        assert!(store.write_network(&blue).is_err());
+        assert!(store.write_network(&alone(&store), &blue).is_err());
         assert!(std::process::Command::new("sh").args(["-c", command]).status().unwrap().success());
         assert_eq!(store.network(&blue.name).unwrap(), Some(network("blue")));
 
-        // One that is not whole itself is not offered.
+        // A damaged earlier version is not offered.
         fs::write(scratch.path("state/networks/blue.json~"), "{").unwrap();
         fs::write(&path, "{").unwrap();
         assert!(!store.network(&blue.name).unwrap_err().to_string().contains("puts it back"));
         fs::remove_file(&path).unwrap();
-        store.write_network(&blue).unwrap();
+        write(&store, &blue);
         assert_eq!(scratch.tree("state"), ["networks/blue.json"]);
-        store.write_network(&network("blue")).unwrap();
-        store.remove_network(&blue.name).unwrap();
+        write(&store, &network("blue"));
+        store.remove_network(&alone(&store), &blue.name).unwrap();
         assert_eq!(scratch.tree("state"), ["networks/"]);
     }
 
     #[test]
-    fn a_draft_is_seen_by_nobody_until_it_is_published() {
+    fn a_draft_is_invisible_until_it_is_published() {
         let scratch = Scratch::new();
         let store = scratch.store();
         let draft = store.draft_network(&network("blue")).unwrap();
@@ -300,15 +314,11 @@ mod tests {
         let draft = store.draft_network(&network("blue")).unwrap();
         // What tidies up takes it for a leftover.
         assert_eq!(store.remove_leftovers().unwrap(), 1);
-        let unsynced = store.publish_network(draft).unwrap();
+        let unsynced = store.publish_network(&alone(&store), draft).unwrap();
         store.sync(unsynced).unwrap();
         assert_eq!(store.networks().unwrap(), [network("blue")]);
         assert_eq!(scratch.tree("state"), ["networks/blue.json"]);
     }
-
-    use super::*;
-    use crate::scratch::{Scratch, endpoint, network};
-    use std::fs;
 
     #[test]
     fn a_network_reads_back_as_written() {
@@ -316,12 +326,12 @@ mod tests {
         let store = scratch.store();
         let blue = "blue".parse().unwrap();
         assert_eq!(store.network(&blue).unwrap(), None);
-        store.write_network(&network("blue")).unwrap();
+        write(&store, &network("blue"));
         assert_eq!(store.network(&blue).unwrap(), Some(network("blue")));
         let text = fs::read_to_string(scratch.path("state/networks/blue.json")).unwrap();
         assert!(text.contains("\",\"name\":\"blue\",") && text.ends_with("}\n"), "{text}");
-        store.remove_network(&blue).unwrap();
-        store.remove_network(&blue).unwrap();
+        store.remove_network(&alone(&store), &blue).unwrap();
+        store.remove_network(&alone(&store), &blue).unwrap();
         assert_eq!(scratch.tree("state"), ["networks/"]);
     }
 
@@ -331,7 +341,7 @@ mod tests {
         let store = scratch.store();
         assert!(store.networks().unwrap().is_empty());
         for name in ["b", "a-b", "a", "x.json"] {
-            store.write_network(&network(name)).unwrap();
+            write(&store, &network(name));
         }
         fs::write(scratch.path("state/networks/README"), "x").unwrap();
         fs::write(scratch.path("state/networks/.tmp-1-1"), "x").unwrap();
@@ -344,16 +354,17 @@ mod tests {
         let scratch = Scratch::new();
         let store = scratch.store();
         let blue: NetworkName = "blue".parse().unwrap();
-        store.write_network(&network("blue")).unwrap();
+        write(&store, &network("blue"));
         let path = scratch.path("state/networks/blue.json");
         let whole = fs::read(&path).unwrap();
+        let host = alone(&store);
         for length in 0..whole.len() - 1 {
             fs::write(&path, &whole[..length]).unwrap();
             for outcome in [
                 store.network(&blue).map(drop),
                 store.networks().map(drop),
-                store.write_network(&network("blue")),
-                store.remove_network(&blue),
+                store.write_network(&host, &network("blue")),
+                store.remove_network(&host, &blue),
             ] {
                 let error = outcome.unwrap_err().to_string();
                 let why = if length == 0 { "is empty" } else { "is cut off" };
@@ -368,7 +379,7 @@ mod tests {
     fn one_bad_file_does_not_hide_the_others() {
         let scratch = Scratch::new();
         let store = scratch.store();
-        store.write_network(&network("good")).unwrap();
+        write(&store, &network("good"));
         let folder = scratch.path("state/networks");
         let good = fs::read_to_string(folder.join("good.json")).unwrap();
         let mut host_bits = serde_json::to_value(network("host-bits")).unwrap();
@@ -376,6 +387,7 @@ mod tests {
         let host_bits = String::from_utf8(to_json(&folder, &host_bits).unwrap()).unwrap();
         for (file, content, why) in [
             ("newer.json", "{\"version\":4,\"what\":[]}", "has format version 4, this zubi knows up to 3"),
+            ("older.json", "{\"version\":2,\"sum\":\"0\"}", "has format version 2"),
             ("zero.json", "{\"version\":0}", "version 0"),
             ("none.json", "{\"name\":\"none\"}", "missing field `version`"),
             ("text.json", "hello", "is damaged"),
@@ -400,18 +412,41 @@ mod tests {
         let store = scratch.store();
         let e = endpoint(5, "blue", "c1");
         let address = "10.55.66.2".parse().unwrap();
-        store.claim(&e.network, address, &e.key()).unwrap();
-        store.set_cursor(&e.network, 0, address).unwrap();
+        let (held, owner) = (leases(&store, "blue"), LeaseOwner::Endpoint(e.key()));
+        store.claim(&held, address, &owner).unwrap();
+        store.set_cursor(&held, 0, address).unwrap();
+        drop(held);
         store.write_name(&e).unwrap();
         let before = scratch.tree("run");
-        let error = store.forget_network(&e.network).unwrap_err().to_string();
+        let error = store.forget_network(&alone(&store), &e.network).unwrap_err().to_string();
         assert!(error.contains("1 addresses or MACs on it are still owned, the first by endpoint 5.blue"), "{error}");
         assert_eq!(scratch.tree("run"), before);
 
-        store.release(&e.network, address, &e.key()).unwrap();
-        drop(store.lock_leases(&e.network).unwrap());
-        store.forget_network(&e.network).unwrap();
-        store.forget_network(&e.network).unwrap();
+        store.release(&e.network, address, &owner).unwrap();
+        store.forget_network(&alone(&store), &e.network).unwrap();
+        store.forget_network(&alone(&store), &e.network).unwrap();
         assert_eq!(scratch.tree("run"), ["host.json", "leases/", "lock/host", "names/"]);
+    }
+
+    #[test]
+    fn reservations_stay_when_a_network_is_forgotten() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let (e, held) = (endpoint(5, "cni:blue", "c1"), leases(&store, "cni:blue"));
+        let mac = "02:42:0a:37:42:03".parse().unwrap();
+        let r = reservation("c2@eth0", "cni:blue", &["10.55.66.3/24"], Some(mac));
+        assert_eq!(store.reserve(&held, &r).unwrap(), crate::Reserved::Done);
+        store.write_name(&e).unwrap();
+        write(&store, &network("cni:blue"));
+        assert_eq!(store.empty_described().unwrap(), std::slice::from_ref(&e.network));
+        drop(held);
+        store.forget_network(&alone(&store), &e.network).unwrap();
+        assert!(scratch.path("run/lock/leases-cni:blue").exists() && !scratch.path("run/names/cni:blue").exists());
+        assert_eq!(store.reservations(&e.network).unwrap(), [r]);
+        assert_eq!((store.leases(&e.network).unwrap().len(), store.macs(&e.network).unwrap().len()), (1, 1));
+
+        store.unreserve(&leases(&store, "cni:blue"), "c2@eth0").unwrap();
+        store.forget_network(&alone(&store), &e.network).unwrap();
+        assert!(!scratch.path("run/leases/cni:blue").exists() && !scratch.path("run/lock/leases-cni:blue").exists());
     }
 }

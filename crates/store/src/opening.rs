@@ -1,14 +1,14 @@
-//! How a store is opened.
+//! The opening of a store.
 
 use crate::disk::{Disk, Observer};
 use crate::{Dirs, HostId, OtherNamespace, Store, StoreError};
 use std::io;
 use std::time::Duration;
 
-/// How long a lock is waited for, unless told otherwise: longer than any command needs on a busy machine.
+/// The default patience: longer than any command needs on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What there is to say about a store before it is opened.
+/// The options of a store that is to be opened.
 #[must_use = "nothing is opened until `open` is called"]
 pub struct Opening {
     dirs: Dirs,
@@ -19,40 +19,40 @@ pub struct Opening {
 }
 
 impl Opening {
-    /// For this boot and host namespace.
+    /// The defaults, for this boot and host namespace.
     pub fn new(dirs: Dirs, host: HostId) -> Self {
         Opening { dirs, host, others: OtherNamespace::default(), patience: PATIENCE, observer: None }
     }
 
-    /// What becomes of records of another host namespace.
+    /// Sets the answer to records of another host namespace.
     pub fn of_others(mut self, others: OtherNamespace) -> Self {
         self.others = others;
         self
     }
 
-    /// How long a lock is waited for.
+    /// Sets how long the store waits for a lock.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
     }
 
-    /// With the observer of [`Store::with_steps`] in place from the first effect.
+    /// Sets the observer of [`Store::with_steps`], which sees the effects of opening too.
     pub fn with_steps(mut self, observer: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }
 
-    /// Opens it.
+    /// Opens the store.
     ///
-    /// The first to come writes down whose `run` it is. What an earlier boot left there is removed. Fails with
-    /// [`StoreError::OtherHost`] if `run` belongs to another network namespace of this boot, unless that is to be
-    /// forgotten: our records would look like leftovers to it, and the other way round. Fails with
-    /// [`StoreError::Shared`] if somebody else can write to one of the folders.
+    /// The first command of a boot records which boot and namespace `run` belongs to, and removes the records of an
+    /// earlier boot. Fails with [`StoreError::OtherHost`] if `run` belongs to another network namespace of this boot
+    /// (each would take the other's records for leftovers), unless [`Opening::of_others`] says otherwise. Fails with
+    /// [`StoreError::Shared`] if another user can write to one of the folders.
     pub fn open(self) -> Result<Store, StoreError> {
         self.open_guarded(|| Ok(()))
     }
 
-    /// The same; before anything of a folder that is not yet this boot's is changed, `guard` has the last word.
+    /// The same. Calls `guard`, which may refuse, before the first change in a folder that is not yet this boot's.
     pub fn open_guarded<E: From<StoreError>>(self, guard: impl FnOnce() -> Result<(), E>) -> Result<Store, E> {
         let mut disk = Disk::new(self.dirs.state, self.dirs.run);
         if let Some(observer) = self.observer {
@@ -62,5 +62,12 @@ impl Opening {
         store.refuse_shared()?;
         store.settle_guarded(self.others, guard)?;
         Ok(store)
+    }
+}
+
+impl Store {
+    /// As [`Opening::open`], with the defaults.
+    pub fn open(dirs: Dirs, host: HostId) -> Result<Store, StoreError> {
+        Opening::new(dirs, host).open()
     }
 }

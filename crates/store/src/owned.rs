@@ -1,36 +1,47 @@
-//! Links that say to which endpoint belongs what they are named after: symbolic links, whose target is the owner. One
-//! system call makes one, complete and only if there is none.
+//! A thing and its owner, as a symbolic link: its name is the thing, its target the owner. One system call makes it,
+//! complete, and only if there is none.
 
-use crate::StoreError;
 use crate::disk::{self, Creation, Disk, Durability, failed};
-use crate::key::parse_key;
+use crate::{LeaseOwner, StoreError};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use zubi_model::EndpointKey;
 
-/// What became of an attempt to own something.
+/// Outcome of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// It is the claimant's from now on.
+    /// The claimant owns it from now on.
     New,
-    /// It was the claimant's before.
+    /// The claimant owned it before.
     Ours,
-    /// It is another's.
+    /// Another owns it.
     Taken {
-        /// Whose.
-        owner: EndpointKey,
+        /// The other.
+        owner: LeaseOwner,
     },
 }
 
 impl Claim {
-    /// Whether it is the claimant's now.
+    /// Whether the claimant owns it now.
     pub fn is_held(&self) -> bool {
         !matches!(self, Claim::Taken { .. })
     }
 }
 
-pub(crate) fn claim(disk: &Disk, path: &Path, claimant: &EndpointKey) -> Result<Claim, StoreError> {
+/// Outcome of a change of owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a refused change changed nothing"]
+pub enum TakeOver {
+    /// The new owner has it, from now on or since an earlier call.
+    Done,
+    /// Neither the earlier owner nor the new one had it. Nothing was changed.
+    Refused {
+        /// The owner; `None`: it is free.
+        owner: Option<LeaseOwner>,
+    },
+}
+
+pub(crate) fn claim(disk: &Disk, path: &Path, claimant: &LeaseOwner) -> Result<Claim, StoreError> {
     let target = claimant.to_string();
     loop {
         if disk.link(path, &target)? == Creation::Created {
@@ -39,21 +50,31 @@ pub(crate) fn claim(disk: &Disk, path: &Path, claimant: &EndpointKey) -> Result<
         match owner(path)? {
             Some(owner) if owner == *claimant => return Ok(Claim::Ours),
             Some(owner) => return Ok(Claim::Taken { owner }),
-            // Released between our two looks.
+            // Released between the two calls.
             None => {}
         }
     }
 }
 
-/// Removes the file if `by` owns it.
-pub(crate) fn release(disk: &Disk, path: &Path, by: &EndpointKey) -> Result<(), StoreError> {
+/// Removes the link if `by` is its target.
+pub(crate) fn release(disk: &Disk, path: &Path, by: &LeaseOwner) -> Result<(), StoreError> {
     if owner(path)?.as_ref() == Some(by) {
         disk.remove(path, Durability::Boot)?;
     }
     Ok(())
 }
 
-pub(crate) fn owner(path: &Path) -> Result<Option<EndpointKey>, StoreError> {
+/// Replaces the link in one rename, so that it is never free in between. The caller's lock keeps others from changing
+/// it between the look and the rename.
+pub(crate) fn take_over(disk: &Disk, path: &Path, from: &LeaseOwner, to: &LeaseOwner) -> Result<TakeOver, StoreError> {
+    match owner(path)? {
+        Some(owner) if owner == *to => Ok(TakeOver::Done),
+        Some(owner) if owner == *from => disk.relink(path, &to.to_string()).map(|()| TakeOver::Done),
+        owner => Ok(TakeOver::Refused { owner }),
+    }
+}
+
+pub(crate) fn owner(path: &Path) -> Result<Option<LeaseOwner>, StoreError> {
     let unreadable = |why: &str| Err(StoreError::unreadable(path, why));
     let target = match fs::read_link(path) {
         Ok(target) => target,
@@ -61,13 +82,36 @@ pub(crate) fn owner(path: &Path) -> Result<Option<EndpointKey>, StoreError> {
         Err(e) if e.kind() == ErrorKind::InvalidInput => return unreadable("is not a link to its owner"),
         Err(e) => return Err(failed("read", path)(e)),
     };
-    match target.to_str().and_then(parse_key) {
-        Some(key) => Ok(Some(key)),
-        None => unreadable(&format!("names {} as its owner, which is no endpoint", target.display())),
-    }
+    let Some(Ok(owner)) = target.to_str().map(str::parse) else {
+        let target = target.display();
+        return unreadable(&format!("names {target} as its owner, which is neither an endpoint nor a reservation"));
+    };
+    Ok(Some(owner))
 }
 
-/// Whether it is anybody's.
 pub(crate) fn is_owned(path: &Path) -> Result<bool, StoreError> {
     disk::is_there(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::{Scratch, key};
+
+    #[test]
+    fn sixteen_that_claim_at_once_own_distinct_things() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let path = |number: usize| scratch.path(format!("run/things/{number}"));
+        let owners: Vec<LeaseOwner> = (0..16).map(|cookie| LeaseOwner::Endpoint(key(cookie, "blue"))).collect();
+        let won: Vec<Vec<usize>> = std::thread::scope(|scope| {
+            let claims = |me| (0..100).filter(|n| claim(&store.disk, &path(*n), me).unwrap().is_held()).collect();
+            let threads: Vec<_> = owners.iter().map(|me| scope.spawn(move || claims(me))).collect();
+            threads.into_iter().map(|t| t.join().unwrap()).collect()
+        });
+        assert_eq!(won.iter().map(Vec::len).sum::<usize>(), 100);
+        for (me, things) in owners.iter().zip(won) {
+            assert!(things.iter().all(|thing| owner(&path(*thing)).unwrap().as_ref() == Some(me)));
+        }
+    }
 }

@@ -1,31 +1,32 @@
-//! Whose the host's published ports are.
+//! Owners of the host's published ports.
 //!
-//! Blocks of 256 ports, a file each: what asking and claiming cost does not depend on how many are published elsewhere.
-//! A line is `FIRST-LAST ADDRESS COOKIE.NETWORK`; a range that lies in several blocks stands in each of them.
+//! A file for each block of 256 ports: the cost of a question or a claim does not depend on how many ports are
+//! published elsewhere. A line is `FIRST-LAST ADDRESS COOKIE.NETWORK`; a range that lies in several blocks stands in
+//! each of them.
 
 use crate::disk::{self, Durability};
 use crate::key::parse_key;
-use crate::{Lock, Mode, Store, StoreError};
+use crate::{PortsLock, Store, StoreError};
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use zubi_model::{EndpointKey, PortNumber, PortRange, Protocol};
 
-/// Ports that are somebody's.
+/// Ports that have an owner.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortClaim {
     /// The protocol.
     pub protocol: Protocol,
-    /// At which address of the host; the unspecified one stands for all of its family.
+    /// The host's address; the unspecified one stands for all of its family.
     pub address: IpAddr,
     /// The ports.
     pub ports: PortRange,
-    /// Whose.
+    /// The endpoint that publishes them.
     pub owner: EndpointKey,
 }
 
 impl PortClaim {
-    /// Whether both cannot be had at once, as two sockets could not.
+    /// Whether only one of the two can be had, as with sockets that bind the ports.
     pub fn collides(&self, other: &PortClaim) -> bool {
         let one_of_many = self.address.is_unspecified() || other.address.is_unspecified();
         self.protocol == other.protocol
@@ -46,17 +47,8 @@ impl fmt::Display for PortClaim {
     }
 }
 
-/// The right to change whose ports are whose.
-#[derive(Debug)]
-pub struct PortsLock(#[expect(dead_code, reason = "held, not used")] Lock);
-
 impl Store {
-    /// Held while published ports are chosen, claimed or given back. Waits.
-    pub fn lock_ports(&self) -> Result<PortsLock, StoreError> {
-        self.lock(&self.lock_path("ports"), Mode::Exclusive).map(PortsLock)
-    }
-
-    /// The claims of others that stand in the way of this one.
+    /// The claims of other endpoints that collide with this one.
     pub fn ports_in_the_way(&self, claim: &PortClaim) -> Result<Vec<PortClaim>, StoreError> {
         let mut found = Vec::new();
         for number in claim.blocks() {
@@ -71,8 +63,8 @@ impl Store {
         Ok(found)
     }
 
-    /// Takes ports, after [`Store::ports_in_the_way`] said that nothing is. Taking them again changes nothing.
-    pub fn claim_ports(&self, claim: &PortClaim, _held: &PortsLock) -> Result<(), StoreError> {
+    /// Claims ports, after [`Store::ports_in_the_way`] named no others. A second claim changes nothing.
+    pub fn claim_ports(&self, _ports: &PortsLock, claim: &PortClaim) -> Result<(), StoreError> {
         for number in claim.blocks() {
             let mut block = self.block(claim.protocol, number)?;
             let mut is_there = false;
@@ -81,7 +73,7 @@ impl Store {
             }
             if !is_there {
                 let PortClaim { ports, address, owner, .. } = claim;
-                // Writing to a text does not fail.
+                // Writing to a string does not fail.
                 writeln!(block.text, "{ports} {address} {owner}").unwrap_or_default();
                 self.disk.replace(&block.path, block.text.as_bytes(), Durability::Boot)?;
             }
@@ -89,8 +81,8 @@ impl Store {
         Ok(())
     }
 
-    /// Gives ports back. Those that are free already or another's are left alone.
-    pub fn release_ports(&self, claim: &PortClaim, _held: &PortsLock) -> Result<(), StoreError> {
+    /// Releases ports. Leaves those alone that are free or another's.
+    pub fn release_ports(&self, _ports: &PortsLock, claim: &PortClaim) -> Result<(), StoreError> {
         for number in claim.blocks() {
             let block = self.block(claim.protocol, number)?;
             let mut kept = String::with_capacity(block.text.len());
@@ -113,7 +105,7 @@ impl Store {
         Ok(())
     }
 
-    /// All ports that are somebody's, in order.
+    /// All claimed ports, in order.
     pub fn ports(&self) -> Result<Vec<PortClaim>, StoreError> {
         let mut all = Vec::new();
         for protocol in Protocol::ALL {
@@ -190,20 +182,20 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_one_owners_until_that_one_gives_it_back() {
+    fn a_port_has_one_owner_until_that_one_releases_it() {
         let scratch = Scratch::new();
         let store = scratch.store();
-        let held = store.lock_ports().unwrap();
+        let held = store.lock_ports(&store.lock_host().unwrap()).unwrap();
         let (a, b) = (claim("8080", "0.0.0.0", 5), claim("8080", "127.0.0.1", 6));
-        store.claim_ports(&a, &held).unwrap();
-        store.claim_ports(&a, &held).unwrap();
+        store.claim_ports(&held, &a).unwrap();
+        store.claim_ports(&held, &a).unwrap();
         assert_eq!(store.ports_in_the_way(&b).unwrap(), std::slice::from_ref(&a));
         assert!(store.ports_in_the_way(&a).unwrap().is_empty());
         assert!(store.ports_in_the_way(&claim("8080", "::", 6)).unwrap().is_empty());
-        store.release_ports(&claim("8080", "0.0.0.0", 6), &held).unwrap();
+        store.release_ports(&held, &claim("8080", "0.0.0.0", 6)).unwrap();
         assert_eq!(store.ports().unwrap(), std::slice::from_ref(&a));
-        store.release_ports(&a, &held).unwrap();
-        store.release_ports(&a, &held).unwrap();
+        store.release_ports(&held, &a).unwrap();
+        store.release_ports(&held, &a).unwrap();
         assert!(store.ports_in_the_way(&b).unwrap().is_empty());
         drop(held);
         assert_eq!(scratch.tree("run"), ["host.json", "lock/host", "lock/ports", "ports/tcp/"]);
@@ -213,9 +205,9 @@ mod tests {
     fn a_range_over_several_blocks_is_one_claim() {
         let scratch = Scratch::new();
         let store = scratch.store();
-        let held = store.lock_ports().unwrap();
+        let held = store.lock_ports(&store.lock_host().unwrap()).unwrap();
         let range = claim("250-1000", "192.0.2.1", 5);
-        store.claim_ports(&range, &held).unwrap();
+        store.claim_ports(&held, &range).unwrap();
         assert_eq!(store.ports().unwrap(), std::slice::from_ref(&range));
         for port in ["250", "255", "256", "700", "1000"] {
             assert_eq!(store.ports_in_the_way(&claim(port, "0.0.0.0", 6)).unwrap().len(), 1, "{port}");
@@ -224,7 +216,7 @@ mod tests {
             assert!(store.ports_in_the_way(&claim(port, "0.0.0.0", 6)).unwrap().is_empty(), "{port}");
         }
         assert_eq!(store.ports_in_the_way(&claim("1-65535", "192.0.2.1", 6)).unwrap(), std::slice::from_ref(&range));
-        store.release_ports(&range, &held).unwrap();
+        store.release_ports(&held, &range).unwrap();
         assert!(store.ports().unwrap().is_empty());
     }
 
@@ -232,12 +224,12 @@ mod tests {
     fn a_file_that_makes_no_sense_is_reported_and_kept() {
         let scratch = Scratch::new();
         let store = scratch.store();
-        let held = store.lock_ports().unwrap();
-        store.claim_ports(&claim("80", "0.0.0.0", 5), &held).unwrap();
+        let held = store.lock_ports(&store.lock_host().unwrap()).unwrap();
+        store.claim_ports(&held, &claim("80", "0.0.0.0", 5)).unwrap();
         let path = scratch.path("run/ports/tcp/0");
         for bad in ["80", "80 0.0.0.0", "80 x 5.blue", "0 0.0.0.0 5.blue", "80 0.0.0.0 blue"] {
             fs::write(&path, bad).unwrap();
-            let error = store.claim_ports(&claim("81", "0.0.0.0", 5), &held).unwrap_err().to_string();
+            let error = store.claim_ports(&held, &claim("81", "0.0.0.0", 5)).unwrap_err().to_string();
             assert!(error.contains("is not PORTS ADDRESS ENDPOINT"), "{bad}: {error}");
             assert_eq!(fs::read_to_string(&path).unwrap(), bad);
         }

@@ -1,4 +1,4 @@
-//! Named namespaces that zubi made, and so may remove.
+//! Named sandboxes whose name zubi made, and so may remove.
 
 use crate::disk::{self, Durability};
 use crate::key::{json_in, stem};
@@ -8,38 +8,37 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use zubi_model::{NetnsCookie, SandboxName};
 
-/// Which word made a sandbox: it decides when the sandbox goes.
+/// The command that made a name. It decides what goes with the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Maker {
-    /// `zubi sandbox add`: goes when asked.
+    /// `zubi sandbox add NAME`: the namespace is zubi's. Its endpoints go with the name.
     Add,
-    /// `zubi attach` of a name that did not exist: goes with its last endpoint.
+    /// `zubi sandbox add NAME` for a namespace that existed. Its endpoints stay when the name goes.
     Attach,
-    /// `zubi run`: goes with its process.
+    /// `zubi run`: namespace and name go with its command.
     Run,
 }
 
-/// A named namespace that zubi made.
+/// A named sandbox whose name zubi made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxRecord {
-    /// Its name under /run/netns.
+    /// The name under /run/netns.
     pub name: SandboxName,
-    /// Its number; `None` from before it is made until it is known. A namespace of that name with another
-    /// number is not this one.
+    /// The namespace's number; `None` until it is known. A namespace of that name with another number is not this one.
     pub cookie: Option<NetnsCookie>,
-    /// Which word made it.
+    /// The command that made it.
     pub maker: Maker,
 }
 
 impl Store {
-    /// Writes a sandbox down, in the place of an earlier one of that name.
+    /// Writes a sandbox's record, in the place of an earlier one of that name.
     pub fn write_sandbox(&self, sandbox: &SandboxRecord) -> Result<(), StoreError> {
         let path = self.sandbox_path(&sandbox.name);
         self.disk.replace(&path, &to_json(&path, sandbox)?, Durability::Boot)
     }
 
-    /// The sandbox of that name, if zubi made it.
+    /// The sandbox of that name, if zubi made the name.
     pub fn sandbox(&self, name: &SandboxName) -> Result<Option<SandboxRecord>, StoreError> {
         let path = self.sandbox_path(name);
         let Some(content) = disk::read(&path)? else { return Ok(None) };
@@ -50,7 +49,7 @@ impl Store {
         Ok(Some(sandbox))
     }
 
-    /// All sandboxes that zubi made and that can be read, by name, and what is wrong with the others.
+    /// All records of sandboxes that can be read, by name, and what is wrong with the others.
     pub fn sandboxes_lossy(&self) -> (Vec<SandboxRecord>, Vec<StoreError>) {
         let folder = self.sandboxes_folder();
         let (mut good, bad) = disk::read_each(&folder, |file| match stem(file).and_then(|stem| stem.parse().ok()) {
@@ -61,7 +60,7 @@ impl Store {
         (good, bad)
     }
 
-    /// Forgets a sandbox; one that is forgotten already is fine.
+    /// Removes a sandbox's record; a missing one is fine.
     pub fn remove_sandbox(&self, name: &SandboxName) -> Result<(), StoreError> {
         self.disk.remove(&self.sandbox_path(name), Durability::Boot)?;
         Ok(())
@@ -83,7 +82,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn a_sandbox_is_known_until_it_is_removed() {
+    fn a_sandbox_has_a_record_until_it_is_removed() {
         let scratch = Scratch::new();
         let store = scratch.store();
         let record = |name: &str, cookie| SandboxRecord { name: name.parse().unwrap(), cookie, maker: Maker::Attach };

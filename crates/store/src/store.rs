@@ -1,64 +1,57 @@
 //! The store itself: opening it and the failpoints.
 
 use crate::disk::{self, Disk};
-use crate::{HostId, Opening, StoreError};
+use crate::{HostId, StoreError};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where the store lives.
+/// The folders of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dirs {
-    /// What outlives the boot: `/var/lib/zubi`.
+    /// For records that outlive the boot: `/var/lib/zubi`.
     pub state: PathBuf,
-    /// What belongs to one boot: `/run/zubi`.
+    /// For records of one boot: `/run/zubi`.
     pub run: PathBuf,
 }
 
-/// What zubi remembers on disk. Cheap to open; holds no file open.
+/// The records and locks on disk. Cheap to open; holds no file open.
 #[derive(Debug)]
 pub struct Store {
     pub(crate) disk: Disk,
     pub(crate) host: HostId,
-    /// How long a lock is waited for.
+    /// How long the store waits for a lock.
     pub(crate) patience: Duration,
 }
 
 impl Store {
-    /// As [`Opening::open`], with nothing further said.
-    pub fn open(dirs: Dirs, host: HostId) -> Result<Store, StoreError> {
-        Opening::new(dirs, host).open()
-    }
-
-    /// Calls `observer` after every single effect on a file, with a line such as `rename endpoints/7/blue.json`
-    /// (paths are relative to `run` or `state`). When it returns an error, the operation fails there with that
-    /// error, as if its next effect had failed.
+    /// Calls `observer` after every single effect on a file, with a line such as `rename endpoints/7/blue.json` (paths
+    /// are relative to `run` or `state`). When the observer returns an error, the operation fails with it, as if its
+    /// next effect had failed.
     ///
-    /// The words: `mkdir`, `write` (a complete temporary file), `sync`, `link` (it is visible, as the first of
-    /// its name), `rename` (it is visible, or moved here), `unlink`, `rmdir`, `clear` (a folder and all in it).
+    /// The words: `mkdir`, `write` (a complete temporary file), `sync`, `link` (the file is visible, the first of its
+    /// name), `rename` (the file is visible, or moved here), `unlink`, `rmdir`, `clear` (a folder and all in it).
     #[must_use]
     pub fn with_steps(mut self, observer: impl Fn(&str) -> io::Result<()> + Send + Sync + 'static) -> Store {
         self.disk.observed_by(Box::new(observer));
         self
     }
 
-    /// The boot and the host namespace that it was opened for.
+    /// The boot and the host namespace that the store was opened for.
     pub fn host(&self) -> &HostId {
         &self.host
     }
 
-    /// Removes what writers that died left unfinished, and says how many files that were. It is invisible to
-    /// everything else here; this is only for tidiness.
+    /// Removes the unfinished files of killed writers and counts them. No other call sees these files: this only saves
+    /// space.
     pub fn remove_leftovers(&self) -> Result<usize, StoreError> {
         let run = self.disk.run();
         let mut folders = vec![self.disk.state().join("networks"), run.to_owned()];
         let flat = ["networks", "pending", "links", "linking", "doomed", "stale", "sandboxes", "making"];
         folders.extend(flat.map(|name| run.join(name)));
-        for above in ["endpoints", "names", "leases", "macs", "ports", "reserved"].map(|name| run.join(name)) {
+        for above in ["endpoints", "names", "leases", "macs", "ports", "reservations"].map(|name| run.join(name)) {
             folders.extend(disk::list(&above)?.iter().map(|name| above.join(name)));
         }
-        let reserved = run.join("reserved");
-        folders.extend(disk::list(&reserved)?.iter().map(|name| reserved.join(name).join("by")));
         folders.iter().map(|folder| self.disk.remove_temporaries(folder)).sum()
     }
 }
@@ -66,8 +59,8 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scratch::{Scratch, endpoint, host, network};
-    use crate::{Claim, Mode};
+    use crate::scratch::{Scratch, alone, endpoint, host, leases, network, reservation, write};
+    use crate::{Claim, LeaseOwner, Opening};
     use std::fs;
     use std::net::IpAddr;
     use std::sync::Arc;
@@ -78,33 +71,39 @@ mod tests {
         let e = endpoint(5, "blue", "c1");
         let key = e.key();
         let address = e.addresses[0].address.addr();
-        store.write_network(&network("blue"))?;
+        let owner = LeaseOwner::Endpoint(key.clone());
+        store.write_network(&store.lock_host_exclusive()?, &network("blue"))?;
+        let host = store.lock_host()?;
+        let held = store.lock_leases(&host, &e.network)?;
         store.begin_attach(&e)?;
-        assert_eq!(store.claim(&e.network, address, &key)?, Claim::New);
-        assert_eq!(store.claim_mac(&e.network, e.mac, &key)?, Claim::New);
-        store.set_cursor(&e.network, 0, address)?;
+        assert_eq!(store.claim(&held, address, &owner)?, Claim::New);
+        assert_eq!(store.claim_mac(&held, e.mac, &owner)?, Claim::New);
+        store.set_cursor(&held, 0, address)?;
         store.write_name(&e)?;
+        drop((held, host));
         store.finish_attach(&key)?;
         store.begin_detach(&key)?;
         store.add_doomed(e.host_device().unwrap(), e.host_mac())?;
-        bury(store, &key, &[address])?;
+        undo(store, &key, &[address])?;
         store.remove_doomed(e.host_device().unwrap())?;
-        store.forget_network(&e.network)?;
-        store.remove_network(&e.network)?;
+        let host = store.lock_host_exclusive()?;
+        store.forget_network(&host, &e.network)?;
+        store.remove_network(&host, &e.network)?;
         Ok(())
     }
 
-    fn bury(store: &Store, key: &zubi_model::EndpointKey, addresses: &[IpAddr]) -> Result<(), StoreError> {
+    fn undo(store: &Store, key: &zubi_model::EndpointKey, addresses: &[IpAddr]) -> Result<(), StoreError> {
         let e = store.pending_endpoint(key)?.unwrap();
+        let owner = LeaseOwner::Endpoint(key.clone());
         store.remove_name(&e)?;
         for address in addresses {
-            store.release(&e.network, *address, key)?;
+            store.release(&e.network, *address, &owner)?;
         }
-        store.release_mac(&e.network, e.mac, key)?;
+        store.release_mac(&e.network, e.mac, &owner)?;
         store.finish_detach(key)
     }
 
-    /// What gc does with whatever it finds.
+    /// What gc does with all that it finds.
     fn repair(store: &Store) -> Result<(), StoreError> {
         let blue = "blue".parse().unwrap();
         for e in store.all_endpoints()? {
@@ -112,7 +111,7 @@ mod tests {
         }
         for pending in store.pending()? {
             let pending = pending?;
-            bury(
+            undo(
                 store,
                 &pending.key,
                 &pending.endpoint.addresses.iter().map(|a| a.address.addr()).collect::<Vec<_>>(),
@@ -121,14 +120,15 @@ mod tests {
         for (device, _) in store.doomed_lossy().0 {
             store.remove_doomed(&device)?;
         }
-        store.forget_network(&blue)?;
-        store.remove_network(&blue)?;
+        let host = store.lock_host_exclusive()?;
+        store.forget_network(&host, &blue)?;
+        store.remove_network(&host, &blue)?;
         store.remove_leftovers()?;
         Ok(())
     }
 
     #[test]
-    fn after_a_failure_at_any_step_everything_can_be_found_and_undone() {
+    fn after_a_failure_at_any_step_gc_finds_and_undoes_everything() {
         let mut expected: Option<Vec<String>> = None;
         let mut fail_at = 0;
         loop {
@@ -185,18 +185,18 @@ mod tests {
     }
 
     #[test]
-    fn steps_are_told_in_order_with_short_paths() {
+    fn steps_are_reported_in_order_with_short_paths() {
         let scratch = Scratch::new();
         let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let told = Arc::clone(&seen);
+        let lines = Arc::clone(&seen);
         let store = scratch.store().with_steps(move |step| {
-            told.lock().unwrap().push(step.to_owned());
+            lines.lock().unwrap().push(step.to_owned());
             Ok(())
         });
         let e = endpoint(5, "blue", "c1");
         store.begin_attach(&e).unwrap();
         store.finish_attach(&e.key()).unwrap();
-        store.write_network(&network("blue")).unwrap();
+        write(&store, &network("blue"));
         let seen =
             seen.lock().unwrap().join("\n").replace(scratch.path("").to_str().unwrap().trim_end_matches('/'), "ABOVE");
         assert_eq!(
@@ -219,14 +219,14 @@ mod tests {
         let store = scratch.store();
         let e = endpoint(5, "blue", "c1");
         store.begin_attach(&e).unwrap();
-        store.claim(&e.network, "10.55.66.2".parse().unwrap(), &e.key()).unwrap();
-        store.set_cursor(&e.network, 0, "10.55.66.2".parse().unwrap()).unwrap();
-        drop(store.lock_host(Mode::Shared).unwrap());
-        store.write_network(&network("blue")).unwrap();
-        store.write_network(&network("cni:blue")).unwrap();
-        let cni = "cni:blue".parse().unwrap();
-        let reserved = store.lock_reserved(&cni).unwrap();
-        store.reserve(&cni, "c1@eth0", &["10.55.66.3".parse().unwrap()], &reserved).unwrap();
+        let held = leases(&store, "blue");
+        store.claim(&held, "10.55.66.2".parse().unwrap(), &LeaseOwner::Endpoint(e.key())).unwrap();
+        store.set_cursor(&held, 0, "10.55.66.2".parse().unwrap()).unwrap();
+        write(&store, &network("blue"));
+        write(&store, &network("cni:blue"));
+        let r = reservation("c1@eth0", "cni:blue", &["10.55.66.3/24"], None);
+        assert_eq!(store.reserve(&leases(&store, "cni:blue"), &r).unwrap(), crate::Reserved::Done);
+        store.begin_network(&alone(&store), &network("red")).unwrap();
         let before = scratch.tree("");
         let folders = [
             "state/networks",
@@ -234,8 +234,9 @@ mod tests {
             "run/pending",
             "run/leases/blue",
             "run/networks",
-            "run/reserved/cni:blue",
-            "run/reserved/cni:blue/by",
+            "run/making",
+            "run/leases/cni:blue",
+            "run/reservations/cni:blue",
         ];
         for folder in folders {
             fs::write(scratch.path(folder).join(".tmp-1-1"), "half").unwrap();

@@ -1,7 +1,7 @@
-//! JSON files that say which version of their format they have, and the sum of everything behind it.
+//! JSON files that begin with the version of their format and a sum of everything behind it.
 //!
 //! A file is one line: `{"version":3,"sum":"0123456789abcdef",` and the rest of the object. The sum is the hash of that
-//! rest, the newline included: a flipped bit anywhere is found, and so is a file that ends too early.
+//! rest, the newline included: it shows a flipped bit anywhere, and a file that ends too early.
 
 use crate::StoreError;
 use crate::disk::failed;
@@ -10,9 +10,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// The version that is written and read.
+/// The only version that this crate writes and reads.
 const VERSION: u64 = 3;
-/// Of every file of that version. The sum follows, in sixteen hex digits, and [`BEHIND_SUM`].
+/// The beginning of every file of that version. The sum follows, in sixteen hex digits, and [`BEHIND_SUM`].
 const BEGINNING: &str = "{\"version\":3,\"sum\":\"";
 const SUM_DIGITS: usize = 16;
 const BEHIND_SUM: &[u8] = b"\",";
@@ -22,7 +22,7 @@ struct VersionOnly {
     version: u64,
 }
 
-/// The text of a file at `path` that holds `body`, which is an object with at least one field.
+/// The text of a file for `path` that holds `body`: an object with at least one field.
 pub(crate) fn to_json(path: &Path, body: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     let object = serde_json::to_vec(body).map_err(|e| failed("write", path)(e.into()))?;
     let mut covered = object.strip_prefix(b"{").unwrap_or(&object).to_vec();
@@ -33,16 +33,16 @@ pub(crate) fn to_json(path: &Path, body: &impl Serialize) -> Result<Vec<u8>, Sto
     Ok(text)
 }
 
-/// What the file at `path` with this content holds.
+/// The value in the file at `path` with this content.
 pub(crate) fn from_json<T: DeserializeOwned>(path: &Path, content: &[u8]) -> Result<T, StoreError> {
     let unreadable = |why: &str| StoreError::unreadable(path, why);
     if content.iter().all(u8::is_ascii_whitespace) {
         return Err(unreadable("is empty"));
     }
     let Some(rest) = content.strip_prefix(BEGINNING.as_bytes()) else { return Err(not_as_written(path, content)) };
-    let (said, covered) = rest.split_at_checked(SUM_DIGITS + BEHIND_SUM.len()).unwrap_or((rest, &[]));
+    let (recorded, covered) = rest.split_at_checked(SUM_DIGITS + BEHIND_SUM.len()).unwrap_or((rest, &[]));
     let sum = sum_of(covered);
-    if said.strip_suffix(BEHIND_SUM) != Some(sum.as_bytes()) {
+    if recorded.strip_suffix(BEHIND_SUM) != Some(sum.as_bytes()) {
         return Err(wrong_sum(path, content, &sum));
     }
     serde_json::from_slice(content).map_err(|e| explain(path, &e))
@@ -54,14 +54,14 @@ fn wrong_sum(path: &Path, content: &[u8], sum: &str) -> StoreError {
         Ok(_) => StoreError::Unreadable {
             path: path.to_owned(),
             why: "does not match its sum: it is damaged, or was changed by hand".into(),
-            next: format!("restore the file or, if its content is meant, write \"sum\":\"{sum}\" into it"),
+            next: format!("restore the file or, if its content is intended, write \"sum\":\"{sum}\" into it"),
         },
     }
 }
 
-/// Why a file that does not begin as we write it is refused.
+/// The error about a file with another beginning.
 fn not_as_written(path: &Path, content: &[u8]) -> StoreError {
-    // Asked alone, because another format may differ in everything else.
+    // Read alone: another version may differ in everything else.
     let version = match serde_json::from_slice(content) {
         Ok(VersionOnly { version }) => version,
         Err(e) => return explain(path, &e),
@@ -73,7 +73,9 @@ fn not_as_written(path: &Path, content: &[u8]) -> StoreError {
         return StoreError::Unreadable {
             path: path.to_owned(),
             why: format!("has format version {version}, which this zubi does not read"),
-            next: "take everything down with the zubi that wrote it, or move the file away".into(),
+            next:
+                "take everything down with the zubi that wrote it, or remove its folder and run zubi repair --rebuild"
+                    .into(),
         };
     }
     StoreError::unreadable(path, &format!("does not begin with {BEGINNING}: it is damaged, or was changed by hand"))
@@ -106,32 +108,33 @@ mod tests {
     }
 
     #[test]
-    fn a_change_by_hand_is_told_with_the_sum_that_makes_it_meant() {
+    fn a_change_by_hand_is_reported_with_the_sum_that_makes_it_valid() {
         let text = String::from_utf8(to_json(Path::new("x"), &serde_json::json!({ "a": 1 })).unwrap()).unwrap();
         let changed = text.replace("\"a\":1", "\"a\":2");
-        let told = error(&changed);
-        assert!(told.contains("x: does not match its sum") && told.contains("nothing was changed"), "{told}");
+        let text = error(&changed);
+        assert!(text.contains("x: does not match its sum") && text.contains("nothing was changed"), "{text}");
         let sum = |text: &str| {
             let behind = text.split("\"sum\":\"").nth(1).unwrap();
             behind[..SUM_DIGITS].to_owned()
         };
-        let meant = changed.replace(&sum(&changed), &sum(&told));
-        let read: serde_json::Value = from_json(Path::new("x"), meant.as_bytes()).unwrap();
+        let valid = changed.replace(&sum(&changed), &sum(&text));
+        let read: serde_json::Value = from_json(Path::new("x"), valid.as_bytes()).unwrap();
         assert_eq!(read["a"], 2);
     }
 
     #[test]
     fn other_versions_and_forms_are_refused_with_the_next_step() {
         for (content, why, next) in [
-            ("{\"version\":2,\"a\":1}\n", "has format version 2", "with the zubi that wrote it"),
+            ("{\"version\":1,\"a\":1}\n", "has format version 1", "with the zubi that wrote it"),
+            ("{\"version\":2,\"sum\":\"0\",\"a\":1}\n", "has format version 2", "run zubi repair --rebuild"),
             ("{\"version\":4,\"a\":1}\n", "has format version 4, this zubi knows up to 3", "use the newer zubi"),
             ("{ \"version\": 3, \"a\": 1 }\n", "does not begin with {\"version\":3,\"sum\":\"", "restore the file"),
             ("{\"version\":3,\"sum\":\"0\",\"a\":1,\"b\":22222}\n", "does not match its sum", "restore the file"),
             ("{\"version\":3,\"sum\":\"\",\"a\":\n", "is cut off", "restore the file"),
             ("{\"version\":3,\"sum\":\"0123456789abcdef\",\"a\" 1}\n", "is damaged", "restore the file"),
         ] {
-            let told = error(content);
-            assert!(told.contains(why) && told.contains(next), "{told}");
+            let text = error(content);
+            assert!(text.contains(why) && text.contains(next), "{text}");
         }
     }
 }

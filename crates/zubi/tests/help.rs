@@ -1,10 +1,10 @@
-//! What the program says about itself, word by word.
+//! The program's help texts, word by word.
 
 use std::process::Command;
 
 fn zubi(words: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_zubi"));
-    // Without a terminal, lines are as wide as these say.
+    // Without a terminal this variable sets the width of lines.
     let output = command.args(words).env("COLUMNS", "100").env_remove("RUST_BACKTRACE").output().expect("zubi");
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).expect("text")
@@ -55,7 +55,7 @@ help_of! {
     help_of_completions: "completions";
 }
 
-/// The names of all man pages, without their ending.
+/// The names of all man pages, without their extension.
 fn man_pages() -> Vec<String> {
     let folder =
         std::env::temp_dir().join(format!("zubi-man-{}-{:?}", std::process::id(), std::thread::current().id()));

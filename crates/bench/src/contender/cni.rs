@@ -1,4 +1,4 @@
-//! CNI plugins, called as a runtime calls them: the list that Podman makes, or all of it by one call of zubi.
+//! CNI plugins, called as a runtime calls them: the list that Podman writes, or zubi alone in one call.
 
 use super::{Contender, DIRS, file_for, host_port, write_json};
 use crate::error::Error;
@@ -10,32 +10,32 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zubi_lab::{PLUGINS, links};
 
-/// As `podman network create` writes it.
+/// The plugins in the list that `podman network create` writes.
 const CHAIN: [&str; 4] = ["bridge", "portmap", "firewall", "tuning"];
-/// Where zubi is under the names of plugins.
+/// The folder with zubi under the names of plugins.
 const FOLDER: &str = "/run/bench-plugins";
 
-/// Plugins, one or several.
+/// One plugin or a chain.
 pub(crate) struct Cni {
     folder: PathBuf,
     plugins: &'static [&'static str],
-    /// What the chain answered, by sandbox: a runtime keeps it for the deletion.
+    /// The chain's results by sandbox: a runtime keeps them for the deletion.
     results: HashMap<u16, Value>,
 }
 
 impl Cni {
-    /// The chain, of the plugins in this folder.
+    /// The chain, with the plugins of this folder.
     pub(crate) fn chain(folder: &Path) -> Result<Self, Error> {
         crate::place::set("net/ipv4/ip_forward", "1")?;
         Ok(Self::with(folder, &CHAIN))
     }
 
-    /// The same chain, of zubi under their names.
+    /// The same chain, with zubi under the plugins' names.
     pub(crate) fn chain_of_zubi(program: &Path) -> Self {
         Self::with(&links(&program.to_string_lossy(), FOLDER, &PLUGINS), &CHAIN)
     }
 
-    /// One plugin for all of it.
+    /// One zubi plugin for everything.
     pub(crate) fn zubi(program: &Path) -> Self {
         Self::with(&links(&program.to_string_lossy(), FOLDER, &PLUGINS), &["zubi"])
     }
@@ -85,7 +85,7 @@ fn config(plugin: &str, sandbox: &Sandbox) -> Value {
     let own = match plugin {
         "bridge" => json!({"bridge": "cni0", "isGateway": true, "ipMasq": true, "ipam": ipam}),
         "portmap" => json!({"snat": true, "runtimeConfig": ports}),
-        // A gateway and masqueraded by itself.
+        // Gateway and masquerading are its defaults.
         "zubi" => json!({"ipam": ipam, "snat": true, "runtimeConfig": ports}),
         _ => json!({}),
     };
@@ -96,7 +96,7 @@ fn config(plugin: &str, sandbox: &Sandbox) -> Value {
     all
 }
 
-/// Timed is what runs; what a runtime does between two plugins, reading one's answer for the next, is not.
+/// Only the programs are timed, not the work of a runtime between two plugins.
 impl Contender for Cni {
     fn attach(&mut self, sandbox: &Sandbox, launcher: &mut Launcher) -> Result<Duration, Error> {
         let mut took = Duration::ZERO;

@@ -1,9 +1,9 @@
-//! The raw kernel: the fewest messages that attach a sandbox, by hand.
+//! The raw kernel: the fewest messages that attach a sandbox.
 //!
 //! # How it works
-//! Attaching is one `RTM_NEWLINK`, which makes the pair with the peer in the sandbox under its name and the host end up
-//! and on the bridge, a visit to the sandbox with one send of four messages (loopback up, eth0 up, address, default
-//! route), and one firewall element. Nothing is looked up, recorded, locked or checked.
+//! An attach is one `RTM_NEWLINK`, which creates the pair with the peer in the sandbox under its final name and the
+//! host end up and on the bridge; one send of four messages in the sandbox (loopback up, eth0 up, address, default
+//! route); and one firewall element. No lookup, record, lock or check.
 
 use super::{Contender, Removal};
 use crate::error::Error;
@@ -46,12 +46,12 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    /// Makes both.
+    /// Makes the bridge and the set.
     pub(crate) fn new(removal: Removal) -> Result<Self, Error> {
         Self::with_bridge("floor0", removal)
     }
 
-    /// The same with a bridge of this name.
+    /// The same, with a bridge of this name.
     pub(crate) fn with_bridge(name: &str, removal: Removal) -> Result<Self, Error> {
         let (mut route, mut nft) = (Netlink::route()?, Netlink::netfilter()?);
         let mut batch = Batch::new();
@@ -80,13 +80,13 @@ impl Floor {
         Ok(Floor { home: Netns::own()?, route, nft, bridge: index, removal, ends, unplugged })
     }
 
-    /// The address a sandbox gets.
+    /// The address of a sandbox.
     pub(crate) fn address(sandbox: &Sandbox) -> Ipv4Addr {
         let [high, low] = (sandbox.number + 2).to_be_bytes();
         Ipv4Addr::new(10, 66, high, low)
     }
 
-    /// Attaches it.
+    /// Attaches a sandbox.
     pub(crate) fn plug(&mut self, sandbox: &Sandbox) -> Result<(), Error> {
         let netns = sandbox.open(&self.home)?;
         let mut batch = Batch::new();
@@ -139,19 +139,19 @@ impl Floor {
         });
     }
 
-    /// Fills the firewall set with so many elements beside those of sandboxes.
+    /// Adds this many elements to the firewall set, beside those of sandboxes.
     pub(crate) fn fill(&mut self, elements: u16) -> Result<(), Error> {
         let numbers: Vec<u16> = (0..elements).collect();
-        // Each message is answered, and the answers wait in a buffer of limited size.
+        // Each message gets an answer, and the socket's buffer for answers is limited.
         numbers.chunks(100).try_for_each(|some| self.elements(some.iter().map(|n| extra(*n)), Element::encode))
     }
 
-    /// Puts one more in.
+    /// Adds one more element.
     pub(crate) fn add_element(&mut self, number: u16) -> Result<(), Error> {
         self.elements([extra(number)], Element::encode)
     }
 
-    /// Takes it out.
+    /// Removes it.
     pub(crate) fn remove_element(&mut self, number: u16) -> Result<(), Error> {
         self.elements([extra(number)], Element::encode_delete)
     }
@@ -230,7 +230,7 @@ fn name_of(name: &str) -> Result<IfName, Error> {
     name.parse().map_err(|e: zubi_model::Invalid| Error::Usage(e.to_string()))
 }
 
-/// Fails when the kernel refused any of it.
+/// Fails when the kernel refused any message.
 fn check(object: &'static str, answers: Vec<Answer>) -> Result<Vec<Answer>, Error> {
     for answer in &answers {
         if let Some(Err(e)) = &answer.outcome {
@@ -240,7 +240,7 @@ fn check(object: &'static str, answers: Vec<Answer>) -> Result<Vec<Answer>, Erro
     Ok(answers)
 }
 
-/// The link that the echo tells of.
+/// The link in the kernel's echo.
 fn made(answers: &[Answer]) -> Result<LinkSeen, Error> {
     let mut objects = answers.iter().flat_map(|answer| &answer.objects);
     objects

@@ -1,7 +1,8 @@
-//! Those who attach sandboxes to networks and take them off again.
+//! The programs that attach sandboxes to networks and detach them.
 
 mod cni;
 mod floor;
+mod kind;
 mod netavark;
 mod zubi;
 
@@ -11,162 +12,61 @@ use crate::place::Sandbox;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use cni::Cni;
-use netavark::Netavark;
-
 pub(crate) use floor::Floor;
+pub(crate) use kind::{Door, Kind};
 pub(crate) use zubi::{DIRS, Spawned};
 
-/// One of them, on a host of its own.
+/// One contender, on its own host.
 pub(crate) trait Contender {
-    /// Attaches a sandbox; the time until that is said to be done.
+    /// Attaches a sandbox; returns the time until the contender reports success.
     fn attach(&mut self, sandbox: &Sandbox, launcher: &mut Launcher) -> Result<Duration, Error>;
 
-    /// Takes it off; the same.
+    /// Detaches a sandbox; returns the time in the same way.
     fn detach(&mut self, sandbox: &Sandbox, launcher: &mut Launcher) -> Result<Duration, Error>;
 
-    /// One more on the same host that may work at the same time; nothing for those that are not started.
+    /// Another contender on the same host that can work at the same time; `None` when it is not a program.
     fn companion(&self) -> Option<Box<dyn Contender + Send>> {
         None
     }
 
-    /// Whether what is left after a detach goes without [`Contender::settle`].
+    /// Whether the leftovers of a detach disappear without [`Contender::settle`].
     fn settles_itself(&self) -> bool {
         true
     }
 
-    /// What it does later by itself, or has others do, untimed.
+    /// Does the deferred work, untimed.
     fn settle(&mut self) -> Result<(), Error> {
         Ok(())
     }
 }
 
-/// Where the programs are.
-#[derive(Debug, Clone)]
-pub(crate) struct Programs {
-    pub(crate) zubi: PathBuf,
-    pub(crate) empty: PathBuf,
-    pub(crate) peak: PathBuf,
-    /// The folder of the CNI plugins.
-    pub(crate) cni: Option<PathBuf>,
-    /// Each with its version.
-    pub(crate) netavarks: Vec<(PathBuf, String)>,
-    pub(crate) iptables: Option<PathBuf>,
-    /// `iptables-restore`.
-    pub(crate) restore: Option<PathBuf>,
-    /// Whether containers can be run.
-    pub(crate) podman: bool,
-}
-
-impl Programs {
-    /// Where Debian, and others, have their netavark.
-    pub(crate) const PACKAGED: [&str; 2] = ["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"];
-
-    /// Whether a netavark is that of the distribution.
-    pub(crate) fn is_packaged(netavark: &Path) -> bool {
-        Self::PACKAGED.iter().any(|path| netavark == Path::new(path))
-    }
-}
-
-/// Whether a container port is published with each attachment.
+/// Whether each attachment publishes a container port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Publish {
     Nothing,
     OnePort,
 }
 
-/// How the raw detach is done.
+/// What the raw kernel's detach does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Removal {
-    /// Deleted, and waited for.
+    /// Deletes the pair and waits.
     Deleted,
-    /// Off the bridge and down; the deletion comes later.
+    /// Takes the host end off the bridge and down; the deletion comes later.
     Unplugged,
 }
 
-/// Which of the doors zubi is called by, always with a published port.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
-    /// As one CNI plugin.
-    Plugin,
-    /// As all plugins of a chain.
-    Chain,
-    Netavark,
-}
-
-/// Who takes part.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// The raw kernel.
-    Floor(Removal),
-    /// zubi's engine, called.
-    InProcess,
-    /// zubi's command.
-    Spawned(Publish),
-    /// zubi under the name of another program.
-    Door(Door),
-    /// Plugins of this folder: bridge, host-local, portmap, firewall, tuning.
-    Cni(PathBuf),
-    /// This program.
-    Netavark(PathBuf, String),
-}
-
-impl Kind {
-    pub(crate) fn name(&self) -> String {
-        match self {
-            Kind::Floor(Removal::Unplugged) => "raw kernel; DEL: off the bridge, down".into(),
-            Kind::Floor(Removal::Deleted) => "raw kernel; DEL: deleted, waited for".into(),
-            Kind::InProcess => "zubi, in process".into(),
-            Kind::Spawned(Publish::Nothing) => "zubi, command".into(),
-            Kind::Spawned(Publish::OnePort) => "zubi, command, one port".into(),
-            Kind::Door(Door::Plugin) => "zubi as CNI".into(),
-            Kind::Door(Door::Chain) => "zubi as CNI chain".into(),
-            Kind::Door(Door::Netavark) => "zubi as netavark".into(),
-            Kind::Cni(_) => "CNI bridge + portmap + firewall + tuning, one port".into(),
-            Kind::Netavark(_, version) => format!("netavark {version}, one port"),
-        }
-    }
-
-    /// Sets it up on the calling process's host.
-    pub(crate) fn make(&self, programs: &Programs) -> Result<Box<dyn Contender>, Error> {
-        Ok(match self {
-            Kind::Floor(removal) => Box::new(Floor::new(*removal)?),
-            Kind::InProcess => Box::new(zubi::InProcess::new(&programs.zubi)?),
-            Kind::Spawned(publish) => Box::new(Spawned::new(&programs.zubi, *publish)?),
-            Kind::Door(Door::Plugin) => Box::new(Cni::zubi(&programs.zubi)),
-            Kind::Door(Door::Chain) => Box::new(Cni::chain_of_zubi(&programs.zubi)),
-            Kind::Door(Door::Netavark) => Box::new(Netavark::zubi(&programs.zubi)?),
-            Kind::Cni(folder) => Box::new(Cni::chain(folder)?),
-            Kind::Netavark(program, _) => Box::new(Netavark::new(program)?),
-        })
-    }
-
-    /// Whether it is zubi or the raw kernel: fast, and always here.
-    pub(crate) fn is_own(&self) -> bool {
-        !matches!(self, Kind::Cni(_) | Kind::Netavark(..))
-    }
-
-    /// Whether it does the work of another one that takes part, in its place.
-    pub(crate) fn stands_in_for(&self, other: &Kind) -> bool {
-        match self {
-            Kind::Door(Door::Plugin | Door::Chain) => matches!(other, Kind::Cni(_)),
-            Kind::Door(Door::Netavark) => matches!(other, Kind::Netavark(..)),
-            _ => false,
-        }
-    }
-}
-
-/// The host port published for a sandbox.
+/// The host port of a sandbox.
 fn host_port(sandbox: &Sandbox) -> u16 {
     20_000 + sandbox.number
 }
 
-/// A file of a sandbox's own for what programs read and write.
+/// A file of a sandbox for a program's input or output.
 fn file_for(sandbox: &Sandbox, what: &str) -> PathBuf {
     format!("/run/bench-{what}-{}", sandbox.number).into()
 }
 
-/// Writes a request for a program to read.
+/// Writes a program's request.
 fn write_json(path: &Path, value: &serde_json::Value) -> Result<(), Error> {
     std::fs::write(path, value.to_string()).map_err(Error::system(path.display().to_string()))
 }

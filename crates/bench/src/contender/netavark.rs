@@ -10,7 +10,7 @@ use std::time::Duration;
 use zubi_lab::{HELPERS, links};
 
 const FOLDER: &str = "/run/netavark";
-/// Where zubi is under its name.
+/// The folder with zubi under netavark's name.
 const HELPER_FOLDER: &str = "/run/bench-helpers";
 
 /// The program.
@@ -24,7 +24,7 @@ impl Netavark {
         Ok(Netavark { program: program.into() })
     }
 
-    /// zubi under its name.
+    /// zubi under netavark's name.
     pub(crate) fn zubi(program: &Path) -> Result<Self, Error> {
         Self::new(&links(&program.to_string_lossy(), HELPER_FOLDER, &HELPERS).join("netavark"))
     }

@@ -6,10 +6,10 @@ use crate::launch::{Call, Launcher, reap_all};
 use crate::place::Sandbox;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use zubi_engine::{Act, Config, Engine};
+use zubi_engine::{Act, Config, Engine, LostRecords};
 use zubi_model::{NetworkName, SandboxRef, Wishes};
 
-/// Its state on a worker's host, and no other program asked for containers.
+/// zubi's folders on a worker's host; no container runtime is asked.
 pub(crate) const DIRS: [(&str, &str); 4] =
     [("ZUBI_STATE_DIR", "/run/zubi-state"), ("ZUBI_RUN_DIR", "/run/zubi"), ("ZUBI_CONFIG", ""), ("DOCKER_HOST", "")];
 const NETWORK: &str = "blue";
@@ -21,12 +21,12 @@ pub(crate) struct Spawned {
 }
 
 impl Spawned {
-    /// Makes the network.
+    /// Creates the network.
     pub(crate) fn new(program: &Path, publish: Publish) -> Result<Self, Error> {
         Ok(Spawned { publish, ..Spawned::on(program, "network create blue --subnet 10.55.0.0/20")? })
     }
 
-    /// Makes the network by these words.
+    /// Creates the network with these options.
     pub(crate) fn on(program: &Path, network: &str) -> Result<Self, Error> {
         let spawned = Spawned { program: program.into(), publish: Publish::Nothing };
         Launcher::Timed.run(&spawned.call(network))?;
@@ -52,7 +52,7 @@ impl Spawned {
         Call { tag: sandbox.number, ..self.call(&format!("disconnect {NETWORK} {}", sandbox.name)) }
     }
 
-    /// The words that publish a port of a connected sandbox, and take it back.
+    /// Publishes a port of a connected sandbox, or removes it.
     pub(crate) fn port(&self, verb: &str, sandbox: &Sandbox, ports: &str) -> Call {
         self.call(&format!("port {verb} {NETWORK} {} {ports}", sandbox.name))
     }
@@ -84,18 +84,18 @@ impl Contender for Spawned {
     }
 }
 
-/// The engine, opened once.
+/// The engine, opened once; each call has a session of its own.
 pub(crate) struct InProcess {
     engine: Engine,
     network: NetworkName,
 }
 
 impl InProcess {
-    /// Makes the network with the command, and opens the engine.
+    /// Creates the network with the command and opens the engine.
     pub(crate) fn new(program: &Path) -> Result<Self, Error> {
         Spawned::new(program, Publish::Nothing)?;
         let lookup = |key: &str| DIRS.iter().find(|(k, _)| *k == key).map(|(_, value)| (*value).to_owned());
-        let engine = Engine::open(Config::read(&lookup, None, None)?)?;
+        let engine = Engine::open(Config::read(&lookup, None, None)?, LostRecords::Refuse)?;
         let network = NETWORK.parse().map_err(|e: zubi_model::Invalid| Error::Usage(e.to_string()))?;
         Ok(InProcess { engine, network })
     }
@@ -105,14 +105,16 @@ impl Contender for InProcess {
     fn attach(&mut self, sandbox: &Sandbox, _: &mut Launcher) -> Result<Duration, Error> {
         let who = SandboxRef::Name(sandbox.name.clone());
         let start = Instant::now();
-        self.engine.attach(&self.network, &who, &Wishes::default(), Act::Apply)?;
+        let mut session = self.engine.session()?;
+        session.attach(&self.network, &who, &Wishes::default(), Act::Apply)?;
         Ok(start.elapsed())
     }
 
     fn detach(&mut self, sandbox: &Sandbox, _: &mut Launcher) -> Result<Duration, Error> {
         let who = SandboxRef::Name(sandbox.name.clone());
         let start = Instant::now();
-        self.engine.detach(&self.network, &who, Act::Apply)?;
+        let mut session = self.engine.session()?;
+        session.detach(&self.network, &who, Act::Apply)?;
         Ok(start.elapsed())
     }
 
@@ -121,6 +123,6 @@ impl Contender for InProcess {
     }
 
     fn settle(&mut self) -> Result<(), Error> {
-        Ok(self.engine.reap()?)
+        Ok(self.engine.session()?.finish_deletions()?)
     }
 }

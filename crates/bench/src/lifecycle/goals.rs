@@ -1,8 +1,9 @@
-//! What attaching and detaching should come to.
+//! The goals of attach and detach.
 
-use super::{Row, Rows, faster, find};
-use crate::contender::{Door, Kind, Programs, Publish, Removal};
+use super::rows::{Row, Rows, faster, find};
+use crate::contender::{Door, Kind, Publish, Removal};
 use crate::launch::Cost;
+use crate::programs::Programs;
 use crate::report::{Findings, Verdict};
 use crate::sample::{Sample, number, ratio};
 
@@ -40,7 +41,7 @@ pub(super) fn judge(rows: &Rows, findings: &mut Findings) {
     let growth = |kind: &Kind| Some(attach(last, kind)? - attach(first, kind)?);
     let (grows, raw_grows) = (growth(&spawned), growth(&floor));
     findings.goal(
-        format!("from {first} to {last} existing it grows at most by 1.5 x what the raw kernel grows"),
+        format!("from {first} to {last} endpoints it grows at most 1.5 x as much as the raw kernel"),
         format!("{} ms, raw {} ms", number(grows), number(raw_grows)),
         Verdict::at_most(grows, raw_grows.map(|raw| raw * 1.5)).unless_busy(&unsteady),
     );
@@ -53,7 +54,7 @@ pub(super) fn judge(rows: &Rows, findings: &mut Findings) {
     let (gone, most) = over(&|size| find(rows, size, &spawned)?.gone.p90());
     let (_, slowest) = over(&|size| find(rows, size, &spawned)?.gone.largest());
     findings.goal(
-        "100 ms later the kernel's objects are gone, and the last process (nine times of ten)",
+        "100 ms later the kernel's objects and the last process are gone (nine times out of ten)",
         format!("{}; slowest of all {} ms", listed(&gone, " ms"), number(slowest)),
         Verdict::at_most(most, Some(100.0)).unless_busy(&unsteady),
     );
@@ -68,14 +69,14 @@ pub(super) fn judge(rows: &Rows, findings: &mut Findings) {
     judge_doors(rows, &sizes, findings);
 }
 
-/// The rounds of the raw kernel at a size where they are unsteady, else at the last.
+/// The raw kernel's rounds at the first size where they are unsteady, else at the last size.
 fn unsteady_floor(rows: &Rows) -> Sample {
     let floors = || rows.iter().filter(|(_, kind, _)| *kind == Kind::Floor(Removal::Unplugged)).map(|(_, _, row)| row);
     let unsteady = floors().find(|row| row.attach.is_unsteady()).or_else(|| floors().next_back());
     unsteady.map(|row| row.attach.clone()).unwrap_or_default()
 }
 
-/// The same for zubi under the names of other programs.
+/// The goals of zubi under the names of other programs.
 fn judge_doors(rows: &Rows, sizes: &[u16], findings: &mut Findings) {
     let Some(first) = sizes.first().copied() else { return };
     let unsteady = unsteady_floor(rows);
@@ -107,14 +108,14 @@ fn judge_doors(rows: &Rows, sizes: &[u16], findings: &mut Findings) {
     }
 }
 
-/// How many times as long the ADD of a peer takes, by size.
+/// By size: the ratio of a peer's ADD to ours.
 fn against(rows: &Rows, sizes: &[u16], kind: &Kind, which: impl Fn(&Kind) -> bool) -> Vec<(u16, f64)> {
     let of_size = |size: u16| faster(rows, size, kind, |row: &Row| row.attach.median());
     let of_peer = |size: u16| of_size(size).into_iter().find(|(peer, _)| which(peer));
     sizes.iter().filter_map(|size| Some((*size, of_peer(*size)?.1))).collect()
 }
 
-/// Held when it is so often as fast at every size.
+/// Met when ours is at least `least` times as fast at every size.
 fn goal_of_speed(words: String, least: f64, measured: &[(u16, f64)], findings: &mut Findings) {
     let listed: Vec<_> = measured.iter().map(|(size, n)| format!("{} x at {size}", number(Some(*n)))).collect();
     let slowest = measured.iter().map(|(_, n)| 1.0 / n).reduce(f64::max);

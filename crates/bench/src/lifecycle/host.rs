@@ -1,24 +1,27 @@
-//! A contender's host, and what it answers.
+//! A contender's host and its requests.
 
-use super::CAP;
-use crate::contender::{Contender, Kind, Programs};
+use crate::contender::{Contender, Kind};
 use crate::error::Error;
 use crate::launch::{Cost, Launcher};
 use crate::place::Sandbox;
+use crate::programs::Programs;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 use zubi_kernel::Kernel;
 
+/// How long populating one host for one row may take.
+pub(super) const CAP: Duration = Duration::from_secs(150);
+
 #[derive(Serialize, Deserialize)]
 pub(super) enum Ask {
-    /// So many other endpoints.
+    /// Attach endpoints until there are this many.
     Populate(u16),
-    /// The probe.
+    /// Attach the probe.
     Attach,
     Detach,
-    /// Of attaching and detaching, under observation.
+    /// The cost of attach and detach, under observation.
     Cost,
 }
 
@@ -28,7 +31,7 @@ pub(super) enum Answer {
     Attached(Duration),
     Detached {
         took: Duration,
-        /// From its return until nothing is left, no process either; nothing where the bench itself cleans up.
+        /// The time from the return until nothing is left, no process either; `None` where the bench itself cleans up.
         gone: Option<Duration>,
     },
     Cost {
@@ -42,7 +45,7 @@ pub(super) struct Host {
     contender: Box<dyn Contender>,
     kernel: Kernel,
     probe: Sandbox,
-    /// How many devices it has when it is attached to nothing.
+    /// The number of devices of a detached sandbox.
     bare: usize,
     others: u16,
     peak: PathBuf,
@@ -115,8 +118,8 @@ impl Host {
     }
 }
 
-/// The number of a process started now. Numbers are given in turn in our process namespace: two of them tell how many
-/// processes were started between.
+/// The process id of a new process. Our process namespace gives ids in sequence, so the difference of two is the number
+/// of processes started in between.
 fn next_pid(empty: &Path) -> Result<u32, Error> {
     let mut child = Command::new(empty).spawn().map_err(Error::system("zubi-bench-empty"))?;
     let pid = child.id();

@@ -1,42 +1,31 @@
-//! Attaching and detaching, beside others: how long, and what it takes.
+//! Attach and detach, compared: time and other costs.
 
 mod goals;
 mod host;
+mod rows;
 
-use crate::Effort;
-use crate::contender::{Door, Kind, Programs, Publish, Removal, Spawned};
+use crate::contender::{Door, Kind, Publish, Removal, Spawned};
+use crate::effort::Effort;
 use crate::error::Error;
-use crate::launch::Cost;
+use crate::programs::Programs;
 use crate::report::{Findings, Table};
-use crate::sample::{Sample, number, ratio, times};
+use crate::sample::{Sample, number, times};
 use crate::worker::Worker;
 use goals::judge;
-use host::{Answer, Ask, Host};
-use std::time::Duration;
+use host::{Answer, Ask, CAP, Host};
+use rows::{Row, Rows, faster, find};
 
-/// How long populating one host for one row may take.
-const CAP: Duration = Duration::from_secs(150);
 /// How many hosts are populated at once.
 const CORES: usize = 2;
 
-/// A contender and what was measured of it at one size.
+/// A contender and its measurements at one size.
 struct Runner {
     kind: Kind,
     worker: Worker<Ask, Answer>,
     row: Row,
 }
 
-#[derive(Default, Clone)]
-struct Row {
-    name: String,
-    existing: u16,
-    attach: Sample,
-    detach: Sample,
-    gone: Sample,
-    cost: [Cost; 2],
-}
-
-/// Who takes part here.
+/// The contenders that this machine has.
 fn kinds(programs: &Programs) -> Vec<Kind> {
     let mut all = vec![
         Kind::Floor(Removal::Unplugged),
@@ -84,7 +73,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
     Ok(findings)
 }
 
-/// Our own one after the other, the slow ones a few at once: nothing is timed here.
+/// Populates ours one after the other and the slow ones a few at once: nothing is timed here.
 fn populate(runners: &mut [Runner], size: u16) -> Result<(), Error> {
     let (own, others): (Vec<&mut Runner>, Vec<&mut Runner>) = runners.iter_mut().partition(|one| one.kind.is_own());
     let mut own: Vec<_> = own.into_iter().map(|one| vec![one]).collect();
@@ -126,35 +115,22 @@ impl Runner {
     }
 }
 
-type Rows = [(u16, Kind, Row)];
-
-fn find<'a>(rows: &'a Rows, size: u16, kind: &Kind) -> Option<&'a Row> {
-    rows.iter().find(|(s, k, _)| *s == size && k == kind).map(|(_, _, row)| row)
-}
-
-/// How many times as long as one of ours those take in whose place it stands, in their order.
-fn faster(rows: &Rows, size: u16, kind: &Kind, median: impl Fn(&Row) -> Option<f64>) -> Vec<(Kind, f64)> {
-    let Some(own) = find(rows, size, kind).and_then(&median) else { return Vec::new() };
-    let peers = rows.iter().filter(|(s, other, _)| *s == size && kind.stands_in_for(other));
-    peers.filter_map(|(_, peer, row)| Some((peer.clone(), ratio(median(row), Some(own))?))).collect()
-}
-
 fn table(rows: &Rows) -> Table {
     let head = [
         "",
         "existing",
         "ADD ms (p90)",
         "/ raw",
-        "peer / it",
+        "peer / zubi",
         "DEL ms (p90)",
         "/ raw",
-        "peer / it",
+        "peer / zubi",
         "gone after, ms",
         "programs run",
         "processes they start",
         "peak MB",
     ];
-    let mut table = Table::new("Attaching and detaching, beside others", &head);
+    let mut table = Table::new("Attaching and detaching", &head);
     for (size, kind, row) in rows {
         let floor = find(rows, *size, &Kind::Floor(Removal::Unplugged));
         let deleting = find(rows, *size, &Kind::Floor(Removal::Deleted));
@@ -185,14 +161,14 @@ fn table(rows: &Rows) -> Table {
     }
     let rounds = rows.iter().map(|(_, _, row)| row.attach.len()).max().unwrap_or(0);
     table.note(format!(
-        "Medians of up to {rounds}, all on hosts of their own at the same time, in turns. The ratio of DEL is to the raw \
-         deletion that waits. \"peer / it\": how many times as long those take whose name zubi was called by, which \
-         takes the same requests, with one port; the time of a chain is the sum of its calls. Programs and processes: \
-         ADD / DEL, in an untimed run; threads do not count. \"gone\": from the return of DEL until the devices have \
-         vanished and the last process has ended."
+        "Medians of up to {rounds} rounds, taken in turns, with each contender on its own host. The ratio of DEL is to \
+         the raw deletion that waits. \"peer / zubi\": how many times as long the program takes whose name zubi has \
+         here, for the same requests with one port; the time of a chain is the sum of its calls. Programs and \
+         processes: ADD / DEL, in an untimed run, without threads. \"gone\": from the return of DEL until the devices \
+         have vanished and the last process has ended."
     ));
     if rows.iter().any(|(size, _, row)| row.existing < *size) {
-        table.note(format!("Populating a host stopped after {} s: the sizes reached stand above.", CAP.as_secs()));
+        table.note(format!("Populating a host stopped after {} s: the table shows the sizes reached.", CAP.as_secs()));
     }
     table
 }

@@ -1,9 +1,9 @@
 //! `portmap` and `firewall`: what comes behind a device in a chain.
 
-use super::{drifted, find, told};
+use super::attachment::{drifted, find, told};
 use std::io::Write;
 use zubi_cni::{CniError, CniResult, Code, Police, Publish, Task};
-use zubi_engine::Engine;
+use zubi_engine::Session;
 use zubi_model::{Endpoint, Ingress, NetworkName, PortHolder, PortWish, PublishedPort};
 
 fn not_ours(task: &Task) -> CniError {
@@ -19,22 +19,22 @@ fn network_of(endpoint: &Endpoint) -> &NetworkName {
 }
 
 /// A runtime asks for the ports of a container on each of its networks: they lead to it by the first of these.
-pub(super) fn publish(engine: &mut Engine, task: &Task, publish: &Publish) -> Result<CniResult, CniError> {
+pub(super) fn publish(session: &mut Session, task: &Task, publish: &Publish) -> Result<CniResult, CniError> {
     let previous = task.chained()?.clone();
     if publish.ports.is_empty() {
         return Ok(previous);
     }
-    let endpoint = find(engine, task)?.ok_or_else(|| not_ours(task))?;
-    let others = elsewhere(engine, &endpoint)?;
+    let endpoint = find(session, task)?.ok_or_else(|| not_ours(task))?;
+    let others = elsewhere(session, &endpoint)?;
     let ports: Vec<PortWish> = publish.ports.iter().filter(|wish| !is_among(&others, wish)).copied().collect();
     // With none left it is written down that this one could have them.
-    engine.publish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &ports, publish.source).map_err(told)?;
+    session.publish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &ports, publish.source).map_err(told)?;
     Ok(previous)
 }
 
 /// What the container publishes by its other networks.
-fn elsewhere(engine: &Engine, endpoint: &Endpoint) -> Result<Vec<PublishedPort>, CniError> {
-    let siblings = engine.siblings(endpoint).map_err(told)?;
+fn elsewhere(session: &Session, endpoint: &Endpoint) -> Result<Vec<PublishedPort>, CniError> {
+    let siblings = session.siblings(endpoint).map_err(told)?;
     Ok(siblings.into_iter().flat_map(|sibling| sibling.ports).collect())
 }
 
@@ -42,27 +42,27 @@ fn is_among(ports: &[PublishedPort], wish: &PortWish) -> bool {
     ports.iter().any(|port| wish.is_met_by(port))
 }
 
-pub(super) fn unpublish(engine: &mut Engine, task: &Task, publish: &Publish) -> Result<(), CniError> {
-    let Some(endpoint) = find(engine, task)? else { return Ok(()) };
-    engine.unpublish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &publish.ports).map_err(told)?;
+pub(super) fn unpublish(session: &mut Session, task: &Task, publish: &Publish) -> Result<(), CniError> {
+    let Some(endpoint) = find(session, task)? else { return Ok(()) };
+    session.unpublish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &publish.ports).map_err(told)?;
     if endpoint.ports.is_empty() || task.netns.is_none() {
         return Ok(());
     }
     // What the container still wants by another network is not this network's failure.
     let asked =
         |next: &Endpoint| next.traits.port_holder == PortHolder::Caller && next.sandbox.spelled.starts_with("cni:");
-    if let Err(error) = engine.hand_over_ports(&endpoint, &asked) {
+    if let Err(error) = session.hand_over_ports(&endpoint, &asked) {
         writeln!(std::io::stderr(), "{error}").ok();
     }
     Ok(())
 }
 
-pub(super) fn check_ports(engine: &mut Engine, task: &Task, publish: &Publish) -> Result<(), CniError> {
+pub(super) fn check_ports(session: &mut Session, task: &Task, publish: &Publish) -> Result<(), CniError> {
     if publish.ports.is_empty() {
         return Ok(());
     }
-    let endpoint = find(engine, task)?.ok_or_else(|| not_ours(task))?;
-    let others = elsewhere(engine, &endpoint)?;
+    let endpoint = find(session, task)?.ok_or_else(|| not_ours(task))?;
+    let others = elsewhere(session, &endpoint)?;
     let missing: Vec<String> = publish
         .ports
         .iter()
@@ -72,17 +72,17 @@ pub(super) fn check_ports(engine: &mut Engine, task: &Task, publish: &Publish) -
     if !missing.is_empty() {
         return Err(CniError::new(drifted(), missing.join("; ")));
     }
-    let problems = engine.check_called(network_of(&endpoint), &endpoint.sandbox.spelled).map_err(told)?;
+    let problems = session.check_called(network_of(&endpoint), &endpoint.sandbox.spelled).map_err(told)?;
     let about_ports: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", p.object, p.what)).collect();
     if about_ports.is_empty() { Ok(()) } else { Err(CniError::new(drifted(), about_ports.join("; "))) }
 }
 
 /// Nothing of ours keeps anybody from a device that others made; what they want kept out is theirs to do.
-pub(super) fn police(engine: &mut Engine, task: &Task, police: Police) -> Result<CniResult, CniError> {
+pub(super) fn police(session: &mut Session, task: &Task, police: Police) -> Result<CniResult, CniError> {
     let previous = task.chained()?.clone();
-    match find(engine, task)? {
+    match find(session, task)? {
         Some(endpoint) if endpoint.network.source().is_some() => {
-            engine.police(network_of(&endpoint), police.ingress, police.icc).map_err(told)?;
+            session.set_ingress(network_of(&endpoint), police.ingress, police.icc).map_err(told)?;
         }
         None if police.ingress != Ingress::Open || police.icc.is_some() => return Err(not_ours(task)),
         // A network that a user made has rules of its own.
@@ -91,9 +91,9 @@ pub(super) fn police(engine: &mut Engine, task: &Task, police: Police) -> Result
     Ok(previous)
 }
 
-pub(super) fn check_police(engine: &mut Engine, task: &Task, police: Police) -> Result<(), CniError> {
-    let Some(endpoint) = find(engine, task)? else { return Ok(()) };
-    let (network, _) = engine.network(network_of(&endpoint)).map_err(told)?;
+pub(super) fn check_police(session: &mut Session, task: &Task, police: Police) -> Result<(), CniError> {
+    let Some(endpoint) = find(session, task)? else { return Ok(()) };
+    let (network, _) = session.network(network_of(&endpoint)).map_err(told)?;
     let same = network.ingress == police.ingress && police.icc.is_none_or(|icc| network.icc == icc);
     if same || network.name.source().is_none() {
         return Ok(());

@@ -1,12 +1,13 @@
 //! GC: whatever of a network the runtime does not know any more.
 
-use super::{called_on_named, exec, ipam, told};
+use super::attachment::{called_on_named, told};
+use super::{exec, ipam};
 use std::io::Write;
 use zubi_cni::{CniError, Gc, Ipam, Share};
-use zubi_engine::{Act, Engine, Error};
+use zubi_engine::{Act, Error, Session};
 use zubi_model::{Endpoint, NetworkName, NetworkSource, SandboxRef};
 
-pub(super) fn collect(engine: &mut Engine, gc: &Gc) -> Result<(), CniError> {
+pub(super) fn collect(session: &mut Session, gc: &Gc) -> Result<(), CniError> {
     let Some(valid) = &gc.valid else {
         // A careless tool says nothing of attachments; that is no reason to free all of them.
         writeln!(std::io::stderr(), "the request has no cni.dev/valid-attachments: nothing was freed").ok();
@@ -16,13 +17,13 @@ pub(super) fn collect(engine: &mut Engine, gc: &Gc) -> Result<(), CniError> {
     let mut errors: Vec<CniError> = Vec::new();
     match &gc.share {
         Share::Wire(wire) => {
-            for endpoint in attached(engine, gc) {
+            for endpoint in attached(session, gc) {
                 let lives = container(gc, &endpoint).is_some_and(|container| {
                     valid.iter().any(|a| a.container == container && a.ifname == endpoint.ifname.as_str())
                 });
                 if !lives {
                     let called = SandboxRef::Called(endpoint.sandbox.spelled.clone());
-                    errors.extend(engine.detach(&endpoint.network, &called, Act::Apply).err().map(told));
+                    errors.extend(session.detach(&endpoint.network, &called, Act::Apply).err().map(told));
                 }
             }
             match &wire.ipam {
@@ -33,10 +34,10 @@ pub(super) fn collect(engine: &mut Engine, gc: &Gc) -> Result<(), CniError> {
         }
         Share::Reserve(reserve) => {
             ipam::forget_foreign_but(gc, valid, reserve.data_dir.as_deref());
-            for owner in engine.reservers(&network).map_err(told)? {
+            for owner in session.reservers(&network).map_err(told)? {
                 let lives = valid.iter().any(|a| format!("{}@{}", a.container, a.ifname) == owner);
                 if !lives {
-                    errors.extend(engine.unreserve(&network, &owner).err().map(told));
+                    errors.extend(session.unreserve(&network, &owner).err().map(told));
                 }
             }
         }
@@ -54,8 +55,8 @@ pub(super) fn collect(engine: &mut Engine, gc: &Gc) -> Result<(), CniError> {
 }
 
 /// The endpoints that came by this network's configuration.
-fn attached(engine: &Engine, gc: &Gc) -> Vec<Endpoint> {
-    let mut all = engine.endpoints_with_prefix("cni:");
+fn attached(session: &Session, gc: &Gc) -> Vec<Endpoint> {
+    let mut all = session.endpoints_with_prefix("cni:");
     all.retain(|endpoint| container(gc, endpoint).is_some());
     all
 }

@@ -1,14 +1,13 @@
 //! Addresses: `host-local`, for our own devices and for those of others.
 
-use super::{drifted, netns, told};
+use super::attachment::{drifted, netns, told};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use zubi_cni::{Attachment, CniError, CniResult, Code, Dns, Gc, Reserve, Status, Task, Wire, parse_resolv_conf};
-use zubi_engine::{Engine, Error};
-use zubi_kernel::sys;
-use zubi_model::{Addressing, EndpointAddress, Exclusion, NetworkName, NetworkSource, Pool};
+use zubi_engine::{Error, Session};
+use zubi_model::{Addressing, Exclusion, NetworkName, NetworkSource, Pool};
 
 /// Where the reference plug-in keeps its addresses.
 const FOLDER: &str = "/var/lib/cni/networks";
@@ -39,7 +38,8 @@ fn leave_out(sets: &mut [Vec<Pool>], taken: &[IpAddr]) {
 /// The addresses that the reference plug-in has given in this boot. Whatever is older is of containers that are no more.
 fn of_before(network: &str, data_dir: Option<&Path>) -> Vec<IpAddr> {
     let Ok(entries) = fs::read_dir(folder(network, data_dir)) else { return Vec::new() };
-    let boot = sys::boot_clock().ok().and_then(|since| SystemTime::now().checked_sub(Duration::from_nanos(since)));
+    let boot =
+        zubi_engine::boot_clock().ok().and_then(|since| SystemTime::now().checked_sub(Duration::from_nanos(since)));
     let of_this_boot = |entry: &fs::DirEntry| {
         let modified = entry.metadata().and_then(|m| m.modified()).ok();
         modified.zip(boot).is_none_or(|(modified, boot)| modified >= boot)
@@ -83,7 +83,7 @@ fn forget(network: &str, data_dir: Option<&Path>, is_dead: impl Fn(&str, Option<
 
 /// Whether there is an address for one more.
 pub(super) fn status(
-    engine: &mut Engine,
+    session: &mut Session,
     status: &Status,
     sets: &[Vec<Pool>],
     data_dir: Option<&Path>,
@@ -91,7 +91,7 @@ pub(super) fn status(
     let mut sets = sets.to_vec();
     leave_out(&mut sets, &of_before(&status.network, data_dir));
     let network = NetworkName::described(NetworkSource::Cni, &status.network).map_err(Error::from).map_err(told)?;
-    engine.has_room(&network, &sets).map_err(told)
+    session.has_room(&network, &sets).map_err(told)
 }
 
 fn network(task: &Task) -> Result<NetworkName, CniError> {
@@ -103,7 +103,7 @@ fn owner(task: &Task) -> String {
 }
 
 /// `host-local` on its own, for a device that another plug-in makes.
-pub(super) fn reserve(engine: &mut Engine, task: &Task, reserve: &Reserve) -> Result<CniResult, CniError> {
+pub(super) fn reserve(session: &mut Session, task: &Task, reserve: &Reserve) -> Result<CniResult, CniError> {
     netns(task)?;
     let dns = match &reserve.resolv_conf {
         Some(path) => parse_resolv_conf(&resolv_conf(path)?),
@@ -111,20 +111,18 @@ pub(super) fn reserve(engine: &mut Engine, task: &Task, reserve: &Reserve) -> Re
     };
     let mut sets = reserve.sets.clone();
     leave_out(&mut sets, &of_before(&task.network, reserve.data_dir.as_deref()));
-    let given = engine.reserve(&network(task)?, &owner(task), &sets, &reserve.wanted).map_err(told)?;
-    let addresses: Vec<EndpointAddress> =
-        given.into_iter().map(|(address, gateway)| EndpointAddress { address, gateway }).collect();
+    let addresses = session.reserve(&network(task)?, &owner(task), &sets, &reserve.wanted).map_err(told)?;
     Ok(reserve.result(&addresses, dns))
 }
 
-pub(super) fn unreserve(engine: &mut Engine, task: &Task, data_dir: Option<&Path>) -> Result<(), CniError> {
-    engine.unreserve(&network(task)?, &owner(task)).map_err(told)?;
+pub(super) fn unreserve(session: &mut Session, task: &Task, data_dir: Option<&Path>) -> Result<(), CniError> {
+    session.unreserve(&network(task)?, &owner(task)).map_err(told)?;
     forget_foreign(task, data_dir);
     Ok(())
 }
 
-pub(super) fn check(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
-    if engine.reserved(&network(task)?, &owner(task)).map_err(told)?.is_empty() {
+pub(super) fn check(session: &mut Session, task: &Task) -> Result<(), CniError> {
+    if session.reserved(&network(task)?, &owner(task)).map_err(told)?.is_empty() {
         let why = format!("network {}: container {} has no address", task.network, task.container);
         return Err(CniError::new(drifted(), why));
     }

@@ -1,5 +1,6 @@
 //! CNI: one plug-in call.
 
+mod attachment;
 mod chain;
 mod exec;
 mod gc;
@@ -9,17 +10,15 @@ mod wire;
 
 use crate::answer::{Delivery, code, deliver, tell};
 use crate::input;
+use attachment::{drifted, in_namespace, netns, sandbox, told};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use zubi_cni::{
     Call, CniError, CniResult, Code, Environment, LARGEST_REQUEST, Plugin, Share, Status, Task, Verb, WireNetwork,
     about, parse, versions,
 };
-use zubi_engine::{Class, Config, Engine, Error};
-use zubi_model::{Addressing, Endpoint, Family, IfName, NetworkName, NetworkSource, SandboxRef};
-use zubi_plan::What;
-use zubi_wire::route::{AdminState, LinkChange};
+use zubi_engine::{Config, Engine, LostRecords, Session};
+use zubi_model::{Addressing, Family};
 
 /// Reads environment and stdin, does what is asked for, and answers: one document on stdout, or nothing.
 pub(crate) fn answer(plugin: Plugin) -> ExitCode {
@@ -45,7 +44,7 @@ enum Answer {
 
 /// The runtime does not get the result of an ADD, so to it the ADD has failed: it may try again, or never come back.
 fn unadd(task: &Task) -> ExitCode {
-    let undone = in_engine(|engine| del(engine, task));
+    let undone = in_engine(|session| del(session, task));
     let undone = undone.err().map_or_else(String::new, |e| format!("; taking it away failed: {}", e.msg));
     tell(&format!("ADD: the result could not be written to stdout; what it made was taken away again{undone}"));
     ExitCode::FAILURE
@@ -69,25 +68,26 @@ fn call(plugin: Plugin, env: &Environment) -> Result<Answer, CniError> {
         // Nothing of theirs is there to be taken away.
         Verb::Del(task) if is_nothing(&task.share) => Ok(()),
         Verb::Add(task) => {
-            let result = in_engine(|engine| add(engine, &task)).and_then(|result| result.render(version));
+            let result = in_engine(|session| add(session, &task)).and_then(|result| result.render(version));
             let added = result.map_err(|e| e.answering(version.as_str()))?;
             return Ok(Answer::Added(added, task));
         }
-        Verb::Del(task) => in_engine(|engine| del(engine, &task)),
-        Verb::Check(task) => in_engine(|engine| check(engine, &task)),
-        Verb::Gc(gc) => in_engine(|engine| gc::collect(engine, &gc)),
+        Verb::Del(task) => in_engine(|session| del(session, &task)),
+        Verb::Check(task) => in_engine(|session| check(session, &task)),
+        Verb::Gc(gc) => in_engine(|session| gc::collect(session, &gc)),
         Verb::Status(status) => status_of(&status),
     };
     answered.map(|()| Answer::Nothing).map_err(|e| e.answering(version.as_str()))
 }
 
-/// Opens the engine, and leaves what is slow to its child, whatever became of the call.
-fn in_engine<T>(work: impl FnOnce(&mut Engine) -> Result<T, CniError>) -> Result<T, CniError> {
+/// Opens the session, and leaves what is slow to its child, whatever became of the call.
+fn in_engine<T>(work: impl FnOnce(&mut Session) -> Result<T, CniError>) -> Result<T, CniError> {
     let config = Config::read(&|name| std::env::var(name).ok(), None, None).map_err(told)?;
-    let mut engine = Engine::open_for_program(config).map_err(told)?;
-    let outcome = work(&mut engine);
+    let engine = Engine::open(config, LostRecords::Rebuild).map_err(told)?;
+    let mut session = engine.session().map_err(told)?;
+    let outcome = work(&mut session);
     // What it did not come to do the next command does.
-    engine.linger().ok();
+    session.finish().ok();
     outcome
 }
 
@@ -96,45 +96,44 @@ fn is_nothing(share: &Share) -> bool {
     matches!(share, Share::Loopback | Share::Fixed(_) | Share::Police(_))
 }
 
-fn add(engine: &mut Engine, task: &Task) -> Result<CniResult, CniError> {
+fn add(session: &mut Session, task: &Task) -> Result<CniResult, CniError> {
     match &task.share {
-        Share::Wire(wire) => wire::add(engine, task, wire.as_ref().clone()),
-        Share::Loopback => loopback(engine, task),
-        Share::Reserve(reserve) => ipam::reserve(engine, task, reserve),
+        Share::Wire(wire) => wire::add(session, task, wire.as_ref().clone()),
+        Share::Loopback => loopback(session, task),
+        Share::Reserve(reserve) => ipam::reserve(session, task, reserve),
         Share::Fixed(fixed) => Ok(fixed.result()),
-        Share::Publish(publish) => chain::publish(engine, task, publish),
-        Share::Police(police) => chain::police(engine, task, *police),
-        Share::Tune(tune) => tune::apply(engine, task, tune),
+        Share::Publish(publish) => chain::publish(session, task, publish),
+        Share::Police(police) => chain::police(session, task, *police),
+        Share::Tune(tune) => tune::apply(session, task, tune),
     }
 }
 
-fn del(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
+fn del(session: &mut Session, task: &Task) -> Result<(), CniError> {
     // What was killed before it came to say whose it is can only be found like this.
-    engine.finish_others().map_err(told)?;
+    session.finish_others().map_err(told)?;
     match &task.share {
-        Share::Wire(wire) => wire::del(engine, task, wire),
+        Share::Wire(wire) => wire::del(session, task, wire),
         Share::Loopback | Share::Fixed(_) | Share::Police(_) => Ok(()),
-        Share::Reserve(reserve) => ipam::unreserve(engine, task, reserve.data_dir.as_deref()),
-        Share::Publish(publish) => chain::unpublish(engine, task, publish),
-        Share::Tune(tune) => tune::restore(engine, task, tune),
+        Share::Reserve(reserve) => ipam::unreserve(session, task, reserve.data_dir.as_deref()),
+        Share::Publish(publish) => chain::unpublish(session, task, publish),
+        Share::Tune(tune) => tune::restore(session, task, tune),
     }
 }
 
-fn check(engine: &mut Engine, task: &Task) -> Result<(), CniError> {
+fn check(session: &mut Session, task: &Task) -> Result<(), CniError> {
     match &task.share {
-        Share::Wire(wire) => wire::check(engine, task, wire),
+        Share::Wire(wire) => wire::check(session, task, wire),
         Share::Loopback => {
-            let seen = engine.device_inside(&sandbox(task)?, &IfName::loopback()).map_err(told)?;
-            if seen.is_some_and(|lo| lo.state == AdminState::Up) {
+            if session.is_loopback_up(&sandbox(task)?).map_err(told)? {
                 return Ok(());
             }
             Err(CniError::new(drifted(), "the loopback device is down"))
         }
-        Share::Reserve(_) => ipam::check(engine, task),
+        Share::Reserve(_) => ipam::check(session, task),
         Share::Fixed(_) => Ok(()),
-        Share::Publish(publish) => chain::check_ports(engine, task, publish),
-        Share::Police(police) => chain::check_police(engine, task, *police),
-        Share::Tune(tune) => tune::check(engine, task, tune),
+        Share::Publish(publish) => chain::check_ports(session, task, publish),
+        Share::Police(police) => chain::check_police(session, task, *police),
+        Share::Tune(tune) => tune::check(session, task, tune),
     }
 }
 
@@ -143,86 +142,30 @@ fn status_of(status: &Status) -> Result<(), CniError> {
         Code::NotAvailableNorReliable => e,
         _ => CniError { code: Code::NotAvailable, ..e },
     };
-    in_engine(|engine| match &status.share {
+    in_engine(|session| match &status.share {
         Share::Wire(wire) => {
             if let zubi_cni::Ipam::Exec(kind) = &wire.ipam {
                 exec::status(kind, status)?;
             }
             if let WireNetwork::Named(name) = &wire.network {
-                engine.network(name).map_err(told)?;
+                session.network(name).map_err(told)?;
             }
             match &wire.wishes.addressing {
-                Addressing::Sets(sets) => ipam::status(engine, status, sets, wire.data_dir.as_deref()),
+                Addressing::Sets(sets) => ipam::status(session, status, sets, wire.data_dir.as_deref()),
                 _ => Ok(()),
             }
         }
-        Share::Reserve(reserve) => ipam::status(engine, status, &reserve.sets, reserve.data_dir.as_deref()),
+        Share::Reserve(reserve) => ipam::status(session, status, &reserve.sets, reserve.data_dir.as_deref()),
         Share::Loopback | Share::Fixed(_) | Share::Publish(_) | Share::Police(_) | Share::Tune(_) => Ok(()),
     })
     .map_err(unavailable)
 }
 
-fn loopback(engine: &mut Engine, task: &Task) -> Result<CniResult, CniError> {
+fn loopback(session: &mut Session, task: &Task) -> Result<CniResult, CniError> {
     let netns = netns(task)?;
-    let up = What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up));
-    engine.change_inside(&sandbox(task)?, vec![up], "the loopback device").map_err(|e| in_namespace(task, e))?;
+    session.raise_loopback(&sandbox(task)?).map_err(|e| in_namespace(task, e))?;
     if let Some(previous) = &task.previous {
         return Ok(previous.clone());
     }
     Ok(CniResult::of_loopback(&netns.to_string_lossy(), &[Family::V4, Family::V6]))
-}
-
-/// How the sandbox is called.
-fn called(task: &Task) -> String {
-    format!("cni:{}", task.container)
-}
-
-/// The same, on a network that others use too: by the name of the configuration, which has to know its own again.
-fn called_on_named(network: &str, container: &str) -> String {
-    format!("cni:{network}/{container}")
-}
-
-/// The endpoint of an attachment, if it is one of ours.
-fn find(engine: &Engine, task: &Task) -> Result<Option<Endpoint>, CniError> {
-    let described = NetworkName::described(NetworkSource::Cni, &task.network).map_err(Error::from).map_err(told)?;
-    let mut found = engine.endpoint_called(&described, &called(task)).map_err(told)?;
-    if found.is_none() {
-        let called = called_on_named(&task.network, task.container.as_str());
-        found = engine.endpoint_called_anywhere(&called).map_err(told)?;
-    }
-    Ok(found.filter(|endpoint| endpoint.ifname == task.ifname))
-}
-
-fn netns(task: &Task) -> Result<&Path, CniError> {
-    task.netns.as_deref().ok_or_else(|| CniError::new(Code::Environment, "CNI_NETNS is missing"))
-}
-
-fn sandbox(task: &Task) -> Result<SandboxRef, CniError> {
-    Ok(SandboxRef::Path(PathBuf::from(netns(task)?)))
-}
-
-/// The engine's error in the protocol's words: exit codes are ours, behind 100.
-#[allow(clippy::needless_pass_by_value, reason = "it is given to map_err")]
-fn told(error: Error) -> CniError {
-    let code = match error.class() {
-        Class::Usage => Code::Config,
-        class => Code::Own(class as u8),
-    };
-    CniError::new(code, error.to_string())
-}
-
-/// The same of a call that uses the namespace.
-fn in_namespace(task: &Task, error: Error) -> CniError {
-    match &error {
-        Error::NotASandbox(_) => {
-            let code = if task.netns.as_deref().is_some_and(Path::exists) { Code::Netns } else { Code::Environment };
-            CniError::new(code, format!("CNI_NETNS: {error}"))
-        }
-        _ => told(error),
-    }
-}
-
-/// CHECK found something that is not as it was made.
-fn drifted() -> Code {
-    Code::Own(Class::Problems as u8)
 }

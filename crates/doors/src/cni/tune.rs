@@ -1,27 +1,25 @@
 //! `tuning`: settings of the device in the container, and of its namespace.
 
-use super::{drifted, find, in_namespace, sandbox, told};
+use super::attachment::{drifted, find, in_namespace, sandbox, told};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use zubi_cni::{CniError, CniResult, Code, Switch, Task, Tune};
-use zubi_engine::{Engine, Error};
+use zubi_engine::{DeviceSettings, Error, Session, Switch as DeviceSwitch};
 use zubi_model::{Endpoint, IfName, Mac, Mtu};
-use zubi_plan::{Sysctl, What};
-use zubi_wire::route::{LinkChange, LinkSeen, Switch as LinkSwitch};
 
 /// Regular expressions, a line each: where it exists, settings outside of it are refused.
 const ALLOWED: &str = "/etc/cni/tuning/allowlist.conf";
 /// What a device of others was like before.
 const BEFORE: &str = "/run/cni/tuning";
 
-pub(super) fn apply(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<CniResult, CniError> {
+pub(super) fn apply(session: &mut Session, task: &Task, tune: &Tune) -> Result<CniResult, CniError> {
     let mut previous = task.chained()?.clone();
-    let endpoint = find(engine, task)?;
+    let endpoint = find(session, task)?;
     check_allowed(tune, &task.ifname)?;
-    let remembered = if endpoint.is_none() { remember(engine, task, tune)? } else { None };
-    if let Err(error) = inside(engine, task, tune, endpoint.as_ref()) {
+    let remembered = if endpoint.is_none() { remember(session, task, tune)? } else { None };
+    if let Err(error) = inside(session, task, tune, endpoint.as_ref()) {
         if let Some(path) = remembered {
             fs::remove_file(path).ok();
         }
@@ -40,7 +38,7 @@ pub(super) fn apply(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<Cni
 
 /// The settings themselves, which are allowed.
 pub(super) fn inside(
-    engine: &mut Engine,
+    session: &mut Session,
     task: &Task,
     tune: &Tune,
     endpoint: Option<&Endpoint>,
@@ -49,32 +47,23 @@ pub(super) fn inside(
     if let Some(endpoint) = endpoint
         && let Some(mac) = tune.mac.take()
     {
-        engine.change_mac_called(&endpoint.network, &endpoint.sandbox.spelled, mac).map_err(told)?;
+        session.change_mac_called(&endpoint.network, &endpoint.sandbox.spelled, mac).map_err(told)?;
     }
-    let ops = ops(&tune, &task.ifname);
-    if ops.is_empty() {
-        return Ok(());
-    }
-    engine.change_inside(&sandbox(task)?, ops, "as the configuration wants it").map_err(|e| in_namespace(task, e))?;
-    Ok(())
+    let changed =
+        session.change_device(&sandbox(task)?, &task.ifname, &settings(&tune), "as the configuration wants it");
+    changed.map_err(|e| in_namespace(task, e))
 }
 
-fn ops(tune: &Tune, ifname: &IfName) -> Vec<What> {
-    let switch = |s: Switch| if s == Switch::On { LinkSwitch::On } else { LinkSwitch::Off };
-    let mut ops: Vec<What> =
-        tune.sysctls.iter().map(|(key, value)| What::Set(Sysctl::new(format!("net/{key}"), value))).collect();
-    let change = LinkChange {
+fn settings(tune: &Tune) -> DeviceSettings {
+    let switch = |s: Switch| if s == Switch::On { DeviceSwitch::On } else { DeviceSwitch::Off };
+    DeviceSettings {
         mac: tune.mac,
         mtu: tune.mtu,
         promisc: tune.promisc.map(switch),
         allmulticast: tune.allmulti.map(switch),
         tx_queue: tune.tx_queue_len,
-        ..LinkChange::none(ifname.clone())
-    };
-    if change != LinkChange::none(ifname.clone()) {
-        ops.push(What::ChangeLink(change));
+        sysctls: tune.sysctls.clone(),
     }
-    ops
 }
 
 /// Whether the administrator allows the settings.
@@ -106,15 +95,15 @@ pub(super) fn check_allowed(tune: &Tune, ifname: &IfName) -> Result<(), CniError
     Ok(())
 }
 
-pub(super) fn check(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<(), CniError> {
-    let problems = differences(engine, task, tune)?;
+pub(super) fn check(session: &mut Session, task: &Task, tune: &Tune) -> Result<(), CniError> {
+    let problems = differences(session, task, tune)?;
     if problems.is_empty() { Ok(()) } else { Err(CniError::new(drifted(), problems.join("; "))) }
 }
 
 /// What is not as the configuration wants it, in words.
-pub(super) fn differences(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<Vec<String>, CniError> {
-    let ops = ops(tune, &task.ifname);
-    let problems = engine.compare_inside(&sandbox(task)?, ops).map_err(|e| in_namespace(task, e))?;
+pub(super) fn differences(session: &mut Session, task: &Task, tune: &Tune) -> Result<Vec<String>, CniError> {
+    let problems = session.compare_device(&sandbox(task)?, &task.ifname, &settings(tune));
+    let problems = problems.map_err(|e| in_namespace(task, e))?;
     Ok(problems.into_iter().map(|p| format!("{}: {}", p.object, p.what)).collect())
 }
 
@@ -123,21 +112,21 @@ fn path(task: &Task, data_dir: Option<&Path>) -> PathBuf {
 }
 
 /// A device of others outlives the container: a card of the host goes back as it was.
-fn remember(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<Option<PathBuf>, CniError> {
-    let settings = Tune { sysctls: Vec::new(), data_dir: None, ..tune.clone() };
-    if settings == Tune::default() {
+fn remember(session: &mut Session, task: &Task, tune: &Tune) -> Result<Option<PathBuf>, CniError> {
+    let of_device = Tune { sysctls: Vec::new(), data_dir: None, ..tune.clone() };
+    if of_device == Tune::default() {
         return Ok(None);
     }
-    let seen = engine.device_inside(&sandbox(task)?, &task.ifname).map_err(|e| in_namespace(task, e))?;
+    let seen = session.device_settings(&sandbox(task)?, &task.ifname).map_err(|e| in_namespace(task, e))?;
     let missing = || CniError::new(Code::Config, format!("container {} has no {}", task.container, task.ifname));
-    let seen: LinkSeen = seen.ok_or_else(missing)?;
-    let on = |switch: LinkSwitch| switch == LinkSwitch::On;
+    let seen = seen.ok_or_else(missing)?;
+    let is_on = |switch: DeviceSwitch| switch == DeviceSwitch::On;
     let document = json!({
         "mac": tune.mac.and(seen.mac).map(|mac| mac.to_string()),
-        "mtu": tune.mtu.map(|_| seen.mtu),
-        "promisc": tune.promisc.map(|_| on(seen.promisc)),
-        "allmulti": tune.allmulti.map(|_| on(seen.allmulticast)),
-        "txQLen": tune.tx_queue_len.map(|_| seen.tx_queue),
+        "mtu": tune.mtu.and(seen.mtu).map(Mtu::bytes),
+        "promisc": tune.promisc.and(seen.promisc).map(is_on),
+        "allmulti": tune.allmulti.and(seen.allmulticast).map(is_on),
+        "txQLen": tune.tx_queue_len.and(seen.tx_queue),
     });
     let path = path(task, tune.data_dir.as_deref());
     let failed = |e: std::io::Error| CniError::new(Code::Io, format!("{}: {e}", path.display()));
@@ -154,7 +143,7 @@ fn remember(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<Option<Path
 }
 
 /// Puts a device of others back as it was, where it still is.
-pub(super) fn restore(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<(), CniError> {
+pub(super) fn restore(session: &mut Session, task: &Task, tune: &Tune) -> Result<(), CniError> {
     let path = path(task, tune.data_dir.as_deref());
     let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
     let before: Value = serde_json::from_str(&text).unwrap_or_default();
@@ -169,13 +158,13 @@ pub(super) fn restore(engine: &mut Engine, task: &Task, tune: &Tune) -> Result<(
         ..Tune::default()
     };
     let back = match sandbox(task) {
-        Ok(sandbox) => engine.change_inside(&sandbox, ops(&old, &task.ifname), "as it was before").map(drop),
+        Ok(sandbox) => session.change_device(&sandbox, &task.ifname, &settings(&old), "as it was before"),
         Err(_) => Ok(()),
     };
     match back {
         // The namespace is gone, and the device with it or back where it came from.
         Ok(()) | Err(Error::NotASandbox(_)) => {}
-        Err(Error::Plan { failed, .. }) if failed.error.is_missing() => {}
+        Err(e) if e.device_missing() => {}
         Err(e) => return Err(told(e)),
     }
     fs::remove_file(&path)

@@ -1,20 +1,21 @@
 //! `bridge` and `zubi`: a device on a bridge.
 
-use super::{called, called_on_named, drifted, exec, find, in_namespace, ipam, netns, sandbox, told, tune};
+use super::attachment::{called, called_on_named, drifted, find, in_namespace, netns, sandbox, told};
+use super::{exec, ipam, tune};
 use zubi_cni::{CniError, CniResult, Code, Ipam, Task, Wire, WireNetwork};
-use zubi_engine::{Act, Attachment, Engine, Problem};
+use zubi_engine::{Act, Attachment, Problem, Session};
 use zubi_model::{DuplicateDetection, NetworkName, SandboxRef};
 
-pub(super) fn add(engine: &mut Engine, task: &Task, wire: Wire) -> Result<CniResult, CniError> {
+pub(super) fn add(session: &mut Session, task: &Task, wire: Wire) -> Result<CniResult, CniError> {
     let exists = |what: &str| {
         let why = format!("network {}: container {} has {what} already", task.network, task.container);
         CniError::new(Code::Own(zubi_engine::Class::Conflict as u8), why)
     };
-    if find(engine, task)?.is_some() {
+    if find(session, task)?.is_some() {
         // What a killed call left half done is not there.
-        engine.finish_others().map_err(told)?;
-        if let Some(endpoint) = find(engine, task)?
-            && engine.lives(&endpoint).map_err(told)?
+        session.finish_others().map_err(told)?;
+        if let Some(endpoint) = find(session, task)?
+            && session.is_alive(&endpoint).map_err(told)?
         {
             return Err(exists(endpoint.ifname.as_str()));
         }
@@ -33,7 +34,7 @@ pub(super) fn add(engine: &mut Engine, task: &Task, wire: Wire) -> Result<CniRes
     if let Ok(wire) = &mut wire {
         wire.wishes.called = Some(spelled(task, wire));
     }
-    let outcome = wire.and_then(|wire| attach(engine, task, &wire, &exists));
+    let outcome = wire.and_then(|wire| attach(session, task, &wire, &exists));
     if outcome.is_err()
         && let Some(kind) = delegated
     {
@@ -44,15 +45,15 @@ pub(super) fn add(engine: &mut Engine, task: &Task, wire: Wire) -> Result<CniRes
 }
 
 fn attach(
-    engine: &mut Engine,
+    session: &mut Session,
     task: &Task,
     wire: &Wire,
     exists: &dyn Fn(&str) -> CniError,
 ) -> Result<CniResult, CniError> {
     let sandbox = sandbox(task)?;
     let report = match &wire.network {
-        WireNetwork::Named(name) => engine.attach(name, &sandbox, &wire.wishes, Act::Apply),
-        WireNetwork::Described(description) => engine.attach_described(description, &sandbox, &wire.wishes),
+        WireNetwork::Named(name) => session.attach(name, &sandbox, &wire.wishes, Act::Apply),
+        WireNetwork::Described(description) => session.attach_described(description, &sandbox, &wire.wishes),
     };
     let attached = report.map_err(|e| in_namespace(task, e))?.value;
     let endpoint = attached.endpoint;
@@ -60,16 +61,16 @@ fn attach(
         return Err(exists(endpoint.ifname.as_str()));
     }
     let mut finished = match &wire.tune {
-        Some(wishes) => tune::inside(engine, task, wishes, Some(&endpoint)),
+        Some(wishes) => tune::inside(session, task, wishes, Some(&endpoint)),
         None => Ok(()),
     };
     if finished.is_ok() && wire.wishes.traits.dad == DuplicateDetection::Awaited {
-        finished = engine.await_addresses(&endpoint).map_err(told);
+        finished = session.await_addresses(&endpoint).map_err(told);
     }
-    let bridge_mac = match finished.and_then(|()| engine.bridge_mac(&endpoint.network).map_err(told)) {
+    let bridge_mac = match finished.and_then(|()| session.bridge_mac(&endpoint.network).map_err(told)) {
         Ok(mac) => mac,
         Err(error) => {
-            engine.detach(&endpoint.network, &SandboxRef::Called(endpoint.sandbox.spelled.clone()), Act::Apply).ok();
+            session.detach(&endpoint.network, &SandboxRef::Called(endpoint.sandbox.spelled.clone()), Act::Apply).ok();
             return Err(error);
         }
     };
@@ -88,10 +89,10 @@ fn spelled(task: &Task, wire: &Wire) -> String {
 }
 
 /// Whatever of it is there goes, from our own records: the namespace, the result and the configuration may be gone.
-pub(super) fn del(engine: &mut Engine, task: &Task, wire: &Wire) -> Result<(), CniError> {
-    if let Some(endpoint) = find(engine, task)? {
+pub(super) fn del(session: &mut Session, task: &Task, wire: &Wire) -> Result<(), CniError> {
+    if let Some(endpoint) = find(session, task)? {
         let called = SandboxRef::Called(endpoint.sandbox.spelled.clone());
-        engine.detach(&endpoint.network, &called, Act::Apply).map_err(told)?;
+        session.detach(&endpoint.network, &called, Act::Apply).map_err(told)?;
     }
     match &wire.ipam {
         Ipam::Exec(kind) => exec::del(kind, task),
@@ -103,14 +104,14 @@ pub(super) fn del(engine: &mut Engine, task: &Task, wire: &Wire) -> Result<(), C
     }
 }
 
-pub(super) fn check(engine: &mut Engine, task: &Task, wire: &Wire) -> Result<(), CniError> {
-    let Some(endpoint) = find(engine, task)? else {
+pub(super) fn check(session: &mut Session, task: &Task, wire: &Wire) -> Result<(), CniError> {
+    let Some(endpoint) = find(session, task)? else {
         let why = format!("network {}: container {} has no {}", task.network, task.container, task.ifname);
         return Err(CniError::new(drifted(), why));
     };
     let network: &NetworkName = &endpoint.network;
     let mut problems: Vec<String> =
-        engine.check_called(network, &endpoint.sandbox.spelled).map_err(told)?.iter().map(told_problem).collect();
+        session.check_called(network, &endpoint.sandbox.spelled).map_err(told)?.iter().map(told_problem).collect();
     if let Some(previous) = &task.previous {
         for a in &endpoint.addresses {
             if !previous.ips.is_empty() && !previous.ips.iter().any(|ip| ip.address == a.address) {
@@ -122,7 +123,7 @@ pub(super) fn check(engine: &mut Engine, task: &Task, wire: &Wire) -> Result<(),
         exec::check(kind, task)?;
     }
     if let Some(wishes) = &wire.tune {
-        problems.extend(tune::differences(engine, task, wishes)?);
+        problems.extend(tune::differences(session, task, wishes)?);
     }
     if problems.is_empty() { Ok(()) } else { Err(CniError::new(drifted(), problems.join("; "))) }
 }

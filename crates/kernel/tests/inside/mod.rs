@@ -1,12 +1,12 @@
-//! Tests that run again in user and network namespaces of their own: what they make is gone with their process.
+//! Tests that run again in user and network namespaces of their own: what they make goes with their process.
 
 use std::io::Write;
 use std::process::Command;
 
 const INSIDE: &str = "ZUBI_TEST_INSIDE";
 
-/// Whether this is the run inside the namespaces. Outside, that run is started and its success asserted; where
-/// `probe` does not succeed in such namespaces, the test is skipped.
+/// Whether this is the run inside the namespaces. Outside, it starts that run and asserts its success; where `probe`
+/// fails in such namespaces, it skips the test.
 pub fn inside(test: &str, probe: &[&str]) -> bool {
     if std::env::var_os(INSIDE).is_some() {
         return true;

@@ -1,4 +1,4 @@
-//! The endpoints that an engine would make of attachments, as far as an answer needs them.
+//! Endpoints as an engine would make them from attachments, as far as the answer shows them.
 
 use zubi_model::{
     Addressing, Device, Endpoint, EndpointAddress, EndpointId, Mac, MacWish, NetnsCookie, NetworkId, NsRef, PortWish,
@@ -6,7 +6,7 @@ use zubi_model::{
 };
 use zubi_netavark::{Attached, Attachment, Target, reply};
 
-/// What Podman would be answered.
+/// The answer that Podman would get.
 pub fn answer(attachments: &[Attachment]) -> String {
     let endpoints: Vec<Endpoint> = attachments.iter().map(endpoint).collect();
     let attached: Vec<Attached<'_>> = attachments
@@ -54,7 +54,7 @@ fn endpoint(attachment: &Attachment) -> Endpoint {
     }
 }
 
-/// A network of zubi is 10.55.66.0/24 and fd00:55::/64 here.
+/// Every zubi network is 10.55.66.0/24 and fd00:55::/64 here.
 fn addresses(attachment: &Attachment) -> Vec<EndpointAddress> {
     if let Addressing::Given(given) = &attachment.wishes.addressing {
         return given.clone();

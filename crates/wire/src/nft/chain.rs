@@ -2,6 +2,7 @@
 
 use super::{CREATE, HEADER, Table, TableFamily, ask, ask_all, change, family_of};
 use crate::message::{Batch, Message, flag};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 const NEWCHAIN: u16 = 3;
@@ -117,7 +118,7 @@ impl fmt::Display for Chain {
 }
 
 /// A chain as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainSeen {
     /// Its table.
     pub table: Table,

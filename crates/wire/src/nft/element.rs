@@ -3,6 +3,7 @@
 use super::value::{joined, parted};
 use super::{CREATE, Field, HEADER, NFTA_LIST_ELEM, Set, Shape, Table, Value, ask, change, family_of};
 use crate::message::{Attributes, Batch, Message, flag, text_of};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 const NEWSETELEM: u16 = 12;
@@ -143,7 +144,7 @@ impl fmt::Display for Element {
 }
 
 /// An element as the kernel holds it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ElementSeen {
     /// The key, or the start of an interval.
     pub key: Vec<u8>,

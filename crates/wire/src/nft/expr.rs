@@ -2,6 +2,7 @@
 
 use super::family::{NFPROTO_IPV4, NFPROTO_IPV6, nfproto};
 use crate::message::{Attributes, Body, text_of};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use zubi_model::Family;
 
@@ -29,7 +30,7 @@ const NAT_PORT: u32 = 2;
 
 /// A register, counted in words of four bytes from 0 to 15. The kernel has two numberings for the same memory and
 /// reports either.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reg(pub u32);
 
 impl Reg {
@@ -47,7 +48,7 @@ impl Reg {
 }
 
 /// What is loaded from a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LoadKey {
     /// Name of the incoming device.
     IifName,
@@ -209,7 +210,7 @@ enum Source {
 }
 
 /// How a register is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CmpOp {
     /// Equal.
     Eq,
@@ -218,7 +219,7 @@ pub enum CmpOp {
 }
 
 /// The end of a rule (`NF_*` in linux/netfilter.h, `NFT_*` of `enum nft_verdicts` in linux/netfilter/nf_tables.h).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// Let pass; later chains may still drop.
     Accept,
@@ -273,7 +274,7 @@ impl fmt::Display for Verdict {
 }
 
 /// One expression.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expr {
     /// Load something of the packet into a register.
     Load {

@@ -1,5 +1,6 @@
 //! The families of tables (`NFPROTO_*` in linux/netfilter.h).
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use zubi_model::Family;
 
@@ -23,7 +24,8 @@ pub(super) fn ether_type(family: Family) -> u16 {
 }
 
 /// Which packets a table sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum TableFamily {
     /// IPv4 and IPv6.
     Inet,

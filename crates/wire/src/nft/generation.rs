@@ -2,13 +2,14 @@
 
 use super::{HEADER, NFPROTO_UNSPEC, SUBSYSTEM, message};
 use crate::message::{Batch, Message, flag};
+use serde::{Deserialize, Serialize};
 
 const NEWGEN: u16 = 15;
 const GETGEN: u16 = 16;
 const ID: u16 = 1;
 
 /// The number that all tables, chains, rules and elements of a namespace have together. It is never zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
 impl Generation {

@@ -5,6 +5,7 @@ use super::words::words;
 use super::{CREATE, CmpOp, Expr, HEADER, LoadKey, Reg, RuleAt, Table, Verdict, ask, change};
 use crate::message::{Batch, Message, flag, text_of};
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use zubi_model::{Family, LinkGroup, Protocol};
@@ -37,7 +38,7 @@ enum Membership {
 }
 
 /// A rule at the end of a chain.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Its table.
     pub table: Table,
@@ -301,7 +302,7 @@ impl fmt::Display for Rule {
 }
 
 /// A rule as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleSeen {
     /// Its place and what it does.
     pub rule: Rule,

@@ -2,6 +2,7 @@
 
 use super::{CREATE, HEADER, NFTA_LIST_ELEM, Table, ask, change, family_of};
 use crate::message::{Batch, Message, flag};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 const NEWSET: u16 = 9;
@@ -211,7 +212,7 @@ impl fmt::Display for Set {
 }
 
 /// A set or map as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetSeen {
     /// Its table.
     pub table: Table,

@@ -2,6 +2,7 @@
 
 use super::{CREATE, HEADER, TableFamily, ask, ask_all, change, family_of};
 use crate::message::{Batch, Message, flag};
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -15,7 +16,7 @@ const OWNER: u16 = 7;
 const DORMANT: u32 = 1;
 
 /// A table: its family and its name distinguish it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Table {
     /// Which packets it sees.
     pub family: TableFamily,
@@ -70,7 +71,7 @@ impl fmt::Display for Table {
 }
 
 /// A table as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableSeen {
     /// Which table.
     pub table: Table,

@@ -3,6 +3,7 @@
 use super::{address_of, af, bytes_of};
 use crate::message::{Batch, Message, flag};
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use zubi_model::{IfIndex, IfName};
 
@@ -79,7 +80,7 @@ impl fmt::Display for Address {
 }
 
 /// An address as the kernel reports it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressSeen {
     /// With its prefix length.
     pub address: IpNet,
@@ -90,7 +91,7 @@ pub struct AddressSeen {
 }
 
 /// What duplicate address detection has to say about an address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Uniqueness {
     /// It can be used.
     Known,

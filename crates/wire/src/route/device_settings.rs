@@ -4,6 +4,7 @@
 
 use super::AF_INET6;
 use crate::message::Attributes;
+use serde::{Deserialize, Serialize};
 
 const AF_INET: u16 = 2;
 /// All settings of IPv4, each a number of four bytes.
@@ -35,7 +36,7 @@ const IPV6: [(&str, usize); 7] = [
 ];
 
 /// What a link's answer says of its settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceSettings {
     ipv4: [Option<i32>; IPV4.len()],
     ipv6: [Option<i32>; IPV6.len()],

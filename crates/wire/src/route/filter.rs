@@ -2,6 +2,7 @@
 //! linux/filter.h). It takes no call of bpf(2), and so no more rights than a device does.
 
 use crate::message::{Batch, Message, flag};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use zubi_model::{IfIndex, IfName};
 
@@ -31,7 +32,7 @@ const DIRECT_ACTION: u32 = 1;
 const BPF: &str = "bpf";
 
 /// An instruction (`struct sock_filter`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
     /// What to do.
     pub code: u16,
@@ -171,7 +172,7 @@ impl fmt::Display for Filter {
 }
 
 /// A filter as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilterSeen {
     /// See [`Filter`].
     pub preference: u16,

@@ -72,7 +72,7 @@ impl fmt::Display for AdminState {
 
 /// Whether the kernel gives a device an IPv6 link-local address by itself when it goes up
 /// (`IN6_ADDR_GEN_MODE_*` in linux/if_link.h).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AddrGenMode {
     /// Made of the MAC: the kernel's default.
     Eui64,
@@ -480,13 +480,14 @@ fn select(b: &mut Body<'_>, link: LinkRef<'_>) {
 }
 
 /// A link as the kernel reports it. The name is whatever the kernel holds, not an [`IfName`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkSeen {
     /// Its number.
     pub index: IfIndex,
     /// Its name.
     pub name: String,
     /// Its MAC, when it has one.
+    #[serde(deserialize_with = "super::reported_mac::deserialize")]
     pub mac: Option<Mac>,
     /// In bytes.
     pub mtu: u32,

@@ -7,6 +7,7 @@ mod filter;
 mod link;
 mod neighbour;
 mod port;
+mod reported_mac;
 #[expect(clippy::module_inception, reason = "named as `ip` names it: routes are one part of route netlink")]
 mod route;
 mod rule;

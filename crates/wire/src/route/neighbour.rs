@@ -2,6 +2,7 @@
 
 use super::{AF_BRIDGE, address_of, af, bytes_of};
 use crate::message::{Batch, Message, flag};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::IpAddr;
 use zubi_model::{IfIndex, IfName, Mac};
@@ -97,11 +98,12 @@ impl fmt::Display for ForwardingEntry {
 }
 
 /// A neighbour or forwarding entry as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeighbourSeen {
     /// Absent in a bridge's forwarding table.
     pub address: Option<IpAddr>,
     /// Absent while it is being asked for.
+    #[serde(deserialize_with = "super::reported_mac::deserialize")]
     pub mac: Option<Mac>,
     /// Device or port.
     pub device: IfIndex,

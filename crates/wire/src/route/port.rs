@@ -2,6 +2,7 @@
 
 use super::AF_BRIDGE;
 use crate::message::{Attributes, Batch, flag};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use zubi_model::{IfIndex, IfName};
 
@@ -14,7 +15,7 @@ const IFLA_BRPORT_ISOLATED: u16 = 33;
 const IFLA_BRPORT_LOCKED: u16 = 39;
 
 /// On or off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Switch {
     /// On.
     On,
@@ -115,7 +116,7 @@ impl fmt::Display for BridgePort {
 }
 
 /// A port's settings as the kernel reports them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PortSeen {
     /// See [`BridgePort`].
     pub isolated: Switch,

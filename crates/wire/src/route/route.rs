@@ -3,6 +3,7 @@
 use super::{AF_INET, AF_INET6, address_of, af, bytes_of, family_word};
 use crate::message::{Batch, Message, flag};
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zubi_model::{IfIndex, IfName, RouteKind, RouteOptions};
@@ -32,7 +33,7 @@ const RTM_F_CLONED: u32 = 0x200;
 const HEADER: usize = 12;
 
 /// Who made a route (`rtm_protocol`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteProtocol(pub u8);
 
 impl RouteProtocol {
@@ -161,7 +162,7 @@ impl fmt::Display for Route {
 }
 
 /// A route as the kernel reports it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteSeen {
     /// Where to.
     pub to: IpNet,

@@ -3,6 +3,7 @@
 use super::{AF_INET, AF_INET6, address_of, af, bytes_of, family_word};
 use crate::message::{Batch, Message, flag};
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use zubi_model::{Family, IfName};
 
@@ -92,7 +93,7 @@ impl fmt::Display for Rule {
 }
 
 /// A rule as the kernel reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleSeen {
     /// Its place.
     pub priority: u32,

@@ -1,4 +1,4 @@
-//! Which subnets and addresses are given, to whom, and when they are free again.
+//! Which subnets and addresses zubi assigns, to which endpoint, and when they are free again.
 
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
@@ -7,7 +7,7 @@ use zubi_lab::{Answer, Host, Loner, Outside, Reach, Transport, assert_reaches, r
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
-/// A host whose automatic subnets come from these pools.
+/// A host with these pools for automatic subnets.
 fn with_pools(pools: &str) -> Host {
     std::fs::write("/run/config.json", format!(r#"{{"default-address-pools":[{pools}]}}"#)).expect("settings");
     Host::new(ZUBI).with_env("ZUBI_CONFIG", "/run/config.json")
@@ -98,7 +98,7 @@ fn a_network_has_ipv4_or_ipv6_or_both() {
             assert_reaches("host", sandbox, address.split('/').next().expect("address"));
         }
     }
-    // A family that a network does not have is off inside.
+    // A family that the network does not have is off inside.
     assert_eq!(host.shell("ip -n c4 -6 addr show dev eth0").ok().out, "");
 }
 
@@ -112,7 +112,7 @@ fn the_next_address_is_the_one_behind_the_last_given_not_the_one_just_released()
     host.zubi("disconnect blue c3").ok();
     assert_eq!(host.connect("blue c3"), "10.7.0.5");
     assert_eq!(host.connect("blue c2"), "10.7.0.6");
-    // Round the end, and over those that are taken.
+    // The search wraps around and skips leased addresses.
     assert_eq!(host.container("c4", "blue"), "10.7.0.3");
 }
 
@@ -214,7 +214,7 @@ fn a_crowd_never_gets_more_than_the_pool_has() {
     assert_eq!(codes.iter().filter(|c| **c == 5).count(), 7, "{codes:?}");
 }
 
-/// The device of a sandbox that is gone goes a moment later.
+/// The device of a deleted sandbox goes a moment later.
 fn bridge_is_empty(host: &Host) {
     host.wait_for("test -z \"$(ip -o link show master zb-blue)\"");
 }
@@ -282,7 +282,7 @@ fn a_fixed_address_of_the_living_names_its_owner() {
     host.zubi("connect blue c2 --ip 10.7.0.2").fails(4, "address 10.7.0.2 is taken by c1");
 }
 
-/// Does with a record that was changed by hand what the error says.
+/// Updates the checksum of a hand-edited record, as the error suggests.
 fn mean_it(host: &Host, file: &str) {
     let told = host.zubi("ls").fails(8, "does not match its sum").err;
     let sum = told.split("write \"sum\":\"").nth(1).and_then(|behind| behind.get(..16)).expect("the sum");
@@ -293,7 +293,7 @@ fn after_a_reboot_every_address_is_free() {
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.7.0.0/30");
     host.container("c1", "blue");
-    // What a reboot leaves: the state folder, and here also the run folder of the boot before.
+    // Simulates a reboot: the state folder stays, and here the run folder of the previous boot too.
     host.shell("ip netns del c1").ok();
     bridge_is_empty(&host);
     host.shell("ip link del zb-blue; nft delete table inet zubi").ok();
@@ -346,7 +346,7 @@ fn random_macs_differ() {
     assert_eq!(seen.len(), 3);
 }
 
-/// An address moves from one sandbox to another; its old neighbours reach it within the 100 ms the issue asks for.
+/// Moves an address from one sandbox to another; its old neighbours must reach it within 100 ms.
 fn an_address_that_moved_is_reached_at_once(first: &str, second: &str) {
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.7.0.0/24 --subnet fd00:7::/64");
@@ -366,7 +366,7 @@ fn an_address_that_moved_is_reached_at_once(first: &str, second: &str) {
             for transport in [Transport::Icmp, Transport::Tcp] {
                 let reach = Reach { from, to: "new", address };
                 let soon = Duration::from_millis(100);
-                // A machine may be busy for so long; who has the address of before stays wrong for seconds.
+                // A busy machine can exceed 100 ms; a neighbour with a stale MAC stays wrong for seconds.
                 let reached = (0..3).any(|_| reaches_within(&reach, transport, soon));
                 assert!(reached, "{from} does not reach {address} by {transport:?}");
             }
@@ -387,7 +387,7 @@ fn an_address_that_moved_to_a_given_mac_is_reached_at_once() {
 }
 
 fn an_address_that_moved_without_announcement_is_not_reached() {
-    // What the announcement is for: the same move, and the neighbour keeps the MAC of before.
+    // Shows what the announcement is for: after the same move without it the neighbour keeps the old MAC.
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.7.0.0/24 --subnet fd00:7::/64");
     host.container("neighbour", "blue");

@@ -1,8 +1,7 @@
 //! Bad input is refused before the first effect, with the right exit code and words that help.
 
+use crate::blue::{ZUBI, blue};
 use zubi_lab::{Host, Outside, Snapshot, assert_reaches};
-
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
 const USAGE: i32 = 2;
 const NOT_FOUND: i32 = 3;
@@ -10,7 +9,7 @@ const CONFLICT: i32 = 4;
 const PRIVILEGE: i32 = 6;
 const STATE: i32 = 8;
 
-/// Each command fails with its code and words, and nothing has changed.
+/// Each command fails with its code and words and changes nothing.
 fn refused(host: &Host, all: &[(&str, i32, &str)]) {
     let before = Snapshot::take();
     for (command, code, words) in all {
@@ -27,12 +26,6 @@ fn refused_words(host: &Host, all: &[(&[&str], i32, &str)]) {
         host.zubi_words(words).fails(*code, said);
         before.assert_no_residue(&Snapshot::take());
     }
-}
-
-fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
-    host
 }
 
 const EVIL: [&str; 12] =
@@ -343,12 +336,12 @@ fn with_read_only_settings_nothing_is_begun() {
     }
 }
 
-/// As container engines do it. The test's own mount namespace only.
+/// As container engines mount it. Only in the test's own mount namespace.
 fn mount_settings_read_only(host: &Host) {
     host.shell("mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys").ok();
 }
 
-/// A folder on a file system that is full.
+/// A folder on a full file system.
 fn full_disk(host: &Host, folder: &str) {
     host.shell(&format!(
         "mkdir -p /run/copy && cp -a {folder}/. /run/copy/ 2>/dev/null; mkdir -p {folder} && \
@@ -398,7 +391,7 @@ fn what_is_connected_can_be_disconnected_on_a_full_run_folder() {
     host.zubi("check").ok();
 }
 
-/// A state file that cannot be understood: named, never erased.
+/// An unreadable state file: the error names it, and zubi never deletes it.
 fn unreadable(damage: &str, said: &str) {
     let host = blue();
     let c1 = host.container("c1", "blue");
@@ -419,13 +412,13 @@ fn unreadable(damage: &str, said: &str) {
         has_nothing_to_do(&host, command, file);
     }
     assert_eq!(std::fs::read(file).expect("file"), content);
-    // What is running goes on running, and other networks can be used.
+    // Existing endpoints keep working, and other networks can be used.
     assert_reaches("host", "c1", &c1);
     host.connect("green c2");
     assert_reaches("host", "c2", "10.77.88.2");
 }
 
-/// `gc` and `repair` may pass over what they cannot read, or stop there and name it.
+/// `gc` and `repair` may skip an unreadable file, or stop there and name it.
 #[track_caller]
 fn has_nothing_to_do(host: &Host, command: &str, file: &str) {
     let answer = host.zubi(command);
@@ -463,7 +456,7 @@ fn a_corrupt_record_is_named_and_kept() {
         has_nothing_to_do(&host, command, &file);
     }
     assert_eq!(std::fs::read_to_string(&file).expect("file"), "nonsense\n");
-    // Its address is not given to anybody else, and it goes on working.
+    // Its address is not assigned again, and it keeps working.
     assert_ne!(host.connect("blue c2"), c1);
     assert_reaches("host", "c1", &c1);
 }

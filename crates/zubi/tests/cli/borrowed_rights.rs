@@ -1,12 +1,12 @@
-//! A program file that gives its callers rights they do not have.
+//! A program file that gives its callers rights that they do not have.
 
 use zubi_lab::{Host, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const PRIVILEGE: i32 = 6;
 
-/// A copy of the program that gives its callers root's rights, on a file system that allows it. Gives how another user
-/// calls it, or why there is no such thing.
+/// Copies the program to a file system that allows it and gives the copy root's rights. Returns the command of another
+/// user that calls it, or the reason why that is impossible.
 fn borrowed(host: &Host, rights: &str) -> Result<String, String> {
     let other = "setpriv --reuid=65534 --regid=65534 --clear-groups";
     let made = format!(
@@ -29,7 +29,7 @@ fn refuses_borrowed(test: &str, rights: &str) {
     }
     host.shell("CNI_COMMAND=VERSION setpriv --reuid=65534 --regid=65534 --clear-groups /run/borrowed/zubi </dev/null")
         .fails(PRIVILEGE, "setuid");
-    // To root it gives nothing.
+    // For root the rights make no difference.
     host.shell("/run/borrowed/zubi --version").ok();
 }
 

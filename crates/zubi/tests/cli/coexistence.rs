@@ -1,5 +1,5 @@
-//! Beside other programs' firewalls. Each test first shows that these drop what ours lets pass: it can fail. By TCP, since
-//! there are firewalls that let pings through.
+//! Beside other programs' firewalls. Each test first shows that these drop what our networks need: it can fail. It uses
+//! TCP, since some firewalls accept pings.
 
 use std::process::{Child, Command, Stdio};
 use zubi_kernel::Netlink;
@@ -12,7 +12,7 @@ const OFF: (&str, &str) = ("ZUBI_COEXISTENCE", "off");
 /// An administrator's own table.
 const DROPPING: &str =
     "add table inet fw; add chain inet fw transit { type filter hook forward priority 10; policy drop; }";
-/// All that says what other programs have, but for counters.
+/// Prints other programs' rules and settings, without counters.
 const THEIRS: &str =
     "nft -s list ruleset; sysctl net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables";
 
@@ -20,7 +20,7 @@ fn can(test: &str, more: &[Capability]) -> bool {
     need(&[&[Capability::Nft, Capability::BridgeNetfilter], more].concat(), test)
 }
 
-/// A host whose bridged frames are shown to its firewall, which then runs these commands.
+/// A host whose bridged frames pass its firewall, which has these rules.
 fn beside(firewall: &str) -> (Host, Outside) {
     let host = Host::new(ZUBI);
     let outside = Outside::new();
@@ -43,7 +43,7 @@ fn populate(host: &Host) -> Service {
     Service::start("c1", 80)
 }
 
-/// Whoever asked for a neighbour in vain waits a second before asking again.
+/// After an unanswered neighbour request the kernel waits a second before the next one.
 fn forget_neighbours() {
     for place in ["c1", "c2"] {
         let flushed = Command::new("ip").args(["-n", place, "neigh", "flush", "all"]).status();
@@ -55,7 +55,7 @@ fn reach(from: &str, to: &str, address: &str) -> bool {
     reaches(&Reach { from, to, address }, Transport::Tcp)
 }
 
-/// What gets through of everything that should.
+/// The connections that pass, among those that should.
 fn passing() -> Vec<&'static str> {
     forget_neighbours();
     let asks = |from: &str, to: &str| ask(from, Transport::Tcp, to).is_some_and(|heard| heard.server == "c1");
@@ -87,7 +87,8 @@ const EVERYTHING: [&str; 10] = [
     "neighbour's port 6",
 ];
 
-/// Without rules of ours nothing passes this firewall, with them everything does; afterwards it is as before.
+/// Without our rules nothing passes this firewall, with them everything does; after `network rm` the firewall is as
+/// before.
 fn passes(firewall: &str) {
     let (host, _outside) = beside(firewall);
     let before = host.shell(THEIRS).ok().out;
@@ -103,7 +104,7 @@ fn passes(firewall: &str) {
     }
     host.zubi("network rm blue").ok();
     assert_eq!(host.shell(THEIRS).ok().out, before);
-    // And from the start.
+    // The rules also come with the network when the firewall is there first.
     let _service = populate(&host);
     assert_eq!(passing(), EVERYTHING);
     host.zubi("check").ok();
@@ -127,7 +128,7 @@ fn networks_pass_tables_of_one_family_each() {
 
 fn networks_pass_a_chain_that_rejects_the_rest() {
     if can("networks_pass_a_chain_that_rejects_the_rest", &[]) {
-        // As firewalld has it.
+        // The layout of firewalld.
         passes(&nft("add table inet firewalld; add chain inet firewalld zones; add chain inet firewalld last; \
                      add chain inet firewalld filter_FORWARD { type filter hook forward priority 10; }; \
                      add rule inet firewalld last reject with icmpx admin-prohibited; \
@@ -167,11 +168,11 @@ fn what_an_administrator_drops_stays_dropped() {
         );
         let _service = populate(&host);
         assert!(reach("c2", "outside", Outside::V4) && reach("c1", "outside", Outside::V4));
-        // At the chain's beginning, where people put it.
+        // At the start of the chain, where people put such a rule.
         host.shell(&format!("iptables -I {chain} -s 10.55.66.3 -d {} -j DROP", Outside::V4)).ok();
         assert!(!reach("c2", "outside", Outside::V4) && reach("c1", "outside", Outside::V4));
         host.zubi("check").ok();
-        // And when our rules come later.
+        // The same when our rules are added later.
         host.shell("iptables-save | grep -v zubi | iptables-restore").ok();
         assert!(!reach("c1", "outside", Outside::V4));
         host.zubi("repair").ok();
@@ -347,14 +348,14 @@ fn switched_off_nothing_of_others_is_touched_and_check_says_what_drops() {
     let host = host.with_env("ZUBI_COEXISTENCE", "on");
     host.zubi("repair").ok();
     assert_eq!(passing(), EVERYTHING);
-    // What was added goes with the network, whatever the setting is by then.
+    // The rules go with the network, whatever the setting says by then.
     let host = host.with_env("ZUBI_COEXISTENCE", "off");
     host.zubi("sandbox rm c1 c2").ok();
     host.zubi("network rm blue").ok();
     assert_eq!(host.shell("nft -s list table inet fw").ok().out, before);
 }
 
-/// A table with a dropping policy that belongs to this socket.
+/// A table with policy drop that belongs to this socket.
 fn owned_table(name: &str) -> Netlink {
     const NEWTABLE: u16 = 10 << 8;
     const NEWCHAIN: u16 = NEWTABLE | 3;
@@ -405,7 +406,7 @@ fn a_table_that_belongs_to_a_program_is_reported_with_what_to_do() {
     let check = host.zubi("check").fails(1, "").out;
     assert!(check.contains(fix), "{check}");
     host.zubi("repair").ok();
-    // When the program ends its table goes.
+    // The table goes when its owner ends.
     drop(owner);
     assert!(reach("c1", "outside", Outside::V4));
     host.zubi("check").ok();
@@ -473,7 +474,7 @@ fn rules_of_a_network_that_is_no_more_are_strays() {
     assert_eq!(host.shell("nft -s list table inet fw").ok().out, before);
 }
 
-/// Ends with its process.
+/// A child process that ends with this value.
 struct Busy(Child);
 
 impl Drop for Busy {
@@ -490,7 +491,7 @@ fn a_program_that_changes_its_rules_all_the_time_does_not_stop_us() {
     let (host, _outside) = beside(&nft(DROPPING));
     let theirs = "nft -s list table inet fw | grep -v 10.9";
     let before = host.shell(theirs).ok().out;
-    // Every round is 2 ms or so: it comes between our reading and our writing now and then.
+    // A round takes about 2 ms, so some fall between our read and our write.
     let script = "while :; do nft 'add rule inet fw transit ip saddr 10.9.0.1 drop'; nft 'flush chain inet fw other'; \
                   nft 'delete rule inet fw transit handle '$(nft -a list chain inet fw transit | sed -n 's/.*10.9.0.1.*handle //p' | head -1); \
                   done";

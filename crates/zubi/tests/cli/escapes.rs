@@ -1,10 +1,10 @@
-//! Names that others chose reach a terminal without what it would obey.
+//! Names from other programs reach a terminal without control characters.
 
 use std::net::TcpListener;
 use zubi_lab::Host;
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-/// Sets a window's title, clears the screen.
+/// Sets a window's title and clears the screen.
 const EVIL: &str = "\u{1b}]0;p\u{7}\u{1b}[2J";
 const SHOWN: &str = "\\x1b]0;p\\x07\\x1b[2J";
 
@@ -22,7 +22,7 @@ fn a_process_is_named_without_its_escapes() {
     std::fs::write("/proc/self/comm", EVIL).expect("a name");
     let refused = host.zubi("connect blue c1 -p 7000:80").fails(4, SHOWN);
     harmless(&refused.err);
-    // As JSON the very name is told, in JSON's own escapes.
+    // JSON has the exact name, in JSON's own escapes.
     let json = host.zubi("--json connect blue c1 -p 7000:80");
     let told: serde_json::Value = serde_json::from_str(&json.err).expect("JSON");
     assert!(told["error"]["message"].as_str().is_some_and(|m| m.contains(EVIL)), "{told}");

@@ -1,4 +1,4 @@
-//! Exit codes of commands that start programs, or cannot.
+//! Exit codes of commands that start programs, or fail to.
 
 use zubi_lab::{Host, skip};
 

@@ -1,16 +1,8 @@
 //! What each command does, and what `check` finds and `repair` puts right.
 
+use crate::blue::{BOTH, ZUBI, blue};
 use serde_json::json;
 use zubi_lab::{Answer, Host, Loner, Outside, Snapshot, assert_reaches};
-
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
-
-fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network(&format!("blue {BOTH}"));
-    host
-}
 
 // run
 
@@ -229,7 +221,7 @@ fn a_foreign_default_route_stays() {
     host.zubi("check").ok();
 }
 
-// connect and disconnect again
+// connecting and disconnecting again
 
 fn connecting_again_gives_the_same_answer() {
     let host = blue();
@@ -321,7 +313,7 @@ fn a_namespace_made_again_is_found_and_connected_again() {
     host.shell("ip netns del c1 && ip netns add c1").ok();
     let found = host.zubi("check").fails(1, "").out;
     assert!(found.contains("endpoint of c1 on network blue: c1 was started again"), "{found}");
-    // A pool of one address: it can only be the old one.
+    // The pool has a single address, so it must be the old one.
     assert_eq!(host.connect("blue c1"), old);
     assert_reaches("host", "c1", &old);
     host.zubi("gc").ok();
@@ -390,7 +382,7 @@ fn the_mtu_reaches_bridge_and_container() {
     host.shell("ip link show zb-blue | grep -q 'mtu 1400' && ip -n c1 link show eth0 | grep -q 'mtu 1400'").ok();
 }
 
-// what is shown
+// output
 
 fn inspect_has_docker_s_field_names() {
     let host = Host::new(ZUBI);
@@ -550,7 +542,7 @@ fn showing_leaves_leftovers_and_the_dead_alone() {
     }
     let shown = host.zubi("--explain gc").ok().out;
     assert!(shown.contains("10.55.66.2 }'") && shown.contains("delete element"), "{shown}");
-    // What was shown works when it is done.
+    // The output of a dry run comes true.
     assert_eq!(host.connect(&format!("blue c3 --ip {c1}")), c1);
 }
 

@@ -1,15 +1,16 @@
-//! A host that was no router is one for its networks alone, and none any more behind the last.
+//! On a host that was no router, forwarding serves the networks alone and goes off with the last one.
 
 use zubi_lab::{Host, Outside, assert_isolated, assert_reaches};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const BLUE: &str = "blue --subnet 10.55.66.0/24 --subnet fd00:55::/64";
 const FAR: [&str; 2] = ["198.51.100.2", "2001:db8:1::2"];
-/// What this host is like as a router, of both families.
+/// Prints this host's router settings in both families.
 const SWITCHES: &str = "cd /proc/sys/net; grep -s . ipv4/ip_forward ipv4/conf/*/forwarding ipv4/conf/all/accept_redirects \
                         ipv6/conf/*/forwarding ipv6/conf/*/force_forwarding ipv6/conf/*/accept_ra";
 
-/// A host with two legs that passes nothing on: `outside` behind the one, `far` behind the other. Both know the way.
+/// A host with two uplinks that forwards nothing: `outside` behind one, `far` behind the other. Both have routes to
+/// each other.
 fn two_legs() -> (Host, Outside) {
     let (host, outside) = (Host::new(ZUBI), Outside::new());
     for line in [
@@ -66,7 +67,7 @@ fn the_first_network_makes_no_router_for_strangers() {
     assert_open();
 }
 
-/// The loopback device has no kind either: what leaves by it comes back and is passed on again.
+/// The loopback device has no kind either: packets that leave by it come back and are forwarded again.
 fn hardware_which_has_no_kind_is_kept_out_too() {
     let (host, _outside) = two_legs();
     host.network(BLUE);
@@ -286,7 +287,7 @@ fn killed_at_any_step_the_host_is_closed_and_goes_back() {
     }
 }
 
-/// As on kernels before 6.17, which have only the switch that makes a host drop what it learned of routers.
+/// As on kernels before 6.17, whose only switch makes a host drop routes from router advertisements.
 fn without_force_forwarding(host: &Host) {
     host.shell(
         "mkdir /run/all && mount --bind /proc/sys/net/ipv6/conf/all /run/all && \

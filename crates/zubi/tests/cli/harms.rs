@@ -1,13 +1,12 @@
-//! What strangers change beside what zubi made: `check` names it, and `repair` or the command it names puts it right.
+//! Changes by other programs next to zubi's objects: `check` names them, and `repair` or the command it names reverts
+//! them.
 
+use crate::blue::{BOTH, ZUBI, blue_with};
 use zubi_lab::{Host, Outside, assert_reaches};
-
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
 /// A network of both families without an MTU of its own, two containers, one with a published port.
 fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
+    let host = blue_with(BOTH);
     host.container("c1", "blue");
     host.zubi("sandbox add c2").ok();
     host.zubi("connect blue c2 --publish 8080:80").ok();
@@ -28,7 +27,7 @@ fn harmed(host: &Host, harm: &str, found: &str) {
     assert!(answer.out.contains(found), "after {harm}, check does not say {found:?} but: {}", answer.out);
 }
 
-/// Does harm that `repair` puts right.
+/// A change that `repair` reverts.
 fn repaired(host: &Host, harm: &str, found: &str) {
     harmed(host, harm, found);
     host.zubi("repair").ok();
@@ -38,7 +37,7 @@ fn repaired(host: &Host, harm: &str, found: &str) {
     assert_reaches("host", "c1", "10.55.66.2");
 }
 
-/// Does harm that `repair` leaves alone, since it is somebody else's: the command that `check` names puts it right.
+/// A change that `repair` leaves alone, since the object is not zubi's: the command that `check` names reverts it.
 fn advised(host: &Host, harm: &str, found: &str, fix: &str) {
     harmed(host, harm, found);
     let said = host.zubi("check").fails(1, "").out;

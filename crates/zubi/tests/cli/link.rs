@@ -12,7 +12,7 @@ const CONFLICT: i32 = 4;
 const V4: &str = "--address 10.0.0.1/24,10.0.0.2/24";
 const BOTH: &str = "--address 10.0.0.1/24,10.0.0.2/24 --address fd00::1/64,fd00::2/64";
 
-/// Two sandboxes without anything.
+/// Two sandboxes without devices.
 fn two() -> Host {
     let host = Host::new(ZUBI);
     host.zubi("sandbox add c1").ok();
@@ -44,7 +44,7 @@ fn a_sandbox_and_the_host_reach_each_other_whichever_is_named_first() {
     assert_reaches("host", "c1", "10.0.0.1");
     assert_reaches("c1", "host", "10.0.0.2");
     assert_reaches("host", "c2", "10.0.1.2");
-    // Ours, and no stray.
+    // The pair is known, not stray.
     host.zubi("check").ok();
     assert_eq!(host.zubi("gc").ok().out, "nothing to remove\n");
     assert_reaches("host", "c1", "10.0.0.1");
@@ -236,7 +236,7 @@ fn rm_takes_either_end_and_is_content_when_it_is_gone() {
     before.assert_no_residue(&Snapshot::take());
 }
 
-/// Does harm; `check` must find it in words, `repair` must put it right.
+/// A change that `check` must report with these words and `repair` must revert.
 fn repaired(harm: &str, found: &str) {
     let host = linked(&format!("{BOTH} --mtu 1400"));
     host.zubi("link c1:lan0 host:lan0 --address 10.0.1.1/24,10.0.1.2/24").ok();
@@ -357,7 +357,7 @@ fn a_sandbox_that_was_made_again_is_linked_again() {
     host.zubi(&format!("link c1:veth-a c2:veth-b {V4}")).ok();
     assert_reaches("c1", "c2", "10.0.0.2");
     assert_eq!(host.zubi("--json link ls").ok().json().as_array().expect("list").len(), 1);
-    // The record of the sandbox that zubi made under that name is all that is left of it.
+    // Only the record of the sandbox that zubi made under that name is left.
     assert_eq!(host.zubi("gc").ok().out, "sandbox c1 (its name leads to another network namespace now)\n");
     host.zubi("check").ok();
 }
@@ -371,7 +371,7 @@ fn sandbox_rm_takes_its_links_away() {
     for end in ["c1:x", "c2:x", "host:x"] {
         host.zubi(&format!("link {end} c4:{}", end.replace(':', ""))).ok();
     }
-    // Not its own.
+    // A sandbox that zubi did not make.
     host.zubi("sandbox rm c4").ok();
     host.settle();
     before.assert_no_residue(&Snapshot::take());
@@ -394,7 +394,7 @@ fn a_link_is_no_way_into_a_network() {
     let host = linked(V4);
     host.network("blue --subnet 10.55.66.0/24");
     host.zubi("connect blue c1").ok();
-    // c1 does not pass on what comes by its link.
+    // c1 does not forward what arrives on its link.
     host.shell("ip -n c2 route add 10.55.66.0/24 via 10.0.0.1").ok();
     host.container("c3", "blue");
     assert_isolated("c2", "c3", "10.55.66.3");
@@ -408,7 +408,7 @@ fn a_zubi_that_calls_a_linked_sandbox_its_host_keeps_off_the_link() {
     assert_reaches("c1", "c2", "10.0.0.2");
 }
 
-/// Each locks both sandboxes; one locks them in the order the other does not name them.
+/// Each command locks both sandboxes; one names them in the opposite order.
 fn links_of_the_same_sandboxes_made_at_once_do_not_wait_for_each_other() {
     let host = two();
     for n in 0..8 {
@@ -423,7 +423,7 @@ fn links_of_the_same_sandboxes_made_at_once_do_not_wait_for_each_other() {
     host.zubi("check").ok();
 }
 
-/// The same link asked for many times at once is made once.
+/// Of many requests for the same link one makes it.
 fn one_link_asked_for_at_once_is_made_once() {
     let host = two();
     let all: Vec<_> = (0..8)

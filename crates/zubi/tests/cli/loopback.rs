@@ -1,11 +1,11 @@
-//! Publishing on 127.0.0.1 opens it to nobody else, even without the firewall. Each attack is shown to work once the
-//! filter is gone too.
+//! Publishing on 127.0.0.1 opens it to no other machine or container, even without the firewall. Each attack is shown
+//! to work once the filter is gone too.
 
+use crate::blue::{ZUBI, publish_on};
 use serde_json::json;
 use std::process::{Command, Stdio};
 use zubi_lab::{Capability, CniHost, Host, Outside, Service, Transport, ask, assert_served, assert_unserved, need};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const FILTER: &str =
     "tc filter show dev zb-blue ingress | grep 'pref 127 bpf' | grep -q 'handle 0x7a756269 direct-action'";
 const WITHOUT_FILTER: &str = "tc filter del dev zb-blue ingress pref 127";
@@ -16,12 +16,9 @@ const WITHOUT_GUARD: &str = "nft -a list chain inet zubi guard | grep -E 'ip [sd
 /// A host whose bridges pass no frames to the firewall.
 fn blue(wish: &str) -> (Host, Outside) {
     let (host, outside) = (Host::new(ZUBI), Outside::new());
-    // Without the module there is no such setting, and no such frames.
+    // Without the module there is no such setting, and frames do not pass the firewall.
     host.shell("sysctl -qw net.bridge.bridge-nf-call-iptables=0");
-    host.network("blue --subnet 10.55.66.0/24");
-    host.zubi("sandbox add c1").ok();
-    host.zubi(&format!("connect blue c1 -p {wish} -p {wish}/udp")).ok();
-    host.container("c2", "blue");
+    publish_on(&host, "--subnet 10.55.66.0/24", &format!("{wish} {wish}/udp"));
     (host, outside)
 }
 
@@ -32,7 +29,7 @@ fn sends_loopback(host: &Host) {
         "ip -n c2 route del local 127.0.0.0/8 dev lo table local",
         "ip -n c2 addr del 127.0.0.1/8 dev lo",
     ] {
-        // Deleting the first may take the others with it.
+        // Deleting the first rule may delete the others with it.
         host.shell(line);
     }
     host.shell("ip netns exec c2 sysctl -qw net.ipv4.conf.all.route_localnet=1").ok();
@@ -69,7 +66,7 @@ fn a_port_on_loopback_is_served_to_the_host_through_the_filter() {
     assert_served("host", "127.0.0.1:8080", "c1", "10.55.66.1");
 }
 
-/// There the answers have the host's loopback address before they come to the filter.
+/// There, answers carry the host's loopback address before they reach the filter.
 fn when_bridges_pass_frames_to_the_firewall_a_port_is_served_and_nothing_opens() {
     let test = "when_bridges_pass_frames_to_the_firewall_a_port_is_served_and_nothing_opens";
     if !need(&[Capability::BridgeNetfilter], test) {
@@ -93,7 +90,7 @@ fn when_bridges_pass_frames_to_the_firewall_a_port_is_served_and_nothing_opens()
     assert_served("c2", "127.0.0.1:53", "host", "10.55.66.3");
 }
 
-/// A TCP port goes on when bridge netfilter comes later; the rest comes back with a repair.
+/// TCP ports keep working when bridge netfilter is switched on later; UDP ports work again after a repair.
 fn bridge_netfilter_that_is_switched_on_later_keeps_tcp() {
     let test = "bridge_netfilter_that_is_switched_on_later_keeps_tcp";
     if !need(&[Capability::BridgeNetfilter], test) {
@@ -110,7 +107,7 @@ fn bridge_netfilter_that_is_switched_on_later_keeps_tcp() {
     assert_served("host", "127.0.0.1:8080", "c1", "10.55.66.1");
 }
 
-/// Has c2 send a datagram from an address to port 7777 of another.
+/// Makes c2 send a datagram from `from` to port 7777 of `to`.
 fn sends(host: &Host, from: &str, to: &str) {
     host.shell(&format!(
         "ip netns exec c2 python3 -c 'import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); \
@@ -119,7 +116,7 @@ fn sends(host: &Host, from: &str, to: &str) {
     .ok();
 }
 
-/// Has c2 send a forged datagram and one of its own behind it, and gives whose the first is that comes.
+/// Makes c2 send a forged datagram and then a genuine one; returns the source of the first that arrives.
 fn first_heard(host: &Host, namespace: &str, to: &str) -> String {
     let listen = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind((\"\", 7777)); \
                   open(\"/run/listens\", \"w\"); print(s.recvfrom(9)[1][0])";
@@ -156,7 +153,7 @@ fn a_container_does_not_send_from_a_loopback_address() {
     assert_eq!(heard(), "10.55.66.3");
 }
 
-/// It passed no bridge's filter, and was masqueraded as what the host sends from there is.
+/// No filter of a bridge sees the packet; without the guard, masquerading gives it the gateway's address.
 fn nor_to_a_neighbour_when_bridges_pass_frames_to_the_firewall() {
     let test = "nor_to_a_neighbour_when_bridges_pass_frames_to_the_firewall";
     if !need(&[Capability::BridgeNetfilter], test) {
@@ -193,7 +190,7 @@ fn filters_of_others_stay() {
     host.zubi("check").ok();
 }
 
-/// The setting stays on a bridge that is somebody else's, and so its guard.
+/// On a foreign bridge the setting stays, and therefore the filter too.
 fn a_bridge_of_others_has_the_filter_beside_theirs() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     lab.host

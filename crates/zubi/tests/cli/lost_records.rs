@@ -1,5 +1,5 @@
-//! Records that are lost, older than the kernel, or another zubi's: what lives is neither deleted nor is its address given
-//! again.
+//! Records that are lost, older than the kernel, or another zubi's: zubi deletes no living device and assigns none of
+//! its addresses again.
 
 use serde_json::Value;
 use zubi_lab::{Host, Snapshot, assert_reaches};
@@ -24,7 +24,7 @@ fn lose_the_run_folder(host: &Host) {
     host.shell("rm -r /run/zubi").ok();
 }
 
-/// All there is to know of the endpoints; in which order ports were published is not.
+/// Everything that is known of the endpoints; the order of published ports is lost.
 fn endpoints(host: &Host) -> Value {
     let mut all = host.zubi("--json ls").ok().json();
     for endpoint in all.as_array_mut().expect("a list") {
@@ -56,7 +56,7 @@ fn rebuild_makes_the_same_records_again() {
     assert_eq!(host.zubi("--json network inspect blue green").ok().json(), networks);
     host.zubi("check").ok();
     assert_eq!(host.zubi("repair --rebuild").ok().out, "nothing to repair\n");
-    // They are good enough to go by.
+    // The rebuilt records are good enough for `port rm`.
     host.zubi("port rm blue web 8080:80").ok();
     for words in ["disconnect blue web", "disconnect green web", "disconnect blue db"] {
         host.zubi(words).ok();

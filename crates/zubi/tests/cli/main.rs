@@ -1,7 +1,8 @@
-//! What the commands do, and who reaches whom.
+//! What the commands do, and which containers, hosts and networks reach each other.
 
 mod addresses;
 mod bad_input;
+mod blue;
 mod borrowed_rights;
 mod coexistence;
 mod escapes;

@@ -1,4 +1,4 @@
-//! A host with many: what works for one endpoint works for hundreds, and asks no more of the kernel for each.
+//! A host with many endpoints: what works for one works for hundreds, with the same number of kernel requests for each.
 
 use zubi_lab::{Answer, Host, assert_reaches};
 
@@ -20,7 +20,7 @@ fn host() -> Host {
     host
 }
 
-/// A command of a process that has few descriptors.
+/// Runs a command with a low limit of descriptors.
 fn with_few_descriptors(host: &Host, words: &str) -> Answer {
     host.shell(&format!("ulimit -n 64; \"$ZUBI\" {words}"))
 }
@@ -75,7 +75,7 @@ fn sixty_networks_come_up_with_the_first_connect_of_a_boot() {
     for n in 0..60 {
         host.network(&format!("n{n} --subnet 10.77.{n}.0/24 --subnet fd00:77:{n}::/64"));
     }
-    // What a reboot leaves of them.
+    // Simulates what a reboot leaves.
     host.shell("for b in $(ip -o link show type bridge | sed 's/^[0-9]*: //; s/:.*//'); do ip link del $b; done; nft flush ruleset; rm -r /run/zubi").ok();
     host.container("c1", "n7");
     assert_reaches("c1", "host", "10.77.7.1");

@@ -1,13 +1,11 @@
 //! `network set`: what changes while a network is in use, on the bridge and on every endpoint.
 
+use crate::blue::{BOTH, ZUBI, blue_with};
 use serde_json::json;
 use zubi_lab::{Host, Outside, Reach, Snapshot, assert_isolated, assert_reaches, source_seen};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-
-/// By SIGKILL.
+/// Exit code after SIGKILL.
 const KILLED: i32 = 128 + 9;
-const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
 
 const USAGE: i32 = 2;
 const NOT_FOUND: i32 = 3;
@@ -15,8 +13,7 @@ const CONFLICT: i32 = 4;
 
 /// A network with c1 (10.55.66.2) and c2 (10.55.66.3) on it.
 fn blue(words: &str) -> Host {
-    let host = Host::new(ZUBI);
-    host.network(&format!("blue {words}"));
+    let host = blue_with(words);
     host.container("c1", "blue");
     host.container("c2", "blue");
     host
@@ -26,7 +23,7 @@ fn set(host: &Host, words: &str) -> String {
     host.zubi(&format!("network set blue {words}")).ok().out
 }
 
-/// Whether packets of this size (IPv4, headers included) get from c1 to c2 in one piece.
+/// Whether IPv4 packets of this size, headers included, pass from c1 to c2 unfragmented.
 fn passes(host: &Host, bytes: u32) -> bool {
     host.shell(&format!("ip netns exec c1 ping -n -q -c 1 -W 0.5 -M do -s {} 10.55.66.3", bytes - 28)).code == 0
 }
@@ -71,7 +68,7 @@ fn the_mtu_stays_when_the_last_endpoint_has_left() {
     }
 }
 
-/// The kernel takes IPv6 from a device below 1280 bytes, and gives it back with an address of its own.
+/// Below an MTU of 1280 the kernel removes IPv6 from a device; above, it adds it again with an address of its own.
 fn an_mtu_below_that_of_ipv6_and_back_leaves_the_devices_as_they_were_made() {
     let host = blue("--subnet 10.55.66.0/24");
     let state = || {
@@ -111,7 +108,7 @@ fn isolation_begins_and_ends_at_once() {
     assert_reaches("c1", "host", "10.55.66.1");
     host.zubi("check").ok();
     set(&host, "--icc");
-    // The kernel has given up asking for those that did not answer.
+    // The kernel has stopped asking for neighbours that did not answer.
     host.shell("ip -n c1 neigh flush all").ok();
     for (to, address) in [("c2", "10.55.66.3"), ("c2", "fd00:55::3"), ("c3", "10.55.66.4")] {
         assert_reaches("c1", to, address);
@@ -161,7 +158,7 @@ fn internal_changes_only_while_nothing_is_attached() {
 fn a_dead_sandbox_does_not_keep_a_network_internal() {
     let host = Host::new(ZUBI);
     host.network("blue --internal --subnet 10.55.66.0/24");
-    // Not made by zubi, whose record of it would be another difference.
+    // By `ip`: zubi's own record of a sandbox would be another difference.
     host.shell("ip netns add c1").ok();
     host.connect("blue c1");
     host.shell("ip netns del c1").ok();
@@ -257,7 +254,7 @@ fn an_endpoint_that_lost_its_device_does_not_fail_it() {
     assert_isolated("c1", "c2", "10.55.66.3");
 }
 
-/// After a reboot neither bridge nor firewall are there; both come with the next connect, as they are to be now.
+/// After a reboot bridge and firewall are missing; the next connect makes both with the new settings.
 fn a_network_that_is_not_up_comes_as_it_was_set() {
     let host = blue("--subnet 10.55.66.0/24");
     host.zubi("sandbox rm c1 c2").ok();

@@ -1,12 +1,12 @@
-//! What becomes of a command whose caller does not read its answer, or has no room for it: the command does the same.
+//! A command whose output is closed or full does the same work.
 
+use crate::blue::{ZUBI, blue_with};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use zubi_lab::{Attachment, CniHost, HELPERS, Host, Snapshot, Verb, links};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const STATE: i32 = 8;
 
 /// Where a stream leads.
@@ -16,7 +16,7 @@ enum Sink {
     Read,
     /// To a pipe whose other end is closed.
     Closed,
-    /// To a disk without room.
+    /// To a full disk.
     Full,
 }
 
@@ -34,7 +34,7 @@ impl Sink {
     }
 }
 
-/// Runs a command to its end. Gives its exit code (128 and more: a signal) and what it complained.
+/// Runs a command to its end. Returns its exit code (128 and more: a signal) and its standard error.
 fn ends(mut command: Command, out: Sink, err: Sink) -> (i32, String) {
     let child = command.stdin(Stdio::null()).stdout(out.stdio()).stderr(err.stdio()).spawn().expect("zubi");
     let output = child.wait_with_output().expect("zubi");
@@ -47,15 +47,14 @@ fn with_output(host: &Host, words: &str, out: Sink) -> (i32, String) {
     ends(host.command(words), out, Sink::Read)
 }
 
-/// A network, and a sandbox on it.
+/// A network with a sandbox on it.
 fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network("blue --subnet 10.55.66.0/24");
+    let host = blue_with("--subnet 10.55.66.0/24");
     host.container("c1", "blue");
     host
 }
 
-/// Commands that change nothing and answer something.
+/// Commands that print and change nothing.
 const LISTS: [&str; 21] = [
     "ls",
     "--json ls",
@@ -111,7 +110,7 @@ fn an_error_that_nobody_reads_keeps_its_code() {
     }
 }
 
-/// Commands that change something, in an order in which each has something to do.
+/// Commands that change something, in an order in which each has work to do.
 const CHANGES: [&str; 12] = [
     "sandbox add c2",
     "network create red --subnet 10.55.67.0/24",
@@ -127,7 +126,7 @@ const CHANGES: [&str; 12] = [
     "gc",
 ];
 
-/// Each command leaves what it leaves when it is read.
+/// Each command leaves the same state as when its output is read.
 fn changes_all_the_same(out: Sink, code: i32) {
     let (host, mut expected) = (blue(), Vec::new());
     for words in CHANGES {
@@ -139,7 +138,7 @@ fn changes_all_the_same(out: Sink, code: i32) {
         assert_eq!(records(&host), expected, "{words}");
         host.zubi("check").ok();
     }
-    // Nothing waits for another command: each has started the child that does what is slow.
+    // No command waits for another: each started its child for the slow work.
     host.settle();
 }
 
@@ -209,7 +208,7 @@ fn config(plugin: &Value) -> Value {
     config
 }
 
-/// Calls a door with this input. Gives its exit code.
+/// Calls a door with this input. Returns its exit code.
 fn calls(mut command: Command, stdin: &Value, out: Sink) -> i32 {
     let mut child = command.stdin(Stdio::piped()).stdout(out.stdio()).stderr(Stdio::piped()).spawn().expect("door");
     child.stdin.take().expect("stdin").write_all(stdin.to_string().as_bytes()).expect("request");

@@ -1,4 +1,4 @@
-//! Published ports: who reaches them from where, and as whom.
+//! Published ports: which clients reach them, from where, and with which source address.
 
 use serde_json::Value;
 use std::collections::HashSet;
@@ -12,8 +12,8 @@ const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
 const OTHER: &str = "--subnet 10.77.88.0/24 --subnet fd00:77::/64";
 const GATEWAY: [&str; 2] = ["10.55.66.1", "fd00:55::1"];
 
-/// A port inside, and how it is published: alone, in a range that keeps its numbers, in one that shifts them. Each
-/// leads to a service.
+/// A port inside and a form of publishing it: alone, in a range that keeps its numbers, in a range that shifts them. A
+/// service listens on each.
 const SHAPES: [(&str, u16, u16); 3] =
     [("8080:80", 8080, 80), ("9000-9009:9000-9009", 9005, 9005), ("7000-7003:70-73", 7001, 71)];
 
@@ -37,26 +37,26 @@ fn bridge_netfilter(host: &Host, value: u8) {
     host.shell(&format!("sysctl -qw {key}-iptables={value} {key}-ip6tables={value}")).ok();
 }
 
-/// The address of the host, and what a client of its own uses: `ADDRESS:PORT`.
+/// A host address with a port, as clients write it: `ADDRESS:PORT`.
 fn at(address: &str, port: u16) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
-/// Everybody who should reach the ports does, as whom they should.
+/// Every client that should reach the ports does, with the expected source address.
 fn reached_from_outside_host_and_other_networks() {
     for (_, port, _) in SHAPES {
         // From outside: the client's own address.
         assert_served("outside", &at("192.0.2.1", port), "c1", Outside::V4);
         assert_served("outside", &at("2001:db8::1", port), "c1", Outside::V6);
-        // From the host: the address it used itself.
+        // From the host: the address that the client used.
         assert_served("host", &at("192.0.2.1", port), "c1", "192.0.2.1");
         assert_served("host", &at("2001:db8::1", port), "c1", "2001:db8::1");
         assert_served("host", &at("10.55.66.1", port), "c1", GATEWAY[0]);
         assert_served("host", &at("fd00:55::1", port), "c1", GATEWAY[1]);
-        // From 127.0.0.1, which means nothing to the container: the gateway's.
+        // From 127.0.0.1, which the container could not answer: the gateway's.
         assert_served("host", &at("127.0.0.1", port), "c1", GATEWAY[0]);
         assert_served("host", &at("127.7.7.7", port), "c1", GATEWAY[0]);
-        // From another network, by the host's address: masqueraded, as whatever leaves that network.
+        // From another network, by the host's address: masqueraded, like all that leaves that network.
         assert_served("g1", &at("192.0.2.1", port), "c1", GATEWAY[0]);
         assert_served("g1", &at("2001:db8::1", port), "c1", GATEWAY[1]);
     }
@@ -64,7 +64,7 @@ fn reached_from_outside_host_and_other_networks() {
     assert_isolated("g1", "c1", "fd00:55::2");
 }
 
-/// From the container itself: the reply has to come back by the host, so the server sees the gateway.
+/// From the container itself: the reply must return through the host, so the server sees the gateway.
 fn reached_from_itself() {
     for (_, port, _) in SHAPES {
         for address in ["192.0.2.1", "10.55.66.1"] {
@@ -76,7 +76,7 @@ fn reached_from_itself() {
     }
 }
 
-/// From a neighbour: seen as one of these.
+/// From a neighbour, which the server sees as one of these.
 #[track_caller]
 fn reached_from_neighbour(seen: [&str; 2]) {
     for (_, port, _) in SHAPES {
@@ -95,7 +95,7 @@ fn published_ports_are_reached_from_everywhere() {
     reached_from_outside_host_and_other_networks();
     reached_from_itself();
     reached_from_neighbour(GATEWAY);
-    // The filter in front of the loopback is another one where bridges pass frames to the firewall.
+    // Where bridges pass frames to the firewall, the filter in front of the loopback is another one.
     host.zubi("repair").ok();
     host.zubi("check").ok();
 }
@@ -115,7 +115,7 @@ fn published_ports_are_reached_from_everywhere_when_bridges_pass_frames_to_the_f
     bridge_netfilter(&host, 1);
     reached_from_outside_host_and_other_networks();
     reached_from_itself();
-    // Translated on the bridge: the frame goes on to the neighbour, and its reply comes back the same way.
+    // The frame is translated on the bridge and goes straight to the neighbour; its reply comes back the same way.
     reached_from_neighbour(["10.55.66.3", "fd00:55::3"]);
 }
 
@@ -138,7 +138,7 @@ fn without_icc_and_with_frames_passed_to_the_firewall_only_its_own_network_does_
     let (host, _outside, _services) = published("--no-icc");
     bridge_netfilter(&host, 1);
     reached_from_outside_host_and_other_networks();
-    // A limit: the frame is translated on the bridge, which takes none from an isolated port to an isolated port, be it
+    // A limit: the frame is translated on the bridge, which forwards nothing between isolated ports, not even back to
     // the same one.
     for (_, port, _) in SHAPES {
         assert_unserved("c1", &at("192.0.2.1", port));
@@ -157,7 +157,7 @@ fn a_network_of_one_family_publishes_in_that_one_only() {
     assert_served("outside", "192.0.2.1:8080", "c1", Outside::V4);
     assert_served("host", "127.0.0.1:8080", "c1", GATEWAY[0]);
     assert_unserved("outside", "[2001:db8::1]:8080");
-    // The other family of the port is free.
+    // The same port is free in the other family.
     let _own = Service::start_at("host", "2001:db8::1".parse().expect("address"), 8080);
     assert_served("outside", "[2001:db8::1]:8080", "host", Outside::V6);
     host.zubi("check").ok();
@@ -193,11 +193,11 @@ fn a_port_is_one_element_and_so_is_a_range_that_keeps_its_numbers() {
     assert_eq!(maps(&host), [0, 0, 0]);
 }
 
-/// Everything that runs on this host.
+/// Every process of this host.
 fn processes() -> HashSet<u32> {
     let all = std::fs::read_dir("/proc").expect("/proc").flatten();
     let numbers = all.filter_map(|e| e.file_name().to_str().and_then(|n| n.parse().ok()));
-    // Whoever has been waited for only just is no process any more.
+    // A process that was just reaped has no entry any more.
     numbers
         .filter(|n: &u32| std::fs::read_to_string(format!("/proc/{n}/cmdline")).is_ok_and(|c| !c.is_empty()))
         .collect()
@@ -275,7 +275,7 @@ fn a_service_of_the_host_on_another_port_goes_on() {
     assert_served("host", "127.0.0.1:8888", "host", "127.0.0.1");
 }
 
-/// What is published of a sandbox: host address, ports, protocol and target.
+/// The published ports of a sandbox: host address, ports, protocol and target.
 fn listed(host: &Host, sandbox: &str) -> Vec<String> {
     let all = host.zubi(&format!("--json port ls {sandbox}")).ok().json();
     let word = |port: &Value, key: &str| port[key].as_str().expect("a word").to_owned();
@@ -303,7 +303,7 @@ fn docker_s_grammar_works_on_connect() {
     let answer = host.zubi(&format!("connect blue c1 {}", words.join(" "))).ok();
     let listed = listed(&host, "c1");
     for (wish, expected) in wishes {
-        // 8080 and 8082 are taken by number, at 127.0.0.1 alone 8081 too: 8083 is the first that is free.
+        // 8080 and 8082 are taken, and 8081 at 127.0.0.1: 8083 is the first free one.
         assert!(listed.contains(&expected.to_owned()), "{wish}: {listed:?}\n{}", answer.out);
     }
     assert_eq!(listed.len(), wishes.len());
@@ -386,7 +386,7 @@ fn sctp_is_published() {
     host.zubi("check").ok();
 }
 
-/// Found out by asking for a socket.
+/// Tries to open an SCTP socket.
 fn zubi_kernel_lacks_sctp() -> bool {
     let host = Host::new(ZUBI);
     host.shell("python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_STREAM, 132)'").code != 0

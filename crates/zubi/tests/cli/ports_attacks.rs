@@ -1,28 +1,14 @@
-//! What published ports must not open. Each attack is shown to work once the rule against it is gone: the test can fail.
+//! What published ports must not open. Each attack is shown to work once the rule against it is gone: the test can
+//! fail.
 
+use crate::blue::{BOTH, ZUBI, publish_on, publishing};
 use zubi_lab::{Capability, Host, Outside, Service, assert_served, assert_unserved, need};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
-/// Words of the rules, as `nft` lists them.
+/// Words of the rules as `nft` lists them.
 const LOOPBACK_GUARD: &str = "ip daddr 127.0.0.0/8";
 const PASSING: &str = "fib daddr type != local";
 
-fn blue(wishes: &[&str]) -> (Host, Outside) {
-    let (host, outside) = (Host::new(ZUBI), Outside::new());
-    blue_on(&host, wishes);
-    (host, outside)
-}
-
-fn blue_on(host: &Host, wishes: &[&str]) {
-    host.network(&format!("blue {BOTH}"));
-    host.zubi("sandbox add c1").ok();
-    let words: Vec<String> = wishes.iter().map(|wish| format!("-p {wish} -p {wish}/udp")).collect();
-    host.zubi(&format!("connect blue c1 {}", words.join(" "))).ok();
-    host.container("c2", "blue");
-}
-
-/// Deletes the rules with these words, as a stranger would.
+/// Deletes the rules with these words, as another program would.
 #[track_caller]
 fn without_rule(host: &Host, words: &str) {
     let listed = host.shell("nft -a list table inet zubi").ok().out;
@@ -40,14 +26,14 @@ fn without_rule(host: &Host, words: &str) {
     assert!(deleted > 0, "no rule says {words:?}");
 }
 
-/// Makes a place send packets for 127.0.0.1 to the host, which it reaches at this address.
+/// Makes a place send packets for 127.0.0.1 to the host, by this gateway address.
 fn sends_loopback_to(host: &Host, place: &str, gateway: &str, source: &str) {
     for line in [
         "ip -n PLACE route del local 127.0.0.1 dev lo table local",
         "ip -n PLACE route del local 127.0.0.0/8 dev lo table local",
         "ip -n PLACE addr del 127.0.0.1/8 dev lo",
     ] {
-        // Deleting the first may take the others with it.
+        // Deleting the first rule may delete the others with it.
         host.shell(&line.replace("PLACE", place));
     }
     host.shell(&format!("ip netns exec {place} sysctl -qw net.ipv4.conf.all.route_localnet=1")).ok();
@@ -55,7 +41,7 @@ fn sends_loopback_to(host: &Host, place: &str, gateway: &str, source: &str) {
 }
 
 fn a_neighbour_of_the_host_does_not_reach_a_port_published_on_loopback() {
-    let (host, _outside) = blue(&["127.0.0.1:8080:80"]);
+    let (host, _outside) = publishing("127.0.0.1:8080:80 127.0.0.1:8080:80/udp");
     let _service = Service::start("c1", 80);
     sends_loopback_to(&host, "outside", "192.0.2.1", Outside::V4);
     assert_served("host", "127.0.0.1:8080", "c1", "10.55.66.1");
@@ -81,12 +67,12 @@ fn a_container_does_not_reach_the_loopback_of_the_host_when_bridges_pass_frames_
 
 fn loopback_of_the_host_is_closed(bridge_netfilter: u8) {
     let (host, _outside) = (Host::new(ZUBI), Outside::new());
-    // Without the module there is no such setting, and no such frames.
+    // Without the module there is no such setting, and frames do not pass the firewall.
     host.shell(&format!("sysctl -qw net.bridge.bridge-nf-call-iptables={bridge_netfilter}"));
-    blue_on(&host, &["127.0.0.1:8080:80"]);
+    publish_on(&host, BOTH, "127.0.0.1:8080:80 127.0.0.1:8080:80/udp");
     let _service = Service::start_at("host", "127.0.0.1".parse().expect("address"), 9999);
     sends_loopback_to(&host, "c2", "10.55.66.1", "10.55.66.3");
-    // The firewall's guard alone: what stands without it is tested beside it.
+    // Tests the firewall's guard alone; `loopback` tests the filter.
     host.shell("tc filter del dev zb-blue ingress").ok();
     host.shell("test $(sysctl -n net.ipv4.conf.zb-blue.route_localnet) = 1").ok();
     assert_served("host", "127.0.0.1:9999", "host", "127.0.0.1");
@@ -94,13 +80,13 @@ fn loopback_of_the_host_is_closed(bridge_netfilter: u8) {
     assert_unserved("c2", "127.0.0.1:8080");
     without_rule(&host, LOOPBACK_GUARD);
     assert_served("c2", "127.0.0.1:9999", "host", "10.55.66.3");
-    // Connecting anything puts the firewall right.
+    // The next connect restores the firewall.
     host.container("c3", "blue");
     assert_unserved("c2", "127.0.0.1:9999");
 }
 
 fn without_a_port_on_loopback_the_kernel_s_own_guard_stays() {
-    let (host, _outside) = blue(&["192.0.2.1:8080:80", "[::]:8081:81"]);
+    let (host, _outside) = publishing("192.0.2.1:8080:80 192.0.2.1:8080:80/udp [::]:8081:81 [::]:8081:81/udp");
     host.shell("test $(sysctl -n net.ipv4.conf.zb-blue.route_localnet) = 0").ok();
     let _service = Service::start_at("host", "127.0.0.1".parse().expect("address"), 9999);
     sends_loopback_to(&host, "c2", "10.55.66.1", "10.55.66.3");
@@ -110,7 +96,7 @@ fn without_a_port_on_loopback_the_kernel_s_own_guard_stays() {
     host.shell("test $(sysctl -n net.ipv4.conf.all.route_localnet) = 0").ok();
 }
 
-/// A further machine behind this host: 198.51.100.2 and 2001:db8:1::2. The outside knows the way, and it the way back.
+/// A further machine behind this host: 198.51.100.2 and 2001:db8:1::2, with routes to and from the outside.
 fn far(host: &Host) {
     for line in [
         "ip netns add far",
@@ -135,9 +121,13 @@ fn far(host: &Host) {
 
 fn traffic_to_another_machine_s_port_of_that_number_is_never_taken() {
     let (host, _outside) = (Host::new(ZUBI), Outside::new());
-    // It is a router before: zubi leaves it one.
+    // The host is a router already, and zubi leaves it one.
     far(&host);
-    blue_on(&host, &["8080:80", "9000-9009:9000-9009", "7000-7001:70-71"]);
+    publish_on(
+        &host,
+        BOTH,
+        "8080:80 8080:80/udp 9000-9009:9000-9009 9000-9009:9000-9009/udp 7000-7001:70-71 7000-7001:70-71/udp",
+    );
     let own: Vec<Service> = [80, 9005, 71].map(|port| Service::start("c1", port)).into();
     let ports = [8080, 9005, 7001];
     let elsewhere: Vec<Service> =
@@ -167,7 +157,7 @@ fn traffic_to_another_machine_s_port_of_that_number_is_never_taken() {
 }
 
 fn a_neighbour_s_own_port_of_that_number_is_not_taken() {
-    let (host, _outside) = blue(&["8080:80"]);
+    let (host, _outside) = publishing("8080:80 8080:80/udp");
     host.container("c3", "blue");
     let _services = [Service::start("c1", 80), Service::start("c2", 8080)];
     assert_served("c3", "10.55.66.3:8080", "c2", "10.55.66.4");
@@ -176,7 +166,7 @@ fn a_neighbour_s_own_port_of_that_number_is_not_taken() {
 }
 
 fn the_gateway_of_another_network_publishes_nothing_for_strangers() {
-    let (host, _outside) = blue(&["8080:80"]);
+    let (host, _outside) = publishing("8080:80 8080:80/udp");
     host.network("green --subnet 10.77.88.0/24");
     host.container("g1", "green");
     let _service = Service::start("c1", 80);

@@ -1,10 +1,10 @@
-//! Ports that cannot be published: refused before the first effect, naming what is in the way.
+//! Ports that cannot be published: refused before the first effect, with the reason.
 
+use crate::blue::{ZUBI, publishing};
 use std::fmt::Write as _;
 use std::net::{TcpListener, UdpSocket};
 use zubi_lab::{Host, Outside, Service, Snapshot, Transport, ask, inside, skip};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const USAGE: i32 = 2;
 const NOT_FOUND: i32 = 3;
 const CONFLICT: i32 = 4;
@@ -12,17 +12,12 @@ const EXHAUSTED: i32 = 5;
 
 /// `blue` has both families; c1 publishes 8080 and 9000 to 9009, c2 and c3 nothing, and c3 is not connected.
 fn blue() -> (Host, Outside) {
-    let host = Host::new(ZUBI);
-    let outside = Outside::new();
-    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
-    host.zubi("sandbox add c1").ok();
-    host.zubi("connect blue c1 -p 8080:80 -p 9000-9009:9000-9009 -p 53:53/udp").ok();
-    host.container("c2", "blue");
+    let (host, outside) = publishing("8080:80 9000-9009:9000-9009 53:53/udp");
     host.zubi("sandbox add c3").ok();
     (host, outside)
 }
 
-/// Fails as expected, by `connect`, `port add` and `--dry-run` alike, and nothing has changed.
+/// Fails as expected with `connect`, `port add` and `--dry-run` alike, and changes nothing.
 #[track_caller]
 fn refused(host: &Host, ports: &str, code: i32, words: &str) {
     let before = Snapshot::take();
@@ -149,7 +144,7 @@ fn a_port_of_another_endpoint_is_refused_with_its_name() {
     refused(&host, "8000-9999:8000-9999", CONFLICT, owner);
     refused(&host, "9000-9009:80", CONFLICT, owner);
     refused(&host, "53:54/udp", CONFLICT, "udp port 53 is published by c1 on network blue");
-    // The free one comes first, and nothing of it stays.
+    // The free port comes first in the list and must not stay published.
     refused(&host, "81:81 8080:81", CONFLICT, owner);
     host.network("green --subnet 10.1.0.0/24");
     host.zubi("connect green c3 -p 8080:81").fails(CONFLICT, owner);
@@ -176,7 +171,7 @@ fn sctp_without_the_kernel_is_refused() {
     refused(&host, "80/sctp", USAGE, "this kernel has no sctp");
 }
 
-/// The name and number of the process that holds sockets here: this one.
+/// Name and number of the process that holds the sockets: this test.
 fn this_process() -> String {
     let name = std::fs::read_to_string("/proc/self/comm").expect("name");
     format!("{} (pid {})", name.trim(), std::process::id())
@@ -197,7 +192,7 @@ fn a_port_of_a_process_is_refused_with_its_name() {
         host.zubi("--dry-run connect blue c3 -p 7777:80").ok();
     }
     let _lo = inside("host", || TcpListener::bind("127.0.0.1:7777").expect("bind"));
-    // Not at another address of the host, as with sockets.
+    // Another host address is no conflict, as with sockets.
     host.zubi("connect blue c3 -p 192.0.2.1:7777:80").ok();
     host.zubi("check").ok();
 }
@@ -248,7 +243,7 @@ fn a_process_that_binds_a_published_port_later_is_shown() {
     let _range = inside("host", || TcpListener::bind("0.0.0.0:9005").expect("bind"));
     let told = host.zubi("check").fails(1, "").out;
     assert!(told.contains("9000-9009:9000-9009/tcp") && told.contains("9005"), "{told}");
-    // It is nothing that could be repaired, and nothing that hinders.
+    // Nothing to repair, and nothing in the way.
     host.zubi("repair").ok();
     host.zubi("connect blue c3 -p 81:80").ok();
     assert_eq!(ask("host", Transport::Tcp, "127.0.0.1:8080").expect("an answer").server, "c1");
@@ -269,7 +264,7 @@ fn the_bridge_s_thousand_and_first_endpoint_is_refused_before_anything_is_made()
     host.network("big --subnet 10.55.0.0/20");
     host.zubi("sandbox add last").ok();
     host.container("first", "big");
-    // What is counted are folders of sandboxes, then the MACs that are given: these are of endpoints nobody has to make.
+    // The limit counts folders of sandboxes, then claimed MACs: these fake endpoints that the test need not make.
     let copies = "cd /run/zubi; first=macs/big/$(ls macs/big); for n in $(seq 998); do \
                   cp -P $first macs/big/$(printf 02:99:00:00:%02x:%02x $((n / 256)) $((n % 256))); \
                   mkdir endpoints/$((9000000 + n)); done; test $(ls macs/big | wc -l) = 999";
@@ -288,14 +283,14 @@ fn a_bridge_that_strangers_filled_is_told_and_nothing_stays() {
     let host = Host::new(ZUBI);
     host.network("big --subnet 10.55.0.0/20");
     host.zubi("sandbox add c1").ok();
-    // The largest number of ports, with devices of somebody else's.
+    // The largest number of ports, with foreign devices.
     let mut batch = String::new();
     for n in 0..512 {
         writeln!(batch, "link add s{n} master zb-big type veth peer name p{n}").expect("text");
         writeln!(batch, "link set p{n} master zb-big").expect("text");
     }
     std::fs::write("/run/batch", batch).expect("batch");
-    // Each pair fills two; the last does not fit any more.
+    // Each pair uses two ports; the last does not fit.
     host.shell("ip -batch /run/batch").fails(1, "");
     host.shell("test $(ls /sys/class/net/zb-big/brif 2>/dev/null | wc -l) = 1023 || test $(ip -o link show master zb-big | wc -l) = 1023")
         .ok();

@@ -1,5 +1,6 @@
-//! Published ports that come and go while everything else goes on: connections, other endpoints, other commands.
+//! Published ports that come and go among live connections, other endpoints and concurrent commands.
 
+use crate::blue::{ZUBI, publishing};
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -9,21 +10,8 @@ use zubi_lab::{
     Capability, Host, Outside, Service, Snapshot, Transport, ask, ask_by, assert_served, assert_unserved, inside, need,
 };
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const CONFLICT: i32 = 4;
 const PATIENCE: Duration = Duration::from_millis(600);
-
-/// c1 and c2 on `blue`; c1 publishes these.
-fn blue(wishes: &str) -> (Host, Outside) {
-    let host = Host::new(ZUBI);
-    let outside = Outside::new();
-    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
-    host.zubi("sandbox add c1").ok();
-    let words: Vec<String> = wishes.split_whitespace().map(|wish| format!("-p {wish}")).collect();
-    host.zubi(&format!("connect blue c1 {}", words.join(" "))).ok();
-    host.container("c2", "blue");
-    (host, outside)
-}
 
 fn listed(host: &Host) -> Vec<String> {
     let all = host.zubi("--json port ls").ok().json();
@@ -36,7 +24,7 @@ fn claims(host: &Host) -> String {
     host.shell("cat /run/zubi/ports/*/* 2>/dev/null").out
 }
 
-/// What no command of ours may leave: neither files, nor elements, nor settings, nor connections.
+/// Leftovers that no command of ours may cause: files, elements, settings, connections.
 fn nothing_is_left(host: &Host) {
     assert_eq!(claims(host), "");
     for map in ["publish4", "publish6", "publish_at4", "publish_at6", "ranges4", "ranges6"] {
@@ -57,12 +45,12 @@ fn connection(server: &str, port: u16, client: &str, to: &str) -> (TcpStream, Tc
     (far, near)
 }
 
-/// Whether a byte sent by one arrives at the other.
+/// Whether a byte sent on one arrives on the other.
 fn passes(from: &mut TcpStream, to: &mut TcpStream) -> bool {
     from.write_all(b"x").is_ok() && to.read_exact(&mut [0]).is_ok()
 }
 
-/// What becomes of a connection whose port is gone: a reset.
+/// A connection whose port is gone gets a reset.
 fn is_reset(stream: &mut TcpStream) -> bool {
     for _ in 0..20 {
         match stream.write_all(b"x").and_then(|()| stream.read_exact(&mut [0])) {
@@ -74,7 +62,7 @@ fn is_reset(stream: &mut TcpStream) -> bool {
 }
 
 fn a_port_is_added_and_taken_back_and_other_connections_go_on() {
-    let (host, _outside) = blue("8080:80");
+    let (host, _outside) = publishing("8080:80");
     let _service = Service::start("c1", 81);
     let (mut server, mut client) = connection("c1", 80, "outside", "192.0.2.1:8080");
     let (mut server6, mut client6) = connection("c1", 80, "outside", "[2001:db8::1]:8080");
@@ -95,7 +83,7 @@ fn a_port_is_added_and_taken_back_and_other_connections_go_on() {
 }
 
 fn connections_of_a_removed_port_end_for_client_and_server() {
-    let (host, _outside) = blue("8080:80 8081:80");
+    let (host, _outside) = publishing("8080:80 8081:80");
     for server_first in [false, true] {
         host.zubi("port add blue c1 8080:80").ok();
         let (mut server, mut client) = connection("c1", 80, "outside", "192.0.2.1:8080");
@@ -112,7 +100,7 @@ fn connections_of_a_removed_port_end_for_client_and_server() {
 }
 
 fn connections_of_a_removed_port_end_though_the_number_inside_is_the_same() {
-    let (host, _outside) = blue("8081:8081");
+    let (host, _outside) = publishing("8081:8081");
     for server_first in [false, true] {
         host.zubi("port add blue c1 8080:8080").ok();
         let (mut server, mut client) = connection("c1", 8080, "outside", "192.0.2.1:8080");
@@ -137,25 +125,25 @@ fn a_udp_client_from_before_reaches_a_port_once_it_is_added() {
     if !need(&[Capability::Conntrack], "a_udp_client_from_before_reaches_a_port_once_it_is_added") {
         return;
     }
-    let (host, _outside) = blue("");
+    let (host, _outside) = publishing("");
     let _service = Service::start("c1", 53);
     let client = client();
     assert_eq!(ask_by(&client, to(5353)), None);
     host.shell("conntrack -L -p udp 2>/dev/null | grep -q 'dport=5353'").ok();
     host.zubi("port add blue c1 5353:53/udp").ok();
     assert_eq!(ask_by(&client, to(5353)).expect("an answer").server, "c1");
-    // Without the forgetting it does not: the element alone, by hand.
+    // The element alone, added by hand, does not: the tracked flow remains.
     host.zubi("port rm blue c1 5353:53/udp").ok();
     assert_eq!(ask_by(&client, to(5353)), None);
     host.shell("nft add element inet zubi publish4 '{ udp . 5353 : 10.55.66.2 . 53 }'").ok();
     assert_eq!(ask_by(&client, to(5353)), None, "the kernel keeps to what it knew");
-    // The same port by another way: it finds the element there, and forgets the flow.
+    // Publishing the same port with zubi finds the element and deletes the flow.
     host.zubi("port add blue c1 5353:53/udp").ok();
     assert_eq!(ask_by(&client, to(5353)).expect("an answer").server, "c1");
 }
 
 fn a_udp_client_from_before_reaches_an_endpoint_once_it_is_connected() {
-    let (host, _outside) = blue("");
+    let (host, _outside) = publishing("");
     host.zubi("disconnect blue c1").ok();
     let _service = Service::start("c1", 5353);
     let client = client();
@@ -165,7 +153,7 @@ fn a_udp_client_from_before_reaches_an_endpoint_once_it_is_connected() {
 }
 
 fn a_udp_client_reaches_whoever_has_the_port_now() {
-    let (host, _outside) = blue("");
+    let (host, _outside) = publishing("");
     let _services = [Service::start("c1", 53), Service::start("c2", 53)];
     let client = client();
     for _ in 0..2 {
@@ -181,7 +169,7 @@ fn a_udp_client_reaches_whoever_has_the_port_now() {
 }
 
 fn a_udp_client_reaches_the_host_s_own_service_once_the_port_is_removed() {
-    let (host, _outside) = blue("5353:53/udp");
+    let (host, _outside) = publishing("5353:53/udp");
     let _service = Service::start("c1", 53);
     let client = client();
     assert_eq!(ask_by(&client, to(5353)).expect("an answer").server, "c1");
@@ -194,9 +182,9 @@ fn flows_of_other_ports_and_machines_are_left_alone() {
     if !need(&[Capability::Conntrack], "flows_of_other_ports_and_machines_are_left_alone") {
         return;
     }
-    let (host, _outside) = blue("5300:53/udp");
+    let (host, _outside) = publishing("5300:53/udp");
     let _services = [Service::start("c1", 53), Service::start("outside", 5353), Service::start("host", 5354)];
-    // To the same port number of another machine, from the host and from a container; to other ports of the host.
+    // The same port number on another machine, from the host and from a container; other ports of the host.
     let of_host = inside("host", || UdpSocket::bind("0.0.0.0:6000").expect("bind"));
     let of_c2 = inside("c2", || UdpSocket::bind("0.0.0.0:6001").expect("bind"));
     let of_outside = inside("outside", || UdpSocket::bind("0.0.0.0:6002").expect("bind"));
@@ -222,16 +210,16 @@ fn flows_of_other_ports_and_machines_are_left_alone() {
 }
 
 /// c1 has a TCP connection from its neighbour and a UDP flow by its port, and is disconnected; the detached child that
-/// forgets them waits for this lock.
+/// deletes the connections waits for the returned lock.
 fn disconnected_with_connections() -> (Host, Outside, UdpSocket, File) {
-    let (host, outside) = blue("8080:80 8080:80/udp");
+    let (host, outside) = publishing("8080:80 8080:80/udp");
     let service = Service::start("c1", 80);
     let client = client();
     assert_eq!(ask_by(&client, to(8080)).expect("an answer").server, "c1");
     let (mut server, mut near) = connection("c1", 79, "c2", "10.55.66.2:79");
     assert!(passes(&mut near, &mut server));
     host.settle();
-    // Children of earlier commands have ended.
+    // Waits until the children of earlier commands have ended.
     host.wait_for("! pgrep -r D,R,S -x zubi");
     let lock = File::open("/run/zubi").expect("lock");
     lock.lock().expect("lock");
@@ -241,12 +229,12 @@ fn disconnected_with_connections() -> (Host, Outside, UdpSocket, File) {
     (host, outside, client, lock)
 }
 
-/// Whether the kernel remembers connections of the address c1 had.
+/// Whether the kernel tracks connections of c1's former address.
 fn tracked(host: &Host) -> bool {
     host.shell("conntrack -L 2>/dev/null | grep -v dst=10.55.66.1 | grep -q 10.55.66.2").code == 0
 }
 
-/// Another sandbox gets address and ports of the one that went, and nothing else.
+/// Another sandbox gets the address and ports of the disconnected one, but none of its connections.
 fn inherits_nothing(host: &Host, client: &UdpSocket) {
     host.zubi("sandbox add c9").ok();
     host.zubi("connect blue c9 --ip 10.55.66.2 -p 8080:80 -p 8080:80/udp").ok();
@@ -268,7 +256,7 @@ fn an_address_given_again_at_once_inherits_no_connections() {
     }
     let (host, _outside, client, lock) = disconnected_with_connections();
     inherits_nothing(&host, &client);
-    // The child comes late, and forgets nothing of the new one.
+    // The child runs late and must not delete the new endpoint's connections.
     let (mut server, mut near) = connection("c9", 79, "c2", "10.55.66.2:79");
     drop(lock);
     nothing_is_stale(&host);
@@ -316,7 +304,7 @@ fn connections_of_a_free_address_are_forgotten_by_gc_when_the_child_was_killed()
 }
 
 fn connecting_again_with_the_same_ports_changes_nothing_and_with_others_is_refused() {
-    let (host, _outside) = blue("8080:80 7000-7002 127.0.0.1:9000-9001:9000-9001");
+    let (host, _outside) = publishing("8080:80 7000-7002 127.0.0.1:9000-9001:9000-9001");
     let before = Snapshot::take();
     let same = "-p 8080:80 -p 7000-7002 -p 127.0.0.1:9000-9001:9000-9001";
     for words in ["", same, "-p 127.0.0.1:9000-9001:9000-9001 -p 8080:80 -p 7000-7002"] {
@@ -338,7 +326,7 @@ fn connecting_again_with_the_same_ports_changes_nothing_and_with_others_is_refus
 }
 
 fn a_range_on_any_host_ports_that_is_published_in_part_is_completed() {
-    let (host, _outside) = blue("8000:71");
+    let (host, _outside) = publishing("8000:71");
     host.zubi("port add blue c1 70-72").ok();
     let listed = listed(&host);
     assert_eq!(listed.len(), 3, "{listed:?}");
@@ -349,7 +337,7 @@ fn a_range_on_any_host_ports_that_is_published_in_part_is_completed() {
 }
 
 fn one_port_inside_does_not_take_back_the_range_it_is_in() {
-    let (host, _outside) = blue("7000-7009:70-79");
+    let (host, _outside) = publishing("7000-7009:70-79");
     host.zubi("port rm blue c1 71").fails(3, "published are: 7000-7009:70-79/tcp");
     assert_eq!(listed(&host), ["c1 7000-7009 70-79"]);
     host.zubi("port rm blue c1 70-79").ok();
@@ -357,7 +345,7 @@ fn one_port_inside_does_not_take_back_the_range_it_is_in() {
 }
 
 fn a_container_that_is_started_again_gets_its_ports_again() {
-    let (host, _outside) = blue("8080:80 9000-9009:9000-9009 53:53/udp");
+    let (host, _outside) = publishing("8080:80 9000-9009:9000-9009 53:53/udp");
     for _ in 0..3 {
         host.shell("ip netns del c1").ok();
         host.shell("ip netns add c1").ok();
@@ -366,7 +354,7 @@ fn a_container_that_is_started_again_gets_its_ports_again() {
         assert_eq!(ask("outside", Transport::Tcp, "192.0.2.1:8080").expect("an answer").server, "c1");
     }
     host.settle();
-    // The first one was made by zubi, whose record of it is another difference.
+    // zubi made the first sandbox, and its record is another difference.
     host.zubi("gc").ok();
     host.zubi("check").ok();
     host.zubi("disconnect blue c1").ok();
@@ -374,7 +362,7 @@ fn a_container_that_is_started_again_gets_its_ports_again() {
 }
 
 fn a_disconnected_endpoint_s_port_is_free_at_once() {
-    let (host, _outside) = blue("8080:80 9000-9009:9000-9009");
+    let (host, _outside) = publishing("8080:80 9000-9009:9000-9009");
     let _services = [Service::start("c1", 80), Service::start("c2", 80)];
     host.zubi("port add blue c2 8080:80").fails(CONFLICT, "is published by c1 on network blue");
     host.zubi("disconnect blue c1").ok();
@@ -395,7 +383,7 @@ fn c1_dies(host: &Host) {
 }
 
 fn ports_of_the_dead_are_taken_over() {
-    let (host, _outside) = blue("8080:80 8080:80/udp 9000-9009:9000-9009");
+    let (host, _outside) = publishing("8080:80 8080:80/udp 9000-9009:9000-9009");
     let _service = Service::start("c2", 80);
     c1_dies(&host);
     host.zubi("check").fails(1, "");
@@ -406,12 +394,12 @@ fn ports_of_the_dead_are_taken_over() {
     assert_served("outside", "192.0.2.1:8080", "c2", Outside::V4);
     assert_eq!(listed(&host), ["c2 8080 80", "c2 8080 80", "c2 9003 80"]);
     host.settle();
-    // What is left of c1 is the record of its name.
+    // Only the record of c1's name is left.
     assert_eq!(host.zubi("gc").ok().out, "sandbox c1 (its name is gone)\n");
     host.zubi("check").ok();
 }
 
-/// Whoever buries the dead one on the way holds the lock of the ports already.
+/// The command that removes the dead endpoint already holds the lock of the ports.
 fn the_address_of_a_dead_publisher_is_given_with_other_ports() {
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.55.66.0/29");
@@ -429,7 +417,7 @@ fn the_address_of_a_dead_publisher_is_given_with_other_ports() {
     die("c1");
     host.wait_for("test $(ip -o link show group 2054513257 | grep -c zv) = 4");
     publish("c2", "--ip 10.55.66.3 -p 9090:80");
-    // The pool is full, of the living and one that is dead.
+    // Every address is leased, one of them to an endpoint whose sandbox is gone.
     die("n5");
     host.wait_for("test $(ip -o link show group 2054513257 | grep -c zv) = 4");
     publish("c3", "-p 9091:80");
@@ -440,18 +428,18 @@ fn the_address_of_a_dead_publisher_is_given_with_other_ports() {
 }
 
 fn gc_frees_the_ports_of_the_dead() {
-    let (host, _outside) = blue("8080:80 8080:80/udp 127.0.0.1:81:80 9000-9009:9000-9009 7000-7009:70-79");
+    let (host, _outside) = publishing("8080:80 8080:80/udp 127.0.0.1:81:80 9000-9009:9000-9009 7000-7009:70-79");
     c1_dies(&host);
     assert!(claims(&host).contains("9000-9009"));
     host.zubi("gc").ok();
     nothing_is_left(&host);
     host.zubi("check").ok();
-    // The host's own processes may have them, and another endpoint.
+    // Processes of the host may use them again, and so may other endpoints.
     drop(inside("host", || TcpListener::bind("0.0.0.0:8080").expect("bind")));
     host.zubi("port add blue c2 8080:80 9000-9009:9000-9009").ok();
 }
 
-/// What a stranger put into a map, and the words by which it is found.
+/// A foreign element of a map, and the words by which it is found.
 const STRAYS: [(&str, &str); 6] = [
     ("publish4", "tcp . 8080 : 10.55.66.99 . 80"),
     ("publish6", "udp . 8080 : fd00:55::99 . 80"),
@@ -462,7 +450,7 @@ const STRAYS: [(&str, &str); 6] = [
 ];
 
 fn stray_elements_of_the_maps_are_found_and_removed() {
-    let (host, _outside) = blue("8081:80 192.0.2.1:8082:80 9100-9109:9100-9109");
+    let (host, _outside) = publishing("8081:80 192.0.2.1:8082:80 9100-9109:9100-9109");
     for (map, element) in STRAYS {
         host.shell(&format!("nft add element inet zubi {map} '{{ {element} }}'")).ok();
         let told = host.zubi("check").fails(1, "").out;
@@ -475,7 +463,7 @@ fn stray_elements_of_the_maps_are_found_and_removed() {
 }
 
 fn a_stray_element_does_not_lead_a_new_port_astray() {
-    let (host, _outside) = blue("");
+    let (host, _outside) = publishing("");
     for (map, element) in [STRAYS[0], STRAYS[2], STRAYS[4]] {
         host.shell(&format!("nft add element inet zubi {map} '{{ {element} }}'")).ok();
     }
@@ -490,7 +478,7 @@ fn a_stray_element_does_not_lead_a_new_port_astray() {
 }
 
 fn a_stray_range_that_overlaps_is_told_and_gc_helps() {
-    let (host, _outside) = blue("");
+    let (host, _outside) = publishing("");
     host.shell("nft add element inet zubi ranges4 '{ 0.0.0.0/0 . tcp . 9005-9014 : 10.55.66.99 }'").ok();
     let before = Snapshot::take();
     host.zubi("port add blue c1 9000-9009:9000-9009").fails(7, "zubi gc removes that");
@@ -505,7 +493,7 @@ fn start(host: &Host, words: &str) -> Child {
 }
 
 fn of_two_that_add_a_port_at_once_one_gets_it() {
-    let (host, _outside) = blue("");
+    let (host, _outside) = publishing("");
     for _ in 0..20 {
         let both = ["c1", "c2"].map(|name| start(&host, &format!("port add blue {name} 8080:80")));
         let codes: Vec<i32> =
@@ -520,7 +508,7 @@ fn of_two_that_add_a_port_at_once_one_gets_it() {
 }
 
 fn a_range_and_a_port_of_it_at_once_are_one_s_only() {
-    let (host, _outside) = blue("");
+    let (host, _outside) = publishing("");
     for _ in 0..20 {
         let both = [("c1", "9000-9299:9000-9299"), ("c2", "9256:80")];
         let running = both.map(|(name, port)| start(&host, &format!("port add blue {name} {port}")));
@@ -565,13 +553,13 @@ fn nothing_stays_when_everything_is_removed() {
     before.assert_no_residue(&Snapshot::take());
     assert_eq!(host.shell("find /run/zubi/ports /run/zubi/stale -type f").out, "");
     host.shell("! sysctl -a 2>/dev/null | grep 'route_localnet = 1'").ok();
-    // A network of that name begins without what only the ports needed.
+    // A new network of that name starts without the settings that only the ports needed.
     host.network("blue --subnet 10.55.66.0/24");
     host.shell("test $(sysctl -n net.ipv4.conf.zb-blue.route_localnet) = 0").ok();
 }
 
 fn a_bridge_and_a_device_that_were_deleted_come_back_with_their_ports() {
-    let (host, _outside) = blue("8080:80 9000-9009:9000-9009");
+    let (host, _outside) = publishing("8080:80 9000-9009:9000-9009");
     let _service = Service::start("c1", 80);
     let all = host.zubi("--json ls").ok().json();
     let of_c1 = all.as_array().expect("a list").iter().find(|e| e["sandbox"] == "c1").expect("c1").clone();
@@ -583,7 +571,7 @@ fn a_bridge_and_a_device_that_were_deleted_come_back_with_their_ports() {
 }
 
 fn what_strangers_take_of_a_port_is_found_and_repaired() {
-    let (host, _outside) = blue("8080:80 9000-9009:9000-9009 192.0.2.1:7000:80");
+    let (host, _outside) = publishing("8080:80 9000-9009:9000-9009 192.0.2.1:7000:80");
     let _services = [Service::start("c1", 80), Service::start("c1", 9005)];
     let device = host.zubi("--json ls").ok().json()[0]["host_device"].as_str().expect("a name").to_owned();
     for harm in [
@@ -610,14 +598,14 @@ fn what_strangers_take_of_a_port_is_found_and_repaired() {
 }
 
 fn a_file_of_claims_that_makes_no_sense_is_told_and_kept() {
-    let (host, _outside) = blue("8080:80");
+    let (host, _outside) = publishing("8080:80");
     let path = "/run/zubi/ports/tcp/31";
     let good = std::fs::read_to_string(path).expect("claims");
     std::fs::write(path, "nonsense\n").expect("write");
     let told = host.zubi("check").fails(1, "").out;
     assert!(told.contains(path), "{told}");
     host.zubi("port add blue c2 8081:80").fails(8, path);
-    // Elsewhere everything goes on.
+    // Ports of other blocks are not affected.
     host.zubi("port add blue c2 81:80").ok();
     host.zubi("gc").ok();
     assert_eq!(std::fs::read_to_string(path).expect("claims"), "nonsense\n");
@@ -626,7 +614,7 @@ fn a_file_of_claims_that_makes_no_sense_is_told_and_kept() {
 }
 
 fn a_claim_without_a_record_is_found_and_freed() {
-    let (host, _outside) = blue("8080:80");
+    let (host, _outside) = publishing("8080:80");
     let path = "/run/zubi/ports/tcp/31";
     let good = std::fs::read_to_string(path).expect("claims");
     let extra = good.replace("8080 0.0.0.0", "8090 0.0.0.0");
@@ -635,7 +623,7 @@ fn a_claim_without_a_record_is_found_and_freed() {
     assert!(told.contains("tcp port 8090"), "{told}");
     host.zubi("gc").ok();
     host.zubi("check").ok();
-    // Or by whoever wants it first, be it the claim of a sandbox that is no more.
+    // The next command that wants the port takes it, also from a sandbox that does not exist.
     let strange = "8091 0.0.0.0 424242.blue\n";
     std::fs::write(path, format!("{good}{extra}{strange}")).expect("write");
     host.zubi("port add blue c2 8090:80 8091:80").ok();
@@ -644,7 +632,7 @@ fn a_claim_without_a_record_is_found_and_freed() {
 }
 
 fn an_endpoint_whose_device_is_gone_is_not_lost_when_it_cannot_be_made_again() {
-    let (host, _outside) = blue("8080:80");
+    let (host, _outside) = publishing("8080:80");
     let before = host.zubi("--json ls").ok().json();
     let device = before[0]["host_device"].as_str().expect("name");
     host.shell(&format!("ip link del {device}")).ok();

@@ -1,4 +1,4 @@
-//! Who reaches whom. What is kept apart is also shown to pass without zubi's rule: the test can fail.
+//! Which endpoints reach which. What is isolated passes once zubi's rule is gone: each test can fail.
 
 use zubi_lab::{
     Capability, Host, Outside, Reach, Snapshot, Transport, arrives_from, assert_isolated, assert_reaches, need,
@@ -143,7 +143,7 @@ fn a_container_does_not_reach_the_gateway_of_another_network() {
     assert_reaches("b1", "host", "fd00:77::1");
 }
 
-/// A container of an internal network that knows the way out, on a host that forwards.
+/// A container of an internal network with a route to the outside, on a host that forwards.
 fn internal(host: &Host) {
     host.network(&format!("forwarding {OTHER}"));
     host.network(&format!("inner {BOTH} --internal"));
@@ -202,11 +202,11 @@ fn endpoints_without_icc_do_not_reach_each_other() {
     assert_isolated("c1", "c2", "10.55.66.3");
     assert_isolated("c1", "c2", "fd00:55::3");
     host.shell(NO_TABLE).ok();
-    // The ports alone keep them apart, whatever becomes of the firewall.
+    // The isolated ports alone keep them apart, with or without the firewall.
     assert_isolated("c1", "c2", "10.55.66.3");
     assert_isolated("c1", "c2", "fd00:55::3");
     host.shell("for p in $(ip -o link show master zb-blue | cut -d: -f2 | cut -d@ -f1); do bridge link set dev $p isolated off || exit 1; done").ok();
-    // The kernel has given up asking for those that did not answer.
+    // The kernel has stopped asking for neighbours that did not answer.
     host.shell("ip -n c1 neigh flush all").ok();
     assert_reaches("c1", "c2", "10.55.66.3");
     assert_reaches("c1", "c2", "fd00:55::3");
@@ -215,7 +215,7 @@ fn endpoints_without_icc_do_not_reach_each_other() {
 fn endpoints_without_icc_do_not_reach_each_other_through_the_gateway() {
     let host = isolated_pair();
     for (sandbox, peer) in [("c1", "3"), ("c2", "2")] {
-        // No ICMP redirects: they would lead back to the direct way.
+        // ICMP redirects would lead back to the direct path.
         host.shell(&format!("ip netns exec {sandbox} sysctl -qw net.ipv4.conf.all.accept_redirects=0 net.ipv4.conf.eth0.accept_redirects=0 net.ipv6.conf.eth0.accept_redirects=0")).ok();
         host.shell(&format!("ip -n {sandbox} route add 10.55.66.{peer}/32 via 10.55.66.1")).ok();
         host.shell(&format!("ip -n {sandbox} route add fd00:55::{peer}/128 via fd00:55::1")).ok();
@@ -373,7 +373,7 @@ fn a_group_is_heard_by_those_who_joined_it() {
     host.shell(ask).fails(1, "");
     host.shell("ip -n c2 addr add 239.1.2.3/32 dev eth0 autojoin").ok();
     assert!(host.shell(ask).ok().out.contains(&format!("from {c2}")));
-    // Who asks for groups on the bridge decides whether it snoops.
+    // A user who switches the bridge's querier on also decides about snooping.
     host.shell("ip link set zb-blue type bridge mcast_snooping 1 mcast_querier 1").ok();
     host.zubi("check").ok();
     assert!(host.shell(ask).ok().out.contains(&format!("from {c2}")));

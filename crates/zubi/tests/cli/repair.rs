@@ -1,17 +1,9 @@
-//! What strangers break, `check` finds and `repair` puts right.
+//! What other programs break, `check` reports and `repair` restores.
 
+use crate::blue::{BOTH, ZUBI, blue};
 use zubi_lab::{Host, Outside, Snapshot, assert_isolated, assert_reaches};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
-
-fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network(&format!("blue {BOTH}"));
-    host
-}
-
-/// Does harm; `check` must find it in words, `repair` must put it right.
+/// A change that `check` must report with these words and `repair` must revert.
 fn repaired(harm: &str, found: &str) {
     let host = blue();
     let _outside = Outside::new();
@@ -32,7 +24,7 @@ fn repaired(harm: &str, found: &str) {
     assert_isolated("outside", "c1", &c1);
 }
 
-/// The host's end of the first endpoint.
+/// The host end of the first endpoint.
 fn port(host: &Host) -> String {
     let all = host.zubi("--json ls").ok().json();
     all[0]["host_device"].as_str().expect("name").to_owned()

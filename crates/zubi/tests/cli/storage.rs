@@ -1,16 +1,14 @@
-//! The two folders: who can read and change them, what becomes of damaged files, and who waits for a slow disk.
+//! The two folders: their permissions, damaged files in them, and commands that wait for a slow disk.
 
+use crate::blue::{ZUBI, blue_with};
 use serde_json::{Value, json};
 use std::fs;
 use zubi_lab::{Answer, HELPERS, Host, Snapshot, assert_reaches, links};
 
-const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const STATE: i32 = 8;
 
 fn blue() -> Host {
-    let host = Host::new(ZUBI);
-    host.network("blue --subnet 10.55.66.0/24");
-    host
+    blue_with("--subnet 10.55.66.0/24")
 }
 
 fn private_whatever_the_umask(umask: &str) {
@@ -107,7 +105,7 @@ fn dead_sandboxes_leave_no_lock_files() {
         host.connect("blue c1");
         host.shell("ip netns del c1").ok();
     }
-    // The kernel takes a deleted namespace apart some time later.
+    // The kernel dismantles a deleted namespace some time later.
     host.wait_for("! ip link show type veth | grep -q zv");
     host.zubi("gc").ok();
     host.settle();
@@ -155,7 +153,7 @@ fn a_network_that_cannot_be_finished_stops_no_other() {
     host.shell("ls /run/zubi/making/red.json").ok();
     fs::write("/run/zubi-state/networks/red.json", "{").expect("write");
     host.shell("ip netns del c2; ip link del zb-blue").ok();
-    // The kernel takes the pair with the namespace, a moment later.
+    // The kernel deletes the pair with the namespace, a moment later.
     host.wait_for("test $(ip -o link | grep -c ' zv') = 1");
     let told = |answer: Answer| assert!(answer.err.contains("networks/red.json"), "{}", answer.err);
     told(host.zubi("repair").fails(STATE, ""));
@@ -174,7 +172,7 @@ fn number_of(host: &Host, words: &str, step: &str) -> String {
     line.trim_start_matches("step ").split(':').next().expect("number").to_owned()
 }
 
-/// Connects and disconnects while a command is stopped behind each step in which it waits for the disk.
+/// Connects and disconnects while another command is stopped behind each step in which it waits for the disk.
 fn nobody_waits_while_it_syncs(host: &Host, words: &str, undo: &str, steps: &[&str]) {
     for step in steps {
         let number = number_of(host, words, step);
@@ -182,7 +180,7 @@ fn nobody_waits_while_it_syncs(host: &Host, words: &str, undo: &str, steps: &[&s
         let mut command = host.command(words);
         let mut slow = command.env("ZUBI_FAULT", format!("stop:{number}")).spawn().expect("zubi");
         host.wait_for(&format!("grep -q ') T ' /proc/{}/stat", slow.id()));
-        // Should it have to wait, it gives up.
+        // These commands would fail if they had to wait.
         host.connect("blue c1");
         host.zubi("disconnect blue c1").ok();
         host.shell(&format!("kill -CONT {}", slow.id())).ok();
@@ -227,7 +225,7 @@ fn of_a_users_earlier_namespace_podman_forgets_what_is_whole_and_keeps_what_is_d
     let host = Host::new(ZUBI);
     links(ZUBI, "/run/helpers", &HELPERS);
     host.shell("mkdir -p /run/user; ip netns add c1; ip -n c1 link set lo up").ok();
-    // Podman's namespace of before.
+    // Podman's earlier namespace.
     netavark(&host, "setup", "unshare --net").ok();
     let file = "/run/user/zubi/run/host.json";
     let whole = fs::read_to_string(file).expect("host.json");

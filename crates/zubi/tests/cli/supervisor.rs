@@ -1,4 +1,4 @@
-//! Which signals the command of `zubi run` gets: each once.
+//! Which signals the command of `zubi run` gets: each exactly once.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -8,13 +8,13 @@ use zubi_lab::{Host, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Names each signal that it gets, and ends with TERM.
+/// Prints the name of each signal that it gets, and ends with TERM.
 const LISTENER: &str = r#"for s in HUP INT QUIT USR1 USR2 CONT WINCH TSTP; do trap "echo got $s" $s; done
 trap "echo got TERM; exit 5" TERM
 echo ready
 while :; do sleep 0.02; done"#;
 
-/// A `zubi run` of the listener, and what it says.
+/// A `zubi run` of the listener, and its output.
 struct Listening {
     child: Child,
     said: BufReader<ChildStdout>,
@@ -28,10 +28,10 @@ impl Listening {
         Listening { child, said }
     }
 
-    /// Under zubi itself.
+    /// Directly under zubi.
     fn plainly(host: &Host) -> Self {
         let mut command = host.command("run --network none -- sh -c");
-        // Nobody stops in a process group without anybody who could let it go on; this one has its parent.
+        // The kernel stops no process of an orphaned process group; the parent of this one is in another group.
         command.arg(LISTENER).process_group(0);
         Self::start(command)
     }
@@ -40,18 +40,18 @@ impl Listening {
         host.shell(&format!("kill -{signal} {}", self.child.id())).ok();
     }
 
-    /// The next signal that it names.
+    /// The next signal that it prints.
     fn got(&mut self) -> String {
         until_line(&mut self.said, "got")
     }
 }
 
-/// Reads up to a line with this word, and gives the word behind it.
+/// Reads up to a line with this word, and returns the word behind it.
 fn until_line(said: &mut impl BufRead, word: &str) -> String {
     loop {
         let mut line = String::new();
         assert!(said.read_line(&mut line).expect("read") > 0, "it ended");
-        // Behind what a terminal shows of a key.
+        // The terminal may echo the key first.
         if let Some((_, rest)) = line.split_once(word) {
             return rest.trim().to_owned();
         }
@@ -61,7 +61,7 @@ fn until_line(said: &mut impl BufRead, word: &str) -> String {
 fn what_is_sent_to_the_supervisor_reaches_the_command_once() {
     let host = Host::new(ZUBI);
     let mut run = Listening::plainly(&host);
-    // In an order in which the next one shows that there was no second of the one before.
+    // The order shows that the previous signal did not come twice.
     for signal in ["HUP", "INT", "QUIT", "USR1", "USR2", "WINCH", "CONT", "INT", "TERM"] {
         run.send(&host, signal);
         assert_eq!(run.got(), signal);
@@ -69,8 +69,8 @@ fn what_is_sent_to_the_supervisor_reaches_the_command_once() {
     assert_eq!(run.child.wait().expect("wait").code(), Some(5));
 }
 
-/// A command that gets a signal twice in quick succession may take both for one, so what the supervisor sends is looked
-/// at, and not what arrives.
+/// A command that gets a signal twice in quick succession may handle it once, so the test looks at what the supervisor
+/// sends.
 fn a_key_of_the_terminal_is_not_passed_on() {
     const TEST: &str = "a_key_of_the_terminal_is_not_passed_on";
     let host = Host::new(ZUBI);
@@ -87,7 +87,7 @@ fn a_key_of_the_terminal_is_not_passed_on() {
         run.child.stdin.as_mut().expect("stdin").write_all(&[key]).expect("key");
         assert_eq!(run.got(), signal);
         let supervisor = host.shell(&format!("pgrep -o -f '^{ZUBI} run'")).ok().out;
-        // The kernel gives a process its pending signals by their numbers: the key's first.
+        // The kernel delivers pending signals by number: the key's first.
         for last in ["USR1", "TERM"] {
             host.shell(&format!("kill -{last} {supervisor}")).ok();
             assert_eq!(run.got(), last);

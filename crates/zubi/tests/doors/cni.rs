@@ -1,4 +1,4 @@
-//! Containers that come and go by CNI: what every plug-in has to keep to, whatever its options.
+//! The CNI protocol: what holds for every plug-in, whatever its options.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -12,7 +12,7 @@ use zubi_lab::{
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
-/// What Podman and Kubernetes are given, with both families.
+/// The usual list of Podman and Kubernetes, with both families.
 fn usual() -> Value {
     json!([
         {
@@ -87,7 +87,7 @@ fn a_second_add_fails_and_harms_nothing() {
     lab.host.settle();
     let before = zubi_lab::Snapshot::take();
     chain.add(&c1).fails(104, "has eth0 already");
-    // The same container in another namespace, while it lives in the first.
+    // The same container in another namespace, while the first still exists.
     chain.add(&Attachment::new("c1", "other")).fails(104, "has eth0 already");
     // The same namespace for another container.
     chain.add(&Attachment::new("c9", "c1")).fails(104, "already");
@@ -101,7 +101,7 @@ fn a_second_add_fails_and_harms_nothing() {
     lab.assert_nothing_remains();
 }
 
-/// A DEL for another device of the container, or one that failed to come, leaves the one that is there.
+/// A DEL for another device of the container, or for one whose ADD failed, keeps the existing device.
 fn a_del_of_another_device_leaves_this_one() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let mut chain = lab.chain(&usual());
@@ -128,7 +128,7 @@ fn del_is_always_fine() {
     lab.assert_nothing_remains();
 }
 
-/// Namespaces that are of no use: what happens before DEL, the namespace it names, and how the first one comes back.
+/// Unusable namespaces: what happens before DEL, the namespace it names, and what restores the first one.
 const NAMESPACES: [(&str, &str, &str); 5] = [
     ("true", "", "true"),
     ("ip netns del c1", "/run/netns/c1", "ip netns add c1; ip -n c1 link set lo up"),
@@ -177,7 +177,7 @@ fn del_frees_everything_whatever_became_of_the_configuration() {
         assert_eq!(chain.del(&c1).ok().out, "");
         lab.assert_nothing_remains();
     }
-    // Nothing but names.
+    // A configuration with names only.
     let mut chain = lab.chain(&usual());
     chain.add(&c1).ok();
     let bare = json!({ "cniVersion": "1.1.0", "name": "blue", "type": "bridge" });
@@ -185,7 +185,7 @@ fn del_frees_everything_whatever_became_of_the_configuration() {
     lab.assert_nothing_remains();
 }
 
-/// What goes wrong, and a word of what CHECK says of it.
+/// A drift, and a word of CHECK's message about it.
 const DRIFTS: [(&str, &str); 13] = [
     ("ip -n c1 link del eth0", "eth0"),
     ("ip -n c1 link set eth0 down", "eth0"),
@@ -218,7 +218,7 @@ fn check_tells_what_is_not_as_it_was_made() {
     }
 }
 
-/// What other plug-ins of the chain, and the container itself, have added is no drift.
+/// Additions by other plug-ins of the chain or by the container itself are no drift.
 fn check_does_not_mind_what_others_add() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let mut chain = lab.chain(&usual());
@@ -260,9 +260,9 @@ fn gc_frees_what_is_not_listed() {
         chain.add(&with_port(at.clone(), 8080 + u16::try_from(n).expect("number"))).ok();
         other.add(&at.clone().ifname("net1")).ok();
     }
-    // Whose namespace is gone is as good as any.
+    // A valid attachment may be without its namespace.
     lab.host.shell("ip netns del c3").ok();
-    // A careless tool says nothing at all: nothing is freed.
+    // A tool that sends no list of valid attachments frees nothing.
     let said = chain.gc_saying(&serde_json::Map::new()).ok();
     assert_eq!(said.out, "");
     assert!(said.err.contains("nothing was freed"), "{}", said.err);
@@ -271,7 +271,7 @@ fn gc_frees_what_is_not_listed() {
     chain.check(&all[0]).ok();
     assert_eq!(chain.check(&all[1]).value["code"], 101);
     assert!(!lab.host.zubi("port ls").ok().out.contains("8081"));
-    // Others' attachments stay: it is about one network.
+    // GC concerns one network: attachments to others stay.
     other.check(&all[1].clone().ifname("net1")).ok();
     chain.add(&all[1]).ok();
     assert_eq!(chain.gc_saying(&saying("cni.dev/valid-attachments", json!([]))).ok().out, "");
@@ -323,14 +323,14 @@ fn a_hundred_at_once_have_distinct_addresses() {
     lab.assert_nothing_remains();
 }
 
-/// Kills a plug-in behind each of its steps: the runtime calls DEL then, and ADD again.
+/// Kills a plug-in behind each of its steps; the runtime then calls DEL and ADD again.
 fn kill_everywhere(plugin: usize, verb: Verb, least: usize) {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let c1 = with_port(lab.at("c1"), 8080);
     let word = usual()[plugin]["type"].as_str().expect("type").to_owned();
     let folder = lab.folder.clone();
     let with_fault = |fault: Option<String>| {
-        // A script stands before the plug-in: only this one, and only with this verb, is to be killed.
+        // A script wraps the plug-in, so that only this plug-in and only this verb is killed.
         fs::remove_file(folder.join(&word)).expect("plug-in");
         let set = fault.map_or_else(String::new, |fault| {
             format!("[ \"$CNI_COMMAND\" = {} ] && export ZUBI_FAULT={fault}", verb.word())
@@ -366,12 +366,12 @@ fn kill_everywhere(plugin: usize, verb: Verb, least: usize) {
         chain.add(&c1).ok();
         chain.check(&c1).ok();
         chain.del(&c1).ok();
-        // What was never put in its place says nothing.
+        // Temporary files that were never renamed count as nothing.
         lab.host.shell("find /run/zubi -name '.tmp-*' -delete").ok();
         lab.assert_nothing_remains();
     }
     chain.del(&c1).ok();
-    // The last to be killed may be the child that deletes: when it is gone, the next has its work.
+    // The last fault may kill the detached child. Once it has ended, gc does its work.
     lab.host.wait_for("! pgrep -r D,R,S -x 'bridge|portmap'");
     lab.host.zubi("gc").ok();
     lab.host.shell("find /run/zubi -name '.tmp-*' -delete").ok();
@@ -404,13 +404,13 @@ fn version_needs_nothing_and_touches_nothing() {
             assert!(versions.contains(&json!("0.4.0")) && versions.contains(&json!("1.1.0")), "{}", told.out);
         }
         if plugin != "zubi" {
-            // A person called it.
+            // Without variables, as a person calls it.
             let told = lab.caller.call_raw(plugin, &[], "").ok();
             assert_eq!(told.out, "");
             assert!(told.err.contains(plugin), "{}", told.err);
         }
     }
-    // A copy is as good as a link.
+    // A copy works like a link.
     lab.host.shell(&format!("mkdir /run/copies && cp {ZUBI} /run/copies/portmap")).ok();
     Caller::new("/run/copies").version("portmap").ok();
     assert_eq!(lab.host.shell("ls /run/zubi /run/zubi-state 2>/dev/null").out, "");
@@ -437,7 +437,7 @@ fn an_add_without_a_free_address_leaves_nothing() {
     lab.assert_nothing_remains();
 }
 
-/// The namespace of a container that was started again under its name: the old endpoint must not be in the way.
+/// A restarted container has a new namespace under its old path: the old endpoint must not be in the way.
 fn a_container_that_came_back_without_del_gets_a_device() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let mut chain = lab.chain(&usual());
@@ -452,7 +452,7 @@ fn a_container_that_came_back_without_del_gets_a_device() {
     lab.assert_nothing_remains();
 }
 
-/// After a reboot nothing is left but what the runtime remembers, and /var/lib.
+/// A reboot leaves only the runtime's own records and /var/lib.
 fn nothing_of_an_earlier_boot_is_in_the_way() {
     let _outside = Outside::new();
     let lab = CniHost::new(ZUBI, &["c1"]);
@@ -475,7 +475,7 @@ fn nothing_of_an_earlier_boot_is_in_the_way() {
     lab.assert_nothing_remains();
 }
 
-/// Everything is back with the next ADD, for all, when somebody flushed the ruleset.
+/// After a flush of the ruleset, the next ADD restores the rules of all containers.
 fn a_flushed_firewall_is_put_back() {
     let _outside = Outside::new();
     let lab = CniHost::new(ZUBI, &["c1", "c2"]);
@@ -494,7 +494,7 @@ fn a_flushed_firewall_is_put_back() {
     lab.assert_nothing_remains();
 }
 
-/// The plug-in's own namespace would take the host's devices and addresses for the container's.
+/// In the plug-in's own namespace, the host's devices and addresses would count as the container's.
 fn the_host_s_own_namespace_is_refused() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let mut chain = lab.chain(&usual());
@@ -503,7 +503,7 @@ fn the_host_s_own_namespace_is_refused() {
     }
     let mut chain = lab.chain(&json!([{ "type": "loopback" }]));
     chain.add(&Attachment::new("c1", "/proc/self/ns/net")).fails(8, "CNI_NETNS");
-    // Whatever the runtime allows: there is no telling the container's devices from the host's.
+    // The same with the runtime's override: the container's devices and the host's would be indistinguishable.
     let allowed = lab.caller.clone().with_env("CNI_NETNS_OVERRIDE", "1");
     let config = json!({ "cniVersion": "1.0.0", "name": "blue", "type": "zubi" });
     allowed.call("zubi", Verb::Add, &Attachment::new("c1", "/proc/self/ns/net"), &config).fails(8, "CNI_NETNS");

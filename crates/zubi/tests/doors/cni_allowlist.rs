@@ -1,4 +1,4 @@
-//! A list of allowed settings that is there and cannot be read allows nothing.
+//! An allow-list of settings that exists and cannot be read allows nothing.
 
 use serde_json::json;
 use std::fs;
@@ -6,7 +6,7 @@ use zubi_lab::{CniHost, Verb};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const LIST: &str = "/etc/cni/tuning/allowlist.conf";
-/// The protocol's code for input and output.
+/// The protocol's code for failed input or output.
 const IO: i64 = 5;
 
 /// An ADD with a setting is refused, and the setting stays.
@@ -23,7 +23,7 @@ fn refused() {
 
 fn a_list_that_is_not_text_allows_nothing() {
     zubi_lab::cover("/etc/cni/tuning").expect("/etc/cni/tuning");
-    // One letter in an older encoding.
+    // One character in Latin-1.
     fs::write(LIST, b"# g\xfcltig\n^net\\.core\\.somaxconn$\n").expect("list");
     refused();
 }

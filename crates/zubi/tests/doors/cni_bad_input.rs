@@ -1,4 +1,4 @@
-//! Requests that cannot be meant: each is answered in the protocol's words, and nothing is touched.
+//! Invalid requests: each gets an answer in the protocol's words and changes nothing.
 
 use serde_json::{Value, json};
 use std::io::Write;
@@ -9,7 +9,7 @@ const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const GOOD: &str =
     r#"{"cniVersion":"1.0.0","name":"blue","type":"bridge","ipam":{"type":"host-local","subnet":"10.55.66.0/24"}}"#;
 
-/// The variables of a good ADD, but for what is given.
+/// The variables of a good ADD, except for the changed ones.
 fn variables<'a>(changed: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let good = [
         ("CNI_COMMAND", "ADD"),
@@ -30,7 +30,7 @@ fn refused(reply: Reply, code: i64, words: &str) {
     reply.fails(code, words);
 }
 
-/// The kernel and the folders are as before, and no lock was even taken.
+/// Kernel and folders are unchanged; not even a lock was taken.
 fn untouched(lab: &CniHost) {
     assert_eq!(lab.host.shell("find /run/zubi /run/zubi-state 2>/dev/null").out, "");
     lab.assert_nothing_remains();
@@ -102,7 +102,7 @@ fn raw(lab: &CniHost, stdin: &[u8]) -> (i32, String) {
     let mut command = lab.caller.command("bridge", Verb::Add);
     command.envs(variables(&[]));
     let mut child = command.spawn().expect("bridge");
-    // Whoever has had enough does not read the rest.
+    // The plug-in stops reading at the limit.
     child.stdin.take().expect("stdin").write_all(stdin).ok();
     let output = child.wait_with_output().expect("bridge");
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stdout).into_owned())
@@ -122,7 +122,7 @@ fn bytes_that_are_no_text_are_refused() {
         assert_eq!((code, &answer["code"]), (1, &json!(6)), "{out}");
         assert!(out.len() < 10_000);
     }
-    // What is large and fine is taken.
+    // A large valid request is accepted.
     let large = format!("{{\"x\":\"{}\",{}", "x".repeat(4 << 20), &GOOD[1..]);
     let (code, out) = raw(&lab, large.as_bytes());
     assert_eq!(code, 0, "{out}");
@@ -130,7 +130,7 @@ fn bytes_that_are_no_text_are_refused() {
     lab.assert_nothing_remains();
 }
 
-/// The last of several keys counts, as with Go's decoder.
+/// The last of several equal keys counts, as in Go's decoder.
 fn keys_that_are_there_twice() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let twice = GOOD.replace("\"name\":\"blue\"", "\"name\":\"green\",\"name\":\"blue\"");
@@ -230,14 +230,14 @@ fn results_that_cannot_be_decoded_are_refused() {
         for plugin in ["bridge", "portmap", "firewall", "tuning"] {
             let config = with(plugin, &json!({ "prevResult": previous }));
             refused(lab.caller.call(plugin, Verb::Add, &lab.at("c1"), &config), 6, "result");
-            // What became of it meanwhile is no reason to leave anything.
+            // DEL removes the attachment, whatever the configuration has become.
             assert_eq!(lab.caller.call(plugin, Verb::Del, &lab.at("c1"), &config).ok().out, "");
         }
     }
     lab.assert_nothing_remains();
 }
 
-/// GC frees nothing when it cannot be told what lives.
+/// GC frees nothing if its list of valid attachments is invalid.
 fn garbage_lists_that_cannot_be_read_free_nothing() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let mut chain = lab.chain(&json!([{ "type": "zubi" }]));
@@ -279,7 +279,7 @@ fn namespaces_that_are_none_are_refused() {
     lab.assert_nothing_remains();
 }
 
-/// No words of the request end a line, or a terminal's mood, where they are told.
+/// Text from the request appears in answers without newlines and terminal escapes.
 fn answers_are_one_line_whatever_they_are_about() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let before = Snapshot::take();
@@ -294,7 +294,7 @@ fn answers_are_one_line_whatever_they_are_about() {
     before.assert_no_residue(&Snapshot::take());
 }
 
-/// A caller who closes our output at once is no reason to leave things half-done.
+/// The plug-in finishes its work even if the caller closed its output.
 fn nobody_listens() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let script = format!(

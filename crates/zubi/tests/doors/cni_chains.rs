@@ -1,5 +1,5 @@
-//! Plug-ins behind and beside each other: those of others before and after ours, addresses of others, and the formats of
-//! all versions.
+//! Chains: other programs' plug-ins before and after ours, addresses from other IPAM plug-ins, and the formats of all
+//! versions.
 
 use super::configs::{bridge, port, portmap};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use zubi_lab::{
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
-/// Prints what it was given, and writes its verb down.
+/// Passes the previous result on and logs its verb.
 const FOLLOWER: &str = "cat > /run/request-$CNI_COMMAND\necho \"$CNI_COMMAND $CNI_CONTAINERID\" >> /run/follower\n\
     [ $CNI_COMMAND = ADD ] || exit 0\n\
     /usr/bin/python3 -c 'import json; r = json.load(open(\"/run/request-ADD\"))[\"prevResult\"]; \
@@ -38,7 +38,7 @@ fn foreign_plug_ins_come_before_and_after() {
     assert_eq!((&value["theirs"]["kept"], &value["followed"]), (&json!(true), &json!(true)));
     assert_eq!(value["interfaces"][0]["theirs"], 9);
     assert_eq!(value["routes"][0]["theirs"], "x");
-    // Our own are behind theirs, and what points to them does.
+    // Our interfaces follow theirs, and our indexes point to ours.
     let device = value["ips"][1]["interface"].as_u64().expect("index");
     assert_eq!(value["interfaces"][usize::try_from(device).expect("index")]["name"], "eth0");
     assert_eq!(value["interfaces"][3]["mtu"], 1400);
@@ -48,7 +48,7 @@ fn foreign_plug_ins_come_before_and_after() {
     lab.assert_nothing_remains();
 }
 
-/// What a plug-in behind ours does not like is undone by the runtime's DEL.
+/// After a later plug-in failed, the runtime's DEL undoes ours.
 fn a_chain_that_fails_later_is_taken_back() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     lab.script("grumpy", "[ $CNI_COMMAND = ADD ] || exit 0\necho '{\"code\": 123, \"msg\": \"no\"}'; exit 1");
@@ -59,7 +59,7 @@ fn a_chain_that_fails_later_is_taken_back() {
     lab.assert_nothing_remains();
 }
 
-/// An IPAM plug-in that writes its verbs down.
+/// An IPAM plug-in that logs its verbs.
 fn fixed(lab: &CniHost, result: &str) {
     lab.script(
         "fixed",
@@ -101,7 +101,7 @@ fn addresses_come_from_another_plug_in() {
     assert_reaches("c1", "outside", Outside::V4);
     chain.check(&c1).ok();
     chain.gc_only(&[&c1]).ok();
-    // It got the request as it is.
+    // The IPAM plug-in got the request unchanged.
     let heard: Value = serde_json::from_str(&fs::read_to_string("/run/ipam-ADD").expect("heard")).expect("JSON");
     assert_eq!((&heard["ipam"]["theirs"], &heard["name"]), (&json!([1, 2]), &json!("blue")));
     chain.del(&c1.clone().without_netns()).ok();
@@ -114,13 +114,13 @@ fn an_add_whose_ipam_fails_leaves_nothing() {
     let c1 = lab.at("c1");
     let good = "{\"ips\": [{\"address\": \"10.55.66.77/24\"}]}";
     let cases = [
-        // What it says is passed on, and it is asked to take back what it may have done.
+        // Its error is passed on, and it gets a DEL for what it may have done.
         ("echo '{\"code\": 11, \"msg\": \"later perhaps\"}'; exit 1".to_owned(), 11, "later perhaps"),
         ("echo died >&2; exit 3".to_owned(), 999, "fixed"),
         ("echo no JSON".to_owned(), 6, "fixed"),
         ("echo '{\"ips\": []}'".to_owned(), 999, "without an address"),
         ("echo '{\"ips\": [{\"address\": \"10.55.66.77\"}]}'".to_owned(), 6, "10.55.66.77"),
-        // The plug-in is fine, but there is no such namespace.
+        // The IPAM plug-in succeeds, but the namespace is gone.
         (format!("ip netns del c1; echo '{good}'"), 4, "CNI_NETNS"),
     ];
     for (result, code, words) in cases {
@@ -132,7 +132,7 @@ fn an_add_whose_ipam_fails_leaves_nothing() {
     }
     lab.host.shell("ip netns add c1 && ip -n c1 link set lo up").ok();
     lab.assert_nothing_remains();
-    // Not there at all.
+    // There is no such IPAM plug-in.
     let mut chain = lab.chain(&json!([{ "type": "bridge", "ipam": { "type": "nowhere" } }]));
     chain.add(&c1).fails(7, "/run/plugins");
     chain.status().fails(50, "nowhere");
@@ -161,7 +161,7 @@ fn addresses_come_from_the_reference_s_host_local() {
     theirs.del(&c1).ok();
     assert!(!Path::new("/run/theirs/blue/10.55.66.2").is_file());
     lab.assert_nothing_remains();
-    // A container from before zubi came: its address is not given again, and goes with its DEL.
+    // A container attached by the reference plug-in: its address is not reused until its DEL.
     fs::write("/run/theirs/blue/10.55.66.2", "old\r\neth0").expect("reservation");
     fs::write("/run/theirs/blue/10.55.66.4", "older").expect("reservation");
     let mut ours = zubi_lab::Chain::new(&lab.caller, list("host-local"));
@@ -172,13 +172,13 @@ fn addresses_come_from_the_reference_s_host_local() {
     for address in ["10.55.66.2", "10.55.66.4"] {
         assert!(!Path::new("/run/theirs/blue").join(address).exists());
     }
-    // Those of an earlier boot are of nobody.
+    // Reservations of an earlier boot are void.
     fs::write("/run/theirs/blue/10.55.66.6", "ancient\r\neth0").expect("reservation");
     lab.host.shell("touch -d '2001-01-01' /run/theirs/blue/10.55.66.6").ok();
     ours.del(&c1).ok();
     let c1_again = ours.add(&lab.at("c1").args("IgnoreUnknown=1;IP=10.55.66.6")).ok();
     assert_eq!(c1_again.addresses(), ["10.55.66.6/24"]);
-    // Containers that the runtime does not know any more.
+    // Containers that the runtime no longer lists.
     fs::write("/run/theirs/blue/10.55.66.8", "lost\r\neth0").expect("reservation");
     fs::write("/run/theirs/blue/10.55.66.9", "kept\r\neth0").expect("reservation");
     ours.list_mut()["cniVersion"] = "1.1.0".into();
@@ -191,7 +191,7 @@ fn addresses_come_from_the_reference_s_host_local() {
     lab.assert_nothing_remains();
 }
 
-/// For main plug-ins of others: the addresses are kept by zubi, without any device.
+/// For other main plug-ins, zubi reserves addresses without making a device.
 fn host_local_serves_plug_ins_of_others() {
     let mut lab = CniHost::new(ZUBI, &["c1", "c2"]);
     lab.host.shell("mkdir -p /run/zubi/leases").ok();
@@ -216,7 +216,7 @@ fn host_local_serves_plug_ins_of_others() {
     chain.check(&c1).ok();
     chain.del(&c1).ok();
     assert_eq!(chain.check(&c1.clone().ifname("eth1")).ok().out, "");
-    // One that is asked for.
+    // A requested address.
     let c2 = c2.args("IP=10.55.66.2");
     assert_eq!(chain.add(&c2).ok().addresses(), ["10.55.66.2/24"]);
     chain.gc_only(&[&c2]).ok();
@@ -245,7 +245,7 @@ fn addresses_stand_in_the_configuration() {
     assert!(lab.host.shell("ip -n c1 route").ok().out.contains("10.9.0.0/16 via 10.55.66.7"));
     chain.check(&c1).ok();
     chain.del(&c1).ok();
-    // What the runtime wants instead.
+    // Addresses from the runtime replace the configured ones.
     let wanted = lab.at("c1").capability("ips", json!(["10.55.66.33/24"]));
     assert_eq!(chain.add(&wanted).ok().addresses(), ["10.55.66.33/24"]);
     chain.del(&wanted).ok();
@@ -282,7 +282,7 @@ fn every_version_has_its_format() {
     }
 }
 
-/// As containerd's structs have it, and with keys that nobody knows.
+/// Keys in the case of containerd's structs, and unknown keys.
 fn a_runtime_that_capitalises_is_understood() {
     let _outside = Outside::new();
     let lab = CniHost::new(ZUBI, &["c1"]);
@@ -354,7 +354,7 @@ fn a_network_of_zubi_s_own_is_shared() {
     let result = chain.add(&c1).ok();
     assert_eq!(result.addresses(), ["10.55.66.3/24", "fd00:55::3/64"]);
     assert_eq!(result.value["interfaces"][0]["name"], "zb-home");
-    // An owner is named; one that is free is given.
+    // The error for a taken address names its owner; a free one is assigned.
     twin.add(&lab.at("c2").capability("ips", json!(["10.55.66.2"]))).fails(104, "mine");
     twin.del(&lab.at("c2")).ok();
     twin.add(&lab.at("c2").capability("ips", json!(["10.55.66.99"]))).ok();
@@ -366,7 +366,7 @@ fn a_network_of_zubi_s_own_is_shared() {
     assert_eq!(server("outside", Transport::Tcp, "192.0.2.1:8080").map(|h| h.server), Some("c1".to_owned()));
     drop(service);
     chain.check(&c1).ok();
-    // GC of one configuration leaves the other's containers, and those that no runtime made.
+    // GC of one configuration keeps the containers of another one and those that no runtime made.
     chain.gc_only(&[]).ok();
     assert_eq!(chain.check(&c1).value["code"], 101);
     twin.check(&lab.at("c2")).ok();
@@ -386,7 +386,7 @@ fn a_network_of_zubi_s_own_is_shared() {
     lab.host.zubi("network rm home").ok();
 }
 
-/// The plug-ins need nothing of what the configuration of the machine says about programs.
+/// The plug-ins start no program, whatever the machine configures.
 fn no_program_is_started() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     for name in ["nft", "iptables", "ip", "sysctl", "iptables-save", "modprobe", "bridge", "tc"] {

@@ -1,4 +1,4 @@
-//! What the options of `bridge` and `host-local` do, each seen from the kernel or from a container.
+//! The options of `bridge` and `host-local`, each seen from the kernel or from a container.
 
 use serde_json::{Value, json};
 use std::fs;
@@ -13,7 +13,7 @@ fn local() -> Value {
     json!({ "type": "host-local", "ranges": [[{ "subnet": V4 }], [{ "subnet": "fd00:55::/64" }]] })
 }
 
-/// A bridge with these options besides its addresses.
+/// A bridge with these options in addition to its addresses.
 fn bridge(options: &Value) -> Value {
     let mut plugin = json!({ "type": "bridge", "bridge": "cni0", "ipam": local() });
     plugin.as_object_mut().expect("object").extend(options.as_object().expect("object").clone());
@@ -117,7 +117,7 @@ fn masquerading_is_seen_from_outside() {
         assert_eq!(source_seen(&outside_reach()), Some(seen.parse().expect("address")));
         chain.check(&lab.at("c1")).ok();
         chain.del(&lab.at("c1")).ok();
-        // So that the first address is given again.
+        // Then the first address is assigned again.
         lab.host.wait_for("test -z \"$(ls /run/zubi/networks)\"");
     }
     lab.host.shell("ip -n outside route del 10.55.66.0/24").ok();
@@ -190,7 +190,7 @@ fn flags_of_the_port_and_the_bridge_are_set() {
     lab.assert_nothing_remains();
 }
 
-/// A container that gives itself another MAC is not heard any more.
+/// A container that changes its MAC is cut off.
 fn frames_from_another_mac_are_dropped() {
     let lab = CniHost::new(ZUBI, &["c1", "c2"]);
     for (check, heard) in [(true, false), (false, true)] {
@@ -224,14 +224,14 @@ fn duplicate_addresses_are_looked_for_when_asked() {
     for detect in [false, true] {
         let mut chain = lab.chain(&bridge(&json!({ "enabledad": detect })));
         chain.add(&lab.at("c1")).ok();
-        // Whatever was done, the address can be used when ADD returns.
+        // In each case the address is usable when ADD returns.
         let seen = lab.host.shell("ip -n c1 -6 addr show dev eth0 to fd00:55::2").ok().out;
         assert!(seen.contains("fd00:55::2/64") && !seen.contains("tentative") && !seen.contains("dadfailed"), "{seen}");
         chain.check(&lab.at("c1")).ok();
         chain.del(&lab.at("c1")).ok();
         lab.assert_nothing_remains();
     }
-    // A neighbour has the address already, of which nobody here knows.
+    // A neighbour already uses the address, which is in no record.
     let mut plain = lab.chain(&bridge(&json!({})));
     let mut chain = lab.chain(&bridge(&json!({ "enabledad": true })));
     plain.add(&lab.at("c2")).ok();
@@ -253,7 +253,7 @@ fn a_container_s_device_may_stay_down() {
     chain.del(&lab.at("c1")).ok();
     let mut both = lab.chain(&bridge(&json!({ "disableContainerInterface": true })));
     both.add(&lab.at("c1")).fails(7, "disableContainerInterface");
-    // Without addresses, and up.
+    // No addresses, and the device is up.
     for ipam in [Value::Null, json!({}), json!({ "type": "" })] {
         let mut plain = lab.chain(&json!([{ "type": "bridge", "bridge": "cni0", "ipam": ipam }]));
         plain.add(&lab.at("c1")).ok();
@@ -264,7 +264,7 @@ fn a_container_s_device_may_stay_down() {
     lab.assert_nothing_remains();
 }
 
-/// What somebody else made is used and left as it was.
+/// A foreign bridge is used, and left as it was.
 fn a_bridge_of_others_is_used_and_stays() {
     let _outside = Outside::new();
     let mut lab = CniHost::new(ZUBI, &["c1", "theirs"]);
@@ -275,7 +275,7 @@ fn a_bridge_of_others_is_used_and_stays() {
              ip -n theirs link set eth0 up && ip -n theirs addr add 10.55.66.200/24 dev eth0",
         )
         .ok();
-    // What the kernel adds once there is a carrier belongs to before.
+    // The kernel adds addresses and routes once there is a carrier: they belong to the state before.
     lab.host.wait_for("ip -o link show cni0 | grep -q LOWER_UP");
     lab.begin_here();
     let mut chain = lab.chain(&bridge(&json!({ "isDefaultGateway": true, "ipMasq": true })));
@@ -286,12 +286,12 @@ fn a_bridge_of_others_is_used_and_stays() {
     chain.check(&lab.at("c1")).ok();
     chain.del(&lab.at("c1")).ok();
     lab.host.wait_for("! nft list table inet zubi");
-    // The gateway's addresses may have been there before: those that are left are the only thing that is.
+    // Only the gateway's addresses remain, because the user may have set them.
     lab.host.shell("ip addr del 10.55.66.1/24 dev cni0 && ip addr del fd00:55::1/64 dev cni0").ok();
     lab.assert_nothing_remains();
 }
 
-/// The first to come makes the bridge, the last to go takes it away, whatever network they are of.
+/// The first endpoint makes the bridge and the last one removes it, whatever their networks.
 fn two_networks_on_one_bridge_go_alone() {
     let lab = CniHost::new(ZUBI, &["c1", "c2"]);
     let ipam = |subnet: &str| json!({ "type": "host-local", "ranges": [[{ "subnet": subnet }]] });
@@ -380,12 +380,12 @@ fn addresses_come_out_of_ranges() {
     let names = ["c1", "c2", "c3", "c4"];
     let lab = CniHost::new(ZUBI, &names);
     let at = |name: &str| lab.at(name);
-    // The old form; the gateway and the ends are never given.
+    // The old form. The gateway and both ends of the subnet are never assigned.
     let small = json!({ "type": "host-local", "subnet": "10.55.66.0/29", "rangeStart": "10.55.66.5", "rangeEnd": "10.55.66.7" });
     assert_eq!(given(&lab, &small, &at("c1")), ["10.55.66.5/29"]);
     assert_eq!(given(&lab, &small, &at("c2")), ["10.55.66.6/29"]);
     refused(&lab, &small, &at("c3"), 105, "10.55.66.0/29");
-    // Round robin: what was given back is not given next.
+    // Round robin: a freed address is not the next one.
     gone(&lab, &small, &at("c1"));
     gone(&lab, &small, &at("c2"));
     lab.assert_nothing_remains();
@@ -397,7 +397,7 @@ fn addresses_come_out_of_ranges() {
     }
     gone(&lab, &ring, &at("c4"));
     lab.assert_nothing_remains();
-    // Several pools of a set: the next one when the first is full. An address of each set.
+    // Several pools in a set: the second serves when the first is full. Each set gives one address.
     let sets = json!({
         "type": "host-local",
         "ranges": [
@@ -482,7 +482,7 @@ fn name_servers_come_from_a_file() {
     lab.assert_nothing_remains();
 }
 
-/// A configuration that an administrator changes while containers run.
+/// An administrator changes a configuration while containers run.
 fn a_changed_configuration_counts_from_the_next_container_on() {
     let _outside = Outside::new();
     let lab = CniHost::new(ZUBI, &["c1", "c2", "c3"]);
@@ -498,7 +498,7 @@ fn a_changed_configuration_counts_from_the_next_container_on() {
     }
     assert!(lab.host.shell("ip -n c2 link show eth0").ok().out.contains("mtu 1400"));
     changed.check(&lab.at("c2")).ok();
-    // What the first one has stays.
+    // The first container keeps what it has.
     assert_reaches("c1", "c2", "10.77.88.2");
     changed.del(&lab.at("c2")).ok();
     assert_reaches("c1", "outside", Outside::V4);
@@ -506,7 +506,7 @@ fn a_changed_configuration_counts_from_the_next_container_on() {
     lab.assert_nothing_remains();
 }
 
-/// A device that is reached by its own published port.
+/// A container reaches itself through its own published port.
 fn a_container_reaches_itself_by_its_port() {
     let _outside = Outside::new();
     let lab = CniHost::new(ZUBI, &["c1"]);

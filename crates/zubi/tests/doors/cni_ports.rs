@@ -1,4 +1,4 @@
-//! `portmap` and `firewall`: who reaches the containers of a chain, and by which ports.
+//! `portmap` and `firewall`: which hosts reach the containers of a chain, and through which ports.
 
 use super::configs::{bridge, port, portmap};
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ fn ports_have_addresses_and_protocols() {
     for (at, transport, expected) in cases {
         assert_eq!(server("outside", transport, at).is_some(), expected, "{at} {transport:?}");
     }
-    // At another address of the host the first one is not.
+    // The first port is not published at another address of the host.
     assert_eq!(server("host", tcp, "10.55.66.1:8080"), None);
     assert!(server("host", tcp, "127.0.0.1:8083").is_some());
     chain.check(&c1).ok();
@@ -59,7 +59,7 @@ fn ports_have_addresses_and_protocols() {
     lab.assert_nothing_remains();
 }
 
-/// A second container that wants the same port: who has it is named, and nothing of the second stays.
+/// A second container requests the same port: the error names its owner, and nothing of the second remains.
 fn a_port_that_somebody_has_names_its_owner() {
     let _outside = Outside::new();
     let lab = CniHost::new(ZUBI, &["c1", "c2"]);
@@ -79,7 +79,7 @@ fn a_port_that_somebody_has_names_its_owner() {
     one.del(&c2).ok();
     let _service = Service::start("c1", 80);
     assert!(server("outside", Transport::Tcp, "192.0.2.1:8080").is_some());
-    // Of another protocol or address it is another one.
+    // The same number with another protocol or address is another port.
     let other = port(lab.at("c2"), &json!({ "hostPort": 8080, "containerPort": 80, "protocol": "udp" }));
     chain.add(&other).ok();
     chain.check(&c1).ok();
@@ -89,18 +89,18 @@ fn a_port_that_somebody_has_names_its_owner() {
     lab.assert_nothing_remains();
 }
 
-/// Whom the server sees.
+/// The source addresses that the server sees.
 fn sources_of_ports_are_as_configured() {
     let _outside = Outside::new();
     let lab = CniHost::new(ZUBI, &["c1", "c2"]);
-    // Where bridges pass frames to the firewall, the reply of a neighbour is translated without being led to the host.
+    // If bridges pass frames to the firewall, a neighbour's reply is translated without reaching the host.
     lab.host.shell("for f in /proc/sys/net/bridge/bridge-nf-call-ip*tables; do echo 0 > $f; done");
     let c1 = port(lab.at("c1"), &json!({ "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }));
     let seen = |from: &str, at: &str| server(from, Transport::Tcp, at).map(|heard| heard.client.to_string());
     let cases = [
         (json!({}), Some(Outside::V4), Some("10.55.66.1"), Some("10.55.66.1")),
         (json!({ "masqAll": true }), Some("10.55.66.1"), Some("10.55.66.1"), Some("10.55.66.1")),
-        // Without it the reply of a neighbour goes past the host.
+        // Without SNAT a neighbour's reply bypasses the host.
         (json!({ "snat": false }), Some(Outside::V4), None, Some("10.55.66.1")),
     ];
     for (options, outside, neighbour, host) in cases {
@@ -122,7 +122,7 @@ fn sources_of_ports_are_as_configured() {
     }
 }
 
-/// What has no meaning without iptables, and what is only passed over.
+/// Keys that need iptables are refused or ignored.
 fn conditions_of_ports_are_refused() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let c1 = port(lab.at("c1"), &json!({ "hostPort": 8080, "containerPort": 80 }));
@@ -139,7 +139,7 @@ fn conditions_of_ports_are_refused() {
     lab.assert_nothing_remains();
 }
 
-/// Behind a device of somebody else nothing can be published, and policies could not be kept.
+/// A foreign device can have no published ports and no ingress policy.
 fn what_only_our_own_devices_have_is_refused_elsewhere() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let theirs = json!({ "cniVersion": "1.1.0", "ips": [{ "address": "10.55.66.2/24" }] });
@@ -148,7 +148,7 @@ fn what_only_our_own_devices_have_is_refused_elsewhere() {
     let mut chain = lab.chain(&json!([{ "type": "leader" }, portmap()]));
     chain.add(&c1).fails(7, "was not made by zubi");
     chain.del(&c1).ok();
-    // Without a port there is nothing to publish.
+    // Without a port, `portmap` has nothing to do.
     chain.add(&lab.at("c1")).ok();
     chain.check(&lab.at("c1")).ok();
     chain.del(&lab.at("c1")).ok();
@@ -210,7 +210,7 @@ fn policies_say_who_reaches_whom() {
             reach("c1", "outside", Outside::V4),
         ]);
         assert_eq!(seen, expected, "{policy}");
-        // A published port is reached whatever the policy.
+        // Every policy lets published ports pass.
         let service = Service::start("c1", 80);
         assert!(server("outside", Transport::Tcp, "192.0.2.1:8080").is_some(), "{policy}");
         assert!(server("g1", Transport::Tcp, "192.0.2.1:8080").is_some(), "{policy}");
@@ -225,7 +225,7 @@ fn policies_say_who_reaches_whom() {
     }
 }
 
-/// A published UDP port leads new datagrams of an old client to the container that has it now.
+/// New datagrams of an old client reach the container that now owns the UDP port.
 fn an_old_flow_finds_the_new_container() {
     let _outside = Outside::new();
     let lab = CniHost::new(ZUBI, &["c1", "c2"]);
@@ -244,8 +244,8 @@ fn an_old_flow_finds_the_new_container() {
     lab.assert_nothing_remains();
 }
 
-/// A runtime asks for the ports of a container on all of its networks: they lead to it by the first, and when it leaves
-/// that one by the next for which they were asked for.
+/// A runtime requests a container's ports on all its networks. They lead through the first; when the container leaves
+/// that one, through the next for which they were requested.
 fn ports_follow_a_container_from_network_to_network() {
     let _outside = Outside::new();
     let lab = CniHost::new(ZUBI, &["c1", "c2"]);
@@ -268,7 +268,7 @@ fn ports_follow_a_container_from_network_to_network() {
         blue.check(&c1).ok();
         green.check(&net1).ok();
         lab.host.zubi("check").ok();
-        // Nobody else may have it.
+        // No other container may take the port.
         blue.add(&lab.at("c2").capability("portMappings", mapping.clone())).fails(104, "8080");
         blue.del(&lab.at("c2")).ok();
         blue.del(&c1).ok();
@@ -276,7 +276,7 @@ fn ports_follow_a_container_from_network_to_network() {
         assert_eq!(server("outside", Transport::Tcp, "192.0.2.1:8080").is_some(), follows);
         green.check(&net1).ok();
         drop(service);
-        // The first network again, and the second one goes.
+        // The container joins the first network again and leaves the second.
         lab.host.shell("ip -n c1 route del default").ok();
         blue.add(&c1).ok();
         green.del(&net1).ok();
@@ -286,7 +286,7 @@ fn ports_follow_a_container_from_network_to_network() {
     }
 }
 
-/// Two networks of one container publish each on their own.
+/// Two networks of one container publish different ports.
 fn two_networks_of_a_container_have_their_own_ports() {
     let _outside = Outside::new();
     let lab = CniHost::new(ZUBI, &["c1"]);

@@ -50,7 +50,7 @@ fn settings_are_made_checked_and_told() {
     lab.assert_nothing_remains();
 }
 
-/// A neighbour that knows the address under another MAC is told of the new one at once.
+/// A neighbour that cached the address with another MAC learns the new one at once.
 fn a_mac_that_is_set_is_announced() {
     let lab = CniHost::new(ZUBI, &["c1", "c2"]);
     let address = "IP=10.55.66.9";
@@ -73,7 +73,7 @@ fn a_mac_that_is_set_is_announced() {
     lab.assert_nothing_remains();
 }
 
-/// A setting that cannot be made: nothing of the settings stays, and the device goes with the runtime's DEL.
+/// An impossible setting: no setting remains, and the runtime's DEL removes the device.
 fn settings_that_cannot_be_are_told() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let c1 = lab.at("c1");
@@ -94,7 +94,7 @@ fn settings_that_cannot_be_are_told() {
     }
 }
 
-/// As the reference reads it: where the file is there, everything else is refused.
+/// As in the reference: if the file exists, all other settings are refused.
 fn settings_may_be_confined_by_a_file() {
     zubi_lab::cover("/etc/cni/tuning").expect("/etc/cni/tuning");
     let lab = CniHost::new(ZUBI, &["c1"]);
@@ -112,7 +112,7 @@ fn settings_may_be_confined_by_a_file() {
     }
 }
 
-/// Limits of the bandwidth would not be kept: zubi alone says so, and behind it there may be the plug-in that keeps them.
+/// `zubi` refuses bandwidth limits, which it does not enforce. The other plug-ins leave them to a bandwidth plug-in.
 fn bandwidth_is_not_promised() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     let mut chain = lab.chain(&json!([{ "type": "zubi", "capabilities": { "bandwidth": true } }]));
@@ -123,7 +123,7 @@ fn bandwidth_is_not_promised() {
     lab.assert_nothing_remains();
 }
 
-/// A device of others goes back as it was: it may be a card of the host.
+/// A foreign device gets its settings back: it may be a NIC of the host.
 fn settings_of_a_foreign_device_are_taken_back() {
     let lab = CniHost::new(ZUBI, &["c1"]);
     lab.host
@@ -146,7 +146,7 @@ fn settings_of_a_foreign_device_are_taken_back() {
     chain.del(&c1).ok();
     assert_eq!(lab.host.shell("ip -n c1 -d link show eth0").ok().out, before);
     assert_eq!(lab.host.shell("ls /run/tuned").ok().out, "");
-    // With its namespace it is gone anyway.
+    // The device is gone with its namespace.
     chain.add(&c1).ok();
     lab.host.shell("ip netns del c1").ok();
     chain.del(&c1.clone().without_netns()).ok();

@@ -1,4 +1,4 @@
-//! What the chains of several tests are made of.
+//! Plug-in configurations that several tests share.
 
 use serde_json::{Value, json};
 use zubi_lab::Attachment;
@@ -16,7 +16,7 @@ pub fn portmap() -> Value {
     json!({ "type": "portmap", "capabilities": { "portMappings": true } })
 }
 
-/// A container with such a port.
+/// Adds a port mapping to the attachment.
 pub fn port(at: Attachment, mapping: &Value) -> Attachment {
     at.capability("portMappings", json!([mapping]))
 }

@@ -1,5 +1,5 @@
-//! Who reaches whom between networks of Podman, by netavark's option `isolate`: in forms that the Podman of this machine
-//! does not take.
+//! Reachability between Podman's networks by netavark's option `isolate`, in forms that the installed Podman does not
+//! accept.
 
 use serde_json::{Value, json};
 use std::fs;

@@ -1,4 +1,4 @@
-//! What the doors for other programs do: CNI and netavark.
+//! The doors for other programs: CNI and netavark.
 
 mod cni;
 mod cni_allowlist;

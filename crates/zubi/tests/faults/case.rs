@@ -1,4 +1,4 @@
-//! Cases as text. A section begins in the first column, its lines are indented below it, `#` begins a comment.
+//! Cases as text files. A section begins in the first column, its lines are indented below it, `#` begins a comment.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ pub struct Case {
 }
 
 impl Case {
-    /// Those of a folder, which have no other sections than these and `tests`.
+    /// The cases of a folder. Only these sections and `tests` are allowed.
     pub fn all(folder: &str, sections: &[&str]) -> Vec<Case> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/cases").join(folder);
         let entries = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
@@ -38,12 +38,12 @@ impl Case {
         case
     }
 
-    /// The lines of a section; one that is missing has none.
+    /// The lines of a section; empty when the section is missing.
     pub fn lines(&self, section: &str) -> &[String] {
         self.sections.get(section).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The line of a section that has one.
+    /// The only line of a section.
     pub fn line(&self, section: &str) -> &str {
         match self.lines(section) {
             [line] => line,
@@ -51,25 +51,25 @@ impl Case {
         }
     }
 
-    /// The same, a number.
+    /// The only line of a section, a number.
     pub fn number(&self, section: &str) -> usize {
         let line = self.line(section);
         line.parse().unwrap_or_else(|e| panic!("{}: {section}: {line}: {e}", self.file.display()))
     }
 
-    /// Names of tests, and what each tries.
+    /// The names of the case's tests, each with its trial.
     fn tests(&self) -> impl Iterator<Item = (&str, &str)> {
         let lines = self.lines("tests").iter();
         lines.map(|line| line.split_once(": ").unwrap_or_else(|| panic!("{}: {line}", self.file.display())))
     }
 
-    /// The tests of all these cases; `run` finds the one it is to run by [`Case::of`].
+    /// The tests of all these cases; `run` finds its case by [`Case::of`].
     pub fn tests_of(cases: &[Case], module: &str, run: fn(&str)) -> Vec<Test> {
         let names = cases.iter().flat_map(Case::tests).map(|(name, _)| format!("{module}::{name}").leak() as &str);
         names.map(|name| Test { name, run, host: HostKind::Rootless }).collect()
     }
 
-    /// The case with this test, and what the test tries. Modules before the name do not count.
+    /// The case with this test, and the test's trial. Ignores modules in front of the name.
     pub fn of<'a>(cases: &'a [Case], test: &str) -> (&'a Case, &'a str) {
         let test = test.rsplit("::").next().unwrap_or(test);
         let mut all = cases.iter().flat_map(|case| case.tests().map(move |(name, tries)| (case, name, tries)));
@@ -77,7 +77,7 @@ impl Case {
     }
 }
 
-/// Words for zubi, or for a shell behind `$`.
+/// Runs words of zubi, or of a shell after `$`.
 pub fn line(host: &Host, line: &str) -> Answer {
     match line.strip_prefix("$ ") {
         Some(shell) => host.shell(shell),
@@ -85,18 +85,18 @@ pub fn line(host: &Host, line: &str) -> Answer {
     }
 }
 
-/// Fails the test unless all of them succeed.
+/// Fails the test unless every line succeeds.
 #[track_caller]
 pub fn lines(host: &Host, lines: &[String]) {
     succeed(host, lines).unwrap_or_else(|why| panic!("{why}"));
 }
 
-/// The first that fails.
+/// Runs the lines; the error is that of the first that fails.
 pub fn succeed(host: &Host, lines: &[String]) -> Result<(), String> {
     lines.iter().try_for_each(|words| succeeds(host, words))
 }
 
-/// What it said when it failed.
+/// Runs one line; the error is its output.
 pub fn succeeds(host: &Host, words: &str) -> Result<(), String> {
     let answer = line(host, words);
     if answer.code == 0 { Ok(()) } else { Err(format!("{words}: {}{}", answer.out, answer.err)) }

@@ -32,7 +32,7 @@ fn assert_addresses_are_distinct(host: &Host, expected: usize) {
     assert_eq!((endpoints.len(), addresses.len()), (expected, expected));
 }
 
-/// Sandboxes s0, s1, ... made without zubi, so that only what is looked at takes time.
+/// Sandboxes s0, s1, ... made without zubi, so that only the commands under test take time.
 fn sandboxes(host: &Host) {
     host.shell(&format!("for n in $(seq 0 {}); do ip netns add s$n || exit 1; done", MANY - 1)).ok();
 }
@@ -59,7 +59,7 @@ fn a_hundred_connects_at_once_get_a_hundred_addresses() {
     before.assert_no_residue(&Snapshot::take());
 }
 
-/// The host ports of everything that is published.
+/// The host ports of all published ports.
 fn published(host: &Host) -> Vec<String> {
     let all = host.zubi("--json port ls").ok().json();
     let ports = all.as_array().expect("a list").iter();
@@ -118,7 +118,7 @@ fn connects_and_disconnects_at_random_beside_gc_and_check_leave_nothing() {
         host.network(&format!("{name} --subnet 10.55.{n}.0/24"));
     }
     sandboxes(&host);
-    // A fixed sequence: the kernel's scheduling is chance enough.
+    // A fixed sequence: the kernel's scheduling adds enough chance.
     let mut seed = 1u32;
     let mut dice = move |sides: u32| {
         seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -129,7 +129,7 @@ fn connects_and_disconnects_at_random_beside_gc_and_check_leave_nothing() {
         let network = networks[dice(4) as usize];
         let sandbox = dice(25);
         words.push(match dice(5) {
-            // Always with its ports, or it would be another endpoint that is wished for.
+            // Always with its ports: without them it would be a different endpoint.
             0..3 if sandbox % 3 == 0 => format!("connect {network} s{sandbox} -p 80 -p 53/udp"),
             0..3 => format!("connect {network} s{sandbox}"),
             _ => format!("disconnect {network} s{sandbox}"),
@@ -140,7 +140,7 @@ fn connects_and_disconnects_at_random_beside_gc_and_check_leave_nothing() {
     }
     let running: Vec<Child> = words.iter().map(|w| start(host.command(w))).collect();
     for _ in 0..5 {
-        // It excludes everything that is half-way.
+        // check waits for every command in progress.
         host.zubi("check").ok();
     }
     all_succeed(running);

@@ -1,5 +1,5 @@
-//! The doors, killed and failed behind every single one of their steps, and called again as runtimes do it: DEL and then
-//! ADD, teardown and then setup.
+//! The doors, killed and failed behind every single step, then called again in a runtime's order: DEL and then ADD,
+//! teardown and then setup.
 
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -38,7 +38,7 @@ impl Call {
         Call { program: "netavark", words, variables: Vec::new(), stdin: request.clone() }
     }
 
-    /// Exit code, stdout and stderr; killed is -1.
+    /// Exit code (-1: killed), stdout and stderr.
     fn run(&self, host: &Host, fault: Option<&str>) -> (i32, String, String) {
         let folder = if self.program == "netavark" { HELPER_FOLDER } else { PLUGIN_FOLDER };
         let mut command = host.command("");
@@ -50,7 +50,7 @@ impl Call {
         }
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = piped.spawn().expect("door");
-        // Whoever is killed early does not read.
+        // A door that is killed early does not read its input.
         child.stdin.take().expect("stdin").write_all(self.stdin.to_string().as_bytes()).ok();
         let output = child.wait_with_output().expect("door");
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
@@ -89,7 +89,7 @@ fn steps(host: &Host, calls: &[Call], at: usize) -> usize {
     err.lines().filter(|line| line.starts_with("step ")).count()
 }
 
-/// What a runtime does to attach, and to detach: each a row of calls.
+/// The calls of a runtime that attach, and those that detach.
 struct Door {
     attach: Vec<Call>,
     detach: Vec<Call>,
@@ -102,7 +102,7 @@ impl Door {
         links(ZUBI, HELPER_FOLDER, &HELPERS);
         host.shell("ip netns add c1; ip -n c1 link set lo up").ok();
         host.zubi("gc").ok();
-        // The first time makes folders that stay.
+        // The first attach makes folders that stay.
         each(&host, &self.attach).expect("attach");
         works(&host).expect("attached");
         each(&host, &self.detach).expect("detach");
@@ -111,7 +111,7 @@ impl Door {
         (host, initial)
     }
 
-    /// Attaching is killed at each step: detaching cleans up whatever that left, and attaching works afterwards.
+    /// Kills attaching at each step: detaching must clean up, and attaching must work afterwards.
     fn attach_is_killed(&self, least: usize) {
         let (host, initial) = self.begin();
         let mut wrong = String::new();
@@ -143,7 +143,7 @@ impl Door {
         assert!(wrong.is_empty(), "of {all} steps:\n{wrong}");
     }
 
-    /// Detaching is killed at each step: the same again finishes it.
+    /// Kills detaching at each step: a second detach must finish it.
     fn detach_is_killed(&self, least: usize) {
         let (host, initial) = self.begin();
         let mut wrong = String::new();
@@ -168,7 +168,7 @@ impl Door {
         assert!(wrong.is_empty(), "of {all} steps:\n{wrong}");
     }
 
-    /// Attaching fails at each step: it says so in the protocol's words, and nothing of the call is left.
+    /// Fails attaching at each step: the error must be in the protocol's words, and the call must leave nothing.
     fn attach_fails(&self, least: usize) {
         let (host, initial) = self.begin();
         let mut wrong = String::new();
@@ -181,7 +181,7 @@ impl Door {
             let outcome = (|| {
                 let (code, out, err) = self.attach[at].run(&host, Some(&format!("fail:{n}")));
                 if code == 0 {
-                    // What is only a hint for the next command may be lost.
+                    // A hint for the next command may be lost.
                     return each(&host, &self.detach).and_then(|()| is_gone(&host, &initial));
                 }
                 let document: Value = serde_json::from_str(&out).map_err(|e| format!("stdout {out:?}: {e} {err}"))?;
@@ -219,7 +219,7 @@ fn ports() -> Value {
     json!({ "portMappings": [{ "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }] })
 }
 
-/// One call does everything.
+/// One plug-in does everything.
 fn one_plugin() -> Door {
     let config = json!({
         "cniVersion": "1.0.0", "name": "blue", "type": "zubi", "ipam": ipam(),
@@ -228,7 +228,7 @@ fn one_plugin() -> Door {
     Door { attach: vec![Call::cni("zubi", "ADD", &config)], detach: vec![Call::cni("zubi", "DEL", &config)] }
 }
 
-/// As in existing configurations.
+/// The chain of existing configurations.
 fn chain() -> Door {
     let bridge = json!({
         "cniVersion": "1.0.0", "name": "blue", "type": "bridge", "bridge": "blue0", "isGateway": true, "ipMasq": true,
@@ -321,7 +321,7 @@ fn netavark_failing_at_any_step_of_setup_leaves_nothing() {
     netavark().attach_fails(60);
 }
 
-/// The attachment of a caller of ours, for what is not about a runtime's order.
+/// One attachment by zubi's plug-in, for a test that does not depend on a runtime's order.
 fn a_second_add_after_a_kill_attaches_or_says_that_it_is_attached() {
     let door = one_plugin();
     let (host, initial) = door.begin();

@@ -1,23 +1,23 @@
-//! Commands that are killed, or fail, behind every single one of their steps; and commands of which the kernel refuses
-//! each single message.
+//! Commands that are killed, or fail, behind every single step, and commands for which the kernel refuses one message
+//! each.
 //!
-//! A step is a kernel message, a setting or a file. Their number is learned from the command itself, and held to a
-//! minimum, so that a test that has come to cover less says so. Killing goes on a few steps beyond: those of the
-//! detached child that deletes devices. Steps are taken one by one; messages travel together, as they always do.
+//! A step is a kernel message, a setting or a file. The command itself reports how many it takes; a minimum in the case
+//! fails when a test covers less than before. Kills continue a few steps beyond, into those of the detached child that
+//! deletes devices. Steps run one by one; messages travel together, as usual.
 //!
-//! A case (`cases/alone`) has these sections. A line is words for zubi, or for a shell behind `$`.
+//! A case (`cases/alone`) has these sections. A line is words for zubi, or for a shell after `$`.
 //!
 //! | section | |
 //! |---|---|
 //! | `setup` | makes the initial state, once |
-//! | `before` | from there to the state in which the command is tried |
+//! | `before` | leads from there to the state in which the command is tried |
 //! | `command` | the command |
-//! | `done` | lines that succeed when the command has been done |
-//! | `again` | what it says when it refuses to do what is done already; missing: it succeeds |
-//! | `after` | from there back to the initial state |
-//! | `steps` | at least so many steps are expected |
-//! | `messages` | at least so many messages are expected, of all processes |
-//! | `tests` | names, and the trial of each: see `run` |
+//! | `done` | lines that succeed once the command's work is done |
+//! | `again` | the error of a second run that refuses because the work is done; if missing, a second run succeeds |
+//! | `after` | leads back to the initial state |
+//! | `steps` | the minimum number of steps |
+//! | `messages` | the minimum number of messages, of all processes |
+//! | `tests` | names, each with its trial: see `run` |
 
 use crate::case::{Case, line, lines, succeed, succeeds};
 use std::fmt::Write as _;
@@ -58,17 +58,17 @@ fn run(test: &str) {
     }
 }
 
-/// What is counted.
+/// A unit of work to count.
 #[derive(Clone, Copy)]
 enum Unit {
     Steps,
     Messages,
-    /// By their first messages.
+    /// Named by their first messages.
     Sends,
 }
 
 impl Unit {
-    /// What has the program tell them.
+    /// The value of `ZUBI_FAULT` that makes the program print them.
     fn told_by(self) -> &'static str {
         match self {
             Unit::Steps => "count",
@@ -76,7 +76,7 @@ impl Unit {
         }
     }
 
-    /// How each is told.
+    /// The prefix of each printed line.
     fn prefix(self) -> &'static str {
         match self {
             Unit::Steps => "step ",
@@ -84,7 +84,7 @@ impl Unit {
         }
     }
 
-    /// The section with the least number of them.
+    /// The section with the minimum.
     fn section(self) -> &'static str {
         match self {
             Unit::Steps => "steps",
@@ -92,10 +92,10 @@ impl Unit {
         }
     }
 
-    /// Whether there is no use in trying the one of this name: others stand for it.
+    /// Whether another one stands for the one at `at`, so that it need not be tried.
     ///
-    /// Of the messages of one kind in one send the first, the last and the one in the middle do: the firewall's layout has
-    /// some eighty.
+    /// Of the messages of one kind in one send the first, the last and the middle one suffice: the firewall's layout
+    /// has some eighty.
     fn is_like_others(self, names: &[String], at: usize) -> bool {
         // `message 7: kind 0x18, send 3 of Route`
         let mark = match self {
@@ -124,13 +124,13 @@ struct Command {
 }
 
 impl Command {
-    /// The host in the initial state, that state, and the names of what the command does.
+    /// The host in the initial state, that state, and the names of the command's steps.
     fn begin(&self, unit: Unit) -> (Host, Snapshot, Vec<String>) {
         let host = Host::new(ZUBI);
-        // The host's own file and folders are not this command's doing.
+        // `gc` first: the host's file and folders are not this command's doing.
         host.zubi("gc").ok();
         lines(&host, self.case.lines("setup"));
-        // The first time makes folders that stay.
+        // The first run makes folders that stay.
         lines(&host, self.case.lines("before"));
         host.zubi(self.words).ok();
         lines(&host, self.case.lines("after"));
@@ -154,12 +154,13 @@ impl Command {
         (host, initial, names)
     }
 
-    /// The command, disturbed.
+    /// Runs the command with a fault.
     fn disturbed(&self, host: &Host, fault: &str) -> Answer {
         host.with_env("ZUBI_FAULT", fault).zubi(self.words)
     }
 
-    /// Runs `trial` with every step, or message, of the command, and with some beyond; it has to end in the initial state.
+    /// Runs `trial` for every step, or message, of the command, and for some beyond; each must end in the initial
+    /// state.
     fn at_each(&self, unit: Unit, beyond: usize, trial: impl Fn(&Host, &Snapshot, usize) -> Result<(), String>) {
         let (host, initial, names) = self.begin(unit);
         let mut wrong = String::new();
@@ -178,7 +179,7 @@ impl Command {
         assert!(wrong.is_empty(), "of {} {}:\n{wrong}", names.len(), unit.section());
     }
 
-    /// After a trial that went wrong: so that the next one has a chance.
+    /// After a failed trial, so that the next one has a chance.
     fn reset(&self, host: &Host, initial: &Snapshot) {
         let after = self.case.lines("after").iter().map(String::as_str);
         for words in after.clone().chain([self.words, "gc", "repair", "gc"]).chain(after) {
@@ -189,7 +190,7 @@ impl Command {
         assert!(difference.is_none(), "a fault that neither gc nor repair mends: {difference:?}");
     }
 
-    /// The command, that may be done already, succeeds or says so, and its work is there.
+    /// Runs the command again: it succeeds, or says that its work is done already, and the work is there.
     fn done_by_retry(&self, host: &Host) -> Result<(), String> {
         let again = host.zubi(self.words);
         if again.code != 0 && !self.case.lines("again").iter().any(|words| again.err.contains(words.as_str())) {
@@ -203,7 +204,7 @@ impl Command {
         self.at_each(Unit::Steps, BEYOND, |host, _, n| {
             self.disturbed(host, &format!("kill:{n}"));
             self.done_by_retry(host)?;
-            // Unfinished files are invisible, and gc's.
+            // Unfinished files are hidden and left for gc.
             succeeds(host, "$ find /run -path '/run/zubi*' -name '.tmp-*' -delete")?;
             succeed(host, self.case.lines("after"))
         });
@@ -226,8 +227,8 @@ impl Command {
         });
     }
 
-    /// A command that takes something away leaves it whole when it fails, but where all that is left to do is to give
-    /// back; tried again it succeeds.
+    /// A command that removes something leaves it complete when it fails, except when only releasing is left to do; a
+    /// second run succeeds.
     fn failure_puts_back(&self) {
         self.at_each(Unit::Steps, 0, |host, _, n| {
             fails_as_asked(&self.disturbed(host, &format!("fail:{n}")))?;
@@ -250,8 +251,8 @@ impl Command {
         });
     }
 
-    /// Fails at its last step, or the last with `step` in its name, and is killed at each step of the undoing: what
-    /// follows that step is not undone in one step.
+    /// The command fails at its last step, or at the last with `step` in its name, and is killed at each step of the
+    /// undo. Steps after that one do not undo in a single step.
     fn killed_while_undoing(&self, step: &str, least: usize) {
         let (host, initial, mut steps) = self.begin(Unit::Steps);
         let end = steps.iter().rposition(|name| name.contains(step)).expect("a step of that name");
@@ -262,8 +263,8 @@ impl Command {
         });
     }
 
-    /// Fails late, and is killed at each step of the undoing; a live object that was being changed may be as before or as
-    /// wished, but whole.
+    /// The command fails late and is killed at each step of the undo; a live object may be as before or as requested,
+    /// but must be complete.
     fn repaired_when_killed_while_undoing(&self, least: usize) {
         let (host, initial, mut steps) = self.begin(Unit::Steps);
         while steps.last().is_some_and(|name| is_hint(name)) {
@@ -301,8 +302,8 @@ impl Command {
         assert!(wrong.is_empty(), "of {undoing} steps of undoing:\n{wrong}\n{told}");
     }
 
-    /// A command of which the kernel refuses a message leaves everything as it was, and says what was refused. It may
-    /// also succeed: where it asks again, or did not have to know.
+    /// A command whose message the kernel refuses leaves everything as it was and reports what was refused. It may also
+    /// succeed: when it asks again, or did not need the answer.
     fn refusal_changes_nothing(&self) {
         self.at_each(Unit::Messages, BEYOND, |host, initial, n| {
             if !self.is_refused(host, n)? {
@@ -314,7 +315,7 @@ impl Command {
         });
     }
 
-    /// The same where not everything is undone: the command tried again, or `repair`, puts it right.
+    /// The same where the undo is partial: a second run, or `repair`, completes it.
     fn refusal_is_mended(&self) {
         self.at_each(Unit::Messages, BEYOND, |host, _, n| {
             if !self.is_refused(host, n)? {
@@ -324,8 +325,8 @@ impl Command {
         });
     }
 
-    /// The answers to a send are lost, and nobody knows what was done: whether the command finds out or gives up, the same
-    /// command, `gc` and `repair` put it right.
+    /// The answers to a send are lost, so the outcome is unknown. Whether the command finds out or gives up, the same
+    /// command, `gc` and `repair` restore the state.
     fn lost_answers_are_mended(&self) {
         self.at_each(Unit::Sends, BEYOND, |host, _, n| {
             if !self.fails_with(host, &format!("lost:{n}"), &["gave no answer"])? {
@@ -347,9 +348,9 @@ impl Command {
         });
     }
 
-    /// `gc`, or `repair`, and the command tried again put it right.
+    /// `gc` or `repair`, then a second run, restore the state.
     fn mended(&self, host: &Host) -> Result<(), String> {
-        // Waits for the command's own detached child too.
+        // `gc` also waits for the command's own detached child.
         succeeds(host, "gc")?;
         if host.zubi("check").code != 0 {
             succeeds(host, "repair")?;
@@ -359,14 +360,14 @@ impl Command {
         succeed(host, self.case.lines("after"))
     }
 
-    /// Runs the command without its `n`-th message; whether it fails. The words are the kernel's, or ours about an
-    /// answer without the object that was asked for.
+    /// Runs the command without its `n`-th message; returns whether it fails. The error is the kernel's, or ours about
+    /// an answer without the requested object.
     fn is_refused(&self, host: &Host, n: usize) -> Result<bool, String> {
         self.fails_with(host, &format!("message:{n}"), &["not supported", "Invalid argument", "gave no answer"])
     }
 
-    /// Runs the command, disturbed. When it succeeds all the same, its work has to be there, and is taken back; when it
-    /// does not, it has to say one of these.
+    /// Runs the command with a fault. On success its work must be there, and is reverted; on failure its error must
+    /// have one of these words.
     fn fails_with(&self, host: &Host, fault: &str, said: &[&str]) -> Result<bool, String> {
         let answer = self.disturbed(host, fault);
         if answer.code != 0 {
@@ -376,13 +377,13 @@ impl Command {
         succeed(host, self.case.lines("done"))?;
         succeeds(host, "check")?;
         succeed(host, self.case.lines("after"))?;
-        // What was disturbed may be the detached child: the next command that looks after such things goes on.
+        // The fault may have hit the detached child: the next command that finds leftovers continues.
         succeeds(host, "gc")?;
         Ok(false)
     }
 }
 
-/// Whether a step writes what is only a hint: nobody is told when that fails.
+/// Whether a step only writes a hint, whose failure is silent.
 fn is_hint(step: &str) -> bool {
     step.contains(".firewall-seen")
 }

@@ -1,22 +1,22 @@
-//! Two commands at once, one of them stopped behind every single one of its steps while the other runs.
+//! Two commands at once: one is stopped behind every single step while the other runs.
 //!
-//! The other ends meanwhile, or is seen to wait for a lock that the stopped one holds: then the stopped one goes on, or is
-//! killed. A third may run before that.
+//! The other ends meanwhile, or waits for a lock of the stopped one; then the stopped one continues or is killed. A
+//! third may run before that.
 //!
-//! A case (`cases/pairs`) has these sections. A line is words for zubi, or for a shell behind `$`.
+//! A case (`cases/pairs`) has these sections. A line is words for zubi, or for a shell after `$`.
 //!
 //! | section | |
 //! |---|---|
 //! | `setup` | makes the initial state, once |
-//! | `before` | from there to the state in which they are tried |
-//! | `slow` | is stopped behind each of its steps |
-//! | `other` | runs meanwhile |
+//! | `before` | leads from there to the state in which they are tried |
+//! | `slow` | the command that is stopped behind each of its steps |
+//! | `other` | the command that runs meanwhile |
 //! | `third` | runs while the slow one is stopped and the other has ended or waits |
-//! | `mend` | puts right what the other, a stranger, has broken |
-//! | `after` | takes away whatever became of it; what is gone already is fine |
-//! | `steps` | at least so many steps are expected |
-//! | `waits` | behind at least so many of them the other waits for the slow one |
-//! | `verdict` | what is wanted of the exit codes of both: see `verdict` |
+//! | `mend` | repairs what the other, a foreign command, has broken |
+//! | `after` | removes the result; what is gone already is fine |
+//! | `steps` | the minimum number of steps |
+//! | `waits` | the minimum number of steps behind which the other waits for the slow one |
+//! | `verdict` | the required exit codes of both: see `verdict` |
 //! | `tests` | names, and whether the slow one `goes on` or `is killed` |
 
 use crate::case::{Case, line, lines};
@@ -32,10 +32,10 @@ use zubi_lab::{Host, Snapshot, Test};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
-/// Longer than anything takes: two commands that wait for each other.
+/// Longer than any command takes: beyond this, two commands wait for each other.
 const DEADLOCK: Duration = Duration::from_secs(20);
 
-/// Exit codes that say: there is no such thing, or it is in use.
+/// Exit codes for success, not-found and conflict.
 const DEFINITE: [i32; 3] = [0, 3, 4];
 
 const SECTIONS: [&str; 10] =
@@ -60,14 +60,14 @@ fn is_definite(code: i32) -> bool {
     DEFINITE.contains(&code)
 }
 
-/// Whether the exit codes of both are as wanted.
+/// Whether the exit codes of both are as required.
 fn verdict(words: &str, slow: i32, other: i32) -> bool {
     match words {
         "both succeed" => slow == 0 && other == 0,
         "one succeeds" => (slow == 0) != (other == 0) && is_definite(slow) && is_definite(other),
         "slow succeeds" => slow == 0 && is_definite(other),
         "any definite" => is_definite(slow) && is_definite(other),
-        // A stranger may break anything; only the state afterwards counts.
+        // A foreign command may break anything; only the state afterwards counts.
         "any" => slow >= 0 && other >= 0,
         unknown => panic!("no verdict is called {unknown}"),
     }
@@ -85,7 +85,7 @@ fn start(host: &Host, words: &str) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("zubi")
 }
 
-/// Waits until it stops or ends; gives whether it stopped.
+/// Waits until it stops or ends; returns whether it stopped.
 fn stopped(child: &mut Child) -> bool {
     let since = Instant::now();
     loop {
@@ -100,10 +100,10 @@ fn stopped(child: &mut Child) -> bool {
     }
 }
 
-/// An exit code and what was complained.
+/// An exit code and the standard error.
 type End = (i32, String);
 
-/// How it ended, or `None` when it goes on for longer, or until `enough`.
+/// How it ended, or `None` when the time is over or `enough` holds.
 fn ended(child: &mut Child, enough: impl Fn(u32) -> bool) -> Option<End> {
     let since = Instant::now();
     loop {
@@ -119,7 +119,7 @@ fn ended(child: &mut Child, enough: impl Fn(u32) -> bool) -> Option<End> {
     }
 }
 
-/// One that asks again and again is awake at times.
+/// A process that polls for a lock is awake at times.
 fn is_seen_waiting(child: &Child) -> bool {
     let since = Instant::now();
     while since.elapsed() < DEADLOCK {
@@ -151,10 +151,10 @@ fn addresses_are_distinct(host: &Host) -> Result<(), String> {
     Ok(())
 }
 
-/// How often the other ran while the slow one was stopped.
+/// Counts of what the other did while the slow one was stopped.
 #[derive(Debug, Clone, Copy, Default)]
 struct Met {
-    /// It ended before the slow one went on.
+    /// It ended before the slow one continued.
     passed: usize,
     /// It waited for a lock of the slow one.
     waited: usize,
@@ -225,7 +225,7 @@ impl Pair {
         assert!(met.waited >= least, "the other waited {} times, {least} expected", met.waited);
     }
 
-    /// Stops the slow one behind its `n`-th step, has the others run until they end or wait, sends the signal, and gives
+    /// Stops the slow one behind its `n`-th step, runs the others until they end or wait, sends the signal, and returns
     /// how the slow one and the other ended.
     fn meet(&self, host: &Host, n: usize, sent: &str) -> Result<(End, End), String> {
         let mut slow = start(&host.with_env("ZUBI_FAULT", &format!("stop:{n}")), self.slow);
@@ -244,20 +244,20 @@ impl Pair {
                 Some(_) => met.passed += 1,
                 None if is_seen_waiting(&other) => met.waited += 1,
                 None => {
-                    // What it holds would keep everybody out.
+                    // Its locks would block every later command.
                     signal(host, &slow, "KILL");
                     return Err("the other neither ends nor waits for a lock".into());
                 }
             }
             self.met.set(met);
-            // What the slow one held, the third gets before the other.
+            // The third gets what the slow one held before the other does.
             let is_held_back = early.is_none() && !third.is_empty();
             if is_held_back {
                 signal(host, &other, "STOP");
                 stopped(&mut other);
             }
             signal(host, &slow, sent);
-            // Dead, it holds nothing any more.
+            // A dead process holds no locks.
             slow_end = if sent == "KILL" { ended(&mut slow, never) } else { None };
             for (_, (child, early)) in &mut third {
                 *early = early.take().or_else(|| ended(child, waits));
@@ -277,7 +277,7 @@ impl Pair {
         slow.zip(other).ok_or_else(|| "they wait for each other, or for the dead".into())
     }
 
-    /// The slow one goes on when the other has ended, or waits for it.
+    /// The slow one continues when the other has ended or waits for it.
     fn goes_on(&self) {
         self.at_each_step(|host, n| {
             let (slow, other) = self.meet(host, n, "CONT")?;
@@ -288,7 +288,7 @@ impl Pair {
         });
     }
 
-    /// The slow one is killed; the other must come to an end by itself.
+    /// The slow one is killed; the other must end by itself.
     fn is_killed(&self) {
         self.at_each_step(|host, n| {
             let (_, other) = self.meet(host, n, "KILL")?;

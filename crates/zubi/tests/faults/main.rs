@@ -1,4 +1,4 @@
-//! Commands that die, that fail, and that run at the same time as others.
+//! Commands that are killed, commands that fail, and commands that run at the same time as others.
 
 mod case;
 mod crowd;

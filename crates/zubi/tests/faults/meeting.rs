@@ -1,7 +1,7 @@
-//! Whether a command has met another: it waits for a lock that somebody else holds.
+//! Whether a command waits for a lock that another process holds.
 //!
-//! It does when it sleeps, with a lock file open whose lock it does not have and another process has. That is so
-//! whether it waits in flock(2) or asks again and again. Who just opened the file does not sleep.
+//! It does if it sleeps and has a lock file open whose lock another process holds. That covers both a wait in flock(2)
+//! and polling. A process that just opened the file does not sleep.
 
 use std::collections::HashSet;
 use std::fs;
@@ -13,16 +13,16 @@ const LOCKS: &str = "/run/zubi/lock";
 /// A file as /proc/locks names it: numbers of device and inode.
 type FileId = (u32, u32, u64);
 
-/// A lock that is held: by which process, on which file.
+/// A held lock: process and file.
 struct Held {
     pid: u32,
     file: FileId,
 }
 
-/// Whether a process, or one that it started, waits for a lock of somebody else.
+/// Whether a process, or one of its descendants, waits for another process's lock.
 pub fn waits(pid: u32) -> bool {
     let family = family(pid);
-    // Read first: a lock that is taken meanwhile is open, and held by this family.
+    // Read the states first: a lock that is taken meanwhile is open, and held by this family.
     let sleeping: Vec<u32> = family.iter().copied().filter(|pid| state(*pid) == 'S').collect();
     let wanted: Vec<FileId> = sleeping.iter().flat_map(|pid| open_locks(*pid)).collect();
     let held = held();
@@ -31,7 +31,7 @@ pub fn waits(pid: u32) -> bool {
     wanted.iter().any(|file| is_held_by(file, false) && !is_held_by(file, true))
 }
 
-/// The letter of proc_pid_stat(5).
+/// The state letter of proc_pid_stat(5).
 pub fn state(pid: u32) -> char {
     stat(pid).and_then(|(state, _)| state.chars().next()).unwrap_or('X')
 }
@@ -43,7 +43,7 @@ fn stat(pid: u32) -> Option<(String, u32)> {
     Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
 }
 
-/// A process and all that descend from it.
+/// A process and all its descendants.
 fn family(pid: u32) -> HashSet<u32> {
     let entries = fs::read_dir("/proc").expect("/proc").flatten();
     let pids: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
@@ -76,7 +76,7 @@ fn id(device: u64, inode: u64) -> FileId {
     ((device >> 8) & 0xfff, (device & 0xff) | ((device >> 12) & 0xfff00), inode)
 }
 
-/// `1: FLOCK  ADVISORY  WRITE 123 00:2d:45 0 EOF`; who waits has `->` behind the number.
+/// `1: FLOCK  ADVISORY  WRITE 123 00:2d:45 0 EOF`; a waiting process has `->` behind the number.
 fn held() -> Vec<Held> {
     let text = fs::read_to_string("/proc/locks").expect("/proc/locks");
     let parse = |line: &str| {

@@ -8,10 +8,10 @@ use zubi_lab::{Host, Snapshot};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
-/// Longer than anything takes.
+/// Longer than any step takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 #[track_caller]
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let since = Instant::now();
@@ -30,7 +30,7 @@ fn prepared() -> (Host, Snapshot) {
     (host, before)
 }
 
-/// Waits until everything is as it was, whoever does it.
+/// Waits until the state is as before, whichever process restores it.
 fn restored(before: &Snapshot) -> Result<(), String> {
     let since = Instant::now();
     loop {
@@ -42,9 +42,9 @@ fn restored(before: &Snapshot) -> Result<(), String> {
     }
 }
 
-/// What is left over. Unfinished files are invisible, and gc's.
+/// The difference to `before`. Unfinished files are hidden and left for gc.
 fn left(before: &Snapshot) -> Option<String> {
-    // Cheap ones first.
+    // Cheap checks first.
     if std::fs::read_dir("/run/netns").is_ok_and(|names| names.count() > 0) {
         return Some("a sandbox".into());
     }
@@ -58,7 +58,7 @@ fn processes(host: &Host, words: &str) -> Vec<u32> {
     found.lines().map(|line| line.parse().expect("a number")).collect()
 }
 
-/// The one whose command line begins with these words. For a moment after its start it has none.
+/// The process whose command line begins with these words. Right after its start a process has none.
 fn process(host: &Host, words: &str) -> u32 {
     let mut found = Vec::new();
     until("it runs", || {
@@ -80,7 +80,7 @@ fn parent(pid: u32) -> u32 {
     rest.split(' ').nth(1).and_then(|n| n.parse().ok()).unwrap_or(0)
 }
 
-/// A run in the foreground: the supervisor, the guardian, the command.
+/// A run in the foreground: supervisor, guardian and command.
 struct Running {
     supervisor: Child,
     guardian: u32,
@@ -204,7 +204,7 @@ fn killed_at_each_step(words: &str, least: usize) {
     }
     restored(&before).unwrap();
     let mut wrong = String::new();
-    // A detached supervisor does not tell its steps.
+    // A detached supervisor does not print its steps.
     for n in 1..=told + 25 {
         host.with_env("ZUBI_FAULT", &format!("kill:{n}")).zubi(words);
         let mut outcome = restored_without_doomed(&host, &before);
@@ -223,12 +223,13 @@ fn killed_at_each_step(words: &str, least: usize) {
     assert!(wrong.is_empty(), "of {told} steps:\n{wrong}");
 }
 
-/// A supervisor that was killed when only doomed links and stale addresses were left needs no guardian: the next command sees to them.
+/// A supervisor that was killed when only doomed links and stale addresses were left needs no guardian: the next
+/// command removes them.
 fn restored_without_doomed(host: &Host, before: &Snapshot) -> Result<(), String> {
     let since = Instant::now();
     loop {
         for pid in processes(host, "sleep 3000") {
-            // Ended meanwhile, it is what we want.
+            // The process may have ended meanwhile.
             host.shell(&format!("kill -KILL {pid} || true"));
         }
         match left(before) {
@@ -251,7 +252,7 @@ fn detached_run_killed_at_any_step_leaves_nothing() {
     killed_at_each_step("run -d --name job -- sleep 3000", 22);
 }
 
-/// Reads what a command says to its end, as a caller with a pipe does.
+/// Reads a command's output to its end, as a caller with a pipe does.
 fn read_to_the_end(host: &Host, words: &str) -> String {
     let mut command = host.command(words);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("zubi");
@@ -265,13 +266,13 @@ fn the_child_that_stays_to_delete_holds_nothing_of_the_caller() {
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.55.66.0/24");
     host.container("c1", "blue");
-    // The child stops behind its first step, which is behind all that the command tells.
+    // The child stops behind its first step, after everything that the command prints.
     let told = host.with_env("ZUBI_FAULT", "count").zubi("disconnect blue c1").ok().err;
     let steps = told.lines().filter(|l| l.starts_with("step ")).count();
     host.settle();
     host.connect("blue c1");
     let slow = host.with_env("ZUBI_FAULT", &format!("stop:{}", steps + 1));
-    // Returns though the child lives: it does not hold the pipe.
+    // The read returns while the child lives: the child does not hold the pipe.
     assert_eq!(read_to_the_end(&slow, "disconnect blue c1"), "c1: disconnected from blue\n");
     let mut found = Vec::new();
     until("the child stops", || {
@@ -283,7 +284,7 @@ fn the_child_that_stays_to_delete_holds_nothing_of_the_caller() {
         !(*line == "/dev/null"
             || line.starts_with("socket:")
             || line.starts_with("net:")
-            // The lock of the child that deletes is the run folder's.
+            // The child that deletes devices holds the lock of the run folder.
             || line.ends_with("/run/zubi")
             || line.contains("/run/zubi/lock/"))
     };
@@ -295,7 +296,7 @@ fn the_child_that_stays_to_delete_holds_nothing_of_the_caller() {
 
 fn a_detached_run_holds_nothing_of_the_caller() {
     let host = Host::new(ZUBI);
-    // Returns though the supervisor, the guardian and the command live.
+    // The read returns while supervisor, guardian and command live.
     assert_eq!(read_to_the_end(&host, "run -d --name job -- sleep 1000"), "job\n");
     process(&host, "sleep 1000");
 }

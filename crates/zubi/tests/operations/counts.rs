@@ -1,4 +1,4 @@
-//! How much a command asks of the kernel, and that it does not grow with what else is there.
+//! How many kernel requests a command makes, and that the number does not grow with what else exists.
 
 use super::strace::{Effect, Process, Target, Trace, trace};
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use zubi_lab::{Capability, Host, Outside, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
-/// Whether the test can run; says so when not.
+/// Whether the test can run; records a skip if not.
 fn traceable(test: &str) -> bool {
     need(&[Capability::Strace], test)
 }
@@ -33,14 +33,14 @@ fn warm_up(host: &Host) {
     host.settle();
 }
 
-/// Everything that could grow: each send, the number of files, and how often each system call was made.
+/// Everything that could grow: each send, the number of files, and the count of each system call.
 fn work(process: &Process) -> String {
     let mut sends = process.sends();
-    // It may have to ask more than once whether the carrier has been noticed (before Linux 6.9), and whether an IPv6
+    // A command may have to ask several times whether the carrier is noticed (before Linux 6.9), and whether an IPv6
     // address has its route.
     sends.dedup_by(|a, b| a == b && (a.ends_with(": GETLINK") || a.ends_with("GETROUTE dump")));
     let mut text = format!("{}\nfiles: {}\n", sends.join("\n"), process.opened().len());
-    // What is told is told line by line: which lines, not only how many.
+    // Output is written line by line: compare the lines, not only their number.
     for call in process.calls.iter().filter(|c| c.name == "write") {
         let line = String::from_utf8_lossy(&call.data).into_owned();
         if line.starts_with("+ ") {
@@ -49,7 +49,7 @@ fn work(process: &Process) -> String {
         }
     }
     for (name, times) in process.calls_by_name() {
-        // Memory is the allocator's business, the second line the carrier's.
+        // Memory is the allocator's business; the repeated questions above cause the calls in the second line.
         let varies = ["brk", "mmap", "munmap", "mremap"].contains(&name.as_str())
             || ["sendto", "recvfrom", "clock_nanosleep"].contains(&name.as_str());
         if !varies {
@@ -109,7 +109,7 @@ fn foreign_firewall_rules_make_no_work() {
     };
     let before = both();
     foreign_rules(&host, "table ip foreign { chain c {");
-    // The first to come after a change looks at it.
+    // The first command after a change reads the ruleset.
     warm_up(&host);
     assert_same(&before, &both());
 }
@@ -130,7 +130,7 @@ fn connect_looks_at_a_changed_ruleset_once_and_reads_no_rules_that_do_not_matter
     warm_up(&host);
     let looking = |host: &Host, name: &str| -> Vec<String> {
         let all = connect(host, name).main.sends();
-        // Each connect asks for its addresses too.
+        // Each connect also asks for its addresses.
         all.into_iter().filter(|s| s.starts_with("nft: GET") && !s.contains("GETSETELEM")).collect()
     };
     foreign_rules(&host, "table ip foreign { chain c {");
@@ -138,7 +138,7 @@ fn connect_looks_at_a_changed_ruleset_once_and_reads_no_rules_that_do_not_matter
     let tables_and_chains = ["nft: GETGEN", "nft: GETGEN", "nft: GETTABLE dump", "nft: GETCHAIN dump"];
     assert_eq!(looking(&host, "a1"), [&tables_and_chains[..], &["nft: GETGEN", &ours]].concat());
     assert_eq!(looking(&host, "a2"), ["nft: GETGEN"]);
-    // One that forwarded packets come by has to be read, alone.
+    // Only a chain in the forward hook has to be read.
     foreign_rules(&host, "table ip filter { chain INPUT { type filter hook input priority 0;");
     foreign_rules(&host, "table ip filter { chain FORWARD { type filter hook forward priority 0;");
     assert_eq!(looking(&host, "a3"), [&tables_and_chains[..], &["nft: GETRULE dump", "nft: GETGEN", &ours]].concat());
@@ -171,8 +171,8 @@ fn connect_asks_six_questions_before_it_changes_anything() {
     let (host, _outside) = host();
     let sends = connect(&host, "c1").main.sends();
     let questions: Vec<&str> = sends.iter().map(String::as_str).take_while(|s| s.contains("GET")).collect();
-    // Whether anybody changed the ruleset; the bridge; loopback and the inner end's name; who gives the default route,
-    // in each family; whether an endpoint whose record is lost has the addresses.
+    // Whether the ruleset has changed; the bridge; loopback and the inner end's name; the provider of the default route
+    // in each family; whether an endpoint without a record has the addresses.
     let expected = [
         "nft: GETGEN",
         "host: GETLINK",

@@ -1,4 +1,4 @@
-//! What the doors really do, as `strace` sees it, and how often: they stand between a container and its start.
+//! What the doors do according to `strace`, and how often: a container's start waits for them.
 
 use super::strace::{Effect, Process, Target, Trace, trace_line};
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ fn count(process: &Process, name: &str) -> usize {
 fn doors_start_no_program_and_no_thread() {
     let Some(host) = prepared("doors_start_no_program_and_no_thread") else { return };
     for (what, trace) in one_of_each(&host) {
-        // The words of a call stand before it: `env` starts it.
+        // `env` sets the variables of a plug-in's call and executes the door.
         let expected = if what.chars().all(char::is_uppercase) { 2 } else { 1 };
         assert_eq!(trace.processes().map(|p| count(p, "execve")).sum::<usize>(), expected, "{what}");
         let threads = |p: &Process| p.calls.iter().filter(|c| c.args.contains("CLONE_THREAD")).count();
@@ -85,7 +85,7 @@ fn doors_start_no_program_and_no_thread() {
     }
 }
 
-/// An async runtime waits with epoll and wakes by eventfd; clap asks for the terminal's width when it is made to wrap.
+/// An async runtime waits with epoll and wakes by eventfd; clap asks for the terminal's width when it wraps.
 fn doors_touch_neither_an_async_runtime_nor_a_parser_of_words() {
     let Some(host) = prepared("doors_touch_neither_an_async_runtime_nor_a_parser_of_words") else { return };
     for (what, trace) in one_of_each(&host) {
@@ -129,12 +129,12 @@ fn a_version_is_told_without_looking_at_anything() {
     }
 }
 
-/// The same number of messages, however many are attached.
+/// The number of messages does not depend on the number of attachments.
 fn an_add_sends_as_much_with_many_containers_as_with_one() {
     let Some(host) = prepared("an_add_sends_as_much_with_many_containers_as_with_one") else { return };
     let sends = |trace: &Trace| {
         let mut all = trace.main.sends();
-        // It may have to ask more than once whether the carrier has been noticed, and whether an address has its route.
+        // An ADD may have to ask several times whether the carrier is noticed, and whether an address has its route.
         all.dedup_by(|a, b| a == b && (a.contains(": GETLINK") || a.ends_with("GETROUTE dump")));
         all
     };
@@ -154,7 +154,7 @@ fn an_add_sends_as_much_with_many_containers_as_with_one() {
     assert!(later.len() <= first.len() && first.len() <= 15, "with one: {first:#?}\nwith thirty: {later:#?}");
 }
 
-/// A transaction that the kernel takes back costs 10 ms.
+/// A transaction that the kernel aborts costs 10 ms.
 fn the_first_container_makes_the_firewall_in_one_transaction() {
     let Some(host) = prepared("the_first_container_makes_the_firewall_in_one_transaction") else { return };
     let trace = trace_line(&host, &plugin("c1", "ADD"));

@@ -1,17 +1,17 @@
-//! `--dry-run`: `=` before what is there, `+` before what is missing, `~` before what differs, and how.
+//! `--dry-run`: `=` marks what exists, `+` what is missing, `~` what differs, and how.
 
 use zubi_lab::{Host, Snapshot};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
-/// A host that forwards nothing yet.
+/// A host that does not forward yet.
 fn host() -> Host {
     let host = Host::new(ZUBI);
     host.shell("sysctl -qw net.ipv4.ip_forward=0").ok();
     host
 }
 
-/// The lines without what is chosen at random or counted: host devices, MACs of bridges, numbers in aliases.
+/// The lines without random or counted values: host devices, MACs of bridges, numbers in aliases.
 fn fixed(text: &str) -> String {
     let mut out = String::new();
     for line in text.lines() {

@@ -1,8 +1,8 @@
-//! The printed commands are the truth: run by a shell on an empty host they make the state that the executor makes.
+//! The printed commands are the truth: a shell that runs them on an empty host gets the same state as the executor.
 //!
-//! Each scenario runs twice. On the first host zubi does the work and prints with `--verbose` what it does; on the
-//! second a shell runs exactly those lines. After each stage both are read by `ip`, `bridge`, `nft` and from /proc/sys,
-//! and must be the same text. Device names and MACs are chosen at random, but the lines name them.
+//! Each scenario runs twice. On the first host zubi does the work and prints it with `--verbose`; on the second a shell
+//! runs exactly those lines. After each stage `ip`, `bridge`, `nft` and /proc/sys must show the same text on both.
+//! Device names and MACs are random, but the lines name them.
 
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -14,23 +14,22 @@ use zubi_lab::{Host, Outside, on_another_host};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
-/// A namespace by its path; the space has to survive the shell.
+/// A namespace with only a path; the space must survive the shell.
 const BOX: &str = "/run/a box";
 
-/// What stands in a scenario's words for the process whose namespace is a sandbox.
+/// Stands in a scenario's words for the process whose namespace is a sandbox.
 const PID: &str = "@PID@";
 
-/// What is done between two comparisons: words of zubi, one command each; behind a `!`, what somebody else does by
-/// a shell.
+/// Work between two comparisons: words of zubi, one command each; after `!`, another program's change by a shell.
 type Stage<'a> = &'a [&'a str];
 
-/// What a stage did and what the host was like behind it.
+/// The commands that a stage printed, and the host's state after it.
 struct Told {
     commands: String,
     state: String,
 }
 
-/// The host before the first stage: an uplink, a namespace that only a path leads to, one that only a process holds.
+/// The host before the first stage: an uplink, a namespace that has only a path, and one that only a process holds.
 struct Prepared {
     host: Host,
     inside: Child,
@@ -57,7 +56,7 @@ fn printed(err: &str) -> String {
     err.lines().filter_map(|l| l.strip_prefix("+ ")).fold(String::new(), |all, line| all + line + "\n")
 }
 
-/// The scenario done by zubi.
+/// The scenario run by zubi.
 fn by_zubi(stages: &[Stage<'_>]) -> Vec<Told> {
     let Prepared { host, mut inside, _outside } = prepare();
     let pid = inside.id().to_string();
@@ -72,7 +71,7 @@ fn by_zubi(stages: &[Stage<'_>]) -> Vec<Told> {
                 continue;
             }
             let mut command = host.command("--verbose");
-            // A word in quotes may have spaces.
+            // Words in quotes may contain spaces.
             command.args(words.split('\'').enumerate().flat_map(|(at, part)| match at % 2 {
                 0 => part.split_whitespace().map(str::to_owned).collect::<Vec<_>>(),
                 _ => vec![part.to_owned()],
@@ -90,7 +89,7 @@ fn by_zubi(stages: &[Stage<'_>]) -> Vec<Told> {
     told
 }
 
-/// The same, done by a shell with the commands that zubi printed.
+/// The scenario run by a shell with the commands that zubi printed.
 fn by_shell(told: &[Told]) -> String {
     let Prepared { host, mut inside, _outside } = prepare();
     let pid = inside.id().to_string();
@@ -108,7 +107,7 @@ fn by_shell(told: &[Told]) -> String {
     states
 }
 
-/// The scenario on a host of its own, done by zubi.
+/// The scenario run by zubi on a host of its own.
 fn told_by_zubi(stages: &[Stage<'_>]) -> Vec<Told> {
     let told = on_another_host(|| {
         by_zubi(stages).into_iter().fold(String::new(), |all, t| all + &t.commands + "\0" + &t.state + "\0")
@@ -129,7 +128,7 @@ fn assert_equivalent(stages: &[Stage<'_>]) {
 fn compare(told: &[Told]) {
     let states = on_another_host(|| by_shell(told));
     for (at, (by_zubi, by_shell)) in told.iter().zip(states.split('\0')).enumerate() {
-        // Counted: one line more of what both have is a difference too.
+        // Counts duplicates: one more copy of a line is a difference too.
         let only = |a: &str, b: &str| {
             let mut rest: Vec<&str> = b.lines().collect();
             a.lines().fold(String::new(), |all, line| match rest.iter().position(|other| *other == line) {
@@ -150,10 +149,10 @@ fn compare(told: &[Told]) {
     }
 }
 
-/// Stands in the state of a host that is not at rest.
+/// Marks the state of a host that still changes.
 const MOVES: &str = "is about to change";
 
-/// Everything that could differ, as text; taken when nothing moves any more.
+/// Everything that could differ, as text, once the host has come to rest.
 fn state(pid: &str) -> String {
     let mut before = String::new();
     for _ in 0..100 {
@@ -201,7 +200,7 @@ fn read_place(net: &str) -> Vec<String> {
         let words: Vec<&str> =
             ["nsenter", net].into_iter().chain(what.split(' ')).chain(["-b", "/run/questions"]).collect();
         for mut object in json(&output(&words)) {
-            // Learned from frames: the kernel forgets them again.
+            // Entries learned from frames: the kernel drops them again.
             if what.starts_with("bridge") && object["state"] != "permanent" {
                 continue;
             }
@@ -241,17 +240,17 @@ fn read_place(net: &str) -> Vec<String> {
             keys.push(format!("net/ipv4/conf/{device}/{name}"));
         }
     }
-    // Not every kernel has all of them.
+    // Some kernels lack some of these.
     let mut command = Command::new("nsenter");
     command.args([net, "grep", "-Hs", "."]).args(keys.iter().map(|k| format!("/proc/sys/{k}")));
     let settings = command.output().expect("grep");
     lines.extend(String::from_utf8_lossy(&settings.stdout).lines().map(str::to_owned));
-    // Within one table the order of routes is that of hashes and of age.
+    // Within a table the kernel orders routes by hash and age.
     lines.sort_unstable();
     lines
 }
 
-/// The kernel notices up to a second late who carries (net/core/link_watch.c); addresses follow from that.
+/// The kernel notices a carrier up to a second late (net/core/link_watch.c); addresses follow from that.
 fn is_about_to_change(link: &Value, all: &[Value]) -> bool {
     let up = link["flags"].as_array().is_some_and(|flags| flags.iter().any(|f| f == "UP"));
     let carried = |port: &Value| port["master"] == link["ifname"] && port["operstate"] == "UP";
@@ -269,7 +268,7 @@ fn output(words: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// All objects of a text of JSON values.
+/// All objects in a text of several JSON values.
 fn json(text: &str) -> Vec<Value> {
     let mut all = Vec::new();
     for value in serde_json::Deserializer::from_str(text).into_iter() {
@@ -284,7 +283,7 @@ fn json(text: &str) -> Vec<Value> {
     all
 }
 
-/// Leaves out numbers that the kernel gives away one after the other, clocks and traffic.
+/// Removes sequence numbers, clocks and traffic counters.
 fn normalise(value: &mut Value) {
     const VOLATILE: [&str; 8] =
         ["handle", "packets", "bytes", "metainfo", "ifindex", "link_index", "link_netnsid", "fdb_n_learned"];
@@ -293,7 +292,7 @@ fn normalise(value: &mut Value) {
             map.retain(|key, _| !VOLATILE.contains(&key.as_str()) && !key.ends_with("_timer"));
             for (key, v) in map.iter_mut() {
                 normalise(v);
-                // The process of the shell's host has another number.
+                // The process on the shell's host has another number.
                 if let ("ifalias", Value::String(alias)) = (key.as_str(), &mut *v)
                     && let Some((before, behind)) = alias.split_once("/proc/")
                 {
@@ -449,7 +448,7 @@ fn a_repair_of_a_flushed_firewall() {
     ]);
 }
 
-/// One network: rules have numbers, and a transaction that is tried again has used up some.
+/// One network only: a transaction that is tried again uses up rule numbers.
 fn a_network_beside_another_program_s_firewall() {
     const FIREWALL: &str = "!nft 'add table inet fw; add chain inet fw f { type filter hook forward priority 0; policy drop; }; \
                             add table ip fw; add chain ip fw f { type filter hook forward priority 0; }; \
@@ -478,7 +477,7 @@ fn a_repair_of_a_link() {
         &["sandbox add c1", "sandbox add c2", "link c1:veth-a c2:veth-b --address 10.0.0.1/24,10.0.0.2/24"],
         &["!ip -n c2 link del veth-b"],
         &["repair"],
-        // A link of which one end is down is never at rest.
+        // A link with one end down never comes to rest.
         &["!ip -n c2 link set veth-b down && ip -n c1 addr flush dev veth-a", "repair"],
     ]);
 }
@@ -504,7 +503,7 @@ fn an_ipv4_network_that_is_too_small_for_ipv6_for_a_while() {
     ]);
 }
 
-/// The command tells that the sandbox stands, and ends when it is told.
+/// The command reports that its sandbox exists, and ends on request.
 fn the_sandbox_of_a_run() {
     let told = on_another_host(|| {
         let prepared = prepare();
@@ -549,7 +548,7 @@ fn a_line_left_out_is_noticed() {
         told[0].commands = whole.lines().filter(|l| !l.starts_with(word)).fold(String::new(), |all, l| all + l + "\n");
         assert_ne!(told[0].commands, whole, "{word}");
         if word.contains("addr add") {
-            // Without its address there is no way out through the gateway either.
+            // Without the address the route through the gateway fails too.
             told[0].commands = told[0].commands.replace("ip -n c1 route add", ": ");
         }
         let state = on_another_host(|| by_shell(&told));

@@ -1,9 +1,9 @@
-//! A name or a number is a way to a namespace or a process, and not that namespace or process.
+//! Names and numbers lead to a namespace or a process; they do not identify it.
 
 use super::strace::{Effect, Place, Target, trace};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use zubi_kernel::{Kernel, Netns, inside};
+use zubi_kernel::{Session, Netns, inside};
 use zubi_lab::{Host, Loner, Snapshot, skip};
 use zubi_model::NsRef;
 
@@ -20,7 +20,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A process of somebody else's in a named namespace.
+/// A foreign process in a named namespace.
 struct Stranger(Child);
 
 impl Stranger {
@@ -46,7 +46,7 @@ impl Drop for Stranger {
     }
 }
 
-/// The name becomes a namespace of somebody else's, who works in it.
+/// Another program replaces the namespace of that name and works in it.
 fn taken_over(host: &Host, name: &str) -> Stranger {
     host.shell(&format!("ip netns del {name} && ip netns add {name}")).ok();
     Stranger::in_namespace(host, name)
@@ -120,7 +120,7 @@ fn sandbox_rm_of_a_name_that_moved_forgets_ours_and_leaves_the_stranger_s() {
     assert_eq!(records(&host), "");
     host.settle();
     host.zubi("check").ok();
-    // Whoever means that one says so once more.
+    // A user who wants the new namespace removed repeats the command.
     host.zubi("sandbox rm -f x").ok();
     assert!(!stranger.lives());
     host.shell("! test -e /run/netns/x").ok();
@@ -129,7 +129,7 @@ fn sandbox_rm_of_a_name_that_moved_forgets_ours_and_leaves_the_stranger_s() {
 fn check_tells_of_a_name_that_moved_and_gc_leaves_it() {
     let host = with_x();
     let mut stranger = taken_over(&host, "x");
-    // The kernel takes the pair with the namespace, a moment later.
+    // The kernel deletes the pair with the namespace, a moment later.
     host.wait_for("! ip -o link | grep -q ' zv'");
     let told = host.zubi("check");
     assert_eq!(told.code, 1);
@@ -160,7 +160,7 @@ fn an_unfinished_sandbox_is_removed_unless_somebody_uses_its_name() {
     host.zubi("sandbox rm y").ok();
     let killed = host.with_env("ZUBI_FAULT", "kill:2");
     let unfinished = || {
-        // Behind the record, before the namespace.
+        // After the record, before the namespace.
         let code = killed.zubi("sandbox add x").code;
         assert_ne!(code, 0);
         host.shell("grep -q '\"cookie\":null' /run/zubi/sandboxes/x.json && ip netns add x").ok();
@@ -186,7 +186,7 @@ fn a_process_is_ended_in_its_own_namespace_only() {
     let home = Netns::own().expect("own namespace");
     let x = Netns::open(&NsRef::Named("x".parse().expect("name")).path(), &home).expect("x");
     inside::end_process(&x, loner.pid()).expect("it is none of ours");
-    // A signal that was sent would have come: this one is waited for.
+    // If a signal had been sent before, it would have arrived: the test waits for this one.
     inside::end_process(&x, stranger.0.id()).expect("end");
     stranger.0.wait().expect("it ends");
     host.shell(&format!("! grep -Eq '^State:.[ZX]' /proc/{}/status", loner.pid())).ok();
@@ -198,7 +198,7 @@ fn a_forgotten_sandbox_holds_no_descriptor() {
     host.shell("ip netns add x").ok();
     let open = || std::fs::read_dir("/proc/self/fd").expect("/proc").count();
     let x = NsRef::Named("x".parse().expect("name"));
-    let mut kernel = Kernel::open().expect("kernel");
+    let mut kernel = Session::open().expect("kernel");
     let before = (open(), kernel.descriptors());
     kernel.open_sandbox(&x).expect("x");
     assert!(open() > before.0);
@@ -208,7 +208,7 @@ fn a_forgotten_sandbox_holds_no_descriptor() {
     kernel.open_sandbox(&x).expect("it is opened again");
 }
 
-/// The child closes every descriptor that it does not need; a number that is closed may be another file's a moment later.
+/// The child closes every descriptor that it does not need; a closed number may be reused for another file at once.
 fn a_sandbox_s_socket_is_closed_before_a_child_goes_on() {
     let host = with_x();
     if host.shell("strace -V").code != 0 {

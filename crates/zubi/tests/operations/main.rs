@@ -5,7 +5,8 @@ mod doors_traced;
 mod dry_run;
 mod equivalence;
 mod identity;
+mod sessions;
 mod strace;
 mod traced;
 
-zubi_lab::test_files!(counts, doors_traced, dry_run, equivalence, identity, traced);
+zubi_lab::test_files!(counts, doors_traced, dry_run, equivalence, identity, sessions, traced);

@@ -1,7 +1,7 @@
-//! What a command really does, as `strace` sees it: no code of what is tested has a say in this.
+//! What a command really does according to `strace`, independent of the code under test.
 //!
-//! `strace -ff` writes one file a process, with a hex dump behind each call that reads or writes. From these follow, in
-//! order, the effects of each process: netlink messages with the kernel's verdict, settings written, mounts.
+//! `strace -ff` writes one file for each process, with a hex dump behind each call that reads or writes. Parsing them
+//! gives the effects of each process in order: netlink messages with the kernel's verdict, settings written, mounts.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
@@ -45,15 +45,15 @@ const NFT_KINDS: [(u16, &str); 19] = [
 #[derive(Debug, Clone)]
 pub struct Call {
     pub name: String,
-    /// The text between the brackets.
+    /// The text between the parentheses.
     pub args: String,
-    /// What it gave back; negative: it failed.
+    /// The return value; negative when it failed.
     pub result: i64,
-    /// What it read or wrote.
+    /// The bytes it read or wrote.
     pub data: Vec<u8>,
 }
 
-/// What a descriptor leads to.
+/// What a descriptor refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// Opened by the caller of the program.
@@ -82,18 +82,18 @@ pub struct Sent {
     sequence: u32,
 }
 
-/// Something a process did, as far as it concerns anybody else.
+/// An effect of a process that others can notice.
 #[derive(Debug, Clone)]
 pub enum Effect {
     /// One system call that sent netlink messages.
     Send { socket: i64, target: Target, messages: Vec<Sent> },
-    /// A frame by packet socket.
+    /// A frame sent by a packet socket.
     Frame,
     /// A file was opened.
     Open { path: String, writable: bool },
     /// A file was written.
     Write { path: String, text: String },
-    /// Any other call that has an effect: its name and arguments.
+    /// Another call with an effect: its name and arguments.
     Call(String, String),
     /// A child was forked.
     Fork,
@@ -101,41 +101,42 @@ pub enum Effect {
     Close(Target),
 }
 
-/// A process and what it did.
+/// A process and its effects.
 #[derive(Debug, Clone)]
 pub struct Process {
     pub effects: Vec<Effect>,
     pub calls: Vec<Call>,
-    /// What its descriptors led to when it deleted its first link; else at its end.
+    /// Its descriptors and what they refer to, when it deleted its first link; else at its end.
     pub held: BTreeMap<i64, Target>,
 }
 
-/// A command that was traced.
+/// A traced command.
 #[derive(Debug)]
 pub struct Trace {
     /// The process that was started.
     pub main: Process,
-    /// Those it forked.
+    /// The processes it forked.
     pub children: Vec<Process>,
-    /// What `--verbose` printed.
+    /// The lines that `--verbose` printed.
     pub printed: Vec<String>,
 }
 
-/// `zubi --verbose WORDS`, traced to the end of its last child.
+/// Traces `zubi --verbose WORDS` to the end of its last child.
 pub fn trace(host: &Host, words: &str) -> Trace {
     let zubi = host.command("");
     let program = zubi.get_program().to_str().expect("path");
     trace_line(host, &format!("{program} --verbose {words}"))
 }
 
-/// A program with its words and redirections, as a shell takes them, traced in the same way.
+/// Traces a program with its words and redirections, as a shell takes them, in the same way.
 pub fn trace_line(host: &Host, line: &str) -> Trace {
     let folder = Path::new("/run/strace");
     if folder.exists() {
         fs::remove_dir_all(folder).expect("old traces");
     }
     fs::create_dir(folder).expect("folder of traces");
-    // Descriptor 9 stands for whatever else a caller has open. The variable would make the loader search for libraries.
+    // Descriptor 9 stands for any other that a caller has open. The variable would make the loader search for
+    // libraries.
     let line = format!(
         "unset LD_LIBRARY_PATH; exec 9>/run/strace/witness; strace -ff -o /run/strace/t -s 4096 -e write=all -e read=all {line}"
     );
@@ -179,8 +180,8 @@ fn calls(text: &str) -> Vec<Call> {
             continue;
         }
         let Some((args, result)) = rest.rsplit_once(" = ") else { continue };
-        // The kernel does it again by itself: a write to disable_ipv6 comes back so for as long as somebody else holds
-        // the lock of route netlink (net/ipv6/addrconf.c, restart_syscall).
+        // The kernel restarts the call itself: a write to disable_ipv6 returns this while another process holds the
+        // lock of route netlink (net/ipv6/addrconf.c, restart_syscall).
         if result.starts_with("? ERESTART") {
             continue;
         }
@@ -195,7 +196,7 @@ fn calls(text: &str) -> Vec<Call> {
     calls
 }
 
-/// The first quoted word at or behind the `nth` comma.
+/// The first quoted word after the `nth` comma.
 fn path_of(args: &str) -> String {
     args.split('"').nth(1).unwrap_or_default().to_owned()
 }
@@ -204,7 +205,7 @@ fn number(args: &str, nth: usize) -> i64 {
     args.split(", ").nth(nth).and_then(|n| n.parse().ok()).unwrap_or(-1)
 }
 
-/// A path by way of a descriptor is that of the file it was opened by.
+/// A path that goes through a descriptor becomes that of the file opened with it.
 fn by_open_file(args: &str, held: &BTreeMap<i64, Target>) -> String {
     let path = path_of(args);
     let file = path.strip_prefix("/proc/self/fd/").and_then(|fd| held.get(&fd.parse().ok()?));
@@ -256,7 +257,7 @@ fn process(
                     Some(hex) => i64::from_str_radix(hex, 16).unwrap_or(i64::MAX),
                     None => n.parse().unwrap_or(i64::MAX),
                 });
-                // Printed signed or not, the largest number means all.
+                // The largest number means all; strace prints it signed or unsigned.
                 let to = if to < 0 { i64::MAX } else { to };
                 held.retain(|fd, _| *fd < first || *fd > to);
             }
@@ -312,7 +313,7 @@ fn process(
             | "reboot" | "sethostname" | "setsid"
                 if *result >= 0 =>
             {
-                // Relative to a folder that is open.
+                // Relative to an open folder.
                 let args = match &target {
                     Target::File(folder) if name == "unlinkat" => format!("\"{folder}/{}\"", path_of(args)),
                     _ => by_open_file(args, &held),
@@ -325,7 +326,7 @@ fn process(
     Process { effects, calls, held: at_deletion.unwrap_or(held) }
 }
 
-/// The kernel said no to a message; to one of a transaction, to all of it.
+/// Marks the message that the kernel refused; in a transaction, every message.
 fn refuse(effects: &mut [Effect], from: i64, sequence: u32) {
     for effect in effects.iter_mut().rev() {
         let Effect::Send { socket, target, messages } = effect else { continue };
@@ -360,14 +361,14 @@ fn kind(kind: u16, flags: u16, nft: bool) -> String {
 }
 
 impl Sent {
-    /// Whether it asks only.
+    /// Whether the message only asks.
     pub fn asks(&self) -> bool {
         self.kind.starts_with("GET") || self.kind == "BATCH"
     }
 }
 
 impl Process {
-    /// Its netlink sends, one line each: where to, and what.
+    /// Its netlink sends, one line each: socket and messages.
     pub fn sends(&self) -> Vec<String> {
         let words = |e: &Effect| match e {
             Effect::Send { target, messages, .. } => {
@@ -385,7 +386,7 @@ impl Process {
         self.effects.iter().filter_map(words).collect()
     }
 
-    /// How often it made each system call.
+    /// The count of each system call.
     pub fn calls_by_name(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
         for call in &self.calls {
@@ -412,7 +413,7 @@ impl Trace {
         std::iter::once(&self.main).chain(&self.children)
     }
 
-    /// The kinds of everything that was sent.
+    /// The kinds of all messages sent.
     pub fn kinds(&self) -> HashSet<String> {
         let sent = |e: &Effect| match e {
             Effect::Send { messages, .. } => messages.iter().map(|m| m.kind.clone()).collect(),

@@ -1,4 +1,4 @@
-//! Nothing changes that is not printed: what `strace` sees a command do is what `--verbose` prints, no more, no less.
+//! Every change is printed: the changes of a command in `strace` are exactly those in `--verbose`.
 
 use super::strace::{Effect, Place, Process, Sent, Target, Trace, trace};
 use zubi_lab::{Capability, Host, Outside, need};
@@ -6,9 +6,9 @@ use zubi_wire::Attributes;
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
-/// What a printed line changes, without the place and without names that only numbers stand for in a message.
+/// The change of a printed line, without the place and without names that messages express as numbers.
 fn change_of(line: &str) -> String {
-    // Where: `ip -n NAME`, `ip netns exec NAME`, `nsenter --net=PATH`.
+    // The place: `ip -n NAME`, `ip netns exec NAME`, `nsenter --net=PATH`.
     let words: Vec<&str> = line.split_whitespace().collect();
     let words = match words.as_slice() {
         ["ip", "netns", "exec", _, rest @ ..] => rest.to_vec(),
@@ -79,7 +79,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
     bytes.get(at..at + 4).map_or(0, |b| u32::from_ne_bytes(b.try_into().expect("four")))
 }
 
-/// What a message changes; `None` when it only asks, or was refused.
+/// The change of a message; `None` when it only asks or was refused.
 fn change_of_message(sent: &Sent) -> Option<String> {
     if sent.asks() || !sent.done {
         return None;
@@ -132,7 +132,7 @@ fn change_of_message(sent: &Sent) -> Option<String> {
             let table = a.text(1).unwrap_or_default();
             let name = match nft {
                 "NEWTABLE" | "DELTABLE" => String::new(),
-                // The name of a chain stands third, that of the others second.
+                // A chain's name is the third attribute, that of other objects the second.
                 "NEWCHAIN" => a.text(3).unwrap_or_default(),
                 _ => a.text(2).unwrap_or_default(),
             };
@@ -141,7 +141,7 @@ fn change_of_message(sent: &Sent) -> Option<String> {
     })
 }
 
-/// What a process changed beside its own files.
+/// The changes of a process apart from its own files.
 fn changes_of(process: &Process) -> Vec<String> {
     let mut changes = Vec::new();
     for effect in &process.effects {
@@ -166,7 +166,7 @@ fn changes_of(process: &Process) -> Vec<String> {
     changes
 }
 
-/// Runs a command and holds what it did against what it printed.
+/// Runs a command and compares its changes with its printed lines.
 #[track_caller]
 fn assert_printed(host: &Host, words: &str) {
     let trace = trace(host, words);
@@ -175,7 +175,7 @@ fn assert_printed(host: &Host, words: &str) {
     assert!(!printed.is_empty(), "nothing was printed");
     printed.sort();
     done.sort();
-    // How many connections there are to forget, if any, is not known before.
+    // The number of connections to delete is not known in advance and may be zero.
     let flows = |what: &String| what == "flows";
     for list in [&mut printed, &mut done] {
         list.dedup_by(|a, b| flows(a) && a == b);
@@ -254,7 +254,7 @@ fn what_ports_change_is_what_they_print() {
         "connect blue c1 -p 8080:80 -p 127.0.0.1:9000-9010:9000-9010/udp -p [::]:53:53/udp -p 7000-7002:700-702",
     );
     assert_printed(&host, "port add blue c1 8081:80 192.0.2.1:8082:80");
-    // A connection that is forgotten with its port.
+    // A connection that is deleted with its port.
     host.shell("python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b\"\", (\"127.0.0.1\", 9005))'").ok();
     assert_printed(&host, "port rm blue c1 127.0.0.1:9000-9010:9000-9010/udp 8081:80");
     assert_printed(&host, "disconnect blue c1");

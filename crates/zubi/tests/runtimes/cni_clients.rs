@@ -1,5 +1,4 @@
-//! Real clients of CNI with unchanged lists, and zubi in the folder of the plug-ins: nothing else differs from what Debian
-//! has there.
+//! Real CNI clients with unchanged lists. zubi stands in the plug-in folder; all else is as Debian has it.
 
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -14,10 +13,10 @@ use zubi_lab::{
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const CONF: &str = "/run/net.d";
 const FOLDER: &str = "/run/plugins";
-/// Where networks would be that somebody makes by hand: on this host, not on the machine.
+/// The state folder of networks made by hand: on this host, not on the machine.
 const STATE: (&str, &str) = ("ZUBI_STATE_DIR", "/run/zubi-state");
 
-/// One list, with the plug-ins that Podman and nerdctl name.
+/// One list with the plug-ins that Podman and nerdctl use.
 fn write_network() -> &'static Path {
     let ipam = json!({
         "type": "host-local",
@@ -35,7 +34,7 @@ fn write_network() -> &'static Path {
     Path::new(CONF)
 }
 
-/// Nothing of any container stays: what is left to a child of the last call is waited for.
+/// Nothing of any container remains. Waits for the detached child of the last call.
 fn nothing_stays(host: &Host) {
     host.wait_for("test -z \"$(ip -o link | grep -E ' (zv|blue0|cni-podman|green)')\"");
     host.wait_for("! nft list table inet zubi 2>/dev/null");
@@ -64,7 +63,7 @@ fn cnitool_adds_checks_and_deletes() {
     let service = Service::start("c1", 80);
     assert!(ask("outside", Transport::Tcp, "192.0.2.1:8080").is_some());
     drop(service);
-    // The reference's own CHECK fails here: with both families, and with a port.
+    // The reference's CHECK fails here, with both families and with a port.
     tool.attachment("check", "blue", &at).ok();
     host.shell("nft flush map inet zubi publish4").ok();
     tool.attachment("check", "blue", &at).fails(1, "publish4");
@@ -73,7 +72,7 @@ fn cnitool_adds_checks_and_deletes() {
     nothing_stays(&host);
 }
 
-/// containerd, whose plug-ins are links to zubi.
+/// containerd with links to zubi as plug-ins.
 fn containerd(test: &str) -> Option<(Host, Containerd)> {
     if let Some(package) = Containerd::missing().or_else(Cri::missing) {
         skip(test, &format!("needs the package {package}"));
@@ -93,12 +92,12 @@ fn ctr_attaches_a_task_and_detaches_it() {
     containerd.exec("c1", "/bin/ping -c 1 -W 5 10.55.66.1").ok();
     containerd.exec("c1", &format!("/bin/ping -c 1 -W 5 {}", Outside::V4)).ok();
     assert!(host.zubi("ls").ok().out.contains("cni:default-c1"));
-    // It is detached without a namespace, since the task has ended by then.
+    // DEL comes without a namespace, because the task has ended.
     let seen = containerd.run_cni_to_end("c2", "/bin/ip -4 -o addr show dev eth0", &[STATE]).ok();
     assert!(seen.out.contains("10.55.66.3/24"), "{}", seen.out);
     assert_eq!(host.zubi("ls").ok().out.lines().count(), 2);
     host.zubi("check").ok();
-    // Nobody detaches what `ctr run -d` attached: that is what `gc` is for.
+    // No program detaches what `ctr run -d` attached: `gc` does.
     containerd.remove("c1");
     host.wait_for("! ip -o link | grep -q ' zv'");
     host.zubi("gc").ok();
@@ -121,7 +120,7 @@ fn fifty_sandboxes_at_once() {
     let pods: Vec<PodConfig> =
         (0..PODS).map(|n| PodConfig::new(&format!("pod{n}")).port(8000 + n, 80, "TCP")).collect();
     let ids = all_fine(cri.run(&pods));
-    // The leases are distinct by their files; what CRI reports is asked of some.
+    // Lease files make the addresses distinct; compare some with CRI's reports.
     let leased = host.zubi("--json ls").ok().json();
     let addresses: BTreeSet<String> = addresses_in(&leased);
     assert_eq!(addresses.len(), usize::from(2 * PODS), "{addresses:?}");
@@ -133,7 +132,7 @@ fn fifty_sandboxes_at_once() {
     host.zubi("check").ok();
     let pid = cri.pid(&ids[7]);
     host.shell(&format!("nsenter -t {pid} -n ping -c 1 -W 5 {}", Outside::V4)).ok();
-    // The loopback device is up: that is a plug-in's work, too.
+    // The plug-in `loopback` has set the loopback device up.
     host.shell(&format!("nsenter -t {pid} -n ping -c 1 -W 5 127.0.0.1")).ok();
     host.shell(&format!("ip netns attach pod7 {pid}")).ok();
     let service = Service::start("pod7", 80);
@@ -161,7 +160,7 @@ fn addresses_in(list: &Value) -> BTreeSet<String> {
     all
 }
 
-/// Puts a script before each plug-in, which kills one of them behind a step when [`kill`] has said so.
+/// Wraps each plug-in in a script that kills it behind a step once [`kill`] has asked for that.
 fn with_kills() -> PathBuf {
     let real = links(ZUBI, "/run/zubi-links", &PLUGINS);
     fs::create_dir_all(FOLDER).expect(FOLDER);
@@ -178,14 +177,14 @@ fn with_kills() -> PathBuf {
     PathBuf::from(FOLDER)
 }
 
-/// The next call of this plug-in with this verb is killed; gives the file that is there until then.
+/// Kills the next call of this plug-in with this verb. Returns a file that exists until then.
 fn kill(plugin: &str, verb: &str, step: usize) -> PathBuf {
     let path = PathBuf::from(format!("/run/kill-{plugin}-{verb}"));
     fs::write(&path, format!("kill:{step}\n")).expect("kill");
     path
 }
 
-/// Where plug-ins are killed: early, in the middle, and so late that some are through.
+/// The steps to kill plug-ins at: early, in the middle, and so late that some have finished.
 const KILLS: [(&str, &str, [usize; 5]); 4] = [
     ("bridge", "ADD", [1, 9, 17, 25, 33]),
     ("portmap", "ADD", [1, 2, 3, 4, 5]),
@@ -205,10 +204,10 @@ fn plug_ins_of_containerd_are_killed() {
         for step in steps {
             let pod = PodConfig::new(&format!("{plugin}-{step}-{}", verb.to_lowercase())).port(8080, 80, "TCP");
             let pending = kill(plugin, verb, step);
-            // ADD is tried again by whoever wants the pod, after a DEL that containerd calls itself.
+            // containerd calls DEL itself; the client of CRI retries ADD.
             let id = cri.run(std::slice::from_ref(&pod)).remove(0).unwrap_or_else(|_| cri.run_one(&pod));
             let ids = [id];
-            // Stopped again until it is stopped.
+            // A failed stop is retried.
             if cri.stop(&ids).remove(0).is_err() {
                 all_fine(cri.stop(&ids));
             }
@@ -220,7 +219,7 @@ fn plug_ins_of_containerd_are_killed() {
     }
 }
 
-/// Whether this Podman refuses the backend.
+/// Whether this Podman lacks the CNI backend.
 fn has_no_cni() -> bool {
     const WISH: &str = "/run/cni-wish.conf";
     fs::write(WISH, "[network]\nnetwork_backend = \"cni\"\n").expect(WISH);
@@ -245,7 +244,7 @@ fn podman(test: &str, plugins: PathBuf) -> Option<(Host, Podman)> {
     Some((Host::new(ZUBI), podman))
 }
 
-/// Whether a server at port 80 of a container is reached.
+/// Whether `from` reaches a server at port 80 of the container.
 #[track_caller]
 fn is_served(host: &Host, podman: &Podman, container: &str, (from, at): (&str, &str)) -> bool {
     let pid = podman.inspect(container)["State"]["Pid"].as_u64().expect("pid");
@@ -318,7 +317,7 @@ fn podman_starts_ten_at_once() {
     nothing_stays(&host);
 }
 
-/// What Podman's `isolate` becomes is a policy of the plug-in `firewall`.
+/// Podman's `isolate` becomes a policy of the plug-in `firewall`.
 fn podman_isolates_networks() {
     let Some((host, podman)) = podman("podman_isolates_networks", links(ZUBI, FOLDER, &PLUGINS)) else { return };
     for (name, net, isolate) in [("blue", 66, ""), ("red", 77, "-o isolate=true")] {
@@ -344,15 +343,15 @@ fn plug_ins_of_podman_are_killed() {
                 podman.ok("run -d --name c1 --network blue -p 8080:80 busybox sleep 1000");
             }
             podman.ok("exec c1 ping -c 1 -W 5 10.55.66.1");
-            // Podman tells of a DEL that failed and goes on: the container is gone then, and nobody calls it again.
+            // Podman reports a failed DEL, goes on and never retries it: the container is gone.
             podman.podman("rm -f -t 0 c1");
             podman.podman("rm -f -t 0 --ignore c1");
             assert!(!pending.exists(), "{plugin} {verb}: nobody called it");
-            // The next container does not mind.
+            // The next container works all the same.
             podman.ok("run -d --name c1 --network blue -p 8080:80 busybox sleep 1000");
             podman.ok("exec c1 ping -c 1 -W 5 10.55.66.1");
             podman.ok("rm -f -t 0 c1");
-            // Whoever was killed before it wrote down that it would detach has left that to `gc`, as its namespace is gone.
+            // A DEL killed before its record moved to pending/ leaves its endpoint to `gc`: the sandbox is gone.
             host.zubi("gc").ok();
             host.shell("find /run/zubi -name '.tmp-*' -delete").ok();
             nothing_stays(&host);

@@ -1,4 +1,4 @@
-//! Beside the firewalls of real daemons, each on a host of its own. By TCP: ufw lets pings through.
+//! Coexistence with the firewalls of real daemons, each on a host of its own. Uses TCP, because ufw lets pings through.
 
 use std::process::Command;
 use zubi_lab::{Capability, Docker, Host, Outside, Reach, Service, Transport, ask, need, reaches, skip};
@@ -7,7 +7,7 @@ const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const SLEEP: &str = "busybox sleep 1000";
 const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
 const SYSCTLS: &str = "sysctl net.bridge.bridge-nf-call-iptables net.bridge.bridge-nf-call-ip6tables";
-/// What the listing tools say must be whole.
+/// The listing tools must be able to print our rules.
 const LISTINGS: [&str; 8] = [
     "iptables -L -n",
     "iptables -S",
@@ -19,7 +19,7 @@ const LISTINGS: [&str; 8] = [
     "nft list ruleset",
 ];
 
-/// Whoever asked for a neighbour in vain waits a second before asking again.
+/// The kernel waits a second after a failed neighbour lookup before it tries again.
 fn forget_neighbours() {
     for place in ["c1", "c2"] {
         let flushed = Command::new("ip").args(["-n", place, "neigh", "flush", "all"]).status();
@@ -50,7 +50,7 @@ fn depopulate(host: &Host, service: Service) {
     host.zubi("network rm blue").ok();
 }
 
-/// What gets through of everything that should, by IPv4.
+/// The connections that get through, of all that should, over IPv4.
 fn passing() -> Vec<&'static str> {
     forget_neighbours();
     let all = [
@@ -65,7 +65,7 @@ fn passing() -> Vec<&'static str> {
 
 const EVERYTHING: [&str; 5] = ["neighbours", "out", "published", "hairpin", "neighbour's port"];
 
-/// The same by IPv6.
+/// Whether all connections get through over IPv6.
 fn passing6() -> bool {
     forget_neighbours();
     reach("c2", "c1", "fd00:55::2")
@@ -81,7 +81,7 @@ fn listings_are_whole(host: &Host) {
     }
 }
 
-/// Rules without counters, and policies.
+/// Rules and policies, without counters.
 fn firewall(host: &Host) -> String {
     host.shell(&format!("iptables-save; ip6tables-save; {SYSCTLS}")).ok().out.lines().fold(
         String::new(),
@@ -92,7 +92,7 @@ fn firewall(host: &Host) -> String {
     )
 }
 
-/// A host with bridged frames shown to the firewall, and Docker with its own.
+/// A host whose bridges pass frames to the firewall, and Docker with its firewall.
 fn host_with_docker(test: &str) -> Option<(Host, Outside, Docker)> {
     if let Some(package) = Docker::missing() {
         skip(test, &format!("needs the package {package}"));
@@ -113,7 +113,7 @@ fn host_with_docker(test: &str) -> Option<(Host, Outside, Docker)> {
     Some((host, outside, docker))
 }
 
-/// A container of Docker's own network, called `d1` here too, which publishes 9090.
+/// A container on Docker's own network that publishes 9090; its sandbox is `d1` as well.
 fn docker_container(host: &Host, docker: &Docker) -> Service {
     docker.ok(&format!("run -d -p 9090:90 --name d1 {SLEEP}"));
     host.zubi("sandbox add d1 --from docker:d1").ok();
@@ -145,14 +145,14 @@ fn networks_pass_docker_s_firewall_and_docker_s_pass_ours() {
     listings_are_whole(&host);
     host.zubi("check").ok();
     let user = host.shell("iptables -S DOCKER-USER").ok().out;
-    // Nothing behind this rule would be seen. Docker 28 has none.
+    // Rules behind this one have no effect. Docker 28 has no such rule.
     let back = "-A DOCKER-USER -j RETURN";
     assert!(user.contains("zb-blue") && (!user.contains(back) || user.trim_end().ends_with(back)), "{user}");
-    // An administrator's drop holds.
+    // An administrator's drop rule still applies.
     host.shell(&format!("iptables -I DOCKER-USER -s 10.55.66.3 -d {} -j DROP", Outside::V4)).ok();
     assert!(!reach("c2", "outside", Outside::V4) && reach("c1", "outside", Outside::V4));
     host.shell(&format!("iptables -D DOCKER-USER -s 10.55.66.3 -d {} -j DROP", Outside::V4)).ok();
-    // Saved and restored, they are known again.
+    // zubi recognises its rules after a save and a restore.
     host.shell("iptables-save > /run/saved && iptables-restore < /run/saved").ok();
     assert_eq!(passing(), EVERYTHING);
     docker_works();
@@ -178,7 +178,7 @@ fn a_docker_that_is_started_again_goes_on_and_so_do_we() {
     listings_are_whole(&host);
     let theirs = docker_container(&host, &docker);
     docker_works();
-    // Everything of everybody is gone; Docker makes its own again, and ours come with the next connect.
+    // After a flush, Docker restores its rules itself, and the next connect restores ours.
     host.shell("nft flush ruleset").ok();
     docker.stop().unwrap_or_else(|why| panic!("{why}"));
     drop(theirs);
@@ -202,7 +202,7 @@ fn networks_pass_ufw() {
     let host = Host::new(ZUBI);
     let _outside = Outside::new();
     host.shell("sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1").ok();
-    // The machine's settings are not for this one.
+    // Replace the machine's ufw settings on this host.
     host.shell(
         "cp -a /etc/ufw /run/ufw-etc && mount --bind /run/ufw-etc /etc/ufw && cp -a /etc/default /run/default \
          && mount --bind /run/default /etc/default && ufw --force reset >/dev/null && ufw --force enable",
@@ -221,18 +221,18 @@ fn networks_pass_ufw() {
     host.zubi("check").ok();
     listings_are_whole(&host);
     assert!(host.shell("ufw status").ok().out.contains("Status: active"));
-    // What it is told to refuse stays refused.
+    // ufw's own deny rule still applies.
     host.shell(&format!("ufw route deny from 10.55.66.3 to {}", Outside::V4)).ok();
     assert!(!reach("c2", "outside", Outside::V4) && reach("c1", "outside", Outside::V4));
     host.shell(&format!("ufw route delete deny from 10.55.66.3 to {}", Outside::V4)).ok();
-    // Off and on again.
+    // Disable and enable ufw.
     host.shell("ufw disable").ok();
     assert_eq!(passing(), EVERYTHING);
     host.shell("ufw --force enable").ok();
     host.container("c3", "blue");
     assert_eq!(passing(), EVERYTHING);
     host.zubi("check").ok();
-    // The hard way.
+    // Flush and reload the rules behind ufw's back.
     host.shell("iptables -F FORWARD && ip6tables -F FORWARD && /lib/ufw/ufw-init force-reload").ok();
     let _by_now = host.zubi("check");
     host.zubi("repair").ok();

@@ -7,7 +7,7 @@ const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const BARE: &str = "run -d --network none --name";
 const SLEEP: &str = "busybox sleep 1000";
 
-/// A host, and its Docker with the image `busybox`; nothing when there is no Docker here.
+/// A host, and its Docker with the image `busybox`; `None` without an installed Docker.
 fn host_with_docker(test: &str) -> Option<(Host, Docker)> {
     if let Some(package) = Docker::missing() {
         skip(test, &format!("needs the package {package}"));
@@ -15,11 +15,11 @@ fn host_with_docker(test: &str) -> Option<(Host, Docker)> {
     }
     let docker = Docker::start().unwrap_or_else(|why| panic!("{why}"));
     docker.import_busybox().unwrap_or_else(|why| panic!("{why}"));
-    // What the developer's own Docker is called does not matter here.
+    // Ignore the developer's own Docker and Podman.
     Some((Host::new(ZUBI).with_env("DOCKER_HOST", "").with_env("CONTAINER_HOST", ""), docker))
 }
 
-/// The devices of a container, as it sees them itself.
+/// The devices that a container sees.
 fn devices(docker: &Docker, container: &str) -> Vec<String> {
     let text = docker.ok(&format!("exec {container} ip -o link"));
     let name = |line: &str| Some(line.split(": ").nth(1)?.split('@').next()?.to_owned());
@@ -43,7 +43,7 @@ fn a_container_without_network_is_bridged_and_made_bare_again() {
     let connected = host.zubi("--json connect blue docker:web").ok().json();
     assert_eq!(connected["sandbox"], "docker:web");
     assert_eq!(connected["ifname"], "eth0");
-    // Its bare name is found too, and leads to the same endpoint.
+    // The bare name works too and leads to the same endpoint.
     assert_eq!(host.zubi("--json connect blue web").ok().json()["existing"], true);
     assert_eq!(devices(&docker, "web"), ["lo", "eth0"]);
 
@@ -58,7 +58,7 @@ fn a_container_without_network_is_bridged_and_made_bare_again() {
     assert_reaches("c1", "w1", "10.55.66.3");
     assert_reaches("c1", "w1", "fd00:55::3");
     host.zubi("check").ok();
-    // A name that was given to a container's namespace is only a name.
+    // A further name of a container's namespace is only a name.
     host.zubi("sandbox rm w1").ok();
     pings(&docker, "web", &c1);
 
@@ -96,7 +96,7 @@ fn a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free()
     assert_eq!(host.zubi("--json ls").ok().json().as_array().map(Vec::len), Some(1));
     assert_eq!(host.shell("ls /run/zubi/leases/blue | grep -vF :").ok().out.trim(), new);
     if old != new {
-        // Somebody else can have it.
+        // The address is free again.
         host.zubi("sandbox add c1").ok();
         assert_eq!(host.connect(&format!("blue c1 --ip {old}")), old);
     }
@@ -165,7 +165,7 @@ fn a_podman_container_is_connected_and_one_name_in_two_runtimes_is_ambiguous() {
     podman.ok(&format!("run -d --network none --name web localhost/{SLEEP}"));
     host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
 
-    // Alone, its bare name will do.
+    // The bare name suffices while only one container has it.
     let web = host.zubi("--json connect blue web").ok().json();
     assert_eq!(web["sandbox"], "podman:web");
     podman.ok("exec web ping -c 1 -W 5 10.55.66.1");
@@ -185,7 +185,7 @@ fn a_podman_container_is_connected_and_one_name_in_two_runtimes_is_ambiguous() {
     assert_eq!(left.lines().count(), 1, "{left}");
     podman.ok("stop -t 0 web");
     host.zubi("connect blue podman:web").fails(3, "Podman");
-    // The other one runs, so its bare name is clear again.
+    // Only the other container still runs, so the bare name is unambiguous again.
     assert_eq!(host.zubi("--json connect blue web").ok().json()["sandbox"], "docker:web");
 }
 

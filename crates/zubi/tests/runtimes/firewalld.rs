@@ -1,5 +1,5 @@
-//! Beside a real firewalld, on a host of its own. `cargo xtask client-test trixie firewalld` runs these where the machine has
-//! none.
+//! Coexistence with a real firewalld, on a host of its own. Without firewalld on the machine, run these with `cargo
+//! xtask client-test trixie firewalld`.
 
 use std::process::Command;
 use zubi_lab::{Firewalld, Host, Outside, Reach, Service, TableOwner, Transport, ask, reaches, skip};
@@ -8,7 +8,7 @@ const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
 const EVERYTHING: [&str; 5] = ["neighbours", "out", "out by IPv6", "published", "hairpin"];
 
-/// A host with firewalld, and its outside; nothing when there is no firewalld here.
+/// A host with firewalld, and its outside; `None` without an installed firewalld.
 fn beside(test: &str, owner: TableOwner) -> Option<(Host, Outside, Firewalld)> {
     if let Some(package) = Firewalld::missing() {
         skip(test, &format!("needs the package {package}"));
@@ -27,9 +27,9 @@ fn populate(host: &Host) -> Service {
     Service::start("c1", 80)
 }
 
-/// What gets through of everything that should.
+/// The connections that get through, of all that should.
 fn passing() -> Vec<&'static str> {
-    // Who asked for a neighbour in vain waits a second before asking again.
+    // The kernel waits a second after a failed neighbour lookup before it tries again.
     for place in ["c1", "c2"] {
         assert!(Command::new("ip").args(["-n", place, "neigh", "flush", "all"]).status().expect("ip").success());
     }
@@ -53,7 +53,7 @@ fn networks_pass_firewalld_and_its_reloads() {
     assert_eq!(passing(), EVERYTHING);
     host.zubi("check").ok();
     for reload in ["--reload", "--complete-reload"] {
-        // It makes its tables anew: what we put into them is gone until the next command looks.
+        // A reload replaces firewalld's tables: our rules in them are gone until the next command.
         firewalld.cmd(reload).ok();
         assert!(host.zubi("check").fails(1, "").out.contains("firewalld"));
         host.container("c3", "blue");

@@ -1,4 +1,4 @@
-//! Beside real daemons and runtimes: these tests need root.
+//! Tests with real daemons and runtimes. They need root.
 
 mod cni_clients;
 mod coexistence_daemons;

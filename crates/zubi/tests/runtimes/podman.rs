@@ -1,9 +1,9 @@
-//! Podman with zubi as its netavark: nothing else is changed.
+//! Podman with zubi as its netavark and nothing else changed.
 
 use std::collections::BTreeSet;
 use zubi_lab::{Backend, HELPERS, Host, Outside, Podman, PodmanConfig, Service, Transport, ask, links, skip};
 
-/// Where the host's own zubi keeps its networks.
+/// The state folder of the host's own zubi.
 const STATE: (&str, &str) = ("ZUBI_STATE_DIR", "/run/zubi-state");
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -18,7 +18,7 @@ fn podman(test: &str) -> Option<(Host, Podman)> {
     Some((Host::new(ZUBI), podman))
 }
 
-/// Who answers there, and nobody when nobody does.
+/// The server that answers there, if any.
 fn served(from: &str, at: &str) -> Option<String> {
     ask(from, Transport::Tcp, at).map(|heard| heard.server)
 }
@@ -34,7 +34,7 @@ fn serve(podman: &Podman, container: &str) -> (Service, Option<String>) {
     (Service::start(&place, 80), Some(place))
 }
 
-/// Nothing of a container stays: what is left to a child of the last command is waited for.
+/// Nothing of a container remains. Waits for the detached child of the last command.
 fn nothing_stays(host: &Host) {
     host.wait_for("test -z \"$(ip -o link | grep -E 'podman|zv|zd')\"");
     host.wait_for("! nft list table inet zubi");
@@ -83,7 +83,7 @@ fn networks_come_go_and_are_loaded_again() {
     podman.ok("network reload c1");
     assert_eq!(podman.address("c1", "blue"), before);
     assert_eq!(served("outside", "192.0.2.1:8080"), c1);
-    // A new namespace under the same name.
+    // The container gets a new namespace under its name.
     podman.ok("restart -t 0 c1");
     podman.ok("exec c1 ping -c 1 -W 5 10.55.66.1");
     host.zubi("check").ok();
@@ -115,7 +115,7 @@ fn isolated_networks_do_not_reach_each_other() {
     let reaches = |from: &str, to: u8| podman.podman(&format!("exec {from} ping -c 1 -W 1 10.55.{to}.2")).code == 0;
     assert!(reaches("blue", 77) && reaches("red", 66));
     assert!(!reaches("red", 88) && !reaches("green", 77));
-    // A network of zubi's own is not reached, however open the others are.
+    // A network made with zubi is unreachable, however open the others are.
     host.zubi("network create own --subnet 10.55.99.0/24").ok();
     host.container("c9", "own");
     assert!(!reaches("blue", 99) && !reaches("red", 99));
@@ -165,7 +165,7 @@ fn what_cannot_be_is_told_in_podmans_words() {
     nothing_stays(&host);
 }
 
-/// After a failed setup nothing of it is left.
+/// A failed setup leaves nothing.
 fn nothing_of_the_second(host: &Host, podman: &Podman) {
     let before = host.shell("ip -o link | wc -l; find /run/zubi -name '*.json' | sort").out;
     host.zubi("network create other --subnet 10.55.88.0/24").ok();
@@ -235,7 +235,7 @@ fn one_network_for_podman_cni_and_processes() {
     host.container("c3", "blue");
     host.shell("ip netns exec c3 ping -c 1 -W 5 10.55.66.9").ok();
     host.shell("ip netns exec c2 ping -c 1 -W 5 10.55.66.9").ok();
-    // An address that somebody has: the owner is named.
+    // The error for a taken address names its owner.
     let answer = podman.podman(&format!("run -d --name c4 --network shared:ip={address} busybox sleep 1000"));
     assert!(answer.code != 0 && answer.err.contains("cni:"), "{}", answer.err);
     podman.ok("rm -f -t 0 --ignore c4");
@@ -253,7 +253,7 @@ fn a_user_without_root_has_networks_of_their_own() {
         return skip(test, &format!("needs {why}"));
     }
     let host = Host::new(ZUBI);
-    // Podman hides /run from its helpers, and they must be readable to the user.
+    // Podman hides /run from its helpers, and the user must be able to read them.
     zubi_lab::cover("/srv").expect("/srv");
     let folder = format!("{}/helpers", Podman::HOME);
     host.shell(&format!(
@@ -261,10 +261,10 @@ fn a_user_without_root_has_networks_of_their_own() {
         Podman::HOME
     ))
     .ok();
-    // Where ours is not found Podman would take Debian's.
+    // Hide Debian's netavark, which Podman would use if it did not find ours.
     let theirs = format!("{}/netavark", Podman::HELPERS);
     host.shell(&format!("test ! -e {theirs} || mount --bind /dev/null {theirs}")).ok();
-    // From Debian 13 on this one of Podman's own helpers is elsewhere than the rest.
+    // From Debian 13 on, this helper of Podman is in another folder than the rest.
     let moved = "/usr/libexec/podman/rootlessport";
     host.shell(&format!("test ! -e {moved} || ln -s {moved} {folder}/")).ok();
     let config = PodmanConfig::new(Backend::Netavark { helpers: folder.into() });
@@ -275,7 +275,7 @@ fn a_user_without_root_has_networks_of_their_own() {
     podman.ok("exec c1 ping -c 1 -W 5 10.55.66.1");
     podman.ok("exec -d c1 nc -l -p 80 -e echo served");
     host.wait_for("test \"$(busybox nc -w 2 127.0.0.1 8080)\" = served");
-    // Of all that, nothing is on the host.
+    // Nothing of this is visible on the host.
     assert_eq!(host.shell("ip -br link show type bridge").ok().out, "");
     podman.ok(&format!("exec c2 ping -c 1 -W 5 {}", podman.address("c1", "blue")));
     podman.ok("network disconnect blue c2");
@@ -284,7 +284,7 @@ fn a_user_without_root_has_networks_of_their_own() {
     podman.ok("restart -t 0 c1");
     podman.ok("exec c1 ping -c 1 -W 5 10.55.66.1");
     podman.ok("rm -f -t 0 c1 c2");
-    // Podman has thrown the namespace of all this away, and makes another one.
+    // Podman has deleted the namespace of the networks and makes another one.
     podman.ok("run -d --name c3 --network blue busybox sleep 1000");
     podman.ok("exec c3 ping -c 1 -W 5 10.55.66.1");
     podman.ok("restart -t 0 c3");

@@ -1,0 +1,241 @@
+//! Comparing the records with the kernel. Nothing is changed.
+
+use crate::answer::check_link::check_link;
+use crate::answer::port_conflicts::shadowed_ports;
+use crate::error::Error;
+use crate::firewall::foreign::check_foreign;
+use crate::firewall::table::{check_firewall, check_firewall_in};
+use crate::heal::endpoint::wanted_ops;
+use crate::heal::gc::{collect_strays, orphans, outlived};
+use crate::heal::missing::network_ops;
+use crate::heal::ports::unrecorded_ports;
+use crate::look::by_name::endpoint_called;
+use crate::look::compare::differences;
+use crate::look::default_route::siblings;
+use crate::look::device::{host_end_in, strange_inner_end};
+use crate::look::foreign_changes::foreign_changes;
+use crate::look::host::host_facts;
+use crate::look::sandbox::{resolve, way_in};
+use crate::look::unrecorded::unrecorded_devices;
+use crate::problem::{GC, Problem, ProblemKind, REPAIR, RESTORE, describe, describe_link};
+use crate::records::{read_records, unreadable_hints};
+use crate::report::{Act, Force};
+use crate::session::Session;
+use zubi_kernel::Survey;
+use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
+use zubi_store::{LeaseOwner, Maker};
+
+/// What is wrong with one endpoint.
+pub(crate) fn check_called(session: &mut Session, network: &NetworkName, called: &str) -> Result<Vec<Problem>, Error> {
+    let _host = session.store().lock_host()?;
+    let endpoint = endpoint_called(session, network, called)?;
+    let (Some(endpoint), Some(network)) = (endpoint, session.store().network(network)?) else {
+        let missing = Error::NotConnected { network: network.clone(), sandbox: called.to_owned() };
+        return Err(missing);
+    };
+    let mut problems: Vec<Problem> = check_firewall(session)?.into_iter().collect();
+    let own = LeaseOwner::Endpoint(endpoint.key());
+    for a in &endpoint.addresses {
+        let address = a.address.addr();
+        if session.store().lease_owner(&network.name, address)?.as_ref() != Some(&own) {
+            problems.push(Problem::unleased(&endpoint, address));
+        }
+    }
+    let endpoints = session.store().endpoints_on(&network.name)?;
+    let facts = host_facts(session)?;
+    let ops = network_ops(session, &facts, &network, &endpoints)?;
+    problems.extend(differences(session, &mut Survey::narrow(), &format!("network {}", network.name), &ops)?);
+    problems.extend(check_endpoint(session, &network, &endpoint)?);
+    Ok(problems)
+}
+
+/// Where an endpoint's sandbox cannot be found: what is wrong with it, unless its runtime started it again.
+struct WithoutSandbox {
+    endpoint: Endpoint,
+    problems: Vec<Problem>,
+}
+
+/// Every difference between the records and the kernel.
+pub(crate) fn check(session: &mut Session) -> Result<Vec<Problem>, Error> {
+    let (mut problems, lost) = {
+        // Alone: what is being made right now is no difference.
+        let _host = session.store().lock_host_exclusive()?;
+        check_locked(session)?
+    };
+    // A runtime may take seconds to answer: it is asked while nobody waits for a lock of ours.
+    let mut silent = Vec::new();
+    for WithoutSandbox { endpoint, problems: otherwise } in lost {
+        match restarted(session, &endpoint, &mut silent) {
+            Some(problem) => problems.push(problem),
+            None => problems.extend(otherwise),
+        }
+    }
+    Ok(problems)
+}
+
+fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandbox>), Error> {
+    const HALF_WAY: &str = "a command was killed half-way";
+    let records = read_records(session)?;
+    let mut survey = Survey::whole();
+    let mut problems = Vec::new();
+    let mut lost = Vec::new();
+    if let Err(error) = session.store().forwarding() {
+        problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), RESTORE));
+    }
+    for error in records.unreadable.iter().chain(&unreadable_hints(session, &records)) {
+        problems.push(Problem::new(ProblemKind::Unreadable, "record", error.to_string(), RESTORE));
+    }
+    for endpoint in &records.pending {
+        problems.push(Problem::new(ProblemKind::Interrupted, describe(endpoint), HALF_WAY, GC));
+    }
+    for network in &records.making {
+        let object = format!("network {}", network.name);
+        problems.push(Problem::new(ProblemKind::Interrupted, object, HALF_WAY, GC));
+    }
+    for link in &records.unfinished_links {
+        problems.push(Problem::new(ProblemKind::Interrupted, describe_link(link), HALF_WAY, GC));
+    }
+    if !records.networks.is_empty() {
+        problems.extend(check_firewall_in(session, &mut survey)?);
+        let seen = session.kernel.surveyed_firewall(&mut survey).map_err(Error::kernel("firewall"))?;
+        for name in if seen.is_strangers() { Vec::new() } else { seen.additions() } {
+            let what = format!("{name} in it is somebody else's, and may drop what zubi lets pass");
+            let fix = format!("nft delete {}", name.replacen(' ', " inet zubi ", 1));
+            problems.push(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, fix));
+        }
+        problems.extend(check_foreign(session, &records.networks)?);
+    }
+    let facts = host_facts(session)?;
+    for network in &records.networks {
+        let ops = network_ops(session, &facts, network, records.endpoints_on(&network.name))?;
+        problems.extend(differences(session, &mut survey, &format!("network {}", network.name), &ops)?);
+    }
+    for endpoint in &records.endpoints {
+        let Some(network) = records.network(&endpoint.network) else {
+            let what = format!("its network {} has no record", endpoint.network);
+            let fix = "zubi repair --rebuild makes the record again";
+            problems.push(Problem::new(ProblemKind::Stray, describe(endpoint), what, fix));
+            continue;
+        };
+        let siblings = records.siblings(endpoint);
+        match check_attached(session, &mut survey, network, endpoint, &siblings)? {
+            Checked::Found(found) => problems.extend(found),
+            Checked::NoSandbox(found) => {
+                lost.push(WithoutSandbox { endpoint: endpoint.clone(), problems: found });
+            }
+        }
+    }
+    problems.extend(shadowed_ports(&records.endpoints));
+    for link in &records.links {
+        problems.extend(check_link(session, link)?);
+    }
+    for record in session.store().sandboxes_lossy().0 {
+        let (kind, why) = match outlived(session, &record)? {
+            Some(why) => (ProblemKind::SandboxGone, why),
+            None if record.maker == Maker::Run => (ProblemKind::Interrupted, "its zubi run was killed"),
+            None => continue,
+        };
+        // A supervisor that lives cleans up itself.
+        if let Some(lock) = session.store().try_lock_run(&record.name)? {
+            problems.push(Problem::new(kind, format!("sandbox {}", record.name), why, GC));
+            session.store().remove_run_lock(lock)?;
+        }
+    }
+    for (network, key) in orphans(session, &records) {
+        let what = format!("leases of sandbox {} belong to no endpoint", key.cookie);
+        problems.push(Problem::new(ProblemKind::Stray, format!("network {network}"), what, GC));
+    }
+    match unrecorded_ports(session, &records) {
+        Ok(claims) => problems.extend(claims.into_iter().map(|claim| {
+            let what = "is claimed for an endpoint that does not publish it";
+            Problem::new(ProblemKind::Stray, claim.to_string(), what, GC)
+        })),
+        Err(e) => {
+            problems.push(Problem::new(ProblemKind::Unreadable, "record", e.to_string(), RESTORE));
+        }
+    }
+    problems.extend(foreign_changes(session, &records, &mut survey)?);
+    for one in unrecorded_devices(session, &records, &mut survey)? {
+        let what = "has no record, and its other end is in a namespace that lives";
+        let fix = "zubi repair --rebuild makes the record again, zubi gc --force removes the device";
+        problems.push(Problem::new(ProblemKind::Stray, one.words(), what, fix));
+    }
+    for words in collect_strays(session, &records, &mut survey, Force::No, Act::Show)?.value {
+        problems.push(Problem::new(ProblemKind::Stray, words, "belongs to nobody", GC));
+    }
+    Ok((problems, lost))
+}
+
+fn check_endpoint(session: &mut Session, network: &Network, endpoint: &Endpoint) -> Result<Vec<Problem>, Error> {
+    let siblings = siblings(session, endpoint)?;
+    Ok(match check_attached(session, &mut Survey::narrow(), network, endpoint, &siblings)? {
+        Checked::Found(problems) => problems,
+        Checked::NoSandbox(problems) => {
+            restarted(session, endpoint, &mut Vec::new()).map_or(problems, |problem| vec![problem])
+        }
+    })
+}
+
+fn check_attached(
+    session: &mut Session,
+    survey: &mut Survey,
+    network: &Network,
+    endpoint: &Endpoint,
+    siblings: &[Endpoint],
+) -> Result<Checked, Error> {
+    let object = describe(endpoint);
+    let host_end = host_end_in(session, survey, endpoint)?;
+    let way = match way_in(session, endpoint, None) {
+        Ok(way) => way,
+        Err(e) => {
+            let fix = "give the command what it lacks, then zubi check";
+            return Ok(Checked::Found(vec![Problem::new(ProblemKind::Unreadable, object, e.to_string(), fix)]));
+        }
+    };
+    if way.is_none() && host_end.is_none() {
+        let gone = Problem::new(ProblemKind::SandboxGone, object, "its sandbox is gone", GC);
+        return Ok(Checked::NoSandbox(vec![gone]));
+    }
+    if host_end.is_some()
+        && let Some(way) = &way
+        && let Some(what) = strange_inner_end(session, survey, endpoint, way)?
+    {
+        // Whatever else is missing inside follows from it.
+        return Ok(Checked::Found(vec![Problem::new(ProblemKind::Differs, object, what, REPAIR)]));
+    }
+    let ops = wanted_ops(session, survey, network, endpoint, siblings, way.as_ref())?;
+    let found = differences(session, survey, &object, &ops)?;
+    Ok(if way.is_some() { Checked::Found(found) } else { Checked::NoSandbox(found) })
+}
+
+/// Whether the name an endpoint was attached by leads to another namespace now. A runtime that does not answer is
+/// `silent`, and is asked once.
+pub(crate) fn restarted(session: &mut Session, endpoint: &Endpoint, silent: &mut Vec<String>) -> Option<Problem> {
+    let spelled = &endpoint.sandbox.spelled;
+    let runtime = spelled.split_once(':').map(|(runtime, _)| runtime.to_owned());
+    if runtime.as_ref().is_some_and(|runtime| silent.contains(runtime)) {
+        return None;
+    }
+    let sandbox: SandboxRef = spelled.parse().ok()?;
+    let now = match resolve(session, &sandbox) {
+        Ok(now) => now,
+        Err(Error::Runtime(_)) => {
+            silent.extend(runtime);
+            return None;
+        }
+        Err(_) => return None,
+    };
+    (now.cookie != endpoint.sandbox.cookie).then(|| {
+        let what = format!("{sandbox} was started again and has a new network namespace");
+        let fix = format!("zubi connect {} {sandbox}", endpoint.network);
+        Problem::new(ProblemKind::SandboxRestarted, describe(endpoint), what, fix)
+    })
+}
+
+/// What was found about an endpoint.
+enum Checked {
+    /// Its sandbox is there.
+    Found(Vec<Problem>),
+    /// Nothing leads to its sandbox.
+    NoSandbox(Vec<Problem>),
+}

@@ -1,0 +1,202 @@
+//! Lists: networks, endpoints, bridges, links, sandboxes.
+
+use crate::error::Error;
+use crate::look::default_route::gives_default_in;
+use crate::look::device::{host_end_in, is_host_end};
+use crate::look::link_ends::{EndSeen, link_ends};
+use crate::look::sandbox::way_in;
+use crate::records::read_records;
+use crate::session::Session;
+use std::collections::HashMap;
+use zubi_kernel::{Survey, inside, named};
+use zubi_model::{DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName};
+use zubi_plan::Place;
+use zubi_store::{Maker, StoreError};
+use zubi_wire::route::{AdminState, LinkSeen};
+
+/// Whether a link passes frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// It does.
+    Up,
+    /// An end is down, or not found.
+    Down,
+    /// Both ends are.
+    Gone,
+}
+
+/// One line of `zubi link ls`.
+#[derive(Debug, Clone)]
+pub struct LinkView {
+    /// As recorded.
+    pub link: DirectLink,
+    /// As found.
+    pub state: LinkState,
+}
+
+/// All links, oldest first.
+pub(crate) fn link_views(session: &mut Session) -> Result<Vec<LinkView>, Error> {
+    let mut views = Vec::new();
+    for link in session.store().links_lossy().0 {
+        let ends = link_ends(session, &link)?;
+        let there: Vec<&LinkSeen> = ends
+            .iter()
+            .filter_map(|(_, end)| if let EndSeen::There(seen) = end { Some(&**seen) } else { None })
+            .collect();
+        let state = match there[..] {
+            [] => LinkState::Gone,
+            [a, b] if a.carrier && b.carrier => LinkState::Up,
+            _ => LinkState::Down,
+        };
+        views.push(LinkView { link, state });
+    }
+    Ok(views)
+}
+
+/// One line of `zubi ls`.
+#[derive(Debug, Clone)]
+pub struct EndpointView {
+    /// As recorded.
+    pub endpoint: Endpoint,
+    /// The families in which it gives its sandbox the default route.
+    pub default_in: Vec<Family>,
+    /// The host end's number, when it is there.
+    pub host_index: Option<IfIndex>,
+    /// The inner end's number, in the sandbox.
+    pub peer_index: Option<IfIndex>,
+}
+
+/// One port of a bridge.
+#[derive(Debug, Clone)]
+pub struct PortView {
+    /// The device.
+    pub device: String,
+    /// As the administrator wants it.
+    pub state: AdminState,
+    /// The sandbox behind it, and its device there, when it is an endpoint of ours.
+    pub behind: Option<(String, String)>,
+}
+
+/// One bridge, whoever made it.
+#[derive(Debug, Clone)]
+pub struct BridgeView {
+    /// The device.
+    pub name: String,
+    /// Its MAC.
+    pub mac: String,
+    /// Up or down.
+    pub state: AdminState,
+    /// Its network, when it is one of ours.
+    pub network: Option<NetworkName>,
+    /// Its ports.
+    pub ports: Vec<PortView>,
+}
+
+/// All networks that can be read, and what is wrong with the others.
+pub(crate) fn networks(session: &Session) -> (Vec<Network>, Vec<StoreError>) {
+    session.store().networks_lossy()
+}
+
+/// One network and its endpoints.
+pub(crate) fn network_and_endpoints(session: &Session, name: &NetworkName) -> Result<(Network, Vec<Endpoint>), Error> {
+    match session.store().network(name)? {
+        Some(network) => Ok((network, session.store().endpoints_on(name)?)),
+        None => Err(Error::NoNetwork { name: name.clone(), known: session.known_networks() }),
+    }
+}
+
+/// All endpoints, by sandbox and age.
+pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Error> {
+    let records = read_records(session)?;
+    let mut survey = Survey::whole();
+    let mut views = Vec::new();
+    for endpoint in &records.endpoints {
+        let siblings = records.siblings(endpoint);
+        let seen = host_end_in(session, &mut survey, endpoint)?;
+        let way = way_in(session, endpoint, None).ok().flatten();
+        views.push(EndpointView {
+            default_in: gives_default_in(session, &mut survey, endpoint, &siblings, way.as_ref())?,
+            host_index: seen.as_ref().map(|l| l.index),
+            peer_index: seen.and_then(|l| l.peer),
+            endpoint: endpoint.clone(),
+        });
+    }
+    views.sort_by(|a, b| {
+        let key = |v: &EndpointView| (v.endpoint.sandbox.spelled.clone(), v.endpoint.attached_at);
+        key(a).cmp(&key(b))
+    });
+    Ok(views)
+}
+
+/// All bridges of the host with their ports, and who is behind each.
+pub(crate) fn bridges(session: &mut Session) -> Result<Vec<BridgeView>, Error> {
+    let links = session.kernel.links(&Place::Host, None).map_err(Error::kernel("bridges"))?;
+    let networks = session.store().networks_lossy().0;
+    let endpoints = session.store().all_endpoints_lossy().0;
+    let by_device: HashMap<&str, &Endpoint> = endpoints.iter().map(|e| (e.host_device.as_str(), e)).collect();
+    let behind = |link: &LinkSeen| {
+        let endpoint = by_device.get(link.name.as_str()).filter(|e| is_host_end(e, link))?;
+        Some((endpoint.sandbox.spelled.clone(), endpoint.ifname.to_string()))
+    };
+    let port = |link: &LinkSeen| PortView { device: link.name.clone(), state: link.state, behind: behind(link) };
+    Ok(links
+        .iter()
+        .filter(|l| l.kind.as_deref() == Some("bridge"))
+        .map(|bridge| BridgeView {
+            name: bridge.name.clone(),
+            mac: bridge.mac.map(|m| m.to_string()).unwrap_or_default(),
+            state: bridge.state,
+            network: networks.iter().find(|n| n.bridge.as_str() == bridge.name).map(|n| n.name.clone()),
+            ports: links.iter().filter(|l| l.master == Some(bridge.index)).map(port).collect(),
+        })
+        .collect())
+}
+
+/// The endpoints that publish ports.
+pub(crate) fn published_endpoints(session: &Session) -> Result<Vec<Endpoint>, Error> {
+    let mut all = session.store().all_endpoints()?;
+    all.retain(|e| !e.ports.is_empty());
+    Ok(all)
+}
+
+/// One line of `zubi sandbox ls`.
+#[derive(Debug, Clone)]
+pub struct SandboxView {
+    /// The name.
+    pub name: SandboxName,
+    /// Who made it: "add", "attach", "run", or "other".
+    pub maker: &'static str,
+    /// The namespace's number; absent when the name leads nowhere.
+    pub cookie: Option<NetnsCookie>,
+    /// The networks it is on.
+    pub networks: Vec<NetworkName>,
+    /// The processes inside.
+    pub processes: Vec<u32>,
+}
+
+/// All named sandboxes.
+pub(crate) fn sandboxes(session: &mut Session) -> Result<Vec<SandboxView>, Error> {
+    let records = session.store().sandboxes_lossy().0;
+    let mut views = Vec::new();
+    for name in named::list().map_err(Error::kernel("named namespaces"))? {
+        let reached_by = NsRef::Named(name.clone());
+        let cookie = session.kernel.open_sandbox(&reached_by).ok();
+        let networks = match cookie {
+            Some(cookie) => session.store().endpoints_of(cookie)?.into_iter().map(|e| e.network).collect(),
+            None => Vec::new(),
+        };
+        let processes = match session.kernel.sandbox(&reached_by) {
+            Some(netns) => inside::processes(netns).map_err(Error::kernel("processes"))?,
+            None => Vec::new(),
+        };
+        let ours = records.iter().find(|r| r.name == name && (r.cookie.is_none() || r.cookie == cookie));
+        let maker = match ours.map(|r| r.maker) {
+            Some(Maker::Add) => "add",
+            Some(Maker::Attach) => "attach",
+            Some(Maker::Run) => "run",
+            None => "other",
+        };
+        views.push(SandboxView { name, maker, cookie, networks, processes });
+    }
+    Ok(views)
+}

@@ -1,0 +1,6 @@
+//! Reading only: lists and findings.
+
+pub(crate) mod check;
+pub(crate) mod check_link;
+pub(crate) mod list;
+pub(crate) mod port_conflicts;

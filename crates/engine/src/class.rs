@@ -1,0 +1,165 @@
+//! The class of an error: the exit code of the command line.
+
+use crate::error::Error;
+
+/// What kind of failure it is. The numbers are stable: they are the command's exit codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Class {
+    /// `check` found something.
+    Problems = 1,
+    /// The request cannot be meant so.
+    Usage = 2,
+    /// What it names is not there.
+    NotFound = 3,
+    /// Something is in the way.
+    Conflict = 4,
+    /// Nothing is left to give.
+    Exhausted = 5,
+    /// A capability is missing.
+    Privilege = 6,
+    /// The kernel refused; everything was undone unless the error says otherwise.
+    Kernel = 7,
+    /// What is recorded cannot be read or written.
+    State = 8,
+}
+
+/// Exit codes of shells (POSIX, Shell Command Language, 2.8.2).
+const NO_SUCH_PROGRAM: u8 = 127;
+const NOT_TO_BE_RUN: u8 = 126;
+
+impl Class {
+    /// The class that an exit code stands for.
+    fn of_code(code: u8) -> Class {
+        let all = [
+            Class::Problems,
+            Class::Usage,
+            Class::NotFound,
+            Class::Conflict,
+            Class::Exhausted,
+            Class::Privilege,
+            Class::State,
+        ];
+        all.into_iter().find(|class| *class as u8 == code).unwrap_or(Class::Kernel)
+    }
+
+    /// Its word in JSON errors.
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Problems => "problems",
+            Class::Usage => "usage",
+            Class::NotFound => "not-found",
+            Class::Conflict => "conflict",
+            Class::Exhausted => "exhausted",
+            Class::Privilege => "privilege",
+            Class::Kernel => "kernel",
+            Class::State => "state",
+        }
+    }
+}
+
+impl Error {
+    /// Its class.
+    pub fn class(&self) -> Class {
+        use zubi_runtimes::RuntimeError;
+        match self {
+            Error::Invalid(_)
+            | Error::Ambiguous { .. }
+            | Error::Config { .. }
+            | Error::Runtime(RuntimeError::Name(_) | RuntimeError::Ambiguous { .. }) => Class::Usage,
+            Error::NoNetwork { .. }
+            | Error::NoSandbox { .. }
+            | Error::NoProcess { .. }
+            | Error::NotASandbox(_)
+            | Error::NotPublished { .. }
+            | Error::NotConnected { .. }
+            | Error::Program { .. }
+            | Error::Relayed { code: NO_SUCH_PROGRAM, .. }
+            | Error::Runtime(_) => Class::NotFound,
+            Error::NetworkExists { .. }
+            | Error::NetworkInUse { .. }
+            | Error::Fixed { .. }
+            | Error::Described { .. }
+            | Error::Reserved { .. }
+            | Error::NoBridge { .. }
+            | Error::ScopeInUse { .. }
+            | Error::Overlap { .. }
+            | Error::AddressTaken { .. }
+            | Error::MacTaken { .. }
+            | Error::PortTaken { .. }
+            | Error::Broken { .. }
+            | Error::DeviceTaken { .. }
+            | Error::Different { .. }
+            | Error::EndTaken { .. }
+            | Error::LinkAddressTaken { .. }
+            | Error::LinkDiffers { .. }
+            | Error::SandboxExists { .. }
+            | Error::SandboxInUse { .. }
+            | Error::NameMoved { .. }
+            | Error::ForeignTable { .. }
+            | Error::OtherInstance { .. }
+            | Error::Busy { .. }
+            | Error::Store(zubi_store::StoreError::Locked { .. }) => Class::Conflict,
+            Error::NoSubnet { .. } | Error::Exhausted { .. } | Error::BridgeFull { .. } => Class::Exhausted,
+            Error::Privilege { .. } => Class::Privilege,
+            Error::Kernel { source, .. } => kernel_class(source),
+            Error::Plan { failed, .. } => kernel_class(&failed.error),
+            Error::Relayed { code, .. } => Class::of_code(*code),
+            Error::Leftover { .. } => Class::Kernel,
+            Error::Store(_) | Error::RecordsLost { .. } | Error::Output { .. } => Class::State,
+            Error::Undo { cause, .. } => cause.class(),
+        }
+    }
+
+    /// The exit code that says so: its class, and of a program that could not be run 127 or 126, as shells have it.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Program { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NO_SUCH_PROGRAM,
+            Error::Program { .. } => NOT_TO_BE_RUN,
+            Error::Relayed { code, .. } => *code,
+            Error::Undo { cause, .. } => cause.exit_code(),
+            _ => self.class() as u8,
+        }
+    }
+}
+
+fn kernel_class(error: &zubi_kernel::Error) -> Class {
+    match error {
+        zubi_kernel::Error::NotASandbox { .. } => Class::NotFound,
+        zubi_kernel::Error::Conflict { .. } => Class::Conflict,
+        e if matches!(e.errno(), Some(libc::EPERM | libc::EACCES)) => Class::Privilege,
+        // A bridge that is full of somebody else's ports.
+        e if e.errno() == Some(libc::EXFULL) => Class::Exhausted,
+        _ => Class::Kernel,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cause() -> Error {
+        Error::SandboxExists { name: "c1".parse().unwrap() }
+    }
+
+    #[test]
+    fn an_error_whose_undo_fails_tells_both_and_keeps_its_class() {
+        let undo = Error::Busy { object: "sandbox c2".into() };
+        let both = cause().after_undo(Err(undo));
+        assert_eq!((both.class(), both.exit_code()), (Class::Conflict, Class::Conflict as u8));
+        let told = both.to_string();
+        assert!(told.starts_with("sandbox c1 exists already; "), "{told}");
+        assert!(told.contains("sandbox c2 is being changed"), "{told}");
+    }
+
+    #[test]
+    fn an_error_whose_undo_works_is_told_alone() {
+        assert_eq!(cause().after_undo(Ok(())).to_string(), cause().to_string());
+    }
+
+    #[test]
+    fn a_relayed_error_has_the_class_of_its_code() {
+        let class = |code| Error::Relayed { words: String::new(), code }.class();
+        assert_eq!([class(127), class(126), class(4)], [Class::NotFound, Class::Kernel, Class::Conflict]);
+    }
+}

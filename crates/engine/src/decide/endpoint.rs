@@ -1,0 +1,122 @@
+//! What an endpoint is: wishes, and what records and host say, with everything left open chosen.
+
+use crate::decide::address::{self, Cursor};
+use crate::decide::book::Book;
+use crate::decide::obstacle::{Obstacle, Owners};
+use crate::decide::{mac, port};
+use std::net::IpAddr;
+use zubi_model::{Addressing, Endpoint, Family, IfName, Mac, Network, SandboxIdentity, Wishes};
+use zubi_plan::endpoint::may_default;
+use zubi_store::LeaseOwner;
+
+/// What is asked of the decision.
+#[derive(Debug)]
+pub(crate) struct Ask<'a> {
+    pub(crate) network: &'a Network,
+    pub(crate) sandbox: SandboxIdentity,
+    pub(crate) ifname: IfName,
+    pub(crate) wishes: &'a Wishes,
+    pub(crate) birth: Birth,
+    /// Addresses that something without a record uses.
+    pub(crate) avoided: Vec<IpAddr>,
+    pub(crate) owners: Owners,
+}
+
+/// What of a new endpoint is decided by chance and time.
+#[derive(Debug, Clone)]
+pub(crate) struct Birth {
+    /// Its MAC, where none follows from an address.
+    pub(crate) mac: Mac,
+    /// The name of its host end.
+    pub(crate) host_device: IfName,
+    /// Nanoseconds of the boot clock.
+    pub(crate) attached_at: u64,
+}
+
+/// An endpoint with everything decided, and nothing claimed.
+#[derive(Debug)]
+pub(crate) struct Decided {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) cursors: Vec<Cursor>,
+}
+
+/// Decides an endpoint.
+pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstacle> {
+    let Ask { network, wishes, owners, .. } = ask;
+    let mut endpoint = Endpoint {
+        network: network.name.clone(),
+        network_id: network.id.clone(),
+        sandbox: ask.sandbox.clone(),
+        ifname: ask.ifname.clone(),
+        mac: ask.birth.mac,
+        next_mac: None,
+        host_device: wishes.host_device.clone().unwrap_or_else(|| ask.birth.host_device.clone()),
+        bridge: network.bridge.clone(),
+        addresses: Vec::new(),
+        routes: wishes.routes.clone(),
+        default_route: may_default(network, wishes.default_route),
+        aliases: wishes.aliases.clone(),
+        ports: Vec::new(),
+        traits: wishes.traits,
+        attached_at: ask.birth.attached_at,
+    };
+    let key = LeaseOwner::Endpoint(endpoint.key());
+    let chosen =
+        address::of_endpoint(network, &key, &wishes.addressing, &wishes.addresses, &ask.avoided, book, owners)?;
+    endpoint.addresses = chosen.addresses;
+    endpoint.mac = mac::of_endpoint(network, &key, &endpoint.addresses, wishes.mac, ask.birth.mac, book, owners)?;
+    endpoint.ports = port::of_endpoint(network, &endpoint, &wishes.ports, book, owners)?;
+    Ok(Decided { endpoint, cursors: chosen.cursors })
+}
+
+/// The families in which an endpoint can have addresses.
+pub(crate) fn families(network: &Network, addressing: &Addressing) -> Vec<Family> {
+    let mut families: Vec<Family> = match addressing {
+        Addressing::Network => network.pools.iter().map(|p| p.subnet.family()).collect(),
+        Addressing::Sets(sets) => sets.iter().flatten().map(|p| p.subnet.family()).collect(),
+        Addressing::Given(given) => given.iter().map(|a| Family::of(a.address.addr())).collect(),
+    };
+    families.sort_unstable();
+    families.dedup();
+    families
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::memory::{Memory, identity, network};
+    use zubi_model::DefaultRoute;
+
+    fn decide(network: &Network, wishes: &Wishes) -> Endpoint {
+        let ask = Ask {
+            network,
+            sandbox: identity(7),
+            ifname: "eth0".parse().unwrap(),
+            wishes,
+            birth: Birth {
+                mac: "02:00:00:00:00:01".parse().unwrap(),
+                host_device: "zv0000000001".parse().unwrap(),
+                attached_at: 9,
+            },
+            avoided: Vec::new(),
+            owners: Owners::default(),
+        };
+        endpoint(&ask, &Memory::default()).unwrap().endpoint
+    }
+
+    #[test]
+    fn what_is_not_wished_is_chosen() {
+        let blue = network("blue", &["10.55.66.0/24"]);
+        let endpoint = decide(&blue, &Wishes::default());
+        assert_eq!(endpoint.addresses[0].address.to_string(), "10.55.66.2/24");
+        assert_eq!(endpoint.mac, Mac::from_address("10.55.66.2".parse().unwrap()));
+        assert_eq!(endpoint.host_device.as_str(), "zv0000000001");
+    }
+
+    #[test]
+    fn an_internal_network_gives_no_default_route() {
+        let mut blue = network("blue", &["10.55.66.0/24"]);
+        blue.scope = zubi_model::Scope::Internal;
+        assert_eq!(decide(&blue, &Wishes::default()).default_route, DefaultRoute::Never);
+    }
+}

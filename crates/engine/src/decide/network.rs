@@ -1,0 +1,212 @@
+//! What a network is: a user's words, with bridge and subnets chosen where the words leave them open.
+
+use crate::error::Error;
+use ipnet::IpNet;
+use zubi_ipam::{AddressPools, Occupied, choose_subnet};
+use zubi_model::{
+    BridgeMode, Driver, Egress, Family, Hairpin, IfName, Ingress, Invalid, Mac, Network, NetworkId, NetworkName,
+    NetworkSpec, Pool, PoolSpec, Promiscuity,
+};
+
+/// What of a network is decided by chance and time.
+#[derive(Debug, Clone)]
+pub(crate) struct NetworkBirth {
+    pub(crate) id: NetworkId,
+    pub(crate) bridge_mac: Mac,
+    /// Seconds since 1970.
+    pub(crate) created: u64,
+}
+
+/// The host and the records that a new network has to fit.
+#[derive(Debug)]
+pub(crate) struct Neighbourhood<'a> {
+    /// All networks.
+    pub(crate) networks: &'a [Network],
+    /// Addresses in use, and by what.
+    pub(crate) occupied: &'a [Occupied],
+    /// The devices of the host: name and kind.
+    pub(crate) devices: &'a [(String, Option<String>)],
+    /// Where automatic subnets come from.
+    pub(crate) pools: &'a AddressPools,
+}
+
+/// Decides a network.
+pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbourhood<'_>) -> Result<Network, Error> {
+    let pools = pools(&spec, around)?;
+    if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
+        mtu.carries_ipv6()?;
+    }
+    let bridge = match spec.bridge {
+        Some(bridge) => bridge,
+        None => Network::default_bridge(&spec.name, &birth.id)?,
+    };
+    require_free_bridge(&spec.name, &bridge, around)?;
+    Ok(Network {
+        name: spec.name,
+        id: birth.id.clone(),
+        created: birth.created,
+        driver: Driver::Bridge,
+        bridge,
+        bridge_mac: birth.bridge_mac,
+        mtu: spec.mtu,
+        pools,
+        scope: spec.scope,
+        egress: spec.egress,
+        icc: spec.icc,
+        ingress: Ingress::default(),
+        bridge_mode: BridgeMode::default(),
+        hairpin: Hairpin::default(),
+        promiscuity: Promiscuity::default(),
+        labels: spec.labels,
+    })
+}
+
+fn require_free_bridge(name: &NetworkName, bridge: &IfName, around: &Neighbourhood<'_>) -> Result<(), Error> {
+    if let Some(other) = around.networks.iter().find(|n| n.bridge == *bridge) {
+        return Err(Invalid::new("bridge", bridge, format!("is the bridge of network {}", other.name)).into());
+    }
+    let Some((_, kind)) = around.devices.iter().find(|(device, _)| device == bridge.as_str()) else { return Ok(()) };
+    let kind = kind.as_deref().unwrap_or("device");
+    Err(Error::Kernel {
+        object: format!("network {name}"),
+        source: zubi_kernel::Error::Conflict {
+            object: format!("bridge {bridge}"),
+            found: format!("a {kind} that zubi did not make; choose another name with --bridge"),
+        },
+    })
+}
+
+/// The subnets that were asked for, checked against everything in use, and automatic ones for the families that have none.
+fn pools(spec: &NetworkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
+    let mut pools: Vec<Pool> = Vec::new();
+    for wish in &spec.pools {
+        let pool = wish.clone().decide()?;
+        if let Some(same) = pools.iter().find(|p| p.subnet.family() == pool.subnet.family()) {
+            let why = format!("is a second {} subnet beside {}", pool.subnet.family(), same.subnet);
+            return Err(Invalid::new("subnet", pool.subnet, why).try_instead("give one of each family").into());
+        }
+        let net = pool.subnet.net();
+        if let Some(other) = around.occupied.iter().find(|o| occupies(o.net) && pool.subnet.overlaps(o.net)) {
+            return Err(Error::Overlap { name: spec.name.clone(), subnet: net.to_string(), by: other.by.clone() });
+        }
+        pools.push(pool);
+    }
+    for family in &spec.families {
+        if !pools.iter().any(|p| p.subnet.family() == *family) {
+            pools.push(automatic_pool(&spec.name, *family, around.pools, around.occupied)?);
+        }
+    }
+    pools.sort_by_key(|p| p.subnet.family());
+    Ok(pools)
+}
+
+/// A pool in a subnet that nothing uses.
+pub(crate) fn automatic_pool(
+    name: &NetworkName,
+    family: Family,
+    pools: &AddressPools,
+    occupied: &[Occupied],
+) -> Result<Pool, Error> {
+    let subnet =
+        choose_subnet(pools, family, occupied).map_err(|error| Error::NoSubnet { name: name.clone(), error })?;
+    Ok(PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide()?)
+}
+
+/// Subnets live on one bridge: a packet could not be routed otherwise. Where the host has no part in either network, nothing
+/// is routed.
+pub(crate) fn refuse_overlaps(network: &Network, others: &[Network]) -> Result<(), Error> {
+    for other in others.iter().filter(|other| other.name != network.name) {
+        for pool in &network.pools {
+            if is_unrouted(network, pool) && other.pools.iter().all(|p| is_unrouted(other, p)) {
+                continue;
+            }
+            let same = |p: &Pool| p.subnet == pool.subnet && other.bridge == network.bridge;
+            if let Some(theirs) = other.pools.iter().find(|p| p.subnet.overlaps(pool.subnet.net()) && !same(p)) {
+                return Err(Error::Overlap {
+                    name: network.name.clone(),
+                    subnet: pool.subnet.to_string(),
+                    by: format!("{} of network {}", theirs.subnet, other.name),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a subnet concerns only the endpoints on their bridge: the host neither routes nor masquerades it.
+fn is_unrouted(network: &Network, pool: &Pool) -> bool {
+    pool.host_address().is_none() && network.egress == Egress::Plain && network.ingress == Ingress::Open
+}
+
+/// A default route, or the halves VPNs split it into, occupies nothing.
+fn occupies(net: IpNet) -> bool {
+    net.prefix_len() > 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decide::memory;
+
+    fn birth() -> NetworkBirth {
+        NetworkBirth {
+            id: NetworkId::from_random([9; 32]),
+            bridge_mac: "02:00:00:00:00:09".parse().unwrap(),
+            created: 1,
+        }
+    }
+
+    fn decide(spec: NetworkSpec, networks: &[Network], occupied: &[(&str, &str)]) -> Result<Network, Error> {
+        let occupied: Vec<Occupied> =
+            occupied.iter().map(|(net, by)| Occupied { net: net.parse().unwrap(), by: (*by).to_owned() }).collect();
+        let devices = [("br-old".to_owned(), Some("bridge".to_owned()))];
+        let pools = AddressPools::standard([0; 5]);
+        let around = Neighbourhood { networks, occupied: &occupied, devices: &devices, pools: &pools };
+        network(spec, &birth(), &around)
+    }
+
+    fn spec(subnet: Option<&str>) -> NetworkSpec {
+        let pool =
+            |text: &str| PoolSpec { subnet: text.parse().unwrap(), gateway: None, range: None, exclude: Vec::new() };
+        NetworkSpec { pools: subnet.map(pool).into_iter().collect(), ..NetworkSpec::new("blue".parse().unwrap()) }
+    }
+
+    #[test]
+    fn an_automatic_subnet_avoids_what_is_in_use() {
+        let first = decide(spec(None), &[], &[]).unwrap().pools[0].subnet;
+        let taken = [(&*first.to_string(), "a route")];
+        let second = decide(spec(None), &[], &taken).unwrap().pools[0].subnet;
+        assert!(!second.overlaps(first.net()));
+    }
+
+    #[test]
+    fn a_subnet_that_something_uses_is_refused_and_a_default_route_uses_nothing() {
+        let refused = decide(spec(Some("10.1.0.0/16")), &[], &[("10.0.0.0/8", "the route 10.0.0.0/8 by tun0")]);
+        assert!(refused.unwrap_err().to_string().contains("tun0"));
+        assert!(decide(spec(Some("10.1.0.0/16")), &[], &[("0.0.0.0/1", "a VPN")]).is_ok());
+    }
+
+    #[test]
+    fn a_bridge_that_is_there_already_is_refused() {
+        let of_host = NetworkSpec { bridge: Some("br-old".parse().unwrap()), ..spec(None) };
+        assert!(decide(of_host, &[], &[]).unwrap_err().to_string().contains("a bridge that zubi did not make"));
+        let green = memory::network("green", &[]);
+        let of_green = NetworkSpec { bridge: Some(green.bridge.clone()), ..spec(None) };
+        assert!(decide(of_green, &[green], &[]).unwrap_err().to_string().contains("is the bridge of network green"));
+    }
+
+    #[test]
+    fn two_networks_share_a_subnet_on_one_bridge_or_where_the_host_routes_neither() {
+        let (blue, mut green) = (memory::network("blue", &["10.1.0.0/16"]), memory::network("green", &["10.1.0.0/16"]));
+        assert!(refuse_overlaps(&blue, std::slice::from_ref(&green)).is_err());
+        green.bridge = blue.bridge.clone();
+        assert!(refuse_overlaps(&blue, std::slice::from_ref(&green)).is_ok());
+        let unrouted = |name: &str| {
+            let mut network = memory::network(name, &["10.1.0.0/16"]);
+            network.pools[0].gateway = None;
+            (network.egress, network.ingress) = (Egress::Plain, Ingress::Open);
+            network
+        };
+        assert!(refuse_overlaps(&unrouted("blue"), &[unrouted("green")]).is_ok());
+    }
+}

@@ -1,0 +1,79 @@
+//! Wishes that cannot be granted whatever is there.
+
+use crate::error::Error;
+use zubi_ipam::check_fixed;
+use zubi_model::{Addressing, BridgeMode, Family, HostAddress, Invalid, Network, Pool, PortWish, Scope, Wishes};
+
+/// Wishes that no state of the world could grant.
+pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Error> {
+    let of_sets = match &wishes.addressing {
+        Addressing::Sets(sets) => sets.concat(),
+        _ => network.pools.clone(),
+    };
+    let mut used: Vec<&Pool> = Vec::new();
+    for address in &wishes.addresses {
+        let family = Family::of(*address);
+        let mut homes = of_sets.iter().filter(|pool| pool.subnet.net().contains(address));
+        let Some(pool) = homes.next().or_else(|| of_sets.iter().find(|pool| pool.subnet.family() == family)) else {
+            let why = format!("is {family}, which network {} does not have", network.name);
+            return Err(Invalid::new("address", address, why).into());
+        };
+        if used.contains(&pool) {
+            return Err(Invalid::new("address", address, format!("is a second {family} address")).into());
+        }
+        used.push(pool);
+        // One that is excluded from this range may be in another one of the same subnet.
+        let others = homes.filter(|pool| check_fixed(pool, *address).is_ok()).count();
+        if others == 0 {
+            check_fixed(pool, *address)?;
+        }
+    }
+    for port in &wishes.ports {
+        check_port(network, port)?;
+    }
+    // Whoever describes a network may know ways out of it that we do not.
+    if network.name.source().is_some() {
+        return Ok(());
+    }
+    for route in &wishes.routes {
+        let family = Family::of(route.to.addr());
+        if network.pool(family).is_none() {
+            let why = format!("is {family}, which network {} does not have", network.name);
+            return Err(Invalid::new("route", route, why).into());
+        }
+        if let Some(via) = route.via
+            && !network.pools.iter().any(|pool| pool.subnet.has_host(via))
+        {
+            let subnets: Vec<String> = network.pools_of(family).map(|pool| pool.subnet.to_string()).collect();
+            let why = format!("has a next hop outside {}", subnets.join(" and "));
+            return Err(Invalid::new("route", route, why).into());
+        }
+    }
+    Ok(())
+}
+
+/// What no state of the world could grant.
+pub(crate) fn check_port(network: &Network, wish: &PortWish) -> Result<(), Error> {
+    let refuse = |why: String| Err(Invalid::new("published port", wish, why).into());
+    if network.scope == Scope::Internal {
+        return refuse(format!("network {} is internal: nothing from outside reaches it", network.name));
+    }
+    if network.bridge_mode == BridgeMode::Unmanaged {
+        return refuse(format!("network {} has no rules: its bridge and firewall are somebody else's", network.name));
+    }
+    match wish.host {
+        HostAddress::One(address) if network.pool(Family::of(address)).is_none() && network.name.source().is_none() => {
+            refuse(format!("needs {}, which network {} does not have", Family::of(address), network.name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether publishing these takes what only 127.0.0.0/8 needs.
+pub(crate) fn on_loopback(network: &Network, wishes: &[PortWish]) -> bool {
+    network.pool(Family::V4).is_some()
+        && wishes.iter().any(|wish| match wish.host {
+            HostAddress::Every => true,
+            HostAddress::One(address) => address.is_ipv4() && (address.is_unspecified() || address.is_loopback()),
+        })
+}

@@ -1,0 +1,42 @@
+//! Firewall elements that no record asks for.
+
+use crate::error::Error;
+use crate::session::Session;
+use std::collections::HashSet;
+use zubi_kernel::Survey;
+use zubi_plan::firewall;
+use zubi_wire::nft::ElementSeen;
+
+/// An element that nobody asked for.
+pub(crate) struct Stray {
+    pub(crate) element: zubi_wire::nft::Element,
+    /// Its key in words.
+    pub(crate) words: String,
+}
+
+/// Elements of the maps and the exact sets that nobody has asked for. The intervals of sets belong to networks and go
+/// with them.
+pub(crate) fn stray_elements(
+    session: &mut Session,
+    survey: &mut Survey,
+    wanted: &HashSet<(String, Vec<ElementSeen>)>,
+) -> Result<Vec<Stray>, Error> {
+    let mut strays = Vec::new();
+    for set in firewall::sets() {
+        if set.shape != zubi_wire::nft::Shape::Exact && set.data.is_empty() {
+            continue;
+        }
+        let seen = session.kernel.surveyed_elements(survey, &set.name).map_err(Error::kernel("firewall"))?;
+        for seen in seen {
+            let raw = vec![seen.clone()];
+            if wanted.contains(&(set.name.clone(), raw)) {
+                continue;
+            }
+            if let Some(element) = seen.element(&set) {
+                strays.push(Stray { element, words: seen.describe(&set) });
+            }
+        }
+    }
+    strays.sort_by(|a, b| a.words.cmp(&b.words));
+    Ok(strays)
+}

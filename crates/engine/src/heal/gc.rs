@@ -1,0 +1,316 @@
+//! What nobody owns any more: left by killed processes, dead sandboxes, strangers' deletions.
+//!
+//! Unknown is not dead: an endpoint is dead only when its device is gone *and* its namespace cannot be found, or leads
+//! elsewhere. What cannot be judged stays.
+
+use crate::error::Error;
+use crate::firewall::forwarding::{WayBack, closed_elements, forget_forwarding, forwarding_back, unneeded_without};
+use crate::firewall::strays::stray_elements;
+use crate::heal::gone::{forget_orphans, is_gone, remove_gone, remove_gone_links};
+use crate::heal::leftovers::{Recovered, recover};
+use crate::heal::ports::{release_unrecorded, unrecorded_ports};
+use crate::heal::slow::finish_deletions;
+use crate::heal::unfinished_networks::{RecoveredNetworks, recover_networks};
+use crate::heal::unused_networks::{plan_unused, remove_unused_locked};
+use crate::look::link_ends::is_gone_link;
+use crate::look::sandbox::named_cookie;
+use crate::look::unrecorded::leads_to_the_living;
+use crate::problem::describe;
+use crate::records::{Records, read_records};
+use crate::report::{Act, Force, Report};
+use crate::session::Session;
+use crate::steps::apply::take_down;
+use crate::steps::change_network::plan_change;
+use crate::undo::endpoint::plan_detach;
+use crate::undo::link::plan_unlink;
+use crate::undo::network::plan_down;
+use crate::undo::sandbox::{Unfinished, clean_run_locked, disconnect_all, remove_unfinished};
+use std::collections::HashSet;
+use zubi_kernel::Survey;
+use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};
+use zubi_plan::{Op, Place, Plan, What, coexist, firewall};
+use zubi_store::{ExclusiveHost, HostLock, LeaseOwner, Maker, SandboxRecord, StoreError};
+use zubi_wire::nft::{ElementSeen, RuleSeen};
+use zubi_wire::route::{LinkMark, LinkSeen};
+
+/// Removes everything that nobody owns; the answer names each thing. The plan is filled when it is only to be shown.
+/// With `force` also the devices that live and that no record names.
+pub(crate) fn gc(session: &mut Session, force: Force, act: Act) -> Result<Report<Vec<String>>, Error> {
+    let host = &session.store().lock_host_exclusive()?;
+    match act {
+        Act::Apply => Ok(Report { plan: Plan::new(), value: collect(session, host, force)? }),
+        Act::Show => plan_collect(session, host, force),
+    }
+}
+
+/// What [`Engine::collect`] would do.
+fn plan_collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Result<Report<Vec<String>>, Error> {
+    let mut report = Report { plan: Plan::new(), value: Vec::new() };
+    for endpoint in session.store().pending()?.into_iter().filter_map(Result::ok).map(|p| p.endpoint) {
+        if session.store().try_lock_sandbox(host, endpoint.sandbox.cookie)?.is_some() {
+            report.plan.append(plan_detach(session, &endpoint, None)?);
+            report.value.push(format!("{} (interrupted)", describe(&endpoint)));
+        }
+    }
+    for link in session.store().unfinished_links_lossy().0 {
+        report.plan.append(plan_unlink(session, &link)?);
+        report.value.push(format!("link {link} (interrupted)"));
+    }
+    for network in session.store().networks_in_making_lossy().0 {
+        let plan = match session.store().network(&network.name)? {
+            Some(complete) if complete == network => continue,
+            Some(complete) if complete.id == network.id => plan_change(session, &network, &complete)?,
+            _ => plan_down(session, &network)?,
+        };
+        report.plan.append(plan);
+        report.value.push(format!("network {} (interrupted)", network.name));
+    }
+    for endpoint in session.store().all_endpoints_lossy().0 {
+        let free = session.store().try_lock_sandbox(host, endpoint.sandbox.cookie)?.is_some();
+        if free && is_gone(session, &endpoint)? {
+            report.plan.append(plan_detach(session, &endpoint, None)?);
+            report.value.push(format!("{} (sandbox is gone)", describe(&endpoint)));
+        }
+    }
+    for link in session.store().links_lossy().0 {
+        if is_gone_link(session, &link)? {
+            report.value.push(format!("link {link} (sandbox is gone)"));
+        }
+    }
+    for record in session.store().sandboxes_lossy().0 {
+        let abandoned = record.maker == Maker::Run || record.cookie.is_none();
+        if abandoned && session.store().try_lock_run(&record.name)?.is_some() {
+            if let Some(cookie) = record.cookie {
+                report.plan.append(disconnect_all(session, host, &record.name, cookie, Act::Show)?.0);
+            }
+            let there = named_cookie(session, &record.name)?;
+            if there.is_some() && record.cookie.is_none_or(|cookie| there == Some(cookie)) {
+                report.plan.append(zubi_plan::sandbox::remove(&record.name, there));
+            }
+            report.value.push(format!("sandbox {} (its maker was killed)", record.name));
+        }
+    }
+    for (name, plan) in plan_unused(session)? {
+        report.plan.append(plan);
+        report.value.push(format!("network {name} (nobody is attached to it)"));
+    }
+    let records = read_records(session)?;
+    if let Ok(claims) = unrecorded_ports(session, &records) {
+        report.value.extend(claims.iter().map(|claim| format!("{claim} (in no record)")));
+    }
+    for (network, key) in orphans(session, &records) {
+        report.value.push(format!("leases of sandbox {} on network {network} (in no record)", key.cookie));
+    }
+    let strays = collect_strays(session, &records, &mut Survey::whole(), force, Act::Show)?;
+    report.plan.append(strays.plan);
+    report.value.extend(strays.value);
+    Ok(report)
+}
+
+/// The caller holds the host lock alone.
+pub(crate) fn collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Result<Vec<String>, Error> {
+    let Recovered { done: mut removed, failed } = recover(session, host)?;
+    let RecoveredNetworks { done, failed: unfinished } = recover_networks(session, host);
+    removed.extend(done.into_iter().map(|name| format!("network {name} (interrupted)")));
+    let failed = failed.or_else(|| unfinished.into_iter().next().map(|(_, e)| e));
+    removed.extend(collect_runs(session, host)?);
+    removed.extend(remove_gone(session, host, None)?);
+    removed.extend(remove_gone_links(session, host)?);
+    let records = read_records(session)?;
+    for (network, key) in orphans(session, &records) {
+        removed.extend(forget_orphans(session, &network, &key)?);
+    }
+    for name in session.store().empty_described()? {
+        if remove_unused_locked(session, host, &name)? {
+            removed.push(format!("network {name} (nobody is attached to it)"));
+        }
+    }
+    removed.extend(collect_ports(session, host, &records)?);
+    removed.extend(collect_sandboxes(session)?);
+    finish_deletions(session)?;
+    removed.extend(collect_strays(session, &read_records(session)?, &mut Survey::whole(), force, Act::Apply)?.value);
+    let temporary = session.store().remove_leftovers()?;
+    if temporary > 0 {
+        removed.push(format!("{temporary} unfinished files"));
+    }
+    match failed {
+        Some(e) => Err(e),
+        None => Ok(removed),
+    }
+}
+
+/// Leases without a record.
+pub(crate) fn orphans(session: &mut Session, records: &Records) -> Vec<(NetworkName, EndpointKey)> {
+    let known = records.keys();
+    let mut orphans: Vec<(NetworkName, EndpointKey)> = Vec::new();
+    for network in &records.networks {
+        let name = &network.name;
+        // What cannot be read is reported by `check`.
+        let leases = session.store().leases_lossy(name).0.into_iter().map(|(_, owner)| owner);
+        let macs = session.store().macs_lossy(name).0.into_iter().map(|(_, owner)| owner);
+        // A reservation is kept until it is given back.
+        let of_endpoints = leases.chain(macs).filter_map(|owner| match owner {
+            LeaseOwner::Endpoint(key) => Some(key),
+            LeaseOwner::Reservation(_) => None,
+        });
+        for owner in of_endpoints.filter(|owner| !known.contains(owner)) {
+            // A record that cannot be read is one.
+            let none = |record: Result<Option<Endpoint>, StoreError>| matches!(record, Ok(None));
+            let unowned = none(session.store().endpoint(&owner)) && none(session.store().pending_endpoint(&owner));
+            let orphan = (name.clone(), owner);
+            if unowned && !orphans.contains(&orphan) {
+                orphans.push(orphan);
+            }
+        }
+    }
+    orphans
+}
+
+/// Ports that are claimed for endpoints that do not publish them: somebody was killed in between.
+fn collect_ports(session: &mut Session, host: &HostLock, records: &Records) -> Result<Vec<String>, Error> {
+    // A file that cannot be read is reported by `check`; it must not stop everything else.
+    let Ok(claims) = unrecorded_ports(session, records) else { return Ok(Vec::new()) };
+    let mut removed = Vec::new();
+    for claim in claims {
+        if release_unrecorded(session, host, &claim)? {
+            removed.push(format!("{claim} (in no record)"));
+        }
+    }
+    Ok(removed)
+}
+
+/// Why the record of a named sandbox has outlived what it describes. The namespace itself may live on, with
+/// processes in it or under another name; it is nobody's business here.
+pub(crate) fn outlived(session: &mut Session, record: &SandboxRecord) -> Result<Option<&'static str>, Error> {
+    let there = named_cookie(session, &record.name)?;
+    Ok(match (record.cookie, there) {
+        (None, _) => Some("its maker was killed"),
+        (Some(_), None) => Some("its name is gone"),
+        (Some(recorded), Some(there)) if recorded != there => Some("its name leads to another network namespace now"),
+        (Some(_), Some(_)) => None,
+    })
+}
+
+/// Records of named sandboxes that have outlived these.
+fn collect_sandboxes(session: &mut Session) -> Result<Vec<String>, Error> {
+    let mut removed = Vec::new();
+    for record in session.store().sandboxes_lossy().0 {
+        if outlived(session, &record)?.is_none() {
+            continue;
+        }
+        let Some(lock) = session.store().try_lock_run(&record.name)? else { continue };
+        // Under the lock it may be another one, or none.
+        let Some(record) = session.store().sandbox(&record.name)? else { continue };
+        let Some(why) = outlived(session, &record)? else { continue };
+        if record.cookie.is_none() && remove_unfinished(session, &record.name)? == Unfinished::InUse {
+            session.note(format!("sandbox {}: somebody else uses the name; it stays", record.name));
+        }
+        session.store().remove_sandbox(&record.name)?;
+        removed.push(format!("sandbox {} ({why})", record.name));
+        session.store().remove_run_lock(lock)?;
+    }
+    Ok(removed)
+}
+
+/// Devices and firewall elements that carry our mark and belong to no record. The caller holds the host lock
+/// alone, so nobody is in the middle of making one.
+pub(crate) fn collect_strays(
+    session: &mut Session,
+    records: &Records,
+    survey: &mut Survey,
+    force: Force,
+    act: Act,
+) -> Result<Report<Vec<String>>, Error> {
+    const WHY: &str = "made by zubi, and in no record";
+    let Records { networks, endpoints, pending, .. } = records;
+    let mut plan = Plan::new();
+    let mut words = Vec::new();
+    // Unknown is not dead: the owner may be in the file that cannot be read.
+    if !records.is_complete() {
+        return Ok(Report { plan, value: words });
+    }
+    let mut owned: HashSet<&str> = networks.iter().map(|n| n.bridge.as_str()).collect();
+    owned.extend(endpoints.iter().chain(pending).map(|e| e.host_device.as_str()));
+    let links = records.links.iter().chain(&records.unfinished_links);
+    let of_links = links.flat_map(|l| &l.ends).filter(|e| e.place == LinkPlace::Host);
+    owned.extend(of_links.map(|e| e.ifname.as_str()));
+    owned.extend(records.doomed.iter().map(IfName::as_str));
+    let links = session.kernel.surveyed_links(survey, &Place::Host).map_err(Error::kernel("devices"))?;
+    let spared: Vec<&LinkSeen> = links
+        .iter()
+        .filter(|l| force == Force::No && leads_to_the_living(l) && !owned.contains(l.name.as_str()))
+        .collect();
+    // A bridge with ports is in use, also where its network has no record; elements of the firewall may be about both.
+    let has_ports = |l: &LinkSeen| {
+        force == Force::No
+            && l.kind.as_deref() == Some("bridge")
+            && links.iter().any(|port| port.master == Some(l.index))
+    };
+    let is_spared = |l: &LinkSeen| has_ports(l) || spared.iter().any(|s| s.name == l.name);
+    let unknown_network = endpoints.iter().any(|e| records.network(&e.network).is_none());
+    let ours = links.iter().filter(|l| l.group.is_ours() && !owned.contains(l.name.as_str()));
+    for link in ours.filter(|l| !is_spared(l)) {
+        let Ok(name) = link.name.parse::<IfName>() else { continue };
+        words.push(format!("device {name} (in no record)"));
+        plan.push(Op::host(What::DeleteLink(LinkMark { name, mac: link.mac }), WHY));
+    }
+    if !spared.is_empty() || (unknown_network && force == Force::No) {
+        if act == Act::Apply && !plan.is_empty() {
+            take_down(session, "what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+        }
+        return Ok(Report { plan, value: words });
+    }
+    let mut wanted: HashSet<(String, Vec<ElementSeen>)> = HashSet::new();
+    let elements = networks.iter().flat_map(firewall::network_elements);
+    let elements = elements.chain(endpoints.iter().chain(pending).flat_map(firewall::endpoint_elements));
+    for element in elements {
+        wanted.insert((element.set.clone(), element.raw()));
+    }
+    for element in closed_elements(session)? {
+        wanted.insert((element.set.clone(), element.raw()));
+    }
+    for stray in stray_elements(session, survey, &wanted)? {
+        words.push(format!("firewall element {} of set {} (in no record)", stray.words, stray.element.set));
+        plan.push(Op::host(What::DeleteElement(stray.element), WHY));
+    }
+    let needless = networks.is_empty() && endpoints.is_empty();
+    let unneeded = if needless { unneeded_without(session, None) } else { Vec::new() };
+    let back = if needless { forwarding_back(session, None)? } else { WayBack::default() };
+    let kept = |rule: &RuleSeen| networks.iter().any(|network| coexist::is_of(rule, network));
+    let guests = session.kernel.surveyed_guests(survey).map_err(Error::kernel("firewalls of other programs"))?;
+    let strays = guests.iter().filter(|g| g.owner.is_none() && !kept(&g.rule));
+    let strays: Vec<RuleSeen> = strays.map(|g| g.rule.clone()).collect();
+    words.extend(strays.iter().map(|stray| format!("{stray} (in no record)")));
+    plan.append(coexist::leave(&strays));
+    if !back.settings.is_empty() {
+        words.push("forwarding of packets (no network needs it)".into());
+        plan.ops.extend(back.settings);
+    }
+    if needless && session.kernel.surveyed_firewall(survey).map_err(Error::kernel("firewall"))?.table.is_some() {
+        words.push("firewall table inet zubi (no network needs it)".into());
+        plan.ops.retain(|op| !op.is_nft() || op.is_guest());
+        plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));
+    }
+    if act == Act::Apply {
+        if !plan.is_empty() {
+            take_down(session, "what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+        }
+        forget_forwarding(session, &unneeded)?;
+    }
+    Ok(Report { plan, value: words })
+}
+
+/// Runs whose supervisor and guardian were both killed. The caller holds the host lock.
+fn collect_runs(session: &mut Session, host: &HostLock) -> Result<Vec<String>, Error> {
+    let mut removed = Vec::new();
+    for record in session.store().sandboxes_lossy().0 {
+        if record.maker != Maker::Run {
+            continue;
+        }
+        let Some(lock) = session.store().try_lock_run(&record.name)? else { continue };
+        clean_run_locked(session, host, &record.name)?;
+        session.store().remove_run_lock(lock)?;
+        removed.push(format!("sandbox {} (its zubi run was killed)", record.name));
+    }
+    Ok(removed)
+}

@@ -1,0 +1,135 @@
+//! Endpoints and links whose sandbox is gone. What cannot be looked at is unknown, and unknown is not gone.
+
+use crate::error::Error;
+use crate::look::device::host_end;
+use crate::look::link_ends::is_gone_link;
+use crate::look::sandbox::way_in;
+use crate::problem::describe;
+use crate::report::Act;
+use crate::session::Session;
+use crate::undo::endpoint::{release_sandbox, remove_endpoint};
+use crate::undo::link::{Locks, release_sandboxes, remove_link, try_lock_others};
+use zubi_model::{DirectLink, Endpoint, EndpointKey, NetworkName};
+use zubi_store::{HostLock, LeaseOwner};
+
+/// Whether an endpoint's device is there, or its sandbox.
+pub(crate) fn is_alive(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
+    Ok(!is_gone(session, endpoint)?)
+}
+
+/// Whether an endpoint's sandbox is no more.
+pub(crate) fn is_gone(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
+    // Unknown is not dead.
+    Ok(host_end(session, endpoint)?.is_none() && matches!(way_in(session, endpoint, None), Ok(None)))
+}
+
+pub(crate) fn all_gone(session: &mut Session, endpoints: &[Endpoint]) -> Result<bool, Error> {
+    for endpoint in endpoints {
+        if !is_gone(session, endpoint)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Takes the owner of a lease away if it is dead, or forgets a lease whose owner has no record. Gives whether the
+/// lease is free now, or would be.
+pub(crate) fn free_if_gone(session: &mut Session, host: &HostLock, key: &EndpointKey, act: Act) -> Result<bool, Error> {
+    let Some(lock) = session.store().try_lock_sandbox(host, key.cookie)? else { return Ok(false) };
+    let _leases = if act == Act::Apply { Some(session.store().lock_leases(host, &key.network)?) } else { None };
+    let dead = match session.store().endpoint(key)? {
+        Some(endpoint) if !is_gone(session, &endpoint)? => return Ok(false),
+        Some(endpoint) => Some(endpoint),
+        None => session.store().pending_endpoint(key)?,
+    };
+    match dead {
+        _ if act == Act::Show => {}
+        Some(endpoint) => remove_endpoint(session, host, &endpoint, None)?,
+        None => drop(forget_orphans(session, &key.network, key)?),
+    }
+    release_sandbox(session, lock)?;
+    Ok(true)
+}
+
+/// Leases and MACs of an owner without a record.
+pub(crate) fn forget_orphans(
+    session: &mut Session,
+    network: &NetworkName,
+    key: &EndpointKey,
+) -> Result<Vec<String>, Error> {
+    let own = LeaseOwner::Endpoint(key.clone());
+    let mut removed = Vec::new();
+    for (address, owner) in session.store().leases_lossy(network).0 {
+        if owner == own {
+            session.store().release(network, address, &own)?;
+            removed.push(format!("lease {address} on network {network}"));
+        }
+    }
+    for (mac, owner) in session.store().macs_lossy(network).0 {
+        if owner == own {
+            session.store().release_mac(network, mac, &own)?;
+        }
+    }
+    Ok(removed)
+}
+
+/// Takes the endpoints of dead sandboxes away, of one network or of all.
+pub(crate) fn remove_gone(
+    session: &mut Session,
+    host: &HostLock,
+    network: Option<&NetworkName>,
+) -> Result<Vec<String>, Error> {
+    let mut done = Vec::new();
+    for endpoint in session.store().all_endpoints_lossy().0 {
+        if network.is_some_and(|n| *n != endpoint.network) {
+            continue;
+        }
+        if !is_gone(session, &endpoint)? {
+            continue;
+        }
+        let cookie = endpoint.sandbox.cookie;
+        let Some(lock) = session.store().try_lock_sandbox(host, cookie)? else { continue };
+        // Under the lock it may be another one, or none.
+        match session.store().endpoint(&endpoint.key())? {
+            Some(endpoint) if is_gone(session, &endpoint)? => {
+                remove_endpoint(session, host, &endpoint, None)?;
+                done.push(format!("{} (sandbox is gone)", describe(&endpoint)));
+            }
+            Some(_) => continue,
+            None => {}
+        }
+        release_sandbox(session, lock)?;
+    }
+    Ok(done)
+}
+
+/// Gives whether it is gone now, or would be.
+pub(crate) fn free_link_if_gone(
+    session: &mut Session,
+    host: &HostLock,
+    link: &DirectLink,
+    held: &Locks,
+    act: Act,
+) -> Result<bool, Error> {
+    let Some(_locks) = try_lock_others(session, host, link, held)? else { return Ok(false) };
+    let dead = is_gone_link(session, link)?;
+    if dead && act == Act::Apply {
+        remove_link(session, link)?;
+    }
+    Ok(dead)
+}
+
+/// Takes the links of dead sandboxes away.
+pub(crate) fn remove_gone_links(session: &mut Session, host: &HostLock) -> Result<Vec<String>, Error> {
+    let mut done = Vec::new();
+    for link in session.store().links_lossy().0 {
+        let Some(locks) = try_lock_others(session, host, &link, &Locks::new())? else { continue };
+        let Some(link) = session.store().link(&link.id)? else { continue };
+        if is_gone_link(session, &link)? {
+            remove_link(session, &link)?;
+            release_sandboxes(session, locks)?;
+            done.push(format!("link {link} (sandbox is gone)"));
+        }
+    }
+    Ok(done)
+}

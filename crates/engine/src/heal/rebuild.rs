@@ -1,0 +1,399 @@
+//! Records that are lost, made again from what the kernel has.
+//!
+//! # How it works
+//! A device of ours whose other end is in a namespace that lives is no stray, whether it is recorded or not. The alias
+//! of
+//! its host end says whose it is ([`zubi_plan::alias`]); the sandbox tells name, MAC, addresses and routes; our
+//! nftables
+//! table tells the published ports and what its network is like.
+//!
+//! # Limits
+//! What the kernel does not have is lost, and named: ranges and exclusions of a network, its labels; links between
+//! sandboxes; that a sandbox was made by `zubi run`; the ports, when the table is gone too.
+
+use crate::error::Error;
+use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};
+use crate::look::device::host_end_in;
+use crate::look::unrecorded::unrecorded_devices;
+use crate::random::random;
+use crate::records::read_records;
+use crate::report::{Act, Report};
+use crate::session::Session;
+use crate::steps::claim::claim_again;
+use std::collections::{HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{SystemTime, UNIX_EPOCH};
+use zubi_kernel::{Survey, named};
+use zubi_model::{
+    BridgeMode, Driver, Egress, Endpoint, EndpointAddress, Family, GatewayAt, Hairpin, HostAddress, Icc, IfIndex,
+    IfName, Ingress, Mac, Mtu, Network, NetworkId, NetworkName, NsRef, Pool, PortHolder, PortNumber, Promiscuity,
+    Protocol, PublishedPort, RouteOptions, SandboxIdentity, Scope, StaticRoute, Subnet,
+};
+use zubi_plan::alias::{self, EndpointMark};
+use zubi_plan::{Place, Plan, firewall};
+use zubi_store::{ExclusiveHost, HostLock};
+use zubi_wire::nft::{Element, Value};
+use zubi_wire::route::{LinkSeen, RouteProtocol};
+
+/// Makes the records again of what lives. The answer says what was made, and what of it is lost.
+pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<String>>, Error> {
+    let host = &session.store().lock_host_exclusive()?;
+    let mut survey = Survey::whole();
+    let mut words = Vec::new();
+    let records = read_records(session)?;
+    let mut all = unrecorded_devices(session, &records, &mut survey)?;
+    // The endpoint that came first gives the default route.
+    all.sort_by_key(|one| one.mark.as_ref().map(|mark| mark.attached_at));
+    let mut networks = records.networks.clone();
+    for endpoint in &records.endpoints {
+        if networks.iter().any(|network| network.name == endpoint.network) {
+            continue;
+        }
+        let port = host_end_in(session, &mut survey, endpoint)?;
+        let made =
+            network_again(session, host, &mut survey, &endpoint.network, port.and_then(|port| port.master), act)?;
+        match made {
+            Ok(network) => {
+                words.push(recorded_again(&network));
+                networks.push(network);
+            }
+            Err(why) => words.push(format!("network {}: lost: {why}", endpoint.network)),
+        }
+    }
+    for one in all {
+        let name = one.words();
+        let Some(mark) = &one.mark else {
+            words.push(format!(
+                "{name}: lost: its alias does not say whose it is; ip link del {} removes it",
+                one.device.name
+            ));
+            continue;
+        };
+        let network = match networks.iter().find(|network| network.name == mark.network) {
+            Some(network) => network.clone(),
+            None => match network_again(session, host, &mut survey, &mark.network, one.device.master, act)? {
+                Ok(network) => {
+                    words.push(recorded_again(&network));
+                    networks.push(network.clone());
+                    network
+                }
+                Err(why) => {
+                    words.push(format!("{name}: lost: {why}"));
+                    continue;
+                }
+            },
+        };
+        match endpoint_of(session, &mut survey, &network, mark, &one.device)? {
+            Ok(endpoint) => words.push(record_again(session, host, &network, &endpoint, mark, act)?),
+            Err(why) => words.push(format!("{name}: lost: {why}")),
+        }
+    }
+    Ok(Report { plan: Plan::new(), value: words })
+}
+
+/// Writes a network down as the kernel has it.
+fn network_again(
+    session: &mut Session,
+    host: &ExclusiveHost,
+    survey: &mut Survey,
+    name: &NetworkName,
+    bridge: Option<IfIndex>,
+    act: Act,
+) -> Result<Result<Network, String>, Error> {
+    let network = network_of(session, survey, name, bridge)?;
+    if let Ok(network) = &network
+        && act == Act::Apply
+    {
+        session.store().write_network(host, network)?;
+    }
+    Ok(network)
+}
+
+/// Writes an endpoint down as if it had been attached now.
+fn record_again(
+    session: &mut Session,
+    host: &HostLock,
+    network: &Network,
+    endpoint: &Endpoint,
+    mark: &EndpointMark,
+    act: Act,
+) -> Result<String, Error> {
+    let spelled = &endpoint.sandbox.spelled;
+    let addresses: Vec<String> = endpoint.addresses.iter().map(|a| a.address.addr().to_string()).collect();
+    let rest = if mark.is_whole { "" } else { "; lost: some of its aliases" };
+    let done = format!("{spelled} on network {}: recorded again with {}{rest}", network.name, addresses.join(" and "));
+    if act == Act::Show {
+        return Ok(done);
+    }
+    let _sandbox = session.store().lock_sandbox(host, endpoint.sandbox.cookie)?;
+    // Its address may be somebody else's by now, or it is recorded under another name.
+    if let Err(e) = claim_again(session, host, network, endpoint) {
+        return Ok(format!("{spelled} on network {}: lost: {e}", network.name));
+    }
+    session.store().finish_attach(&endpoint.key())?;
+    Ok(done)
+}
+
+/// What an endpoint is, by its device, its sandbox and the firewall. An inner error says why that cannot be known.
+fn endpoint_of(
+    session: &mut Session,
+    survey: &mut Survey,
+    network: &Network,
+    mark: &EndpointMark,
+    device: &LinkSeen,
+) -> Result<Result<Endpoint, String>, Error> {
+    let Some((way, inner)) = other_end(session, mark, device)? else {
+        return Ok(Err(format!("no way leads to its sandbox any more (it was {})", mark.reached_by.path().display())));
+    };
+    let object = || Error::kernel(format!("sandbox {}", mark.spelled));
+    let cookie = session.kernel.open_sandbox(&way).map_err(object())?;
+    let place = Place::Sandbox(way.clone());
+    let (Ok(ifname), Ok(host_device), Some(mac)) = (inner.name.parse(), device.name.parse(), inner.mac) else {
+        return Ok(Err(format!("its devices have names zubi cannot take ({} and {})", inner.name, device.name)));
+    };
+    let seen = session.kernel.surveyed_addresses_of(survey, &place).map_err(object())?;
+    let own = seen.iter().filter(|a| a.device == inner.index);
+    let mut addresses: Vec<EndpointAddress> = Vec::new();
+    for pool in &network.pools {
+        let of_pool = own.clone().filter(|a| pool.subnet.net().contains(&a.address.addr()));
+        addresses.extend(of_pool.map(|a| EndpointAddress { address: a.address, gateway: pool.gateway }));
+    }
+    let routes = routes_of(session, survey, &place, inner.index, &addresses)?;
+    let targets: Vec<IpAddr> = addresses.iter().map(|a| a.address.addr()).collect();
+    let ports = ports_of(session, survey, &targets)?;
+    let mut traits = mark.traits;
+    // Podman and whoever calls portmap for it hold published ports themselves.
+    if !ports.is_empty() && network.name.source().is_some() {
+        traits.port_holder = PortHolder::Caller;
+    }
+    Ok(Ok(Endpoint {
+        network: network.name.clone(),
+        network_id: network.id.clone(),
+        sandbox: SandboxIdentity { cookie, spelled: mark.spelled.clone(), reached_by: way },
+        ifname,
+        mac,
+        next_mac: None,
+        host_device,
+        bridge: network.bridge.clone(),
+        addresses,
+        routes,
+        default_route: mark.default_route,
+        aliases: mark.aliases.clone(),
+        ports,
+        traits,
+        attached_at: mark.attached_at,
+    }))
+}
+
+/// The inner end and a way to it: the recorded one, or another name of the namespace.
+fn other_end(
+    session: &mut Session,
+    mark: &EndpointMark,
+    device: &LinkSeen,
+) -> Result<Option<(NsRef, LinkSeen)>, Error> {
+    let mut ways = vec![mark.reached_by.clone()];
+    ways.extend(named::list().map_err(Error::kernel("named namespaces"))?.into_iter().map(NsRef::Named));
+    for way in ways {
+        let place = Place::Sandbox(way.clone());
+        if session.kernel.open_sandbox(&way).is_err() {
+            continue;
+        }
+        let links = session.kernel.links(&place, None).map_err(Error::kernel("sandbox"))?;
+        let is_other_end = |link: &LinkSeen| {
+            Some(link.index) == device.peer
+                && link.peer == Some(device.index)
+                && link.mac.map(Mac::host_end) == device.mac
+        };
+        if let Some(inner) = links.into_iter().find(is_other_end) {
+            return Ok(Some((way, inner)));
+        }
+    }
+    Ok(None)
+}
+
+/// The routes that zubi made, but those by the gateway of the network.
+fn routes_of(
+    session: &mut Session,
+    survey: &mut Survey,
+    place: &Place,
+    device: IfIndex,
+    addresses: &[EndpointAddress],
+) -> Result<Vec<StaticRoute>, Error> {
+    let mut routes = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        let seen = session.kernel.surveyed_routes(survey, place, family).map_err(Error::kernel("routes"))?;
+        for route in seen.iter().filter(|r| r.protocol == RouteProtocol::OURS && r.device == Some(device)) {
+            let is_default = route.to.prefix_len() == 0 && addresses.iter().any(|a| a.gateway == route.via);
+            if is_default {
+                continue;
+            }
+            // The kernel's own numbers for a metric that nobody gave.
+            let usual = if family == Family::V4 { 0 } else { 1024 };
+            let options = RouteOptions {
+                metric: (route.metric != usual).then_some(route.metric),
+                table: (route.table != TABLE_MAIN).then_some(route.table),
+                ..RouteOptions::default()
+            };
+            routes.push(StaticRoute { to: route.to, via: route.via, options });
+        }
+    }
+    Ok(routes)
+}
+
+/// What our maps publish of these addresses.
+fn ports_of(session: &mut Session, survey: &mut Survey, targets: &[IpAddr]) -> Result<Vec<PublishedPort>, Error> {
+    let mut ports: Vec<PublishedPort> = Vec::new();
+    // A port of every address stands in the maps of both families, where the endpoint has both.
+    let mut in_families: HashMap<PublishedPort, HashSet<Family>> = HashMap::new();
+    for set in firewall::sets().into_iter().filter(|set| !set.data.is_empty()) {
+        let seen = session.kernel.surveyed_elements(survey, &set.name).map_err(Error::kernel("firewall"))?;
+        for (port, family) in seen.iter().filter_map(|seen| published(&seen.element(&set)?, targets)) {
+            in_families.entry(port).or_default().insert(family);
+        }
+    }
+    let all: HashSet<Family> = targets.iter().map(|target| Family::of(*target)).collect();
+    for (mut port, families) in in_families {
+        if port.host == HostAddress::Every && families != all {
+            let only = if families.contains(&Family::V4) {
+                Ipv4Addr::UNSPECIFIED.into()
+            } else {
+                Ipv6Addr::UNSPECIFIED.into()
+            };
+            port.host = HostAddress::One(only);
+        }
+        ports.push(port);
+    }
+    ports.sort_by_key(|port| (port.host_ports.first(), port.protocol.number(), port.host));
+    Ok(joined(ports))
+}
+
+/// What a network is, by its bridge and the firewall.
+fn network_of(
+    session: &mut Session,
+    survey: &mut Survey,
+    network: &NetworkName,
+    bridge: Option<IfIndex>,
+) -> Result<Result<Network, String>, Error> {
+    let failed = || Error::kernel(format!("network {network}"));
+    let links = session.kernel.surveyed_links(survey, &Place::Host).map_err(failed())?;
+    let seen = links.into_iter().find(|link| Some(link.index) == bridge);
+    let Some(seen) = seen.filter(|link| link.kind.as_deref() == Some("bridge")) else {
+        return Ok(Err(format!("network {network} has no record, and the device is on no bridge")));
+    };
+    let (Ok(name), Some(mac)) = (seen.name.parse::<IfName>(), seen.mac) else {
+        return Ok(Err(format!("its bridge {} has a name zubi cannot take", seen.name)));
+    };
+    let told = seen.alias.as_deref().and_then(alias::read_network).filter(|told| told.network == *network);
+    let id = match told {
+        Some(told) => told.id,
+        None => NetworkId::from_random(random()?),
+    };
+    let has = |engine: &mut Session, survey: &mut Survey, set: &str, times: usize| {
+        let element = Element::new(firewall::TABLE, set, vec![Value::Device(name.clone()); times]);
+        let seen = engine.kernel.surveyed_elements(survey, set).map_err(Error::kernel("firewall"))?;
+        Ok::<_, Error>(element.raw().iter().all(|raw| seen.contains(raw)))
+    };
+    let guarded = has(session, survey, "bridges", 1)?;
+    let ingress = match (guarded, has(session, survey, "sealed", 1)?, has(session, survey, "apart", 1)?) {
+        (true, true, _) => Ingress::Sealed,
+        (false, _, true) => Ingress::Apart,
+        (false, _, false) if has(session, survey, "open", 1)? => Ingress::Open,
+        _ => Ingress::Published,
+    };
+    let mut pools: Vec<Pool> = Vec::new();
+    for address in session.kernel.surveyed_addresses_of(survey, &Place::Host).map_err(failed())? {
+        if address.device != seen.index || is_link_local(address.address.addr()) {
+            continue;
+        }
+        let subnet = Subnet::try_from(address.address.trunc()).ok();
+        pools.extend(subnet.map(|subnet| Pool {
+            subnet,
+            gateway: Some(address.address.addr()),
+            gateway_at: GatewayAt::Bridge,
+            range: None,
+            exclude: Vec::new(),
+        }));
+    }
+    let mut masquerades = false;
+    for pool in &pools {
+        let set = if pool.subnet.family() == Family::V4 { "masquerade4" } else { "masquerade6" };
+        let element = Element::new(firewall::TABLE, set, vec![Value::Prefix(pool.subnet.net())]);
+        let seen = session.kernel.surveyed_elements(survey, set).map_err(Error::kernel("firewall"))?;
+        masquerades |= element.raw().iter().all(|raw| seen.contains(raw));
+    }
+    pools.sort_by_key(|pool| pool.subnet.family());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    Ok(Ok(Network {
+        name: network.clone(),
+        id,
+        created: now,
+        driver: Driver::Bridge,
+        bridge: name.clone(),
+        bridge_mac: mac,
+        mtu: Mtu::try_from(seen.mtu).ok().filter(|mtu| *mtu != Mtu::STANDARD),
+        pools,
+        scope: if has(session, survey, "internal", 1)? { Scope::Internal } else { Scope::Routed },
+        egress: if masquerades { Egress::Masquerade } else { Egress::Plain },
+        icc: if has(session, survey, "icc", 2)? { Icc::Allowed } else { Icc::Isolated },
+        ingress,
+        bridge_mode: if seen.group.is_ours() { BridgeMode::Managed } else { BridgeMode::Adopted },
+        hairpin: Hairpin::default(),
+        promiscuity: Promiscuity::default(),
+        labels: std::collections::BTreeMap::default(),
+    }))
+}
+
+fn recorded_again(network: &Network) -> String {
+    format!("network {}: recorded again; lost: its labels, ranges and exclusions", network.name)
+}
+
+/// What an element of a map publishes, when it leads to one of these addresses.
+fn published(element: &Element, targets: &[IpAddr]) -> Option<(PublishedPort, Family)> {
+    let (address, port) = match &element.data[..] {
+        [Value::Address(address)] => (*address, None),
+        [Value::Address(address), Value::Port(port)] => (*address, Some(*port)),
+        _ => return None,
+    };
+    if !targets.contains(&address) {
+        return None;
+    }
+    let (host, rest) = match &element.key[..] {
+        [Value::Address(at), rest @ ..] => (HostAddress::One(*at), rest),
+        [Value::Prefix(at), rest @ ..] if at.prefix_len() == 0 => (HostAddress::Every, rest),
+        [Value::Prefix(at), rest @ ..] => (HostAddress::One(at.addr()), rest),
+        rest => (HostAddress::Every, rest),
+    };
+    let (protocol, host_ports): (Protocol, _) = match rest {
+        [Value::Protocol(protocol), Value::Port(port)] => (*protocol, (*port).into()),
+        [Value::Protocol(protocol), Value::Ports(ports)] => (*protocol, *ports),
+        _ => return None,
+    };
+    let target = port.map_or(host_ports, PortNumber::into);
+    Some((PublishedPort { host, host_ports, target, protocol }, Family::of(address)))
+}
+
+/// Neighbouring ports with neighbouring targets are one range again.
+fn joined(ports: Vec<PublishedPort>) -> Vec<PublishedPort> {
+    let mut all: Vec<PublishedPort> = Vec::new();
+    for port in ports {
+        let follows =
+            |a: zubi_model::PortRange, b: zubi_model::PortRange| a.last().0.checked_add(1) == Some(b.first().0);
+        let last = all.iter_mut().find(|last| {
+            last.host == port.host
+                && last.protocol == port.protocol
+                && follows(last.host_ports, port.host_ports)
+                && follows(last.target, port.target)
+        });
+        let range = |a: zubi_model::PortRange, b: zubi_model::PortRange| {
+            zubi_model::PortRange::new(a.first(), b.last()).unwrap_or(a)
+        };
+        match last {
+            Some(last) => {
+                last.host_ports = range(last.host_ports, port.host_ports);
+                last.target = range(last.target, port.target);
+            }
+            None => all.push(port),
+        }
+    }
+    all
+}

@@ -1,0 +1,74 @@
+//! Removing networks, and with them described networks that have no endpoint any more.
+
+use crate::error::Error;
+use crate::heal::gone::{all_gone, remove_gone};
+use crate::heal::leftovers::recover;
+use crate::heal::unfinished_networks::recover_networks;
+use crate::report::{Act, Report};
+use crate::session::Session;
+use crate::undo::network::{plan_down, undo_network};
+use zubi_model::{Network, NetworkName};
+use zubi_plan::Plan;
+use zubi_store::ExclusiveHost;
+
+/// Takes a described network away if nobody is attached to it.
+pub(crate) fn remove_unused(session: &mut Session, name: &NetworkName) -> Result<(), Error> {
+    let host = &session.store().lock_host_exclusive()?;
+    recover_networks(session, host).but(name)?;
+    remove_unused_locked(session, host, name)?;
+    Ok(())
+}
+
+/// The caller holds the host lock alone. Gives whether it is gone now.
+pub(crate) fn remove_unused_locked(
+    session: &mut Session,
+    host: &ExclusiveHost,
+    name: &NetworkName,
+) -> Result<bool, Error> {
+    if name.source().is_none() || !session.store().is_empty(name)? {
+        return Ok(false);
+    }
+    let Some(network) = session.store().network(name)? else { return Ok(false) };
+    recover(session, host)?;
+    if !session.store().is_empty(name)? || !session.store().endpoints_on(name)?.is_empty() {
+        return Ok(false);
+    }
+    remove_network_locked(session, host, &network, Act::Apply)?;
+    Ok(true)
+}
+
+/// What taking the described networks that nobody is attached to away would do.
+pub(crate) fn plan_unused(session: &mut Session) -> Result<Vec<(NetworkName, Plan)>, Error> {
+    let mut all = Vec::new();
+    for name in session.store().empty_described()? {
+        if let Some(network) = session.store().network(&name)? {
+            all.push((name, plan_down(session, &network)?));
+        }
+    }
+    Ok(all)
+}
+
+pub(crate) fn remove_network_locked(
+    session: &mut Session,
+    host: &ExclusiveHost,
+    network: &Network,
+    act: Act,
+) -> Result<Report<()>, Error> {
+    let name = &network.name;
+    if act == Act::Apply {
+        remove_gone(session, host, Some(name))?;
+    }
+    let endpoints = session.store().endpoints_on(name)?;
+    // What is only shown has not buried the dead.
+    let free = endpoints.is_empty() || (act == Act::Show && all_gone(session, &endpoints)?);
+    if !free {
+        let endpoints = endpoints.into_iter().map(|e| e.sandbox.spelled).collect();
+        return Err(Error::NetworkInUse { name: name.clone(), endpoints });
+    }
+    let plan = plan_down(session, network)?;
+    if act == Act::Apply {
+        session.store().begin_network(host, network)?;
+        undo_network(session, host, network)?;
+    }
+    Ok(Report { plan, value: () })
+}

@@ -1,0 +1,56 @@
+//! Endpoints by the name that a program gives their sandbox: the namespace may be gone, and the program does not know
+//! our keys.
+
+use crate::error::Error;
+use crate::look::sandbox::resolve;
+use crate::session::Session;
+use zubi_model::{BridgeMode, Endpoint, EndpointKey, Mac, NetworkName, SandboxRef};
+use zubi_plan::Place;
+
+/// The endpoint of a sandbox that a program calls so, attached or half attached.
+pub(crate) fn endpoint_called(
+    session: &Session,
+    network: &NetworkName,
+    called: &str,
+) -> Result<Option<Endpoint>, Error> {
+    let Some(cookie) = session.store().cookie_of_name(network, called)? else { return Ok(None) };
+    let key = EndpointKey { cookie, network: network.clone() };
+    match session.store().endpoint(&key)? {
+        Some(endpoint) => Ok(Some(endpoint)),
+        None => Ok(session.store().pending_endpoint(&key)?),
+    }
+}
+
+/// The same, on whichever network.
+pub(crate) fn endpoint_called_anywhere(session: &Session, called: &str) -> Result<Option<Endpoint>, Error> {
+    for network in session.store().networks_with_names()? {
+        if let Some(endpoint) = endpoint_called(session, &network, called)? {
+            return Ok(Some(endpoint));
+        }
+    }
+    Ok(None)
+}
+
+/// All endpoints of sandboxes that a program calls something that begins so.
+pub(crate) fn endpoints_with_prefix(session: &Session, prefix: &str) -> Vec<Endpoint> {
+    let mut all = session.store().all_endpoints_lossy().0;
+    all.retain(|e| e.sandbox.spelled.starts_with(prefix));
+    all
+}
+
+/// The endpoints of a sandbox.
+pub(crate) fn endpoints_in(session: &mut Session, sandbox: &SandboxRef) -> Result<Vec<Endpoint>, Error> {
+    let resolved = resolve(session, sandbox)?;
+    Ok(session.store().endpoints_of(resolved.cookie)?)
+}
+
+/// The MAC of a network's bridge.
+pub(crate) fn bridge_mac(session: &mut Session, name: &NetworkName) -> Result<Mac, Error> {
+    let missing = || Error::NoNetwork { name: name.clone(), known: Vec::new() };
+    let network = session.store().network(name)?.ok_or_else(missing)?;
+    if network.bridge_mode == BridgeMode::Managed {
+        return Ok(network.bridge_mac);
+    }
+    let seen = session.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
+    Ok(seen.and_then(|seen| seen.mac).unwrap_or(network.bridge_mac))
+}

@@ -1,0 +1,148 @@
+//! What others put in our way and zubi does not touch: `check` names it, with the command that takes it back.
+
+use crate::error::Error;
+use crate::look::addresses_in_use::{TABLE_LOCAL, is_link_local};
+use crate::problem::{Problem, ProblemKind, describe};
+use crate::records::Records;
+use crate::session::Session;
+use std::collections::HashSet;
+use std::net::IpAddr;
+use zubi_kernel::Survey;
+use zubi_model::{BridgeMode, Family, HostAddress, IfIndex, Network, Pool, Scope};
+use zubi_plan::Place;
+use zubi_wire::route::{AddressSeen, LinkSeen, RouteSeen};
+
+/// What the host has.
+struct HostSeen {
+    links: Vec<LinkSeen>,
+    addresses: Vec<AddressSeen>,
+    routes: Vec<RouteSeen>,
+}
+
+impl HostSeen {
+    fn name(&self, device: Option<IfIndex>) -> &str {
+        let link = self.links.iter().find(|link| Some(link.index) == device);
+        link.map_or("no device", |link| link.name.as_str())
+    }
+}
+
+/// Further addresses and ports of our bridges, routes that lead into our subnets by another way, uplinks that pass
+/// nothing on, addresses of the host that ports were published at and that are gone.
+pub(crate) fn foreign_changes(
+    session: &mut Session,
+    records: &Records,
+    survey: &mut Survey,
+) -> Result<Vec<Problem>, Error> {
+    let failed = || Error::kernel("reading the host");
+    let mut routes = session.kernel.surveyed_routes(survey, &Place::Host, Family::V4).map_err(failed())?.to_vec();
+    routes.extend_from_slice(session.kernel.surveyed_routes(survey, &Place::Host, Family::V6).map_err(failed())?);
+    let host = HostSeen {
+        links: session.kernel.surveyed_links(survey, &Place::Host).map_err(failed())?,
+        addresses: session.kernel.surveyed_addresses_of(survey, &Place::Host).map_err(failed())?,
+        routes,
+    };
+    let known: HashSet<&str> = records.host_devices().collect();
+    let mut problems = Vec::new();
+    for network in records.networks.iter().filter(|network| network.bridge_mode == BridgeMode::Managed) {
+        let Some(bridge) = host.links.iter().find(|link| link.name == network.bridge.as_str()) else { continue };
+        problems.extend(further_addresses(network, bridge, &records.networks, &host));
+        problems.extend(further_ports(network, bridge, &known, &host));
+        problems.extend(other_ways(network, bridge, &host));
+    }
+    if records.networks.iter().any(|n| n.scope == Scope::Routed && n.pool(Family::V4).is_some()) {
+        problems.extend(closed_uplinks(&host));
+    }
+    problems.extend(lost_addresses(records, &host));
+    Ok(problems)
+}
+
+pub(crate) fn differs(network: &Network, what: String, fix: String) -> Problem {
+    Problem::new(ProblemKind::Differs, format!("network {}", network.name), what, fix)
+}
+
+fn further_addresses(network: &Network, bridge: &LinkSeen, all: &[Network], host: &HostSeen) -> Vec<Problem> {
+    let of_bridge = all.iter().filter(|other| other.bridge == network.bridge);
+    let own: Vec<_> = of_bridge.flat_map(|other| other.pools.iter().filter_map(Pool::host_address)).collect();
+    let seen = host.addresses.iter().filter(|seen| seen.device == bridge.index);
+    seen.filter(|seen| !own.contains(&seen.address) && !is_link_local(seen.address.addr()))
+        .map(|seen| {
+            let what = format!("{} has the address {}, which is not the network's", bridge.name, seen.address);
+            differs(network, what, format!("ip addr del {} dev {}", seen.address, bridge.name))
+        })
+        .collect()
+}
+
+fn further_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>, host: &HostSeen) -> Vec<Problem> {
+    // Those that carry our mark are looked at elsewhere.
+    let ports = host.links.iter().filter(|link| link.master == Some(bridge.index) && !link.group.is_ours());
+    ports
+        .filter(|link| !known.contains(link.name.as_str()))
+        .map(|link| {
+            let what = format!("{} is a port of {}, and no endpoint's", link.name, bridge.name);
+            differs(network, what, format!("ip link set {} nomaster", link.name))
+        })
+        .collect()
+}
+
+/// The kernel takes the longest prefix.
+fn other_ways(network: &Network, bridge: &LinkSeen, host: &HostSeen) -> Vec<Problem> {
+    let into = |route: &&RouteSeen| {
+        let net = |pool: &Pool| pool.subnet.net();
+        route.table != TABLE_LOCAL
+            && route.device != Some(bridge.index)
+            && network.pools.iter().any(|p| net(p).contains(&route.to) && route.to.prefix_len() > net(p).prefix_len())
+    };
+    host.routes
+        .iter()
+        .filter(into)
+        .map(|route| {
+            let by = host.name(route.device);
+            let what = format!("packets to {} of its subnet leave by {by} (table {})", route.to, route.table);
+            let family = if route.to.addr().is_ipv6() { "-6 " } else { "" };
+            differs(network, what, format!("ip {family}route del {} table {}", route.to, route.table))
+        })
+        .collect()
+}
+
+/// Devices by which the host leaves, and that pass no packets on.
+fn closed_uplinks(host: &HostSeen) -> Vec<Problem> {
+    let leaves = |link: &&LinkSeen| {
+        let of_link = |route: &RouteSeen| route.device == Some(link.index) && route.to.prefix_len() == 0;
+        host.routes.iter().any(|route| of_link(route) && route.to.addr().is_ipv4())
+    };
+    host.links
+        .iter()
+        .filter(leaves)
+        .filter(|link| link.settings.get("ipv4", "forwarding") == Some(0))
+        .map(|link| {
+            let key = format!("net/ipv4/conf/{}/forwarding", link.name);
+            let what = format!("passes no IPv4 packets on ({key} is 0): what comes in there reaches no endpoint");
+            let fix = format!("sysctl -w {key}=1");
+            Problem::new(ProblemKind::Differs, format!("device {}", link.name), what, fix)
+        })
+        .collect()
+}
+
+fn lost_addresses(records: &Records, host: &HostSeen) -> Vec<Problem> {
+    let has = |address: IpAddr| {
+        address.is_unspecified()
+            || address.is_loopback()
+            || host.addresses.iter().any(|seen| seen.address.addr() == address)
+    };
+    let mut problems = Vec::new();
+    for endpoint in &records.endpoints {
+        for port in &endpoint.ports {
+            if let HostAddress::One(address) = port.host
+                && !has(address)
+            {
+                let what = format!("port {port} is published at {address}, which is no address of this host now");
+                let fix = format!(
+                    "give the address back to a device, or zubi port rm {} {} {port}",
+                    endpoint.network, endpoint.sandbox.spelled
+                );
+                problems.push(Problem::new(ProblemKind::Differs, describe(endpoint), what, fix));
+            }
+        }
+    }
+    problems
+}

@@ -1,0 +1,74 @@
+//! The two ends of a direct link: what is there, and where.
+
+use crate::error::Error;
+use crate::look::sandbox::{Resolved, way_to};
+use crate::session::Session;
+use zubi_model::{DirectLink, IfName, LinkEnd, LinkPlace, NsRef};
+use zubi_plan::Place;
+use zubi_wire::route::{AdminState, LinkSeen};
+
+/// What is found of one end.
+#[derive(Debug)]
+pub(crate) enum EndSeen {
+    /// Nothing leads to its namespace.
+    NoWay,
+    /// It is not in its namespace.
+    Absent,
+    /// It is.
+    There(Box<LinkSeen>),
+    /// It is, under another name.
+    Renamed(IfName),
+}
+
+/// Both ends: where each is reached now, and what is found there.
+pub(crate) type EndsSeen = [(Place, EndSeen); 2];
+
+/// Where an end is to be; `None` is the host.
+pub(crate) type Spot<'a> = Option<&'a Resolved>;
+
+/// The sandboxes among them whose loopback is down.
+pub(crate) fn loopbacks_down(session: &mut Session, spots: [Spot<'_>; 2]) -> Result<Vec<NsRef>, Error> {
+    let mut down: Vec<NsRef> = Vec::new();
+    for sandbox in spots.into_iter().flatten() {
+        let place = Place::Sandbox(sandbox.reached_by.clone());
+        let object = Error::kernel(format!("sandbox {}", sandbox.spelled));
+        let loopback = session.kernel.link(&place, IfName::loopback().as_str()).map_err(object)?;
+        if loopback.is_some_and(|l| l.state == AdminState::Down) && !down.contains(&sandbox.reached_by) {
+            down.push(sandbox.reached_by.clone());
+        }
+    }
+    Ok(down)
+}
+
+/// What is there of a link's ends, by the ways that lead to them now.
+pub(crate) fn link_ends(session: &mut Session, link: &DirectLink) -> Result<EndsSeen, Error> {
+    Ok([link_end(session, &link.ends[0])?, link_end(session, &link.ends[1])?])
+}
+
+fn link_end(session: &mut Session, end: &LinkEnd) -> Result<(Place, EndSeen), Error> {
+    let place = zubi_plan::link::place(end);
+    if let LinkPlace::Sandbox(sandbox) = &end.place
+        && way_to(session, sandbox, None)?.is_none()
+    {
+        return Ok((place, EndSeen::NoWay));
+    }
+    let failed = || Error::kernel(format!("link {end}"));
+    let ours = |l: &LinkSeen| {
+        let marked = end.place != LinkPlace::Host || l.group.is_ours();
+        l.mac == Some(end.mac) && l.kind.as_deref() == Some("veth") && marked
+    };
+    let named = session.kernel.link(&place, end.ifname.as_str()).map_err(failed())?;
+    if let Some(seen) = named.filter(ours) {
+        return Ok((place, EndSeen::There(Box::new(seen))));
+    }
+    let all = session.kernel.links(&place, None).map_err(failed())?;
+    let renamed = all.iter().filter(|l| ours(l)).find_map(|l| l.name.parse().ok());
+    Ok((place, renamed.map_or(EndSeen::Absent, EndSeen::Renamed)))
+}
+
+/// Dead is a link whose devices are gone, one of them with its namespace. Unknown is not dead.
+pub(crate) fn is_gone_link(session: &mut Session, link: &DirectLink) -> Result<bool, Error> {
+    let ends = link_ends(session, link)?;
+    let gone = ends.iter().all(|(_, end)| matches!(end, EndSeen::NoWay | EndSeen::Absent));
+    Ok(gone && ends.iter().any(|(_, end)| matches!(end, EndSeen::NoWay)))
+}

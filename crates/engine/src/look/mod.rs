@@ -1,0 +1,12 @@
+//! What the host, a sandbox and the records say, as far as it concerns a question.
+
+pub(crate) mod addresses_in_use;
+pub(crate) mod by_name;
+pub(crate) mod compare;
+pub(crate) mod default_route;
+pub(crate) mod device;
+pub(crate) mod foreign_changes;
+pub(crate) mod host;
+pub(crate) mod link_ends;
+pub(crate) mod sandbox;
+pub(crate) mod unrecorded;

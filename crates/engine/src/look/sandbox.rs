@@ -1,0 +1,154 @@
+//! From a sandbox's name to its namespace.
+
+use crate::error::Error;
+use crate::session::Session;
+use std::path::{Path, PathBuf};
+use zubi_kernel::named;
+use zubi_model::{Endpoint, NetnsCookie, NsRef, Pid, SandboxIdentity, SandboxName, SandboxRef};
+use zubi_runtimes::Container;
+
+pub(crate) fn still_there(session: &mut Session, sandbox: &Resolved) -> Result<(), Error> {
+    if session.kernel.still_leads(&sandbox.reached_by) {
+        return Ok(());
+    }
+    let hint = Some("it was removed just now".into());
+    Err(Error::NoSandbox { name: sandbox.spelled.clone(), hint })
+}
+
+/// The sandbox, unless it is gone. To be asked before any lock is taken: a runtime may take seconds to answer.
+pub(crate) fn locate_endpoint(session: &mut Session, sandbox: &SandboxRef) -> Result<Option<Resolved>, Error> {
+    match resolve(session, sandbox) {
+        Ok(resolved) => Ok(Some(resolved)),
+        Err(e) if matches!(e.class(), crate::Class::NotFound) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// A way into the endpoint's namespace, if it lives and is still the same. An error: nobody knows.
+pub(crate) fn way_in(session: &mut Session, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Option<NsRef>, Error> {
+    way_to(session, &endpoint.sandbox, via)
+}
+
+pub(crate) fn way_to(
+    session: &mut Session,
+    sandbox: &SandboxIdentity,
+    via: Option<&NsRef>,
+) -> Result<Option<NsRef>, Error> {
+    let recorded = sandbox.reached_by.clone();
+    let mut unknown = None;
+    for way in via.cloned().into_iter().chain([recorded]) {
+        match session.kernel.open_sandbox(&way) {
+            Ok(cookie) if cookie == sandbox.cookie => return Ok(Some(way)),
+            Ok(_) | Err(zubi_kernel::Error::NotASandbox { .. }) => session.kernel.close_sandbox(&way),
+            Err(e) => unknown = Some(e),
+        }
+    }
+    match unknown {
+        Some(source) => Err(Error::Kernel { object: format!("sandbox {}", sandbox.spelled), source }),
+        None => Ok(None),
+    }
+}
+
+/// A sandbox that was found and opened.
+#[derive(Debug, Clone)]
+pub(crate) struct Resolved {
+    /// How printed commands reach it.
+    pub(crate) reached_by: NsRef,
+    /// As it is called from now on: `docker:web` when `web` was found there.
+    pub(crate) spelled: String,
+    /// Its identity.
+    pub(crate) cookie: NetnsCookie,
+}
+
+impl Resolved {
+    /// Its identity for a record.
+    pub(crate) fn identity(&self) -> SandboxIdentity {
+        let Resolved { cookie, spelled, reached_by } = self.clone();
+        SandboxIdentity { cookie, spelled, reached_by }
+    }
+}
+
+fn of_pid(pid: Pid) -> NsRef {
+    NsRef::Path(PathBuf::from(format!("/proc/{pid}/ns/net")))
+}
+
+/// Finds and opens a sandbox.
+pub(crate) fn resolve(session: &mut Session, sandbox: &SandboxRef) -> Result<Resolved, Error> {
+    let (reached_by, spelled, container) = locate_sandbox(session, sandbox)?;
+    let cookie = session.kernel.open_sandbox(&reached_by).map_err(|source| match (&source, sandbox) {
+        (zubi_kernel::Error::NotASandbox { .. }, SandboxRef::Pid(pid)) if !reached_by.path().exists() => {
+            Error::NoProcess { pid: pid.0 }
+        }
+        (zubi_kernel::Error::NotASandbox { .. }, _) => Error::NotASandbox(source),
+        _ => Error::Kernel { object: format!("sandbox {sandbox}"), source },
+    })?;
+    // The pid may have been reused between the answer and the opening.
+    if let Some(container) = container
+        && !session.runtimes().still_runs(&container)?
+    {
+        return Err(Error::NoSandbox { name: spelled, hint: Some("it ended just now".into()) });
+    }
+    Ok(Resolved { reached_by, spelled, cookie })
+}
+
+fn locate_sandbox(session: &mut Session, sandbox: &SandboxRef) -> Result<(NsRef, String, Option<Container>), Error> {
+    let runtimes = &session.runtimes();
+    let absent = || Error::NoSandbox { name: sandbox.to_string(), hint: None };
+    let container = match sandbox {
+        SandboxRef::Name(name) => {
+            if Path::new(named::FOLDER).join(name.as_str()).exists() {
+                return Ok((NsRef::Named(name.clone()), name.to_string(), None));
+            }
+            let mut found = runtimes.find(name.as_str())?;
+            match (found.pop(), found.is_empty()) {
+                (Some(only), true) => only,
+                (Some(last), false) => {
+                    found.push(last);
+                    let candidates = found.iter().map(spelling).collect();
+                    return Err(Error::Ambiguous { name: name.to_string(), candidates });
+                }
+                (None, _) => {
+                    let hint = Some(format!("zubi sandbox add {name} makes one"));
+                    return Err(Error::NoSandbox { name: name.to_string(), hint });
+                }
+            }
+        }
+        SandboxRef::Pid(pid) => return Ok((of_pid(*pid), sandbox.to_string(), None)),
+        SandboxRef::Path(path) => {
+            // A path into the folder of named namespaces is one of those.
+            let named = ["/run/netns", "/var/run/netns"].iter().find_map(|folder| {
+                let name = path.strip_prefix(folder).ok()?.to_str()?;
+                name.parse().ok()
+            });
+            return Ok(match named {
+                Some(name) => (NsRef::Named(name), path.display().to_string(), None),
+                None => (NsRef::Path(path.clone()), path.display().to_string(), None),
+            });
+        }
+        SandboxRef::Docker(name) => runtimes.docker(name)?.ok_or_else(absent)?,
+        SandboxRef::Podman(name) => runtimes.podman(name)?.ok_or_else(absent)?,
+        SandboxRef::Called(_) => return Err(absent()),
+        SandboxRef::Containerd(id) => runtimes.containerd(id)?.ok_or_else(absent)?,
+    };
+    Ok((of_pid(container.pid), spelling(&container), Some(container)))
+}
+
+/// The full name of a container.
+fn spelling(container: &Container) -> String {
+    format!("{}:{}", container.runtime.scheme(), container.name)
+}
+
+/// The namespace that a name leads to now.
+pub(crate) fn named_cookie(session: &mut Session, name: &SandboxName) -> Result<Option<NetnsCookie>, Error> {
+    session.kernel.cookie_behind(&NsRef::Named(name.clone())).map_err(Error::kernel(format!("sandbox {name}")))
+}
+
+/// Opens a name, if it leads to this namespace: what was opened under it before may be another.
+pub(crate) fn open_named(session: &mut Session, name: &SandboxName, cookie: NetnsCookie) -> bool {
+    let reached_by = NsRef::Named(name.clone());
+    if session.kernel.open_sandbox(&reached_by).is_ok_and(|there| there == cookie) {
+        return true;
+    }
+    session.kernel.close_sandbox(&reached_by);
+    false
+}

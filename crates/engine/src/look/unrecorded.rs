@@ -1,0 +1,90 @@
+//! Devices of ours that no record names although they are in use: their records are lost.
+
+use crate::error::Error;
+use crate::records::Records;
+use crate::session::Session;
+use std::collections::HashSet;
+use std::path::Path;
+use zubi_kernel::{Kernel, Survey};
+use zubi_plan::Place;
+use zubi_plan::alias::{self, EndpointMark};
+use zubi_wire::route::LinkSeen;
+
+/// A device of ours that no record names, and that is not to be taken for a leftover.
+#[derive(Debug, Clone)]
+pub(crate) struct Unrecorded {
+    pub(crate) device: LinkSeen,
+    pub(crate) mark: Option<EndpointMark>,
+}
+
+impl Unrecorded {
+    /// Which it is, in words.
+    pub(crate) fn words(&self) -> String {
+        match &self.mark {
+            Some(mark) => format!("device {} ({} on network {})", self.device.name, mark.spelled, mark.network),
+            None => format!("device {}", self.device.name),
+        }
+    }
+}
+
+/// Whether a device on the host is one of ours whose other end is in another namespace, which therefore lives: with a
+/// namespace its devices go, and their other ends.
+pub(crate) fn leads_to_the_living(device: &LinkSeen) -> bool {
+    device.group == zubi_model::LinkGroup::OURS && device.kind.as_deref() == Some("veth") && device.peer_elsewhere
+}
+
+fn unrecorded(device: &LinkSeen) -> Unrecorded {
+    let mark = device.alias.as_deref().and_then(alias::read_endpoint);
+    Unrecorded { device: device.clone(), mark }
+}
+
+/// Before a run folder without records of this boot is used: nothing of ours lives on this host, and no other zubi has
+/// made anything.
+pub(crate) fn refuse_if_anything_lives(kernel: &mut Kernel, run: &Path) -> Result<(), Error> {
+    let links = kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
+    refuse_other_instance(&links, run)?;
+    let living: Vec<String> =
+        links.iter().filter(|link| leads_to_the_living(link)).map(|link| unrecorded(link).words()).collect();
+    if living.is_empty() { Ok(()) } else { Err(Error::RecordsLost { run: run.to_owned(), living }) }
+}
+
+/// Two zubis with different folders on one host would take each other's devices for leftovers.
+fn refuse_other_instance(links: &[LinkSeen], run: &Path) -> Result<(), Error> {
+    let own = alias::run_word(run);
+    let marks = links.iter().filter(|link| link.group.is_ours()).filter_map(|link| {
+        let mark = link.alias.as_deref().and_then(alias::read_network)?;
+        (mark.run != own).then_some((link, mark))
+    });
+    match marks.into_iter().next() {
+        None => Ok(()),
+        Some((bridge, mark)) => Err(Error::OtherInstance {
+            run: run.to_owned(),
+            theirs: mark.run,
+            network: mark.network,
+            bridge: bridge.name.clone(),
+        }),
+    }
+}
+
+/// Fails when another zubi, with other folders, has networks on this host.
+pub(crate) fn refuse_other_instance_now(session: &mut Session) -> Result<(), Error> {
+    let links = session.kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
+    refuse_other_instance(&links, &session.run_folder())
+}
+
+/// The devices of ours that live and that no record names.
+pub(crate) fn unrecorded_devices(
+    session: &mut Session,
+    records: &Records,
+    survey: &mut Survey,
+) -> Result<Vec<Unrecorded>, Error> {
+    let known: HashSet<&str> = records.host_devices().collect();
+    let links = session.kernel.surveyed_links(survey, &Place::Host).map_err(Error::kernel("devices"))?;
+    let mut all: Vec<Unrecorded> = links
+        .iter()
+        .filter(|link| leads_to_the_living(link) && !known.contains(link.name.as_str()))
+        .map(unrecorded)
+        .collect();
+    all.sort_by(|a, b| a.device.name.cmp(&b.device.name));
+    Ok(all)
+}

@@ -1,0 +1,397 @@
+//! Attach: a sandbox gets an endpoint on a network.
+//!
+//! # How it works
+//! Everything is decided, then claimed, then changed in the kernel, then recorded. The record is written with the
+//! claims, as
+//! pending: from there on the next command can undo what a killed one left.
+
+use crate::decide::device::inner_name;
+use crate::decide::endpoint::{Ask, Birth, families};
+use crate::decide::obstacle::Owners;
+use crate::decide::port::limits as port_limits;
+use crate::decide::wishes::check_wishes;
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::heal::endpoint::lacking_of_endpoint;
+use crate::heal::gone::remove_gone;
+use crate::look::default_route::{foreign_defaults, gives_default_in, siblings};
+use crate::look::device::host_end;
+use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
+use crate::perform::networks::lock_networks;
+use crate::perform::settle::settle;
+use crate::random::{random, random_name};
+use crate::report::{Act, Report};
+use crate::session::Session;
+use crate::steps::apply::apply;
+use crate::steps::claim::{claim_again, has_own_mac, remember_mac};
+use crate::steps::flush::past_a_flush;
+use crate::undo::endpoint::{release_sandbox, remove_endpoint, undo_attach};
+use std::net::IpAddr;
+use zubi_kernel::{Survey, sys};
+use zubi_model::{
+    DefaultRoute, Endpoint, EndpointKey, Family, IfName, Mac, MacWish, Network, NetworkName, SandboxRef, Wishes,
+};
+use zubi_plan::endpoint::{Surroundings, attach, default_families, may_default};
+use zubi_plan::{Neighbours, Place, Plan};
+use zubi_store::HostLock;
+use zubi_wire::route::AdminState;
+
+/// An endpoint as it is now.
+#[derive(Debug, Clone)]
+pub struct Attached {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Whether it was there already.
+    pub attachment: Attachment,
+    /// The families in which it gives the sandbox its default route.
+    pub default_in: Vec<Family>,
+}
+
+/// Whether an attach made something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment {
+    /// It did.
+    New,
+    /// It was there, and as wished.
+    Existing,
+}
+
+/// The kernel gives a bridge 1023 ports (`BR_MAX_PORTS` of net/bridge/br_private.h). A broadcast is copied to each, and
+/// the copies wait in the backlog of one processor, which holds a thousand (`net.core.netdev_max_backlog`): beyond that
+/// many ports the answer to an ARP request is dropped, and the gateway is not found.
+const MOST_PORTS: usize = 1000;
+
+/// Attaches a sandbox to a network. Attaching it again as it is gives the same answer.
+pub(crate) fn connect(
+    session: &mut Session,
+    network: &NetworkName,
+    sandbox: &SandboxRef,
+    wishes: &Wishes,
+    act: Act,
+) -> Result<Report<Attached>, Error> {
+    past_a_flush(session, |session| attach_once(session, network, sandbox, wishes, act))
+}
+
+fn attach_once(
+    session: &mut Session,
+    network: &NetworkName,
+    sandbox: &SandboxRef,
+    wishes: &Wishes,
+    act: Act,
+) -> Result<Report<Attached>, Error> {
+    // A runtime may take seconds to answer: it is asked while nobody waits for a lock of ours.
+    let resolved = resolve(session, sandbox);
+    let (host, networks) = lock_networks(session, std::slice::from_ref(network), &wishes.ports, act)?;
+    let host = &host;
+    let Some((network, missing)) = networks.into_iter().next() else {
+        return Err(Error::NoNetwork { name: network.clone(), known: session.known_networks() });
+    };
+    check_wishes(&network, wishes)?;
+    let mut resolved = resolved?;
+    if let Some(called) = &wishes.called {
+        resolved.spelled.clone_from(called);
+    }
+    attach_resolved(session, host, &network, missing, &resolved, wishes, act)
+}
+
+/// The caller holds the host lock, alone if `groundwork`, what is missing of the network, is not empty.
+pub(crate) fn attach_resolved(
+    session: &mut Session,
+    host: &HostLock,
+    network: &Network,
+    groundwork: Plan,
+    sandbox: &Resolved,
+    wishes: &Wishes,
+    act: Act,
+) -> Result<Report<Attached>, Error> {
+    let _sandbox = session.store().lock_sandbox(host, sandbox.cookie)?;
+    // While we waited for the lock it may have been removed.
+    still_there(session, sandbox)?;
+    let key = EndpointKey { cookie: sandbox.cookie, network: network.name.clone() };
+    if act == Act::Apply
+        && let Some(leftover) = session.store().pending_endpoint(&key)?
+    {
+        // Its maker is dead, or we would not hold the lock.
+        let _leases = session.store().lock_leases(host, &key.network)?;
+        remove_endpoint(session, host, &leftover, Some(&sandbox.reached_by))?;
+    }
+    let mut wishes = wishes.clone();
+    let mut lost = None;
+    if let Some(existing) = session.store().endpoint(&key)? {
+        if host_end(session, &existing)?.is_some() {
+            let mut report = as_before(session, existing, &wishes)?;
+            report.plan = put_back(session, network, groundwork, &report.value.endpoint, act)?;
+            return Ok(report);
+        }
+        // Somebody deleted the device: it is made again as it was, but for what is wished otherwise now.
+        if act == Act::Apply {
+            wishes = wishes.or_as_before(&existing);
+            remove_endpoint(session, host, &existing, Some(&sandbox.reached_by))?;
+            lost = Some(existing);
+        }
+    }
+    if act == Act::Apply {
+        remove_predecessor(session, host, &key, sandbox)?;
+    }
+    let made = attach_new(session, host, network, sandbox, &wishes, groundwork, act);
+    match (made, lost) {
+        (Err(error), Some(lost)) => Err(error.after_undo(Fault::muted(|| keep_record(session, host, network, &lost)))),
+        (made, _) => made,
+    }
+}
+
+/// Of an endpoint whose device somebody deleted the record stays until it is made again.
+fn keep_record(session: &mut Session, host: &HostLock, network: &Network, lost: &Endpoint) -> Result<(), Error> {
+    claim_again(session, host, network, lost)?;
+    Ok(session.store().finish_attach(&lost.key())?)
+}
+
+/// Decides everything, claims it, changes the kernel, records it.
+fn attach_new(
+    session: &mut Session,
+    host: &HostLock,
+    network: &Network,
+    sandbox: &Resolved,
+    wishes: &Wishes,
+    groundwork: Plan,
+    act: Act,
+) -> Result<Report<Attached>, Error> {
+    let object = format!("network {}: connect {}", network.name, sandbox.spelled);
+    if act == Act::Apply && !groundwork.is_empty() {
+        apply(session, &object, &groundwork)?;
+    }
+    require_room(session, host, network, act)?;
+    let inside = look_inside(session, network, sandbox, wishes)?;
+    let mut ask = Ask {
+        network,
+        sandbox: sandbox.identity(),
+        ifname: inside.ifname,
+        wishes,
+        birth: birth()?,
+        avoided: Vec::new(),
+        owners: Owners::default(),
+    };
+    let endpoint = settle(session, host, &mut ask, act)?;
+    for words in wishes.ports.iter().filter_map(port_limits) {
+        session.note(words);
+    }
+    let around = Surroundings {
+        loopback: inside.loopback,
+        default_in: default_families(&endpoint, &inside.siblings, &inside.foreign_defaults),
+        stale: stale_addresses(session, &endpoint)?,
+        neighbours: neighbours(session, &endpoint)?,
+    };
+    let plan = attach(network, &endpoint, &around);
+    if act == Act::Apply {
+        apply_endpoint(session, host, &object, sandbox, &endpoint, &plan)?;
+        for address in &around.stale {
+            session.store().unmark_stale(&network.name, *address)?;
+        }
+        remember_mac(session, &endpoint, around.neighbours)?;
+    }
+    let mut shown = groundwork;
+    shown.append(plan);
+    let value = Attached { endpoint, attachment: Attachment::New, default_in: around.default_in };
+    Ok(Report { plan: shown, value })
+}
+
+/// A sandbox before it gets an endpoint.
+struct Inside {
+    siblings: Vec<Endpoint>,
+    ifname: IfName,
+    loopback: AdminState,
+    foreign_defaults: Vec<Family>,
+}
+
+fn look_inside(session: &mut Session, network: &Network, sandbox: &Resolved, wishes: &Wishes) -> Result<Inside, Error> {
+    let mut siblings = session.store().endpoints_of(sandbox.cookie)?;
+    siblings.retain(|e| e.network != network.name);
+    let place = Place::Sandbox(sandbox.reached_by.clone());
+    let mut loopback = AdminState::Down;
+    let mut look = |name: &IfName| {
+        let names = [IfName::loopback().as_str().to_owned(), name.as_str().to_owned()];
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let failed = Error::kernel(format!("sandbox {}", sandbox.spelled));
+        let mut links = session.kernel.links_named(&place, &names).map_err(failed)?.into_iter();
+        if let Some(Some(lo)) = links.next() {
+            loopback = lo.state;
+        }
+        Ok(links.next().flatten().map(|seen| seen.kind))
+    };
+    let ifname = inner_name(&sandbox.spelled, wishes.ifname.as_ref(), &siblings, &mut look)?;
+    let gateways: Vec<IpAddr> = siblings.iter().flat_map(|s| s.addresses.iter().filter_map(|a| a.gateway)).collect();
+    // Only where this endpoint could give a default route does it matter what does.
+    let mut families = families(network, &wishes.addressing);
+    families.retain(|family| may_default(network, wishes.default_route).allows(*family));
+    let foreign_defaults = foreign_defaults(session, &sandbox.reached_by, &families, &gateways)?;
+    Ok(Inside { siblings, ifname, loopback, foreign_defaults })
+}
+
+/// What of a new endpoint chance and time decide.
+pub(crate) fn birth() -> Result<Birth, Error> {
+    Ok(Birth {
+        mac: Mac::from_random(random()?),
+        host_device: random_name::<5>("zv")?.parse()?,
+        attached_at: sys::boot_clock().map_err(Error::system("attach", "read", "boot clock"))?,
+    })
+}
+
+/// Refuses before the first effect when the bridge is full. Ports that other programs made of it are not counted: then the
+/// kernel refuses.
+fn require_room(session: &mut Session, host: &HostLock, network: &Network, act: Act) -> Result<(), Error> {
+    let has_room = |session: &Session| -> Result<bool, Error> {
+        let store = session.store();
+        Ok(!store.may_have(MOST_PORTS)? || store.count_macs(&network.name)? < MOST_PORTS)
+    };
+    if has_room(session)? {
+        return Ok(());
+    }
+    if act == Act::Apply {
+        remove_gone(session, host, Some(&network.name))?;
+        if has_room(session)? {
+            return Ok(());
+        }
+    }
+    Err(Error::BridgeFull { network: network.name.clone(), bridge: network.bridge.clone(), most: MOST_PORTS })
+}
+
+/// The addresses of which the kernel may remember connections of an earlier endpoint.
+fn stale_addresses(session: &Session, endpoint: &Endpoint) -> Result<Vec<IpAddr>, Error> {
+    let mut stale = Vec::new();
+    for a in &endpoint.addresses {
+        let address = a.address.addr();
+        stale.extend(session.store().is_stale(&endpoint.network, address)?.then_some(address));
+    }
+    Ok(stale)
+}
+
+/// Neighbours know an address by the MAC that follows from it, unless an earlier endpoint had another; of two addresses only
+/// one gives the MAC.
+fn neighbours(session: &Session, endpoint: &Endpoint) -> Result<Neighbours, Error> {
+    if endpoint.addresses.is_empty() {
+        return Ok(Neighbours::AreRight);
+    }
+    if let [only] = endpoint.addresses.as_slice() {
+        let address = only.address.addr();
+        if has_own_mac(endpoint) && !session.store().had_other_mac(&endpoint.network, address)? {
+            return Ok(Neighbours::AreRight);
+        }
+    }
+    Ok(Neighbours::MayBeWrong)
+}
+
+/// Applies the plan of a claimed endpoint; when it fails nothing of the endpoint stays.
+fn apply_endpoint(
+    session: &mut Session,
+    host: &HostLock,
+    object: &str,
+    sandbox: &Resolved,
+    endpoint: &Endpoint,
+    plan: &Plan,
+) -> Result<(), Error> {
+    let done: Result<(), Error> = (|| {
+        apply(session, object, plan)?;
+        // We hold the namespace open: everything goes well in one that nobody can reach any more.
+        still_there(session, sandbox)?;
+        Ok(session.store().finish_attach(&endpoint.key())?)
+    })();
+    if let Err(error) = done {
+        return Err(error.after_undo(Fault::muted(|| undo_attach(session, host, endpoint))));
+    }
+    session.slow.attaching = true;
+    Ok(())
+}
+
+/// Puts back what is missing of an endpoint that is there, and of its network: only then it is connected.
+fn put_back(
+    session: &mut Session,
+    network: &Network,
+    groundwork: Plan,
+    endpoint: &Endpoint,
+    act: Act,
+) -> Result<Plan, Error> {
+    let object = format!("network {}: connect {}", network.name, endpoint.sandbox.spelled);
+    if act == Act::Apply && !groundwork.is_empty() {
+        apply(session, &object, &groundwork)?;
+    }
+    let siblings = siblings(session, endpoint)?;
+    let mut plan = groundwork;
+    let touched = if plan.is_empty() { Vec::new() } else { vec![network.name.clone()] };
+    let ops = lacking_of_endpoint(session, &mut Survey::narrow(), network, endpoint, &siblings, &touched)?;
+    let lacking: Plan = ops.into_iter().collect();
+    if act == Act::Apply && !lacking.is_empty() {
+        apply(session, &object, &lacking)?;
+    }
+    plan.append(lacking);
+    Ok(plan)
+}
+
+/// The same endpoint again, unless something else is wished now.
+fn as_before(session: &mut Session, endpoint: Endpoint, wishes: &Wishes) -> Result<Report<Attached>, Error> {
+    let differs = |what, has: String| Error::Different {
+        sandbox: endpoint.sandbox.spelled.clone(),
+        network: endpoint.network.clone(),
+        what,
+        has,
+    };
+    let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
+    if wishes.addresses.iter().any(|a| !addresses.contains(a)) {
+        let has: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        return Err(differs("address", has.join(", ")));
+    }
+    if let MacWish::Given(mac) = wishes.mac
+        && mac != endpoint.mac
+    {
+        return Err(differs("MAC", endpoint.mac.to_string()));
+    }
+    if let Some(ifname) = &wishes.ifname
+        && *ifname != endpoint.ifname
+    {
+        return Err(differs("device name", endpoint.ifname.to_string()));
+    }
+    if !wishes.routes.is_empty() && wishes.routes != endpoint.routes {
+        return Err(differs("set of routes", list(&endpoint.routes)));
+    }
+    if !wishes.aliases.is_empty() && wishes.aliases != endpoint.aliases {
+        return Err(differs("set of aliases", list(&endpoint.aliases)));
+    }
+    if wishes.default_route == DefaultRoute::Never && endpoint.default_route != DefaultRoute::Never {
+        return Err(differs("wish for the default route", "none against it".into()));
+    }
+    let mut parts = wishes.ports.iter().flat_map(|wish| wish.parts());
+    let lacks = parts.any(|wish| !endpoint.ports.iter().any(|port| wish.is_met_by(port)));
+    let has_more = endpoint.ports.iter().any(|port| !wishes.ports.iter().any(|wish| wish.is_met_by(port)));
+    if !wishes.ports.is_empty() && (lacks || has_more) {
+        return Err(differs("set of published ports", list(&endpoint.ports)));
+    }
+    let siblings = siblings(session, &endpoint)?;
+    let way = way_in(session, &endpoint, None)?;
+    let default_in = gives_default_in(session, &mut Survey::narrow(), &endpoint, &siblings, way.as_ref())?;
+    Ok(Report { plan: Plan::new(), value: Attached { endpoint, attachment: Attachment::Existing, default_in } })
+}
+
+/// The same name may have led to another namespace before: the container was started again. Its old endpoint is
+/// taken away, so that its address is free.
+fn remove_predecessor(
+    session: &mut Session,
+    host: &HostLock,
+    key: &EndpointKey,
+    sandbox: &Resolved,
+) -> Result<(), Error> {
+    let Some(old) = session.store().cookie_of_name(&key.network, &sandbox.spelled)? else { return Ok(()) };
+    if old == key.cookie {
+        return Ok(());
+    }
+    // Whoever holds its lock is taking care of it.
+    let Some(lock) = session.store().try_lock_sandbox(host, old)? else { return Ok(()) };
+    let of_old = EndpointKey { cookie: old, network: key.network.clone() };
+    if let Some(endpoint) = session.store().endpoint(&of_old)? {
+        remove_endpoint(session, host, &endpoint, None)?;
+    }
+    release_sandbox(session, lock)
+}
+
+pub(crate) fn list(values: &[impl ToString]) -> String {
+    let words: Vec<String> = values.iter().map(ToString::to_string).collect();
+    if words.is_empty() { "none".into() } else { words.join(", ") }
+}

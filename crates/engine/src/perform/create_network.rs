@@ -1,0 +1,179 @@
+//! Creating networks.
+
+use crate::decide;
+use crate::decide::network::{Neighbourhood, NetworkBirth};
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::firewall::foreign::{look_at_foreign, note_legacy, note_refused};
+use crate::firewall::forwarding::{close_forwarding, note_closed};
+use crate::firewall::seen::firewall_is_in_order;
+use crate::firewall::table::lost_firewall;
+use crate::heal::leftovers::recover_first;
+use crate::heal::missing::{mark_bridge, put_behind};
+use crate::heal::unfinished_networks::recover_networks;
+use crate::look::addresses_in_use::addresses_in_use;
+use crate::look::host::ipv6_forwarding;
+use crate::look::unrecorded::refuse_other_instance_now;
+use crate::random::random;
+use crate::report::{Act, Report};
+use crate::session::Session;
+use crate::steps::apply::apply;
+use crate::undo::network::undo_network;
+use std::time::{SystemTime, UNIX_EPOCH};
+use zubi_model::{Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec};
+use zubi_plan::coexist::join;
+use zubi_plan::network::up;
+use zubi_plan::{Place, Plan};
+use zubi_store::{ExclusiveHost, NetworkDraft, Unsynced};
+
+/// Every automatic network of this name is made at its first use.
+pub(crate) const DEFAULT: &str = "default";
+
+/// What of a new network chance and time decide.
+pub(crate) fn network_birth() -> Result<NetworkBirth, Error> {
+    Ok(NetworkBirth {
+        id: NetworkId::from_random(random()?),
+        bridge_mac: Mac::from_random(random()?),
+        created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
+    })
+}
+
+/// A network as it would have been made a moment ago, and its record if that is written already.
+#[derive(Debug)]
+struct Sketch {
+    birth: NetworkBirth,
+    draft: Option<NetworkDraft>,
+}
+
+/// Makes a network.
+pub(crate) fn create_network(session: &mut Session, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
+    let sketch = sketch(session, &spec, act)?;
+    let lock = session.store().lock_host_exclusive()?;
+    let host = &lock;
+    recover_first(session, host, act)?;
+    let (report, unsynced) = create_locked(session, host, spec, sketch, act)?;
+    drop(lock);
+    sync_created(session, &report.value, unsynced)?;
+    Ok(report)
+}
+
+/// The slow part of making a network, without a lock: its record is written to the disk, so that a slow disk keeps
+/// nobody else waiting and one that takes nothing is told before the first effect. What is decided here is decided
+/// again under the lock, and so are the reasons against it.
+fn sketch(session: &mut Session, spec: &NetworkSpec, act: Act) -> Result<Sketch, Error> {
+    let birth = network_birth()?;
+    let mut draft = None;
+    if act == Act::Apply
+        && let Ok(network) = decide_network(session, spec.clone(), &birth)
+    {
+        draft = Some(session.store().draft_network(&network)?);
+    }
+    Ok(Sketch { birth, draft })
+}
+
+/// Makes the record of a new network survive a power failure. Until then nobody was told that there is one, so
+/// when that fails it goes again; unless somebody is attached to it by now.
+fn sync_created(session: &mut Session, network: &Network, unsynced: Option<Unsynced>) -> Result<(), Error> {
+    let Err(e) = unsynced.map_or(Ok(()), |unsynced| session.store().sync(unsynced)) else { return Ok(()) };
+    Fault::muted(|| {
+        let host = &session.store().lock_host_exclusive()?;
+        let is_it = session.store().network(&network.name)?.as_ref() == Some(network);
+        if is_it && session.store().endpoints_on(&network.name)?.is_empty() {
+            session.store().begin_network(host, network)?;
+            undo_network(session, host, network)?;
+        }
+        Ok::<_, Error>(())
+    })?;
+    Err(e.into())
+}
+
+/// Makes a network; the caller holds the host lock alone, and syncs its record when it does not any more.
+fn create_locked(
+    session: &mut Session,
+    host: &ExclusiveHost,
+    spec: NetworkSpec,
+    sketch: Sketch,
+    act: Act,
+) -> Result<(Report<Network>, Option<Unsynced>), Error> {
+    if act == Act::Apply {
+        recover_networks(session, host).but(&spec.name)?;
+    }
+    if spec.name.source().is_some() {
+        let why = "is how networks are called that other programs describe";
+        return Err(Invalid::new("network name", &spec.name, why).into());
+    }
+    if session.store().network(&spec.name)?.is_some() {
+        return Err(Error::NetworkExists { name: spec.name });
+    }
+    let object = format!("network {}", spec.name);
+    refuse_other_instance_now(session)?;
+    let network = decide_network(session, spec, &sketch.birth)?;
+    let draft = sketch.draft.filter(|draft| *draft.network() == network);
+    let (mut networks, _) = session.store().networks_lossy();
+    let mut up = up(&network, &ipv6_forwarding(session)?);
+    mark_bridge(&mut up, &network, &session.run_folder());
+    let closed = close_forwarding(session, &mut up)?;
+    if act == Act::Apply {
+        note_closed(session, &closed);
+    }
+    let mut plan = lost_firewall(session)?;
+    put_behind(&mut plan, up);
+    networks.push(network.clone());
+    let mut look = look_at_foreign(session, &networks)?;
+    join(&mut plan, std::mem::take(&mut look.plan));
+    note_refused(session, &look, std::slice::from_ref(&network));
+    note_legacy(session, std::slice::from_ref(&network));
+    if act == Act::Show {
+        return Ok((Report { plan, value: network }, None));
+    }
+    let draft = match draft {
+        Some(draft) => draft,
+        // Somebody else was faster, and so it is to be another one.
+        None => session.store().draft_network(&network)?,
+    };
+    let made: Result<Unsynced, Error> = (|| {
+        session.store().begin_network(host, &network)?;
+        apply(session, &object, &plan)?;
+        firewall_is_in_order(session, &look, &networks);
+        let unsynced = session.store().publish_network(host, draft)?;
+        session.store().end_network(host, &network.name)?;
+        Ok(unsynced)
+    })();
+    match made {
+        Ok(unsynced) => Ok((Report { plan, value: network }, Some(unsynced))),
+        Err(e) => Err(e.after_undo(Fault::muted(|| undo_network(session, host, &network)))),
+    }
+}
+
+fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &NetworkBirth) -> Result<Network, Error> {
+    let (networks, mut unreadable) = session.store().networks_lossy();
+    // A network that cannot be read may have any subnet.
+    if let Some(e) = unreadable.pop() {
+        return Err(e.into());
+    }
+    let occupied = addresses_in_use(session, &networks, &[Family::V4, Family::V6])?;
+    let links = session.kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
+    let devices: Vec<_> = links.into_iter().map(|link| (link.name, link.kind)).collect();
+    let around = Neighbourhood { networks: &networks, occupied: &occupied, devices: &devices, pools: &session.pools() };
+    decide::network::network(spec, birth, &around)
+}
+
+/// The network, made now if it is the default one and not there; and the plan of making it.
+pub(crate) fn default_network(session: &mut Session, act: Act) -> Result<Report<Network>, Error> {
+    let name: NetworkName = DEFAULT.parse()?;
+    if let Some(network) = session.store().network(&name)? {
+        return Ok(Report { plan: Plan::new(), value: network });
+    }
+    let spec = NetworkSpec::new(name);
+    let sketch = sketch(session, &spec, act)?;
+    let lock = session.store().lock_host_exclusive()?;
+    let host = &lock;
+    // Somebody else may have been faster.
+    if let Some(network) = session.store().network(&spec.name)? {
+        return Ok(Report { plan: Plan::new(), value: network });
+    }
+    let (report, unsynced) = create_locked(session, host, spec, sketch, act)?;
+    drop(lock);
+    sync_created(session, &report.value, unsynced)?;
+    Ok(report)
+}

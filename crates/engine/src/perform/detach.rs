@@ -1,0 +1,59 @@
+//! Detach: from the record alone. The namespace may be gone, and the caller may have lost every detail.
+
+use crate::error::Error;
+use crate::heal::leftovers::recover_first;
+use crate::look::sandbox::{Resolved, locate_endpoint};
+use crate::report::{Act, Report};
+use crate::session::Session;
+use crate::undo::endpoint::{Detached, detach_locked, release_sandbox};
+use zubi_model::{EndpointKey, NetworkName, NsRef, SandboxRef};
+use zubi_plan::Plan;
+
+/// Detaches a sandbox from a network. What is gone already is a success.
+pub(crate) fn disconnect(
+    session: &mut Session,
+    network: &NetworkName,
+    sandbox: &SandboxRef,
+    act: Act,
+) -> Result<Report<Detached>, Error> {
+    let found = locate_endpoint(session, sandbox)?;
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, act)?;
+    let Some((key, via)) = find_endpoint(session, network, sandbox, found)? else {
+        return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached });
+    };
+    let lock = session.store().lock_sandbox(host, key.cookie)?;
+    let report = detach_locked(session, host, &key, via.as_ref(), act)?;
+    release_sandbox(session, lock)?;
+    Ok(report)
+}
+
+/// By the namespace if there is one, else by the name it had when it was attached.
+pub(crate) fn find_endpoint(
+    session: &Session,
+    network: &NetworkName,
+    sandbox: &SandboxRef,
+    found: Option<Resolved>,
+) -> Result<Option<(EndpointKey, Option<NsRef>)>, Error> {
+    let key = |cookie| EndpointKey { cookie, network: network.clone() };
+    let spelled = match found {
+        Some(resolved) => {
+            let key = key(resolved.cookie);
+            if session.store().endpoint(&key)?.is_some() || session.store().pending_endpoint(&key)?.is_some() {
+                return Ok(Some((key, Some(resolved.reached_by))));
+            }
+            resolved.spelled
+        }
+        None => sandbox.to_string(),
+    };
+    let mut names = vec![spelled];
+    if let SandboxRef::Name(name) = sandbox {
+        names.extend(["docker", "podman", "containerd"].map(|runtime| format!("{runtime}:{name}")));
+    }
+    for name in names {
+        if let Some(cookie) = session.store().cookie_of_name(network, &name)? {
+            return Ok(Some((key(cookie), None)));
+        }
+    }
+    Ok(None)
+}

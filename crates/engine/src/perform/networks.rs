@@ -1,0 +1,57 @@
+//! The host's lock together with the networks that a command works on.
+
+use crate::decide::wishes::on_loopback;
+use crate::error::Error;
+use crate::firewall::foreign::note_legacy;
+use crate::firewall::table::missing_firewall;
+use crate::heal::leftovers::recover_first;
+use crate::heal::missing::{missing_network, put_behind};
+use crate::report::Act;
+use crate::session::Session;
+use zubi_model::{Network, NetworkName, PortWish};
+use zubi_plan::Plan;
+use zubi_store::HostLock;
+
+/// Whether a command keeps all others from the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alone {
+    Yes,
+    No,
+}
+
+/// The host's lock, and these networks as they are under it, each with what is missing of it; the first is to have
+/// these ports. Shared is enough
+/// unless something is missing: nobody else may rely on a part that is taken back when another part fails.
+pub(crate) fn lock_networks(
+    session: &mut Session,
+    names: &[NetworkName],
+    ports: &[PortWish],
+    act: Act,
+) -> Result<(HostLock, Vec<(Network, Plan)>), Error> {
+    let mut alone = Alone::No;
+    loop {
+        let host: HostLock = match alone {
+            Alone::No => session.store().lock_host()?,
+            Alone::Yes => session.store().lock_host_exclusive()?.into(),
+        };
+        recover_first(session, &host, act)?;
+        let mut networks = Vec::new();
+        for name in names {
+            let missing = || Error::NoNetwork { name: name.clone(), known: session.known_networks() };
+            networks.push(session.store().network(name)?.ok_or_else(missing)?);
+        }
+        let mut all: Vec<(Network, Plan)> = Vec::new();
+        let mut firewall = if names.is_empty() { Plan::new() } else { missing_firewall(session, &networks)? };
+        note_legacy(session, &networks);
+        for network in networks {
+            let mut missing = std::mem::take(&mut firewall);
+            let on_loopback = all.is_empty() && on_loopback(&network, ports);
+            put_behind(&mut missing, missing_network(session, &network, on_loopback)?);
+            all.push((network, missing));
+        }
+        if alone == Alone::Yes || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {
+            return Ok((host, all));
+        }
+        alone = Alone::Yes;
+    }
+}

@@ -1,0 +1,42 @@
+//! Removing networks on request.
+
+use crate::error::Error;
+use crate::heal::leftovers::recover_first;
+use crate::heal::unfinished_networks::recover_networks;
+use crate::heal::unused_networks::remove_network_locked;
+use crate::report::{Act, Report};
+use crate::session::Session;
+use zubi_model::NetworkName;
+use zubi_plan::Plan;
+
+/// Removes a network without endpoints. A missing one is an error, as with Docker.
+pub(crate) fn remove_network(session: &mut Session, name: &NetworkName, act: Act) -> Result<Report<()>, Error> {
+    let host = &session.store().lock_host_exclusive()?;
+    recover_first(session, host, act)?;
+    let interrupted = if act == Act::Apply { recover_networks(session, host).but(name)? } else { Vec::new() };
+    let Some(network) = session.store().network(name)? else {
+        if interrupted.contains(name) {
+            return Ok(Report { plan: Plan::new(), value: () });
+        }
+        return Err(Error::NoNetwork { name: name.clone(), known: session.known_networks() });
+    };
+    remove_network_locked(session, host, &network, act)
+}
+
+/// Removes every network without endpoints.
+pub(crate) fn prune_networks(session: &mut Session, act: Act) -> Result<Report<Vec<NetworkName>>, Error> {
+    let host = &session.store().lock_host_exclusive()?;
+    recover_first(session, host, act)?;
+    let mut report = Report { plan: Plan::new(), value: Vec::new() };
+    for network in session.store().networks_lossy().0 {
+        match remove_network_locked(session, host, &network, act) {
+            Ok(removed) => {
+                report.plan.append(removed.plan);
+                report.value.push(network.name);
+            }
+            Err(Error::NetworkInUse { .. }) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(report)
+}

@@ -1,0 +1,147 @@
+//! Addresses for devices that another program makes: zubi only keeps anything else from using them.
+
+use crate::decide::address::{AddressAsk, Membership, next_free, of_sets};
+use crate::decide::book::Records;
+use crate::decide::obstacle::{Obstacle, Owners, Taken};
+use crate::error::Error;
+use crate::heal::gone::remove_gone;
+use crate::session::Session;
+use crate::steps::claim::lease_owner_name;
+use std::net::IpAddr;
+use zubi_ipam::check_fixed;
+use zubi_kernel::sys;
+use zubi_model::{EndpointAddress, Invalid, NetworkName, Pool};
+use zubi_store::{LeaseOwner, Reservation, Reserved};
+
+/// Whether each set of pools has a free address for an endpoint of a network.
+pub(crate) fn has_room(session: &mut Session, network: &NetworkName, sets: &[Vec<Pool>]) -> Result<(), Error> {
+    if let Some(error) = has_free(session, network, sets)? {
+        // An attach would remove endpoints whose sandbox is gone, too.
+        let host = &session.store().lock_host()?;
+        remove_gone(session, host, Some(network))?;
+        return match has_free(session, network, sets)? {
+            Some(_) => Err(Error::Exhausted { network: network.clone(), error }),
+            None => Ok(()),
+        };
+    }
+    Ok(())
+}
+
+fn has_free(
+    session: &Session,
+    network: &NetworkName,
+    sets: &[Vec<Pool>],
+) -> Result<Option<zubi_ipam::Exhausted>, Error> {
+    for (number, set) in sets.iter().enumerate() {
+        match next_free(network, set, number, &[], &Records(session.store())) {
+            Ok(_) => {}
+            Err(Obstacle::Exhausted(error)) => return Ok(Some(error)),
+            Err(obstacle) => return Err(refusal(session, network, obstacle)?),
+        }
+    }
+    Ok(None)
+}
+
+/// Reserves one address out of each set of pools: those that are wanted, or the next free ones.
+pub(crate) fn reserve(
+    session: &mut Session,
+    network: &NetworkName,
+    owner: &str,
+    sets: &[Vec<Pool>],
+    wanted: &[IpAddr],
+) -> Result<Vec<EndpointAddress>, Error> {
+    refuse_excluded(sets, wanted)?;
+    let host = &session.store().lock_host()?;
+    let leases = session.store().lock_leases(host, network)?;
+    if let Some(earlier) = session.store().reservation(network, owner)? {
+        let address = earlier.addresses.first().map(|a| a.address.addr());
+        return Err(Error::Reserved { network: network.clone(), owner: owner.to_owned(), address });
+    }
+    let own = LeaseOwner::Reservation(owner.to_owned());
+    let ask = AddressAsk { network, owner: &own, sets, membership: Membership::Range, asked: wanted, avoided: &[] };
+    let chosen = match of_sets(&ask, &Records(session.store()), &Owners::default()) {
+        Ok(chosen) => chosen,
+        Err(obstacle) => return Err(refusal(session, network, obstacle)?),
+    };
+    for cursor in &chosen.cursors {
+        session.store().set_cursor(&leases, cursor.set, cursor.address)?;
+    }
+    let reservation = Reservation {
+        owner: owner.to_owned(),
+        network: network.clone(),
+        addresses: chosen.addresses,
+        mac: None,
+        names: Vec::new(),
+        made_at: sys::boot_clock().map_err(Error::system("reserve", "read", "boot clock"))?,
+    };
+    match session.store().reserve(&leases, &reservation)? {
+        Reserved::Done => Ok(reservation.addresses),
+        Reserved::AddressTaken { address, owner } => {
+            let owner = lease_owner_name(session, &owner)?;
+            Err(Error::AddressTaken { network: network.clone(), address, owner })
+        }
+        Reserved::MacTaken { mac, owner } => {
+            let owner = lease_owner_name(session, &owner)?;
+            Err(Error::MacTaken { network: network.clone(), mac, owner })
+        }
+    }
+}
+
+/// What no set gives is refused with the reason of the last set whose subnet has it.
+fn refuse_excluded(sets: &[Vec<Pool>], wanted: &[IpAddr]) -> Result<(), Error> {
+    for address in wanted {
+        let mut homes = sets.iter().flatten().filter(|pool| pool.subnet.net().contains(address)).peekable();
+        if homes.peek().is_none() {
+            return Err(Invalid::new("address", address, "is in none of the ranges it could come from").into());
+        }
+        let mut reason = None;
+        for pool in homes {
+            match check_fixed(pool, *address) {
+                Ok(()) => {
+                    reason = None;
+                    break;
+                }
+                Err(e) => reason = Some(e),
+            }
+        }
+        if let Some(e) = reason {
+            return Err(e.into());
+        }
+    }
+    Ok(())
+}
+
+/// The error for an obstacle. A reservation clears nothing away: a device of another program has no sandbox to look for.
+fn refusal(session: &Session, network: &NetworkName, obstacle: Obstacle) -> Result<Error, Error> {
+    let network = network.clone();
+    Ok(match obstacle {
+        Obstacle::Failed(error) => error,
+        Obstacle::Exhausted(error) => Error::Exhausted { network, error },
+        Obstacle::Held { owner, .. } => Error::Busy { object: format!("network {network}: {owner}") },
+        Obstacle::Taken(Taken::Address { address, owner }) => {
+            Error::AddressTaken { network, address, owner: lease_owner_name(session, &owner)? }
+        }
+        Obstacle::Taken(taken) => Error::Busy { object: format!("network {network}: {taken:?}") },
+    })
+}
+
+/// Gives back what an owner reserved. Nothing to give back is a success.
+pub(crate) fn unreserve(session: &mut Session, network: &NetworkName, owner: &str) -> Result<(), Error> {
+    if session.store().reservation(network, owner)?.is_none() {
+        return Ok(());
+    }
+    let host = &session.store().lock_host()?;
+    let leases = session.store().lock_leases(host, network)?;
+    Ok(session.store().unreserve(&leases, owner)?)
+}
+
+/// The owners of reservations on a network.
+pub(crate) fn reservers(session: &Session, network: &NetworkName) -> Result<Vec<String>, Error> {
+    Ok(session.store().reservations(network)?.into_iter().map(|reservation| reservation.owner).collect())
+}
+
+/// The addresses that an owner has reserved.
+pub(crate) fn reserved(session: &Session, network: &NetworkName, owner: &str) -> Result<Vec<IpAddr>, Error> {
+    let reservation = session.store().reservation(network, owner)?;
+    Ok(reservation.into_iter().flat_map(|r| r.addresses).map(|a| a.address.addr()).collect())
+}

@@ -1,0 +1,421 @@
+//! `run`: a command in a fresh sandbox, cleaned up when it ends, however it ends.
+//!
+//! # How it works
+//! Three processes. The *supervisor* (the `zubi run` that was called, or its detached child) makes the sandbox, starts
+//! the *command* and waits for it; the command is killed with it (`PR_SET_PDEATHSIG`). The *guardian* is started
+//! before the first effect, in a session of its own, and reads from a pipe whose other end only the supervisor has:
+//! when that closes without a word, the supervisor was killed, and the guardian cleans up in its place. If both are
+//! killed, the next `zubi gc` finds the sandbox's record with its lock free.
+
+use crate::cleanup::finish;
+use crate::config::Config;
+use crate::decide::endpoint::Ask;
+use crate::decide::obstacle::Owners;
+use crate::decide::wishes::{check_wishes, on_loopback};
+use crate::engine::{Engine, LostRecords};
+use crate::error::Error;
+use crate::heal::leftovers::recover;
+use crate::heal::missing::missing_loopback;
+use crate::heal::slow::finish_deletions;
+use crate::look::sandbox::Resolved;
+use crate::perform::attach::{Attached, attach_resolved, birth};
+use crate::perform::become_command::become_command;
+use crate::perform::create_network::{DEFAULT, default_network};
+use crate::perform::networks::lock_networks;
+use crate::perform::sandbox::make_sandbox;
+use crate::perform::settle::settle;
+use crate::random::random_name;
+use crate::report::{Act, Report};
+use crate::session::Session;
+use crate::steps::flush::past_a_flush;
+use crate::undo::sandbox::clean_run_locked;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use zubi_kernel::inside;
+use zubi_kernel::process::{self, Holds};
+use zubi_kernel::sys::{self, Sender};
+use zubi_model::{IfName, NetnsCookie, NetworkName, NsRef, SandboxIdentity, SandboxName, SandboxRef, Wishes};
+use zubi_plan::Plan;
+use zubi_store::{Maker, OtherNamespace, RunLock, SandboxRecord};
+
+/// What a command's network is: Docker's models.
+#[derive(Debug, Clone)]
+pub enum Model {
+    /// On these networks; on the default one when there is none.
+    Networks(Vec<NetworkName>),
+    /// Loopback only.
+    None,
+    /// The host's own.
+    Host,
+    /// Another sandbox's.
+    Share(SandboxRef),
+}
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub struct RunSpec {
+    /// Its network.
+    pub model: Model,
+    /// The sandbox's name; made up when absent.
+    pub name: Option<SandboxName>,
+    /// What is wished of the first endpoint.
+    pub wishes: Wishes,
+    /// The command and its words.
+    pub command: Vec<OsString>,
+}
+
+/// A sandbox with everything but the command.
+#[derive(Debug)]
+pub struct Started {
+    /// Its name.
+    pub name: SandboxName,
+    /// Its endpoints.
+    pub attached: Vec<Attached>,
+    lock: RunLock,
+    guardian: Guardian,
+}
+
+/// A run that is over and cleaned up.
+#[derive(Debug)]
+pub struct Ended {
+    /// The command's exit code.
+    pub code: i32,
+    /// What is to be told beside it.
+    pub notes: Vec<String>,
+}
+
+/// The supervisor's end of the guardian's pipe.
+#[derive(Debug)]
+struct Guardian {
+    pipe: File,
+}
+
+/// What the supervisor waits for: the command's end, and what it passes on.
+const SIGNALS: [libc::c_int; 10] = [
+    libc::SIGCHLD,
+    libc::SIGTERM,
+    libc::SIGINT,
+    libc::SIGHUP,
+    libc::SIGQUIT,
+    libc::SIGUSR1,
+    libc::SIGUSR2,
+    libc::SIGTSTP,
+    libc::SIGCONT,
+    libc::SIGWINCH,
+];
+
+/// What `run` would do.
+pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Error> {
+    let Model::Networks(networks) = &spec.model else {
+        let name = run_name(spec)?;
+        return Ok(if matches!(spec.model, Model::None) { zubi_plan::sandbox::add(&name) } else { Plan::new() });
+    };
+    let name = run_name(spec)?;
+    let mut plan = Plan::new();
+    let default: NetworkName = DEFAULT.parse()?;
+    let mut all = Vec::new();
+    if networks.is_empty() {
+        let report = default_network(session, Act::Show)?;
+        plan.append(report.plan);
+        all.push(report.value);
+    }
+    for name in networks.iter().filter(|n| **n != default || !networks.is_empty()) {
+        all.push(existing_network(session, name)?);
+    }
+    plan.append(zubi_plan::sandbox::add(&name));
+    // The sandbox does not exist yet: its plan is that of an empty one.
+    let mut siblings: Vec<zubi_model::Endpoint> = Vec::new();
+    for (at, network) in all.iter().enumerate() {
+        let wishes = if at == 0 { spec.wishes.clone() } else { Wishes::default() };
+        if on_loopback(network, &wishes.ports) {
+            plan.append(missing_loopback(session, network)?);
+        }
+        let endpoint = endpoint_of_new(session, network, &name, &siblings, &wishes)?;
+        let default_in = zubi_plan::endpoint::default_families(&endpoint, &siblings, &[]);
+        let around = zubi_plan::endpoint::Surroundings {
+            loopback: zubi_wire::route::AdminState::Up,
+            default_in,
+            stale: Vec::new(),
+            neighbours: zubi_plan::Neighbours::AreRight,
+        };
+        plan.append(zubi_plan::endpoint::attach(network, &endpoint, &around));
+        siblings.push(endpoint);
+    }
+    Ok(plan)
+}
+
+/// An endpoint of a sandbox that does not exist yet, for a dry run.
+fn endpoint_of_new(
+    session: &mut Session,
+    network: &zubi_model::Network,
+    name: &SandboxName,
+    siblings: &[zubi_model::Endpoint],
+    wishes: &Wishes,
+) -> Result<zubi_model::Endpoint, Error> {
+    check_wishes(network, wishes)?;
+    let ifname = match &wishes.ifname {
+        Some(name) => name.clone(),
+        None => IfName::numbered("eth", siblings.len())?,
+    };
+    let reached_by = NsRef::Named(name.clone());
+    let mut ask = Ask {
+        network,
+        sandbox: SandboxIdentity { cookie: NetnsCookie(0), spelled: name.to_string(), reached_by },
+        ifname,
+        wishes,
+        birth: birth()?,
+        avoided: Vec::new(),
+        owners: Owners::default(),
+    };
+    let host = &session.store().lock_host()?;
+    settle(session, host, &mut ask, Act::Show)
+}
+
+fn existing_network(session: &mut Session, name: &NetworkName) -> Result<zubi_model::Network, Error> {
+    match session.store().network(name)? {
+        Some(network) => Ok(network),
+        None if name.as_str() == DEFAULT => Ok(default_network(session, Act::Show)?.value),
+        None => Err(Error::NoNetwork { name: name.clone(), known: session.known_networks() }),
+    }
+}
+
+/// Makes the sandbox and its endpoints. From its first effect on, a guardian watches.
+pub(crate) fn start_run(session: &mut Session, spec: &RunSpec) -> Result<Report<Started>, Error> {
+    past_a_flush(session, |session| start_run_once(session, spec))
+}
+
+fn start_run_once(session: &mut Session, spec: &RunSpec) -> Result<Report<Started>, Error> {
+    let mut plan = Plan::new();
+    let default: NetworkName = DEFAULT.parse()?;
+    let names = match &spec.model {
+        Model::Networks(names) if names.is_empty() => vec![default.clone()],
+        Model::Networks(names) => names.clone(),
+        _ => Vec::new(),
+    };
+    if names.contains(&default) {
+        plan.append(default_network(session, Act::Apply)?.plan);
+    }
+    let name = run_name(spec)?;
+    let (host, networks) = lock_networks(session, &names, &spec.wishes.ports, Act::Apply)?;
+    let host = &host;
+    let Some(lock) = session.store().try_lock_run(&name)? else {
+        return Err(Error::SandboxExists { name });
+    };
+    if std::path::Path::new(zubi_kernel::named::FOLDER).join(name.as_str()).exists()
+        && session.store().sandbox(&name)?.is_none_or(|r| r.cookie.is_some())
+    {
+        return Err(Error::SandboxExists { name });
+    }
+    let guardian = start_guardian(session, &name)?;
+    let made = (|| {
+        let sandbox = zubi_plan::sandbox::add(&name);
+        let record = SandboxRecord { name: name.clone(), cookie: None, maker: Maker::Run };
+        let cookie = make_sandbox(session, record, &sandbox, Act::Apply)?;
+        plan.append(sandbox);
+        let reached_by = NsRef::Named(name.clone());
+        let mut attached = Vec::new();
+        for (at, (network, missing)) in networks.into_iter().enumerate() {
+            let Some(cookie) = cookie else { break };
+            let resolved = Resolved { reached_by: reached_by.clone(), spelled: name.to_string(), cookie };
+            let wishes = if at == 0 { spec.wishes.clone() } else { Wishes::default() };
+            let report = attach_resolved(session, host, &network, missing, &resolved, &wishes, Act::Apply)?;
+            plan.append(report.plan);
+            attached.push(report.value);
+        }
+        Ok(attached)
+    })();
+    match made {
+        Ok(attached) => Ok(Report { plan, value: Started { name, attached, lock, guardian } }),
+        Err(e) => {
+            let e: Error = e;
+            let cleaned = clean_run_locked(session, host, &name);
+            guardian.dismiss();
+            Err(e.after_undo(cleaned))
+        }
+    }
+}
+
+/// Starts the command, waits for its end, cleans up. `ready` is told when it runs, or why it does not.
+pub(crate) fn supervise(
+    mut session: Session,
+    started: Started,
+    spec: &RunSpec,
+    ready: impl FnOnce(Result<u32, &Error>),
+) -> Result<Ended, Error> {
+    let outcome = run_command(&mut session, &started.name, spec, ready);
+    let cleaned = clean_run(&mut session, &started.name);
+    started.guardian.dismiss();
+    session.store().remove_run_lock(started.lock)?;
+    cleaned?;
+    let (code, notes) = (outcome?, session.take_notes());
+    finish(session)?;
+    Ok(Ended { code, notes })
+}
+
+fn run_command(
+    session: &mut Session,
+    name: &SandboxName,
+    spec: &RunSpec,
+    ready: impl FnOnce(Result<u32, &Error>),
+) -> Result<i32, Error> {
+    let failed = |operation| Error::system("run", operation, "process");
+    let supervisor = std::process::id();
+    sys::block_signals(&SIGNALS).map_err(failed("prepare the"))?;
+    let (tell, told) = sys::pipe().map_err(failed("make a pipe for the")).map(|(r, w)| (w, r))?;
+    let reached_by = NsRef::Named(name.clone());
+    let pid = match sys::fork().map_err(failed("fork the"))? {
+        sys::Fork::Parent(pid) => pid,
+        sys::Fork::Child => {
+            drop(told);
+            let error = become_inside(session, &reached_by, name, supervisor, spec);
+            let mut pipe = File::from(tell);
+            let code = exec_code(&error);
+            // Nobody may be reading any more: the exit code tells it too.
+            let _told = pipe.write_all(format!("{code} {error}").as_bytes());
+            sys::exit_now(code.into());
+        }
+    };
+    drop(tell);
+    let mut words = String::new();
+    File::from(told).read_to_string(&mut words).map_err(failed("hear from the"))?;
+    if let Some((code, why)) = words.split_once(' ') {
+        let code = code.parse().unwrap_or(126);
+        ready(Err(&Error::Relayed { words: why.to_owned(), code }));
+        let _reaped = wait(pid);
+        return Ok(code.into());
+    }
+    ready(Ok(pid));
+    wait(pid).map_err(failed("wait for the"))
+}
+
+/// In the child: into the sandbox, then the command. Gives back why that failed.
+fn become_inside(
+    session: &mut Session,
+    reached_by: &NsRef,
+    name: &SandboxName,
+    supervisor: u32,
+    spec: &RunSpec,
+) -> Error {
+    let failed = |operation| Error::system("run", operation, "process");
+    let prepared = (|| {
+        sys::die_with_parent(libc::SIGKILL).map_err(failed("bind the life of the"))?;
+        sys::unblock_signals().map_err(failed("prepare the"))?;
+        if sys::parent_pid() != supervisor {
+            // It died before the line above.
+            sys::exit_now(137);
+        }
+        if let Some(netns) = session.kernel.sandbox(reached_by) {
+            inside::move_in(netns, Some(name.as_str())).map_err(Error::kernel(format!("sandbox {name}")))?;
+        }
+        Ok(())
+    })();
+    match prepared {
+        Ok(()) => become_command(&spec.command),
+        Err(e) => e,
+    }
+}
+
+/// Ends what still runs in a run's sandbox and takes it away. Twice is fine.
+fn clean_run(session: &mut Session, name: &SandboxName) -> Result<(), Error> {
+    let host = &session.store().lock_host()?;
+    recover(session, host)?;
+    clean_run_locked(session, host, name)
+}
+
+fn start_guardian(session: &Session, name: &SandboxName) -> Result<Guardian, Error> {
+    let failed = |operation| Error::system("guardian", operation, "process");
+    let (read, write) = sys::pipe().map_err(failed("make a pipe for the"))?;
+    // A test's fault is meant for the command that was called.
+    let config = Config { other_namespace: OtherNamespace::default(), fault: None, ..session.config().clone() };
+    let watch = Watch { pipe: read, name: name.clone(), config };
+    let started = process::detach(watch, |watch| guard(watch).map_or(1, |()| 0));
+    started.map_err(|(_, e)| Error::kernel("guardian")(e))?;
+    Ok(Guardian { pipe: File::from(write) })
+}
+
+/// What a guardian has.
+struct Watch {
+    pipe: OwnedFd,
+    name: SandboxName,
+    config: Config,
+}
+
+impl Holds for Watch {
+    fn descriptors(&self) -> Vec<RawFd> {
+        vec![self.pipe.as_raw_fd()]
+    }
+}
+
+impl Guardian {
+    /// Everything is cleaned up: it need not be done again.
+    fn dismiss(mut self) {
+        // A guardian that was killed needs no word.
+        let _told = self.pipe.write_all(b".");
+    }
+}
+
+/// In the guardian: waits for the supervisor's end, and cleans up if that came without a word.
+fn guard(watch: Watch) -> Result<(), Error> {
+    let failed = |operation| Error::system("guardian", operation, "process");
+    let Watch { pipe, name, config } = watch;
+    let mut word = Vec::new();
+    File::from(pipe).read_to_end(&mut word).map_err(failed("read in the"))?;
+    if !word.is_empty() {
+        return Ok(());
+    }
+    let mut session = Engine::open(config, LostRecords::Refuse)?.session()?;
+    // The command dies with the supervisor, but a moment later, and may hold a copy of the lock until then.
+    let lock = session.store().lock_run(&name)?;
+    clean_run(&mut session, &name)?;
+    session.store().remove_run_lock(lock)?;
+    finish_deletions(&mut session)
+}
+
+fn run_name(spec: &RunSpec) -> Result<SandboxName, Error> {
+    match &spec.name {
+        Some(name) => Ok(name.clone()),
+        None => Ok(random_name::<3>("run-")?.parse()?),
+    }
+}
+
+/// Passes signals on until the child has ended.
+fn wait(pid: u32) -> std::io::Result<i32> {
+    loop {
+        if let Some(code) = sys::reap_child(pid)? {
+            return Ok(code);
+        }
+        let (signal, sender) = sys::wait_signal(&SIGNALS)?;
+        if is_for_us_alone(signal, sender) {
+            match sys::kill(pid, signal) {
+                Err(e) if e.raw_os_error() != Some(libc::ESRCH) => return Err(e),
+                _ => {}
+            }
+        }
+        if signal == libc::SIGTSTP {
+            // A shell takes the terminal back when the process that it has started stops.
+            sys::stop_here()?;
+        }
+    }
+}
+
+/// Whether the command has not had a signal too: a key of the terminal reaches every process of our group, and the
+/// command is in it.
+fn is_for_us_alone(signal: libc::c_int, sender: Sender) -> bool {
+    match (signal, sender) {
+        (libc::SIGCHLD, _) => false,
+        (_, Sender::Process) => true,
+        // When a terminal goes away the kernel tells the leader of its session alone (tty_signal_session_leader).
+        (libc::SIGHUP, Sender::Kernel) => sys::leads_session(),
+        (_, Sender::Kernel) => false,
+    }
+}
+
+/// As shells have it: 127 not found, 126 not to be run, for whatever reason.
+fn exec_code(error: &Error) -> u8 {
+    match error {
+        Error::Program { .. } => error.exit_code(),
+        _ => 126,
+    }
+}

@@ -1,0 +1,205 @@
+//! Decide, then claim: an endpoint's addresses, MAC and ports are claimed under the locks under which they were decided, so
+//! that no other command decides for the same ones in between.
+//!
+//! # How it works
+//! What keeps a decision from being made may be an endpoint whose sandbox is gone. It is looked at and removed without
+//! these locks, since removing takes locks of its own, and the decision is made anew.
+
+use crate::decide::book::Records;
+use crate::decide::endpoint::{Ask, Decided, endpoint};
+use crate::decide::obstacle::{MacOwner, Obstacle, Owners, PortOwner, Taken};
+use crate::decide::port;
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::heal::gone::{free_if_gone, remove_gone};
+use crate::heal::ports::release_unrecorded;
+use crate::report::Act;
+use crate::session::Session;
+use crate::steps::claim::{claim, claim_ports, lease_owner_name, owner_name, release_ports};
+use std::collections::HashSet;
+use std::net::IpAddr;
+use zubi_kernel::listeners;
+use zubi_model::{Addressing, BridgeMode, Endpoint, Network, NetworkName, PortWish, PublishedPort, Wishes};
+use zubi_plan::firewall::endpoint_element;
+use zubi_store::{HostLock, LeaseOwner, PortClaim};
+use zubi_wire::nft::Element;
+
+/// Decides an endpoint and claims what it needs; in a dry run only decides.
+pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, act: Act) -> Result<Endpoint, Error> {
+    let network = ask.network;
+    let mut way = Way::new(&network.name, &ask.sandbox.spelled);
+    loop {
+        let obstacle = {
+            let leases = if act == Act::Apply { Some(session.store().lock_leases(host, &network.name)?) } else { None };
+            let needs_ports = act == Act::Apply && !ask.wishes.ports.is_empty();
+            let ports = if needs_ports { Some(session.store().lock_ports(host)?) } else { None };
+            match endpoint(ask, &Records(session.store())) {
+                // In a dry run the firewall elements of endpoints whose sandbox is gone are still there.
+                Ok(Decided { endpoint, cursors }) => {
+                    let Some(leases) = &leases else { return Ok(endpoint) };
+                    if let Some(used) = used_without_record(session, network, &endpoint)? {
+                        avoid(ask, used)?;
+                        continue;
+                    }
+                    claim(session, leases, network, &endpoint, &cursors, ports.as_ref())?;
+                    return Ok(endpoint);
+                }
+                Err(obstacle) => obstacle,
+            }
+        };
+        way.clear(session, host, &mut ask.owners, obstacle, act)?;
+    }
+}
+
+/// Decides further ports of an endpoint and claims them; in a dry run only decides. The caller holds the sandbox's lock,
+/// so nothing takes the claims for leftovers until the record names them.
+pub(crate) fn settle_ports(
+    session: &mut Session,
+    host: &HostLock,
+    network: &Network,
+    endpoint: &Endpoint,
+    wishes: &[PortWish],
+    act: Act,
+) -> Result<Vec<PublishedPort>, Error> {
+    let mut way = Way::new(&network.name, &endpoint.sandbox.spelled);
+    let mut owners = Owners::default();
+    loop {
+        let obstacle = {
+            let held = session.store().lock_ports(host)?;
+            match port::of_endpoint(network, endpoint, wishes, &Records(session.store()), &owners) {
+                Ok(chosen) if act == Act::Show => return Ok(chosen),
+                Ok(chosen) => {
+                    let claimed = claim_ports(session, endpoint, &chosen, &held);
+                    return claimed.map(|()| chosen.clone()).map_err(|error| {
+                        error.after_undo(Fault::muted(|| release_ports(session, endpoint, &chosen, &held)))
+                    });
+                }
+                Err(obstacle) => obstacle,
+            }
+        };
+        way.clear(session, host, &mut owners, obstacle, act)?;
+    }
+}
+
+/// The addresses that something without a record uses are not given; one that was asked for is refused.
+fn avoid(ask: &mut Ask<'_>, used: IpAddr) -> Result<(), Error> {
+    let Wishes { addresses, addressing, .. } = ask.wishes;
+    let is_wished = addresses.contains(&used) || matches!(addressing, Addressing::Given(_));
+    if is_wished || ask.avoided.contains(&used) {
+        let owner = "a device that no record names (zubi check tells which)".into();
+        return Err(Error::AddressTaken { network: ask.network.name.clone(), address: used, owner });
+    }
+    ask.avoided.push(used);
+    Ok(())
+}
+
+/// An address that the firewall knows as an endpoint's although the records say that it is free: the record of that
+/// endpoint is lost, and it lives.
+fn used_without_record(session: &mut Session, network: &Network, endpoint: &Endpoint) -> Result<Option<IpAddr>, Error> {
+    let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
+    if addresses.is_empty() || network.bridge_mode == BridgeMode::Unmanaged {
+        return Ok(None);
+    }
+    let elements: Vec<Element> = addresses.iter().map(|address| endpoint_element(&network.bridge, *address)).collect();
+    let there = session.kernel.have_elements(&elements).map_err(Error::kernel("firewall"))?;
+    Ok(addresses.into_iter().zip(there).find(|(_, there)| *there).map(|(address, _)| address))
+}
+
+/// The way to a decision: what has been cleared from it so far.
+struct Way<'a> {
+    network: &'a NetworkName,
+    sandbox: String,
+    cleared: HashSet<(LeaseOwner, Option<PortClaim>)>,
+    has_removed_gone: bool,
+}
+
+impl<'a> Way<'a> {
+    fn new(network: &'a NetworkName, sandbox: &str) -> Self {
+        Way { network, sandbox: sandbox.to_owned(), cleared: HashSet::new(), has_removed_gone: false }
+    }
+
+    /// Clears an obstacle away, or notes that it stays; fails when there is no way on.
+    fn clear(
+        &mut self,
+        session: &mut Session,
+        host: &HostLock,
+        owners: &mut Owners,
+        obstacle: Obstacle,
+        act: Act,
+    ) -> Result<(), Error> {
+        match obstacle {
+            Obstacle::Failed(error) => Err(error),
+            Obstacle::Taken(taken) => Err(self.taken(session, taken)?),
+            Obstacle::Exhausted(error) if self.has_removed_gone || act == Act::Show => {
+                Err(Error::Exhausted { network: self.network.clone(), error })
+            }
+            Obstacle::Exhausted(_) => {
+                self.has_removed_gone = true;
+                remove_gone(session, host, Some(self.network)).map(drop)
+            }
+            Obstacle::Held { owner, claim } => {
+                let mut is_free = match &owner {
+                    LeaseOwner::Endpoint(key) => free_if_gone(session, host, key, act)?,
+                    // A reservation is kept until it is given back.
+                    LeaseOwner::Reservation(_) => false,
+                };
+                if is_free && act == Act::Show {
+                    owners.note_gone(owner);
+                    return Ok(());
+                }
+                if let Some(claim) = &claim
+                    && act == Act::Apply
+                {
+                    // A killed command may have claimed a port that no record names.
+                    is_free |= release_unrecorded(session, host, claim)?;
+                }
+                // What is in the way once more stays there.
+                if !is_free || !self.cleared.insert((owner.clone(), claim.clone())) {
+                    owners.note_alive(owner, claim);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn taken(&self, session: &Session, taken: Taken) -> Result<Error, Error> {
+        let network = self.network.clone();
+        Ok(match taken {
+            Taken::Address { address, owner } => {
+                Error::AddressTaken { network, address, owner: lease_owner_name(session, &owner)? }
+            }
+            Taken::Mac { mac, owner: MacOwner::Device(owner) } => Error::MacTaken { network, mac, owner },
+            Taken::Mac { mac, owner: MacOwner::Endpoint(owner) } => {
+                Error::MacTaken { network, mac, owner: lease_owner_name(session, &owner)? }
+            }
+            Taken::Port { wish, by } => Error::PortTaken {
+                network,
+                sandbox: self.sandbox.clone(),
+                port: wish.to_string(),
+                by: port_owner(session, &by)?,
+            },
+        })
+    }
+}
+
+/// What has a port, in words.
+fn port_owner(session: &Session, owner: &PortOwner) -> Result<String, Error> {
+    Ok(match owner {
+        PortOwner::Itself(other) => format!("overlaps {other}, which it publishes too"),
+        PortOwner::Endpoint(claim) => {
+            let owner = owner_name(session, &claim.owner)?;
+            let PortClaim { protocol, ports, .. } = claim;
+            format!("{protocol} port {ports} is published by {owner} on network {}", claim.owner.network)
+        }
+        PortOwner::Process(protocol, address, port) => {
+            let listener = listeners().into_iter().find(|l| l.wants(*protocol, *address, (*port).into()));
+            let process = listener.and_then(|l| l.process());
+            let process = process.unwrap_or_else(|| "that cannot be seen from here".into());
+            format!("{protocol} port {port} is used by process {process}")
+        }
+        PortOwner::Every { tries, last } => {
+            format!("no free port was found in {tries} tries; the last: {}", port_owner(session, last)?)
+        }
+        PortOwner::NoAddress => "the endpoint has no address".into(),
+    })
+}

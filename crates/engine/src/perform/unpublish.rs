@@ -1,0 +1,105 @@
+//! Taking published ports back.
+
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::heal::leftovers::recover_first;
+use crate::heal::ports::{release_claimed, release_half_taken};
+use crate::look::by_name::endpoint_called;
+use crate::look::device::host_end;
+use crate::look::sandbox::locate_endpoint;
+use crate::perform::networks::lock_networks;
+use crate::perform::publish::{Published, live_endpoint};
+use crate::report::{Act, Report};
+use crate::session::Session;
+use crate::steps::apply::{apply, take_down};
+use crate::steps::claim::release_ports;
+use zubi_kernel::Deletions;
+use zubi_model::{Hairpin, HostAddress, NetworkName, PortWish, PublishedPort, SandboxRef};
+use zubi_plan::endpoint::{publish, unpublish};
+use zubi_plan::{Op, Plan, What};
+
+/// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the
+/// detached child.
+/// Of those that are named also what a killed command has claimed and not come to publish is given back.
+pub(crate) fn unpublish_called(
+    session: &mut Session,
+    network: &NetworkName,
+    called: &str,
+    wishes: &[PortWish],
+) -> Result<(), Error> {
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, Act::Apply)?;
+    let Some(found) = endpoint_called(session, network, called)? else { return Ok(()) };
+    let _sandbox = session.store().lock_sandbox(host, found.sandbox.cookie)?;
+    let Some(endpoint) = session.store().endpoint(&found.key())? else { return Ok(()) };
+    if endpoint.ports.is_empty() {
+        return release_claimed(session, host, &endpoint, wishes);
+    }
+    let hairpin = session.store().network(network)?.map(|n| n.hairpin).unwrap_or_default();
+    let mut plan = unpublish(&endpoint, &[], &endpoint.ports, hairpin);
+    let (later, now) = std::mem::take(&mut plan.ops).into_iter().partition(|op| matches!(op.what, What::Forget(_)));
+    plan.ops = now;
+    if host_end(session, &endpoint)?.is_none() {
+        plan.ops.retain(Op::is_nft);
+    }
+    take_down(session, &format!("network {network}: unpublish for {called}"), &plan, zubi_kernel::Deletions::Now)?;
+    session.slow.flows.push((network.clone(), Plan { ops: later }));
+    let mut after = endpoint.clone();
+    after.ports.clear();
+    session.store().update_endpoint(&after)?;
+    let held = session.store().lock_ports(host)?;
+    release_ports(session, &endpoint, &endpoint.ports, &held)
+}
+
+/// Takes published ports of a live endpoint back; connections that came by them end.
+pub(crate) fn unpublish_ports(
+    session: &mut Session,
+    network: &NetworkName,
+    sandbox: &SandboxRef,
+    wishes: &[PortWish],
+    act: Act,
+) -> Result<Report<Published>, Error> {
+    let found = locate_endpoint(session, sandbox)?;
+    let (host, networks) = lock_networks(session, std::slice::from_ref(network), &[], act)?;
+    let host = &host;
+    let hairpin = networks.first().map_or(Hairpin::default(), |(network, _)| network.hairpin);
+    let (endpoint, _lock) = live_endpoint(session, host, network, sandbox, found)?;
+    let mut ports: Vec<PublishedPort> = Vec::new();
+    for wish in wishes {
+        let meant = |port: &&PublishedPort| {
+            let anywhere = PortWish { host: port.host, ..*wish };
+            let is_meant = wish.is_met_by(port) || (wish.host == HostAddress::Every && anywhere.is_met_by(port));
+            // One port inside does not stand for the range it is published with.
+            is_meant && wish.target.contains(port.target)
+        };
+        let found: Vec<PublishedPort> = endpoint.ports.iter().filter(meant).copied().collect();
+        if found.is_empty() {
+            if act == Act::Apply {
+                release_half_taken(session, host, &endpoint)?;
+            }
+            return Err(Error::NotPublished {
+                network: network.clone(),
+                sandbox: endpoint.sandbox.spelled.clone(),
+                port: wish.to_string(),
+                there: endpoint.ports.clone(),
+            });
+        }
+        ports.extend(found.into_iter().filter(|port| !ports.contains(port)).collect::<Vec<_>>());
+    }
+    let mut after = endpoint.clone();
+    after.ports.retain(|port| !ports.contains(port));
+    let plan = unpublish(&endpoint, &after.ports, &ports, hairpin);
+    if act == Act::Apply {
+        let object = format!("network {network}: unpublish for {}", endpoint.sandbox.spelled);
+        let done = take_down(session, &object, &plan, Deletions::Now);
+        if let Err(error) = done.and_then(|()| Ok(session.store().update_endpoint(&after)?)) {
+            return Err(error.after_undo(Fault::muted(|| {
+                session.store().update_endpoint(&endpoint)?;
+                apply(session, &object, &publish(&endpoint, &[], &ports))
+            })));
+        }
+        let held = session.store().lock_ports(host)?;
+        release_ports(session, &endpoint, &ports, &held)?;
+    }
+    Ok(Report { plan, value: Published { endpoint: after, ports } })
+}

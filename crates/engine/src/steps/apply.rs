@@ -1,0 +1,106 @@
+//! Applying plans: the one way by which the engine changes the kernel.
+//!
+//! # How it works
+//! A plan may hold rules for other programs' chains. Their places were read of one generation of the ruleset, and the
+//! transaction names that generation: when another program was faster, the kernel refuses it and the places are read
+//! again.
+
+use crate::error::Error;
+use crate::firewall::foreign::look_at_foreign;
+use crate::firewall::forwarding::{FAMILIES, of, slot, switched_on_before};
+use crate::firewall::seen::{follow_firewall, remember_firewall};
+use crate::session::Session;
+use zubi_kernel::{Applied, Deletions};
+use zubi_model::Family;
+use zubi_plan::{Outcome, Plan, What, coexist, firewall};
+
+/// How often a plan is made again because another program was faster.
+const TRIES: u32 = 5;
+
+/// The plan, with what other programs' chains need for the same networks as they are now.
+fn with_guests_anew(session: &mut Session, plan: &Plan) -> Result<Plan, Error> {
+    let (mut networks, _) = session.store().networks_lossy();
+    networks.extend(session.store().networks_in_making_lossy().0);
+    networks.dedup_by(|a, b| a.id == b.id);
+    networks.retain(|network| {
+        plan.ops.iter().any(|op| matches!(&op.what, What::AddGuestRule(rule) if rule.device == network.bridge))
+    });
+    let mut anew: Plan = plan.ops.iter().filter(|op| !op.is_guest()).cloned().collect();
+    coexist::join(&mut anew, look_at_foreign(session, &networks)?.plan);
+    Ok(anew)
+}
+
+/// Applies a plan, with rules for other programs' chains as those are at that moment.
+fn apply_steadily(session: &mut Session, plan: &Plan) -> Result<Result<(), zubi_kernel::Failed>, Error> {
+    let mut plan = plan.clone();
+    for _ in 1..TRIES {
+        match session.kernel.apply(&plan) {
+            Err(failed) if is_raced(&failed) => plan = with_guests_anew(session, &plan)?,
+            other => return Ok(other.map(|applied| note_unfiltered(session, &applied))),
+        }
+    }
+    Ok(session.kernel.apply(&plan).map(|applied| note_unfiltered(session, &applied)))
+}
+
+/// Notes a guard that this kernel cannot have.
+fn note_unfiltered(session: &mut Session, applied: &Applied) {
+    for (op, outcome) in &applied.done {
+        if let (What::AddFilter(filter), Outcome::Nothing) = (&op.what, outcome) {
+            session.note(format!(
+                "bridge {}: this kernel has no filters of classic BPF (sch_ingress, cls_bpf): should somebody flush \
+                 the nftables ruleset, containers reach what listens on the host's loopback until the next command",
+                filter.device
+            ));
+        }
+    }
+}
+
+fn is_raced(failed: &zubi_kernel::Failed) -> bool {
+    matches!(failed.error, zubi_kernel::Error::StrangersChanged { .. }) && failed.rollback.is_empty()
+}
+
+pub(crate) fn apply(session: &mut Session, object: &str, plan: &Plan) -> Result<(), Error> {
+    if plan.ops.iter().any(|op| matches!(op.what, zubi_plan::What::Set(_))) {
+        zubi_kernel::settings_writable().map_err(Error::kernel(object))?;
+    }
+    remember_forwarding(session, plan)?;
+    follow_firewall(session, plan)?;
+    match apply_steadily(session, plan)? {
+        Ok(()) => {
+            remember_firewall(session);
+            Ok(())
+        }
+        Err(failed) => {
+            session.ruleset.in_order = None;
+            Err(Error::Plan { object: object.to_owned(), failed: Box::new(failed) })
+        }
+    }
+}
+
+pub(crate) fn take_down(session: &mut Session, object: &str, plan: &Plan, deletions: Deletions) -> Result<(), Error> {
+    follow_firewall(session, plan)?;
+    let (_, errors) = session.kernel.take_down(plan, deletions);
+    remember_firewall(session);
+    if errors.is_empty() { Ok(()) } else { Err(Error::Leftover { object: object.to_owned(), errors }) }
+}
+
+/// Before a plan that closes a family: what the settings are is written down, unless it was before.
+fn remember_forwarding(session: &mut Session, plan: &Plan) -> Result<(), Error> {
+    let closes =
+        |family| plan.ops.iter().any(|op| matches!(&op.what, What::AddElement(e) if *e == firewall::closed(family)));
+    let families: Vec<Family> = FAMILIES.into_iter().filter(|family| closes(*family)).collect();
+    if families.is_empty() {
+        return Ok(());
+    }
+    // One that cannot be read is left to be looked at: the kernel's set says what it said.
+    let Ok(mut before) = session.store().forwarding() else { return Ok(()) };
+    // Places for rules of the plan may have been read of this generation.
+    let expected = session.kernel.expected();
+    for family in families {
+        if of(&before, family).is_none() {
+            *slot(&mut before, family) = Some(switched_on_before(session, family)?);
+        }
+    }
+    session.kernel.expect(expected);
+    Ok(session.store().write_forwarding(&before)?)
+}

@@ -1,0 +1,163 @@
+//! Claiming and releasing what an endpoint has: record, addresses, MAC, ports, name.
+
+use crate::decide::address::Cursor;
+use crate::error::{Error, unknown_owner};
+use crate::fault::Fault;
+use crate::port_claims::claims;
+use crate::session::Session;
+use std::io::ErrorKind;
+use std::net::IpAddr;
+use zubi_model::{Endpoint, EndpointKey, Mac, Network, NetworkName, PublishedPort};
+use zubi_plan::Neighbours;
+use zubi_store::{HostLock, LeaseOwner, LeasesLock, PortClaim, PortsLock, StoreError};
+
+/// Claims what an endpoint had, unless somebody else has it by now.
+pub(crate) fn claim_again(
+    session: &mut Session,
+    host: &HostLock,
+    network: &Network,
+    endpoint: &Endpoint,
+) -> Result<(), Error> {
+    let leases = session.store().lock_leases(host, &network.name)?;
+    let ports = if endpoint.ports.is_empty() { None } else { Some(session.store().lock_ports(host)?) };
+    claim(session, &leases, network, endpoint, &[], ports.as_ref())
+}
+
+/// Writes the record, then takes the leases and ports it names. When anything of it is taken, nothing is kept. The
+/// caller holds the lock of the leases, and of the ports if there are any.
+pub(crate) fn claim(
+    session: &mut Session,
+    leases: &LeasesLock,
+    network: &Network,
+    endpoint: &Endpoint,
+    cursors: &[Cursor],
+    ports: Option<&PortsLock>,
+) -> Result<(), Error> {
+    let own = LeaseOwner::Endpoint(endpoint.key());
+    let claimed = (|| {
+        session.store().begin_attach(endpoint)?;
+        for a in &endpoint.addresses {
+            let address = a.address.addr();
+            if let zubi_store::Claim::Taken { owner } = session.store().claim(leases, address, &own)? {
+                let owner = lease_owner_name(session, &owner)?;
+                return Err(Error::AddressTaken { network: network.name.clone(), address, owner });
+            }
+        }
+        if let zubi_store::Claim::Taken { owner } = session.store().claim_mac(leases, endpoint.mac, &own)? {
+            let owner = lease_owner_name(session, &owner)?;
+            return Err(Error::MacTaken { network: network.name.clone(), mac: endpoint.mac, owner });
+        }
+        if let Some(held) = ports {
+            claim_ports(session, endpoint, &endpoint.ports, held)?;
+        }
+        for Cursor { set, address } in cursors {
+            session.store().set_cursor(leases, *set, *address)?;
+        }
+        session.store().write_name(endpoint)?;
+        Ok(())
+    })();
+    claimed.map_err(|e: Error| e.after_undo(Fault::muted(|| release_held(session, endpoint, ports))))
+}
+
+/// Frees what an endpoint holds in the store, its record last.
+pub(crate) fn release(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
+    let ports = if endpoint.ports.is_empty() { None } else { Some(session.store().lock_ports(host)?) };
+    release_held(session, endpoint, ports.as_ref())
+}
+
+fn release_held(session: &mut Session, endpoint: &Endpoint, ports: Option<&PortsLock>) -> Result<(), Error> {
+    let own = LeaseOwner::Endpoint(endpoint.key());
+    if let Some(held) = ports {
+        release_ports(session, endpoint, &endpoint.ports, held)?;
+    }
+    for a in &endpoint.addresses {
+        leave_stale(session, &endpoint.network, a.address.addr())?;
+        session.store().release(&endpoint.network, a.address.addr(), &own)?;
+    }
+    for mac in endpoint.macs() {
+        session.store().release_mac(&endpoint.network, mac, &own)?;
+    }
+    session.store().remove_name(endpoint)?;
+    session.store().finish_detach(&endpoint.key())?;
+    Ok(())
+}
+
+/// Neighbours learn an address with its MAC. Where that is not the one that is made from the address, whoever has it
+/// next must tell them; when that one has told them, no more.
+pub(crate) fn remember_mac(session: &mut Session, endpoint: &Endpoint, neighbours: Neighbours) -> Result<(), Error> {
+    let Some(first) = endpoint.addresses.first().map(|a| a.address.addr()) else { return Ok(()) };
+    if !has_own_mac(endpoint) {
+        session.store().mark_other_mac(&endpoint.network, first)?;
+    } else if neighbours == Neighbours::MayBeWrong {
+        session.store().unmark_other_mac(&endpoint.network, first)?;
+    }
+    Ok(())
+}
+
+/// Whoever gets the address next must not inherit its connections. Without room to write that down for later, they
+/// are forgotten now.
+fn leave_stale(session: &mut Session, network: &NetworkName, address: IpAddr) -> Result<(), Error> {
+    match session.store().mark_stale(network, address) {
+        Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+            let failed = || Error::kernel(format!("connections of {address}"));
+            let flows = session.kernel.flows_of(&[address]).map_err(failed())?;
+            session.kernel.forget(&flows).map_err(failed())
+        }
+        marked => Ok(marked?),
+    }
+}
+
+/// How messages name the owner of a lease.
+pub(crate) fn lease_owner_name(session: &Session, owner: &LeaseOwner) -> Result<String, Error> {
+    match owner {
+        LeaseOwner::Endpoint(key) => owner_name(session, key),
+        LeaseOwner::Reservation(owner) => Ok(owner.clone()),
+    }
+}
+
+/// How messages name an endpoint that something belongs to: by its sandbox.
+pub(crate) fn owner_name(session: &Session, key: &EndpointKey) -> Result<String, Error> {
+    let endpoint = match session.store().endpoint(key)? {
+        Some(endpoint) => Some(endpoint),
+        None => session.store().pending_endpoint(key)?,
+    };
+    Ok(endpoint.map_or_else(|| unknown_owner(key), |e| e.sandbox.spelled))
+}
+
+/// Whether its MAC is the one that is made from its first address.
+pub(crate) fn has_own_mac(endpoint: &Endpoint) -> bool {
+    endpoint.addresses.first().is_some_and(|a| endpoint.mac == Mac::from_address(a.address.addr()))
+}
+
+pub(crate) fn is_recorded(session: &Session, claim: &PortClaim) -> bool {
+    let publishes = |record: Result<Option<Endpoint>, StoreError>| match record {
+        Ok(endpoint) => endpoint.is_some_and(|e| claims(&e, &e.ports).contains(claim)),
+        // A record that cannot be read may say so.
+        Err(_) => true,
+    };
+    publishes(session.store().endpoint(&claim.owner)) || publishes(session.store().pending_endpoint(&claim.owner))
+}
+
+pub(crate) fn claim_ports(
+    session: &mut Session,
+    endpoint: &Endpoint,
+    ports: &[PublishedPort],
+    held: &PortsLock,
+) -> Result<(), Error> {
+    for claim in claims(endpoint, ports) {
+        session.store().claim_ports(held, &claim)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn release_ports(
+    session: &mut Session,
+    endpoint: &Endpoint,
+    ports: &[PublishedPort],
+    held: &PortsLock,
+) -> Result<(), Error> {
+    for claim in claims(endpoint, ports) {
+        session.store().release_ports(held, &claim)?;
+    }
+    Ok(())
+}

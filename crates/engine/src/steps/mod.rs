@@ -1,0 +1,6 @@
+//! Steps that all rooms share: apply a plan, claim, change a network.
+
+pub(crate) mod apply;
+pub(crate) mod change_network;
+pub(crate) mod claim;
+pub(crate) mod flush;

@@ -1,0 +1,166 @@
+//! Taking an endpoint away, whatever state it is in.
+
+use crate::error::Error;
+use crate::fault::Fault;
+use crate::look::default_route;
+use crate::look::device::host_end;
+use crate::look::sandbox::way_in;
+use crate::port_claims::claims;
+use crate::report::{Act, Report};
+use crate::session::Session;
+use crate::steps::apply::take_down;
+use crate::steps::claim::release;
+use std::io::ErrorKind;
+use zubi_kernel::Deletions;
+use zubi_model::{Endpoint, EndpointKey, NsRef};
+use zubi_plan::endpoint::{Presence, Remains, detach, doomed_name};
+use zubi_plan::{Place, Plan, What};
+use zubi_store::{HostLock, LeaseOwner, SandboxLock, StoreError};
+use zubi_wire::route::LinkSeen;
+
+/// The kernel part has been rolled back, or was finished while the record could not be: both are taken away from
+/// the record.
+pub(crate) fn undo_attach(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
+    remove_endpoint(session, host, endpoint, Some(&endpoint.sandbox.reached_by.clone()))
+}
+
+/// What a detach found.
+#[derive(Debug, Clone)]
+pub enum Detached {
+    /// This endpoint is gone now.
+    Gone(Box<Endpoint>),
+    /// There was none.
+    WasNotAttached,
+}
+
+/// Releases a sandbox's lock. With its last endpoint the file goes: every container has another number, and they
+/// would add up.
+pub(crate) fn release_sandbox(session: &Session, lock: SandboxLock) -> Result<(), Error> {
+    // A record that cannot be read is one.
+    if session.store().endpoints_of(lock.cookie()).is_ok_and(|all| all.is_empty()) {
+        session.store().remove_sandbox_lock(lock)?;
+    }
+    Ok(())
+}
+
+/// The caller holds the host's and the sandbox's lock.
+pub(crate) fn detach_locked(
+    session: &mut Session,
+    host: &HostLock,
+    key: &EndpointKey,
+    via: Option<&NsRef>,
+    act: Act,
+) -> Result<Report<Detached>, Error> {
+    // It may have gone while we waited for the lock.
+    let mut leases = None;
+    let endpoint = match session.store().endpoint(key)? {
+        Some(endpoint) => endpoint,
+        None => match session.store().pending_endpoint(key)? {
+            Some(leftover) => {
+                // A command that was killed may have given an address back that is another endpoint's by now.
+                leases = Some(session.store().lock_leases(host, &key.network)?);
+                without_what_is_others(session, &leftover)?
+            }
+            None => return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached }),
+        },
+    };
+    let plan = plan_detach(session, &endpoint, via)?;
+    if act == Act::Apply {
+        apply_detach(session, host, &endpoint, &plan)?;
+    }
+    drop(leases);
+    Ok(Report { plan, value: Detached::Gone(Box::new(endpoint)) })
+}
+
+pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Plan, Error> {
+    let seen = host_end(session, endpoint)?;
+    let mac = seen.as_ref().and_then(|seen| seen.mac);
+    let host_end = if seen.is_some() { Presence::There } else { Presence::Gone };
+    let inside = way_in(session, endpoint, via)?;
+    let (mut inner_end, mut renamed_end, mut successors) = (Presence::Gone, Presence::Gone, Vec::new());
+    if let Some(way) = &inside {
+        let place = Place::Sandbox(way.clone());
+        let object = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
+        let is_ours = |l: &LinkSeen| endpoint.macs().any(|mac| l.mac == Some(mac)) && l.kind.as_deref() == Some("veth");
+        let seen = session.kernel.link(&place, endpoint.ifname.as_str()).map_err(object())?;
+        if seen.as_ref().is_some_and(is_ours) {
+            inner_end = Presence::There;
+        } else if let Some(name) = doomed_name(endpoint)
+            && session.kernel.link(&place, name.as_str()).map_err(object())?.as_ref().is_some_and(is_ours)
+        {
+            renamed_end = Presence::There;
+        }
+        successors = default_route::successors(session, endpoint, way)?;
+    }
+    let mut plan = detach(endpoint, &Remains { host_end, inside, inner_end, renamed_end, successors });
+    for op in &mut plan.ops {
+        if let What::DeleteLink(pair) = &mut op.what {
+            // Somebody may have changed it; it is the one that was found.
+            pair.mac = mac;
+        }
+    }
+    Ok(plan)
+}
+
+/// Marks the record, takes the kernel part down, frees the leases. What is left of a failure stays marked: gc
+/// comes back to it.
+fn apply_detach(session: &mut Session, host: &HostLock, endpoint: &Endpoint, plan: &Plan) -> Result<(), Error> {
+    session.slow.attaching = false;
+    let key = endpoint.key();
+    if session.store().endpoint(&key)?.is_some() {
+        session.store().begin_detach(&key)?;
+    }
+    let mut deletions = Deletions::Later;
+    let pair = plan.ops.iter().find_map(|op| match &op.what {
+        What::DeleteLink(pair) => Some(pair),
+        _ => None,
+    });
+    if let Some(pair) = pair {
+        let mac = pair.mac.unwrap_or_else(|| endpoint.host_mac());
+        match session.store().add_doomed(&endpoint.host_device, mac) {
+            // Without room to write down what is to be deleted later, it is deleted now.
+            Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
+                deletions = Deletions::Now;
+            }
+            written => written?,
+        }
+    }
+    let object = format!("network {}: disconnect {}", endpoint.network, endpoint.sandbox.spelled);
+    take_down(session, &object, plan, deletions)?;
+    release(session, host, endpoint)
+}
+
+/// Takes an endpoint away whatever state it is in. The caller holds the host's and the sandbox's lock.
+pub(crate) fn remove_endpoint(
+    session: &mut Session,
+    host: &HostLock,
+    endpoint: &Endpoint,
+    via: Option<&NsRef>,
+) -> Result<(), Error> {
+    Fault::muted(|| {
+        let endpoint = without_what_is_others(session, endpoint)?;
+        let plan = plan_detach(session, &endpoint, via)?;
+        apply_detach(session, host, &endpoint, &plan)
+    })
+}
+
+/// The record comes before the claims: whoever was killed between them has named addresses and ports that others
+/// could take since. Their firewall elements have the same keys.
+fn without_what_is_others(session: &Session, endpoint: &Endpoint) -> Result<Endpoint, Error> {
+    let own_lease = LeaseOwner::Endpoint(endpoint.key());
+    let mut own = endpoint.clone();
+    own.addresses.clear();
+    for a in &endpoint.addresses {
+        let owner = session.store().lease_owner(&endpoint.network, a.address.addr())?;
+        own.addresses.extend(owner.is_none_or(|owner| owner == own_lease).then_some(*a));
+    }
+    own.ports.clear();
+    for port in &endpoint.ports {
+        let mut free = true;
+        for claim in claims(endpoint, &[*port]) {
+            free &= session.store().ports_in_the_way(&claim)?.is_empty();
+        }
+        own.ports.extend(free.then_some(*port));
+    }
+    Ok(own)
+}

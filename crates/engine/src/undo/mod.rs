@@ -1,0 +1,6 @@
+//! Taking away: endpoints, links, networks, sandboxes, whatever state they are in.
+
+pub(crate) mod endpoint;
+pub(crate) mod link;
+pub(crate) mod network;
+pub(crate) mod sandbox;

@@ -1,0 +1,121 @@
+//! Taking a named sandbox away: its processes, its endpoints and links, its name.
+
+use crate::error::Error;
+use crate::look::sandbox::{named_cookie, open_named};
+use crate::report::Act;
+use crate::session::Session;
+use crate::steps::apply::take_down;
+use crate::undo::endpoint::detach_locked;
+use crate::undo::link::{links_of, lock_with_linked, release_sandboxes, unlink_locked};
+use zubi_kernel::{Deletions, inside};
+use zubi_model::{NetnsCookie, NsRef, SandboxName};
+use zubi_plan::{Place, Plan, sandbox};
+use zubi_store::{HostLock, Maker, SandboxLock};
+
+pub(crate) fn clean_run_locked(session: &mut Session, host: &HostLock, name: &SandboxName) -> Result<(), Error> {
+    let Some(record) = session.store().sandbox(name)?.filter(|r| r.maker == Maker::Run) else { return Ok(()) };
+    let left = || format!("sandbox {name}: the name leads to another network namespace now and stays");
+    let mut alone = None;
+    if let Some(cookie) = record.cookie {
+        end_processes(session, name, cookie)?;
+        alone = disconnect_all(session, host, name, cookie, Act::Apply)?.1;
+        match named_cookie(session, name)? {
+            Some(there) if there != cookie => session.note(left()),
+            _ => {
+                let removal = zubi_plan::sandbox::remove(name, Some(cookie));
+                take_down(session, &format!("sandbox {name}"), &removal, Deletions::Now)?;
+            }
+        }
+    } else if remove_unfinished(session, name)? == Unfinished::InUse {
+        session.note(left());
+    }
+    session.store().remove_sandbox(name)?;
+    if let Some(lock) = alone {
+        session.store().remove_sandbox_lock(lock)?;
+    }
+    Ok(())
+}
+
+/// Removes the name of a sandbox whose maker was killed before its number was recorded. Nobody can have used that one:
+/// a namespace with processes or devices is somebody else's, who has taken the name since. The caller holds the name's
+/// lock.
+pub(crate) fn remove_unfinished(session: &mut Session, name: &SandboxName) -> Result<Unfinished, Error> {
+    let object = format!("sandbox {name}");
+    let cookie = named_cookie(session, name)?;
+    if let Some(cookie) = cookie
+        && open_named(session, name, cookie)
+    {
+        let reached_by = NsRef::Named(name.clone());
+        let netns = session.kernel.sandbox(&reached_by);
+        let processes = netns.map(inside::processes).transpose().map_err(Error::kernel(&object))?;
+        let links = session.kernel.links(&Place::Sandbox(reached_by), None).map_err(Error::kernel(&object))?;
+        if processes.is_some_and(|all| !all.is_empty()) || links.len() > 1 {
+            return Ok(Unfinished::InUse);
+        }
+    }
+    take_down(session, &object, &sandbox::remove(name, cookie), Deletions::Now)?;
+    Ok(Unfinished::Removed)
+}
+
+/// Takes a sandbox off all its networks and links, be its name still a way to it or not. Gives the sandbox's lock too:
+/// while it is held nobody connects it again.
+pub(crate) fn disconnect_all(
+    session: &mut Session,
+    host: &HostLock,
+    name: &SandboxName,
+    cookie: NetnsCookie,
+    act: Act,
+) -> Result<(Plan, Option<SandboxLock>), Error> {
+    let reached_by = NsRef::Named(name.clone());
+    let via = open_named(session, name, cookie).then_some(&reached_by);
+    let mut plan = Plan::new();
+    let mut locks = lock_with_linked(session, host, cookie)?;
+    for endpoint in session.store().endpoints_of(cookie)? {
+        plan.append(detach_locked(session, host, &endpoint.key(), via, act)?.plan);
+    }
+    for link in links_of(session, cookie) {
+        plan.append(unlink_locked(session, &link, act)?);
+    }
+    let lock = locks.remove(&cookie);
+    release_sandboxes(session, locks)?;
+    Ok((plan, lock))
+}
+
+/// Ends every process in a sandbox, also those that are started meanwhile. Nothing is ended when its name leads to
+/// another namespace.
+pub(crate) fn end_processes(session: &mut Session, name: &SandboxName, cookie: NetnsCookie) -> Result<(), Error> {
+    const ROUNDS: u32 = 200;
+    let reached_by = NsRef::Named(name.clone());
+    if !open_named(session, name, cookie) {
+        return Ok(());
+    }
+    let me = std::process::id();
+    for _ in 0..ROUNDS {
+        let Some(netns) = session.kernel.sandbox(&reached_by) else { return Ok(()) };
+        let mut all = inside::processes(netns).map_err(Error::kernel(format!("sandbox {name}")))?;
+        all.retain(|pid| *pid != me && !is_zombie(*pid));
+        if all.is_empty() {
+            return Ok(());
+        }
+        for pid in all {
+            inside::end_process(netns, pid).map_err(Error::kernel(format!("sandbox {name}")))?;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    Err(Error::Busy { object: format!("sandbox {name} (its processes do not end)") })
+}
+
+/// What became of a name without a finished sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unfinished {
+    /// It is free.
+    Removed,
+    /// Somebody uses it.
+    InUse,
+}
+
+/// A process that has ended and waits for its parent only.
+fn is_zombie(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z') || rest.starts_with('X'))
+}

@@ -1,0 +1,132 @@
+//! What of a plan is missing or differs: the operations that put it right.
+
+use crate::compare::peer_with_other_mtu;
+use crate::{Finding, NotRead, Snapshot, compare};
+use std::collections::HashSet;
+use zubi_model::{IfName, Mac};
+use zubi_plan::{Op, Place, What};
+use zubi_wire::route::{AdminState, Link, LinkChange, LinkKind, LinkMark};
+
+/// What was found of the pair of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pair {
+    /// Both ends are as made, as far as names and MACs go.
+    Whole,
+    /// The host end is there. The inner end was renamed, moved to another namespace, or has another MAC.
+    InnerEndDiffers,
+    /// There is no host end, and so no inner end either.
+    Absent,
+}
+
+/// Whether anything leads into the sandbox of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Inside {
+    /// It can be changed inside.
+    Reachable,
+    /// Nothing leads to it.
+    Unreachable,
+}
+
+/// The operations that put right what is missing or differs. A link of ours that differs is changed, not made again.
+/// The snapshot was read for [`crate::Needs::of`] these operations.
+///
+/// # Errors
+/// As [`compare`].
+pub fn lacking(ops: &[Op], snapshot: &Snapshot) -> Result<Vec<Op>, NotRead> {
+    let compared = compare(ops, snapshot)?;
+    // Settings of a device that is not there leave no state to look at: they come back with the device.
+    let new_device = compared.iter().any(|(op, f)| matches!((&op.what, f), (What::AddLink(_), Finding::Missing)));
+    let mut lacking = Vec::new();
+    for (op, finding) in compared {
+        match (&op.what, finding) {
+            (_, Finding::NoState) if new_device => lacking.push(op),
+            (_, Finding::Same | Finding::NoState) => {}
+            (What::AddLink(link), Finding::Differs(_)) if is_ours(&op.place, link, snapshot)? => {
+                let mut change = LinkChange::state(link.name.clone(), AdminState::Up);
+                change.mac = Some(link.mac);
+                change.group = Some(link.group);
+                change.master.clone_from(&link.master);
+                change.mtu = link.mtu;
+                lacking.extend(mtu_of_peer(link, snapshot)?);
+                lacking.push(Op { what: What::ChangeLink(change), ..op });
+            }
+            _ => lacking.push(op),
+        }
+    }
+    Ok(without_routes_of_addresses(lacking))
+}
+
+/// The same for all operations of an endpoint whose host end is `host_end`, given what was found of its pair.
+///
+/// # Errors
+/// As [`compare`]; only a whole pair is compared.
+pub fn lacking_of_pair(
+    ops: Vec<Op>,
+    snapshot: &Snapshot,
+    host_end: LinkMark,
+    pair: Pair,
+    inside: Inside,
+) -> Result<Vec<Op>, NotRead> {
+    Ok(match (pair, inside) {
+        (Pair::InnerEndDiffers, Inside::Reachable) => {
+            // An end that was renamed or moved may be anywhere, so the pair is made again.
+            let delete = Op::host(What::DeleteLink(host_end), "its inner end is not as made");
+            std::iter::once(delete).chain(without_routes_of_addresses(ops)).collect()
+        }
+        (Pair::Whole | Pair::InnerEndDiffers, _) => lacking(&ops, snapshot)?,
+        // Without the host end nothing inside is left.
+        (Pair::Absent, Inside::Reachable) => without_routes_of_addresses(ops),
+        (Pair::Absent, Inside::Unreachable) => Vec::new(),
+    })
+}
+
+/// In words, what is wrong with the inner end of a pair whose host end is there.
+///
+/// # Errors
+/// Where the devices of the sandbox were not read.
+pub fn inner_end_differs(
+    snapshot: &Snapshot,
+    inside: &Place,
+    wanted: &IfName,
+    mac: Mac,
+) -> Result<Option<String>, NotRead> {
+    Ok(match snapshot.link(inside, wanted.as_str())? {
+        None => Some(format!("its inner end {wanted} is renamed or gone")),
+        Some(seen) if seen.mac != Some(mac) => {
+            let found = seen.mac.map_or_else(|| "none".to_owned(), |m| m.to_string());
+            Some(format!("its inner end {wanted} has MAC {found}; wanted: {mac}"))
+        }
+        Some(_) => None,
+    })
+}
+
+fn is_ours(place: &Place, link: &Link, snapshot: &Snapshot) -> Result<bool, NotRead> {
+    Ok(snapshot.link(place, link.name.as_str())?.is_some_and(|seen| link.resembles(seen)))
+}
+
+/// What puts the MTU of the other end of a pair right.
+fn mtu_of_peer(link: &Link, snapshot: &Snapshot) -> Result<Option<Op>, NotRead> {
+    let (Some(mtu), LinkKind::Veth(peer)) = (link.mtu, &link.kind) else { return Ok(None) };
+    Ok(peer_with_other_mtu(link, snapshot)?.map(|_| {
+        let change = What::ChangeLink(LinkChange::mtu(peer.name.clone(), mtu));
+        Op::sandbox(&peer.netns, change, "both ends of a cable take packets of one size")
+    }))
+}
+
+/// The kernel makes the route to an address's subnet with the address.
+fn without_routes_of_addresses(ops: Vec<Op>) -> Vec<Op> {
+    let given: HashSet<_> = ops
+        .iter()
+        .filter_map(|op| match &op.what {
+            What::AddAddress(address) => Some((op.place.clone(), address.device.clone(), address.address.trunc())),
+            _ => None,
+        })
+        .collect();
+    let comes_along = |op: &Op| match &op.what {
+        What::AddRoute(route) if route.via.is_none() => {
+            given.contains(&(op.place.clone(), route.device.clone(), route.to))
+        }
+        _ => false,
+    };
+    ops.into_iter().filter(|op| !comes_along(op)).collect()
+}
