@@ -7,9 +7,7 @@ use crate::socket::Room;
 use std::collections::HashSet;
 use zubi_plan::{Op, Outcome, What};
 use zubi_snapshot::{FirewallSeen, Needs, done};
-use zubi_wire::nft::{
-    self, ChainSeen, Element, ElementSeen, Generation, NftFamily, RuleAt, RuleSeen, SetSeen, TableSeen,
-};
+use zubi_wire::nft::{self, ChainSeen, Element, ElementSeen, Generation, RuleAt, RuleSeen, SetSeen, TableSeen};
 use zubi_wire::{Batch, KernelError};
 
 /// How often a transaction starts again because another program was faster.
@@ -217,10 +215,10 @@ impl Session {
 
     /// Reads our table without elements.
     pub fn firewall(&mut self) -> Result<FirewallSeen, Error> {
-        let name = zubi_plan::firewall::TABLE;
+        let ours = zubi_plan::firewall::TABLE;
         let socket = self.nft()?;
         let mut batch = Batch::new();
-        zubi_plan::firewall::table().encode_get(&mut batch);
+        zubi_plan::firewall::TABLE.encode_get(&mut batch);
         let answer = socket.ask("nftables table", &batch)?.pop().unwrap_or_default();
         let table = answer.objects.iter().find_map(|o| TableSeen::parse(&o.message()));
         if table.is_none() {
@@ -231,24 +229,26 @@ impl Session {
                 _ => Ok(FirewallSeen::default()),
             };
         }
-        let ours = |family, table: &str| family == NftFamily::Inet && table == name;
-        let chains = socket.dump("nftables chains", &ChainSeen::dump, |m| ChainSeen::parse(m).into_iter().collect())?;
+        let chains = socket.dump("nftables chains", &|b| ChainSeen::dump(b, ours.family), |m| {
+            ChainSeen::parse(m).into_iter().collect()
+        })?;
         let sets =
-            socket.dump("nftables sets", &|b| SetSeen::dump(b, name), |m| SetSeen::parse(m).into_iter().collect())?;
-        let rules = socket
-            .dump("nftables rules", &|b| RuleSeen::dump(b, name), |m| RuleSeen::parse(m).into_iter().collect())?;
+            socket.dump("nftables sets", &|b| SetSeen::dump(b, &ours), |m| SetSeen::parse(m).into_iter().collect())?;
+        let rules = socket.dump("nftables rules", &|b| RuleSeen::dump(b, &ours, None), |m| {
+            RuleSeen::parse(m).into_iter().collect()
+        })?;
         Ok(FirewallSeen {
             table,
-            chains: chains.into_iter().filter(|c: &ChainSeen| ours(c.family, &c.table)).collect(),
-            sets: sets.into_iter().filter(|s: &SetSeen| s.table == name).collect(),
-            rules: rules.into_iter().filter(|r: &RuleSeen| ours(r.family, &r.rule.table)).collect(),
+            chains: chains.into_iter().filter(|c: &ChainSeen| c.table == ours).collect(),
+            sets: sets.into_iter().filter(|s: &SetSeen| s.table == ours).collect(),
+            rules: rules.into_iter().filter(|r: &RuleSeen| r.rule.table == ours).collect(),
         })
     }
 
     /// Reads the elements of one of our sets; none when there is no such set.
     pub fn elements(&mut self, set: &str) -> Result<Vec<ElementSeen>, Error> {
         let table = zubi_plan::firewall::TABLE;
-        match self.nft()?.dump("nftables elements", &|b| ElementSeen::dump(b, table, set), ElementSeen::parse_all) {
+        match self.nft()?.dump("nftables elements", &|b| ElementSeen::dump(b, &table, set), ElementSeen::parse_all) {
             Err(e) if e.is_missing() => Ok(Vec::new()),
             other => other,
         }
@@ -313,7 +313,7 @@ impl Session {
     pub fn firewall_stands(&mut self) -> Result<bool, Error> {
         let chains = zubi_plan::firewall::chains();
         let mut batch = Batch::new();
-        zubi_plan::firewall::table().encode_get(&mut batch);
+        zubi_plan::firewall::TABLE.encode_get(&mut batch);
         for chain in &chains {
             chain.encode_get(&mut batch);
         }

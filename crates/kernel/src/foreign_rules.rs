@@ -12,10 +12,10 @@
 use crate::error::Error;
 use crate::session::Session;
 use zubi_model::IfName;
-use zubi_plan::coexist::{self, ChainName, Strangers};
+use zubi_plan::coexist::{self, ChainName, ForeignFirewalls};
 use zubi_snapshot::{ForeignTables, GuestRuleSeen};
 use zubi_wire::Batch;
-use zubi_wire::nft::{ChainSeen, CmpOp, Expr, Generation, NftFamily, RuleSeen, TableSeen};
+use zubi_wire::nft::{ChainSeen, CmpOp, Expr, Generation, RuleSeen, Table, TableSeen};
 
 /// How often the ruleset is read again when it changes meanwhile.
 const TRIES: u32 = 5;
@@ -49,7 +49,7 @@ impl Session {
 
     /// What other programs do with forwarded packets: their chains there, and the rules that decide. Expects the
     /// generation in which it read them.
-    pub fn foreign_rules(&mut self) -> Result<Strangers, Error> {
+    pub fn foreign_rules(&mut self) -> Result<ForeignFirewalls, Error> {
         let ((_, judged), generation) = self.read_steadily(Self::read_foreign)?;
         self.expected = Some(generation);
         Ok(judged)
@@ -65,7 +65,7 @@ impl Session {
 
     /// Whether any rule of a chain's table asks for this device.
     pub fn mentions_device(&mut self, chain: &ChainName, device: &IfName) -> Result<bool, Error> {
-        let rules = self.rules_of(chain.family, &chain.table, None)?;
+        let rules = self.rules_of(&chain.table, None)?;
         let is_name = |expr: &Expr| match expr {
             Expr::Cmp { op: CmpOp::Eq, value, .. } => {
                 let rest = value.strip_prefix(device.as_str().as_bytes());
@@ -95,9 +95,9 @@ impl Session {
     }
 
     /// Other programs' tables as values, and as `plan` judges them.
-    pub(crate) fn read_foreign(&mut self) -> Result<(ForeignTables, Strangers), Error> {
+    pub(crate) fn read_foreign(&mut self) -> Result<(ForeignTables, ForeignFirewalls), Error> {
         let (tables, chains) = self.hooked()?;
-        let mut judged = Strangers::new(tables.clone(), chains.clone());
+        let mut judged = ForeignFirewalls::new(tables.clone(), chains.clone());
         let mut all = ForeignTables { tables, chains, rules: Vec::new() };
         loop {
             let unread = judged.unread();
@@ -105,8 +105,7 @@ impl Session {
                 return Ok((all, judged));
             }
             for chain in unread {
-                let ChainName { family, table, chain: name } = &chain;
-                let rules = self.rules_of(*family, table, Some(name))?;
+                let rules = self.rules_of(&chain.table, Some(&chain.chain))?;
                 all.rules.extend(rules.iter().cloned());
                 judged.learn(chain, rules);
             }
@@ -116,8 +115,8 @@ impl Session {
     pub(crate) fn read_guests(&mut self) -> Result<Vec<GuestRuleSeen>, Error> {
         let (tables, chains) = self.hooked()?;
         let mut guests = Vec::new();
-        for (family, table, owner) in Strangers::new(tables, chains).tables() {
-            let rules = self.rules_of(family, table, None)?;
+        for (table, owner) in ForeignFirewalls::new(tables, chains).tables() {
+            let rules = self.rules_of(table, None)?;
             guests.extend(rules.into_iter().filter(coexist::is_ours).map(|rule| GuestRuleSeen { rule, owner }));
         }
         Ok(guests)
@@ -132,8 +131,8 @@ impl Session {
         Ok((tables, chains))
     }
 
-    fn rules_of(&mut self, family: NftFamily, table: &str, chain: Option<&str>) -> Result<Vec<RuleSeen>, Error> {
-        let ask = |b: &mut Batch| RuleSeen::dump_of(b, family, table, chain);
+    fn rules_of(&mut self, table: &Table, chain: Option<&str>) -> Result<Vec<RuleSeen>, Error> {
+        let ask = |b: &mut Batch| RuleSeen::dump(b, table, chain);
         match self.nft()?.dump("nftables rules", &ask, |m| RuleSeen::parse(m).into_iter().collect()) {
             Err(e) if e.is_missing() => Ok(Vec::new()),
             other => other,

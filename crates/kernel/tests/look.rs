@@ -22,7 +22,7 @@ fn name(text: &str) -> IfName {
 }
 
 fn element(set: &str, key: Vec<Value>) -> Op {
-    Op::host(What::AddElement(Element::new(firewall::TABLE, set, key)), "")
+    Op::host(What::AddElement(Element::new(&firewall::TABLE, set, key)), "")
 }
 
 fn bridge(device: &str) -> Op {

@@ -18,7 +18,7 @@ fn address(number: u8) -> Address {
 
 fn element(number: u8) -> Element {
     let device = format!("br{number}").parse().unwrap();
-    Element::new(firewall::TABLE, "bridges", vec![Value::Device(device)])
+    Element::new(&firewall::TABLE, "bridges", vec![Value::Device(device)])
 }
 
 fn plan(all: impl IntoIterator<Item = What>) -> Plan {

@@ -13,10 +13,11 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use zubi_kernel::Netlink;
 use zubi_model::Family;
-use zubi_plan::firewall::{self, TABLE, table};
+use zubi_plan::firewall::{self, TABLE};
 use zubi_wire::nft::{
     self, Chain, ChainSeen, Direction, Element, ElementSeen, Ending, Expr, Field, GuestRule, Hook, HookPoint, LoadKey,
-    NftFamily, PortNumber, PortRange, Protocol, Rule, RuleSeen, Set, SetSeen, Shape, TableSeen, Value, Verdict,
+    PortNumber, PortRange, Protocol, Rule, RuleSeen, Set, SetSeen, Shape, Table, TableFamily, TableSeen, Value,
+    Verdict,
 };
 use zubi_wire::{Batch, KernelError};
 
@@ -32,25 +33,25 @@ fn sets() -> Vec<Set> {
 }
 
 fn maps() -> Vec<Set> {
-    let map = |name: &str, shape| Set::new(TABLE, name, &[Field::Proto, Field::Port], shape);
+    let map = |name: &str, shape| Set::new(&TABLE, name, &[Field::Proto, Field::Port], shape);
     vec![
         map("lead4", Shape::Exact).mapped_to(&[Field::Ipv4, Field::Port]),
         map("lead6", Shape::Exact).mapped_to(&[Field::Ipv6, Field::Port]),
         map("range4", Shape::Interval).mapped_to(&[Field::Ipv4]),
         map("range6", Shape::Interval).mapped_to(&[Field::Ipv6]),
-        Set::new(TABLE, "ports", &[Field::Port], Shape::Exact).mapped_to(&[Field::Port]),
-        Set::new(TABLE, "spans", &[Field::Port], Shape::Interval).mapped_to(&[Field::Ipv4]),
-        Set::new(TABLE, "protocols", &[Field::Proto], Shape::Exact),
+        Set::new(&TABLE, "ports", &[Field::Port], Shape::Exact).mapped_to(&[Field::Port]),
+        Set::new(&TABLE, "spans", &[Field::Port], Shape::Interval).mapped_to(&[Field::Ipv4]),
+        Set::new(&TABLE, "protocols", &[Field::Proto], Shape::Exact),
     ]
 }
 
 fn chains() -> Vec<Chain> {
-    [firewall::chains(), vec![lead(HookPoint::Prerouting), Chain::regular(TABLE, "way")]].concat()
+    [firewall::chains(), vec![lead(HookPoint::Prerouting), Chain::regular(&TABLE, "way")]].concat()
 }
 
 fn lead(point: HookPoint) -> Chain {
     let hook = Hook { chain_type: "nat", point, priority: -100 };
-    Chain::base(TABLE, "lead", hook)
+    Chain::base(&TABLE, "lead", hook)
 }
 
 fn rules() -> Vec<Rule> {
@@ -58,10 +59,10 @@ fn rules() -> Vec<Rule> {
 }
 
 fn way_rules() -> Vec<Rule> {
-    let way = || Rule::new(TABLE, "way");
+    let way = || Rule::new(&TABLE, "way");
     let net = |text: &str| text.parse().unwrap();
     vec![
-        Rule::new(TABLE, "lead").translated().jump("way"),
+        Rule::new(&TABLE, "lead").translated().jump("way"),
         way().not_for_this_host().leave(),
         way().to_prefix(net("127.0.0.0/8")).leave(),
         way().from_prefix(net("127.0.0.0/8")).accept(),
@@ -75,7 +76,7 @@ fn way_rules() -> Vec<Rule> {
 }
 
 fn map_rules() -> Vec<Rule> {
-    let rule = || Rule::new(TABLE, "lead");
+    let rule = || Rule::new(&TABLE, "lead");
     let key = [LoadKey::L4Proto, LoadKey::DestPort];
     vec![
         rule().dnat_to_address_and_port(Family::V4, &key, "lead4"),
@@ -95,14 +96,14 @@ fn ports(first: u16, last: u16) -> Value {
 }
 
 fn mapped(map: &str, protocol: Protocol, from: Value, to: Vec<Value>) -> Element {
-    Element::new(TABLE, map, vec![Value::Protocol(protocol), from]).mapped_to(to)
+    Element::new(&TABLE, map, vec![Value::Protocol(protocol), from]).mapped_to(to)
 }
 
 fn map_elements() -> Vec<Element> {
     use Protocol::{Sctp, Tcp, Udp};
     let address = |a: &str| Value::Address(a.parse().unwrap());
-    let spans = |span, to| Element::new(TABLE, "spans", vec![span]).mapped_to(vec![address(to)]);
-    let protocol = |protocol| Element::new(TABLE, "protocols", vec![Value::Protocol(protocol)]);
+    let spans = |span, to| Element::new(&TABLE, "spans", vec![span]).mapped_to(vec![address(to)]);
+    let protocol = |protocol| Element::new(&TABLE, "protocols", vec![Value::Protocol(protocol)]);
     vec![
         mapped("lead4", Tcp, port(8080), vec![address("10.55.66.2"), port(80)]),
         mapped("lead4", Udp, port(8080), vec![address("10.55.66.3"), port(65535)]),
@@ -110,7 +111,7 @@ fn map_elements() -> Vec<Element> {
         mapped("range4", Tcp, ports(9000, 9199), vec![address("10.1.0.2")]),
         mapped("range4", Udp, ports(9000, 9000), vec![address("10.1.0.2")]),
         mapped("range6", Tcp, ports(1, 65535), vec![address("fd00:1::2")]),
-        Element::new(TABLE, "ports", vec![port(53)]).mapped_to(vec![port(5353)]),
+        Element::new(&TABLE, "ports", vec![port(53)]).mapped_to(vec![port(5353)]),
         spans(ports(80, 80), "10.1.0.2"),
         spans(ports(9000, 9199), "10.1.0.3"),
         spans(ports(65000, 65535), "10.1.0.2"),
@@ -127,7 +128,7 @@ fn firewall_elements() -> Vec<Element> {
     let device = |name: &str| Value::Device(name.parse().unwrap());
     let prefix = |net: &str| Value::Prefix(net.parse().unwrap());
     let address = |a: &str| Value::Address(a.parse().unwrap());
-    let element = |set: &str, key: Vec<Value>| Element::new(TABLE, set, key);
+    let element = |set: &str, key: Vec<Value>| Element::new(&TABLE, set, key);
     vec![
         element("bridges", vec![device("zb-blue")]),
         // The longest name, fifteen bytes; and a word of the nft language.
@@ -161,7 +162,7 @@ fn all_ok(answers: &[zubi_kernel::Answer]) {
 fn write_as_bytes(socket: &mut Netlink) {
     let mut batch = Batch::new();
     nft::begin(&mut batch);
-    table().encode(&mut batch);
+    TABLE.encode(&mut batch);
     for (id, set) in (1..).zip(sets()) {
         set.encode(&mut batch, id);
     }
@@ -186,7 +187,7 @@ fn nft_reads(text: &str) {
 
 fn write_as_text() {
     let add = |object: &dyn Display| format!("add {object}\n");
-    let mut text = add(&table());
+    let mut text = add(&TABLE);
     for s in &sets() {
         text += &add(s);
     }
@@ -204,7 +205,7 @@ fn write_as_text() {
 
 fn seen_rules(socket: &mut Netlink) -> Vec<Rule> {
     socket
-        .dump("rules", &|b| RuleSeen::dump(b, TABLE), |m| {
+        .dump("rules", &|b| RuleSeen::dump(b, &TABLE, None), |m| {
             RuleSeen::parse(m).map(|seen| seen.rule).into_iter().collect()
         })
         .unwrap()
@@ -212,7 +213,7 @@ fn seen_rules(socket: &mut Netlink) -> Vec<Rule> {
 
 /// A set made by `nft` also holds an interval end at the smallest address, which ends no interval.
 fn seen_elements(socket: &mut Netlink, set: &str) -> Vec<ElementSeen> {
-    let mut all = socket.dump("elements", &|b| ElementSeen::dump(b, TABLE, set), ElementSeen::parse_all).unwrap();
+    let mut all = socket.dump("elements", &|b| ElementSeen::dump(b, &TABLE, set), ElementSeen::parse_all).unwrap();
     all.retain(|e: &ElementSeen| !(e.interval_end && e.key.iter().all(|b| *b == 0)));
     all.sort();
     all
@@ -225,14 +226,15 @@ fn raw_elements(set: &str) -> Vec<ElementSeen> {
 }
 
 fn reads_back(socket: &mut Netlink, raw: impl Fn(&str) -> Vec<ElementSeen>) {
-    let seen = socket.dump("sets", &|b| SetSeen::dump(b, TABLE), |m| SetSeen::parse(m).into_iter().collect()).unwrap();
+    let seen = socket.dump("sets", &|b| SetSeen::dump(b, &TABLE), |m| SetSeen::parse(m).into_iter().collect()).unwrap();
     assert_eq!(seen.len(), sets().len());
     for set in sets() {
         assert!(seen.iter().any(|s: &SetSeen| set.is(s)), "{set} is not in {seen:#?}");
         assert_eq!(seen_elements(socket, &set.name), raw(&set.name), "{set}");
     }
-    let seen: Vec<ChainSeen> =
-        socket.dump("chains", &ChainSeen::dump, |m| ChainSeen::parse(m).into_iter().collect()).unwrap();
+    let seen: Vec<ChainSeen> = socket
+        .dump("chains", &|b| ChainSeen::dump(b, TABLE.family), |m| ChainSeen::parse(m).into_iter().collect())
+        .unwrap();
     assert_eq!(seen.len(), chains().len());
     for chain in chains() {
         assert!(seen.iter().any(|s| chain.is(s)), "{chain} is not in {seen:#?}");
@@ -247,7 +249,7 @@ fn reads_back(socket: &mut Netlink, raw: impl Fn(&str) -> Vec<ElementSeen>) {
     for chain in &chains() {
         chain.encode_get(&mut batch);
     }
-    Chain::regular(TABLE, "nowhere").encode_get(&mut batch);
+    Chain::regular(&TABLE, "nowhere").encode_get(&mut batch);
     let answers = socket.transact(batch).unwrap();
     for (chain, answer) in chains().iter().zip(&answers) {
         let seen = answer.objects.iter().find_map(|o| ChainSeen::parse(&o.message())).unwrap();
@@ -259,10 +261,10 @@ fn reads_back(socket: &mut Netlink, raw: impl Fn(&str) -> Vec<ElementSeen>) {
     let missing = answers.last().unwrap().outcome.clone().unwrap().unwrap_err();
     assert_eq!(missing.errno, ENOENT);
     let mut batch = Batch::new();
-    table().encode_get(&mut batch);
+    TABLE.encode_get(&mut batch);
     let answers = socket.transact(batch).unwrap();
     let seen = answers[0].objects.iter().find_map(|o| TableSeen::parse(&o.message())).unwrap();
-    assert_eq!((seen.name.as_str(), seen.objects as usize, seen.owner), (TABLE, sets().len() + chains().len(), None));
+    assert_eq!((seen.table, seen.objects as usize, seen.owner), (TABLE, sets().len() + chains().len(), None));
 }
 
 /// The words alone: `nft list` breaks lines where we write semicolons, and quotes other texts.
@@ -272,7 +274,7 @@ fn words(text: &str) -> String {
 
 /// Numeric priorities and no counts, as we print them.
 fn listed() -> String {
-    let done = Command::new("nft").args(["-y", "-s", "list", "table", "inet", TABLE]).output().unwrap();
+    let done = Command::new("nft").args(["-y", "-s", "list", "table", "inet", &TABLE.name]).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap()
 }
@@ -313,7 +315,7 @@ fn lists_chain(listing: &str, chain: &Chain) {
     if chain.hook.is_some() {
         assert_eq!(lines[0], within_braces(&chain.to_string()));
     }
-    let prefix = format!("rule inet {TABLE} {} ", chain.name);
+    let prefix = format!("rule inet {} {} ", TABLE.name, chain.name);
     let ours: Vec<_> = rules()
         .iter()
         .filter(|r| r.chain == chain.name)
@@ -377,7 +379,7 @@ fn elements_are_deleted_as_they_were_made() {
         }
         let mut batch = Batch::new();
         nft::begin(&mut batch);
-        table().encode_delete(&mut batch);
+        TABLE.encode_delete(&mut batch);
         nft::end(&mut batch);
         all_ok(&socket.transact(batch).unwrap());
     }
@@ -415,7 +417,7 @@ fn connections_go_where_the_maps_lead() {
     ];
     let mut batch = Batch::new();
     nft::begin(&mut batch);
-    table().encode(&mut batch);
+    TABLE.encode(&mut batch);
     for (id, map) in (1..).zip(maps()) {
         map.encode(&mut batch, id);
     }
@@ -470,10 +472,10 @@ fn foreign_rules_print_as_nft_would_list_them() {
         "th dport 443 accept",
         "th dport != 443 drop",
     ];
-    let mut text = format!("add {}\nadd {}\n", table(), chains()[0]);
-    text.extend(typed.iter().map(|t| format!("add rule inet {TABLE} guard {t}\n")));
+    let mut text = format!("add {TABLE}\nadd {}\n", chains()[0]);
+    text.extend(typed.iter().map(|t| format!("add rule inet {} guard {t}\n", TABLE.name)));
     nft_reads(&text);
-    let prefix = format!("rule inet {TABLE} guard ");
+    let prefix = format!("rule inet {} guard ", TABLE.name);
     let printed: Vec<String> =
         seen_rules(&mut socket).iter().map(|r| r.to_string().strip_prefix(&prefix).unwrap().to_owned()).collect();
     assert_eq!(printed, typed);
@@ -485,17 +487,18 @@ fn run(command: &[&str]) -> String {
     String::from_utf8(done.stdout).unwrap()
 }
 
+const FILTER: Table = Table::named(TableFamily::Ip, "filter");
+
 fn rules_of(socket: &mut Netlink, chain: &str) -> Vec<RuleSeen> {
-    let ask = |b: &mut Batch| RuleSeen::dump_of(b, NftFamily::Ip, "filter", Some(chain));
+    let ask = |b: &mut Batch| RuleSeen::dump(b, &FILTER, Some(chain));
     let all = socket.dump("rules", &ask, |m| RuleSeen::parse(m).into_iter().collect()).unwrap();
-    assert!(all.iter().all(|r: &RuleSeen| r.rule.chain == chain && r.family == NftFamily::Ip));
+    assert!(all.iter().all(|r: &RuleSeen| r.rule.chain == chain && r.rule.table == FILTER));
     all
 }
 
 fn guest(direction: Direction, before: Option<u64>) -> GuestRule {
     GuestRule {
-        family: NftFamily::Ip,
-        table: "filter".into(),
+        table: FILTER,
         chain: "GUESTS".into(),
         before,
         device: "zb-blue".parse().unwrap(),
@@ -589,16 +592,82 @@ fn foreign_chains_are_seen_and_judged() {
     nft_reads("add table inet zones\nadd table bridge far\nadd table ip off { flags dormant; }");
     let chains = socket.dump("chains", &ChainSeen::dump_all, |m| ChainSeen::parse(m).into_iter().collect()).unwrap();
     let forward =
-        |family| chains.iter().find(|c: &&ChainSeen| c.name == "FORWARD" && c.family == family).unwrap().policy;
-    assert_eq!((forward(NftFamily::Ip), forward(NftFamily::Ip6)), (Some(0), Some(1)));
+        |family| chains.iter().find(|c: &&ChainSeen| c.name == "FORWARD" && c.table.family == family).unwrap().policy;
+    assert_eq!((forward(TableFamily::Ip), forward(TableFamily::Ip6)), (Some(0), Some(1)));
     let tables = socket.dump("tables", &TableSeen::dump_all, |m| TableSeen::parse(m).into_iter().collect()).unwrap();
-    let mut tables: Vec<_> =
-        tables.iter().map(|t: &TableSeen| format!("{} {} {}", t.family, t.name, t.dormant)).collect();
+    let mut tables: Vec<_> = tables.iter().map(|t: &TableSeen| format!("{} {}", t.table, t.dormant)).collect();
     tables.sort();
-    assert_eq!(tables, ["inet zones false", "ip filter false", "ip off true", "ip6 filter false"]);
+    assert_eq!(
+        tables,
+        [
+            "table bridge far false",
+            "table inet zones false",
+            "table ip filter false",
+            "table ip off true",
+            "table ip6 filter false"
+        ]
+    );
     let rules = rules_of(&mut socket, "FORWARD");
     let endings: Vec<_> = rules.iter().map(RuleSeen::ends).collect();
     let jump = Ending::Jumps("GUESTS".into());
     assert_eq!(endings, [No, No, jump, No, Accepts, Drops, Drops]);
     assert_eq!(rules[2].comment().as_deref(), Some("why"));
+}
+
+/// A table of bridges with one of everything, and the rules about addresses of frames that it can have.
+fn bridged() -> (Table, Chain, Set, Element, [Rule; 3]) {
+    let table = Table::named(TableFamily::Bridge, "zubi");
+    let hook = Hook { chain_type: "filter", point: HookPoint::Forward, priority: -200 };
+    let set = Set::new(&table, "endpoints4", &[Field::IfName, Field::Ipv4], Shape::Exact);
+    let key = vec![Value::Device("zv1".parse().unwrap()), Value::Address("10.55.66.2".parse().unwrap())];
+    let rule = || Rule::new(&table, "forward");
+    let rules = [
+        rule().not_in_set(&[LoadKey::IifName, LoadKey::Ipv4Saddr], "endpoints4").counted_drop(),
+        rule().from_prefix("fd00:55::/64".parse().unwrap()).accept(),
+        rule().to_prefix("10.55.66.2/32".parse().unwrap()).accept().comment("whole"),
+    ];
+    let (chain, element) = (Chain::base(&table, "forward", hook), Element::new(&table, "endpoints4", key));
+    (table, chain, set, element, rules)
+}
+
+#[test]
+fn a_table_of_bridges_reads_back_as_bytes_and_as_words() {
+    if !in_namespaces("a_table_of_bridges_reads_back_as_bytes_and_as_words") {
+        return;
+    }
+    let (table, chain, set, element, rules) = bridged();
+    let mut socket = Netlink::netfilter().unwrap();
+    let mut batch = Batch::new();
+    nft::begin(&mut batch);
+    TABLE.encode(&mut batch);
+    table.encode(&mut batch);
+    set.encode(&mut batch, 1);
+    chain.encode(&mut batch);
+    for rule in &rules {
+        rule.encode(&mut batch);
+    }
+    element.encode(&mut batch);
+    nft::end(&mut batch);
+    all_ok(&socket.transact(batch).unwrap());
+    let read = |socket: &mut Netlink| {
+        let seen =
+            socket.dump("chains", &|b| ChainSeen::dump(b, table.family), |m| ChainSeen::parse(m).into_iter().collect());
+        assert!(matches!(&seen.unwrap()[..], [seen] if chain.is(seen)));
+        let seen = socket.dump("sets", &|b| SetSeen::dump(b, &table), |m| SetSeen::parse(m).into_iter().collect());
+        assert!(matches!(&seen.unwrap()[..], [seen] if set.is(seen)));
+        let seen = socket.dump("elements", &|b| ElementSeen::dump(b, &table, &set.name), ElementSeen::parse_all);
+        assert_eq!(seen.unwrap(), element.raw());
+        let seen =
+            socket.dump("rules", &|b| RuleSeen::dump(b, &table, None), |m| RuleSeen::parse(m).into_iter().collect());
+        assert_eq!(seen.unwrap().into_iter().map(|seen: RuleSeen| seen.rule).collect::<Vec<_>>(), rules);
+    };
+    read(&mut socket);
+    let objects: Vec<&dyn Display> = vec![&table, &set, &chain, &rules[0], &rules[1], &rules[2], &element];
+    let typed: Vec<String> = objects.iter().map(|object| format!("add {object}")).collect();
+    nft_reads(&format!("delete {table}\n{}", typed.join("\n")));
+    read(&mut socket);
+    // The table of the same name in another family is another table.
+    let none: Vec<SetSeen> =
+        socket.dump("sets", &|b| SetSeen::dump(b, &TABLE), |m| SetSeen::parse(m).into_iter().collect()).unwrap();
+    assert_eq!(none, []);
 }

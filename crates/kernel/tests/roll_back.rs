@@ -27,7 +27,7 @@ fn pair(port: &str, other: &str) {
 }
 
 fn element(device: &str) -> Element {
-    Element::new(firewall::TABLE, "bridges", vec![Value::Device(name(device))])
+    Element::new(&firewall::TABLE, "bridges", vec![Value::Device(name(device))])
 }
 
 fn mtu(device: &str, bytes: u32) -> What {

@@ -25,7 +25,7 @@ fn name(text: &str) -> IfName {
 }
 
 fn element(device: &str) -> Element {
-    Element::new(firewall::TABLE, "bridges", vec![Value::Device(name(device))])
+    Element::new(&firewall::TABLE, "bridges", vec![Value::Device(name(device))])
 }
 
 fn host(what: What) -> Plan {

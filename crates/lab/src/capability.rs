@@ -19,7 +19,7 @@ use std::process::{Command, Stdio};
 use zubi_kernel::{Netlink, Session, sys};
 use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
 use zubi_plan::{Op, Place, Plan, Sysctl, What, firewall};
-use zubi_wire::nft::{Chain, Hook, HookPoint, Rule, Shape, Table};
+use zubi_wire::nft::{Chain, Hook, HookPoint, Rule, Shape, Table, TableFamily};
 use zubi_wire::route::{Address, BridgePort, Link, LinkKind, Peer, Switch};
 use zubi_wire::{Batch, flag};
 
@@ -85,7 +85,7 @@ const WANTED_LINKS: [&str; 7] = ["dummy", "ipvlan", "macvlan", "vlan", "vxlan", 
 const TUN: &str = "tun";
 const TUN_FILE: &str = "/dev/net/tun";
 const PORT: &str = "lab-port";
-const TABLE: &str = "lab";
+const TABLE: Table = Table::named(TableFamily::Inet, "lab");
 const CHAIN: &str = "chain";
 
 impl Capability {
@@ -136,14 +136,14 @@ impl Capability {
             Capability::NftInet => apply(table("filter", HookPoint::Forward)).map(drop),
             Capability::NftConcatenatedIntervals => {
                 let sets = firewall::sets().into_iter().filter(|set| set.key.len() > 1 && set.shape == Shape::Interval);
-                apply(std::iter::once(What::AddTable(firewall::table())).chain(sets.map(What::AddSet))).map(drop)
+                apply(std::iter::once(What::AddTable(firewall::TABLE)).chain(sets.map(What::AddSet))).map(drop)
             }
             Capability::ConnectionTracking => {
-                let rule = Rule::new(TABLE, CHAIN).established().accept();
+                let rule = Rule::new(&TABLE, CHAIN).established().accept();
                 apply(table("filter", HookPoint::Forward).into_iter().chain([What::AddRule(rule)])).map(drop)
             }
             Capability::Masquerade => {
-                let rule = Rule::new(TABLE, CHAIN).masquerade();
+                let rule = Rule::new(&TABLE, CHAIN).masquerade();
                 apply(table("nat", HookPoint::Postrouting).into_iter().chain([What::AddRule(rule)])).map(drop)
             }
             Capability::BridgeNetfilter => {
@@ -293,8 +293,8 @@ fn switch(key: &str) -> Result<(), String> {
 /// A table with a base chain.
 fn table(chain_type: &'static str, point: HookPoint) -> [What; 2] {
     let hook = Hook { chain_type, point, priority: 0 };
-    let chain = Chain::base(TABLE, CHAIN, hook);
-    [What::AddTable(Table { name: TABLE.into() }), What::AddChain(chain)]
+    let chain = Chain::base(&TABLE, CHAIN, hook);
+    [What::AddTable(TABLE), What::AddChain(chain)]
 }
 
 fn succeeds(words: &[&str]) -> Result<(), String> {

@@ -2,7 +2,9 @@
 
 use crate::hex::hex_id;
 use crate::serial::is_default;
-use crate::{BridgeNetwork, BridgeSpec, Driver, DriverSpec, Family, IfName, Mac, Mtu, NetworkName, Pool, PoolSpec};
+use crate::{
+    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, IfName, Mac, Mtu, NetworkName, Pool, PoolSpec,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -119,6 +121,11 @@ impl Network {
     /// endpoints on the device know the subnet, and others may have the same.
     pub fn concerns_host(&self, pool: &Pool) -> bool {
         pool.host_address().is_some() || self.egress == Egress::Masquerade || !self.driver.is_open()
+    }
+
+    /// By which device an endpoint is attached. `host` is a free name, for a device on the host.
+    pub fn device_of_endpoint(&self, host: IfName) -> Device {
+        self.driver.device_of_endpoint(host)
     }
 
     /// How many endpoints it takes.
@@ -238,5 +245,7 @@ pub(crate) mod tests {
         assert!(blue.owns_device() && !unmanaged().owns_device());
         assert!(blue.shares_device_with(&unmanaged()) && !blue.shares_device_with(&network("green", &[])));
         assert_eq!(blue.device().as_str(), "zb-blue");
+        let host: IfName = "zv1".parse().unwrap();
+        assert_eq!(blue.device_of_endpoint(host.clone()), Device::pair(host, "zb-blue".parse().unwrap()));
     }
 }

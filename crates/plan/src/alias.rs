@@ -1,5 +1,5 @@
-//! What zubi writes into the alias of a device on the host: enough, together with what the kernel has anyway, to make the
-//! records again when they are lost.
+//! What zubi writes into the alias of a device on the host: together with what the kernel has anyway, it is enough to
+//! make lost records again.
 //!
 //! # How it works
 //! An alias is a line of words of at most 255 bytes:
@@ -9,11 +9,12 @@
 //! zubi endpoint blue at=81273645 way=/run/netns/c1 name=c1
 //! ```
 //!
-//! The kernel tells the rest: MACs, addresses, routes, bridges; the nftables table tells the published ports. Words that
-//! are seldom needed come last and are left out where the line is full; `...` then says so.
+//! The kernel has the rest: MACs, addresses, routes, bridges; the nftables table has the published ports. Words that
+//! are seldom needed come last and are left out where the line is full; `...` says so.
 //!
 //! # Limits
 //! The kernel ignores an alias in the message that makes a device, so it comes with the one that takes the device up.
+//! An endpoint's id has no room: an endpoint that is recorded again gets another.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -22,7 +23,7 @@ use zubi_wire::route::LONGEST_ALIAS;
 
 const MARK: &str = "zubi";
 const CUT: &str = "...";
-/// Of a path, so that the line has room for it.
+/// Of a path, in bytes.
 const LONGEST_PATH: usize = 80;
 
 /// What the alias of an endpoint's host end says.
@@ -32,17 +33,17 @@ pub struct EndpointMark {
     pub network: NetworkName,
     /// See [`Endpoint::attached_at`].
     pub attached_at: u64,
-    /// The way to its sandbox.
+    /// How its sandbox is reached.
     pub reached_by: NsRef,
-    /// How its sandbox is called.
+    /// As its sandbox was named first.
     pub spelled: String,
     /// See [`DefaultRoute`].
     pub default_route: DefaultRoute,
     /// See [`Traits`].
     pub traits: Traits,
-    /// Its further names.
+    /// Its aliases.
     pub aliases: Vec<Alias>,
-    /// Whether all of it had room.
+    /// Whether all words had room.
     pub is_whole: bool,
 }
 
@@ -53,11 +54,11 @@ pub struct NetworkMark {
     pub network: NetworkName,
     /// Its number.
     pub id: NetworkId,
-    /// The run folder of the zubi that made it.
+    /// The run folder of the zubi that made the bridge.
     pub run: String,
 }
 
-/// The alias of an endpoint's host end.
+/// Writes the alias of an endpoint's host end.
 pub fn of_endpoint(endpoint: &Endpoint) -> String {
     let mut line = format!("{MARK} endpoint {} at={}", endpoint.network, endpoint.attached_at);
     let mut words = vec![format!("way={}", escaped(&way_text(&endpoint.sandbox.reached_by)))];
@@ -81,7 +82,7 @@ pub fn of_endpoint(endpoint: &Endpoint) -> String {
     line
 }
 
-/// Reads it.
+/// Reads the alias of a host end.
 pub fn read_endpoint(alias: &str) -> Option<EndpointMark> {
     let mut words = alias.strip_prefix(MARK)?.strip_prefix(" endpoint ")?.split(' ');
     let mut mark = EndpointMark {
@@ -107,12 +108,12 @@ pub fn read_endpoint(alias: &str) -> Option<EndpointMark> {
     Some(mark)
 }
 
-/// The alias of a network's bridge; `run` is the run folder of this zubi.
+/// Writes the alias of a network's bridge; `run` is the run folder of this zubi.
 pub fn of_network(network: &Network, run: &Path) -> String {
     format!("{MARK} network {} id={} run={}", network.name, network.id, run_word(run))
 }
 
-/// Reads it.
+/// Reads the alias of a bridge.
 pub fn read_network(alias: &str) -> Option<NetworkMark> {
     let mut words = alias.strip_prefix(MARK)?.strip_prefix(" network ")?.split(' ');
     let network = words.next()?.parse().ok()?;
@@ -188,7 +189,7 @@ mod tests {
         .unwrap()
     }
 
-    fn told(endpoint: &Endpoint) -> EndpointMark {
+    fn mark_of(endpoint: &Endpoint) -> EndpointMark {
         let alias = of_endpoint(endpoint);
         assert!(alias.len() <= LONGEST_ALIAS, "{alias}");
         read_endpoint(&alias).unwrap()
@@ -202,21 +203,21 @@ mod tests {
         one.traits.source_mac = SourceMac::Own;
         one.traits.metric = Some(7);
         one.aliases = vec!["db".parse().unwrap()];
-        let mark = told(&one);
+        let mark = mark_of(&one);
         assert_eq!((mark.default_route, mark.traits, &mark.aliases), (one.default_route, one.traits, &one.aliases));
         assert_eq!(
             (mark.spelled.as_str(), &mark.reached_by, mark.is_whole),
             ("docker:web", &one.sandbox.reached_by, true)
         );
         one.sandbox.reached_by = NsRef::Named("c1".parse().unwrap());
-        assert_eq!(told(&one).reached_by, one.sandbox.reached_by);
+        assert_eq!(mark_of(&one).reached_by, one.sandbox.reached_by);
     }
 
     #[test]
     fn what_has_no_room_is_said_to_be_missing() {
         let mut one = endpoint("web", "/proc/123/ns/net");
         one.aliases = (0..40).map(|n| format!("name-number-{n}").parse().unwrap()).collect();
-        let mark = told(&one);
+        let mark = mark_of(&one);
         assert!(!mark.is_whole && !mark.aliases.is_empty() && mark.aliases.len() < 40);
     }
 
@@ -241,7 +242,7 @@ mod tests {
         #[test]
         fn any_name_and_way_come_back_or_are_said_to_be_missing(name in "\\PC{0,90}", way in "/\\PC{0,90}") {
             let one = endpoint(&name, &way);
-            let mark = told(&one);
+            let mark = mark_of(&one);
             if mark.is_whole {
                 prop_assert_eq!(mark.spelled, name);
                 prop_assert_eq!(mark.reached_by.path(), one.sandbox.reached_by.path());

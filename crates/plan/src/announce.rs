@@ -1,4 +1,4 @@
-//! The last step of a new device: it carries frames, it answers, and its neighbours know where it lives.
+//! The last step of a new device: it carries frames, answers, and its neighbours know its MAC.
 
 use std::fmt;
 use std::net::Ipv6Addr;
@@ -19,21 +19,21 @@ pub enum Through {
     Cable,
 }
 
-/// What the neighbours may believe of the device's addresses.
+/// What neighbours may have cached of the device's addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Neighbours {
-    /// That they live at another MAC.
+    /// Another MAC.
     MayBeWrong,
-    /// Nothing, or what is right: whoever had the addresses before had the same MAC.
+    /// Nothing, or the right MAC: the endpoint that had the addresses before had the same.
     AreRight,
 }
 
-/// A device that is up is waited for until frames pass and its addresses answer. If the neighbours may be wrong, gratuitous
-/// ARP (RFC 5227, 3) and unsolicited neighbour advertisements (RFC 4861, 7.2.6) are sent for all its addresses: otherwise
-/// neighbours that knew one under another MAC cannot reach it for over twelve seconds. Each of them is flooded to all
-/// ports of the bridge before the call returns (2 ms of 900), so it is left out where nobody needs it.
+/// Waits until frames pass and the addresses of a device that is up answer. If neighbours may be wrong, the device also
+/// sends gratuitous ARP (RFC 5227, 3) and unsolicited neighbour advertisements (RFC 4861, 7.2.6) for all its addresses:
+/// otherwise neighbours that cached another MAC cannot reach them for over twelve seconds. Each of these is flooded to
+/// all ports of the bridge before the call returns (2 ms of 900), so they are left out where no neighbour needs them.
 ///
-/// The kernel sends them for a device with `arp_notify` and `ndisc_notify` when its MAC is set, to what it is already. It
+/// The kernel sends them for a device with `arp_notify` and `ndisc_notify` when its MAC is set, even to the same. It
 /// does so when the device goes up as well, but then the bridge does not pass frames yet. Sending them by a packet
 /// socket costs 8 to 15 ms: closing one waits for an RCU grace period (`packet_release` in net/packet/af_packet.c).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,22 +42,22 @@ pub struct Announcement {
     pub device: IfName,
     /// Its MAC.
     pub mac: Mac,
-    /// Its addresses that take the kernel a moment to answer.
+    /// Its IPv6 addresses: it takes the kernel a moment until they answer.
     pub ipv6: Vec<Ipv6Addr>,
     /// What has to be ready besides the device.
     pub through: Through,
-    /// Whether it takes more than waiting.
+    /// Whether the device has to announce its addresses.
     pub neighbours: Neighbours,
 }
 
 impl Announcement {
-    /// What makes the kernel send them, if anything has to be sent.
+    /// The change that makes the kernel send the announcements, if they are needed.
     pub fn change(&self) -> Option<LinkChange> {
         (self.neighbours == Neighbours::MayBeWrong).then(|| LinkChange::mac(self.device.clone(), self.mac))
     }
 }
 
-/// Being asked about a link makes the kernel look whether it carries.
+/// Being asked about a link makes the kernel look whether the link carries.
 impl fmt::Display for Announcement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.change() {

@@ -1,25 +1,28 @@
 //! Living with other programs' firewalls: a packet that one table drops is dropped, whatever ours says.
 //!
 //! # How it works
-//! [`Strangers`] is what was read of others' tables. A base chain of theirs in the forward hook is a [`Barrier`] when
-//! nothing comes through it that no rule with a condition has accepted: its policy drops, or one of its rules drops
-//! everything that comes to it, by itself or by the chain it leads to. There each network needs two rules, for what
-//! comes from its bridge and for what goes to it; they stand as far back as they can, so that whatever others drop
-//! with a condition stays dropped. What may pass between networks and the outside is still decided by our own chain.
+//! [`ForeignFirewalls`] is what was read of the tables of other programs. A base chain of theirs in the forward hook is
+//! a [`Barrier`] when it drops what no rule with a condition accepts: by its policy, or by a rule that drops everything
+//! itself or in the chain it leads to. There each network needs two guest rules, for what comes from its device and for
+//! what goes to it. They stand as far back as they work, so that what other programs drop with a condition stays
+//! dropped. Our own chain still decides what may pass between networks and the outside.
 //!
-//! Where `FORWARD` of the tables `iptables` knows leads to `DOCKER-USER`, ours are there: Docker leaves that chain alone.
+//! Where `FORWARD` of an `iptables` table leads to `DOCKER-USER`, the guest rules stand there: Docker leaves that chain
+//! alone.
 //!
 //! # Limits
-//! Conditions are not understood: a rule that drops what comes in by any device but one is none that drops
-//! everything. Barriers at other hooks and in other families (`bridge`, `netdev`) are not looked for.
+//! Conditions are not understood: a rule that drops what comes in by any device but one does not count as one that
+//! drops everything. Barriers at other hooks and in other families (`bridge`, `netdev`) are not looked for.
 
 use crate::firewall::TABLE;
 use crate::{Op, Plan, What};
 use std::collections::HashMap;
 use zubi_model::{Family, Network};
-use zubi_wire::nft::{ChainSeen, Direction, Ending, GuestRule, HookPoint, NftFamily, RuleAt, RuleSeen, TableSeen};
+use zubi_wire::nft::{
+    ChainSeen, Direction, Ending, GuestRule, HookPoint, RuleAt, RuleSeen, Table, TableFamily, TableSeen,
+};
 
-/// How the comment of every rule of ours in others' tables begins.
+/// How the comment of every guest rule begins.
 const MARK: &str = "zubi: network ";
 const DOCKER_USER: &str = "DOCKER-USER";
 /// `NF_DROP` in linux/netfilter.h.
@@ -28,24 +31,22 @@ const DROP: u32 = 0;
 /// A chain by its name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ChainName {
-    /// Of its table.
-    pub family: NftFamily,
     /// Its table.
-    pub table: String,
+    pub table: Table,
     /// Its own name.
     pub chain: String,
 }
 
 /// What was read of other programs' tables.
 #[derive(Debug, Clone, Default)]
-pub struct Strangers {
+pub struct ForeignFirewalls {
     tables: Vec<TableSeen>,
-    /// Those in the forward hook.
+    /// Base chains in the forward hook.
     chains: Vec<ChainSeen>,
     rules: HashMap<ChainName, Vec<RuleSeen>>,
 }
 
-/// What drops.
+/// What of a barrier drops.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Drops {
     /// The chain's policy.
@@ -54,42 +55,42 @@ pub enum Drops {
     Rule(String),
 }
 
-/// Why no rule of ours can stand at a barrier.
+/// Why no guest rule can stand at a barrier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shut {
-    /// The table belongs to the program with this netlink port, and nobody else may change it.
+    /// Only the program with this netlink port may change the table, which it owns.
     Owned(u32),
-    /// The administrator's own chain drops everything: that is meant.
-    Meant,
+    /// The administrator's own chain drops everything, which is a decision and no accident.
+    ByAdministrator,
 }
 
-/// A chain of somebody else that drops what our networks send.
+/// A base chain of another program that drops what no rule accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Barrier {
     /// The base chain.
     pub name: ChainName,
     /// What in it drops.
     pub drops: Drops,
-    /// Why no rule of ours can stand there.
+    /// Why no guest rule can stand there.
     pub shut: Option<Shut>,
-    /// The number of the rule that drops; behind the last when that is the policy.
+    /// The number of the rule that drops; behind the last when the policy does.
     end: usize,
-    /// The chain ours go into, and the number of the rule they go before.
+    /// The chain that guest rules go into, and the number of the rule that they go before.
     place: (ChainName, usize),
 }
 
-/// Where packets go that no condition holds.
+/// Where a packet goes that no condition stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     /// Out of the chain, at this rule or behind the last one.
     Out(usize),
-    /// On, as far as the whole hook point is concerned.
+    /// Out of the base chain, accepted.
     Accepted,
     /// Nowhere, from this rule on.
     Dropped(usize),
 }
 
-/// Which rules let a network pass, and which of ours stand where they do nothing.
+/// The guest rules that a network lacks, and those that stand where they do nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lacking {
     /// To be added.
@@ -98,22 +99,22 @@ pub struct Lacking {
     pub misplaced: Vec<RuleAt>,
 }
 
-impl Strangers {
-    /// Of all tables and chains there are, those that matter; their rules come later, see [`Strangers::unread`].
+impl ForeignFirewalls {
+    /// Picks what matters of all tables and chains there are; the rules come later, see [`ForeignFirewalls::unread`].
     pub fn new(tables: Vec<TableSeen>, chains: Vec<ChainSeen>) -> Self {
         let forward = HookPoint::Forward as u32;
-        let awake = |chain: &ChainSeen| {
-            tables.iter().any(|t| (t.family, &t.name) == (chain.family, &chain.table) && !t.dormant)
-        };
+        let awake = |chain: &ChainSeen| tables.iter().any(|t| t.table == chain.table && !t.dormant);
+        let routes = |chain: &ChainSeen| [Family::V4, Family::V6].iter().any(|f| chain.table.family.sees(*f));
         let matters = |chain: &ChainSeen| {
             chain.hook.is_some_and(|(point, _)| point == forward)
-                && (chain.family, &*chain.table) != (NftFamily::Inet, TABLE)
+                && routes(chain)
+                && chain.table != TABLE
                 && awake(chain)
         };
-        Strangers { chains: chains.into_iter().filter(matters).collect(), tables, rules: HashMap::new() }
+        ForeignFirewalls { chains: chains.into_iter().filter(matters).collect(), tables, rules: HashMap::new() }
     }
 
-    /// The chains whose rules have to be read before anything can be said.
+    /// The chains whose rules have to be read before the firewalls can be judged.
     pub fn unread(&self) -> Vec<ChainName> {
         let mut unread = Vec::new();
         for chain in &self.chains {
@@ -128,18 +129,21 @@ impl Strangers {
         self.rules.insert(chain, rules);
     }
 
-    /// The tables that have a chain in the forward hook, and who owns them.
-    pub fn tables(&self) -> impl Iterator<Item = (NftFamily, &str, Option<u32>)> {
-        let has_chain = |t: &&TableSeen| self.chains.iter().any(|c| (c.family, &c.table) == (t.family, &t.name));
-        self.tables.iter().filter(has_chain).map(|t| (t.family, t.name.as_str(), t.owner))
+    /// The tables that have a chain in the forward hook, and the netlink ports of their owners.
+    pub fn tables(&self) -> impl Iterator<Item = (&Table, Option<u32>)> {
+        let has_chain = |t: &&TableSeen| self.chains.iter().any(|c| c.table == t.table);
+        self.tables.iter().filter(has_chain).map(|t| (&t.table, t.owner))
     }
 
     /// The chains that have rules of their own for a family.
     pub fn filtering(&self, family: Family) -> impl Iterator<Item = String> {
         let own = move |chain: &&ChainSeen| {
-            chain.family.sees(family) && self.rules(&name(chain)).iter().any(|rule| !is_ours(rule))
+            chain.table.family.sees(family) && self.rules(&name(chain)).iter().any(|rule| !is_ours(rule))
         };
-        self.chains.iter().filter(own).map(|chain| format!("{} {} {}", chain.family, chain.table, chain.name))
+        self.chains
+            .iter()
+            .filter(own)
+            .map(|chain| format!("{} {} {}", chain.table.family, chain.table.name, chain.name))
     }
 
     /// The chains that drop what our networks send.
@@ -161,22 +165,23 @@ impl Strangers {
         if self.leads_to_docker_user(&base, end) {
             match way(&user) {
                 Way::Out(at) => place = (user, at),
-                Way::Dropped(_) => shut = shut.or(Some(Shut::Meant)),
+                Way::Dropped(_) => shut = shut.or(Some(Shut::ByAdministrator)),
                 Way::Accepted => {}
             }
         }
         Some(Barrier { name: base, drops, shut, end, place })
     }
 
-    /// Whether packets come to Docker's chain for the administrator before they are dropped.
+    /// Whether packets reach Docker's chain for the administrator before they are dropped.
     fn leads_to_docker_user(&self, base: &ChainName, end: usize) -> bool {
-        let of_iptables = base.family != NftFamily::Inet && base.table == "filter" && base.chain == "FORWARD";
+        let of_iptables =
+            base.table.family != TableFamily::Inet && base.table.name == "filter" && base.chain == "FORWARD";
         let jump = |rule: &RuleSeen| rule.ends() == Ending::Jumps(DOCKER_USER.into());
         of_iptables && self.rules(base).iter().take(end + 1).any(jump)
     }
 
     fn owner(&self, chain: &ChainName) -> Option<u32> {
-        self.tables.iter().find(|t| (t.family, &t.name) == (chain.family, &chain.table))?.owner
+        self.tables.iter().find(|t| t.table == chain.table)?.owner
     }
 
     fn rules(&self, chain: &ChainName) -> &[RuleSeen] {
@@ -187,7 +192,7 @@ impl Strangers {
         if let Some(way) = known.get(chain) {
             return *way;
         }
-        // The kernel allows no loops; should it look like one, going on ends it.
+        // The kernel allows no loops; what looks like one ends here.
         known.insert(chain.clone(), Way::Out(0));
         let Some(rules) = self.rules.get(chain) else {
             unread.push(chain.clone());
@@ -213,11 +218,11 @@ impl Strangers {
         way
     }
 
-    /// What a network lacks to pass a barrier.
+    /// The guest rules that a network lacks to pass a barrier.
     pub fn lacking(&self, barrier: &Barrier, network: &Network) -> Lacking {
         let mut lacking = Lacking::default();
         let families = [Family::V4, Family::V6];
-        if !families.iter().any(|f| network.pool(*f).is_some() && barrier.name.family.sees(*f)) {
+        if !families.iter().any(|f| network.pool(*f).is_some() && barrier.name.table.family.sees(*f)) {
             return lacking;
         }
         let (place, at) = &barrier.place;
@@ -253,7 +258,7 @@ impl Lacking {
         self.missing.is_empty()
     }
 
-    /// What puts it right.
+    /// Adds what is missing and deletes what is misplaced.
     pub fn plan(self) -> Plan {
         const LET_PASS: &str = "another program drops what it does not know; this network is to pass there too";
         const USELESS: &str = "where it stands this rule of ours does nothing";
@@ -262,24 +267,24 @@ impl Lacking {
     }
 }
 
-/// Takes these rules of ours out of others' tables.
-pub fn leave(rules: &[RuleSeen]) -> Plan {
+/// Takes these guest rules away.
+pub fn remove_guests(rules: &[RuleSeen]) -> Plan {
     const WHY: &str = "and the rules that let it pass other programs' chains";
     rules.iter().map(|rule| Op::host(What::DeleteGuestRule(rule.at()), WHY)).collect()
 }
 
-/// Adds to a plan what goes into the same nftables transaction: behind the last operation of that kind.
-pub fn join(plan: &mut Plan, guests: Plan) {
+/// Puts guest rules into the nftables transaction of a plan: behind the last operation of that kind.
+pub fn join_transaction(plan: &mut Plan, guests: Plan) {
     let at = plan.ops.iter().rposition(Op::is_nft).map_or(0, |last| last + 1);
     plan.ops.splice(at..at, guests.ops);
 }
 
-/// Whether a rule in somebody's table is one of ours, of whichever network.
+/// Whether a rule in another program's table is a guest rule, of whichever network.
 pub fn is_ours(seen: &RuleSeen) -> bool {
     GuestRule::read(seen).is_some_and(|rule| rule.comment.starts_with(MARK))
 }
 
-/// Whether it is one of this network's.
+/// Whether it is a guest rule of this network.
 pub fn is_of(seen: &RuleSeen, network: &Network) -> bool {
     GuestRule::read(seen).is_some_and(|rule| rule.device == *network.device() && rule.comment == mark(network))
 }
@@ -289,21 +294,21 @@ fn mark(network: &Network) -> String {
 }
 
 fn guest(network: &Network, direction: Direction, place: &ChainName, before: Option<u64>) -> GuestRule {
-    let ChainName { family, table, chain } = place.clone();
-    GuestRule { family, table, chain, before, device: network.device().clone(), direction, comment: mark(network) }
+    let ChainName { table, chain } = place.clone();
+    GuestRule { table, chain, before, device: network.device().clone(), direction, comment: mark(network) }
 }
 
 fn name(chain: &ChainSeen) -> ChainName {
-    ChainName { family: chain.family, table: chain.table.clone(), chain: chain.name.clone() }
+    ChainName { table: chain.table.clone(), chain: chain.name.clone() }
 }
 
 impl std::fmt::Display for ChainName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "chain {} of table {} {}", self.chain, self.family, self.table)
+        write!(f, "chain {} of {}", self.chain, self.table)
     }
 }
 
-/// What it does, in words.
+/// What the barrier does, in words.
 impl std::fmt::Display for Barrier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.drops {

@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use zubi_model::{DefaultRoute, Endpoint, Family, Network};
 use zubi_wire::route::Route;
 
-/// The families in which an endpoint gives the default route. The oldest endpoint of the sandbox that may does; a default
-/// route of another program (`taken`) stays.
+/// The families in which an endpoint gives the default route. The oldest endpoint of the sandbox that may does; a
+/// default route of another program (`taken`) stays.
 pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<Family> {
     let provided = |family| {
         siblings.iter().any(|s| {
@@ -24,13 +24,13 @@ pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Fam
 /// The endpoints of the same sandbox that give the default route when this one no longer does, each with the families.
 pub fn successors(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<(Endpoint, Vec<Family>)> {
     let given = default_families(endpoint, siblings, taken);
-    let takes = |candidate: &Endpoint| {
+    let succeeds = |candidate: &Endpoint| {
         let others: Vec<Endpoint> = siblings.iter().filter(|e| e.network != candidate.network).cloned().collect();
         let mut families = default_families(candidate, &others, &[]);
         families.retain(|f| given.contains(f));
         (!families.is_empty()).then(|| (candidate.clone(), families))
     };
-    siblings.iter().filter_map(takes).collect()
+    siblings.iter().filter_map(succeeds).collect()
 }
 
 /// The wish as far as the network allows it.

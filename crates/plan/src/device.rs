@@ -26,8 +26,8 @@ impl Ipv6 {
     }
 }
 
-/// IPv6 on a device of the host, to be set before it goes up. Where the network has IPv6: no router advertisements, which
-/// anybody on the link could send, and none of the two seconds of duplicate address detection.
+/// IPv6 on a device of the host, to be set before it goes up. Where the network has IPv6: no router advertisements,
+/// which anybody on the link could send, and none of the two seconds of duplicate address detection.
 pub(crate) fn ipv6_settings(device: &IfName, ipv6: Ipv6) -> Vec<Sysctl> {
     match ipv6 {
         Ipv6::On => vec![
@@ -39,8 +39,8 @@ pub(crate) fn ipv6_settings(device: &IfName, ipv6: Ipv6) -> Vec<Sysctl> {
     }
 }
 
-/// Takes the link-local address away that the kernel gave a device when its MTU became large enough for IPv6: the address
-/// goes only when IPv6 is off for a moment.
+/// Takes the link-local address away that the kernel gave a device when its MTU became large enough for IPv6: the
+/// address goes only when IPv6 is off for a moment.
 pub(crate) fn without_link_local(device: &IfName, place: &Place) -> impl Iterator<Item = What> + use<> {
     let set = |name, value| What::Set(Sysctl::ipv6_device(device, name, value));
     let mut all = vec![set("disable_ipv6", 1)];

@@ -1,5 +1,5 @@
-//! Connections that the kernel remembers and that must be forgotten: what was translated once stays so, whatever the
-//! rules say by now.
+//! Tracked connections that have to be deleted: what the kernel has translated once it translates the same way until
+//! the connection ends, whatever the rules say by then.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use zubi_model::{PortRange, Protocol};
 /// Which connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Flows {
-    /// Those sent to these ports of the host. For the unspecified address: of every address the host has.
+    /// Connections to these ports of the host. For the unspecified address: at every address the host has.
     To {
         /// The host's address.
         listen: IpAddr,
@@ -17,7 +17,7 @@ pub enum Flows {
         /// The protocol.
         protocol: Protocol,
     },
-    /// Those of them that are led to this address.
+    /// Connections to these ports that are led to this address.
     Through {
         /// The host's address.
         listen: IpAddr,
@@ -28,12 +28,12 @@ pub enum Flows {
         /// Where they are led.
         target: IpAddr,
     },
-    /// Everything that came from this address or was led to it.
+    /// Connections from this address, or led to it.
     Of(IpAddr),
 }
 
 impl Flows {
-    /// An address of the family they are of.
+    /// An address of their family.
     pub fn address(&self) -> IpAddr {
         match self {
             Flows::To { listen, .. } | Flows::Through { listen, .. } => *listen,
@@ -42,8 +42,8 @@ impl Flows {
     }
 }
 
-/// The `conntrack` commands that forget them; it fails when there is none. For all addresses of the host they also forget what only passes through
-/// to the same ports elsewhere; zubi does not.
+/// The `conntrack` commands that delete them, each of which fails when there is none. For all addresses of the host
+/// these commands also delete connections that are only routed to the same ports elsewhere; zubi does not.
 impl fmt::Display for Flows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (listen, ports, protocol, target) = match self {

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_family_is_closed_in_the_transaction_before_it_is_switched_on() {
         let mut all = plan(&["net/ipv4/conf/zb-blue/accept_local", IPV4]);
-        all.ops.insert(0, Op::host(What::AddTable(firewall::table()), ""));
+        all.ops.insert(0, Op::host(What::AddTable(firewall::TABLE), ""));
         close(&mut all, &[Family::V4]);
         assert_eq!(closed(&all), [Family::V4]);
         let closing = Op::host(What::AddElement(firewall::closed(Family::V4)), all.ops[1].why);

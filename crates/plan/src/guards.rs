@@ -1,4 +1,5 @@
-//! What the firewall and connection tracking have to know of an endpoint before its device exists, and after it is gone.
+//! What the firewall and connection tracking have to know of an endpoint before its device exists, and after it is
+//! gone.
 
 use crate::{Flows, Op, What, firewall, published};
 use std::net::IpAddr;

@@ -31,9 +31,9 @@ pub(crate) fn ipv6_of(address: IpAddr) -> Option<Ipv6Addr> {
 
 /// The settings of a device in a sandbox before it goes up: announcements where they are needed ([`Announcement`]), no
 /// router advertisements, which anybody on the link could send, and none of the two seconds of duplicate address
-/// detection. Where the network has no IPv6 the device gets no address, but `disable_ipv6` stays: a write to it is started
-/// again and again until the kernel's link lock is free (`restart_syscall`; on a busy machine 4 of 60 connects did so 30
-/// to 330 times), while the same wish by netlink sleeps for the lock.
+/// detection. Where the network has no IPv6 the device gets no address, but `disable_ipv6` stays: a write to it is
+/// started again and again until the kernel's link lock is free (`restart_syscall`; on a busy machine 4 of 60 connects
+/// did so 30 to 330 times), while the same wish by netlink sleeps for the lock.
 pub(crate) fn settings(device: &IfName, ipv6: Ipv6, neighbours: Neighbours, dad: DuplicateDetection) -> Vec<Sysctl> {
     let announces = neighbours == Neighbours::MayBeWrong;
     let mut all = Vec::new();
@@ -87,7 +87,8 @@ pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterato
     all.into_iter().map(move |what| Op::sandbox(&sandbox, what, WHY))
 }
 
-/// The last step: the device carries frames, and its neighbours know its addresses. Nothing where the device stays down.
+/// The last step: the device carries frames, and its neighbours know its addresses. Nothing where the device stays
+/// down.
 pub(crate) fn announce(endpoint: &Endpoint, neighbours: Neighbours, through: Through) -> Option<Op> {
     const WAIT: &str = "being asked makes the kernel look whether the cable carries";
     const TELL: &str = "setting the MAC it has makes the kernel tell the neighbours where the address lives now";
@@ -115,8 +116,8 @@ pub(crate) fn change_mac(after: &Endpoint) -> impl Iterator<Item = Op> {
     notify.chain([(change, INNER)]).map(move |(what, why)| Op::sandbox(&sandbox, what, why))
 }
 
-/// What the device's disappearance leaves to be done inside: routes that lead nowhere are of no device and would stay, and
-/// the endpoints in `successors` give the default route from now on.
+/// What the device's disappearance leaves to be done inside: routes that lead nowhere are of no device and would stay,
+/// and the endpoints in `successors` give the default route from now on.
 pub(crate) fn leave(
     endpoint: &Endpoint,
     sandbox: &NsRef,

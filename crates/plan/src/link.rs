@@ -6,7 +6,7 @@ use crate::{Announcement, Neighbours, Op, Place, Plan, Presence, Through, What};
 use zubi_model::{DirectLink, DuplicateDetection, IfName, LinkEnd, LinkGroup, LinkPlace, NsRef};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, LinkMark, LinkSeen, Peer};
 
-/// Where an end is, for operations.
+/// Where an end is, as the place of an operation.
 pub fn place(end: &LinkEnd) -> Place {
     match &end.place {
         LinkPlace::Host => Place::Host,
@@ -14,15 +14,15 @@ pub fn place(end: &LinkEnd) -> Place {
     }
 }
 
-/// The end whose namespace the pair is made in, and the other: the host's end is made there, because only the end that a
-/// message is about can be given a group.
+/// The end in whose namespace the pair is made, and the other one. A pair with an end on the host is made there: a
+/// message gives a group only to the end that it is about.
 pub fn maker_and_peer(link: &DirectLink) -> (&LinkEnd, &LinkEnd) {
     let [a, b] = &link.ends;
     if b.place == LinkPlace::Host { (b, a) } else { (a, b) }
 }
 
-/// The pair as it is made. On the host it carries our mark. In a sandbox it carries none: a zubi that calls that sandbox
-/// its host would take it for a stray of its own.
+/// The pair as it is made. Its end on the host carries our group. Ends in sandboxes carry none: a zubi that calls such
+/// a sandbox its host would take them for leftovers of its own.
 pub fn pair(link: &DirectLink) -> Option<Link> {
     let (maker, peer) = maker_and_peer(link);
     let LinkPlace::Sandbox(sandbox) = &peer.place else { return None };
@@ -36,8 +36,8 @@ pub fn pair(link: &DirectLink) -> Option<Link> {
     })
 }
 
-/// Everything a link is made of: the pair (down), both ends, both up, announcements. `down` are the sandboxes whose
-/// loopback is.
+/// Everything a link is made of: the pair (down), both ends, both up, announcements. `down`: the sandboxes whose
+/// loopback is down.
 pub fn make(link: &DirectLink, down: &[NsRef]) -> Plan {
     const PAIR: &str = "a virtual cable: one message makes both ends, each in its place";
     const FIRST: &str = "the first end: settings, loopback, addresses";
@@ -83,7 +83,7 @@ pub fn make(link: &DirectLink, down: &[NsRef]) -> Plan {
     plan
 }
 
-/// Takes these loopbacks down again: what a link that came to nothing had found.
+/// Takes these loopbacks down again, as a link that could not be made had found them.
 pub fn loopbacks_down(down: &[NsRef]) -> Plan {
     let change = || What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Down));
     down.iter().map(|way| Op::sandbox(way, change(), "as it was")).collect()

@@ -1,15 +1,15 @@
-//! Publishing on the loopback addresses of the host, and what keeps everybody else out of them.
+//! Publishing on the loopback addresses of the host, and what keeps everything but the host out of them.
 //!
 //! # How it works
 //! The kernel takes packets between 127.0.0.0/8 and another device for forged, unless the device has `route_localnet`.
-//! With it two guards keep out all but the host itself: the firewall's, which counts what it drops, and a filter on the
-//! bridge, which stands when somebody flushes the ruleset.
+//! With that setting two guards keep out all but the host itself: the firewall's, which counts what it drops, and a
+//! filter on the bridge, which stays when another program flushes the ruleset.
 //!
 //! Where bridges pass frames to the firewall (`bridge-nf-call-iptables`), the answer to what the host has sent from
-//! 127.0.0.1 by a published port has that address again before it comes to the filter. So the filter drops what opens
-//! something: segments of TCP with SYN alone, and whatever is no answer. There fragments are whole again, so it drops
-//! all it sees. A datagram does not tell: there those to ports below 1024 are dropped, from which no client asks unless
-//! it was told to, and where bridges pass nothing to the firewall, all.
+//! 127.0.0.1 by a published port has that address again before it reaches the filter. So the filter drops what opens a
+//! connection: TCP segments with SYN alone, and whatever is no answer. Fragments are whole again there, so the filter
+//! drops all it sees. A datagram does not say whether it is an answer: those to ports below 1024 are dropped, from
+//! which clients do not ask by themselves, and where bridges pass nothing to the firewall, all are dropped.
 //!
 //! # Limits
 //! Where bridges pass frames to the firewall, datagrams to higher ports are left to the firewall's guard. Where that is
@@ -19,7 +19,7 @@ use crate::{Op, Plan, Sysctl, What};
 use zubi_model::{IfName, Network};
 use zubi_wire::route::{Filter, Instruction};
 
-/// Early, and not where programs begin to count.
+/// Early among the filters, and not a number that other programs begin to count from.
 const PREFERENCE: u16 = 127;
 /// The letters "zubi".
 const HANDLE: u32 = 0x7a75_6269;
@@ -89,13 +89,13 @@ const DATAGRAMS: usize = 16;
 /// Whether bridges pass the frames they carry to the firewall for IPv4 (`net.bridge.bridge-nf-call-iptables`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BridgeNetfilter {
-    /// They do.
+    /// They pass them.
     On,
-    /// They do not, or this kernel has no such thing.
+    /// They do not, or this kernel cannot.
     Off,
 }
 
-/// Drops what no answer to the host is and goes to its loopback addresses, or claims to come from them.
+/// Drops what goes to the loopback addresses of the host and is no answer, or claims to come from them.
 pub fn filter(bridge: &IfName, netfilter: BridgeNetfilter) -> Filter {
     let program =
         program(netfilter).map(|(code, on_true, on_false, operand)| Instruction { code, on_true, on_false, operand });
@@ -110,13 +110,13 @@ fn program(netfilter: BridgeNetfilter) -> [(u16, u8, u8, u32); 29] {
     program
 }
 
-/// The setting that publishing there takes.
+/// The setting without which nothing can be published there.
 pub fn route_localnet(network: &Network) -> Op {
     const WHY: &str = "let the host itself reach published ports on 127.0.0.1";
     Op::host(What::Set(Sysctl::new(format!("net/ipv4/conf/{}/route_localnet", network.device()), "1")), WHY)
 }
 
-/// What it takes to publish ports on 127.0.0.1, on the bridge alone, the guard first.
+/// What publishing ports on 127.0.0.1 takes of a network's device, the guard first.
 pub fn loopback(network: &Network, netfilter: BridgeNetfilter) -> Plan {
     const GUARD: &str = "keep containers away from 127.0.0.0/8 even without the firewall";
     let device = network.device();

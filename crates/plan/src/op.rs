@@ -21,13 +21,13 @@ pub enum Place {
 pub enum What {
     /// Make a link.
     AddLink(Link),
-    /// Delete one. The kernel needs some 16 ms for it, so this may be left to a process that finishes later.
+    /// Delete one. This takes the kernel some 16 ms, so it may be left to a process that finishes later.
     DeleteLink(LinkMark),
     /// Change one.
     ChangeLink(LinkChange),
     /// Change a bridge port.
     ChangePort(BridgePort),
-    /// Say which MAC lives behind a bridge port. It goes with the port.
+    /// Say which MAC is behind a bridge port. The entry goes with the port.
     AddForwarding(ForwardingEntry),
     /// Add an address.
     AddAddress(Address),
@@ -37,11 +37,11 @@ pub enum What {
     AddRoute(Route),
     /// Remove one.
     DeleteRoute(Route),
-    /// Make the hooks of a device that filters hang on.
+    /// Make the hooks of a device that filters are attached to.
     AddHooks(IfName),
-    /// Remove them, with whatever hangs there.
+    /// Remove them, with all filters there.
     DeleteHooks(IfName),
-    /// Add a filter for what comes in by a device.
+    /// Add a filter for packets that come in by a device.
     AddFilter(Filter),
     /// Remove one.
     DeleteFilter(Filter),
@@ -61,13 +61,13 @@ pub enum What {
     AddElement(nft::Element),
     /// Remove one.
     DeleteElement(nft::Element),
-    /// Let a network's traffic pass in a chain of somebody else.
+    /// Let a network's traffic pass in a chain of another program.
     AddGuestRule(nft::GuestRule),
-    /// Take such a rule of ours away.
+    /// Take a guest rule away.
     DeleteGuestRule(nft::RuleAt),
-    /// Forget connections.
+    /// Delete tracked connections.
     Forget(Flows),
-    /// Tell the neighbours.
+    /// Announce addresses to the neighbours.
     Announce(Announcement),
     /// Make a named namespace with its loopback down.
     AddNamespace(SandboxName),
@@ -82,7 +82,7 @@ pub enum What {
     DeleteNamespace {
         /// The name.
         name: SandboxName,
-        /// The namespace that is meant: a name that leads to another one stays. `None`: the one it leads to.
+        /// The namespace: a name that leads to another one stays. `None`: the one it leads to.
         cookie: Option<NetnsCookie>,
     },
 }
@@ -101,18 +101,18 @@ pub struct Op {
 /// What applying an operation found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is there now and was not before.
+    /// The object is there now and was not before.
     Created,
-    /// It was there already: never undone.
+    /// The object was there already, so it is never undone.
     AlreadyThere,
-    /// It was otherwise.
+    /// The object was there and differed.
     Changed {
         /// What puts it back, at the same place.
         back: Box<What>,
     },
-    /// It is gone now, and was there before.
+    /// The object is gone now and was there before.
     Removed,
-    /// It was gone already, or this kernel has no such thing.
+    /// The object was gone already, or this kernel has no such thing.
     Nothing,
 }
 
@@ -127,7 +127,7 @@ impl Op {
         Op { place: Place::Sandbox(sandbox.clone()), what, why }
     }
 
-    /// The operation that takes it back, given what applying it did. What was there before stays.
+    /// The operation that takes this one back, given what applying it did. What was there before stays.
     pub fn undo(&self, outcome: &Outcome) -> Option<Op> {
         let what = match (&self.what, outcome) {
             (What::AddLink(link), Outcome::Created) => What::DeleteLink(LinkMark::new(link.name.clone(), link.mac)),
@@ -169,12 +169,12 @@ impl Op {
         matches!(self.what, What::AddTable(_) | What::AddSet(_) | What::AddChain(_) | What::AddRule(_))
     }
 
-    /// Whether it is about a rule of ours in a table of somebody else.
+    /// Whether it is about a guest rule.
     pub fn is_guest(&self) -> bool {
         matches!(self.what, What::AddGuestRule(_) | What::DeleteGuestRule(_))
     }
 
-    /// The tool that would do it, without the place.
+    /// The command that would do it, without the place.
     fn command(&self) -> String {
         match &self.what {
             What::AddLink(link) => format!("ip {link}"),
@@ -245,7 +245,8 @@ mod tests {
 
     #[test]
     fn an_element_comes_back_only_if_it_was_there() {
-        let element = nft::Element::new("zubi", "bridges", vec![nft::Value::Device("br0".parse().unwrap())]);
+        let element =
+            nft::Element::new(&crate::firewall::TABLE, "bridges", vec![nft::Value::Device("br0".parse().unwrap())]);
         let op = Op::host(What::DeleteElement(element.clone()), "");
         assert_eq!(op.undo(&Outcome::Nothing), None);
         assert_eq!(op.undo(&Outcome::Removed).unwrap().what, What::AddElement(element));

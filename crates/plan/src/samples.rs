@@ -63,7 +63,7 @@ pub(crate) fn endpoint(network: &Network) -> Endpoint {
     }
 }
 
-/// A device that is up and that nobody marked.
+/// A device that is up and carries no mark.
 pub(crate) fn seen(name: &str, kind: &str) -> LinkSeen {
     LinkSeen {
         index: IfIndex(3),

@@ -1,4 +1,4 @@
-//! Named sandboxes: what `ip netns` does, and visible to it.
+//! Named sandboxes, as `ip netns` makes and lists them.
 
 use crate::{Op, Plan, What};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub fn attach(name: &SandboxName, path: PathBuf) -> Plan {
     std::iter::once(Op::host(What::NameNamespace { name: name.clone(), path }, NAME)).collect()
 }
 
-/// Removes a name that leads to this namespace; with `None`, to any.
+/// Removes a name that leads to this namespace, or with `None` to any.
 pub fn remove(name: &SandboxName, cookie: Option<NetnsCookie>) -> Plan {
     const REMOVE: &str = "remove the name; the namespace goes with its last user";
     std::iter::once(Op::host(What::DeleteNamespace { name: name.clone(), cookie }, REMOVE)).collect()

@@ -26,9 +26,9 @@ impl Plan {
         self.ops.extend(other.ops);
     }
 
-    /// Appends another plan without what this one says already: the layout of the firewall, and elements that come with it.
-    /// A transaction that adds the same table or element twice makes the kernel roll all of it back, and wait for its
-    /// readers (10 ms).
+    /// Appends another plan without what this one says already: the layout of the firewall, and elements that come with
+    /// it. A transaction that adds the same table or element twice makes the kernel roll all of it back, and wait for
+    /// its readers (10 ms).
     pub fn append_once(&mut self, other: Plan) {
         let whole = self.ops.iter().any(Op::is_layout);
         let repeats = |op: &Op| {

@@ -23,14 +23,14 @@ impl Sysctl {
         Sysctl::new(format!("net/ipv6/conf/{device}/{name}"), value.to_string())
     }
 
-    /// For a setting of one device and family, `net/FAMILY/conf/DEVICE/NAME`: these three.
+    /// Family, device and name of a setting of one device, `net/FAMILY/conf/DEVICE/NAME`.
     pub fn of_device(&self) -> Option<(&str, &str, &str)> {
         let (family, rest) = self.key.strip_prefix("net/")?.split_once("/conf/")?;
         let (device, name) = rest.rsplit_once('/')?;
         (!matches!(device, "all" | "default")).then_some((family, device, name))
     }
 
-    /// Whether a kernel without this file can do without it: there is nothing to switch off where IPv6 is absent.
+    /// Whether a kernel without this file needs no setting: where IPv6 is absent there is nothing to switch off.
     pub fn optional(&self) -> bool {
         self.key.starts_with("net/ipv6/conf/") && !self.key.starts_with("net/ipv6/conf/all/")
     }

@@ -3,7 +3,7 @@
 use crate::Extent;
 use serde::{Deserialize, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use zubi_plan::coexist::{ChainName, Strangers};
+use zubi_plan::coexist::{ChainName, ForeignFirewalls};
 use zubi_plan::firewall;
 use zubi_wire::nft::{ChainSeen, ElementSeen, Generation, RuleSeen, SetSeen, TableSeen};
 
@@ -64,13 +64,13 @@ pub struct ForeignTables {
 
 impl ForeignTables {
     /// The same as `plan` judges it.
-    pub fn judged(&self) -> Strangers {
+    pub fn judged(&self) -> ForeignFirewalls {
         let mut by_chain: HashMap<ChainName, Vec<RuleSeen>> = HashMap::new();
         for rule in &self.rules {
-            let (family, table, chain) = (rule.family, rule.rule.table.clone(), rule.rule.chain.clone());
-            by_chain.entry(ChainName { family, table, chain }).or_default().push(rule.clone());
+            let (table, chain) = (rule.rule.table.clone(), rule.rule.chain.clone());
+            by_chain.entry(ChainName { table, chain }).or_default().push(rule.clone());
         }
-        let mut judged = Strangers::new(self.tables.clone(), self.chains.clone());
+        let mut judged = ForeignFirewalls::new(self.tables.clone(), self.chains.clone());
         loop {
             let unread = judged.unread();
             if unread.is_empty() {

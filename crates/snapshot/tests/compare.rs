@@ -10,7 +10,7 @@ use zubi_snapshot::{
     FiltersSeen, Finding, FirewallSeen, ForeignTables, GuestRuleSeen, Namespace, Needs, NotRead, Snapshot, compare,
     done,
 };
-use zubi_wire::nft::{Element, Generation, NftFamily, RuleAt, RuleSeen, TableSeen, Value};
+use zubi_wire::nft::{Element, Generation, RuleAt, RuleSeen, Table, TableFamily, TableSeen, Value};
 use zubi_wire::route::{
     AddrGenMode, Address, AdminState, BridgePort, Filter, FilterSeen, ForwardingEntry, LinkChange, LinkSeen,
     NeighbourSeen, Route, Switch,
@@ -170,7 +170,7 @@ fn a_setting_of_a_device_comes_with_the_device_and_another_from_its_file() {
 }
 
 fn element(set: &str, key: Vec<Value>) -> Element {
-    Element::new(firewall::TABLE, set, key)
+    Element::new(&firewall::TABLE, set, key)
 }
 
 fn device(text: &str) -> Value {
@@ -207,8 +207,7 @@ fn an_element_is_compared_by_its_key_or_among_all() {
 /// The rule as the kernel reports it.
 fn guest() -> (zubi_wire::nft::GuestRule, RuleSeen) {
     let rule = zubi_wire::nft::GuestRule {
-        family: NftFamily::Ip,
-        table: "filter".into(),
+        table: Table::named(TableFamily::Ip, "filter"),
         chain: "FORWARD".into(),
         before: None,
         device: name("zb-blue"),
@@ -305,20 +304,19 @@ fn an_operation_that_removes_is_done_when_nothing_is_left() {
     snapshot.set_addresses(&inside(), Vec::new());
     assert_eq!(done(&ops, &snapshot), Ok(vec![true, false]));
     let (_, seen) = guest();
-    let at = RuleAt { family: NftFamily::Ip, table: "filter".into(), chain: "FORWARD".into(), handle: 7 };
+    let at = RuleAt { table: Table::named(TableFamily::Ip, "filter"), chain: "FORWARD".into(), handle: 7 };
     let delete = [host(What::DeleteGuestRule(at))];
     assert_eq!(Needs::after(&delete), Needs::new().guest_rules());
     snapshot.set_guest_rules(vec![GuestRuleSeen { rule: seen, owner: None }], Generation(1));
     assert_eq!(done(&delete, &snapshot), Ok(vec![false]));
-    let table = || TableSeen { family: NftFamily::Inet, name: "zubi".into(), objects: 0, owner: None, dormant: false };
+    let table = || TableSeen { table: firewall::TABLE, objects: 0, owner: None, dormant: false };
     snapshot.set_firewall(FirewallSeen { table: Some(table()), ..FirewallSeen::default() });
-    assert_eq!(done(&[host(What::DeleteTable(firewall::table()))], &snapshot), Ok(vec![false]));
+    assert_eq!(done(&[host(What::DeleteTable(firewall::TABLE))], &snapshot), Ok(vec![false]));
 }
 
 #[test]
 fn a_foreign_table_of_our_name_differs_from_ours() {
-    let table =
-        |objects| TableSeen { family: NftFamily::Inet, name: "zubi".into(), objects, owner: None, dormant: false };
+    let table = |objects| TableSeen { table: firewall::TABLE, objects, owner: None, dormant: false };
     let seen = |objects| FirewallSeen { table: Some(table(objects)), ..FirewallSeen::default() };
     assert!(seen(1).is_foreign() && !seen(0).is_foreign() && !FirewallSeen::default().is_foreign());
 }

@@ -8,10 +8,14 @@ use zubi_model::{Family, IfIndex, NsRef};
 use zubi_plan::{Place, firewall};
 use zubi_snapshot::{FiltersSeen, FirewallSeen, ForeignTables, GuestRuleSeen, Namespace, Snapshot, Unreadable};
 use zubi_wire::nft::{
-    ChainSeen, CmpOp, Element, Expr, Generation, LoadKey, NftFamily, Reg, Rule, RuleSeen, SetSeen, TableSeen, Value,
-    Verdict,
+    ChainSeen, CmpOp, Element, Expr, Generation, LoadKey, Reg, Rule, RuleSeen, SetSeen, Table, TableFamily, TableSeen,
+    Value, Verdict,
 };
 use zubi_wire::route::{FilterSeen, Instruction, LinkSeen, NeighbourSeen, RuleSeen as RoutingRule};
+
+fn in_ip(name: &str) -> Table {
+    Table::new(TableFamily::Ip, name)
+}
 
 fn rule(table: &str, chain: &str) -> RuleSeen {
     let exprs = vec![
@@ -20,17 +24,17 @@ fn rule(table: &str, chain: &str) -> RuleSeen {
         Expr::Other { name: "limit".into() },
         Expr::Verdict(Verdict::Jump("other".into())),
     ];
-    let rule = Rule { exprs, ..Rule::new(table, chain).comment("a \"comment\"") };
-    RuleSeen { family: NftFamily::Ip, rule, handle: 7 }
+    let rule = Rule { exprs, ..Rule::new(&in_ip(table), chain).comment("a \"comment\"") };
+    RuleSeen { rule, handle: 7 }
 }
 
 fn table(name: &str) -> TableSeen {
-    TableSeen { family: NftFamily::Ip, name: name.into(), objects: 2, owner: Some(4711), dormant: false }
+    TableSeen { table: in_ip(name), objects: 2, owner: Some(4711), dormant: false }
 }
 
 fn chain(table: &str, name: &str) -> ChainSeen {
-    let (table, name) = (table.into(), name.into());
-    ChainSeen { family: NftFamily::Ip, table, name, hook: Some((2, -5)), policy: Some(0), uses: 3 }
+    let (table, name) = (in_ip(table), name.into());
+    ChainSeen { table, name, hook: Some((2, -5)), policy: Some(0), uses: 3 }
 }
 
 /// Something of everything.
@@ -60,16 +64,16 @@ fn full() -> Snapshot {
     snapshot.set_setting(host, "net/ipv4/ip_forward", Some("1".into()));
     snapshot.set_setting(host, "net/ipv6/conf/all/force_forwarding", None);
     snapshot.set_named(&"c1".parse().unwrap(), true);
-    let set = SetSeen { table: "zubi".into(), name: "bridges".into(), flags: 8, key_len: 16, data_len: 0 };
+    let set = SetSeen { table: in_ip("zubi"), name: "bridges".into(), flags: 8, key_len: 16, data_len: 0 };
     snapshot.set_firewall(FirewallSeen {
         table: Some(table("zubi")),
         chains: vec![chain("zubi", "forward")],
         sets: vec![set],
         rules: vec![rule("zubi", "forward")],
     });
-    let prefix = Element::new(firewall::TABLE, "subnets4", vec![Value::Prefix("10.1.0.0/24".parse().unwrap())]);
+    let prefix = Element::new(&firewall::TABLE, "subnets4", vec![Value::Prefix("10.1.0.0/24".parse().unwrap())]);
     snapshot.set_elements("subnets4", prefix.raw());
-    let device = Element::new(firewall::TABLE, "bridges", vec![Value::Device(name("zb-blue"))]);
+    let device = Element::new(&firewall::TABLE, "bridges", vec![Value::Device(name("zb-blue"))]);
     snapshot.set_some_elements("bridges", std::slice::from_ref(&device), device.raw());
     snapshot.set_guest_rules(vec![GuestRuleSeen { rule: rule("filter", "FORWARD"), owner: None }], Generation(8));
     let foreign = ForeignTables {

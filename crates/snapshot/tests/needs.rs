@@ -20,7 +20,7 @@ fn of_place(needs: &Needs, place: &Place) -> PlaceNeeds {
 }
 
 fn port(number: u16) -> Element {
-    Element::new(firewall::TABLE, "ports", vec![Value::Port(PortNumber(number))])
+    Element::new(&firewall::TABLE, "ports", vec![Value::Port(PortNumber(number))])
 }
 
 #[test]
@@ -56,7 +56,7 @@ fn what_leaves_no_state_needs_nothing() {
 
 #[test]
 fn intervals_and_many_elements_take_the_whole_set() {
-    let prefix = Element::new(firewall::TABLE, "subnets4", vec![Value::Prefix("10.1.0.0/24".parse().unwrap())]);
+    let prefix = Element::new(&firewall::TABLE, "subnets4", vec![Value::Prefix("10.1.0.0/24".parse().unwrap())]);
     let needs = Needs::of(&[host(What::AddElement(prefix))]);
     assert_eq!(needs.firewall().elements["subnets4"], ElementNeeds::All);
     let few: Vec<_> = (0..FEW as u16).map(|number| host(What::AddElement(port(number)))).collect();

@@ -1,7 +1,9 @@
 //! Everything that reads received bytes, shared by the fuzz target and the test that runs on a stable compiler.
 
 use zubi_wire::conntrack::{Filter, Flow};
-use zubi_wire::nft::{ChainSeen, ElementSeen, Field, Generation, RuleSeen, Set, SetSeen, Shape, TableSeen};
+use zubi_wire::nft::{
+    ChainSeen, ElementSeen, Field, Generation, RuleSeen, Set, SetSeen, Shape, Table, TableFamily, TableSeen,
+};
 use zubi_wire::route::{AddressSeen, FilterSeen, LinkSeen, NeighbourSeen, PortSeen, RouteSeen, RuleSeen as PolicySeen};
 use zubi_wire::{Attributes, Batch, Message, Messages};
 
@@ -59,12 +61,13 @@ fn read(message: &Message<'_>) {
     let _table = TableSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _chain = ChainSeen::parse(message).map(|seen| format!("{seen:?}"));
     let _set = SetSeen::parse(message).map(|seen| format!("{seen:?}"));
+    let zubi = Table::named(TableFamily::Inet, "zubi");
     for seen in ElementSeen::parse_all(message) {
         let ports = &[Field::Proto, Field::Port][..];
         for fields in [&[][..], &[Field::IfName, Field::Ipv4], &[Field::Ipv6, Field::IfName, Field::Ipv6], ports] {
             for data in [&[][..], &[Field::Port], &[Field::Ipv4, Field::Port]] {
                 for shape in [Shape::Exact, Shape::Interval] {
-                    let set = Set::new("zubi", "m", fields, shape).mapped_to(data);
+                    let set = Set::new(&zubi, "m", fields, shape).mapped_to(data);
                     let _words = seen.describe(&set);
                     let _raw = seen.element(&set).map(|element| element.raw());
                 }

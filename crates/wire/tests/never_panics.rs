@@ -9,11 +9,13 @@ use proptest::sample::Index;
 use std::net::IpAddr;
 use zubi_model::{Family, IfIndex, LinkGroup, NsRef};
 use zubi_wire::nft::{
-    Chain, Direction, Element, Field, GuestRule, Hook, HookPoint, LoadKey, NftFamily, PortNumber, PortRange, Protocol,
-    Rule, RuleSeen, Set, Shape, Table, Value, begin, end,
+    Chain, Direction, Element, Field, GuestRule, Hook, HookPoint, LoadKey, PortNumber, PortRange, Protocol, Rule,
+    RuleSeen, Set, Shape, Table, TableFamily, Value, begin, end,
 };
 use zubi_wire::route::{Address, BridgePort, ForwardingEntry, Link, LinkKind, Neighbour, Peer, Route, Switch};
 use zubi_wire::{Batch, Messages};
+
+const ZUBI: Table = Table::named(TableFamily::Inet, "zubi");
 
 fn seeds() -> Vec<Vec<u8>> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/parse");
@@ -21,7 +23,7 @@ fn seeds() -> Vec<Vec<u8>> {
 }
 
 fn sample_rule() -> Rule {
-    Rule::new("zubi", "guard")
+    Rule::new(&ZUBI, "guard")
         .not_from_loopback()
         .established()
         .in_set(&[LoadKey::IifName, LoadKey::Ipv6Saddr], "endpoints6")
@@ -31,7 +33,7 @@ fn sample_rule() -> Rule {
         .comment("direct")
 }
 
-/// One of each message there is a parser for.
+/// One message for each parser.
 fn everything() -> Vec<u8> {
     let mut batch = Batch::new();
     let b = &mut batch;
@@ -54,23 +56,22 @@ fn everything() -> Vec<u8> {
     Neighbour { address: gateway, mac, device: device() }.encode(b, IfIndex(3));
     ForwardingEntry { mac, port: device() }.encode(b, IfIndex(3));
     begin(b);
-    Table { name: "zubi".into() }.encode(b);
-    Set::new("zubi", "home4", &[Field::IfName, Field::Ipv4], Shape::Interval).encode(b, 1);
-    let map = Set::new("zubi", "range4", &[Field::Proto, Field::Port], Shape::Interval);
+    ZUBI.encode(b);
+    Set::new(&ZUBI, "home4", &[Field::IfName, Field::Ipv4], Shape::Interval).encode(b, 1);
+    let map = Set::new(&ZUBI, "range4", &[Field::Proto, Field::Port], Shape::Interval);
     map.mapped_to(&[Field::Ipv4, Field::Port]).encode(b, 2);
     let hook = Hook { chain_type: "filter", point: HookPoint::Forward, priority: -1 };
-    Chain::base("zubi", "forward", hook).encode(b);
-    Chain::regular("zubi", "publish").encode(b);
+    Chain::base(&ZUBI, "forward", hook).encode(b);
+    Chain::regular(&ZUBI, "publish").encode(b);
     let key = vec![Value::Device(device()), Value::Prefix("10.1.0.0/24".parse().unwrap())];
-    Element::new("zubi", "home4", key).encode(b);
+    Element::new(&ZUBI, "home4", key).encode(b);
     let ports = PortRange::new(PortNumber(9000), PortNumber(9199)).unwrap();
     let to = vec![Value::Address("10.1.0.2".parse().unwrap()), Value::Port(PortNumber(80))];
-    Element::new("zubi", "range4", vec![Value::Protocol(Protocol::Tcp), Value::Ports(ports)]).mapped_to(to).encode(b);
+    Element::new(&ZUBI, "range4", vec![Value::Protocol(Protocol::Tcp), Value::Ports(ports)]).mapped_to(to).encode(b);
     sample_rule().encode(b);
     let key = [LoadKey::L4Proto, LoadKey::DestPort];
     let guest = GuestRule {
-        family: NftFamily::Ip,
-        table: "filter".into(),
+        table: Table::named(TableFamily::Ip, "filter"),
         chain: "FORWARD".into(),
         before: Some(7),
         device: device(),
@@ -78,8 +79,8 @@ fn everything() -> Vec<u8> {
         comment: "zubi: blue".into(),
     };
     guest.encode(b);
-    Rule::new("zubi", "publish").to_prefix("127.0.0.0/8".parse().unwrap()).jump("ports").encode(b);
-    Rule::new("zubi", "publish").dnat_to_address_and_port(Family::V6, &key, "range6").encode(b);
+    Rule::new(&ZUBI, "publish").to_prefix("127.0.0.0/8".parse().unwrap()).jump("ports").encode(b);
+    Rule::new(&ZUBI, "publish").dnat_to_address_and_port(Family::V6, &key, "range6").encode(b);
     end(b);
     batch.bytes().to_vec()
 }
@@ -133,7 +134,7 @@ proptest! {
         (address, len) in (any::<IpAddr>(), 0u8..=128),
         comment in prop::option::of("[ -~]{0,120}"),
     ) {
-        let mut rule = Rule::new("zubi", "forward");
+        let mut rule = Rule::new(&ZUBI, "forward");
         for (clause, pair, one, other) in clauses {
             let (one, other) = (*one.get(&LoadKey::ALL), *other.get(&LoadKey::ALL));
             let keys = if pair { vec![one, other] } else { vec![one] };

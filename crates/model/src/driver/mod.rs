@@ -13,7 +13,7 @@ pub use bridge::{
 };
 
 use crate::change::Difference;
-use crate::{IfName, Invalid, Mac, NetworkId, NetworkName};
+use crate::{Device, IfName, Invalid, Mac, NetworkId, NetworkName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -88,6 +88,12 @@ impl Driver {
     pub(crate) fn most_endpoints(&self) -> usize {
         match self {
             Driver::Bridge(_) => bridge::MOST_ENDPOINTS,
+        }
+    }
+
+    pub(crate) fn device_of_endpoint(&self, host: IfName) -> Device {
+        match self {
+            Driver::Bridge(bridge) => Device::pair(host, bridge.device.clone()),
         }
     }
 

@@ -12,7 +12,7 @@ fn blue() -> Network {
 fn rules(chain: &ChainName, words: &str) -> Vec<RuleSeen> {
     let mut all = Vec::new();
     for word in words.split_whitespace() {
-        let seen = |rule: Rule| RuleSeen { family: chain.family, rule, handle: 0 };
+        let seen = |rule: Rule| RuleSeen { rule, handle: 0 };
         if word == "blue" {
             for direction in [Direction::From, Direction::To] {
                 let guest = guest(&blue(), direction, chain, None);
@@ -43,38 +43,38 @@ fn rules(chain: &ChainName, words: &str) -> Vec<RuleSeen> {
 }
 
 /// A table `filter` of a family; the first chain is the one in the forward hook.
-fn table(family: NftFamily, owner: Option<u32>, policy: u32, chains: &[(&str, &str)]) -> Strangers {
-    let table = TableSeen { family, name: "filter".into(), objects: 1, owner, dormant: false };
+fn table(family: TableFamily, owner: Option<u32>, policy: u32, chains: &[(&str, &str)]) -> ForeignFirewalls {
+    let filter = Table::named(family, "filter");
+    let table = TableSeen { table: filter.clone(), objects: 1, owner, dormant: false };
     let base = ChainSeen {
-        family,
-        table: "filter".into(),
+        table: filter,
         name: chains[0].0.into(),
         hook: Some((HookPoint::Forward as u32, 0)),
         policy: Some(policy),
         uses: 0,
     };
-    let mut strangers = Strangers::new(vec![table], vec![base]);
+    let mut foreign = ForeignFirewalls::new(vec![table], vec![base]);
     loop {
-        let unread = strangers.unread();
+        let unread = foreign.unread();
         if unread.is_empty() {
-            return strangers;
+            return foreign;
         }
         for name in unread {
             let (_, words) = chains.iter().find(|(chain, _)| *chain == name.chain).expect("a chain that was named");
             let rules = rules(&name, words);
-            strangers.learn(name, rules);
+            foreign.learn(name, rules);
         }
     }
 }
 
-fn ip(policy: u32, chains: &[(&str, &str)]) -> Strangers {
-    table(NftFamily::Ip, None, policy, chains)
+fn ip(policy: u32, chains: &[(&str, &str)]) -> ForeignFirewalls {
+    table(TableFamily::Ip, None, policy, chains)
 }
 
 /// Where blue's rules would go: the chain, and the handle they go before.
-fn place(strangers: &Strangers) -> Option<(String, Option<u64>)> {
-    let [barrier] = &strangers.barriers()[..] else { return None };
-    let lacking = strangers.lacking(barrier, &blue());
+fn place(foreign: &ForeignFirewalls) -> Option<(String, Option<u64>)> {
+    let [barrier] = &foreign.barriers()[..] else { return None };
+    let lacking = foreign.lacking(barrier, &blue());
     lacking.missing.first().map(|rule| (rule.chain.clone(), rule.before))
 }
 
@@ -114,34 +114,46 @@ fn in_docker_user_they_go_before_its_return() {
     assert_eq!(docker("?DOCKER-USER", "return"), at("FORWARD", None));
     // Where they were before Docker came they still do.
     assert_eq!(docker("DOCKER-USER blue", "return"), None);
-    let other = table(NftFamily::Inet, None, DROP, &[("FORWARD", "DOCKER-USER"), (DOCKER_USER, "return")]);
+    let other = table(TableFamily::Inet, None, DROP, &[("FORWARD", "DOCKER-USER"), (DOCKER_USER, "return")]);
     assert_eq!(place(&other), at("FORWARD", None));
 }
 
 #[test]
 fn rules_behind_the_end_are_misplaced() {
-    let strangers = ip(ACCEPT, &[("FORWARD", "?drop drop blue")]);
-    let lacking = strangers.lacking(&strangers.barriers()[0], &blue());
+    let foreign = ip(ACCEPT, &[("FORWARD", "?drop drop blue")]);
+    let lacking = foreign.lacking(&foreign.barriers()[0], &blue());
     assert_eq!(lacking.missing.iter().map(|rule| rule.before).collect::<Vec<_>>(), [Some(11), Some(11)]);
     assert_eq!(lacking.misplaced.iter().map(|at| at.handle).collect::<Vec<_>>(), [12, 13]);
-    let strangers = ip(DROP, &[("FORWARD", "blue ?drop")]);
-    assert!(strangers.lacking(&strangers.barriers()[0], &blue()).is_empty());
-    assert!(!strangers.lacking(&strangers.barriers()[0], &samples::network("green", &["10.77.88.0/24"])).is_empty());
+    let foreign = ip(DROP, &[("FORWARD", "blue ?drop")]);
+    assert!(foreign.lacking(&foreign.barriers()[0], &blue()).is_empty());
+    assert!(!foreign.lacking(&foreign.barriers()[0], &samples::network("green", &["10.77.88.0/24"])).is_empty());
 }
 
 #[test]
 fn only_families_a_network_has_matter() {
     let six = samples::network("six", &["fd00:55::/64"]);
-    for (family, concerned) in [(NftFamily::Ip, false), (NftFamily::Ip6, true), (NftFamily::Inet, true)] {
-        let strangers = table(family, None, DROP, &[("FORWARD", "")]);
-        assert_eq!(!strangers.lacking(&strangers.barriers()[0], &six).is_empty(), concerned, "{family}");
+    for (family, concerned) in [(TableFamily::Ip, false), (TableFamily::Ip6, true), (TableFamily::Inet, true)] {
+        let foreign = table(family, None, DROP, &[("FORWARD", "")]);
+        assert_eq!(!foreign.lacking(&foreign.barriers()[0], &six).is_empty(), concerned, "{family}");
+    }
+}
+
+#[test]
+fn what_bridges_drop_of_the_frames_they_pass_on_is_no_barrier() {
+    for family in [TableFamily::Bridge, TableFamily::Netdev, TableFamily::Arp] {
+        let foreign = table(family, None, DROP, &[("FORWARD", "drop")]);
+        assert_eq!(foreign.barriers(), [], "{family}");
+        assert_eq!(foreign.tables().count(), 0);
     }
 }
 
 #[test]
 fn where_nothing_can_stand_the_barrier_is_shut() {
-    let shut = |strangers: &Strangers| strangers.barriers()[0].shut;
-    assert_eq!(shut(&table(NftFamily::Inet, Some(812), DROP, &[("f", "")])), Some(Shut::Owned(812)));
-    assert_eq!(shut(&ip(DROP, &[("FORWARD", "DOCKER-USER"), (DOCKER_USER, "?accept drop")])), Some(Shut::Meant));
+    let shut = |foreign: &ForeignFirewalls| foreign.barriers()[0].shut;
+    assert_eq!(shut(&table(TableFamily::Inet, Some(812), DROP, &[("f", "")])), Some(Shut::Owned(812)));
+    assert_eq!(
+        shut(&ip(DROP, &[("FORWARD", "DOCKER-USER"), (DOCKER_USER, "?accept drop")])),
+        Some(Shut::ByAdministrator)
+    );
     assert_eq!(shut(&ip(DROP, &[("FORWARD", "DOCKER-USER"), (DOCKER_USER, "return drop")])), None);
 }

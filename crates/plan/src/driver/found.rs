@@ -26,7 +26,8 @@ pub enum Standing {
     Complete,
     /// Unknown: the device is another program's, and up without anything of ours. Each part has to be compared.
     InParts,
-    /// The device, which has lost one of the marks that it is recognised by, see [`put_marks_back`](super::put_marks_back).
+    /// The device, which has lost one of the marks that it is recognised by, see
+    /// [`put_marks_back`](super::put_marks_back).
     Unmarked,
     /// Some or nothing; making the network again completes it.
     Incomplete,

@@ -1,10 +1,10 @@
 //! Drivers: networks and endpoints to plans, one file or folder per driver with the same function names in each.
 //!
 //! # How it works
-//! A plan of a driver is put together from what all drivers share: [`guards`](crate::guards) and
-//! [`firewall`](crate::firewall), [`published`](crate::published) ports, what an endpoint has
-//! [`inside`](crate::inside) its sandbox, [`forwarding`](crate::forwarding). This file is the dispatch, and the only one
-//! of the crate that matches on [`Driver`] and [`Device`]: one match per function.
+//! A plan of a driver is put together from what all drivers share: `guards` and [`firewall`](crate::firewall),
+//! [`published`](crate::published) ports, what an endpoint has `inside` its sandbox, [`forwarding`](crate::forwarding).
+//! This file is the dispatch, and the only one of the crate that matches on [`Driver`] and [`Device`]: one match per
+//! function.
 
 mod bridge;
 mod found;
@@ -75,8 +75,8 @@ pub fn down_from(network: &Network, found: &Leaving<'_>) -> Plan {
     plan
 }
 
-/// Keeps a plan from removing what other networks have too: their elements of the firewall, and the addresses of the host
-/// on a device that they share.
+/// Keeps a plan from removing what other networks have too: their elements of the firewall, and the addresses of the
+/// host on a device that they share.
 pub fn leave_to_others(plan: &mut Plan, network: &Network, others: &[Network]) {
     let elements: Vec<Element> = others.iter().flat_map(network_elements).collect();
     let sharing = others.iter().filter(|other| other.shares_device_with(network));
@@ -106,25 +106,34 @@ pub fn network_elements(network: &Network) -> Vec<Element> {
     }
 }
 
-/// Everything an endpoint is made of: guards first, then the device (down), the inside, everything up, the announcement.
+/// Everything an endpoint is made of: guards first, then the device (down), the inside, everything up, the
+/// announcement.
 pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Plan {
     match (&network.driver, &endpoint.device) {
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::attach(network, part, endpoint, pair, around),
     }
 }
 
-/// What an endpoint that is attached consists of: [`attach`] makes what it needs on a new device, while this also has what
-/// other programs may have changed of an old one.
+/// What an endpoint that is attached consists of: [`attach`] makes what it needs on a new device, while this also has
+/// what other programs may have changed of an old one.
 pub fn wanted(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Vec<Op> {
     match (&network.driver, &endpoint.device) {
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::wanted(network, part, endpoint, pair, around),
     }
 }
 
-/// Takes an endpoint away, from its record alone: first what is visible, last the deletion, which takes the kernel long.
+/// Takes an endpoint away, from its record alone: first what is visible, last the deletion, which takes the kernel
+/// long.
 pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
     match &endpoint.device {
         Device::Pair(pair) => bridge::detach(endpoint, pair, remains),
+    }
+}
+
+/// Deletes the device of an endpoint whose device inside was renamed, moved or changed: it may be anywhere.
+pub fn delete_device(endpoint: &Endpoint) -> Op {
+    match &endpoint.device {
+        Device::Pair(pair) => bridge::delete_device(endpoint, pair),
     }
 }
 
@@ -206,7 +215,7 @@ pub fn first_described(description: &DriverDescription, mac: Mac, seen: Option<&
     }
 }
 
-/// Says in a network whose its device is by now. `old` is the network before the description.
+/// Writes into a network who owns its device by now. `old` is the network before the description.
 pub fn settle_owner(
     network: &mut Network,
     description: &DriverDescription,

@@ -25,7 +25,8 @@ fn red(subnet: &str, mode: BridgeMode) -> Network {
 }
 
 fn words(plan: &Plan) -> String {
-    plan.ops.iter().filter(|op| !op.is_layout()).map(|op| format!("{op}\n")).collect()
+    let lines: Vec<String> = plan.ops.iter().filter(|op| !op.is_layout()).map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn a_bridge_without_marks_gets_them_back_instead_of_being_made() {
 fn what_networks_on_one_bridge_share_stays_for_the_other() {
     let mut plan = down(&blue(), Last::No);
     leave_to_others(&mut plan, &blue(), &[red(SUBNET, BridgeMode::Adopted)]);
-    assert_eq!(words(&plan), "ip link del zb-blue\n");
+    assert_eq!(words(&plan), "ip link del zb-blue");
     let mut plan = down(&blue(), Last::No);
     leave_to_others(&mut plan, &blue(), &[network("red", &["10.55.67.0/24"])]);
     assert!(words(&plan).contains("delete element inet zubi bridges { \"zb-blue\" }"), "{}", words(&plan));
@@ -146,6 +147,13 @@ fn an_endpoint_wants_the_mtu_that_the_kernel_chose_on_a_bridge_of_its_own() {
     };
     assert_eq!(mtu(&blue()), Some(zubi_model::Mtu::STANDARD));
     assert_eq!(mtu(&with_bridge(blue(), |bridge| bridge.mode = BridgeMode::Adopted)), None);
+}
+
+#[test]
+fn a_pair_is_deleted_by_its_host_end() {
+    let endpoint = endpoint(&blue());
+    let What::DeleteLink(mark) = delete_device(&endpoint).what else { panic!("not a deletion") };
+    assert_eq!(mark, LinkMark::new("zv0102030405".parse().unwrap(), endpoint.host_mac()));
 }
 
 #[test]

@@ -9,14 +9,14 @@ use zubi_model::{
 use zubi_wire::nft::{Element, Value};
 
 fn element(set: &str, key: Vec<Value>) -> Element {
-    Element::new(TABLE, set, key)
+    Element::new(&TABLE, set, key)
 }
 
 fn device(name: &IfName) -> Value {
     Value::Device(name.clone())
 }
 
-/// Closes a family to what concerns no bridge, on a host that was no router before.
+/// Closes a family to packets that concern no bridge, on a host that was no router before.
 pub fn closed(family: Family) -> Element {
     element(CLOSED, vec![Value::Family(family)])
 }
@@ -74,7 +74,7 @@ pub fn endpoint_elements(endpoint: &Endpoint) -> Vec<Element> {
     all
 }
 
-/// What the sets hold about an endpoint because it has any published port.
+/// What the sets hold about an endpoint that has published ports.
 pub fn itself_elements(endpoint: &Endpoint) -> impl Iterator<Item = Element> {
     endpoint.addresses.iter().map(|a| {
         let address = a.address.addr();

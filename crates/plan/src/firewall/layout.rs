@@ -8,22 +8,17 @@ use LoadKey::{
 use ipnet::IpNet;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use zubi_model::{Family, LinkGroup};
-use zubi_wire::nft::{Chain, Expr, Field, Hook, HookPoint, LoadKey, Rule, Set, Shape, Table};
-
-/// The table's name.
-pub const TABLE: &str = "zubi";
-
-/// The set of the families for which zubi made a router of this host.
-pub const CLOSED: &str = "closed";
+use zubi_wire::nft::{Chain, Expr, Field, Hook, HookPoint, LoadKey, Rule, Set, Shape, Table, TableFamily};
 
 /// The table.
-pub fn table() -> Table {
-    Table { name: TABLE.into() }
-}
+pub const TABLE: Table = Table::named(TableFamily::Inet, "zubi");
+
+/// The name of the set of families for which zubi made a router of this host.
+pub const CLOSED: &str = "closed";
 
 /// Its sets.
 pub fn sets() -> Vec<Set> {
-    let set = |name: &str, key: &[Field], shape| Set::new(TABLE, name, key, shape);
+    let set = |name: &str, key: &[Field], shape| Set::new(&TABLE, name, key, shape);
     vec![
         set("bridges", &[Field::IfName], Shape::Exact),
         set("sealed", &[Field::IfName], Shape::Exact),
@@ -63,7 +58,7 @@ pub fn sets() -> Vec<Set> {
 /// Its chains.
 pub fn chains() -> Vec<Chain> {
     let chain =
-        |name: &str, chain_type, point, priority| Chain::base(TABLE, name, Hook { chain_type, point, priority });
+        |name: &str, chain_type, point, priority| Chain::base(&TABLE, name, Hook { chain_type, point, priority });
     vec![
         chain("guard", "filter", HookPoint::Prerouting, -300),
         chain("prerouting", "nat", HookPoint::Prerouting, -100),
@@ -71,13 +66,13 @@ pub fn chains() -> Vec<Chain> {
         chain("forward", "filter", HookPoint::Forward, 0),
         chain("output", "nat", HookPoint::Output, -100),
         chain("postrouting", "nat", HookPoint::Postrouting, 100),
-        Chain::regular(TABLE, "publish"),
+        Chain::regular(&TABLE, "publish"),
     ]
 }
 
 /// Its rules, each chain's in order.
 pub fn rules() -> Vec<Rule> {
-    let rule = |chain: &str| Rule::new(TABLE, chain);
+    let rule = |chain: &str| Rule::new(&TABLE, chain);
     let loopback4 = IpNet::new_assert(Ipv4Addr::new(127, 0, 0, 0).into(), 8);
     let loopback6 = IpNet::new_assert(Ipv6Addr::LOCALHOST.into(), 128);
     let link_local6 = IpNet::new_assert(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0).into(), 10);
@@ -158,8 +153,8 @@ pub fn rules() -> Vec<Rule> {
         rule("forward").in_set(&[OifName], "open").accept().comment("who wants to be reached by everybody"),
         rule("forward").in_set(&[IifName], "bridges").accept().comment("out"),
         rule("forward").in_set(&[OifName], "bridges").counted_drop().comment("nothing else comes in"),
-        // Hardware has no kind, and a rule that asks for one goes no further (nft_meta_store_ifkind in
-        // net/netfilter/nft_meta.c): so what may pass is asked for.
+        // Hardware has no kind, and a rule that asks for a kind does not match it (nft_meta_store_ifkind in
+        // net/netfilter/nft_meta.c). So the rules ask for what may pass.
         rule("forward").of_kind(IifKind, "bridge").accept().comment("containers and machines of others"),
         rule("forward").of_kind(OifKind, "bridge").accept(),
         rule("forward").in_group(IifGroup, LinkGroup::OURS).accept().comment("links"),
@@ -218,7 +213,7 @@ pub fn uses() -> Vec<u32> {
 /// Table, sets, chains and rules: one transaction whose first message fails when the table is there.
 pub fn layout() -> impl Iterator<Item = Op> {
     const WHY: &str = "firewall: one table for all networks; its rules look up sets, so they never grow";
-    let table = std::iter::once(What::AddTable(table()));
+    let table = std::iter::once(What::AddTable(TABLE));
     let sets = sets().into_iter().map(What::AddSet);
     let chains = chains().into_iter().map(What::AddChain);
     let rules = rules().into_iter().map(What::AddRule);

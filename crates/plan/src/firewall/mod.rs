@@ -6,22 +6,22 @@
 //!
 //! | set | key | holds |
 //! |---|---|---|
-//! | `bridges` | device | the bridge of every network that is reached by published ports only |
-//! | `sealed` | device | those of them whose endpoints reach no other network, open ones included |
-//! | `open` | device | the bridges of networks that everybody reaches |
-//! | `apart` | device | those of them whose endpoints do not reach each other's networks |
+//! | `bridges` | device | bridges of networks that the outside reaches by published ports only |
+//! | `sealed` | device | those of `bridges` whose endpoints reach no other network, open ones included |
+//! | `open` | device | bridges of networks that everybody reaches |
+//! | `apart` | device | those of `open` whose endpoints do not reach each other's networks |
 //! | `internal` | device | bridges of networks without a way out |
 //! | `icc` | device . device | each bridge whose endpoints may reach each other, with itself |
 //! | `home4`, `home6` | device . prefix | where each subnet lives |
 //! | `subnets4`, `subnets6` | prefix | every subnet of the networks in `bridges` |
-//! | `private4`, `private6` | prefix | those of them that leave with the host's address |
+//! | `private4`, `private6` | prefix | those of `subnets` that leave with the host's address |
 //! | `masquerade4`, `masquerade6` | prefix | every subnet that leaves with the host's address |
 //! | `endpoints4`, `endpoints6` | device . address | addresses that were given to endpoints |
 //! | `same` | device . device | each bridge with itself |
 //! | `itself4`, `itself6` | address . address | endpoints with published ports, each with itself |
 //! | `untouched4`, `untouched6` | address | endpoints whose published ports leave every source as it is |
 //! | `hidden4`, `hidden6` | address | endpoints whose published ports show no source but the host |
-//! | `closed` | family | for which of them zubi made a router of a host that was none |
+//! | `closed` | family | families for which zubi made a router of a host that was none |
 //!
 //! | map | from | to |
 //! |---|---|---|
@@ -31,28 +31,29 @@
 //!
 //! - `guard` (raw): packets to a private subnet that do not come from its own bridge are dropped before
 //!   connection tracking: container addresses cannot be reached by routing. Replies to masqueraded connections still
-//!   carry the host's address here. For subnets that are not masqueraded this would be too early. And nobody but the
-//!   host itself reaches 127.0.0.0/8, or sends from there: the bridges have `route_localnet`, without which ports could not be published
-//!   there.
-//! - `prerouting`, `output`: what is for this host, and only that, is looked up in the maps (`publish`). Forwarded
-//!   packets are never taken. `::1` cannot be translated: what comes back to it is dropped by the kernel's routing.
-//! - `input`: the same as `guard` for the addresses the host itself has in other networks' subnets.
+//!   carry the host's address here. For subnets that are not masqueraded this would be too early. And only the host
+//!   itself reaches 127.0.0.0/8 or sends from there: the bridges have `route_localnet`, without which no port could be
+//!   published there.
+//! - `prerouting`, `output`: packets for this host, and no others, are looked up in the maps (`publish`). Forwarded
+//!   packets are never taken. `::1` cannot be translated: the kernel's routing drops what comes back to it.
+//! - `input`: the same as `guard` for the addresses that the host itself has in other networks' subnets.
 //! - `forward`: new connections leave from endpoint addresses only, and reach neither other networks nor, from outside,
-//!   any endpoint, except by a published port. Established ones pass. Networks in `open` are neither watched nor guarded.
-//!   A TCP connection from a masqueraded subnet that the kernel no longer knows is reset: the kernel would take its next
-//!   segment for a new one, and when the server of a port that was taken back speaks first, and has the same number
-//!   inside, it would go on. On a host that was no router before (`closed`), what neither comes from nor goes to a
-//!   bridge, anybody's, or a device of a link is dropped at last: it would not have passed without zubi.
+//!   any endpoint, except by a published port. Established ones pass. Networks in `open` are neither checked nor
+//!   guarded. A TCP connection from a masqueraded subnet that the kernel no longer tracks is reset: the kernel would
+//!   take its next segment for a new connection, and where the server of an unpublished port speaks first and has the
+//!   same port inside, the old connection would go on. On a host that was no router before (`closed`), the last rule
+//!   drops what neither comes from nor goes to a bridge, of whichever program, or a device of a link: without zubi it
+//!   would not have passed.
 //! - `postrouting`: what leaves a masqueraded subnet by another device takes the host's address. So does what comes
 //!   back to its own network by a published port (or the reply would go past the host), and what the host sends
 //!   from 127.0.0.0/8.
 //!
-//! Single ports stand in hash maps, a range that keeps its numbers is one element of an interval map, and one that
-//! shifts them is an element a port: nft has no map with an offset.
+//! Single ports are elements of hash maps. A range that keeps its numbers is one element of an interval map; one that
+//! shifts them takes an element for each port, since nft has no map with an offset.
 //!
 //! # Limits
 //! On a network without icc, and while bridges pass frames to the firewall (`bridge-nf-call-iptables`), its own
-//! endpoints do not reach its published ports: the frame is translated on the bridge, which lets none pass between
+//! endpoints do not reach its published ports: the frame is translated on the bridge, which passes none between
 //! isolated ports.
 //!
 //! An `accept` here cannot overrule another table's drop.
@@ -62,4 +63,4 @@ mod layout;
 
 pub(crate) use elements::bridge_elements;
 pub use elements::{closed, endpoint_element, endpoint_elements, itself_elements, port_elements};
-pub use layout::{CLOSED, TABLE, chains, layout, rules, sets, table, uses};
+pub use layout::{CLOSED, TABLE, chains, layout, rules, sets, uses};

@@ -1,6 +1,6 @@
 //! Chains (`NFTA_CHAIN_*`).
 
-use super::{CREATE, HEADER, NftFamily, ask, ask_all, change, family_of};
+use super::{CREATE, HEADER, Table, TableFamily, ask, ask_all, change, family_of};
 use crate::message::{Batch, Message, flag};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -17,18 +17,18 @@ const HOOK_NUM: u16 = 1;
 const HOOK_PRIORITY: u16 = 2;
 const NF_ACCEPT: u32 = 1;
 
-/// Where packets pass by (`NF_INET_*` in linux/netfilter.h).
+/// Where packets pass by (`NF_INET_*` in linux/netfilter.h; `NF_BR_*` for frames have the same numbers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookPoint {
-    /// Everything that comes in.
+    /// Packets that come in.
     Prerouting,
-    /// What is for this host.
+    /// Packets for this host.
     Input,
-    /// What goes through.
+    /// Packets that this host passes on.
     Forward,
-    /// What this host sends.
+    /// Packets that this host sends.
     Output,
-    /// Everything that goes out.
+    /// Packets that go out.
     Postrouting,
 }
 
@@ -44,7 +44,7 @@ impl HookPoint {
     }
 }
 
-/// Where a base chain hangs.
+/// Where a base chain is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hook {
     /// "filter" or "nat".
@@ -55,32 +55,32 @@ pub struct Hook {
     pub priority: i32,
 }
 
-/// A chain. One that hangs somewhere lets pass what no rule decides.
+/// A chain. A base chain accepts what no rule decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     /// Its table.
-    pub table: String,
+    pub table: Table,
     /// Its name.
     pub name: String,
-    /// Where it hangs; nowhere when only rules lead to it.
+    /// Where it is attached; only rules lead to a chain without.
     pub hook: Option<Hook>,
 }
 
 impl Chain {
-    /// One that packets come by.
-    pub fn base(table: &str, name: &str, hook: Hook) -> Self {
-        Chain { table: table.into(), name: name.into(), hook: Some(hook) }
+    /// A base chain.
+    pub fn base(table: &Table, name: &str, hook: Hook) -> Self {
+        Chain { table: table.clone(), name: name.into(), hook: Some(hook) }
     }
 
-    /// One that rules jump to.
-    pub fn regular(table: &str, name: &str) -> Self {
-        Chain { table: table.into(), name: name.into(), hook: None }
+    /// A chain that rules jump to.
+    pub fn regular(table: &Table, name: &str) -> Self {
+        Chain { table: table.clone(), name: name.into(), hook: None }
     }
 
     /// Appends `nft add chain`.
     pub fn encode(&self, batch: &mut Batch) {
-        change(batch, NEWCHAIN, CREATE, |b| {
-            b.text(TABLE, &self.table);
+        change(batch, self.table.family, NEWCHAIN, CREATE, |b| {
+            b.text(TABLE, &self.table.name);
             b.text(NAME, &self.name);
             let Some(hook) = self.hook else { return };
             b.nested(HOOK, |b| {
@@ -94,16 +94,15 @@ impl Chain {
 
     /// Appends a question for this chain.
     pub fn encode_get(&self, batch: &mut Batch) {
-        ask(batch, GETCHAIN, flag::ACK, |b| {
-            b.text(TABLE, &self.table);
+        ask(batch, self.table.family, GETCHAIN, flag::ACK, |b| {
+            b.text(TABLE, &self.table.name);
             b.text(NAME, &self.name);
         });
     }
 
     /// Whether the kernel's chain is this one.
     pub fn is(&self, seen: &ChainSeen) -> bool {
-        seen.family == NftFamily::Inet
-            && seen.table == self.table
+        seen.table == self.table
             && seen.name == self.name
             && seen.hook == self.hook.map(|hook| (hook.point as u32, hook.priority))
             && seen.policy == self.hook.map(|_| NF_ACCEPT)
@@ -112,7 +111,7 @@ impl Chain {
 
 impl fmt::Display for Chain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "chain inet {} {}", self.table, self.name)?;
+        write!(f, "chain {} {}", self.table.words(), self.name)?;
         let Some(Hook { chain_type, point, priority }) = self.hook else { return Ok(()) };
         write!(f, " {{ type {chain_type} hook {} priority {priority}; policy accept; }}", point.word())
     }
@@ -121,15 +120,13 @@ impl fmt::Display for Chain {
 /// A chain as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainSeen {
-    /// Of its table.
-    pub family: NftFamily,
     /// Its table.
-    pub table: String,
+    pub table: Table,
     /// Its name.
     pub name: String,
     /// Hook number and priority of a base chain.
     pub hook: Option<(u32, i32)>,
-    /// What happens at its end.
+    /// What a base chain does at its end (`NF_*` in linux/netfilter.h).
     pub policy: Option<u32>,
     /// How many rules it has, and how many rules and map elements lead to it.
     pub uses: u32,
@@ -142,8 +139,7 @@ impl ChainSeen {
         let a = message.attributes(HEADER);
         let hook = a.nested(HOOK).and_then(|h| Some((h.be32(HOOK_NUM)?, h.be32(HOOK_PRIORITY)?.cast_signed())));
         Some(ChainSeen {
-            family,
-            table: a.text(TABLE)?,
+            table: Table::new(family, a.text(TABLE)?),
             name: a.text(NAME)?,
             hook,
             policy: a.be32(POLICY),
@@ -151,9 +147,9 @@ impl ChainSeen {
         })
     }
 
-    /// Appends a question for all chains of the `inet` family.
-    pub fn dump(batch: &mut Batch) {
-        ask(batch, GETCHAIN, flag::DUMP, |_| ());
+    /// Appends a question for all chains of a family.
+    pub fn dump(batch: &mut Batch, family: TableFamily) {
+        ask(batch, family, GETCHAIN, flag::DUMP, |_| ());
     }
 
     /// Appends a question for all chains of every family.
@@ -167,6 +163,8 @@ mod tests {
     use super::*;
     use crate::golden::{bytes, lines, message, ours};
 
+    const ZUBI: Table = Table::named(TableFamily::Inet, "zubi");
+
     const ADD: &str = "\
         54000000030a0104000000000000000001000000090001007a756269000000000a00030067756172640000000b000700 \
         66696c7465720000080005000000000114000480080001000000000008000200fffffed4";
@@ -176,10 +174,27 @@ mod tests {
     const GET: &str = "\
         2c000000040a0500000000000000000001000000090001007a756269000000000a0003006775617264000000";
 
+    const ADD_BRIDGE: &str = "\
+        54000000030a0104000000000000000007000000090001007a756269000000000c000300666f7277617264000b000700 \
+        66696c7465720000080005000000000114000480080001000000000208000200ffffff38";
+
+    #[test]
+    fn a_chain_of_a_bridge_says_its_family() {
+        let hook = Hook { chain_type: "filter", point: HookPoint::Forward, priority: -200 };
+        let chain = Chain::base(&Table::named(TableFamily::Bridge, "zubi"), "forward", hook);
+        let (recorded, nested): (_, &[(&[u16], usize)]) = (bytes(ADD_BRIDGE), &[(&[HOOK], 0)]);
+        assert_eq!(lines(&ours(|b| chain.encode(b)), HEADER, nested), lines(&recorded, HEADER, nested));
+        let seen = ChainSeen::parse(&message(&recorded)).unwrap();
+        assert!(chain.is(&seen));
+        assert!(!chain.is(&ChainSeen { table: ZUBI, ..seen }));
+        let printed = "chain bridge zubi forward { type filter hook forward priority -200; policy accept; }";
+        assert_eq!(chain.to_string(), printed);
+    }
+
     #[test]
     fn says_what_nft_add_chain_says_in_its_words() {
         let hook = Hook { chain_type: "filter", point: HookPoint::Prerouting, priority: -300 };
-        let chain = Chain::base("zubi", "guard", hook);
+        let chain = Chain::base(&ZUBI, "guard", hook);
         let nested: &[(&[u16], usize)] = &[(&[HOOK], 0)];
         let recorded = bytes(ADD);
         assert_eq!(lines(&ours(|b| chain.encode(b)), HEADER, nested), lines(&recorded, HEADER, nested));
@@ -191,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_chain_without_a_hook_is_only_a_name() {
-        let chain = Chain::regular("zubi", "publish");
+        let chain = Chain::regular(&ZUBI, "publish");
         let recorded = bytes(ADD_REGULAR);
         assert_eq!(lines(&ours(|b| chain.encode(b)), HEADER, &[]), lines(&recorded, HEADER, &[]));
         let seen = ChainSeen::parse(&message(&recorded)).unwrap();

@@ -1,7 +1,7 @@
 //! Elements of sets and maps (`NFTA_SET_ELEM_*`).
 
 use super::value::{joined, parted};
-use super::{CREATE, Field, HEADER, NFTA_LIST_ELEM, Set, Shape, Value, ask, change, is};
+use super::{CREATE, Field, HEADER, NFTA_LIST_ELEM, Set, Shape, Table, Value, ask, change, family_of};
 use crate::message::{Attributes, Batch, Message, flag, text_of};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -9,7 +9,7 @@ use std::fmt;
 const NEWSETELEM: u16 = 12;
 const GETSETELEM: u16 = 13;
 const DELSETELEM: u16 = 14;
-/// Like the deletion, but a missing element is no error (Linux 6.3).
+/// A deletion for which a missing element is no error (Linux 6.3).
 const DESTROYSETELEM: u16 = 30;
 const LIST_TABLE: u16 = 1;
 const LIST_SET: u16 = 2;
@@ -25,7 +25,7 @@ const INTERVAL_END: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Element {
     /// The table of its set.
-    pub table: String,
+    pub table: Table,
     /// The set or map.
     pub set: String,
     /// The parts of its key.
@@ -36,11 +36,11 @@ pub struct Element {
 
 impl Element {
     /// An element of a set.
-    pub fn new(table: &str, set: &str, key: Vec<Value>) -> Self {
-        Element { table: table.into(), set: set.into(), key, data: Vec::new() }
+    pub fn new(table: &Table, set: &str, key: Vec<Value>) -> Self {
+        Element { table: table.clone(), set: set.into(), key, data: Vec::new() }
     }
 
-    /// Makes it a map's.
+    /// Makes it an element of a map.
     #[must_use]
     pub fn mapped_to(mut self, data: Vec<Value>) -> Self {
         self.data = data;
@@ -70,8 +70,8 @@ impl Element {
     }
 
     fn message(&self, batch: &mut Batch, kind: u16, flags: u16, elements: &[ElementSeen]) {
-        change(batch, kind, flags, |b| {
-            b.text(LIST_TABLE, &self.table);
+        change(batch, self.table.family, kind, flags, |b| {
+            b.text(LIST_TABLE, &self.table.name);
             b.text(LIST_SET, &self.set);
             b.nested(LIST_ELEMENTS, |b| {
                 for seen in elements {
@@ -92,8 +92,8 @@ impl Element {
         });
     }
 
-    /// How the kernel holds it. A span alone is two elements: its first value, and the one behind its last with the
-    /// interval-end flag and no data. A span in a concatenation has a key and an end key.
+    /// The element as the kernel holds it. A span alone is two elements: its first value, and the value behind its last
+    /// with the interval-end flag and no data. A span in a concatenation has a key and an end key.
     pub fn raw(&self) -> Vec<ElementSeen> {
         let mut all = self.keys();
         if !self.data.is_empty() {
@@ -120,7 +120,7 @@ impl Element {
     }
 }
 
-/// The number behind, or nothing behind the largest.
+/// The next number; there is none behind the largest.
 fn one_more(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
     for byte in bytes.iter_mut().rev() {
         let (next, wrapped) = byte.overflowing_add(1);
@@ -135,7 +135,7 @@ fn one_more(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
 impl fmt::Display for Element {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = |values: &[Value]| values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" . ");
-        write!(f, "element inet {} {} {{ {}", self.table, self.set, words(&self.key))?;
+        write!(f, "element {} {} {{ {}", self.table.words(), self.set, words(&self.key))?;
         if !self.data.is_empty() {
             write!(f, " : {}", words(&self.data))?;
         }
@@ -159,7 +159,7 @@ pub struct ElementSeen {
 impl ElementSeen {
     /// Reads the elements of an `NFT_MSG_NEWSETELEM`.
     pub fn parse_all(message: &Message<'_>) -> Vec<Self> {
-        if !is(message, NEWSETELEM) {
+        if family_of(message, NEWSETELEM).is_none() {
             return Vec::new();
         }
         let list = message.attributes(HEADER).nested(LIST_ELEMENTS);
@@ -177,14 +177,14 @@ impl ElementSeen {
     }
 
     /// Appends a question for all elements of a set.
-    pub fn dump(batch: &mut Batch, table: &str, set: &str) {
-        ask(batch, GETSETELEM, flag::DUMP, |b| {
-            b.text(LIST_TABLE, table);
+    pub fn dump(batch: &mut Batch, table: &Table, set: &str) {
+        ask(batch, table.family, GETSETELEM, flag::DUMP, |b| {
+            b.text(LIST_TABLE, &table.name);
             b.text(LIST_SET, set);
         });
     }
 
-    /// The element of `set` that is held so; `None` when a part is no value of its kind, and for half of an interval.
+    /// This as an element of `set`; `None` when a part is no value of its kind, and for half of an interval.
     pub fn element(&self, set: &Set) -> Option<Element> {
         let lasts = self.end.as_deref().map(|end| parted(&set.key, end));
         let key = parted(&set.key, &self.key).into_iter().enumerate().zip(&set.key);
@@ -213,7 +213,7 @@ impl ElementSeen {
     }
 }
 
-/// For people: without the quotes that only `nft` needs, and even where a device's name is none for us.
+/// For people: without the quotes that only `nft` needs, and with names of devices that an `IfName` does not take.
 fn described(field: Field, first: &[u8], last: Option<&[u8]>) -> String {
     match field {
         Field::IfName => text_of(first),
@@ -225,8 +225,10 @@ fn described(field: Field, first: &[u8], last: Option<&[u8]>) -> String {
 mod tests {
     use super::*;
     use crate::golden::{bytes, message, ours};
-    use crate::nft::{PortNumber, PortRange, Protocol};
+    use crate::nft::{PortNumber, PortRange, Protocol, TableFamily};
     use zubi_model::Family;
+
+    const ZUBI: Table = Table::named(TableFamily::Inet, "zubi");
 
     const HOME: &str = "\
         740000000c0a0104000000000000000001000000090001007a756269000000000a000200686f6d653400000008000400 \
@@ -265,8 +267,12 @@ mod tests {
         480000000c0a0104010000000000000001000000090001007a756269000000000b000200636c6f736564000008000400 \
         0000000114000380100001800c000180050001000a000000";
 
+    const BRIDGED: &str = "\
+        5c0000000c0a0104000000000000000007000000090001007a756269000000000f000200656e64706f696e7473340000 \
+        080004000000000124000380200001801c000180180001007a7631000000000000000000000000000a374202";
+
     fn element(set: &str, key: Vec<Value>) -> Element {
-        Element::new("zubi", set, key)
+        Element::new(&ZUBI, set, key)
     }
 
     fn blue() -> Value {
@@ -299,15 +305,24 @@ mod tests {
     }
 
     fn publish_map() -> Set {
-        Set::new("zubi", "publish4", &[Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv4, Field::Port])
+        Set::new(&ZUBI, "publish4", &[Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv4, Field::Port])
     }
 
     fn range_map() -> Set {
-        Set::new("zubi", "range4", &[Field::Proto, Field::Port], Shape::Interval).mapped_to(&[Field::Ipv4])
+        Set::new(&ZUBI, "range4", &[Field::Proto, Field::Port], Shape::Interval).mapped_to(&[Field::Ipv4])
     }
 
     fn cases() -> Vec<(Element, &'static str, &'static str)> {
         vec![
+            (
+                Element::new(
+                    &Table::named(TableFamily::Bridge, "zubi"),
+                    "endpoints4",
+                    vec![Value::Device("zv1".parse().unwrap()), address("10.55.66.2")],
+                ),
+                BRIDGED,
+                "element bridge zubi endpoints4 { \"zv1\" . 10.55.66.2 }",
+            ),
             (
                 element("home4", vec![blue(), prefix("10.1.0.0/24")]),
                 HOME,
@@ -379,7 +394,7 @@ mod tests {
     #[test]
     fn a_key_is_described_by_its_parts() {
         let seen = element("home4", vec![blue(), prefix("10.1.0.0/24")]).raw();
-        let set = |key| Set::new("zubi", "home4", key, Shape::Interval);
+        let set = |key| Set::new(&ZUBI, "home4", key, Shape::Interval);
         assert_eq!(seen[0].describe(&set(&[Field::IfName, Field::Ipv4])), "zb-blue . 10.1.0.0/24");
         assert_eq!(seen[0].describe(&set(&[Field::IfName, Field::Ipv6])), "zb-blue . ?");
         assert_eq!(publish4().raw()[0].describe(&publish_map()), "tcp . 8080 : 10.55.66.2 . 80");
@@ -393,7 +408,7 @@ mod tests {
         }
         assert_eq!(publish4().raw()[0].element(&publish_map().mapped_to(&[Field::Ipv6, Field::Port])), None);
         let half = element("spans", vec![ports()]).raw();
-        assert_eq!(half[0].element(&Set::new("zubi", "spans", &[Field::Port], Shape::Interval)), None);
+        assert_eq!(half[0].element(&Set::new(&ZUBI, "spans", &[Field::Port], Shape::Interval)), None);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Where a stranger's rule sends every packet that comes to it.
+//! Where a rule of another program sends every packet that reaches it.
 
 use super::{Expr, RuleSeen, Verdict};
 
@@ -22,26 +22,26 @@ const GO_ON: [&str; 16] = [
     "TRACE",
 ];
 
-/// What becomes of all packets that come to a rule.
+/// What happens to all packets that reach a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
     /// Some or all go on to the next rule.
     No,
     /// Dropped or rejected.
     Drops,
-    /// Let pass, as far as this chain is concerned.
+    /// Accepted: they leave the base chain, and later base chains may still drop them.
     Accepts,
     /// They leave the chain.
     Returns,
     /// They go through this chain; what that one does not decide comes back, except after `goto`.
     Jumps(String),
-    /// Something that may end their way here: an extension of xtables nothing is known of.
+    /// Unknown: an extension of xtables that may end their way here.
     Unknown,
 }
 
 impl RuleSeen {
-    /// What the rule does with every packet. One with a condition, or with an expression that may be one, does nothing
-    /// with every packet. Counting, logging and a comment are no conditions.
+    /// What the rule does with every packet: nothing, where it has a condition or an expression that may be one.
+    /// Counting, logging and comments are no conditions.
     pub fn ends(&self) -> Ending {
         for expr in &self.rule.exprs {
             return match expr {
@@ -68,12 +68,14 @@ impl RuleSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nft::{LoadKey, NftFamily, Rule};
+    use crate::nft::{LoadKey, Rule, Table, TableFamily};
+
+    const FILTER: Table = Table::named(TableFamily::Ip, "filter");
 
     fn ends(exprs: Vec<Expr>) -> Ending {
-        let mut rule = Rule::new("filter", "FORWARD");
+        let mut rule = Rule::new(&FILTER, "FORWARD");
         rule.exprs = exprs;
-        RuleSeen { family: NftFamily::Ip, rule, handle: 7 }.ends()
+        RuleSeen { rule, handle: 7 }.ends()
     }
 
     fn target(name: &str) -> Expr {
@@ -104,7 +106,7 @@ mod tests {
         let addrtype = Expr::Match { name: "addrtype".into(), info: Vec::new() };
         assert_eq!(ends(vec![limit, drop.clone()]), Ending::No);
         assert_eq!(ends(vec![addrtype, drop]), Ending::No);
-        let rule = Rule::new("filter", "FORWARD").in_set(&[LoadKey::IifName], "zones").counted_drop();
+        let rule = Rule::new(&FILTER, "FORWARD").in_set(&[LoadKey::IifName], "zones").counted_drop();
         assert_eq!(ends(rule.exprs), Ending::No);
     }
 }

@@ -1,6 +1,6 @@
 //! Expressions: the small machine language rules are made of (`NFTA_EXPR_*` and one attribute set each).
 
-use super::words::{NFPROTO_IPV4, NFPROTO_IPV6, family_of};
+use super::family::{NFPROTO_IPV4, NFPROTO_IPV6, nfproto};
 use crate::message::{Attributes, Body, text_of};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,7 +29,7 @@ const NAT_ADDRESS: u32 = 1;
 const NAT_PORT: u32 = 2;
 
 /// A register, counted in words of four bytes from 0 to 15. The kernel has two numberings for the same memory and
-/// reports in the one of its choice.
+/// reports either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reg(pub u32);
 
@@ -54,9 +54,9 @@ pub enum LoadKey {
     IifName,
     /// Name of the outgoing device.
     OifName,
-    /// What kind of device the incoming one is (`IFLA_INFO_KIND`, filled up like a name); nothing for hardware.
+    /// Kind of the incoming device (`IFLA_INFO_KIND`, filled up like a name); hardware has none.
     IifKind,
-    /// The same of the outgoing device.
+    /// Kind of the outgoing device.
     OifKind,
     /// Link group of the incoming device.
     IifGroup,
@@ -64,11 +64,13 @@ pub enum LoadKey {
     OifGroup,
     /// IPv4 or IPv6 (`NFPROTO_*`, one byte).
     NfProto,
+    /// The protocol that a frame carries (`ETH_P_*` in linux/if_ether.h, two bytes).
+    EtherType,
     /// State of the connection (bits).
     CtState,
-    /// What was done to the connection (`IPS_*` bits in linux/netfilter/nf_conntrack_common.h).
+    /// Status of the connection (`IPS_*` bits in linux/netfilter/nf_conntrack_common.h).
     CtStatus,
-    /// What the routing tables of this host call the destination address (`RTN_*` in linux/rtnetlink.h).
+    /// Type of the destination address in the routing tables of this host (`RTN_*` in linux/rtnetlink.h).
     DaddrType,
     /// IPv4 source address.
     Ipv4Saddr,
@@ -80,7 +82,7 @@ pub enum LoadKey {
     Ipv6Daddr,
     /// Transport protocol (`IPPROTO_*`, one byte).
     L4Proto,
-    /// Destination port, of whichever transport protocol. A packet without ports goes past the rule.
+    /// Destination port, of any transport protocol. A rule does not match packets without ports.
     DestPort,
     /// The bits of a TCP header (RFC 9293, 3.1; one byte).
     TcpFlags,
@@ -110,6 +112,7 @@ impl LoadKey {
             LoadKey::IifGroup => "iifgroup",
             LoadKey::OifGroup => "oifgroup",
             LoadKey::NfProto => "meta nfproto",
+            LoadKey::EtherType => "meta protocol",
             LoadKey::CtState => "ct state",
             LoadKey::CtStatus => "ct status",
             LoadKey::DaddrType => "fib daddr type",
@@ -123,6 +126,15 @@ impl LoadKey {
         }
     }
 
+    /// The family that an address belongs to.
+    pub(super) fn family(self) -> Option<Family> {
+        match self {
+            LoadKey::Ipv4Saddr | LoadKey::Ipv4Daddr => Some(Family::V4),
+            LoadKey::Ipv6Saddr | LoadKey::Ipv6Daddr => Some(Family::V6),
+            _ => None,
+        }
+    }
+
     fn source(self) -> Source {
         let payload = |base, offset, len| Source::Payload { base, offset, len };
         match self {
@@ -133,6 +145,7 @@ impl LoadKey {
             LoadKey::IifKind => Source::Meta(26),
             LoadKey::OifKind => Source::Meta(27),
             LoadKey::NfProto => Source::Meta(15),
+            LoadKey::EtherType => Source::Meta(1),
             LoadKey::L4Proto => Source::Meta(16),
             LoadKey::CtState => Source::Ct(0),
             LoadKey::CtStatus => Source::Ct(2),
@@ -150,18 +163,18 @@ impl LoadKey {
         LoadKey::ALL.into_iter().find(|key| key.source() == source)
     }
 
-    /// The address that begins there and has more than `len` bytes.
+    /// The address that begins at an offset and has more than `len` bytes, and its length.
     fn beginning(base: u32, offset: u32, len: u32) -> Option<(Self, usize)> {
         LoadKey::ALL.into_iter().find_map(|key| match key.source() {
             Source::Payload { base: b, offset: o, len: whole } if (b, o) == (base, offset) && len < whole => {
-                family_of(key).map(|_| (key, whole as usize))
+                key.family().map(|_| (key, whole as usize))
             }
             _ => None,
         })
     }
 
-    /// Every one there is.
-    pub const ALL: [LoadKey; 17] = [
+    /// All of them.
+    pub const ALL: [LoadKey; 18] = [
         LoadKey::IifName,
         LoadKey::OifName,
         LoadKey::IifKind,
@@ -169,6 +182,7 @@ impl LoadKey {
         LoadKey::IifGroup,
         LoadKey::OifGroup,
         LoadKey::NfProto,
+        LoadKey::EtherType,
         LoadKey::CtState,
         LoadKey::CtStatus,
         LoadKey::DaddrType,
@@ -315,7 +329,7 @@ pub enum Expr {
     Verdict(Verdict),
     /// Write to the log of the kernel; zubi does not.
     Log,
-    /// Drop and say so by ICMP; zubi does not.
+    /// Drop and answer by ICMP; zubi does not.
     Reject,
     /// Drop and end the TCP connection.
     Reset,
@@ -326,12 +340,12 @@ pub enum Expr {
         /// Its own bytes.
         info: Vec<u8>,
     },
-    /// A deed of xtables (linux/netfilter/nf_tables_compat.h); zubi does none.
+    /// A target of xtables (linux/netfilter/nf_tables_compat.h); zubi has none.
     Target {
         /// Of the extension.
         name: String,
     },
-    /// Another that zubi does not write.
+    /// An expression that zubi does not write.
     Other {
         /// Its name.
         name: String,
@@ -443,7 +457,7 @@ impl Expr {
             let item = Attributes::new(item);
             let Some(name) = item.text(EXPR_NAME) else { continue };
             let data = item.nested(EXPR_DATA).unwrap_or_else(|| Attributes::new(&[]));
-            // `nft` turns the single byte of a protocol before it looks it up in intervals.
+            // `nft` converts the byte order of a protocol, a single byte, before it looks it up in intervals.
             if name == "byteorder" && data.be32(BYTEORDER_LEN) == Some(1) {
                 continue;
             }
@@ -486,7 +500,7 @@ impl Expr {
                 set: data.text(1)?,
                 from: reg(2)?,
                 inverted: data.be32(5).is_some_and(|f| f & LOOKUP_INVERT != 0),
-                // A map to verdicts has the verdict register, which is none of ours.
+                // A map to verdicts has the verdict register, which `Reg` does not know.
                 to: optional(3)?,
             },
             "counter" => Expr::Counter,
@@ -504,7 +518,8 @@ impl Expr {
         })
     }
 
-    /// To one address and at most one port: the kernel reports the ends of ranges too, here the same registers.
+    /// Reads a translation to one address and at most one port: where the kernel reports the end of a range too, it is
+    /// the same register.
     fn parse_dnat(data: &Attributes<'_>) -> Option<Self> {
         let family = match u8::try_from(data.be32(2)?) {
             Ok(NFPROTO_IPV4) => Family::V4,
@@ -530,7 +545,7 @@ struct Part {
 }
 
 impl Part {
-    /// Behind an expression that is nothing else.
+    /// Reads a load that [`Expr`] does not know.
     fn parse(expr: &Expr, data: &Attributes<'_>) -> Option<Self> {
         if !matches!(expr, Expr::Other { name } if name == "payload") {
             return None;
@@ -539,7 +554,7 @@ impl Part {
         Some(Part { key, len, to: data.be32(1).and_then(Reg::from_number)? })
     }
 
-    /// The same test the long way, so that it equals what we write: loaded whole, masked, compared with the value.
+    /// The same test as zubi writes it: the whole address is loaded, masked, and compared with the value.
     fn whole(self, from: Reg, value: &[u8]) -> Option<(Expr, Expr, Vec<u8>)> {
         if from != self.to || value.is_empty() || value.len() >= self.len {
             return None;
@@ -550,12 +565,5 @@ impl Part {
         };
         let mask = Expr::Mask { from, to: from, mask: filled(vec![0xff; value.len()]) };
         Some((Expr::Load { key: self.key, to: self.to }, mask, filled(value.to_vec())))
-    }
-}
-
-pub(super) fn nfproto(family: Family) -> u8 {
-    match family {
-        Family::V4 => NFPROTO_IPV4,
-        Family::V6 => NFPROTO_IPV6,
     }
 }

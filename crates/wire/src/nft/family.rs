@@ -4,55 +4,116 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use zubi_model::Family;
 
-/// Which packets a table sees. Those of other families are not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum NftFamily {
-    /// IPv4.
-    Ip,
-    /// IPv6.
-    Ip6,
-    /// Both; everything zubi has of its own.
-    Inet,
+pub(super) const NFPROTO_IPV4: u8 = 2;
+pub(super) const NFPROTO_IPV6: u8 = 10;
+
+/// The number of a family of addresses (`NFPROTO_*`).
+pub(super) fn nfproto(family: Family) -> u8 {
+    match family {
+        Family::V4 => NFPROTO_IPV4,
+        Family::V6 => NFPROTO_IPV6,
+    }
 }
 
-impl NftFamily {
-    const ALL: [NftFamily; 3] = [NftFamily::Ip, NftFamily::Ip6, NftFamily::Inet];
+/// The number of a family of addresses in a frame (`ETH_P_*` in linux/if_ether.h).
+pub(super) fn ether_type(family: Family) -> u16 {
+    match family {
+        Family::V4 => 0x0800,
+        Family::V6 => 0x86dd,
+    }
+}
 
-    /// The number in the header of every message (`struct nfgenmsg`).
+/// Which packets a table sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TableFamily {
+    /// IPv4 and IPv6.
+    Inet,
+    /// IPv4.
+    Ip,
+    /// ARP.
+    Arp,
+    /// Frames of one device, before anything else sees them and after everything else has.
+    Netdev,
+    /// Frames that bridges pass on.
+    Bridge,
+    /// IPv6.
+    Ip6,
+}
+
+impl TableFamily {
+    /// All of them.
+    pub const ALL: [TableFamily; 6] = [
+        TableFamily::Inet,
+        TableFamily::Ip,
+        TableFamily::Arp,
+        TableFamily::Netdev,
+        TableFamily::Bridge,
+        TableFamily::Ip6,
+    ];
+
+    /// The number in the header of every message (`nfgen_family` of `struct nfgenmsg`).
     pub fn number(self) -> u8 {
         match self {
-            NftFamily::Inet => 1,
-            NftFamily::Ip => 2,
-            NftFamily::Ip6 => 10,
+            TableFamily::Inet => 1,
+            TableFamily::Ip => NFPROTO_IPV4,
+            TableFamily::Arp => 3,
+            TableFamily::Netdev => 5,
+            TableFamily::Bridge => 7,
+            TableFamily::Ip6 => NFPROTO_IPV6,
         }
     }
 
     /// By the number in the header of every message.
     pub fn from_number(number: u8) -> Option<Self> {
-        NftFamily::ALL.into_iter().find(|family| family.number() == number)
+        TableFamily::ALL.into_iter().find(|family| family.number() == number)
     }
 
-    /// Whether its tables see packets of this family.
+    /// Whether chains of the family see the packets of this one that the host receives, sends or routes. Those of
+    /// bridges and devices see frames instead.
     pub fn sees(self, family: Family) -> bool {
-        self == NftFamily::Inet || self == family.into()
+        self == TableFamily::Inet || self == family.into()
     }
-}
 
-impl From<Family> for NftFamily {
-    fn from(family: Family) -> Self {
-        match family {
-            Family::V4 => NftFamily::Ip,
-            Family::V6 => NftFamily::Ip6,
+    /// How a rule of the family asks for the protocol of a packet, before it looks at addresses.
+    pub(super) fn protocol_check(self) -> ProtocolCheck {
+        match self {
+            TableFamily::Inet => ProtocolCheck::NfProto,
+            TableFamily::Bridge | TableFamily::Netdev => ProtocolCheck::EtherType,
+            TableFamily::Ip | TableFamily::Ip6 | TableFamily::Arp => ProtocolCheck::None,
         }
     }
 }
 
-impl fmt::Display for NftFamily {
+/// How a rule asks for the protocol of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProtocolCheck {
+    /// `meta nfproto`.
+    NfProto,
+    /// `meta protocol`: the family of a frame is always "bridge" (`nft_meta_get_eval` in net/netfilter/nft_meta.c).
+    EtherType,
+    /// Not at all: the table sees one protocol.
+    None,
+}
+
+impl From<Family> for TableFamily {
+    fn from(family: Family) -> Self {
+        match family {
+            Family::V4 => TableFamily::Ip,
+            Family::V6 => TableFamily::Ip6,
+        }
+    }
+}
+
+impl fmt::Display for TableFamily {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            NftFamily::Ip => "ip",
-            NftFamily::Ip6 => "ip6",
-            NftFamily::Inet => "inet",
+            TableFamily::Inet => "inet",
+            TableFamily::Ip => "ip",
+            TableFamily::Arp => "arp",
+            TableFamily::Netdev => "netdev",
+            TableFamily::Bridge => "bridge",
+            TableFamily::Ip6 => "ip6",
         })
     }
 }
@@ -63,16 +124,17 @@ mod tests {
 
     #[test]
     fn a_family_is_found_by_its_number() {
-        for family in NftFamily::ALL {
-            assert_eq!(NftFamily::from_number(family.number()), Some(family));
+        for family in TableFamily::ALL {
+            assert_eq!(TableFamily::from_number(family.number()), Some(family));
         }
-        // NFPROTO_ARP
-        assert_eq!(NftFamily::from_number(3), None);
+        // NFPROTO_UNSPEC, NFPROTO_DECNET
+        assert_eq!([0, 12].map(TableFamily::from_number), [None, None]);
     }
 
     #[test]
-    fn inet_sees_both() {
-        assert!(NftFamily::Inet.sees(Family::V4) && NftFamily::Inet.sees(Family::V6));
-        assert!(NftFamily::Ip.sees(Family::V4) && !NftFamily::Ip.sees(Family::V6));
+    fn inet_sees_both_and_frames_are_no_packets() {
+        assert!(TableFamily::Inet.sees(Family::V4) && TableFamily::Inet.sees(Family::V6));
+        assert!(TableFamily::Ip.sees(Family::V4) && !TableFamily::Ip.sees(Family::V6));
+        assert!(!TableFamily::Bridge.sees(Family::V4) && !TableFamily::Netdev.sees(Family::V6));
     }
 }

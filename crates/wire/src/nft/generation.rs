@@ -1,6 +1,6 @@
-//! The generation of the ruleset (`NFTA_GEN_*`): a number that changes with every transaction, whoever makes it.
+//! The generation of the ruleset (`NFTA_GEN_*`): a number that changes with every transaction of any program.
 
-use super::{HEADER, NFPROTO_UNSPEC, SUBSYSTEM, change_in};
+use super::{HEADER, NFPROTO_UNSPEC, SUBSYSTEM, message};
 use crate::message::{Batch, Message, flag};
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ const NEWGEN: u16 = 15;
 const GETGEN: u16 = 16;
 const ID: u16 = 1;
 
-/// What the tables, chains, rules and elements of a namespace are numbered by, all together. Zero is never given.
+/// The number that all tables, chains, rules and elements of a namespace have together. It is never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
@@ -23,10 +23,10 @@ impl Generation {
 
     /// Appends the question for it.
     pub fn encode_get(batch: &mut Batch) {
-        change_in(batch, NFPROTO_UNSPEC, GETGEN, flag::REQUEST | flag::ACK, |_| ());
+        message(batch, NFPROTO_UNSPEC, GETGEN, flag::REQUEST | flag::ACK, |_| ());
     }
 
-    /// The one behind it.
+    /// The generation after the next transaction.
     #[must_use]
     pub fn next(self) -> Self {
         // nf_tables_commit in net/netfilter/nf_tables_api.c leaves zero out too.

@@ -1,31 +1,31 @@
-//! A rule of ours in a table of somebody else, who may save, flush and restore it at any time.
+//! Guest rules: rules of ours in a table of another program, which may save, flush and restore it at any time.
 //!
 //! # How it works
-//! It has the form `iptables-nft` itself writes, else that program would refuse to work with the table: one name of a
-//! device, compared with its NUL, a counter, a verdict. Behind a verdict it expects nothing. What tells it from others
-//! is its comment.
+//! A guest rule has the form that `iptables-nft` itself writes, else that program would refuse to work with the table:
+//! the name of a device, compared with its NUL, a counter, a verdict, and nothing behind it. Its comment tells it from
+//! others.
 //!
 //! # Limits
 //! `iptables-nft-save | iptables-nft-restore` gives the rule another handle, puts the comment into an `xt_comment`
-//! match, and cuts the comparison to the bytes of the name: [`GuestRule::is`] knows both forms. A table that was
-//! deleted and made again counts its handles from the start: between reading a [`RuleAt`] and deleting it, another
-//! rule may have come to that number.
+//! match, and cuts the comparison to the bytes of the name: [`GuestRule::is`] knows both forms. A table that is deleted
+//! and made again counts its handles from the start: between reading a [`RuleAt`] and deleting it, another rule may
+//! have got that handle.
 
 use super::rule::{CHAIN, EXPRESSIONS, HANDLE, NEWRULE, POSITION, TABLE, USERDATA, comment_data};
 use super::words::words;
-use super::{CREATE, CmpOp, Expr, LoadKey, NftFamily, Reg, RuleSeen, Value, Verdict, change_in};
+use super::{CREATE, CmpOp, Expr, LoadKey, Reg, RuleSeen, Table, Value, Verdict, change};
 use crate::message::{Batch, flag};
 use std::fmt;
 use zubi_model::IfName;
 
 const DELRULE: u16 = 8;
 
-/// Which end of a packet's way the device is.
+/// On which side of a packet's way the device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// It comes in by the device.
+    /// The packet comes in by the device.
     From,
-    /// It goes out by the device.
+    /// The packet goes out by the device.
     To,
 }
 
@@ -38,22 +38,20 @@ impl Direction {
     }
 }
 
-/// A rule that lets pass what comes or goes by a device.
+/// A rule that accepts what comes in, or goes out, by a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestRule {
-    /// Of the table.
-    pub family: NftFamily,
-    /// Somebody's table.
-    pub table: String,
+    /// The other program's table.
+    pub table: Table,
     /// A chain in it.
     pub chain: String,
-    /// The handle of the rule it goes before; else it is the last.
+    /// The handle of the rule that it goes before; without, it goes last.
     pub before: Option<u64>,
     /// The device.
     pub device: IfName,
-    /// Which end of the way that is.
+    /// On which side the device is.
     pub direction: Direction,
-    /// How it is found again; 127 bytes at most, or `nft` cannot print it.
+    /// By which it is found again; 127 bytes at most, or `nft` cannot print it.
     pub comment: String,
 }
 
@@ -72,8 +70,8 @@ impl GuestRule {
     /// has the rule as it is then: by its handle it can be taken back.
     pub fn encode(&self, batch: &mut Batch) {
         let place = if self.before.is_some() { 0 } else { flag::APPEND };
-        change_in(batch, self.family.number(), NEWRULE, CREATE | place | flag::ECHO, |b| {
-            b.text(TABLE, &self.table);
+        change(batch, self.table.family, NEWRULE, CREATE | place | flag::ECHO, |b| {
+            b.text(TABLE, &self.table.name);
             b.text(CHAIN, &self.chain);
             b.nested(EXPRESSIONS, |b| self.exprs().iter().for_each(|e| e.encode(b)));
             if let Some(handle) = self.before {
@@ -83,7 +81,7 @@ impl GuestRule {
         });
     }
 
-    /// The kernel's rule as one of these, if it has the form; which rule is behind it is not known.
+    /// Reads a rule that has the form of a guest rule. Which rule is behind it remains unknown.
     pub fn read(seen: &RuleSeen) -> Option<Self> {
         let exprs = seen.rule.exprs.iter().filter(|e| **e != Expr::Counter && e.xt_comment().is_none());
         let [Expr::Load { key, to }, Expr::Cmp { from, op: CmpOp::Eq, value }, Expr::Verdict(Verdict::Accept)] =
@@ -92,9 +90,9 @@ impl GuestRule {
             return None;
         };
         let direction = [Direction::From, Direction::To].into_iter().find(|d| d.key() == *key)?;
-        let RuleAt { family, table, chain, .. } = seen.at();
+        let RuleAt { table, chain, .. } = seen.at();
         let device = name_in(value).filter(|_| from == to)?;
-        Some(GuestRule { family, table, chain, before: None, device, direction, comment: seen.comment()? })
+        Some(GuestRule { table, chain, before: None, device, direction, comment: seen.comment()? })
     }
 
     /// Whether the kernel's rule is this one, wherever in its chain.
@@ -103,7 +101,7 @@ impl GuestRule {
     }
 }
 
-/// With at least one NUL behind it: without, it is the beginning of many names.
+/// A name with at least one NUL behind it: without one, it is the beginning of many names.
 fn name_in(value: &[u8]) -> Option<IfName> {
     let len = value.iter().position(|b| *b == 0)?;
     let (name, rest) = value.split_at(len);
@@ -114,7 +112,7 @@ fn name_in(value: &[u8]) -> Option<IfName> {
 impl fmt::Display for GuestRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.before.is_some() { "insert" } else { "add" };
-        write!(f, "{verb} rule {} {} {}", self.family, self.table, self.chain)?;
+        write!(f, "{verb} rule {} {}", self.table.words(), self.chain)?;
         if let Some(handle) = self.before {
             write!(f, " position {handle}")?;
         }
@@ -125,23 +123,21 @@ impl fmt::Display for GuestRule {
 /// Where a rule is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleAt {
-    /// Of the table.
-    pub family: NftFamily,
     /// Its table.
-    pub table: String,
+    pub table: Table,
     /// Its chain.
     pub chain: String,
-    /// The kernel's number of it in the table.
+    /// The kernel's number of the rule in the table.
     pub handle: u64,
 }
 
 impl RuleAt {
     /// Appends `nft delete rule`. ENOENT when it is gone.
     pub fn encode_delete(&self, batch: &mut Batch) {
-        change_in(batch, self.family.number(), DELRULE, flag::REQUEST | flag::ACK, |b| {
-            b.text(TABLE, &self.table);
+        change(batch, self.table.family, DELRULE, flag::REQUEST | flag::ACK, |b| {
+            b.text(TABLE, &self.table.name);
             b.text(CHAIN, &self.chain);
-            // Never without: that would be all rules of the chain.
+            // Without a handle the kernel deletes all rules of the chain.
             b.be64(HANDLE, self.handle);
         });
     }
@@ -149,7 +145,7 @@ impl RuleAt {
 
 impl fmt::Display for RuleAt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "delete rule {} {} {} handle {}", self.family, self.table, self.chain, self.handle)
+        write!(f, "delete rule {} {} handle {}", self.table.words(), self.chain, self.handle)
     }
 }
 
@@ -157,11 +153,13 @@ impl fmt::Display for RuleAt {
 mod tests {
     use super::*;
     use crate::message::Messages;
+    use crate::nft::TableFamily;
+
+    const FILTER: Table = Table::named(TableFamily::Ip, "filter");
 
     fn guest(direction: Direction, before: Option<u64>) -> GuestRule {
         GuestRule {
-            family: NftFamily::Ip,
-            table: "filter".into(),
+            table: FILTER,
             chain: "DOCKER-USER".into(),
             before,
             device: "zb-blue".parse().unwrap(),
@@ -200,8 +198,8 @@ mod tests {
             GuestRule { comment: "zubi: bluer".into(), ..ours.clone() },
             GuestRule { device: "zb-blu".parse().unwrap(), ..ours.clone() },
             GuestRule { device: "zb-blues".parse().unwrap(), ..ours.clone() },
-            GuestRule { family: NftFamily::Ip6, ..ours.clone() },
-            GuestRule { table: "raw".into(), ..ours.clone() },
+            GuestRule { table: Table::named(TableFamily::Ip6, "filter"), ..ours.clone() },
+            GuestRule { table: Table::named(TableFamily::Ip, "raw"), ..ours.clone() },
             GuestRule { chain: "FORWARD".into(), ..ours.clone() },
         ] {
             assert!(!other.is(&whole), "{other}");
@@ -284,7 +282,7 @@ mod tests {
         #[test]
         fn says_what_nft_delete_rule_says() {
             let chain = "FORWARD".into();
-            let rule = RuleAt { family: NftFamily::Ip, table: "filter".into(), chain, handle: 7 };
+            let rule = RuleAt { table: FILTER, chain, handle: 7 };
             assert_eq!(lines(&ours(|b| rule.encode_delete(b)), HEADER, &[]), lines(&bytes(DELETE), HEADER, &[]));
         }
     }

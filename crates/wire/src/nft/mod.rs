@@ -1,7 +1,6 @@
 //! nftables netlink (linux/netfilter/nf_tables.h): tables, chains, sets, maps, elements, rules.
 //!
-//! What zubi has of its own is of the `inet` family; tables, chains and rules of strangers are read in the families
-//! [`NftFamily`] knows.
+//! Everything names its [`Table`], and the table its family.
 //!
 //! Numbers are in network byte order here, unlike in route netlink. Changes travel in a batch that the kernel takes
 //! whole or not at all.
@@ -23,7 +22,7 @@ pub use chain::{Chain, ChainSeen, Hook, HookPoint};
 pub use element::{Element, ElementSeen};
 pub use ending::Ending;
 pub use expr::{CmpOp, Expr, LoadKey, Reg, Verdict};
-pub use family::NftFamily;
+pub use family::TableFamily;
 pub use generation::Generation;
 pub use guest::{Direction, GuestRule, RuleAt};
 pub use rule::{Rule, RuleSeen};
@@ -52,38 +51,33 @@ fn generic(family: u8, resource: u16) -> [u8; HEADER] {
     [family, 0, high, low]
 }
 
-/// Appends a change of the `inet` family.
-fn change(batch: &mut Batch, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
-    change_in(batch, NftFamily::Inet.number(), kind, flags, fill);
-}
-
-/// Appends a change of any family.
-fn change_in(batch: &mut Batch, family: u8, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
+/// Appends a message about tables of a family.
+fn message(batch: &mut Batch, family: u8, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
     batch.message(SUBSYSTEM | kind, flags, |b| {
         b.header(&generic(family, 0));
         fill(b);
     });
 }
 
-/// Appends a question of the `inet` family.
-fn ask(batch: &mut Batch, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
-    change(batch, kind, flag::REQUEST | flags, fill);
+/// Appends a change.
+fn change(batch: &mut Batch, family: TableFamily, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
+    message(batch, family.number(), kind, flags, fill);
+}
+
+/// Appends a question.
+fn ask(batch: &mut Batch, family: TableFamily, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
+    message(batch, family.number(), kind, flag::REQUEST | flags, fill);
 }
 
 /// Appends a question for all objects of every family.
 fn ask_all(batch: &mut Batch, kind: u16) {
-    change_in(batch, NFPROTO_UNSPEC, kind, flag::REQUEST | flag::DUMP, |_| ());
-}
-
-/// Whether a message is an nftables one of this kind and the `inet` family.
-fn is(message: &Message<'_>, kind: u16) -> bool {
-    family_of(message, kind) == Some(NftFamily::Inet)
+    message(batch, NFPROTO_UNSPEC, kind, flag::REQUEST | flag::DUMP, |_| ());
 }
 
 /// The family of an nftables message of this kind.
-fn family_of(message: &Message<'_>, kind: u16) -> Option<NftFamily> {
+fn family_of(message: &Message<'_>, kind: u16) -> Option<TableFamily> {
     let number = message.payload.first().filter(|_| message.kind == SUBSYSTEM | kind)?;
-    NftFamily::from_number(*number)
+    TableFamily::from_number(*number)
 }
 
 /// Begins a transaction.

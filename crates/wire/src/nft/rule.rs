@@ -1,7 +1,8 @@
 //! Rules (`NFTA_RULE_*`): made of expressions, printed in nft words, read back as expressions.
 
-use super::words::{family_of, words};
-use super::{CREATE, CmpOp, Expr, HEADER, LoadKey, NftFamily, Reg, RuleAt, Verdict, change, change_in};
+use super::family::{ProtocolCheck, ether_type, nfproto};
+use super::words::words;
+use super::{CREATE, CmpOp, Expr, HEADER, LoadKey, Reg, RuleAt, Table, Verdict, ask, change};
 use crate::message::{Batch, Message, flag, text_of};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -29,11 +30,18 @@ const TCP_SYN: u8 = 2;
 /// `RTN_LOCAL` in linux/rtnetlink.h.
 const LOCAL: u32 = 2;
 
+/// Whether a rule wants a key in a set or out of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Membership {
+    In,
+    Out,
+}
+
 /// A rule at the end of a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
     /// Its table.
-    pub table: String,
+    pub table: Table,
     /// Its chain.
     pub chain: String,
     /// What it does.
@@ -44,27 +52,33 @@ pub struct Rule {
 
 impl Rule {
     /// An empty rule.
-    pub fn new(table: &str, chain: &str) -> Self {
-        Rule { table: table.into(), chain: chain.into(), exprs: Vec::new(), comment: None }
+    pub fn new(table: &Table, chain: &str) -> Self {
+        Rule { table: table.clone(), chain: chain.into(), exprs: Vec::new(), comment: None }
     }
 
-    /// The address loads need to know the family first, in an `inet` table.
+    /// An address has its place in packets of one protocol only, so tables that see several ask for the protocol first.
     fn need_family(&mut self, keys: &[LoadKey]) {
-        let Some(proto) = keys.iter().find_map(|k| family_of(*k)) else { return };
-        let check = Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: vec![proto] };
+        let Some(family) = keys.iter().find_map(|k| k.family()) else { return };
+        let (key, value) = match self.table.family.protocol_check() {
+            ProtocolCheck::NfProto => (LoadKey::NfProto, vec![nfproto(family)]),
+            ProtocolCheck::EtherType => (LoadKey::EtherType, ether_type(family).to_be_bytes().to_vec()),
+            ProtocolCheck::None => return,
+        };
+        let check = Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value };
         if !self.exprs.contains(&check) {
-            self.exprs.push(Expr::Load { key: LoadKey::NfProto, to: Reg(0) });
+            self.exprs.push(Expr::Load { key, to: Reg(0) });
             self.exprs.push(check);
         }
     }
 
-    fn lookup(mut self, keys: &[LoadKey], set: &str, inverted: bool, to: Option<Reg>) -> Self {
+    fn lookup(mut self, keys: &[LoadKey], set: &str, membership: Membership, to: Option<Reg>) -> Self {
         self.need_family(keys);
         let mut at = 0;
         for key in keys {
             self.exprs.push(Expr::Load { key: *key, to: Reg(at) });
             at += key.words();
         }
+        let inverted = membership == Membership::Out;
         self.exprs.push(Expr::Lookup { set: set.into(), from: Reg(0), inverted, to });
         self
     }
@@ -72,13 +86,13 @@ impl Rule {
     /// `KEY . KEY @set`.
     #[must_use]
     pub fn in_set(self, keys: &[LoadKey], set: &str) -> Self {
-        self.lookup(keys, set, false, None)
+        self.lookup(keys, set, Membership::In, None)
     }
 
     /// `KEY . KEY != @set`.
     #[must_use]
     pub fn not_in_set(self, keys: &[LoadKey], set: &str) -> Self {
-        self.lookup(keys, set, true, None)
+        self.lookup(keys, set, Membership::Out, None)
     }
 
     /// `iifname != "lo"`.
@@ -91,7 +105,7 @@ impl Rule {
         self
     }
 
-    /// `meta iifkind KIND`, by [`LoadKey::IifKind`] or [`LoadKey::OifKind`]. Hardware has none, and equals nothing.
+    /// `meta iifkind KIND`, by [`LoadKey::IifKind`] or [`LoadKey::OifKind`]. Hardware has no kind and never matches.
     #[must_use]
     pub fn of_kind(mut self, key: LoadKey, kind: &str) -> Self {
         let mut kind = kind.as_bytes().to_vec();
@@ -115,7 +129,7 @@ impl Rule {
         self.any_bit(LoadKey::CtState, ESTABLISHED_RELATED)
     }
 
-    /// `ct status dnat`: connections whose destination was changed, by whomever.
+    /// `ct status dnat`: connections whose destination a rule changed, of any table.
     #[must_use]
     pub fn translated(self) -> Self {
         self.any_bit(LoadKey::CtStatus, DESTINATION_CHANGED)
@@ -161,7 +175,7 @@ impl Rule {
         self
     }
 
-    /// `tcp flags ! syn`: what does not open a TCP connection.
+    /// `tcp flags ! syn`: segments that do not open a TCP connection.
     #[must_use]
     pub fn in_mid_stream(mut self) -> Self {
         self.exprs.push(Expr::Load { key: LoadKey::L4Proto, to: Reg(0) });
@@ -186,10 +200,10 @@ impl Rule {
         self
     }
 
-    /// `dnat ip to KEY . KEY map @map`, for a map to addresses: the port stays. A key that is not there goes on.
+    /// `dnat ip to KEY . KEY map @map`, for a map to addresses: the port stays. A packet whose key is missing goes on.
     #[must_use]
     pub fn dnat_to_address(mut self, family: Family, keys: &[LoadKey], map: &str) -> Self {
-        self = self.lookup(keys, map, false, Some(Reg(0)));
+        self = self.lookup(keys, map, Membership::In, Some(Reg(0)));
         self.exprs.push(Expr::Dnat { family, address: Reg(0), port: None });
         self
     }
@@ -198,7 +212,7 @@ impl Rule {
     #[must_use]
     pub fn dnat_to_address_and_port(mut self, family: Family, keys: &[LoadKey], map: &str) -> Self {
         let words = if family == Family::V4 { 1 } else { 4 };
-        self = self.lookup(keys, map, false, Some(Reg(0)));
+        self = self.lookup(keys, map, Membership::In, Some(Reg(0)));
         self.exprs.push(Expr::Dnat { family, address: Reg(0), port: Some(Reg(words)) });
         self
     }
@@ -210,21 +224,21 @@ impl Rule {
         self
     }
 
-    /// `return`: go on behind the rule that led here; in a base chain, with its policy.
+    /// `return`: go on behind the rule that jumped here; in a base chain, with its policy.
     #[must_use]
     pub fn leave(mut self) -> Self {
         self.exprs.push(Expr::Verdict(Verdict::Return));
         self
     }
 
-    /// `jump CHAIN`, a regular one of the same table.
+    /// `jump CHAIN`, a regular chain of the same table.
     #[must_use]
     pub fn jump(mut self, chain: &str) -> Self {
         self.exprs.push(Expr::Verdict(Verdict::Jump(chain.into())));
         self
     }
 
-    /// `counter drop`: what is refused can be seen.
+    /// `counter drop`: the counter shows what was dropped.
     #[must_use]
     pub fn counted_drop(mut self) -> Self {
         self.exprs.extend([Expr::Counter, Expr::Verdict(Verdict::Drop)]);
@@ -240,8 +254,8 @@ impl Rule {
 
     /// Appends `nft add rule`.
     pub fn encode(&self, batch: &mut Batch) {
-        change(batch, NEWRULE, CREATE | flag::APPEND, |b| {
-            b.text(TABLE, &self.table);
+        change(batch, self.table.family, NEWRULE, CREATE | flag::APPEND, |b| {
+            b.text(TABLE, &self.table.name);
             b.text(CHAIN, &self.chain);
             b.nested(EXPRESSIONS, |b| self.exprs.iter().for_each(|e| e.encode(b)));
             if let Some(comment) = &self.comment {
@@ -251,7 +265,7 @@ impl Rule {
     }
 }
 
-/// What `nft` keeps beside a rule and the kernel does not look at: number, length, value.
+/// A comment as `nft` keeps it beside a rule, opaque to the kernel: number, length, value.
 pub(super) fn comment_data(comment: &str) -> Vec<u8> {
     let mut data = vec![UDATA_COMMENT, (comment.len() + 1) as u8];
     data.extend_from_slice(comment.as_bytes());
@@ -279,13 +293,7 @@ fn octets(address: IpAddr) -> Vec<u8> {
 
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fmt_in(NftFamily::Inet, f)
-    }
-}
-
-impl Rule {
-    fn fmt_in(&self, family: NftFamily, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "rule {family} {} {} {}", self.table, self.chain, words(&self.exprs))?;
+        write!(f, "rule {} {} {}", self.table.words(), self.chain, words(&self.exprs))?;
         match &self.comment {
             Some(comment) => write!(f, " comment \"{comment}\""),
             None => Ok(()),
@@ -296,11 +304,9 @@ impl Rule {
 /// A rule as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleSeen {
-    /// Of its table.
-    pub family: NftFamily,
     /// Its place and what it does.
     pub rule: Rule,
-    /// The kernel's number of it.
+    /// The kernel's number of the rule.
     pub handle: u64,
 }
 
@@ -310,9 +316,8 @@ impl RuleSeen {
         let family = super::family_of(message, NEWRULE)?;
         let a = message.attributes(HEADER);
         Some(RuleSeen {
-            family,
             rule: Rule {
-                table: a.text(TABLE)?,
+                table: Table::new(family, a.text(TABLE)?),
                 chain: a.text(CHAIN)?,
                 exprs: a.nested(EXPRESSIONS).map(Expr::parse_all).unwrap_or_default(),
                 comment: a.get(USERDATA).and_then(comment_in),
@@ -321,15 +326,10 @@ impl RuleSeen {
         })
     }
 
-    /// Appends a question for all rules of a table of the `inet` family.
-    pub fn dump(batch: &mut Batch, table: &str) {
-        Self::dump_of(batch, NftFamily::Inet, table, None);
-    }
-
     /// Appends a question for all rules of a table, or of one of its chains.
-    pub fn dump_of(batch: &mut Batch, family: NftFamily, table: &str, chain: Option<&str>) {
-        change_in(batch, family.number(), GETRULE, flag::REQUEST | flag::DUMP, |b| {
-            b.text(TABLE, table);
+    pub fn dump(batch: &mut Batch, table: &Table, chain: Option<&str>) {
+        ask(batch, table.family, GETRULE, flag::DUMP, |b| {
+            b.text(TABLE, &table.name);
             if let Some(chain) = chain {
                 b.text(CHAIN, chain);
             }
@@ -343,18 +343,13 @@ impl RuleSeen {
 
     /// Where it is.
     pub fn at(&self) -> RuleAt {
-        RuleAt {
-            family: self.family,
-            table: self.rule.table.clone(),
-            chain: self.rule.chain.clone(),
-            handle: self.handle,
-        }
+        RuleAt { table: self.rule.table.clone(), chain: self.rule.chain.clone(), handle: self.handle }
     }
 }
 
 impl fmt::Display for RuleSeen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.rule.fmt_in(self.family, f)
+        self.rule.fmt(f)
     }
 }
 
@@ -362,7 +357,10 @@ impl fmt::Display for RuleSeen {
 mod tests {
     use super::*;
     use crate::message::Messages;
+    use crate::nft::TableFamily;
     use LoadKey::{DestPort, IifGroup, IifKind, IifName, Ipv4Daddr, L4Proto, NfProto, OifGroup, OifKind, OifName};
+
+    const ZUBI: Table = Table::named(TableFamily::Inet, "zubi");
 
     fn net(text: &str) -> IpNet {
         text.parse().unwrap()
@@ -370,7 +368,7 @@ mod tests {
 
     #[test]
     fn the_middle_of_a_connection_prints_and_reads_back() {
-        let rule = Rule::new("zubi", "forward").in_set(&[IifName], "bridges").in_mid_stream().counted_reset();
+        let rule = Rule::new(&ZUBI, "forward").in_set(&[IifName], "bridges").in_mid_stream().counted_reset();
         let words = "iifname @bridges tcp flags ! syn counter reject with tcp reset";
         assert_eq!(rule.to_string(), format!("rule inet zubi forward {words}"));
         let mut batch = Batch::new();
@@ -380,7 +378,7 @@ mod tests {
     }
 
     fn strangers() -> Rule {
-        Rule::new("zubi", "guard")
+        Rule::new(&ZUBI, "guard")
             .in_set(&[NfProto], "closed")
             .of_kind(IifKind, "bridge")
             .in_group(IifGroup, LinkGroup::OURS)
@@ -388,7 +386,7 @@ mod tests {
     }
 
     fn sample() -> Rule {
-        Rule::new("zubi", "guard")
+        Rule::new(&ZUBI, "guard")
             .not_from_loopback()
             .in_set(&[Ipv4Daddr], "masquerade4")
             .not_in_set(&[IifName, Ipv4Daddr], "home4")
@@ -402,7 +400,7 @@ mod tests {
             sample().to_string(),
             "rule inet zubi guard iifname != \"lo\" ip daddr @masquerade4 iifname . ip daddr != @home4 counter drop comment \"direct\""
         );
-        let forward = Rule::new("zubi", "forward").established().in_set(&[IifName, OifName], "icc").accept();
+        let forward = Rule::new(&ZUBI, "forward").established().in_set(&[IifName, OifName], "icc").accept();
         assert_eq!(
             forward.to_string(),
             "rule inet zubi forward ct state established,related iifname . oifname @icc accept"
@@ -411,7 +409,7 @@ mod tests {
 
     #[test]
     fn a_new_destination_prints_in_nft_words() {
-        let rule = Rule::new("zubi", "publish");
+        let rule = Rule::new(&ZUBI, "publish");
         assert_eq!(
             rule.clone().dnat_to_address_and_port(Family::V4, &[L4Proto, DestPort], "publish4").to_string(),
             "rule inet zubi publish dnat ip to meta l4proto . th dport map @publish4"
@@ -424,7 +422,7 @@ mod tests {
 
     #[test]
     fn tests_and_ways_out_print_in_nft_words() {
-        let rule = || Rule::new("zubi", "publish");
+        let rule = || Rule::new(&ZUBI, "publish");
         for (rule, words) in [
             (rule().translated().accept(), "ct status dnat accept"),
             (rule().not_for_this_host().leave(), "fib daddr type != local return"),
@@ -444,7 +442,7 @@ mod tests {
     #[test]
     fn half_an_address_that_is_not_compared_is_none_of_ours() {
         let mut batch = Batch::new();
-        change(&mut batch, NEWRULE, CREATE, |b| {
+        change(&mut batch, ZUBI.family, NEWRULE, CREATE, |b| {
             b.text(TABLE, "zubi");
             b.text(CHAIN, "publish");
             b.nested(EXPRESSIONS, |b| {
@@ -464,7 +462,7 @@ mod tests {
     fn a_map_nothing_uses_and_a_destination_from_nowhere_are_still_shown() {
         let lookup = Expr::Lookup { set: "m".into(), from: Reg(0), inverted: false, to: Some(Reg(0)) };
         let dnat = Expr::Dnat { family: Family::V4, address: Reg(0), port: None };
-        let mut rule = Rule::new("zubi", "publish");
+        let mut rule = Rule::new(&ZUBI, "publish");
         rule.exprs = vec![dnat, Expr::Load { key: DestPort, to: Reg(0) }, lookup];
         assert_eq!(rule.to_string(), "rule inet zubi publish [nat] th dport map @m");
     }
@@ -573,11 +571,56 @@ mod tests {
             000000000c000380080001006962757a140001800c000100636f756e7465720004000280300001800e000100696d6d65 \
             64696174650000001c0002800800010000000000100002800c0002800800010000000000";
 
+        const BRIDGED4: &str = "\
+            58010000060a010c000000000000000007000000090001007a756269000000000c000200666f7277617264002c010480 \
+            24000180090001006d6574610000000014000280080002000000000108000100000000012c00018008000100636d7000 \
+            20000280080001000000000108000200000000000c000380060001000800000024000180090001006d65746100000000 \
+            1400028008000200000000060800010000000001340001800c0001007061796c6f616400240002800800010000000002 \
+            0800020000000001080003000000000c08000400000000043c0001800b0001006c6f6f6b757000002c00028008000200 \
+            000000010f000100656e64706f696e747334000008000400000000010800050000000001140001800c000100636f756e \
+            7465720004000280300001800e000100696d6d6564696174650000001c0002800800010000000000100002800c000280 \
+            0800010000000000";
+        const BRIDGED6: &str = "\
+            14010000060a010c000000000000000007000000090001007a756269000000000c000200666f727761726400e8000480 \
+            24000180090001006d6574610000000014000280080002000000000108000100000000012c00018008000100636d7000 \
+            20000280080001000000000108000200000000000c0003800600010086dd0000340001800c0001007061796c6f616400 \
+            2400028008000100000000010800020000000001080003000000000808000400000000083000018008000100636d7000 \
+            2400028008000100000000010800020000000000100003800c000100fd00005500000000300001800e000100696d6d65 \
+            64696174650000001c0002800800010000000000100002800c0002800800010000000001";
+        const ARP: &str = "\
+            b0000000060a010c000000000000000007000000090001007a756269000000000c000200666f72776172640084000480 \
+            24000180090001006d6574610000000014000280080002000000000108000100000000012c00018008000100636d7000 \
+            20000280080001000000000108000200000000000c0003800600010008060000300001800e000100696d6d6564696174 \
+            650000001c0002800800010000000000100002800c0002800800010000000001";
+
+        /// Frames have no family of addresses, so a rule about addresses asks for their protocol.
+        #[test]
+        fn a_rule_of_a_bridge_asks_for_the_protocol_of_frames() {
+            let rule = || Rule::new(&Table::named(TableFamily::Bridge, "zubi"), "forward");
+            let mut arp = rule();
+            arp.exprs = vec![
+                Expr::Load { key: LoadKey::EtherType, to: Reg(0) },
+                Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: vec![8, 6] },
+            ];
+            for (rule, recorded, words) in [
+                (
+                    rule().not_in_set(&[IifName, LoadKey::Ipv4Saddr], "endpoints4").counted_drop(),
+                    BRIDGED4,
+                    "iifname . ip saddr != @endpoints4 counter drop",
+                ),
+                (rule().from_prefix(net("fd00:55::/64")).accept(), BRIDGED6, "ip6 saddr fd00:55::/64 accept"),
+                (arp.accept(), ARP, "meta protocol arp accept"),
+            ] {
+                assert_eq!(RuleSeen::parse(&message(&bytes(recorded))).unwrap().rule, rule);
+                assert_eq!(rule.to_string(), format!("rule bridge zubi forward {words}"));
+            }
+        }
+
         #[test]
         fn says_what_nft_add_rule_says() {
-            let established = Rule::new("zubi", "guard").established().accept();
-            let publish = Rule::new("zubi", "publish");
-            let guard = || Rule::new("zubi", "guard");
+            let established = Rule::new(&ZUBI, "guard").established().accept();
+            let publish = Rule::new(&ZUBI, "publish");
+            let guard = || Rule::new(&ZUBI, "guard");
             let key = [L4Proto, DestPort];
             for (rule, recorded) in [
                 (sample(), GUARD),

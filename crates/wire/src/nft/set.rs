@@ -1,6 +1,6 @@
 //! Sets, and maps: sets that hold data for each key (`NFTA_SET_*`).
 
-use super::{CREATE, HEADER, NFTA_LIST_ELEM, ask, change, is};
+use super::{CREATE, HEADER, NFTA_LIST_ELEM, Table, ask, change, family_of};
 use crate::message::{Batch, Message, flag};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -94,7 +94,7 @@ fn type_of(fields: &[Field]) -> u32 {
     fields.iter().fold(0, |all, field| (all << 6) | field.type_id())
 }
 
-/// The length of a key or of data: a field alone is as long as it is, in a concatenation it takes whole words.
+/// The length of a key or of data. A field in a concatenation takes whole words of four bytes.
 fn len_of(fields: &[Field]) -> u32 {
     match fields {
         [field] => field.len(),
@@ -121,7 +121,7 @@ fn words(fields: &[Field]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
     /// Its table.
-    pub table: String,
+    pub table: Table,
     /// Its name.
     pub name: String,
     /// The parts of a key.
@@ -134,8 +134,8 @@ pub struct Set {
 
 impl Set {
     /// A set.
-    pub fn new(table: &str, name: &str, key: &[Field], shape: Shape) -> Self {
-        Set { table: table.into(), name: name.into(), key: key.to_vec(), shape, data: Vec::new() }
+    pub fn new(table: &Table, name: &str, key: &[Field], shape: Shape) -> Self {
+        Set { table: table.clone(), name: name.into(), key: key.to_vec(), shape, data: Vec::new() }
     }
 
     /// Makes it a map to `data`.
@@ -147,8 +147,8 @@ impl Set {
 
     /// Appends `nft add set` or `nft add map`. `id` distinguishes sets of one batch.
     pub fn encode(&self, batch: &mut Batch, id: u32) {
-        change(batch, NEWSET, CREATE, |b| {
-            b.text(TABLE, &self.table);
+        change(batch, self.table.family, NEWSET, CREATE, |b| {
+            b.text(TABLE, &self.table.name);
             b.text(NAME, &self.name);
             b.be32(FLAGS, self.flags());
             b.be32(KEY_TYPE, type_of(&self.key));
@@ -199,7 +199,7 @@ impl Set {
 impl fmt::Display for Set {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.data.is_empty() { "set" } else { "map" };
-        write!(f, "{kind} inet {} {} {{ type {}", self.table, self.name, words(&self.key))?;
+        write!(f, "{kind} {} {} {{ type {}", self.table.words(), self.name, words(&self.key))?;
         if !self.data.is_empty() {
             write!(f, " : {}", words(&self.data))?;
         }
@@ -215,7 +215,7 @@ impl fmt::Display for Set {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetSeen {
     /// Its table.
-    pub table: String,
+    pub table: Table,
     /// Its name.
     pub name: String,
     /// `NFT_SET_*`.
@@ -229,9 +229,10 @@ pub struct SetSeen {
 impl SetSeen {
     /// Reads an `NFT_MSG_NEWSET`.
     pub fn parse(message: &Message<'_>) -> Option<Self> {
-        let a = is(message, NEWSET).then(|| message.attributes(HEADER))?;
+        let family = family_of(message, NEWSET)?;
+        let a = message.attributes(HEADER);
         Some(SetSeen {
-            table: a.text(TABLE)?,
+            table: Table::new(family, a.text(TABLE)?),
             name: a.text(NAME)?,
             flags: a.be32(FLAGS).unwrap_or(0),
             key_len: a.be32(KEY_LEN).unwrap_or(0),
@@ -240,8 +241,8 @@ impl SetSeen {
     }
 
     /// Appends a question for all sets of a table.
-    pub fn dump(batch: &mut Batch, table: &str) {
-        ask(batch, GETSET, flag::DUMP, |b| b.text(TABLE, table));
+    pub fn dump(batch: &mut Batch, table: &Table) {
+        ask(batch, table.family, GETSET, flag::DUMP, |b| b.text(TABLE, &table.name));
     }
 }
 
@@ -249,6 +250,7 @@ impl SetSeen {
 mod tests {
     use super::*;
     use crate::golden::{bytes, lines, message, ours};
+    use crate::nft::TableFamily;
 
     const HOME: &str = "\
         80000000090a0104000000000000000001000000090001007a756269000000000a000200686f6d653400000008000300 \
@@ -297,12 +299,28 @@ mod tests {
         58000000090a0104010000000000000001000000090001007a756269000000000b000200636c6f736564000008000300 \
         000000000800040000000002080005000000000108000a00000000010a000d000004000000000000";
 
+    const BRIDGED: &str = "\
+        64000000090a0104000000000000000007000000090001007a756269000000000f000200656e64706f696e7473340000 \
+        08000300000000000800040000000a47080005000000001408000a000000000114000d00000400000000030800040d00 \
+        00000100";
+
     const NESTED: &[(&[u16], usize)] = &[(&[DESC], 0), (&[DESC, DESC_CONCAT], 0), (&[DESC, DESC_CONCAT, 1], 0)];
 
     fn cases() -> Vec<(Set, &'static str, &'static str)> {
         use Field::{Port, Proto};
-        let set = |name: &str, key: &[Field], shape| Set::new("zubi", name, key, shape);
+        let set =
+            |name: &str, key: &[Field], shape| Set::new(&Table::named(TableFamily::Inet, "zubi"), name, key, shape);
         vec![
+            (
+                Set::new(
+                    &Table::named(TableFamily::Bridge, "zubi"),
+                    "endpoints4",
+                    &[Field::IfName, Field::Ipv4],
+                    Shape::Exact,
+                ),
+                BRIDGED,
+                "set bridge zubi endpoints4 { type ifname . ipv4_addr; }",
+            ),
             (
                 set("home4", &[Field::IfName, Field::Ipv4], Shape::Interval),
                 HOME,
@@ -354,7 +372,7 @@ mod tests {
         ]
     }
 
-    /// Without the notes, of which `nft` makes more than we.
+    /// Without the user data: `nft` writes more into it than zubi does.
     fn compared(message: &[u8]) -> Vec<String> {
         let mut all = lines(message, HEADER, NESTED);
         all.retain(|line| !line.starts_with(&format!("[{USERDATA}]")));

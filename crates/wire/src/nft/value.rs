@@ -1,7 +1,7 @@
 //! The parts of keys and of data, to and from the bytes in the registers.
 
-use super::expr::nfproto;
-use super::words::{NFPROTO_IPV4, NFPROTO_IPV6, family_word};
+use super::family::{NFPROTO_IPV4, NFPROTO_IPV6, nfproto};
+use super::words::family_word;
 use super::{Field, PortNumber, PortRange, Protocol};
 use crate::message::text_of;
 use ipnet::IpNet;
@@ -24,7 +24,7 @@ pub enum Value {
     Port(PortNumber),
     /// An address family.
     Family(Family),
-    /// Ports, in sets that hold intervals. There even a single port is one of these: the kernel keeps two ends.
+    /// Ports, in sets that hold intervals. A single port is a range of one there: the kernel keeps two ends.
     Ports(PortRange),
 }
 
@@ -104,7 +104,7 @@ fn address(field: Field, bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// The prefix that begins and ends there; a span may be none.
+/// The prefix from the first to the last address, if the span is one.
 fn prefix(first: IpAddr, last: IpAddr) -> Option<IpNet> {
     let nets = (0..=IpNet::from(first).max_prefix_len()).filter_map(|len| IpNet::new(first, len).ok());
     nets.into_iter().find(|net| net.network() == first && net.broadcast() == last)
@@ -115,7 +115,7 @@ impl fmt::Display for Value {
         match self {
             Value::Address(a) => write!(f, "{a}"),
             Value::Prefix(net) => write!(f, "{net}"),
-            // Quoted because a device may be called like a word of the nft language.
+            // In quotes, because the name of a device may be a word of the nft language.
             Value::Device(name) => write!(f, "\"{name}\""),
             Value::Protocol(protocol) => write!(f, "{protocol}"),
             Value::Family(family) => f.write_str(&family_word(nfproto(*family))),
@@ -125,7 +125,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// Values behind each other as the registers hold them: each filled up to whole words, except one alone.
+/// Values as the registers hold them, one behind the other: each is filled up to whole words, except one alone.
 pub(super) fn joined(values: &[Value], bytes_of: impl Fn(&Value) -> Vec<u8>) -> Vec<u8> {
     if let [value] = values {
         return bytes_of(value);

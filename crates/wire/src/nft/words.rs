@@ -1,16 +1,14 @@
 //! Expressions in the words of `nft`.
 //!
 //! # Limits
-//! Everything zubi writes prints as the words that make it again. Of strangers' rules what [`Expr`] holds whole does
-//! too; `log` and `reject` print without their settings, xtables and the rest as their names in brackets.
+//! Everything that zubi writes prints as the words that make it again, and so does what [`Expr`] holds whole of other
+//! programs' rules. `log` and `reject` print without their settings, xtables and the rest as their names in brackets.
 
+use super::family::{NFPROTO_IPV4, NFPROTO_IPV6, ether_type, nfproto};
 use super::{CmpOp, Expr, LoadKey, Protocol};
 use crate::message::text_of;
 use std::net::IpAddr;
 use zubi_model::Family;
-
-pub(super) const NFPROTO_IPV4: u8 = 2;
-pub(super) const NFPROTO_IPV6: u8 = 10;
 
 /// The words of a rule's expressions.
 pub(super) fn words(exprs: &[Expr]) -> String {
@@ -19,16 +17,23 @@ pub(super) fn words(exprs: &[Expr]) -> String {
         words.expr(expr);
     }
     words.state_map();
-    words.state_family();
+    words.state_protocol();
     words.out.join(" ")
 }
 
-/// The family an address load works in.
-pub(super) fn family_of(key: LoadKey) -> Option<u8> {
-    match key {
-        LoadKey::Ipv4Saddr | LoadKey::Ipv4Daddr => Some(NFPROTO_IPV4),
-        LoadKey::Ipv6Saddr | LoadKey::Ipv6Daddr => Some(NFPROTO_IPV6),
-        _ => None,
+/// A check of the protocol, which the words behind it may imply.
+struct ProtocolChecked {
+    key: LoadKey,
+    value: Vec<u8>,
+}
+
+impl ProtocolChecked {
+    fn is_implied_by(&self, key: LoadKey) -> bool {
+        let Some(family) = key.family() else { return false };
+        match self.key {
+            LoadKey::NfProto => self.value == [nfproto(family)],
+            _ => self.value == ether_type(family).to_be_bytes(),
+        }
     }
 }
 
@@ -36,7 +41,10 @@ pub(super) fn family_of(key: LoadKey) -> Option<u8> {
 const ROUTE_TYPES: [&str; 9] =
     ["unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit"];
 
-/// The check before whatever is of TCP.
+/// The protocols of frames that `nft` has words for (`ethertype_tbl` in nftables/src/proto.c).
+const ETHER_TYPES: [(u16, &str); 4] = [(0x0800, "ip"), (0x0806, "arp"), (0x8100, "vlan"), (0x86dd, "ip6")];
+
+/// The check that a rule about TCP begins with.
 const TCP: &str = "meta l4proto tcp";
 
 #[derive(Default)]
@@ -45,8 +53,8 @@ struct Words {
     /// Loaded since the last words.
     loaded: Vec<LoadKey>,
     mask: Option<Vec<u8>>,
-    /// A check of the family that the next words may imply.
-    family: Option<u8>,
+    /// Checked since the last words.
+    checked: Option<ProtocolChecked>,
     /// Looked up in a map since the last words.
     mapped: Option<String>,
 }
@@ -90,9 +98,9 @@ impl Words {
     fn compare(&mut self, op: CmpOp, value: &[u8]) {
         let key = self.loaded.last().copied();
         let mask = self.mask.take();
-        if let (Some(LoadKey::NfProto), CmpOp::Eq, [family]) = (key, op, value) {
-            self.state_family();
-            self.family = Some(*family);
+        if let (Some(key @ (LoadKey::NfProto | LoadKey::EtherType)), CmpOp::Eq) = (key, op) {
+            self.state_protocol();
+            self.checked = Some(ProtocolChecked { key, value: value.to_vec() });
             self.loaded.clear();
             return;
         }
@@ -103,25 +111,24 @@ impl Words {
         self.say(format!("{} {}", key.map_or("?", LoadKey::word), compared(key, mask.as_deref(), op, value)));
     }
 
-    /// Like `nft`, leaves the check of the family out where the words imply it.
+    /// Like `nft`, leaves the check of the protocol out where the words imply it.
     fn say(&mut self, words: String) {
-        if !self.loaded.iter().any(|k| self.family.is_some() && family_of(*k) == self.family) {
-            self.state_family();
+        if self.checked.take_if(|checked| self.loaded.iter().any(|k| checked.is_implied_by(*k))).is_none() {
+            self.state_protocol();
         }
-        self.family = None;
         self.loaded.clear();
         self.state_map();
         self.out.push(words);
     }
 
-    /// What uses a map says so itself, if we know it.
+    /// A look-up in a map stands in the words of what uses it, except where that is unknown.
     fn state_map(&mut self) {
         self.out.extend(self.mapped.take());
     }
 
-    fn state_family(&mut self) {
-        if let Some(family) = self.family.take() {
-            self.out.push(format!("{} {}", LoadKey::NfProto.word(), family_word(family)));
+    fn state_protocol(&mut self) {
+        if let Some(ProtocolChecked { key, value }) = self.checked.take() {
+            self.out.push(format!("{} {}", key.word(), plain(key, &value)));
         }
     }
 }
@@ -138,13 +145,12 @@ fn compared(key: Option<LoadKey>, mask: Option<&[u8]>, op: CmpOp, value: &[u8]) 
             format!("{}{}", if op == CmpOp::Eq { "! " } else { "" }, plain(key, mask))
         }
         (Some(LoadKey::IifName | LoadKey::OifName | LoadKey::IifKind | LoadKey::OifKind), None) => {
-            // A comparison of fewer bytes than a name has is one of its beginning.
+            // A comparison of fewer bytes than a name has compares the beginning of names.
             format!("{sign}\"{}{}\"", text_of(value), if value.contains(&0) { "" } else { "*" })
         }
-        (Some(LoadKey::NfProto), None) if value.len() == 1 => format!("{sign}{}", family_word(value[0])),
         (Some(key), None) => format!("{sign}{}", plain(key, value)),
         (Some(key), Some(mask)) => match prefix_len(mask) {
-            Some(len) if family_of(key).is_some() => format!("{sign}{}/{len}", plain(key, value)),
+            Some(len) if key.family().is_some() => format!("{sign}{}/{len}", plain(key, value)),
             _ => {
                 let sign = if op == CmpOp::Eq { "==" } else { "!=" };
                 format!("& {} {sign} {}", plain(key, mask), plain(key, value))
@@ -167,13 +173,19 @@ fn plain(key: LoadKey, value: &[u8]) -> String {
             let group = <[u8; 4]>::try_from(value).map(u32::from_ne_bytes);
             return group.map_or_else(|_| hex(value), |group| group.to_string());
         }
+        (LoadKey::NfProto, [family]) => return family_word(*family),
+        (LoadKey::EtherType, [high, low]) => {
+            let number = u16::from_be_bytes([*high, *low]);
+            let known = ETHER_TYPES.iter().find(|(known, _)| *known == number);
+            return known.map_or_else(|| format!("{number:#06x}"), |(_, word)| (*word).to_owned());
+        }
         (LoadKey::L4Proto, [number]) => {
             return Protocol::from_number(*number).map_or_else(|| number.to_string(), |p| p.to_string());
         }
         (LoadKey::DestPort, [high, low]) => return u16::from_be_bytes([*high, *low]).to_string(),
         _ => {}
     }
-    let address = family_of(key).and_then(|_| {
+    let address = key.family().and_then(|_| {
         let v4 = <[u8; 4]>::try_from(value).map(IpAddr::from);
         v4.or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from)).ok()
     });

@@ -40,9 +40,9 @@ pub(in crate::driver) fn change(old: Bridged<'_>, new: Bridged<'_>, found: &InUs
     plan
 }
 
-/// Smaller from the inner ends on, larger towards them: nothing sends what the next device cannot take. The bridge comes
-/// first, since what it sends itself fits either way: behind its ports it would have followed them, and then the kernel
-/// would take our wish for no change, and let it follow on (dev_set_mtu_ext in net/core/dev.c, br_change_mtu in
+/// Smaller from the inner ends on, larger towards them: nothing sends what the next device cannot take. The bridge
+/// comes first, since what it sends itself fits either way: behind its ports it would have followed them, and then the
+/// kernel would take our wish for no change, and let it follow on (dev_set_mtu_ext in net/core/dev.c, br_change_mtu in
 /// net/bridge/br_device.c).
 fn mtu(old: Bridged<'_>, new: Bridged<'_>, found: &InUse) -> Plan {
     const BRIDGE: &str = "what the host sends through the bridge";
@@ -55,7 +55,8 @@ fn mtu(old: Bridged<'_>, new: Bridged<'_>, found: &InUse) -> Plan {
     if before == after {
         return plan;
     }
-    // The kernel takes IPv6 away from a device that is too small for it, and gives it back with other settings than ours.
+    // The kernel takes IPv6 away from a device that is too small for it, and gives it back with other settings than
+    // ours.
     let ipv6_returns = before.carries_ipv6().is_err() && after.carries_ipv6().is_ok();
     let bridge = &new.part.device;
     if found.device.is_ours() && new.part.mode == BridgeMode::Managed {
@@ -78,9 +79,9 @@ fn mtu(old: Bridged<'_>, new: Bridged<'_>, found: &InUse) -> Plan {
     let inside = found.endpoints.iter().filter_map(|r| Some((r.inside.clone()?, &r.endpoint.ifname)));
     let inner = inside.flat_map(|(way, device)| end(Place::Sandbox(way), device, INNER));
     if after < before {
-        plan.ops.extend(inner.chain(outer))
+        plan.ops.extend(inner.chain(outer));
     } else {
-        plan.ops.extend(outer.chain(inner))
+        plan.ops.extend(outer.chain(inner));
     }
     plan
 }

@@ -1,4 +1,4 @@
-//! Bridges that another program describes: whose they are.
+//! Bridges that another program describes: who owns them.
 
 use crate::Presence;
 use crate::driver::bridge::recognise::recognise_network;

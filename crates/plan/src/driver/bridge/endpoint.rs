@@ -111,6 +111,12 @@ pub(in crate::driver) fn change_mac(after: &Endpoint, pair: &Pair) -> Plan {
     plan
 }
 
+/// The pair goes with its host end, wherever the other end is.
+pub(in crate::driver) fn delete_device(endpoint: &Endpoint, pair: &Pair) -> Op {
+    const WHY: &str = "its inner end is not as made";
+    Op::host(What::DeleteLink(LinkMark::new(pair.host.clone(), endpoint.host_mac())), WHY)
+}
+
 pub(in crate::driver) fn detach(endpoint: &Endpoint, pair: &Pair, remains: &Remains) -> Plan {
     const UNPLUG: &str = "unplug the cable: leave the bridge, at once";
     const FREE: &str = "free the name inside; the device itself is gone a moment later";

@@ -11,7 +11,7 @@ mod recognise;
 
 pub(super) use change::{Bridged, change};
 pub(super) use described::{first_described, mode};
-pub(super) use endpoint::{attach, change_mac, detach, publish, unpublish, wanted};
+pub(super) use endpoint::{attach, change_mac, delete_device, detach, publish, unpublish, wanted};
 pub(super) use links::doomed_name;
 pub(super) use network::{down, down_from, elements, kept, mark, put_marks_back, up, up_with};
 pub(super) use recognise::{

@@ -1,6 +1,6 @@
 //! Networks: the bridge, the host's addresses on it, what the firewall knows about it, forwarding.
 
-use crate::coexist::{join, leave};
+use crate::coexist::{join_transaction, remove_guests};
 use crate::device::{Ipv6, connected_routes, ipv6_settings};
 use crate::driver::bridge::links::bridge;
 use crate::driver::bridge::recognise::recognise_network;
@@ -112,7 +112,7 @@ pub(in crate::driver) fn down(network: &Network, part: &BridgeNetwork, last: Las
         plan.push(Op::host(What::DeleteLink(LinkMark::new(part.device.clone(), part.mac)), BRIDGE));
     }
     match last {
-        Last::Yes => plan.push(Op::host(What::DeleteTable(firewall::table()), FIREWALL)),
+        Last::Yes => plan.push(Op::host(What::DeleteTable(firewall::TABLE), FIREWALL)),
         Last::No => {
             let elements = elements(network, part).into_iter().map(What::DeleteElement);
             plan.ops.extend(elements.map(|what| Op::host(what, FIREWALL)));
@@ -125,7 +125,7 @@ pub(in crate::driver) fn down_from(network: &Network, part: &BridgeNetwork, foun
     const ADDRESS: &str = "the host's address on the bridge that stays for another network";
     const LEFT: &str = "the bridge goes with its last network";
     let mut plan = down(network, part, found.last);
-    join(&mut plan, leave(found.guests));
+    join_transaction(&mut plan, remove_guests(found.guests));
     let shared = found.others.iter().any(|other| other.shares_device_with(network));
     let foreign = recognise_network(part, found.device) == Presence::Foreign;
     if shared || foreign {

@@ -22,8 +22,8 @@ pub(super) fn new_port(part: &BridgeNetwork, endpoint: &Endpoint, pair: &Pair) -
         ops.push(Op::host(What::AddForwarding(own_mac(endpoint, pair)), LOCKED));
     }
     if isolated.is_some() || hairpin.is_some() || locked.is_some() {
-        let port = BridgePort { isolated, hairpin, locked, ..BridgePort::new(pair.host.clone()) };
-        ops.push(Op::host(What::ChangePort(port), why));
+        let change = BridgePort { isolated, hairpin, locked, ..BridgePort::new(pair.host.clone()) };
+        ops.push(Op::host(What::ChangePort(change), why));
     }
     ops
 }
@@ -61,8 +61,8 @@ pub(super) fn isolation_of(part: &BridgeNetwork) -> Switch {
 
 /// Lets frames go back by the port, or not.
 pub(super) fn set_hairpin(pair: &Pair, hairpin: Switch, why: &'static str) -> Op {
-    let port = BridgePort { hairpin: Some(hairpin), ..BridgePort::new(pair.host.clone()) };
-    Op::host(What::ChangePort(port), why)
+    let change = BridgePort { hairpin: Some(hairpin), ..BridgePort::new(pair.host.clone()) };
+    Op::host(What::ChangePort(change), why)
 }
 
 /// The entry by which a locked port takes the endpoint's own frames.

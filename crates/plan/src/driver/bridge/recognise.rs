@@ -1,8 +1,8 @@
 //! Which devices of a host are ours: bridges, host ends, inner ends.
 //!
 //! # How it works
-//! Every device of ours has a name, a MAC that zubi chose, and on the host a link group. Other programs may have changed
-//! one of the three, so the name and one of the other two are enough. A device with the name alone is foreign.
+//! Every device of ours has a name, a MAC that zubi chose, and on the host a link group. Other programs may have
+//! changed one of the three, so the name and one of the other two are enough. A device with the name alone is foreign.
 
 use crate::Presence;
 use crate::driver::bridge::links::{bridge, doomed_name};
