@@ -5,8 +5,8 @@ use crate::decide::book::Book;
 use crate::decide::obstacle::{Obstacle, Owners};
 use crate::decide::{mac, port};
 use std::net::IpAddr;
-use zubi_model::{Addressing, Endpoint, Family, IfName, Mac, Network, SandboxIdentity, Wishes};
-use zubi_plan::driver::may_default;
+use zubi_model::{Addressing, Endpoint, EndpointId, Family, IfName, Mac, Network, SandboxIdentity, Wishes};
+use zubi_plan::default_route::may_default;
 use zubi_store::LeaseOwner;
 
 /// What is asked of the decision.
@@ -25,6 +25,7 @@ pub(crate) struct Ask<'a> {
 /// What of a new endpoint is decided by chance and time.
 #[derive(Debug, Clone)]
 pub(crate) struct Birth {
+    pub(crate) id: EndpointId,
     /// Its MAC, where none follows from an address.
     pub(crate) mac: Mac,
     /// The name of its host end.
@@ -43,15 +44,16 @@ pub(crate) struct Decided {
 /// Decides an endpoint.
 pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstacle> {
     let Ask { network, wishes, owners, .. } = ask;
+    let host_end = wishes.host_device.clone().unwrap_or_else(|| ask.birth.host_device.clone());
     let mut endpoint = Endpoint {
+        id: ask.birth.id.clone(),
         network: network.name.clone(),
         network_id: network.id.clone(),
         sandbox: ask.sandbox.clone(),
         ifname: ask.ifname.clone(),
         mac: ask.birth.mac,
         next_mac: None,
-        host_device: wishes.host_device.clone().unwrap_or_else(|| ask.birth.host_device.clone()),
-        bridge: network.bridge.clone(),
+        device: network.device_of_endpoint(host_end),
         addresses: Vec::new(),
         routes: wishes.routes.clone(),
         default_route: may_default(network, wishes.default_route),
@@ -94,6 +96,7 @@ mod tests {
             ifname: "eth0".parse().unwrap(),
             wishes,
             birth: Birth {
+                id: EndpointId::from_random([1; 32]),
                 mac: "02:00:00:00:00:01".parse().unwrap(),
                 host_device: "zv0000000001".parse().unwrap(),
                 attached_at: 9,
@@ -110,7 +113,7 @@ mod tests {
         let endpoint = decide(&blue, &Wishes::default());
         assert_eq!(endpoint.addresses[0].address.to_string(), "10.55.66.2/24");
         assert_eq!(endpoint.mac, Mac::from_address("10.55.66.2".parse().unwrap()));
-        assert_eq!(endpoint.host_device.as_str(), "zv0000000001");
+        assert_eq!(endpoint.host_device().unwrap().as_str(), "zv0000000001");
     }
 
     #[test]

@@ -21,8 +21,8 @@ pub(crate) fn of_endpoint(
         (MacWish::FromAddress, Some(first)) => Mac::from_address(first.address.addr()),
         (MacWish::Random, _) | (MacWish::FromAddress, None) => return Ok(random),
     };
-    if wish != MacWish::FromAddress && wished == network.device_mac() {
-        let owner = MacOwner::Device(format!("the bridge {}", network.bridge));
+    if wish != MacWish::FromAddress && Some(wished) == network.device_mac() {
+        let owner = MacOwner::Device(format!("the bridge {}", network.device()));
         return Err(Obstacle::Taken(Taken::Mac { mac: wished, owner }));
     }
     match book.mac(&network.name, wished)? {
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn the_bridge_s_own_mac_is_refused() {
-        let wish = MacWish::Given(network("blue", &[]).bridge_mac);
+        let wish = MacWish::Given(network("blue", &[]).device_mac().unwrap());
         assert!(matches!(choose(&Memory::default(), wish, &Owners::default()), Err(Obstacle::Taken(_))));
     }
 }

@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use zubi_kernel::Refusal;
 use zubi_model::{
-    BridgeMode, DefaultRoute, Driver, Egress, Endpoint, EndpointAddress, EndpointKey, Family, Hairpin, Icc, Ingress,
-    Mac, NetnsCookie, Network, NetworkId, NetworkName, NsRef, PoolSpec, PortNumber, Promiscuity, Protocol,
-    SandboxIdentity, Scope, Traits,
+    BridgeNetwork, DefaultRoute, Device, Driver, Egress, Endpoint, EndpointAddress, EndpointId, EndpointKey, Family, Mac,
+    NetnsCookie, Network, NetworkId, NetworkName, NsRef, PoolSpec, PortNumber, Protocol, SandboxIdentity, Scope, Traits,
 };
 use zubi_store::{LeaseOwner, PortClaim};
 
@@ -105,23 +104,17 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         let spec = PoolSpec { subnet: subnet.parse().unwrap(), gateway: None, range: None, exclude: Vec::new() };
         spec.decide().unwrap()
     };
+    let bridge = BridgeNetwork::new(format!("zb-{name}").parse().unwrap(), "02:00:00:00:00:77".parse().unwrap());
     Network {
         name: name.parse().unwrap(),
         id: NetworkId::from_random([7; 32]),
         created: 0,
-        driver: Driver::Bridge,
-        bridge: format!("zb-{name}").parse().unwrap(),
-        bridge_mac: "02:00:00:00:00:77".parse().unwrap(),
+        driver: Driver::Bridge(bridge),
         mtu: None,
         pools: subnets.iter().map(pool).collect(),
         scope: Scope::Routed,
         egress: Egress::Masquerade,
-        icc: Icc::Allowed,
-        ingress: Ingress::default(),
-        bridge_mode: BridgeMode::default(),
-        hairpin: Hairpin::default(),
-        promiscuity: Promiscuity::default(),
-        labels: BTreeMap::default(),
+        labels: BTreeMap::new(),
     }
 }
 
@@ -129,14 +122,14 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
 pub(crate) fn endpoint(cookie: u64, on: &str, address: &str) -> Endpoint {
     let address: IpAddr = address.parse().unwrap();
     Endpoint {
+        id: EndpointId::from_random([2; 32]),
         network: on.parse().unwrap(),
         network_id: NetworkId::from_random([7; 32]),
         sandbox: identity(cookie),
         ifname: "eth0".parse().unwrap(),
         mac: Mac::from_address(address),
         next_mac: None,
-        host_device: format!("zv{cookie:010x}").parse().unwrap(),
-        bridge: format!("zb-{on}").parse().unwrap(),
+        device: Device::pair(format!("zv{cookie:010x}").parse().unwrap(), format!("zb-{on}").parse().unwrap()),
         addresses: vec![EndpointAddress { address: ipnet::IpNet::new(address, 24).unwrap(), gateway: None }],
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,

@@ -3,16 +3,16 @@
 use crate::error::Error;
 use ipnet::IpNet;
 use zubi_ipam::{AddressPools, Occupied, choose_subnet};
-use zubi_model::{
-    BridgeMode, Driver, Egress, Family, Hairpin, IfName, Ingress, Invalid, Mac, Network, NetworkId, NetworkName,
-    NetworkSpec, Pool, PoolSpec, Promiscuity,
-};
+use zubi_model::{Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec};
+use zubi_plan::Place;
+use zubi_snapshot::Snapshot;
 
 /// What of a network is decided by chance and time.
 #[derive(Debug, Clone)]
 pub(crate) struct NetworkBirth {
     pub(crate) id: NetworkId,
-    pub(crate) bridge_mac: Mac,
+    /// The MAC of the device that stands for it.
+    pub(crate) mac: Mac,
     /// Seconds since 1970.
     pub(crate) created: u64,
 }
@@ -24,8 +24,8 @@ pub(crate) struct Neighbourhood<'a> {
     pub(crate) networks: &'a [Network],
     /// Addresses in use, and by what.
     pub(crate) occupied: &'a [Occupied],
-    /// The devices of the host: name and kind.
-    pub(crate) devices: &'a [(String, Option<String>)],
+    /// The host, with its devices.
+    pub(crate) host: &'a Snapshot,
     /// Where automatic subnets come from.
     pub(crate) pools: &'a AddressPools,
 }
@@ -36,41 +36,36 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
     if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
         mtu.carries_ipv6()?;
     }
-    let bridge = match spec.bridge {
-        Some(bridge) => bridge,
-        None => Network::default_bridge(&spec.name, &birth.id)?,
-    };
-    require_free_bridge(&spec.name, &bridge, around)?;
-    Ok(Network {
+    let driver = spec.driver.decide(&spec.name, &birth.id, birth.mac)?;
+    let network = Network {
         name: spec.name,
         id: birth.id.clone(),
         created: birth.created,
-        driver: Driver::Bridge,
-        bridge,
-        bridge_mac: birth.bridge_mac,
+        driver,
         mtu: spec.mtu,
         pools,
         scope: spec.scope,
         egress: spec.egress,
-        icc: spec.icc,
-        ingress: Ingress::default(),
-        bridge_mode: BridgeMode::default(),
-        hairpin: Hairpin::default(),
-        promiscuity: Promiscuity::default(),
         labels: spec.labels,
-    })
+    };
+    require_free_device(&network, around)?;
+    Ok(network)
 }
 
-fn require_free_bridge(name: &NetworkName, bridge: &IfName, around: &Neighbourhood<'_>) -> Result<(), Error> {
-    if let Some(other) = around.networks.iter().find(|n| n.bridge == *bridge) {
-        return Err(Invalid::new("bridge", bridge, format!("is the bridge of network {}", other.name)).into());
+fn require_free_device(network: &Network, around: &Neighbourhood<'_>) -> Result<(), Error> {
+    let device = network.device();
+    if let Some(other) = around.networks.iter().find(|other| other.shares_device_with(network)) {
+        return Err(Invalid::new("bridge", device, format!("is the bridge of network {}", other.name)).into());
     }
-    let Some((_, kind)) = around.devices.iter().find(|(device, _)| device == bridge.as_str()) else { return Ok(()) };
-    let kind = kind.as_deref().unwrap_or("device");
+    let object = format!("network {}", network.name);
+    let Some(seen) = around.host.link(&Place::Host, device.as_str()).map_err(Error::unread(&object))? else {
+        return Ok(());
+    };
+    let kind = seen.kind.as_deref().unwrap_or("device");
     Err(Error::Kernel {
-        object: format!("network {name}"),
+        object,
         source: zubi_kernel::Error::Conflict {
-            object: format!("bridge {bridge}"),
+            object: format!("bridge {device}"),
             found: format!("a {kind} that zubi did not make; choose another name with --bridge"),
         },
     })
@@ -117,10 +112,10 @@ pub(crate) fn automatic_pool(
 pub(crate) fn refuse_overlaps(network: &Network, others: &[Network]) -> Result<(), Error> {
     for other in others.iter().filter(|other| other.name != network.name) {
         for pool in &network.pools {
-            if is_unrouted(network, pool) && other.pools.iter().all(|p| is_unrouted(other, p)) {
+            if !network.concerns_host(pool) && other.pools.iter().all(|p| !other.concerns_host(p)) {
                 continue;
             }
-            let same = |p: &Pool| p.subnet == pool.subnet && other.bridge == network.bridge;
+            let same = |p: &Pool| p.subnet == pool.subnet && other.shares_device_with(network);
             if let Some(theirs) = other.pools.iter().find(|p| p.subnet.overlaps(pool.subnet.net()) && !same(p)) {
                 return Err(Error::Overlap {
                     name: network.name.clone(),
@@ -133,11 +128,6 @@ pub(crate) fn refuse_overlaps(network: &Network, others: &[Network]) -> Result<(
     Ok(())
 }
 
-/// Whether a subnet concerns only the endpoints on their bridge: the host neither routes nor masquerades it.
-fn is_unrouted(network: &Network, pool: &Pool) -> bool {
-    pool.host_address().is_none() && network.egress == Egress::Plain && network.ingress == Ingress::Open
-}
-
 /// A default route, or the halves VPNs split it into, occupies nothing.
 fn occupies(net: IpNet) -> bool {
     net.prefix_len() > 1
@@ -147,11 +137,12 @@ fn occupies(net: IpNet) -> bool {
 mod tests {
     use super::*;
     use crate::decide::memory;
+    use zubi_model::{BridgeSpec, Driver, DriverSpec, Egress, Icc, Ingress};
 
     fn birth() -> NetworkBirth {
         NetworkBirth {
             id: NetworkId::from_random([9; 32]),
-            bridge_mac: "02:00:00:00:00:09".parse().unwrap(),
+            mac: "02:00:00:00:00:09".parse().unwrap(),
             created: 1,
         }
     }
@@ -159,9 +150,10 @@ mod tests {
     fn decide(spec: NetworkSpec, networks: &[Network], occupied: &[(&str, &str)]) -> Result<Network, Error> {
         let occupied: Vec<Occupied> =
             occupied.iter().map(|(net, by)| Occupied { net: net.parse().unwrap(), by: (*by).to_owned() }).collect();
-        let devices = [("br-old".to_owned(), Some("bridge".to_owned()))];
+        let mut host = Snapshot::new();
+        host.set_links(&Place::Host, vec![memory::bridge_seen("br-old")]);
         let pools = AddressPools::standard([0; 5]);
-        let around = Neighbourhood { networks, occupied: &occupied, devices: &devices, pools: &pools };
+        let around = Neighbourhood { networks, occupied: &occupied, host: &host, pools: &pools };
         network(spec, &birth(), &around)
     }
 
@@ -188,23 +180,27 @@ mod tests {
 
     #[test]
     fn a_bridge_that_is_there_already_is_refused() {
-        let of_host = NetworkSpec { bridge: Some("br-old".parse().unwrap()), ..spec(None) };
-        assert!(decide(of_host, &[], &[]).unwrap_err().to_string().contains("a bridge that zubi did not make"));
+        let on = |device: &str| {
+            let bridge = BridgeSpec { device: Some(device.parse().unwrap()), icc: Icc::Allowed };
+            NetworkSpec { driver: DriverSpec::Bridge(bridge), ..spec(None) }
+        };
+        assert!(decide(on("br-old"), &[], &[]).unwrap_err().to_string().contains("a bridge that zubi did not make"));
         let green = memory::network("green", &[]);
-        let of_green = NetworkSpec { bridge: Some(green.bridge.clone()), ..spec(None) };
-        assert!(decide(of_green, &[green], &[]).unwrap_err().to_string().contains("is the bridge of network green"));
+        assert!(decide(on(green.device().as_str()), &[green], &[]).unwrap_err().to_string().contains("is the bridge of network green"));
     }
 
     #[test]
     fn two_networks_share_a_subnet_on_one_bridge_or_where_the_host_routes_neither() {
         let (blue, mut green) = (memory::network("blue", &["10.1.0.0/16"]), memory::network("green", &["10.1.0.0/16"]));
         assert!(refuse_overlaps(&blue, std::slice::from_ref(&green)).is_err());
-        green.bridge = blue.bridge.clone();
+        green.driver = blue.driver.clone();
         assert!(refuse_overlaps(&blue, std::slice::from_ref(&green)).is_ok());
         let unrouted = |name: &str| {
             let mut network = memory::network(name, &["10.1.0.0/16"]);
             network.pools[0].gateway = None;
-            (network.egress, network.ingress) = (Egress::Plain, Ingress::Open);
+            network.egress = Egress::Plain;
+            let Driver::Bridge(bridge) = &mut network.driver;
+            bridge.ingress = Ingress::Open;
             network
         };
         assert!(refuse_overlaps(&unrouted("blue"), &[unrouted("green")]).is_ok());

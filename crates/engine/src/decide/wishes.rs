@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use zubi_ipam::check_fixed;
-use zubi_model::{Addressing, BridgeMode, Family, HostAddress, Invalid, Network, Pool, PortWish, Scope, Wishes};
+use zubi_model::{Addressing, Family, HostAddress, Invalid, Network, Pool, PortWish, Wishes};
 
 /// Wishes that no state of the world could grant.
 pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Error> {
@@ -55,25 +55,11 @@ pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Err
 /// What no state of the world could grant.
 pub(crate) fn check_port(network: &Network, wish: &PortWish) -> Result<(), Error> {
     let refuse = |why: String| Err(Invalid::new("published port", wish, why).into());
-    if network.scope == Scope::Internal {
-        return refuse(format!("network {} is internal: nothing from outside reaches it", network.name));
-    }
-    if network.bridge_mode == BridgeMode::Unmanaged {
-        return refuse(format!("network {} has no rules: its bridge and firewall are somebody else's", network.name));
-    }
+    network.publishes().or_else(refuse)?;
     match wish.host {
         HostAddress::One(address) if network.pool(Family::of(address)).is_none() && network.name.source().is_none() => {
             refuse(format!("needs {}, which network {} does not have", Family::of(address), network.name))
         }
         _ => Ok(()),
     }
-}
-
-/// Whether publishing these takes what only 127.0.0.0/8 needs.
-pub(crate) fn on_loopback(network: &Network, wishes: &[PortWish]) -> bool {
-    network.pool(Family::V4).is_some()
-        && wishes.iter().any(|wish| match wish.host {
-            HostAddress::Every => true,
-            HostAddress::One(address) => address.is_ipv4() && (address.is_unspecified() || address.is_loopback()),
-        })
 }

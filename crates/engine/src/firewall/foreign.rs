@@ -151,7 +151,7 @@ fn refused(barrier: &Barrier, shut: Shut, network: &Network) -> Refused {
             };
             (what, fix)
         }
-        Shut::Meant => {
+        Shut::ByAdministrator => {
             let program = if barrier.name.family.sees(Family::V4) { "iptables" } else { "ip6tables" };
             let rule = |word| format!("{program} -I DOCKER-USER {word} {bridge} -j ACCEPT");
             let what = format!("{barrier}: the administrator's DOCKER-USER drops everything");

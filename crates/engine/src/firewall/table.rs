@@ -86,10 +86,10 @@ pub(crate) fn firewall_from_records(session: &mut Session) -> Result<Plan, Error
     let mut plan = Plan::new();
     let seen = session.kernel.firewall().map_err(Error::kernel("firewall"))?;
     if seen.is_foreign() {
-        return Err(Error::ForeignTable { table: firewall::table().to_string() });
+        return Err(Error::ForeignTable { table: firewall::TABLE.to_string() });
     }
     if seen.table.is_some() {
-        plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));
+        plan.push(Op::host(What::DeleteTable(firewall::TABLE), WHY));
     }
     plan.ops.extend(firewall::layout());
     let networks = session.store().networks_lossy().0;

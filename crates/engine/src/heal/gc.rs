@@ -282,7 +282,7 @@ pub(crate) fn collect_strays(
     let strays = guests.iter().filter(|g| g.owner.is_none() && !kept(&g.rule));
     let strays: Vec<RuleSeen> = strays.map(|g| g.rule.clone()).collect();
     words.extend(strays.iter().map(|stray| format!("{stray} (in no record)")));
-    plan.append(coexist::leave(&strays));
+    plan.append(coexist::remove_guests(&strays));
     if !back.settings.is_empty() {
         words.push("forwarding of packets (no network needs it)".into());
         plan.ops.extend(back.settings);
@@ -290,7 +290,7 @@ pub(crate) fn collect_strays(
     if needless && session.kernel.surveyed_firewall(snapshot).map_err(Error::kernel("firewall"))?.table.is_some() {
         words.push("firewall table inet zubi (no network needs it)".into());
         plan.ops.retain(|op| !op.is_nft() || op.is_guest());
-        plan.push(Op::host(What::DeleteTable(firewall::table()), WHY));
+        plan.push(Op::host(What::DeleteTable(firewall::TABLE), WHY));
     }
     if act == Act::Apply {
         if !plan.is_empty() {

@@ -4,7 +4,7 @@
 use crate::error::Error;
 use crate::look::sandbox::resolve;
 use crate::session::Session;
-use zubi_model::{BridgeMode, Endpoint, EndpointKey, Mac, NetworkName, SandboxRef};
+use zubi_model::{Endpoint, EndpointKey, Mac, NetworkName, SandboxRef};
 use zubi_plan::Place;
 
 /// The endpoint of a sandbox that a program calls so, attached or half attached.
@@ -49,8 +49,9 @@ pub(crate) fn bridge_mac(session: &mut Session, name: &NetworkName) -> Result<Ma
     let missing = || Error::NoNetwork { name: name.clone(), known: Vec::new() };
     let network = session.store().network(name)?.ok_or_else(missing)?;
     if let Some(mac) = network.device_mac() {
-        return Ok(Some(mac));
+        return Ok(mac);
     }
-    let seen = session.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
-    Ok(seen.and_then(|seen| seen.mac).unwrap_or(network.device_mac()))
+    let device = network.device().clone();
+    let seen = session.kernel.link(&Place::Host, device.as_str()).map_err(Error::kernel("bridge"))?;
+    seen.and_then(|seen| seen.mac).ok_or_else(|| Error::NoBridge { network: name.clone(), bridge: device })
 }

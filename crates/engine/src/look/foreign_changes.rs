@@ -1,25 +1,32 @@
 //! What others put in our way and zubi does not touch: `check` names it, with the command that takes it back.
 
 use crate::error::Error;
-use crate::look::addresses_in_use::{TABLE_LOCAL, is_link_local};
+use crate::look::addresses_in_use::{self, TABLE_LOCAL, is_link_local};
 use crate::problem::{Problem, ProblemKind, describe};
 use crate::records::Records;
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
+use zubi_snapshot::{NotRead, Snapshot};
 use std::collections::HashSet;
 use std::net::IpAddr;
-use zubi_model::{BridgeMode, Family, HostAddress, IfIndex, Network, Pool, Scope};
+use zubi_model::{Family, HostAddress, IfIndex, Network, Pool, Scope};
 use zubi_plan::Place;
 use zubi_wire::route::{AddressSeen, LinkSeen, RouteSeen};
 
 /// What the host has.
-struct HostSeen {
-    links: Vec<LinkSeen>,
-    addresses: Vec<AddressSeen>,
-    routes: Vec<RouteSeen>,
+struct HostSeen<'a> {
+    links: Vec<&'a LinkSeen>,
+    addresses: Vec<&'a AddressSeen>,
+    routes: Vec<&'a RouteSeen>,
 }
 
-impl HostSeen {
+impl<'a> HostSeen<'a> {
+    fn of(snapshot: &'a Snapshot) -> Result<Self, NotRead> {
+        let mut routes: Vec<&RouteSeen> = snapshot.routes(&Place::Host, Family::V4)?.iter().collect();
+        routes.extend(snapshot.routes(&Place::Host, Family::V6)?);
+        let links = snapshot.links(&Place::Host)?.collect();
+        Ok(HostSeen { links, addresses: snapshot.addresses(&Place::Host)?.collect(), routes })
+    }
+
     fn name(&self, device: Option<IfIndex>) -> &str {
         let link = self.links.iter().find(|link| Some(link.index) == device);
         link.map_or("no device", |link| link.name.as_str())
@@ -33,18 +40,14 @@ pub(crate) fn foreign_changes(
     records: &Records,
     snapshot: &mut Snapshot,
 ) -> Result<Vec<Problem>, Error> {
-    let failed = || Error::kernel("reading the host");
-    let mut routes = session.kernel.surveyed_routes(snapshot, &Place::Host, Family::V4).map_err(failed())?.to_vec();
-    routes.extend_from_slice(session.kernel.surveyed_routes(snapshot, &Place::Host, Family::V6).map_err(failed())?);
-    let host = HostSeen {
-        links: session.kernel.surveyed_links(snapshot, &Place::Host).map_err(failed())?,
-        addresses: session.kernel.surveyed_addresses_of(snapshot, &Place::Host).map_err(failed())?,
-        routes,
-    };
+    const OBJECT: &str = "reading the host";
+    let families = [Family::V4, Family::V6];
+    session.read(snapshot, &addresses_in_use::needs(&families), OBJECT)?;
+    let host = HostSeen::of(snapshot).map_err(Error::unread(OBJECT))?;
     let known: HashSet<&str> = records.host_devices().collect();
     let mut problems = Vec::new();
-    for network in records.networks.iter().filter(|network| network.bridge_mode == BridgeMode::Managed) {
-        let Some(bridge) = host.links.iter().find(|link| link.name == network.bridge.as_str()) else { continue };
+    for network in records.networks.iter().filter(|network| network.owns_device()) {
+        let Some(bridge) = host.links.iter().find(|link| link.name == network.device().as_str()) else { continue };
         problems.extend(further_addresses(network, bridge, &records.networks, &host));
         problems.extend(further_ports(network, bridge, &known, &host));
         problems.extend(other_ways(network, bridge, &host));
@@ -60,8 +63,8 @@ pub(crate) fn differs(network: &Network, what: String, fix: String) -> Problem {
     Problem::new(ProblemKind::Differs, format!("network {}", network.name), what, fix)
 }
 
-fn further_addresses(network: &Network, bridge: &LinkSeen, all: &[Network], host: &HostSeen) -> Vec<Problem> {
-    let of_bridge = all.iter().filter(|other| other.bridge == network.bridge);
+fn further_addresses(network: &Network, bridge: &LinkSeen, all: &[Network], host: &HostSeen<'_>) -> Vec<Problem> {
+    let of_bridge = all.iter().filter(|other| other.shares_device_with(network));
     let own: Vec<_> = of_bridge.flat_map(|other| other.pools.iter().filter_map(Pool::host_address)).collect();
     let seen = host.addresses.iter().filter(|seen| seen.device == bridge.index);
     seen.filter(|seen| !own.contains(&seen.address) && !is_link_local(seen.address.addr()))
@@ -72,7 +75,7 @@ fn further_addresses(network: &Network, bridge: &LinkSeen, all: &[Network], host
         .collect()
 }
 
-fn further_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>, host: &HostSeen) -> Vec<Problem> {
+fn further_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>, host: &HostSeen<'_>) -> Vec<Problem> {
     // Those that carry our mark are looked at elsewhere.
     let ports = host.links.iter().filter(|link| link.master == Some(bridge.index) && !link.group.is_ours());
     ports
@@ -85,7 +88,7 @@ fn further_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>, ho
 }
 
 /// The kernel takes the longest prefix.
-fn other_ways(network: &Network, bridge: &LinkSeen, host: &HostSeen) -> Vec<Problem> {
+fn other_ways(network: &Network, bridge: &LinkSeen, host: &HostSeen<'_>) -> Vec<Problem> {
     let into = |route: &&RouteSeen| {
         let net = |pool: &Pool| pool.subnet.net();
         route.table != TABLE_LOCAL
@@ -105,7 +108,7 @@ fn other_ways(network: &Network, bridge: &LinkSeen, host: &HostSeen) -> Vec<Prob
 }
 
 /// Devices by which the host leaves, and that pass no packets on.
-fn closed_uplinks(host: &HostSeen) -> Vec<Problem> {
+fn closed_uplinks(host: &HostSeen<'_>) -> Vec<Problem> {
     let leaves = |link: &&LinkSeen| {
         let of_link = |route: &RouteSeen| route.device == Some(link.index) && route.to.prefix_len() == 0;
         host.routes.iter().any(|route| of_link(route) && route.to.addr().is_ipv4())
@@ -123,7 +126,7 @@ fn closed_uplinks(host: &HostSeen) -> Vec<Problem> {
         .collect()
 }
 
-fn lost_addresses(records: &Records, host: &HostSeen) -> Vec<Problem> {
+fn lost_addresses(records: &Records, host: &HostSeen<'_>) -> Vec<Problem> {
     let has = |address: IpAddr| {
         address.is_unspecified()
             || address.is_loopback()

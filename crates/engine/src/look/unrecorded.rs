@@ -3,7 +3,8 @@
 use crate::error::Error;
 use crate::records::Records;
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
+use zubi_plan::driver;
+use zubi_snapshot::{Needs, Snapshot};
 use std::collections::HashSet;
 use std::path::Path;
 use zubi_kernel::{Kernel};
@@ -28,12 +29,6 @@ impl Unrecorded {
     }
 }
 
-/// Whether a device on the host is one of ours whose other end is in another namespace, which therefore lives: with a
-/// namespace its devices go, and their other ends.
-pub(crate) fn leads_to_the_living(device: &LinkSeen) -> bool {
-    device.group == zubi_model::LinkGroup::OURS && device.kind.as_deref() == Some("veth") && device.peer_elsewhere
-}
-
 fn unrecorded(device: &LinkSeen) -> Unrecorded {
     let mark = device.alias.as_deref().and_then(alias::read_endpoint);
     Unrecorded { device: device.clone(), mark }
@@ -41,11 +36,11 @@ fn unrecorded(device: &LinkSeen) -> Unrecorded {
 
 /// Before a run folder without records of this boot is used: nothing of ours lives on this host, and no other zubi has
 /// made anything.
-pub(crate) fn refuse_if_anything_lives(kernel: &mut Kernel, run: &Path) -> Result<(), Error> {
+pub(crate) fn refuse_if_anything_lives(kernel: &mut KernelSession, run: &Path) -> Result<(), Error> {
     let links = kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
     refuse_other_instance(&links, run)?;
     let living: Vec<String> =
-        links.iter().filter(|link| leads_to_the_living(link)).map(|link| unrecorded(link).words()).collect();
+        links.iter().filter(|link| driver::leads_to_a_sandbox(link)).map(|link| unrecorded(link).words()).collect();
     if living.is_empty() { Ok(()) } else { Err(Error::RecordsLost { run: run.to_owned(), living }) }
 }
 
@@ -80,10 +75,10 @@ pub(crate) fn unrecorded_devices(
     snapshot: &mut Snapshot,
 ) -> Result<Vec<Unrecorded>, Error> {
     let known: HashSet<&str> = records.host_devices().collect();
-    let links = session.kernel.surveyed_links(snapshot, &Place::Host).map_err(Error::kernel("devices"))?;
+    session.read(snapshot, &Needs::new().links(&Place::Host), "devices")?;
+    let links = snapshot.links(&Place::Host).map_err(Error::unread("devices"))?;
     let mut all: Vec<Unrecorded> = links
-        .iter()
-        .filter(|link| leads_to_the_living(link) && !known.contains(link.name.as_str()))
+        .filter(|link| driver::leads_to_a_sandbox(link) && !known.contains(link.name.as_str()))
         .map(unrecorded)
         .collect();
     all.sort_by(|a, b| a.device.name.cmp(&b.device.name));

@@ -133,8 +133,8 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
             plan.append(missing_loopback(session, network)?);
         }
         let endpoint = endpoint_of_new(session, network, &name, &siblings, &wishes)?;
-        let default_in = zubi_plan::driver::default_families(&endpoint, &siblings, &[]);
-        let around = zubi_plan::driver::Surroundings {
+        let default_in = zubi_plan::default_route::default_families(&endpoint, &siblings, &[]);
+        let around = zubi_plan::Surroundings {
             loopback: zubi_wire::route::AdminState::Up,
             default_in,
             stale: Vec::new(),

@@ -26,7 +26,7 @@ fn with_guests_anew(session: &mut Session, plan: &Plan) -> Result<Plan, Error> {
         plan.ops.iter().any(|op| matches!(&op.what, What::AddGuestRule(rule) if rule.device == *network.device()))
     });
     let mut anew: Plan = plan.ops.iter().filter(|op| !op.is_guest()).cloned().collect();
-    coexist::join(&mut anew, look_at_foreign(session, &networks)?.plan);
+    coexist::join_transaction(&mut anew, look_at_foreign(session, &networks)?.plan);
     Ok(anew)
 }
 
