@@ -10,7 +10,7 @@ use crate::session::{Cleanup, Session};
 use crate::shared::{Shared, canonical};
 use std::fs;
 use std::sync::Arc;
-use zubi_kernel::Session as KernelSession;
+use zubi_kernel::{Machine, Session as KernelSession};
 use zubi_store::{HostId, Opening};
 
 /// What happens where devices live whose records are lost.
@@ -39,12 +39,13 @@ impl Engine {
     /// thread's network namespace is the host from now on. Fails when another zubi is at work on this host.
     pub fn open(config: Config, lost: LostRecords) -> Result<Self, Error> {
         require_capabilities()?;
-        let mut kernel = open_kernel(&config)?;
+        let machine = Machine::open().map_err(Error::kernel("opening the kernel's sockets"))?;
+        let mut kernel = kernel_session(&machine, &config)?;
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .map_err(|e| Error::kernel("boot id")(zubi_kernel::Error::system("read", "boot id", e)))?;
         let host = HostId {
             boot_id: boot_id.trim().to_owned(),
-            netns_cookie: kernel.host_cookie().map_err(Error::kernel("the host's namespace"))?.0,
+            netns_cookie: machine.host_cookie().0,
         };
         let mut opening = Opening::new(config.dirs.clone(), host).of_others(config.other_namespace);
         if let Some(fault) = config.fault.clone() {
@@ -59,7 +60,7 @@ impl Engine {
             }
             other => other,
         })?;
-        let engine = Engine { shared: Arc::new(Shared { config, store }), cleanup: Arc::new(DetachedChild) };
+        let engine = Engine { shared: Arc::new(Shared { config, machine, store }), cleanup: Arc::new(DetachedChild) };
         if are_lost && lost == LostRecords::Rebuild {
             rebuild(&mut engine.session()?, Act::Apply)?;
         }
@@ -75,13 +76,13 @@ impl Engine {
 
     /// A session for one command, on the thread that calls.
     pub fn session(&self) -> Result<Session, Error> {
-        let kernel = open_kernel(&self.shared.config)?;
+        let kernel = kernel_session(&self.shared.machine, &self.shared.config)?;
         Ok(Session::new(Arc::clone(&self.shared), kernel, Arc::clone(&self.cleanup)))
     }
 }
 
-fn open_kernel(config: &Config) -> Result<Kernel, Error> {
-    let mut kernel = Kernel::open().map_err(Error::kernel("opening the kernel's sockets"))?;
+fn kernel_session(machine: &Machine, config: &Config) -> Result<KernelSession, Error> {
+    let mut kernel = machine.session().map_err(Error::kernel("opening the kernel's sockets"))?;
     if let Some(fault) = config.fault.clone() {
         kernel.on_step(Box::new(move |name| fault.step(name)));
     }

@@ -46,5 +46,6 @@ pub use undo::endpoint::Detached;
 pub use zubi_kernel::{Observer, Stream, Written};
 pub use zubi_plan::device_settings::DeviceSettings;
 pub use zubi_plan::{Op, Plan};
+pub use zubi_snapshot::Finding;
 pub use zubi_store::OtherNamespace;
 pub use zubi_wire::route::Switch;

@@ -1,6 +1,7 @@
 //! Words that every call shares: whether to do it, and what it did.
 
 use zubi_plan::{Op, Plan};
+use zubi_snapshot::Finding;
 
 /// Whether to do it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

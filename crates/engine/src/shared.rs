@@ -4,12 +4,14 @@ use crate::config::Config;
 use std::fs;
 use std::path::{Path, PathBuf};
 use zubi_ipam::AddressPools;
+use zubi_kernel::Machine;
 use zubi_store::Store;
 
-/// Settings and records. It has no sockets: a session opens its own.
+/// Settings, records, and the sockets that a session borrows.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    pub(crate) machine: Machine,
     pub(crate) store: Store,
 }
 

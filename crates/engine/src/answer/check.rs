@@ -98,7 +98,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
     }
     if !records.networks.is_empty() {
         problems.extend(check_firewall_in(session, &mut snapshot)?);
-        let seen = session.kernel.surveyed_firewall(&mut snapshot).map_err(Error::kernel("firewall"))?;
+        let seen = snapshot.firewall().map_err(Error::unread("firewall"))?;
         for name in if seen.is_foreign() { Vec::new() } else { seen.additions() } {
             let what = format!("{name} in it is somebody else's, and may drop what zubi lets pass");
             let fix = format!("nft delete {}", name.replacen(' ', " inet zubi ", 1));

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::look::default_route::gives_default_in;
-use crate::look::device::{host_end_in, is_host_end};
+use crate::look::device::host_end_in;
 use crate::look::link_ends::{EndSeen, link_ends};
 use crate::look::sandbox::way_in;
 use crate::records::read_records;
@@ -11,7 +11,7 @@ use crate::session::Session;
 use std::collections::HashMap;
 use zubi_kernel::{inside, named};
 use zubi_model::{DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName};
-use zubi_plan::Place;
+use zubi_plan::{Place, driver};
 use zubi_store::{Maker, StoreError};
 use zubi_wire::route::{AdminState, LinkSeen};
 
@@ -134,9 +134,10 @@ pub(crate) fn bridges(session: &mut Session) -> Result<Vec<BridgeView>, Error> {
     let links = session.kernel.links(&Place::Host, None).map_err(Error::kernel("bridges"))?;
     let networks = session.store().networks_lossy().0;
     let endpoints = session.store().all_endpoints_lossy().0;
-    let by_device: HashMap<&str, &Endpoint> = endpoints.iter().map(|e| (e.host_device.as_str(), e)).collect();
+    let by_device: HashMap<&str, &Endpoint> =
+        endpoints.iter().filter_map(|e| Some((e.host_device()?.as_str(), e))).collect();
     let behind = |link: &LinkSeen| {
-        let endpoint = by_device.get(link.name.as_str()).filter(|e| is_host_end(e, link))?;
+        let endpoint = by_device.get(link.name.as_str()).filter(|e| driver::recognise_host_end(e, Some(link)).is_ours())?;
         Some((endpoint.sandbox.spelled.clone(), endpoint.ifname.to_string()))
     };
     let port = |link: &LinkSeen| PortView { device: link.name.clone(), state: link.state, behind: behind(link) };
@@ -147,7 +148,7 @@ pub(crate) fn bridges(session: &mut Session) -> Result<Vec<BridgeView>, Error> {
             name: bridge.name.clone(),
             mac: bridge.mac.map(|m| m.to_string()).unwrap_or_default(),
             state: bridge.state,
-            network: networks.iter().find(|n| n.bridge.as_str() == bridge.name).map(|n| n.name.clone()),
+            network: networks.iter().find(|n| n.device().as_str() == bridge.name).map(|n| n.name.clone()),
             ports: links.iter().filter(|l| l.master == Some(bridge.index)).map(port).collect(),
         })
         .collect())

@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use zubi_kernel::Refusal;
 use zubi_model::{
-    BridgeNetwork, DefaultRoute, Device, Driver, Egress, Endpoint, EndpointAddress, EndpointId, EndpointKey, Family, Mac,
+    BridgeNetwork, DefaultRoute, Device, Driver, Egress, Endpoint, EndpointAddress, EndpointId, EndpointKey, Family, IfIndex, LinkGroup, Mac,
     NetnsCookie, Network, NetworkId, NetworkName, NsRef, PoolSpec, PortNumber, Protocol, SandboxIdentity, Scope, Traits,
 };
 use zubi_store::{LeaseOwner, PortClaim};
+use zubi_wire::route::{AdminState, DeviceSettings, LinkSeen, Switch};
 
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -82,6 +83,30 @@ impl Book for Memory {
         let port = self.next_port.get();
         self.next_port.set(port + 1);
         Ok(PortNumber(port))
+    }
+}
+
+/// A bridge of the host, as the kernel shows it.
+pub(crate) fn bridge_seen(name: &str) -> LinkSeen {
+    LinkSeen {
+        index: IfIndex(3),
+        name: name.into(),
+        mac: None,
+        mtu: 1500,
+        state: AdminState::Up,
+        carrier: true,
+        promisc: Switch::Off,
+        allmulticast: Switch::Off,
+        tx_queue: 1000,
+        group: LinkGroup::DEFAULT,
+        alias: None,
+        master: None,
+        kind: Some("bridge".into()),
+        peer: None,
+        peer_elsewhere: false,
+        addr_gen_mode: None,
+        settings: DeviceSettings::default(),
+        port: None,
     }
 }
 

@@ -144,7 +144,7 @@ fn refused(barrier: &Barrier, shut: Shut, network: &Network) -> Refused {
             let owner =
                 if program.is_empty() { "another program".to_owned() } else { format!("{program} (process {port})") };
             let what = format!("{barrier}, and its table belongs to {owner}, which lets nobody else change it");
-            let fix = if program == "firewalld" || barrier.name.table == "firewalld" {
+            let fix = if program == "firewalld" || barrier.name.table.name == "firewalld" {
                 format!("firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload")
             } else {
                 format!("tell {owner} to accept what comes from {bridge} and what goes to it")
@@ -152,7 +152,7 @@ fn refused(barrier: &Barrier, shut: Shut, network: &Network) -> Refused {
             (what, fix)
         }
         Shut::ByAdministrator => {
-            let program = if barrier.name.family.sees(Family::V4) { "iptables" } else { "ip6tables" };
+            let program = if barrier.name.table.family.sees(Family::V4) { "iptables" } else { "ip6tables" };
             let rule = |word| format!("{program} -I DOCKER-USER {word} {bridge} -j ACCEPT");
             let what = format!("{barrier}: the administrator's DOCKER-USER drops everything");
             (what, format!("if {bridge} is to pass: {} && {}", rule("-i"), rule("-o")))

@@ -1,6 +1,7 @@
 //! Firewall elements that no record asks for.
 
 use crate::error::Error;
+use crate::look::compare::elements;
 use crate::session::Session;
 use zubi_snapshot::Snapshot;
 use std::collections::HashSet;
@@ -26,8 +27,7 @@ pub(crate) fn stray_elements(
         if set.shape != zubi_wire::nft::Shape::Exact && set.data.is_empty() {
             continue;
         }
-        let seen = session.kernel.surveyed_elements(snapshot, &set.name).map_err(Error::kernel("firewall"))?;
-        for seen in seen {
+        for seen in elements(session, snapshot, &set.name)? {
             let raw = vec![seen.clone()];
             if wanted.contains(&(set.name.clone(), raw)) {
                 continue;

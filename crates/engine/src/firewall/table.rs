@@ -6,9 +6,9 @@ use crate::firewall::forwarding::closed_elements;
 use crate::firewall::seen::recall_firewall;
 use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_model::Network;
-use zubi_plan::{Op, Plan, What, firewall};
+use zubi_plan::{Op, Plan, What, driver, firewall};
 
 pub(crate) fn check_firewall(session: &mut Session) -> Result<Option<Problem>, Error> {
     check_firewall_in(session, &mut Snapshot::new())
@@ -16,7 +16,8 @@ pub(crate) fn check_firewall(session: &mut Session) -> Result<Option<Problem>, E
 
 /// The layout: all rules, in their order.
 pub(crate) fn check_firewall_in(session: &mut Session, snapshot: &mut Snapshot) -> Result<Option<Problem>, Error> {
-    let seen = session.kernel.surveyed_firewall(snapshot).map_err(Error::kernel("firewall"))?;
+    session.read(snapshot, &Needs::new().layout(), "firewall")?;
+    let seen = snapshot.firewall().map_err(Error::unread("firewall"))?;
     let problem = |what: String| Some(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, REPAIR));
     let Some(table) = &seen.table else { return Ok(problem("is gone: somebody flushed the ruleset".into())) };
     if seen.is_foreign() {

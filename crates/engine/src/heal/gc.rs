@@ -14,13 +14,12 @@ use crate::heal::unfinished_networks::{RecoveredNetworks, recover_networks};
 use crate::heal::unused_networks::{plan_unused, remove_unused_locked};
 use crate::look::link_ends::is_gone_link;
 use crate::look::sandbox::named_cookie;
-use crate::look::unrecorded::leads_to_the_living;
 use crate::problem::describe;
 use crate::records::{Records, read_records};
 use crate::report::{Act, Force, Report};
 use crate::look::compare::whole_host;
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
+use zubi_snapshot::{Needs, Snapshot};
 use crate::steps::apply::take_down;
 use crate::steps::change_network::plan_change;
 use crate::undo::endpoint::plan_detach;
@@ -29,7 +28,7 @@ use crate::undo::network::plan_down;
 use crate::undo::sandbox::{Unfinished, clean_run_locked, disconnect_all, remove_unfinished};
 use std::collections::HashSet;
 use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};
-use zubi_plan::{Op, Place, Plan, What, coexist, firewall};
+use zubi_plan::{Op, Place, Plan, What, coexist, driver, firewall};
 use zubi_store::{ExclusiveHost, HostLock, LeaseOwner, Maker, SandboxRecord, StoreError};
 use zubi_wire::nft::{ElementSeen, RuleSeen};
 use zubi_wire::route::{LinkMark, LinkSeen};
@@ -102,7 +101,8 @@ fn plan_collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Re
     for (network, key) in orphans(session, &records) {
         report.value.push(format!("leases of sandbox {} on network {network} (in no record)", key.cookie));
     }
-    let strays = collect_strays(session, &records, &mut whole_host(session)?, force, Act::Show)?;
+    let mut snapshot = whole_host(session)?;
+    let strays = collect_strays(session, &records, &mut snapshot, force, Act::Show)?;
     report.plan.append(strays.plan);
     report.value.extend(strays.value);
     Ok(report)
@@ -129,7 +129,8 @@ pub(crate) fn collect(session: &mut Session, host: &ExclusiveHost, force: Force)
     removed.extend(collect_ports(session, host, &records)?);
     removed.extend(collect_sandboxes(session)?);
     finish_deletions(session)?;
-    removed.extend(collect_strays(session, &read_records(session)?, &mut whole_host(session)?, force, Act::Apply)?.value);
+    let (records, mut snapshot) = (read_records(session)?, whole_host(session)?);
+    removed.extend(collect_strays(session, &records, &mut snapshot, force, Act::Apply)?.value);
     let temporary = session.store().remove_leftovers()?;
     if temporary > 0 {
         removed.push(format!("{temporary} unfinished files"));
@@ -230,16 +231,18 @@ pub(crate) fn collect_strays(
     if !records.is_complete() {
         return Ok(Report { plan, value: words });
     }
-    let mut owned: HashSet<&str> = networks.iter().map(|n| n.bridge.as_str()).collect();
-    owned.extend(endpoints.iter().chain(pending).map(|e| e.host_device.as_str()));
+    let mut owned: HashSet<&str> = networks.iter().map(|n| n.device().as_str()).collect();
+    owned.extend(endpoints.iter().chain(pending).filter_map(Endpoint::host_device).map(IfName::as_str));
     let links = records.links.iter().chain(&records.unfinished_links);
     let of_links = links.flat_map(|l| &l.ends).filter(|e| e.place == LinkPlace::Host);
     owned.extend(of_links.map(|e| e.ifname.as_str()));
     owned.extend(records.doomed.iter().map(IfName::as_str));
-    let links = session.kernel.surveyed_links(snapshot, &Place::Host).map_err(Error::kernel("devices"))?;
+    let needs = Needs::new().links(&Place::Host).layout().guest_rules();
+    session.read(snapshot, &needs, "the host")?;
+    let links: Vec<LinkSeen> = snapshot.links(&Place::Host).map_err(Error::unread("devices"))?.cloned().collect();
     let spared: Vec<&LinkSeen> = links
         .iter()
-        .filter(|l| force == Force::No && leads_to_the_living(l) && !owned.contains(l.name.as_str()))
+        .filter(|l| force == Force::No && driver::leads_to_a_sandbox(l) && !owned.contains(l.name.as_str()))
         .collect();
     // A bridge with ports is in use, also where its network has no record; elements of the firewall may be about both.
     let has_ports = |l: &LinkSeen| {
@@ -278,7 +281,7 @@ pub(crate) fn collect_strays(
     let unneeded = if needless { unneeded_without(session, None) } else { Vec::new() };
     let back = if needless { forwarding_back(session, None)? } else { WayBack::default() };
     let kept = |rule: &RuleSeen| networks.iter().any(|network| coexist::is_of(rule, network));
-    let guests = session.kernel.surveyed_guests(snapshot).map_err(Error::kernel("firewalls of other programs"))?;
+    let guests = snapshot.guest_rules().map_err(Error::unread("firewalls of other programs"))?;
     let strays = guests.iter().filter(|g| g.owner.is_none() && !kept(&g.rule));
     let strays: Vec<RuleSeen> = strays.map(|g| g.rule.clone()).collect();
     words.extend(strays.iter().map(|stray| format!("{stray} (in no record)")));
@@ -287,7 +290,7 @@ pub(crate) fn collect_strays(
         words.push("forwarding of packets (no network needs it)".into());
         plan.ops.extend(back.settings);
     }
-    if needless && session.kernel.surveyed_firewall(snapshot).map_err(Error::kernel("firewall"))?.table.is_some() {
+    if needless && snapshot.firewall().map_err(Error::unread("firewall"))?.table.is_some() {
         words.push("firewall table inet zubi (no network needs it)".into());
         plan.ops.retain(|op| !op.is_nft() || op.is_guest());
         plan.push(Op::host(What::DeleteTable(firewall::TABLE), WHY));

@@ -18,17 +18,17 @@ use crate::look::unrecorded::unrecorded_devices;
 use crate::random::random;
 use crate::records::read_records;
 use crate::report::{Act, Report};
-use crate::look::compare::whole_host;
+use crate::look::compare::{elements, whole_host};
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
+use zubi_snapshot::{Needs, Snapshot};
 use crate::steps::claim::claim_again;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_kernel::{named};
 use zubi_model::{
-    BridgeMode, Driver, Egress, Endpoint, EndpointAddress, Family, GatewayAt, Hairpin, HostAddress, Icc, IfIndex,
-    IfName, Ingress, Mac, Mtu, Network, NetworkId, NetworkName, NsRef, Pool, PortHolder, PortNumber, Promiscuity,
+    BridgeMode, BridgeNetwork, Driver, Egress, Endpoint, EndpointAddress, EndpointId, Family, GatewayAt, HostAddress, Icc, IfIndex,
+    IfName, Ingress, Mac, Mtu, Network, NetworkId, NetworkName, NsRef, Pool, PortHolder, PortNumber,
     Protocol, PublishedPort, RouteOptions, SandboxIdentity, Scope, StaticRoute, Subnet,
 };
 use zubi_plan::alias::{self, EndpointMark};
@@ -147,17 +147,16 @@ fn endpoint_of(
     let Some((way, inner)) = other_end(session, mark, device)? else {
         return Ok(Err(format!("no way leads to its sandbox any more (it was {})", mark.reached_by.path().display())));
     };
-    let object = || Error::kernel(format!("sandbox {}", mark.spelled));
-    let cookie = session.kernel.open_sandbox(&way).map_err(object())?;
+    let cookie = session.kernel.open_sandbox(&way).map_err(Error::kernel(format!("sandbox {}", mark.spelled)))?;
     let place = Place::Sandbox(way.clone());
     let (Ok(ifname), Ok(host_device), Some(mac)) = (inner.name.parse(), device.name.parse(), inner.mac) else {
         return Ok(Err(format!("its devices have names zubi cannot take ({} and {})", inner.name, device.name)));
     };
-    let seen = session.kernel.surveyed_addresses_of(snapshot, &place).map_err(object())?;
-    let own = seen.iter().filter(|a| a.device == inner.index);
+    session.read(snapshot, &Needs::new().addresses(&place), &mark.spelled)?;
+    let own = snapshot.addresses_of(&place, inner.index).map_err(Error::unread(&mark.spelled))?.to_vec();
     let mut addresses: Vec<EndpointAddress> = Vec::new();
     for pool in &network.pools {
-        let of_pool = own.clone().filter(|a| pool.subnet.net().contains(&a.address.addr()));
+        let of_pool = own.iter().filter(|a| pool.subnet.net().contains(&a.address.addr()));
         addresses.extend(of_pool.map(|a| EndpointAddress { address: a.address, gateway: pool.gateway }));
     }
     let routes = routes_of(session, snapshot, &place, inner.index, &addresses)?;
@@ -169,14 +168,14 @@ fn endpoint_of(
         traits.port_holder = PortHolder::Caller;
     }
     Ok(Ok(Endpoint {
+        id: EndpointId::from_random(random()?),
         network: network.name.clone(),
         network_id: network.id.clone(),
         sandbox: SandboxIdentity { cookie, spelled: mark.spelled.clone(), reached_by: way },
         ifname,
         mac,
         next_mac: None,
-        host_device,
-        bridge: network.bridge.clone(),
+        device: network.device_of_endpoint(host_device),
         addresses,
         routes,
         default_route: mark.default_route,
@@ -223,7 +222,8 @@ fn routes_of(
 ) -> Result<Vec<StaticRoute>, Error> {
     let mut routes = Vec::new();
     for family in [Family::V4, Family::V6] {
-        let seen = session.kernel.surveyed_routes(snapshot, place, family).map_err(Error::kernel("routes"))?;
+        session.read(snapshot, &Needs::new().routes(place, family), "routes")?;
+        let seen = snapshot.routes(place, family).map_err(Error::unread("routes"))?;
         for route in seen.iter().filter(|r| r.protocol == RouteProtocol::OURS && r.device == Some(device)) {
             let is_default = route.to.prefix_len() == 0 && addresses.iter().any(|a| a.gateway == route.via);
             if is_default {
@@ -248,7 +248,7 @@ fn ports_of(session: &mut Session, snapshot: &mut Snapshot, targets: &[IpAddr]) 
     // A port of every address stands in the maps of both families, where the endpoint has both.
     let mut in_families: HashMap<PublishedPort, HashSet<Family>> = HashMap::new();
     for set in firewall::sets().into_iter().filter(|set| !set.data.is_empty()) {
-        let seen = session.kernel.surveyed_elements(snapshot, &set.name).map_err(Error::kernel("firewall"))?;
+        let seen = elements(session, snapshot, &set.name)?;
         for (port, family) in seen.iter().filter_map(|seen| published(&seen.element(&set)?, targets)) {
             in_families.entry(port).or_default().insert(family);
         }
@@ -276,9 +276,10 @@ fn network_of(
     network: &NetworkName,
     bridge: Option<IfIndex>,
 ) -> Result<Result<Network, String>, Error> {
-    let failed = || Error::kernel(format!("network {network}"));
-    let links = session.kernel.surveyed_links(snapshot, &Place::Host).map_err(failed())?;
-    let seen = links.into_iter().find(|link| Some(link.index) == bridge);
+    let object = format!("network {network}");
+    session.read(snapshot, &Needs::new().links(&Place::Host).addresses(&Place::Host), &object)?;
+    let links = snapshot.links(&Place::Host).map_err(Error::unread(&object))?;
+    let seen = links.into_iter().find(|link| Some(link.index) == bridge).cloned();
     let Some(seen) = seen.filter(|link| link.kind.as_deref() == Some("bridge")) else {
         return Ok(Err(format!("network {network} has no record, and the device is on no bridge")));
     };
@@ -290,9 +291,9 @@ fn network_of(
         Some(told) => told.id,
         None => NetworkId::from_random(random()?),
     };
-    let has = |engine: &mut Session, snapshot: &mut Snapshot, set: &str, times: usize| {
-        let element = Element::new(firewall::TABLE, set, vec![Value::Device(name.clone()); times]);
-        let seen = engine.kernel.surveyed_elements(snapshot, set).map_err(Error::kernel("firewall"))?;
+    let has = |session: &mut Session, snapshot: &mut Snapshot, set: &str, times: usize| {
+        let element = Element::new(&firewall::TABLE, set, vec![Value::Device(name.clone()); times]);
+        let seen = elements(session, snapshot, set)?;
         Ok::<_, Error>(element.raw().iter().all(|raw| seen.contains(raw)))
     };
     let guarded = has(session, snapshot, "bridges", 1)?;
@@ -303,8 +304,8 @@ fn network_of(
         _ => Ingress::Published,
     };
     let mut pools: Vec<Pool> = Vec::new();
-    for address in session.kernel.surveyed_addresses_of(snapshot, &Place::Host).map_err(failed())? {
-        if address.device != seen.index || is_link_local(address.address.addr()) {
+    for address in snapshot.addresses_of(&Place::Host, seen.index).map_err(Error::unread(&object))? {
+        if is_link_local(address.address.addr()) {
             continue;
         }
         let subnet = Subnet::try_from(address.address.trunc()).ok();
@@ -319,28 +320,27 @@ fn network_of(
     let mut masquerades = false;
     for pool in &pools {
         let set = if pool.subnet.family() == Family::V4 { "masquerade4" } else { "masquerade6" };
-        let element = Element::new(firewall::TABLE, set, vec![Value::Prefix(pool.subnet.net())]);
-        let seen = session.kernel.surveyed_elements(snapshot, set).map_err(Error::kernel("firewall"))?;
+        let element = Element::new(&firewall::TABLE, set, vec![Value::Prefix(pool.subnet.net())]);
+        let seen = elements(session, snapshot, set)?;
         masquerades |= element.raw().iter().all(|raw| seen.contains(raw));
     }
     pools.sort_by_key(|pool| pool.subnet.family());
+    let bridge = BridgeNetwork {
+        icc: if has(session, snapshot, "icc", 2)? { Icc::Allowed } else { Icc::Isolated },
+        ingress,
+        mode: if seen.group.is_ours() { BridgeMode::Managed } else { BridgeMode::Adopted },
+        ..BridgeNetwork::new(name.clone(), mac)
+    };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
     Ok(Ok(Network {
         name: network.clone(),
         id,
         created: now,
-        driver: Driver::Bridge,
-        bridge: name.clone(),
-        bridge_mac: mac,
         mtu: Mtu::try_from(seen.mtu).ok().filter(|mtu| *mtu != Mtu::STANDARD),
         pools,
         scope: if has(session, snapshot, "internal", 1)? { Scope::Internal } else { Scope::Routed },
         egress: if masquerades { Egress::Masquerade } else { Egress::Plain },
-        icc: if has(session, snapshot, "icc", 2)? { Icc::Allowed } else { Icc::Isolated },
-        ingress,
-        bridge_mode: if seen.group.is_ours() { BridgeMode::Managed } else { BridgeMode::Adopted },
-        hairpin: Hairpin::default(),
-        promiscuity: Promiscuity::default(),
+        driver: Driver::Bridge(bridge),
         labels: std::collections::BTreeMap::default(),
     }))
 }

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::firewall::foreign::{look_at_foreign, note_refused};
 use crate::firewall::table::{check_firewall_in, firewall_from_records};
-use crate::heal::endpoint::{lacking, lacking_of_endpoint, put_right};
+use crate::heal::endpoint::{lacking_of_endpoint, put_right};
 use crate::heal::gc::gc;
 use crate::heal::link::lacking_of_link;
 use crate::heal::missing::network_ops;
@@ -11,7 +11,7 @@ use crate::look::host::host_facts;
 use crate::problem::{describe, describe_link};
 use crate::records::read_records;
 use crate::report::{Act, Force, Report};
-use crate::look::compare::whole_host;
+use crate::look::compare::{lacking_of, whole_host};
 use crate::session::Session;
 use crate::steps::apply::apply;
 use zubi_plan::{Place, Plan, What};
@@ -54,7 +54,7 @@ pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<Strin
     for network in &records.networks {
         let object = format!("network {}", network.name);
         let repaired = network_ops(session, &facts, network, records.endpoints_on(&network.name))
-            .and_then(|ops| lacking(session, &mut snapshot, &object, &ops))
+            .and_then(|ops| lacking_of(session, &mut snapshot, &object, &ops))
             .and_then(|ops| put_right(session, &object, ops, act));
         if repaired.as_ref().is_ok_and(|plan| !plan.is_empty()) {
             touched.push(network.name.clone());

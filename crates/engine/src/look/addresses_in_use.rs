@@ -1,4 +1,8 @@
-//! The addresses in use std::collections::HashMap;
+//! The addresses in use on the host, and by what.
+
+use crate::error::Error;
+use crate::session::Session;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use zubi_ipam::Occupied;
 use zubi_model::{Family, IfIndex, Network};
@@ -29,10 +33,17 @@ pub(crate) fn needs(families: &[Family]) -> Needs {
 /// Every route of every table (VPNs keep theirs in tables of their own), every address (the bridge of another engine has
 /// no route while it is down) and every network of ours.
 pub(crate) fn addresses_in_use(
-    snapshot: &Snapshot,
+    session: &mut Session,
+    host: &mut Snapshot,
     networks: &[Network],
     families: &[Family],
-) -> Result<Vec<Occupied>, NotRead> {
+) -> Result<Vec<Occupied>, Error> {
+    const OBJECT: &str = "reading the host";
+    session.read(host, &needs(families), OBJECT)?;
+    occupied(host, networks, families).map_err(Error::unread(OBJECT))
+}
+
+fn occupied(snapshot: &Snapshot, networks: &[Network], families: &[Family]) -> Result<Vec<Occupied>, NotRead> {
     let mut all: Vec<Occupied> = networks
         .iter()
         .flat_map(|n| n.pools.iter().map(|p| Occupied { net: p.subnet.net(), by: format!("network {}", n.name) }))

@@ -1,5 +1,8 @@
 //! Comparing plans with a snapshot, and what of it a person reads.
 
+use std::collections::HashSet;
+use zubi_wire::nft::ElementSeen;
+use zubi_wire::route::LinkSeen;
 use crate::error::Error;
 use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::report::Compared;
@@ -72,8 +75,18 @@ pub(crate) fn host_device(
     session: &mut Session,
     snapshot: &mut Snapshot,
     name: &IfName,
-) -> Result<Option<zubi_wire::route::LinkSeen>, Error> {
+) -> Result<Option<LinkSeen>, Error> {
     let object = format!("device {name}");
     session.read(snapshot, &Needs::new().link(&Place::Host, name.as_str()), &object)?;
     Ok(snapshot.link(&Place::Host, name.as_str()).map_err(Error::unread(object))?.cloned())
+}
+
+/// All elements of one of our sets.
+pub(crate) fn elements<'a>(
+    session: &mut Session,
+    snapshot: &'a mut Snapshot,
+    set: &str,
+) -> Result<&'a HashSet<ElementSeen>, Error> {
+    session.read(snapshot, &Needs::new().elements(set), "firewall")?;
+    snapshot.elements(set).map_err(Error::unread("firewall"))
 }

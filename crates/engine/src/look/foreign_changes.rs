@@ -89,7 +89,7 @@ fn further_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>, ho
 
 /// The kernel takes the longest prefix.
 fn other_ways(network: &Network, bridge: &LinkSeen, host: &HostSeen<'_>) -> Vec<Problem> {
-    let into = |route: &&RouteSeen| {
+    let into = |route: &&&RouteSeen| {
         let net = |pool: &Pool| pool.subnet.net();
         route.table != TABLE_LOCAL
             && route.device != Some(bridge.index)
@@ -109,7 +109,7 @@ fn other_ways(network: &Network, bridge: &LinkSeen, host: &HostSeen<'_>) -> Vec<
 
 /// Devices by which the host leaves, and that pass no packets on.
 fn closed_uplinks(host: &HostSeen<'_>) -> Vec<Problem> {
-    let leaves = |link: &&LinkSeen| {
+    let leaves = |link: &&&LinkSeen| {
         let of_link = |route: &RouteSeen| route.device == Some(link.index) && route.to.prefix_len() == 0;
         host.routes.iter().any(|route| of_link(route) && route.to.addr().is_ipv4())
     };

@@ -3,13 +3,12 @@
 use crate::error::Error;
 use crate::records::Records;
 use crate::session::Session;
-use zubi_plan::driver;
-use zubi_snapshot::{Needs, Snapshot};
 use std::collections::HashSet;
 use std::path::Path;
-use zubi_kernel::{Kernel};
-use zubi_plan::Place;
+use zubi_kernel::Session as KernelSession;
 use zubi_plan::alias::{self, EndpointMark};
+use zubi_plan::{Place, driver};
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_wire::route::LinkSeen;
 
 /// A device of ours that no record names, and that is not to be taken for a leftover.

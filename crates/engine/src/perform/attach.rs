@@ -30,10 +30,11 @@ use crate::undo::endpoint::{release_sandbox, remove_endpoint, undo_attach};
 use std::net::IpAddr;
 use zubi_kernel::{sys};
 use zubi_model::{
-    DefaultRoute, Endpoint, EndpointKey, Family, IfName, Mac, MacWish, Network, NetworkName, SandboxRef, Wishes,
+    DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Mac, MacWish, Network, NetworkName, SandboxRef, Wishes,
 };
-use zubi_plan::driver::{Surroundings, attach, default_families, may_default};
-use zubi_plan::{Neighbours, Place, Plan};
+use zubi_plan::default_route::{default_families, may_default};
+use zubi_plan::driver;
+use zubi_plan::{Neighbours, Place, Plan, Surroundings};
 use zubi_store::HostLock;
 use zubi_wire::route::AdminState;
 
@@ -56,11 +57,6 @@ pub enum Attachment {
     /// It was there, and as wished.
     Existing,
 }
-
-/// The kernel gives a bridge 1023 ports (`BR_MAX_PORTS` of net/bridge/br_private.h). A broadcast is copied to each, and
-/// the copies wait in the backlog of one processor, which holds a thousand (`net.core.netdev_max_backlog`): beyond that
-/// many ports the answer to an ARP request is dropped, and the gateway is not found.
-const MOST_PORTS: usize = 1000;
 
 /// Attaches a sandbox to a network. Attaching it again as it is gives the same answer.
 pub(crate) fn connect(
@@ -182,7 +178,7 @@ fn attach_new(
         stale: stale_addresses(session, &endpoint)?,
         neighbours: neighbours(session, &endpoint)?,
     };
-    let plan = attach(network, &endpoint, &around);
+    let plan = driver::attach(network, &endpoint, &around);
     if act == Act::Apply {
         apply_endpoint(session, host, &object, sandbox, &endpoint, &plan)?;
         for address in &around.stale {
@@ -231,6 +227,7 @@ fn look_inside(session: &mut Session, network: &Network, sandbox: &Resolved, wis
 /// What of a new endpoint chance and time decide.
 pub(crate) fn birth() -> Result<Birth, Error> {
     Ok(Birth {
+        id: EndpointId::from_random(random()?),
         mac: Mac::from_random(random()?),
         host_device: random_name::<5>("zv")?.parse()?,
         attached_at: sys::boot_clock().map_err(Error::system("attach", "read", "boot clock"))?,
@@ -240,9 +237,10 @@ pub(crate) fn birth() -> Result<Birth, Error> {
 /// Refuses before the first effect when the bridge is full. Ports that other programs made of it are not counted: then the
 /// kernel refuses.
 fn require_room(session: &mut Session, host: &HostLock, network: &Network, act: Act) -> Result<(), Error> {
+    let most = network.most_endpoints();
     let has_room = |session: &Session| -> Result<bool, Error> {
         let store = session.store();
-        Ok(!store.may_have(MOST_PORTS)? || store.count_macs(&network.name)? < MOST_PORTS)
+        Ok(!store.may_have(most)? || store.count_macs(&network.name)? < most)
     };
     if has_room(session)? {
         return Ok(());
@@ -253,7 +251,7 @@ fn require_room(session: &mut Session, host: &HostLock, network: &Network, act: 
             return Ok(());
         }
     }
-    Err(Error::BridgeFull { network: network.name.clone(), bridge: network.bridge.clone(), most: MOST_PORTS })
+    Err(Error::BridgeFull { network: network.name.clone(), bridge: network.device().clone(), most })
 }
 
 /// The addresses of which the kernel may remember connections of an earlier endpoint.

@@ -10,6 +10,7 @@ use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::steps::claim::lease_owner_name;
 use zubi_model::{Endpoint, Mac, NetworkName};
+use zubi_plan::driver;
 use zubi_store::{Claim, LeaseOwner};
 
 /// Gives the inner end of an endpoint another MAC.
@@ -42,7 +43,7 @@ pub(crate) fn change_mac_called(
     }
     let mut after = endpoint.clone();
     after.mac = mac;
-    let plan = zubi_plan::driver::change_mac(&endpoint, &after);
+    let plan = driver::change_mac(&endpoint, &after);
     // Whoever is killed in between leaves a device with the one or the other.
     session.store().update_endpoint(&Endpoint { next_mac: Some(mac), ..endpoint.clone() })?;
     let object = format!("network {network}: MAC of {called}");
@@ -54,7 +55,7 @@ pub(crate) fn change_mac_called(
     if let Err(error) = done {
         return Err(error.after_undo(Fault::muted(|| {
             if is_changed {
-                apply(session, &object, &zubi_plan::driver::change_mac(&after, &endpoint))?;
+                apply(session, &object, &driver::change_mac(&after, &endpoint))?;
             }
             session.store().update_endpoint(&endpoint)?;
             Ok(session.store().release_mac(network, mac, &own)?)

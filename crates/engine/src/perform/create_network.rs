@@ -9,7 +9,6 @@ use crate::firewall::forwarding::{close_forwarding, note_closed};
 use crate::firewall::seen::firewall_is_in_order;
 use crate::firewall::table::lost_firewall;
 use crate::heal::leftovers::recover_first;
-use crate::heal::missing::{mark_bridge, put_behind};
 use crate::heal::unfinished_networks::recover_networks;
 use crate::look::addresses_in_use::addresses_in_use;
 use crate::look::host::ipv6_forwarding;
@@ -21,9 +20,8 @@ use crate::steps::apply::apply;
 use crate::undo::network::undo_network;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_model::{Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec};
-use zubi_plan::coexist::join;
-use zubi_plan::driver::up;
-use zubi_plan::{Place, Plan};
+use zubi_plan::{Plan, coexist, driver};
+use zubi_snapshot::Snapshot;
 use zubi_store::{ExclusiveHost, NetworkDraft, Unsynced};
 
 /// Every automatic network of this name is made at its first use.
@@ -33,7 +31,7 @@ pub(crate) const DEFAULT: &str = "default";
 pub(crate) fn network_birth() -> Result<NetworkBirth, Error> {
     Ok(NetworkBirth {
         id: NetworkId::from_random(random()?),
-        bridge_mac: Mac::from_random(random()?),
+        mac: Mac::from_random(random()?),
         created: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs()),
     })
 }
@@ -110,17 +108,17 @@ fn create_locked(
     let network = decide_network(session, spec, &sketch.birth)?;
     let draft = sketch.draft.filter(|draft| *draft.network() == network);
     let (mut networks, _) = session.store().networks_lossy();
-    let mut up = up(&network, &ipv6_forwarding(session)?);
-    mark_bridge(&mut up, &network, &session.run_folder());
+    let mut up = driver::up(&network, &ipv6_forwarding(session)?);
+    driver::mark(&mut up, &network, &session.run_folder());
     let closed = close_forwarding(session, &mut up)?;
     if act == Act::Apply {
         note_closed(session, &closed);
     }
     let mut plan = lost_firewall(session)?;
-    put_behind(&mut plan, up);
+    plan.append_once(up);
     networks.push(network.clone());
     let mut look = look_at_foreign(session, &networks)?;
-    join(&mut plan, std::mem::take(&mut look.plan));
+    coexist::join_transaction(&mut plan, std::mem::take(&mut look.plan));
     note_refused(session, &look, std::slice::from_ref(&network));
     note_legacy(session, std::slice::from_ref(&network));
     if act == Act::Show {
@@ -151,10 +149,10 @@ fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &NetworkBirth
     if let Some(e) = unreadable.pop() {
         return Err(e.into());
     }
-    let occupied = addresses_in_use(session, &networks, &[Family::V4, Family::V6])?;
-    let links = session.kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
-    let devices: Vec<_> = links.into_iter().map(|link| (link.name, link.kind)).collect();
-    let around = Neighbourhood { networks: &networks, occupied: &occupied, devices: &devices, pools: &session.pools() };
+    let families = [Family::V4, Family::V6];
+    let mut host = Snapshot::new();
+    let occupied = addresses_in_use(session, &mut host, &networks, &families)?;
+    let around = Neighbourhood { networks: &networks, occupied: &occupied, host: &host, pools: &session.pools() };
     decide::network::network(spec, birth, &around)
 }
 

@@ -16,17 +16,17 @@ use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::heal::unused_networks::{remove_network_locked, remove_unused};
 use crate::look::addresses_in_use::addresses_in_use;
-use crate::look::device::is_bridge_of;
+use crate::look::compare::host_device;
 use crate::perform::attach::{Attached, connect};
 use crate::perform::create_network::network_birth;
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change};
-use zubi_model::{
-    BridgeMode, Description, Driver, Family, ForeignBridge, Hairpin, Icc, InUse, Ingress, Network, Promiscuity,
-    SandboxRef, Wishes,
-};
-use zubi_plan::{Op, Place};
+use zubi_model::{BridgeMode, Description, Family, InUse, Network, SandboxRef, Wishes};
+use zubi_plan::driver::Unusable;
+use zubi_plan::{Op, driver};
+use zubi_snapshot::Snapshot;
+use zubi_wire::route::LinkSeen;
 
 /// How often a network that goes while it is being attached to is made again.
 const TRIES: u32 = 20;
@@ -73,7 +73,7 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
         remove_gone(session, host, Some(&description.name))?;
     }
     let in_use = if session.store().is_empty(&description.name)? { InUse::No } else { InUse::Yes };
-    if let Some(other) = old.take_if(|old| in_use == InUse::No && old.bridge != description.bridge) {
+    if let Some(other) = old.take_if(|old| in_use == InUse::No && old.device() != description.driver.device()) {
         remove_network_locked(session, host, &other, Act::Apply)?;
     }
     let Some(old) = old else {
@@ -82,13 +82,14 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
         return Ok(session.store().write_network(host, &network)?);
     };
     let mut new = description.onto(&old, in_use)?;
-    new.bridge_mode = bridge_mode(session, description, Some(&old))?;
+    let seen = device_seen(session, description)?;
+    driver::settle_owner(&mut new, &description.driver, &old, seen.as_ref()).map_err(|why| unusable(description, why))?;
     refuse_overlaps(&new, &session.store().networks_lossy().0)?;
     if new == old {
         return Ok(());
     }
     let mut plan = plan_change(session, &old, &new)?;
-    if new.bridge_mode != old.bridge_mode {
+    if owner(&new) != owner(&old) {
         // Another bridge has its name by now: who attaches makes of that what is missing.
         plan.ops.retain(Op::is_nft);
     }
@@ -99,39 +100,35 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
 }
 
 fn bridge_stands(session: &mut Session, network: &Network) -> Result<bool, Error> {
-    if network.bridge_mode == BridgeMode::Managed {
+    if network.owns_device() {
         // What is missing of it is put back by whoever attaches.
         return Ok(true);
     }
-    let seen = session.kernel.link(&Place::Host, network.bridge.as_str()).map_err(Error::kernel("bridge"))?;
-    Ok(seen.is_some_and(|seen| is_bridge_of(network, &seen)))
+    let seen = host_device(session, &mut Snapshot::new(), network.device())?;
+    Ok(driver::recognise_network(network, seen.as_ref()).is_ours())
 }
 
 fn decide_described(session: &mut Session, description: &Description) -> Result<Network, Error> {
     let birth = network_birth()?;
+    let seen = device_seen(session, description)?;
     let blank = Network {
         name: description.name.clone(),
         id: description.id.clone().unwrap_or(birth.id),
         created: birth.created,
-        driver: Driver::Bridge,
-        bridge: description.bridge.clone(),
-        bridge_mac: birth.bridge_mac,
+        driver: driver::first_described(&description.driver, birth.mac, seen.as_ref())
+            .map_err(|why| unusable(description, why))?,
         mtu: None,
         pools: Vec::new(),
         scope: description.scope,
         egress: description.egress,
-        icc: Icc::Allowed,
-        ingress: Ingress::Open,
-        bridge_mode: bridge_mode(session, description, None)?,
-        hairpin: Hairpin::default(),
-        promiscuity: Promiscuity::default(),
         labels: description.labels.clone(),
     };
     let mut network = description.onto(&blank, InUse::No)?;
     let others = session.store().networks_lossy().0;
     for family in &description.families {
         if network.pool(*family).is_none() {
-            let occupied = addresses_in_use(session, &others, &[Family::V4, Family::V6])?;
+            let families = [Family::V4, Family::V6];
+            let occupied = addresses_in_use(session, &mut Snapshot::new(), &others, &families)?;
             network.pools.push(automatic_pool(&network.name, *family, &session.pools(), &occupied)?);
         }
     }
@@ -139,33 +136,25 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
     Ok(network)
 }
 
-/// Whose the bridge is, or would be.
-pub(crate) fn bridge_mode(
-    session: &mut Session,
-    description: &Description,
-    old: Option<&Network>,
-) -> Result<BridgeMode, Error> {
-    let bridge = &description.bridge;
-    let object = format!("network {}", description.name);
-    let seen = session.kernel.link(&Place::Host, bridge.as_str()).map_err(Error::kernel(&object))?;
-    match (seen, description.foreign_bridge) {
-        (None, ForeignBridge::Adopted) => Ok(BridgeMode::Managed),
-        (None, ForeignBridge::Required) => {
-            Err(Error::NoBridge { network: description.name.clone(), bridge: bridge.clone() })
-        }
-        (Some(seen), _) if old.is_some_and(|n| n.bridge_mode == BridgeMode::Managed && is_bridge_of(n, &seen)) => {
-            Ok(BridgeMode::Managed)
-        }
-        (Some(seen), foreign) if seen.kind.as_deref() == Some("bridge") => Ok(match foreign {
-            ForeignBridge::Adopted => BridgeMode::Adopted,
-            ForeignBridge::Required => BridgeMode::Unmanaged,
-        }),
-        (Some(seen), _) => Err(Error::Kernel {
-            object,
+fn device_seen(session: &mut Session, description: &Description) -> Result<Option<LinkSeen>, Error> {
+    host_device(session, &mut Snapshot::new(), description.driver.device())
+}
+
+fn owner(network: &Network) -> Option<BridgeMode> {
+    network.bridge().map(|bridge| bridge.mode)
+}
+
+/// The device that is described cannot be used.
+fn unusable(description: &Description, why: Unusable) -> Error {
+    let device = description.driver.device();
+    match why {
+        Unusable::NoDevice => Error::NoBridge { network: description.name.clone(), bridge: device.clone() },
+        Unusable::OtherKind(kind) => Error::Kernel {
+            object: format!("network {}", description.name),
             source: zubi_kernel::Error::Conflict {
-                object: format!("bridge {bridge}"),
-                found: format!("a {}", seen.kind.as_deref().unwrap_or("device")),
+                object: format!("bridge {device}"),
+                found: format!("a {}", kind.as_deref().unwrap_or("device")),
             },
-        }),
+        },
     }
 }

@@ -20,6 +20,7 @@ use zubi_model::{
     NetnsCookie, NsRef, SandboxIdentity,
 };
 use zubi_plan::link::make;
+use zubi_snapshot::Snapshot;
 use zubi_plan::{Place, Plan};
 use zubi_store::HostLock;
 
@@ -170,7 +171,7 @@ fn free_end(
     let endpoints = session.store().all_endpoints_lossy().0;
     let of_endpoint = match spot {
         Some(s) => endpoints.iter().find(|e| e.sandbox.cookie == s.cookie && e.ifname == end.ifname),
-        None => endpoints.iter().find(|e| e.host_device == end.ifname),
+        None => endpoints.iter().find(|e| e.host_device() == Some(&end.ifname)),
     };
     if let Some(endpoint) = of_endpoint {
         return taken(format!("the end of its connection to network {}", endpoint.network));
@@ -178,7 +179,7 @@ fn free_end(
     let seen = session.kernel.link(&place, end.ifname.as_str()).map_err(Error::kernel(format!("link {end}")))?;
     let Some(seen) = seen else { return Ok(()) };
     let networks = session.store().networks_lossy().0;
-    if let Some(network) = networks.iter().find(|n| spot.is_none() && n.bridge == end.ifname) {
+    if let Some(network) = networks.iter().find(|n| spot.is_none() && *n.device() == end.ifname) {
         return taken(format!("the bridge of network {}", network.name));
     }
     let loopback = end.ifname == IfName::loopback();
@@ -215,7 +216,7 @@ fn free_addresses(session: &mut Session, spot: Spot<'_>, end: &LinkEndRef, addre
     }
     if spot.is_none() {
         let networks = session.store().networks_lossy().0;
-        let occupied = addresses_in_use(session, &networks, &families)?;
+        let occupied = addresses_in_use(session, &mut Snapshot::new(), &networks, &families)?;
         for address in addresses.iter().filter(|a| !is_link_local(a.addr())) {
             let by = occupied.iter().find(|o| o.net.prefix_len() > 1 && overlap(*address, o.net));
             if let Some(by) = by {

@@ -1,15 +1,14 @@
 //! The host's lock together with the networks that a command works on.
 
-use crate::decide::wishes::on_loopback;
 use crate::error::Error;
 use crate::firewall::foreign::note_legacy;
 use crate::firewall::table::missing_firewall;
 use crate::heal::leftovers::recover_first;
-use crate::heal::missing::{missing_network, put_behind};
+use crate::heal::missing::{Loopback, missing_network};
 use crate::report::Act;
 use crate::session::Session;
 use zubi_model::{Network, NetworkName, PortWish};
-use zubi_plan::Plan;
+use zubi_plan::{Plan, published};
 use zubi_store::HostLock;
 
 /// Whether a command keeps all others from the host.
@@ -45,8 +44,9 @@ pub(crate) fn lock_networks(
         note_legacy(session, &networks);
         for network in networks {
             let mut missing = std::mem::take(&mut firewall);
-            let on_loopback = all.is_empty() && on_loopback(&network, ports);
-            put_behind(&mut missing, missing_network(session, &network, on_loopback)?);
+            let on_loopback = all.is_empty() && published::on_loopback(&network, ports.iter().copied());
+            let need = if on_loopback { Loopback::Needed } else { Loopback::NotNeeded };
+            missing.append_once(missing_network(session, &network, need)?);
             all.push((network, missing));
         }
         if alone == Alone::Yes || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {

@@ -18,10 +18,10 @@ use crate::steps::apply::apply;
 use crate::steps::claim::release_ports;
 use crate::steps::flush::past_a_flush;
 use zubi_model::{
-    BridgeMode, Endpoint, Family, HostAddress, NetworkName, PortHolder, PortSource, PortWish, PublishedPort,
-    SandboxRef, Scope,
+    Endpoint, Family, HostAddress, NetworkName, PortHolder, PortSource, PortWish, PublishedPort,
+    SandboxRef,
 };
-use zubi_plan::driver::publish;
+use zubi_plan::driver;
 use zubi_store::{HostLock, SandboxLock};
 
 /// Publishes ports that the program may hold itself; none at all when others of the sandbox's endpoints have them.
@@ -62,8 +62,7 @@ pub(crate) fn hand_over_ports(
 ) -> Result<(), Error> {
     for next in siblings(session, from)? {
         let Some(network) = session.store().network(&next.network)? else { continue };
-        let closed = network.scope == Scope::Internal || network.bridge_mode == BridgeMode::Unmanaged;
-        if closed || next.addresses.is_empty() || !takers(&next) || !is_alive(session, &next)? {
+        if network.publishes().is_err() || next.addresses.is_empty() || !takers(&next) || !is_alive(session, &next)? {
             continue;
         }
         let families = next.families();
@@ -148,7 +147,7 @@ fn publish_once(
     let mut after = endpoint.clone();
     after.ports.extend(&chosen);
     let before: &[PublishedPort] = if there.is_empty() { &endpoint.ports } else { &[] };
-    let plan = publish(&after, before, &ports);
+    let plan = driver::publish(&after, before, &ports);
     if act == Act::Apply {
         let done: Result<(), Error> = (|| {
             session.store().update_endpoint(&after)?;

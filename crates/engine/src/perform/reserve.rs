@@ -67,6 +67,7 @@ pub(crate) fn reserve(
         session.store().set_cursor(&leases, cursor.set, cursor.address)?;
     }
     let reservation = Reservation {
+        id: None,
         owner: owner.to_owned(),
         network: network.clone(),
         addresses: chosen.addresses,

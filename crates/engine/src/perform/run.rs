@@ -11,7 +11,7 @@ use crate::cleanup::finish;
 use crate::config::Config;
 use crate::decide::endpoint::Ask;
 use crate::decide::obstacle::Owners;
-use crate::decide::wishes::{check_wishes, on_loopback};
+use crate::decide::wishes::check_wishes;
 use crate::engine::{Engine, LostRecords};
 use crate::error::Error;
 use crate::heal::leftovers::recover;
@@ -129,7 +129,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
     let mut siblings: Vec<zubi_model::Endpoint> = Vec::new();
     for (at, network) in all.iter().enumerate() {
         let wishes = if at == 0 { spec.wishes.clone() } else { Wishes::default() };
-        if on_loopback(network, &wishes.ports) {
+        if zubi_plan::published::on_loopback(network, wishes.ports.iter().copied()) {
             plan.append(missing_loopback(session, network)?);
         }
         let endpoint = endpoint_of_new(session, network, &name, &siblings, &wishes)?;

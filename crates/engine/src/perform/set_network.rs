@@ -11,7 +11,7 @@ use crate::heal::unfinished_networks::recover_networks;
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change, sync_set};
-use zubi_model::{Difference, Endpoint, Icc, Ingress, Network, NetworkChange, NetworkName};
+use zubi_model::{BridgeChange, Difference, DriverChange, Endpoint, Icc, Ingress, Network, NetworkChange, NetworkName};
 use zubi_store::NetworkDraft;
 
 /// Says who reaches a network that is described with every call.
@@ -21,10 +21,11 @@ pub(crate) fn set_ingress(
     ingress: Ingress,
     icc: Option<Icc>,
 ) -> Result<(), Error> {
-    let wanted = |old: &Network| Network { ingress, icc: icc.unwrap_or(old.icc), ..old.clone() };
+    let driver = DriverChange::Bridge(BridgeChange { ingress: Some(ingress), icc, ..BridgeChange::default() });
+    let change = NetworkChange { driver: Some(driver), ..NetworkChange::default() };
     match session.store().network(name)? {
         None => return Ok(()),
-        Some(old) if wanted(&old) == old => return Ok(()),
+        Some(old) if change.apply(&old)? == old => return Ok(()),
         Some(_) => {}
     }
     let lock = session.store().lock_host_exclusive()?;
@@ -32,7 +33,7 @@ pub(crate) fn set_ingress(
     recover_first(session, host, Act::Apply)?;
     recover_networks(session, host).but(name)?;
     let Some(old) = session.store().network(name)? else { return Ok(()) };
-    let new = wanted(&old);
+    let new = change.apply(&old)?;
     let plan = plan_change(session, &old, &new)?;
     if new == old {
         return Ok(());

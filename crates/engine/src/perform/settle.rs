@@ -19,7 +19,7 @@ use crate::steps::claim::{claim, claim_ports, lease_owner_name, owner_name, rele
 use std::collections::HashSet;
 use std::net::IpAddr;
 use zubi_kernel::listeners;
-use zubi_model::{Addressing, BridgeMode, Endpoint, Network, NetworkName, PortWish, PublishedPort, Wishes};
+use zubi_model::{Addressing, Endpoint, Network, NetworkName, PortWish, PublishedPort, Wishes};
 use zubi_plan::firewall::endpoint_element;
 use zubi_store::{HostLock, LeaseOwner, PortClaim};
 use zubi_wire::nft::Element;
@@ -97,10 +97,10 @@ fn avoid(ask: &mut Ask<'_>, used: IpAddr) -> Result<(), Error> {
 /// endpoint is lost, and it lives.
 fn used_without_record(session: &mut Session, network: &Network, endpoint: &Endpoint) -> Result<Option<IpAddr>, Error> {
     let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
-    if addresses.is_empty() || network.bridge_mode == BridgeMode::Unmanaged {
+    if addresses.is_empty() || !network.is_firewalled() {
         return Ok(None);
     }
-    let elements: Vec<Element> = addresses.iter().map(|address| endpoint_element(&network.bridge, *address)).collect();
+    let elements: Vec<Element> = addresses.iter().map(|address| endpoint_element(network.device(), *address)).collect();
     let there = session.kernel.have_elements(&elements).map_err(Error::kernel("firewall"))?;
     Ok(addresses.into_iter().zip(there).find(|(_, there)| *there).map(|(address, _)| address))
 }

@@ -14,9 +14,8 @@ use crate::session::Session;
 use crate::steps::apply::{apply, take_down};
 use crate::steps::claim::release_ports;
 use zubi_kernel::Deletions;
-use zubi_model::{Hairpin, HostAddress, NetworkName, PortWish, PublishedPort, SandboxRef};
-use zubi_plan::driver::{publish, unpublish};
-use zubi_plan::{Op, Plan, What};
+use zubi_model::{HostAddress, NetworkName, PortWish, PublishedPort, SandboxRef};
+use zubi_plan::{Op, Plan, What, driver};
 
 /// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the
 /// detached child.
@@ -35,8 +34,8 @@ pub(crate) fn unpublish_called(
     if endpoint.ports.is_empty() {
         return release_claimed(session, host, &endpoint, wishes);
     }
-    let hairpin = session.store().network(network)?.map(|n| n.hairpin).unwrap_or_default();
-    let mut plan = unpublish(&endpoint, &[], &endpoint.ports, hairpin);
+    let recorded = session.store().network(network)?;
+    let mut plan = driver::unpublish(recorded.as_ref(), &endpoint, &[], &endpoint.ports);
     let (later, now) = std::mem::take(&mut plan.ops).into_iter().partition(|op| matches!(op.what, What::Forget(_)));
     plan.ops = now;
     if host_end(session, &endpoint)?.is_none() {
@@ -62,7 +61,6 @@ pub(crate) fn unpublish_ports(
     let found = locate_endpoint(session, sandbox)?;
     let (host, networks) = lock_networks(session, std::slice::from_ref(network), &[], act)?;
     let host = &host;
-    let hairpin = networks.first().map_or(Hairpin::default(), |(network, _)| network.hairpin);
     let (endpoint, _lock) = live_endpoint(session, host, network, sandbox, found)?;
     let mut ports: Vec<PublishedPort> = Vec::new();
     for wish in wishes {
@@ -88,14 +86,15 @@ pub(crate) fn unpublish_ports(
     }
     let mut after = endpoint.clone();
     after.ports.retain(|port| !ports.contains(port));
-    let plan = unpublish(&endpoint, &after.ports, &ports, hairpin);
+    let recorded = networks.first().map(|(network, _)| network);
+    let plan = driver::unpublish(recorded, &endpoint, &after.ports, &ports);
     if act == Act::Apply {
         let object = format!("network {network}: unpublish for {}", endpoint.sandbox.spelled);
         let done = take_down(session, &object, &plan, Deletions::Now);
         if let Err(error) = done.and_then(|()| Ok(session.store().update_endpoint(&after)?)) {
             return Err(error.after_undo(Fault::muted(|| {
                 session.store().update_endpoint(&endpoint)?;
-                apply(session, &object, &publish(&endpoint, &[], &ports))
+                apply(session, &object, &driver::publish(&endpoint, &[], &ports))
             })));
         }
         let held = session.store().lock_ports(host)?;

@@ -11,7 +11,6 @@ use crate::firewall::forwarding::{of, slot, switched_on_before};
 use crate::firewall::seen::{follow_firewall, remember_firewall};
 use crate::session::Session;
 use zubi_kernel::{Applied, Deletions};
-use zubi_model::Family;
 use zubi_plan::{Outcome, Plan, What, coexist, forwarding};
 
 /// How often a plan is made again because another program was faster.

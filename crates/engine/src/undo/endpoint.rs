@@ -17,7 +17,6 @@ use zubi_plan::driver::{self, Remains};
 use zubi_plan::Presence;
 use zubi_plan::{Place, Plan, What};
 use zubi_store::{HostLock, LeaseOwner, SandboxLock, StoreError};
-use zubi_wire::route::LinkSeen;
 
 /// The kernel part has been rolled back, or was finished while the record could not be: both are taken away from
 /// the record.
