@@ -32,7 +32,8 @@ const BLOCKING_UP_TO: u8 = 3;
 const ALSO_BLOCKING: [&str; 3] = ["zubi-doors", "zubi-cni", "zubi-netavark"];
 const NOT_IN_BLOCKING: [&str; 5] = ["tokio", "hyper", "clap", "tracing-subscriber", "env_logger"];
 /// Pure crates get values as input; these dependencies would let them ask the kernel.
-const PURE: [&str; 7] = ["zubi-model", "zubi-snapshot", "zubi-wire", "zubi-ipam", "zubi-plan", "zubi-cni", "zubi-netavark"];
+const PURE: [&str; 7] =
+    ["zubi-model", "zubi-snapshot", "zubi-wire", "zubi-ipam", "zubi-plan", "zubi-cni", "zubi-netavark"];
 const NOT_IN_PURE: [&str; 3] = ["libc", "rustix", "nix"];
 
 /// Every dependency against the order of floors.

@@ -26,11 +26,13 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint]) -> Value {
         endpoints.iter().map(|e| (e.sandbox.cookie.to_string(), container(e))).collect();
     let mut options = Map::new();
     let mut option = |key: &str, value: String| options.insert(key.to_owned(), json!(value));
-    option("com.docker.network.bridge.name", network.bridge.to_string());
-    option("com.docker.network.bridge.enable_icc", (network.icc == Icc::Allowed).to_string());
-    option("com.docker.network.bridge.enable_ip_masquerade", (network.egress == Egress::Masquerade).to_string());
-    if let Some(word) = ingress(network.ingress) {
-        option("zubi.ingress", word.to_owned());
+    if let Some(bridge) = network.bridge() {
+        option("com.docker.network.bridge.name", bridge.device.to_string());
+        option("com.docker.network.bridge.enable_icc", (bridge.icc == Icc::Allowed).to_string());
+        option("com.docker.network.bridge.enable_ip_masquerade", (network.egress == Egress::Masquerade).to_string());
+        if bridge.ingress != Ingress::default() {
+            option("zubi.ingress", bridge.ingress.to_string());
+        }
     }
     if let Some(mtu) = network.mtu {
         option("com.docker.network.driver.mtu", mtu.to_string());
@@ -40,7 +42,7 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint]) -> Value {
         "Id": network.id.as_str(),
         "Created": rfc3339(network.created),
         "Scope": "local",
-        "Driver": "bridge",
+        "Driver": network.driver.kind().to_string(),
         "EnableIPv4": network.pool(Family::V4).is_some(),
         "EnableIPv6": network.pool(Family::V6).is_some(),
         "IPAM": {"Driver": "default", "Options": {}, "Config": config},
@@ -55,23 +57,13 @@ fn container(endpoint: &Endpoint) -> Value {
     let address = |family| endpoint.address(family).map_or_else(String::new, |a| a.address.to_string());
     json!({
         "Name": endpoint.sandbox.spelled,
-        "EndpointID": endpoint.host_device.as_str(),
+        "EndpointID": endpoint.id.as_str(),
         "MacAddress": endpoint.mac.to_string(),
         "IPv4Address": address(Family::V4),
         "IPv6Address": address(Family::V6),
         "Aliases": endpoint.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),
         "Interface": endpoint.ifname.as_str(),
     })
-}
-
-/// Who reaches the endpoints, where that is not the rule.
-pub(crate) fn ingress(ingress: Ingress) -> Option<&'static str> {
-    match ingress {
-        Ingress::Published => None,
-        Ingress::Sealed => Some("sealed"),
-        Ingress::Open => Some("open"),
-        Ingress::Apart => Some("apart"),
-    }
 }
 
 /// Seconds since 1970 as UTC.

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use std::net::IpAddr;
 use zubi_engine::{Error, Plan, Report, Session};
 use zubi_model::{
-    BridgeMode, Egress, Family, Icc, Invalid, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet,
+    BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Family, Icc, Ingress,
+    Invalid, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -17,7 +18,7 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
         NetworkWords::Create(words) => {
             let report = session.create_network(spec(*words)?, output.act())?;
             let subnets: Vec<String> = report.value.pools.iter().map(|p| p.subnet.to_string()).collect();
-            let text = format!("{}: {} on bridge {}", report.value.name, subnets.join(", "), report.value.bridge);
+            let text = format!("{}: {} on bridge {}", report.value.name, subnets.join(", "), report.value.device());
             let json = inspect::network(&report.value, &[]);
             output.changed(session, &report.plan, &[text], &json)
         }
@@ -39,24 +40,14 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                 .iter()
                 .map(|n| {
                     let subnets: Vec<String> = n.pools.iter().map(|p| p.subnet.to_string()).collect();
-                    let mut options = Vec::new();
-                    options.extend((n.scope == Scope::Internal).then_some("internal"));
-                    options.extend((n.icc == Icc::Isolated).then_some("no-icc"));
-                    options.extend((n.egress == Egress::Plain).then_some("no-masquerade"));
-                    options.extend(inspect::ingress(n.ingress));
-                    options.extend(match n.bridge_mode {
-                        BridgeMode::Managed => None,
-                        BridgeMode::Adopted => Some("bridge-adopted"),
-                        BridgeMode::Unmanaged => Some("unmanaged"),
-                    });
                     let id = n.id.short().to_owned();
                     vec![
                         n.name.to_string(),
                         id,
-                        "bridge".into(),
-                        n.bridge.to_string(),
+                        n.driver.kind().to_string(),
+                        n.device().to_string(),
                         subnets.join(","),
-                        options.join(","),
+                        options(n).join(","),
                     ]
                 })
                 .collect();
@@ -93,12 +84,37 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
     }
 }
 
+/// How a network differs from the usual one.
+fn options(network: &Network) -> Vec<String> {
+    let bridge = network.bridge();
+    let has = |is: fn(&BridgeNetwork) -> bool| bridge.is_some_and(is);
+    let words = [
+        (network.scope == Scope::Internal, "internal"),
+        (has(|bridge| bridge.icc == Icc::Isolated), "no-icc"),
+        (network.egress == Egress::Plain, "no-masquerade"),
+    ];
+    let mut options: Vec<String> = words.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()).collect();
+    if let Some(bridge) = bridge {
+        options.extend((bridge.ingress != Ingress::default()).then(|| bridge.ingress.to_string()));
+        options.extend(match bridge.mode {
+            BridgeMode::Managed => None,
+            BridgeMode::Adopted => Some("bridge-adopted".to_owned()),
+            BridgeMode::Unmanaged => Some("unmanaged".to_owned()),
+        });
+    }
+    options
+}
+
 fn change(words: SetWords) -> Result<(NetworkName, NetworkChange), Error> {
     // The command line refuses both at once.
     let switch = |on: bool, off: bool| on.then_some(true).or(off.then_some(false));
+    let bridge = BridgeChange {
+        device: words.bridge,
+        icc: switch(words.icc, words.no_icc).map(|on| if on { Icc::Allowed } else { Icc::Isolated }),
+        ingress: None,
+    };
     let change = NetworkChange {
         mtu: words.mtu,
-        icc: switch(words.icc, words.no_icc).map(|on| if on { Icc::Allowed } else { Icc::Isolated }),
         egress: switch(words.masquerade, words.no_masquerade)
             .map(|on| if on { Egress::Masquerade } else { Egress::Plain }),
         scope: switch(words.internal, words.no_internal).map(|on| if on { Scope::Internal } else { Scope::Routed }),
@@ -107,7 +123,7 @@ fn change(words: SetWords) -> Result<(NetworkName, NetworkChange), Error> {
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
         subnets: words.subnet,
         gateways: words.gateway,
-        bridge: words.bridge,
+        driver: Some(DriverChange::Bridge(bridge)),
     };
     Ok((words.name, change))
 }
@@ -181,9 +197,11 @@ fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
         families,
         scope: if words.internal { Scope::Internal } else { Scope::Routed },
         egress: if words.no_masquerade { Egress::Plain } else { Egress::Masquerade },
-        icc: if words.no_icc { Icc::Isolated } else { Icc::Allowed },
         mtu: words.mtu,
-        bridge: words.bridge,
+        driver: DriverSpec::Bridge(BridgeSpec {
+            device: words.bridge,
+            icc: if words.no_icc { Icc::Isolated } else { Icc::Allowed },
+        }),
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
     })
 }

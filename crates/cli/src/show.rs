@@ -5,7 +5,7 @@ use crate::output::Output;
 use crate::table::render;
 use serde_json::{Value, json};
 use zubi_engine::{Attached, Attachment, Error, Session};
-use zubi_model::{Alias, Family};
+use zubi_model::{Alias, Family, IfName};
 
 /// How an endpoint is told.
 pub(crate) fn attached(attached: &Attached) -> (String, Value) {
@@ -32,7 +32,7 @@ pub(crate) fn attached(attached: &Attached) -> (String, Value) {
         "mac": e.mac.to_string(),
         "addresses": addresses,
         "gateways": e.addresses.iter().filter_map(|a| Some(a.gateway?.to_string())).collect::<Vec<_>>(),
-        "host_device": e.host_device.as_str(),
+        "host_device": e.host_device().map(IfName::as_str),
         "default_route": families,
         "ports": e.ports.iter().map(|p| published_json(e, p)).collect::<Vec<_>>(),
         "existing": attached.attachment == Attachment::Existing,
@@ -56,7 +56,7 @@ pub(crate) fn endpoints(session: &mut Session, output: &Output) -> Result<(), Er
             format!("{}@{}", e.ifname, number(v.peer_index)),
             addresses.join(","),
             e.mac.to_string(),
-            format!("{}@{}", e.host_device, number(v.host_index)),
+            e.host_device().map_or_else(|| "-".to_owned(), |device| format!("{device}@{}", number(v.host_index))),
             default.join(","),
             ports.join(","),
         ]);
@@ -67,9 +67,9 @@ pub(crate) fn endpoints(session: &mut Session, output: &Output) -> Result<(), Er
             "mac": e.mac.to_string(),
             "ifname": e.ifname.as_str(),
             "ifindex": v.peer_index.map(|i| i.0),
-            "host_device": e.host_device.as_str(),
+            "host_device": e.host_device().map(IfName::as_str),
             "host_ifindex": v.host_index.map(|i| i.0),
-            "bridge": e.bridge.as_str(),
+            "bridge": e.network_device().map(IfName::as_str),
             "default_route": default,
             "aliases": e.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),
             "ports": e.ports.iter().map(|p| published_json(e, p)).collect::<Vec<_>>(),

@@ -9,8 +9,9 @@ use crate::ipam::{ipam_of, with_ipam};
 use crate::runtime::Runtime;
 use std::collections::BTreeMap;
 use zubi_model::{
-    Addressing, BridgeDescription, DefaultRoute, Description, DriverDescription, DuplicateDetection, Egress, ForeignBridge, GatewayAt, Hairpin, Icc, IfName,
-    InnerState, NetworkName, NetworkSource, OtherGateway, Promiscuity, Scope, SourceMac, Traits, Wishes,
+    Addressing, BridgeDescription, DefaultRoute, Description, DriverDescription, DuplicateDetection, Egress,
+    ForeignBridge, GatewayAt, Hairpin, Icc, IfName, InnerState, NetworkName, NetworkSource, OtherGateway, Promiscuity,
+    Scope, SourceMac, Traits, Wishes,
 };
 
 /// The values of absent keys.

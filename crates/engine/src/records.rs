@@ -51,7 +51,8 @@ impl Records {
 
     /// The devices on the host that records name: host ends of endpoints, and ends of links.
     pub(crate) fn host_devices(&self) -> impl Iterator<Item = &str> {
-        let endpoints = self.endpoints.iter().chain(&self.pending).filter_map(Endpoint::host_device).map(IfName::as_str);
+        let endpoints =
+            self.endpoints.iter().chain(&self.pending).filter_map(Endpoint::host_device).map(IfName::as_str);
         let ends = self.links.iter().chain(&self.unfinished_links).flat_map(|link| &link.ends);
         let on_host = ends.filter(|end| end.place == LinkPlace::Host).map(|end| end.ifname.as_str());
         endpoints.chain(on_host)

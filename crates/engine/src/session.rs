@@ -12,7 +12,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use zubi_ipam::AddressPools;
-use zubi_kernel::{Session as KernelSession, Observer};
+use zubi_kernel::{Observer, Session as KernelSession};
 use zubi_model::{NetworkId, NetworkName};
 use zubi_plan::Plan;
 use zubi_runtimes::Runtimes;

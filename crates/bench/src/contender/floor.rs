@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 use zubi_kernel::{Answer, Netlink, Netns};
 use zubi_model::{IfIndex, IfName, LinkGroup, Mac};
-use zubi_wire::nft::{self, Element, Field, Set, Shape, Table, Value};
+use zubi_wire::nft::{self, Element, Field, Set, Shape, Table, TableFamily, Value};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, LinkRef, LinkSeen, Route, delete_link};
 use zubi_wire::{Batch, flag};
 
@@ -31,7 +31,7 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const VETH_INFO_PEER: u16 = 1;
 const LOOPBACK: IfIndex = IfIndex(1);
-const TABLE: &str = "floor";
+const TABLE: Table = Table::named(TableFamily::Inet, "floor");
 const SET: &str = "endpoints";
 
 /// The raw kernel with a bridge and a firewall set.
@@ -72,8 +72,8 @@ impl Floor {
         check("bridge", route.transact(batch)?)?;
         let mut batch = Batch::new();
         nft::begin(&mut batch);
-        Table { name: TABLE.into() }.encode(&mut batch);
-        Set::new(TABLE, SET, &[Field::IfName, Field::Ipv4], Shape::Exact).encode(&mut batch, 1);
+        TABLE.encode(&mut batch);
+        Set::new(&TABLE, SET, &[Field::IfName, Field::Ipv4], Shape::Exact).encode(&mut batch, 1);
         nft::end(&mut batch);
         check("firewall set", nft.transact(batch)?)?;
         let (ends, unplugged) = (HashMap::new(), Vec::new());
@@ -165,7 +165,7 @@ impl Floor {
         nft::begin(&mut batch);
         for address in addresses {
             let key = vec![Value::Device(name_of("floor0")?), Value::Address(IpAddr::V4(address))];
-            encode(&Element::new(TABLE, SET, key), &mut batch);
+            encode(&Element::new(&TABLE, SET, key), &mut batch);
         }
         nft::end(&mut batch);
         check("firewall element", self.nft.transact(batch)?).map(drop)

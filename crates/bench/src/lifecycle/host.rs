@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use zubi_kernel::Kernel;
+use zubi_kernel::Session;
 
 /// How long populating one host for one row may take.
 pub(super) const CAP: Duration = Duration::from_secs(150);
@@ -43,7 +43,7 @@ pub(super) enum Answer {
 /// A contender's host.
 pub(super) struct Host {
     contender: Box<dyn Contender>,
-    kernel: Kernel,
+    kernel: Session,
     probe: Sandbox,
     /// The number of devices of a detached sandbox.
     bare: usize,
@@ -55,7 +55,7 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(kind: &Kind, programs: &Programs) -> Result<Self, Error> {
         let contender = kind.make(programs)?;
-        let mut kernel = Kernel::open()?;
+        let mut kernel = Session::open()?;
         let probe = Sandbox::make(&mut kernel, 0)?;
         let bare = probe.devices(&mut kernel)?;
         let (peak, empty) = (programs.peak.clone(), programs.empty.clone());

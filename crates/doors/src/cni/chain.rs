@@ -94,7 +94,9 @@ pub(super) fn police(session: &mut Session, task: &Task, police: Police) -> Resu
 pub(super) fn check_police(session: &mut Session, task: &Task, police: Police) -> Result<(), CniError> {
     let Some(endpoint) = find(session, task)? else { return Ok(()) };
     let (network, _) = session.network(network_of(&endpoint)).map_err(told)?;
-    let same = network.ingress == police.ingress && police.icc.is_none_or(|icc| network.icc == icc);
+    let same = network
+        .bridge()
+        .is_some_and(|bridge| bridge.ingress == police.ingress && police.icc.is_none_or(|icc| bridge.icc == icc));
     if same || network.name.source().is_none() {
         return Ok(());
     }

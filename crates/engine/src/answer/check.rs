@@ -10,7 +10,7 @@ use crate::heal::gc::{collect_strays, orphans, outlived};
 use crate::heal::missing::network_ops;
 use crate::heal::ports::unrecorded_ports;
 use crate::look::by_name::endpoint_called;
-use crate::look::compare::differences;
+use crate::look::compare::{differences, whole_host};
 use crate::look::default_route::siblings;
 use crate::look::device::{host_end_in, inner_end_problem};
 use crate::look::foreign_changes::foreign_changes;
@@ -20,10 +20,9 @@ use crate::look::unrecorded::unrecorded_devices;
 use crate::problem::{GC, Problem, ProblemKind, REPAIR, RESTORE, describe, describe_link};
 use crate::records::{read_records, unreadable_hints};
 use crate::report::{Act, Force};
-use crate::look::compare::whole_host;
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
 use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
+use zubi_snapshot::Snapshot;
 use zubi_store::{LeaseOwner, Maker};
 
 /// What is wrong with one endpoint.

@@ -6,8 +6,8 @@ use crate::look::compare::differences;
 use crate::look::link_ends::{EndSeen, link_ends};
 use crate::problem::{GC, Problem, ProblemKind, REPAIR, describe_link};
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
 use zubi_model::DirectLink;
+use zubi_snapshot::Snapshot;
 
 pub(crate) fn check_link(session: &mut Session, link: &DirectLink) -> Result<Vec<Problem>, Error> {
     let object = describe_link(link);

@@ -1,12 +1,12 @@
 //! Lists: networks, endpoints, bridges, links, sandboxes.
 
 use crate::error::Error;
+use crate::look::compare::whole_host;
 use crate::look::default_route::gives_default_in;
 use crate::look::device::host_end_in;
 use crate::look::link_ends::{EndSeen, link_ends};
 use crate::look::sandbox::way_in;
 use crate::records::read_records;
-use crate::look::compare::whole_host;
 use crate::session::Session;
 use std::collections::HashMap;
 use zubi_kernel::{inside, named};
@@ -137,7 +137,8 @@ pub(crate) fn bridges(session: &mut Session) -> Result<Vec<BridgeView>, Error> {
     let by_device: HashMap<&str, &Endpoint> =
         endpoints.iter().filter_map(|e| Some((e.host_device()?.as_str(), e))).collect();
     let behind = |link: &LinkSeen| {
-        let endpoint = by_device.get(link.name.as_str()).filter(|e| driver::recognise_host_end(e, Some(link)).is_ours())?;
+        let endpoint =
+            by_device.get(link.name.as_str()).filter(|e| driver::recognise_host_end(e, Some(link)).is_ours())?;
         Some((endpoint.sandbox.spelled.clone(), endpoint.ifname.to_string()))
     };
     let port = |link: &LinkSeen| PortView { device: link.name.clone(), state: link.state, behind: behind(link) };

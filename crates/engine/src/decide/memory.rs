@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use zubi_kernel::Refusal;
 use zubi_model::{
-    BridgeNetwork, DefaultRoute, Device, Driver, Egress, Endpoint, EndpointAddress, EndpointId, EndpointKey, Family, IfIndex, LinkGroup, Mac,
-    NetnsCookie, Network, NetworkId, NetworkName, NsRef, PoolSpec, PortNumber, Protocol, SandboxIdentity, Scope, Traits,
+    BridgeNetwork, DefaultRoute, Device, Driver, Egress, Endpoint, EndpointAddress, EndpointId, EndpointKey, Family,
+    IfIndex, LinkGroup, Mac, NetnsCookie, Network, NetworkId, NetworkName, NsRef, PoolSpec, PortNumber, Protocol,
+    SandboxIdentity, Scope, Traits,
 };
 use zubi_store::{LeaseOwner, PortClaim};
 use zubi_wire::route::{AdminState, DeviceSettings, LinkSeen, Switch};

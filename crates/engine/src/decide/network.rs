@@ -140,11 +140,7 @@ mod tests {
     use zubi_model::{BridgeSpec, Driver, DriverSpec, Egress, Icc, Ingress};
 
     fn birth() -> NetworkBirth {
-        NetworkBirth {
-            id: NetworkId::from_random([9; 32]),
-            mac: "02:00:00:00:00:09".parse().unwrap(),
-            created: 1,
-        }
+        NetworkBirth { id: NetworkId::from_random([9; 32]), mac: "02:00:00:00:00:09".parse().unwrap(), created: 1 }
     }
 
     fn decide(spec: NetworkSpec, networks: &[Network], occupied: &[(&str, &str)]) -> Result<Network, Error> {
@@ -186,7 +182,12 @@ mod tests {
         };
         assert!(decide(on("br-old"), &[], &[]).unwrap_err().to_string().contains("a bridge that zubi did not make"));
         let green = memory::network("green", &[]);
-        assert!(decide(on(green.device().as_str()), &[green], &[]).unwrap_err().to_string().contains("is the bridge of network green"));
+        assert!(
+            decide(on(green.device().as_str()), &[green], &[])
+                .unwrap_err()
+                .to_string()
+                .contains("is the bridge of network green")
+        );
     }
 
     #[test]

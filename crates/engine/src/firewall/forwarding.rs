@@ -172,7 +172,8 @@ pub(crate) fn forget_forwarding(session: &mut Session, unneeded: &[Family]) -> R
 pub(crate) fn unneeded_without(session: &Session, network: Option<&Network>) -> Vec<Family> {
     let (mut others, unreadable) = session.store().networks_lossy();
     others.retain(|other| network.is_none_or(|network| other.name != network.name));
-    let unneeded = |family: &Family| unreadable.is_empty() && !others.iter().any(|other| other.needs_forwarding(*family));
+    let unneeded =
+        |family: &Family| unreadable.is_empty() && !others.iter().any(|other| other.needs_forwarding(*family));
     FAMILIES.into_iter().filter(unneeded).collect()
 }
 

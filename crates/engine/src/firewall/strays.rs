@@ -3,9 +3,9 @@
 use crate::error::Error;
 use crate::look::compare::elements;
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
 use std::collections::HashSet;
 use zubi_plan::firewall;
+use zubi_snapshot::Snapshot;
 use zubi_wire::nft::ElementSeen;
 
 /// An element that nobody asked for.

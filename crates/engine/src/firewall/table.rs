@@ -6,9 +6,9 @@ use crate::firewall::forwarding::closed_elements;
 use crate::firewall::seen::recall_firewall;
 use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::session::Session;
-use zubi_snapshot::{Needs, Snapshot};
 use zubi_model::Network;
 use zubi_plan::{Op, Plan, What, driver, firewall};
+use zubi_snapshot::{Needs, Snapshot};
 
 pub(crate) fn check_firewall(session: &mut Session) -> Result<Option<Problem>, Error> {
     check_firewall_in(session, &mut Snapshot::new())

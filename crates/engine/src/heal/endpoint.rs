@@ -27,12 +27,8 @@ pub(crate) fn wanted_ops(
         endpoint.sandbox.reached_by = way.clone();
     }
     let default_in = gives_default_in(session, snapshot, &endpoint, siblings, way)?;
-    let around = Surroundings {
-        loopback: AdminState::Down,
-        default_in,
-        stale: Vec::new(),
-        neighbours: Neighbours::AreRight,
-    };
+    let around =
+        Surroundings { loopback: AdminState::Down, default_in, stale: Vec::new(), neighbours: Neighbours::AreRight };
     let ops = driver::wanted(network, &endpoint, &around);
     Ok(ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
 }
@@ -58,8 +54,7 @@ pub(crate) fn lacking_of_endpoint(
 ) -> Result<Vec<Op>, Error> {
     let way = way_in(session, endpoint, None)?;
     let ops = wanted_ops(session, snapshot, network, endpoint, siblings, way.as_ref())?;
-    let (announcements, ops): (Vec<Op>, Vec<Op>) =
-        ops.into_iter().partition(|op| matches!(op.what, What::Announce(_)));
+    let (announcements, ops): (Vec<Op>, Vec<Op>) = ops.into_iter().partition(|op| matches!(op.what, What::Announce(_)));
     let mut lacking = lacking_parts(session, snapshot, endpoint, way.as_ref(), ops)?;
     if !lacking.is_empty() || touched.contains(&network.name) {
         lacking.extend(announcements);

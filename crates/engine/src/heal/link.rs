@@ -5,10 +5,10 @@ use crate::look::compare::lacking_of;
 use crate::look::link_ends::{EndSeen, EndsSeen, link_ends};
 use crate::problem::describe_link;
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
 use zubi_model::{DirectLink, NsRef};
 use zubi_plan::link::{make, maker_and_peer, place, unmake};
 use zubi_plan::{Op, Place, What};
+use zubi_snapshot::Snapshot;
 use zubi_wire::route::LinkMark;
 
 /// What puts a link right; nothing, when somebody is at work on one of its sandboxes.

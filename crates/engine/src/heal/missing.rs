@@ -69,9 +69,7 @@ pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Lo
             Ok(plan)
         }
         Standing::Incomplete => everything(session, network, need),
-        Standing::NoDevice => {
-            Err(Error::NoBridge { network: network.name.clone(), bridge: network.device().clone() })
-        }
+        Standing::NoDevice => Err(Error::NoBridge { network: network.name.clone(), bridge: network.device().clone() }),
         Standing::Foreign => {
             let kind = seen.and_then(|seen| seen.kind);
             Err(Error::Kernel {

@@ -13,26 +13,26 @@
 
 use crate::error::Error;
 use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};
+use crate::look::compare::{elements, whole_host};
 use crate::look::device::host_end_in;
 use crate::look::unrecorded::unrecorded_devices;
 use crate::random::random;
 use crate::records::read_records;
 use crate::report::{Act, Report};
-use crate::look::compare::{elements, whole_host};
 use crate::session::Session;
-use zubi_snapshot::{Needs, Snapshot};
 use crate::steps::claim::claim_again;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{SystemTime, UNIX_EPOCH};
-use zubi_kernel::{named};
+use zubi_kernel::named;
 use zubi_model::{
-    BridgeMode, BridgeNetwork, Driver, Egress, Endpoint, EndpointAddress, EndpointId, Family, GatewayAt, HostAddress, Icc, IfIndex,
-    IfName, Ingress, Mac, Mtu, Network, NetworkId, NetworkName, NsRef, Pool, PortHolder, PortNumber,
+    BridgeMode, BridgeNetwork, Driver, Egress, Endpoint, EndpointAddress, EndpointId, Family, GatewayAt, HostAddress,
+    Icc, IfIndex, IfName, Ingress, Mac, Mtu, Network, NetworkId, NetworkName, NsRef, Pool, PortHolder, PortNumber,
     Protocol, PublishedPort, RouteOptions, SandboxIdentity, Scope, StaticRoute, Subnet,
 };
 use zubi_plan::alias::{self, EndpointMark};
 use zubi_plan::{Place, Plan, firewall};
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{ExclusiveHost, HostLock};
 use zubi_wire::nft::{Element, Value};
 use zubi_wire::route::{LinkSeen, RouteProtocol};

@@ -1,16 +1,16 @@
 //! Comparing plans with a snapshot, and what of it a person reads.
 
-use std::collections::HashSet;
-use zubi_wire::nft::ElementSeen;
-use zubi_wire::route::LinkSeen;
 use crate::error::Error;
 use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::report::Compared;
 use crate::session::Session;
+use std::collections::HashSet;
 use zubi_model::IfName;
 use zubi_plan::firewall::sets;
 use zubi_plan::{Op, Place, Plan};
 use zubi_snapshot::{Finding, Needs, Snapshot, lacking};
+use zubi_wire::nft::ElementSeen;
+use zubi_wire::route::LinkSeen;
 
 /// What a command needs that looks at everything: the host's devices and addresses, and our table with all elements.
 /// Sandboxes are read when their turn comes.

@@ -3,11 +3,11 @@
 use crate::error::Error;
 use crate::look::addresses_in_use::TABLE_MAIN;
 use crate::session::Session;
-use zubi_snapshot::{Needs, Snapshot};
 use std::net::IpAddr;
 use zubi_model::{Endpoint, Family, NsRef};
 use zubi_plan::Place;
 use zubi_plan::default_route::{default_families, successors};
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_wire::route::RouteProtocol;
 
 const OBJECT: &str = "routes of the sandbox";

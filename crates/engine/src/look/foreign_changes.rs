@@ -5,11 +5,11 @@ use crate::look::addresses_in_use::{self, TABLE_LOCAL, is_link_local};
 use crate::problem::{Problem, ProblemKind, describe};
 use crate::records::Records;
 use crate::session::Session;
-use zubi_snapshot::{NotRead, Snapshot};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use zubi_model::{Family, HostAddress, IfIndex, Network, Pool, Scope};
 use zubi_plan::Place;
+use zubi_snapshot::{NotRead, Snapshot};
 use zubi_wire::route::{AddressSeen, LinkSeen, RouteSeen};
 
 /// What the host has.

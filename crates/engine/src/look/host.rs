@@ -3,9 +3,9 @@
 use crate::error::Error;
 use crate::session::Session;
 use zubi_plan::Place;
-use zubi_plan::loopback::BridgeNetfilter;
 use zubi_plan::driver::HostFacts;
 use zubi_plan::forwarding::Ipv6Forwarding;
+use zubi_plan::loopback::BridgeNetfilter;
 use zubi_wire::route::AdminState;
 
 /// How this host is made to forward IPv6.

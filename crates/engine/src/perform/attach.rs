@@ -22,19 +22,19 @@ use crate::perform::settle::settle;
 use crate::random::{random, random_name};
 use crate::report::{Act, Report};
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
 use crate::steps::apply::apply;
 use crate::steps::claim::{claim_again, has_own_mac, remember_mac};
 use crate::steps::flush::past_a_flush;
 use crate::undo::endpoint::{release_sandbox, remove_endpoint, undo_attach};
 use std::net::IpAddr;
-use zubi_kernel::{sys};
+use zubi_kernel::sys;
 use zubi_model::{
-    DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Mac, MacWish, Network, NetworkName, SandboxRef, Wishes,
+    DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Mac, MacWish, Network, NetworkName, SandboxRef,
+    Wishes,
 };
 use zubi_plan::default_route::{default_families, may_default};
-use zubi_plan::driver;
-use zubi_plan::{Neighbours, Place, Plan, Surroundings};
+use zubi_plan::{Neighbours, Place, Plan, Surroundings, driver};
+use zubi_snapshot::Snapshot;
 use zubi_store::HostLock;
 use zubi_wire::route::AdminState;
 

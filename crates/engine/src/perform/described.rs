@@ -23,8 +23,8 @@ use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change};
 use zubi_model::{BridgeMode, Description, Family, InUse, Network, SandboxRef, Wishes};
-use zubi_plan::driver::Unusable;
-use zubi_plan::{Op, driver};
+use zubi_plan::Op;
+use zubi_plan::driver::{self, Unusable};
 use zubi_snapshot::Snapshot;
 use zubi_wire::route::LinkSeen;
 
@@ -83,7 +83,8 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
     };
     let mut new = description.onto(&old, in_use)?;
     let seen = device_seen(session, description)?;
-    driver::settle_owner(&mut new, &description.driver, &old, seen.as_ref()).map_err(|why| unusable(description, why))?;
+    driver::settle_owner(&mut new, &description.driver, &old, seen.as_ref())
+        .map_err(|why| unusable(description, why))?;
     refuse_overlaps(&new, &session.store().networks_lossy().0)?;
     if new == old {
         return Ok(());

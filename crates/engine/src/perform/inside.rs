@@ -5,12 +5,12 @@ use crate::look::compare::differences;
 use crate::look::sandbox::resolve;
 use crate::problem::Problem;
 use crate::session::Session;
-use zubi_snapshot::Snapshot;
 use crate::steps::apply::apply;
 use std::time::{Duration, Instant};
 use zubi_model::{Endpoint, IfName, SandboxRef};
 use zubi_plan::device_settings::{DeviceSettings, raise_loopback as loopback_up};
 use zubi_plan::{Op, Place, Plan, What};
+use zubi_snapshot::Snapshot;
 use zubi_wire::route::{AdminState, LinkSeen, Uniqueness};
 
 /// How long an address is waited for: as long as CNI's reference plug-in waits.

@@ -20,8 +20,8 @@ use zubi_model::{
     NetnsCookie, NsRef, SandboxIdentity,
 };
 use zubi_plan::link::make;
-use zubi_snapshot::Snapshot;
 use zubi_plan::{Place, Plan};
+use zubi_snapshot::Snapshot;
 use zubi_store::HostLock;
 
 /// A link as it is now.

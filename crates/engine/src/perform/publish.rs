@@ -18,8 +18,7 @@ use crate::steps::apply::apply;
 use crate::steps::claim::release_ports;
 use crate::steps::flush::past_a_flush;
 use zubi_model::{
-    Endpoint, Family, HostAddress, NetworkName, PortHolder, PortSource, PortWish, PublishedPort,
-    SandboxRef,
+    Endpoint, Family, HostAddress, NetworkName, PortHolder, PortSource, PortWish, PublishedPort, SandboxRef,
 };
 use zubi_plan::driver;
 use zubi_store::{HostLock, SandboxLock};

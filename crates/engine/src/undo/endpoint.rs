@@ -14,8 +14,7 @@ use std::io::ErrorKind;
 use zubi_kernel::Deletions;
 use zubi_model::{Endpoint, EndpointKey, NsRef};
 use zubi_plan::driver::{self, Remains};
-use zubi_plan::Presence;
-use zubi_plan::{Place, Plan, What};
+use zubi_plan::{Place, Plan, Presence, What};
 use zubi_store::{HostLock, LeaseOwner, SandboxLock, StoreError};
 
 /// The kernel part has been rolled back, or was finished while the record could not be: both are taken away from
@@ -78,13 +77,8 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
     let mac = seen.as_ref().and_then(|seen| seen.mac);
     let host_end = driver::recognise_host_end(endpoint, seen.as_ref());
     let inside = way_in(session, endpoint, via)?;
-    let mut remains = Remains {
-        host_end,
-        inside,
-        inner_end: Presence::Gone,
-        doomed_end: Presence::Gone,
-        successors: Vec::new(),
-    };
+    let mut remains =
+        Remains { host_end, inside, inner_end: Presence::Gone, doomed_end: Presence::Gone, successors: Vec::new() };
     if let Some(way) = remains.inside.clone() {
         let place = Place::Sandbox(way.clone());
         let object = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));

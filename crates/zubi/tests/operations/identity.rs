@@ -3,7 +3,7 @@
 use super::strace::{Effect, Place, Target, trace};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use zubi_kernel::{Session, Netns, inside};
+use zubi_kernel::{Netns, Session, inside};
 use zubi_lab::{Host, Loner, Snapshot, skip};
 use zubi_model::NsRef;
 
