@@ -235,11 +235,15 @@ fn branches(tokens: &[Token]) -> Vec<&[Token]> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// The paths in code: words between `::`.
+/// The paths in code: words between `::`. The one of `pub(in PATH)` says who may use a name, and uses none.
 fn paths<'a>(code: &[&'a Token]) -> Vec<Vec<&'a str>> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < code.len() {
+        if matches!(&code[at..], [word, Token::Sign('('), into, ..] if word.is_word("pub") && into.is_word("in")) {
+            at += code[at..].iter().position(|token| **token == Token::Sign(')')).unwrap_or(code.len() - at);
+            continue;
+        }
         let mut path = Vec::new();
         while let Some(word) = code.get(at).and_then(|token| token.word()) {
             path.push(word);
@@ -288,6 +292,12 @@ mod tests {
         ];
         let expected = ["a.rs -> b.rs: {B1, x}", "a.rs -> c.rs: {C, c}", "a.rs -> d.rs: {*}", "a.rs -> e.rs: {E}"];
         assert_eq!(shown(&files), expected);
+    }
+
+    #[test]
+    fn who_may_use_a_name_is_no_import() {
+        let files = [("lib.rs", "mod a; mod b;"), ("a.rs", "pub(in crate::b) fn f() { crate::b::g() }"), ("b.rs", "")];
+        assert_eq!(shown(&files), ["a.rs -> b.rs: {g}"]);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl Engine {
 }
 
 fn kernel_session(machine: &Machine, config: &Config) -> Result<KernelSession, Error> {
-    let mut kernel = machine.session().map_err(Error::kernel("opening the kernel's sockets"))?;
+    let mut kernel = KernelSession::of(machine).map_err(Error::kernel("opening the kernel's sockets"))?;
     if let Some(fault) = config.fault.clone() {
         kernel.on_step(Box::new(move |name| fault.step(name)));
     }

@@ -1,7 +1,7 @@
 //! What lives long: the home namespace and idle sockets.
 //!
 //! # How it works
-//! A machine is a handle that any number of threads share. A command takes a [`Session`] from it, with sockets that an
+//! A machine is a handle that any number of threads share. A [`Session`](crate::Session) of it serves one command, with sockets that an
 //! earlier session left idle or with new ones, and the sockets come back when the session ends. A socket that met an
 //! error, or on which an unread answer waits, is closed instead.
 //!
@@ -9,7 +9,6 @@
 
 use crate::error::Error;
 use crate::netns::Netns;
-use crate::session::Session;
 use crate::socket::Netlink;
 use std::os::fd::RawFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -59,11 +58,6 @@ impl Machine {
         let (home, cookie) = (Netns::own()?, route.cookie()?);
         let idle = Idle { route: vec![route], nft: Vec::new() };
         Ok(Machine(Arc::new(Shared { home, cookie, idle: Mutex::new(idle) })))
-    }
-
-    /// A session of one command.
-    pub fn session(&self) -> Result<Session, Error> {
-        Ok(Session::new(self.clone(), self.take(Kind::Route)?))
     }
 
     /// The host's network namespace.

@@ -43,10 +43,11 @@ pub struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(machine: Machine, route: Netlink) -> Self {
-        Session {
-            machine,
-            route: Some(route),
+    /// A session of a machine, for one command.
+    pub fn of(machine: &Machine) -> Result<Self, Error> {
+        Ok(Session {
+            machine: machine.clone(),
+            route: Some(machine.take(Kind::Route)?),
             nft: None,
             sandboxes: Sandboxes::default(),
             indexes: HashMap::new(),
@@ -54,12 +55,12 @@ impl Session {
             expected: None,
             steps: None,
             observer: None,
-        }
+        })
     }
 
     /// The only session of a machine of its own, for a process that runs one command.
     pub fn open() -> Result<Self, Error> {
-        Machine::open()?.session()
+        Session::of(&Machine::open()?)
     }
 
     /// Sets the [`StepHook`]. With a hook every operation is sent alone.

@@ -67,7 +67,7 @@ fn threads_with_sessions_of_one_machine_neither_meet_nor_leave_descriptors() {
         return;
     }
     let machine = Machine::open().unwrap();
-    machine.session().unwrap().apply(&firewall::layout().collect()).unwrap();
+    Session::of(&machine).unwrap().apply(&firewall::layout().collect()).unwrap();
     let sandboxes: Vec<Sandbox> = (0..THREADS).map(|_| Sandbox::new()).collect();
     // All hold a session at once in every round, so the first one opens as many sockets as are ever needed.
     let all_hold = Barrier::new(THREADS);
@@ -77,7 +77,7 @@ fn threads_with_sessions_of_one_machine_neither_meet_nor_leave_descriptors() {
             let (machine, all_hold, round_ends) = (&machine, &all_hold, &round_ends);
             scope.spawn(move || {
                 for round in 0..ROUNDS {
-                    let mut session = machine.session().unwrap();
+                    let mut session = Session::of(machine).unwrap();
                     session.nft().unwrap();
                     all_hold.wait();
                     work(&mut session, sandbox, thread, round);
@@ -97,7 +97,7 @@ fn threads_with_sessions_of_one_machine_neither_meet_nor_leave_descriptors() {
         (0..ROUNDS).map(count).collect()
     });
     assert!(after_round.iter().all(|open| *open == after_round[0]), "{after_round:?}");
-    let mut session = machine.session().unwrap();
+    let mut session = Session::of(&machine).unwrap();
     assert!(session.elements("bridges").unwrap().is_empty());
     for sandbox in &sandboxes {
         assert_eq!(session.links(&sandbox.place(), None).unwrap().len(), 1);
@@ -122,15 +122,15 @@ fn a_session_uses_the_sockets_of_the_one_before() {
         session.nft().unwrap();
         session.descriptors()
     };
-    let mut first = machine.session().unwrap();
+    let mut first = Session::of(&machine).unwrap();
     let used = sockets(&mut first);
     first.links(&Place::Host, None).unwrap();
     drop(first);
-    let mut second = machine.session().unwrap();
+    let mut second = Session::of(&machine).unwrap();
     assert_eq!(sockets(&mut second), used);
     // Its counters begin again.
     assert_eq!(second.counters(), Default::default());
-    let mut third = machine.session().unwrap();
+    let mut third = Session::of(&machine).unwrap();
     assert_ne!(sockets(&mut third), used);
 }
 
@@ -140,7 +140,7 @@ fn an_idle_socket_through_which_something_was_deleted_still_closes_slowly() {
         return;
     }
     let machine = Machine::open().unwrap();
-    let mut session = machine.session().unwrap();
+    let mut session = Session::of(&machine).unwrap();
     session.apply(&firewall::layout().collect()).unwrap();
     session.apply(&host(What::AddElement(element("br0")))).unwrap();
     assert!(!session.closes_slowly());
@@ -149,7 +149,7 @@ fn an_idle_socket_through_which_something_was_deleted_still_closes_slowly() {
     drop(session);
     assert!(machine.closes_slowly());
     // Another session has its own and the idle ones to close.
-    assert!(machine.session().unwrap().closes_slowly());
+    assert!(Session::of(&machine).unwrap().closes_slowly());
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_session_of_a_thread_that_is_elsewhere_works_at_home_and_leaves_the_thread_w
         return;
     }
     let machine = Machine::open().unwrap();
-    let mut at_home = machine.session().unwrap();
+    let mut at_home = Session::of(&machine).unwrap();
     at_home.nft().unwrap();
     let sandbox = Sandbox::new();
     let away = Netns::open(&sandbox.path(), machine.home()).unwrap();
@@ -173,7 +173,7 @@ fn a_session_of_a_thread_that_is_elsewhere_works_at_home_and_leaves_the_thread_w
             away.enter().unwrap();
             let inside = there();
             // The sockets of `at_home` are in use, so these are new.
-            let mut session = machine.session().unwrap();
+            let mut session = Session::of(&machine).unwrap();
             assert_eq!(session.nft().unwrap().cookie().unwrap(), machine.host_cookie());
             assert!(session.link(&Place::Host, "br0").unwrap().is_some());
             assert!(session.firewall_stands().unwrap());
@@ -195,7 +195,7 @@ fn a_socket_with_unread_answers_is_not_given_to_the_next_session() {
         return;
     }
     let machine = Machine::open().unwrap();
-    let mut session = machine.session().unwrap();
+    let mut session = Session::of(&machine).unwrap();
     let cookie = session.nft().unwrap().cookie().unwrap();
     // Answers that the session does not read: the kernel is asked behind its back.
     let fd = session.nft().unwrap();
@@ -203,7 +203,7 @@ fn a_socket_with_unread_answers_is_not_given_to_the_next_session() {
     zubi_wire::nft::Generation::encode_get(&mut batch);
     zubi_kernel::sys::send_to_kernel(std::os::fd::AsFd::as_fd(fd), batch.bytes()).unwrap();
     drop(session);
-    let mut session = machine.session().unwrap();
+    let mut session = Session::of(&machine).unwrap();
     let nft = session.nft().unwrap();
     assert_eq!((nft.cookie().unwrap(), nft.counters().sends), (cookie, 0));
     let mut buffer = [0; 4096];

@@ -1,9 +1,8 @@
 //! What may be changed about a network.
 
-use crate::{DriverChange, Egress, Exclusion, Invalid, Mtu, Network, Pool, PoolSpec, Scope, Subnet};
+use crate::{Difference, DriverChange, Egress, Exclusion, Invalid, Mtu, Network, Pool, PoolSpec, Scope, Subnet};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 
 /// What a user wishes to change; what is absent stays.
@@ -27,25 +26,6 @@ pub struct NetworkChange {
     pub subnets: Vec<Subnet>,
     /// The same.
     pub gateways: Vec<IpAddr>,
-}
-
-/// One difference between two states of a network, in the words of the command line.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// "mtu", "icc".
-    pub what: String,
-    /// Before.
-    pub from: String,
-    /// After.
-    pub to: String,
-}
-
-impl Difference {
-    /// Between these two, unless they read the same.
-    pub(crate) fn between(what: &str, from: impl fmt::Display, to: impl fmt::Display) -> Option<Self> {
-        let (from, to) = (from.to_string(), to.to_string());
-        (from != to).then(|| Difference { what: what.into(), from, to })
-    }
 }
 
 impl NetworkChange {

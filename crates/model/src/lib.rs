@@ -8,6 +8,7 @@ mod attachment;
 mod change;
 mod description;
 mod device;
+mod difference;
 mod driver;
 mod endpoint;
 mod error;
@@ -17,6 +18,7 @@ mod link;
 mod mac;
 mod name;
 mod network;
+mod network_id;
 mod pool;
 mod port;
 mod reservation;
@@ -30,9 +32,10 @@ mod visible;
 mod wishes;
 
 pub use attachment::{Device, Pair};
-pub use change::{Difference, NetworkChange};
+pub use change::NetworkChange;
 pub use description::{Description, InUse, OtherGateway};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
+pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
     DriverKind, DriverSpec, ForeignBridge, Hairpin, Icc, Ingress, Promiscuity,
@@ -43,7 +46,8 @@ pub use lease_owner::LeaseOwner;
 pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes};
 pub use mac::Mac;
 pub use name::{Alias, Label, NetworkName, NetworkSource, SandboxName};
-pub use network::{Egress, Network, NetworkId, NetworkSpec, Scope};
+pub use network::{Egress, Network, NetworkSpec, Scope};
+pub use network_id::NetworkId;
 pub use pool::{GatewayAt, Pool, PoolSpec};
 pub use port::{HostAddress, HostPorts, PortNumber, PortRange, PortWish, Protocol, PublishedPort};
 pub use reservation::Reservation;

@@ -1,9 +1,9 @@
 //! Networks: what every network has, whichever driver connects its endpoints.
 
-use crate::hex::hex_id;
 use crate::serial::is_default;
 use crate::{
-    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, IfName, Mac, Mtu, NetworkName, Pool, PoolSpec,
+    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, IfName, Mac, Mtu, NetworkId, NetworkName, Pool,
+    PoolSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,11 +27,6 @@ pub enum Egress {
     /// The source address stays: the outside must know a route back.
     Plain,
 }
-
-hex_id!(
-    /// The number of a network for programs: 64 hex digits, as Docker has them.
-    NetworkId, "network id", 32
-);
 
 /// A network as it is recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,8 +1,7 @@
 //! The bridge driver: a Linux bridge on the host, and a veth pair for each endpoint.
 
-use crate::change::Difference;
 use crate::serial::is_default;
-use crate::{IfName, Invalid, Mac, NetworkId, NetworkName};
+use crate::{Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -12,8 +12,7 @@ pub use bridge::{
     Promiscuity,
 };
 
-use crate::change::Difference;
-use crate::{Device, IfName, Invalid, Mac, NetworkId, NetworkName};
+use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

@@ -11,14 +11,12 @@
 //! and made again counts its handles from the start: between reading a [`RuleAt`] and deleting it, another rule may
 //! have got that handle.
 
-use super::rule::{CHAIN, EXPRESSIONS, HANDLE, NEWRULE, POSITION, TABLE, USERDATA, comment_data};
+use super::rule::{CHAIN, EXPRESSIONS, NEWRULE, POSITION, TABLE, USERDATA, comment_data};
 use super::words::words;
-use super::{CREATE, CmpOp, Expr, LoadKey, Reg, RuleSeen, Table, Value, Verdict, change};
+use super::{CREATE, CmpOp, Expr, LoadKey, Reg, RuleAt, RuleSeen, Table, Value, Verdict, change};
 use crate::message::{Batch, flag};
 use std::fmt;
 use zubi_model::IfName;
-
-const DELRULE: u16 = 8;
 
 /// On which side of a packet's way the device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,35 +115,6 @@ impl fmt::Display for GuestRule {
             write!(f, " position {handle}")?;
         }
         write!(f, " {} comment \"{}\"", words(&self.exprs()), self.comment)
-    }
-}
-
-/// Where a rule is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RuleAt {
-    /// Its table.
-    pub table: Table,
-    /// Its chain.
-    pub chain: String,
-    /// The kernel's number of the rule in the table.
-    pub handle: u64,
-}
-
-impl RuleAt {
-    /// Appends `nft delete rule`. ENOENT when it is gone.
-    pub fn encode_delete(&self, batch: &mut Batch) {
-        change(batch, self.table.family, DELRULE, flag::REQUEST | flag::ACK, |b| {
-            b.text(TABLE, &self.table.name);
-            b.text(CHAIN, &self.chain);
-            // Without a handle the kernel deletes all rules of the chain.
-            b.be64(HANDLE, self.handle);
-        });
-    }
-}
-
-impl fmt::Display for RuleAt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "delete rule {} {} handle {}", self.table.words(), self.chain, self.handle)
     }
 }
 

@@ -15,6 +15,7 @@ mod guest;
 mod rule;
 mod set;
 mod table;
+mod transaction;
 mod value;
 mod words;
 
@@ -24,10 +25,11 @@ pub use ending::Ending;
 pub use expr::{CmpOp, Expr, LoadKey, Reg, Verdict};
 pub use family::TableFamily;
 pub use generation::Generation;
-pub use guest::{Direction, GuestRule, RuleAt};
-pub use rule::{Rule, RuleSeen};
+pub use guest::{Direction, GuestRule};
+pub use rule::{Rule, RuleAt, RuleSeen};
 pub use set::{Field, Set, SetSeen, Shape};
 pub use table::{Table, TableSeen};
+pub use transaction::{begin, begin_at, end};
 pub use value::Value;
 
 pub use zubi_model::{PortNumber, PortRange, Protocol};
@@ -35,10 +37,6 @@ pub use zubi_model::{PortNumber, PortRange, Protocol};
 use crate::message::{Batch, Body, Message, flag};
 
 const SUBSYSTEM: u16 = 10 << 8;
-const BATCH_BEGIN: u16 = 16;
-const BATCH_END: u16 = 17;
-/// `NFNL_BATCH_GENID` (Linux 4.11).
-const BATCH_GENERATION: u16 = 1;
 const NFPROTO_UNSPEC: u8 = 0;
 const NFTA_LIST_ELEM: u16 = 1;
 /// `struct nfgenmsg`.
@@ -78,24 +76,4 @@ fn ask_all(batch: &mut Batch, kind: u16) {
 fn family_of(message: &Message<'_>, kind: u16) -> Option<TableFamily> {
     let number = message.payload.first().filter(|_| message.kind == SUBSYSTEM | kind)?;
     TableFamily::from_number(*number)
-}
-
-/// Begins a transaction.
-pub fn begin(batch: &mut Batch) {
-    begin_at(batch, None);
-}
-
-/// Begins a transaction; ERESTART unless the ruleset still has this generation, if any.
-pub fn begin_at(batch: &mut Batch, expected: Option<Generation>) {
-    batch.message(BATCH_BEGIN, flag::REQUEST, |b| {
-        b.header(&generic(NFPROTO_UNSPEC, SUBSYSTEM >> 8));
-        if let Some(Generation(number)) = expected {
-            b.be32(BATCH_GENERATION, number);
-        }
-    });
-}
-
-/// Ends it: the kernel now takes all of it or nothing.
-pub fn end(batch: &mut Batch) {
-    batch.message(BATCH_END, flag::REQUEST, |b| b.header(&generic(NFPROTO_UNSPEC, SUBSYSTEM >> 8)));
 }

@@ -2,7 +2,7 @@
 
 use super::family::{ProtocolCheck, ether_type, nfproto};
 use super::words::words;
-use super::{CREATE, CmpOp, Expr, HEADER, LoadKey, Reg, RuleAt, Table, Verdict, ask, change};
+use super::{CREATE, CmpOp, Expr, HEADER, LoadKey, Reg, Table, Verdict, ask, change};
 use crate::message::{Batch, Message, flag, text_of};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use zubi_model::{Family, LinkGroup, Protocol};
 
 pub(super) const NEWRULE: u16 = 6;
 const GETRULE: u16 = 7;
+const DELRULE: u16 = 8;
 pub(super) const TABLE: u16 = 1;
 pub(super) const CHAIN: u16 = 2;
 pub(super) const HANDLE: u16 = 3;
@@ -298,6 +299,35 @@ impl fmt::Display for Rule {
             Some(comment) => write!(f, " comment \"{comment}\""),
             None => Ok(()),
         }
+    }
+}
+
+/// Where a rule is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleAt {
+    /// Its table.
+    pub table: Table,
+    /// Its chain.
+    pub chain: String,
+    /// The kernel's number of the rule in the table.
+    pub handle: u64,
+}
+
+impl RuleAt {
+    /// Appends `nft delete rule`. ENOENT when it is gone.
+    pub fn encode_delete(&self, batch: &mut Batch) {
+        change(batch, self.table.family, DELRULE, flag::REQUEST | flag::ACK, |b| {
+            b.text(TABLE, &self.table.name);
+            b.text(CHAIN, &self.chain);
+            // Without a handle the kernel deletes all rules of the chain.
+            b.be64(HANDLE, self.handle);
+        });
+    }
+}
+
+impl fmt::Display for RuleAt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "delete rule {} {} handle {}", self.table.words(), self.chain, self.handle)
     }
 }
 

@@ -1,0 +1,29 @@
+//! The two ends of a transaction: the kernel takes all of what is between them, or nothing.
+
+use super::{Generation, NFPROTO_UNSPEC, SUBSYSTEM, generic};
+use crate::message::{Batch, flag};
+
+const BATCH_BEGIN: u16 = 16;
+const BATCH_END: u16 = 17;
+/// `NFNL_BATCH_GENID` (Linux 4.11).
+const BATCH_GENERATION: u16 = 1;
+
+/// Begins a transaction.
+pub fn begin(batch: &mut Batch) {
+    begin_at(batch, None);
+}
+
+/// Begins a transaction; ERESTART unless the ruleset still has this generation, if any.
+pub fn begin_at(batch: &mut Batch, expected: Option<Generation>) {
+    batch.message(BATCH_BEGIN, flag::REQUEST, |b| {
+        b.header(&generic(NFPROTO_UNSPEC, SUBSYSTEM >> 8));
+        if let Some(Generation(number)) = expected {
+            b.be32(BATCH_GENERATION, number);
+        }
+    });
+}
+
+/// Ends it: the kernel now takes all of it or nothing.
+pub fn end(batch: &mut Batch) {
+    batch.message(BATCH_END, flag::REQUEST, |b| b.header(&generic(NFPROTO_UNSPEC, SUBSYSTEM >> 8)));
+}
