@@ -51,7 +51,7 @@ fn add_bridge(session: &mut Session, device: &str) {
 
 fn go_on_in_a_child() {
     let machine = Machine::open().unwrap();
-    let (mut other, mut session) = (machine.session().unwrap(), machine.session().unwrap());
+    let (mut other, mut session) = (Session::of(&machine).unwrap(), Session::of(&machine).unwrap());
     other.nft().unwrap();
     session.nft().unwrap();
     // From now on its sockets are idle.
@@ -62,7 +62,7 @@ fn go_on_in_a_child() {
     let started = detach(Rest(session, sandbox.place()), |Rest(mut session, sandbox)| {
         session.links(&sandbox, None).unwrap();
         session.apply(&firewall::layout().collect()).unwrap();
-        let mut next = session.machine().session().unwrap();
+        let mut next = Session::of(session.machine()).unwrap();
         next.nft().unwrap();
         next.firewall().unwrap();
         add_bridge(&mut next, "br1");
@@ -72,7 +72,7 @@ fn go_on_in_a_child() {
     if let Err((_, e)) = started {
         panic!("no child: {e}");
     }
-    let mut session = machine.session().unwrap();
+    let mut session = Session::of(&machine).unwrap();
     let is_made = (0..1000).any(|_| {
         std::thread::sleep(Duration::from_millis(5));
         session.link(&Place::Host, "br1").unwrap().is_some()

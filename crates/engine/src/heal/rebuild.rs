@@ -8,8 +8,8 @@
 //! table tells the published ports and what its network is like.
 //!
 //! # Limits
-//! What the kernel does not have is lost, and named: ranges and exclusions of a network, its labels; links between
-//! sandboxes; that a sandbox was made by `zubi run`; the ports, when the table is gone too.
+//! What the kernel does not have is lost, and named: ranges and exclusions of a network, its labels; the ids of
+//! endpoints; links between sandboxes; that a sandbox was made by `zubi run`; the ports, when the table is gone too.
 
 use crate::error::Error;
 use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};
