@@ -1,9 +1,11 @@
 //! What each command does.
 
-use crate::output::{Output, lines};
+use crate::output::{Output, answer_with, lines};
 use crate::words::{SandboxWords, WishWords, Words};
 use crate::{link, network, port, run, sandbox, show};
 use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
 use std::process::ExitCode;
 use zubi_engine::{Class, Detached, Error, Force, Session};
 use zubi_model::{DefaultRoute, MacWish, Wishes};
@@ -61,6 +63,7 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
             let json = json!({ "removed": report.value });
             output.changed(session, &report.plan, &lines(report.value, "nothing to remove"), &json)?;
         }
+        Words::Snapshot { output: file } => snapshot(session, file.as_deref(), output)?,
         Words::Run(_) | Words::Lab { .. } | Words::Completions { .. } | Words::Man { .. } => {}
     }
     Ok(code)
@@ -79,6 +82,18 @@ impl WishWords {
             ..Wishes::default()
         }
     }
+}
+
+/// Writes a snapshot to a file, or to standard output.
+fn snapshot(session: &mut Session, file: Option<&Path>, output: &Output) -> Result<(), Error> {
+    let snapshot = session.snapshot()?;
+    let failed = |e| Error::writing("snapshot", file.unwrap_or(Path::new("standard output")), e);
+    let text = snapshot.to_json().map_err(|e| failed(e.into()))? + "\n";
+    let Some(file) = file else { return answer_with(&text) };
+    fs::write(file, text).map_err(failed)?;
+    let sandboxes = snapshot.sandboxes().count();
+    let told = format!("{}: the host and {sandboxes} sandboxes", file.display());
+    output.told(&[told], &json!({"file": file.display().to_string(), "sandboxes": sandboxes}))
 }
 
 fn check(session: &mut Session, output: &Output) -> Result<ExitCode, Error> {

@@ -73,6 +73,12 @@ pub(crate) enum Words {
         #[arg(long)]
         force: bool,
     },
+    /// Write down everything the kernel has of this host and its sandboxes, as JSON, for a bug report or a comparison
+    Snapshot {
+        /// The file; standard output when left out
+        #[arg(short, long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
     /// Run a command (default: a shell) on a fresh host of its own, without root, to try everything
     Lab {
         /// The command and its words

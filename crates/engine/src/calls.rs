@@ -1,9 +1,10 @@
 //! Every call of the engine: what doors and the command line may ask a session for.
 
-use crate::answer::check;
 use crate::answer::list::{self, BridgeView, EndpointView, LinkView, SandboxView};
+use crate::answer::{check, snapshot};
 use crate::cleanup;
 use crate::error::Error;
+use crate::heal::object::{self, Object};
 use crate::heal::{gc, gone, leftovers, rebuild, repair, slow};
 use crate::look::{by_name, compare, default_route};
 use crate::perform::attach::{self, Attached};
@@ -29,6 +30,7 @@ use zubi_model::{
 };
 use zubi_plan::Plan;
 use zubi_plan::device_settings::DeviceSettings;
+use zubi_snapshot::Snapshot;
 use zubi_store::StoreError;
 
 /// Connecting sandboxes to networks.
@@ -318,6 +320,17 @@ impl Session {
     /// The report names each thing that was done. One object that cannot be repaired does not keep the others from it.
     pub fn repair(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
         repair::repair(self, act)
+    }
+
+    /// Puts one object right under its lock. The answer names each thing that was done. An object without a record has
+    /// nothing that could be put right.
+    pub fn heal(&mut self, object: &Object) -> Result<Vec<String>, Error> {
+        object::heal(self, object)
+    }
+
+    /// Everything that the kernel has of this host, of the sandboxes with an endpoint or a link, and of the named ones.
+    pub fn snapshot(&mut self) -> Result<Snapshot, Error> {
+        snapshot::snapshot(self)
     }
 
     /// Makes the records again of what lives. The answer says what was made, and what of it is lost.

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use zubi_kernel::{inside, named};
 use zubi_model::{DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName};
 use zubi_plan::{Place, driver};
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{Maker, StoreError};
 use zubi_wire::route::{AdminState, LinkSeen};
 
@@ -131,7 +132,9 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
 
 /// All bridges of the host with their ports, and who is behind each.
 pub(crate) fn bridges(session: &mut Session) -> Result<Vec<BridgeView>, Error> {
-    let links = session.kernel.links(&Place::Host, None).map_err(Error::kernel("bridges"))?;
+    let mut snapshot = Snapshot::new();
+    session.read(&mut snapshot, &Needs::new().links(&Place::Host), "bridges")?;
+    let links: Vec<&LinkSeen> = snapshot.links(&Place::Host).map_err(Error::unread("bridges"))?.collect();
     let networks = session.store().networks_lossy().0;
     let endpoints = session.store().all_endpoints_lossy().0;
     let by_device: HashMap<&str, &Endpoint> =
@@ -150,7 +153,7 @@ pub(crate) fn bridges(session: &mut Session) -> Result<Vec<BridgeView>, Error> {
             mac: bridge.mac.map(|m| m.to_string()).unwrap_or_default(),
             state: bridge.state,
             network: networks.iter().find(|n| n.device().as_str() == bridge.name).map(|n| n.name.clone()),
-            ports: links.iter().filter(|l| l.master == Some(bridge.index)).map(port).collect(),
+            ports: links.iter().filter(|l| l.master == Some(bridge.index)).map(|link| port(link)).collect(),
         })
         .collect())
 }

@@ -4,3 +4,4 @@ pub(crate) mod check;
 pub(crate) mod check_link;
 pub(crate) mod list;
 pub(crate) mod port_conflicts;
+pub(crate) mod snapshot;

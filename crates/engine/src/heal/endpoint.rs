@@ -5,11 +5,9 @@ use crate::look::default_route::gives_default_in;
 use crate::look::device::{host_end_in, inner_end_problem};
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
-use crate::report::Act;
 use crate::session::Session;
-use crate::steps::apply::apply;
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
-use zubi_plan::{Neighbours, Op, Place, Plan, Surroundings, What, driver};
+use zubi_plan::{Neighbours, Op, Place, Surroundings, What, driver};
 use zubi_snapshot::{Inside, Needs, Pair, Snapshot, lacking_of_pair};
 use zubi_wire::route::{AdminState, LinkMark};
 
@@ -31,15 +29,6 @@ pub(crate) fn wanted_ops(
         Surroundings { loopback: AdminState::Down, default_in, stale: Vec::new(), neighbours: Neighbours::AreRight };
     let ops = driver::wanted(network, &endpoint, &around);
     Ok(ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
-}
-
-/// Applies what puts an object right, unless it is only to be shown.
-pub(crate) fn put_right(session: &mut Session, object: &str, ops: Vec<Op>, act: Act) -> Result<Plan, Error> {
-    let plan: Plan = ops.into_iter().collect();
-    if act == Act::Apply && !plan.is_empty() {
-        apply(session, object, &plan)?;
-    }
-    Ok(plan)
 }
 
 /// The operations that put an endpoint right. They end with the announcement when anything is put right, or was on the

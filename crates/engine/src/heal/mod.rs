@@ -6,6 +6,7 @@ pub(crate) mod gone;
 pub(crate) mod leftovers;
 pub(crate) mod link;
 pub(crate) mod missing;
+pub(crate) mod object;
 pub(crate) mod ports;
 pub(crate) mod rebuild;
 pub(crate) mod repair;

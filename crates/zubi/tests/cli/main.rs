@@ -23,6 +23,7 @@ mod ports_live;
 mod reach;
 mod repair;
 mod sctp;
+mod snapshot;
 mod storage;
 mod supervisor;
 
@@ -49,6 +50,7 @@ zubi_lab::test_files!(
     reach,
     repair,
     sctp,
+    snapshot,
     storage,
     supervisor,
 );

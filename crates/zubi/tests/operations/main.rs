@@ -4,9 +4,11 @@ mod counts;
 mod doors_traced;
 mod dry_run;
 mod equivalence;
+mod heal;
 mod identity;
+mod resident;
 mod sessions;
 mod strace;
 mod traced;
 
-zubi_lab::test_files!(counts, doors_traced, dry_run, equivalence, identity, sessions, traced);
+zubi_lab::test_files!(counts, doors_traced, dry_run, equivalence, heal, identity, sessions, traced);

@@ -1,26 +1,15 @@
 //! One engine in one process that stays: a thousand sessions one after another, and sessions of several threads at once.
 
+use crate::resident::engine;
 use std::fs;
 use std::thread;
-use zubi_engine::{Act, Config, Engine, LostRecords, Worker};
+use zubi_engine::{Act, Engine, Worker};
 use zubi_lab::Host;
 use zubi_model::{NetworkName, SandboxRef, Wishes};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const THREADS: usize = 6;
 const ROUNDS: usize = 40;
-
-fn engine() -> (Engine, std::sync::Arc<Worker>) {
-    let lookup = |name: &str| match name {
-        "ZUBI_STATE_DIR" => Some("/run/zubi-state".to_owned()),
-        "ZUBI_RUN_DIR" => Some("/run/zubi".to_owned()),
-        "DOCKER_HOST" | "ZUBI_CONFIG" => Some(String::new()),
-        _ => None,
-    };
-    let config = Config::read(&lookup, None, None).expect("settings");
-    let engine = Engine::open(config, LostRecords::Refuse).expect("an engine");
-    engine.resident().expect("a worker")
-}
 
 fn blue() -> NetworkName {
     "blue".parse().expect("a name")
