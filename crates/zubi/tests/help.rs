@@ -50,6 +50,7 @@ help_of! {
     help_of_bridge: "bridge";
     help_of_check: "check";
     help_of_repair: "repair";
+    help_of_snapshot: "snapshot";
     help_of_gc: "gc";
     help_of_lab: "lab";
     help_of_completions: "completions";
