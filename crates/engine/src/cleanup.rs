@@ -39,6 +39,10 @@ impl Holds for Session {
     fn descriptors(&self) -> Vec<RawFd> {
         self.kernel.descriptors()
     }
+
+    fn leave_to_child(self) {
+        self.kernel.leave_to_child();
+    }
 }
 
 /// A forked child of the command.

@@ -105,6 +105,11 @@ impl Machine {
         std::iter::once(self.0.home.raw_fd()).chain(sockets).collect()
     }
 
+    /// Closes the idle sockets: a child has them now, and two readers of one socket take each other's answers.
+    pub(crate) fn leave_idle(&self) {
+        *self.idle() = Idle::default();
+    }
+
     fn idle(&self) -> MutexGuard<'_, Idle> {
         // Whole in any case: it changes by single pushes and pops.
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)

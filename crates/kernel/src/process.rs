@@ -12,10 +12,13 @@ pub fn refuse_borrowed_rights() -> Result<(), Error> {
     if sys::has_borrowed_rights() { Err(Error::BorrowedRights) } else { Ok(()) }
 }
 
-/// A value that knows every descriptor that it owns.
-pub trait Holds {
+/// A value that a child goes on with.
+pub trait Holds: Sized {
     /// All its descriptors.
     fn descriptors(&self) -> Vec<RawFd>;
+
+    /// Ends the copy of the parent, without an effect on what the child has: the two share files and sockets.
+    fn leave_to_child(self);
 }
 
 /// Starts a child that lives on by itself, in a session of its own, with this value alone: of the caller's descriptors
@@ -30,7 +33,10 @@ pub trait Holds {
 /// When the child cannot be started, the value comes back.
 pub fn detach<T: Holds + 'static>(value: T, life: fn(T) -> i32) -> Result<(), (T, Error)> {
     match sys::fork() {
-        Ok(sys::Fork::Parent(_)) => Ok(()),
+        Ok(sys::Fork::Parent(_)) => {
+            value.leave_to_child();
+            Ok(())
+        }
         Ok(sys::Fork::Child) => {
             let code = match leave_caller() {
                 Ok(()) => {

@@ -107,6 +107,13 @@ impl Session {
         all
     }
 
+    /// Ends a session that a forked child goes on with. Its sockets, and the idle ones of the machine, are closed without
+    /// a look at them: an answer that is read here is lost to the child.
+    pub fn leave_to_child(mut self) {
+        drop((self.route.take(), self.nft.take()));
+        self.machine.leave_idle();
+    }
+
     /// See [`Machine::closes_slowly`]; the sockets of this session included.
     pub fn closes_slowly(&self) -> bool {
         self.nft.as_ref().is_some_and(Netlink::closes_slowly) || self.machine.closes_slowly()

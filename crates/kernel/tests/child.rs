@@ -7,7 +7,10 @@ mod inside;
 mod sandbox;
 
 use sandbox::Sandbox;
+use std::collections::HashSet;
+use std::fs;
 use std::os::fd::RawFd;
+use std::path::PathBuf;
 use std::time::Duration;
 use zubi_kernel::process::{Holds, detach};
 use zubi_kernel::{Machine, Session};
@@ -23,6 +26,10 @@ struct Rest(Session, Place);
 impl Holds for Rest {
     fn descriptors(&self) -> Vec<RawFd> {
         self.0.descriptors()
+    }
+
+    fn leave_to_child(self) {
+        self.0.leave_to_child();
     }
 }
 
@@ -49,6 +56,12 @@ fn add_bridge(session: &mut Session, device: &str) {
     session.apply(&std::iter::once(Op::host(What::AddLink(link), "")).collect()).unwrap();
 }
 
+/// The sockets that a session and its machine have.
+fn sockets(session: &Session) -> HashSet<PathBuf> {
+    let links = session.descriptors().into_iter().map(|fd| fs::read_link(format!("/proc/self/fd/{fd}")).unwrap());
+    links.filter(|link| link.to_string_lossy().starts_with("socket:")).collect()
+}
+
 fn go_on_in_a_child() {
     let machine = Machine::open().unwrap();
     let (mut other, mut session) = (Session::of(&machine).unwrap(), Session::of(&machine).unwrap());
@@ -59,6 +72,7 @@ fn go_on_in_a_child() {
     let sandbox = Sandbox::new();
     session.links(&sandbox.place(), None).unwrap();
     session.forget_sandboxes();
+    let of_the_child = sockets(&session);
     let started = detach(Rest(session, sandbox.place()), |Rest(mut session, sandbox)| {
         session.links(&sandbox, None).unwrap();
         session.apply(&firewall::layout().collect()).unwrap();
@@ -73,6 +87,9 @@ fn go_on_in_a_child() {
         panic!("no child: {e}");
     }
     let mut session = Session::of(&machine).unwrap();
+    session.nft().unwrap();
+    // Two readers of one socket take each other's answers.
+    assert!(sockets(&session).is_disjoint(&of_the_child));
     let is_made = (0..1000).any(|_| {
         std::thread::sleep(Duration::from_millis(5));
         session.link(&Place::Host, "br1").unwrap().is_some()

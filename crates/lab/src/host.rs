@@ -140,23 +140,26 @@ impl Host {
     #[track_caller]
     pub fn settle(&self) {
         let since = Instant::now();
-        while since.elapsed() < patience(PATIENCE) {
-            // A hidden file of a killed writer promises nothing.
-            let done = |folder: &str| shown_in(&format!("/run/zubi/{folder}")).is_empty();
-            // A described network goes with its last endpoint.
-            let networks = ["networks", "making"].map(|folder| shown_in(&format!("/run/zubi/{folder}"))).concat();
-            let described = |file: &String| ["cni:", "podman:"].iter().any(|source| file.starts_with(source));
-            let names = networks.iter().filter(|file| described(file)).map(|file| file.trim_end_matches(".json"));
-            let empty = |name: &str| shown_in(&format!("/run/zubi/macs/{name}")).is_empty();
-            if done("doomed") && done("stale") && !names.into_iter().any(empty) {
-                return;
-            }
+        let mut left = self.unsettled();
+        while !left.is_empty() {
+            let waited = since.elapsed();
+            assert!(waited < patience(PATIENCE), "still there after {} s: {}", waited.as_secs(), left.join(", "));
             std::thread::sleep(Duration::from_millis(5));
+            left = self.unsettled();
         }
-        panic!(
-            "doomed links, stale addresses or empty networks are still there after {} s",
-            patience(PATIENCE).as_secs()
-        );
+    }
+
+    /// Doomed devices, stale addresses, and described networks without endpoints. A hidden file of a killed writer
+    /// promises nothing.
+    #[expect(clippy::unused_self, reason = "a host is what settles")]
+    fn unsettled(&self) -> Vec<String> {
+        let shown = |folder: &str| shown_in(&format!("/run/zubi/{folder}"));
+        let mut left: Vec<String> = ["doomed", "stale"].map(shown).concat();
+        let networks = ["networks", "making"].map(shown).concat();
+        let described = |file: &String| ["cni:", "podman:"].iter().any(|source| file.starts_with(source));
+        let names = networks.iter().filter(|file| described(file)).map(|file| file.trim_end_matches(".json"));
+        left.extend(names.filter(|name| shown(&format!("macs/{name}")).is_empty()).map(str::to_owned));
+        left
     }
 }
 

