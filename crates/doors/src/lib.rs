@@ -2,10 +2,10 @@
 //!
 //! # How it works
 //!
-//! A door reads the environment and stdin, has the request read by its protocol's crate, does through the session what that
-//! crate found in it, and writes one document to stdout. It starts no program but the IPAM plug-ins of others that a CNI
-//! configuration names, and what the kernel takes its time for is left to the engine's detached child, which holds none of
-//! the caller's descriptors.
+//! A door reads the environment and stdin, has the request read by its protocol's crate, does through the session what
+//! that crate found in it, and writes one document to stdout. It starts no program but the IPAM plug-ins of others that
+//! a CNI configuration names, and what the kernel takes its time for is left to the engine's detached child, which
+//! holds none of the caller's descriptors.
 //!
 //! A caller that cannot be given its answer (stdout is closed or full) does not know what was made, so what an ADD or a
 //! setup has made is taken away again, and the exit code says that the call failed.
@@ -32,8 +32,8 @@ pub enum Door {
 }
 
 impl Door {
-    /// The door that is meant when zubi is called by this name. `zubi` itself is a CNI plug-in when a runtime says what it
-    /// wants, which it does in the environment, without words.
+    /// The door that is meant when zubi is called by this name. `zubi` itself is a CNI plug-in when a runtime says what
+    /// it wants, which it does in the environment, without words.
     pub fn named(program: &OsStr, words: usize, variable: impl Fn(&str) -> bool) -> Option<Door> {
         let name = Path::new(program).file_name()?.to_str()?;
         match name {

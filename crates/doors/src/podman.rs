@@ -189,7 +189,8 @@ fn tear_down(globals: &Globals) -> Result<(), String> {
         }
     }
     for endpoint in gone.iter().filter(|endpoint| !endpoint.ports.is_empty()) {
-        // Ports belong to the container: when it leaves the network by which they led to it, they lead there by the next.
+        // Ports belong to the container: when it leaves the network by which they led to it, they lead there by the
+        // next.
         let same = |next: &Endpoint| next.sandbox.spelled == endpoint.sandbox.spelled;
         errors.extend(session.hand_over_ports(endpoint, &same).err().map(words));
     }

@@ -1,9 +1,9 @@
 //! What lives long: the home namespace and idle sockets.
 //!
 //! # How it works
-//! A machine is a handle that any number of threads share. A [`Session`](crate::Session) of it serves one command, with sockets that an
-//! earlier session left idle or with new ones, and the sockets come back when the session ends. A socket that met an
-//! error, or on which an unread answer waits, is closed instead.
+//! A machine is a handle that any number of threads share. A [`Session`](crate::Session) of it serves one command, with
+//! sockets that an earlier session left idle or with new ones, and the sockets come back when the session ends. A
+//! socket that met an error, or on which an unread answer waits, is closed instead.
 //!
 //! All sockets belong to the home namespace, wherever the thread that opens them is.
 

@@ -241,8 +241,8 @@ impl Netlink {
         }
     }
 
-    /// Sends a batch and returns the answer to each of its messages. A transaction is sent whole;
-    /// any other batch in parts whose answers the socket has room for.
+    /// Sends a batch and returns the answer to each of its messages. A transaction is sent whole; any other batch in
+    /// parts whose answers the socket has room for.
     ///
     /// An answer without an outcome was lost, or the kernel gave none: what became of its message is unknown.
     pub fn transact(&mut self, mut batch: Batch) -> Result<Vec<Answer>, Error> {

@@ -35,7 +35,8 @@ fn leave_out(sets: &mut [Vec<Pool>], taken: &[IpAddr]) {
     }
 }
 
-/// The addresses that the reference plug-in has given in this boot. Whatever is older is of containers that are no more.
+/// The addresses that the reference plug-in has given in this boot. Whatever is older is of containers that are no
+/// more.
 fn of_before(network: &str, data_dir: Option<&Path>) -> Vec<IpAddr> {
     let Ok(entries) = fs::read_dir(folder(network, data_dir)) else { return Vec::new() };
     let boot =

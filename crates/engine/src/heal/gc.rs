@@ -181,8 +181,8 @@ fn collect_ports(session: &mut Session, host: &HostLock, records: &Records) -> R
     Ok(removed)
 }
 
-/// Why the record of a named sandbox has outlived what it describes. The namespace itself may live on, with
-/// processes in it or under another name; it is nobody's business here.
+/// Why the record of a named sandbox has outlived what it describes. The namespace itself may live on, with processes
+/// in it or under another name; it is nobody's business here.
 pub(crate) fn outlived(session: &mut Session, record: &SandboxRecord) -> Result<Option<&'static str>, Error> {
     let there = named_cookie(session, &record.name)?;
     Ok(match (record.cookie, there) {
@@ -214,8 +214,8 @@ fn collect_sandboxes(session: &mut Session) -> Result<Vec<String>, Error> {
     Ok(removed)
 }
 
-/// Devices and firewall elements that carry our mark and belong to no record. The caller holds the host lock
-/// alone, so nobody is in the middle of making one.
+/// Devices and firewall elements that carry our mark and belong to no record. The caller holds the host lock alone, so
+/// nobody is in the middle of making one.
 pub(crate) fn collect_strays(
     session: &mut Session,
     records: &Records,

@@ -32,8 +32,8 @@ pub(crate) fn all_gone(session: &mut Session, endpoints: &[Endpoint]) -> Result<
     Ok(true)
 }
 
-/// Takes the owner of a lease away if it is dead, or forgets a lease whose owner has no record. Gives whether the
-/// lease is free now, or would be.
+/// Takes the owner of a lease away if it is dead, or forgets a lease whose owner has no record. Gives whether the lease
+/// is free now, or would be.
 pub(crate) fn free_if_gone(session: &mut Session, host: &HostLock, key: &EndpointKey, act: Act) -> Result<bool, Error> {
     let Some(lock) = session.store().try_lock_sandbox(host, key.cookie)? else { return Ok(false) };
     let _leases = if act == Act::Apply { Some(session.store().lock_leases(host, &key.network)?) } else { None };

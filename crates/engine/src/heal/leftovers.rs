@@ -23,8 +23,8 @@ pub(crate) struct Recovered {
     pub(crate) failed: Option<Error>,
 }
 
-/// Finishes what killed processes left half-way: every record in `pending` whose lock is free is taken away. One
-/// that cannot be taken away stays, and does not keep the caller from its own work. The caller holds the host lock.
+/// Finishes what killed processes left half-way: every record in `pending` whose lock is free is taken away. One that
+/// cannot be taken away stays, and does not keep the caller from its own work. The caller holds the host lock.
 pub(crate) fn recover(session: &mut Session, host: &HostLock) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
     for pending in session.store().pending()? {

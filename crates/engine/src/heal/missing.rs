@@ -83,7 +83,8 @@ pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Lo
     }
 }
 
-/// Everything that a network is made of, with what its endpoints' published ports need, and those about to be published.
+/// Everything that a network is made of, with what its endpoints' published ports need, and those about to be
+/// published.
 fn everything(session: &mut Session, network: &Network, need: Loopback) -> Result<Plan, Error> {
     refuse_other_instance_now(session)?;
     let endpoints = session.store().all_endpoints_lossy().0;

@@ -126,7 +126,8 @@ pub(crate) fn heal_network<'a>(
     put_right(session, &object, ops, act)
 }
 
-/// The caller holds the sandbox's lock. An endpoint of a network that was just put right (`touched`) is announced again.
+/// The caller holds the sandbox's lock. An endpoint of a network that was just put right (`touched`) is announced
+/// again.
 pub(crate) fn heal_endpoint(
     session: &mut Session,
     snapshot: &mut Snapshot,

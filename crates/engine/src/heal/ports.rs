@@ -19,8 +19,8 @@ pub(crate) fn release_unrecorded(session: &mut Session, host: &HostLock, claim: 
     Ok(true)
 }
 
-/// Gives back what an endpoint, whose sandbox is locked, claims and does not publish: a command was killed between
-/// its record and its claims.
+/// Gives back what an endpoint, whose sandbox is locked, claims and does not publish: a command was killed between its
+/// record and its claims.
 pub(crate) fn release_half_taken(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
     let held = session.store().lock_ports(host)?;
     for claim in session.store().ports()?.iter().filter(|claim| claim.owner == endpoint.key()) {

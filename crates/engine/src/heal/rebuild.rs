@@ -2,10 +2,8 @@
 //!
 //! # How it works
 //! A device of ours whose other end is in a namespace that lives is no stray, whether it is recorded or not. The alias
-//! of
-//! its host end says whose it is ([`zubi_plan::alias`]); the sandbox tells name, MAC, addresses and routes; our
-//! nftables
-//! table tells the published ports and what its network is like.
+//! of its host end says whose it is ([`zubi_plan::alias`]); the sandbox tells name, MAC, addresses and routes; our
+//! nftables table tells the published ports and what its network is like.
 //!
 //! # Limits
 //! What the kernel does not have is lost, and named: ranges and exclusions of a network, its labels; the ids of

@@ -37,8 +37,8 @@ impl Done {
     }
 }
 
-/// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed.
-/// The report names each thing that was done. One object that cannot be repaired does not keep the others from it.
+/// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed. The
+/// report names each thing that was done. One object that cannot be repaired does not keep the others from it.
 pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<String>>, Error> {
     let mut done = Done::default();
     if act == Act::Apply {

@@ -2,8 +2,7 @@
 //!
 //! # How it works
 //! The store names the devices and addresses before anything is handed over: the next command finishes what a killed
-//! one
-//! left.
+//! one left.
 
 use crate::error::Error;
 use crate::heal::unused_networks::remove_unused;

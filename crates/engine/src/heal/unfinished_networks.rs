@@ -27,8 +27,8 @@ impl RecoveredNetworks {
     }
 }
 
-/// Takes away the networks that were only half made, or half taken away, when a command was killed. The caller
-/// holds the host lock alone. One that cannot be finished keeps no other from it.
+/// Takes away the networks that were only half made, or half taken away, when a command was killed. The caller holds
+/// the host lock alone. One that cannot be finished keeps no other from it.
 pub(crate) fn recover_networks(session: &mut Session, host: &ExclusiveHost) -> RecoveredNetworks {
     let mut recovered = RecoveredNetworks::default();
     // A file that cannot be read is reported by `check`.

@@ -2,8 +2,7 @@
 //!
 //! # How it works
 //! Everything is decided, then claimed, then changed in the kernel, then recorded. The record is written with the
-//! claims, as
-//! pending: from there on the next command can undo what a killed one left.
+//! claims, as pending: from there on the next command can undo what a killed one left.
 
 use crate::decide::device::inner_name;
 use crate::decide::endpoint::{Ask, Birth, families};
@@ -234,8 +233,8 @@ pub(crate) fn birth() -> Result<Birth, Error> {
     })
 }
 
-/// Refuses before the first effect when the bridge is full. Ports that other programs made of it are not counted: then the
-/// kernel refuses.
+/// Refuses before the first effect when the bridge is full. Ports that other programs made of it are not counted: then
+/// the kernel refuses.
 fn require_room(session: &mut Session, host: &HostLock, network: &Network, act: Act) -> Result<(), Error> {
     let most = network.most_endpoints();
     let has_room = |session: &Session| -> Result<bool, Error> {
@@ -264,8 +263,8 @@ fn stale_addresses(session: &Session, endpoint: &Endpoint) -> Result<Vec<IpAddr>
     Ok(stale)
 }
 
-/// Neighbours know an address by the MAC that follows from it, unless an earlier endpoint had another; of two addresses only
-/// one gives the MAC.
+/// Neighbours know an address by the MAC that follows from it, unless an earlier endpoint had another; of two addresses
+/// only one gives the MAC.
 fn neighbours(session: &Session, endpoint: &Endpoint) -> Result<Neighbours, Error> {
     if endpoint.addresses.is_empty() {
         return Ok(Neighbours::AreRight);
@@ -369,8 +368,8 @@ fn as_before(session: &mut Session, endpoint: Endpoint, wishes: &Wishes) -> Resu
     Ok(Report { plan: Plan::new(), value: Attached { endpoint, attachment: Attachment::Existing, default_in } })
 }
 
-/// The same name may have led to another namespace before: the container was started again. Its old endpoint is
-/// taken away, so that its address is free.
+/// The same name may have led to another namespace before: the container was started again. Its old endpoint is taken
+/// away, so that its address is free.
 fn remove_predecessor(
     session: &mut Session,
     host: &HostLock,

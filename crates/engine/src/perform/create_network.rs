@@ -69,8 +69,8 @@ fn sketch(session: &mut Session, spec: &NetworkSpec, act: Act) -> Result<Sketch,
     Ok(Sketch { birth, draft })
 }
 
-/// Makes the record of a new network survive a power failure. Until then nobody was told that there is one, so
-/// when that fails it goes again; unless somebody is attached to it by now.
+/// Makes the record of a new network survive a power failure. Until then nobody was told that there is one, so when
+/// that fails it goes again; unless somebody is attached to it by now.
 fn sync_created(session: &mut Session, network: &Network, unsynced: Option<Unsynced>) -> Result<(), Error> {
     let Err(e) = unsynced.map_or(Ok(()), |unsynced| session.store().sync(unsynced)) else { return Ok(()) };
     Fault::muted(|| {

@@ -3,10 +3,9 @@
 //! # How it works
 //! Whoever attaches describes the network as it is to be. The first to come makes it, a later one changes it where the
 //! description differs, and with its last endpoint it goes, for nobody else would take it away. That needs a bridge to
-//! be
-//! deleted, for which the kernel takes its time, so it is left to the detached child of the command (see linger.rs). If
-//! that is killed, the network stays, empty, for the child of the next command that attaches nothing, for `gc`, or for
-//! whoever describes it next.
+//! be deleted, for which the kernel takes its time, so it is left to the detached child of the command (see linger.rs).
+//! If that is killed, the network stays, empty, for the child of the next command that attaches nothing, for `gc`, or
+//! for whoever describes it next.
 
 use crate::decide::network::{automatic_pool, refuse_overlaps};
 use crate::error::Error;

@@ -73,8 +73,8 @@ fn device(session: &mut Session, sandbox: &SandboxRef, ifname: &IfName) -> Resul
     session.kernel.link(&place, ifname.as_str()).map_err(Error::kernel(format!("sandbox {}", resolved.spelled)))
 }
 
-/// Waits until an endpoint's addresses can be used. Where duplicate address detection was wished, the kernel looks for the
-/// IPv6 addresses among the neighbours first.
+/// Waits until an endpoint's addresses can be used. Where duplicate address detection was wished, the kernel looks for
+/// the IPv6 addresses among the neighbours first.
 pub(crate) fn await_addresses(session: &mut Session, endpoint: &Endpoint) -> Result<(), Error> {
     let object = || format!("sandbox {}", endpoint.sandbox.spelled);
     let place = Place::Sandbox(endpoint.sandbox.reached_by.clone());

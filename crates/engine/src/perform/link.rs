@@ -102,8 +102,8 @@ fn link_locked(
     Ok(Report { plan, value: Linked { link, attachment: Attachment::New } })
 }
 
-/// Writes the record, then makes the link; when that fails nothing of it stays, and the loopbacks that were `down`
-/// are so again.
+/// Writes the record, then makes the link; when that fails nothing of it stays, and the loopbacks that were `down` are
+/// so again.
 fn apply_link(
     session: &mut Session,
     link: &DirectLink,

@@ -19,8 +19,8 @@ enum Alone {
 }
 
 /// The host's lock, and these networks as they are under it, each with what is missing of it; the first is to have
-/// these ports. Shared is enough
-/// unless something is missing: nobody else may rely on a part that is taken back when another part fails.
+/// these ports. Shared is enough unless something is missing: nobody else may rely on a part that is taken back when
+/// another part fails.
 pub(crate) fn lock_networks(
     session: &mut Session,
     names: &[NetworkName],

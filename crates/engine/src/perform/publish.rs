@@ -52,8 +52,8 @@ pub(crate) fn publish_called(
     Ok(session.store().update_endpoint(&endpoint)?)
 }
 
-/// Publishes the ports of an endpoint that has gone by the next one of its sandbox that can have them, and that is one of
-/// `takers`.
+/// Publishes the ports of an endpoint that has gone by the next one of its sandbox that can have them, and that is one
+/// of `takers`.
 pub(crate) fn hand_over_ports(
     session: &mut Session,
     from: &Endpoint,

@@ -112,7 +112,8 @@ fn refuse_excluded(sets: &[Vec<Pool>], wanted: &[IpAddr]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The error for an obstacle. A reservation clears nothing away: a device of another program has no sandbox to look for.
+/// The error for an obstacle. A reservation clears nothing away: a device of another program has no sandbox to look
+/// for.
 fn refusal(session: &Session, network: &NetworkName, obstacle: Obstacle) -> Result<Error, Error> {
     let network = network.clone();
     Ok(match obstacle {

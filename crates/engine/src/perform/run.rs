@@ -2,10 +2,10 @@
 //!
 //! # How it works
 //! Three processes. The *supervisor* (the `zubi run` that was called, or its detached child) makes the sandbox, starts
-//! the *command* and waits for it; the command is killed with it (`PR_SET_PDEATHSIG`). The *guardian* is started
-//! before the first effect, in a session of its own, and reads from a pipe whose other end only the supervisor has:
-//! when that closes without a word, the supervisor was killed, and the guardian cleans up in its place. If both are
-//! killed, the next `zubi gc` finds the sandbox's record with its lock free.
+//! the *command* and waits for it; the command is killed with it (`PR_SET_PDEATHSIG`). The *guardian* is started before
+//! the first effect, in a session of its own, and reads from a pipe whose other end only the supervisor has: when that
+//! closes without a word, the supervisor was killed, and the guardian cleans up in its place. If both are killed, the
+//! next `zubi gc` finds the sandbox's record with its lock free.
 
 use crate::cleanup::finish;
 use crate::config::Config;

@@ -1,5 +1,5 @@
-//! Decide, then claim: an endpoint's addresses, MAC and ports are claimed under the locks under which they were decided, so
-//! that no other command decides for the same ones in between.
+//! Decide, then claim: an endpoint's addresses, MAC and ports are claimed under the locks under which they were
+//! decided, so that no other command decides for the same ones in between.
 //!
 //! # How it works
 //! What keeps a decision from being made may be an endpoint whose sandbox is gone. It is looked at and removed without
@@ -51,8 +51,8 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
     }
 }
 
-/// Decides further ports of an endpoint and claims them; in a dry run only decides. The caller holds the sandbox's lock,
-/// so nothing takes the claims for leftovers until the record names them.
+/// Decides further ports of an endpoint and claims them; in a dry run only decides. The caller holds the sandbox's
+/// lock, so nothing takes the claims for leftovers until the record names them.
 pub(crate) fn settle_ports(
     session: &mut Session,
     host: &HostLock,

@@ -18,8 +18,8 @@ use zubi_model::{HostAddress, NetworkName, PortWish, PublishedPort, SandboxRef};
 use zubi_plan::{Op, Plan, What, driver};
 
 /// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the
-/// detached child.
-/// Of those that are named also what a killed command has claimed and not come to publish is given back.
+/// detached child. Of those that are named also what a killed command has claimed and not come to publish is given
+/// back.
 pub(crate) fn unpublish_called(
     session: &mut Session,
     network: &NetworkName,
