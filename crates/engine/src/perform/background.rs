@@ -1,4 +1,4 @@
-//! Commands in the background: the process that was called returns, and a child of it goes on.
+//! Commands in the background: the calling process returns, and a child goes on.
 
 use crate::class::Class;
 use crate::error::Error;
@@ -13,7 +13,7 @@ use zubi_model::SandboxName;
 
 const OBJECT: &str = "going into the background";
 
-/// Supervises a run in a child. Returns when the command runs, or why it does not.
+/// Supervises a run in a child. Returns once the command runs, or the error that prevents it.
 pub(crate) fn supervise_in_background(
     session: Session,
     started: Started,
@@ -24,7 +24,7 @@ pub(crate) fn supervise_in_background(
     match sys::fork().map_err(Error::system(OBJECT, "fork", "process"))? {
         Fork::Parent(_) => {
             drop(tell);
-            // The child holds the sandbox's lock now; dropping it here would release it for both.
+            // The child holds the sandbox's lock now. Dropping it here would release it for both processes.
             std::mem::forget(started);
             std::mem::forget(session);
             let mut words = String::new();
@@ -44,7 +44,8 @@ pub(crate) fn supervise_in_background(
         Fork::Child => {
             drop(heard);
             let mut pipe = Some(File::from(tell));
-            // The first words count, and the pipe is closed behind them. A caller that has gone needs none.
+            // Only the first message is sent; then the pipe is closed. A failed write is ignored: the caller no longer
+            // waits.
             let mut say = |words: String| pipe.take().map(|mut pipe| pipe.write_all(words.as_bytes()).ok());
             let failed = |e: &Error| format!("{} {e}", e.exit_code());
             if let Err(source) = leave_caller() {
@@ -63,7 +64,7 @@ pub(crate) fn supervise_in_background(
     }
 }
 
-/// Becomes a command in a child: gives the child's process number.
+/// Runs a command in a child and returns the child's pid.
 pub(crate) fn become_in_background(become_it: impl FnOnce() -> Result<Infallible, Error>) -> Result<u32, Error> {
     match sys::fork().map_err(Error::system(OBJECT, "fork", "process"))? {
         Fork::Parent(pid) => Ok(pid),

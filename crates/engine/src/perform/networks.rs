@@ -1,4 +1,4 @@
-//! The host's lock together with the networks that a command works on.
+//! The host lock, together with the networks that a command works on.
 
 use crate::error::Error;
 use crate::firewall::foreign::note_legacy;
@@ -11,16 +11,16 @@ use zubi_model::{Network, NetworkName, PortWish};
 use zubi_plan::{Plan, published};
 use zubi_store::HostLock;
 
-/// Whether a command keeps all others from the host.
+/// Whether the command needs the host lock exclusively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Alone {
     Yes,
     No,
 }
 
-/// The host's lock, and these networks as they are under it, each with what is missing of it; the first is to have
-/// these ports. Shared is enough unless something is missing: nobody else may rely on a part that is taken back when
-/// another part fails.
+/// Takes the host lock and reads the networks under it. Returns each with the plan that completes it. The lock is
+/// shared if all plans are empty, else exclusive: a plan that fails is rolled back, and nobody may have relied on it.
+/// `ports`: what the first network's endpoint publishes.
 pub(crate) fn lock_networks(
     session: &mut Session,
     names: &[NetworkName],
