@@ -246,8 +246,7 @@ pub(crate) fn collect_strays(
         .iter()
         .filter(|l| force == Force::No && driver::leads_to_a_sandbox(l) && !owned.contains(l.name.as_str()))
         .collect();
-    // A bridge with ports is in use, even if its network has no record. Firewall elements may refer to the bridge or to
-    // its ports.
+    // A bridge with ports is in use, even if its network has no record.
     let has_ports = |l: &LinkSeen| {
         force == Force::No
             && l.kind.as_deref() == Some("bridge")
@@ -263,7 +262,7 @@ pub(crate) fn collect_strays(
     }
     if !spared.is_empty() || (unknown_network && force == Force::No) {
         if act == Act::Apply && !plan.is_empty() {
-            take_down(session, "what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+            take_down(session, "objects without an owner", &plan, zubi_kernel::Deletions::Now)?;
         }
         return Ok(Report { plan, value: words });
     }
@@ -300,7 +299,7 @@ pub(crate) fn collect_strays(
     }
     if act == Act::Apply {
         if !plan.is_empty() {
-            take_down(session, "what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+            take_down(session, "objects without an owner", &plan, zubi_kernel::Deletions::Now)?;
         }
         forget_forwarding(session, &unneeded)?;
     }

@@ -285,9 +285,9 @@ fn network_of(
     let (Ok(name), Some(mac)) = (seen.name.parse::<IfName>(), seen.mac) else {
         return Ok(Err(format!("its bridge {} has a name zubi cannot take", seen.name)));
     };
-    let told = seen.alias.as_deref().and_then(alias::read_network).filter(|told| told.network == *network);
-    let id = match told {
-        Some(told) => told.id,
+    let mark = seen.alias.as_deref().and_then(alias::read_network).filter(|mark| mark.network == *network);
+    let id = match mark {
+        Some(mark) => mark.id,
         None => NetworkId::from_random(random()?),
     };
     let has = |session: &mut Session, snapshot: &mut Snapshot, set: &str, times: usize| {

@@ -20,15 +20,15 @@ pub(crate) fn supervise_in_background(
     spec: &RunSpec,
 ) -> Result<SandboxName, Error> {
     let name = started.name.clone();
-    let (heard, tell) = sys::pipe().map_err(Error::system(OBJECT, "make", "pipe"))?;
+    let (reader, writer) = sys::pipe().map_err(Error::system(OBJECT, "make", "pipe"))?;
     match sys::fork().map_err(Error::system(OBJECT, "fork", "process"))? {
         Fork::Parent(_) => {
-            drop(tell);
+            drop(writer);
             // The child holds the sandbox's lock now. Dropping it here would release it for both processes.
             std::mem::forget(started);
             std::mem::forget(session);
             let mut words = String::new();
-            File::from(heard).read_to_string(&mut words).map_err(Error::system(OBJECT, "read", "pipe"))?;
+            File::from(reader).read_to_string(&mut words).map_err(Error::system(OBJECT, "read", "pipe"))?;
             match words.split_once(' ') {
                 Some(("ok", _)) => Ok(name),
                 Some((code, words)) => {
@@ -42,8 +42,8 @@ pub(crate) fn supervise_in_background(
             }
         }
         Fork::Child => {
-            drop(heard);
-            let mut pipe = Some(File::from(tell));
+            drop(reader);
+            let mut pipe = Some(File::from(writer));
             // Only the first message is sent; then the pipe is closed. A failed write is ignored: the caller no longer
             // waits.
             let mut say = |words: String| pipe.take().map(|mut pipe| pipe.write_all(words.as_bytes()).ok());

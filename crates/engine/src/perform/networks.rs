@@ -13,7 +13,7 @@ use zubi_store::HostLock;
 
 /// Whether the command needs the host lock exclusively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Alone {
+enum Exclusive {
     Yes,
     No,
 }
@@ -27,11 +27,11 @@ pub(crate) fn lock_networks(
     ports: &[PortWish],
     act: Act,
 ) -> Result<(HostLock, Vec<(Network, Plan)>), Error> {
-    let mut alone = Alone::No;
+    let mut exclusive = Exclusive::No;
     loop {
-        let host: HostLock = match alone {
-            Alone::No => session.store().lock_host()?,
-            Alone::Yes => session.store().lock_host_exclusive()?.into(),
+        let host: HostLock = match exclusive {
+            Exclusive::No => session.store().lock_host()?,
+            Exclusive::Yes => session.store().lock_host_exclusive()?.into(),
         };
         recover_first(session, &host, act)?;
         let mut networks = Vec::new();
@@ -49,9 +49,9 @@ pub(crate) fn lock_networks(
             missing.append_once(missing_network(session, &network, need)?);
             all.push((network, missing));
         }
-        if alone == Alone::Yes || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {
+        if exclusive == Exclusive::Yes || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {
             return Ok((host, all));
         }
-        alone = Alone::Yes;
+        exclusive = Exclusive::Yes;
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn publish_ports(
     publish_with(session, network, sandbox, wishes, act, &|_| {})
 }
 
-/// Like [`publish_ports`]; `traits` changes the endpoint's traits along with its ports.
+/// Like [`publish_ports`]; `change` changes the endpoint's traits along with its ports.
 fn publish_with(
     session: &mut Session,
     network: &NetworkName,

@@ -112,8 +112,7 @@ fn refuse_excluded(sets: &[Vec<Pool>], wanted: &[IpAddr]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The error for an obstacle. A reservation removes no obstacles: it has no sandbox whose earlier endpoint could be
-/// removed.
+/// The error for an obstacle. A reservation removes no obstacles.
 fn refusal(session: &Session, network: &NetworkName, obstacle: Obstacle) -> Result<Error, Error> {
     let network = network.clone();
     Ok(match obstacle {

@@ -264,23 +264,23 @@ fn run_command(
     let failed = |operation| Error::system("run", operation, "process");
     let supervisor = std::process::id();
     sys::block_signals(&SIGNALS).map_err(failed("prepare the"))?;
-    let (tell, told) = sys::pipe().map_err(failed("make a pipe for the")).map(|(r, w)| (w, r))?;
+    let (writer, reader) = sys::pipe().map_err(failed("make a pipe for the")).map(|(r, w)| (w, r))?;
     let reached_by = NsRef::Named(name.clone());
     let pid = match sys::fork().map_err(failed("fork the"))? {
         sys::Fork::Parent(pid) => pid,
         sys::Fork::Child => {
-            drop(told);
+            drop(reader);
             let error = become_inside(session, &reached_by, name, supervisor, spec);
-            let mut pipe = File::from(tell);
+            let mut pipe = File::from(writer);
             let code = exec_code(&error);
             // The supervisor may be gone. The exit code says the same.
-            let _told = pipe.write_all(format!("{code} {error}").as_bytes());
+            let _sent = pipe.write_all(format!("{code} {error}").as_bytes());
             sys::exit_now(code.into());
         }
     };
-    drop(tell);
+    drop(writer);
     let mut words = String::new();
-    File::from(told).read_to_string(&mut words).map_err(failed("hear from the"))?;
+    File::from(reader).read_to_string(&mut words).map_err(failed("read from the"))?;
     if let Some((code, why)) = words.split_once(' ') {
         let code = code.parse().unwrap_or(126);
         ready(Err(&Error::Relayed { words: why.to_owned(), code }));
@@ -353,7 +353,7 @@ impl Guardian {
     /// Tells the guardian that everything is cleaned up.
     fn dismiss(mut self) {
         // The write fails only if the guardian was killed.
-        let _told = self.pipe.write_all(b".");
+        let _sent = self.pipe.write_all(b".");
     }
 }
 
