@@ -56,10 +56,8 @@ fn answer_setup(globals: &Globals, netns: &Path) -> ExitCode {
         session.finish().ok();
         undone
     });
-    let undone = undone.err().map_or_else(String::new, |e| format!("; taking it away failed: {e}"));
-    tell(&format!(
-        "netavark: setup: the answer could not be written to stdout; everything was taken away again{undone}"
-    ));
+    let undone = undone.err().map_or_else(String::new, |e| format!("; removing it failed: {e}"));
+    tell(&format!("netavark: setup: the answer could not be written to stdout; everything was removed again{undone}"));
     ExitCode::FAILURE
 }
 

@@ -186,7 +186,7 @@ impl Netlink {
         self.deletes = Deletes::Something;
     }
 
-    /// Whether the kernel takes its time to close it, some 13 ms: something was deleted through it.
+    /// Whether closing it is slow (some 13 ms): something was deleted through it.
     pub(crate) fn closes_slowly(&self) -> bool {
         self.deletes == Deletes::Something
     }

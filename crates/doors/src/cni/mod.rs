@@ -45,8 +45,8 @@ enum Answer {
 /// Undoes an ADD whose result could not be written. For the runtime it has failed: it may try again, or never return.
 fn unadd(task: &Task) -> ExitCode {
     let undone = in_engine(|session| del(session, task));
-    let undone = undone.err().map_or_else(String::new, |e| format!("; taking it away failed: {}", e.msg));
-    tell(&format!("ADD: the result could not be written to stdout; what it made was taken away again{undone}"));
+    let undone = undone.err().map_or_else(String::new, |e| format!("; removing it failed: {}", e.msg));
+    tell(&format!("ADD: the result could not be written to stdout; everything it made was removed again{undone}"));
     ExitCode::FAILURE
 }
 

@@ -100,7 +100,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
         problems.extend(check_firewall_in(session, &mut snapshot)?);
         let seen = snapshot.firewall().map_err(Error::unread("firewall"))?;
         for name in if seen.is_foreign() { Vec::new() } else { seen.additions() } {
-            let what = format!("{name} in it is somebody else's, and may drop what zubi lets pass");
+            let what = format!("{name} in it belongs to another program, and may drop what zubi lets pass");
             let fix = format!("nft delete {}", name.replacen(' ', " inet zubi ", 1));
             problems.push(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, fix));
         }
@@ -162,7 +162,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
         problems.push(Problem::new(ProblemKind::Stray, one.words(), what, fix));
     }
     for words in collect_strays(session, &records, &mut snapshot, Force::No, Act::Show)?.value {
-        problems.push(Problem::new(ProblemKind::Stray, words, "belongs to nobody", GC));
+        problems.push(Problem::new(ProblemKind::Stray, words, "belongs to no record", GC));
     }
     Ok((problems, lost))
 }

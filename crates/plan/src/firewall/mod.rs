@@ -1,8 +1,8 @@
-//! The one nftables table: made once per host, afterwards only elements change.
+//! The nftables table of zubi: made once per host; afterwards only elements change.
 //!
 //! # How it works
-//! Sets hold what is known about networks and endpoints; the rules only look things up in them, so neither the number
-//! of rules nor the cost of a packet grows with endpoints.
+//! Sets hold the data about networks and endpoints, and the rules only look them up, so neither the number of rules nor
+//! the cost of a packet grows with the number of endpoints.
 //!
 //! | set | key | holds |
 //! |---|---|---|
