@@ -26,10 +26,9 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
             let (name, change) = change(*words)?;
             let Report { plan, value } = session.set_network(&name, &change, output.act())?;
             let differences = &value.differences;
-            let changes: Vec<String> =
-                differences.iter().map(|d| format!("{} {} -> {}", d.what, d.from, d.to)).collect();
+            let lines: Vec<String> = differences.iter().map(|d| format!("{} {} -> {}", d.what, d.from, d.to)).collect();
             let nothing = "nothing to change".to_owned();
-            let text = format!("{name}: {}", if changes.is_empty() { nothing } else { changes.join(", ") });
+            let text = format!("{name}: {}", if lines.is_empty() { nothing } else { lines.join(", ") });
             let mut json = inspect::network(&value.network, &value.endpoints);
             let changed = differences.iter().map(|d| json!({"what": d.what, "from": d.from, "to": d.to}));
             json["Changed"] = changed.collect();

@@ -8,7 +8,7 @@ use zubi_model::Endpoint;
 /// The operations before the device exists. `stale`: addresses for which the kernel may still have connections of an
 /// earlier endpoint.
 pub(crate) fn raise(endpoint: &Endpoint, stale: &[IpAddr]) -> Vec<Op> {
-    const INHERIT: &str = "inherit no connections of whoever had the address before";
+    const INHERIT: &str = "inherit no connections of an earlier owner of the address";
     const GUARD: &str = "the firewall lets this address out before it exists";
     let mut ops: Vec<Op> = stale.iter().map(|a| Op::host(What::Forget(Flows::Of(*a)), INHERIT)).collect();
     let elements = firewall::endpoint_elements(endpoint);
@@ -25,6 +25,6 @@ pub(crate) fn lower(endpoint: &Endpoint) -> impl Iterator<Item = Op> {
 
 /// The operations when the device carries no packets any more.
 pub(crate) fn forget(endpoint: &Endpoint) -> impl Iterator<Item = Op> {
-    const FORGET: &str = "whoever gets the address next inherits no connections";
+    const FORGET: &str = "the next owner of the address inherits no connections";
     endpoint.addresses.iter().map(|a| Op::host(What::Forget(Flows::Of(a.address.addr())), FORGET))
 }

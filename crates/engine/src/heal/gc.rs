@@ -207,7 +207,7 @@ fn collect_sandboxes(session: &mut Session) -> Result<Vec<String>, Error> {
         let Some(record) = session.store().sandbox(&record.name)? else { continue };
         let Some(why) = outlived(session, &record)? else { continue };
         if record.cookie.is_none() && remove_unfinished(session, &record.name)? == Unfinished::InUse {
-            session.note(format!("sandbox {}: somebody else uses the name; it stays", record.name));
+            session.note(format!("sandbox {}: another program uses the name; it stays", record.name));
         }
         session.store().remove_sandbox(&record.name)?;
         removed.push(format!("sandbox {} ({why})", record.name));

@@ -120,7 +120,7 @@ pub(in crate::driver) fn delete_device(endpoint: &Endpoint, pair: &Pair) -> Op {
 pub(in crate::driver) fn detach(endpoint: &Endpoint, pair: &Pair, remains: &Remains) -> Plan {
     const UNPLUG: &str = "unplug the cable: leave the bridge, at once";
     const FREE: &str = "free the name inside; the device itself is gone a moment later";
-    const DELETE: &str = "delete the pair (the kernel takes its time: nobody waits for it)";
+    const DELETE: &str = "delete the pair (slow in the kernel, so no command waits for it)";
 
     let mut plan: Plan = guards::lower(endpoint).collect();
     if remains.host_end.is_ours() {
