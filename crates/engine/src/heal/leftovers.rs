@@ -1,4 +1,4 @@
-//! Undoes what killed commands left unfinished, before a command does its own work.
+//! Completes or undoes what killed commands left unfinished, before a command does its own work.
 
 use crate::error::Error;
 use crate::problem::describe;
@@ -8,23 +8,24 @@ use crate::undo::endpoint::{release_sandbox, remove_endpoint};
 use crate::undo::link::{Locks, release_sandboxes, remove_link, try_lock_others};
 use zubi_store::HostLock;
 
-/// Undoes what killed commands left unfinished.
+/// Completes or undoes what killed commands left unfinished.
 pub(crate) fn finish_others(session: &mut Session) -> Result<(), Error> {
     let host = &session.store().lock_host()?;
     recover_first(session, host, Act::Apply)
 }
 
-/// The outcome of undoing what killed commands left unfinished.
+/// The outcome of [`recover`].
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
-    /// What was undone, in words.
+    /// What was completed or undone, in words.
     pub(crate) done: Vec<String>,
     /// The first failure. The next command tries again.
     pub(crate) failed: Option<Error>,
 }
 
-/// Undoes interrupted attaches: removes every endpoint in `pending` whose sandbox lock is free. If a removal fails, the
-/// record stays and the caller's own work goes on. The caller holds the host lock.
+/// Undoes interrupted attaches and completes interrupted detaches: removes every endpoint in `pending` whose sandbox
+/// lock is free. If a removal fails, the record stays and the caller's own work goes on. The caller holds the host
+/// lock.
 pub(crate) fn recover(session: &mut Session, host: &HostLock) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
     for pending in session.store().pending()? {

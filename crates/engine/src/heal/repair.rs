@@ -37,8 +37,9 @@ impl Done {
     }
 }
 
-/// Undoes what was interrupted, removes what has no owner, and restores what is missing or changed. The report names
-/// each change. After an object fails, the others are still repaired; the first error is returned at the end.
+/// Completes or undoes what was interrupted, removes what has no owner, and restores what is missing or changed. The
+/// report names each change. After an object fails, the others are still repaired; the first error is returned at the
+/// end.
 pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<String>>, Error> {
     let mut done = Done::default();
     if act == Act::Apply {

@@ -16,7 +16,7 @@ use zubi_store::{LeaseOwner, Reservation, Reserved};
 /// Whether each set of pools has a free address for an endpoint of the network.
 pub(crate) fn has_room(session: &mut Session, network: &NetworkName, sets: &[Vec<Pool>]) -> Result<(), Error> {
     if let Some(error) = has_free(session, network, sets)? {
-        // Hold the lock as an attach would: it also removes endpoints whose sandbox is gone.
+        // An attach would first remove endpoints whose sandbox is gone, so do that here too.
         let host = &session.store().lock_host()?;
         remove_gone(session, host, Some(network))?;
         return match has_free(session, network, sets)? {
