@@ -10,7 +10,7 @@ pub(crate) fn shortened(spelled: &str) -> &str {
     if is_id { &spelled[..spelled.len() - 52] } else { spelled }
 }
 
-/// A published port for programs.
+/// A published port in JSON.
 pub(crate) fn published(endpoint: &Endpoint, port: &PublishedPort) -> Value {
     json!({
         "sandbox": endpoint.sandbox.spelled,

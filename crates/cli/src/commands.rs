@@ -1,4 +1,4 @@
-//! What each command does.
+//! The commands.
 
 use crate::output::{Output, answer_with, lines};
 use crate::words::{SandboxWords, WishWords, Words};
@@ -10,16 +10,16 @@ use std::process::ExitCode;
 use zubi_engine::{Class, Detached, Error, Force, Session};
 use zubi_model::{DefaultRoute, MacWish, Wishes};
 
-/// Runs one command to its end.
+/// Runs one command.
 pub(crate) fn run(mut session: Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
     if let Words::Run(words) = words {
         return run::run(session, &words, output);
     }
     let outcome = perform(&mut session, words, output);
     output.notes(&session.take_notes());
-    // One that failed, or could not answer, may have left something slow as well.
-    let lingered = session.finish();
-    outcome.and_then(|code| lingered.map(|()| code))
+    // A command that failed may have left slow work too.
+    let finished = session.finish();
+    outcome.and_then(|code| finished.map(|()| code))
 }
 
 fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
@@ -92,13 +92,13 @@ fn snapshot(session: &mut Session, file: Option<&Path>, output: &Output) -> Resu
     let Some(file) = file else { return answer_with(&text) };
     fs::write(file, text).map_err(failed)?;
     let sandboxes = snapshot.sandboxes().count();
-    let told = format!("{}: the host and {sandboxes} sandboxes", file.display());
-    output.told(&[told], &json!({"file": file.display().to_string(), "sandboxes": sandboxes}))
+    let text = format!("{}: the host and {sandboxes} sandboxes", file.display());
+    output.listed(&[text], &json!({"file": file.display().to_string(), "sandboxes": sandboxes}))
 }
 
 fn check(session: &mut Session, output: &Output) -> Result<ExitCode, Error> {
     let problems = session.check()?;
-    let told: Vec<String> = problems
+    let text: Vec<String> = problems
         .iter()
         .flat_map(|p| [format!("{}: {}", p.object, p.what), format!("    to put it right: {}", p.fix)])
         .collect();
@@ -106,6 +106,6 @@ fn check(session: &mut Session, output: &Output) -> Result<ExitCode, Error> {
         .iter()
         .map(|p| json!({"kind": p.kind.word(), "object": p.object, "what": p.what, "fix": p.fix}))
         .collect();
-    output.told(&lines(told, "everything is as recorded"), &json!({ "problems": json }))?;
+    output.listed(&lines(text, "everything is as recorded"), &json!({ "problems": json }))?;
     Ok(if problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(Class::Problems as u8) })
 }

@@ -70,7 +70,7 @@ fn container(endpoint: &Endpoint) -> Value {
 pub(crate) fn rfc3339(seconds: u64) -> String {
     let days = (seconds / 86_400).cast_signed();
     let rest = seconds % 86_400;
-    // Howard Hinnant's days-to-civil, in eras of 400 years that begin on 1 March.
+    // Howard Hinnant's days-to-civil algorithm, in eras of 400 years that begin on 1 March.
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let day_of_era = z.rem_euclid(146_097);

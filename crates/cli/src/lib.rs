@@ -1,4 +1,4 @@
-//! The command line: words to calls of the engine, answers to text or JSON.
+//! The command line: turns arguments into calls of the engine, and answers into text or JSON.
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `output`")]
 
 mod cells;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use words::{Cli, Words};
 use zubi_engine::{Config, Engine, Error, LostRecords};
 
-/// Parses the words of the process, does what they say, and gives the exit code.
+/// Parses the arguments, runs the command and returns the exit code.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -42,13 +42,13 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Whether the words that could not be parsed ask for JSON.
+/// Whether the arguments that could not be parsed ask for JSON.
 fn json_asked() -> bool {
     std::env::args_os().take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
-    // These need no session.
+    // These commands need no session.
     match cli.words {
         Words::Completions { shell } => {
             words::completions(shell)?;
@@ -59,7 +59,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
         _ => {}
     }
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;
-    // Every command names lost records, except the two that mend the loss.
+    // Every command reports lost records, except the two that restore them.
     let lost = match &cli.words {
         Words::Repair { rebuild: true } | Words::Gc { force: true } => LostRecords::Ignore,
         _ => LostRecords::Refuse,

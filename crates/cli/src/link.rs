@@ -31,17 +31,17 @@ pub(crate) fn link(session: &mut Session, words: LinkWords, output: &Output) -> 
             let existing = report.value.attachment == Attachment::Existing;
             let link = &report.value.link;
             let again = if existing { " (were linked already)" } else { "" };
-            let text = format!("{} - {}{again}", told(&link.ends[0]), told(&link.ends[1]));
+            let text = format!("{} - {}{again}", end_text(&link.ends[0]), end_text(&link.ends[1]));
             let mut json = as_json(link);
             json["existing"] = json!(existing);
             output.changed(session, &report.plan, &[text], &json)
         }
-        // Refused when the words were parsed.
+        // The parser refuses this.
         (None, ..) => Ok(()),
     }
 }
 
-fn told(end: &LinkEnd) -> String {
+fn end_text(end: &LinkEnd) -> String {
     end.addresses.iter().fold(end.to_string(), |all, address| format!("{all} {address}"))
 }
 
@@ -67,7 +67,7 @@ fn list(session: &mut Session, output: &Output) -> Result<(), Error> {
         all.push(json);
     }
     let head = ["END", "ADDRESSES", "OTHER END", "ADDRESSES", "MTU", "STATE"];
-    output.told(&render(&head, &rows), &Value::Array(all))
+    output.listed(&render(&head, &rows), &Value::Array(all))
 }
 
 fn as_json(link: &DirectLink) -> Value {

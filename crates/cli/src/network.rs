@@ -26,9 +26,9 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
             let (name, change) = change(*words)?;
             let Report { plan, value } = session.set_network(&name, &change, output.act())?;
             let differences = &value.differences;
-            let told: Vec<String> = differences.iter().map(|d| format!("{} {} -> {}", d.what, d.from, d.to)).collect();
+            let lines: Vec<String> = differences.iter().map(|d| format!("{} {} -> {}", d.what, d.from, d.to)).collect();
             let nothing = "nothing to change".to_owned();
-            let text = format!("{name}: {}", if told.is_empty() { nothing } else { told.join(", ") });
+            let text = format!("{name}: {}", if lines.is_empty() { nothing } else { lines.join(", ") });
             let mut json = inspect::network(&value.network, &value.endpoints);
             let changed = differences.iter().map(|d| json!({"what": d.what, "from": d.from, "to": d.to}));
             json["Changed"] = changed.collect();
@@ -53,8 +53,8 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                 .collect();
             let text = render(&["NAME", "ID", "DRIVER", "BRIDGE", "SUBNETS", "OPTIONS"], &rows);
             let json: Vec<Value> = networks.iter().map(|n| inspect::network(n, &[])).collect();
-            output.told(&text, &Value::Array(json))?;
-            // One file that cannot be read does not hide the others.
+            output.listed(&text, &Value::Array(json))?;
+            // A file that cannot be read does not hide the other networks.
             match unreadable.into_iter().next() {
                 Some(e) => Err(e.into()),
                 None => Ok(()),
@@ -84,7 +84,7 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
     }
 }
 
-/// How a network differs from the usual one.
+/// The properties of a network that differ from the defaults.
 fn options(network: &Network) -> Vec<String> {
     let bridge = network.bridge();
     let has = |is: fn(&BridgeNetwork) -> bool| bridge.is_some_and(is);
@@ -106,7 +106,7 @@ fn options(network: &Network) -> Vec<String> {
 }
 
 fn change(words: SetWords) -> Result<(NetworkName, NetworkChange), Error> {
-    // The command line refuses both at once.
+    // The command line refuses both together.
     let switch = |on: bool, off: bool| on.then_some(true).or(off.then_some(false));
     let bridge = BridgeChange {
         device: words.bridge,
@@ -128,7 +128,7 @@ fn change(words: SetWords) -> Result<(NetworkName, NetworkChange), Error> {
     Ok((words.name, change))
 }
 
-/// Nothing said, `none` said, or values.
+/// `None` if the option is absent, an empty list for `none`, else the values.
 fn given<T>(what: &'static str, words: Vec<OrNone<T>>) -> Result<Option<Vec<T>>, Error> {
     if words.is_empty() {
         return Ok(None);
@@ -142,7 +142,7 @@ fn given<T>(what: &'static str, words: Vec<OrNone<T>>) -> Result<Option<Vec<T>>,
     Ok(Some(values))
 }
 
-/// Sorts what was given for all subnets to the subnet it lies in.
+/// Assigns options that are given once for all subnets to the subnet that contains them.
 fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
     let mut pools: Vec<PoolSpec> = words
         .subnet
@@ -182,7 +182,7 @@ fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
         let at = home("excluded address", exclusion, exclusion.first)?;
         pools[at].exclude.push(*exclusion);
     }
-    // A subnet of one family alone makes a network of that family alone.
+    // Subnets of one family only make a network of that family only.
     let given = |family| words.subnet.iter().any(|s| s.family() == family);
     let mut families = Vec::new();
     if given(Family::V4) || words.subnet.is_empty() {

@@ -1,11 +1,11 @@
-//! How answers and errors are shown: text or JSON. Nothing else of the command line writes to the caller's streams.
+//! How answers and errors are shown: text or JSON. No other file of the command line writes to the caller's streams.
 
 use crate::common::Common;
 use serde_json::{Value, json};
 use zubi_engine::{Act, Class, Error, Finding, Observer, Plan, Session, Stream};
 use zubi_model::visible;
 
-/// What to do with a plan.
+/// How to treat a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mode {
     Do,
@@ -13,7 +13,7 @@ enum Mode {
     DryRun,
 }
 
-/// The common options, as far as they concern output.
+/// The common options that concern output.
 pub(crate) struct Output {
     mode: Mode,
     verbose: bool,
@@ -35,14 +35,14 @@ impl Output {
         if self.mode == Mode::Do { Act::Apply } else { Act::Show }
     }
 
-    /// Prints operations as they are done, when that is wanted. A line that nobody can read stops no plan.
+    /// Prints operations as they are done, if requested. A failed write does not stop the plan.
     pub(crate) fn observer(&self) -> Option<Observer> {
         let wanted = self.verbose && self.mode == Mode::Do;
-        // One write a line: standard error has no buffer, and others may write to it too.
+        // One write per line: standard error has no buffer, and other processes may write to it too.
         wanted.then(|| Box::new(|op: &zubi_engine::Op| Stream::Err.tell(&shown(&format!("+ {op}")))) as Observer)
     }
 
-    /// The answer of a changing call, or its plan when it was only to be shown.
+    /// The answer of a changing call, or its plan in a dry run.
     pub(crate) fn changed(
         &self,
         session: &mut Session,
@@ -51,7 +51,7 @@ impl Output {
         answer: &Value,
     ) -> Result<(), Error> {
         match (self.mode, self.json) {
-            (Mode::Do, _) => self.told(lines, answer),
+            (Mode::Do, _) => self.listed(lines, answer),
             (Mode::Explain, false) => {
                 answer_with(&session.to_type(plan)?.to_string().lines().map(shown).collect::<String>())
             }
@@ -76,14 +76,14 @@ impl Output {
     }
 
     /// The answer of a reading call.
-    pub(crate) fn told(&self, lines: &[String], answer: &Value) -> Result<(), Error> {
+    pub(crate) fn listed(&self, lines: &[String], answer: &Value) -> Result<(), Error> {
         if self.json {
             return answer_with(&format!("{answer:#}\n"));
         }
         answer_with(&lines.iter().map(|line| shown(line)).collect::<String>())
     }
 
-    /// What is to be told beside the answer, on standard error.
+    /// Notes beside the answer, on standard error.
     pub(crate) fn notes(&self, notes: &[String]) {
         for note in notes {
             Stream::Err.tell(&if self.json {
@@ -94,25 +94,25 @@ impl Output {
         }
     }
 
-    /// An error, on standard error.
+    /// Writes an error to standard error.
     pub(crate) fn error(&self, error: &Error) {
         let class = error.class();
         Stream::Err.tell(&if self.json {
-            let told =
+            let document =
                 json!({"error": {"code": class.word(), "exit": error.exit_code(), "message": error.to_string()}});
-            format!("{told:#}\n")
+            format!("{document:#}\n")
         } else {
             shown(&format!("zubi: {error}"))
         });
     }
 }
 
-/// One line of text, as a terminal can be given it.
+/// Makes a line of text safe for a terminal.
 fn shown(line: &str) -> String {
     visible(line).into_owned() + "\n"
 }
 
-/// Writes an answer to standard output. That nobody reads it is no error: a list is cut short by its reader.
+/// Writes an answer to standard output. A closed pipe is no error: the reader may want only a part of a list.
 pub(crate) fn answer_with(text: &str) -> Result<(), Error> {
     match Stream::Out.write(text) {
         Ok(_) => Ok(()),
@@ -120,8 +120,7 @@ pub(crate) fn answer_with(text: &str) -> Result<(), Error> {
     }
 }
 
-/// Help and version, which the parser takes for errors, and words that cannot be parsed. Gives what is wrong with the
-/// words, or with standard output.
+/// Writes help and version, which the parser returns as errors, or a parse error. Fails with the class of the error.
 pub(crate) fn parsed(error: &clap::Error, json: bool) -> Result<(), Class> {
     let class = Class::Usage;
     let text: String = error.render().to_string().lines().map(shown).collect();
@@ -133,15 +132,15 @@ pub(crate) fn parsed(error: &clap::Error, json: bool) -> Result<(), Class> {
     }
     if json {
         let message = text.trim().strip_prefix("error: ").unwrap_or(&text).trim();
-        let told = json!({"error": {"code": class.word(), "exit": class as u8, "message": message}});
-        Stream::Err.tell(&format!("{told:#}\n"));
+        let document = json!({"error": {"code": class.word(), "exit": class as u8, "message": message}});
+        Stream::Err.tell(&format!("{document:#}\n"));
     } else {
         Stream::Err.tell(&text);
     }
     Err(class)
 }
 
-/// What to say when there is nothing to list.
+/// The lines of a list, or `none` if there are none.
 pub(crate) fn lines(lines: Vec<String>, none: &str) -> Vec<String> {
     if lines.is_empty() { vec![none.to_owned()] } else { lines }
 }

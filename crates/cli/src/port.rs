@@ -8,7 +8,7 @@ use serde_json::Value;
 use zubi_engine::{Error, Published, Session};
 use zubi_model::Endpoint;
 
-/// Publishes, takes back or lists ports.
+/// Publishes, unpublishes or lists ports.
 pub(crate) fn port(session: &mut Session, words: PortWords, output: &Output) -> Result<(), Error> {
     match words {
         PortWords::Ls { sandbox } => {
@@ -29,7 +29,7 @@ pub(crate) fn port(session: &mut Session, words: PortWords, output: &Output) -> 
                 all.push(published(endpoint, port));
             }
             let head = ["SANDBOX", "NETWORK", "ADDRESS", "PORT", "PROTOCOL", "LEADS-TO"];
-            output.told(&render(&head, &rows), &Value::Array(all))
+            output.listed(&render(&head, &rows), &Value::Array(all))
         }
         PortWords::Add { network, sandbox, ports } => {
             let report = session.publish(&network, &sandbox, &ports, output.act())?;
@@ -44,7 +44,7 @@ pub(crate) fn port(session: &mut Session, words: PortWords, output: &Output) -> 
     }
 }
 
-/// Whether an endpoint's sandbox is called so, with or without its runtime.
+/// Whether an endpoint's sandbox has this name, with or without the prefix of its runtime.
 fn engine_name(endpoint: &Endpoint, name: &str) -> bool {
     let spelled = endpoint.sandbox.spelled.as_str();
     spelled == name || spelled.split_once(':').is_some_and(|(_, rest)| rest == name)

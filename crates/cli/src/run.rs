@@ -1,4 +1,4 @@
-//! `run` and `lab`: commands of the user's.
+//! `run` and `lab`: commands that the user names.
 
 use crate::output::{Output, answer_with};
 use crate::words::RunWords;
@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 use zubi_engine::{Act, Error, Model, RunSpec, Session};
 use zubi_model::Invalid;
 
-/// Docker's words for networks: some are not names of networks.
+/// Docker's values for a network, some of which are no names of networks.
 fn model(words: &[String]) -> Result<Model, Error> {
     let special = |w: &String| w == "none" || w == "host" || w.starts_with("container:");
     if words.len() > 1
@@ -60,7 +60,7 @@ pub(crate) fn run(mut session: Session, words: &RunWords, output: &Output) -> Re
     let report = match started {
         Ok(report) => report,
         Err(e) => {
-            // What was undone may have left something slow. What that does not come to do the next command does.
+            // The undo may have left slow work. The next command does what the child does not finish.
             session.finish().ok();
             return Err(e);
         }
@@ -79,7 +79,7 @@ pub(crate) fn run(mut session: Session, words: &RunWords, output: &Output) -> Re
     Ok(ExitCode::from(u8::try_from(ended.code).unwrap_or(255)))
 }
 
-/// The answer for a command in a network that is not its own: there is nothing to clean up, so nothing waits for it.
+/// The answer for a command that shares another network: there is nothing to clean up, so no process waits for it.
 fn say_pid(pid: u32) -> Result<ExitCode, Error> {
     answer_with(&format!("pid:{pid}\n"))?;
     Ok(ExitCode::SUCCESS)

@@ -38,9 +38,9 @@ pub(crate) fn sandbox(session: &mut Session, words: SandboxWords, output: &Outpu
                 all.push(json!({"name": v.name.as_str(), "maker": v.maker, "cookie": v.cookie.map(|c| c.0),
                     "processes": v.processes, "networks": networks}));
             }
-            output.told(&render(&["NAME", "MADE-BY", "PROCESSES", "NETWORKS"], &rows), &Value::Array(all))
+            output.listed(&render(&["NAME", "MADE-BY", "PROCESSES", "NETWORKS"], &rows), &Value::Array(all))
         }
-        // Handled before: it becomes the command.
+        // Handled earlier: `exec` replaces this process.
         SandboxWords::Exec { .. } => Ok(()),
     }
 }

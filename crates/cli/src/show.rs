@@ -1,4 +1,4 @@
-//! `zubi ls`, `zubi bridge`, and how an endpoint is told.
+//! `zubi ls`, `zubi bridge`, and the text for an endpoint.
 
 use crate::cells::{published as published_json, shortened};
 use crate::output::Output;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use zubi_engine::{Attached, Attachment, Error, Session};
 use zubi_model::{Alias, Family, IfName};
 
-/// How an endpoint is told.
+/// The text and the JSON for an attached endpoint.
 pub(crate) fn attached(attached: &Attached) -> (String, Value) {
     let e = &attached.endpoint;
     let addresses: Vec<String> = e.addresses.iter().map(|a| a.address.to_string()).collect();
@@ -76,10 +76,10 @@ pub(crate) fn endpoints(session: &mut Session, output: &Output) -> Result<(), Er
         }));
     }
     let head = ["SANDBOX", "NETWORK", "DEVICE", "ADDRESSES", "MAC", "HOST-DEVICE", "DEFAULT", "PORTS"];
-    output.told(&render(&head, &rows), &Value::Array(all))
+    output.listed(&render(&head, &rows), &Value::Array(all))
 }
 
-/// Lists bridges and who is behind their ports.
+/// Lists bridges and the sandboxes behind their ports.
 pub(crate) fn bridges(session: &mut Session, output: &Output) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut all = Vec::new();
@@ -102,5 +102,5 @@ pub(crate) fn bridges(session: &mut Session, output: &Output) -> Result<(), Erro
             "network": bridge.network.as_ref().map(zubi_model::NetworkName::as_str), "ports": ports}));
     }
     let head = ["BRIDGE", "MAC", "STATE", "NETWORK", "PORT", "STATE", "SANDBOX"];
-    output.told(&render(&head, &rows), &Value::Array(all))
+    output.listed(&render(&head, &rows), &Value::Array(all))
 }

@@ -2,9 +2,9 @@
 
 use zubi_model::visible;
 
-/// Renders rows under a head, a line each.
+/// Renders rows under a heading, one line each.
 pub(crate) fn render(head: &[&str], rows: &[Vec<String>]) -> Vec<String> {
-    // Before they are measured: a character that is written out is wider.
+    // Escape before measuring: an escaped character is wider.
     let rows: Vec<Vec<_>> = rows.iter().map(|row| row.iter().map(|cell| visible(cell)).collect()).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count());

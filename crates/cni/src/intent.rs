@@ -75,7 +75,7 @@ pub enum Share {
     /// `portmap`: published ports.
     Publish(Publish),
     /// `firewall`: the ingress policy.
-    Police(Police),
+    IngressPolicy(IngressPolicy),
     /// `tuning`: settings of the device.
     Tune(Tune),
 }
@@ -177,7 +177,7 @@ pub struct Publish {
 
 /// The ingress policy of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Police {
+pub struct IngressPolicy {
     /// What may come from outside the network.
     pub ingress: Ingress,
     /// What may come from its other endpoints; `None` leaves that unchanged.

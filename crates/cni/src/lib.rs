@@ -46,7 +46,9 @@ mod zubi;
 pub use dns::{Dns, parse_resolv_conf};
 pub use environment::{Attachment, ContainerId, Environment};
 pub use error::{CniError, Code};
-pub use intent::{Fixed, Gc, Ipam, Police, Publish, Reserve, Share, Status, Switch, Task, Tune, Wire, WireNetwork};
+pub use intent::{
+    Fixed, Gc, IngressPolicy, Ipam, Publish, Reserve, Share, Status, Switch, Task, Tune, Wire, WireNetwork,
+};
 pub use plugin::Plugin;
 pub use reply::{about, versions};
 pub use request::{Call, LARGEST_REQUEST, Verb, parse};

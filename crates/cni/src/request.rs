@@ -267,7 +267,7 @@ fn attachments(config: &Fields<'_>) -> Result<Option<Vec<Attachment>>, CniError>
     for key in keys {
         for fields in config.objects(key)? {
             let text = |key: &str| {
-                let missing = || CniError::missing(fields.name(key), "nothing can be told apart without it");
+                let missing = || CniError::missing(fields.name(key), "it identifies the attachment");
                 fields.text(key)?.filter(|t| !t.is_empty()).map(str::to_owned).ok_or_else(missing)
             };
             let attachment = Attachment { container: text("containerID")?, ifname: text("ifname")? };

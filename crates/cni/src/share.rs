@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::dns::Dns;
 use crate::error::CniError;
 use crate::fields::Fields;
-use crate::intent::{Fixed, Police, Publish, Reserve, Share, Tune};
+use crate::intent::{Fixed, IngressPolicy, Publish, Reserve, Share, Tune};
 use crate::plugin::Plugin;
 use crate::{bridge, firewall, host_local, portmap, static_ipam, tuning, zubi};
 use zubi_model::{GatewayAt, Ingress, PortSource};
@@ -19,7 +19,7 @@ pub(crate) fn share(plugin: Plugin, config: &Fields<'_>, context: &Context<'_>) 
         Plugin::HostLocal => Share::Reserve(host_local::read(&ipam()?, context, GatewayAt::Elsewhere)?),
         Plugin::Static => Share::Fixed(static_ipam::read(&ipam()?, context.runtime, context.version)?),
         Plugin::Portmap => Share::Publish(portmap::read(config, context.runtime)?),
-        Plugin::Firewall => Share::Police(firewall::read(config)?),
+        Plugin::Firewall => Share::IngressPolicy(firewall::read(config)?),
         Plugin::Tuning => Share::Tune(tuning::read(config, context)?),
     })
 }
@@ -40,7 +40,7 @@ pub(crate) fn bare_share(plugin: Plugin, config: &Fields<'_>, context: &Context<
         }),
         Plugin::Static => Share::Fixed(Fixed { addresses: Vec::new(), routes: Vec::new(), dns: Dns::default() }),
         Plugin::Portmap => Share::Publish(Publish { ports: Vec::new(), source: PortSource::Preserved }),
-        Plugin::Firewall => Share::Police(Police { ingress: Ingress::Open, icc: None }),
+        Plugin::Firewall => Share::IngressPolicy(IngressPolicy { ingress: Ingress::Open, icc: None }),
         Plugin::Tuning => Share::Tune(Tune { data_dir: data_dir(Some(config.clone())), ..Tune::default() }),
     })
 }

@@ -128,7 +128,7 @@ fn answer(task: &Task, endpoint: Option<Value>) -> Option<CniResult> {
         }
         Share::Loopback => Some(CniResult::of_loopback(netns, &[zubi_model::Family::V4, zubi_model::Family::V6])),
         Share::Fixed(fixed) => Some(fixed.result()),
-        Share::Reserve(_) | Share::Publish(_) | Share::Police(_) | Share::Tune(_) => None,
+        Share::Reserve(_) | Share::Publish(_) | Share::IngressPolicy(_) | Share::Tune(_) => None,
     }
 }
 
@@ -172,7 +172,7 @@ fn show_share(text: &mut String, share: &Share) {
                 line(text, format!("port {port}"));
             }
         }
-        Share::Police(police) => line(text, format!("ingress {:?}, icc {:?}", police.ingress, police.icc)),
+        Share::IngressPolicy(police) => line(text, format!("ingress {:?}, icc {:?}", police.ingress, police.icc)),
         Share::Tune(tune) => show_tune(text, tune),
     }
 }

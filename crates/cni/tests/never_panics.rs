@@ -67,7 +67,7 @@ fn holds_together(version: Version, verb: &Verb, task: &Task) {
                 assert!(!path.contains('\0') && !value.contains(['\0', '\n']));
             }
         }
-        Share::Loopback | Share::Fixed(_) | Share::Police(_) => {}
+        Share::Loopback | Share::Fixed(_) | Share::IngressPolicy(_) => {}
     }
 }
 

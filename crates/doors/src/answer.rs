@@ -1,19 +1,19 @@
-//! What goes out: one document on stdout, and words for people on stderr.
+//! The output of a call: one document on stdout, and messages for people on stderr.
 
 use std::process::ExitCode;
 use zubi_engine::{Stream, Written};
 use zubi_model::visible;
 
-/// Whether the caller has its answer.
+/// Whether the caller received its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// It can read it.
+    /// The answer was written.
     Done,
-    /// It cannot: stdout is closed or full.
+    /// It was not: stdout is closed or full.
     Lost,
 }
 
-/// Writes one document, and a line break behind it if it has none.
+/// Writes one document, with a line break at its end.
 pub(crate) fn deliver(text: &str) -> Delivery {
     let line = if text.ends_with('\n') { text.to_owned() } else { format!("{text}\n") };
     match Stream::Out.write(&line) {
@@ -22,12 +22,12 @@ pub(crate) fn deliver(text: &str) -> Delivery {
     }
 }
 
-/// The exit code behind an answer. A caller that did not get it must not take the call for done.
+/// The exit code of a call. If the answer was lost, it is a failure.
 pub(crate) fn code(delivery: Delivery, code: ExitCode) -> ExitCode {
     if delivery == Delivery::Done { code } else { ExitCode::FAILURE }
 }
 
-/// Tells a person something. When that fails nobody is left to tell.
+/// Writes a message to stderr. If that fails, nobody can be notified.
 pub(crate) fn tell(words: &str) {
     let lines: String = words.lines().map(|line| visible(line).into_owned() + "\n").collect();
     Stream::Err.tell(&lines);

@@ -1,10 +1,10 @@
-//! What comes in.
+//! The input of a call.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Everything there is on stdin, or in a file, up to one byte more than is taken.
+/// Reads stdin or a file to its end, but at most one byte more than is allowed.
 pub(crate) fn read(file: Option<&Path>, most: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let most = most as u64 + 1;

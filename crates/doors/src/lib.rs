@@ -1,14 +1,14 @@
-//! The doors that other programs come in by. Which one is meant says the name that zubi was called by.
+//! The interfaces for other programs ("doors"). The name that zubi was called by selects one.
 //!
 //! # How it works
 //!
-//! A door reads the environment and stdin, has the request read by its protocol's crate, does through the session what that
-//! crate found in it, and writes one document to stdout. It starts no program but the IPAM plug-ins of others that a CNI
-//! configuration names, and what the kernel takes its time for is left to the engine's detached child, which holds none of
-//! the caller's descriptors.
+//! A door reads the environment and stdin, has its protocol's crate parse the request, carries the request out through
+//! the session, and writes one document to stdout. It starts no program except other IPAM plug-ins that a CNI
+//! configuration names. Work that takes the kernel long is left to the engine's detached child, which holds none of the
+//! caller's descriptors.
 //!
-//! A caller that cannot be given its answer (stdout is closed or full) does not know what was made, so what an ADD or a
-//! setup has made is taken away again, and the exit code says that the call failed.
+//! If the answer cannot be written (stdout is closed or full), the caller does not know what was made. So an ADD or a
+//! setup is undone, and the exit code reports a failure.
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `answer`")]
 
 mod answer;
@@ -22,7 +22,7 @@ use std::process::ExitCode;
 use zubi_cni::Plugin;
 use zubi_netavark::Program;
 
-/// A door.
+/// An interface for another program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Door {
     /// A CNI plug-in.
@@ -32,8 +32,8 @@ pub enum Door {
 }
 
 impl Door {
-    /// The door that is meant when zubi is called by this name. `zubi` itself is a CNI plug-in when a runtime says what it
-    /// wants, which it does in the environment, without words.
+    /// The door that a program name selects. `zubi` itself is a CNI plug-in if it has no arguments and the environment
+    /// has a request of a runtime.
     pub fn named(program: &OsStr, words: usize, variable: impl Fn(&str) -> bool) -> Option<Door> {
         let name = Path::new(program).file_name()?.to_str()?;
         match name {
@@ -44,7 +44,7 @@ impl Door {
         }
     }
 
-    /// Does what is asked for, and gives the exit code.
+    /// Carries out the request and returns the exit code.
     pub fn open(self) -> ExitCode {
         match self {
             Door::Cni(plugin) => cni::answer(plugin),

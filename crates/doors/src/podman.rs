@@ -15,7 +15,7 @@ use zubi_netavark::{
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Reads the words, does what they say, and answers.
+/// Reads the command line, does what it asks for, and answers.
 pub(crate) fn answer(program: Program) -> ExitCode {
     let command = match parse_arguments(program, std::env::args_os().skip(1)) {
         Ok(command) => command,
@@ -38,7 +38,7 @@ fn refusal(words: &str) -> ExitCode {
     code(deliver(&error_reply(&words)), ExitCode::FAILURE)
 }
 
-/// What was made and cannot be told is taken away again: Podman would not know of it.
+/// If the answer cannot be written, removes what was made: Podman would not know of it.
 fn answer_setup(globals: &Globals, netns: &Path) -> ExitCode {
     let made = match set_up(globals, netns) {
         Ok(made) => made,
@@ -56,14 +56,12 @@ fn answer_setup(globals: &Globals, netns: &Path) -> ExitCode {
         session.finish().ok();
         undone
     });
-    let undone = undone.err().map_or_else(String::new, |e| format!("; taking it away failed: {e}"));
-    tell(&format!(
-        "netavark: setup: the answer could not be written to stdout; everything was taken away again{undone}"
-    ));
+    let undone = undone.err().map_or_else(String::new, |e| format!("; removing it failed: {e}"));
+    tell(&format!("netavark: setup: the answer could not be written to stdout; everything was removed again{undone}"));
     ExitCode::FAILURE
 }
 
-/// What a setup has made.
+/// The result of a setup.
 struct Setup {
     reply: String,
     endpoints: Vec<Endpoint>,
@@ -77,10 +75,10 @@ fn obey(program: Program, command: &Command) -> Result<String, String> {
             Ok(version(program, Build { version: VERSION, commit: "", build_time: "", target: &target }))
         }
         Command::Help(text) => Ok((*text).to_owned()),
-        // Answered before.
+        // `answer` handles setup itself.
         Command::Setup(..) => Ok(String::new()),
         Command::Teardown(globals, _) => tear_down(globals).map(|()| String::new()),
-        // Names are off, so there is nothing to change but what cannot be meant is told.
+        // zubi serves no names, so an update only has to be checked.
         Command::Update { network, servers, .. } => update(network, servers).map(|_| String::new()).map_err(words),
         Command::Unsupported(name) => Err(unsupported(name).to_string()),
     }
@@ -96,14 +94,15 @@ fn request(globals: &Globals) -> Result<Request, String> {
     parse_request(&bytes).map_err(words)
 }
 
-/// A user's own networks live in namespaces of that user, with records of their own.
+/// A rootless user's networks are in a namespace of that user, with records of their own.
 fn session(globals: &Globals) -> Result<Session, String> {
     let own = |name: &str| globals.config.as_ref().filter(|_| globals.rootless).map(|c| c.join("zubi").join(name));
     let given = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let dir = |variable: &str, name: &str| own(name).filter(|_| !given(variable));
     let (state, run): (Option<PathBuf>, Option<PathBuf>) = (dir("ZUBI_STATE_DIR", "state"), dir("ZUBI_RUN_DIR", "run"));
-    // Podman makes a namespace for all networks of a user, throws it away with their last container, and makes another
-    // one later. What is recorded of the earlier one is gone with it. (Podman calls its helpers one by one.)
+    // Podman makes one namespace for all networks of a user, removes it with the user's last container, and makes a new
+    // one later. The records of the earlier namespace are outdated then. (Podman never runs two of its helpers at
+    // once.)
     let others = if run.is_some() { OtherNamespace::Forget } else { OtherNamespace::Refuse };
     let mut config = Config::read(&|name| std::env::var(name).ok(), state, run).map_err(words)?;
     config.other_namespace = others;
@@ -127,11 +126,11 @@ fn set_up(globals: &Globals, netns: &Path) -> Result<Setup, String> {
     });
     if outcome.is_err() {
         for (attachment, endpoint) in made.iter().rev() {
-            // What went wrong first is what Podman is told; what stays is found by gc.
+            // Podman gets the first error, not this one. `gc` finds what stays.
             detach(&mut session, attachment.network.name(), &endpoint.sandbox.spelled).ok();
         }
     }
-    // What it did not come to do the next command does.
+    // The next command does what the child does not finish.
     session.finish().ok();
     outcome?;
     let attached: Vec<Attached<'_>> = made
@@ -149,7 +148,7 @@ fn set_up(globals: &Globals, netns: &Path) -> Result<Setup, String> {
 fn attach(session: &mut Session, sandbox: &SandboxRef, attachment: &Attachment) -> Result<Endpoint, String> {
     let mut wishes = attachment.wishes.clone();
     let called = wishes.called.clone().unwrap_or_default();
-    // `network connect` names all ports of the container again.
+    // `network connect` repeats all ports of the container.
     if !wishes.ports.is_empty() {
         let others = session.endpoints_in(sandbox).map_err(words)?;
         wishes.ports.retain(|wish| !others.iter().flat_map(|e| &e.ports).any(|port| wish.is_met_by(port)));
@@ -173,9 +172,9 @@ fn detach(session: &mut Session, network: &NetworkName, called: &str) -> Result<
     })
 }
 
-/// Cleans up whatever can be, and tells what could not.
+/// Detaches the container from all its networks. After an error it goes on, and reports all errors at the end.
 fn tear_down(globals: &Globals) -> Result<(), String> {
-    // Podman is not asked a second time: a Ctrl-C must not leave half of it.
+    // Podman does not repeat a teardown, so Ctrl-C must not interrupt it.
     zubi_engine::block_interrupts().map_err(words)?;
     let request = request(globals)?;
     let Departure { called, leaving, problems } = teardown(&request).map_err(words)?;
@@ -189,7 +188,8 @@ fn tear_down(globals: &Globals) -> Result<(), String> {
         }
     }
     for endpoint in gone.iter().filter(|endpoint| !endpoint.ports.is_empty()) {
-        // Ports belong to the container: when it leaves the network by which they led to it, they lead there by the next.
+        // Published ports belong to the container: when it leaves the network that they use, they move to its next
+        // network.
         let same = |next: &Endpoint| next.sandbox.spelled == endpoint.sandbox.spelled;
         errors.extend(session.hand_over_ports(endpoint, &same).err().map(words));
     }

@@ -338,7 +338,7 @@ impl Session {
 struct How {
     /// Delete elements by the message that fails when there is none: Linux before 6.3 has no other.
     without_destroy: bool,
-    /// Elements whose keys a map has with other data. They belong to no endpoint: one that had them would be known.
+    /// Elements whose keys a map has with other data. No endpoint owns them: a recorded owner would be known.
     replace: HashSet<Element>,
     /// How often the generation was not the expected one.
     restarts: u32,
@@ -367,7 +367,7 @@ fn outcome_of(op: &Op, echo: Option<&RuleAt>) -> Outcome {
 }
 
 fn overlap(op: &Op, source: KernelError) -> Error {
-    let hint = Some("it overlaps an element that belongs to nobody; zubi gc removes that");
+    let hint = Some("it overlaps an element that belongs to no record; zubi gc removes that");
     Error::Netlink { object: op.to_string(), source, hint }
 }
 

@@ -37,7 +37,7 @@ impl Session {
         let answer = only(self.socket(place)?.transact(batch)?);
         match answer.outcome {
             Some(Ok(())) => {
-                self.newborn.insert((place.clone(), link.name.to_string()));
+                self.made_links.insert((place.clone(), link.name.to_string()));
                 // An earlier pair may have had these names. The answer has the number of the new one (the echo of
                 // rtnl_newlink_create since Linux 6.2); on older kernels it is looked up when it is needed.
                 self.indexes.remove(&(place.clone(), link.name.to_string()));
@@ -93,7 +93,7 @@ impl Session {
         delete_link(&mut batch, LinkRef::Index(seen.index));
         let answer = only(self.socket(place)?.transact(batch)?);
         self.indexes.remove(&(place.clone(), name.to_string()));
-        self.newborn.remove(&(place.clone(), name.to_string()));
+        self.made_links.remove(&(place.clone(), name.to_string()));
         match answer.outcome {
             Some(Ok(())) => Ok(Outcome::Removed),
             Some(Err(e)) if e.errno == libc::ENODEV => Ok(Outcome::Nothing),
@@ -192,7 +192,7 @@ impl Session {
             What::ChangePort(port) => (&port.name, None, Some(port)),
             _ => return Ok(None),
         };
-        if self.newborn.contains(&(op.place.clone(), name.to_string())) {
+        if self.made_links.contains(&(op.place.clone(), name.to_string())) {
             return Ok(None);
         }
         let Some(seen) = self.link(&op.place, name.as_str())? else { return Ok(None) };

@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn no_process_gets_a_taken_port_while_it_is_held() {
-        // Behind the drop another program of this machine may get the port, hence several tries.
+        // After the drop another program may take the port, hence several tries.
         let again = (0..10).any(|_| {
             let held = BoundPort::take_any(Protocol::Udp, LOOPBACK).unwrap();
             let port = held.port().unwrap();

@@ -1,9 +1,9 @@
-//! What lives long: the home namespace and idle sockets.
+//! What lives as long as the process: the home namespace and idle sockets.
 //!
 //! # How it works
-//! A machine is a handle that any number of threads share. A [`Session`](crate::Session) of it serves one command, with sockets that an
-//! earlier session left idle or with new ones, and the sockets come back when the session ends. A socket that met an
-//! error, or on which an unread answer waits, is closed instead.
+//! A machine is a handle that any number of threads share. A [`Session`](crate::Session) of it serves one command, with
+//! sockets that an earlier session left idle or with new ones, and the sockets come back when the session ends. A
+//! socket that met an error, or on which an unread answer waits, is closed instead.
 //!
 //! All sockets belong to the home namespace, wherever the thread that opens them is.
 
@@ -28,7 +28,7 @@ struct Shared {
     idle: Mutex<Idle>,
 }
 
-/// The one used last is the last.
+/// The most recently used socket is the last.
 #[derive(Debug, Default)]
 struct Idle {
     route: Vec<Netlink>,
@@ -70,8 +70,8 @@ impl Machine {
         self.0.cookie
     }
 
-    /// Whether the end of the process takes its time: the kernel waits some 13 ms when an nftables socket is closed
-    /// through which something was deleted.
+    /// Whether ending the process is slow: the kernel waits some 13 ms when an nftables socket is closed through which
+    /// something was deleted.
     pub fn closes_slowly(&self) -> bool {
         self.idle().nft.iter().any(Netlink::closes_slowly)
     }
@@ -111,7 +111,7 @@ impl Machine {
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {
-        // Whole in any case: it changes by single pushes and pops.
+        // A panic elsewhere leaves it valid: it changes by single pushes and pops.
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -68,7 +68,7 @@ pub(crate) fn add(name: &SandboxName, home: &Netns) -> Result<Outcome, Error> {
 
 /// Gives an existing namespace a name.
 pub(crate) fn attach(name: &SandboxName, source: &Path, home: &Netns) -> Result<Outcome, Error> {
-    // Stays open until it is mounted: what is mounted is what was checked.
+    // Keep it open until it is mounted, so that the checked namespace is the one that is mounted.
     let netns = Netns::open(source, home)?;
     let path = claim(name)?;
     bind(Path::new(&format!("/proc/self/fd/{}", netns.raw_fd())), &path)?;

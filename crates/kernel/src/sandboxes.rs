@@ -26,7 +26,7 @@ pub(crate) struct Inside {
 pub(crate) struct Sandboxes {
     /// The namespace that each name stands for.
     known: HashMap<NsRef, NetnsCookie>,
-    /// The one used last is the last.
+    /// The most recently used one is the last.
     open: Vec<(NsRef, Inside)>,
     /// How often the sockets of closed ones were used.
     closed: Counters,

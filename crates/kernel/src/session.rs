@@ -35,7 +35,7 @@ pub struct Session {
     pub(crate) indexes: HashMap<(Place, String), IfIndex>,
     /// Devices that this session made. Their deletion undoes them, so what they were like before a change does not
     /// matter.
-    pub(crate) newborn: HashSet<(Place, String)>,
+    pub(crate) made_links: HashSet<(Place, String)>,
     /// See [`Session::expect`].
     pub(crate) expected: Option<Generation>,
     pub(crate) steps: Option<StepHook>,
@@ -51,7 +51,7 @@ impl Session {
             nft: None,
             sandboxes: Sandboxes::default(),
             indexes: HashMap::new(),
-            newborn: HashSet::new(),
+            made_links: HashSet::new(),
             expected: None,
             steps: None,
             observer: None,
@@ -153,14 +153,14 @@ impl Session {
     pub fn forget_sandboxes(&mut self) {
         self.sandboxes.clear();
         self.indexes.retain(|(place, _), _| *place == Place::Host);
-        self.newborn.retain(|(place, _)| *place == Place::Host);
+        self.made_links.retain(|(place, _)| *place == Place::Host);
     }
 
     /// Closes a sandbox and forgets which namespace its name stands for.
     pub fn close_sandbox(&mut self, sandbox: &NsRef) {
         self.sandboxes.forget(sandbox);
         self.indexes.retain(|(place, _), _| *place != Place::Sandbox(sandbox.clone()));
-        self.newborn.retain(|(place, _)| *place != Place::Sandbox(sandbox.clone()));
+        self.made_links.retain(|(place, _)| *place != Place::Sandbox(sandbox.clone()));
     }
 
     /// The namespace of a sandbox that is open.

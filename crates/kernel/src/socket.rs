@@ -186,7 +186,7 @@ impl Netlink {
         self.deletes = Deletes::Something;
     }
 
-    /// Whether the kernel takes its time to close it, some 13 ms: something was deleted through it.
+    /// Whether closing it is slow (some 13 ms): something was deleted through it.
     pub(crate) fn closes_slowly(&self) -> bool {
         self.deletes == Deletes::Something
     }
@@ -241,8 +241,8 @@ impl Netlink {
         }
     }
 
-    /// Sends a batch and returns the answer to each of its messages. A transaction is sent whole;
-    /// any other batch in parts whose answers the socket has room for.
+    /// Sends a batch and returns the answer to each of its messages. A transaction is sent whole; any other batch in
+    /// parts whose answers the socket has room for.
     ///
     /// An answer without an outcome was lost, or the kernel gave none: what became of its message is unknown.
     pub fn transact(&mut self, mut batch: Batch) -> Result<Vec<Answer>, Error> {

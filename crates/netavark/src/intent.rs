@@ -273,7 +273,8 @@ fn only_once(attachments: &[Attachment]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses a request whose answer would not fit into [`LARGEST_ANSWER`]: the answer is written when everything is done.
+/// Refuses a request whose answer would not fit into [`LARGEST_ANSWER`], before anything changes: the answer is written
+/// last.
 fn check_answer_fits(attachments: &[Attachment]) -> Result<(), Error> {
     let bytes: usize = attachments
         .iter()

@@ -1,5 +1,5 @@
-//! What zubi writes into the alias of a device on the host: together with what the kernel has anyway, it is enough to
-//! make lost records again.
+//! What zubi writes into the alias of a device on the host. With what the kernel has anyway, it is enough to rebuild
+//! lost records.
 //!
 //! # How it works
 //! An alias is a line of words of at most 255 bytes:
@@ -10,11 +10,11 @@
 //! ```
 //!
 //! The kernel has the rest: MACs, addresses, routes, bridges; the nftables table has the published ports. Words that
-//! are seldom needed come last and are left out where the line is full; `...` says so.
+//! are seldom needed come last and are left out if the line is full, which `...` shows.
 //!
 //! # Limits
-//! The kernel ignores an alias in the message that makes a device, so it comes with the one that takes the device up.
-//! An endpoint's id has no room: an endpoint that is recorded again gets another.
+//! The kernel ignores an alias in the message that makes a device, so it comes with the message that sets the device
+//! up. There is no room for an endpoint's id: a rebuilt endpoint gets a new one.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -23,7 +23,7 @@ use zubi_wire::route::LONGEST_ALIAS;
 
 const MARK: &str = "zubi";
 const CUT: &str = "...";
-/// Of a path, in bytes.
+/// The longest path, in bytes.
 const LONGEST_PATH: usize = 80;
 
 /// What the alias of an endpoint's host end says.
@@ -33,9 +33,9 @@ pub struct EndpointMark {
     pub network: NetworkName,
     /// See [`Endpoint::attached_at`].
     pub attached_at: u64,
-    /// How its sandbox is reached.
+    /// The way to its sandbox.
     pub reached_by: NsRef,
-    /// As its sandbox was named first.
+    /// The name of its sandbox.
     pub spelled: String,
     /// See [`DefaultRoute`].
     pub default_route: DefaultRoute,
@@ -43,7 +43,7 @@ pub struct EndpointMark {
     pub traits: Traits,
     /// Its aliases.
     pub aliases: Vec<Alias>,
-    /// Whether all words had room.
+    /// Whether there was room for all words.
     pub is_whole: bool,
 }
 
@@ -52,7 +52,7 @@ pub struct EndpointMark {
 pub struct NetworkMark {
     /// The network.
     pub network: NetworkName,
-    /// Its number.
+    /// Its id.
     pub id: NetworkId,
     /// The run folder of the zubi that made the bridge.
     pub run: String,
@@ -141,12 +141,12 @@ fn way(text: &str) -> NsRef {
     named.map_or_else(|| NsRef::Path(text.into()), NsRef::Named)
 }
 
-/// Compact JSON has blanks in strings only, and these values hold none.
+/// Compact JSON has blanks in strings only, and these values have none there.
 fn json_unless_default<T: PartialEq + serde::Serialize>(value: &T, default: &T) -> Option<String> {
     if value == default { None } else { serde_json::to_string(value).ok() }
 }
 
-/// As in a URL: blanks, `%` and what is no printable ASCII.
+/// Escapes blanks, `%` and everything but printable ASCII, as in a URL.
 fn escaped(text: &str) -> String {
     let mut all = String::new();
     for byte in text.bytes() {

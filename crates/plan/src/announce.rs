@@ -1,11 +1,11 @@
-//! The last step of a new device: it carries frames, answers, and its neighbours know its MAC.
+//! The last step for a new device: it carries frames and answers, and its neighbours know its MAC.
 
 use std::fmt;
 use std::net::Ipv6Addr;
 use zubi_model::{IfName, Mac};
 use zubi_wire::route::LinkChange;
 
-/// What frames pass on their way from a device to its neighbours.
+/// What frames pass through between a device and its neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Through {
     /// The port of a bridge on the host.
@@ -57,7 +57,7 @@ impl Announcement {
     }
 }
 
-/// Being asked about a link makes the kernel look whether the link carries.
+/// The kernel checks a link's carrier when it is asked about the link.
 impl fmt::Display for Announcement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.change() {

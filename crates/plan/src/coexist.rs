@@ -1,18 +1,18 @@
-//! Living with other programs' firewalls: a packet that one table drops is dropped, whatever ours says.
+//! Coexistence with other programs' firewalls: a packet that one table drops is dropped, whatever ours says.
 //!
 //! # How it works
-//! [`ForeignFirewalls`] is what was read of the tables of other programs. A base chain of theirs in the forward hook is
-//! a [`Barrier`] when it drops what no rule with a condition accepts: by its policy, or by a rule that drops everything
-//! itself or in the chain it leads to. There each network needs two guest rules, for what comes from its device and for
-//! what goes to it. They stand as far back as they work, so that what other programs drop with a condition stays
+//! [`ForeignFirewalls`] holds the tables of other programs. A base chain in the forward hook is a [`Barrier`] if it
+//! drops what no rule with a condition accepts: by its policy, or by a rule that drops everything itself or in the
+//! chain it leads to. At a barrier each network needs two guest rules, for packets from its device and for packets to
+//! it. They are placed as late in the chain as they still work, so that what other programs drop with a condition stays
 //! dropped. Our own chain still decides what may pass between networks and the outside.
 //!
-//! Where `FORWARD` of an `iptables` table leads to `DOCKER-USER`, the guest rules stand there: Docker leaves that chain
-//! alone.
+//! Where `FORWARD` of an `iptables` table leads to `DOCKER-USER`, the guest rules go there: Docker does not change that
+//! chain.
 //!
 //! # Limits
-//! Conditions are not understood: a rule that drops what comes in by any device but one does not count as one that
-//! drops everything. Barriers at other hooks and in other families (`bridge`, `netdev`) are not looked for.
+//! Conditions are not evaluated: a rule that drops packets from all devices but one does not count as one that drops
+//! everything. Barriers at other hooks and in other families (`bridge`, `netdev`) are ignored.
 
 use crate::firewall::TABLE;
 use crate::{Op, Plan, What};
@@ -37,7 +37,7 @@ pub struct ChainName {
     pub chain: String,
 }
 
-/// What was read of other programs' tables.
+/// The tables of other programs, as far as they concern forwarded packets.
 #[derive(Debug, Clone, Default)]
 pub struct ForeignFirewalls {
     tables: Vec<TableSeen>,
@@ -46,21 +46,21 @@ pub struct ForeignFirewalls {
     rules: HashMap<ChainName, Vec<RuleSeen>>,
 }
 
-/// What of a barrier drops.
+/// The part of a barrier that drops packets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Drops {
     /// The chain's policy.
     Policy,
-    /// This rule, or a chain it leads to.
+    /// This rule, or the chain it leads to.
     Rule(String),
 }
 
-/// Why no guest rule can stand at a barrier.
+/// Why a barrier can have no guest rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shut {
     /// Only the program with this netlink port may change the table, which it owns.
     Owned(u32),
-    /// The administrator's own chain drops everything, which is a decision and no accident.
+    /// The administrator's own chain drops everything, which is intended.
     ByAdministrator,
 }
 
@@ -69,28 +69,28 @@ pub enum Shut {
 pub struct Barrier {
     /// The base chain.
     pub name: ChainName,
-    /// What in it drops.
+    /// The part of it that drops packets.
     pub drops: Drops,
-    /// Why no guest rule can stand there.
+    /// Why it can have no guest rule.
     pub shut: Option<Shut>,
-    /// The number of the rule that drops; behind the last when the policy does.
+    /// The index of the rule that drops packets, or the number of rules if the policy does.
     end: usize,
-    /// The chain that guest rules go into, and the number of the rule that they go before.
+    /// The chain for guest rules, and the index of the rule that they go before.
     place: (ChainName, usize),
 }
 
-/// Where a packet goes that no condition stops.
+/// What happens to a packet that no condition matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// Out of the chain, at this rule or behind the last one.
+    /// It leaves the chain, at this rule or after the last one.
     Out(usize),
-    /// Out of the base chain, accepted.
+    /// It is accepted.
     Accepted,
-    /// Nowhere, from this rule on.
+    /// It is dropped by this rule.
     Dropped(usize),
 }
 
-/// The guest rules that a network lacks, and those that stand where they do nothing.
+/// The guest rules that a network lacks, and those in places where they have no effect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lacking {
     /// To be added.
@@ -100,7 +100,7 @@ pub struct Lacking {
 }
 
 impl ForeignFirewalls {
-    /// Picks what matters of all tables and chains there are; the rules come later, see [`ForeignFirewalls::unread`].
+    /// Keeps the tables and chains that matter. The rules are read later, see [`ForeignFirewalls::unread`].
     pub fn new(tables: Vec<TableSeen>, chains: Vec<ChainSeen>) -> Self {
         let forward = HookPoint::Forward as u32;
         let awake = |chain: &ChainSeen| tables.iter().any(|t| t.table == chain.table && !t.dormant);
@@ -114,7 +114,7 @@ impl ForeignFirewalls {
         ForeignFirewalls { chains: chains.into_iter().filter(matters).collect(), tables, rules: HashMap::new() }
     }
 
-    /// The chains whose rules have to be read before the firewalls can be judged.
+    /// The chains whose rules have to be read before barriers can be determined.
     pub fn unread(&self) -> Vec<ChainName> {
         let mut unread = Vec::new();
         for chain in &self.chains {
@@ -124,18 +124,18 @@ impl ForeignFirewalls {
         unread
     }
 
-    /// The rules of a chain, in order.
+    /// Adds the rules of a chain, in order.
     pub fn learn(&mut self, chain: ChainName, rules: Vec<RuleSeen>) {
         self.rules.insert(chain, rules);
     }
 
-    /// The tables that have a chain in the forward hook, and the netlink ports of their owners.
+    /// The tables with a chain in the forward hook, and the netlink ports of their owners.
     pub fn tables(&self) -> impl Iterator<Item = (&Table, Option<u32>)> {
         let has_chain = |t: &&TableSeen| self.chains.iter().any(|c| c.table == t.table);
         self.tables.iter().filter(has_chain).map(|t| (&t.table, t.owner))
     }
 
-    /// The chains that have rules of their own for a family.
+    /// The chains with rules of other programs for a family.
     pub fn filtering(&self, family: Family) -> impl Iterator<Item = String> {
         let own = move |chain: &&ChainSeen| {
             chain.table.family.sees(family) && self.rules(&name(chain)).iter().any(|rule| !is_ours(rule))
@@ -146,7 +146,7 @@ impl ForeignFirewalls {
             .map(|chain| format!("{} {} {}", chain.table.family, chain.table.name, chain.name))
     }
 
-    /// The chains that drop what our networks send.
+    /// The chains that drop packets of our networks.
     pub fn barriers(&self) -> Vec<Barrier> {
         self.chains.iter().filter_map(|chain| self.barrier(chain)).collect()
     }
@@ -192,7 +192,7 @@ impl ForeignFirewalls {
         if let Some(way) = known.get(chain) {
             return *way;
         }
-        // The kernel allows no loops; what looks like one ends here.
+        // The kernel allows no loops. Treat one as a return.
         known.insert(chain.clone(), Way::Out(0));
         let Some(rules) = self.rules.get(chain) else {
             unread.push(chain.clone());
@@ -253,7 +253,7 @@ impl ForeignFirewalls {
 }
 
 impl Lacking {
-    /// Whether the network passes.
+    /// Whether the network lacks nothing.
     pub fn is_empty(&self) -> bool {
         self.missing.is_empty()
     }
@@ -267,19 +267,19 @@ impl Lacking {
     }
 }
 
-/// Takes these guest rules away.
+/// Deletes these guest rules.
 pub fn remove_guests(rules: &[RuleSeen]) -> Plan {
     const WHY: &str = "and the rules that let it pass other programs' chains";
     rules.iter().map(|rule| Op::host(What::DeleteGuestRule(rule.at()), WHY)).collect()
 }
 
-/// Puts guest rules into the nftables transaction of a plan: behind the last operation of that kind.
+/// Puts guest rules into the nftables transaction of a plan: after its last operation.
 pub fn join_transaction(plan: &mut Plan, guests: Plan) {
     let at = plan.ops.iter().rposition(Op::is_nft).map_or(0, |last| last + 1);
     plan.ops.splice(at..at, guests.ops);
 }
 
-/// Whether a rule in another program's table is a guest rule, of whichever network.
+/// Whether a rule in another program's table is a guest rule of any network.
 pub fn is_ours(seen: &RuleSeen) -> bool {
     GuestRule::read(seen).is_some_and(|rule| rule.comment.starts_with(MARK))
 }
@@ -308,7 +308,7 @@ impl std::fmt::Display for ChainName {
     }
 }
 
-/// What the barrier does, in words.
+/// Describes the barrier.
 impl std::fmt::Display for Barrier {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.drops {

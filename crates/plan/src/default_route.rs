@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use zubi_model::{DefaultRoute, Endpoint, Family, Network};
 use zubi_wire::route::Route;
 
-/// The families in which an endpoint gives the default route. The oldest endpoint of the sandbox that may does; a
+/// The families in which an endpoint gives the default route. Of the endpoints that may give it, the oldest does; a
 /// default route of another program (`taken`) stays.
 pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<Family> {
     let provided = |family| {
@@ -21,7 +21,7 @@ pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Fam
         .collect()
 }
 
-/// The endpoints of the same sandbox that give the default route when this one no longer does, each with the families.
+/// The endpoints of the same sandbox that give the default route once this one no longer does, each with its families.
 pub fn successors(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<(Endpoint, Vec<Family>)> {
     let given = default_families(endpoint, siblings, taken);
     let succeeds = |candidate: &Endpoint| {

@@ -1,4 +1,4 @@
-//! What holds for every device of ours, wherever it is.
+//! What all devices of ours share.
 
 use crate::{Op, Place, Sysctl, What};
 use ipnet::IpNet;
@@ -15,12 +15,12 @@ pub(crate) enum Ipv6 {
 }
 
 impl Ipv6 {
-    /// Of the device that stands for a network.
+    /// Of a network's device.
     pub(crate) fn of_network(network: &Network) -> Self {
         if network.pool(Family::V6).is_some() { Ipv6::On } else { Ipv6::Off }
     }
 
-    /// Of the device inside a sandbox.
+    /// Of an endpoint's device in its sandbox.
     pub(crate) fn of_endpoint(endpoint: &Endpoint) -> Self {
         if endpoint.address(Family::V6).is_some() { Ipv6::On } else { Ipv6::Off }
     }
@@ -39,8 +39,8 @@ pub(crate) fn ipv6_settings(device: &IfName, ipv6: Ipv6) -> Vec<Sysctl> {
     }
 }
 
-/// Takes the link-local address away that the kernel gave a device when its MTU became large enough for IPv6: the
-/// address goes only when IPv6 is off for a moment.
+/// Removes the link-local address that the kernel gave a device when its MTU became large enough for IPv6. Only
+/// switching IPv6 off for a moment removes it.
 pub(crate) fn without_link_local(device: &IfName, place: &Place) -> impl Iterator<Item = What> + use<> {
     let set = |name, value| What::Set(Sysctl::ipv6_device(device, name, value));
     let mut all = vec![set("disable_ipv6", 1)];
@@ -52,7 +52,7 @@ pub(crate) fn without_link_local(device: &IfName, place: &Place) -> impl Iterato
     all.into_iter()
 }
 
-/// The routes that the kernel makes with the addresses of a device. Other programs may have deleted them since.
+/// The routes that the kernel makes for the addresses of a device. Other programs may have deleted them.
 pub(crate) fn connected_routes(
     addresses: impl IntoIterator<Item = IpNet>,
     device: &IfName,
@@ -69,7 +69,7 @@ pub(crate) fn connected_routes(
     })
 }
 
-/// Leaves out the routes that the kernel makes by itself with an address among the operations.
+/// Leaves out the routes that the kernel makes by itself for an address among the operations.
 pub fn without_connected_routes(ops: Vec<Op>) -> Vec<Op> {
     let added: Vec<_> = ops
         .iter()

@@ -1,28 +1,28 @@
-//! Settings of a device that is there already, and of its network namespace.
+//! Settings of an existing device and of its network namespace.
 
 use crate::{Sysctl, What};
 use zubi_model::{IfName, Mac, Mtu};
 use zubi_wire::route::{AdminState, LinkChange, LinkSeen, Switch};
 
-/// Settings of a device. What is absent stays as it is.
+/// Settings of a device. Absent ones stay unchanged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceSettings {
     /// Its MAC.
     pub mac: Option<Mac>,
     /// Its MTU.
     pub mtu: Option<Mtu>,
-    /// Whether it takes frames for every MAC.
+    /// Whether it accepts frames for every MAC.
     pub promisc: Option<Switch>,
-    /// Whether it takes frames for every multicast address.
+    /// Whether it accepts frames for every multicast address.
     pub allmulticast: Option<Switch>,
-    /// How many packets wait at most to be sent.
+    /// The length of its transmit queue, in packets.
     pub tx_queue: Option<u32>,
     /// Settings below /proc/sys/net of the namespace: `ipv4/conf/eth0/arp_notify` and its value.
     pub sysctls: Vec<(String, String)>,
 }
 
 impl DeviceSettings {
-    /// All settings of the device itself as the kernel has them.
+    /// All settings of the device itself, as the kernel has them.
     pub fn seen(link: &LinkSeen) -> Self {
         DeviceSettings {
             mac: link.mac,
@@ -34,7 +34,7 @@ impl DeviceSettings {
         }
     }
 
-    /// The operations that make the settings so.
+    /// The operations that apply the settings.
     pub fn operations(&self, device: &IfName) -> Vec<What> {
         let sysctl = |(key, value): &(String, String)| What::Set(Sysctl::new(format!("net/{key}"), value));
         let mut all: Vec<What> = self.sysctls.iter().map(sysctl).collect();
@@ -53,7 +53,7 @@ impl DeviceSettings {
     }
 }
 
-/// Switches the loopback device of a namespace on.
+/// Sets the loopback device of a namespace up.
 pub fn raise_loopback() -> What {
     What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up))
 }

@@ -1,22 +1,22 @@
-//! Letting the host pass packets on between networks and the outside.
+//! Forwarding of packets between networks and the outside.
 
 use crate::{Op, Plan, Sysctl, What, firewall};
 use zubi_model::{Family, IfName};
 
-/// Switches IPv4 on, for the whole host.
+/// Enables IPv4 forwarding for the whole host.
 pub const IPV4: &str = "net/ipv4/ip_forward";
-/// Switches IPv6 on, for the whole host, and makes it ignore router advertisements.
+/// Enables IPv6 forwarding for the whole host, and makes it ignore router advertisements.
 pub const IPV6: &str = "net/ipv6/conf/all/forwarding";
-/// Switches IPv6 on without that (Linux 6.17).
+/// Enables IPv6 forwarding without that effect (Linux 6.17).
 pub const IPV6_FORCE: &str = "net/ipv6/conf/all/force_forwarding";
 
-/// How this host is made to pass IPv6 packets on.
+/// How this host is made to forward IPv6 packets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ipv6Forwarding {
     /// By `force_forwarding` (Linux 6.17).
     Force,
-    /// By `forwarding`, which makes the host ignore router advertisements: they have to be switched on again on these
-    /// devices, which learn from them.
+    /// By `forwarding`, which makes the host ignore router advertisements: they have to be enabled again on the devices
+    /// that learn from them.
     Classic {
         /// Devices whose `accept_ra` is 1.
         learning: Vec<IfName>,
@@ -27,8 +27,8 @@ pub enum Ipv6Forwarding {
 pub(crate) fn settings(family: Family, device: &IfName, ipv6: &Ipv6Forwarding) -> Vec<Sysctl> {
     match (family, ipv6) {
         (Family::V4, _) => vec![Sysctl::new(IPV4, "1")],
-        // Writing `all` reaches the devices that are there, `default` those to come; a device that came between another
-        // program's `all` and our `default` has neither (net/ipv6/addrconf.c, addrconf_force_forward_change).
+        // Writing `all` changes the existing devices, `default` those made later. A device made between another
+        // program's `all` and our `default` gets neither (net/ipv6/addrconf.c, addrconf_force_forward_change).
         (Family::V6, Ipv6Forwarding::Force) => ["default", "all", device.as_str()]
             .map(|whose| Sysctl::new(format!("net/ipv6/conf/{whose}/force_forwarding"), "1"))
             .to_vec(),
@@ -40,7 +40,7 @@ pub(crate) fn settings(family: Family, device: &IfName, ipv6: &Ipv6Forwarding) -
     }
 }
 
-/// The families that a plan switches on.
+/// The families for which a plan enables forwarding.
 pub fn switched_on(plan: &Plan) -> Vec<Family> {
     let switches = |family: &Family| plan.ops.iter().any(|op| switches_on(op, *family));
     [Family::V4, Family::V6].into_iter().filter(switches).collect()
@@ -51,12 +51,13 @@ fn switches_on(op: &Op, family: Family) -> bool {
     matches!(&op.what, What::Set(sysctl) if keys.contains(&sysctl.key.as_str()) && sysctl.value == "1")
 }
 
-/// Puts in front of what switches a family on that the firewall drops what concerns no bridge of these families.
+/// Inserts, before the operations that enable forwarding, the elements that drop packets of these families that concern
+/// no bridge.
 pub fn close(plan: &mut Plan, families: &[Family]) {
     const WHY: &str = "this host was no router: what concerns no bridge is not to pass";
     let switches = |op: &Op| [Family::V4, Family::V6].iter().any(|family| switches_on(op, *family));
     let Some(first) = plan.ops.iter().position(switches) else { return };
-    // Beside the other operations of the firewall, so that it stays one transaction.
+    // Beside the other firewall operations, so that they stay one transaction.
     let at = plan.ops.iter().take(first).rposition(Op::is_nft).map_or(first, |last| last + 1);
     let elements = families.iter().map(|family| Op::host(What::AddElement(firewall::closed(*family)), WHY));
     plan.ops.splice(at..at, elements);

@@ -1,13 +1,14 @@
-//! What the firewall and connection tracking have to know of an endpoint before its device exists, and after it is
+//! What the firewall and connection tracking need to know about an endpoint before its device exists, and after it is
 //! gone.
 
 use crate::{Flows, Op, What, firewall, published};
 use std::net::IpAddr;
 use zubi_model::Endpoint;
 
-/// Before the device exists. `stale`: addresses of which the kernel may remember connections of an earlier endpoint.
+/// The operations before the device exists. `stale`: addresses for which the kernel may still have connections of an
+/// earlier endpoint.
 pub(crate) fn raise(endpoint: &Endpoint, stale: &[IpAddr]) -> Vec<Op> {
-    const INHERIT: &str = "inherit no connections of whoever had the address before";
+    const INHERIT: &str = "inherit no connections of an earlier owner of the address";
     const GUARD: &str = "the firewall lets this address out before it exists";
     let mut ops: Vec<Op> = stale.iter().map(|a| Op::host(What::Forget(Flows::Of(*a)), INHERIT)).collect();
     let elements = firewall::endpoint_elements(endpoint);
@@ -16,14 +17,14 @@ pub(crate) fn raise(endpoint: &Endpoint, stale: &[IpAddr]) -> Vec<Op> {
     ops
 }
 
-/// While the device still exists.
+/// The operations while the device still exists.
 pub(crate) fn lower(endpoint: &Endpoint) -> impl Iterator<Item = Op> {
     const GUARD: &str = "the address may leave no more";
     firewall::endpoint_elements(endpoint).into_iter().map(|element| Op::host(What::DeleteElement(element), GUARD))
 }
 
-/// When the device carries nothing any more.
+/// The operations when the device carries no packets any more.
 pub(crate) fn forget(endpoint: &Endpoint) -> impl Iterator<Item = Op> {
-    const FORGET: &str = "whoever gets the address next inherits no connections";
+    const FORGET: &str = "the next owner of the address inherits no connections";
     endpoint.addresses.iter().map(|a| Op::host(What::Forget(Flows::Of(a.address.addr())), FORGET))
 }

@@ -7,21 +7,21 @@ use std::net::{IpAddr, Ipv6Addr};
 use zubi_model::{DuplicateDetection, Endpoint, Family, IfName, InnerState, NsRef, RouteKind, StaticRoute};
 use zubi_wire::route::{Address, AdminState, Dad, LinkChange, Route};
 
-/// What matters about the sandbox before the endpoint is made.
+/// The state of the sandbox before the endpoint is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Surroundings {
-    /// Its loopback.
+    /// The state of its loopback device.
     pub loopback: AdminState,
     /// The families in which this endpoint gives the default route, see
     /// [`default_families`](crate::default_route::default_families).
     pub default_in: Vec<Family>,
-    /// Addresses of which the kernel may remember connections of an earlier endpoint.
+    /// Addresses for which the kernel may still have connections of an earlier endpoint.
     pub stale: Vec<IpAddr>,
-    /// What the neighbours may believe of its addresses.
+    /// What the neighbours may have cached of its addresses.
     pub neighbours: Neighbours,
 }
 
-/// An IPv6 address, which takes the kernel a moment to answer.
+/// The address if it is an IPv6 address: the kernel takes a moment before it answers.
 pub(crate) fn ipv6_of(address: IpAddr) -> Option<Ipv6Addr> {
     match address {
         IpAddr::V4(_) => None,
@@ -41,7 +41,7 @@ pub(crate) fn settings(device: &IfName, ipv6: Ipv6, neighbours: Neighbours, dad:
         all.push(arp_notify(device));
     }
     if ipv6 == Ipv6::On {
-        // Docker and Podman can start a container with IPv6 switched off.
+        // Docker and Podman can start a container with IPv6 disabled.
         all.push(Sysctl::ipv6_device(device, "disable_ipv6", 0));
     }
     all.push(Sysctl::ipv6_device(device, "accept_ra", 0));
@@ -58,7 +58,7 @@ fn arp_notify(device: &IfName) -> Sysctl {
     Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1")
 }
 
-/// From a device that is there and down to one that is up, with its addresses and routes.
+/// From a device that exists and is down to one that is up, with addresses and routes.
 pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterator<Item = Op> {
     const WHY: &str = "inside: loopback, address, and the way out through the gateway";
     let device = &endpoint.ifname;
@@ -87,8 +87,7 @@ pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterato
     all.into_iter().map(move |what| Op::sandbox(&sandbox, what, WHY))
 }
 
-/// The last step: the device carries frames, and its neighbours know its addresses. Nothing where the device stays
-/// down.
+/// The last step: the device carries frames, and its neighbours know its addresses. Nothing if the device stays down.
 pub(crate) fn announce(endpoint: &Endpoint, neighbours: Neighbours, through: Through) -> Option<Op> {
     const WAIT: &str = "being asked makes the kernel look whether the cable carries";
     const TELL: &str = "setting the MAC it has makes the kernel tell the neighbours where the address lives now";
@@ -104,7 +103,7 @@ pub(crate) fn announce(endpoint: &Endpoint, neighbours: Neighbours, through: Thr
     switched_on.then(|| Op::sandbox(&endpoint.sandbox.reached_by, What::Announce(announcement), why))
 }
 
-/// Gives the device another MAC and tells its neighbours.
+/// Changes the MAC of the device and announces it to the neighbours.
 pub(crate) fn change_mac(after: &Endpoint) -> impl Iterator<Item = Op> {
     const INNER: &str = "the MAC that was asked for";
     const TELL: &str = "the neighbours know the address by another MAC";
@@ -116,8 +115,8 @@ pub(crate) fn change_mac(after: &Endpoint) -> impl Iterator<Item = Op> {
     notify.chain([(change, INNER)]).map(move |(what, why)| Op::sandbox(&sandbox, what, why))
 }
 
-/// What the device's disappearance leaves to be done inside: routes that lead nowhere are of no device and would stay,
-/// and the endpoints in `successors` give the default route from now on.
+/// What has to be done inside when the device is removed: unreachable routes belong to no device and would stay, and
+/// the endpoints in `successors` give the default route afterwards.
 pub(crate) fn leave(
     endpoint: &Endpoint,
     sandbox: &NsRef,

@@ -1,5 +1,5 @@
-//! Everything zubi does to a machine, as a value: an ordered list of operations, each of which can be applied,
-//! undone and printed as the command a person would have typed.
+//! Everything zubi does to a machine, as a value: an ordered list of operations, each of which can be applied, undone
+//! and printed as the command a person would have typed.
 //!
 //! [`driver`] turns networks and endpoints into plans, [`link`] and [`sandbox`] what their names say. [`firewall`] is
 //! the layout of the one nftables table, [`coexist`] is about those of other programs. Applying a plan is the `kernel`

@@ -1,4 +1,4 @@
-//! Links: a veth pair between two sandboxes, or a sandbox and the host, with nothing between.
+//! Links: a veth pair between two sandboxes, or between a sandbox and the host, without a bridge.
 
 use crate::device::Ipv6;
 use crate::inside::{ipv6_of, settings};
@@ -6,7 +6,7 @@ use crate::{Announcement, Neighbours, Op, Place, Plan, Presence, Through, What};
 use zubi_model::{DirectLink, DuplicateDetection, IfName, LinkEnd, LinkGroup, LinkPlace, NsRef};
 use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, LinkMark, LinkSeen, Peer};
 
-/// Where an end is, as the place of an operation.
+/// The namespace of an end.
 pub fn place(end: &LinkEnd) -> Place {
     match &end.place {
         LinkPlace::Host => Place::Host,
@@ -14,15 +14,15 @@ pub fn place(end: &LinkEnd) -> Place {
     }
 }
 
-/// The end in whose namespace the pair is made, and the other one. A pair with an end on the host is made there: a
-/// message gives a group only to the end that it is about.
+/// The end in whose namespace the pair is made, and the other one. A pair with an end on the host is made there,
+/// because the message sets the group only of the end that it makes.
 pub fn maker_and_peer(link: &DirectLink) -> (&LinkEnd, &LinkEnd) {
     let [a, b] = &link.ends;
     if b.place == LinkPlace::Host { (b, a) } else { (a, b) }
 }
 
-/// The pair as it is made. Its end on the host carries our group. Ends in sandboxes carry none: a zubi that calls such
-/// a sandbox its host would take them for leftovers of its own.
+/// The pair as it is made. Its end on the host carries our group. Ends in sandboxes carry none: a zubi that runs in
+/// such a sandbox would take them for its own strays.
 pub fn pair(link: &DirectLink) -> Option<Link> {
     let (maker, peer) = maker_and_peer(link);
     let LinkPlace::Sandbox(sandbox) = &peer.place else { return None };
@@ -36,7 +36,7 @@ pub fn pair(link: &DirectLink) -> Option<Link> {
     })
 }
 
-/// Everything a link is made of: the pair (down), both ends, both up, announcements. `down`: the sandboxes whose
+/// All operations that set a link up: the pair (down), both ends, both up, announcements. `down`: the sandboxes whose
 /// loopback is down.
 pub fn make(link: &DirectLink, down: &[NsRef]) -> Plan {
     const PAIR: &str = "a virtual cable: one message makes both ends, each in its place";
@@ -83,19 +83,19 @@ pub fn make(link: &DirectLink, down: &[NsRef]) -> Plan {
     plan
 }
 
-/// Takes these loopbacks down again, as a link that could not be made had found them.
+/// Sets these loopback devices down again after a link could not be made.
 pub fn loopbacks_down(down: &[NsRef]) -> Plan {
     let change = || What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Down));
     down.iter().map(|way| Op::sandbox(way, change(), "as it was")).collect()
 }
 
-/// Takes a link away by one of its ends, which may have another name by now.
+/// Removes a link by one of its ends, which may have been renamed.
 pub fn unmake(place: Place, device: LinkMark) -> Plan {
     const DELETE: &str = "the pair goes, whichever end is deleted";
     std::iter::once(Op { place, what: What::DeleteLink(device), why: DELETE }).collect()
 }
 
-/// Whether a device in the namespace of an end is that end, whatever its name is by now. Only on the host an end has a
+/// Whether a device in the namespace of an end is that end, whatever its name is now. Only an end on the host has a
 /// group.
 pub fn recognise(end: &LinkEnd, seen: Option<&LinkSeen>) -> Presence {
     Presence::of(seen, |seen| {

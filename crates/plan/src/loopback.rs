@@ -1,25 +1,26 @@
-//! Publishing on the loopback addresses of the host, and what keeps everything but the host out of them.
+//! Publishing on the host's loopback addresses, and keeping everything but the host away from them.
 //!
 //! # How it works
-//! The kernel takes packets between 127.0.0.0/8 and another device for forged, unless the device has `route_localnet`.
-//! With that setting two guards keep out all but the host itself: the firewall's, which counts what it drops, and a
+//! The kernel treats packets between 127.0.0.0/8 and another device as forged, unless the device has `route_localnet`.
+//! With that setting, two guards admit only the host itself: the firewall's guard, which counts what it drops, and a
 //! filter on the bridge, which stays when another program flushes the ruleset.
 //!
-//! Where bridges pass frames to the firewall (`bridge-nf-call-iptables`), the answer to what the host has sent from
-//! 127.0.0.1 by a published port has that address again before it reaches the filter. So the filter drops what opens a
-//! connection: TCP segments with SYN alone, and whatever is no answer. Fragments are whole again there, so the filter
-//! drops all it sees. A datagram does not say whether it is an answer: those to ports below 1024 are dropped, from
-//! which clients do not ask by themselves, and where bridges pass nothing to the firewall, all are dropped.
+//! If bridges pass frames to the firewall (`bridge-nf-call-iptables`), a reply to a packet that the host sent from
+//! 127.0.0.1 to a published port has that address again before it reaches the filter. So the filter drops only what
+//! opens a connection: TCP segments with SYN alone, and everything else that is no reply. Fragments are reassembled
+//! there, so the filter drops all fragments. A datagram does not show whether it is a reply: those to ports below 1024
+//! are dropped, because clients do not use such ports by themselves. If bridges pass nothing to the firewall, all
+//! datagrams are dropped.
 //!
 //! # Limits
-//! Where bridges pass frames to the firewall, datagrams to higher ports are left to the firewall's guard. Where that is
-//! switched on later, no datagrams come back to 127.0.0.1 until `zubi repair`.
+//! If bridges pass frames to the firewall, datagrams to higher ports are left to the firewall's guard. If that setting
+//! is switched on later, no datagrams come back to 127.0.0.1 until `zubi repair`.
 
 use crate::{Op, Plan, Sysctl, What};
 use zubi_model::{IfName, Network};
 use zubi_wire::route::{Filter, Instruction};
 
-/// Early among the filters, and not a number that other programs begin to count from.
+/// Early among the filters, and not a number at which other programs start.
 const PREFERENCE: u16 = 127;
 /// The letters "zubi".
 const HANDLE: u32 = 0x7a75_6269;
@@ -41,7 +42,7 @@ const RETURN: u16 = 0x06;
 const VLAN_TAG: u32 = 0xffff_f02c;
 /// `TC_ACT_SHOT` in linux/pkt_cls.h.
 const DROP: u32 = 2;
-/// `TC_ACT_UNSPEC`: the next filter, if any, is asked.
+/// `TC_ACT_UNSPEC`: the next filter, if any, decides.
 const GO_ON: u32 = u32::MAX;
 
 /// Offsets count from the Ethernet header.
@@ -50,7 +51,7 @@ const PROGRAM: [(u16, u8, u8, u32); 29] = [
     (IS, 5, 0, 0x0800),
     (IS, 1, 0, 0x8100),
     (IS, 0, 24, 0x88a8),
-    // A second tag: the kernel takes tags of VLAN 0 off and goes on.
+    // A second tag: the kernel removes tags of VLAN 0 and goes on.
     (LOAD_WORD, 0, 0, VLAN_TAG),
     (AND, 0, 0, 0x0fff),
     (IS, 20, 21, 0),
@@ -74,7 +75,7 @@ const PROGRAM: [(u16, u8, u8, u32); 29] = [
     // UDP.
     (LOAD_HALF_BEHIND, 0, 0, 16),
     (IS_AT_LEAST, 5, 4, 1024),
-    // ICMP: of errors, those that answer something.
+    // ICMP: only errors that answer something pass.
     (LOAD_BYTE_BEHIND, 0, 0, 14),
     (IS, 3, 0, 3),
     (IS, 2, 0, 11),
@@ -91,11 +92,11 @@ const DATAGRAMS: usize = 16;
 pub enum BridgeNetfilter {
     /// They pass them.
     On,
-    /// They do not, or this kernel cannot.
+    /// They do not, or the kernel does not support it.
     Off,
 }
 
-/// Drops what goes to the loopback addresses of the host and is no answer, or claims to come from them.
+/// Drops packets to the host's loopback addresses that are no replies, and packets that claim to come from them.
 pub fn filter(bridge: &IfName, netfilter: BridgeNetfilter) -> Filter {
     let program =
         program(netfilter).map(|(code, on_true, on_false, operand)| Instruction { code, on_true, on_false, operand });
@@ -110,13 +111,13 @@ fn program(netfilter: BridgeNetfilter) -> [(u16, u8, u8, u32); 29] {
     program
 }
 
-/// The setting without which nothing can be published there.
+/// The setting that publishing there needs.
 pub fn route_localnet(network: &Network) -> Op {
     const WHY: &str = "let the host itself reach published ports on 127.0.0.1";
     Op::host(What::Set(Sysctl::new(format!("net/ipv4/conf/{}/route_localnet", network.device()), "1")), WHY)
 }
 
-/// What publishing ports on 127.0.0.1 takes of a network's device, the guard first.
+/// What a network's device needs for ports published on 127.0.0.1, the guard first.
 pub fn loopback(network: &Network, netfilter: BridgeNetfilter) -> Plan {
     const GUARD: &str = "keep containers away from 127.0.0.0/8 even without the firewall";
     let device = network.device();
@@ -135,7 +136,7 @@ mod tests {
     const UDP: u8 = 17;
     const ICMP: u8 = 1;
 
-    /// What the kernel's machine does with the program, as far as it is used here. `tag` is what was taken off.
+    /// Runs the program as the kernel's machine does, as far as it is used here. `tag` is the tag that was removed.
     fn run(frame: &[u8], tag: u32, netfilter: BridgeNetfilter) -> u32 {
         let at = |offset: u32, len: usize| -> Option<u32> {
             if offset == VLAN_TAG {
@@ -171,7 +172,7 @@ mod tests {
                     continue;
                 }
             };
-            // The kernel ends a program that reads past the end.
+            // The kernel ends a program that reads past the end of the packet.
             let Some(loaded) = loaded else { return 0 };
             a = loaded;
         }

@@ -19,7 +19,7 @@ pub enum Place {
 /// What is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
-    /// Make a link.
+    /// Make a device.
     AddLink(Link),
     /// Delete one. This takes the kernel some 16 ms, so it may be left to a process that finishes later.
     DeleteLink(LinkMark),
@@ -45,7 +45,7 @@ pub enum What {
     AddFilter(Filter),
     /// Remove one.
     DeleteFilter(Filter),
-    /// Set a setting.
+    /// Write a setting.
     Set(Sysctl),
     /// Make an nftables table.
     AddTable(nft::Table),
@@ -63,7 +63,7 @@ pub enum What {
     DeleteElement(nft::Element),
     /// Let a network's traffic pass in a chain of another program.
     AddGuestRule(nft::GuestRule),
-    /// Take a guest rule away.
+    /// Delete a guest rule.
     DeleteGuestRule(nft::RuleAt),
     /// Delete tracked connections.
     Forget(Flows),
@@ -87,7 +87,7 @@ pub enum What {
     },
 }
 
-/// One change at one place, with the reason as a person would want to read it.
+/// One change in one place, with a reason for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Op {
     /// Where.
@@ -101,18 +101,18 @@ pub struct Op {
 /// What applying an operation found and did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The object is there now and was not before.
+    /// The object exists now and did not before.
     Created,
-    /// The object was there already, so it is never undone.
+    /// The object existed already, so this operation is never undone.
     AlreadyThere,
-    /// The object was there and differed.
+    /// The object existed and differed.
     Changed {
-        /// What puts it back, at the same place.
+        /// The operation that restores it, in the same place.
         back: Box<What>,
     },
-    /// The object is gone now and was there before.
+    /// The object is gone now and existed before.
     Removed,
-    /// The object was gone already, or this kernel has no such thing.
+    /// The object was gone already, or the kernel does not support it.
     Nothing,
 }
 
@@ -127,7 +127,7 @@ impl Op {
         Op { place: Place::Sandbox(sandbox.clone()), what, why }
     }
 
-    /// The operation that takes this one back, given what applying it did. What was there before stays.
+    /// The operation that undoes this one, given its outcome. What existed before stays.
     pub fn undo(&self, outcome: &Outcome) -> Option<Op> {
         let what = match (&self.what, outcome) {
             (What::AddLink(link), Outcome::Created) => What::DeleteLink(LinkMark::new(link.name.clone(), link.mac)),
@@ -135,7 +135,7 @@ impl Op {
             (What::AddRoute(route), Outcome::Created) => What::DeleteRoute(route.clone()),
             (What::AddHooks(device), Outcome::Created) => What::DeleteHooks(device.clone()),
             (What::AddFilter(filter), Outcome::Created) => What::DeleteFilter(filter.clone()),
-            // Sets, chains and rules go with their table.
+            // Sets, chains and rules are deleted with their table.
             (What::AddTable(table), Outcome::Created) => What::DeleteTable(table.clone()),
             (What::AddElement(element), Outcome::Created) => What::DeleteElement(element.clone()),
             (What::AddNamespace(name) | What::NameNamespace { name, .. }, Outcome::Created) => {
@@ -148,7 +148,7 @@ impl Op {
         Some(Op { place: self.place.clone(), what, why: "undo" })
     }
 
-    /// Whether it goes into an nftables transaction.
+    /// Whether it belongs into an nftables transaction.
     pub fn is_nft(&self) -> bool {
         matches!(
             self.what,
@@ -169,12 +169,12 @@ impl Op {
         matches!(self.what, What::AddTable(_) | What::AddSet(_) | What::AddChain(_) | What::AddRule(_))
     }
 
-    /// Whether it is about a guest rule.
+    /// Whether it concerns a guest rule.
     pub fn is_guest(&self) -> bool {
         matches!(self.what, What::AddGuestRule(_) | What::DeleteGuestRule(_))
     }
 
-    /// The command that would do it, without the place.
+    /// The equivalent command, without the place.
     fn command(&self) -> String {
         match &self.what {
             What::AddLink(link) => format!("ip {link}"),
@@ -212,7 +212,7 @@ impl Op {
     }
 }
 
-/// The command line a person would have typed. `ip -n` takes names only; any other namespace is entered.
+/// The command line that a person would type. `ip -n` takes names only; any other namespace is entered with nsenter.
 impl fmt::Display for Op {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let command = self.command();

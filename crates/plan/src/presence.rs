@@ -1,22 +1,22 @@
-//! Whether a device that a plan is about is there.
+//! Whether a device of a plan exists.
 
 use zubi_wire::route::LinkSeen;
 
-/// What stands where a device of ours belongs.
+/// What has the name of a device of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
     /// The device that zubi made.
     Ours,
-    /// Another device, which has its name.
+    /// Another device with the same name.
     Foreign,
     /// No device.
     Gone,
-    /// Nobody looked, or looking failed. Unknown is not gone.
+    /// The device was not looked up, or the look-up failed. It may exist.
     Unknown,
 }
 
 impl Presence {
-    /// Of what the kernel has under a device's name.
+    /// Judges the device that the kernel has under the name.
     pub(crate) fn of(seen: Option<&LinkSeen>, is_ours: impl FnOnce(&LinkSeen) -> bool) -> Self {
         match seen {
             None => Presence::Gone,
@@ -25,7 +25,7 @@ impl Presence {
         }
     }
 
-    /// Whether the device is there and zubi's.
+    /// Whether the device exists and zubi made it.
     pub fn is_ours(self) -> bool {
         self == Presence::Ours
     }

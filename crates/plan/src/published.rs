@@ -3,7 +3,8 @@
 use crate::{Flows, Op, Plan, What, firewall};
 use zubi_model::{Endpoint, Family, HostAddress, Network, PortWish, Protocol, PublishedPort};
 
-/// UDP has no end: a flow to the port from before keeps its way, past the map, as long as packets come.
+/// A UDP flow never ends by itself: one that began before the port was published bypasses the map as long as packets
+/// come.
 pub(crate) fn stale_flows(endpoint: &Endpoint, ports: &[PublishedPort]) -> Vec<Op> {
     const STALE: &str = "forget what was sent to the port before it led here";
     let udp = ports.iter().filter(|port| port.protocol == Protocol::Udp);
@@ -15,7 +16,7 @@ pub(crate) fn stale_flows(endpoint: &Endpoint, ports: &[PublishedPort]) -> Vec<O
     .collect()
 }
 
-/// Publishes further ports of a live endpoint, which has `before` already.
+/// Publishes further ports of an existing endpoint, which already has `before`.
 pub(crate) fn publish(endpoint: &Endpoint, before: &[PublishedPort], ports: &[PublishedPort]) -> Plan {
     const PUBLISH: &str = "an element of a map for each port: no rule is added, no process started";
     let mut plan = Plan::new();
@@ -30,7 +31,7 @@ pub(crate) fn publish(endpoint: &Endpoint, before: &[PublishedPort], ports: &[Pu
     plan
 }
 
-/// Takes published ports of a live endpoint back; it keeps `after`.
+/// Unpublishes ports of an existing endpoint; it keeps `after`.
 pub(crate) fn unpublish(endpoint: &Endpoint, after: &[PublishedPort], ports: &[PublishedPort]) -> Plan {
     const UNPUBLISH: &str = "the port leads nowhere from now on";
     const FORGET: &str = "connections that came by the port end";
@@ -52,7 +53,7 @@ pub(crate) fn unpublish(endpoint: &Endpoint, after: &[PublishedPort], ports: &[P
     plan
 }
 
-/// Whether publishing these ports takes what [`loopback`](crate::loopback) makes.
+/// Whether these ports need what [`loopback`](crate::loopback) makes.
 pub fn on_loopback(network: &Network, wishes: impl IntoIterator<Item = PortWish>) -> bool {
     let is_loopback = |wish: PortWish| match wish.host {
         HostAddress::Every => true,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
 use zubi_wire::route::{AdminState, LinkChange};
 
-/// Makes a sandbox with nothing but its loopback: the model `none`.
+/// Makes a sandbox with only a loopback device: the mode `none`.
 pub fn add(name: &SandboxName) -> Plan {
     const NEW: &str = "a network namespace of its own, kept by a name under /run/netns";
     const LOOPBACK: &str = "its loopback";
@@ -24,7 +24,7 @@ pub fn attach(name: &SandboxName, path: PathBuf) -> Plan {
     std::iter::once(Op::host(What::NameNamespace { name: name.clone(), path }, NAME)).collect()
 }
 
-/// Removes a name that leads to this namespace, or with `None` to any.
+/// Removes a name that leads to this namespace, or with `None` to any namespace.
 pub fn remove(name: &SandboxName, cookie: Option<NetnsCookie>) -> Plan {
     const REMOVE: &str = "remove the name; the namespace goes with its last user";
     std::iter::once(Op::host(What::DeleteNamespace { name: name.clone(), cookie }, REMOVE)).collect()

@@ -26,8 +26,8 @@ impl Plan {
         self.ops.extend(other.ops);
     }
 
-    /// Appends another plan without what this one says already: the layout of the firewall, and elements that come with
-    /// it. A transaction that adds the same table or element twice makes the kernel roll all of it back, and wait for
+    /// Appends another plan without what this one has already: the layout of the firewall, and elements that come with
+    /// it. A transaction that adds the same table or element twice makes the kernel roll back all of it, and wait for
     /// its readers (10 ms).
     pub fn append_once(&mut self, other: Plan) {
         let whole = self.ops.iter().any(Op::is_layout);
@@ -51,7 +51,7 @@ impl FromIterator<Op> for Plan {
     }
 }
 
-/// A script for a POSIX shell: the reason as a comment, then the commands it stands for.
+/// A script for a POSIX shell: the reason as a comment, then the commands.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut why = "";

@@ -1,8 +1,8 @@
-//! `portmap` and `firewall`: what comes behind a device in a chain.
+//! `portmap` and `firewall`: plug-ins that follow a device in a chain.
 
-use super::attachment::{drifted, find, told};
+use super::attachment::{cni_error, difference_found, find};
 use std::io::Write;
-use zubi_cni::{CniError, CniResult, Code, Police, Publish, Task};
+use zubi_cni::{CniError, CniResult, Code, IngressPolicy, Publish, Task};
 use zubi_engine::Session;
 use zubi_model::{Endpoint, Ingress, NetworkName, PortHolder, PortWish, PublishedPort};
 
@@ -18,7 +18,7 @@ fn network_of(endpoint: &Endpoint) -> &NetworkName {
     &endpoint.network
 }
 
-/// A runtime asks for the ports of a container on each of its networks: they lead to it by the first of these.
+/// A runtime asks for the ports of a container on each of its networks. They are published through the first one.
 pub(super) fn publish(session: &mut Session, task: &Task, publish: &Publish) -> Result<CniResult, CniError> {
     let previous = task.chained()?.clone();
     if publish.ports.is_empty() {
@@ -27,14 +27,16 @@ pub(super) fn publish(session: &mut Session, task: &Task, publish: &Publish) -> 
     let endpoint = find(session, task)?.ok_or_else(|| not_ours(task))?;
     let others = elsewhere(session, &endpoint)?;
     let ports: Vec<PortWish> = publish.ports.iter().filter(|wish| !is_among(&others, wish)).copied().collect();
-    // With none left it is written down that this one could have them.
-    session.publish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &ports, publish.source).map_err(told)?;
+    // If no port is left, the endpoint is only marked as able to take them over.
+    session
+        .publish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &ports, publish.source)
+        .map_err(cni_error)?;
     Ok(previous)
 }
 
-/// What the container publishes by its other networks.
+/// The ports that the container publishes through its other networks.
 fn elsewhere(session: &Session, endpoint: &Endpoint) -> Result<Vec<PublishedPort>, CniError> {
-    let siblings = session.siblings(endpoint).map_err(told)?;
+    let siblings = session.siblings(endpoint).map_err(cni_error)?;
     Ok(siblings.into_iter().flat_map(|sibling| sibling.ports).collect())
 }
 
@@ -44,11 +46,11 @@ fn is_among(ports: &[PublishedPort], wish: &PortWish) -> bool {
 
 pub(super) fn unpublish(session: &mut Session, task: &Task, publish: &Publish) -> Result<(), CniError> {
     let Some(endpoint) = find(session, task)? else { return Ok(()) };
-    session.unpublish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &publish.ports).map_err(told)?;
+    session.unpublish_called(network_of(&endpoint), &endpoint.sandbox.spelled, &publish.ports).map_err(cni_error)?;
     if endpoint.ports.is_empty() || task.netns.is_none() {
         return Ok(());
     }
-    // What the container still wants by another network is not this network's failure.
+    // A failure on the container's other networks is no failure of this one.
     let asked =
         |next: &Endpoint| next.traits.port_holder == PortHolder::Caller && next.sandbox.spelled.starts_with("cni:");
     if let Err(error) = session.hand_over_ports(&endpoint, &asked) {
@@ -70,35 +72,36 @@ pub(super) fn check_ports(session: &mut Session, task: &Task, publish: &Publish)
         .map(|wish| format!("port {wish} is not published"))
         .collect();
     if !missing.is_empty() {
-        return Err(CniError::new(drifted(), missing.join("; ")));
+        return Err(CniError::new(difference_found(), missing.join("; ")));
     }
-    let problems = session.check_called(network_of(&endpoint), &endpoint.sandbox.spelled).map_err(told)?;
+    let problems = session.check_called(network_of(&endpoint), &endpoint.sandbox.spelled).map_err(cni_error)?;
     let about_ports: Vec<String> = problems.into_iter().map(|p| format!("{}: {}", p.object, p.what)).collect();
-    if about_ports.is_empty() { Ok(()) } else { Err(CniError::new(drifted(), about_ports.join("; "))) }
+    if about_ports.is_empty() { Ok(()) } else { Err(CniError::new(difference_found(), about_ports.join("; "))) }
 }
 
-/// Nothing of ours keeps anybody from a device that others made; what they want kept out is theirs to do.
-pub(super) fn police(session: &mut Session, task: &Task, police: Police) -> Result<CniResult, CniError> {
+/// Sets who can reach a network. On devices of other plug-ins only the open policy is accepted: zubi has no rules for
+/// them.
+pub(super) fn apply_policy(session: &mut Session, task: &Task, policy: IngressPolicy) -> Result<CniResult, CniError> {
     let previous = task.chained()?.clone();
     match find(session, task)? {
         Some(endpoint) if endpoint.network.source().is_some() => {
-            session.set_ingress(network_of(&endpoint), police.ingress, police.icc).map_err(told)?;
+            session.set_ingress(network_of(&endpoint), policy.ingress, policy.icc).map_err(cni_error)?;
         }
-        None if police.ingress != Ingress::Open || police.icc.is_some() => return Err(not_ours(task)),
-        // A network that a user made has rules of its own.
+        None if policy.ingress != Ingress::Open || policy.icc.is_some() => return Err(not_ours(task)),
+        // A network made by the user keeps its own policy.
         _ => {}
     }
     Ok(previous)
 }
 
-pub(super) fn check_police(session: &mut Session, task: &Task, police: Police) -> Result<(), CniError> {
+pub(super) fn check_policy(session: &mut Session, task: &Task, policy: IngressPolicy) -> Result<(), CniError> {
     let Some(endpoint) = find(session, task)? else { return Ok(()) };
-    let (network, _) = session.network(network_of(&endpoint)).map_err(told)?;
+    let (network, _) = session.network(network_of(&endpoint)).map_err(cni_error)?;
     let same = network
         .bridge()
-        .is_some_and(|bridge| bridge.ingress == police.ingress && police.icc.is_none_or(|icc| bridge.icc == icc));
+        .is_some_and(|bridge| bridge.ingress == policy.ingress && policy.icc.is_none_or(|icc| bridge.icc == icc));
     if same || network.name.source().is_none() {
         return Ok(());
     }
-    Err(CniError::new(drifted(), format!("network {}: ingressPolicy is not as configured", task.network)))
+    Err(CniError::new(difference_found(), format!("network {}: ingressPolicy is not as configured", task.network)))
 }

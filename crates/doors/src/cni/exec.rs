@@ -1,4 +1,4 @@
-//! IPAM plug-ins of others: started as the runtime started us, with the same request.
+//! Other IPAM plug-ins, started with the same request and environment as ours.
 
 use serde_json::Value;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use zubi_cni::{CniError, CniResult, Code, Gc, Status, Task};
 
-/// When it fails, it is for the caller to have it undone.
+/// Runs ADD. If that fails, the caller has to run DEL.
 pub(super) fn add(kind: &str, task: &Task) -> Result<CniResult, CniError> {
     let answer = run(kind, &task.path, "ADD", &task.stdin)?;
     let document: Value = serde_json::from_slice(&answer)
@@ -43,7 +43,7 @@ fn run(kind: &str, path: &[PathBuf], verb: &str, stdin: &Value) -> Result<Vec<u8
         .spawn()
         .map_err(|e| failed("start", e))?;
     if let Some(mut to) = child.stdin.take() {
-        // Whoever does not read its request says so by its exit code.
+        // A plug-in that fails before it reads its request says so by its exit code.
         to.write_all(stdin.to_string().as_bytes()).ok();
     }
     let output = child.wait_with_output().map_err(|e| failed("wait for", e))?;
@@ -53,17 +53,17 @@ fn run(kind: &str, path: &[PathBuf], verb: &str, stdin: &Value) -> Result<Vec<u8
     Err(error_of(kind, &output.stdout, output.status))
 }
 
-/// What a plug-in says of its failure is passed on as it is.
+/// The plug-in's own error, unchanged.
 fn error_of(kind: &str, stdout: &[u8], status: std::process::ExitStatus) -> CniError {
     let document: Value = serde_json::from_slice(stdout).unwrap_or_default();
     let text = |key: &str| document.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let msg = text("msg");
-    let told = if msg.is_empty() { status.to_string() } else { msg };
+    let reason = if msg.is_empty() { status.to_string() } else { msg };
     let code = document.get("code").and_then(Value::as_u64).map_or(Code::Internal, known_code);
-    CniError::new(code, format!("plug-in {kind} failed: {told}")).detailed(text("details"))
+    CniError::new(code, format!("plug-in {kind} failed: {reason}")).detailed(text("details"))
 }
 
-/// What runtimes act on is handed on; what has no meaning to them is not.
+/// Keeps the codes of the specification and those from 100 on. Any other becomes [`Code::Internal`].
 fn known_code(number: u64) -> Code {
     let own = number.checked_sub(100).and_then(|own| u8::try_from(own).ok());
     let known = [

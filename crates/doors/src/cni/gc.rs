@@ -1,6 +1,6 @@
-//! GC: whatever of a network the runtime does not know any more.
+//! GC: removes what belongs to attachments that the runtime does not list.
 
-use super::attachment::{called_on_named, told};
+use super::attachment::{called_on_named, cni_error};
 use super::{exec, ipam};
 use std::io::Write;
 use zubi_cni::{CniError, Gc, Ipam, Share};
@@ -9,11 +9,11 @@ use zubi_model::{Endpoint, NetworkName, NetworkSource, SandboxRef};
 
 pub(super) fn collect(session: &mut Session, gc: &Gc) -> Result<(), CniError> {
     let Some(valid) = &gc.valid else {
-        // A careless tool says nothing of attachments; that is no reason to free all of them.
+        // Some tools omit the list. That must not free all attachments.
         writeln!(std::io::stderr(), "the request has no cni.dev/valid-attachments: nothing was freed").ok();
         return Ok(());
     };
-    let network = NetworkName::described(NetworkSource::Cni, &gc.network).map_err(Error::from).map_err(told)?;
+    let network = NetworkName::described(NetworkSource::Cni, &gc.network).map_err(Error::from).map_err(cni_error)?;
     let mut errors: Vec<CniError> = Vec::new();
     match &gc.share {
         Share::Wire(wire) => {
@@ -23,7 +23,7 @@ pub(super) fn collect(session: &mut Session, gc: &Gc) -> Result<(), CniError> {
                 });
                 if !lives {
                     let called = SandboxRef::Called(endpoint.sandbox.spelled.clone());
-                    errors.extend(session.detach(&endpoint.network, &called, Act::Apply).err().map(told));
+                    errors.extend(session.detach(&endpoint.network, &called, Act::Apply).err().map(cni_error));
                 }
             }
             match &wire.ipam {
@@ -34,15 +34,15 @@ pub(super) fn collect(session: &mut Session, gc: &Gc) -> Result<(), CniError> {
         }
         Share::Reserve(reserve) => {
             ipam::forget_foreign_but(gc, valid, reserve.data_dir.as_deref());
-            for owner in session.reservers(&network).map_err(told)? {
+            for owner in session.reservers(&network).map_err(cni_error)? {
                 let lives = valid.iter().any(|a| format!("{}@{}", a.container, a.ifname) == owner);
                 if !lives {
-                    errors.extend(session.unreserve(&network, &owner).err().map(told));
+                    errors.extend(session.unreserve(&network, &owner).err().map(cni_error));
                 }
             }
         }
-        // Theirs goes with the device.
-        Share::Loopback | Share::Fixed(_) | Share::Publish(_) | Share::Police(_) | Share::Tune(_) => {}
+        // What these make goes with the device.
+        Share::Loopback | Share::Fixed(_) | Share::Publish(_) | Share::IngressPolicy(_) | Share::Tune(_) => {}
     }
     match errors.len() {
         0 => Ok(()),
@@ -54,14 +54,14 @@ pub(super) fn collect(session: &mut Session, gc: &Gc) -> Result<(), CniError> {
     }
 }
 
-/// The endpoints that came by this network's configuration.
+/// The endpoints that this network's configuration made.
 fn attached(session: &Session, gc: &Gc) -> Vec<Endpoint> {
     let mut all = session.endpoints_with_prefix("cni:");
     all.retain(|endpoint| container(gc, endpoint).is_some());
     all
 }
 
-/// Whose endpoint it is, if it came by this network's configuration.
+/// The container of an endpoint, if this network's configuration made it.
 fn container<'a>(gc: &Gc, endpoint: &'a Endpoint) -> Option<&'a str> {
     let spelled = endpoint.sandbox.spelled.as_str();
     if endpoint.network.as_str() == format!("cni:{}", gc.network) {

@@ -1,6 +1,6 @@
-//! Addresses: `host-local`, for our own devices and for those of others.
+//! Addresses from `host-local`, for our own devices and for those of other plug-ins.
 
-use super::attachment::{drifted, netns, told};
+use super::attachment::{cni_error, difference_found, netns};
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,11 @@ use zubi_cni::{Attachment, CniError, CniResult, Code, Dns, Gc, Reserve, Status, 
 use zubi_engine::{Error, Session};
 use zubi_model::{Addressing, Exclusion, NetworkName, NetworkSource, Pool};
 
-/// Where the reference plug-in keeps its addresses.
+/// The folder in which the reference plug-in keeps its addresses.
 const FOLDER: &str = "/var/lib/cni/networks";
 
-/// With what only the host's files tell: name servers, and addresses that containers have from before zubi came.
+/// Adds what the host's files say: name servers, and addresses that the reference plug-in has given to containers
+/// before zubi was installed.
 pub(super) fn prepared(mut wire: Wire, task: &Task) -> Result<Wire, CniError> {
     if let Some(path) = wire.resolv_conf.clone() {
         wire = wire.with_resolv_conf(&resolv_conf(&path)?);
@@ -35,7 +36,8 @@ fn leave_out(sets: &mut [Vec<Pool>], taken: &[IpAddr]) {
     }
 }
 
-/// The addresses that the reference plug-in has given in this boot. Whatever is older is of containers that are no more.
+/// The addresses that the reference plug-in has given since the last boot. Older ones belong to containers that are
+/// gone.
 fn of_before(network: &str, data_dir: Option<&Path>) -> Vec<IpAddr> {
     let Ok(entries) = fs::read_dir(folder(network, data_dir)) else { return Vec::new() };
     let boot =
@@ -52,15 +54,15 @@ fn folder(network: &str, data_dir: Option<&Path>) -> PathBuf {
     data_dir.unwrap_or(Path::new(FOLDER)).join(network)
 }
 
-/// A container from before zubi came gives back what the reference plug-in has written down for it.
+/// Releases the addresses that the reference plug-in has recorded for a container, from before zubi was installed.
 pub(super) fn forget_foreign(task: &Task, data_dir: Option<&Path>) {
     forget(&task.network, data_dir, |container, ifname| {
-        // Very old ones do not say which device.
+        // Old versions of the plug-in do not record the device.
         container == task.container.as_str() && ifname.is_none_or(|ifname| ifname == task.ifname.as_str())
     });
 }
 
-/// The same of all containers that do not live.
+/// Does the same for all containers that no longer exist.
 pub(super) fn forget_foreign_but(gc: &Gc, valid: &[Attachment], data_dir: Option<&Path>) {
     forget(&gc.network, data_dir, |container, ifname| {
         let same = |a: &Attachment| a.container == container && ifname.is_none_or(|ifname| ifname == a.ifname);
@@ -68,7 +70,7 @@ pub(super) fn forget_foreign_but(gc: &Gc, valid: &[Attachment], data_dir: Option
     });
 }
 
-/// Removes the files of the reference plug-in whose container and device, if it says which, are so.
+/// Removes the reference plug-in's files for containers that `is_dead` selects by container and device.
 fn forget(network: &str, data_dir: Option<&Path>, is_dead: impl Fn(&str, Option<&str>) -> bool) {
     let Ok(entries) = fs::read_dir(folder(network, data_dir)) else { return };
     for path in entries.filter_map(Result::ok).map(|entry| entry.path()) {
@@ -81,7 +83,7 @@ fn forget(network: &str, data_dir: Option<&Path>, is_dead: impl Fn(&str, Option<
     }
 }
 
-/// Whether there is an address for one more.
+/// Checks that an address is free for one more container.
 pub(super) fn status(
     session: &mut Session,
     status: &Status,
@@ -90,19 +92,20 @@ pub(super) fn status(
 ) -> Result<(), CniError> {
     let mut sets = sets.to_vec();
     leave_out(&mut sets, &of_before(&status.network, data_dir));
-    let network = NetworkName::described(NetworkSource::Cni, &status.network).map_err(Error::from).map_err(told)?;
-    session.has_room(&network, &sets).map_err(told)
+    let network =
+        NetworkName::described(NetworkSource::Cni, &status.network).map_err(Error::from).map_err(cni_error)?;
+    session.has_room(&network, &sets).map_err(cni_error)
 }
 
 fn network(task: &Task) -> Result<NetworkName, CniError> {
-    NetworkName::described(NetworkSource::Cni, &task.network).map_err(Error::from).map_err(told)
+    NetworkName::described(NetworkSource::Cni, &task.network).map_err(Error::from).map_err(cni_error)
 }
 
 fn owner(task: &Task) -> String {
     format!("{}@{}", task.container, task.ifname)
 }
 
-/// `host-local` on its own, for a device that another plug-in makes.
+/// `host-local` alone, for a device that another plug-in makes.
 pub(super) fn reserve(session: &mut Session, task: &Task, reserve: &Reserve) -> Result<CniResult, CniError> {
     netns(task)?;
     let dns = match &reserve.resolv_conf {
@@ -111,20 +114,20 @@ pub(super) fn reserve(session: &mut Session, task: &Task, reserve: &Reserve) -> 
     };
     let mut sets = reserve.sets.clone();
     leave_out(&mut sets, &of_before(&task.network, reserve.data_dir.as_deref()));
-    let addresses = session.reserve(&network(task)?, &owner(task), &sets, &reserve.wanted).map_err(told)?;
+    let addresses = session.reserve(&network(task)?, &owner(task), &sets, &reserve.wanted).map_err(cni_error)?;
     Ok(reserve.result(&addresses, dns))
 }
 
 pub(super) fn unreserve(session: &mut Session, task: &Task, data_dir: Option<&Path>) -> Result<(), CniError> {
-    session.unreserve(&network(task)?, &owner(task)).map_err(told)?;
+    session.unreserve(&network(task)?, &owner(task)).map_err(cni_error)?;
     forget_foreign(task, data_dir);
     Ok(())
 }
 
 pub(super) fn check(session: &mut Session, task: &Task) -> Result<(), CniError> {
-    if session.reserved(&network(task)?, &owner(task)).map_err(told)?.is_empty() {
+    if session.reserved(&network(task)?, &owner(task)).map_err(cni_error)?.is_empty() {
         let why = format!("network {}: container {} has no address", task.network, task.container);
-        return Err(CniError::new(drifted(), why));
+        return Err(CniError::new(difference_found(), why));
     }
     Ok(())
 }

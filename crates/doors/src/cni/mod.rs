@@ -10,7 +10,7 @@ mod wire;
 
 use crate::answer::{Delivery, code, deliver, tell};
 use crate::input;
-use attachment::{drifted, in_namespace, netns, sandbox, told};
+use attachment::{cni_error, difference_found, in_namespace, netns, sandbox};
 use serde_json::Value;
 use std::process::ExitCode;
 use zubi_cni::{
@@ -20,7 +20,7 @@ use zubi_cni::{
 use zubi_engine::{Config, Engine, LostRecords, Session};
 use zubi_model::{Addressing, Family};
 
-/// Reads environment and stdin, does what is asked for, and answers: one document on stdout, or nothing.
+/// Reads the environment and stdin, does what they ask for, and answers: one document on stdout, or nothing.
 pub(crate) fn answer(plugin: Plugin) -> ExitCode {
     let env = Environment::read(|name| std::env::var_os(name));
     match call(plugin, &env) {
@@ -34,25 +34,25 @@ pub(crate) fn answer(plugin: Plugin) -> ExitCode {
     }
 }
 
-/// What a call has to say.
+/// The answer of a call.
 enum Answer {
     Nothing,
     Document(Value),
-    /// The result of an ADD, which is undone when it cannot be told.
+    /// The result of an ADD. If it cannot be written, the ADD is undone.
     Added(Value, Box<Task>),
 }
 
-/// The runtime does not get the result of an ADD, so to it the ADD has failed: it may try again, or never come back.
+/// Undoes an ADD whose result could not be written. For the runtime it has failed: it may try again, or never return.
 fn unadd(task: &Task) -> ExitCode {
     let undone = in_engine(|session| del(session, task));
-    let undone = undone.err().map_or_else(String::new, |e| format!("; taking it away failed: {}", e.msg));
-    tell(&format!("ADD: the result could not be written to stdout; what it made was taken away again{undone}"));
+    let undone = undone.err().map_or_else(String::new, |e| format!("; removing it failed: {}", e.msg));
+    tell(&format!("ADD: the result could not be written to stdout; everything it made was removed again{undone}"));
     ExitCode::FAILURE
 }
 
 fn call(plugin: Plugin, env: &Environment) -> Result<Answer, CniError> {
     if env.command.is_none() {
-        // A person called it; waiting for stdin would look like nothing happens.
+        // A person called it. Waiting for stdin would look as if it hangs.
         tell(&about(plugin));
         return Ok(Answer::Nothing);
     }
@@ -65,7 +65,7 @@ fn call(plugin: Plugin, env: &Environment) -> Result<Answer, CniError> {
             tell(&about(plugin));
             return Ok(Answer::Nothing);
         }
-        // Nothing of theirs is there to be taken away.
+        // These plug-ins make nothing that has to be removed.
         Verb::Del(task) if is_nothing(&task.share) => Ok(()),
         Verb::Add(task) => {
             let result = in_engine(|session| add(session, &task)).and_then(|result| result.render(version));
@@ -80,20 +80,20 @@ fn call(plugin: Plugin, env: &Environment) -> Result<Answer, CniError> {
     answered.map(|()| Answer::Nothing).map_err(|e| e.answering(version.as_str()))
 }
 
-/// Opens the session, and leaves what is slow to its child, whatever became of the call.
+/// Runs `work` in a session. Its slow part is left to the detached child, whether or not the call succeeded.
 fn in_engine<T>(work: impl FnOnce(&mut Session) -> Result<T, CniError>) -> Result<T, CniError> {
-    let config = Config::read(&|name| std::env::var(name).ok(), None, None).map_err(told)?;
-    let engine = Engine::open(config, LostRecords::Rebuild).map_err(told)?;
-    let mut session = engine.session().map_err(told)?;
+    let config = Config::read(&|name| std::env::var(name).ok(), None, None).map_err(cni_error)?;
+    let engine = Engine::open(config, LostRecords::Rebuild).map_err(cni_error)?;
+    let mut session = engine.session().map_err(cni_error)?;
     let outcome = work(&mut session);
-    // What it did not come to do the next command does.
+    // The next command does what the child does not finish.
     session.finish().ok();
     outcome
 }
 
-/// Whose device goes with its namespace; to take it down in one that stays would be wrong.
+/// Whether DEL has nothing to do: what the plug-in changed goes with the namespace, or, if that stays, must be kept.
 fn is_nothing(share: &Share) -> bool {
-    matches!(share, Share::Loopback | Share::Fixed(_) | Share::Police(_))
+    matches!(share, Share::Loopback | Share::Fixed(_) | Share::IngressPolicy(_))
 }
 
 fn add(session: &mut Session, task: &Task) -> Result<CniResult, CniError> {
@@ -103,17 +103,17 @@ fn add(session: &mut Session, task: &Task) -> Result<CniResult, CniError> {
         Share::Reserve(reserve) => ipam::reserve(session, task, reserve),
         Share::Fixed(fixed) => Ok(fixed.result()),
         Share::Publish(publish) => chain::publish(session, task, publish),
-        Share::Police(police) => chain::police(session, task, *police),
+        Share::IngressPolicy(policy) => chain::apply_policy(session, task, *policy),
         Share::Tune(tune) => tune::apply(session, task, tune),
     }
 }
 
 fn del(session: &mut Session, task: &Task) -> Result<(), CniError> {
-    // What was killed before it came to say whose it is can only be found like this.
-    session.finish_others().map_err(told)?;
+    // Finds endpoints of ADDs that were killed before they wrote the name of their container.
+    session.finish_others().map_err(cni_error)?;
     match &task.share {
         Share::Wire(wire) => wire::del(session, task, wire),
-        Share::Loopback | Share::Fixed(_) | Share::Police(_) => Ok(()),
+        Share::Loopback | Share::Fixed(_) | Share::IngressPolicy(_) => Ok(()),
         Share::Reserve(reserve) => ipam::unreserve(session, task, reserve.data_dir.as_deref()),
         Share::Publish(publish) => chain::unpublish(session, task, publish),
         Share::Tune(tune) => tune::restore(session, task, tune),
@@ -124,15 +124,15 @@ fn check(session: &mut Session, task: &Task) -> Result<(), CniError> {
     match &task.share {
         Share::Wire(wire) => wire::check(session, task, wire),
         Share::Loopback => {
-            if session.is_loopback_up(&sandbox(task)?).map_err(told)? {
+            if session.is_loopback_up(&sandbox(task)?).map_err(cni_error)? {
                 return Ok(());
             }
-            Err(CniError::new(drifted(), "the loopback device is down"))
+            Err(CniError::new(difference_found(), "the loopback device is down"))
         }
         Share::Reserve(_) => ipam::check(session, task),
         Share::Fixed(_) => Ok(()),
         Share::Publish(publish) => chain::check_ports(session, task, publish),
-        Share::Police(police) => chain::check_police(session, task, *police),
+        Share::IngressPolicy(policy) => chain::check_policy(session, task, *policy),
         Share::Tune(tune) => tune::check(session, task, tune),
     }
 }
@@ -148,7 +148,7 @@ fn status_of(status: &Status) -> Result<(), CniError> {
                 exec::status(kind, status)?;
             }
             if let WireNetwork::Named(name) = &wire.network {
-                session.network(name).map_err(told)?;
+                session.network(name).map_err(cni_error)?;
             }
             match &wire.wishes.addressing {
                 Addressing::Sets(sets) => ipam::status(session, status, sets, wire.data_dir.as_deref()),
@@ -156,7 +156,7 @@ fn status_of(status: &Status) -> Result<(), CniError> {
             }
         }
         Share::Reserve(reserve) => ipam::status(session, status, &reserve.sets, reserve.data_dir.as_deref()),
-        Share::Loopback | Share::Fixed(_) | Share::Publish(_) | Share::Police(_) | Share::Tune(_) => Ok(()),
+        Share::Loopback | Share::Fixed(_) | Share::Publish(_) | Share::IngressPolicy(_) | Share::Tune(_) => Ok(()),
     })
     .map_err(unavailable)
 }

@@ -1,6 +1,6 @@
 //! `tuning`: settings of the device in the container, and of its namespace.
 
-use super::attachment::{drifted, find, in_namespace, sandbox, told};
+use super::attachment::{cni_error, difference_found, find, in_namespace, sandbox};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::Write;
@@ -9,9 +9,9 @@ use zubi_cni::{CniError, CniResult, Code, Switch, Task, Tune};
 use zubi_engine::{DeviceSettings, Error, Session, Switch as DeviceSwitch};
 use zubi_model::{Endpoint, IfName, Mac, Mtu};
 
-/// Regular expressions, a line each: where it exists, settings outside of it are refused.
+/// Regular expressions, one per line. If the file exists, settings that match none of them are refused.
 const ALLOWED: &str = "/etc/cni/tuning/allowlist.conf";
-/// What a device of others was like before.
+/// The folder for the earlier settings of devices that other plug-ins made.
 const BEFORE: &str = "/run/cni/tuning";
 
 pub(super) fn apply(session: &mut Session, task: &Task, tune: &Tune) -> Result<CniResult, CniError> {
@@ -36,7 +36,7 @@ pub(super) fn apply(session: &mut Session, task: &Task, tune: &Tune) -> Result<C
     Ok(previous)
 }
 
-/// The settings themselves, which are allowed.
+/// Changes the settings, which have been checked against the list.
 pub(super) fn inside(
     session: &mut Session,
     task: &Task,
@@ -47,7 +47,7 @@ pub(super) fn inside(
     if let Some(endpoint) = endpoint
         && let Some(mac) = tune.mac.take()
     {
-        session.change_mac_called(&endpoint.network, &endpoint.sandbox.spelled, mac).map_err(told)?;
+        session.change_mac_called(&endpoint.network, &endpoint.sandbox.spelled, mac).map_err(cni_error)?;
     }
     let changed =
         session.change_device(&sandbox(task)?, &task.ifname, &settings(&tune), "as the configuration wants it");
@@ -66,7 +66,7 @@ fn settings(tune: &Tune) -> DeviceSettings {
     }
 }
 
-/// Whether the administrator allows the settings.
+/// Checks the settings against the administrator's list.
 pub(super) fn check_allowed(tune: &Tune, ifname: &IfName) -> Result<(), CniError> {
     if tune.sysctls.is_empty() {
         return Ok(());
@@ -74,7 +74,7 @@ pub(super) fn check_allowed(tune: &Tune, ifname: &IfName) -> Result<(), CniError
     let text = match fs::read_to_string(ALLOWED) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        // A list that is there and cannot be read allows nothing.
+        // A list that exists and cannot be read allows nothing.
         Err(e) => return Err(CniError::new(Code::Io, format!("cannot read {ALLOWED}: {e}"))),
     };
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -85,7 +85,7 @@ pub(super) fn check_allowed(tune: &Tune, ifname: &IfName) -> Result<(), CniError
     }
     for (key, _) in &tune.sysctls {
         let dotted = format!("net.{}", key.replace('/', "."));
-        // Lists are written for the key as it is configured.
+        // The list has the key as it is in the configuration.
         let words = key.split('/').map(|word| if word == ifname.as_str() { "IFNAME" } else { word });
         let configured = format!("net.{}", words.collect::<Vec<_>>().join("."));
         if !allowed.iter().any(|regex| regex.is_match(&dotted) || regex.is_match(&configured)) {
@@ -97,10 +97,10 @@ pub(super) fn check_allowed(tune: &Tune, ifname: &IfName) -> Result<(), CniError
 
 pub(super) fn check(session: &mut Session, task: &Task, tune: &Tune) -> Result<(), CniError> {
     let problems = differences(session, task, tune)?;
-    if problems.is_empty() { Ok(()) } else { Err(CniError::new(drifted(), problems.join("; "))) }
+    if problems.is_empty() { Ok(()) } else { Err(CniError::new(difference_found(), problems.join("; "))) }
 }
 
-/// What is not as the configuration wants it, in words.
+/// Describes the settings that differ from the configuration.
 pub(super) fn differences(session: &mut Session, task: &Task, tune: &Tune) -> Result<Vec<String>, CniError> {
     let problems = session.compare_device(&sandbox(task)?, &task.ifname, &settings(tune));
     let problems = problems.map_err(|e| in_namespace(task, e))?;
@@ -111,7 +111,8 @@ fn path(task: &Task, data_dir: Option<&Path>) -> PathBuf {
     data_dir.unwrap_or(Path::new(BEFORE)).join(format!("{}_{}.json", task.container, task.ifname))
 }
 
-/// A device of others outlives the container: a card of the host goes back as it was.
+/// Stores the settings of a device that another plug-in made. The device may outlive the container (a physical one
+/// returns to the host), and then gets its settings back.
 fn remember(session: &mut Session, task: &Task, tune: &Tune) -> Result<Option<PathBuf>, CniError> {
     let of_device = Tune { sysctls: Vec::new(), data_dir: None, ..tune.clone() };
     if of_device == Tune::default() {
@@ -135,14 +136,14 @@ fn remember(session: &mut Session, task: &Task, tune: &Tune) -> Result<Option<Pa
     }
     match fs::OpenOptions::new().write(true).create_new(true).open(&path) {
         Ok(mut file) => file.write_all(document.to_string().as_bytes()).map_err(failed)?,
-        // What was before the first time is what comes back.
+        // The settings from before the first call are the ones to restore.
         Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => return Ok(None),
         Err(e) => return Err(failed(e)),
     }
     Ok(Some(path))
 }
 
-/// Puts a device of others back as it was, where it still is.
+/// Restores the settings of a device that another plug-in made, if it still exists.
 pub(super) fn restore(session: &mut Session, task: &Task, tune: &Tune) -> Result<(), CniError> {
     let path = path(task, tune.data_dir.as_deref());
     let Ok(text) = fs::read_to_string(&path) else { return Ok(()) };
@@ -162,10 +163,10 @@ pub(super) fn restore(session: &mut Session, task: &Task, tune: &Tune) -> Result
         Err(_) => Ok(()),
     };
     match back {
-        // The namespace is gone, and the device with it or back where it came from.
+        // The namespace is gone, and the device with it, or the device has returned to the host.
         Ok(()) | Err(Error::NotASandbox(_)) => {}
         Err(e) if e.device_missing() => {}
-        Err(e) => return Err(told(e)),
+        Err(e) => return Err(cni_error(e)),
     }
     fs::remove_file(&path)
         .or_else(|e| if e.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(e) })

@@ -1,6 +1,6 @@
 //! `bridge` and `zubi`: a device on a bridge.
 
-use super::attachment::{called, called_on_named, drifted, find, in_namespace, netns, sandbox, told};
+use super::attachment::{called, called_on_named, cni_error, difference_found, find, in_namespace, netns, sandbox};
 use super::{exec, ipam, tune};
 use zubi_cni::{CniError, CniResult, Code, Ipam, Task, Wire, WireNetwork};
 use zubi_engine::{Act, Attachment, Problem, Session};
@@ -12,10 +12,10 @@ pub(super) fn add(session: &mut Session, task: &Task, wire: Wire) -> Result<CniR
         CniError::new(Code::Own(zubi_engine::Class::Conflict as u8), why)
     };
     if find(session, task)?.is_some() {
-        // What a killed call left half done is not there.
-        session.finish_others().map_err(told)?;
+        // The endpoint of an interrupted call does not count.
+        session.finish_others().map_err(cni_error)?;
         if let Some(endpoint) = find(session, task)?
-            && session.is_alive(&endpoint).map_err(told)?
+            && session.is_alive(&endpoint).map_err(cni_error)?
         {
             return Err(exists(endpoint.ifname.as_str()));
         }
@@ -38,7 +38,7 @@ pub(super) fn add(session: &mut Session, task: &Task, wire: Wire) -> Result<CniR
     if outcome.is_err()
         && let Some(kind) = delegated
     {
-        // What went wrong first is what the runtime is told.
+        // The runtime gets the first error, not this one.
         exec::del(&kind, task).ok();
     }
     outcome
@@ -65,9 +65,9 @@ fn attach(
         None => Ok(()),
     };
     if finished.is_ok() && wire.wishes.traits.dad == DuplicateDetection::Awaited {
-        finished = session.await_addresses(&endpoint).map_err(told);
+        finished = session.await_addresses(&endpoint).map_err(cni_error);
     }
-    let bridge_mac = match finished.and_then(|()| session.bridge_mac(&endpoint.network).map_err(told)) {
+    let bridge_mac = match finished.and_then(|()| session.bridge_mac(&endpoint.network).map_err(cni_error)) {
         Ok(mac) => mac,
         Err(error) => {
             session.detach(&endpoint.network, &SandboxRef::Called(endpoint.sandbox.spelled.clone()), Act::Apply).ok();
@@ -88,11 +88,11 @@ fn spelled(task: &Task, wire: &Wire) -> String {
     }
 }
 
-/// Whatever of it is there goes, from our own records: the namespace, the result and the configuration may be gone.
+/// Removes the attachment, using our records only: the namespace, the result and the configuration may be gone.
 pub(super) fn del(session: &mut Session, task: &Task, wire: &Wire) -> Result<(), CniError> {
     if let Some(endpoint) = find(session, task)? {
         let called = SandboxRef::Called(endpoint.sandbox.spelled.clone());
-        session.detach(&endpoint.network, &called, Act::Apply).map_err(told)?;
+        session.detach(&endpoint.network, &called, Act::Apply).map_err(cni_error)?;
     }
     match &wire.ipam {
         Ipam::Exec(kind) => exec::del(kind, task),
@@ -107,11 +107,11 @@ pub(super) fn del(session: &mut Session, task: &Task, wire: &Wire) -> Result<(),
 pub(super) fn check(session: &mut Session, task: &Task, wire: &Wire) -> Result<(), CniError> {
     let Some(endpoint) = find(session, task)? else {
         let why = format!("network {}: container {} has no {}", task.network, task.container, task.ifname);
-        return Err(CniError::new(drifted(), why));
+        return Err(CniError::new(difference_found(), why));
     };
     let network: &NetworkName = &endpoint.network;
     let mut problems: Vec<String> =
-        session.check_called(network, &endpoint.sandbox.spelled).map_err(told)?.iter().map(told_problem).collect();
+        session.check_called(network, &endpoint.sandbox.spelled).map_err(cni_error)?.iter().map(problem_text).collect();
     if let Some(previous) = &task.previous {
         for a in &endpoint.addresses {
             if !previous.ips.is_empty() && !previous.ips.iter().any(|ip| ip.address == a.address) {
@@ -125,9 +125,9 @@ pub(super) fn check(session: &mut Session, task: &Task, wire: &Wire) -> Result<(
     if let Some(wishes) = &wire.tune {
         problems.extend(tune::differences(session, task, wishes)?);
     }
-    if problems.is_empty() { Ok(()) } else { Err(CniError::new(drifted(), problems.join("; "))) }
+    if problems.is_empty() { Ok(()) } else { Err(CniError::new(difference_found(), problems.join("; "))) }
 }
 
-fn told_problem(problem: &Problem) -> String {
+fn problem_text(problem: &Problem) -> String {
     format!("{}: {}", problem.object, problem.what)
 }

@@ -1,4 +1,4 @@
-//! Comparing the records with the kernel. Nothing is changed.
+//! Compares the records with the kernel, without changing anything.
 
 use crate::answer::check_link::check_link;
 use crate::answer::port_conflicts::shadowed_ports;
@@ -25,7 +25,7 @@ use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
 use zubi_snapshot::Snapshot;
 use zubi_store::{LeaseOwner, Maker};
 
-/// What is wrong with one endpoint.
+/// The problems of one endpoint.
 pub(crate) fn check_called(session: &mut Session, network: &NetworkName, called: &str) -> Result<Vec<Problem>, Error> {
     let _host = session.store().lock_host()?;
     let endpoint = endpoint_called(session, network, called)?;
@@ -49,7 +49,8 @@ pub(crate) fn check_called(session: &mut Session, network: &NetworkName, called:
     Ok(problems)
 }
 
-/// Where an endpoint's sandbox cannot be found: what is wrong with it, unless its runtime started it again.
+/// An endpoint whose sandbox cannot be found, and its problems. They count unless its runtime has started the container
+/// again.
 struct WithoutSandbox {
     endpoint: Endpoint,
     problems: Vec<Problem>,
@@ -58,11 +59,11 @@ struct WithoutSandbox {
 /// Every difference between the records and the kernel.
 pub(crate) fn check(session: &mut Session) -> Result<Vec<Problem>, Error> {
     let (mut problems, lost) = {
-        // Alone: what is being made right now is no difference.
+        // Exclusive: a change in progress must not look like a difference.
         let _host = session.store().lock_host_exclusive()?;
         check_locked(session)?
     };
-    // A runtime may take seconds to answer: it is asked while nobody waits for a lock of ours.
+    // A runtime may take seconds to answer, so ask it without holding a lock.
     let mut silent = Vec::new();
     for WithoutSandbox { endpoint, problems: otherwise } in lost {
         match restarted(session, &endpoint, &mut silent) {
@@ -99,7 +100,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
         problems.extend(check_firewall_in(session, &mut snapshot)?);
         let seen = snapshot.firewall().map_err(Error::unread("firewall"))?;
         for name in if seen.is_foreign() { Vec::new() } else { seen.additions() } {
-            let what = format!("{name} in it is somebody else's, and may drop what zubi lets pass");
+            let what = format!("{name} in it belongs to another program, and may drop what zubi lets pass");
             let fix = format!("nft delete {}", name.replacen(' ', " inet zubi ", 1));
             problems.push(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, fix));
         }
@@ -135,7 +136,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
             None if record.maker == Maker::Run => (ProblemKind::Interrupted, "its zubi run was killed"),
             None => continue,
         };
-        // A supervisor that lives cleans up itself.
+        // A supervisor that is still running cleans up itself.
         if let Some(lock) = session.store().try_lock_run(&record.name)? {
             problems.push(Problem::new(kind, format!("sandbox {}", record.name), why, GC));
             session.store().remove_run_lock(lock)?;
@@ -161,7 +162,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
         problems.push(Problem::new(ProblemKind::Stray, one.words(), what, fix));
     }
     for words in collect_strays(session, &records, &mut snapshot, Force::No, Act::Show)?.value {
-        problems.push(Problem::new(ProblemKind::Stray, words, "belongs to nobody", GC));
+        problems.push(Problem::new(ProblemKind::Stray, words, "belongs to no record", GC));
     }
     Ok((problems, lost))
 }
@@ -200,7 +201,7 @@ fn check_attached(
         && let Some(way) = &way
         && let Some(what) = inner_end_problem(session, snapshot, endpoint, way)?
     {
-        // Whatever else is missing inside follows from it.
+        // All other differences inside the sandbox follow from this one.
         return Ok(Checked::Found(vec![Problem::new(ProblemKind::Differs, object, what, REPAIR)]));
     }
     let ops = wanted_ops(session, snapshot, network, endpoint, siblings, way.as_ref())?;
@@ -208,8 +209,8 @@ fn check_attached(
     Ok(if way.is_some() { Checked::Found(found) } else { Checked::NoSandbox(found) })
 }
 
-/// Whether the name an endpoint was attached by leads to another namespace now. A runtime that does not answer is
-/// `silent`, and is asked once.
+/// Whether the name that an endpoint was attached by leads to another namespace now. A runtime that does not answer is
+/// added to `silent` and not asked again.
 pub(crate) fn restarted(session: &mut Session, endpoint: &Endpoint, silent: &mut Vec<String>) -> Option<Problem> {
     let spelled = &endpoint.sandbox.spelled;
     let runtime = spelled.split_once(':').map(|(runtime, _)| runtime.to_owned());
@@ -232,10 +233,10 @@ pub(crate) fn restarted(session: &mut Session, endpoint: &Endpoint, silent: &mut
     })
 }
 
-/// What was found about an endpoint.
+/// The problems of an endpoint.
 enum Checked {
-    /// Its sandbox is there.
+    /// Its sandbox exists.
     Found(Vec<Problem>),
-    /// Nothing leads to its sandbox.
+    /// Its sandbox cannot be found.
     NoSandbox(Vec<Problem>),
 }

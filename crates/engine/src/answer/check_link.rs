@@ -1,4 +1,4 @@
-//! What is not as recorded about a direct link.
+//! The problems of a direct link.
 
 use crate::error::Error;
 use crate::heal::link::{strange_end, wanted};
@@ -13,7 +13,7 @@ pub(crate) fn check_link(session: &mut Session, link: &DirectLink) -> Result<Vec
     let object = describe_link(link);
     let ends = link_ends(session, link)?;
     if let Some(what) = strange_end(link, &ends) {
-        // Whatever else is missing follows from it.
+        // All other differences follow from this one.
         return Ok(vec![Problem::new(ProblemKind::Differs, object, what, REPAIR)]);
     }
     let there = ends.iter().any(|(_, end)| matches!(end, EndSeen::There(_)));

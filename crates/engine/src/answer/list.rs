@@ -19,20 +19,20 @@ use zubi_wire::route::{AdminState, LinkSeen};
 /// Whether a link passes frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
-    /// It does.
+    /// Both ends are up.
     Up,
-    /// An end is down, or not found.
+    /// An end is down, or was not found.
     Down,
-    /// Both ends are.
+    /// Both ends are gone.
     Gone,
 }
 
 /// One line of `zubi link ls`.
 #[derive(Debug, Clone)]
 pub struct LinkView {
-    /// As recorded.
+    /// The recorded link.
     pub link: DirectLink,
-    /// As found.
+    /// The state found in the kernel.
     pub state: LinkState,
 }
 
@@ -58,43 +58,43 @@ pub(crate) fn link_views(session: &mut Session) -> Result<Vec<LinkView>, Error> 
 /// One line of `zubi ls`.
 #[derive(Debug, Clone)]
 pub struct EndpointView {
-    /// As recorded.
+    /// The recorded endpoint.
     pub endpoint: Endpoint,
     /// The families in which it gives its sandbox the default route.
     pub default_in: Vec<Family>,
-    /// The host end's number, when it is there.
+    /// The index of the host end, if it exists.
     pub host_index: Option<IfIndex>,
-    /// The inner end's number, in the sandbox.
+    /// The index of the inner end, in the sandbox.
     pub peer_index: Option<IfIndex>,
 }
 
 /// One port of a bridge.
 #[derive(Debug, Clone)]
 pub struct PortView {
-    /// The device.
+    /// The device's name.
     pub device: String,
-    /// As the administrator wants it.
+    /// The administrative state.
     pub state: AdminState,
-    /// The sandbox behind it, and its device there, when it is an endpoint of ours.
+    /// For an endpoint of ours: its sandbox, and the device there.
     pub behind: Option<(String, String)>,
 }
 
-/// One bridge, whoever made it.
+/// One bridge, of zubi or of another program.
 #[derive(Debug, Clone)]
 pub struct BridgeView {
-    /// The device.
+    /// The device's name.
     pub name: String,
     /// Its MAC.
     pub mac: String,
     /// Up or down.
     pub state: AdminState,
-    /// Its network, when it is one of ours.
+    /// Its network, if it belongs to one of ours.
     pub network: Option<NetworkName>,
     /// Its ports.
     pub ports: Vec<PortView>,
 }
 
-/// All networks that can be read, and what is wrong with the others.
+/// All networks that can be read, and the errors of the others.
 pub(crate) fn networks(session: &Session) -> (Vec<Network>, Vec<StoreError>) {
     session.store().networks_lossy()
 }
@@ -107,7 +107,7 @@ pub(crate) fn network_and_endpoints(session: &Session, name: &NetworkName) -> Re
     }
 }
 
-/// All endpoints, by sandbox and age.
+/// All endpoints, sorted by sandbox and age.
 pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Error> {
     let records = read_records(session)?;
     let mut snapshot = whole_host(session)?;
@@ -130,7 +130,7 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
     Ok(views)
 }
 
-/// All bridges of the host with their ports, and who is behind each.
+/// All bridges of the host, their ports, and the sandbox behind each port.
 pub(crate) fn bridges(session: &mut Session) -> Result<Vec<BridgeView>, Error> {
     let mut snapshot = Snapshot::new();
     session.read(&mut snapshot, &Needs::new().links(&Place::Host), "bridges")?;
@@ -172,7 +172,7 @@ pub struct SandboxView {
     pub name: SandboxName,
     /// Who made it: "add", "attach", "run", or "other".
     pub maker: &'static str,
-    /// The namespace's number; absent when the name leads nowhere.
+    /// The namespace's cookie; `None` if the name leads to no namespace.
     pub cookie: Option<NetnsCookie>,
     /// The networks it is on.
     pub networks: Vec<NetworkName>,

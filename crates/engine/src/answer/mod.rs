@@ -1,4 +1,4 @@
-//! Reading only: lists and findings.
+//! Calls that only read: lists and problems.
 
 pub(crate) mod check;
 pub(crate) mod check_link;

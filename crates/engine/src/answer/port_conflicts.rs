@@ -1,15 +1,14 @@
-//! Published ports that a process of the host has bound since: traffic to them goes to the endpoint, not to the
-//! process.
+//! Published ports that a process of the host has bound later: their traffic goes to the endpoint, not to the process.
 
 use crate::problem::{Problem, ProblemKind, describe};
 use zubi_kernel::{Listener, listeners};
 use zubi_model::{Endpoint, PortHolder, PublishedPort};
 
-/// Each published port with each process that listens there too.
+/// A problem for each process that listens on a published port.
 pub(crate) fn shadowed_ports(endpoints: &[Endpoint]) -> Vec<Problem> {
     let listeners = if endpoints.iter().any(|e| !e.ports.is_empty()) { listeners() } else { Vec::new() };
     let mut problems: Vec<Problem> = Vec::new();
-    // Podman holds the ports it has published itself.
+    // Podman holds the ports that it publishes itself.
     let unheld = |e: &&Endpoint| e.traits.port_holder == PortHolder::Nobody;
     let endpoints = endpoints.iter().filter(unheld);
     for (endpoint, port) in endpoints.flat_map(|e| e.ports.iter().map(move |port| (e, port))) {
@@ -24,7 +23,7 @@ pub(crate) fn shadowed_ports(endpoints: &[Endpoint]) -> Vec<Problem> {
                 endpoint.network, endpoint.sandbox.spelled
             );
             let problem = Problem::new(ProblemKind::PortShadowed, describe(endpoint), what, fix);
-            // A process may have a socket for each address.
+            // A process may have one socket per address.
             if !problems.contains(&problem) {
                 problems.push(problem);
             }

@@ -1,4 +1,4 @@
-//! Everything that the kernel has of this host and of the sandboxes that zubi knows.
+//! The kernel's state of this host and of the sandboxes that zubi knows.
 
 use crate::error::Error;
 use crate::records::read_records;
@@ -9,7 +9,7 @@ use zubi_model::NsRef;
 use zubi_plan::Place;
 use zubi_snapshot::{Needs, Snapshot};
 
-/// Reads the host, every sandbox with an endpoint or a link, and every named one.
+/// Reads the host, every sandbox with an endpoint or a link, and every named sandbox.
 pub(crate) fn snapshot(session: &mut Session) -> Result<Snapshot, Error> {
     let records = read_records(session)?;
     let endpoints = records.endpoints.iter().chain(&records.pending).map(|endpoint| &endpoint.sandbox.reached_by);

@@ -1,4 +1,4 @@
-//! What is missing or different about one endpoint, and the operations that put it right.
+//! What is missing or different about one endpoint, and the operations that repair it.
 
 use crate::error::Error;
 use crate::look::default_route::gives_default_in;
@@ -11,7 +11,7 @@ use zubi_plan::{Neighbours, Op, Place, Surroundings, What, driver};
 use zubi_snapshot::{Inside, Needs, Pair, Snapshot, lacking_of_pair};
 use zubi_wire::route::{AdminState, LinkMark};
 
-/// The operations that an endpoint stands for; only the host's when nothing leads into its sandbox.
+/// The operations that set an endpoint up. Without a way into its sandbox: only those on the host.
 pub(crate) fn wanted_ops(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -31,8 +31,8 @@ pub(crate) fn wanted_ops(
     Ok(ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
 }
 
-/// The operations that put an endpoint right. They end with the announcement when anything is put right, or was on the
-/// network (`touched`): announcing also waits until frames pass. The caller holds the sandbox's lock.
+/// The operations that repair an endpoint. They end with the announcement if anything is repaired or if its network was
+/// repaired (is in `touched`): the announcement also waits until frames pass. The caller holds the sandbox's lock.
 pub(crate) fn lacking_of_endpoint(
     session: &mut Session,
     snapshot: &mut Snapshot,

@@ -1,7 +1,8 @@
-//! What nobody owns any more: left by killed processes, dead sandboxes, strangers' deletions.
+//! Removes objects without an owner: what killed processes, deleted sandboxes and deletions by other programs left
+//! behind.
 //!
-//! Unknown is not dead: an endpoint is dead only when its device is gone *and* its namespace cannot be found, or leads
-//! elsewhere. What cannot be judged stays.
+//! An endpoint counts as gone only if its device is gone *and* its namespace cannot be found, or its path leads to
+//! another namespace. If either cannot be determined, the endpoint stays.
 
 use crate::error::Error;
 use crate::firewall::forwarding::{WayBack, closed_elements, forget_forwarding, forwarding_back, unneeded_without};
@@ -33,8 +34,8 @@ use zubi_store::{ExclusiveHost, HostLock, LeaseOwner, Maker, SandboxRecord, Stor
 use zubi_wire::nft::{ElementSeen, RuleSeen};
 use zubi_wire::route::{LinkMark, LinkSeen};
 
-/// Removes everything that nobody owns; the answer names each thing. The plan is filled when it is only to be shown.
-/// With `force` also the devices that live and that no record names.
+/// Removes everything that has no owner; the report names each object. The plan is filled in a dry run only. With
+/// `force`, devices without a record are removed even if the namespace of their other end still exists.
 pub(crate) fn gc(session: &mut Session, force: Force, act: Act) -> Result<Report<Vec<String>>, Error> {
     let host = &session.store().lock_host_exclusive()?;
     match act {
@@ -43,7 +44,7 @@ pub(crate) fn gc(session: &mut Session, force: Force, act: Act) -> Result<Report
     }
 }
 
-/// What [`Engine::collect`] would do.
+/// What [`collect`] would do.
 fn plan_collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Result<Report<Vec<String>>, Error> {
     let mut report = Report { plan: Plan::new(), value: Vec::new() };
     for endpoint in session.store().pending()?.into_iter().filter_map(Result::ok).map(|p| p.endpoint) {
@@ -108,7 +109,7 @@ fn plan_collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Re
     Ok(report)
 }
 
-/// The caller holds the host lock alone.
+/// The caller holds the host lock exclusively.
 pub(crate) fn collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Result<Vec<String>, Error> {
     let Recovered { done: mut removed, failed } = recover(session, host)?;
     let RecoveredNetworks { done, failed: unfinished } = recover_networks(session, host);
@@ -147,16 +148,16 @@ pub(crate) fn orphans(session: &mut Session, records: &Records) -> Vec<(NetworkN
     let mut orphans: Vec<(NetworkName, EndpointKey)> = Vec::new();
     for network in &records.networks {
         let name = &network.name;
-        // What cannot be read is reported by `check`.
+        // `check` reports leases that cannot be read.
         let leases = session.store().leases_lossy(name).0.into_iter().map(|(_, owner)| owner);
         let macs = session.store().macs_lossy(name).0.into_iter().map(|(_, owner)| owner);
-        // A reservation is kept until it is given back.
+        // A reservation stays until its owner gives it back.
         let of_endpoints = leases.chain(macs).filter_map(|owner| match owner {
             LeaseOwner::Endpoint(key) => Some(key),
             LeaseOwner::Reservation(_) => None,
         });
         for owner in of_endpoints.filter(|owner| !known.contains(owner)) {
-            // A record that cannot be read is one.
+            // An unreadable record still counts as a record.
             let none = |record: Result<Option<Endpoint>, StoreError>| matches!(record, Ok(None));
             let unowned = none(session.store().endpoint(&owner)) && none(session.store().pending_endpoint(&owner));
             let orphan = (name.clone(), owner);
@@ -168,9 +169,10 @@ pub(crate) fn orphans(session: &mut Session, records: &Records) -> Vec<(NetworkN
     orphans
 }
 
-/// Ports that are claimed for endpoints that do not publish them: somebody was killed in between.
+/// Releases ports that are claimed for endpoints that do not publish them: a command was killed between claim and
+/// record.
 fn collect_ports(session: &mut Session, host: &HostLock, records: &Records) -> Result<Vec<String>, Error> {
-    // A file that cannot be read is reported by `check`; it must not stop everything else.
+    // `check` reports a file that cannot be read; the rest of the collection goes on.
     let Ok(claims) = unrecorded_ports(session, records) else { return Ok(Vec::new()) };
     let mut removed = Vec::new();
     for claim in claims {
@@ -181,8 +183,8 @@ fn collect_ports(session: &mut Session, host: &HostLock, records: &Records) -> R
     Ok(removed)
 }
 
-/// Why the record of a named sandbox has outlived what it describes. The namespace itself may live on, with
-/// processes in it or under another name; it is nobody's business here.
+/// Why the record of a named sandbox no longer describes anything; `None` if it still does. The namespace itself may
+/// still exist, with processes in it or under another name; this function does not touch it.
 pub(crate) fn outlived(session: &mut Session, record: &SandboxRecord) -> Result<Option<&'static str>, Error> {
     let there = named_cookie(session, &record.name)?;
     Ok(match (record.cookie, there) {
@@ -193,7 +195,7 @@ pub(crate) fn outlived(session: &mut Session, record: &SandboxRecord) -> Result<
     })
 }
 
-/// Records of named sandboxes that have outlived these.
+/// Removes the records of named sandboxes that no longer describe anything.
 fn collect_sandboxes(session: &mut Session) -> Result<Vec<String>, Error> {
     let mut removed = Vec::new();
     for record in session.store().sandboxes_lossy().0 {
@@ -201,11 +203,11 @@ fn collect_sandboxes(session: &mut Session) -> Result<Vec<String>, Error> {
             continue;
         }
         let Some(lock) = session.store().try_lock_run(&record.name)? else { continue };
-        // Under the lock it may be another one, or none.
+        // Read the record again under the lock: it may have been replaced or removed.
         let Some(record) = session.store().sandbox(&record.name)? else { continue };
         let Some(why) = outlived(session, &record)? else { continue };
         if record.cookie.is_none() && remove_unfinished(session, &record.name)? == Unfinished::InUse {
-            session.note(format!("sandbox {}: somebody else uses the name; it stays", record.name));
+            session.note(format!("sandbox {}: another program uses the name; it stays", record.name));
         }
         session.store().remove_sandbox(&record.name)?;
         removed.push(format!("sandbox {} ({why})", record.name));
@@ -215,7 +217,7 @@ fn collect_sandboxes(session: &mut Session) -> Result<Vec<String>, Error> {
 }
 
 /// Devices and firewall elements that carry our mark and belong to no record. The caller holds the host lock
-/// alone, so nobody is in the middle of making one.
+/// exclusively, so no command is creating one.
 pub(crate) fn collect_strays(
     session: &mut Session,
     records: &Records,
@@ -227,7 +229,7 @@ pub(crate) fn collect_strays(
     let Records { networks, endpoints, pending, .. } = records;
     let mut plan = Plan::new();
     let mut words = Vec::new();
-    // Unknown is not dead: the owner may be in the file that cannot be read.
+    // The owner may be in the file that cannot be read.
     if !records.is_complete() {
         return Ok(Report { plan, value: words });
     }
@@ -244,7 +246,7 @@ pub(crate) fn collect_strays(
         .iter()
         .filter(|l| force == Force::No && driver::leads_to_a_sandbox(l) && !owned.contains(l.name.as_str()))
         .collect();
-    // A bridge with ports is in use, also where its network has no record; elements of the firewall may be about both.
+    // A bridge with ports is in use, even if its network has no record.
     let has_ports = |l: &LinkSeen| {
         force == Force::No
             && l.kind.as_deref() == Some("bridge")
@@ -260,7 +262,7 @@ pub(crate) fn collect_strays(
     }
     if !spared.is_empty() || (unknown_network && force == Force::No) {
         if act == Act::Apply && !plan.is_empty() {
-            take_down(session, "what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+            take_down(session, "objects without an owner", &plan, zubi_kernel::Deletions::Now)?;
         }
         return Ok(Report { plan, value: words });
     }
@@ -297,14 +299,14 @@ pub(crate) fn collect_strays(
     }
     if act == Act::Apply {
         if !plan.is_empty() {
-            take_down(session, "what nobody owns", &plan, zubi_kernel::Deletions::Now)?;
+            take_down(session, "objects without an owner", &plan, zubi_kernel::Deletions::Now)?;
         }
         forget_forwarding(session, &unneeded)?;
     }
     Ok(Report { plan, value: words })
 }
 
-/// Runs whose supervisor and guardian were both killed. The caller holds the host lock.
+/// Cleans up runs whose supervisor and guardian were both killed. The caller holds the host lock.
 fn collect_runs(session: &mut Session, host: &HostLock) -> Result<Vec<String>, Error> {
     let mut removed = Vec::new();
     for record in session.store().sandboxes_lossy().0 {

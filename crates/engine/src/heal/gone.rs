@@ -1,4 +1,4 @@
-//! Endpoints and links whose sandbox is gone. What cannot be looked at is unknown, and unknown is not gone.
+//! Endpoints and links whose sandbox is gone. A sandbox that cannot be examined does not count as gone.
 
 use crate::error::Error;
 use crate::look::device::host_end;
@@ -12,14 +12,14 @@ use crate::undo::link::{Locks, release_sandboxes, remove_link, try_lock_others};
 use zubi_model::{DirectLink, Endpoint, EndpointKey, NetworkName};
 use zubi_store::{HostLock, LeaseOwner};
 
-/// Whether an endpoint's device is there, or its sandbox.
+/// Whether an endpoint's device or its sandbox still exists.
 pub(crate) fn is_alive(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
     Ok(!is_gone(session, endpoint)?)
 }
 
-/// Whether an endpoint's sandbox is no more.
+/// Whether an endpoint's device and its sandbox are gone.
 pub(crate) fn is_gone(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
-    // Unknown is not dead.
+    // An error on the way into the sandbox does not prove that it is gone.
     Ok(host_end(session, endpoint)?.is_none() && matches!(way_in(session, endpoint, None), Ok(None)))
 }
 
@@ -32,8 +32,8 @@ pub(crate) fn all_gone(session: &mut Session, endpoints: &[Endpoint]) -> Result<
     Ok(true)
 }
 
-/// Takes the owner of a lease away if it is dead, or forgets a lease whose owner has no record. Gives whether the
-/// lease is free now, or would be.
+/// Removes the owner of a lease if its sandbox is gone, or the lease if its owner has no record. Returns whether the
+/// lease is free now, or would be after a real run.
 pub(crate) fn free_if_gone(session: &mut Session, host: &HostLock, key: &EndpointKey, act: Act) -> Result<bool, Error> {
     let Some(lock) = session.store().try_lock_sandbox(host, key.cookie)? else { return Ok(false) };
     let _leases = if act == Act::Apply { Some(session.store().lock_leases(host, &key.network)?) } else { None };
@@ -51,7 +51,7 @@ pub(crate) fn free_if_gone(session: &mut Session, host: &HostLock, key: &Endpoin
     Ok(true)
 }
 
-/// Leases and MACs of an owner without a record.
+/// Releases the leases and MACs of an owner without a record.
 pub(crate) fn forget_orphans(
     session: &mut Session,
     network: &NetworkName,
@@ -73,7 +73,7 @@ pub(crate) fn forget_orphans(
     Ok(removed)
 }
 
-/// Takes the endpoints of dead sandboxes away, of one network or of all.
+/// Removes endpoints whose sandbox is gone, of one network or of all.
 pub(crate) fn remove_gone(
     session: &mut Session,
     host: &HostLock,
@@ -89,7 +89,7 @@ pub(crate) fn remove_gone(
         }
         let cookie = endpoint.sandbox.cookie;
         let Some(lock) = session.store().try_lock_sandbox(host, cookie)? else { continue };
-        // Under the lock it may be another one, or none.
+        // Read the record again under the lock: it may have been replaced or removed.
         match session.store().endpoint(&endpoint.key())? {
             Some(endpoint) if is_gone(session, &endpoint)? => {
                 remove_endpoint(session, host, &endpoint, None)?;
@@ -103,7 +103,7 @@ pub(crate) fn remove_gone(
     Ok(done)
 }
 
-/// Gives whether it is gone now, or would be.
+/// Removes a link if one of its sandboxes is gone. Returns whether it is gone now, or would be after a real run.
 pub(crate) fn free_link_if_gone(
     session: &mut Session,
     host: &HostLock,
@@ -112,14 +112,14 @@ pub(crate) fn free_link_if_gone(
     act: Act,
 ) -> Result<bool, Error> {
     let Some(_locks) = try_lock_others(session, host, link, held)? else { return Ok(false) };
-    let dead = is_gone_link(session, link)?;
-    if dead && act == Act::Apply {
+    let is_gone = is_gone_link(session, link)?;
+    if is_gone && act == Act::Apply {
         remove_link(session, link)?;
     }
-    Ok(dead)
+    Ok(is_gone)
 }
 
-/// Takes the links of dead sandboxes away.
+/// Removes links whose sandbox is gone.
 pub(crate) fn remove_gone_links(session: &mut Session, host: &HostLock) -> Result<Vec<String>, Error> {
     let mut done = Vec::new();
     for link in session.store().links_lossy().0 {

@@ -1,4 +1,4 @@
-//! Finishing what killed commands left half done, before a command does its own work.
+//! Completes or undoes what killed commands left unfinished, before a command does its own work.
 
 use crate::error::Error;
 use crate::problem::describe;
@@ -8,40 +8,42 @@ use crate::undo::endpoint::{release_sandbox, remove_endpoint};
 use crate::undo::link::{Locks, release_sandboxes, remove_link, try_lock_others};
 use zubi_store::HostLock;
 
-/// Finishes, or takes back, what commands that were killed left half done.
+/// Completes or undoes what killed commands left unfinished.
 pub(crate) fn finish_others(session: &mut Session) -> Result<(), Error> {
     let host = &session.store().lock_host()?;
     recover_first(session, host, Act::Apply)
 }
 
-/// What became of what killed processes left.
+/// The outcome of [`recover`].
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
-    /// What is finished now, in words.
+    /// What was completed or undone, in words.
     pub(crate) done: Vec<String>,
-    /// Why another is not; it is tried again by the next command.
+    /// The first failure. The next command tries again.
     pub(crate) failed: Option<Error>,
 }
 
-/// Finishes what killed processes left half-way: every record in `pending` whose lock is free is taken away. One
-/// that cannot be taken away stays, and does not keep the caller from its own work. The caller holds the host lock.
+/// Undoes interrupted attaches and completes interrupted detaches: removes every endpoint in `pending` whose sandbox
+/// lock is free. If a removal fails, the record stays and the caller's own work goes on. The caller holds the host
+/// lock.
 pub(crate) fn recover(session: &mut Session, host: &HostLock) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
     for pending in session.store().pending()? {
-        // An unreadable one is reported by `check`; it must not stop everybody else.
+        // `check` reports an unreadable record; the others are still handled.
         let Ok(pending) = pending else { continue };
         let Some(lock) = session.store().try_lock_sandbox(host, pending.key.cookie)? else { continue };
         let Some(endpoint) = session.store().pending_endpoint(&pending.key)? else {
             release_sandbox(session, lock)?;
             continue;
         };
-        let buried = {
-            // Nobody is to claim what it named and did not claim while that is taken away.
+        let removed = {
+            // The record may name addresses that were never claimed. Nobody may claim them while the endpoint is
+            // removed.
             let _leases = session.store().lock_leases(host, &pending.key.network)?;
             remove_endpoint(session, host, &endpoint, None)
         };
         release_sandbox(session, lock)?;
-        match buried {
+        match removed {
             Ok(()) => recovered.done.push(format!("{} (interrupted)", describe(&endpoint))),
             Err(e) => recovered.failed = recovered.failed.or(Some(e)),
         }
@@ -53,7 +55,7 @@ pub(crate) fn recover(session: &mut Session, host: &HostLock) -> Result<Recovere
     Ok(recovered)
 }
 
-/// The same before a command's own work, unless that is only to be shown.
+/// Calls [`recover`] before a command's own work, except in a dry run.
 pub(crate) fn recover_first(session: &mut Session, host: &HostLock, act: Act) -> Result<(), Error> {
     if act == Act::Apply {
         recover(session, host)?;
@@ -61,10 +63,11 @@ pub(crate) fn recover_first(session: &mut Session, host: &HostLock, act: Act) ->
     Ok(())
 }
 
-/// Takes the links away that were left half-way: those of which nobody holds a sandbox, but the caller.
+/// Removes links that are only half made, unless another command holds the lock of one of their sandboxes. `held`: the
+/// locks that the caller holds.
 pub(crate) fn recover_links(session: &mut Session, host: &HostLock, held: &Locks) -> Result<Vec<String>, Error> {
     let mut done = Vec::new();
-    // One that cannot be read is reported by `check`; it must not stop everybody else.
+    // `check` reports a record that cannot be read; the others are still handled.
     for link in session.store().unfinished_links_lossy().0 {
         let Some(locks) = try_lock_others(session, host, &link, held)? else { continue };
         let Some(link) = session.store().unfinished_link(&link.id)? else { continue };

@@ -1,4 +1,4 @@
-//! What puts a direct link right.
+//! The operations that repair a direct link.
 
 use crate::error::Error;
 use crate::look::compare::lacking_of;
@@ -11,13 +11,14 @@ use zubi_plan::{Op, Place, What};
 use zubi_snapshot::Snapshot;
 use zubi_wire::route::LinkMark;
 
-/// What puts a link right; nothing, when somebody is at work on one of its sandboxes.
+/// The operations that repair a link. A link that has to be made again is left alone if one of its sandboxes cannot be
+/// reached.
 pub(crate) fn lacking_of_link(session: &mut Session, link: &DirectLink) -> Result<Vec<Op>, Error> {
     let ends = link_ends(session, link)?;
     let everywhere = !ends.iter().any(|(_, end)| matches!(end, EndSeen::NoWay));
     let there = ends.iter().any(|(_, end)| matches!(end, EndSeen::There(_)));
     if strange_end(link, &ends).is_some() || !there {
-        // Made again, when there is a way to both ends.
+        // Make the link again, if both ends can be reached.
         let found = ends.into_iter().zip(&link.ends).find_map(|((place, seen), end)| match seen {
             EndSeen::There(_) => Some(unmake(place, LinkMark::new(end.ifname.clone(), end.mac))),
             EndSeen::Renamed(name) => Some(unmake(place, LinkMark::new(name, end.mac))),
@@ -36,7 +37,7 @@ pub(crate) fn lacking_of_link(session: &mut Session, link: &DirectLink) -> Resul
     Ok(lacking)
 }
 
-/// An end that is not where the other one says that it must be.
+/// Describes the first end that is renamed, or missing while the other end is there.
 pub(crate) fn strange_end(link: &DirectLink, ends: &EndsSeen) -> Option<String> {
     let there = ends.iter().any(|(_, end)| matches!(end, EndSeen::There(_) | EndSeen::Renamed(_)));
     ends.iter().zip(&link.ends).find_map(|((_, seen), end)| match seen {
@@ -46,7 +47,7 @@ pub(crate) fn strange_end(link: &DirectLink, ends: &EndsSeen) -> Option<String> 
     })
 }
 
-/// The operations a link stands for, where there is a way.
+/// The operations that set a link up, in the places that can be reached.
 pub(crate) fn wanted(link: &DirectLink, ends: &EndsSeen) -> Vec<Op> {
     let reachable = |at: &Place| ends.iter().any(|(place, seen)| place == at && !matches!(seen, EndSeen::NoWay));
     let peer = place(maker_and_peer(link).1);

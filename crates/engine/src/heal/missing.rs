@@ -1,4 +1,4 @@
-//! What is missing of a network: all of it after a reboot, parts of it when something was deleted.
+//! What a network lacks: all of it after a reboot, parts of it after a deletion.
 
 use crate::error::Error;
 use crate::firewall::forwarding::close_forwarding;
@@ -18,9 +18,9 @@ pub(crate) enum Loopback {
     NotNeeded,
 }
 
-/// What publishing ports on 127.0.0.1 takes, unless it is there.
+/// The operations for publishing ports on 127.0.0.1; empty if they are in effect already.
 pub(crate) fn missing_loopback(session: &mut Session, network: &Network) -> Result<Plan, Error> {
-    // The setting comes last: where it is, the guard was.
+    // This setting is written last: if it is there, so is the guard.
     let op = loopback::route_localnet(network);
     let compared = session.kernel.compare(&[op]).map_err(Error::kernel(format!("network {}", network.name)))?;
     let lacks = compared.iter().any(|(_, finding)| *finding != Finding::Same);
@@ -31,7 +31,7 @@ fn loopback_plan(session: &mut Session, network: &Network) -> Result<Plan, Error
     Ok(loopback::loopback(network, host_facts(session)?.netfilter))
 }
 
-/// The operations that a network stands for, without those that all networks share.
+/// The operations that set a network up, without those that all networks share.
 pub(crate) fn network_ops<'a>(
     session: &mut Session,
     facts: &HostFacts,
@@ -44,8 +44,8 @@ pub(crate) fn network_ops<'a>(
     Ok(plan.ops.into_iter().filter(|op| !op.is_layout()).collect())
 }
 
-/// Everything that a network is made of, if its device is not there or not complete: after a reboot, after somebody
-/// deleted it, or after a command was killed while it put the network back.
+/// The operations that complete a network whose device is missing or incomplete: after a reboot, after a deletion, or
+/// after a command was killed while it restored the network.
 pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Loopback) -> Result<Plan, Error> {
     let object = format!("network {}", network.name);
     let seen = host_device(session, &mut Snapshot::new(), network.device())?;
@@ -58,7 +58,7 @@ pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Lo
         }
         Standing::InParts => {
             let mut plan = everything(session, network, need)?;
-            // Whether the firewall stands has been looked at already.
+            // The caller has checked the firewall table already.
             plan.ops.retain(|op| !op.is_layout());
             let compared = session.kernel.compare(&plan.ops).map_err(Error::kernel(object))?;
             Ok(compared.into_iter().filter(|(_, finding)| *finding != Finding::Same).map(|(op, _)| op).collect())
@@ -83,7 +83,7 @@ pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Lo
     }
 }
 
-/// Everything that a network is made of, with what its endpoints' published ports need, and those about to be published.
+/// All operations that set a network up, with what its published ports need, including those about to be published.
 fn everything(session: &mut Session, network: &Network, need: Loopback) -> Result<Plan, Error> {
     refuse_other_instance_now(session)?;
     let endpoints = session.store().all_endpoints_lossy().0;

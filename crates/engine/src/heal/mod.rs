@@ -1,4 +1,4 @@
-//! Finishing what killed commands left, and making the kernel match the records again.
+//! Completing or undoing what killed commands left unfinished, and making the kernel match the records again.
 
 pub(crate) mod endpoint;
 pub(crate) mod gc;

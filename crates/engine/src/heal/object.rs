@@ -1,12 +1,12 @@
-//! Putting one object right: the firewall table, a network, an endpoint or a link.
+//! Repairing one object: the firewall table, a network, an endpoint or a link.
 //!
 //! # How it works
-//! Each object has its own lock and its own records. [`heal`] takes the lock, reads the record, and puts back what is
-//! missing or changed; an event that names an object needs no more. `zubi repair` calls the same functions for all
-//! objects, with one snapshot.
+//! Each object has its own lock and its own records. [`heal`] takes the lock, reads the record, and restores what is
+//! missing or changed, so an event only has to name the object. `zubi repair` calls the same functions for all objects,
+//! with one snapshot.
 //!
 //! # Limits
-//! The elements of networks and endpoints need the firewall table: where it is gone, the firewall comes first.
+//! The elements of networks and endpoints need the firewall table: if it is missing, repair the firewall first.
 
 use crate::error::Error;
 use crate::firewall::foreign::{look_at_foreign, note_refused};
@@ -26,10 +26,10 @@ use zubi_plan::driver::HostFacts;
 use zubi_plan::{Op, Plan, What};
 use zubi_snapshot::Snapshot;
 
-/// What can be put right by itself.
+/// An object that can be repaired by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Object {
-    /// The firewall table, and the rules in the tables of other programs.
+    /// The firewall table, and our rules in the tables of other programs.
     Firewall,
     /// A network, without its endpoints.
     Network(NetworkName),
@@ -43,12 +43,11 @@ pub enum Object {
 #[derive(Debug, Default)]
 pub(crate) struct Healed {
     pub(crate) plan: Plan,
-    /// Each thing that was done, in words.
+    /// Each change, in words.
     pub(crate) words: Vec<String>,
 }
 
-/// Puts one object right under its lock. The answer names each thing that was done. An object without a record has
-/// nothing that could be put right.
+/// Repairs one object under its lock. Returns a description of each change; nothing if the object has no record.
 pub(crate) fn heal(session: &mut Session, object: &Object) -> Result<Vec<String>, Error> {
     let mut snapshot = Snapshot::new();
     let healed = match object {
@@ -76,7 +75,7 @@ pub(crate) fn heal(session: &mut Session, object: &Object) -> Result<Vec<String>
             let host = session.store().lock_host()?;
             let Some(found) = session.store().link(id)? else { return Ok(Vec::new()) };
             let _sandboxes = session.store().lock_sandboxes(&host, found.cookies())?;
-            // It may have gone while we waited for the locks.
+            // The link may have been removed while we waited for the locks.
             let Some(link) = session.store().link(id)? else { return Ok(Vec::new()) };
             heal_link(session, &link, Act::Apply)?
         }
@@ -84,8 +83,8 @@ pub(crate) fn heal(session: &mut Session, object: &Object) -> Result<Vec<String>
     Ok(healed.words)
 }
 
-/// The table from the records, and the rules that let networks pass other programs' tables. The caller holds the host
-/// lock alone.
+/// Restores the table from the records, and the rules that let traffic of networks pass other programs' tables. The
+/// caller holds the host lock exclusively.
 pub(crate) fn heal_firewall(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -111,7 +110,7 @@ pub(crate) fn heal_firewall(
     Ok(healed)
 }
 
-/// The caller holds the host lock alone.
+/// The caller holds the host lock exclusively.
 pub(crate) fn heal_network<'a>(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -126,7 +125,7 @@ pub(crate) fn heal_network<'a>(
     put_right(session, &object, ops, act)
 }
 
-/// The caller holds the sandbox's lock. An endpoint of a network that was just put right (`touched`) is announced again.
+/// The caller holds the sandbox's lock. An endpoint is announced again if its network was repaired (is in `touched`).
 pub(crate) fn heal_endpoint(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -140,13 +139,13 @@ pub(crate) fn heal_endpoint(
     put_right(session, &describe(endpoint), ops, act)
 }
 
-/// The caller holds the locks of the link's sandboxes, or the host lock alone.
+/// The caller holds the locks of the link's sandboxes, or the host lock exclusively.
 pub(crate) fn heal_link(session: &mut Session, link: &DirectLink, act: Act) -> Result<Healed, Error> {
     let ops = lacking_of_link(session, link)?;
     put_right(session, &describe_link(link), ops, act)
 }
 
-/// Applies what puts an object right, unless it is only to be shown.
+/// Applies the operations, except in a dry run.
 fn put_right(session: &mut Session, object: &str, ops: Vec<Op>, act: Act) -> Result<Healed, Error> {
     let plan: Plan = ops.into_iter().collect();
     if act == Act::Apply && !plan.is_empty() {

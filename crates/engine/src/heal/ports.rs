@@ -1,4 +1,4 @@
-//! Port claims that no record names: a command was killed between claim and record.
+//! Port claims without a record: a command was killed between claim and record.
 
 use crate::error::Error;
 use crate::port_claims::claims;
@@ -8,7 +8,8 @@ use crate::steps::claim::is_recorded;
 use zubi_model::{Endpoint, HostPorts, PortWish, PublishedPort};
 use zubi_store::{HostLock, PortClaim};
 
-/// Gives ports back whose owner lives and does not publish them: somebody was killed before the record was written.
+/// Releases a port that its owner does not publish: a command was killed before it wrote the record. Returns whether
+/// the claim was released.
 pub(crate) fn release_unrecorded(session: &mut Session, host: &HostLock, claim: &PortClaim) -> Result<bool, Error> {
     let Some(_owner) = session.store().try_lock_sandbox(host, claim.owner.cookie)? else { return Ok(false) };
     if is_recorded(session, claim) {
@@ -19,8 +20,7 @@ pub(crate) fn release_unrecorded(session: &mut Session, host: &HostLock, claim: 
     Ok(true)
 }
 
-/// Gives back what an endpoint, whose sandbox is locked, claims and does not publish: a command was killed between
-/// its record and its claims.
+/// Releases the ports that an endpoint claims and does not publish. The caller holds the sandbox's lock.
 pub(crate) fn release_half_taken(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
     let held = session.store().lock_ports(host)?;
     for claim in session.store().ports()?.iter().filter(|claim| claim.owner == endpoint.key()) {
@@ -31,7 +31,7 @@ pub(crate) fn release_half_taken(session: &mut Session, host: &HostLock, endpoin
     Ok(())
 }
 
-/// The same for ports that are named, without looking at all there are.
+/// Does the same for the named ports only, without listing all claims.
 pub(crate) fn release_claimed(
     session: &mut Session,
     host: &HostLock,
@@ -55,7 +55,7 @@ pub(crate) fn release_claimed(
 pub(crate) fn unrecorded_ports(session: &Session, records: &Records) -> Result<Vec<PortClaim>, Error> {
     let recorded = records.port_claims();
     let mut claims = session.store().ports()?;
-    // Those of a record that cannot be read are looked for one by one.
+    // An unreadable record is missing from `recorded`, so each remaining claim is looked up by itself.
     claims.retain(|claim| !recorded.contains(claim) && !is_recorded(session, claim));
     Ok(claims)
 }

@@ -1,15 +1,14 @@
-//! Records that are lost, made again from what the kernel has.
+//! Rebuilds lost records from the state of the kernel.
 //!
 //! # How it works
-//! A device of ours whose other end is in a namespace that lives is no stray, whether it is recorded or not. The alias
-//! of
-//! its host end says whose it is ([`zubi_plan::alias`]); the sandbox tells name, MAC, addresses and routes; our
-//! nftables
-//! table tells the published ports and what its network is like.
+//! A device of ours whose other end is in an existing namespace is no stray, with or without a record. The alias of its
+//! host end names its owner ([`zubi_plan::alias`]). The sandbox has the name, MAC, addresses and routes; our nftables
+//! table has the published ports and the properties of the network.
 //!
 //! # Limits
-//! What the kernel does not have is lost, and named: ranges and exclusions of a network, its labels; the ids of
-//! endpoints; links between sandboxes; that a sandbox was made by `zubi run`; the ports, when the table is gone too.
+//! The report lists what cannot be rebuilt, because the kernel does not have it: ranges, exclusions and labels of a
+//! network; the ids of endpoints; links between sandboxes; whether `zubi run` made a sandbox; and, if the table is gone
+//! too, the published ports.
 
 use crate::error::Error;
 use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};
@@ -37,14 +36,14 @@ use zubi_store::{ExclusiveHost, HostLock};
 use zubi_wire::nft::{Element, Value};
 use zubi_wire::route::{LinkSeen, RouteProtocol};
 
-/// Makes the records again of what lives. The answer says what was made, and what of it is lost.
+/// Rebuilds the records of everything that still exists. The report says what was rebuilt and what is lost.
 pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<String>>, Error> {
     let host = &session.store().lock_host_exclusive()?;
     let mut snapshot = whole_host(session)?;
     let mut words = Vec::new();
     let records = read_records(session)?;
     let mut all = unrecorded_devices(session, &records, &mut snapshot)?;
-    // The endpoint that came first gives the default route.
+    // The oldest endpoint gives the default route.
     all.sort_by_key(|one| one.mark.as_ref().map(|mark| mark.attached_at));
     let mut networks = records.networks.clone();
     for endpoint in &records.endpoints {
@@ -93,7 +92,7 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
     Ok(Report { plan: Plan::new(), value: words })
 }
 
-/// Writes a network down as the kernel has it.
+/// Records a network with the properties that the kernel shows.
 fn network_again(
     session: &mut Session,
     host: &ExclusiveHost,
@@ -111,7 +110,7 @@ fn network_again(
     Ok(network)
 }
 
-/// Writes an endpoint down as if it had been attached now.
+/// Records an endpoint as if it had been attached just now.
 fn record_again(
     session: &mut Session,
     host: &HostLock,
@@ -128,7 +127,7 @@ fn record_again(
         return Ok(done);
     }
     let _sandbox = session.store().lock_sandbox(host, endpoint.sandbox.cookie)?;
-    // Its address may be somebody else's by now, or it is recorded under another name.
+    // Another endpoint may have its address by now, or the endpoint is recorded under another name.
     if let Err(e) = claim_again(session, host, network, endpoint) {
         return Ok(format!("{spelled} on network {}: lost: {e}", network.name));
     }
@@ -136,7 +135,7 @@ fn record_again(
     Ok(done)
 }
 
-/// What an endpoint is, by its device, its sandbox and the firewall. An inner error says why that cannot be known.
+/// Reads an endpoint from its device, its sandbox and the firewall. The inner error says why that is not possible.
 fn endpoint_of(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -163,7 +162,7 @@ fn endpoint_of(
     let targets: Vec<IpAddr> = addresses.iter().map(|a| a.address.addr()).collect();
     let ports = ports_of(session, snapshot, &targets)?;
     let mut traits = mark.traits;
-    // Podman and whoever calls portmap for it hold published ports themselves.
+    // Podman, and runtimes that call portmap, hold published ports themselves.
     if !ports.is_empty() && network.name.source().is_some() {
         traits.port_holder = PortHolder::Caller;
     }
@@ -186,7 +185,7 @@ fn endpoint_of(
     }))
 }
 
-/// The inner end and a way to it: the recorded one, or another name of the namespace.
+/// The inner end and a path to its namespace: the recorded one, or a name under /run/netns.
 fn other_end(
     session: &mut Session,
     mark: &EndpointMark,
@@ -212,7 +211,7 @@ fn other_end(
     Ok(None)
 }
 
-/// The routes that zubi made, but those by the gateway of the network.
+/// The routes that zubi made, without those through the network's gateway.
 fn routes_of(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -229,7 +228,7 @@ fn routes_of(
             if is_default {
                 continue;
             }
-            // The kernel's own numbers for a metric that nobody gave.
+            // The metrics that the kernel uses if none is given.
             let usual = if family == Family::V4 { 0 } else { 1024 };
             let options = RouteOptions {
                 metric: (route.metric != usual).then_some(route.metric),
@@ -242,10 +241,10 @@ fn routes_of(
     Ok(routes)
 }
 
-/// What our maps publish of these addresses.
+/// The ports that our maps publish to these addresses.
 fn ports_of(session: &mut Session, snapshot: &mut Snapshot, targets: &[IpAddr]) -> Result<Vec<PublishedPort>, Error> {
     let mut ports: Vec<PublishedPort> = Vec::new();
-    // A port of every address stands in the maps of both families, where the endpoint has both.
+    // A port published on every address is in the maps of both families, if the endpoint has both.
     let mut in_families: HashMap<PublishedPort, HashSet<Family>> = HashMap::new();
     for set in firewall::sets().into_iter().filter(|set| !set.data.is_empty()) {
         let seen = elements(session, snapshot, &set.name)?;
@@ -269,7 +268,7 @@ fn ports_of(session: &mut Session, snapshot: &mut Snapshot, targets: &[IpAddr]) 
     Ok(joined(ports))
 }
 
-/// What a network is, by its bridge and the firewall.
+/// Reads a network from its bridge and the firewall. The inner error says why that is not possible.
 fn network_of(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -286,9 +285,9 @@ fn network_of(
     let (Ok(name), Some(mac)) = (seen.name.parse::<IfName>(), seen.mac) else {
         return Ok(Err(format!("its bridge {} has a name zubi cannot take", seen.name)));
     };
-    let told = seen.alias.as_deref().and_then(alias::read_network).filter(|told| told.network == *network);
-    let id = match told {
-        Some(told) => told.id,
+    let mark = seen.alias.as_deref().and_then(alias::read_network).filter(|mark| mark.network == *network);
+    let id = match mark {
+        Some(mark) => mark.id,
         None => NetworkId::from_random(random()?),
     };
     let has = |session: &mut Session, snapshot: &mut Snapshot, set: &str, times: usize| {
@@ -349,7 +348,7 @@ fn recorded_again(network: &Network) -> String {
     format!("network {}: recorded again; lost: its labels, ranges and exclusions", network.name)
 }
 
-/// What an element of a map publishes, when it leads to one of these addresses.
+/// The port that a map element publishes, if it leads to one of these addresses.
 fn published(element: &Element, targets: &[IpAddr]) -> Option<(PublishedPort, Family)> {
     let (address, port) = match &element.data[..] {
         [Value::Address(address)] => (*address, None),
@@ -374,7 +373,7 @@ fn published(element: &Element, targets: &[IpAddr]) -> Option<(PublishedPort, Fa
     Some((PublishedPort { host, host_ports, target, protocol }, Family::of(address)))
 }
 
-/// Neighbouring ports with neighbouring targets are one range again.
+/// Joins adjacent ports with adjacent targets into ranges.
 fn joined(ports: Vec<PublishedPort>) -> Vec<PublishedPort> {
     let mut all: Vec<PublishedPort> = Vec::new();
     for port in ports {

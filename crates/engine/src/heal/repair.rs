@@ -1,4 +1,4 @@
-//! Putting right what `check` finds: all objects, one after another.
+//! Repairs what `check` finds, one object after another.
 
 use crate::error::Error;
 use crate::heal::gc::gc;
@@ -20,7 +20,7 @@ struct Done {
 }
 
 impl Done {
-    /// Takes what one object came to, and says whether anything of it was put right.
+    /// Adds the outcome of one object. Returns whether anything was changed.
     fn take(&mut self, outcome: Result<Healed, Error>) -> bool {
         match outcome {
             Ok(healed) => {
@@ -37,8 +37,9 @@ impl Done {
     }
 }
 
-/// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed.
-/// The report names each thing that was done. One object that cannot be repaired does not keep the others from it.
+/// Completes or undoes what was interrupted, removes what has no owner, and restores what is missing or changed. The
+/// report names each change. After an object fails, the others are still repaired; the first error is returned at the
+/// end.
 pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<String>>, Error> {
     let mut done = Done::default();
     if act == Act::Apply {
@@ -68,14 +69,14 @@ pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<Strin
     }
     for endpoint in &records.endpoints {
         let Some(network) = records.network(&endpoint.network) else { continue };
-        // Somebody is at work on it.
+        // Another command is working on this sandbox.
         let Some(_lock) = session.store().try_lock_sandbox(host, endpoint.sandbox.cookie)? else { continue };
         let siblings = records.siblings(endpoint);
         let healed = heal_endpoint(session, &mut snapshot, network, endpoint, &siblings, &touched, act);
         let is_same = healed.as_ref().is_ok_and(|healed| healed.plan.is_empty());
         done.take(healed);
         if !is_same {
-            // Another endpoint of the sandbox is compared with what is there now.
+            // The next endpoint of this sandbox has to be compared with the new state.
             snapshot.forget(&Place::Sandbox(endpoint.sandbox.reached_by.clone()));
         }
     }

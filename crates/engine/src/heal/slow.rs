@@ -1,9 +1,8 @@
-//! What the kernel takes long for and no command waits for.
+//! Work that takes the kernel long, so that no command waits for it.
 //!
 //! # How it works
-//! The store names the devices and addresses before anything is handed over: the next command finishes what a killed
-//! one
-//! left.
+//! The store lists the devices and addresses before they are handed over. If a process is killed, the next command
+//! finishes its work.
 
 use crate::error::Error;
 use crate::heal::unused_networks::remove_unused;
@@ -17,14 +16,14 @@ use zubi_plan::{Flows, Place, Plan, What};
 use zubi_store::ReaperLock;
 use zubi_wire::route::LinkMark;
 
-/// Does the slow part of everything that was taken away, and waits for it.
+/// Finishes the deletions of all commands so far, and waits until they are done.
 pub(crate) fn finish_deletions(session: &mut Session) -> Result<(), Error> {
     let reaper = session.store().lock_reaper()?;
     delete_doomed(session)?;
     forget_stale(session, &reaper)
 }
 
-/// Forgets the connections of addresses that are nobody's now. What is somebody's again was cleaned by that one.
+/// Deletes the connections of free addresses. An address in use again is skipped: its attach has deleted them.
 fn forget_stale(session: &mut Session, reaper: &ReaperLock) -> Result<(), Error> {
     let stale = session.store().stale_lossy().0;
     if stale.is_empty() {
@@ -34,7 +33,7 @@ fn forget_stale(session: &mut Session, reaper: &ReaperLock) -> Result<(), Error>
     let addresses: Vec<IpAddr> = stale.iter().map(|(address, _)| *address).collect();
     let flows = session.kernel.flows_of(&addresses).map_err(failed())?;
     for (address, network) in stale {
-        // Only now: the looking takes long, and who wants an address waits for the lock.
+        // Take the lock only now: reading the connections takes long, and an attach waits for this lock.
         let lives = session.store().network(&network)?.is_some();
         let _leases = if lives { Some(session.store().lock_leases_as_reaper(reaper, &network)?) } else { None };
         if !session.store().is_stale(&network, address)? || session.store().is_leased(&network, address)? {
@@ -68,7 +67,7 @@ fn delete_doomed(session: &mut Session) -> Result<(), Error> {
     Ok(())
 }
 
-/// Before a whole group is deleted: is every link of it one of ours?
+/// Whether the group holds nothing but the doomed devices: only then it may be deleted as a whole.
 fn only_doomed_in_group(session: &mut Session, doomed: &HashSet<IfName>) -> Result<bool, Error> {
     let links = session.kernel.links(&Place::Host, None).map_err(Error::kernel("doomed links"))?;
     Ok(links
@@ -77,9 +76,9 @@ fn only_doomed_in_group(session: &mut Session, doomed: &HashSet<IfName>) -> Resu
         .all(|l| l.name.parse().is_ok_and(|name: IfName| doomed.contains(&name))))
 }
 
-/// Forgets the connections of ports that were taken back, where their endpoint stays: the address of one that has gone
-/// is looked after as a whole. Most often it goes right behind its ports, by another command, which would wait in the
-/// kernel for our looking.
+/// Deletes the connections of ports that were unpublished while their endpoint stays; if the endpoint is gone,
+/// [`forget_stale`] covers its address. Usually a second command detaches the endpoint right after its ports were
+/// unpublished. Wait for that, since our dump of the connections would block it in the kernel.
 fn forget_later(session: &mut Session) -> Result<(), Error> {
     const MEANWHILE: Duration = Duration::from_millis(30);
     let flows = std::mem::take(&mut session.slow.flows);
@@ -101,7 +100,7 @@ fn forget_later(session: &mut Session) -> Result<(), Error> {
 }
 
 pub(crate) fn slow_part(session: &mut Session) -> Result<(), Error> {
-    // One that fails keeps none of the others.
+    // After a failure the other parts still run.
     let mut outcome = forget_later(session);
     outcome = outcome.and(finish_deletions(session));
     for name in std::mem::take(&mut session.slow.unused) {

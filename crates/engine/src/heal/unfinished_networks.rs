@@ -7,18 +7,19 @@ use crate::undo::network::undo_network;
 use zubi_model::{Network, NetworkName};
 use zubi_store::ExclusiveHost;
 
-/// What became of the networks that killed processes left half-way.
+/// The outcome of recovering unfinished networks.
 #[derive(Debug, Default)]
 #[must_use]
 pub(crate) struct RecoveredNetworks {
-    /// Those that are whole or gone now.
+    /// The networks that are complete or gone now.
     pub(crate) done: Vec<NetworkName>,
-    /// Why another is not; it is tried again by the next command.
+    /// The networks that are neither, and why. The next command tries again.
     pub(crate) failed: Vec<(NetworkName, Error)>,
 }
 
 impl RecoveredNetworks {
-    /// Those that are whole or gone now; fails when this one is neither. The others are nobody's business here.
+    /// Returns the networks that are complete or gone now. Fails only if `name` could not be recovered; errors of other
+    /// networks are ignored.
     pub(crate) fn but(self, name: &NetworkName) -> Result<Vec<NetworkName>, Error> {
         match self.failed.into_iter().find(|(failed, _)| failed == name) {
             Some((_, e)) => Err(e),
@@ -27,11 +28,11 @@ impl RecoveredNetworks {
     }
 }
 
-/// Takes away the networks that were only half made, or half taken away, when a command was killed. The caller
-/// holds the host lock alone. One that cannot be finished keeps no other from it.
+/// Removes networks that were half made or half removed when a command was killed, and takes changed ones back to their
+/// records. After a failure the other networks are still recovered. The caller holds the host lock exclusively.
 pub(crate) fn recover_networks(session: &mut Session, host: &ExclusiveHost) -> RecoveredNetworks {
     let mut recovered = RecoveredNetworks::default();
-    // A file that cannot be read is reported by `check`.
+    // `check` reports a file that cannot be read.
     for network in session.store().networks_in_making_lossy().0 {
         match recover_network(session, host, &network) {
             Ok(Interrupted::Yes) => recovered.done.push(network.name),
@@ -44,12 +45,12 @@ pub(crate) fn recover_networks(session: &mut Session, host: &ExclusiveHost) -> R
 
 fn recover_network(session: &mut Session, host: &ExclusiveHost, network: &Network) -> Result<Interrupted, Error> {
     match session.store().network(&network.name)? {
-        // It is complete: either the last word is missing, or the first was all that was said.
+        // The network is complete: the command was killed before its first change, or after its last.
         Some(complete) if complete == *network => {
             session.store().end_network(host, &network.name)?;
             return Ok(Interrupted::No);
         }
-        // It was being changed.
+        // The command was changing the network.
         Some(complete) if complete.id == network.id => {
             return_to(session, &complete, network)?;
             session.store().end_network(host, &network.name)?;
@@ -59,7 +60,7 @@ fn recover_network(session: &mut Session, host: &ExclusiveHost, network: &Networ
     Ok(Interrupted::Yes)
 }
 
-/// Whether a network was left half-way.
+/// Whether a command was interrupted in the middle of its changes.
 enum Interrupted {
     Yes,
     No,

@@ -1,4 +1,4 @@
-//! Removing networks, and with them described networks that have no endpoint any more.
+//! Removing networks, and described networks that have no endpoint left.
 
 use crate::error::Error;
 use crate::heal::gone::{all_gone, remove_gone};
@@ -11,7 +11,7 @@ use zubi_model::{Network, NetworkName};
 use zubi_plan::Plan;
 use zubi_store::ExclusiveHost;
 
-/// Takes a described network away if nobody is attached to it.
+/// Removes a described network if it has no endpoint.
 pub(crate) fn remove_unused(session: &mut Session, name: &NetworkName) -> Result<(), Error> {
     let host = &session.store().lock_host_exclusive()?;
     recover_networks(session, host).but(name)?;
@@ -19,7 +19,8 @@ pub(crate) fn remove_unused(session: &mut Session, name: &NetworkName) -> Result
     Ok(())
 }
 
-/// The caller holds the host lock alone. Gives whether it is gone now.
+/// Removes a described network if it has no endpoint. Returns whether it is gone now. The caller holds the host lock
+/// exclusively.
 pub(crate) fn remove_unused_locked(
     session: &mut Session,
     host: &ExclusiveHost,
@@ -37,7 +38,7 @@ pub(crate) fn remove_unused_locked(
     Ok(true)
 }
 
-/// What taking the described networks that nobody is attached to away would do.
+/// The plans that would remove the described networks without endpoints.
 pub(crate) fn plan_unused(session: &mut Session) -> Result<Vec<(NetworkName, Plan)>, Error> {
     let mut all = Vec::new();
     for name in session.store().empty_described()? {
@@ -59,7 +60,7 @@ pub(crate) fn remove_network_locked(
         remove_gone(session, host, Some(name))?;
     }
     let endpoints = session.store().endpoints_on(name)?;
-    // What is only shown has not buried the dead.
+    // In a dry run endpoints of removed sandboxes are still recorded; do not count them.
     let free = endpoints.is_empty() || (act == Act::Show && all_gone(session, &endpoints)?);
     if !free {
         let endpoints = endpoints.into_iter().map(|e| e.sandbox.spelled).collect();

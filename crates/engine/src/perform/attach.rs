@@ -1,9 +1,8 @@
 //! Attach: a sandbox gets an endpoint on a network.
 //!
 //! # How it works
-//! Everything is decided, then claimed, then changed in the kernel, then recorded. The record is written with the
-//! claims, as
-//! pending: from there on the next command can undo what a killed one left.
+//! The order is: decide everything, claim it, change the kernel, write the record. The claims come with a pending
+//! record; from then on the next command can undo the attach if this one is killed.
 
 use crate::decide::device::inner_name;
 use crate::decide::endpoint::{Ask, Birth, families};
@@ -38,27 +37,27 @@ use zubi_snapshot::Snapshot;
 use zubi_store::HostLock;
 use zubi_wire::route::AdminState;
 
-/// An endpoint as it is now.
+/// The result of an attach.
 #[derive(Debug, Clone)]
 pub struct Attached {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// Whether it was there already.
+    /// Whether the attach made it.
     pub attachment: Attachment,
-    /// The families in which it gives the sandbox its default route.
+    /// The families in which the endpoint gives the sandbox its default route.
     pub default_in: Vec<Family>,
 }
 
-/// Whether an attach made something.
+/// Whether an attach made the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attachment {
-    /// It did.
+    /// It made the endpoint.
     New,
-    /// It was there, and as wished.
+    /// The endpoint existed and was as requested.
     Existing,
 }
 
-/// Attaches a sandbox to a network. Attaching it again as it is gives the same answer.
+/// Attaches a sandbox to a network. Repeating the call with the same wishes returns the existing endpoint.
 pub(crate) fn connect(
     session: &mut Session,
     network: &NetworkName,
@@ -76,7 +75,7 @@ fn attach_once(
     wishes: &Wishes,
     act: Act,
 ) -> Result<Report<Attached>, Error> {
-    // A runtime may take seconds to answer: it is asked while nobody waits for a lock of ours.
+    // A runtime may take seconds to answer, so ask it without holding a lock.
     let resolved = resolve(session, sandbox);
     let (host, networks) = lock_networks(session, std::slice::from_ref(network), &wishes.ports, act)?;
     let host = &host;
@@ -91,7 +90,8 @@ fn attach_once(
     attach_resolved(session, host, &network, missing, &resolved, wishes, act)
 }
 
-/// The caller holds the host lock, alone if `groundwork`, what is missing of the network, is not empty.
+/// `groundwork`: the plan that completes the network. The caller holds the host lock, exclusively if that plan is not
+/// empty.
 pub(crate) fn attach_resolved(
     session: &mut Session,
     host: &HostLock,
@@ -102,13 +102,13 @@ pub(crate) fn attach_resolved(
     act: Act,
 ) -> Result<Report<Attached>, Error> {
     let _sandbox = session.store().lock_sandbox(host, sandbox.cookie)?;
-    // While we waited for the lock it may have been removed.
+    // The sandbox may have been removed while we waited for the lock.
     still_there(session, sandbox)?;
     let key = EndpointKey { cookie: sandbox.cookie, network: network.name.clone() };
     if act == Act::Apply
         && let Some(leftover) = session.store().pending_endpoint(&key)?
     {
-        // Its maker is dead, or we would not hold the lock.
+        // We hold the sandbox's lock, so the process that wrote this record was killed.
         let _leases = session.store().lock_leases(host, &key.network)?;
         remove_endpoint(session, host, &leftover, Some(&sandbox.reached_by))?;
     }
@@ -120,7 +120,7 @@ pub(crate) fn attach_resolved(
             report.plan = put_back(session, network, groundwork, &report.value.endpoint, act)?;
             return Ok(report);
         }
-        // Somebody deleted the device: it is made again as it was, but for what is wished otherwise now.
+        // The device was deleted: make it again as recorded, except where the wishes differ.
         if act == Act::Apply {
             wishes = wishes.or_as_before(&existing);
             remove_endpoint(session, host, &existing, Some(&sandbox.reached_by))?;
@@ -137,13 +137,13 @@ pub(crate) fn attach_resolved(
     }
 }
 
-/// Of an endpoint whose device somebody deleted the record stays until it is made again.
+/// Keeps the record of an endpoint whose device was deleted, until the endpoint is made again.
 fn keep_record(session: &mut Session, host: &HostLock, network: &Network, lost: &Endpoint) -> Result<(), Error> {
     claim_again(session, host, network, lost)?;
     Ok(session.store().finish_attach(&lost.key())?)
 }
 
-/// Decides everything, claims it, changes the kernel, records it.
+/// Decides an endpoint, claims what it needs, changes the kernel and writes the record.
 fn attach_new(
     session: &mut Session,
     host: &HostLock,
@@ -192,7 +192,7 @@ fn attach_new(
     Ok(Report { plan: shown, value })
 }
 
-/// A sandbox before it gets an endpoint.
+/// The state of a sandbox before it gets an endpoint.
 struct Inside {
     siblings: Vec<Endpoint>,
     ifname: IfName,
@@ -217,14 +217,14 @@ fn look_inside(session: &mut Session, network: &Network, sandbox: &Resolved, wis
     };
     let ifname = inner_name(&sandbox.spelled, wishes.ifname.as_ref(), &siblings, &mut look)?;
     let gateways: Vec<IpAddr> = siblings.iter().flat_map(|s| s.addresses.iter().filter_map(|a| a.gateway)).collect();
-    // Only where this endpoint could give a default route does it matter what does.
+    // The existing default routes matter only if this endpoint could give one.
     let mut families = families(network, &wishes.addressing);
     families.retain(|family| may_default(network, wishes.default_route).allows(*family));
     let foreign_defaults = foreign_defaults(session, &sandbox.reached_by, &families, &gateways)?;
     Ok(Inside { siblings, ifname, loopback, foreign_defaults })
 }
 
-/// What of a new endpoint chance and time decide.
+/// The parts of a new endpoint that come from the random source and the clock.
 pub(crate) fn birth() -> Result<Birth, Error> {
     Ok(Birth {
         id: EndpointId::from_random(random()?),
@@ -234,8 +234,8 @@ pub(crate) fn birth() -> Result<Birth, Error> {
     })
 }
 
-/// Refuses before the first effect when the bridge is full. Ports that other programs made of it are not counted: then the
-/// kernel refuses.
+/// Fails before the first effect if the bridge is full. Ports made by other programs are not counted; the kernel
+/// refuses the port if they fill the bridge.
 fn require_room(session: &mut Session, host: &HostLock, network: &Network, act: Act) -> Result<(), Error> {
     let most = network.most_endpoints();
     let has_room = |session: &Session| -> Result<bool, Error> {
@@ -254,7 +254,7 @@ fn require_room(session: &mut Session, host: &HostLock, network: &Network, act: 
     Err(Error::BridgeFull { network: network.name.clone(), bridge: network.device().clone(), most })
 }
 
-/// The addresses of which the kernel may remember connections of an earlier endpoint.
+/// The addresses for which the kernel may still have connections of an earlier endpoint.
 fn stale_addresses(session: &Session, endpoint: &Endpoint) -> Result<Vec<IpAddr>, Error> {
     let mut stale = Vec::new();
     for a in &endpoint.addresses {
@@ -264,8 +264,9 @@ fn stale_addresses(session: &Session, endpoint: &Endpoint) -> Result<Vec<IpAddr>
     Ok(stale)
 }
 
-/// Neighbours know an address by the MAC that follows from it, unless an earlier endpoint had another; of two addresses only
-/// one gives the MAC.
+/// Whether neighbours may have an outdated MAC for an address. The MAC follows from the address, so they have the right
+/// one, except if an earlier endpoint had another MAC, or for the second of two addresses: only one of them gives the
+/// MAC.
 fn neighbours(session: &Session, endpoint: &Endpoint) -> Result<Neighbours, Error> {
     if endpoint.addresses.is_empty() {
         return Ok(Neighbours::AreRight);
@@ -279,7 +280,7 @@ fn neighbours(session: &Session, endpoint: &Endpoint) -> Result<Neighbours, Erro
     Ok(Neighbours::MayBeWrong)
 }
 
-/// Applies the plan of a claimed endpoint; when it fails nothing of the endpoint stays.
+/// Applies the plan of a claimed endpoint. If that fails, the endpoint is removed completely.
 fn apply_endpoint(
     session: &mut Session,
     host: &HostLock,
@@ -290,7 +291,7 @@ fn apply_endpoint(
 ) -> Result<(), Error> {
     let done: Result<(), Error> = (|| {
         apply(session, object, plan)?;
-        // We hold the namespace open: everything goes well in one that nobody can reach any more.
+        // We hold the namespace open, so the plan succeeds even if no path leads to it any more.
         still_there(session, sandbox)?;
         Ok(session.store().finish_attach(&endpoint.key())?)
     })();
@@ -301,7 +302,7 @@ fn apply_endpoint(
     Ok(())
 }
 
-/// Puts back what is missing of an endpoint that is there, and of its network: only then it is connected.
+/// Restores what an existing endpoint and its network lack.
 fn put_back(
     session: &mut Session,
     network: &Network,
@@ -325,7 +326,7 @@ fn put_back(
     Ok(plan)
 }
 
-/// The same endpoint again, unless something else is wished now.
+/// Returns the existing endpoint, or fails if the wishes differ from it.
 fn as_before(session: &mut Session, endpoint: Endpoint, wishes: &Wishes) -> Result<Report<Attached>, Error> {
     let differs = |what, has: String| Error::Different {
         sandbox: endpoint.sandbox.spelled.clone(),
@@ -369,8 +370,8 @@ fn as_before(session: &mut Session, endpoint: Endpoint, wishes: &Wishes) -> Resu
     Ok(Report { plan: Plan::new(), value: Attached { endpoint, attachment: Attachment::Existing, default_in } })
 }
 
-/// The same name may have led to another namespace before: the container was started again. Its old endpoint is
-/// taken away, so that its address is free.
+/// Removes an endpoint that the sandbox's name had in an earlier namespace, so that its address is free: the container
+/// was restarted.
 fn remove_predecessor(
     session: &mut Session,
     host: &HostLock,
@@ -381,7 +382,7 @@ fn remove_predecessor(
     if old == key.cookie {
         return Ok(());
     }
-    // Whoever holds its lock is taking care of it.
+    // Another command holds the lock and handles this endpoint.
     let Some(lock) = session.store().try_lock_sandbox(host, old)? else { return Ok(()) };
     let of_old = EndpointKey { cookie: old, network: key.network.clone() };
     if let Some(endpoint) = session.store().endpoint(&of_old)? {

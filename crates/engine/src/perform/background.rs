@@ -1,4 +1,4 @@
-//! Commands in the background: the process that was called returns, and a child of it goes on.
+//! Commands in the background: the calling process returns, and a child goes on.
 
 use crate::class::Class;
 use crate::error::Error;
@@ -13,22 +13,22 @@ use zubi_model::SandboxName;
 
 const OBJECT: &str = "going into the background";
 
-/// Supervises a run in a child. Returns when the command runs, or why it does not.
+/// Supervises a run in a child. Returns once the command runs, or the error that prevents it.
 pub(crate) fn supervise_in_background(
     session: Session,
     started: Started,
     spec: &RunSpec,
 ) -> Result<SandboxName, Error> {
     let name = started.name.clone();
-    let (heard, tell) = sys::pipe().map_err(Error::system(OBJECT, "make", "pipe"))?;
+    let (reader, writer) = sys::pipe().map_err(Error::system(OBJECT, "make", "pipe"))?;
     match sys::fork().map_err(Error::system(OBJECT, "fork", "process"))? {
         Fork::Parent(_) => {
-            drop(tell);
-            // The child holds the sandbox's lock now; dropping it here would release it for both.
+            drop(writer);
+            // The child holds the sandbox's lock now. Dropping it here would release it for both processes.
             std::mem::forget(started);
             std::mem::forget(session);
             let mut words = String::new();
-            File::from(heard).read_to_string(&mut words).map_err(Error::system(OBJECT, "read", "pipe"))?;
+            File::from(reader).read_to_string(&mut words).map_err(Error::system(OBJECT, "read", "pipe"))?;
             match words.split_once(' ') {
                 Some(("ok", _)) => Ok(name),
                 Some((code, words)) => {
@@ -42,9 +42,10 @@ pub(crate) fn supervise_in_background(
             }
         }
         Fork::Child => {
-            drop(heard);
-            let mut pipe = Some(File::from(tell));
-            // The first words count, and the pipe is closed behind them. A caller that has gone needs none.
+            drop(reader);
+            let mut pipe = Some(File::from(writer));
+            // Only the first message is sent; then the pipe is closed. A failed write is ignored: the caller no longer
+            // waits.
             let mut say = |words: String| pipe.take().map(|mut pipe| pipe.write_all(words.as_bytes()).ok());
             let failed = |e: &Error| format!("{} {e}", e.exit_code());
             if let Err(source) = leave_caller() {
@@ -63,7 +64,7 @@ pub(crate) fn supervise_in_background(
     }
 }
 
-/// Becomes a command in a child: gives the child's process number.
+/// Runs a command in a child and returns the child's pid.
 pub(crate) fn become_in_background(become_it: impl FnOnce() -> Result<Infallible, Error>) -> Result<u32, Error> {
     match sys::fork().map_err(Error::system(OBJECT, "fork", "process"))? {
         Fork::Parent(pid) => Ok(pid),

@@ -1,11 +1,11 @@
-//! Replacing this process by a command.
+//! Replaces this process by a command.
 
 use crate::error::Error;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Replaces this process by the command; gives back why that failed.
+/// Replaces this process by the command. Returns only the error if that fails.
 pub(crate) fn become_command(command: &[OsString]) -> Error {
     let mut words = command.iter();
     let Some(program) = words.next() else {

@@ -13,7 +13,7 @@ use zubi_model::{Endpoint, Mac, NetworkName};
 use zubi_plan::driver;
 use zubi_store::{Claim, LeaseOwner};
 
-/// Gives the inner end of an endpoint another MAC.
+/// Changes the MAC of an endpoint's inner end.
 pub(crate) fn change_mac_called(
     session: &mut Session,
     network: &NetworkName,
@@ -44,7 +44,7 @@ pub(crate) fn change_mac_called(
     let mut after = endpoint.clone();
     after.mac = mac;
     let plan = driver::change_mac(&endpoint, &after);
-    // Whoever is killed in between leaves a device with the one or the other.
+    // If the command is killed between the two updates, the device has one of the two MACs.
     session.store().update_endpoint(&Endpoint { next_mac: Some(mac), ..endpoint.clone() })?;
     let object = format!("network {network}: MAC of {called}");
     let mut done = apply(session, &object, &plan);

@@ -24,10 +24,10 @@ use zubi_plan::{Plan, coexist, driver};
 use zubi_snapshot::Snapshot;
 use zubi_store::{ExclusiveHost, NetworkDraft, Unsynced};
 
-/// Every automatic network of this name is made at its first use.
+/// The network that is created at its first use.
 pub(crate) const DEFAULT: &str = "default";
 
-/// What of a new network chance and time decide.
+/// The parts of a new network that come from the random source and the clock.
 pub(crate) fn network_birth() -> Result<NetworkBirth, Error> {
     Ok(NetworkBirth {
         id: NetworkId::from_random(random()?),
@@ -36,14 +36,14 @@ pub(crate) fn network_birth() -> Result<NetworkBirth, Error> {
     })
 }
 
-/// A network as it would have been made a moment ago, and its record if that is written already.
+/// A network decided without the lock, and its record if that has been written to the disk.
 #[derive(Debug)]
 struct Sketch {
     birth: NetworkBirth,
     draft: Option<NetworkDraft>,
 }
 
-/// Makes a network.
+/// Creates a network.
 pub(crate) fn create_network(session: &mut Session, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
     let sketch = sketch(session, &spec, act)?;
     let lock = session.store().lock_host_exclusive()?;
@@ -55,9 +55,9 @@ pub(crate) fn create_network(session: &mut Session, spec: NetworkSpec, act: Act)
     Ok(report)
 }
 
-/// The slow part of making a network, without a lock: its record is written to the disk, so that a slow disk keeps
-/// nobody else waiting and one that takes nothing is told before the first effect. What is decided here is decided
-/// again under the lock, and so are the reasons against it.
+/// Does the slow part of creating a network without a lock: writes the record to the disk. So a slow disk blocks no
+/// other command, and a full one is reported before the first effect. The decision is repeated under the lock, and so
+/// are the checks.
 fn sketch(session: &mut Session, spec: &NetworkSpec, act: Act) -> Result<Sketch, Error> {
     let birth = network_birth()?;
     let mut draft = None;
@@ -69,8 +69,8 @@ fn sketch(session: &mut Session, spec: &NetworkSpec, act: Act) -> Result<Sketch,
     Ok(Sketch { birth, draft })
 }
 
-/// Makes the record of a new network survive a power failure. Until then nobody was told that there is one, so
-/// when that fails it goes again; unless somebody is attached to it by now.
+/// Syncs the record of a new network, so that it survives a power failure. The network has not been reported as created
+/// yet, so if the sync fails the network is removed again, unless it has an endpoint by now.
 fn sync_created(session: &mut Session, network: &Network, unsynced: Option<Unsynced>) -> Result<(), Error> {
     let Err(e) = unsynced.map_or(Ok(()), |unsynced| session.store().sync(unsynced)) else { return Ok(()) };
     Fault::muted(|| {
@@ -85,7 +85,7 @@ fn sync_created(session: &mut Session, network: &Network, unsynced: Option<Unsyn
     Err(e.into())
 }
 
-/// Makes a network; the caller holds the host lock alone, and syncs its record when it does not any more.
+/// Creates a network. The caller holds the host lock exclusively, and syncs the record after it has released the lock.
 fn create_locked(
     session: &mut Session,
     host: &ExclusiveHost,
@@ -126,7 +126,7 @@ fn create_locked(
     }
     let draft = match draft {
         Some(draft) => draft,
-        // Somebody else was faster, and so it is to be another one.
+        // The decision under the lock differs from the draft: another command was faster.
         None => session.store().draft_network(&network)?,
     };
     let made: Result<Unsynced, Error> = (|| {
@@ -145,7 +145,7 @@ fn create_locked(
 
 fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &NetworkBirth) -> Result<Network, Error> {
     let (networks, mut unreadable) = session.store().networks_lossy();
-    // A network that cannot be read may have any subnet.
+    // A network whose record cannot be read may have any subnet.
     if let Some(e) = unreadable.pop() {
         return Err(e.into());
     }
@@ -156,7 +156,7 @@ fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &NetworkBirth
     decide::network::network(spec, birth, &around)
 }
 
-/// The network, made now if it is the default one and not there; and the plan of making it.
+/// Returns the network and the plan that creates it. Only the default network is created, if it does not exist.
 pub(crate) fn default_network(session: &mut Session, act: Act) -> Result<Report<Network>, Error> {
     let name: NetworkName = DEFAULT.parse()?;
     if let Some(network) = session.store().network(&name)? {
@@ -166,7 +166,7 @@ pub(crate) fn default_network(session: &mut Session, act: Act) -> Result<Report<
     let sketch = sketch(session, &spec, act)?;
     let lock = session.store().lock_host_exclusive()?;
     let host = &lock;
-    // Somebody else may have been faster.
+    // Another command may have created it.
     if let Some(network) = session.store().network(&spec.name)? {
         return Ok(Report { plan: Plan::new(), value: network });
     }

@@ -1,12 +1,10 @@
-//! Networks that another program describes with every call: CNI configurations, Podman.
+//! Networks that another program describes with every call: CNI configurations and Podman networks.
 //!
 //! # How it works
-//! Whoever attaches describes the network as it is to be. The first to come makes it, a later one changes it where the
-//! description differs, and with its last endpoint it goes, for nobody else would take it away. That needs a bridge to
-//! be
-//! deleted, for which the kernel takes its time, so it is left to the detached child of the command (see linger.rs). If
-//! that is killed, the network stays, empty, for the child of the next command that attaches nothing, for `gc`, or for
-//! whoever describes it next.
+//! Every attach describes the network. The first attach creates it, a later one changes it where the description
+//! differs, and the network is removed with its last endpoint, since no other command would remove it. Deleting a
+//! bridge takes the kernel long, so the detached child of the command does that (see slow.rs). If the child is killed,
+//! the network stays without endpoints until the next command's child, `gc`, or the next attach handles it.
 
 use crate::decide::network::{automatic_pool, refuse_overlaps};
 use crate::error::Error;
@@ -28,11 +26,11 @@ use zubi_plan::driver::{self, Unusable};
 use zubi_snapshot::Snapshot;
 use zubi_wire::route::LinkSeen;
 
-/// How often a network that goes while it is being attached to is made again.
+/// How often an attach creates a network again that was removed meanwhile.
 const TRIES: u32 = 20;
 
-/// Attaches a sandbox to a network that is described with the call. When that fails, a network without endpoints is
-/// gone.
+/// Attaches a sandbox to a network described with the call. If that fails, the network is removed if it has no
+/// endpoint.
 pub(crate) fn attach_described(
     session: &mut Session,
     description: &Description,
@@ -45,19 +43,19 @@ pub(crate) fn attach_described(
         let done = make_as_described(session, description)
             .and_then(|()| connect(session, &description.name, sandbox, wishes, Act::Apply));
         match done {
-            // Its last endpoint went in between.
+            // The network's last endpoint was removed in between.
             Err(Error::NoNetwork { name, .. }) if name == description.name && tries < TRIES => {}
             other => break other,
         }
     };
     if outcome.is_err() {
-        // Why it failed is what the caller wants to know.
+        // The caller gets the first error, not this one.
         Fault::muted(|| remove_unused(session, &description.name)).ok();
     }
     outcome
 }
 
-/// Makes a network as it is described, or makes it so.
+/// Creates the network from its description, or changes the recorded one to match.
 fn make_as_described(session: &mut Session, description: &Description) -> Result<(), Error> {
     if let Some(network) = session.store().network(&description.name)?
         && description.onto(&network, InUse::Yes).is_ok_and(|new| new == network)
@@ -78,7 +76,7 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
     }
     let Some(old) = old else {
         let network = decide_described(session, description)?;
-        // Whatever is missing of a network that is recorded is made by whoever attaches to it.
+        // The attach makes what the recorded network lacks in the kernel.
         return Ok(session.store().write_network(host, &network)?);
     };
     let mut new = description.onto(&old, in_use)?;
@@ -91,18 +89,18 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
     }
     let mut plan = plan_change(session, &old, &new)?;
     if owner(&new) != owner(&old) {
-        // Another bridge has its name by now: who attaches makes of that what is missing.
+        // The bridge's name belongs to another bridge by now. The attach makes what that bridge lacks.
         plan.ops.retain(Op::is_nft);
     }
     let draft = session.store().draft_network(&new)?;
     let unsynced = apply_set(session, host, &old, draft, &plan)?;
-    // It does not outlive the boot, so there is nothing slow about it.
+    // The record does not outlive the boot, so this sync is fast.
     Ok(session.store().sync(unsynced)?)
 }
 
 fn bridge_stands(session: &mut Session, network: &Network) -> Result<bool, Error> {
     if network.owns_device() {
-        // What is missing of it is put back by whoever attaches.
+        // The attach restores what the bridge lacks.
         return Ok(true);
     }
     let seen = host_device(session, &mut Snapshot::new(), network.device())?;
@@ -145,7 +143,7 @@ fn owner(network: &Network) -> Option<BridgeMode> {
     network.bridge().map(|bridge| bridge.mode)
 }
 
-/// The device that is described cannot be used.
+/// The error for a described device that cannot be used.
 fn unusable(description: &Description, why: Unusable) -> Error {
     let device = description.driver.device();
     match why {

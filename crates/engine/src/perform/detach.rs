@@ -1,4 +1,4 @@
-//! Detach: from the record alone. The namespace may be gone, and the caller may have lost every detail.
+//! Detach: works from the record alone. The namespace may be gone, and the caller may know no details.
 
 use crate::error::Error;
 use crate::heal::leftovers::recover_first;
@@ -9,7 +9,7 @@ use crate::undo::endpoint::{Detached, detach_locked, release_sandbox};
 use zubi_model::{EndpointKey, NetworkName, NsRef, SandboxRef};
 use zubi_plan::Plan;
 
-/// Detaches a sandbox from a network. What is gone already is a success.
+/// Detaches a sandbox from a network. Succeeds if the sandbox is not attached.
 pub(crate) fn disconnect(
     session: &mut Session,
     network: &NetworkName,
@@ -28,7 +28,7 @@ pub(crate) fn disconnect(
     Ok(report)
 }
 
-/// By the namespace if there is one, else by the name it had when it was attached.
+/// Finds the endpoint by its namespace if that exists, else by the name with which it was attached.
 pub(crate) fn find_endpoint(
     session: &Session,
     network: &NetworkName,

@@ -1,4 +1,4 @@
-//! A device inside a sandbox that another program made, or has chosen settings for.
+//! Devices inside a sandbox that another program made, or whose settings it has chosen.
 
 use crate::error::Error;
 use crate::look::compare::differences;
@@ -13,21 +13,21 @@ use zubi_plan::{Op, Place, Plan, What};
 use zubi_snapshot::Snapshot;
 use zubi_wire::route::{AdminState, LinkSeen, Uniqueness};
 
-/// How long an address is waited for: as long as CNI's reference plug-in waits.
+/// The longest wait for an address, as in CNI's reference plug-in.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Switches a sandbox's loopback device on.
+/// Sets a sandbox's loopback device up.
 pub(crate) fn raise_loopback(session: &mut Session, sandbox: &SandboxRef) -> Result<(), Error> {
     change(session, sandbox, vec![loopback_up()], "the loopback device")
 }
 
-/// Whether a sandbox's loopback device is on.
+/// Whether a sandbox's loopback device is up.
 pub(crate) fn is_loopback_up(session: &mut Session, sandbox: &SandboxRef) -> Result<bool, Error> {
     Ok(device(session, sandbox, &IfName::loopback())?.is_some_and(|lo| lo.state == AdminState::Up))
 }
 
-/// Changes settings of a device inside a sandbox: all of them, or none.
+/// Changes settings of a device inside a sandbox: all of them or none.
 pub(crate) fn change_device(
     session: &mut Session,
     sandbox: &SandboxRef,
@@ -39,7 +39,7 @@ pub(crate) fn change_device(
     if ops.is_empty() { Ok(()) } else { change(session, sandbox, ops, why) }
 }
 
-/// The settings that differ, in words.
+/// Describes the settings that differ.
 pub(crate) fn compare_device(
     session: &mut Session,
     sandbox: &SandboxRef,
@@ -52,7 +52,7 @@ pub(crate) fn compare_device(
     differences(session, &mut Snapshot::new(), &format!("sandbox {}", resolved.spelled), &ops)
 }
 
-/// The settings of a device inside a sandbox, where there is one of that name.
+/// The settings of a device inside a sandbox; `None` if there is no device of that name.
 pub(crate) fn device_settings(
     session: &mut Session,
     sandbox: &SandboxRef,
@@ -73,8 +73,8 @@ fn device(session: &mut Session, sandbox: &SandboxRef, ifname: &IfName) -> Resul
     session.kernel.link(&place, ifname.as_str()).map_err(Error::kernel(format!("sandbox {}", resolved.spelled)))
 }
 
-/// Waits until an endpoint's addresses can be used. Where duplicate address detection was wished, the kernel looks for the
-/// IPv6 addresses among the neighbours first.
+/// Waits until an endpoint's addresses can be used. With duplicate address detection, the kernel first asks the
+/// neighbours for the IPv6 addresses.
 pub(crate) fn await_addresses(session: &mut Session, endpoint: &Endpoint) -> Result<(), Error> {
     let object = || format!("sandbox {}", endpoint.sandbox.spelled);
     let place = Place::Sandbox(endpoint.sandbox.reached_by.clone());

@@ -1,4 +1,4 @@
-//! Direct links: two sandboxes, or a sandbox and the host, wired without a bridge.
+//! Direct links: two sandboxes, or a sandbox and the host, connected without a bridge.
 
 use crate::error::Error;
 use crate::fault::Fault;
@@ -24,16 +24,16 @@ use zubi_plan::{Place, Plan};
 use zubi_snapshot::Snapshot;
 use zubi_store::HostLock;
 
-/// A link as it is now.
+/// The result of making a link.
 #[derive(Debug, Clone)]
 pub struct Linked {
-    /// The link, told from the end that was named first.
+    /// The link; its first end is the one that was named first.
     pub link: DirectLink,
-    /// Whether it was there already.
+    /// Whether the call made it.
     pub attachment: Attachment,
 }
 
-/// Wires two sandboxes, or one and the host. The same link again gives the same answer.
+/// Links two sandboxes, or a sandbox and the host. Repeating the call with the same wishes returns the existing link.
 pub(crate) fn make_link(session: &mut Session, wishes: &LinkWishes, act: Act) -> Result<Report<Linked>, Error> {
     let [a, b] = [link_spot(session, &wishes.ends[0])?, link_spot(session, &wishes.ends[1])?];
     let host = &session.store().lock_host()?;
@@ -47,7 +47,7 @@ pub(crate) fn make_link(session: &mut Session, wishes: &LinkWishes, act: Act) ->
     let cookies: Vec<NetnsCookie> = spots.into_iter().filter_map(cookie).collect();
     let locks = session.store().lock_sandboxes(host, cookies)?;
     for sandbox in spots.into_iter().flatten() {
-        // While we waited for the lock it may have been removed.
+        // The sandbox may have been removed while we waited for the lock.
         still_there(session, sandbox)?;
     }
     if act == Act::Apply {
@@ -70,7 +70,7 @@ fn link_locked(
         if link_ends(session, existing)?.iter().any(|(_, end)| matches!(end, EndSeen::There(_))) {
             return existing_link(existing.clone(), &wishes);
         }
-        // Somebody deleted it: it is made again as it was, but for what is wished otherwise now.
+        // The devices were deleted: make the link again as recorded, except where the wishes differ.
         wishes = or_as_before(wishes, existing);
         if act == Act::Apply {
             remove_link(session, existing)?;
@@ -102,8 +102,8 @@ fn link_locked(
     Ok(Report { plan, value: Linked { link, attachment: Attachment::New } })
 }
 
-/// Writes the record, then makes the link; when that fails nothing of it stays, and the loopbacks that were `down`
-/// are so again.
+/// Writes the record, then makes the link. If that fails, the link is removed completely, and loopback devices that
+/// were down are set down again.
 fn apply_link(
     session: &mut Session,
     link: &DirectLink,
@@ -137,7 +137,7 @@ fn link_spot(session: &mut Session, end: &LinkEndRef) -> Result<Option<Resolved>
     }
 }
 
-/// The recorded link between these ends, told from the first of them.
+/// The recorded link between these ends, with the first of them first.
 fn link_between(session: &Session, wishes: &LinkWishes, spots: [Spot<'_>; 2]) -> Option<DirectLink> {
     let is = |end: &LinkEnd, at: usize| end.is(cookie(spots[at]), &wishes.ends[at].ifname);
     session.store().links_lossy().0.into_iter().find_map(|mut link| {
@@ -150,7 +150,7 @@ fn link_between(session: &Session, wishes: &LinkWishes, spots: [Spot<'_>; 2]) ->
     })
 }
 
-/// Nothing has the name of an end yet, `but` the link that is made again.
+/// Checks that no device has the name of an end. `but`: the recorded link that is made again.
 fn free_end(
     session: &mut Session,
     host: &HostLock,
@@ -190,8 +190,8 @@ fn free_end(
     })
 }
 
-/// No device of the namespace has an address, or one in a subnet, of these. On the host nothing else may lead to them
-/// either.
+/// Checks that no device of the namespace has one of these addresses or an overlapping subnet. On the host, no other
+/// route may lead to them either.
 fn free_addresses(session: &mut Session, spot: Spot<'_>, end: &LinkEndRef, addresses: &[IpNet]) -> Result<(), Error> {
     if addresses.is_empty() {
         return Ok(());
@@ -208,7 +208,7 @@ fn free_addresses(session: &mut Session, spot: Spot<'_>, end: &LinkEndRef, addre
             if address.addr() == seen.address.addr() {
                 return taken(address, format!("is on {device} already"));
             }
-            // Every device has that subnet.
+            // Every device has the link-local subnet.
             if !is_link_local(address.addr()) && overlap(*address, seen.address) {
                 return taken(address, format!("overlaps {} of {device}", seen.address));
             }
@@ -239,7 +239,7 @@ fn overlap(a: IpNet, b: IpNet) -> bool {
     a.contains(&b.addr()) || b.contains(&a.addr())
 }
 
-/// The same link again, unless something else is wished now.
+/// Returns the existing link, or fails if the wishes differ from it.
 fn existing_link(link: DirectLink, wishes: &LinkWishes) -> Result<Report<Linked>, Error> {
     let differs =
         |what, has| Err(Error::LinkDiffers { link: link.to_string(), end: link.ends[0].to_string(), what, has });
@@ -257,7 +257,7 @@ fn existing_link(link: DirectLink, wishes: &LinkWishes) -> Result<Report<Linked>
     Ok(Report { plan: Plan::new(), value: Linked { link, attachment: Attachment::Existing } })
 }
 
-/// Whatever is not wished is as the earlier link between the same ends had it.
+/// Fills what the wishes leave open with the values of the recorded link between the same ends.
 fn or_as_before(mut wishes: LinkWishes, earlier: &DirectLink) -> LinkWishes {
     if wishes.addresses.iter().all(Vec::is_empty) {
         wishes.addresses = [earlier.ends[0].addresses.clone(), earlier.ends[1].addresses.clone()];

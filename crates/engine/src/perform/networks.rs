@@ -1,4 +1,4 @@
-//! The host's lock together with the networks that a command works on.
+//! The host lock, together with the networks that a command works on.
 
 use crate::error::Error;
 use crate::firewall::foreign::note_legacy;
@@ -11,27 +11,27 @@ use zubi_model::{Network, NetworkName, PortWish};
 use zubi_plan::{Plan, published};
 use zubi_store::HostLock;
 
-/// Whether a command keeps all others from the host.
+/// Whether the command needs the host lock exclusively.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Alone {
+enum Exclusive {
     Yes,
     No,
 }
 
-/// The host's lock, and these networks as they are under it, each with what is missing of it; the first is to have
-/// these ports. Shared is enough
-/// unless something is missing: nobody else may rely on a part that is taken back when another part fails.
+/// Takes the host lock and reads the networks under it. Returns each with the plan that completes it. The lock is
+/// shared if all plans are empty, else exclusive: a plan that fails is rolled back, and nobody may have relied on it.
+/// `ports`: what the first network's endpoint publishes.
 pub(crate) fn lock_networks(
     session: &mut Session,
     names: &[NetworkName],
     ports: &[PortWish],
     act: Act,
 ) -> Result<(HostLock, Vec<(Network, Plan)>), Error> {
-    let mut alone = Alone::No;
+    let mut exclusive = Exclusive::No;
     loop {
-        let host: HostLock = match alone {
-            Alone::No => session.store().lock_host()?,
-            Alone::Yes => session.store().lock_host_exclusive()?.into(),
+        let host: HostLock = match exclusive {
+            Exclusive::No => session.store().lock_host()?,
+            Exclusive::Yes => session.store().lock_host_exclusive()?.into(),
         };
         recover_first(session, &host, act)?;
         let mut networks = Vec::new();
@@ -49,9 +49,9 @@ pub(crate) fn lock_networks(
             missing.append_once(missing_network(session, &network, need)?);
             all.push((network, missing));
         }
-        if alone == Alone::Yes || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {
+        if exclusive == Exclusive::Yes || act == Act::Show || all.iter().all(|(_, missing)| missing.is_empty()) {
             return Ok((host, all));
         }
-        alone = Alone::Yes;
+        exclusive = Exclusive::Yes;
     }
 }

@@ -23,7 +23,8 @@ use zubi_model::{
 use zubi_plan::driver;
 use zubi_store::{HostLock, SandboxLock};
 
-/// Publishes ports that the program may hold itself; none at all when others of the sandbox's endpoints have them.
+/// Publishes ports that the caller may hold itself. Without wishes, only records that the endpoint can take over the
+/// ports of the sandbox's other endpoints.
 pub(crate) fn publish_called(
     session: &mut Session,
     network: &NetworkName,
@@ -41,7 +42,7 @@ pub(crate) fn publish_called(
     if !wishes.is_empty() {
         return publish_with(session, network, &sandbox, wishes, Act::Apply, &held_by_caller).map(drop);
     }
-    // It is only written down: they lead to the sandbox by another of its networks.
+    // Only the record changes: the ports lead to the sandbox through another of its networks.
     let host = &session.store().lock_host()?;
     recover_first(session, host, Act::Apply)?;
     let missing = || Error::NotConnected { network: network.clone(), sandbox: called.to_owned() };
@@ -52,7 +53,7 @@ pub(crate) fn publish_called(
     Ok(session.store().update_endpoint(&endpoint)?)
 }
 
-/// Publishes the ports of an endpoint that has gone by the next one of its sandbox that can have them, and that is one of
+/// Publishes the ports of a removed endpoint through the next endpoint of its sandbox that can take them and is one of
 /// `takers`.
 pub(crate) fn hand_over_ports(
     session: &mut Session,
@@ -78,16 +79,16 @@ pub(crate) fn hand_over_ports(
     Ok(())
 }
 
-/// A change of what a live endpoint publishes.
+/// The result of changing the published ports of an endpoint.
 #[derive(Debug, Clone)]
 pub struct Published {
-    /// The endpoint as it is now.
+    /// The endpoint after the change.
     pub endpoint: Endpoint,
-    /// The ports that were asked for.
+    /// The requested ports.
     pub ports: Vec<PublishedPort>,
 }
 
-/// Publishes further ports of a live endpoint, without touching its connections.
+/// Publishes further ports of an existing endpoint. Its connections are not affected.
 pub(crate) fn publish_ports(
     session: &mut Session,
     network: &NetworkName,
@@ -98,7 +99,7 @@ pub(crate) fn publish_ports(
     publish_with(session, network, sandbox, wishes, act, &|_| {})
 }
 
-/// The same, with traits the endpoint is to have then.
+/// Like [`publish_ports`]; `change` changes the endpoint's traits along with its ports.
 fn publish_with(
     session: &mut Session,
     network: &NetworkName,
@@ -130,7 +131,8 @@ fn publish_once(
     if act == Act::Apply && !shown.is_empty() {
         apply(session, &object, &shown)?;
     }
-    // What is published already is put back where it is missing, so that a killed command can be run again.
+    // Ports that are published already are restored where they are missing, so that the call can be repeated after a
+    // kill.
     let wishes: Vec<PortWish> = wishes.iter().flat_map(|wish| wish.parts()).collect();
     let met = |wish: &&PortWish| endpoint.ports.iter().any(|port| wish.is_met_by(port));
     let (there, new): (Vec<&PortWish>, Vec<&PortWish>) = wishes.iter().partition(met);
@@ -164,7 +166,7 @@ fn publish_once(
     Ok(Report { plan: shown, value: Published { endpoint: after, ports } })
 }
 
-/// An endpoint that is attached and whose device is there, with the lock of its sandbox.
+/// An attached endpoint whose device exists, with the lock of its sandbox.
 pub(crate) fn live_endpoint(
     session: &mut Session,
     host: &HostLock,

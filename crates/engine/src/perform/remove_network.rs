@@ -9,7 +9,7 @@ use crate::session::Session;
 use zubi_model::NetworkName;
 use zubi_plan::Plan;
 
-/// Removes a network without endpoints. A missing one is an error, as with Docker.
+/// Removes a network without endpoints. Fails if there is no such network, as Docker does.
 pub(crate) fn remove_network(session: &mut Session, name: &NetworkName, act: Act) -> Result<Report<()>, Error> {
     let host = &session.store().lock_host_exclusive()?;
     recover_first(session, host, act)?;

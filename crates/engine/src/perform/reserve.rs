@@ -1,4 +1,4 @@
-//! Addresses for devices that another program makes: zubi only keeps anything else from using them.
+//! Addresses for devices that another program makes: zubi only keeps them from being given to anything else.
 
 use crate::decide::address::{AddressAsk, Membership, next_free, of_sets};
 use crate::decide::book::Records;
@@ -13,10 +13,10 @@ use zubi_kernel::sys;
 use zubi_model::{EndpointAddress, Invalid, NetworkName, Pool};
 use zubi_store::{LeaseOwner, Reservation, Reserved};
 
-/// Whether each set of pools has a free address for an endpoint of a network.
+/// Whether each set of pools has a free address for an endpoint of the network.
 pub(crate) fn has_room(session: &mut Session, network: &NetworkName, sets: &[Vec<Pool>]) -> Result<(), Error> {
     if let Some(error) = has_free(session, network, sets)? {
-        // An attach would remove endpoints whose sandbox is gone, too.
+        // An attach would first remove endpoints whose sandbox is gone, so do that here too.
         let host = &session.store().lock_host()?;
         remove_gone(session, host, Some(network))?;
         return match has_free(session, network, sets)? {
@@ -42,7 +42,7 @@ fn has_free(
     Ok(None)
 }
 
-/// Reserves one address out of each set of pools: those that are wanted, or the next free ones.
+/// Reserves one address from each set of pools: the requested ones, or the next free ones.
 pub(crate) fn reserve(
     session: &mut Session,
     network: &NetworkName,
@@ -88,7 +88,7 @@ pub(crate) fn reserve(
     }
 }
 
-/// What no set gives is refused with the reason of the last set whose subnet has it.
+/// Refuses a requested address that no set can give, with the reason of the last set whose subnet contains it.
 fn refuse_excluded(sets: &[Vec<Pool>], wanted: &[IpAddr]) -> Result<(), Error> {
     for address in wanted {
         let mut homes = sets.iter().flatten().filter(|pool| pool.subnet.net().contains(address)).peekable();
@@ -112,7 +112,7 @@ fn refuse_excluded(sets: &[Vec<Pool>], wanted: &[IpAddr]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The error for an obstacle. A reservation clears nothing away: a device of another program has no sandbox to look for.
+/// The error for an obstacle. A reservation removes no obstacles.
 fn refusal(session: &Session, network: &NetworkName, obstacle: Obstacle) -> Result<Error, Error> {
     let network = network.clone();
     Ok(match obstacle {
@@ -126,7 +126,7 @@ fn refusal(session: &Session, network: &NetworkName, obstacle: Obstacle) -> Resu
     })
 }
 
-/// Gives back what an owner reserved. Nothing to give back is a success.
+/// Releases the reservations of an owner. Succeeds if it has none.
 pub(crate) fn unreserve(session: &mut Session, network: &NetworkName, owner: &str) -> Result<(), Error> {
     if session.store().reservation(network, owner)?.is_none() {
         return Ok(());

@@ -1,11 +1,11 @@
-//! `run`: a command in a fresh sandbox, cleaned up when it ends, however it ends.
+//! `run`: a command in a new sandbox, which is removed when the command ends for any reason.
 //!
 //! # How it works
-//! Three processes. The *supervisor* (the `zubi run` that was called, or its detached child) makes the sandbox, starts
-//! the *command* and waits for it; the command is killed with it (`PR_SET_PDEATHSIG`). The *guardian* is started
-//! before the first effect, in a session of its own, and reads from a pipe whose other end only the supervisor has:
-//! when that closes without a word, the supervisor was killed, and the guardian cleans up in its place. If both are
-//! killed, the next `zubi gc` finds the sandbox's record with its lock free.
+//! There are three processes. The *supervisor* (the `zubi run` that was called, or its detached child) makes the
+//! sandbox, starts the *command* and waits for it. The command is killed together with the supervisor
+//! (`PR_SET_PDEATHSIG`). The *guardian* is started before the first effect, in a session of its own, and reads from a
+//! pipe whose other end only the supervisor has. If the pipe closes without data, the supervisor was killed, and the
+//! guardian cleans up. If both are killed, the next `zubi gc` finds the sandbox's record with its lock free.
 
 use crate::cleanup::finish;
 use crate::config::Config;
@@ -40,49 +40,49 @@ use zubi_model::{IfName, NetnsCookie, NetworkName, NsRef, SandboxIdentity, Sandb
 use zubi_plan::Plan;
 use zubi_store::{Maker, OtherNamespace, RunLock, SandboxRecord};
 
-/// What a command's network is: Docker's models.
+/// The network of a command: Docker's modes.
 #[derive(Debug, Clone)]
 pub enum Model {
-    /// On these networks; on the default one when there is none.
+    /// These networks, or the default one if the list is empty.
     Networks(Vec<NetworkName>),
-    /// Loopback only.
+    /// Only a loopback device.
     None,
-    /// The host's own.
+    /// The host's own network.
     Host,
-    /// Another sandbox's.
+    /// The network of another sandbox.
     Share(SandboxRef),
 }
 
-/// What is to be run.
+/// What to run, and where.
 #[derive(Debug, Clone)]
 pub struct RunSpec {
-    /// Its network.
+    /// The command's network.
     pub model: Model,
-    /// The sandbox's name; made up when absent.
+    /// The sandbox's name; generated if absent.
     pub name: Option<SandboxName>,
-    /// What is wished of the first endpoint.
+    /// The wishes for the first endpoint.
     pub wishes: Wishes,
-    /// The command and its words.
+    /// The command and its arguments.
     pub command: Vec<OsString>,
 }
 
-/// A sandbox with everything but the command.
+/// A sandbox in which the command can be started.
 #[derive(Debug)]
 pub struct Started {
-    /// Its name.
+    /// The sandbox's name.
     pub name: SandboxName,
-    /// Its endpoints.
+    /// The sandbox's endpoints.
     pub attached: Vec<Attached>,
     lock: RunLock,
     guardian: Guardian,
 }
 
-/// A run that is over and cleaned up.
+/// A run that has ended and is cleaned up.
 #[derive(Debug)]
 pub struct Ended {
     /// The command's exit code.
     pub code: i32,
-    /// What is to be told beside it.
+    /// Notes to show beside the exit code.
     pub notes: Vec<String>,
 }
 
@@ -92,7 +92,7 @@ struct Guardian {
     pipe: File,
 }
 
-/// What the supervisor waits for: the command's end, and what it passes on.
+/// The signals that the supervisor waits for: the end of the command, and signals that it forwards.
 const SIGNALS: [libc::c_int; 10] = [
     libc::SIGCHLD,
     libc::SIGTERM,
@@ -106,7 +106,7 @@ const SIGNALS: [libc::c_int; 10] = [
     libc::SIGWINCH,
 ];
 
-/// What `run` would do.
+/// The plan of a run.
 pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Error> {
     let Model::Networks(networks) = &spec.model else {
         let name = run_name(spec)?;
@@ -125,7 +125,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
         all.push(existing_network(session, name)?);
     }
     plan.append(zubi_plan::sandbox::add(&name));
-    // The sandbox does not exist yet: its plan is that of an empty one.
+    // The sandbox does not exist yet, so plan for an empty one.
     let mut siblings: Vec<zubi_model::Endpoint> = Vec::new();
     for (at, network) in all.iter().enumerate() {
         let wishes = if at == 0 { spec.wishes.clone() } else { Wishes::default() };
@@ -181,7 +181,7 @@ fn existing_network(session: &mut Session, name: &NetworkName) -> Result<zubi_mo
     }
 }
 
-/// Makes the sandbox and its endpoints. From its first effect on, a guardian watches.
+/// Makes the sandbox and its endpoints. Starts the guardian before the first effect.
 pub(crate) fn start_run(session: &mut Session, spec: &RunSpec) -> Result<Report<Started>, Error> {
     past_a_flush(session, |session| start_run_once(session, spec))
 }
@@ -237,7 +237,8 @@ fn start_run_once(session: &mut Session, spec: &RunSpec) -> Result<Report<Starte
     }
 }
 
-/// Starts the command, waits for its end, cleans up. `ready` is told when it runs, or why it does not.
+/// Starts the command, waits for its end and cleans up. Calls `ready` once the command runs, or with the error that
+/// prevents it.
 pub(crate) fn supervise(
     mut session: Session,
     started: Started,
@@ -263,23 +264,23 @@ fn run_command(
     let failed = |operation| Error::system("run", operation, "process");
     let supervisor = std::process::id();
     sys::block_signals(&SIGNALS).map_err(failed("prepare the"))?;
-    let (tell, told) = sys::pipe().map_err(failed("make a pipe for the")).map(|(r, w)| (w, r))?;
+    let (writer, reader) = sys::pipe().map_err(failed("make a pipe for the")).map(|(r, w)| (w, r))?;
     let reached_by = NsRef::Named(name.clone());
     let pid = match sys::fork().map_err(failed("fork the"))? {
         sys::Fork::Parent(pid) => pid,
         sys::Fork::Child => {
-            drop(told);
+            drop(reader);
             let error = become_inside(session, &reached_by, name, supervisor, spec);
-            let mut pipe = File::from(tell);
+            let mut pipe = File::from(writer);
             let code = exec_code(&error);
-            // Nobody may be reading any more: the exit code tells it too.
-            let _told = pipe.write_all(format!("{code} {error}").as_bytes());
+            // The supervisor may be gone. The exit code says the same.
+            let _sent = pipe.write_all(format!("{code} {error}").as_bytes());
             sys::exit_now(code.into());
         }
     };
-    drop(tell);
+    drop(writer);
     let mut words = String::new();
-    File::from(told).read_to_string(&mut words).map_err(failed("hear from the"))?;
+    File::from(reader).read_to_string(&mut words).map_err(failed("read from the"))?;
     if let Some((code, why)) = words.split_once(' ') {
         let code = code.parse().unwrap_or(126);
         ready(Err(&Error::Relayed { words: why.to_owned(), code }));
@@ -290,7 +291,7 @@ fn run_command(
     wait(pid).map_err(failed("wait for the"))
 }
 
-/// In the child: into the sandbox, then the command. Gives back why that failed.
+/// In the child: enters the sandbox, then becomes the command. Returns only the error if that fails.
 fn become_inside(
     session: &mut Session,
     reached_by: &NsRef,
@@ -303,7 +304,7 @@ fn become_inside(
         sys::die_with_parent(libc::SIGKILL).map_err(failed("bind the life of the"))?;
         sys::unblock_signals().map_err(failed("prepare the"))?;
         if sys::parent_pid() != supervisor {
-            // It died before the line above.
+            // The supervisor ended before the call above.
             sys::exit_now(137);
         }
         if let Some(netns) = session.kernel.sandbox(reached_by) {
@@ -317,7 +318,7 @@ fn become_inside(
     }
 }
 
-/// Ends what still runs in a run's sandbox and takes it away. Twice is fine.
+/// Ends the processes in a run's sandbox and removes it. Does nothing if that has been done.
 fn clean_run(session: &mut Session, name: &SandboxName) -> Result<(), Error> {
     let host = &session.store().lock_host()?;
     recover(session, host)?;
@@ -327,7 +328,7 @@ fn clean_run(session: &mut Session, name: &SandboxName) -> Result<(), Error> {
 fn start_guardian(session: &Session, name: &SandboxName) -> Result<Guardian, Error> {
     let failed = |operation| Error::system("guardian", operation, "process");
     let (read, write) = sys::pipe().map_err(failed("make a pipe for the"))?;
-    // A test's fault is meant for the command that was called.
+    // An injected fault is for the command that the test called.
     let config = Config { other_namespace: OtherNamespace::default(), fault: None, ..session.config().clone() };
     let watch = Watch { pipe: read, name: name.clone(), config };
     let started = process::detach(watch, |watch| guard(watch).map_or(1, |()| 0));
@@ -335,7 +336,7 @@ fn start_guardian(session: &Session, name: &SandboxName) -> Result<Guardian, Err
     Ok(Guardian { pipe: File::from(write) })
 }
 
-/// What a guardian has.
+/// What the guardian needs.
 struct Watch {
     pipe: OwnedFd,
     name: SandboxName,
@@ -351,14 +352,14 @@ impl Holds for Watch {
 }
 
 impl Guardian {
-    /// Everything is cleaned up: it need not be done again.
+    /// Tells the guardian that everything is cleaned up.
     fn dismiss(mut self) {
-        // A guardian that was killed needs no word.
-        let _told = self.pipe.write_all(b".");
+        // The write fails only if the guardian was killed.
+        let _sent = self.pipe.write_all(b".");
     }
 }
 
-/// In the guardian: waits for the supervisor's end, and cleans up if that came without a word.
+/// In the guardian: waits until the supervisor has ended, and cleans up unless the supervisor did.
 fn guard(watch: Watch) -> Result<(), Error> {
     let failed = |operation| Error::system("guardian", operation, "process");
     let Watch { pipe, name, config } = watch;
@@ -368,7 +369,7 @@ fn guard(watch: Watch) -> Result<(), Error> {
         return Ok(());
     }
     let mut session = Engine::open(config, LostRecords::Refuse)?.session()?;
-    // The command dies with the supervisor, but a moment later, and may hold a copy of the lock until then.
+    // The command is killed shortly after the supervisor, and may hold a copy of the lock until then.
     let lock = session.store().lock_run(&name)?;
     clean_run(&mut session, &name)?;
     session.store().remove_run_lock(lock)?;
@@ -382,7 +383,7 @@ fn run_name(spec: &RunSpec) -> Result<SandboxName, Error> {
     }
 }
 
-/// Passes signals on until the child has ended.
+/// Forwards signals until the child has ended. Returns its exit code.
 fn wait(pid: u32) -> std::io::Result<i32> {
     loop {
         if let Some(code) = sys::reap_child(pid)? {
@@ -396,25 +397,25 @@ fn wait(pid: u32) -> std::io::Result<i32> {
             }
         }
         if signal == libc::SIGTSTP {
-            // A shell takes the terminal back when the process that it has started stops.
+            // When the process that a shell started stops, the shell takes the terminal back.
             sys::stop_here()?;
         }
     }
 }
 
-/// Whether the command has not had a signal too: a key of the terminal reaches every process of our group, and the
-/// command is in it.
+/// Whether the command has not received this signal. A key press on the terminal signals every process of our group,
+/// and the command is in it.
 fn is_for_us_alone(signal: libc::c_int, sender: Sender) -> bool {
     match (signal, sender) {
         (libc::SIGCHLD, _) => false,
         (_, Sender::Process) => true,
-        // When a terminal goes away the kernel tells the leader of its session alone (tty_signal_session_leader).
+        // When a terminal hangs up, the kernel signals only the leader of its session (tty_signal_session_leader).
         (libc::SIGHUP, Sender::Kernel) => sys::leads_session(),
         (_, Sender::Kernel) => false,
     }
 }
 
-/// As shells have it: 127 not found, 126 not to be run, for whatever reason.
+/// The exit code of a failed exec, as in shells: 127 for a command not found, 126 for any other reason.
 fn exec_code(error: &Error) -> u8 {
     match error {
         Error::Program { .. } => error.exit_code(),

@@ -1,4 +1,4 @@
-//! Named sandboxes: what `ip netns` does, and visible to it.
+//! Named sandboxes, compatible with `ip netns`.
 
 use crate::error::Error;
 use crate::fault::Fault;
@@ -20,7 +20,7 @@ fn exists(name: &SandboxName) -> bool {
     Path::new(named::FOLDER).join(name.as_str()).exists()
 }
 
-/// Makes a named sandbox, or gives an existing namespace a name.
+/// Makes a named sandbox, or names an existing namespace.
 pub(crate) fn add_sandbox(
     session: &mut Session,
     name: &SandboxName,
@@ -30,7 +30,7 @@ pub(crate) fn add_sandbox(
     let from = from.map(|from| resolve(session, from)).transpose()?;
     let host = &session.store().lock_host()?;
     recover_first(session, host, act)?;
-    // Its holder may be a `zubi run` that goes on for days.
+    // A `zubi run` may hold this lock for days.
     let Some(_name) = session.store().try_lock_run(name)? else {
         return Err(if exists(name) {
             Error::SandboxExists { name: name.clone() }
@@ -47,8 +47,8 @@ pub(crate) fn add_sandbox(
     Ok(Report { plan, value: () })
 }
 
-/// The caller holds the host's lock and the name's. The record's number is known where the namespace is there before
-/// its name.
+/// Makes a named sandbox. The record has a cookie if the namespace exists before its name. The caller holds the host
+/// lock and the name's lock.
 pub(crate) fn make_sandbox(
     session: &mut Session,
     record: SandboxRecord,
@@ -58,7 +58,7 @@ pub(crate) fn make_sandbox(
     let name = &record.name.clone();
     if exists(name) {
         let unfinished = session.store().sandbox(name)?.is_some_and(|r| r.cookie.is_none());
-        // We hold the name's lock: its maker was killed before it stood.
+        // We hold the name's lock, so the command that began to make this sandbox was killed.
         if !unfinished || act == Act::Show || remove_unfinished(session, name)? == Unfinished::InUse {
             return Err(Error::SandboxExists { name: name.clone() });
         }
@@ -67,7 +67,8 @@ pub(crate) fn make_sandbox(
         return Ok(None);
     }
     let object = format!("sandbox {name}");
-    // What fails in the plan is undone there: the name may be a stranger's by now.
+    // [`apply`] undoes the plan when it fails. `undo` is filled only after that: before, the name may belong to another
+    // program.
     let mut undo = Plan::new();
     let made = (|| {
         session.store().write_sandbox(&record)?;
@@ -75,7 +76,7 @@ pub(crate) fn make_sandbox(
         let cookie = session.kernel.open_sandbox(&NsRef::Named(name.clone())).map_err(Error::kernel(&object))?;
         undo = sandbox::remove(name, Some(cookie));
         if record.cookie.is_some_and(|known| known != cookie) {
-            // Between the looking and the naming its path came to lead to another: a process number given again.
+            // The path led to another namespace when the name was made: the process ended, and its pid was reused.
             return Err(Error::NoSandbox { name: name.to_string(), hint: Some("it ended just now".into()) });
         }
         session.store().write_sandbox(&SandboxRecord { cookie: Some(cookie), ..record })?;
@@ -107,7 +108,7 @@ pub(crate) fn remove_sandbox(
     let Some(lock) = session.store().try_lock_run(name)? else {
         return end_run(session, name, record, force, act);
     };
-    // Whatever the name leads to now is opened once, and nothing but that is touched.
+    // Open the namespace once and change only that one: the name may be moved meanwhile.
     let there = named_cookie(session, name)?;
     let recorded = record.as_ref().and_then(|r| r.cookie);
     if let (Some(recorded), Some(there)) = (recorded, there)
@@ -139,7 +140,7 @@ pub(crate) fn remove_sandbox(
     Ok(Report { plan, value: () })
 }
 
-/// What zubi knows of a sandbox whose name is somebody else's by now is taken away; the name stays with that one.
+/// Removes the records of a sandbox whose name leads to another namespace now. The name itself stays.
 fn forget_moved(
     session: &mut Session,
     host: &HostLock,
@@ -160,7 +161,7 @@ fn forget_moved(
     Err(Error::NameMoved { name: name.clone(), next })
 }
 
-/// A sandbox whose supervisor lives: with force its processes are ended, and the supervisor does the rest.
+/// A sandbox of a running `zubi run`: with `force`, ends its processes. The supervisor removes the rest.
 fn end_run(
     session: &mut Session,
     name: &SandboxName,
@@ -187,7 +188,7 @@ fn end_run(
                 let next = "end the command of its zubi run by itself";
                 return Err(Error::NameMoved { name: name.clone(), next });
             }
-            // Its supervisor is only making it.
+            // The supervisor is still making it.
             _ => return Err(Error::Busy { object: format!("sandbox {name}") }),
         }
     }

@@ -1,8 +1,8 @@
 //! Changing a network that is in use.
 //!
 //! # How it works
-//! What the network is to be is written down as being made, then the kernel is changed, and the network's own record
-//! last. When a command is killed in between, whoever comes next finds both, and takes the kernel back to the record.
+//! The changed network is first written as unfinished, then the kernel is changed, then the network's record. If a
+//! command is killed in between, the next command finds both versions and takes the kernel back to the record.
 
 use crate::error::Error;
 use crate::heal::gone::{is_gone, remove_gone};
@@ -14,7 +14,7 @@ use crate::steps::change_network::{apply_set, plan_change, sync_set};
 use zubi_model::{BridgeChange, Difference, DriverChange, Endpoint, Icc, Ingress, Network, NetworkChange, NetworkName};
 use zubi_store::NetworkDraft;
 
-/// Says who reaches a network that is described with every call.
+/// Sets who can reach a network that is described with every call.
 pub(crate) fn set_ingress(
     session: &mut Session,
     name: &NetworkName,
@@ -44,21 +44,21 @@ pub(crate) fn set_ingress(
     sync_set(session, &old, &new, unsynced)
 }
 
-/// How often a network is looked at anew because something of it went meanwhile.
+/// How often a change is planned again because a device disappeared meanwhile.
 const MOST_LOOKS: usize = 3;
 
-/// A network as it is now, and what was otherwise.
+/// The result of changing a network.
 #[derive(Debug, Clone)]
 pub struct NetworkSet {
-    /// The network.
+    /// The network after the change.
     pub network: Network,
     /// Its endpoints.
     pub endpoints: Vec<Endpoint>,
-    /// Empty when it was as wished already.
+    /// What was changed; empty if the network was as requested.
     pub differences: Vec<Difference>,
 }
 
-/// Changes a network, its bridge and its endpoints. What cannot be changed is refused before the first effect.
+/// Changes a network, its bridge and its endpoints. A change that is not possible is refused before the first effect.
 pub(crate) fn set_network(
     session: &mut Session,
     name: &NetworkName,
@@ -86,7 +86,7 @@ pub(crate) fn set_network(
     refuse_fixed(session, &old, &new, wishes, &endpoints)?;
     let mut plan = plan_change(session, &old, &new)?;
     if act == Act::Apply && new != old {
-        // Somebody else may have changed it since.
+        // Another command may have changed the network since the draft was written.
         draft = draft.filter(|draft| *draft.network() == new);
         let mut looks = 0;
         let unsynced = loop {
@@ -95,7 +95,7 @@ pub(crate) fn set_network(
                 None => session.store().draft_network(&new)?,
             };
             match apply_set(session, host, &old, this, &plan) {
-                // A device that goes with its namespace just then is not there when it is looked for again.
+                // A device disappeared together with its namespace. Plan again: it will not be found.
                 Err(e) if e.device_missing() && looks < MOST_LOOKS => plan = plan_change(session, &old, &new)?,
                 outcome => break outcome?,
             }
@@ -121,7 +121,7 @@ fn refuse_fixed(
     }
     let mut attached = Vec::new();
     for endpoint in endpoints {
-        // In a dry run endpoints of dead sandboxes are still recorded; do not count them.
+        // In a dry run endpoints of removed sandboxes are still recorded; do not count them.
         if !is_gone(session, endpoint)? {
             attached.push(endpoint.sandbox.spelled.clone());
         }
@@ -134,8 +134,8 @@ fn refuse_fixed(
     }
 }
 
-/// The record as it would be written a moment later, on the disk already: a slow disk keeps nobody else waiting, and
-/// one that takes nothing is told before the first effect. Reasons against it are told under the lock.
+/// Writes the changed record to the disk without a lock. So a slow disk blocks no other command, and a full one is
+/// reported before the first effect. All checks are made under the lock.
 fn draft_set(
     session: &mut Session,
     name: &NetworkName,

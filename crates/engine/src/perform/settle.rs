@@ -1,9 +1,9 @@
-//! Decide, then claim: an endpoint's addresses, MAC and ports are claimed under the locks under which they were decided, so
-//! that no other command decides for the same ones in between.
+//! Decides, then claims: an endpoint's addresses, MAC and ports are claimed under the same locks under which they were
+//! decided, so that no other command can choose the same ones in between.
 //!
 //! # How it works
-//! What keeps a decision from being made may be an endpoint whose sandbox is gone. It is looked at and removed without
-//! these locks, since removing takes locks of its own, and the decision is made anew.
+//! An endpoint whose sandbox is gone may block a decision. It is examined and removed without these locks, since a
+//! removal takes locks of its own; then the decision is repeated.
 
 use crate::decide::book::Records;
 use crate::decide::endpoint::{Ask, Decided, endpoint};
@@ -24,7 +24,7 @@ use zubi_plan::firewall::endpoint_element;
 use zubi_store::{HostLock, LeaseOwner, PortClaim};
 use zubi_wire::nft::Element;
 
-/// Decides an endpoint and claims what it needs; in a dry run only decides.
+/// Decides an endpoint and claims what it needs; in a dry run it only decides.
 pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, act: Act) -> Result<Endpoint, Error> {
     let network = ask.network;
     let mut way = Way::new(&network.name, &ask.sandbox.spelled);
@@ -34,7 +34,7 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
             let needs_ports = act == Act::Apply && !ask.wishes.ports.is_empty();
             let ports = if needs_ports { Some(session.store().lock_ports(host)?) } else { None };
             match endpoint(ask, &Records(session.store())) {
-                // In a dry run the firewall elements of endpoints whose sandbox is gone are still there.
+                // In a dry run, the firewall still has the elements of endpoints whose sandbox is gone.
                 Ok(Decided { endpoint, cursors }) => {
                     let Some(leases) = &leases else { return Ok(endpoint) };
                     if let Some(used) = used_without_record(session, network, &endpoint)? {
@@ -51,8 +51,8 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
     }
 }
 
-/// Decides further ports of an endpoint and claims them; in a dry run only decides. The caller holds the sandbox's lock,
-/// so nothing takes the claims for leftovers until the record names them.
+/// Decides further ports of an endpoint and claims them; in a dry run it only decides. The caller holds the sandbox's
+/// lock, so no other command takes the claims for leftovers before the record names them.
 pub(crate) fn settle_ports(
     session: &mut Session,
     host: &HostLock,
@@ -81,7 +81,7 @@ pub(crate) fn settle_ports(
     }
 }
 
-/// The addresses that something without a record uses are not given; one that was asked for is refused.
+/// Excludes an address that something without a record uses. Fails if this address was requested.
 fn avoid(ask: &mut Ask<'_>, used: IpAddr) -> Result<(), Error> {
     let Wishes { addresses, addressing, .. } = ask.wishes;
     let is_wished = addresses.contains(&used) || matches!(addressing, Addressing::Given(_));
@@ -93,8 +93,8 @@ fn avoid(ask: &mut Ask<'_>, used: IpAddr) -> Result<(), Error> {
     Ok(())
 }
 
-/// An address that the firewall knows as an endpoint's although the records say that it is free: the record of that
-/// endpoint is lost, and it lives.
+/// An address that is free in the records, but that an element of the firewall assigns to an endpoint: the endpoint
+/// exists, and its record is lost.
 fn used_without_record(session: &mut Session, network: &Network, endpoint: &Endpoint) -> Result<Option<IpAddr>, Error> {
     let addresses: Vec<IpAddr> = endpoint.addresses.iter().map(|a| a.address.addr()).collect();
     if addresses.is_empty() || !network.is_firewalled() {
@@ -105,7 +105,7 @@ fn used_without_record(session: &mut Session, network: &Network, endpoint: &Endp
     Ok(addresses.into_iter().zip(there).find(|(_, there)| *there).map(|(address, _)| address))
 }
 
-/// The way to a decision: what has been cleared from it so far.
+/// The obstacles that were removed so far on the way to a decision.
 struct Way<'a> {
     network: &'a NetworkName,
     sandbox: String,
@@ -118,7 +118,7 @@ impl<'a> Way<'a> {
         Way { network, sandbox: sandbox.to_owned(), cleared: HashSet::new(), has_removed_gone: false }
     }
 
-    /// Clears an obstacle away, or notes that it stays; fails when there is no way on.
+    /// Removes an obstacle or notes its owner. Fails if the obstacle stays and there is no alternative.
     fn clear(
         &mut self,
         session: &mut Session,
@@ -140,7 +140,7 @@ impl<'a> Way<'a> {
             Obstacle::Held { owner, claim } => {
                 let mut is_free = match &owner {
                     LeaseOwner::Endpoint(key) => free_if_gone(session, host, key, act)?,
-                    // A reservation is kept until it is given back.
+                    // A reservation stays until its owner gives it back.
                     LeaseOwner::Reservation(_) => false,
                 };
                 if is_free && act == Act::Show {
@@ -153,7 +153,7 @@ impl<'a> Way<'a> {
                     // A killed command may have claimed a port that no record names.
                     is_free |= release_unrecorded(session, host, claim)?;
                 }
-                // What is in the way once more stays there.
+                // An obstacle that was removed once and is back cannot be removed.
                 if !is_free || !self.cleared.insert((owner.clone(), claim.clone())) {
                     owners.note_alive(owner, claim);
                 }
@@ -182,7 +182,7 @@ impl<'a> Way<'a> {
     }
 }
 
-/// What has a port, in words.
+/// The owner of a port, in words.
 fn port_owner(session: &Session, owner: &PortOwner) -> Result<String, Error> {
     Ok(match owner {
         PortOwner::Itself(other) => format!("overlaps {other}, which it publishes too"),

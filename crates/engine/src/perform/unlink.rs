@@ -1,4 +1,4 @@
-//! Taking a direct link away.
+//! Removing a direct link.
 
 use crate::error::Error;
 use crate::heal::leftovers::recover_first;
@@ -9,16 +9,16 @@ use crate::undo::link::{recorded_link, release_sandboxes, unlink_locked};
 use zubi_model::{DirectLink, LinkEnd, LinkEndRef, LinkPlaceRef, SandboxRef};
 use zubi_plan::Plan;
 
-/// What an unlink found.
+/// The result of an unlink.
 #[derive(Debug, Clone)]
 pub enum Unlinked {
-    /// This link is gone now.
+    /// This link was removed.
     Gone(Box<DirectLink>),
-    /// There was none.
+    /// There was no link.
     WasNotLinked,
 }
 
-/// Takes a link away by either of its ends. What is gone already is a success.
+/// Removes a link by either of its ends. Succeeds if there is none.
 pub(crate) fn unlink(session: &mut Session, end: &LinkEndRef, act: Act) -> Result<Report<Unlinked>, Error> {
     let there = match &end.place {
         LinkPlaceRef::Host => None,
@@ -29,14 +29,14 @@ pub(crate) fn unlink(session: &mut Session, end: &LinkEndRef, act: Act) -> Resul
     let none = Report { plan: Plan::new(), value: Unlinked::WasNotLinked };
     let Some(found) = find_link(session, end, there) else { return Ok(none) };
     let locks = session.store().lock_sandboxes(host, found.cookies())?;
-    // It may have gone while we waited for the locks.
+    // The link may have been removed while we waited for the locks.
     let Some(link) = recorded_link(session, &found.id)? else { return Ok(none) };
     let plan = unlink_locked(session, &link, act)?;
     release_sandboxes(session, locks)?;
     Ok(Report { plan, value: Unlinked::Gone(Box::new(link)) })
 }
 
-/// By the namespace if there is one, else by the name it had when it was linked.
+/// Finds the link by the namespace of its end if that exists, else by the name with which it was made.
 fn find_link(session: &Session, end: &LinkEndRef, there: Option<Resolved>) -> Option<DirectLink> {
     let (mut all, _) = session.store().links_lossy();
     all.extend(session.store().unfinished_links_lossy().0);

@@ -1,4 +1,4 @@
-//! Taking published ports back.
+//! Unpublishing ports.
 
 use crate::error::Error;
 use crate::fault::Fault;
@@ -17,9 +17,8 @@ use zubi_kernel::Deletions;
 use zubi_model::{HostAddress, NetworkName, PortWish, PublishedPort, SandboxRef};
 use zubi_plan::{Op, Plan, What, driver};
 
-/// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the
-/// detached child.
-/// Of those that are named also what a killed command has claimed and not come to publish is given back.
+/// Unpublishes all ports of an endpoint. The detached child deletes their connections. Also releases claims for the
+/// ports in `wishes` that a killed command left without publishing them.
 pub(crate) fn unpublish_called(
     session: &mut Session,
     network: &NetworkName,
@@ -50,7 +49,7 @@ pub(crate) fn unpublish_called(
     release_ports(session, &endpoint, &endpoint.ports, &held)
 }
 
-/// Takes published ports of a live endpoint back; connections that came by them end.
+/// Unpublishes ports of an existing endpoint and ends their connections.
 pub(crate) fn unpublish_ports(
     session: &mut Session,
     network: &NetworkName,
@@ -67,7 +66,7 @@ pub(crate) fn unpublish_ports(
         let meant = |port: &&PublishedPort| {
             let anywhere = PortWish { host: port.host, ..*wish };
             let is_meant = wish.is_met_by(port) || (wish.host == HostAddress::Every && anywhere.is_met_by(port));
-            // One port inside does not stand for the range it is published with.
+            // A port of the sandbox does not match a published range that contains it.
             is_meant && wish.target.contains(port.target)
         };
         let found: Vec<PublishedPort> = endpoint.ports.iter().filter(meant).copied().collect();

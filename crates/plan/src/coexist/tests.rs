@@ -8,7 +8,8 @@ fn blue() -> Network {
     samples::network("blue", &["10.55.66.0/24"])
 }
 
-/// A rule in words: a verdict, a chain to go to, or `blue` for both of that network's; behind a `?`, with a condition.
+/// A rule in words: a verdict, a chain to go to, or `blue` for both of that network's rules; with a condition after a
+/// `?`.
 fn rules(chain: &ChainName, words: &str) -> Vec<RuleSeen> {
     let mut all = Vec::new();
     for word in words.split_whitespace() {
@@ -109,10 +110,10 @@ fn in_docker_user_they_go_before_its_return() {
     assert_eq!(docker("DOCKER-USER", "?drop"), at(DOCKER_USER, None));
     assert_eq!(docker("DOCKER-USER", "?drop blue return"), None);
     assert_eq!(docker("DOCKER-USER", "return blue"), at(DOCKER_USER, Some(10)));
-    // Too late to help, or only for some.
+    // The rule is too late, or has a condition.
     assert_eq!(docker("drop DOCKER-USER", "return"), at("FORWARD", Some(10)));
     assert_eq!(docker("?DOCKER-USER", "return"), at("FORWARD", None));
-    // Where they were before Docker came they still do.
+    // Guest rules that stood there before Docker came are still valid.
     assert_eq!(docker("DOCKER-USER blue", "return"), None);
     let other = table(TableFamily::Inet, None, DROP, &[("FORWARD", "DOCKER-USER"), (DOCKER_USER, "return")]);
     assert_eq!(place(&other), at("FORWARD", None));

@@ -8,7 +8,7 @@ use zubi_model::{Endpoint, Family, Network, NsRef};
 use zubi_wire::nft::RuleSeen;
 use zubi_wire::route::LinkSeen;
 
-/// What of a host decides how networks are made on it.
+/// The properties of a host that decide how networks are made on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostFacts {
     /// How it forwards IPv6.
@@ -19,17 +19,17 @@ pub struct HostFacts {
     pub run: PathBuf,
 }
 
-/// How much of a network stands, by the device that stands for it.
+/// How much of a network exists, judged by its device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// All: the device goes up last.
+    /// All of it: the device goes up last.
     Complete,
-    /// Unknown: the device is another program's, and up without anything of ours. Each part has to be compared.
+    /// Unknown: the device belongs to another program, and is up without anything of ours. Each part has to be
+    /// compared.
     InParts,
-    /// The device, which has lost one of the marks that it is recognised by, see
-    /// [`put_marks_back`](super::put_marks_back).
+    /// The device, but one of the marks that identify it is missing, see [`put_marks_back`](super::put_marks_back).
     Unmarked,
-    /// Some or nothing; making the network again completes it.
+    /// A part or nothing. Making the network again completes it.
     Incomplete,
     /// Nothing, and another program has to make the device.
     NoDevice,
@@ -40,9 +40,9 @@ pub enum Standing {
 /// Why no network can be described on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unusable {
-    /// The device is to be there, and is not.
+    /// The device must exist, and does not.
     NoDevice,
-    /// The device is none of the driver's. Its kind, as the kernel says it.
+    /// The driver cannot use this kind of device. The kind, as the kernel reports it.
     OtherKind(Option<String>),
 }
 
@@ -55,12 +55,12 @@ pub enum Last {
     No,
 }
 
-/// What a network leaves behind when it goes.
+/// What is left of a network that is being removed, and who else uses it.
 #[derive(Debug)]
 pub struct Leaving<'a> {
     /// Whether it is the last.
     pub last: Last,
-    /// What stands under the name of its device.
+    /// The device that has the name of the network's device.
     pub device: Option<&'a LinkSeen>,
     /// The other networks.
     pub others: &'a [Network],
@@ -68,7 +68,7 @@ pub struct Leaving<'a> {
     pub guests: &'a [RuleSeen],
 }
 
-/// An endpoint as far as a change of its network can reach it.
+/// An endpoint, and what a change of its network can reach of it.
 #[derive(Debug, Clone)]
 pub struct Reached {
     /// The endpoint.
@@ -77,14 +77,14 @@ pub struct Reached {
     pub host_end: Presence,
     /// Its host end as a port of the network's device.
     pub port: Presence,
-    /// How to reach its inner end, when that is there.
+    /// The way to its inner end, if that exists.
     pub inside: Option<NsRef>,
 }
 
 /// What a change of a network finds.
 #[derive(Debug, Clone)]
 pub struct InUse {
-    /// The device that stands for the network.
+    /// The network's device.
     pub device: Presence,
     /// The endpoints.
     pub endpoints: Vec<Reached>,
@@ -92,18 +92,18 @@ pub struct InUse {
     pub ipv6: Ipv6Forwarding,
 }
 
-/// What is there of an endpoint before it is taken away.
+/// What exists of an endpoint before it is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remains {
     /// The host end.
     pub host_end: Presence,
-    /// How to reach the inside; `None` when the sandbox is gone.
+    /// The way into its sandbox; `None` if the sandbox is gone.
     pub inside: Option<NsRef>,
     /// The inner end under its name.
     pub inner_end: Presence,
-    /// The inner end under its doomed name: an earlier command got no further.
+    /// The inner end under its doomed name, if an earlier command was interrupted.
     pub doomed_end: Presence,
-    /// The endpoints of the same sandbox that give the default route from now on, see
+    /// The endpoints of the same sandbox that give the default route afterwards, see
     /// [`successors`](crate::default_route::successors).
     pub successors: Vec<(Endpoint, Vec<Family>)>,
 }

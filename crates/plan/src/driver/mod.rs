@@ -1,10 +1,10 @@
 //! Drivers: networks and endpoints to plans, one file or folder per driver with the same function names in each.
 //!
 //! # How it works
-//! A plan of a driver is put together from what all drivers share: `guards` and [`firewall`](crate::firewall),
+//! A driver's plan is composed of parts that all drivers share: `guards` and [`firewall`](crate::firewall),
 //! [`published`](crate::published) ports, what an endpoint has `inside` its sandbox, [`forwarding`](crate::forwarding).
-//! This file is the dispatch, and the only one of the crate that matches on [`Driver`] and [`Device`]: one match per
-//! function.
+//! This file is the dispatch. No other file of the crate matches on [`Driver`] and [`Device`], and each function here
+//! has one match.
 
 mod bridge;
 mod found;
@@ -21,16 +21,16 @@ use zubi_model::{Device, Driver, DriverDescription, Endpoint, IfName, Mac, Netwo
 use zubi_wire::nft::Element;
 use zubi_wire::route::{LinkMark, LinkSeen};
 
-/// Everything a network is made of. The guards stand before anything is up, and the device goes up last: one that is up
-/// is complete.
+/// All operations that set a network up. The guards come before anything is up, and the device goes up last: a device
+/// that is up is complete.
 pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
     match &network.driver {
         Driver::Bridge(part) => bridge::up(network, part, ipv6),
     }
 }
 
-/// The same, with the mark that says which zubi made the device, and with what the published ports of these endpoints
-/// need.
+/// Like [`up`], with the mark that names the zubi that made the device, and with what the published ports of these
+/// endpoints need.
 pub fn up_with<'a>(network: &Network, host: &HostFacts, endpoints: impl IntoIterator<Item = &'a Endpoint>) -> Plan {
     let ports = endpoints.into_iter().flat_map(|e| &e.ports).copied();
     match &network.driver {
@@ -38,35 +38,36 @@ pub fn up_with<'a>(network: &Network, host: &HostFacts, endpoints: impl IntoIter
     }
 }
 
-/// Says on the device which zubi made it, in the operation of a plan that takes the device up.
+/// Adds the mark that names the zubi that made the device to the operation that sets the device up.
 pub fn mark(plan: &mut Plan, network: &Network, run: &Path) {
     match &network.driver {
         Driver::Bridge(part) => bridge::mark(plan, network, part, run),
     }
 }
 
-/// Turns a plan that makes the device into one that gives the device its marks back, see [`Standing::Unmarked`].
+/// Turns a plan that makes the device into one that restores its marks, see [`Standing::Unmarked`].
 pub fn put_marks_back(plan: &mut Plan, network: &Network) {
     match &network.driver {
         Driver::Bridge(_) => bridge::put_marks_back(plan),
     }
 }
 
-/// What a device that stands for a network has by itself once it is up. Other programs may have taken it away since.
+/// What a network's device has by itself once it is up, and other programs may have removed since.
 pub fn kept(network: &Network) -> Vec<Op> {
     match &network.driver {
         Driver::Bridge(part) => bridge::kept(network, part),
     }
 }
 
-/// Takes a network without endpoints away, as if all of it were there. What forwarding was before is not known here.
+/// Removes a network without endpoints, assuming that all of it exists. The earlier state of forwarding is not known
+/// here.
 pub fn down(network: &Network, last: Last) -> Plan {
     match &network.driver {
         Driver::Bridge(part) => bridge::down(network, part, last),
     }
 }
 
-/// Takes away what is there of a network without endpoints, and nothing that other networks have too.
+/// Removes what exists of a network without endpoints, except what other networks use too.
 pub fn down_from(network: &Network, found: &Leaving<'_>) -> Plan {
     let mut plan = match &network.driver {
         Driver::Bridge(part) => bridge::down_from(network, part, found),
@@ -75,8 +76,8 @@ pub fn down_from(network: &Network, found: &Leaving<'_>) -> Plan {
     plan
 }
 
-/// Keeps a plan from removing what other networks have too: their elements of the firewall, and the addresses of the
-/// host on a device that they share.
+/// Keeps a plan from removing what other networks use too: their elements of the firewall, and the addresses of the
+/// host on a shared device.
 pub fn leave_to_others(plan: &mut Plan, network: &Network, others: &[Network]) {
     let elements: Vec<Element> = others.iter().flat_map(network_elements).collect();
     let sharing = others.iter().filter(|other| other.shares_device_with(network));
@@ -88,8 +89,7 @@ pub fn leave_to_others(plan: &mut Plan, network: &Network, others: &[Network]) {
     });
 }
 
-/// From what a network is to what it is to be, on its device and on every endpoint. The way back is the same with the
-/// networks swapped.
+/// Changes a network's device and all its endpoints from `old` to `new`. To undo it, swap the two.
 pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
     match (&old.driver, &new.driver) {
         (Driver::Bridge(before), Driver::Bridge(after)) => {
@@ -99,14 +99,14 @@ pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
     }
 }
 
-/// What the sets of the firewall hold about a network.
+/// The firewall elements of a network.
 pub fn network_elements(network: &Network) -> Vec<Element> {
     match &network.driver {
         Driver::Bridge(part) => bridge::elements(network, part),
     }
 }
 
-/// Everything an endpoint is made of: guards first, then the device (down), the inside, everything up, the
+/// All operations that set an endpoint up: guards first, then the device (down), the inside, everything up, the
 /// announcement.
 pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Plan {
     match (&network.driver, &endpoint.device) {
@@ -114,44 +114,44 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     }
 }
 
-/// What an endpoint that is attached consists of: [`attach`] makes what it needs on a new device, while this also has
-/// what other programs may have changed of an old one.
+/// All operations that an attached endpoint stands for. [`attach`] has only what a new device needs; this also has what
+/// other programs may have changed on an existing one.
 pub fn wanted(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Vec<Op> {
     match (&network.driver, &endpoint.device) {
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::wanted(network, part, endpoint, pair, around),
     }
 }
 
-/// Takes an endpoint away, from its record alone: first what is visible, last the deletion, which takes the kernel
-/// long.
+/// Removes an endpoint, from its record alone: the visible parts first, and last the deletion of the device, which
+/// takes the kernel long.
 pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
     match &endpoint.device {
         Device::Pair(pair) => bridge::detach(endpoint, pair, remains),
     }
 }
 
-/// Deletes the device of an endpoint whose device inside was renamed, moved or changed: it may be anywhere.
+/// Deletes the device of an endpoint whose inner end was renamed, moved or changed, wherever that is.
 pub fn delete_device(endpoint: &Endpoint) -> Op {
     match &endpoint.device {
         Device::Pair(pair) => bridge::delete_device(endpoint, pair),
     }
 }
 
-/// The name that the device inside has while it waits for its deletion: its own name is free at once.
+/// The name of the device inside while it waits for its deletion, so that its own name is free at once.
 pub fn doomed_name(endpoint: &Endpoint) -> Option<IfName> {
     match &endpoint.device {
         Device::Pair(pair) => bridge::doomed_name(endpoint, pair),
     }
 }
 
-/// Publishes further ports of a live endpoint, which has `before` already.
+/// Publishes further ports of an existing endpoint, which already has `before`.
 pub fn publish(endpoint: &Endpoint, before: &[PublishedPort], ports: &[PublishedPort]) -> Plan {
     match &endpoint.device {
         Device::Pair(pair) => bridge::publish(endpoint, pair, before, ports),
     }
 }
 
-/// Takes published ports of a live endpoint back; it keeps `after`. The network is `None` when its record is lost.
+/// Unpublishes ports of an existing endpoint; it keeps `after`. The network is `None` if its record is lost.
 pub fn unpublish(
     network: Option<&Network>,
     endpoint: &Endpoint,
@@ -163,47 +163,47 @@ pub fn unpublish(
     }
 }
 
-/// Gives the device inside another MAC, and its neighbours the news.
+/// Changes the MAC of the device inside, and announces it to the neighbours.
 pub fn change_mac(before: &Endpoint, after: &Endpoint) -> Plan {
     match (&before.device, &after.device) {
         (Device::Pair(_), Device::Pair(pair)) => bridge::change_mac(after, pair),
     }
 }
 
-/// Whether what stands under the name of a network's device is that device.
+/// Whether the device with the name of a network's device is that device.
 pub fn recognise_network(network: &Network, seen: Option<&LinkSeen>) -> Presence {
     match &network.driver {
         Driver::Bridge(part) => bridge::recognise_network(part, seen),
     }
 }
 
-/// How much of a network stands, by what stands under the name of its device.
+/// How much of a network exists, judged by the device with its name.
 pub fn standing(network: &Network, seen: Option<&LinkSeen>) -> Standing {
     match &network.driver {
         Driver::Bridge(part) => bridge::standing(part, seen),
     }
 }
 
-/// Whether what stands under the name of an endpoint's host end is that host end.
+/// Whether the device with the name of an endpoint's host end is that host end.
 pub fn recognise_host_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Presence {
     match &endpoint.device {
         Device::Pair(pair) => bridge::recognise_host_end(endpoint, pair, seen),
     }
 }
 
-/// Whether what stands under the name of an endpoint's device in its sandbox, or under its doomed name, is that device.
+/// Whether the device with the name, or the doomed name, of an endpoint's inner end is that inner end.
 pub fn recognise_inner_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Presence {
     match &endpoint.device {
         Device::Pair(pair) => bridge::recognise_inner_end(endpoint, pair, seen),
     }
 }
 
-/// Whether what stands under the name of a doomed host end is that host end.
+/// Whether the device with the name of a doomed host end is that host end.
 pub fn recognise_doomed(doomed: &LinkMark, seen: Option<&LinkSeen>) -> Presence {
     bridge::recognise_doomed(doomed, seen)
 }
 
-/// Whether a device on the host is one of ours that belongs to a sandbox which exists. No record is needed for that.
+/// Whether a device on the host is one of ours whose sandbox exists. Needs no record.
 pub fn leads_to_a_sandbox(seen: &LinkSeen) -> bool {
     bridge::leads_to_a_sandbox(seen)
 }
@@ -215,7 +215,7 @@ pub fn first_described(description: &DriverDescription, mac: Mac, seen: Option<&
     }
 }
 
-/// Writes into a network who owns its device by now. `old` is the network before the description.
+/// Records who owns a network's device now. `old` is the network before the description.
 pub fn settle_owner(
     network: &mut Network,
     description: &DriverDescription,

@@ -95,7 +95,7 @@ fn a_bridge_goes_as_it_was_found_and_only_if_it_is_ours() {
     assert_eq!(deleted(&blue(), Some(&found), &[]), Some(other_mac));
     assert_eq!(deleted(&blue(), Some(&seen("zb-blue", "bridge")), &[]), None);
     assert_eq!(deleted(&blue(), Some(&found), &[red("10.55.67.0/24", BridgeMode::Adopted)]), None);
-    // Left by its own network, it goes with the last that uses it.
+    // Its own network left the bridge. It is deleted with the last network that uses it.
     assert_eq!(deleted(&red(SUBNET, BridgeMode::Adopted), Some(&found), &[]), Some(None));
     assert_eq!(deleted(&red(SUBNET, BridgeMode::Adopted), Some(&seen("zb-blue", "bridge")), &[]), None);
 }

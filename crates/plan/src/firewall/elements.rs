@@ -1,4 +1,4 @@
-//! What sets and maps hold about networks and endpoints.
+//! The elements of networks and endpoints in the sets and maps.
 
 use super::layout::{CLOSED, TABLE, by_family};
 use ipnet::IpNet;
@@ -16,12 +16,12 @@ fn device(name: &IfName) -> Value {
     Value::Device(name.clone())
 }
 
-/// Closes a family to packets that concern no bridge, on a host that was no router before.
+/// Drops packets of a family that concern no bridge, on a host that was no router before.
 pub fn closed(family: Family) -> Element {
     element(CLOSED, vec![Value::Family(family)])
 }
 
-/// What the sets hold about a network on a bridge.
+/// The elements of a bridge network.
 pub(crate) fn bridge_elements(network: &Network, part: &BridgeNetwork) -> Vec<Element> {
     let bridge = || device(&part.device);
     let mut all = Vec::new();
@@ -56,13 +56,13 @@ pub(crate) fn bridge_elements(network: &Network, part: &BridgeNetwork) -> Vec<El
     all
 }
 
-/// What says that an address was given to an endpoint whose packets come by a device.
+/// The element that binds an endpoint's address to the device that its packets come from.
 pub fn endpoint_element(by: &IfName, address: IpAddr) -> Element {
     let set = by_family("endpoints", Family::of(address));
     element(&set, vec![device(by), Value::Address(address)])
 }
 
-/// What sets and maps hold about an endpoint.
+/// The elements of an endpoint.
 pub fn endpoint_elements(endpoint: &Endpoint) -> Vec<Element> {
     let by = endpoint.network_device().into_iter();
     let given = by.flat_map(|by| endpoint.addresses.iter().map(|a| endpoint_element(by, a.address.addr())));
@@ -74,7 +74,7 @@ pub fn endpoint_elements(endpoint: &Endpoint) -> Vec<Element> {
     all
 }
 
-/// What the sets hold about an endpoint that has published ports.
+/// The elements of an endpoint with published ports.
 pub fn itself_elements(endpoint: &Endpoint) -> impl Iterator<Item = Element> {
     endpoint.addresses.iter().map(|a| {
         let address = a.address.addr();
@@ -88,7 +88,7 @@ pub fn itself_elements(endpoint: &Endpoint) -> impl Iterator<Item = Element> {
     })
 }
 
-/// What the maps hold about a published port.
+/// The elements of a published port.
 pub fn port_elements(endpoint: &Endpoint, port: &PublishedPort) -> Vec<Element> {
     let protocol = Value::Protocol(port.protocol);
     let mut all = Vec::new();
@@ -115,7 +115,7 @@ pub fn port_elements(endpoint: &Endpoint, port: &PublishedPort) -> Vec<Element> 
     all
 }
 
-/// The unspecified address stands for all.
+/// The unspecified address stands for all addresses.
 fn listened(address: IpAddr) -> IpNet {
     match (address.is_unspecified(), address) {
         (true, _) => IpNet::new_assert(address, 0),

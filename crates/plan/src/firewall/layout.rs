@@ -200,7 +200,7 @@ pub fn rules() -> Vec<Rule> {
     all
 }
 
-/// For each chain, how many rules it has and how many lead to it: what the kernel counts as its uses.
+/// For each chain, the number of its rules plus the number of rules that lead to it: the kernel's use count.
 pub fn uses() -> Vec<u32> {
     let rules = rules();
     let leads_to = |rule: &Rule, name: &str| {
@@ -210,7 +210,7 @@ pub fn uses() -> Vec<u32> {
     chains().iter().map(|chain| u32::try_from(uses(&chain.name)).unwrap_or(u32::MAX)).collect()
 }
 
-/// Table, sets, chains and rules: one transaction whose first message fails when the table is there.
+/// Table, sets, chains and rules: one transaction, whose first message fails if the table exists.
 pub fn layout() -> impl Iterator<Item = Op> {
     const WHY: &str = "firewall: one table for all networks; its rules look up sets, so they never grow";
     let table = std::iter::once(What::AddTable(TABLE));
@@ -220,7 +220,7 @@ pub fn layout() -> impl Iterator<Item = Op> {
     table.chain(sets).chain(chains).chain(rules).map(|what| Op::host(what, WHY))
 }
 
-/// The name of a set or map that there is one of for each family.
+/// The name of a set or map that exists once per family.
 pub(super) fn by_family(set: &str, family: Family) -> String {
     format!("{set}{}", if family == Family::V4 { '4' } else { '6' })
 }

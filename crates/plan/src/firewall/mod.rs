@@ -1,8 +1,8 @@
-//! The one nftables table: made once per host, afterwards only elements change.
+//! The nftables table of zubi: made once per host; afterwards only elements change.
 //!
 //! # How it works
-//! Sets hold what is known about networks and endpoints; the rules only look things up in them, so neither the
-//! number of rules nor the cost of a packet grows with endpoints.
+//! Sets hold the data about networks and endpoints, and the rules only look them up, so neither the number of rules nor
+//! the cost of a packet grows with the number of endpoints.
 //!
 //! | set | key | holds |
 //! |---|---|---|
@@ -29,10 +29,10 @@
 //! | `publish_at4`, `publish_at6` | host address . protocol . port | address . port |
 //! | `ranges4`, `ranges6` | host prefix . protocol . ports | address; the port stays |
 //!
-//! - `guard` (raw): packets to a private subnet that do not come from its own bridge are dropped before
-//!   connection tracking: container addresses cannot be reached by routing. Replies to masqueraded connections still
-//!   carry the host's address here. For subnets that are not masqueraded this would be too early. And only the host
-//!   itself reaches 127.0.0.0/8 or sends from there: the bridges have `route_localnet`, without which no port could be
+//! - `guard` (raw): packets to a private subnet that do not come from its own bridge are dropped before connection
+//!   tracking: container addresses cannot be reached by routing. Replies to masqueraded connections still carry the
+//!   host's address here. For subnets that are not masqueraded this would be too early. And only the host itself
+//!   reaches 127.0.0.0/8 or sends from there: the bridges have `route_localnet`, without which no port could be
 //!   published there.
 //! - `prerouting`, `output`: packets for this host, and no others, are looked up in the maps (`publish`). Forwarded
 //!   packets are never taken. `::1` cannot be translated: the kernel's routing drops what comes back to it.
@@ -45,8 +45,8 @@
 //!   drops what neither comes from nor goes to a bridge, of whichever program, or a device of a link: without zubi it
 //!   would not have passed.
 //! - `postrouting`: what leaves a masqueraded subnet by another device takes the host's address. So does what comes
-//!   back to its own network by a published port (or the reply would go past the host), and what the host sends
-//!   from 127.0.0.0/8.
+//!   back to its own network by a published port (or the reply would go past the host), and what the host sends from
+//!   127.0.0.0/8.
 //!
 //! Single ports are elements of hash maps. A range that keeps its numbers is one element of an interval map; one that
 //! shifts them takes an element for each port, since nft has no map with an offset.

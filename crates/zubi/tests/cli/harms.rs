@@ -90,7 +90,7 @@ fn chains_of_others_in_our_table_are_named() {
     advised(
         &host,
         "nft add chain inet zubi mine '{ type filter hook forward priority 300; policy drop; }'",
-        "chain mine in it is somebody else's",
+        "chain mine in it belongs to another program",
         "nft delete chain inet zubi mine",
     );
 }

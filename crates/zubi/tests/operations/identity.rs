@@ -172,7 +172,7 @@ fn an_unfinished_sandbox_is_removed_unless_somebody_uses_its_name() {
     let mut stranger = Stranger::in_namespace(&host, "x");
     host.zubi("sandbox add x").fails(CONFLICT, "exists already");
     let told = host.zubi("gc").ok();
-    assert!(told.err.contains("somebody else uses the name"), "{}", told.err);
+    assert!(told.err.contains("another program uses the name"), "{}", told.err);
     assert!(stranger.lives());
     host.shell("ip netns exec x true").ok();
     assert_eq!(records(&host), "");

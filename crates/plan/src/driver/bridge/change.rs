@@ -1,4 +1,4 @@
-//! Changing a network that is in use: MTU, ports, what the firewall knows, the host's addresses, forwarding.
+//! Changing a network that is in use: MTU, ports, firewall elements, the host's addresses, forwarding.
 
 use crate::device::{Ipv6, ipv6_settings, without_link_local};
 use crate::driver::bridge::network::elements;
@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use zubi_model::{BridgeMode, BridgeNetwork, Family, Icc, IfName, Mtu, Network, Pool, Promiscuity, Scope};
 use zubi_wire::route::{Address, BridgePort, LinkChange, Switch};
 
-/// A network, and the part of it that is about its bridge.
+/// A network and its bridge.
 #[derive(Clone, Copy)]
 pub(in crate::driver) struct Bridged<'a> {
     pub(in crate::driver) network: &'a Network,
@@ -55,8 +55,7 @@ fn mtu(old: Bridged<'_>, new: Bridged<'_>, found: &InUse) -> Plan {
     if before == after {
         return plan;
     }
-    // The kernel takes IPv6 away from a device that is too small for it, and gives it back with other settings than
-    // ours.
+    // The kernel removes IPv6 from a device whose MTU is too small for it, and later restores it with default settings.
     let ipv6_returns = before.carries_ipv6().is_err() && after.carries_ipv6().is_ok();
     let bridge = &new.part.device;
     if found.device.is_ours() && new.part.mode == BridgeMode::Managed {
@@ -86,7 +85,7 @@ fn mtu(old: Bridged<'_>, new: Bridged<'_>, found: &InUse) -> Plan {
     plan
 }
 
-/// The host's addresses on the bridge, and which frames the bridge takes for the host.
+/// The host's addresses on the bridge, and which frames the bridge delivers to the host.
 fn addresses_of_host(old: Bridged<'_>, new: Bridged<'_>, found: &InUse) -> Vec<Op> {
     const LEAVE: &str = "the host's address on the bridge that is no gateway any more";
     const JOIN: &str = "the gateway: the host's own address on the bridge";
@@ -142,7 +141,7 @@ fn isolation(old: Bridged<'_>, new: Bridged<'_>, found: &InUse) -> Vec<Op> {
     ports(found, |_, port| BridgePort { isolated, ..port }, why)
 }
 
-/// Changes every port of the bridge that is an endpoint's.
+/// Changes every port of the bridge that belongs to an endpoint.
 fn ports(found: &InUse, change: impl Fn(&Reached, BridgePort) -> BridgePort, why: &'static str) -> Vec<Op> {
     let ports = found.endpoints.iter().filter(|r| r.port.is_ours());
     ports

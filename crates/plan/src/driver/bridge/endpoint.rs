@@ -98,7 +98,7 @@ pub(in crate::driver) fn unpublish(
     plan
 }
 
-/// The host end follows, since the pair is recognised by its MAC.
+/// The host end's MAC follows, since the pair is identified by it.
 pub(in crate::driver) fn change_mac(after: &Endpoint, pair: &Pair) -> Plan {
     const OUTER: &str = "the host's end is recognised by the same number";
     let mut plan = Plan::new();
@@ -111,7 +111,7 @@ pub(in crate::driver) fn change_mac(after: &Endpoint, pair: &Pair) -> Plan {
     plan
 }
 
-/// The pair goes with its host end, wherever the other end is.
+/// Deleting the host end deletes the pair, wherever the other end is.
 pub(in crate::driver) fn delete_device(endpoint: &Endpoint, pair: &Pair) -> Op {
     const WHY: &str = "its inner end is not as made";
     Op::host(What::DeleteLink(LinkMark::new(pair.host.clone(), endpoint.host_mac())), WHY)
@@ -120,7 +120,7 @@ pub(in crate::driver) fn delete_device(endpoint: &Endpoint, pair: &Pair) -> Op {
 pub(in crate::driver) fn detach(endpoint: &Endpoint, pair: &Pair, remains: &Remains) -> Plan {
     const UNPLUG: &str = "unplug the cable: leave the bridge, at once";
     const FREE: &str = "free the name inside; the device itself is gone a moment later";
-    const DELETE: &str = "delete the pair (the kernel takes its time: nobody waits for it)";
+    const DELETE: &str = "delete the pair (slow in the kernel, so no command waits for it)";
 
     let mut plan: Plan = guards::lower(endpoint).collect();
     if remains.host_end.is_ours() {
@@ -146,7 +146,7 @@ pub(in crate::driver) fn detach(endpoint: &Endpoint, pair: &Pair, remains: &Rema
         plan.ops.extend(inside::leave(endpoint, inside, &remains.successors));
     }
     if remains.host_end.is_ours() {
-        // While its MAC is being changed it has the one or the other.
+        // While its MAC is being changed, the device may have either.
         let mac = endpoint.next_mac.is_none().then(|| endpoint.host_mac());
         plan.push(Op::host(What::DeleteLink(LinkMark { name: pair.host.clone(), mac }), DELETE));
     }

@@ -1,4 +1,4 @@
-//! The devices: bridges and pairs as they are made and recognised.
+//! The devices: bridges and pairs, how they are made and identified.
 
 use zubi_model::{BridgeNetwork, Endpoint, IfName, LinkGroup, Network, Pair};
 use zubi_wire::route::{Link, LinkKind, Peer};
@@ -32,12 +32,12 @@ pub(super) fn pair(network: &Network, endpoint: &Endpoint, part: &Pair) -> Link 
     }
 }
 
-/// The name that the inner end has while it waits for its deletion.
+/// The name of the inner end while it waits for its deletion.
 pub(in crate::driver) fn doomed_name(endpoint: &Endpoint, pair: &Pair) -> Option<IfName> {
     if let Some(rest) = pair.host.as_str().strip_prefix("zv") {
         return format!("zd{rest}").parse().ok();
     }
-    // The caller chose the name of the host end; the MAC is as good a number.
+    // The caller chose the name of the host end, so use digits of the MAC.
     let [_, _, digits @ ..] = endpoint.mac.bytes();
     format!("zd{}", digits.map(|byte| format!("{byte:02x}")).concat()).parse().ok()
 }

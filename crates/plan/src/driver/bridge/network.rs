@@ -1,4 +1,4 @@
-//! Networks: the bridge, the host's addresses on it, what the firewall knows about it, forwarding.
+//! Networks: the bridge, the host's addresses on it, firewall elements, forwarding.
 
 use crate::coexist::{join_transaction, remove_guests};
 use crate::device::{Ipv6, connected_routes, ipv6_settings};
@@ -62,14 +62,14 @@ pub(in crate::driver) fn up_with(
     let mut plan = up(network, part, &host.ipv6);
     mark(&mut plan, network, part, &host.run);
     if on_loopback(network, ports.map(Into::into)) {
-        // Before the bridge goes up: one that is up is complete.
+        // Before the bridge goes up, since a bridge that is up counts as complete.
         let at = plan.ops.len().saturating_sub(1);
         plan.ops.splice(at..at, loopback(network, host.netfilter).ops);
     }
     plan
 }
 
-/// The last operation about a bridge takes it up.
+/// The last operation on a bridge sets it up.
 pub(in crate::driver) fn mark(plan: &mut Plan, network: &Network, part: &BridgeNetwork, run: &Path) {
     let is_about = |op: &&mut Op| matches!(&op.what, What::ChangeLink(change) if change.name == part.device);
     if part.mode == BridgeMode::Managed
@@ -143,7 +143,7 @@ pub(in crate::driver) fn down_from(network: &Network, part: &BridgeNetwork, foun
         let gone = own.map(|address| What::DeleteAddress(Address::new(address, part.device.clone())));
         plan.ops.splice(0..0, gone.map(|what| Op::host(what, ADDRESS)));
     } else if !shared && marked && part.mode != BridgeMode::Managed {
-        // It was made for another network, which left it to this one.
+        // The bridge was made for another network, which has been removed.
         let bridge = LinkMark { name: part.device.clone(), mac: None };
         plan.ops.insert(0, Op::host(What::DeleteLink(bridge), LEFT));
     }

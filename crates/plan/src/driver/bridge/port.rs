@@ -4,7 +4,7 @@ use crate::{Op, What};
 use zubi_model::{BridgeNetwork, Endpoint, Hairpin, Icc, Pair, SourceMac};
 use zubi_wire::route::{BridgePort, ForwardingEntry, Switch};
 
-/// How the bridge treats the port of a new pair: what differs from the kernel's defaults.
+/// The settings of a new pair's port that differ from the kernel's defaults.
 pub(super) fn new_port(part: &BridgeNetwork, endpoint: &Endpoint, pair: &Pair) -> Vec<Op> {
     const ISOLATED: &str = "endpoints of this network do not reach each other";
     const HAIRPIN: &str = "what an endpoint sends to a published port of its own may come back by the same cable";
@@ -28,7 +28,7 @@ pub(super) fn new_port(part: &BridgeNetwork, endpoint: &Endpoint, pair: &Pair) -
     ops
 }
 
-/// How the bridge treats the port, in everything that other programs may have changed.
+/// All settings of the port that other programs may have changed.
 pub(super) fn whole_port(part: &BridgeNetwork, endpoint: &Endpoint, pair: &Pair) -> BridgePort {
     BridgePort {
         name: pair.host.clone(),
@@ -43,7 +43,7 @@ pub(super) fn whole_port(part: &BridgeNetwork, endpoint: &Endpoint, pair: &Pair)
     }
 }
 
-/// Whether frames may go back by the port.
+/// Whether frames may leave by the port that they came in by.
 pub(super) fn hairpin_of(part: &BridgeNetwork, endpoint: &Endpoint) -> Switch {
     match part.hairpin {
         Hairpin::Published if endpoint.ports.is_empty() => Switch::Off,
@@ -59,13 +59,13 @@ pub(super) fn isolation_of(part: &BridgeNetwork) -> Switch {
     }
 }
 
-/// Lets frames go back by the port, or not.
+/// Sets whether frames may leave by the port that they came in by.
 pub(super) fn set_hairpin(pair: &Pair, hairpin: Switch, why: &'static str) -> Op {
     let change = BridgePort { hairpin: Some(hairpin), ..BridgePort::new(pair.host.clone()) };
     Op::host(What::ChangePort(change), why)
 }
 
-/// The entry by which a locked port takes the endpoint's own frames.
+/// The forwarding entry that lets a locked port accept the endpoint's own frames.
 pub(super) fn own_mac(endpoint: &Endpoint, pair: &Pair) -> ForwardingEntry {
     ForwardingEntry { mac: endpoint.mac, port: pair.host.clone() }
 }

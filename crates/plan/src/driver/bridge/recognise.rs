@@ -10,7 +10,7 @@ use crate::driver::found::Standing;
 use zubi_model::{BridgeMode, BridgeNetwork, Endpoint, LinkGroup, Mac, Pair};
 use zubi_wire::route::{AdminState, LinkMark, LinkSeen};
 
-/// A bridge that another program made is the network's whatever its MAC is.
+/// A bridge that another program made belongs to the network whatever its MAC is.
 pub(in crate::driver) fn recognise_network(part: &BridgeNetwork, seen: Option<&LinkSeen>) -> Presence {
     Presence::of(seen, |seen| match part.mode {
         BridgeMode::Managed => bridge(part).resembles(seen),
@@ -39,7 +39,7 @@ pub(in crate::driver) fn recognise_host_end(endpoint: &Endpoint, pair: &Pair, se
     })
 }
 
-/// An inner end has no group: it is lost on the way into another namespace.
+/// An inner end has no group: it is lost when the device moves into another namespace.
 pub(in crate::driver) fn recognise_inner_end(endpoint: &Endpoint, pair: &Pair, seen: Option<&LinkSeen>) -> Presence {
     let names = [Some(endpoint.ifname.clone()), doomed_name(endpoint, pair)];
     Presence::of(seen, |seen| {
@@ -54,8 +54,8 @@ pub(in crate::driver) fn recognise_doomed(doomed: &LinkMark, seen: Option<&LinkS
     Presence::of(seen, |seen| doomed.is(seen) && seen.group.is_ours())
 }
 
-/// A host end whose other end is in another namespace. That namespace exists: with it its devices would have gone, and
-/// their other ends.
+/// A host end whose other end is in another namespace. That namespace exists, since a namespace takes its devices and
+/// their other ends with it.
 pub(in crate::driver) fn leads_to_a_sandbox(seen: &LinkSeen) -> bool {
     seen.group == LinkGroup::OURS && is_kind(seen, "veth") && seen.peer_elsewhere
 }
