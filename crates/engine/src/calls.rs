@@ -25,8 +25,8 @@ use std::convert::Infallible;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use zubi_model::{
-    Description, Endpoint, EndpointAddress, Icc, IfName, Ingress, LinkEndRef, LinkWishes, Mac, Network, NetworkChange,
-    NetworkName, NetworkSpec, Pool, PortSource, PortWish, SandboxName, SandboxRef, Wishes,
+    Description, Endpoint, EndpointAddress, EndpointId, Icc, IfName, Ingress, LinkEndRef, LinkWishes, Mac, Network,
+    NetworkChange, NetworkName, NetworkSpec, Pool, PortSource, PortWish, Reservation, SandboxName, SandboxRef, Wishes,
 };
 use zubi_plan::Plan;
 use zubi_plan::device_settings::DeviceSettings;
@@ -55,6 +55,22 @@ impl Session {
         wishes: &Wishes,
     ) -> Result<Report<Attached>, Error> {
         described::attach_described(self, description, sandbox, wishes)
+    }
+
+    /// Reserves an endpoint before its sandbox exists: its number, addresses, MAC and names. An attach with
+    /// [`Wishes::reservation`] takes them; when the endpoint is detached, it is reserved as before.
+    pub fn reserve_endpoint(
+        &mut self,
+        network: &NetworkName,
+        id: &EndpointId,
+        wishes: &Wishes,
+    ) -> Result<Reservation, Error> {
+        reserve::reserve_endpoint(self, network, id, wishes)
+    }
+
+    /// Releases a reserved endpoint. Refuses while a sandbox is attached by it, and succeeds if there is none.
+    pub fn unreserve_endpoint(&mut self, network: &NetworkName, id: &EndpointId) -> Result<(), Error> {
+        reserve::unreserve_endpoint(self, network, id)
     }
 
     /// Detaches a sandbox from a network. What is gone already is a success.

@@ -67,7 +67,8 @@ impl Error {
             | Error::Ambiguous { .. }
             | Error::Config { .. }
             | Error::Runtime(RuntimeError::Name(_) | RuntimeError::Ambiguous { .. }) => Class::Usage,
-            Error::NoNetwork { .. }
+            Error::NoReservation { .. }
+            | Error::NoNetwork { .. }
             | Error::NoSandbox { .. }
             | Error::NoProcess { .. }
             | Error::NotASandbox(_)
@@ -81,6 +82,7 @@ impl Error {
             | Error::Fixed { .. }
             | Error::Described { .. }
             | Error::Reserved { .. }
+            | Error::ReservationInUse { .. }
             | Error::NoBridge { .. }
             | Error::ScopeInUse { .. }
             | Error::Overlap { .. }

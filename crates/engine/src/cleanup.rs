@@ -28,6 +28,8 @@ pub(crate) fn finish(mut session: Session) -> Result<(), Error> {
     if nothing && !session.kernel.closes_slowly() {
         return Ok(());
     }
+    // An open descriptor keeps a namespace alive. A child also closes the descriptors that these would name.
+    session.kernel.forget_sandboxes();
     match session.take_cleanup() {
         Some(cleanup) => cleanup.take_over(session),
         None => slow_part(&mut session),
@@ -52,9 +54,7 @@ pub struct DetachedChild;
 impl Cleanup for DetachedChild {
     /// Returns at once; the child does the deletions. Without a child, because the system has no process left, the caller
     /// does them and waits.
-    fn take_over(&self, mut session: Session) -> Result<(), Error> {
-        // The child keeps the host's sockets only: cached sandboxes would name descriptors that it has closed.
-        session.kernel.forget_sandboxes();
+    fn take_over(&self, session: Session) -> Result<(), Error> {
         // The parent drops its sockets fast: the child holds them too.
         match process::detach(session, |mut session| slow_part(&mut session).map_or(1, |()| 0)) {
             Ok(()) => Ok(()),

@@ -3,7 +3,9 @@
 use crate::error_words::{how_many, how_many_devices, in_place_of_change, published, some_of, those_there};
 use ipnet::IpNet;
 use std::net::IpAddr;
-use zubi_model::{EndpointKey, IfName, Invalid, Mac, NetworkName, NetworkSource, PublishedPort, SandboxName};
+use zubi_model::{
+    EndpointId, EndpointKey, IfName, Invalid, Mac, NetworkName, NetworkSource, PublishedPort, SandboxName,
+};
 
 /// An error of the engine.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,24 @@ pub enum Error {
         has: String,
         /// The sandboxes that hold something of it.
         attached: Vec<String>,
+    },
+    /// Another sandbox is attached by a reservation.
+    #[error("network {network}: endpoint {} is attached to {sandbox}; disconnect that sandbox first", id.short())]
+    ReservationInUse {
+        /// The network.
+        network: NetworkName,
+        /// The number of the reserved endpoint.
+        id: EndpointId,
+        /// The sandbox that is attached by it.
+        sandbox: String,
+    },
+    /// Nothing is reserved under a number.
+    #[error("network {network} has no endpoint reserved as {}; reserve one first", id.short())]
+    NoReservation {
+        /// The network.
+        network: NetworkName,
+        /// The number.
+        id: EndpointId,
     },
     /// A device that has its addresses already.
     #[error("network {network}: {owner} has {} already", address.map_or_else(|| "addresses".to_owned(), |a| a.to_string()))]

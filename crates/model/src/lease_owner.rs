@@ -1,7 +1,7 @@
 //! What a lease belongs to.
 
 use crate::text::written_as_text;
-use crate::{EndpointKey, Invalid};
+use crate::{Endpoint, EndpointId, EndpointKey, Invalid, Reservation};
 use std::fmt;
 use std::str::FromStr;
 
@@ -13,6 +13,21 @@ pub enum LeaseOwner {
     Endpoint(EndpointKey),
     /// The reservation of this owner, see [`Reservation::owner`](crate::Reservation::owner).
     Reservation(String),
+}
+
+impl LeaseOwner {
+    /// The reservation of an endpoint that has this number.
+    pub fn reservation_of(id: &EndpointId) -> Self {
+        LeaseOwner::Reservation(Reservation::owner_of(id))
+    }
+
+    /// Whether it is the endpoint, or the endpoint's reservation.
+    pub fn is_of(&self, endpoint: &Endpoint) -> bool {
+        match self {
+            LeaseOwner::Endpoint(key) => *key == endpoint.key(),
+            LeaseOwner::Reservation(_) => *self == LeaseOwner::reservation_of(&endpoint.id),
+        }
+    }
 }
 
 impl From<EndpointKey> for LeaseOwner {

@@ -1,7 +1,8 @@
 //! Wishes: what a caller asks of an endpoint.
 
 use crate::{
-    Alias, DefaultRoute, Endpoint, EndpointAddress, IfName, Invalid, Mac, Pool, PortWish, StaticRoute, Traits,
+    Alias, DefaultRoute, Endpoint, EndpointAddress, EndpointId, IfName, Invalid, Mac, Pool, PortWish, Reservation,
+    StaticRoute, Traits,
 };
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -61,6 +62,8 @@ pub struct Wishes {
     pub default_route: DefaultRoute,
     /// Ports to publish.
     pub ports: Vec<PortWish>,
+    /// The endpoint was reserved under this number: it gets the reservation's addresses, MAC and names.
+    pub reservation: Option<EndpointId>,
 }
 
 impl Default for Wishes {
@@ -77,11 +80,23 @@ impl Default for Wishes {
             routes: Vec::new(),
             default_route: DefaultRoute::Eligible,
             ports: Vec::new(),
+            reservation: None,
         }
     }
 }
 
 impl Wishes {
+    /// What a reservation says replaces what was wished otherwise; its names come first.
+    #[must_use]
+    pub fn as_reserved(mut self, reservation: &Reservation) -> Self {
+        self.addressing = Addressing::Given(reservation.addresses.clone());
+        self.addresses.clear();
+        self.mac = reservation.mac.map_or(self.mac, MacWish::Given);
+        let further = std::mem::replace(&mut self.aliases, reservation.names.clone());
+        self.aliases.extend(further.into_iter().filter(|name| !reservation.names.contains(name)));
+        self
+    }
+
     /// Fills in what is not wished from an earlier endpoint of the same sandbox and network.
     #[must_use]
     pub fn or_as_before(mut self, earlier: &Endpoint) -> Self {

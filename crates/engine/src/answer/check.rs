@@ -23,7 +23,7 @@ use crate::report::{Act, Force};
 use crate::session::Session;
 use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
 use zubi_snapshot::Snapshot;
-use zubi_store::{LeaseOwner, Maker};
+use zubi_store::Maker;
 
 /// The problems of one endpoint.
 pub(crate) fn check_called(session: &mut Session, network: &NetworkName, called: &str) -> Result<Vec<Problem>, Error> {
@@ -34,10 +34,9 @@ pub(crate) fn check_called(session: &mut Session, network: &NetworkName, called:
         return Err(missing);
     };
     let mut problems: Vec<Problem> = check_firewall(session)?.into_iter().collect();
-    let own = LeaseOwner::Endpoint(endpoint.key());
     for a in &endpoint.addresses {
         let address = a.address.addr();
-        if session.store().lease_owner(&network.name, address)?.as_ref() != Some(&own) {
+        if !session.store().lease_owner(&network.name, address)?.is_some_and(|owner| owner.is_of(&endpoint)) {
             problems.push(Problem::unleased(&endpoint, address));
         }
     }

@@ -62,7 +62,9 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         traits: wishes.traits,
         attached_at: ask.birth.attached_at,
     };
-    let key = LeaseOwner::Endpoint(endpoint.key());
+    // What is reserved stays the reservation's.
+    let reservation = wishes.reservation.as_ref().map(LeaseOwner::reservation_of);
+    let key = reservation.unwrap_or_else(|| LeaseOwner::Endpoint(endpoint.key()));
     let chosen =
         address::of_endpoint(network, &key, &wishes.addressing, &wishes.addresses, &ask.avoided, book, owners)?;
     endpoint.addresses = chosen.addresses;

@@ -11,7 +11,7 @@ use crate::steps::apply::take_down;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
-use zubi_model::{IfName, LinkGroup};
+use zubi_model::{Endpoint, IfName, LeaseOwner, LinkGroup, NetworkName};
 use zubi_plan::{Flows, Place, Plan, What};
 use zubi_store::ReaperLock;
 use zubi_wire::route::LinkMark;
@@ -36,7 +36,7 @@ fn forget_stale(session: &mut Session, reaper: &ReaperLock) -> Result<(), Error>
         // Take the lock only now: reading the connections takes long, and an attach waits for this lock.
         let lives = session.store().network(&network)?.is_some();
         let _leases = if lives { Some(session.store().lock_leases_as_reaper(reaper, &network)?) } else { None };
-        if !session.store().is_stale(&network, address)? || session.store().is_leased(&network, address)? {
+        if !session.store().is_stale(&network, address)? || is_in_use(session, &network, address)? {
             continue;
         }
         let of_it = flows.iter().filter(|f| f.original.source == address || f.reply.source == address);
@@ -45,6 +45,18 @@ fn forget_stale(session: &mut Session, reaper: &ReaperLock) -> Result<(), Error>
         session.store().unmark_stale(&network, address)?;
     }
     Ok(())
+}
+
+/// Whether an endpoint has the address. A reservation alone uses no connections.
+fn is_in_use(session: &Session, network: &NetworkName, address: IpAddr) -> Result<bool, Error> {
+    Ok(match session.store().lease_owner(network, address)? {
+        Some(LeaseOwner::Endpoint(_)) => true,
+        Some(LeaseOwner::Reservation(_)) => {
+            let has = |endpoint: &Endpoint| endpoint.addresses.iter().any(|a| a.address.addr() == address);
+            session.store().endpoints_on(network)?.iter().any(has)
+        }
+        None => false,
+    })
 }
 
 fn delete_doomed(session: &mut Session) -> Result<(), Error> {

@@ -28,8 +28,8 @@ use crate::undo::endpoint::{release_sandbox, remove_endpoint, undo_attach};
 use std::net::IpAddr;
 use zubi_kernel::sys;
 use zubi_model::{
-    DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Mac, MacWish, Network, NetworkName, SandboxRef,
-    Wishes,
+    DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Mac, MacWish, Network, NetworkName, Reservation,
+    SandboxRef, Wishes,
 };
 use zubi_plan::default_route::{default_families, may_default};
 use zubi_plan::{Neighbours, Place, Plan, Surroundings, driver};
@@ -157,14 +157,22 @@ fn attach_new(
     if act == Act::Apply && !groundwork.is_empty() {
         apply(session, &object, &groundwork)?;
     }
-    require_room(session, host, network, act)?;
+    let mut birth = birth()?;
+    let mut reserved = None;
+    if let Some(id) = &wishes.reservation {
+        birth.id = id.clone();
+        reserved = Some(wishes.clone().as_reserved(&reservation_of(session, network, id)?));
+    } else {
+        require_room(session, host, network, act)?;
+    }
+    let wishes = reserved.as_ref().unwrap_or(wishes);
     let inside = look_inside(session, network, sandbox, wishes)?;
     let mut ask = Ask {
         network,
         sandbox: sandbox.identity(),
         ifname: inside.ifname,
         wishes,
-        birth: birth()?,
+        birth,
         avoided: Vec::new(),
         owners: Owners::default(),
     };
@@ -190,6 +198,11 @@ fn attach_new(
     shown.append(plan);
     let value = Attached { endpoint, attachment: Attachment::New, default_in: around.default_in };
     Ok(Report { plan: shown, value })
+}
+
+fn reservation_of(session: &Session, network: &Network, id: &EndpointId) -> Result<Reservation, Error> {
+    let found = session.store().reservation(&network.name, &Reservation::owner_of(id))?;
+    found.ok_or_else(|| Error::NoReservation { network: network.name.clone(), id: id.clone() })
 }
 
 /// The state of a sandbox before it gets an endpoint.
@@ -236,7 +249,7 @@ pub(crate) fn birth() -> Result<Birth, Error> {
 
 /// Fails before the first effect if the bridge is full. Ports made by other programs are not counted; the kernel
 /// refuses the port if they fill the bridge.
-fn require_room(session: &mut Session, host: &HostLock, network: &Network, act: Act) -> Result<(), Error> {
+pub(crate) fn require_room(session: &mut Session, host: &HostLock, network: &Network, act: Act) -> Result<(), Error> {
     let most = network.most_endpoints();
     let has_room = |session: &Session| -> Result<bool, Error> {
         let store = session.store();

@@ -3,15 +3,20 @@
 use crate::decide::address::{AddressAsk, Membership, next_free, of_sets};
 use crate::decide::book::Records;
 use crate::decide::obstacle::{Obstacle, Owners, Taken};
+use crate::decide::wishes::check_wishes;
 use crate::error::Error;
 use crate::heal::gone::remove_gone;
+use crate::heal::leftovers::recover_first;
+use crate::perform::attach::require_room;
+use crate::perform::settle::settle_reservation;
+use crate::report::Act;
 use crate::session::Session;
-use crate::steps::claim::lease_owner_name;
+use crate::steps::claim::{lease_owner_name, reserve_all, user_of};
 use std::net::IpAddr;
 use zubi_ipam::check_fixed;
 use zubi_kernel::sys;
-use zubi_model::{EndpointAddress, Invalid, NetworkName, Pool};
-use zubi_store::{LeaseOwner, Reservation, Reserved};
+use zubi_model::{EndpointAddress, EndpointId, Invalid, NetworkName, Pool, Reservation, Wishes};
+use zubi_store::LeaseOwner;
 
 /// Whether each set of pools has a free address for an endpoint of the network.
 pub(crate) fn has_room(session: &mut Session, network: &NetworkName, sets: &[Vec<Pool>]) -> Result<(), Error> {
@@ -63,9 +68,6 @@ pub(crate) fn reserve(
         Ok(chosen) => chosen,
         Err(obstacle) => return Err(refusal(session, network, obstacle)?),
     };
-    for cursor in &chosen.cursors {
-        session.store().set_cursor(&leases, cursor.set, cursor.address)?;
-    }
     let reservation = Reservation {
         id: None,
         owner: owner.to_owned(),
@@ -75,17 +77,43 @@ pub(crate) fn reserve(
         names: Vec::new(),
         made_at: sys::boot_clock().map_err(Error::system("reserve", "read", "boot clock"))?,
     };
-    match session.store().reserve(&leases, &reservation)? {
-        Reserved::Done => Ok(reservation.addresses),
-        Reserved::AddressTaken { address, owner } => {
-            let owner = lease_owner_name(session, &owner)?;
-            Err(Error::AddressTaken { network: network.clone(), address, owner })
-        }
-        Reserved::MacTaken { mac, owner } => {
-            let owner = lease_owner_name(session, &owner)?;
-            Err(Error::MacTaken { network: network.clone(), mac, owner })
-        }
+    reserve_all(session, &leases, &reservation, &chosen.cursors)?;
+    Ok(reservation.addresses)
+}
+
+/// Reserves an endpoint of a network before its sandbox exists: its number, addresses, MAC and names.
+pub(crate) fn reserve_endpoint(
+    session: &mut Session,
+    network: &NetworkName,
+    id: &EndpointId,
+    wishes: &Wishes,
+) -> Result<Reservation, Error> {
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, Act::Apply)?;
+    let missing = || Error::NoNetwork { name: network.clone(), known: session.known_networks() };
+    let network = session.store().network(network)?.ok_or_else(missing)?;
+    check_wishes(&network, wishes)?;
+    require_room(session, host, &network, Act::Apply)?;
+    if session.store().reservation(&network.name, &Reservation::owner_of(id))?.is_some() {
+        return Err(Error::Reserved { network: network.name, owner: Reservation::owner_of(id), address: None });
     }
+    settle_reservation(session, host, &network, id, wishes)
+}
+
+/// Releases a reserved endpoint. Refuses while a sandbox is attached by it, and succeeds if there is none.
+pub(crate) fn unreserve_endpoint(session: &mut Session, network: &NetworkName, id: &EndpointId) -> Result<(), Error> {
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, Act::Apply)?;
+    let leases = session.store().lock_leases(host, network)?;
+    let owner = Reservation::owner_of(id);
+    if session.store().reservation(network, &owner)?.is_none() {
+        return Ok(());
+    }
+    if let Some(user) = user_of(session, network, id)? {
+        let sandbox = user.sandbox.spelled;
+        return Err(Error::ReservationInUse { network: network.clone(), id: id.clone(), sandbox });
+    }
+    Ok(session.store().unreserve(&leases, &owner)?)
 }
 
 /// Refuses a requested address that no set can give, with the reason of the last set whose subnet contains it.

@@ -8,18 +8,22 @@
 use crate::decide::book::Records;
 use crate::decide::endpoint::{Ask, Decided, endpoint};
 use crate::decide::obstacle::{MacOwner, Obstacle, Owners, PortOwner, Taken};
-use crate::decide::port;
+use crate::decide::{address, mac, port};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::{free_if_gone, remove_gone};
 use crate::heal::ports::release_unrecorded;
+use crate::random::random;
 use crate::report::Act;
 use crate::session::Session;
-use crate::steps::claim::{claim, claim_ports, lease_owner_name, owner_name, release_ports};
+use crate::steps::claim::{claim, claim_ports, lease_owner_name, owner_name, release_ports, reserve_all, user_of};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use zubi_kernel::listeners;
-use zubi_model::{Addressing, Endpoint, Network, NetworkName, PortWish, PublishedPort, Wishes};
+use zubi_kernel::sys::boot_clock;
+use zubi_model::{
+    Addressing, Endpoint, EndpointId, Mac, Network, NetworkName, PortWish, PublishedPort, Reservation, Wishes,
+};
 use zubi_plan::firewall::endpoint_element;
 use zubi_store::{HostLock, LeaseOwner, PortClaim};
 use zubi_wire::nft::Element;
@@ -31,6 +35,12 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
     loop {
         let obstacle = {
             let leases = if act == Act::Apply { Some(session.store().lock_leases(host, &network.name)?) } else { None };
+            if let Some(id) = &ask.wishes.reservation
+                && let Some(user) = user_of(session, &network.name, id)?
+            {
+                let (network, id, sandbox) = (network.name.clone(), id.clone(), user.sandbox.spelled);
+                return Err(Error::ReservationInUse { network, id, sandbox });
+            }
             let needs_ports = act == Act::Apply && !ask.wishes.ports.is_empty();
             let ports = if needs_ports { Some(session.store().lock_ports(host)?) } else { None };
             match endpoint(ask, &Records(session.store())) {
@@ -48,6 +58,49 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
             }
         };
         way.clear(session, host, &mut ask.owners, obstacle, act)?;
+    }
+}
+
+/// Decides what a reserved endpoint will have, and reserves it.
+pub(crate) fn settle_reservation(
+    session: &mut Session,
+    host: &HostLock,
+    network: &Network,
+    id: &EndpointId,
+    wishes: &Wishes,
+) -> Result<Reservation, Error> {
+    let own = LeaseOwner::reservation_of(id);
+    let mut way = Way::new(&network.name, &Reservation::owner_of(id));
+    let mut owners = Owners::default();
+    let random_mac = Mac::from_random(random()?);
+    loop {
+        let obstacle = {
+            let leases = session.store().lock_leases(host, &network.name)?;
+            let book = Records(session.store());
+            let Wishes { addressing, addresses, mac, aliases, .. } = wishes;
+            let decided =
+                address::of_endpoint(network, &own, addressing, addresses, &[], &book, &owners).and_then(|chosen| {
+                    let mac = mac::of_endpoint(network, &own, &chosen.addresses, *mac, random_mac, &book, &owners)?;
+                    Ok((chosen, mac))
+                });
+            match decided {
+                Ok((chosen, mac)) => {
+                    let reservation = Reservation {
+                        id: Some(id.clone()),
+                        owner: Reservation::owner_of(id),
+                        network: network.name.clone(),
+                        addresses: chosen.addresses,
+                        mac: Some(mac),
+                        names: aliases.clone(),
+                        made_at: boot_clock().map_err(Error::system("reserve", "read", "boot clock"))?,
+                    };
+                    reserve_all(session, &leases, &reservation, &chosen.cursors)?;
+                    return Ok(reservation);
+                }
+                Err(obstacle) => obstacle,
+            }
+        };
+        way.clear(session, host, &mut owners, obstacle, Act::Apply)?;
     }
 }
 

@@ -7,9 +7,9 @@ use crate::port_claims::claims;
 use crate::session::Session;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use zubi_model::{Endpoint, EndpointKey, Mac, Network, NetworkName, PublishedPort};
+use zubi_model::{Endpoint, EndpointId, EndpointKey, Mac, Network, NetworkName, PublishedPort, Reservation};
 use zubi_plan::Neighbours;
-use zubi_store::{HostLock, LeaseOwner, LeasesLock, PortClaim, PortsLock, StoreError};
+use zubi_store::{HostLock, LeaseOwner, LeasesLock, PortClaim, PortsLock, Reserved, StoreError};
 
 /// Claims what an endpoint had, unless somebody else has it by now.
 pub(crate) fn claim_again(
@@ -38,12 +38,16 @@ pub(crate) fn claim(
         session.store().begin_attach(endpoint)?;
         for a in &endpoint.addresses {
             let address = a.address.addr();
-            if let zubi_store::Claim::Taken { owner } = session.store().claim(leases, address, &own)? {
+            if let zubi_store::Claim::Taken { owner } = session.store().claim(leases, address, &own)?
+                && !is_reserved_for(session, endpoint, &owner)?
+            {
                 let owner = lease_owner_name(session, &owner)?;
                 return Err(Error::AddressTaken { network: network.name.clone(), address, owner });
             }
         }
-        if let zubi_store::Claim::Taken { owner } = session.store().claim_mac(leases, endpoint.mac, &own)? {
+        if let zubi_store::Claim::Taken { owner } = session.store().claim_mac(leases, endpoint.mac, &own)?
+            && !is_reserved_for(session, endpoint, &owner)?
+        {
             let owner = lease_owner_name(session, &owner)?;
             return Err(Error::MacTaken { network: network.name.clone(), mac: endpoint.mac, owner });
         }
@@ -57,6 +61,64 @@ pub(crate) fn claim(
         Ok(())
     })();
     claimed.map_err(|e: Error| e.after_undo(Fault::muted(|| release_held(session, endpoint, ports))))
+}
+
+/// Whether a lease belongs to the endpoint's reservation. It stays the reservation's: when the endpoint is detached, it
+/// is reserved as before. The caller holds the lock of the leases.
+fn is_reserved_for(session: &Session, endpoint: &Endpoint, owner: &LeaseOwner) -> Result<bool, Error> {
+    if !matches!(owner, LeaseOwner::Reservation(_)) || !owner.is_of(endpoint) {
+        return Ok(false);
+    }
+    match reservation_user(session, endpoint)? {
+        Some(user) => Err(Error::ReservationInUse {
+            network: endpoint.network.clone(),
+            id: endpoint.id.clone(),
+            sandbox: user.sandbox.spelled,
+        }),
+        None => Ok(true),
+    }
+}
+
+/// Another endpoint with the same number: it uses the same reservation.
+pub(crate) fn reservation_user(session: &Session, endpoint: &Endpoint) -> Result<Option<Endpoint>, Error> {
+    let all = endpoints_with(session, &endpoint.network, &endpoint.id)?;
+    Ok(all.into_iter().find(|other| other.key() != endpoint.key()))
+}
+
+/// The endpoint that is attached by a reservation, or half attached.
+pub(crate) fn user_of(session: &Session, network: &NetworkName, id: &EndpointId) -> Result<Option<Endpoint>, Error> {
+    Ok(endpoints_with(session, network, id)?.into_iter().next())
+}
+
+fn endpoints_with(session: &Session, network: &NetworkName, id: &EndpointId) -> Result<Vec<Endpoint>, Error> {
+    let mut all = session.store().endpoints_on(network)?;
+    all.extend(session.store().pending()?.into_iter().filter_map(Result::ok).map(|pending| pending.endpoint));
+    all.retain(|endpoint| endpoint.network == *network && endpoint.id == *id);
+    Ok(all)
+}
+
+/// Reserves what was decided under the same lock.
+pub(crate) fn reserve_all(
+    session: &Session,
+    leases: &LeasesLock,
+    reservation: &Reservation,
+    cursors: &[Cursor],
+) -> Result<(), Error> {
+    let network = &reservation.network;
+    for Cursor { set, address } in cursors {
+        session.store().set_cursor(leases, *set, *address)?;
+    }
+    match session.store().reserve(leases, reservation)? {
+        Reserved::Done => Ok(()),
+        Reserved::AddressTaken { address, owner } => {
+            let owner = lease_owner_name(session, &owner)?;
+            Err(Error::AddressTaken { network: network.clone(), address, owner })
+        }
+        Reserved::MacTaken { mac, owner } => {
+            let owner = lease_owner_name(session, &owner)?;
+            Err(Error::MacTaken { network: network.clone(), mac, owner })
+        }
+    }
 }
 
 /// Frees what an endpoint holds in the store, its record last.

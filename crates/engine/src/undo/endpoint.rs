@@ -9,7 +9,7 @@ use crate::port_claims::claims;
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::apply::take_down;
-use crate::steps::claim::release;
+use crate::steps::claim::{release, reservation_user};
 use std::io::ErrorKind;
 use zubi_kernel::Deletions;
 use zubi_model::{Endpoint, EndpointKey, NsRef};
@@ -147,12 +147,16 @@ pub(crate) fn remove_endpoint(
 /// The record comes before the claims: whoever was killed between them has named addresses and ports that others
 /// could take since. Their firewall elements have the same keys.
 fn without_what_is_others(session: &Session, endpoint: &Endpoint) -> Result<Endpoint, Error> {
-    let own_lease = LeaseOwner::Endpoint(endpoint.key());
+    let is_shared = reservation_user(session, endpoint)?.is_some();
+    let is_own = |owner: LeaseOwner| match owner {
+        LeaseOwner::Reservation(_) => owner.is_of(endpoint) && !is_shared,
+        LeaseOwner::Endpoint(_) => owner.is_of(endpoint),
+    };
     let mut own = endpoint.clone();
     own.addresses.clear();
     for a in &endpoint.addresses {
         let owner = session.store().lease_owner(&endpoint.network, a.address.addr())?;
-        own.addresses.extend(owner.is_none_or(|owner| owner == own_lease).then_some(*a));
+        own.addresses.extend(owner.is_none_or(is_own).then_some(*a));
     }
     own.ports.clear();
     for port in &endpoint.ports {

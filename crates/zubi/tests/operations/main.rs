@@ -6,9 +6,10 @@ mod dry_run;
 mod equivalence;
 mod heal;
 mod identity;
+mod reserved;
 mod resident;
 mod sessions;
 mod strace;
 mod traced;
 
-zubi_lab::test_files!(counts, doors_traced, dry_run, equivalence, heal, identity, sessions, traced);
+zubi_lab::test_files!(counts, doors_traced, dry_run, equivalence, heal, identity, reserved, sessions, traced);
