@@ -70,7 +70,7 @@ impl Session {
 
 /// Published ports.
 impl Session {
-    /// Publishes further ports of a live endpoint, without touching its connections.
+    /// Publishes additional ports of a live endpoint. Its connections stay.
     pub fn publish(
         &mut self,
         network: &NetworkName,
@@ -316,7 +316,7 @@ impl Session {
         check::check(self)
     }
 
-    /// What is wrong with one endpoint.
+    /// Every difference between the record of one endpoint and the kernel.
     pub fn check_called(&mut self, network: &NetworkName, called: &str) -> Result<Vec<Problem>, Error> {
         check::check_called(self, network, called)
     }

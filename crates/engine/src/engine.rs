@@ -4,7 +4,7 @@ use crate::cleanup::{DetachedChild, Worker};
 use crate::config::Config;
 use crate::error::Error;
 use crate::heal::rebuild::rebuild;
-use crate::look::unrecorded::refuse_if_anything_lives;
+use crate::look::unrecorded::refuse_if_records_are_lost;
 use crate::report::Act;
 use crate::session::{Cleanup, Session};
 use crate::shared::{Shared, canonical};
@@ -50,7 +50,7 @@ impl Engine {
         }
         let mut are_lost = false;
         let run = canonical(&config.dirs.run);
-        let store = opening.open_guarded(|| match refuse_if_anything_lives(&mut kernel, &run) {
+        let store = opening.open_guarded(|| match refuse_if_records_are_lost(&mut kernel, &run) {
             Err(Error::RecordsLost { .. }) if lost != LostRecords::Refuse => {
                 are_lost = true;
                 Ok(())

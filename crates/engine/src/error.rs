@@ -110,7 +110,7 @@ pub enum Error {
     AddressTaken {
         /// The network.
         network: NetworkName,
-        /// As asked for.
+        /// The value that the user asked for.
         address: IpAddr,
         /// Whose it is.
         owner: String,
@@ -120,7 +120,7 @@ pub enum Error {
     MacTaken {
         /// The network.
         network: NetworkName,
-        /// As asked for.
+        /// The value that the user asked for.
         mac: Mac,
         /// Whose it is.
         owner: String,
@@ -130,7 +130,7 @@ pub enum Error {
     DeviceTaken {
         /// The sandbox.
         sandbox: String,
-        /// As asked for.
+        /// The value that the user asked for.
         ifname: String,
         /// The owner of the name.
         by: Option<String>,
@@ -142,7 +142,7 @@ pub enum Error {
         network: NetworkName,
         /// The sandbox.
         sandbox: String,
-        /// As asked for.
+        /// The value that the user asked for.
         port: String,
         /// What has it.
         by: String,
@@ -154,7 +154,7 @@ pub enum Error {
         network: NetworkName,
         /// The sandbox.
         sandbox: String,
-        /// As asked for.
+        /// The value that the user asked for.
         port: String,
         /// The ports that are.
         there: Vec<PublishedPort>,
@@ -192,9 +192,9 @@ pub enum Error {
     /// The device name of a link's end is taken.
     #[error("{end} is there already: {by}; choose another name")]
     EndTaken {
-        /// As asked for.
+        /// The value that the user asked for.
         end: String,
-        /// The class.
+        /// What has the name.
         by: String,
     },
     /// An end of a link cannot have an address.
@@ -202,7 +202,7 @@ pub enum Error {
     LinkAddressTaken {
         /// The end.
         end: String,
-        /// As asked for.
+        /// The value that the user asked for.
         address: IpNet,
         /// "is on eth0 already".
         by: String,
@@ -234,7 +234,7 @@ pub enum Error {
     /// A sandbox does not exist.
     #[error("sandbox {name} does not exist: no named namespace, and no running container of that name{}", hint.as_ref().map(|h| format!("; {h}")).unwrap_or_default())]
     NoSandbox {
-        /// As given.
+        /// The name as the user gave it.
         name: String,
         /// The next step.
         hint: Option<String>,
@@ -242,7 +242,7 @@ pub enum Error {
     /// A name has several meanings.
     #[error("sandbox {name} is ambiguous: {}; write one of these", candidates.join(", "))]
     Ambiguous {
-        /// As given.
+        /// The name as the user gave it.
         name: String,
         /// The full names.
         candidates: Vec<String>,
@@ -264,7 +264,7 @@ pub enum Error {
     SandboxInUse {
         /// The name.
         name: SandboxName,
-        /// What uses it, as a verb phrase.
+        /// The use, as a verb phrase.
         by: String,
         /// The next step.
         next: String,
@@ -272,7 +272,7 @@ pub enum Error {
     /// Another command holds the lock.
     #[error("{object} is being changed by another command right now; try again")]
     Busy {
-        /// What.
+        /// The object.
         object: String,
     },
     /// An error of a container runtime.
@@ -329,7 +329,7 @@ pub enum Error {
     /// The kernel refused an operation.
     #[error("{object}: {source}")]
     Kernel {
-        /// What was done, to what.
+        /// The operation and its object.
         object: String,
         /// The kernel's words.
         source: zubi_kernel::Error,
@@ -337,7 +337,7 @@ pub enum Error {
     /// The kernel refused a step of a plan.
     #[error("{object}: {failed}")]
     Plan {
-        /// What was done, to what.
+        /// The operation and its object.
         object: String,
         /// The failure and its rollback.
         failed: Box<zubi_kernel::Failed>,
@@ -345,9 +345,9 @@ pub enum Error {
     /// A deletion was incomplete.
     #[error("{object}: not everything could be taken down: {}; zubi gc tries again", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Leftover {
-        /// What.
+        /// The object.
         object: String,
-        /// What went wrong.
+        /// The errors.
         errors: Vec<zubi_kernel::Error>,
     },
     /// An error of the store.
@@ -358,7 +358,7 @@ pub enum Error {
     Config {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         why: String,
     },
     /// A program could not be run.
@@ -366,7 +366,7 @@ pub enum Error {
     Program {
         /// The program.
         program: String,
-        /// Why not.
+        /// The reason.
         source: std::io::Error,
     },
     /// An error that another zubi process sent through a pipe.
@@ -388,7 +388,7 @@ pub enum Error {
     /// The answer could not be written. The work was done before that.
     #[error("write the answer to standard output: {source}; the command itself has done its work")]
     Output {
-        /// Why not.
+        /// The reason.
         source: std::io::Error,
     },
     /// A command failed, and undoing its work failed as well.

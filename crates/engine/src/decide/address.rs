@@ -14,7 +14,7 @@ use zubi_store::LeaseOwner;
 pub(crate) struct AddressAsk<'a> {
     pub(crate) network: &'a NetworkName,
     pub(crate) owner: &'a LeaseOwner,
-    /// One address is chosen from each set.
+    /// The sets of pools; one address is chosen from each.
     pub(crate) sets: &'a [Vec<Pool>],
     pub(crate) membership: Membership,
     /// The addresses asked for.

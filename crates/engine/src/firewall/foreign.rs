@@ -70,11 +70,11 @@ pub(crate) fn look_at_foreign(session: &mut Session, networks: &[Network]) -> Re
 fn judge_foreign(session: &mut Session, networks: &[Network]) -> Result<Look, Error> {
     let failed = || Error::kernel("firewalls of other programs");
     let mut look = Look::default();
-    let strangers = session.kernel.foreign_rules().map_err(failed())?;
-    for barrier in strangers.barriers() {
+    let foreign = session.kernel.foreign_rules().map_err(failed())?;
+    for barrier in foreign.barriers() {
         // If another program manages the bridge, it manages the firewall as well.
         for network in networks.iter().filter(|n| n.is_firewalled()) {
-            let lacking = strangers.lacking(&barrier, network);
+            let lacking = foreign.lacking(&barrier, network);
             if lacking.is_empty() {
                 continue;
             }
@@ -143,7 +143,7 @@ fn refused(barrier: &Barrier, shut: Shut, network: &Network) -> Refused {
             let program = program.trim();
             let owner =
                 if program.is_empty() { "another program".to_owned() } else { format!("{program} (process {port})") };
-            let what = format!("{barrier}, and its table belongs to {owner}, which lets nobody else change it");
+            let what = format!("{barrier}, and its table belongs to {owner}, and no other program can change it");
             let fix = if program == "firewalld" || barrier.name.table.name == "firewalld" {
                 format!("firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload")
             } else {

@@ -147,7 +147,7 @@ pub(crate) fn forwarding_back(session: &mut Session, leaving: Option<&Network>) 
         if let Some(who) = come {
             let switch = switch_off(session, family)?;
             session.note(format!(
-                "{family} forwarding stays on: {who} came meanwhile and may rely on it ({switch} switches it off)"
+                "{family} forwarding stays on: {who} was added since and may rely on it ({switch} switches it off)"
             ));
             continue;
         }

@@ -35,7 +35,7 @@ fn unrecorded(device: &LinkSeen) -> Unrecorded {
 
 /// Fails when a device of ours is in use, or another zubi instance has networks on this host. Called before a run
 /// folder without records of this boot is used.
-pub(crate) fn refuse_if_anything_lives(kernel: &mut KernelSession, run: &Path) -> Result<(), Error> {
+pub(crate) fn refuse_if_records_are_lost(kernel: &mut KernelSession, run: &Path) -> Result<(), Error> {
     let links = kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
     refuse_other_instance(&links, run)?;
     let living: Vec<String> =

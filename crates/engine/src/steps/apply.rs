@@ -17,7 +17,7 @@ use zubi_plan::{Outcome, Plan, What, coexist, forwarding};
 const TRIES: u32 = 5;
 
 /// The plan with new guest rules for the same networks.
-fn with_guests_anew(session: &mut Session, plan: &Plan) -> Result<Plan, Error> {
+fn with_new_guest_rules(session: &mut Session, plan: &Plan) -> Result<Plan, Error> {
     let (mut networks, _) = session.store().networks_lossy();
     networks.extend(session.store().networks_in_making_lossy().0);
     networks.dedup_by(|a, b| a.id == b.id);
@@ -34,7 +34,7 @@ fn apply_steadily(session: &mut Session, plan: &Plan) -> Result<Result<(), zubi_
     let mut plan = plan.clone();
     for _ in 1..TRIES {
         match session.kernel.apply(&plan) {
-            Err(failed) if is_raced(&failed) => plan = with_guests_anew(session, &plan)?,
+            Err(failed) if is_raced(&failed) => plan = with_new_guest_rules(session, &plan)?,
             other => return Ok(other.map(|applied| note_unfiltered(session, &applied))),
         }
     }
@@ -46,8 +46,8 @@ fn note_unfiltered(session: &mut Session, applied: &Applied) {
     for (op, outcome) in &applied.done {
         if let (What::AddFilter(filter), Outcome::Nothing) = (&op.what, outcome) {
             session.note(format!(
-                "bridge {}: this kernel has no filters of classic BPF (sch_ingress, cls_bpf): should somebody flush \
-                 the nftables ruleset, containers reach what listens on the host's loopback until the next command",
+                "bridge {}: this kernel has no filters of classic BPF (sch_ingress, cls_bpf): after a flush of \
+                 the nftables ruleset, containers can reach the host's loopback until the next command",
                 filter.device
             ));
         }

@@ -69,7 +69,7 @@ fn undo_change(session: &mut Session, host: &ExclusiveHost, old: &Network, new: 
     Ok(session.store().end_network(host, name)?)
 }
 
-/// Undoes a half-done change in the kernel: `half` is the state that the interrupted command wanted.
+/// Undoes a half-done change in the kernel. `half` is the state that the interrupted command wanted.
 pub(crate) fn return_to(session: &mut Session, record: &Network, half: &Network) -> Result<(), Error> {
     let plan = plan_change(session, half, record)?;
     apply_change(session, &record.name, &plan)
