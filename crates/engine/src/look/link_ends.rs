@@ -66,8 +66,8 @@ fn link_end(session: &mut Session, end: &LinkEnd) -> Result<(Place, EndSeen), Er
     Ok((place, renamed.map_or(EndSeen::Absent, EndSeen::Renamed)))
 }
 
-/// Whether a link is gone: both devices are missing, and at least one namespace cannot be reached. If that is unknown,
-/// the link is not gone.
+/// Whether a link is gone: both devices are missing, and at least one namespace cannot be reached. An error means:
+/// unknown.
 pub(crate) fn is_gone_link(session: &mut Session, link: &DirectLink) -> Result<bool, Error> {
     let ends = link_ends(session, link)?;
     let gone = ends.iter().all(|(_, end)| matches!(end, EndSeen::NoWay | EndSeen::Absent));
