@@ -1,4 +1,4 @@
-//! Every call of the engine: what doors and the command line may ask a session for.
+//! Every call of the engine. The doors and the command line ask a session for these.
 
 use crate::answer::list::{self, BridgeView, EndpointView, LinkView, SandboxView};
 use crate::answer::{check, snapshot};
@@ -35,7 +35,7 @@ use zubi_store::StoreError;
 
 /// Connecting sandboxes to networks.
 impl Session {
-    /// Attaches a sandbox to a network. Attaching it again as it is gives the same answer.
+    /// Attaches a sandbox to a network. A second call with the same wishes returns the same answer.
     pub fn attach(
         &mut self,
         network: &NetworkName,
@@ -46,8 +46,8 @@ impl Session {
         attach::connect(self, network, sandbox, wishes, act)
     }
 
-    /// Attaches a sandbox to a network that is described with the call. When that fails, a network without endpoints is
-    /// gone.
+    /// Attaches a sandbox to a network that the call describes. When that fails and the network has no other endpoints,
+    /// the network is removed again.
     pub fn attach_described(
         &mut self,
         description: &Description,
@@ -73,7 +73,7 @@ impl Session {
         reserve::unreserve_endpoint(self, network, id)
     }
 
-    /// Detaches a sandbox from a network. What is gone already is a success.
+    /// Detaches a sandbox from a network. It is a success when there was nothing to detach.
     pub fn detach(&mut self, network: &NetworkName, sandbox: &SandboxRef, act: Act) -> Result<Report<Detached>, Error> {
         detach::disconnect(self, network, sandbox, act)
     }
@@ -86,7 +86,7 @@ impl Session {
 
 /// Published ports.
 impl Session {
-    /// Publishes further ports of a live endpoint, without touching its connections.
+    /// Publishes additional ports of a live endpoint. Its connections stay.
     pub fn publish(
         &mut self,
         network: &NetworkName,
@@ -97,7 +97,7 @@ impl Session {
         publish::publish_ports(self, network, sandbox, wishes, act)
     }
 
-    /// Takes published ports of a live endpoint back; connections that came by them end.
+    /// Withdraws published ports of a live endpoint and ends the connections that came through them.
     pub fn unpublish(
         &mut self,
         network: &NetworkName,
@@ -113,7 +113,8 @@ impl Session {
         list::published_endpoints(self)
     }
 
-    /// Publishes ports that the program may hold itself; none at all when others of the sandbox's endpoints have them.
+    /// Publishes ports that the calling program may hold itself. Publishes nothing when another endpoint of the sandbox
+    /// has these ports.
     pub fn publish_called(
         &mut self,
         network: &NetworkName,
@@ -124,15 +125,14 @@ impl Session {
         publish::publish_called(self, network, called, wishes, source)
     }
 
-    /// Takes all published ports of an endpoint back. What the kernel remembers of their connections is left to the
-    /// detached child.
-    /// Of those that are named also what a killed command has claimed and not come to publish is given back.
+    /// Withdraws all published ports of an endpoint. The detached child deletes the kernel's entries for their
+    /// connections. Also releases the ports of `wishes` that a killed command claimed but did not publish.
     pub fn unpublish_called(&mut self, network: &NetworkName, called: &str, wishes: &[PortWish]) -> Result<(), Error> {
         unpublish::unpublish_called(self, network, called, wishes)
     }
 
-    /// Publishes the ports of an endpoint that has gone by the next one of its sandbox that can have them, and that is one of
-    /// `takers`.
+    /// Moves the ports of an endpoint that is gone to the next endpoint of its sandbox that can have them and that
+    /// `takers` accepts.
     pub fn hand_over_ports(&mut self, from: &Endpoint, takers: &dyn Fn(&Endpoint) -> bool) -> Result<(), Error> {
         publish::hand_over_ports(self, from, takers)
     }
@@ -140,12 +140,13 @@ impl Session {
 
 /// Networks.
 impl Session {
-    /// Makes a network.
+    /// Creates a network.
     pub fn create_network(&mut self, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
         create_network::create_network(self, spec, act)
     }
 
-    /// Changes a network, its bridge and its endpoints. What cannot be changed is refused before the first effect.
+    /// Changes a network, its bridge and its endpoints. A change that is not possible is refused before anything is
+    /// changed.
     pub fn set_network(
         &mut self,
         name: &NetworkName,
@@ -155,7 +156,7 @@ impl Session {
         set_network::set_network(self, name, wishes, act)
     }
 
-    /// Says who reaches a network that is described with every call.
+    /// Sets who can reach a described network.
     pub fn set_ingress(&mut self, name: &NetworkName, ingress: Ingress, icc: Option<Icc>) -> Result<(), Error> {
         set_network::set_ingress(self, name, ingress, icc)
     }
@@ -170,7 +171,7 @@ impl Session {
         remove_network::prune_networks(self, act)
     }
 
-    /// All networks that can be read, and what is wrong with the others.
+    /// All networks that can be read, and the errors of those that cannot.
     pub fn networks(&self) -> (Vec<Network>, Vec<StoreError>) {
         list::networks(self)
     }
@@ -183,12 +184,13 @@ impl Session {
 
 /// Direct links.
 impl Session {
-    /// Wires two sandboxes, or one and the host. The same link again gives the same answer.
+    /// Connects two sandboxes, or a sandbox and the host, by a direct link. A second call with the same wishes returns
+    /// the same answer.
     pub fn link(&mut self, wishes: &LinkWishes, act: Act) -> Result<Report<Linked>, Error> {
         link::make_link(self, wishes, act)
     }
 
-    /// Takes a link away by either of its ends. What is gone already is a success.
+    /// Removes the link that has this end. It is a success when there is no such link.
     pub fn unlink(&mut self, end: &LinkEndRef, act: Act) -> Result<Report<Unlinked>, Error> {
         unlink::unlink(self, end, act)
     }
@@ -201,7 +203,7 @@ impl Session {
 
 /// Sandboxes.
 impl Session {
-    /// Makes a named sandbox, or gives an existing namespace a name.
+    /// Creates a named sandbox, or gives an existing namespace a name.
     pub fn add_sandbox(
         &mut self,
         name: &SandboxName,
@@ -221,37 +223,39 @@ impl Session {
         list::sandboxes(self)
     }
 
-    /// Becomes a command inside a sandbox. Returns only on failure.
+    /// Replaces this process by a command inside a sandbox. Returns only on failure.
     pub fn exec(&mut self, sandbox: &SandboxRef, command: &[OsString]) -> Result<Infallible, Error> {
         sandbox::exec(self, sandbox, command)
     }
 
-    /// The same in a child: gives its process number.
+    /// Runs a command inside a sandbox in a child process. Returns its process number.
     pub fn exec_in_background(&mut self, sandbox: &SandboxRef, command: &[OsString]) -> Result<u32, Error> {
         background::become_in_background(|| sandbox::exec(self, sandbox, command))
     }
 
-    /// Becomes a command in the host's own network. Returns why it could not.
+    /// Replaces this process by a command in the host's own network. Returns only on failure.
     pub fn become_command(command: &[OsString]) -> Error {
         become_command::become_command(command)
     }
 
-    /// The same in a child: gives its process number.
+    /// Runs a command in the host's own network in a child process. Returns its process number.
     pub fn become_command_in_background(command: &[OsString]) -> Result<u32, Error> {
         background::become_in_background(|| Err(become_command::become_command(command)))
     }
 
-    /// What `run` would do.
+    /// The plan of a `run`.
     pub fn plan_run(&mut self, spec: &RunSpec) -> Result<Plan, Error> {
         run::plan_run(self, spec)
     }
 
-    /// Makes the sandbox and its endpoints. From its first effect on, a guardian watches.
+    /// Creates the sandbox and its endpoints. Before the first change it starts a guardian process, which cleans up
+    /// should this one die.
     pub fn start_run(&mut self, spec: &RunSpec) -> Result<Report<Started>, Error> {
         run::start_run(self, spec)
     }
 
-    /// Starts the command, waits for its end, cleans up. `ready` is told when it runs, or why it does not.
+    /// Starts the command, waits until it ends, and cleans up. `ready` is called when the command runs, or with the
+    /// error when it does not.
     pub fn supervise(
         self,
         started: Started,
@@ -261,35 +265,35 @@ impl Session {
         run::supervise(self, started, spec, ready)
     }
 
-    /// Supervises a run in a child. Returns when the command runs, or why it does not.
+    /// Supervises a run in a child process. Returns when the command runs, or with the error when it does not.
     pub fn supervise_in_background(self, started: Started, spec: &RunSpec) -> Result<SandboxName, Error> {
         background::supervise_in_background(self, started, spec)
     }
 }
 
-/// What there is.
+/// Listing.
 impl Session {
     /// All endpoints, by sandbox and age.
     pub fn endpoints(&mut self) -> Result<Vec<EndpointView>, Error> {
         list::endpoints(self)
     }
 
-    /// All bridges of the host with their ports, and who is behind each.
+    /// All bridges of the host with their ports, and the endpoint behind each port.
     pub fn bridges(&mut self) -> Result<Vec<BridgeView>, Error> {
         list::bridges(self)
     }
 
-    /// The endpoint of a sandbox that a program calls so, attached or half attached.
+    /// The endpoint on a network of the sandbox that a program calls `called`, attached or half attached.
     pub fn endpoint_called(&self, network: &NetworkName, called: &str) -> Result<Option<Endpoint>, Error> {
         by_name::endpoint_called(self, network, called)
     }
 
-    /// The same, on whichever network.
+    /// The endpoint on any network of the sandbox that a program calls `called`.
     pub fn endpoint_called_anywhere(&self, called: &str) -> Result<Option<Endpoint>, Error> {
         by_name::endpoint_called_anywhere(self, called)
     }
 
-    /// All endpoints of sandboxes that a program calls something that begins so.
+    /// The endpoints of all sandboxes whose name, as a program gives it, starts with `prefix`.
     pub fn endpoints_with_prefix(&self, prefix: &str) -> Vec<Endpoint> {
         by_name::endpoints_with_prefix(self, prefix)
     }
@@ -304,12 +308,13 @@ impl Session {
         by_name::bridge_mac(self, name)
     }
 
-    /// Whether an endpoint's device is there, or its sandbox.
+    /// Whether an endpoint's device or its sandbox still exists.
     pub fn is_alive(&mut self, endpoint: &Endpoint) -> Result<bool, Error> {
         gone::is_alive(self, endpoint)
     }
 
-    /// What of a plan is to be typed on this host: a firewall layout that stands must not be made twice.
+    /// The operations of a plan that a person has to type on this host. Those that create the firewall layout are left
+    /// out when it exists.
     pub fn to_type(&mut self, plan: &Plan) -> Result<Plan, Error> {
         compare::to_type(self, plan)
     }
@@ -327,51 +332,52 @@ impl Session {
         check::check(self)
     }
 
-    /// What is wrong with one endpoint.
+    /// Every difference between the record of one endpoint and the kernel.
     pub fn check_called(&mut self, network: &NetworkName, called: &str) -> Result<Vec<Problem>, Error> {
         check::check_called(self, network, called)
     }
 
-    /// Finishes or undoes what was interrupted, removes what nobody owns, and puts back what is missing or changed.
-    /// The report names each thing that was done. One object that cannot be repaired does not keep the others from it.
+    /// Finishes or undoes interrupted commands, removes strays, and restores what is missing or changed. The report
+    /// names each repair. An object that cannot be repaired does not stop the repair of the others.
     pub fn repair(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
         repair::repair(self, act)
     }
 
-    /// Puts one object right under its lock. The answer names each thing that was done. An object without a record has
-    /// nothing that could be put right.
+    /// Repairs one object under its lock. The answer names each repair. An object without a record has nothing to
+    /// repair.
     pub fn heal(&mut self, object: &Object) -> Result<Vec<String>, Error> {
         object::heal(self, object)
     }
 
-    /// Everything that the kernel has of this host, of the sandboxes with an endpoint or a link, and of the named ones.
+    /// The kernel's state of this host, of the named sandboxes, and of the sandboxes that have an endpoint or a link.
     pub fn snapshot(&mut self) -> Result<Snapshot, Error> {
         snapshot::snapshot(self)
     }
 
-    /// Makes the records again of what lives. The answer says what was made, and what of it is lost.
+    /// Makes lost records again from the devices that are in use. The answer says what was made, and which parts are
+    /// lost.
     pub fn rebuild(&mut self, act: Act) -> Result<Report<Vec<String>>, Error> {
         rebuild::rebuild(self, act)
     }
 
-    /// Removes everything that nobody owns; the answer names each thing. The plan is filled when it is only to be shown.
-    /// With `force` also the devices that live and that no record names.
+    /// Removes all strays and leftovers; the answer names each. A dry run fills the plan as well. With `force`, devices
+    /// that are in use but have no record are removed too.
     pub fn gc(&mut self, force: Force, act: Act) -> Result<Report<Vec<String>>, Error> {
         gc::gc(self, force, act)
     }
 
-    /// Finishes, or takes back, what commands that were killed left half done.
+    /// Finishes or undoes the work of commands that were killed.
     pub fn finish_others(&mut self) -> Result<(), Error> {
         leftovers::finish_others(self)
     }
 
-    /// Does the slow part of everything that was taken away, and waits for it.
+    /// Does the slow part of all pending deletions, and waits for it.
     pub fn finish_deletions(&mut self) -> Result<(), Error> {
         slow::finish_deletions(self)
     }
 
-    /// Leaves the doomed links to a detached child, and ends nothing and waits for nothing itself, unless there can be no
-    /// child: then the caller waits.
+    /// Leaves the slow deletions to a detached child and returns at once. If no child can be started, the caller does
+    /// them and waits.
     pub fn finish(self) -> Result<(), Error> {
         cleanup::finish(self)
     }
@@ -379,12 +385,12 @@ impl Session {
 
 /// Devices inside sandboxes.
 impl Session {
-    /// Switches a sandbox's loopback device on.
+    /// Sets a sandbox's loopback device up.
     pub fn raise_loopback(&mut self, sandbox: &SandboxRef) -> Result<(), Error> {
         inside::raise_loopback(self, sandbox)
     }
 
-    /// Whether a sandbox's loopback device is on.
+    /// Whether a sandbox's loopback device is up.
     pub fn is_loopback_up(&mut self, sandbox: &SandboxRef) -> Result<bool, Error> {
         inside::is_loopback_up(self, sandbox)
     }
@@ -400,7 +406,7 @@ impl Session {
         inside::change_device(self, sandbox, ifname, settings, why)
     }
 
-    /// The settings that differ, in words.
+    /// The settings of a device inside a sandbox that differ from these, as problems.
     pub fn compare_device(
         &mut self,
         sandbox: &SandboxRef,
@@ -410,13 +416,13 @@ impl Session {
         inside::compare_device(self, sandbox, ifname, settings)
     }
 
-    /// The settings of a device inside a sandbox, where there is one of that name.
+    /// The settings of a device inside a sandbox; `None` if it has no device of that name.
     pub fn device_settings(&mut self, sandbox: &SandboxRef, ifname: &IfName) -> Result<Option<DeviceSettings>, Error> {
         inside::device_settings(self, sandbox, ifname)
     }
 
-    /// Waits until an endpoint's addresses can be used: those of IPv6 are looked for among the neighbours before, where
-    /// that was wished.
+    /// Waits until an endpoint's addresses can be used. IPv6 addresses first go through duplicate address detection, if
+    /// the wishes asked for it.
     pub fn await_addresses(&mut self, endpoint: &Endpoint) -> Result<(), Error> {
         inside::await_addresses(self, endpoint)
     }
@@ -429,7 +435,8 @@ impl Session {
 
 /// Addresses for devices of other programs.
 impl Session {
-    /// One address out of each set of pools, with the gateway of its pool: those that are wanted, or the next free ones.
+    /// Reserves one address out of each set of pools, either a wanted one or the next free one. Each comes with the
+    /// gateway of its pool.
     pub fn reserve(
         &mut self,
         network: &NetworkName,
@@ -440,17 +447,17 @@ impl Session {
         reserve::reserve(self, network, owner, sets, wanted)
     }
 
-    /// Gives back what somebody reserved; nothing is fine too.
+    /// Releases the addresses of an owner. It is a success when the owner has none.
     pub fn unreserve(&mut self, network: &NetworkName, owner: &str) -> Result<(), Error> {
         reserve::unreserve(self, network, owner)
     }
 
-    /// Who has reserved something.
+    /// The owners of reserved addresses.
     pub fn reservers(&self, network: &NetworkName) -> Result<Vec<String>, Error> {
         reserve::reservers(self, network)
     }
 
-    /// What somebody has reserved.
+    /// The addresses that an owner has reserved.
     pub fn reserved(&self, network: &NetworkName, owner: &str) -> Result<Vec<IpAddr>, Error> {
         reserve::reserved(self, network, owner)
     }

@@ -2,25 +2,25 @@
 
 use crate::error::Error;
 
-/// What kind of failure it is. The numbers are stable: they are the command's exit codes.
+/// The kind of a failure. The numbers are stable: they are the command's exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Class {
     /// `check` found something.
     Problems = 1,
-    /// The request cannot be meant so.
+    /// The request is invalid.
     Usage = 2,
-    /// What it names is not there.
+    /// An object that the request names does not exist.
     NotFound = 3,
-    /// Something is in the way.
+    /// Another object or program is in the way.
     Conflict = 4,
-    /// Nothing is left to give.
+    /// No address, subnet or bridge port is left.
     Exhausted = 5,
     /// A capability is missing.
     Privilege = 6,
     /// The kernel refused; everything was undone unless the error says otherwise.
     Kernel = 7,
-    /// What is recorded cannot be read or written.
+    /// A record cannot be read or written.
     State = 8,
 }
 
@@ -29,7 +29,7 @@ const NO_SUCH_PROGRAM: u8 = 127;
 const NOT_TO_BE_RUN: u8 = 126;
 
 impl Class {
-    /// The class that an exit code stands for.
+    /// The class for an exit code.
     fn of_code(code: u8) -> Class {
         let all = [
             Class::Problems,
@@ -43,7 +43,7 @@ impl Class {
         all.into_iter().find(|class| *class as u8 == code).unwrap_or(Class::Kernel)
     }
 
-    /// Its word in JSON errors.
+    /// The word for it in JSON errors.
     pub fn word(self) -> &'static str {
         match self {
             Class::Problems => "problems",
@@ -59,7 +59,7 @@ impl Class {
 }
 
 impl Error {
-    /// Its class.
+    /// The class of this error.
     pub fn class(&self) -> Class {
         use zubi_runtimes::RuntimeError;
         match self {
@@ -113,7 +113,7 @@ impl Error {
         }
     }
 
-    /// The exit code that says so: its class, and of a program that could not be run 127 or 126, as shells have it.
+    /// The exit code: the class, except that a program that could not be run gives 127 or 126, as in a shell.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Program { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NO_SUCH_PROGRAM,
@@ -130,7 +130,7 @@ fn kernel_class(error: &zubi_kernel::Error) -> Class {
         zubi_kernel::Error::NotASandbox { .. } => Class::NotFound,
         zubi_kernel::Error::Conflict { .. } => Class::Conflict,
         e if matches!(e.errno(), Some(libc::EPERM | libc::EACCES)) => Class::Privilege,
-        // A bridge that is full of somebody else's ports.
+        // The bridge has reached the kernel's limit of ports, and other programs made some of them.
         e if e.errno() == Some(libc::EXFULL) => Class::Exhausted,
         _ => Class::Kernel,
     }
@@ -145,17 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn an_error_whose_undo_fails_tells_both_and_keeps_its_class() {
+    fn an_error_whose_undo_fails_names_both_and_keeps_its_class() {
         let undo = Error::Busy { object: "sandbox c2".into() };
         let both = cause().after_undo(Err(undo));
         assert_eq!((both.class(), both.exit_code()), (Class::Conflict, Class::Conflict as u8));
-        let told = both.to_string();
-        assert!(told.starts_with("sandbox c1 exists already; "), "{told}");
-        assert!(told.contains("sandbox c2 is being changed"), "{told}");
+        let words = both.to_string();
+        assert!(words.starts_with("sandbox c1 exists already; "), "{words}");
+        assert!(words.contains("sandbox c2 is being changed"), "{words}");
     }
 
     #[test]
-    fn an_error_whose_undo_works_is_told_alone() {
+    fn an_error_whose_undo_works_is_shown_alone() {
         assert_eq!(cause().after_undo(Ok(())).to_string(), cause().to_string());
     }
 

@@ -1,12 +1,12 @@
-//! What does the slow part of a command: a detached child of a command that ends, or a thread of a process that stays.
+//! The slow part of a command. A detached child does it for a command that ends, a thread for a process that stays.
 //!
 //! # How it works
-//! The kernel waits some 16 ms (an RCU barrier) in every link deletion, and some 13 ms when an nftables socket is closed
-//! after a deletion; to look for the connections of an address takes it 5 ms. The links and addresses stand in the store
-//! before anything is handed over: if the child or the process dies, the next command finishes them.
+//! The kernel waits some 16 ms (an RCU barrier) in every link deletion, and some 13 ms when an nftables socket is
+//! closed after a deletion. Finding the connections of an address takes another 5 ms. The store lists these links and
+//! addresses before the work is handed over: if the child or the process dies, the next command finishes it.
 //!
-//! A detached child holds none of the caller's descriptors, so a caller that reads a command's output to its end does not
-//! wait for the child either.
+//! A detached child holds none of the caller's descriptors. A caller that reads a command's output to its end therefore
+//! does not wait for the child.
 
 use crate::error::Error;
 use crate::heal::slow::slow_part;
@@ -16,7 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use zubi_kernel::process::{self, Holds};
 
-/// Ends a command: hands over what is left of it, if anything is.
+/// Ends a command, and hands its slow part over if it has one.
 pub(crate) fn finish(mut session: Session) -> Result<(), Error> {
     if !session.slow.attaching {
         session.slow.unused = session.store().empty_described()?;
@@ -36,7 +36,7 @@ pub(crate) fn finish(mut session: Session) -> Result<(), Error> {
     }
 }
 
-/// Beside the kernel's sockets a session holds nothing open between two calls, once it has forgotten its sandboxes.
+/// Between two calls a session has only the kernel's sockets open, once it has forgotten its sandboxes.
 impl Holds for Session {
     fn descriptors(&self) -> Vec<RawFd> {
         self.kernel.descriptors()
@@ -52,10 +52,9 @@ impl Holds for Session {
 pub struct DetachedChild;
 
 impl Cleanup for DetachedChild {
-    /// Returns at once; the child does the deletions. Without a child, because the system has no process left, the caller
-    /// does them and waits.
+    /// Returns at once; the child does the deletions. If the system cannot start another process, the caller does them
+    /// and waits.
     fn take_over(&self, session: Session) -> Result<(), Error> {
-        // The parent drops its sockets fast: the child holds them too.
         match process::detach(session, |mut session| slow_part(&mut session).map_or(1, |()| 0)) {
             Ok(()) => Ok(()),
             Err((mut session, _)) => slow_part(&mut session),
@@ -71,7 +70,7 @@ pub struct Worker {
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// How many sessions wait, and what failed.
+/// The number of sessions that wait, and the errors so far.
 #[derive(Debug, Default)]
 struct State {
     work: Mutex<Work>,
@@ -111,7 +110,7 @@ impl Worker {
         Ok(Worker { state, sender: Mutex::new(Some(sender)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Waits until nothing is left to do, and gives what failed meanwhile. The next command finishes what failed.
+    /// Waits until all sessions are done, and returns the errors. The next command finishes what failed.
     pub fn settle(&self) -> Vec<Error> {
         let mut work = self.state.work();
         while work.waiting > 0 {
@@ -142,7 +141,7 @@ impl Cleanup for Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // Without a sender the thread ends behind its last session.
+        // Without a sender the thread ends after its last session.
         self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             thread.join().ok();

@@ -1,4 +1,4 @@
-//! Settings: where state lives, and which subnets networks get by themselves.
+//! Settings: where the records are, and how networks are made.
 
 use crate::error::Error;
 use crate::fault::Fault;
@@ -11,50 +11,50 @@ use zubi_model::Invalid;
 use zubi_runtimes::Runtimes;
 use zubi_store::{Dirs, OtherNamespace};
 
-/// Where settings are read from unless told otherwise.
+/// The default settings file.
 const FILE: &str = "/etc/zubi/config.json";
 
-/// Everything an engine needs to know before it is opened.
+/// The settings that an engine is opened with.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Networks and records.
+    /// The folders of networks and records.
     pub dirs: Dirs,
     /// Automatic subnets; the standard ones when absent.
     pub pools: Option<AddressPools>,
-    /// Whether rules go into other programs' tables.
+    /// Whether zubi adds rules to other programs' tables.
     pub coexistence: Coexistence,
-    /// What becomes of records of another host namespace.
+    /// What to do with the records of another host namespace.
     pub other_namespace: OtherNamespace,
-    /// What of strangers a host passes on that zubi made a router.
+    /// Whether a host that zubi made a router forwards other packets too.
     pub forwarding: Forwarding,
-    /// Where the container runtimes keep what they know.
+    /// Where the container runtimes keep their state.
     pub runtimes: Runtimes,
-    /// Failures that a test asks for.
+    /// The failures that a test asks for.
     pub(crate) fault: Option<Fault>,
 }
 
-/// Whether rules of ours go into other programs' tables where those would drop what our networks send.
+/// Whether zubi adds rules to other programs' tables where those would drop packets of its networks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Coexistence {
-    /// They do.
+    /// It does.
     #[default]
     On,
-    /// No table but ours is touched.
+    /// zubi changes no table but its own.
     Off,
 }
 
-/// Whether a host that was no router before its first network passes on what concerns no bridge.
+/// Whether a host that was no router before its first network forwards packets that concern no bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Forwarding {
-    /// Its other devices do not reach each other through it, and it is none again behind the last network.
+    /// Its other devices do not reach each other through it. It stops being a router when the last network goes.
     #[default]
     Closed,
-    /// It is meant to be a router, and stays one.
+    /// It is a router and stays one.
     Open,
 }
 
-/// What the settings file says.
+/// The contents of the settings file.
 #[derive(Debug, Default)]
 struct Settings {
     pools: Option<AddressPools>,
@@ -65,7 +65,7 @@ struct Settings {
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct File {
-    /// Docker's word and form for it.
+    /// Docker's name and format for the setting.
     #[serde(default)]
     default_address_pools: Vec<PoolWords>,
     /// See [`Coexistence`].
@@ -83,8 +83,8 @@ struct PoolWords {
 }
 
 impl Config {
-    /// From the environment (`ZUBI_STATE_DIR`, `ZUBI_RUN_DIR`, `ZUBI_CONFIG`, `ZUBI_COEXISTENCE`) and the settings file; `lookup` is the
-    /// environment, `state_dir` and `run_dir` win over it.
+    /// Reads the environment (`ZUBI_STATE_DIR`, `ZUBI_RUN_DIR`, `ZUBI_CONFIG`, `ZUBI_COEXISTENCE`) and the settings
+    /// file. `lookup` reads an environment variable; `state_dir` and `run_dir` have precedence over it.
     pub fn read(
         lookup: &dyn Fn(&str) -> Option<String>,
         state_dir: Option<PathBuf>,
@@ -142,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn docker_s_form_of_pools_is_read() {
+    fn pools_in_docker_s_format_are_read() {
         let pools = parse("f", r#"{"default-address-pools":[{"base":"10.200.0.0/16","size":24}]}"#).unwrap();
         assert_eq!(pools.coexistence, Coexistence::On);
         let pools = pools.pools.unwrap();
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_closed_to_strangers_unless_it_is_meant_to_be_a_router() {
+    fn a_host_forwards_no_other_packets_unless_the_settings_say_open() {
         let setting = |text| parse("f", text).map(|settings| settings.forwarding);
         assert_eq!(setting("{}").unwrap(), Forwarding::Closed);
         assert_eq!(setting(r#"{"forwarding":"closed"}"#).unwrap(), Forwarding::Closed);

@@ -1,10 +1,10 @@
-//! The engine: opened once, asked by sessions.
+//! The engine: a process opens it once, and each command has a session of it.
 
 use crate::cleanup::{DetachedChild, Worker};
 use crate::config::Config;
 use crate::error::Error;
 use crate::heal::rebuild::rebuild;
-use crate::look::unrecorded::refuse_if_anything_lives;
+use crate::look::unrecorded::refuse_if_records_are_lost;
 use crate::report::Act;
 use crate::session::{Cleanup, Session};
 use crate::shared::{Shared, canonical};
@@ -13,21 +13,21 @@ use std::sync::Arc;
 use zubi_kernel::{Machine, Session as KernelSession};
 use zubi_store::{HostId, Opening};
 
-/// What happens where devices live whose records are lost.
+/// What to do when devices are in use but their records are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LostRecords {
-    /// The engine does not open: a person decides.
+    /// The engine does not open: a person has to decide.
     Refuse,
-    /// The engine makes the records again: for programs, which nobody reads.
+    /// The engine makes the records again. This is for doors: no person reads their errors.
     Rebuild,
-    /// The engine opens: for the commands that make the records again or remove the devices.
+    /// The engine opens. This is for the commands that make the records again or remove the devices.
     Ignore,
 }
 
-/// The capabilities that changing anything takes (linux/capability.h).
+/// The capabilities that every change needs (linux/capability.h).
 const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
 
-/// What lives long: settings and records of one host. Threads share it; each call has a [`Session`] of its own.
+/// Settings and records of one host. Threads share the engine; each command has a [`Session`] of its own.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -35,8 +35,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens settings and records for a command that ends soon: a detached child does its slow part. The calling
-    /// thread's network namespace is the host from now on. Fails when another zubi is at work on this host.
+    /// Opens settings and records for a command that ends soon: a detached child does its slow part. From now on the
+    /// host is the calling thread's network namespace. Fails when another zubi instance has networks on this host.
     pub fn open(config: Config, lost: LostRecords) -> Result<Self, Error> {
         require_capabilities()?;
         let machine = Machine::open().map_err(Error::kernel("opening the kernel's sockets"))?;
@@ -50,7 +50,7 @@ impl Engine {
         }
         let mut are_lost = false;
         let run = canonical(&config.dirs.run);
-        let store = opening.open_guarded(|| match refuse_if_anything_lives(&mut kernel, &run) {
+        let store = opening.open_guarded(|| match refuse_if_records_are_lost(&mut kernel, &run) {
             Err(Error::RecordsLost { .. }) if lost != LostRecords::Refuse => {
                 are_lost = true;
                 Ok(())
@@ -64,14 +64,14 @@ impl Engine {
         Ok(engine)
     }
 
-    /// The same engine for a process that stays: a thread of it does the slow part of every session.
+    /// Turns the engine into one for a process that stays: a thread does the slow part of every session.
     pub fn resident(self) -> Result<(Engine, Arc<Worker>), Error> {
         let worker = Arc::new(Worker::start()?);
         let cleanup: Arc<dyn Cleanup> = worker.clone();
         Ok((Engine { cleanup, ..self }, worker))
     }
 
-    /// A session for one command, on the thread that calls.
+    /// A session for one command, on the calling thread.
     pub fn session(&self) -> Result<Session, Error> {
         let kernel = kernel_session(&self.shared.machine, &self.shared.config)?;
         Ok(Session::new(Arc::clone(&self.shared), kernel, Arc::clone(&self.cleanup)))

@@ -1,4 +1,4 @@
-//! What goes wrong in the engine. An error names the object, the operation, the kernel's own words and the next step.
+//! Errors of the engine. Each names the object, the operation, the kernel's own words and the next step.
 
 use crate::error_words::{how_many, how_many_devices, in_place_of_change, published, some_of, those_there};
 use ipnet::IpNet;
@@ -10,15 +10,15 @@ use zubi_model::{
 /// An error of the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A value from outside.
+    /// An invalid value from a user or another program.
     #[error(transparent)]
     Invalid(#[from] Invalid),
-    /// No such network.
+    /// A network does not exist.
     #[error("network {name} does not exist{}", those_there(known))]
     NoNetwork {
         /// The name.
         name: NetworkName,
-        /// Those that do.
+        /// The networks that exist.
         known: Vec<NetworkName>,
     },
     /// A network of that name exists.
@@ -27,7 +27,7 @@ pub enum Error {
         /// The name.
         name: NetworkName,
     },
-    /// A network that is in use.
+    /// A network is in use.
     #[error("network {name}: {} still attached: {}; disconnect first", how_many(endpoints.len()), endpoints.join(", "))]
     NetworkInUse {
         /// The network.
@@ -35,16 +35,16 @@ pub enum Error {
         /// Its sandboxes.
         endpoints: Vec<String>,
     },
-    /// What a network keeps as it is.
+    /// A property of a network that cannot be changed.
     #[error("network {name}: its {what} stays {has}{}", in_place_of_change(name, attached))]
     Fixed {
         /// The network.
         name: NetworkName,
         /// "subnet".
         what: &'static str,
-        /// In words.
+        /// The present value, in words.
         has: String,
-        /// The sandboxes that hold something of it.
+        /// The sandboxes with addresses or ports of the network.
         attached: Vec<String>,
     },
     /// Another sandbox is attached by a reservation.
@@ -65,25 +65,25 @@ pub enum Error {
         /// The number.
         id: EndpointId,
     },
-    /// A device that has its addresses already.
+    /// The owner of a device has reserved addresses already.
     #[error("network {network}: {owner} has {} already", address.map_or_else(|| "addresses".to_owned(), |a| a.to_string()))]
     Reserved {
         /// The network.
         network: NetworkName,
-        /// Whose the device is.
+        /// The owner of the device.
         owner: String,
-        /// The first one.
+        /// Its first address.
         address: Option<std::net::IpAddr>,
     },
-    /// What another program describes is changed there.
+    /// Another program describes the network, so zubi does not change it.
     #[error("network {name}: {by} describes it with every call; change it there")]
     Described {
         /// The network.
         name: NetworkName,
-        /// Which program.
+        /// The program.
         by: NetworkSource,
     },
-    /// A bridge that somebody else should have made.
+    /// A bridge that another program has to make does not exist.
     #[error("network {network}: bridge {bridge} does not exist")]
     NoBridge {
         /// The network.
@@ -91,7 +91,7 @@ pub enum Error {
         /// The bridge.
         bridge: IfName,
     },
-    /// Internal or not is settled when endpoints are attached.
+    /// The scope of a network cannot change while endpoints are attached.
     #[error("network {name}: {} attached: {}; whether it is internal has decided about their default routes; disconnect first", how_many(attached.len()), attached.join(", "))]
     ScopeInUse {
         /// The network.
@@ -99,22 +99,22 @@ pub enum Error {
         /// Its sandboxes.
         attached: Vec<String>,
     },
-    /// A subnet that something else has.
+    /// A subnet overlaps one that is in use.
     #[error("network {name}: subnet {subnet} overlaps {by}; choose another or leave --subnet out")]
     Overlap {
         /// The network.
         name: NetworkName,
-        /// As asked for.
+        /// The subnet that the user asked for.
         subnet: String,
-        /// What has it.
+        /// What uses the name.
         by: String,
     },
-    /// No automatic subnet.
+    /// No automatic subnet is free.
     #[error("network {name}: {error}")]
     NoSubnet {
         /// The network.
         name: NetworkName,
-        /// What is in the way.
+        /// The reason.
         error: zubi_ipam::NoPool,
     },
     /// No address is left.
@@ -122,64 +122,64 @@ pub enum Error {
     Exhausted {
         /// The network.
         network: NetworkName,
-        /// In words.
+        /// The reason.
         error: zubi_ipam::Exhausted,
     },
-    /// Somebody has the address.
+    /// An address is taken.
     #[error("network {network}: address {address} is taken by {owner}; choose another or leave --ip out")]
     AddressTaken {
         /// The network.
         network: NetworkName,
-        /// As asked for.
+        /// The value that the user asked for.
         address: IpAddr,
         /// Whose it is.
         owner: String,
     },
-    /// Somebody has the MAC.
+    /// A MAC is taken.
     #[error("network {network}: MAC {mac} is taken by {owner}; choose another or leave --mac out")]
     MacTaken {
         /// The network.
         network: NetworkName,
-        /// As asked for.
+        /// The value that the user asked for.
         mac: Mac,
         /// Whose it is.
         owner: String,
     },
-    /// A device name inside the sandbox that is taken.
+    /// A device name inside the sandbox is taken.
     #[error("sandbox {sandbox}: device {ifname} is there already{}; choose another with --ifname", by.as_ref().map(|b| format!(" ({b})")).unwrap_or_default())]
     DeviceTaken {
         /// The sandbox.
         sandbox: String,
-        /// As asked for.
+        /// The value that the user asked for.
         ifname: String,
-        /// Which network uses it.
+        /// The owner of the name.
         by: Option<String>,
     },
-    /// A port that cannot be had.
+    /// A port cannot be published.
     #[error("network {network}: publish {port} for {sandbox}: {by}; choose another host port")]
     PortTaken {
         /// The network.
         network: NetworkName,
         /// The sandbox.
         sandbox: String,
-        /// As asked for.
+        /// The value that the user asked for.
         port: String,
-        /// What is in the way.
+        /// What has it.
         by: String,
     },
-    /// A port that is not published.
+    /// A port is not published.
     #[error("network {network}: {port} is not published for {sandbox}{}", published(there))]
     NotPublished {
         /// The network.
         network: NetworkName,
         /// The sandbox.
         sandbox: String,
-        /// As asked for.
+        /// The value that the user asked for.
         port: String,
-        /// What is.
+        /// The ports that are.
         there: Vec<PublishedPort>,
     },
-    /// A sandbox that is not on a network.
+    /// A sandbox is not on a network.
     #[error("{sandbox} is not on network {network}; zubi connect {network} {sandbox} brings it there")]
     NotConnected {
         /// The sandbox.
@@ -187,7 +187,7 @@ pub enum Error {
         /// The network.
         network: NetworkName,
     },
-    /// An endpoint that has lost its device.
+    /// An endpoint has lost its device.
     #[error(
         "{sandbox} on network {network} has lost its device, or its sandbox is gone; zubi repair puts back what can be"
     )]
@@ -197,7 +197,7 @@ pub enum Error {
         /// The network.
         network: NetworkName,
     },
-    /// A bridge without room.
+    /// A bridge has no room for another port.
     #[error(
         "network {network}: bridge {bridge} is full: zubi gives a bridge at most {most} ports (net.core.netdev_max_backlog), since with more the gateway's answers are lost; make another network"
     )]
@@ -209,25 +209,25 @@ pub enum Error {
         /// The limit.
         most: usize,
     },
-    /// A device name that an end of a link cannot have.
+    /// The device name of a link's end is taken.
     #[error("{end} is there already: {by}; choose another name")]
     EndTaken {
-        /// As asked for.
+        /// The value that the user asked for.
         end: String,
-        /// What has it.
+        /// What has the name.
         by: String,
     },
-    /// An address that an end of a link cannot have.
+    /// An end of a link cannot have an address.
     #[error("{end}: address {address} {by}; choose another")]
     LinkAddressTaken {
         /// The end.
         end: String,
-        /// As asked for.
+        /// The value that the user asked for.
         address: IpNet,
         /// "is on eth0 already".
         by: String,
     },
-    /// Linked already, but differently.
+    /// The link exists, with other properties.
     #[error("link {link} is there already with other {what}: it has {has}; zubi link rm {end} takes it away")]
     LinkDiffers {
         /// The link.
@@ -236,10 +236,10 @@ pub enum Error {
         end: String,
         /// "addresses", "MTU".
         what: &'static str,
-        /// In words.
+        /// The present value, in words.
         has: String,
     },
-    /// Connected already, but differently.
+    /// The sandbox is connected already, with other properties.
     #[error("{sandbox} is on network {network} already with another {what}: it has {has}; disconnect it first")]
     Different {
         /// The sandbox.
@@ -248,26 +248,26 @@ pub enum Error {
         network: NetworkName,
         /// "address", "MAC"...
         what: &'static str,
-        /// In words.
+        /// The present value, in words.
         has: String,
     },
-    /// Nothing of that name.
+    /// A sandbox does not exist.
     #[error("sandbox {name} does not exist: no named namespace, and no running container of that name{}", hint.as_ref().map(|h| format!("; {h}")).unwrap_or_default())]
     NoSandbox {
-        /// As given.
+        /// The name as the user gave it.
         name: String,
         /// The next step.
         hint: Option<String>,
     },
-    /// A name that means several things.
+    /// A name has several meanings.
     #[error("sandbox {name} is ambiguous: {}; write one of these", candidates.join(", "))]
     Ambiguous {
-        /// As given.
+        /// The name as the user gave it.
         name: String,
-        /// All of them.
+        /// The full names.
         candidates: Vec<String>,
     },
-    /// A process that is not there.
+    /// A process does not exist.
     #[error("process {pid} does not exist")]
     NoProcess {
         /// Its number.
@@ -279,26 +279,26 @@ pub enum Error {
         /// The name.
         name: SandboxName,
     },
-    /// A sandbox that is in use.
+    /// A sandbox is in use.
     #[error("sandbox {name} {by}; {next}")]
     SandboxInUse {
         /// The name.
         name: SandboxName,
-        /// By what.
+        /// The use, as a verb phrase.
         by: String,
-        /// What to do.
+        /// The next step.
         next: String,
     },
-    /// Another command works on it right now.
+    /// Another command holds the lock.
     #[error("{object} is being changed by another command right now; try again")]
     Busy {
-        /// What.
+        /// The object.
         object: String,
     },
-    /// A runtime.
+    /// An error of a container runtime.
     #[error(transparent)]
     Runtime(#[from] zubi_runtimes::RuntimeError),
-    /// A run folder without records of what lives.
+    /// The run folder lacks records of devices that are in use.
     #[error(
         "the records in {} are lost, but not {} of zubi's: {}; zubi repair --rebuild makes the records again, zubi gc \
          --force removes the devices",
@@ -312,7 +312,7 @@ pub enum Error {
         /// The devices, in words.
         living: Vec<String>,
     },
-    /// A table that has the name of ours.
+    /// A table of another program has the name of ours.
     #[error(
         "{table}: a table of that name is there, and zubi did not make it; look at it (nft list {table}) and remove it (nft \
          delete {table})"
@@ -321,7 +321,7 @@ pub enum Error {
         /// The table.
         table: String,
     },
-    /// Another zubi on the same host.
+    /// Another zubi instance uses the same host.
     #[error(
         "another zubi, with the run folder {theirs}, has networks on this host ({network}, on {bridge}), and this one uses \
          {}; two would take each other's devices for leftovers: use that folder (--run-dir, ZUBI_RUN_DIR)",
@@ -330,26 +330,26 @@ pub enum Error {
     OtherInstance {
         /// The run folder of this one.
         run: std::path::PathBuf,
-        /// That of the other one.
+        /// The run folder of the other one.
         theirs: String,
         /// A network of the other one.
         network: NetworkName,
         /// Its bridge.
         bridge: String,
     },
-    /// A missing capability.
+    /// A capability is missing.
     #[error("no {}: run as root, or try everything without root in `zubi lab`", missing.join(" and no "))]
     Privilege {
         /// Their names.
         missing: Vec<&'static str>,
     },
-    /// A path that leads to something else, or to the host.
+    /// A path leads to no network namespace, or to the host's.
     #[error(transparent)]
     NotASandbox(zubi_kernel::Error),
-    /// The kernel.
+    /// The kernel refused an operation.
     #[error("{object}: {source}")]
     Kernel {
-        /// What was done, to what.
+        /// The operation and its object.
         object: String,
         /// The kernel's words.
         source: zubi_kernel::Error,
@@ -357,39 +357,39 @@ pub enum Error {
     /// The kernel refused a step of a plan.
     #[error("{object}: {failed}")]
     Plan {
-        /// What was done, to what.
+        /// The operation and its object.
         object: String,
-        /// The failure and its undoing.
+        /// The failure and its rollback.
         failed: Box<zubi_kernel::Failed>,
     },
-    /// Taking something down left something over.
+    /// A deletion was incomplete.
     #[error("{object}: not everything could be taken down: {}; zubi gc tries again", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Leftover {
-        /// What.
+        /// The object.
         object: String,
-        /// What went wrong.
+        /// The errors.
         errors: Vec<zubi_kernel::Error>,
     },
-    /// What is recorded.
+    /// An error of the store.
     #[error(transparent)]
     Store(#[from] zubi_store::StoreError),
-    /// The settings file.
+    /// The settings file cannot be used.
     #[error("settings file {path}: {why}")]
     Config {
         /// The file.
         path: String,
-        /// Why not.
+        /// The reason.
         why: String,
     },
-    /// A program could not be run: this process did not become it.
+    /// A program could not be run.
     #[error("{program}: {source}")]
     Program {
         /// The program.
         program: String,
-        /// Why not.
+        /// The reason.
         source: std::io::Error,
     },
-    /// An error of another process of ours, which had only a pipe to tell it.
+    /// An error that another zubi process sent through a pipe.
     #[error("{words}")]
     Relayed {
         /// Its words.
@@ -397,32 +397,32 @@ pub enum Error {
         /// Its exit code.
         code: u8,
     },
-    /// A name that led to a sandbox of zubi's and leads to another namespace now.
+    /// A name led to a sandbox of zubi's and now leads to another namespace.
     #[error("sandbox {name}: the name leads to another network namespace now, which zubi did not make; {next}")]
     NameMoved {
         /// The name.
         name: SandboxName,
-        /// What was done, and what to do.
+        /// What was done, and the next step.
         next: &'static str,
     },
-    /// The answer could not be written. It is written last.
+    /// The answer could not be written. The work was done before that.
     #[error("write the answer to standard output: {source}; the command itself has done its work")]
     Output {
-        /// Why not.
+        /// The reason.
         source: std::io::Error,
     },
-    /// Something failed, and so did taking back what had been done before.
+    /// A command failed, and undoing its work failed as well.
     #[error("{cause}; and it could not all be undone: {undo}; zubi gc tries again")]
     Undo {
-        /// What failed first. It decides about the class.
+        /// The first failure. It decides the class.
         cause: Box<Error>,
-        /// What failed while undoing.
+        /// The failure of the undo.
         undo: Box<Error>,
     },
 }
 
 impl Error {
-    /// This error; and the one of the undoing as well, where that failed too.
+    /// This error, joined with the error of the undo if that failed as well.
     pub(crate) fn after_undo(self, undone: Result<(), Error>) -> Error {
         match undone {
             Ok(()) => self,
@@ -430,19 +430,19 @@ impl Error {
         }
     }
 
-    /// Adds what was being done to a kernel error.
+    /// Adds the operation to a kernel error.
     pub(crate) fn kernel(object: impl Into<String>) -> impl FnOnce(zubi_kernel::Error) -> Error {
         let object = object.into();
         move |source| Error::Kernel { object, source }
     }
 
-    /// A question about a part that the snapshot lacks.
+    /// An error for a part of the kernel's state that the snapshot does not hold.
     pub(crate) fn unread(object: impl Into<String>) -> impl FnOnce(zubi_snapshot::NotRead) -> Error {
         let object = object.into();
         move |source| Error::Kernel { object, source: source.into() }
     }
 
-    /// A failed system call: what was being done, and the call with its object.
+    /// An error for a failed system call: the operation, and the call with its object.
     pub(crate) fn system(
         object: &'static str,
         operation: &'static str,
@@ -451,7 +451,7 @@ impl Error {
         move |e| Error::Kernel { object: object.into(), source: zubi_kernel::Error::system(operation, what, e) }
     }
 
-    /// A folder of the user's that something could not be written to.
+    /// An error for a folder of the user's that cannot be written to.
     pub fn writing(what: &str, folder: &std::path::Path, source: std::io::Error) -> Error {
         Error::Kernel {
             object: what.to_owned(),
@@ -459,18 +459,18 @@ impl Error {
         }
     }
 
-    /// Whether something that was to be changed was not there any more.
+    /// Whether the plan failed because a device did not exist any more.
     pub fn device_missing(&self) -> bool {
         matches!(self, Error::Plan { failed, .. } if failed.error.is_missing())
     }
 
-    /// Whether the firewall table was found missing.
+    /// Whether the plan failed because the firewall table was missing.
     pub(crate) fn layout_missing(&self) -> bool {
         matches!(self, Error::Plan { failed, .. } if matches!(failed.error, zubi_kernel::Error::LayoutMissing { .. }))
     }
 }
 
-/// How an endpoint's owner is called in an error when its record cannot be read.
+/// How an error names the owner of an endpoint whose record cannot be read.
 pub(crate) fn unknown_owner(key: &EndpointKey) -> String {
     format!("sandbox {} (namespace cookie)", key.cookie)
 }

@@ -1,4 +1,4 @@
-//! Parts of error texts.
+//! Phrases of the error messages.
 
 use zubi_model::{NetworkName, PublishedPort};
 

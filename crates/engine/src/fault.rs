@@ -1,11 +1,12 @@
-//! Failpoints for tests, in debug builds only: `ZUBI_FAULT=kill:N`, `fail:N` or `stop:N` kills, fails or stops
-//! (SIGSTOP) the process right behind its N-th effect (kernel message, setting or file), counted from 1.
-//! Several are separated by commas: `fail:5,kill:7` kills it while it undoes what failed.
-//! `ZUBI_FAULT=count` writes the names of all effects to standard error. With one of these every operation is sent alone.
+//! Failpoints for tests, in debug builds only. `ZUBI_FAULT=kill:N`, `fail:N` or `stop:N` kills, fails or stops
+//! (SIGSTOP) the process right after its N-th effect (kernel message, setting or file), counted from 1. Several are
+//! separated by commas: `fail:5,kill:7` fails the process and then kills it while it undoes its work.
+//! `ZUBI_FAULT=count` writes the names of all effects to standard error. With any of these each operation is sent
+//! alone.
 //!
-//! What happens to operations that are sent together is tested by others, which leave the sends as they are:
-//! `message:N` has the kernel refuse the N-th netlink message of the process, `lost:N` loses the answers to the send that
-//! has it, `messages` writes all of them to standard error.
+//! Operations that are sent together have failpoints of their own, which do not split the sends. With `message:N` the
+//! kernel refuses the N-th netlink message of the process. `lost:N` loses the answers to the send that contains it.
+//! `messages` writes all of them to standard error.
 
 use std::cell::RefCell;
 use std::io;
@@ -21,7 +22,7 @@ enum Deed {
     Count,
 }
 
-/// The one counter that store and kernel share.
+/// The failpoints, and the one counter that store and kernel share.
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     deeds: Vec<(Deed, u32)>,
@@ -29,12 +30,12 @@ pub(crate) struct Fault {
 }
 
 thread_local! {
-    /// Undoing is not to be failed as well: it is what the test looks at.
+    /// Set while a command undoes its work: a test that fails the command wants to see the undo succeed.
     static MUTED: RefCell<bool> = const { RefCell::new(false) };
 }
 
 impl Fault {
-    /// What the text of `ZUBI_FAULT` asks for; nothing in release builds. Messages are disturbed from here on.
+    /// Parses `ZUBI_FAULT`; `None` in release builds. Failpoints of messages are installed here, in the kernel crate.
     pub(crate) fn read(text: &str) -> Option<Self> {
         if !cfg!(debug_assertions) {
             return None;
@@ -60,7 +61,7 @@ impl Fault {
         result
     }
 
-    /// An effect has happened.
+    /// Counts an effect, and kills, fails or stops here if that was asked for.
     pub(crate) fn step(&self, name: &str) -> io::Result<()> {
         let n = self.seen.fetch_add(1, Ordering::SeqCst) + 1;
         let me = std::process::id();
@@ -78,7 +79,7 @@ impl Fault {
     }
 }
 
-/// Those of messages, where the text names nothing else.
+/// The failpoints of messages; `None` if the text has any other word.
 fn disturbances(text: &str) -> Option<Vec<Disturbance>> {
     let disturbance = |word: &str| match word.split_once(':') {
         Some(("message", n)) => Some(Disturbance::Refuse(n.parse().ok()?)),

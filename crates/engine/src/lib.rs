@@ -1,4 +1,4 @@
-//! The engine: every way into zubi ends in one of these calls.
+//! The engine: the command line and all doors call it for every command.
 
 mod answer;
 mod caller;

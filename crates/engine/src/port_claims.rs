@@ -1,9 +1,9 @@
-//! What published ports claim of the host.
+//! The host ports that an endpoint claims.
 
 use zubi_model::{Endpoint, EndpointKey, Family, PublishedPort};
 use zubi_store::PortClaim;
 
-/// What an endpoint's published ports claim of the host.
+/// The claims of an endpoint for these published ports.
 pub(crate) fn claims(endpoint: &Endpoint, ports: &[PublishedPort]) -> Vec<PortClaim> {
     claims_of(&endpoint.key(), &endpoint.families(), ports)
 }

@@ -1,35 +1,35 @@
-//! What `check` finds, and how things are called in its reports.
+//! The problems that `check` finds, and how its report names objects.
 
 use std::net::IpAddr;
 use zubi_model::{DirectLink, Endpoint};
 
-/// What kind of difference it is; the words are stable.
+/// The kind of a difference. Its words in JSON are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProblemKind {
-    /// A command was killed half-way.
+    /// A command was killed before it finished.
     Interrupted,
     /// A file that cannot be read.
     Unreadable,
-    /// The sandbox is no more.
+    /// The sandbox is gone.
     SandboxGone,
     /// The name now leads to another namespace: the container was started again.
     SandboxRestarted,
-    /// Something that should be there is not.
+    /// An object is missing.
     Missing,
-    /// Something is not as it should be.
+    /// An object differs from its record.
     Differs,
     /// The firewall table is gone or has lost rules.
     Firewall,
     /// Another program's firewall drops what a network sends.
     ForeignFirewall,
-    /// Something carries our mark and belongs to nobody.
+    /// An object has our mark but no record.
     Stray,
-    /// A process has bound a published port: it gets nothing of what is sent there.
+    /// A process has bound a published port; no packets to that port reach it.
     PortShadowed,
 }
 
 impl ProblemKind {
-    /// Its word in JSON.
+    /// The word for it in JSON.
     pub fn word(self) -> &'static str {
         match self {
             ProblemKind::Interrupted => "interrupted",
@@ -49,13 +49,13 @@ impl ProblemKind {
 /// One difference between records and kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What kind.
+    /// The kind.
     pub kind: ProblemKind,
-    /// Of what: "network blue", "endpoint of c1 on network blue".
+    /// The object: "network blue", "endpoint of c1 on network blue".
     pub object: String,
     /// The difference in words.
     pub what: String,
-    /// What puts it right.
+    /// The command that repairs it.
     pub fix: String,
 }
 
@@ -79,12 +79,12 @@ pub(crate) const REPAIR: &str = "zubi repair";
 pub(crate) const GC: &str = "zubi gc";
 pub(crate) const RESTORE: &str = "restore or remove the file";
 
-/// How an endpoint is called in reports.
+/// How reports name an endpoint.
 pub(crate) fn describe(endpoint: &Endpoint) -> String {
     format!("endpoint of {} on network {}", endpoint.sandbox.spelled, endpoint.network)
 }
 
-/// How a link is called in reports.
+/// How reports name a link.
 pub(crate) fn describe_link(link: &DirectLink) -> String {
     format!("link {link}")
 }

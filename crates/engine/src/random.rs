@@ -1,9 +1,8 @@
-//! Randomness, from the kernel.
+//! Random names, from the kernel's random numbers.
 
 use crate::error::Error;
 use zubi_kernel::sys;
 
-/// Random bytes.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N], Error> {
     sys::random().map_err(Error::system("choosing a name", "read", "random bytes"))
 }

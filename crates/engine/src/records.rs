@@ -1,4 +1,4 @@
-//! The records, read once for a command that looks at all of them.
+//! The records, read once for a command that needs all of them.
 
 use crate::error::Error;
 use crate::session::Session;
@@ -6,21 +6,22 @@ use std::collections::{HashMap, HashSet};
 use zubi_model::{DirectLink, Endpoint, EndpointKey, IfName, LinkPlace, NetnsCookie, Network, NetworkName};
 use zubi_store::{PortClaim, StoreError};
 
-/// What is on disk.
+/// All records.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
     pub(crate) networks: Vec<Network>,
-    /// Networks that are being made, changed or removed.
+    /// Networks that a command is creating, changing or removing.
     pub(crate) making: Vec<Network>,
     pub(crate) endpoints: Vec<Endpoint>,
-    /// Endpoints that are being attached or detached.
+    /// Endpoints that a command is attaching or detaching.
     pub(crate) pending: Vec<Endpoint>,
     pub(crate) links: Vec<DirectLink>,
-    /// Links that are being made or removed.
+    /// Links that a command is making or removing.
     pub(crate) unfinished_links: Vec<DirectLink>,
-    /// Devices that wait for their deletion. Read before the devices are: one that is gone is in neither.
+    /// Devices that wait for deletion. They are read before the kernel's devices: one that is deleted meanwhile is then
+    /// missing from the kernel's list.
     pub(crate) doomed: HashSet<IfName>,
-    /// Records that cannot be read: whose devices they name is unknown.
+    /// Records that cannot be read. The devices that they name are unknown.
     pub(crate) unreadable: Vec<StoreError>,
     by_sandbox: HashMap<NetnsCookie, Vec<usize>>,
     by_network: HashMap<NetworkName, usize>,
@@ -49,7 +50,7 @@ impl Records {
         self.endpoints.iter().filter(move |endpoint| endpoint.network == *network)
     }
 
-    /// The devices on the host that records name: host ends of endpoints, and ends of links.
+    /// The devices on the host that the records name: host ends of endpoints, and ends of links.
     pub(crate) fn host_devices(&self) -> impl Iterator<Item = &str> {
         let endpoints =
             self.endpoints.iter().chain(&self.pending).filter_map(Endpoint::host_device).map(IfName::as_str);
@@ -63,7 +64,7 @@ impl Records {
         self.endpoints.iter().chain(&self.pending).map(Endpoint::key).collect()
     }
 
-    /// The ports that endpoints claim by their records.
+    /// The ports that the recorded endpoints claim.
     pub(crate) fn port_claims(&self) -> HashSet<PortClaim> {
         let all = self.endpoints.iter().chain(&self.pending);
         all.flat_map(|endpoint| crate::port_claims::claims(endpoint, &endpoint.ports)).collect()
@@ -108,7 +109,7 @@ pub(crate) fn read_records(session: &Session) -> Result<Records, Error> {
     })
 }
 
-/// Other files that cannot be read: no device depends on them.
+/// Other files that cannot be read. They name no devices.
 pub(crate) fn unreadable_hints(session: &Session, records: &Records) -> Vec<StoreError> {
     let mut hints = session.store().doomed_lossy().1;
     hints.extend(session.store().sandboxes_lossy().1);

@@ -1,14 +1,14 @@
-//! Words that every call shares: whether to do it, and what it did.
+//! Types that all calls share: whether to act, and what was done.
 
 use zubi_plan::{Op, Plan};
 use zubi_snapshot::Finding;
 
-/// Whether to do it.
+/// Whether a call acts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
-    /// Do it.
+    /// It does the work.
     Apply,
-    /// Only say what would be done.
+    /// It only reports what it would do.
     Show,
 }
 
@@ -21,7 +21,7 @@ pub struct Report<T> {
     pub value: T,
 }
 
-/// An operation and what the kernel has of it: the lines of a dry run.
+/// An operation, and how the kernel's state compares with it: one line of a dry run.
 pub type Compared = (Op, Finding);
 
 /// Whether running processes are ended.

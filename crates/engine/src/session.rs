@@ -1,9 +1,9 @@
-//! A session: what one command knows and holds.
+//! A session: the state of one command.
 //!
 //! # How it works
-//! A session belongs to one command on one thread. It has sockets of its own, opens sandboxes when it needs them, and
-//! forgets everything when it ends: nothing that it has read outlives it. Work that takes the kernel long is not done by
-//! the command but handed to a [`Cleanup`] at the end, with the session.
+//! A session belongs to one command on one thread. It has its own sockets, opens sandboxes when it needs them, and
+//! keeps nothing that it has read after its end. The command does not do slow work itself: it hands the session with
+//! that work to a [`Cleanup`].
 
 use crate::config::Config;
 use crate::error::Error;
@@ -19,7 +19,7 @@ use zubi_runtimes::Runtimes;
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{FirewallSeen, Store};
 
-/// One command's view of the machine.
+/// The state of one command.
 pub struct Session {
     pub(crate) shared: Arc<Shared>,
     pub(crate) kernel: KernelSession,
@@ -29,29 +29,30 @@ pub struct Session {
     notes: Vec<String>,
 }
 
-/// Does the slow part of a command, for which its caller does not wait.
+/// Does the slow part of a command after its caller has the answer.
 pub trait Cleanup: Send + Sync {
-    /// Takes over a session whose [`SlowWork`] is to be done.
+    /// Takes over a session and does its [`SlowWork`].
     fn take_over(&self, session: Session) -> Result<(), Error>;
 }
 
-/// What this command knows of the host's nftables ruleset.
+/// What this command has learned about the host's nftables ruleset.
 #[derive(Debug, Default)]
 pub(crate) struct Ruleset {
-    /// The networks that are in order while the ruleset has the generation that the kernel edge expects.
+    /// The networks whose rules are complete, as long as the ruleset has the generation that the kernel session
+    /// expects.
     pub(crate) in_order: Option<Vec<NetworkId>>,
-    /// What the store's hint says, as far as this command has read or written it.
+    /// The store's hint, if this command has read or written it.
     pub(crate) remembered: Option<FirewallSeen>,
 }
 
-/// What a command leaves for later.
+/// Work that a command leaves for later.
 #[derive(Debug, Default)]
 pub(crate) struct SlowWork {
-    /// Connections of ports that were taken back from an endpoint that stays, by network.
+    /// Connections of withdrawn ports, by network. The endpoints of these ports stay.
     pub(crate) flows: Vec<(NetworkName, Plan)>,
     /// Described networks without endpoints.
     pub(crate) unused: Vec<NetworkName>,
-    /// Whether this command attached something last: then it does not look for networks without endpoints.
+    /// Whether the last action of this command was an attach: then it does not look for networks without endpoints.
     pub(crate) attaching: bool,
 }
 
@@ -87,17 +88,17 @@ impl Session {
         self.shared.pools()
     }
 
-    /// What does the slow part of this session; the session does not know it any more.
+    /// Removes the [`Cleanup`] from this session and returns it.
     pub(crate) fn take_cleanup(&mut self) -> Option<Arc<dyn Cleanup>> {
         self.cleanup.take()
     }
 
-    /// Reads into a snapshot what of the needs it lacks.
+    /// Reads the parts of `needs` that a snapshot does not hold yet.
     pub(crate) fn read(&mut self, snapshot: &mut Snapshot, needs: &Needs, object: &str) -> Result<(), Error> {
         self.kernel.look_into(snapshot, needs).map_err(Error::kernel(object))
     }
 
-    /// Notes something for the caller that is no error.
+    /// Adds a note for the caller; it is not an error.
     pub(crate) fn note(&mut self, words: String) {
         if !self.notes.contains(&words) {
             self.notes.push(words);
@@ -109,12 +110,12 @@ impl Session {
         std::mem::take(&mut self.notes)
     }
 
-    /// Calls `observer` with every operation that changed something: together they are the commands to type.
+    /// Calls `observer` with every operation that changed something. Together they are the commands to type.
     pub fn observe(&mut self, observer: Observer) {
         self.kernel.on_operation(observer);
     }
 
-    /// The kernel edge, for counting its messages.
+    /// The kernel session, for counting its messages.
     pub fn kernel(&mut self) -> &mut KernelSession {
         &mut self.kernel
     }

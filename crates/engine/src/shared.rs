@@ -1,4 +1,4 @@
-//! What all sessions of an engine share, and what lives as long as the engine does.
+//! The state that all sessions of an engine share. It lives as long as the engine.
 
 use crate::config::Config;
 use std::fs;
@@ -7,7 +7,7 @@ use zubi_ipam::AddressPools;
 use zubi_kernel::Machine;
 use zubi_store::Store;
 
-/// Settings, records, and the sockets that a session borrows.
+/// Settings, records, and the sockets of all sessions.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -16,13 +16,13 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// The run folder, by the one name that it has whatever way leads to it.
+    /// The canonical path of the run folder.
     pub(crate) fn run_folder(&self) -> PathBuf {
         canonical(&self.config.dirs.run)
     }
 
-    /// The pools that automatic subnets come from. The IPv6 pool is derived from /etc/machine-id: RFC 4193, 3.2.2 asks for
-    /// a random prefix, but a network made again keeps its prefix this way.
+    /// The pools that automatic subnets come from. The IPv6 pool is derived from /etc/machine-id: RFC 4193, 3.2.2 asks
+    /// for a random prefix, but a network made again keeps its prefix this way.
     pub(crate) fn pools(&self) -> AddressPools {
         if let Some(pools) = &self.config.pools {
             return pools.clone();
@@ -35,7 +35,7 @@ impl Shared {
     }
 }
 
-/// The one name of a folder, whatever way leads to it.
+/// The canonical path of a folder.
 pub(crate) fn canonical(folder: &Path) -> PathBuf {
     fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned())
 }

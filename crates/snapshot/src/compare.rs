@@ -1,33 +1,33 @@
-//! Comparing operations with what exists.
+//! Compares operations with a snapshot.
 
 use crate::{Namespace, NotRead, Snapshot};
 use zubi_model::{Family, IfIndex, IfName};
 use zubi_plan::{Op, Place, Sysctl, What};
 use zubi_wire::route::{AddrGenMode, BridgePort, Filter, Link, LinkChange, LinkKind};
 
-/// What the kernel has of what an operation would make.
+/// How the kernel's state compares with the result of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Finding {
-    /// Exactly that.
+    /// The same.
     Same,
-    /// Nothing of it.
+    /// Missing.
     Missing,
-    /// Something else; in words.
+    /// Different; how, in words.
     Differs(String),
-    /// The operation leaves no state that could be looked at.
+    /// The operation leaves no state to compare.
     NoState,
 }
 
-/// Compares each operation with a snapshot that was read for [`crate::Needs::of`] them. A sandbox that is gone has
+/// Compares each operation with a snapshot that contains [`crate::Needs::of`] them. A sandbox that is gone contains
 /// nothing.
 ///
 /// # Errors
-/// Where the snapshot lacks a part, or a sandbox could not be opened.
+/// If the snapshot lacks a part, or a sandbox could not be opened.
 pub fn compare(ops: &[Op], snapshot: &Snapshot) -> Result<Vec<(Op, Finding)>, NotRead> {
     ops.iter().map(|op| Ok((op.clone(), finding(op, snapshot)?))).collect()
 }
 
-/// Whether the kernel is as it is behind each of these operations, by a snapshot that was read for
+/// Whether the kernel's state is the one after each of these operations, by a snapshot that contains
 /// [`crate::Needs::after`] them.
 ///
 /// # Errors
@@ -46,7 +46,7 @@ pub fn done(ops: &[Op], snapshot: &Snapshot) -> Result<Vec<bool>, NotRead> {
     ops.iter().map(one).collect()
 }
 
-/// For an operation that removes something: the one that makes it.
+/// The operation that makes what this one removes.
 pub(crate) fn counterpart(op: &Op) -> Option<Op> {
     let what = match &op.what {
         What::DeleteAddress(address) => What::AddAddress(address.clone()),
@@ -58,7 +58,7 @@ pub(crate) fn counterpart(op: &Op) -> Option<Op> {
     Some(Op { place: op.place.clone(), what, why: op.why })
 }
 
-/// Whether two values of a setting mean the same: the kernel puts tabs between numbers.
+/// Whether two values of a setting are equal: the kernel separates numbers by tabs.
 pub fn same_value(one: &str, other: &str) -> bool {
     one.split_whitespace().eq(other.split_whitespace())
 }
@@ -88,7 +88,7 @@ fn of_ruleset(what: &What, snapshot: &Snapshot) -> Result<Finding, NotRead> {
     })
 }
 
-/// A snapshot, looked at from one place.
+/// A snapshot seen from one place.
 struct Sight<'s> {
     snapshot: &'s Snapshot,
     place: &'s Place,
@@ -217,7 +217,7 @@ impl Sight<'_> {
                 let has = seen.mac.map_or_else(|| "none".into(), |mac| mac.to_string());
                 Finding::Differs(format!("MAC is {has}"))
             }
-            // The alias is for the day when the records are lost. It may be older than they are.
+            // Only the prefix is compared: the alias serves to rebuild lost records, and may be older than they are.
             _ if change.alias.is_some() && !seen.alias.as_ref().is_some_and(|alias| alias.starts_with("zubi ")) => {
                 Finding::Differs("its alias does not say whose it is".into())
             }
@@ -229,7 +229,7 @@ impl Sight<'_> {
     }
 }
 
-/// The MTU of the other end of a pair, where that end is the right one and has another MTU than wanted.
+/// The MTU of the other end of a pair, if that end is the right one and its MTU differs.
 pub(crate) fn peer_with_other_mtu(link: &Link, snapshot: &Snapshot) -> Result<Option<u32>, NotRead> {
     let (Some(mtu), LinkKind::Veth(peer)) = (link.mtu, &link.kind) else { return Ok(None) };
     let seen = snapshot.link(&Place::Sandbox(peer.netns.clone()), peer.name.as_str())?;

@@ -1,4 +1,4 @@
-//! Which part of a list is asked for, or was read.
+//! The part of a list that is needed, or was read.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ impl<K: Ord> Default for Extent<K> {
 }
 
 impl<K: Ord> Extent<K> {
-    /// Whether it is no item at all.
+    /// Whether it has no items.
     pub fn is_empty(&self) -> bool {
         matches!(self, Extent::Of(keys) if keys.is_empty())
     }
@@ -52,7 +52,7 @@ impl<K: Ord> Extent<K> {
         }
     }
 
-    /// The items for which this holds; all stay all.
+    /// Keeps the items that fulfil a condition; [`Extent::All`] stays.
     #[must_use]
     pub fn filter(self, keep: impl Fn(&K) -> bool) -> Self {
         match self {

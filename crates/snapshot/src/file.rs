@@ -1,11 +1,11 @@
-//! A snapshot as text: JSON with a version.
+//! The text form of a snapshot: JSON with a version.
 
 use crate::Snapshot;
 use crate::place::PlaceSeen;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The version of the text. One that a program does not know is refused.
+/// The version of the text. A program refuses every other version.
 pub const VERSION: u32 = 1;
 
 #[derive(Deserialize)]
@@ -19,12 +19,12 @@ struct Whole<T> {
     snapshot: T,
 }
 
-/// Why a text is no snapshot.
+/// Why a text cannot be read as a snapshot.
 #[derive(Debug)]
 pub enum Unreadable {
-    /// It is of another version of the format.
+    /// It has another format version.
     Version(u32),
-    /// It is no JSON, or not that of a snapshot.
+    /// It is not JSON, or not the JSON of a snapshot.
     Json(serde_json::Error),
 }
 
@@ -45,14 +45,14 @@ impl Snapshot {
     /// The snapshot as text. The same snapshot gives the same text.
     ///
     /// # Errors
-    /// When the path of a sandbox is not UTF-8.
+    /// If the path of a sandbox is not UTF-8.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(&Whole { version: VERSION, snapshot: self })
     }
 
     /// Reads what [`Snapshot::to_json`] wrote.
     pub fn from_json(text: &str) -> Result<Self, Unreadable> {
-        // The version alone first: another one may have another form.
+        // Read the version alone first: another version may have another form.
         let head: Head = serde_json::from_str(text).map_err(Unreadable::Json)?;
         if head.version != VERSION {
             return Err(Unreadable::Version(head.version));
@@ -62,7 +62,7 @@ impl Snapshot {
     }
 }
 
-/// Keys of JSON objects are texts, so sandboxes are a list, by their paths.
+/// Keys of JSON objects are strings, so sandboxes are a list, sorted by path.
 pub(crate) mod sandboxes {
     use super::PlaceSeen;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};

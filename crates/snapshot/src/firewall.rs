@@ -1,4 +1,5 @@
-//! What was read of the ruleset: our table, our rules in other programs' tables, and the tables of other programs.
+//! The host's ruleset, as far as it was read: our table, our rules in other programs' tables, and the tables of other
+//! programs.
 
 use crate::Extent;
 use serde::{Deserialize, Serialize, Serializer};
@@ -21,7 +22,8 @@ pub struct FirewallSeen {
 }
 
 impl FirewallSeen {
-    /// Whether another program made a table with our name: the table holds something, and nothing that zubi makes.
+    /// Whether another program made a table with our name: the table is not empty, and contains nothing that zubi
+    /// makes.
     pub fn is_foreign(&self) -> bool {
         let holds_something = self.table.as_ref().is_some_and(|table| table.objects > 0);
         let chains = firewall::chains();
@@ -51,7 +53,7 @@ pub struct GuestRuleSeen {
     pub owner: Option<u32>,
 }
 
-/// The tables and base chains of all programs, and of the rules those that decide whether forwarded packets pass.
+/// The tables and chains of all programs, and the rules that decide whether forwarded packets pass.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ForeignTables {
     /// All tables, ours included.
@@ -63,7 +65,7 @@ pub struct ForeignTables {
 }
 
 impl ForeignTables {
-    /// The same as `plan` judges it.
+    /// The tables in the form that the plan crate evaluates.
     pub fn judged(&self) -> ForeignFirewalls {
         let mut by_chain: HashMap<ChainName, Vec<RuleSeen>> = HashMap::new();
         for rule in &self.rules {
@@ -92,7 +94,7 @@ pub(crate) struct Elements {
     pub(crate) seen: HashSet<ElementSeen>,
 }
 
-/// So that two snapshots of the same ruleset are the same text.
+/// Sorted, so that two snapshots of the same ruleset have the same text.
 fn in_order<S: Serializer>(seen: &HashSet<ElementSeen>, serializer: S) -> Result<S::Ok, S::Error> {
     seen.iter().collect::<BTreeSet<_>>().serialize(serializer)
 }
@@ -101,8 +103,8 @@ fn in_order<S: Serializer>(seen: &HashSet<ElementSeen>, serializer: S) -> Result
 pub(crate) struct Ruleset {
     pub(crate) ours: Option<FirewallSeen>,
     pub(crate) elements: BTreeMap<String, Elements>,
-    /// With the generation in which they were read.
+    /// Read in this generation of the ruleset.
     pub(crate) guest_rules: Option<(Vec<GuestRuleSeen>, Generation)>,
-    /// With the generation in which they were read.
+    /// Read in this generation of the ruleset.
     pub(crate) foreign: Option<(ForeignTables, Generation)>,
 }

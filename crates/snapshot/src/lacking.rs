@@ -1,4 +1,4 @@
-//! What of a plan is missing or differs: the operations that put it right.
+//! The operations of a plan whose result is missing or differs: they repair it.
 
 use crate::compare::peer_with_other_mtu;
 use crate::{Finding, NotRead, Snapshot, compare};
@@ -7,34 +7,34 @@ use zubi_model::{IfName, Mac};
 use zubi_plan::{Op, Place, What};
 use zubi_wire::route::{AdminState, Link, LinkChange, LinkKind, LinkMark};
 
-/// What was found of the pair of an endpoint.
+/// The state of an endpoint's pair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pair {
-    /// Both ends are as made, as far as names and MACs go.
+    /// Both ends exist with the right names and MACs.
     Whole,
-    /// The host end is there. The inner end was renamed, moved to another namespace, or has another MAC.
+    /// The host end exists. The inner end was renamed, moved to another namespace, or has another MAC.
     InnerEndDiffers,
-    /// There is no host end, and so no inner end either.
+    /// The host end is missing, so the inner end is missing too.
     Absent,
 }
 
-/// Whether anything leads into the sandbox of an endpoint.
+/// Whether the sandbox of an endpoint can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Inside {
-    /// It can be changed inside.
+    /// zubi can change the devices inside.
     Reachable,
-    /// Nothing leads to it.
+    /// No known path leads to it.
     Unreachable,
 }
 
-/// The operations that put right what is missing or differs. A link of ours that differs is changed, not made again.
-/// The snapshot was read for [`crate::Needs::of`] these operations.
+/// The operations that repair what is missing or differs. A link of ours that differs is changed, not made again. The
+/// snapshot has to contain [`crate::Needs::of`] these operations.
 ///
 /// # Errors
 /// As [`compare`].
 pub fn lacking(ops: &[Op], snapshot: &Snapshot) -> Result<Vec<Op>, NotRead> {
     let compared = compare(ops, snapshot)?;
-    // Settings of a device that is not there leave no state to look at: they come back with the device.
+    // The settings of a missing device cannot be compared: repeat them with the device.
     let new_device = compared.iter().any(|(op, f)| matches!((&op.what, f), (What::AddLink(_), Finding::Missing)));
     let mut lacking = Vec::new();
     for (op, finding) in compared {
@@ -56,7 +56,7 @@ pub fn lacking(ops: &[Op], snapshot: &Snapshot) -> Result<Vec<Op>, NotRead> {
     Ok(without_routes_of_addresses(lacking))
 }
 
-/// The same for all operations of an endpoint whose host end is `host_end`, given what was found of its pair.
+/// [`lacking`] for all operations of an endpoint whose host end is `host_end`, given the state of its pair.
 ///
 /// # Errors
 /// As [`compare`]; only a whole pair is compared.
@@ -69,21 +69,21 @@ pub fn lacking_of_pair(
 ) -> Result<Vec<Op>, NotRead> {
     Ok(match (pair, inside) {
         (Pair::InnerEndDiffers, Inside::Reachable) => {
-            // An end that was renamed or moved may be anywhere, so the pair is made again.
+            // A renamed or moved end may be anywhere, so the pair is made again.
             let delete = Op::host(What::DeleteLink(host_end), "its inner end is not as made");
             std::iter::once(delete).chain(without_routes_of_addresses(ops)).collect()
         }
         (Pair::Whole | Pair::InnerEndDiffers, _) => lacking(&ops, snapshot)?,
-        // Without the host end nothing inside is left.
+        // Without the host end nothing is left inside.
         (Pair::Absent, Inside::Reachable) => without_routes_of_addresses(ops),
         (Pair::Absent, Inside::Unreachable) => Vec::new(),
     })
 }
 
-/// In words, what is wrong with the inner end of a pair whose host end is there.
+/// How the inner end of a pair differs, in words. The host end exists.
 ///
 /// # Errors
-/// Where the devices of the sandbox were not read.
+/// When the devices of the sandbox were not read.
 pub fn inner_end_differs(
     snapshot: &Snapshot,
     inside: &Place,
@@ -104,7 +104,7 @@ fn is_ours(place: &Place, link: &Link, snapshot: &Snapshot) -> Result<bool, NotR
     Ok(snapshot.link(place, link.name.as_str())?.is_some_and(|seen| link.resembles(seen)))
 }
 
-/// What puts the MTU of the other end of a pair right.
+/// The operation that repairs the MTU of the other end of a pair.
 fn mtu_of_peer(link: &Link, snapshot: &Snapshot) -> Result<Option<Op>, NotRead> {
     let (Some(mtu), LinkKind::Veth(peer)) = (link.mtu, &link.kind) else { return Ok(None) };
     Ok(peer_with_other_mtu(link, snapshot)?.map(|_| {
@@ -113,7 +113,7 @@ fn mtu_of_peer(link: &Link, snapshot: &Snapshot) -> Result<Option<Op>, NotRead> 
     }))
 }
 
-/// The kernel makes the route to an address's subnet with the address.
+/// Removes the routes that the kernel makes itself: it adds the route to an address's subnet with the address.
 fn without_routes_of_addresses(ops: Vec<Op>) -> Vec<Op> {
     let given: HashSet<_> = ops
         .iter()

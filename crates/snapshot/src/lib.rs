@@ -1,12 +1,12 @@
-//! What the kernel has, as one value; what a comparison needs of it; plans compared with it.
+//! Snapshots of the kernel's state, the needs of a comparison, and the comparison of plans with a snapshot.
 //!
 //! # How it works
-//! A [`Snapshot`] holds what was read: devices, addresses, routes and the rest of each namespace, our nftables table
-//! and what other programs have. It knows which parts were read, so that *not read* ([`NotRead`]) is never taken for
-//! *not there*. [`Needs`] names the parts that a question takes: [`Needs::of`] those that comparing operations takes.
-//! The kernel crate reads them (`Session::look`); [`compare`] and [`lacking`] are pure.
+//! A [`Snapshot`] holds the state that was read: devices, addresses, routes and the rest of each namespace, our
+//! nftables table and other programs' tables. It knows which parts were read, so that *not read* ([`NotRead`]) is never
+//! taken for *missing*. [`Needs`] names the parts that a query needs: [`Needs::of`] names those for comparing
+//! operations. The kernel crate reads them (`Session::look`); [`compare`] and [`lacking`] are pure.
 //!
-//! A snapshot stays as it was read. After a change, [`Snapshot::forget`] drops what the change made stale.
+//! A snapshot does not update itself. After a change, [`Snapshot::forget`] drops the parts that may have changed.
 
 mod compare;
 mod extent;

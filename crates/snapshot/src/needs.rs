@@ -1,4 +1,4 @@
-//! What a question needs to read.
+//! The parts of the kernel's state that a query needs.
 
 use crate::place::Namespace;
 use crate::{Extent, Snapshot};
@@ -8,11 +8,11 @@ use zubi_plan::{Op, Place, What, firewall};
 use zubi_wire::nft::Element;
 use zubi_wire::route::LinkKind;
 
-/// Up to so many objects are asked for one by one; of more, the whole list is read. A question takes the kernel some
-/// microseconds, as long as a few items of a list.
+/// Up to this many objects are read one by one; for more, the whole list is read. Reading one object takes the kernel
+/// some microseconds, as long as a few items of a list.
 pub const FEW: usize = 64;
 
-/// Settings that decide on forwarding, below /proc/sys.
+/// The settings of forwarding, below /proc/sys.
 const FORWARDING: [&str; 4] = [
     "net/ipv4/ip_forward",
     "net/ipv6/conf/all/forwarding",
@@ -20,7 +20,7 @@ const FORWARDING: [&str; 4] = [
     "net/bridge/bridge-nf-call-iptables",
 ];
 
-/// What is needed of one namespace.
+/// The needed parts of one namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PlaceNeeds {
     /// Devices by name.
@@ -37,13 +37,13 @@ pub struct PlaceNeeds {
     pub forwarding: bool,
     /// Filters of devices by name.
     pub filters: BTreeSet<String>,
-    /// Filters of every bridge: zubi hangs its own there.
+    /// Filters of every bridge: zubi attaches its own there.
     pub bridge_filters: bool,
     /// Settings by their keys below /proc/sys.
     pub settings: BTreeSet<String>,
 }
 
-/// What is needed of one set.
+/// The needed elements of one set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ElementNeeds {
     /// These elements, each a single key.
@@ -52,7 +52,7 @@ pub enum ElementNeeds {
     All,
 }
 
-/// What is needed of the host's ruleset.
+/// The needed parts of the host's ruleset.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FirewallNeeds {
     /// Our table without elements.
@@ -65,20 +65,20 @@ pub struct FirewallNeeds {
     pub foreign: bool,
 }
 
-/// The parts that a question takes, each named once.
+/// The parts that a query needs, each named once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Needs {
     host: PlaceNeeds,
-    /// In the order in which they were asked for.
+    /// In the order in which they were added.
     sandboxes: Vec<(NsRef, PlaceNeeds)>,
-    /// Where each is in that order.
+    /// The position of each in that order.
     order: HashMap<NsRef, usize>,
     firewall: FirewallNeeds,
     names: BTreeSet<SandboxName>,
 }
 
 impl PlaceNeeds {
-    /// Everything but settings that do not come with a device.
+    /// Everything except settings that are not settings of a device.
     fn everything() -> Self {
         let both = BTreeSet::from([Family::V4, Family::V6]);
         PlaceNeeds {
@@ -110,7 +110,7 @@ impl PlaceNeeds {
         self.links.add(name.to_string());
     }
 
-    /// What of it a snapshot lacks.
+    /// The parts that a snapshot lacks.
     fn without(&self, place: &Place, snapshot: &Snapshot) -> PlaceNeeds {
         let Some(seen) = snapshot.place(place) else { return self.clone() };
         if matches!(seen.namespace, Some(Namespace::Gone | Namespace::Unknown(_))) {
@@ -163,12 +163,12 @@ impl ElementNeeds {
 }
 
 impl Needs {
-    /// Nothing.
+    /// No needs.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What comparing these operations takes, see [`crate::compare`].
+    /// The needs of comparing these operations, see [`crate::compare`].
     pub fn of(ops: &[Op]) -> Self {
         let mut needs = Needs::new();
         for op in ops {
@@ -177,7 +177,7 @@ impl Needs {
         needs
     }
 
-    /// What it takes to say whether these operations were applied, see [`crate::done`].
+    /// The needs of finding out whether these operations were applied, see [`crate::done`].
     pub fn after(ops: &[Op]) -> Self {
         let mut needs = Needs::new();
         for op in ops {
@@ -190,7 +190,7 @@ impl Needs {
         needs
     }
 
-    /// Every list of these places; for the host, everything of the ruleset and the settings of forwarding as well.
+    /// Every list of these places; for the host, the whole ruleset and the settings of forwarding as well.
     pub fn everything(places: impl IntoIterator<Item = Place>) -> Self {
         let mut needs = Needs::new();
         for place in places {
@@ -205,7 +205,7 @@ impl Needs {
         needs
     }
 
-    /// Adds what another question takes.
+    /// Adds the needs of another query.
     pub fn join(&mut self, other: Needs) {
         self.host.join(other.host);
         for (sandbox, needs) in other.sandboxes {
@@ -220,14 +220,15 @@ impl Needs {
         self.names.extend(other.names);
     }
 
-    /// What of it a snapshot lacks. A namespace that could not be opened lacks nothing: the snapshot says why.
+    /// The parts that a snapshot lacks. A namespace that could not be opened lacks nothing: the snapshot has the
+    /// reason.
     #[must_use]
     pub fn without(&self, snapshot: &Snapshot) -> Needs {
         let mut needs = Needs { host: self.host.without(&Place::Host, snapshot), ..Needs::default() };
         for (sandbox, wanted) in &self.sandboxes {
             let place = Place::Sandbox(sandbox.clone());
             let lacking = wanted.without(&place, snapshot);
-            // Whether there is a namespace is asked even where nothing of it is.
+            // The namespace itself is needed even if no part of it is.
             if !lacking.is_empty() || snapshot.namespace(&place).is_none() {
                 needs.place_mut(&place).join(lacking);
             }
@@ -257,14 +258,14 @@ impl Needs {
         needs
     }
 
-    /// The places of which anything is needed: the host, then sandboxes in the order in which they were asked for.
+    /// The places with needed parts: the host, then sandboxes in the order in which they were added.
     pub fn places(&self) -> impl Iterator<Item = (Place, &PlaceNeeds)> {
         let host = (!self.host.is_empty()).then_some((Place::Host, &self.host));
         let sandboxes = self.sandboxes.iter().map(|(sandbox, needs)| (Place::Sandbox(sandbox.clone()), needs));
         host.into_iter().chain(sandboxes)
     }
 
-    /// What is needed of the ruleset.
+    /// The needed parts of the ruleset.
     pub fn firewall(&self) -> &FirewallNeeds {
         &self.firewall
     }
@@ -349,9 +350,9 @@ fn one(key: &str) -> Extent<String> {
     Extent::Of(BTreeSet::from([key.to_owned()]))
 }
 
-/// Asking for one thing after the other.
+/// Adding parts one by one.
 impl Needs {
-    /// Whether the namespace is there.
+    /// Whether the namespace exists.
     #[must_use]
     pub fn namespace(mut self, place: &Place) -> Self {
         self.place_mut(place);

@@ -1,4 +1,4 @@
-//! What was read of one network namespace.
+//! The state of one network namespace, as far as it was read.
 
 use crate::Extent;
 use serde::{Deserialize, Serialize};
@@ -10,20 +10,20 @@ use zubi_wire::route::{AddressSeen, FilterSeen, LinkSeen, NeighbourSeen, RouteSe
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Namespace {
-    /// It was opened, and has this number.
+    /// It was opened, and has this cookie.
     Open(NetnsCookie),
-    /// Its path leads to no network namespace, or to another one than before. It has nothing.
+    /// Its path leads to no network namespace, or to another one than before. It contains nothing.
     Gone,
-    /// It could not be opened for this reason, and nothing is known of it.
+    /// It could not be opened, for this reason. Its state is unknown.
     Unknown(String),
 }
 
 /// The filters of one device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FiltersSeen {
-    /// Whether filters can hang on the device: it has the queueing discipline `clsact`.
+    /// Whether filters can be attached to the device: it has the queueing discipline `clsact`.
     pub has_hooks: bool,
-    /// The filters for what comes in by the device.
+    /// The filters for incoming packets.
     pub filters: Vec<FilterSeen>,
 }
 
@@ -69,7 +69,7 @@ pub(crate) struct Addresses {
 #[serde(from = "Vec<NeighbourSeen>", into = "Vec<NeighbourSeen>")]
 pub(crate) struct Forwarding {
     pub(crate) entries: Vec<NeighbourSeen>,
-    /// The same by MAC and port.
+    /// The entries by MAC and port.
     pub(crate) ports: HashSet<(Mac, IfIndex)>,
 }
 
@@ -97,8 +97,8 @@ pub(crate) struct PlaceSeen {
     pub(crate) forwarding: Option<Forwarding>,
     /// By the name of the device.
     pub(crate) filters: BTreeMap<String, FiltersSeen>,
-    /// Whether those of every bridge were read.
+    /// Whether the filters of every bridge were read.
     pub(crate) has_bridge_filters: bool,
-    /// By the key; `None`: this kernel has no such setting.
+    /// By key; `None` means that this kernel has no such setting.
     pub(crate) settings: BTreeMap<String, Option<String>>,
 }

@@ -1,4 +1,4 @@
-//! The snapshot: what was read of the kernel, and which parts were.
+//! The snapshot: the parts of the kernel's state that were read.
 
 use crate::Extent;
 use crate::firewall::{Elements, FirewallSeen, ForeignTables, GuestRuleSeen, Ruleset};
@@ -12,19 +12,19 @@ use zubi_plan::{Place, Sysctl};
 use zubi_wire::nft::{Element, ElementSeen, Generation};
 use zubi_wire::route::{AddressSeen, LinkSeen, NeighbourSeen, RouteSeen, RuleSeen};
 
-/// A question about a part that was not read.
+/// The error of a query for a part that was not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NotRead {
     /// The part, in words.
     pub part: String,
-    /// Why it could not be read; nothing when it was not asked for.
+    /// Why it could not be read; `None` if nothing asked for it.
     pub why: Option<String>,
 }
 
 impl fmt::Display for NotRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.why {
-            // The kernel's words name the namespace.
+            // The kernel's error names the namespace.
             Some(why) => f.write_str(why),
             None => write!(f, "{}: not read", self.part),
         }
@@ -33,14 +33,14 @@ impl fmt::Display for NotRead {
 
 impl std::error::Error for NotRead {}
 
-/// What the kernel had when it was read. Only the host's ruleset is read.
+/// The kernel's state when it was read. The ruleset is that of the host only.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     host: PlaceSeen,
     #[serde(with = "crate::file::sandboxes")]
     sandboxes: HashMap<NsRef, PlaceSeen>,
     ruleset: Ruleset,
-    /// Whether there is a file of that name under /run/netns.
+    /// Whether a file of that name exists under /run/netns.
     names: BTreeMap<String, bool>,
 }
 
@@ -56,14 +56,14 @@ fn unread(part: impl fmt::Display) -> NotRead {
     NotRead { part: part.to_string(), why: None }
 }
 
-/// What was read.
+/// Reading the snapshot.
 impl Snapshot {
-    /// Nothing was read yet.
+    /// An empty snapshot.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What is known of a place; nothing of a namespace that is gone.
+    /// The state of a place; `None` for a namespace that is gone.
     fn inside(&self, part: &str, place: &Place) -> Result<Option<&PlaceSeen>, NotRead> {
         let sandbox = match place {
             Place::Host => return Ok(Some(&self.host)),
@@ -77,7 +77,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether the namespace could be opened; nothing when it was not tried.
+    /// Whether the namespace could be opened; `None` if that was not tried.
     pub fn namespace(&self, place: &Place) -> Option<&Namespace> {
         match place {
             Place::Host => self.host.namespace.as_ref(),
@@ -85,7 +85,7 @@ impl Snapshot {
         }
     }
 
-    /// The sandboxes of which anything was asked.
+    /// The sandboxes that something was read of.
     pub fn sandboxes(&self) -> impl Iterator<Item = &NsRef> {
         self.sandboxes.keys()
     }
@@ -153,14 +153,14 @@ impl Snapshot {
         entries.ok_or_else(|| not_asked("forwarding entries", place))
     }
 
-    /// Whether a bridge forwards frames to this MAC by this port.
+    /// Whether a bridge forwards frames for this MAC by this port.
     pub fn has_forwarding(&self, place: &Place, mac: Mac, port: IfIndex) -> Result<bool, NotRead> {
         let Some(seen) = self.inside("forwarding entries", place)? else { return Ok(false) };
         let forwarding = seen.forwarding.as_ref().ok_or_else(|| not_asked("forwarding entries", place))?;
         Ok(forwarding.ports.contains(&(mac, port)))
     }
 
-    /// The filters of a device; nothing when there is no such device.
+    /// The filters of a device; `None` if there is no such device.
     pub fn filters(&self, place: &Place, device: &str) -> Result<Option<&FiltersSeen>, NotRead> {
         let Some(seen) = self.inside("filters", place)? else { return Ok(None) };
         match seen.filters.get(device) {
@@ -170,8 +170,8 @@ impl Snapshot {
         }
     }
 
-    /// The value of a setting under /proc/sys; nothing where this kernel has no such setting. Many settings of a device
-    /// come with the device.
+    /// The value of a setting under /proc/sys; `None` if this kernel has no such setting. Many settings of a device are
+    /// read with the device.
     pub fn setting(&self, place: &Place, key: &str) -> Result<Option<Cow<'_, str>>, NotRead> {
         let Some(seen) = self.inside("settings", place)? else { return Ok(None) };
         if let Some((family, device, name)) = Sysctl::new(key, "").of_device()
@@ -204,13 +204,13 @@ impl Snapshot {
         }
     }
 
-    /// Whether a set of ours has exactly this element: its key, and what a map holds for it.
+    /// Whether a set of ours has exactly this element: its key, and the data of a map.
     pub fn has_element(&self, element: &Element) -> Result<bool, NotRead> {
         let not_read = || unread(format_args!("elements of set {}", element.set));
         let elements = self.ruleset.elements.get(&element.set).ok_or_else(not_read)?;
         let raw = element.raw();
         let was_read = match &raw[..] {
-            // The kernel finds intervals by their ends only among all elements.
+            // An interval can be found only among all elements.
             [only] if only.end.is_none() => elements.read.covers(&only.key),
             _ => elements.read == Extent::All,
         };
@@ -223,13 +223,13 @@ impl Snapshot {
         rules.ok_or_else(|| unread("guest rules"))
     }
 
-    /// What other programs do with forwarded packets.
+    /// The tables of other programs.
     pub fn foreign_tables(&self) -> Result<&ForeignTables, NotRead> {
         let tables = self.ruleset.foreign.as_ref().map(|(tables, _)| tables);
         tables.ok_or_else(|| unread("other programs' tables"))
     }
 
-    /// The generation of the ruleset in which guest rules and other programs' tables were read; nothing when they were
+    /// The generation of the ruleset in which guest rules and other programs' tables were read; `None` if they were
     /// read in different ones, or not at all.
     pub fn generation(&self) -> Option<Generation> {
         let guests = self.ruleset.guest_rules.as_ref().map(|(_, generation)| *generation);
@@ -240,7 +240,7 @@ impl Snapshot {
         }
     }
 
-    /// Drops what was read of a place; with the host, the ruleset and the names of sandboxes too. The next look reads
+    /// Drops the state of a place, and with the host also the ruleset and the names of sandboxes. The next query reads
     /// it again.
     pub fn forget(&mut self, place: &Place) {
         match place {
@@ -256,7 +256,7 @@ impl Snapshot {
     }
 }
 
-/// What is being read.
+/// Filling the snapshot.
 impl Snapshot {
     fn place_mut(&mut self, place: &Place) -> &mut PlaceSeen {
         match place {
@@ -270,7 +270,7 @@ impl Snapshot {
         self.place_mut(place).namespace = Some(namespace);
     }
 
-    /// The answer to a question for one device.
+    /// The answer to a query for one device.
     pub fn set_link(&mut self, place: &Place, name: &str, link: Option<LinkSeen>) {
         let links = &mut self.place_mut(place).links;
         links.read.add(name.to_owned());
@@ -336,7 +336,7 @@ impl Snapshot {
         seen.has_bridge_filters = true;
     }
 
-    /// The value of a setting; nothing where this kernel has no such setting.
+    /// The value of a setting; `None` if this kernel has no such setting.
     pub fn set_setting(&mut self, place: &Place, key: &str, value: Option<String>) {
         self.place_mut(place).settings.insert(key.to_owned(), value);
     }
@@ -351,7 +351,7 @@ impl Snapshot {
         self.ruleset.ours = Some(seen);
     }
 
-    /// The answers to questions for these elements of one set, by their keys.
+    /// The answers to queries for these elements of one set, by their keys.
     pub fn set_some_elements(&mut self, set: &str, asked: &[Element], answers: Vec<ElementSeen>) {
         let elements = self.ruleset.elements.entry(set.to_owned()).or_default();
         asked.iter().flat_map(Element::raw).for_each(|raw| elements.read.add(raw.key));
@@ -369,7 +369,7 @@ impl Snapshot {
         self.ruleset.guest_rules = Some((all, generation));
     }
 
-    /// What other programs do with forwarded packets, and the generation in which that was read.
+    /// The tables of other programs, and the generation in which they were read.
     pub fn set_foreign_tables(&mut self, tables: ForeignTables, generation: Generation) {
         self.ruleset.foreign = Some((tables, generation));
     }

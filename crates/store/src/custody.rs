@@ -9,11 +9,11 @@ use std::path::Path;
 
 /// Write permission of group and others.
 const WRITABLE: u32 = 0o022;
-/// In a user namespace: the user who made it.
+/// Root. In a user namespace this is the user who created it.
 const ROOT: u32 = 0;
 
 impl Store {
-    /// Fails when another user owns one of the folders, or can write to it. A missing folder is made later.
+    /// Fails if another user owns one of the folders or can write to it. A missing folder is created later.
     pub(crate) fn refuse_shared(&self) -> Result<(), StoreError> {
         [self.disk.run(), self.disk.state()].into_iter().try_for_each(refuse)
     }
@@ -23,7 +23,7 @@ fn refuse(folder: &Path) -> Result<(), StoreError> {
     let Some(mut there) = look(folder, fs::symlink_metadata(folder))? else { return Ok(()) };
     if there.is_symlink() {
         refuse_owner(folder, &there, "is a link that belongs to")?;
-        // The link is followed: its owner is this user or root.
+        // Follow the link: its owner is this user or root.
         let Some(target) = look(folder, fs::metadata(folder))? else { return Ok(()) };
         there = target;
     }
@@ -40,7 +40,7 @@ fn refuse(folder: &Path) -> Result<(), StoreError> {
 
 fn refuse_owner(folder: &Path, there: &Metadata, what: &str) -> Result<(), StoreError> {
     let owner = there.uid();
-    // Root can change everything anyway; only for other owners this user's number has to be read.
+    // Root can change everything anyway. Only for other owners we need to know our own user.
     if owner == ROOT || owner == effective_user()? {
         return Ok(());
     }

@@ -1,4 +1,4 @@
-//! Tests: a damaged record reads as it was written, or is an error.
+//! Tests: a damaged record either reads as it was written or is an error.
 
 use crate::scratch::{Scratch, endpoint, host, leases, network, reservation, write};
 use crate::{HostId, Reserved, Store, StoreError};
@@ -6,7 +6,8 @@ use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
 
-/// Every flipped bit, every byte replaced by a few others, every cut end, and every end overwritten with zeros.
+/// All damaged versions: every flipped bit, every byte replaced by a few others, every truncation, and every tail
+/// overwritten with zeros.
 fn damages(whole: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     let at = |place: usize, change: fn(u8, u8) -> u8, number: u8| {
         let mut damaged = whole.to_vec();

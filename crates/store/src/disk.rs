@@ -1,4 +1,4 @@
-//! Single effects on files, each reported to the observer.
+//! Single changes of files, each reported to the observer.
 
 use crate::StoreError;
 use std::fmt;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Begins the name of every incomplete file.
+/// The prefix of the name of every incomplete file.
 const TEMPORARY: &str = ".tmp-";
 
 /// The mode of every file: no other user reads or changes the records of a root program.
@@ -17,7 +17,7 @@ pub(crate) const FILE_MODE: u32 = 0o600;
 /// The mode of every folder.
 const FOLDER_MODE: u32 = 0o700;
 
-/// Another process may remove the folder that a file goes into. Then the writer starts again; this is how often.
+/// How often a writer starts again because another process has removed the folder of its file.
 const MOST_ROUNDS: usize = 64;
 
 pub(crate) type Observer = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
@@ -25,7 +25,7 @@ pub(crate) type Observer = Box<dyn Fn(&str) -> io::Result<()> + Send + Sync>;
 /// Whether a change must survive a power failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Durability {
-    /// No: it is only a hint, and its effects are not reported.
+    /// No: it is only a hint, and its changes are not reported.
     Hint,
     /// No: it belongs to this boot.
     Boot,
@@ -40,7 +40,7 @@ pub(crate) enum Creation {
     AlreadyThere,
 }
 
-/// The two folders, and the observer of what happens in them.
+/// The two folders, and the observer of changes in them.
 pub(crate) struct Disk {
     state: PathBuf,
     run: PathBuf,
@@ -64,7 +64,7 @@ impl Disk {
         &self.run
     }
 
-    /// Reports to the observer what has just happened to `path`.
+    /// Reports a change of `path` to the observer.
     pub(crate) fn step(&self, what: &'static str, path: &Path) -> Result<(), StoreError> {
         let Some(observer) = &self.observer else { return Ok(()) };
         let short = path.strip_prefix(&self.run).or_else(|_| path.strip_prefix(&self.state)).unwrap_or(path);
@@ -171,7 +171,7 @@ impl Disk {
     /// Gives the file at `path` a second name, which replaces an earlier file of that name; `false` when there is no
     /// file.
     pub(crate) fn keep(&self, path: &Path, name: &Path) -> Result<bool, StoreError> {
-        // A crash behind this loses the earlier file of that name, and not the file itself.
+        // A crash after this loses only the earlier file of that name.
         self.remove(name, Durability::Boot)?;
         match fs::hard_link(path, name) {
             Ok(()) => self.step("link", name).map(|()| true),
@@ -231,8 +231,8 @@ impl Disk {
         }
     }
 
-    /// Removes the unfinished files of killed writers from a folder and counts them. A writer that loses its own this
-    /// way starts again.
+    /// Removes the incomplete files of killed writers from a folder, and returns their number. A running writer whose
+    /// file is removed this way starts again.
     pub(crate) fn remove_temporaries(&self, folder: &Path) -> Result<usize, StoreError> {
         let mut count = 0;
         for name in list_all(folder)?.iter().filter(|name| name.starts_with(TEMPORARY)) {
@@ -262,7 +262,7 @@ impl Disk {
             let name = temporary_name(folder);
             let mut file = match OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&name) {
                 Ok(file) => file,
-                // Of an earlier process of our number, or of one in another pid namespace.
+                // The name is in use by an earlier process with our number, or by one in another pid namespace.
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => continue,
                 Err(e) if e.kind() == ErrorKind::NotFound && rounds < MOST_ROUNDS => {
                     rounds += 1;
@@ -272,7 +272,7 @@ impl Disk {
                 Err(e) => return Err(failed("write", path)(e)),
             };
             let temporary = Temporary(name);
-            // The umask may have taken the owner's bits.
+            // The umask may have cleared the owner's bits.
             file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(failed("write", path))?;
             file.write_all(content).map_err(failed("write", path))?;
             if durability == Durability::Forever {
@@ -306,7 +306,7 @@ fn temporary_name(folder: &Path) -> PathBuf {
 fn make_all(folder: &Path) -> io::Result<()> {
     for _ in 0..MOST_ROUNDS {
         match DirBuilder::new().mode(FOLDER_MODE).create(folder) {
-            // The umask may have taken the owner's bits.
+            // The umask may have cleared the owner's bits.
             Ok(()) => match fs::set_permissions(folder, Permissions::from_mode(FOLDER_MODE)) {
                 // Another process removed it; the caller makes it again when it writes there.
                 Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
@@ -320,7 +320,7 @@ fn make_all(folder: &Path) -> io::Result<()> {
     Err(ErrorKind::NotFound.into())
 }
 
-/// A complete file that is not visible yet. Unless it is published it goes away with the value.
+/// A complete file that is not visible yet. It is deleted with the value, unless it is published.
 #[derive(Debug)]
 pub(crate) struct Draft {
     path: PathBuf,
@@ -329,7 +329,7 @@ pub(crate) struct Draft {
     temporary: Temporary,
 }
 
-/// A file under its temporary name, which goes away with the value.
+/// A file under its temporary name. It is deleted with the value.
 #[derive(Debug)]
 struct Temporary(PathBuf);
 
@@ -344,7 +344,7 @@ impl Drop for Temporary {
         if self.0.as_os_str().is_empty() {
             return;
         }
-        // A failure changes no outcome: the file is hidden, and `remove_temporaries` finds it.
+        // A failure here has no consequences: the file is hidden, and `remove_temporaries` finds it.
         fs::remove_file(&self.0).unwrap_or_default();
     }
 }
@@ -362,7 +362,7 @@ pub(crate) fn exists(path: &Path) -> Result<bool, StoreError> {
     fs::exists(path).map_err(failed("look for", path))
 }
 
-/// Whether the name exists, also as a link that leads nowhere.
+/// Whether the name exists, even as a dangling link.
 pub(crate) fn is_there(path: &Path) -> Result<bool, StoreError> {
     match fs::symlink_metadata(path) {
         Ok(_) => Ok(true),
@@ -371,7 +371,7 @@ pub(crate) fn is_there(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
-/// The names in a folder, in order, without hidden ones (temporary files, cursors). A missing folder is empty.
+/// The names in a folder, sorted, without hidden ones (temporary files, cursors). A missing folder is empty.
 pub(crate) fn list(folder: &Path) -> Result<Vec<String>, StoreError> {
     let mut names = list_all(folder)?;
     names.retain(|name| !name.starts_with('.'));
@@ -379,8 +379,8 @@ pub(crate) fn list(folder: &Path) -> Result<Vec<String>, StoreError> {
     Ok(names)
 }
 
-/// Calls `read` for each name in a folder, in order. Returns the values and the errors. `None`: the file was removed
-/// since the folder was listed.
+/// Calls `read` for each name in a folder, in order. Returns the values and the errors. `read` returns `None` if the
+/// file was removed since the folder was listed.
 pub(crate) fn read_each<T>(
     folder: &Path,
     read: impl Fn(&str) -> Result<Option<T>, StoreError>,
@@ -399,7 +399,7 @@ pub(crate) fn read_each<T>(
     (good, bad)
 }
 
-/// Whether any name that [`list`] would give fits. Stops at the first one.
+/// Whether any name that [`list`] would return fits. Stops at the first one.
 pub(crate) fn any(folder: &Path, fits: impl Fn(&str) -> bool) -> Result<bool, StoreError> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,

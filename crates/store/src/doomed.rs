@@ -1,4 +1,5 @@
-//! Doomed devices: renamed, down, and only waiting for their deletion, which takes the kernel 16 ms (an RCU barrier).
+//! Doomed devices: they are renamed and down, and only wait for their deletion, which takes the kernel 16 ms (an RCU
+//! barrier).
 
 use crate::disk::{self, Durability};
 use crate::{Store, StoreError};
@@ -12,7 +13,7 @@ impl Store {
         self.disk.replace(&self.doomed_path(device), format!("{mac}\n").as_bytes(), Durability::Boot)
     }
 
-    /// All doomed devices, by name, and what is wrong with the files that cannot be read.
+    /// All doomed devices by name, and the errors of the files that cannot be read.
     pub fn doomed_lossy(&self) -> (Vec<(IfName, Mac)>, Vec<StoreError>) {
         let folder = self.doomed_folder();
         disk::read_each(&folder, |name| {
@@ -26,7 +27,7 @@ impl Store {
         })
     }
 
-    /// Records that a device is deleted.
+    /// Removes the record of a deleted device.
     pub fn remove_doomed(&self, device: &IfName) -> Result<(), StoreError> {
         self.disk.remove(&self.doomed_path(device), Durability::Boot)?;
         Ok(())

@@ -1,12 +1,12 @@
-//! Records of endpoints. The folder of a record shows how far its endpoint is:
+//! Records of endpoints. The folder of a record shows the state of its endpoint:
 //!
 //! ```text
 //!            begin_attach            finish_attach              begin_detach            finish_detach
 //!   nothing ------------> pending/ ---------------> endpoints/ -------------> pending/ ---------------> nothing
 //! ```
 //!
-//! A pending record whose sandbox is not locked belongs to a process that was killed. Both ways lead through the same
-//! folder because the answer to both is the same: undo.
+//! A pending record whose sandbox is not locked belongs to a process that was killed. Attach and detach use the same
+//! folder because the recovery is the same: undo.
 
 use crate::disk::{self, Creation, Durability};
 use crate::key::{json_in, parse_cookie, parse_key, stem};
@@ -16,12 +16,12 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use zubi_model::{Endpoint, EndpointKey, NetnsCookie, NetworkName};
 
-/// An endpoint that is being attached or detached, or was when its process was killed.
+/// An endpoint that is being attached or detached, or whose process was killed meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pending {
-    /// The key, also in the file's name.
+    /// The key, as in the file's name.
     pub key: EndpointKey,
-    /// The endpoint: enough to undo it.
+    /// The endpoint.
     pub endpoint: Endpoint,
 }
 
@@ -30,11 +30,11 @@ struct Record<E> {
     endpoint: E,
 }
 
-/// The changes need the lock of the sandbox.
+/// All changes need the lock of the sandbox.
 impl Store {
-    /// Writes the record before anything of the endpoint exists.
+    /// Writes the record, before any part of the endpoint exists.
     ///
-    /// Fails with [`StoreError::InProgress`] or [`StoreError::AlreadyAttached`] when the endpoint has a record.
+    /// Fails with [`StoreError::InProgress`] or [`StoreError::AlreadyAttached`] if the endpoint has a record.
     pub fn begin_attach(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let key = endpoint.key();
         let attached = self.attached_path(&key);
@@ -48,12 +48,12 @@ impl Store {
         }
     }
 
-    /// Records that the endpoint is complete. Fails with [`StoreError::NoRecord`] when it is not pending.
+    /// Records that the endpoint is complete. Fails with [`StoreError::NoRecord`] if it is not pending.
     pub fn finish_attach(&self, key: &EndpointKey) -> Result<(), StoreError> {
         self.move_record(key, self.pending_path(key), &self.attached_path(key))
     }
 
-    /// Records a change of an attached endpoint. Fails with [`StoreError::NoRecord`] when it is not attached.
+    /// Records a change of an attached endpoint. Fails with [`StoreError::NoRecord`] if it is not attached.
     pub fn update_endpoint(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let key = endpoint.key();
         let path = self.attached_path(&key);
@@ -63,8 +63,8 @@ impl Store {
         self.disk.replace(&path, &to_json(&path, &Record { endpoint })?, Durability::Boot)
     }
 
-    /// Records, before the first effect, that the endpoint is being detached. Fails with [`StoreError::NoRecord`] when
-    /// it is not attached, and with [`StoreError::InProgress`] when it is pending.
+    /// Records that the endpoint is about to be detached. Fails with [`StoreError::NoRecord`] if it is not attached,
+    /// and with [`StoreError::InProgress`] if it is pending.
     pub fn begin_detach(&self, key: &EndpointKey) -> Result<(), StoreError> {
         let pending = self.pending_path(key);
         if disk::exists(&pending)? {
@@ -73,10 +73,11 @@ impl Store {
         self.move_record(key, self.attached_path(key), &pending)
     }
 
-    /// Removes the record: the last step, when nothing of the endpoint exists any more. A missing record is fine.
+    /// Removes the record. This is the last step, when no part of the endpoint exists any more. The record may be
+    /// missing.
     pub fn finish_detach(&self, key: &EndpointKey) -> Result<(), StoreError> {
         self.disk.remove_if_empty(&self.folder_of(key.cookie))?;
-        // Last: without the record no command would come back for the folder.
+        // This comes last: without the record no command would ever remove the folder.
         self.disk.remove(&self.pending_path(key), Durability::Boot)?;
         Ok(())
     }
@@ -91,7 +92,7 @@ impl Store {
         read_record(key, &self.pending_path(key))
     }
 
-    /// All endpoints that are being attached or detached, and what is wrong with those that cannot be read.
+    /// All endpoints that are being attached or detached, with an error for each that cannot be read.
     pub fn pending(&self) -> Result<Vec<Result<Pending, StoreError>>, StoreError> {
         let folder = self.pending_folder();
         let read = |file: &String| match stem(file).and_then(parse_key) {
@@ -121,14 +122,14 @@ impl Store {
         Ok(endpoints)
     }
 
-    /// All attached endpoints, oldest first; fails when one cannot be read.
+    /// All attached endpoints, oldest first; fails if one cannot be read.
     pub fn all_endpoints(&self) -> Result<Vec<Endpoint>, StoreError> {
         let mut endpoints = self.each_endpoint()?.into_iter().collect::<Result<Vec<_>, _>>()?;
         endpoints.sort_by_key(|e| e.attached_at);
         Ok(endpoints)
     }
 
-    /// All attached endpoints that can be read, oldest first, and what is wrong with the others.
+    /// All attached endpoints that can be read, oldest first, and the errors of the others.
     pub fn all_endpoints_lossy(&self) -> (Vec<Endpoint>, Vec<StoreError>) {
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for one in self.each_endpoint().unwrap_or_else(|e| vec![Err(e)]) {

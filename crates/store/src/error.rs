@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zubi_model::{EndpointKey, NetworkName};
 
-/// Why the store did not do what it was asked to do.
+/// An error of the store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The operating system refused.
@@ -19,14 +19,14 @@ pub enum StoreError {
         /// The system's own words.
         source: io::Error,
     },
-    /// A file exists, and its content is not what it should be.
+    /// A file exists but its content is invalid.
     #[error("{}: {why}; nothing was changed; {next}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
-        /// What to do.
+        /// The next step.
         next: String,
     },
     /// Another user could change the records.
@@ -38,9 +38,9 @@ pub enum StoreError {
     Shared {
         /// The folder.
         path: PathBuf,
-        /// Which users can change it.
+        /// The reason.
         why: String,
-        /// What to do.
+        /// The next step.
         next: String,
     },
     /// A lock did not become free.
@@ -50,7 +50,7 @@ pub enum StoreError {
         path: PathBuf,
         /// How long the process has waited.
         waited: Duration,
-        /// The processes that hold it, as far as the kernel reports them.
+        /// The processes that hold it, if the kernel reports them.
         holders: Vec<Holder>,
     },
     /// A newer zubi wrote the file.
@@ -63,7 +63,7 @@ pub enum StoreError {
         path: PathBuf,
         /// Its version.
         found: u64,
-        /// The newest that can be read.
+        /// The newest version that this program reads.
         known: u64,
     },
     /// The run folder describes another network namespace of this machine.
@@ -75,12 +75,12 @@ pub enum StoreError {
     OtherHost {
         /// The run folder.
         run: PathBuf,
-        /// Cookie of the namespace it belongs to.
+        /// Cookie of the namespace that it belongs to.
         theirs: u64,
-        /// Cookie of the namespace we are in.
+        /// Cookie of our namespace.
         ours: u64,
     },
-    /// The endpoint is being attached or detached, or was when the process was killed.
+    /// The endpoint is being attached or detached, or the process that did so was killed.
     #[error("endpoint {key}: is being attached or detached ({}); wait for it or run zubi gc", path.display())]
     InProgress {
         /// The endpoint.
@@ -96,24 +96,24 @@ pub enum StoreError {
         /// Its record.
         path: PathBuf,
     },
-    /// The record of an endpoint is not where it is moved from.
+    /// The record of an endpoint is missing.
     #[error("endpoint {key}: has no record {}; another process removed it", path.display())]
     NoRecord {
         /// The endpoint.
         key: EndpointKey,
-        /// Where it should be.
+        /// The expected path.
         path: PathBuf,
     },
-    /// A link of that number is being made or removed.
+    /// A link of that id is being made or removed.
     #[error("link {}: is being made or unmade; run zubi gc", path.display())]
     LinkThere {
         /// Its record.
         path: PathBuf,
     },
-    /// The record of a link is not where it is moved from.
+    /// The record of a link is missing.
     #[error("link {}: is not there; another process removed it", path.display())]
     NoLink {
-        /// Where it should be.
+        /// The expected path.
         path: PathBuf,
     },
     /// The owner has a reservation on the network.
@@ -126,7 +126,7 @@ pub enum StoreError {
         /// Its record.
         path: PathBuf,
     },
-    /// Endpoints own addresses or MACs on a network whose remains are to be removed.
+    /// A network cannot be forgotten: endpoints own addresses or MACs on it.
     #[error(
         "network {network}: {count} addresses or MACs on it are still owned, the first by endpoint {owner}; \
          nothing was changed; detach the endpoints or run zubi gc"
@@ -134,7 +134,7 @@ pub enum StoreError {
     StillOwned {
         /// The network.
         network: NetworkName,
-        /// How many.
+        /// The number of addresses and MACs.
         count: usize,
         /// One of the owners.
         owner: EndpointKey,
@@ -142,13 +142,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Another file in its place is the only cure.
+    /// An unreadable file that has to be restored or moved away.
     pub(crate) fn unreadable(path: &Path, why: &str) -> Self {
         let next = "restore the file or move it away".into();
         StoreError::Unreadable { path: path.to_owned(), why: why.to_owned(), next }
     }
 
-    /// The same error with a further cure.
+    /// Adds another next step to the error.
     pub(crate) fn and_next(mut self, further: &str) -> Self {
         if let StoreError::Unreadable { next, .. } = &mut self {
             *next = format!("{next}; {further}");
@@ -157,7 +157,7 @@ impl StoreError {
     }
 }
 
-/// The holders of a lock, and what to do about them.
+/// The holders of a lock, and the next step.
 fn held(waited: Duration, holders: &[Holder]) -> String {
     let waited = format!("waited {} s for it", waited.as_secs());
     if holders.is_empty() {
@@ -173,7 +173,7 @@ fn held(waited: Duration, holders: &[Holder]) -> String {
     format!("{waited}: {} has it; {next}", names.join(", "))
 }
 
-/// What to do about an error of the operating system, where that is known.
+/// The next step for an error of the operating system, if there is one.
 fn next_step(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::PermissionDenied => {

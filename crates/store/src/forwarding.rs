@@ -1,4 +1,4 @@
-//! The forwarding settings that zubi switched on, and their values before.
+//! The old values of the forwarding settings that zubi switched on.
 
 use crate::disk::{self, Durability};
 use crate::versioned::{from_json, to_json};
@@ -6,10 +6,10 @@ use crate::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// In `run`: the settings do not outlive the boot either.
+/// The file is in `run`: the settings do not survive a reboot either.
 pub(crate) const FILE: &str = "forwarding.json";
 
-/// The host before zubi made it a router. A family that it forwarded before is absent.
+/// The host's settings before zubi made it a router. A family that the host forwarded already is absent.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Forwarding {
     /// IPv4.
@@ -23,9 +23,9 @@ pub struct Forwarding {
 /// A family that zubi switched on.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SwitchedOn {
-    /// The settings to put back, in order.
+    /// The settings to restore, in order.
     pub before: Vec<Setting>,
-    /// What was there and did without forwarding, in words: a bridge of another program, a chain of another firewall.
+    /// The objects that existed without forwarding, in words: a bridge of another program, a chain of another firewall.
     pub beside: Vec<String>,
 }
 
@@ -39,13 +39,13 @@ pub struct Setting {
 }
 
 impl Store {
-    /// The recorded settings; none when zubi has switched nothing on.
+    /// The recorded settings; empty if zubi has switched nothing on.
     pub fn forwarding(&self) -> Result<Forwarding, StoreError> {
         let path = self.forwarding_path();
         disk::read(&path)?.map_or_else(|| Ok(Forwarding::default()), |content| from_json(&path, &content))
     }
 
-    /// Replaces the recorded settings. Without any the file goes.
+    /// Replaces the recorded settings. Removes the file if there are none.
     pub fn write_forwarding(&self, forwarding: &Forwarding) -> Result<(), StoreError> {
         let path = self.forwarding_path();
         if *forwarding == Forwarding::default() {

@@ -9,10 +9,10 @@ use std::os::unix::fs::MetadataExt;
 pub struct Holder {
     /// The process id.
     pub pid: u32,
-    /// The program's name, escaped for a terminal; empty when the process has ended and a child of it still has the
+    /// The program's name, escaped for a terminal. Empty if the process has ended and one of its children still has the
     /// file open.
     pub program: String,
-    /// The letter of the state: `T` when it is stopped.
+    /// The letter of its state: `T` means stopped.
     pub state: char,
 }
 
@@ -37,14 +37,14 @@ impl fmt::Display for Holder {
 /// The processes that hold a lock on a file. Empty when `/proc/locks` does not show them: a process may be in another
 /// pid namespace, and some file systems (btrfs, overlayfs) appear there with another device number.
 pub(crate) fn holders(file: &Metadata) -> Vec<Holder> {
-    // Without the file the error only says less.
+    // Without this file the error only contains less detail.
     let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     let device = file.dev();
     let name = format!("{:02x}:{:02x}:{}", libc::major(device), libc::minor(device), file.ino());
     locks.lines().filter_map(|line| pid_of(line, &name)).map(look).collect()
 }
 
-/// The holder in a line such as `1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF`; a process that waits has `->` before
+/// The holder in a line such as `1: FLOCK ADVISORY WRITE 1234 00:1a:5678 0 EOF`. A waiting process has `->` before
 /// `FLOCK`.
 fn pid_of(line: &str, file: &str) -> Option<u32> {
     let fields: Vec<&str> = line.split_whitespace().collect();
@@ -54,7 +54,7 @@ fn pid_of(line: &str, file: &str) -> Option<u32> {
     }
 }
 
-/// Reads `1234 (name) S ...`; a name may have any characters.
+/// Reads `1234 (name) S ...`. The name may contain any characters.
 fn look(pid: u32) -> Holder {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let parts = stat.rsplit_once(") ").and_then(|(before, behind)| Some((before.split_once(" (")?.1, behind)));

@@ -6,7 +6,7 @@ use crate::versioned::{from_json, to_json};
 use crate::{HostId, OtherNamespace, Store, StoreError};
 use std::path::PathBuf;
 
-/// The folders that go with their boot. Locks go too, except the one that is held meanwhile.
+/// The folders that are cleared for a new boot. Locks are cleared too, except the one that is held meanwhile.
 const OF_ONE_BOOT: [&str; 14] = [
     "reservations",
     "networks",
@@ -24,7 +24,7 @@ const OF_ONE_BOOT: [&str; 14] = [
     "making",
 ];
 
-/// What `host.json` says about the run folder.
+/// The owner of the run folder according to `host.json`.
 enum Standing {
     Ours,
     Unsettled,
@@ -32,8 +32,8 @@ enum Standing {
 }
 
 impl Store {
-    /// Makes `run` ours, or fails because it is another namespace's. Where it is not ours yet, `guard` may refuse
-    /// before the first change.
+    /// Makes `run` ours, or fails if it belongs to another namespace. If it is not ours yet, `guard` may refuse before
+    /// the first change.
     pub(crate) fn settle_guarded<E: From<StoreError>>(
         &self,
         others: OtherNamespace,
@@ -44,13 +44,13 @@ impl Store {
         }
         guard()?;
         let _held = self.lock_host_exclusive()?;
-        // An earlier holder of the lock may have settled it.
+        // An earlier holder of the lock may have done it.
         match self.standing(others)? {
             Standing::Ours => return Ok(()),
             Standing::Unsettled => self.refuse_records_without_host()?,
             Standing::Past => self.clear_boot()?,
         }
-        // Last: a crash before this leaves the earlier boot's name, and the next command clears again.
+        // This comes last: a crash before it leaves the earlier boot's id, and the next command clears again.
         let path = self.host_path();
         Ok(self.disk.replace(&path, &to_json(&path, &self.host)?, Durability::Boot)?)
     }
@@ -74,8 +74,8 @@ impl Store {
         }
     }
 
-    /// Records are never older than `host.json`. Without it they may be of another boot or namespace: to believe them
-    /// could do harm, and so could their removal.
+    /// Records are never older than `host.json`. Without that file they may belong to another boot or namespace: both
+    /// using and removing them could do harm.
     fn refuse_records_without_host(&self) -> Result<(), StoreError> {
         for folder in ["pending", "endpoints", "linking", "links"] {
             if !disk::list(&self.disk.run().join(folder))?.is_empty() {
@@ -91,7 +91,7 @@ impl Store {
             self.disk.clear(&self.disk.run().join(name))?;
         }
         self.write_forwarding(&crate::Forwarding::default())?;
-        // After a boot the kernel counts generations from the start.
+        // After a boot the kernel counts generations from the start again.
         self.forget_firewall()?;
         for name in disk::list(&self.locks_folder())?.iter().filter(|name| *name != HOST) {
             self.disk.remove(&self.lock_path(name), Durability::Boot)?;

@@ -1,4 +1,4 @@
-//! What a run folder belongs to.
+//! The owner of a run folder: a boot and a host namespace.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,12 +11,12 @@ pub struct HostId {
     pub netns_cookie: u64,
 }
 
-/// The answer to records of another host namespace of this boot.
+/// What to do with records of another host namespace of this boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OtherNamespace {
     /// They are in use there: opening fails.
     #[default]
     Refuse,
-    /// They are of an earlier namespace in the place of this one, and are removed.
+    /// They belong to an earlier namespace that this one replaces: they are removed.
     Forget,
 }

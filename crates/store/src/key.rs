@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use zubi_model::{EndpointKey, NetnsCookie};
 
-/// Reads the text of an `EndpointKey`: `COOKIE.NETWORK`. Other spellings of the same number are no keys, so that a key
-/// has one file name only.
+/// Reads the text of an `EndpointKey`: `COOKIE.NETWORK`. Each number has only one valid spelling, so that each key has
+/// one file name.
 pub(crate) fn parse_key(text: &str) -> Option<EndpointKey> {
     let (cookie, network) = text.split_once('.')?;
     Some(EndpointKey { cookie: parse_cookie(cookie)?, network: network.parse().ok()? })

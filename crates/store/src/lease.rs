@@ -1,18 +1,18 @@
-//! Owners of the addresses and MACs of a network: endpoints and reservations, in one book.
+//! Owners of the addresses and MACs of a network: endpoints and reservations.
 //!
-//! A symbolic link each, so that neither a claim nor a question depends on how many there are.
+//! Each is a symbolic link, so the cost of a claim or a query does not depend on their number.
 //!
 //! # Crashes
 //!
-//! An owner's record is complete before its first lease exists, and goes after its last one. So a command that was
-//! killed leaves a record that names all that it can have claimed. The record may also name what it did not claim, and
-//! what another owner has claimed since: a release therefore compares the owner.
+//! An owner's record is complete before its first lease exists, and is removed after its last one. So a killed command
+//! leaves a record that names everything that it can have claimed. The record may also name addresses that it did not
+//! claim, and that another owner has claimed since: a release therefore compares the owner.
 //!
 //! An endpoint that is attached by a reservation takes over the reservation's leases, each in one rename, after its
-//! record is in `pending` and while the reservation's record stays. In between each lease belongs to one of the two,
-//! never to nobody. A killed command leaves both records. To undo it, the endpoint's leases go back to the reservation
-//! in the same way, before the endpoint's record goes. The reservation's record goes, if it does, when the endpoint is
-//! complete: [`Store::unreserve`] then finds no lease that is still the reservation's.
+//! record is in `pending` and while the reservation's record still exists. At every moment each lease belongs to one of
+//! the two. A killed command leaves both records. To undo it, the endpoint's leases go back to the reservation in the
+//! same way, before the endpoint's record is removed. If the reservation is to end, its record is removed when the
+//! endpoint is complete: [`Store::unreserve`] then finds no lease that is still the reservation's.
 
 use crate::disk::{self, Durability};
 use crate::owned::{self, Claim, TakeOver};
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use zubi_model::{Family, Mac, NetworkName};
 
-/// Claims take the lock of the leases, which says on which network. A release does not: only a command that works for
+/// Claims need the lock of the leases, which also names the network. A release does not: only a command that works for
 /// the owner, under the lock of its sandbox, releases its leases.
 impl Store {
     /// Claims an address.
@@ -31,12 +31,12 @@ impl Store {
         owned::claim(&self.disk, &self.lease_path(leases.network(), address), by)
     }
 
-    /// Releases an address. Leaves it alone if it is free or another's.
+    /// Releases an address. Does nothing if it is free or has another owner.
     pub fn release(&self, network: &NetworkName, address: IpAddr, by: &LeaseOwner) -> Result<(), StoreError> {
         owned::release(&self.disk, &self.lease_path(network, address), by)
     }
 
-    /// Makes an address of `from` one of `to`.
+    /// Transfers an address from one owner to another.
     pub fn take_over(
         &self,
         leases: &LeasesLock,
@@ -52,17 +52,17 @@ impl Store {
         owned::owner(&self.lease_path(network, address))
     }
 
-    /// Whether an address has an owner: cheaper than [`Store::lease_owner`].
+    /// Whether an address has an owner. This is cheaper than [`Store::lease_owner`].
     pub fn is_leased(&self, network: &NetworkName, address: IpAddr) -> Result<bool, StoreError> {
         owned::is_owned(&self.lease_path(network, address))
     }
 
-    /// All leases of a network, by address; fails when one cannot be read.
+    /// All leases of a network by address; fails if one cannot be read.
     pub fn leases(&self, network: &NetworkName) -> Result<Vec<(IpAddr, LeaseOwner)>, StoreError> {
         all_or_first_error(self.leases_lossy(network))
     }
 
-    /// All leases of a network that can be read, by address, and what is wrong with the others.
+    /// All leases of a network that can be read, by address, and the errors of the others.
     pub fn leases_lossy(&self, network: &NetworkName) -> (Vec<(IpAddr, LeaseOwner)>, Vec<StoreError>) {
         all_owned(&self.leases_folder(network), "an address")
     }
@@ -72,12 +72,12 @@ impl Store {
         owned::claim(&self.disk, &self.mac_path(leases.network(), mac), by)
     }
 
-    /// Releases a MAC. Leaves it alone if it is free or another's.
+    /// Releases a MAC. Does nothing if it is free or has another owner.
     pub fn release_mac(&self, network: &NetworkName, mac: Mac, by: &LeaseOwner) -> Result<(), StoreError> {
         owned::release(&self.disk, &self.mac_path(network, mac), by)
     }
 
-    /// Makes a MAC of `from` one of `to`.
+    /// Transfers a MAC from one owner to another.
     pub fn take_over_mac(
         &self,
         leases: &LeasesLock,
@@ -93,17 +93,17 @@ impl Store {
         owned::owner(&self.mac_path(network, mac))
     }
 
-    /// All MACs of a network that have an owner, in order; fails when one cannot be read.
+    /// All MACs of a network that have an owner, sorted; fails if one cannot be read.
     pub fn macs(&self, network: &NetworkName) -> Result<Vec<(Mac, LeaseOwner)>, StoreError> {
         all_or_first_error(self.macs_lossy(network))
     }
 
-    /// All MACs of a network that have an owner and can be read, in order, and what is wrong with the others.
+    /// All MACs of a network that have an owner and can be read, sorted, and the errors of the others.
     pub fn macs_lossy(&self, network: &NetworkName) -> (Vec<(Mac, LeaseOwner)>, Vec<StoreError>) {
         all_owned(&self.macs_folder(network), "a MAC")
     }
 
-    /// Notes, for the next owner of an address, that neighbours know it under another MAC than the one derived from it.
+    /// Notes for the next owner of an address that neighbours know it under another MAC than the one derived from it.
     pub fn mark_other_mac(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
         self.disk.replace(&self.other_mac_path(network, address), b"", Durability::Boot)
     }
@@ -113,7 +113,7 @@ impl Store {
         disk::exists(&self.other_mac_path(network, address))
     }
 
-    /// Removes the note of [`Store::mark_other_mac`]: the address has been announced with its MAC.
+    /// Removes the note of [`Store::mark_other_mac`] after the address was announced with its MAC.
     pub fn unmark_other_mac(&self, network: &NetworkName, address: IpAddr) -> Result<(), StoreError> {
         self.disk.remove(&self.other_mac_path(network, address), Durability::Boot)?;
         Ok(())
@@ -123,9 +123,9 @@ impl Store {
         self.macs_folder(network).join(format!(".other-{address}"))
     }
 
-    /// Whether a network may have this many endpoints, by one look at a folder: `false` is exact, `true` means: count.
-    /// Each attached sandbox has a folder, and the folder above has a link for each. On a file system that does not
-    /// count them (a folder has one link there) the answer is `true`.
+    /// Whether a network may have this many endpoints. `false` is exact, `true` means: count them. It looks at one
+    /// folder: each attached sandbox has a subfolder, and the folder has a link for each. On a file system that does
+    /// not count these links (a folder has one link there) the answer is `true`.
     pub fn may_have(&self, endpoints: usize) -> Result<bool, StoreError> {
         let folder = self.disk.run().join("endpoints");
         match std::fs::metadata(&folder) {
@@ -136,36 +136,36 @@ impl Store {
         }
     }
 
-    /// How many MACs of a network belong to endpoints: one for each of its endpoints.
+    /// The number of MACs of a network that belong to endpoints, which is the number of its endpoints.
     pub fn count_macs(&self, network: &NetworkName) -> Result<usize, StoreError> {
         let mut names = disk::list(&self.macs_folder(network))?;
-        // The owners need reading only where a MAC can be reserved.
+        // Read the owners only if a MAC may be reserved.
         if self.has_reservations(network)? {
             names.retain(|name| self.is_of_endpoint(network, name));
         }
         Ok(names.len())
     }
 
-    /// Whether a network has no endpoint, not even a pending one: cheaper than to read their records. A reservation is
-    /// no endpoint: it outlives the network's record, or never had one.
+    /// Whether a network has no endpoint, not even a pending one. This is cheaper than reading their records.
+    /// Reservations do not count: they may exist without a record of the network.
     pub fn is_empty(&self, network: &NetworkName) -> Result<bool, StoreError> {
         Ok(!disk::any(&self.macs_folder(network), |name| self.is_of_endpoint(network, name))?)
     }
 
-    /// An owner that cannot be read may be an endpoint.
+    /// Whether a MAC belongs to an endpoint. An owner that cannot be read counts as one.
     fn is_of_endpoint(&self, network: &NetworkName, mac: &str) -> bool {
         !matches!(owned::owner(&self.macs_folder(network).join(mac)), Ok(None | Some(LeaseOwner::Reservation(_))))
     }
 
-    /// The last address that was chosen from a set of pools; each family numbers its sets. It is where the next search
-    /// starts, no more, so a damaged one counts as none.
+    /// The last address chosen from a set of pools; the sets of each family are numbered. It is only where the next
+    /// search starts, so a damaged one counts as none.
     pub fn cursor(&self, network: &NetworkName, family: Family, set: usize) -> Result<Option<IpAddr>, StoreError> {
         let target = std::fs::read_link(self.cursor_path(network, family, set)).ok();
         let address = target.and_then(|t| t.to_str()?.parse().ok());
         Ok(address.filter(|a| Family::of(*a) == family))
     }
 
-    /// Notes the last address that was chosen from a set of pools of its family.
+    /// Notes the last address chosen from a set of pools of its family.
     pub fn set_cursor(&self, leases: &LeasesLock, set: usize, address: IpAddr) -> Result<(), StoreError> {
         let path = self.cursor_path(leases.network(), Family::of(address), set);
         self.disk.relink(&path, &address.to_string())

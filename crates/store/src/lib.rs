@@ -2,36 +2,36 @@
 //!
 //! # How it works
 //!
-//! Two folders. `state` outlives the boot and holds the networks that users made. `run` belongs to one boot of one host
-//! namespace and holds the rest:
+//! The store has two folders. `state` survives a reboot and holds the networks that users made. `run` belongs to one
+//! boot of one host namespace and holds everything else:
 //!
 //! | path | content |
 //! |---|---|
 //! | `state/networks/NAME.json` | a network; `NAME.json~`: its version before the last change |
 //! | `run/networks/NAME.json` | a described network, with `NAME.json~` as above |
-//! | `run/making/NAME.json` | a network that is being made, changed or removed: as it will be |
+//! | `run/making/NAME.json` | a network that is being created, changed or removed, in its new state |
 //! | `run/host.json` | the boot and the host namespace that `run` belongs to |
 //! | `run/lock/` | files to lock: `host`, `ports`, `sandbox-COOKIE`, `leases-NETWORK`, `names-NETWORK`, `run-SANDBOX` |
 //! | `run/pending/COOKIE.NETWORK.json` | an endpoint that is being attached or detached |
 //! | `run/endpoints/COOKIE/NETWORK.json` | an attached endpoint |
-//! | `run/reservations/NETWORK/OWNER.json` | a reservation, of a device of another program or of a sandbox to come |
+//! | `run/reservations/NETWORK/OWNER.json` | a reservation, for another program's device or a future sandbox |
 //! | `run/names/NETWORK/NAME` | the cookie of the sandbox that a name leads to on a network |
 //! | `run/leases/NETWORK/ADDRESS` | a link to the owner of an address, an endpoint or a reservation |
-//! | `run/leases/NETWORK/.cursor4`, `.cursor6`, `.cursor4.SET` | the address that was chosen last from a set of pools |
+//! | `run/leases/NETWORK/.cursor4`, `.cursor6`, `.cursor4.SET` | the last address chosen from a set of pools |
 //! | `run/macs/NETWORK/MAC` | a link to the owner of a MAC |
 //! | `run/macs/NETWORK/.other-ADDRESS` | a mark: neighbours may know the address under another MAC |
 //! | `run/ports/PROTOCOL/BLOCK` | the owners of the published ports of a block of 256 |
 //! | `run/linking/ID.json` | a link that is being made or removed |
 //! | `run/links/ID.json` | a link |
 //! | `run/stale/ADDRESS@NETWORK` | a mark: the kernel may still track connections of a free address |
-//! | `run/doomed/IFNAME` | a device that only waits for its deletion |
+//! | `run/doomed/IFNAME` | a doomed device |
 //! | `run/forwarding.json` | the host's forwarding settings before zubi switched forwarding on |
 //! | `run/sandboxes/NAME.json` | a named sandbox whose name zubi made |
-//! | `run/.firewall-seen` | the generation in which the firewall was last found in order, a hint |
+//! | `run/.firewall-seen` | a hint: the generation in which the firewall was last found in order |
 //! | `.tmp-PID-NUMBER` in any of these folders | an incomplete file |
 //!
-//! `OWNER` and `NAME` of `run/names` are escaped: `%XX` for what a file name should not hold, `%-` and a hash for long
-//! ones.
+//! `OWNER` and `NAME` of `run/names` are escaped: `%XX` for characters that a file name should not contain, `%-` and a
+//! hash for long ones.
 //!
 //! # Invariants
 //!
@@ -46,15 +46,15 @@
 //!
 //! # Locks
 //!
-//! Callers lock; the store itself locks only the opening of `run` and the index of names. `order.rs` has the locks and
-//! their order as types. Every change happens under the host's lock, shared at least, except three: the reaper's
-//! removals from `stale` and `doomed`, the hint `.firewall-seen`, and drafts, which are invisible. What a record or a
-//! lease says of an endpoint holds under the lock of its sandbox; what a lease says of a reservation, under the lock of
-//! the leases.
+//! Callers take the locks; the store itself locks only the opening of `run` and the index of names. `order.rs` defines
+//! the locks and their order as types. Every change needs the host's lock, at least shared, with three exceptions: the
+//! reaper's removals from `stale` and `doomed`, the hint `.firewall-seen`, and drafts, which are invisible. Information
+//! about an endpoint in a record or a lease is valid under the lock of its sandbox; a lease of a reservation, under the
+//! lock of the leases.
 //!
 //! # Failpoints
 //!
-//! An observer sees every single effect on a file after it has happened, see [`Store::with_steps`].
+//! An observer is called after every single change of a file, see [`Store::with_steps`].
 
 mod custody;
 mod disk;

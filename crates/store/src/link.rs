@@ -1,11 +1,11 @@
-//! Records of links. As with endpoints, the folder shows how far a link is:
+//! Records of links. As with endpoints, the folder shows the state of a link:
 //!
 //! ```text
 //!            begin_link             finish_link          begin_unlink             finish_unlink
 //!   nothing -----------> linking/ -------------> links/ -------------> linking/ ---------------> nothing
 //! ```
 //!
-//! A record in `linking` whose sandboxes are all unlocked belongs to a process that was killed. The answer is always:
+//! A record in `linking` whose sandboxes are all unlocked belongs to a process that was killed. The recovery is always:
 //! undo.
 
 use crate::disk::{self, Creation, Durability};
@@ -21,10 +21,10 @@ struct Record<L> {
     link: L,
 }
 
-/// The changes need the locks of all sandboxes of the link.
+/// All changes need the locks of all sandboxes of the link.
 impl Store {
-    /// Writes the record before anything of the link exists. Fails with [`StoreError::LinkThere`] when a link of that
-    /// number is in `linking`.
+    /// Writes the record, before any part of the link exists. Fails with [`StoreError::LinkThere`] if a link of that id
+    /// is in `linking`.
     pub fn begin_link(&self, link: &DirectLink) -> Result<(), StoreError> {
         let path = json_in(&self.linking_folder(), link.id.as_str());
         match self.disk.create(&path, &to_json(&path, &Record { link })?)? {
@@ -33,18 +33,17 @@ impl Store {
         }
     }
 
-    /// Records that the link is complete. Fails with [`StoreError::NoLink`] when it is not in `linking`.
+    /// Records that the link is complete. Fails with [`StoreError::NoLink`] if it is not in `linking`.
     pub fn finish_link(&self, id: &LinkId) -> Result<(), StoreError> {
         self.move_link(id, &self.linking_folder(), &self.links_folder())
     }
 
-    /// Records, before the first effect, that the link is being removed. Fails with [`StoreError::NoLink`] when it is
-    /// not complete.
+    /// Records that the link is about to be removed. Fails with [`StoreError::NoLink`] if it is not complete.
     pub fn begin_unlink(&self, id: &LinkId) -> Result<(), StoreError> {
         self.move_link(id, &self.links_folder(), &self.linking_folder())
     }
 
-    /// Removes the record: the last step, when nothing of the link exists any more. A missing record is fine.
+    /// Removes the record. This is the last step, when no part of the link exists any more. The record may be missing.
     pub fn finish_unlink(&self, id: &LinkId) -> Result<(), StoreError> {
         self.disk.remove(&json_in(&self.linking_folder(), id.as_str()), Durability::Boot)?;
         Ok(())
@@ -60,12 +59,12 @@ impl Store {
         read(&self.linking_folder(), id)
     }
 
-    /// All complete links that can be read, oldest first, and what is wrong with the others.
+    /// All complete links that can be read, oldest first, and the errors of the others.
     pub fn links_lossy(&self) -> (Vec<DirectLink>, Vec<StoreError>) {
         lossy(&self.links_folder())
     }
 
-    /// The same of those that are being made or removed.
+    /// All links that are being made or removed and can be read, oldest first, and the errors of the others.
     pub fn unfinished_links_lossy(&self) -> (Vec<DirectLink>, Vec<StoreError>) {
         lossy(&self.linking_folder())
     }

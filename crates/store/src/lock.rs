@@ -1,29 +1,30 @@
-//! Advisory locks (flock(2)) on files in `run/lock`, and how a process waits for one. `order.rs` has the locks
+//! Advisory locks (flock(2)) on files in `run/lock`, and how a process waits for one. `order.rs` defines the locks
 //! themselves.
 //!
 //! # How it works
 //!
-//! A lock belongs to an open file, so it ends with its process, however that ends. Only a holder unlinks a lock's file.
-//! A process that waited meanwhile then holds a lock on a file that no path leads to. It compares the two and starts
-//! again.
+//! A lock belongs to an open file, so it ends with its process, however that ends. Only the holder deletes a lock's
+//! file. A process that was waiting then gets a lock on a deleted file. It notices that the path leads to another file,
+//! and starts again.
 //!
 //! # Waiting
 //!
-//! flock(2) waits for ever, and only a signal or a second thread could end that. So a process asks again and again for
-//! a lock that is not free. The pause between two tries is a sixteenth of the time that it has waited already, at most
-//! 10 ms: the wait is hardly longer than in the kernel's own queue, and a free lock costs one call. The wait ends after
-//! the store's patience, with an error that names the holder.
+//! flock(2) waits for ever, and only a signal or a second thread could end that. So a process tries a lock again and
+//! again until it is free. The pause between two tries is a sixteenth of the time that it has waited already, at most
+//! 10 ms: the wait is hardly longer than in the kernel's own queue, and a free lock costs one call. After the store's
+//! patience the wait ends with an error that names the holder.
 //!
-//! The host's lock has a *gate*, a second lock: that of the folder in which all these files are. A process that does
-//! not get the host's lock at once takes the gate, sets the length of the lock's file to one, and waits there alone. A
-//! process that gets the host's lock at once and sees that length (it looks at the file anyway) gives the lock back and
-//! queues at the gate. So a stream of holders that share the lock cannot keep out a process that wants it alone. The
-//! length that a killed process left costs the next one a round through the gate, which sets the length back.
+//! The host's lock has a *gate*, a second lock on the folder of all lock files. A process that does not get the host's
+//! lock at once takes the gate, sets the length of the lock's file to one, and is then the only one that waits for the
+//! host's lock. A process that gets the host's lock at once and sees this length (it looks at the file anyway) releases
+//! the lock and queues at the gate. This way a stream of shared holders cannot starve a process that needs the lock
+//! exclusively. If a process is killed while it waits, the next one needlessly goes through the gate, which resets the
+//! length.
 //!
 //! # Limits
 //!
 //! A second lock of the same name in one process excludes the first. A process that takes the host's lock shared twice
-//! waits for another one that wants the lock alone and waits for the first of the two.
+//! may deadlock with another that waits for it exclusively.
 
 use crate::disk::{self, Durability, FILE_MODE, failed};
 use crate::holder::{Holder, holders};
@@ -39,11 +40,11 @@ use zubi_model::NetworkName;
 /// The file of the host's lock.
 pub(crate) const HOST: &str = "host";
 
-/// The shortest and the longest pause between two tries.
+/// The shortest and the longest pause between tries.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(100), Duration::from_millis(10));
-/// A pause is this part of the time that the process has waited.
+/// A pause is the time that the process has waited, divided by this.
 const PART: u32 = 16;
-/// How often a process at the gate checks whether the gate's holder is stopped.
+/// The interval at which a process at the gate checks whether the gate's holder is stopped.
 const LOOKS: Duration = Duration::from_millis(250);
 
 /// Whether others may hold the lock at the same time.
@@ -53,7 +54,7 @@ pub(crate) enum Mode {
     Exclusive,
 }
 
-/// A lock, held until the value goes away.
+/// A lock, held until the value is dropped.
 #[derive(Debug)]
 #[must_use = "a lock is released when it is dropped"]
 pub(crate) struct Lock {
@@ -63,8 +64,8 @@ pub(crate) struct Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Explicit: a child that was forked meanwhile has a copy of the descriptor and would keep the lock. Should this
-        // fail, closing releases the lock unless there is such a child.
+        // Unlock explicitly: a child that was forked meanwhile has a copy of the descriptor and would keep the lock. If
+        // this fails, closing the file releases the lock unless there is such a child.
         self.file.unlock().unwrap_or_default();
     }
 }
@@ -143,8 +144,8 @@ impl Store {
         }
     }
 
-    /// Waits at the gate for the right to wait for a lock. Only the host's lock has a gate. A gate whose holder is
-    /// stopped is passed by: it would keep everybody out while the lock itself is free.
+    /// Waits at the gate for the right to wait for a lock. Only the host's lock has a gate. If the gate's holder is
+    /// stopped, the process goes past the gate: otherwise it would wait though the lock itself may be free.
     fn turn(&self, path: &Path, since: Instant) -> Result<Option<Turn>, StoreError> {
         if path != self.lock_path(HOST) {
             return Ok(None);
@@ -170,7 +171,7 @@ impl Store {
         }
     }
 
-    /// Sleeps until the next try. Fails when the patience is at its end.
+    /// Sleeps until the next try. Fails when the store's patience is over.
     fn pause(&self, path: &Path, since: Instant) -> Result<(), StoreError> {
         let waited = since.elapsed();
         if waited >= self.patience {
@@ -180,9 +181,9 @@ impl Store {
         Ok(())
     }
 
-    /// Opens a lock's file, with a mode that keeps other users out: a user who can open a file can lock it.
+    /// Opens a lock's file. Its mode excludes other users: a user who can open a file can lock it.
     fn open_lock(&self, path: &Path) -> Result<File, StoreError> {
-        // The gate and the reaper's lock are locks on folders, which stay.
+        // The gate and the reaper's lock are locks on folders, which are never deleted.
         if self.locks_folder().starts_with(path) {
             return File::open(path).map_err(failed("lock", path));
         }
@@ -207,12 +208,12 @@ struct Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        // Should this fail, the next process makes a needless round through the gate.
+        // If this fails, the next process needlessly goes through the gate.
         self.awaited.set_len(0).unwrap_or_default();
     }
 }
 
-/// Asks the kernel once. `true`: the lock is ours.
+/// Tries the lock once. `true`: we have it.
 fn take(file: &File, path: &Path, mode: Mode) -> Result<bool, StoreError> {
     let outcome = match mode {
         Mode::Shared => file.try_lock_shared(),
@@ -225,7 +226,7 @@ fn take(file: &File, path: &Path, mode: Mode) -> Result<bool, StoreError> {
     }
 }
 
-/// The metadata of a locked file; `None` when its path leads elsewhere by now.
+/// The metadata of a locked file; `None` if its path now leads to another file.
 fn look(file: &File, path: &Path) -> Result<Option<Metadata>, StoreError> {
     let identity = |m: &Metadata| (m.dev(), m.ino());
     let there = match fs::metadata(path) {
@@ -237,7 +238,7 @@ fn look(file: &File, path: &Path) -> Result<Option<Metadata>, StoreError> {
         return Ok(None);
     }
     if held.is_file() && held.mode() & 0o777 != FILE_MODE {
-        // The umask of its maker took some bits.
+        // The umask of the process that made it cleared some bits.
         file.set_permissions(Permissions::from_mode(FILE_MODE)).map_err(failed("lock", path))?;
     }
     Ok(Some(held))
@@ -270,7 +271,7 @@ mod tests {
         }
     }
 
-    /// A process of another program that holds a lock.
+    /// Another process that holds a lock.
     struct Foreign(Child);
 
     impl Foreign {
@@ -333,7 +334,7 @@ mod tests {
                 order.lock().unwrap().push("alone");
             });
             until(|| fs::metadata(&path).unwrap().len() == 1);
-            // The kernel would let one more share the lock now.
+            // The kernel would grant another shared lock now.
             assert!(try_host(&store, Mode::Shared).is_none());
             scope.spawn(|| {
                 let _shared = store.lock_host().unwrap();

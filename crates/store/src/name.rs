@@ -1,4 +1,4 @@
-//! Index of names: from the spelling of a sandbox on a network to its cookie, without reading all records.
+//! Index of names: finds the cookie of a sandbox by its spelling on a network, without reading all records.
 
 use crate::disk::{self, Durability};
 use crate::fnv::fnv128;
@@ -20,7 +20,7 @@ struct Meaning {
 }
 
 impl Store {
-    /// Makes an endpoint's spelling lead to its sandbox, and no longer to an earlier one of that spelling.
+    /// Makes an endpoint's spelling lead to its sandbox. Replaces an earlier sandbox of that spelling.
     pub fn write_name(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let sandbox = &endpoint.sandbox;
         let path = self.name_path(&endpoint.network, &sandbox.spelled);
@@ -43,7 +43,7 @@ impl Store {
         Ok(folders.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Removes an endpoint's spelling, unless it leads to another sandbox by now.
+    /// Removes an endpoint's spelling, unless another sandbox has it now.
     pub fn remove_name(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let sandbox = &endpoint.sandbox;
         let path = self.name_path(&endpoint.network, &sandbox.spelled);
@@ -58,8 +58,8 @@ impl Store {
         Ok(())
     }
 
-    /// Two sandboxes may have the same spelling, and neither command holds the other's sandbox lock. Below all other
-    /// locks.
+    /// Needed because two sandboxes may have the same spelling, and neither command holds the other's sandbox lock.
+    /// This lock is below all others.
     fn lock_names(&self, network: &NetworkName) -> Result<Lock, StoreError> {
         self.lock(&self.names_lock_path(network), Mode::Exclusive)
     }
@@ -70,7 +70,7 @@ impl Store {
 }
 
 /// A file name for any text. Letters, digits, `_`, `-` and inner dots stay, other bytes become `%XX`. A long text
-/// becomes `%-` and a hash; the file's content has the text itself.
+/// becomes `%-` and a hash; the file contains the text itself.
 pub(crate) fn file_name(spelled: &str) -> String {
     let mut escaped = String::new();
     for (place, byte) in spelled.bytes().enumerate() {
@@ -82,7 +82,7 @@ pub(crate) fn file_name(spelled: &str) -> String {
         }
     }
     match escaped.len() {
-        // A bare escape character, so that the empty text has a file too.
+        // The empty text becomes a bare escape character.
         0 => "%".into(),
         1..=LONGEST_FILE_NAME => escaped,
         _ => format!("%-{:032x}", fnv128(spelled.as_bytes())),

@@ -1,4 +1,4 @@
-//! Records of networks. Those of users outlive the boot; those that other programs describe with every call do not.
+//! Records of networks. Those of users survive a reboot; those of described networks do not.
 
 use crate::disk::{self, Draft, Durability};
 use crate::key::{json_in, stem};
@@ -7,8 +7,7 @@ use crate::{ExclusiveHost, LeaseOwner, Store, StoreError};
 use std::path::{Path, PathBuf};
 use zubi_model::{EndpointKey, Network, NetworkName, NetworkSource};
 
-/// The record of a network, complete on the disk and not yet in its place. Unless it is published it goes away with the
-/// value.
+/// The record of a network, complete on disk but not visible yet. It is deleted with the value, unless it is published.
 #[derive(Debug)]
 pub struct NetworkDraft {
     network: Network,
@@ -22,7 +21,7 @@ impl NetworkDraft {
     }
 }
 
-/// A record in its place. After a power failure there may be the earlier one, or none.
+/// A published record. A power failure may bring back the earlier one, or none.
 #[derive(Debug)]
 #[must_use = "without `Store::sync` it may not survive a power failure"]
 pub struct Unsynced {
@@ -35,7 +34,7 @@ impl Store {
     pub fn network(&self, name: &NetworkName) -> Result<Option<Network>, StoreError> {
         let path = self.network_path(name);
         read(name, &path).map_err(|e| match before(&path) {
-            // An earlier version that cannot be read either is no cure.
+            // Offer the earlier version only if it can be read.
             kept if matches!(read(name, &kept), Ok(Some(_))) => e.and_next(&format!(
                 "the version before it is whole, and this puts it back: cp {} {}",
                 quoted(&kept),
@@ -45,12 +44,12 @@ impl Store {
         })
     }
 
-    /// All networks, by name; fails when one cannot be read.
+    /// All networks by name; fails if one cannot be read.
     pub fn networks(&self) -> Result<Vec<Network>, StoreError> {
         self.each_network()?.into_iter().collect()
     }
 
-    /// All networks that can be read, by name, and what is wrong with the others.
+    /// All networks that can be read, by name, and the errors of the others.
     pub fn networks_lossy(&self) -> (Vec<Network>, Vec<StoreError>) {
         match self.each_network() {
             Err(e) => (Vec::new(), vec![e]),
@@ -67,15 +66,15 @@ impl Store {
         }
     }
 
-    /// Writes a network's record, in the place of an earlier version. On return it survives a power failure. Leaves a
-    /// file alone that cannot be read.
+    /// Writes a network's record, and replaces an earlier version. On return the record survives a power failure. Fails
+    /// if the existing file cannot be read, and leaves it unchanged.
     pub fn write_network(&self, host: &ExclusiveHost, network: &Network) -> Result<(), StoreError> {
         let draft = self.draft_network(network)?;
         let unsynced = self.publish_network(host, draft)?;
         self.sync(unsynced)
     }
 
-    /// The slow half of [`Store::write_network`]. The draft is invisible, so this needs no lock.
+    /// The slow half of [`Store::write_network`]. The draft is invisible, so no lock is needed.
     pub fn draft_network(&self, network: &Network) -> Result<NetworkDraft, StoreError> {
         let path = self.network_path(&network.name);
         let content = to_json(&path, network)?;
@@ -83,7 +82,7 @@ impl Store {
         Ok(NetworkDraft { network: network.clone(), draft })
     }
 
-    /// Puts a draft in its place. Keeps the earlier version beside it, as `NAME.json~`.
+    /// Publishes a draft. Keeps the earlier version next to it, as `NAME.json~`.
     pub fn publish_network(&self, _host: &ExclusiveHost, draft: NetworkDraft) -> Result<Unsynced, StoreError> {
         let NetworkDraft { network, draft } = draft;
         let path = self.network_path(&network.name);
@@ -97,27 +96,27 @@ impl Store {
         Ok(Unsynced { path, durability: durability(&network.name) })
     }
 
-    /// Makes a published record survive a power failure. Slow, and needs no lock.
+    /// Makes a published record survive a power failure. This is slow and needs no lock.
     pub fn sync(&self, unsynced: Unsynced) -> Result<(), StoreError> {
         let Unsynced { path, durability } = unsynced;
         self.disk.sync_above(&path, durability)
     }
 
-    /// Records, before the first effect, that a network is being made, changed or removed. A process that holds the
-    /// host lock alone and finds such a record knows that the process that wrote it was killed.
+    /// Records that a network is about to be created, changed or removed. If a process with the exclusive host lock
+    /// finds such a record, the process that wrote it was killed.
     pub fn begin_network(&self, _host: &ExclusiveHost, network: &Network) -> Result<(), StoreError> {
         let path = self.making_path(&network.name);
         self.disk.replace(&path, &to_json(&path, network)?, Durability::Boot)
     }
 
-    /// Ends what [`Store::begin_network`] began: the network is complete and recorded, or nothing of it exists.
+    /// Removes the record of [`Store::begin_network`]: the network is now complete and recorded, or completely removed.
     pub fn end_network(&self, _host: &ExclusiveHost, name: &NetworkName) -> Result<(), StoreError> {
         self.disk.remove(&self.making_path(name), Durability::Boot)?;
         Ok(())
     }
 
-    /// The networks that are being made, changed or removed, and what is wrong with the files that cannot be read or
-    /// are not named after their network.
+    /// The networks that are being created, changed or removed, and the errors of the files that cannot be read or are
+    /// not named after their network.
     pub fn networks_in_making_lossy(&self) -> (Vec<Network>, Vec<StoreError>) {
         let folder = self.disk.run().join("making");
         disk::read_each(&folder, |file| match stem(file).and_then(|stem| stem.parse().ok()) {
@@ -126,21 +125,21 @@ impl Store {
         })
     }
 
-    /// Removes a network's record; a missing one is fine. Leaves a file alone that cannot be read.
+    /// Removes a network's record; it may be missing. Fails if the file cannot be read, and leaves it unchanged.
     pub fn remove_network(&self, _host: &ExclusiveHost, name: &NetworkName) -> Result<(), StoreError> {
         self.network(name)?;
         let path = self.network_path(name);
-        // First: without the record no command would come back for the earlier version.
+        // This comes first: without the record no command would ever remove the earlier version.
         self.disk.remove(&before(&path), Durability::Boot)?;
         self.disk.remove(&path, durability(name))?;
         Ok(())
     }
 
-    /// Removes the rest of a network from `run`: names, cursors, locks and empty folders.
+    /// Removes the remaining files of a network from `run`: names, cursors, locks and empty folders.
     ///
-    /// Fails with [`StoreError::StillOwned`], before it removes anything, when endpoints own addresses or MACs on the
-    /// network. Reservations do not depend on the network's record: while there are any, leases, MACs and their lock
-    /// stay. A lock that the caller itself holds stays too.
+    /// Fails with [`StoreError::StillOwned`], and removes nothing, if endpoints own addresses or MACs on the network.
+    /// Reservations do not depend on the network's record: as long as there are any, leases, MACs and their lock stay.
+    /// A lock that the caller itself holds stays too.
     pub fn forget_network(&self, _host: &ExclusiveHost, network: &NetworkName) -> Result<(), StoreError> {
         let mut owners: Vec<LeaseOwner> = self.leases(network)?.into_iter().map(|(_, owner)| owner).collect();
         owners.extend(self.macs(network)?.into_iter().map(|(_, owner)| owner));
@@ -182,7 +181,7 @@ impl Store {
         Ok(each.into_iter().map(|(_, read)| read).collect())
     }
 
-    /// The described networks without an endpoint, half made and half removed ones too.
+    /// The described networks without an endpoint, including half made and half removed ones.
     pub fn empty_described(&self) -> Result<Vec<NetworkName>, StoreError> {
         let mut empty = Vec::new();
         for folder in ["networks", "making"] {
@@ -204,7 +203,7 @@ impl Store {
         json_in(&self.networks_folder(name.source()), name.as_str())
     }
 
-    /// A described network need not outlive the boot.
+    /// A described network need not survive a reboot.
     fn networks_folder(&self, source: Option<NetworkSource>) -> PathBuf {
         let base = if source.is_some() { self.disk.run() } else { self.disk.state() };
         base.join("networks")
@@ -220,7 +219,7 @@ fn read(name: &NetworkName, path: &Path) -> Result<Option<Network>, StoreError> 
     Ok(Some(network))
 }
 
-/// The place of the version before the one at `path`: names of networks have no `~`.
+/// The path of the version before the one at `path`: names of networks contain no `~`.
 fn before(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push("~");
@@ -312,7 +311,7 @@ mod tests {
         drop(draft);
         assert_eq!(scratch.tree("state"), ["networks/"]);
         let draft = store.draft_network(&network("blue")).unwrap();
-        // What tidies up takes it for a leftover.
+        // Cleaning up takes it for a leftover.
         assert_eq!(store.remove_leftovers().unwrap(), 1);
         let unsynced = store.publish_network(&alone(&store), draft).unwrap();
         store.sync(unsynced).unwrap();

@@ -1,4 +1,4 @@
-//! The opening of a store.
+//! Opening a store, and its options.
 
 use crate::disk::{Disk, Observer};
 use crate::{Dirs, HostId, OtherNamespace, Store, StoreError};
@@ -24,7 +24,7 @@ impl Opening {
         Opening { dirs, host, others: OtherNamespace::default(), patience: PATIENCE, observer: None }
     }
 
-    /// Sets the answer to records of another host namespace.
+    /// Sets what to do with records of another host namespace.
     pub fn of_others(mut self, others: OtherNamespace) -> Self {
         self.others = others;
         self
@@ -52,7 +52,8 @@ impl Opening {
         self.open_guarded(|| Ok(()))
     }
 
-    /// The same. Calls `guard`, which may refuse, before the first change in a folder that is not yet this boot's.
+    /// As [`Opening::open`]. If the folder does not belong to this boot yet, it calls `guard`, which may refuse, before
+    /// the first change.
     pub fn open_guarded<E: From<StoreError>>(self, guard: impl FnOnce() -> Result<(), E>) -> Result<Store, E> {
         let mut disk = Disk::new(self.dirs.state, self.dirs.run);
         if let Some(observer) = self.observer {

@@ -1,4 +1,4 @@
-//! The locks in their order, as types: each is taken with a reference to the lock above it.
+//! The locks and their order, as types: taking a lock needs a reference to the lock above it.
 //!
 //! ```text
 //! HostLock, shared: every change    ReaperLock: deletes doomed devices    RunLock: of a sandbox of `zubi run`
@@ -13,8 +13,8 @@
 //! lock of the leases before it needs that of the ports, or need only the latter. Several sandboxes are locked by one
 //! call, which keeps the order of their numbers.
 //!
-//! Two locks stand beside this order. A process that holds the reaper's lock never waits for the host's. A process
-//! waits for a run's lock only while it holds no other; with the host's lock it only tries.
+//! Two locks are outside of this order. A process that holds the reaper's lock never waits for the host's. A process
+//! waits for a run's lock only if it holds no other lock; with the host's lock it only tries.
 //!
 //! Claims and the records of networks take the lock that they need as an argument. Records of endpoints and links, and
 //! releases of leases, do not: they need the lock of the sandbox, which callers keep for a whole command.
@@ -26,14 +26,14 @@ use std::ops::Deref;
 use std::path::PathBuf;
 use zubi_model::{NetnsCookie, NetworkName, SandboxName};
 
-/// The host's lock, shared at least.
+/// The host's lock, shared or exclusive.
 #[derive(Debug)]
 #[must_use = "a lock is released when it is dropped"]
 pub struct HostLock {
     _lock: Lock,
 }
 
-/// The host's lock, exclusive: the holder may change what networks share, and judge all records.
+/// The host's lock, exclusive: the holder may change what networks share, and may rely on all records being complete.
 #[derive(Debug)]
 #[must_use = "a lock is released when it is dropped"]
 pub struct ExclusiveHost(HostLock);
@@ -45,14 +45,14 @@ impl Deref for ExclusiveHost {
     }
 }
 
-/// For a caller that decides at run time which of the two it takes. The lock stays exclusive.
+/// For a caller that takes either lock. The lock stays exclusive.
 impl From<ExclusiveHost> for HostLock {
     fn from(exclusive: ExclusiveHost) -> Self {
         exclusive.0
     }
 }
 
-/// The lock of a sandbox, held while its endpoints and links come and go.
+/// The lock of a sandbox, held during changes of its endpoints and links.
 #[derive(Debug)]
 #[must_use = "a lock is released when it is dropped"]
 pub struct SandboxLock {
@@ -82,7 +82,7 @@ impl LeasesLock {
     }
 }
 
-/// The lock of the published ports, held from their choice to their claim, and while they are given back.
+/// The lock of the published ports, held from their choice to their claim, and during their release.
 #[derive(Debug)]
 #[must_use = "a lock is released when it is dropped"]
 pub struct PortsLock {
@@ -101,14 +101,14 @@ pub struct ReaperLock {
 #[must_use = "a lock is released when it is dropped"]
 pub struct RunLock(Lock);
 
-/// All of these wait, except those whose name begins with `try`.
+/// All of these functions wait, except those whose name starts with `try`.
 impl Store {
     /// Every change needs this lock.
     pub fn lock_host(&self) -> Result<HostLock, StoreError> {
         self.lock(&self.lock_path(HOST), Mode::Shared).map(|lock| HostLock { _lock: lock })
     }
 
-    /// Removals of networks and judgements about all records need this lock.
+    /// Removing a network, and deciding anything from all records, needs this lock.
     pub fn lock_host_exclusive(&self) -> Result<ExclusiveHost, StoreError> {
         self.lock(&self.lock_path(HOST), Mode::Exclusive).map(|lock| ExclusiveHost(HostLock { _lock: lock }))
     }
@@ -119,8 +119,8 @@ impl Store {
         Ok(SandboxLock { lock, cookie })
     }
 
-    /// Locks several sandboxes, in the order of their numbers: two commands that want the same ones never wait for each
-    /// other.
+    /// Locks several sandboxes, in the order of their numbers. Two commands that want the same ones therefore never
+    /// wait for each other.
     pub fn lock_sandboxes(
         &self,
         host: &HostLock,
@@ -144,8 +144,8 @@ impl Store {
         self.leases_lock(network)
     }
 
-    /// As [`Store::lock_leases`], for the reaper: it must not wait for the host's lock, which a command may hold that
-    /// waits for the reaper.
+    /// As [`Store::lock_leases`], for the reaper. The reaper must not wait for the host's lock: a command may hold it
+    /// and wait for the reaper.
     pub fn lock_leases_as_reaper(&self, _reaper: &ReaperLock, network: &NetworkName) -> Result<LeasesLock, StoreError> {
         self.leases_lock(network)
     }
@@ -160,7 +160,7 @@ impl Store {
         self.lock(&self.reaper_path(), Mode::Exclusive).map(|lock| ReaperLock { _lock: lock })
     }
 
-    /// Locks a sandbox's name for as long as its `zubi run` lasts. The caller holds no other lock.
+    /// Locks a sandbox's name while its `zubi run` lasts. The caller holds no other lock.
     pub fn lock_run(&self, sandbox: &SandboxName) -> Result<RunLock, StoreError> {
         self.lock(&self.run_lock_path(sandbox), Mode::Exclusive).map(RunLock)
     }
@@ -170,7 +170,8 @@ impl Store {
         Ok(self.try_lock(&self.run_lock_path(sandbox), Mode::Exclusive)?.map(RunLock))
     }
 
-    /// Releases the lock of a sandbox that is gone, and removes its file: every sandbox has another number.
+    /// Releases the lock of a sandbox that is gone, and removes its file: each sandbox has another number, so the files
+    /// would pile up.
     pub fn remove_sandbox_lock(&self, held: SandboxLock) -> Result<(), StoreError> {
         self.unlink_held(held.lock)
     }
@@ -189,7 +190,7 @@ impl Store {
         Ok(LeasesLock { _lock: lock, network: network.clone() })
     }
 
-    /// The run folder itself.
+    /// The reaper locks the run folder itself.
     fn reaper_path(&self) -> PathBuf {
         self.disk.run().to_owned()
     }

@@ -1,5 +1,5 @@
-//! A thing and its owner, as a symbolic link: its name is the thing, its target the owner. One system call makes it,
-//! complete, and only if there is none.
+//! Objects with an owner, as symbolic links: the link's name is the object, its target the owner. One system call
+//! creates the complete link, and only if there is none.
 
 use crate::disk::{self, Creation, Disk, Durability, failed};
 use crate::{LeaseOwner, StoreError};
@@ -10,13 +10,13 @@ use std::path::Path;
 /// Outcome of a claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// The claimant owns it from now on.
+    /// The claimant owns it now.
     New,
-    /// The claimant owned it before.
+    /// The claimant owned it already.
     Ours,
-    /// Another owns it.
+    /// Another owner has it.
     Taken {
-        /// The other.
+        /// The other owner.
         owner: LeaseOwner,
     },
 }
@@ -32,11 +32,11 @@ impl Claim {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "a refused change changed nothing"]
 pub enum TakeOver {
-    /// The new owner has it, from now on or since an earlier call.
+    /// The new owner has it, from this call or an earlier one.
     Done,
-    /// Neither the earlier owner nor the new one had it. Nothing was changed.
+    /// Neither the earlier owner nor the new one had it. Nothing changed.
     Refused {
-        /// The owner; `None`: it is free.
+        /// The owner; `None` if it is free.
         owner: Option<LeaseOwner>,
     },
 }
@@ -50,7 +50,7 @@ pub(crate) fn claim(disk: &Disk, path: &Path, claimant: &LeaseOwner) -> Result<C
         match owner(path)? {
             Some(owner) if owner == *claimant => return Ok(Claim::Ours),
             Some(owner) => return Ok(Claim::Taken { owner }),
-            // Released between the two calls.
+            // It was released between the two calls.
             None => {}
         }
     }
@@ -65,7 +65,7 @@ pub(crate) fn release(disk: &Disk, path: &Path, by: &LeaseOwner) -> Result<(), S
 }
 
 /// Replaces the link in one rename, so that it is never free in between. The caller's lock keeps others from changing
-/// it between the look and the rename.
+/// it between the check and the rename.
 pub(crate) fn take_over(disk: &Disk, path: &Path, from: &LeaseOwner, to: &LeaseOwner) -> Result<TakeOver, StoreError> {
     match owner(path)? {
         Some(owner) if owner == *to => Ok(TakeOver::Done),

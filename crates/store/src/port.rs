@@ -1,8 +1,7 @@
 //! Owners of the host's published ports.
 //!
-//! A file for each block of 256 ports: the cost of a question or a claim does not depend on how many ports are
-//! published elsewhere. A line is `FIRST-LAST ADDRESS COOKIE.NETWORK`; a range that lies in several blocks stands in
-//! each of them.
+//! Each block of 256 ports has a file, so the cost of a query or a claim does not depend on how many other ports are
+//! published. A line is `FIRST-LAST ADDRESS COOKIE.NETWORK`. A range over several blocks has a line in each of them.
 
 use crate::disk::{self, Durability};
 use crate::key::parse_key;
@@ -17,7 +16,7 @@ use zubi_model::{EndpointKey, PortNumber, PortRange, Protocol};
 pub struct PortClaim {
     /// The protocol.
     pub protocol: Protocol,
-    /// The host's address; the unspecified one stands for all of its family.
+    /// The host's address; the unspecified address stands for all of its family.
     pub address: IpAddr,
     /// The ports.
     pub ports: PortRange,
@@ -26,7 +25,7 @@ pub struct PortClaim {
 }
 
 impl PortClaim {
-    /// Whether only one of the two can be had, as with sockets that bind the ports.
+    /// Whether the two exclude each other, as sockets bound to these ports would.
     pub fn collides(&self, other: &PortClaim) -> bool {
         let one_of_many = self.address.is_unspecified() || other.address.is_unspecified();
         self.protocol == other.protocol
@@ -63,7 +62,7 @@ impl Store {
         Ok(found)
     }
 
-    /// Claims ports, after [`Store::ports_in_the_way`] named no others. A second claim changes nothing.
+    /// Claims ports, after [`Store::ports_in_the_way`] found none. A second claim changes nothing.
     pub fn claim_ports(&self, _ports: &PortsLock, claim: &PortClaim) -> Result<(), StoreError> {
         for number in claim.blocks() {
             let mut block = self.block(claim.protocol, number)?;
@@ -81,7 +80,7 @@ impl Store {
         Ok(())
     }
 
-    /// Releases ports. Leaves those alone that are free or another's.
+    /// Releases ports. Does nothing if they are free or have another owner.
     pub fn release_ports(&self, _ports: &PortsLock, claim: &PortClaim) -> Result<(), StoreError> {
         for number in claim.blocks() {
             let block = self.block(claim.protocol, number)?;
@@ -120,7 +119,7 @@ impl Store {
             }
         }
         all.sort_unstable();
-        // A range stands in each of its blocks.
+        // A range has a line in each of its blocks.
         all.dedup();
         Ok(all)
     }

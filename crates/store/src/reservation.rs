@@ -1,7 +1,7 @@
 //! Records of reservations: addresses, and perhaps a MAC, of an owner that has no endpoint on the network.
 //!
-//! The record comes first and goes last, the leases in between (see `lease.rs`). A command that was killed leaves a
-//! record, by which [`Store::unreserve`] frees what it had claimed. The network need not have a record of its own.
+//! The record is written first and removed last, with the leases in between (see `lease.rs`). A killed command leaves a
+//! record, by which [`Store::unreserve`] frees what was claimed. The network need not have a record of its own.
 
 use crate::disk::{self, Creation, Durability};
 use crate::key::json_in;
@@ -17,20 +17,20 @@ use zubi_model::{Mac, NetworkName};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use = "what is taken was not reserved"]
 pub enum Reserved {
-    /// All is reserved.
+    /// Everything is reserved.
     Done,
     /// Another owns an address. Nothing is reserved.
     AddressTaken {
         /// The address.
         address: IpAddr,
-        /// The other.
+        /// The other owner.
         owner: LeaseOwner,
     },
     /// Another owns the MAC. Nothing is reserved.
     MacTaken {
         /// The MAC.
         mac: Mac,
-        /// The other.
+        /// The other owner.
         owner: LeaseOwner,
     },
 }
@@ -41,10 +41,10 @@ struct Record<R> {
 }
 
 impl Store {
-    /// Reserves all addresses and the MAC of a reservation, or none. `leases` is the lock of its network.
+    /// Reserves all addresses and the MAC of a reservation, or nothing. `leases` is the lock of its network.
     ///
-    /// Fails with [`StoreError::AlreadyReserved`] when its owner has a reservation on the network. After any other
-    /// error [`Store::unreserve`] frees what was claimed before it.
+    /// Fails with [`StoreError::AlreadyReserved`] if its owner has a reservation on the network. After any other error
+    /// [`Store::unreserve`] frees what was claimed so far.
     pub fn reserve(&self, leases: &LeasesLock, reservation: &Reservation) -> Result<Reserved, StoreError> {
         let Reservation { owner, network, .. } = reservation;
         debug_assert_eq!(leases.network(), network, "the lock is of another network");
@@ -74,8 +74,8 @@ impl Store {
         Ok(Reserved::Done)
     }
 
-    /// Frees what an owner has reserved, and removes its record. Leases that another owner has by now stay. An owner
-    /// without a reservation is fine.
+    /// Frees what an owner has reserved, and removes its record. Leases that another owner has by now stay. Does
+    /// nothing for an owner without a reservation.
     pub fn unreserve(&self, leases: &LeasesLock, owner: &str) -> Result<(), StoreError> {
         let network = leases.network();
         let Some(reservation) = self.reservation(network, owner)? else { return Ok(()) };
@@ -86,7 +86,7 @@ impl Store {
         for address in reservation.addresses.iter().rev() {
             self.release(network, address.address.addr(), &by)?;
         }
-        // Last: without the record no command would find the leases.
+        // This comes last: without the record no command would find the leases.
         self.disk.remove(&self.reservation_path(network, owner), Durability::Boot)?;
         self.disk.remove_if_empty(&self.reservations_of(network))
     }
@@ -101,13 +101,13 @@ impl Store {
         Ok(Some(reservation))
     }
 
-    /// All reservations on a network, oldest first; fails when one cannot be read.
+    /// All reservations on a network, oldest first; fails if one cannot be read.
     pub fn reservations(&self, network: &NetworkName) -> Result<Vec<Reservation>, StoreError> {
         let (all, bad) = self.reservations_lossy(network);
         bad.into_iter().next().map_or(Ok(all), Err)
     }
 
-    /// All reservations on a network that can be read, oldest first, and what is wrong with the others.
+    /// All reservations on a network that can be read, oldest first, and the errors of the others.
     pub fn reservations_lossy(&self, network: &NetworkName) -> (Vec<Reservation>, Vec<StoreError>) {
         let folder = self.reservations_of(network);
         let (mut all, bad) = disk::read_each(&folder, |file| {
@@ -122,7 +122,7 @@ impl Store {
         (all, bad)
     }
 
-    /// All reservations that can be read, by network, and what is wrong with the others.
+    /// All reservations that can be read, by network, and the errors of the others.
     pub fn all_reservations_lossy(&self) -> (Vec<Reservation>, Vec<StoreError>) {
         let folder = self.reservations_folder();
         let (networks, mut bad) = disk::read_each(&folder, |name| match name.parse::<NetworkName>() {
@@ -259,8 +259,8 @@ mod tests {
         assert!(store.unreserve(&leases(&store, "blue"), "c2@eth0").is_err());
     }
 
-    /// Runs `work` again and again, each time with a failure at a later step, until it succeeds; behind each failure
-    /// `clean` has to leave nothing.
+    /// Runs `work` again and again, each time with a failure at a later step, until it succeeds. After each failure
+    /// `clean` has to remove everything.
     fn fail_at_every_step(
         least: usize,
         work: impl Fn(&Store) -> Result<(), StoreError>,
@@ -308,8 +308,8 @@ mod tests {
         fail_at_every_step(12, work, free_all);
     }
 
-    /// An endpoint takes over a reservation, as an engine does it: its record, the leases, its completion, the end of
-    /// the reservation.
+    /// An endpoint takes over a reservation as in the engine: its record, the leases, its completion, the end of the
+    /// reservation.
     #[test]
     fn after_a_failure_at_any_step_of_an_attach_by_reservation_both_can_be_undone() {
         let mac: Mac = MAC.parse().unwrap();
@@ -338,7 +338,7 @@ mod tests {
                 let e = pending?.endpoint;
                 let is_there = store.reservation(&e.network, "c1@eth0")?.is_some();
                 for address in e.addresses.iter().map(|a| a.address.addr()) {
-                    // The reservation's record names the address: never is it free, or a third one's.
+                    // The reservation's record names the address, so it must never be free, or belong to a third owner.
                     let owner = store.lease_owner(&e.network, address)?;
                     assert!(owner.as_ref() == Some(&reserved) || owner.as_ref() == Some(&attached), "{owner:?}");
                     if is_there {

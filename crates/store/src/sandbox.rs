@@ -1,4 +1,4 @@
-//! Named sandboxes whose name zubi made, and so may remove.
+//! Named sandboxes whose name zubi made, and may therefore remove.
 
 use crate::disk::{self, Durability};
 use crate::key::{json_in, stem};
@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use zubi_model::{NetnsCookie, SandboxName};
 
-/// The command that made a name. It decides what goes with the name.
+/// The command that made a name. It decides what is removed with the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Maker {
-    /// `zubi sandbox add NAME`: the namespace is zubi's. Its endpoints go with the name.
+    /// `zubi sandbox add NAME`: zubi made the namespace. Its endpoints are removed with the name.
     Add,
     /// `zubi sandbox add NAME` for a namespace that existed. Its endpoints stay when the name goes.
     Attach,
-    /// `zubi run`: namespace and name go with its command.
+    /// `zubi run`: namespace and name are removed when its command ends.
     Run,
 }
 
@@ -25,14 +25,14 @@ pub enum Maker {
 pub struct SandboxRecord {
     /// The name under /run/netns.
     pub name: SandboxName,
-    /// The namespace's number; `None` until it is known. A namespace of that name with another number is not this one.
+    /// The namespace's cookie; `None` until it is known. A namespace of that name with another cookie is not this one.
     pub cookie: Option<NetnsCookie>,
     /// The command that made it.
     pub maker: Maker,
 }
 
 impl Store {
-    /// Writes a sandbox's record, in the place of an earlier one of that name.
+    /// Writes a sandbox's record, and replaces an earlier one of that name.
     pub fn write_sandbox(&self, sandbox: &SandboxRecord) -> Result<(), StoreError> {
         let path = self.sandbox_path(&sandbox.name);
         self.disk.replace(&path, &to_json(&path, sandbox)?, Durability::Boot)
@@ -49,7 +49,7 @@ impl Store {
         Ok(Some(sandbox))
     }
 
-    /// All records of sandboxes that can be read, by name, and what is wrong with the others.
+    /// All records of sandboxes that can be read, by name, and the errors of the others.
     pub fn sandboxes_lossy(&self) -> (Vec<SandboxRecord>, Vec<StoreError>) {
         let folder = self.sandboxes_folder();
         let (mut good, bad) = disk::read_each(&folder, |file| match stem(file).and_then(|stem| stem.parse().ok()) {
@@ -60,7 +60,7 @@ impl Store {
         (good, bad)
     }
 
-    /// Removes a sandbox's record; a missing one is fine.
+    /// Removes a sandbox's record; it may be missing.
     pub fn remove_sandbox(&self, name: &SandboxName) -> Result<(), StoreError> {
         self.disk.remove(&self.sandbox_path(name), Durability::Boot)?;
         Ok(())

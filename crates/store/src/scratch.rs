@@ -32,7 +32,7 @@ impl Scratch {
         Store::open(self.dirs(), host("boot-1", 1)).unwrap()
     }
 
-    /// The paths of all files below, and of empty folders with a slash behind them.
+    /// The paths of all files below a folder, and of empty folders with a trailing slash.
     pub(crate) fn tree(&self, below: &str) -> Vec<String> {
         fn walk(folder: &Path, root: &Path, out: &mut Vec<String>) {
             let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();

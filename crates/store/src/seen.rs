@@ -1,8 +1,8 @@
-//! The generation of the ruleset in which the firewall was last found in order. A hint: it saves a look, and proves
-//! nothing.
+//! The generation of the ruleset in which the firewall was last found in order. It is only a hint that saves commands
+//! from reading the firewall.
 //!
-//! Every connect writes it, so it is written in place, by one call. A reader in the middle of that finds a wrong sum,
-//! and so no hint.
+//! Every connect writes it, so it is written in place by one call. A reader that meets a half-written line finds a
+//! wrong sum, which counts as no hint.
 
 use crate::disk::{self, Durability, failed};
 use crate::versioned::{from_json, to_json};
@@ -14,24 +14,24 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use zubi_model::NetworkId;
 
-/// Hidden from listings, as it is no record.
+/// The name is hidden from listings, as this is no record.
 pub(crate) const FILE: &str = ".firewall-seen";
 
 /// A generation of the ruleset in which all rules of these networks were in place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirewallSeen {
-    /// The kernel's number of the generation (`NFTA_GEN_ID`).
+    /// The generation's number in the kernel (`NFTA_GEN_ID`).
     pub generation: u32,
     /// The networks.
     pub networks: Vec<NetworkId>,
 }
 
 impl Store {
-    /// The hint. One that cannot be read is none.
+    /// The hint; `None` also if it cannot be read.
     pub fn firewall_seen(&self) -> Result<Option<FirewallSeen>, StoreError> {
         let path = self.seen_path();
         let content = disk::read(&path)?.unwrap_or_default();
-        // The rest of a longer, earlier line may follow this one.
+        // The rest of an earlier, longer line may follow this one.
         let line = content.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
         Ok(from_json(&path, line).ok())
     }

@@ -1,8 +1,7 @@
-//! Stale addresses: released ones of which the kernel may still track connections. The search takes the kernel 5 ms (it
-//! goes through its whole hash table), so a detached child does it, or the next attach with that address.
+//! Stale addresses: released addresses whose connections the kernel may still track. Finding these takes the kernel 5
+//! ms (it goes through its whole hash table), so a detached child does it, or the next attach with that address.
 //!
-//! An empty file for each, named `ADDRESS@NETWORK`: two networks that the host takes no part in may have the same
-//! addresses.
+//! Each has an empty file named `ADDRESS@NETWORK`: two networks may have the same addresses if the host routes neither.
 
 use crate::disk::{self, Durability};
 use crate::{Store, StoreError};
@@ -27,7 +26,7 @@ impl Store {
         Ok(())
     }
 
-    /// All stale addresses, each with its network, and what is wrong with the files of other names.
+    /// All stale addresses, each with its network, and the errors of files with other names.
     pub fn stale_lossy(&self) -> (Vec<(IpAddr, NetworkName)>, Vec<StoreError>) {
         let folder = self.stale_folder();
         disk::read_each(&folder, |file| {

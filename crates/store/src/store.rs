@@ -1,4 +1,4 @@
-//! The store itself: opening it and the failpoints.
+//! The store itself, and its failpoints.
 
 use crate::disk::{self, Disk};
 use crate::{HostId, StoreError};
@@ -25,9 +25,9 @@ pub struct Store {
 }
 
 impl Store {
-    /// Calls `observer` after every single effect on a file, with a line such as `rename endpoints/7/blue.json` (paths
-    /// are relative to `run` or `state`). When the observer returns an error, the operation fails with it, as if its
-    /// next effect had failed.
+    /// Calls `observer` after every single change of a file, with a line such as `rename endpoints/7/blue.json` (paths
+    /// are relative to `run` or `state`). If the observer returns an error, the operation fails with it, as if its next
+    /// change had failed.
     ///
     /// The words: `mkdir`, `write` (a complete temporary file), `sync`, `link` (the file is visible, the first of its
     /// name), `rename` (the file is visible, or moved here), `unlink`, `rmdir`, `clear` (a folder and all in it).
@@ -42,8 +42,8 @@ impl Store {
         &self.host
     }
 
-    /// Removes the unfinished files of killed writers and counts them. No other call sees these files: this only saves
-    /// space.
+    /// Removes the incomplete files of killed writers and returns their number. No other call sees these files: this
+    /// only saves space.
     pub fn remove_leftovers(&self) -> Result<usize, StoreError> {
         let run = self.disk.run();
         let mut folders = vec![self.disk.state().join("networks"), run.to_owned()];
@@ -66,7 +66,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    /// What an engine does for one endpoint, from nothing to nothing.
+    /// All steps of an engine for one endpoint, from attach to detach.
     fn life(store: &Store) -> Result<(), StoreError> {
         let e = endpoint(5, "blue", "c1");
         let key = e.key();
@@ -103,7 +103,7 @@ mod tests {
         store.finish_detach(key)
     }
 
-    /// What gc does with all that it finds.
+    /// The steps of gc for everything that it finds.
     fn repair(store: &Store) -> Result<(), StoreError> {
         let blue = "blue".parse().unwrap();
         for e in store.all_endpoints()? {

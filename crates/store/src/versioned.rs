@@ -1,7 +1,7 @@
-//! JSON files that begin with the version of their format and a sum of everything behind it.
+//! JSON files that start with their format version and a checksum of the rest.
 //!
 //! A file is one line: `{"version":3,"sum":"0123456789abcdef",` and the rest of the object. The sum is the hash of that
-//! rest, the newline included: it shows a flipped bit anywhere, and a file that ends too early.
+//! rest, including the newline: it detects any flipped bit, and a file that was cut off.
 
 use crate::StoreError;
 use crate::disk::failed;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 /// The only version that this crate writes and reads.
 const VERSION: u64 = 3;
-/// The beginning of every file of that version. The sum follows, in sixteen hex digits, and [`BEHIND_SUM`].
+/// The start of every file of that version. The sum follows, in sixteen hex digits, then [`BEHIND_SUM`].
 const BEGINNING: &str = "{\"version\":3,\"sum\":\"";
 const SUM_DIGITS: usize = 16;
 const BEHIND_SUM: &[u8] = b"\",";
@@ -22,7 +22,7 @@ struct VersionOnly {
     version: u64,
 }
 
-/// The text of a file for `path` that holds `body`: an object with at least one field.
+/// The text of a file for `path` that contains `body`, an object with at least one field.
 pub(crate) fn to_json(path: &Path, body: &impl Serialize) -> Result<Vec<u8>, StoreError> {
     let object = serde_json::to_vec(body).map_err(|e| failed("write", path)(e.into()))?;
     let mut covered = object.strip_prefix(b"{").unwrap_or(&object).to_vec();
@@ -59,9 +59,9 @@ fn wrong_sum(path: &Path, content: &[u8], sum: &str) -> StoreError {
     }
 }
 
-/// The error about a file with another beginning.
+/// The error for a file with another start.
 fn not_as_written(path: &Path, content: &[u8]) -> StoreError {
-    // Read alone: another version may differ in everything else.
+    // Read the version alone: another version may differ in everything else.
     let version = match serde_json::from_slice(content) {
         Ok(VersionOnly { version }) => version,
         Err(e) => return explain(path, &e),

@@ -1,17 +1,17 @@
 //! Tracked connections (linux/netfilter/nfnetlink_conntrack.h), over the same socket as nftables.
 //!
 //! # How it works
-//! A connection whose destination was changed keeps its way as long as it is tracked, whatever the rules say later.
-//! So those of an address or port that changed hands are looked for ([`Flow::dump`]) and forgotten
-//! ([`Flow::encode_delete`]), one by one.
+//! A connection whose destination was translated keeps this translation as long as it is tracked, whatever the rules
+//! say later. So zubi looks for the connections of an address or port that changes its owner ([`Flow::dump`]) and
+//! deletes each of them ([`Flow::encode_delete`]).
 //!
 //! # Limits
-//! The kernel filters a dump since Linux 5.8; before, it sends everything. [`Filter::matches`] is asked in any case.
-//! Even a filtered dump goes through the whole hash table. By IPv6 addresses it is never filtered there: the kernel
-//! (6.18 still) takes the comparison the wrong way round and sends all but those asked for.
+//! The kernel filters a dump since Linux 5.8; older ones send everything, so [`Filter::matches`] is called in any case.
+//! Even a filtered dump goes through the whole hash table. Zubi never lets the kernel filter by IPv6 addresses: the
+//! kernel (up to 6.18 at least) inverts this comparison and sends all connections but the wanted ones.
 //!
-//! A connection's number is made of its tuple and its place in memory. A newer one with the tuple of one just forgotten
-//! may stand in the same place, and then has the same number.
+//! A connection's number is derived from its tuple and its place in memory. A new connection with the tuple of one just
+//! deleted may get the same place, and then has the same number.
 
 use crate::message::{Attributes, Batch, Body, Message, flag};
 use std::fmt;
@@ -45,7 +45,7 @@ const SOURCE_PORT: u16 = 2;
 const DESTINATION_PORT: u16 = 3;
 const ICMP: u8 = 1;
 const ICMPV6: u8 = 58;
-/// Identifier, type and code follow each other, for ICMP and for ICMPv6.
+/// The first of identifier, type and code, which are consecutive for ICMP and for ICMPv6.
 const ICMP_ID: u16 = 4;
 const ICMPV6_ID: u16 = 7;
 
@@ -57,42 +57,42 @@ const BY_DESTINATION: u32 = 1 << 1;
 const BY_PROTOCOL: u32 = 1 << 3;
 const BY_DESTINATION_PORT: u32 = 1 << 5;
 
-/// What tells connections between two addresses apart.
+/// The part of a tuple that distinguishes connections between the same addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ends {
-    /// Ports, of whichever protocol has them.
+    /// Ports, for every protocol that has them.
     Ports {
-        /// Of the sender.
+        /// The sender's port.
         source: PortNumber,
-        /// Of the receiver.
+        /// The receiver's port.
         destination: PortNumber,
     },
-    /// ICMP and ICMPv6: questions and their answers.
+    /// ICMP and ICMPv6: requests and their replies.
     Icmp {
-        /// Identifier.
+        /// The identifier.
         id: u16,
-        /// Type.
+        /// The type.
         kind: u8,
-        /// Code.
+        /// The code.
         code: u8,
     },
-    /// Nothing.
+    /// Nothing else.
     Whole,
 }
 
-/// A connection as its packets in one direction show it.
+/// One direction of a connection, as in its packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Tuple {
     /// The sender.
     pub source: IpAddr,
     /// The receiver; of the same family.
     pub destination: IpAddr,
-    /// What else tells it apart.
+    /// The ports or the ICMP fields.
     pub ends: Ends,
 }
 
 impl Tuple {
-    /// Of protocols that have ports.
+    /// The port, if the protocol has ports.
     pub fn source_port(&self) -> Option<PortNumber> {
         match self.ends {
             Ends::Ports { source, .. } => Some(source),
@@ -100,7 +100,7 @@ impl Tuple {
         }
     }
 
-    /// Of protocols that have ports.
+    /// The port, if the protocol has ports.
     pub fn destination_port(&self) -> Option<PortNumber> {
         match self.ends {
             Ends::Ports { destination, .. } => Some(destination),
@@ -172,11 +172,11 @@ fn number(family: Family) -> u8 {
 /// Connections of different zones may have the same tuple.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Zone {
-    /// Where connections are unless rules say otherwise.
+    /// The zone of connections without a rule about it.
     Default,
-    /// Of both directions.
+    /// A zone for both directions.
     Both(u16),
-    /// Of the original direction; answers are looked for in the default zone.
+    /// A zone for the original direction; replies are in the default zone.
     Original(u16),
 }
 
@@ -192,24 +192,24 @@ impl Zone {
     }
 }
 
-/// A tracked connection. Prints as the words that name it to `conntrack -D`, which looks for it by the same tuple, but
-/// has no word for its number.
+/// A tracked connection. It prints as the arguments of `conntrack -D`. That program finds it by the same tuple, but has
+/// no option for the number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// Transport protocol (`IPPROTO_*`).
     pub protocol: u8,
-    /// As the first packet came.
+    /// The direction of the first packet.
     pub original: Tuple,
-    /// As answers come, before they are translated back.
+    /// The direction of the replies, before the reverse translation.
     pub reply: Tuple,
-    /// Tells it from most earlier and later connections of the same tuple.
+    /// The number that distinguishes it from most other connections with the same tuple.
     pub id: u32,
-    /// Where its original tuple is looked for.
+    /// Its zone.
     pub zone: Zone,
 }
 
 impl Flow {
-    /// The family of both its directions.
+    /// The family of both directions.
     pub fn family(&self) -> Family {
         Family::of(self.original.source)
     }
@@ -224,7 +224,8 @@ impl Flow {
         Some(Flow { protocol, original, reply, id: a.be32(ID)?, zone })
     }
 
-    /// Appends a question for the connections of a family that the filter matches; older kernels answer with all.
+    /// Appends a query for the connections of a family that match the filter. Older kernels answer with all
+    /// connections.
     pub fn dump(batch: &mut Batch, family: Family, filter: &Filter) {
         batch.message(SUBSYSTEM | GET, flag::REQUEST | flag::DUMP, |b| {
             b.header(&[number(family), 0, 0, 0]);
@@ -232,12 +233,12 @@ impl Flow {
         });
     }
 
-    /// Appends the order to forget this connection and no other. ENOENT when it is gone, also when a newer one has its
-    /// tuple and another number.
+    /// Appends the deletion of this connection only. ENOENT if it is gone, even when a newer one has its tuple and
+    /// another number.
     pub fn encode_delete(&self, batch: &mut Batch) {
         batch.message(SUBSYSTEM | DELETE, flag::REQUEST | flag::ACK, |b| {
             b.header(&[number(self.family()), 0, 0, 0]);
-            // Without a tuple the kernel forgets all connections.
+            // Without a tuple the kernel deletes all connections.
             b.nested(TUPLE_ORIGINAL, |b| {
                 self.original.encode(self.protocol, b);
                 if let Zone::Original(zone) = self.zone {
@@ -273,7 +274,7 @@ impl fmt::Display for Flow {
             Ends::Whole => {}
         }
         match self.zone {
-            // Without, the tool looks into all of them.
+            // Without `-w` the tool looks into all zones.
             Zone::Default => f.write_str(" -w 0"),
             Zone::Both(zone) => write!(f, " -w {zone}"),
             Zone::Original(zone) => write!(f, " --orig-zone {zone}"),
@@ -281,7 +282,7 @@ impl fmt::Display for Flow {
     }
 }
 
-/// Which connections are looked for: those that match all that is said.
+/// A filter for connections. A connection has to match all of its conditions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
     source: Option<IpAddr>,
@@ -296,31 +297,31 @@ impl Filter {
         Filter::default()
     }
 
-    /// Begun by this address.
+    /// Adds a condition: this address opened the connection.
     #[must_use]
     pub fn begun_by(self, address: IpAddr) -> Self {
         Filter { source: Some(address), ..self }
     }
 
-    /// Begun towards this address, wherever they were led.
+    /// Adds a condition: this was the destination before any translation.
     #[must_use]
     pub fn towards(self, address: IpAddr) -> Self {
         Filter { destination: Some(address), ..self }
     }
 
-    /// Begun towards this port, wherever they were led.
+    /// Adds a condition: this was the destination port before any translation.
     #[must_use]
     pub fn towards_port(self, protocol: Protocol, port: PortNumber) -> Self {
         Filter { destination_port: Some((protocol, port)), ..self }
     }
 
-    /// Answered by this address: where they were led.
+    /// Adds a condition: this address answers, so it is the destination after any translation.
     #[must_use]
     pub fn answered_by(self, address: IpAddr) -> Self {
         Filter { reply_source: Some(address), ..self }
     }
 
-    /// Whether it is one of them.
+    /// Whether a connection matches.
     pub fn matches(&self, flow: &Flow) -> bool {
         let port = |(protocol, port): (Protocol, PortNumber)| {
             flow.protocol == protocol.number() && flow.original.destination_port() == Some(port)
@@ -332,7 +333,7 @@ impl Filter {
     }
 
     fn encode(&self, family: Family, b: &mut Body<'_>) {
-        // Addresses of another family than the question's it refuses.
+        // The kernel refuses addresses of another family than the query's, and does not filter IPv6 correctly.
         let ours = |address: Option<IpAddr>| address.filter(|a| a.is_ipv4() && family == Family::V4);
         let original =
             Wish { source: ours(self.source), destination: ours(self.destination), port: self.destination_port };
@@ -348,7 +349,7 @@ impl Filter {
     }
 }
 
-/// What a filter says of one direction.
+/// The conditions for one direction.
 #[derive(Default)]
 struct Wish {
     source: Option<IpAddr>,
@@ -387,7 +388,7 @@ mod tests {
     use super::*;
     use crate::golden::{bytes, lines, message, ours};
 
-    // What the kernel answered to `conntrack -L`.
+    // Answers of the kernel to `conntrack -L`.
     const TRANSLATED: &str = "\
         a4000000000102000000000000000000020000003400018014000180080001007f000001080002007f0000011c000280 \
         0500010011000000060002004e29000006000300270f00003400028014000180080001007f000002080002007f000001 \
@@ -414,7 +415,7 @@ mod tests {
         0500090000000000540002802c0001801400030000000000000000000000000000000001140004000000000000000000 \
         000000000000000124000280050001003a00000006000700164f00000500080081000000050009000000000008000300 \
         0000000a080008000000000008000c00506994ac08000b0000000001080007000000001d";
-    /// `conntrack -D` of the one in zone 5.
+    /// `conntrack -D` of the connection in zone 5.
     const DELETE: &str = "\
         9c000000020105000000000000000000020000003400018014000180080001007f000001080002007f0000011c000280 \
         0500010011000000060002004e270000060003001e6100003400028014000180080001007f000001080002007f000001 \
@@ -489,7 +490,7 @@ mod tests {
         let number = format!("[{ID}] {:02x?}", flow.id.to_be_bytes());
         let beyond: Vec<_> = written.iter().filter(|l| !recorded.contains(l)).collect();
         assert_eq!(beyond, [&number]);
-        // The tool repeats what it was told of the connection; the kernel reads the first tuple and the zone.
+        // The tool sends all that it knows about the connection; the kernel reads the first tuple and the zone.
         let left_out: Vec<_> = recorded.iter().filter(|l| !written.contains(l)).collect();
         let heads = ["[2] ", "[3] ", "[7] ", "[8] "];
         assert!(left_out.iter().all(|l| heads.iter().any(|head| l.starts_with(head))), "{left_out:?}");
@@ -525,7 +526,7 @@ mod tests {
         let filter = Filter::all().answered_by(ip("fd00::1"));
         let both = filter.clone().begun_by(ip("10.1.0.2"));
         let plain = ours(|b| Flow::dump(b, Family::V4, &Filter::all()));
-        // conntrack -L -p udp --orig-port-dst 9999: version 1.4.7 filters itself.
+        // conntrack -L -p udp --orig-port-dst 9999: version 1.4.7 filters in the program.
         assert_eq!(plain, bytes("1400000001010103000000000000000002000000"));
         assert_eq!(ours(|b| Flow::dump(b, Family::V4, &filter)), plain);
         assert_eq!(ours(|b| Flow::dump(b, Family::V6, &both)).len(), plain.len());

@@ -1,5 +1,5 @@
-//! Messages recorded from the real tools, for comparison with ours. The order of attributes and the `NLA_F_NESTED` bit
-//! mean nothing to the kernel there, so they do not count.
+//! Helpers for comparing our messages with recorded ones of the real tools. They ignore the order of attributes and the
+//! `NLA_F_NESTED` bit, which the kernel ignores in these messages.
 
 use crate::message::{Attributes, Batch, Message, Messages, flag};
 
@@ -9,7 +9,7 @@ pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
 
-/// What we write.
+/// The bytes that we write.
 pub(crate) fn ours(fill: impl FnOnce(&mut Batch)) -> Vec<u8> {
     let mut batch = Batch::new();
     fill(&mut batch);
@@ -48,7 +48,7 @@ fn describe(attributes: Attributes<'_>, path: &[u16], nested: &[(&[u16], usize)]
     }
 }
 
-/// The kernel takes text with and without its final NUL; `ip` leaves it out in places.
+/// The kernel accepts text with and without a final NUL, and `ip` sometimes leaves it out.
 fn without_nul(value: &[u8]) -> &[u8] {
     match value.split_last() {
         Some((0, text)) if !text.is_empty() && text.iter().all(u8::is_ascii_graphic) => text,

@@ -1,8 +1,8 @@
 //! Netlink messages to and from bytes, printed in the words of `ip`, `bridge`, `nft` and `conntrack`.
 //!
-//! A *representation* (`Link`, `Address`, `nft::Rule`) holds sensible values and names; what only the running
-//! system knows, device numbers and descriptors, is passed to `encode`. A *sight* (`LinkSeen`, `AddressSeen`) is
-//! what the kernel reported. Nothing here panics on any bytes: what does not parse is skipped or `None`.
+//! A *representation* (`Link`, `Address`, `nft::Rule`) holds valid values and names. Device numbers and descriptors,
+//! which only the running system knows, are arguments of `encode`. A type ending in `Seen` (`LinkSeen`, `AddressSeen`)
+//! is what the kernel reported. No input makes this crate panic: bytes that do not parse are skipped or give `None`.
 
 pub mod conntrack;
 #[cfg(all(test, target_endian = "little"))]

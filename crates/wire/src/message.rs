@@ -65,7 +65,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty one.
+    /// An empty batch.
     pub fn new() -> Self {
         Batch::default()
     }
@@ -95,24 +95,24 @@ impl Batch {
         }
     }
 
-    /// How many messages.
+    /// The number of messages.
     pub fn count(&self) -> u32 {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether the batch has no message.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Ready to be sent.
+    /// The bytes to send.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The messages in parts, each with at most this many of them and, unless one message alone is longer, this many
-    /// bytes: the kernel answers a whole send before the first answer is read, and drops answers for which the socket's
-    /// buffer has no room.
+    /// The messages in parts of at most this many messages and bytes; a longer message is a part of its own. The kernel
+    /// answers a whole send before the program reads the first answer, and drops answers for which the socket's buffer
+    /// has no room.
     pub fn parts(&self, messages: usize, bytes: usize) -> impl Iterator<Item = &[u8]> {
         let mut rest = self.bytes.as_slice();
         std::iter::from_fn(move || {
@@ -130,8 +130,8 @@ impl Batch {
         })
     }
 
-    /// Asks for an acknowledgement of the last message but `behind` alone. The kernel reports errors of the others all
-    /// the same.
+    /// Requests an acknowledgement only for the message that has `behind` messages after it. The kernel still reports
+    /// errors of all others.
     pub fn acknowledge_last_before(&mut self, behind: u32) {
         let (mut at, mut number) = (0, 0);
         while let Some(len) = u32_at(&self.bytes, at).map(|l| l as usize).filter(|l| *l >= HEADER) {
@@ -172,17 +172,17 @@ impl Body<'_> {
         self.attr(kind, &[value]);
     }
 
-    /// Host byte order, as route netlink wants it.
+    /// A number in host byte order, as in route netlink.
     pub fn u32(&mut self, kind: u16, value: u32) {
         self.attr(kind, &value.to_ne_bytes());
     }
 
-    /// Network byte order, as nftables wants it.
+    /// A number in network byte order, as in nftables.
     pub fn be32(&mut self, kind: u16, value: u32) {
         self.attr(kind, &value.to_be_bytes());
     }
 
-    /// Network byte order, as nftables wants it.
+    /// A number in network byte order, as in nftables.
     pub fn be64(&mut self, kind: u16, value: u64) {
         self.attr(kind, &value.to_be_bytes());
     }
@@ -209,18 +209,18 @@ impl Body<'_> {
 /// A received message.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {
-    /// What it is: `RTM_NEWLINK`, ...
+    /// The kind: `RTM_NEWLINK`, ...
     pub kind: u16,
     /// See [`flag`].
     pub flags: u16,
-    /// Of the request it answers.
+    /// The sequence number of the request that it answers.
     pub sequence: u32,
-    /// Behind the common header.
+    /// The bytes after the common header.
     pub payload: &'a [u8],
 }
 
 impl<'a> Message<'a> {
-    /// For an `NLMSG_ERROR`: whether the request was done.
+    /// The outcome of the request, if this is an `NLMSG_ERROR`.
     pub fn outcome(&self) -> Option<Result<(), KernelError>> {
         if self.kind != kind::ERROR {
             return None;
@@ -232,7 +232,7 @@ impl<'a> Message<'a> {
         let text = if self.flags & flag::ACK_TLVS == 0 {
             None
         } else {
-            // The request follows, header only when capped; attributes behind it.
+            // The request comes first, only its header when capped, then the attributes.
             let repeated = if self.flags & flag::CAPPED == 0 { u32_at(self.payload, 4)? as usize } else { HEADER };
             let tlvs = self.payload.get(aligned(repeated).saturating_add(4)..).unwrap_or_default();
             Attributes::new(tlvs).find(|(kind, _)| *kind == 1).map(|(_, text)| text_of(text))
@@ -240,7 +240,7 @@ impl<'a> Message<'a> {
         Some(Err(KernelError { errno: code.wrapping_neg(), text }))
     }
 
-    /// The attributes behind a fixed header of `header` bytes.
+    /// The attributes after a fixed header of `header` bytes.
     pub fn attributes(&self, header: usize) -> Attributes<'a> {
         Attributes::new(self.payload.get(header..).unwrap_or_default())
     }
@@ -252,7 +252,7 @@ pub struct Messages<'a> {
 }
 
 impl<'a> Messages<'a> {
-    /// Over what one receive call gave.
+    /// Reads the bytes of one receive call.
     pub fn new(bytes: &'a [u8]) -> Self {
         Messages { bytes }
     }
@@ -281,7 +281,7 @@ pub struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// Over the bytes of a payload or of a nested attribute.
+    /// Reads the bytes of a payload or of a nested attribute.
     pub fn new(bytes: &'a [u8]) -> Self {
         Attributes { bytes }
     }
@@ -296,17 +296,17 @@ impl<'a> Attributes<'a> {
         self.get(kind).map(Attributes::new)
     }
 
-    /// In host byte order.
+    /// A number in host byte order.
     pub fn u32(&self, kind: u16) -> Option<u32> {
         u32_at(self.get(kind)?, 0)
     }
 
-    /// In network byte order.
+    /// A number in network byte order.
     pub fn be32(&self, kind: u16) -> Option<u32> {
         self.u32(kind).map(u32::from_be)
     }
 
-    /// In network byte order.
+    /// A number in network byte order.
     pub fn be64(&self, kind: u16) -> Option<u64> {
         Some(u64::from_be_bytes(self.get(kind)?.get(..8)?.try_into().ok()?))
     }
@@ -328,23 +328,23 @@ impl<'a> Iterator for Attributes<'a> {
     }
 }
 
-/// Text up to the first NUL; what is not UTF-8 is replaced.
+/// Text up to the first NUL. Bytes that are not UTF-8 are replaced.
 pub(crate) fn text_of(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
     String::from_utf8_lossy(&bytes[..end]).into_owned()
 }
 
-/// What the kernel said no with.
+/// An error from the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct KernelError {
-    /// Positive.
+    /// The error number, positive.
     pub errno: i32,
-    /// The extended acknowledgement's own words (`NLMSGERR_ATTR_MSG`).
+    /// The text of the extended acknowledgement (`NLMSGERR_ATTR_MSG`).
     pub text: Option<String>,
 }
 
 impl KernelError {
-    /// An errno without words.
+    /// An error number without a text.
     pub fn from_errno(errno: i32) -> Self {
         KernelError { errno, text: None }
     }
@@ -394,7 +394,7 @@ mod tests {
         };
         assert_eq!(kinds(4, 1000), [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8, 9]]);
         assert_eq!(kinds(100, 45).len(), 5);
-        // A message is sent whole, however long it is.
+        // A message is never split.
         assert_eq!(kinds(100, 1).len(), 10);
         assert!(Batch::new().parts(4, 100).next().is_none());
     }

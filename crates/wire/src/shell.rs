@@ -1,6 +1,6 @@
 //! Words of a POSIX shell.
 
-/// `text` as one word: quoted where the shell would read anything into it.
+/// `text` as one word, quoted if the shell would interpret a character of it.
 pub fn shell_word(text: &str) -> String {
     let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || "/_.-:@%+=,".contains(c));
     if plain { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }

@@ -1,4 +1,4 @@
-//! Which addresses an endpoint gets: those that were asked for, or the next free ones.
+//! Which addresses an endpoint gets: the ones asked for, or the next free ones.
 
 use crate::decide::book::Book;
 use crate::decide::obstacle::{Obstacle, Owners, Taken};
@@ -9,44 +9,44 @@ use zubi_ipam::{check_fixed, next_of_pools};
 use zubi_model::{Addressing, EndpointAddress, Family, Invalid, Network, NetworkName, Pool};
 use zubi_store::LeaseOwner;
 
-/// What addresses are chosen from.
+/// The input of the choice.
 #[derive(Debug)]
 pub(crate) struct AddressAsk<'a> {
     pub(crate) network: &'a NetworkName,
     pub(crate) owner: &'a LeaseOwner,
-    /// One address is chosen from each set.
+    /// The sets of pools; one address is chosen from each.
     pub(crate) sets: &'a [Vec<Pool>],
     pub(crate) membership: Membership,
-    /// Addresses that were asked for.
+    /// The addresses asked for.
     pub(crate) asked: &'a [IpAddr],
-    /// Addresses that something without a record uses.
+    /// Addresses in use by devices without a record.
     pub(crate) avoided: &'a [IpAddr],
 }
 
 /// Which set an asked address belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Membership {
-    /// The set whose subnet has it; a set takes all that were asked for of it.
+    /// The set whose subnet contains it. A set gives all addresses asked for in its subnet.
     Subnet,
-    /// The set whose ranges give it, where several sets share a subnet; a set takes one.
+    /// The set whose range contains it: several sets may share a subnet. A set gives one address.
     Range,
 }
 
-/// The address given last from a set of pools of its family.
+/// The last address given from a set of pools. `set` counts the sets of the address's family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cursor {
     pub(crate) set: usize,
     pub(crate) address: IpAddr,
 }
 
-/// The choice.
+/// The addresses, and the cursors to store with them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Addresses {
     pub(crate) addresses: Vec<EndpointAddress>,
     pub(crate) cursors: Vec<Cursor>,
 }
 
-/// The addresses of an endpoint, by what its wishes say they come from.
+/// Chooses the addresses of an endpoint.
 pub(crate) fn of_endpoint(
     network: &Network,
     owner: &LeaseOwner,
@@ -60,7 +60,7 @@ pub(crate) fn of_endpoint(
     let (sets, membership, given) = match addressing {
         Addressing::Given(given) => (Vec::new(), Membership::Subnet, given.clone()),
         Addressing::Sets(sets) => (sets.clone(), Membership::Range, Vec::new()),
-        // One of each family, from whichever of its subnets has one, and all that are asked for.
+        // One of each family, from any of its subnets, and all addresses asked for.
         Addressing::Network => {
             (by_family.into_iter().filter(|pools| !pools.is_empty()).collect(), Membership::Subnet, Vec::new())
         }
@@ -74,7 +74,7 @@ pub(crate) fn of_endpoint(
     Ok(chosen)
 }
 
-/// One address from each set, or those of it that were asked for.
+/// Chooses one address from each set, or takes those asked for.
 pub(crate) fn of_sets(ask: &AddressAsk<'_>, book: &dyn Book, owners: &Owners) -> Result<Addresses, Obstacle> {
     let AddressAsk { network, owner, sets, membership, .. } = *ask;
     let mut asked: Vec<IpAddr> = ask.asked.to_vec();
@@ -90,7 +90,7 @@ pub(crate) fn of_sets(ask: &AddressAsk<'_>, book: &dyn Book, owners: &Owners) ->
         while let Some(at) = asked.iter().position(fits) {
             let address = asked.remove(at);
             require_free(network, owner, address, book, owners)?;
-            // Of two ranges of one subnet the one that gives the address.
+            // If two ranges are in one subnet, take the one that contains the address.
             let assigning = set.iter().find(|pool| gives(pool, address));
             let pool = assigning.or_else(|| set.iter().find(|pool| pool.subnet.net().contains(&address)));
             found.extend(pool.map(|pool| (pool, address)));
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn an_asked_address_with_an_owner_is_an_obstacle_until_the_owner_is_known_to_be_gone() {
+    fn an_address_with_an_owner_is_an_obstacle_until_the_owner_is_known_to_be_gone() {
         let mut book = Memory::default();
         book.add_lease("10.55.66.4", lease_owner(5, "blue"));
         let mut owners = Owners::default();
@@ -227,7 +227,7 @@ mod tests {
 
     #[test]
     fn of_two_sets_in_one_subnet_an_address_belongs_to_the_one_whose_range_gives_it() {
-        // A range of a CNI configuration leaves out what is not in it.
+        // A range of a CNI configuration excludes all addresses outside of it.
         let pool = |excluded: [&str; 2]| {
             let mut pool = network("blue", &["10.55.66.0/24"]).pools.remove(0);
             pool.exclude = excluded.map(|text| text.parse().unwrap()).to_vec();

@@ -1,4 +1,4 @@
-//! What records and host say about addresses, MACs and ports while an endpoint is decided.
+//! Addresses, MACs and ports in use, as records and host have them, for the decision about an endpoint.
 
 use crate::error::Error;
 use std::net::IpAddr;
@@ -6,21 +6,21 @@ use zubi_kernel::{BoundPort, Refusal};
 use zubi_model::{Family, Mac, NetworkName, PortNumber, Protocol};
 use zubi_store::{LeaseOwner, PortClaim, Store};
 
-/// The questions that a decision asks. Tests answer them from memory.
+/// The questions of a decision. Tests answer them from memory.
 pub(crate) trait Book {
-    /// Whether an address is leased. Cheaper than [`Book::lease`]: it does not say to which endpoint.
+    /// Whether an address is leased. This is cheaper than [`Book::lease`], which reads the owner.
     fn is_leased(&self, network: &NetworkName, address: IpAddr) -> Result<bool, Error>;
     /// The owner of an address.
     fn lease(&self, network: &NetworkName, address: IpAddr) -> Result<Option<LeaseOwner>, Error>;
-    /// The address that was given last from a set of pools: the search begins behind it.
+    /// The last address given from a set of pools: the search starts behind it.
     fn cursor(&self, network: &NetworkName, family: Family, set: usize) -> Result<Option<IpAddr>, Error>;
     /// The owner of a MAC.
     fn mac(&self, network: &NetworkName, mac: Mac) -> Result<Option<LeaseOwner>, Error>;
-    /// The claims that keep a port from being claimed.
+    /// The claims of other endpoints that collide with this one.
     fn claims_against(&self, claim: &PortClaim) -> Result<Vec<PortClaim>, Error>;
-    /// Whether a process of the host has a port. [`Refusal::InUse`] says that one does.
+    /// Tries to bind a port. [`Refusal::InUse`] means: a process of the host has it.
     fn try_port(&self, protocol: Protocol, address: IpAddr, port: PortNumber) -> Result<(), Refusal>;
-    /// A port that no process has, none of `unusable`.
+    /// A port that no process has, and that is not in `unusable`.
     fn any_port(&self, protocol: Protocol, address: IpAddr, unusable: &[PortNumber]) -> Result<PortNumber, Refusal>;
 }
 
@@ -54,7 +54,7 @@ impl Book for Records<'_> {
     }
 
     fn any_port(&self, protocol: Protocol, address: IpAddr, unusable: &[PortNumber]) -> Result<PortNumber, Refusal> {
-        // The kernel could choose them again: they are bound while it chooses.
+        // These ports stay bound while the kernel chooses, otherwise it could choose them again.
         let _kept: Vec<BoundPort> =
             unusable.iter().filter_map(|port| BoundPort::take(protocol, address, *port).ok()).collect();
         BoundPort::take_any(protocol, address)?.port().map_err(Refusal::Other)

@@ -1,12 +1,12 @@
-//! The name of the inner end: `eth0`, or the next that neither the records nor the sandbox have.
+//! The name of the inner end: `eth0`, or the next name that neither the records nor the sandbox have.
 
 use crate::error::Error;
 use zubi_model::{Endpoint, IfName};
 
-/// A device that is there already: its kind, where the kernel tells one.
+/// The kind of an existing device, if the kernel reports one.
 pub(crate) type Kind = Option<String>;
 
-/// Chooses the name; `look` says whether the sandbox has a device of a name.
+/// Chooses the name. `look` tells whether the sandbox has a device of a name.
 pub(crate) fn inner_name(
     sandbox: &str,
     wished: Option<&IfName>,
@@ -30,7 +30,7 @@ pub(crate) fn inner_name(
     }
     let mut number = 0;
     loop {
-        // Names do not go on for ever: one that is too long is an error.
+        // The loop ends: a name that is too long is an error.
         let name = IfName::numbered("eth", number)?;
         if recorded(&name).is_none() && look(&name)?.is_none() {
             return Ok(name);

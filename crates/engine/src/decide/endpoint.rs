@@ -1,4 +1,4 @@
-//! What an endpoint is: wishes, and what records and host say, with everything left open chosen.
+//! The decision about an endpoint: takes the wishes, and chooses the rest from records and host.
 
 use crate::decide::address::{self, Cursor};
 use crate::decide::book::Book;
@@ -9,7 +9,7 @@ use zubi_model::{Addressing, Endpoint, EndpointId, Family, IfName, Mac, Network,
 use zubi_plan::default_route::may_default;
 use zubi_store::LeaseOwner;
 
-/// What is asked of the decision.
+/// The input of the decision.
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
     pub(crate) network: &'a Network,
@@ -17,16 +17,16 @@ pub(crate) struct Ask<'a> {
     pub(crate) ifname: IfName,
     pub(crate) wishes: &'a Wishes,
     pub(crate) birth: Birth,
-    /// Addresses that something without a record uses.
+    /// Addresses in use by devices without a record.
     pub(crate) avoided: Vec<IpAddr>,
     pub(crate) owners: Owners,
 }
 
-/// What of a new endpoint is decided by chance and time.
+/// The parts of a new endpoint that come from random numbers and the clock.
 #[derive(Debug, Clone)]
 pub(crate) struct Birth {
     pub(crate) id: EndpointId,
-    /// Its MAC, where none follows from an address.
+    /// Its MAC, if none is made from an address.
     pub(crate) mac: Mac,
     /// The name of its host end.
     pub(crate) host_device: IfName,
@@ -34,7 +34,7 @@ pub(crate) struct Birth {
     pub(crate) attached_at: u64,
 }
 
-/// An endpoint with everything decided, and nothing claimed.
+/// A decided endpoint. Nothing is claimed yet.
 #[derive(Debug)]
 pub(crate) struct Decided {
     pub(crate) endpoint: Endpoint,

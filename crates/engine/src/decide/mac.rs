@@ -5,8 +5,8 @@ use crate::decide::obstacle::{MacOwner, Obstacle, Owners, Taken};
 use zubi_model::{EndpointAddress, Mac, MacWish, Network};
 use zubi_store::LeaseOwner;
 
-/// The MAC by the wish: `random` where it may be any, or where an endpoint that lives has the one that belongs to the
-/// address.
+/// Chooses the MAC by the wish. `random` is the choice if any MAC will do, or if a live endpoint already has the MAC
+/// that is made from the address.
 pub(crate) fn of_endpoint(
     network: &Network,
     owner: &LeaseOwner,
@@ -30,7 +30,7 @@ pub(crate) fn of_endpoint(
             if !owners.is_alive(&other, None) {
                 return Err(Obstacle::Held { owner: other, claim: None });
             }
-            // Its endpoint asked for exactly this one.
+            // The other endpoint asked for exactly this MAC.
             if wish == MacWish::FromAddress {
                 return Ok(random);
             }

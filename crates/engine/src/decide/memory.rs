@@ -1,4 +1,4 @@
-//! The records and the host of a test, in memory.
+//! Records and host of a test, in memory.
 
 use crate::decide::book::Book;
 use crate::error::Error;
@@ -38,18 +38,18 @@ impl Memory {
         self.cursors.insert((Family::of(address), set), address);
     }
 
-    /// An endpoint publishes a TCP port at every IPv4 address.
+    /// Lets an endpoint publish a TCP port at every IPv4 address.
     pub(crate) fn add_claim(&mut self, port: u16, owner: EndpointKey) {
         let address = "0.0.0.0".parse().unwrap();
         self.claims.push(PortClaim { protocol: Protocol::Tcp, address, ports: PortNumber(port).into(), owner });
     }
 
-    /// A process of the host has a port.
+    /// Lets a process of the host have a port.
     pub(crate) fn add_process(&mut self, port: u16) {
         self.processes.push(port);
     }
 
-    /// The port that the kernel gives next.
+    /// Sets the port that the kernel gives next.
     pub(crate) fn set_next_port(&mut self, port: u16) {
         self.next_port.set(port);
     }
@@ -115,7 +115,7 @@ pub(crate) fn key(cookie: u64, network: &str) -> EndpointKey {
     EndpointKey { cookie: NetnsCookie(cookie), network: network.parse().unwrap() }
 }
 
-/// The same as the owner of a lease.
+/// An endpoint as the owner of a lease.
 pub(crate) fn lease_owner(cookie: u64, network: &str) -> LeaseOwner {
     LeaseOwner::Endpoint(key(cookie, network))
 }

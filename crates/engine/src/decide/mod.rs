@@ -1,5 +1,5 @@
-//! Decisions, pure: wishes, and what records and host say, make an endpoint or a network. Nothing here reads the kernel or
-//! writes a record, and every decision is tested without either.
+//! Decisions as pure functions: they make an endpoint or a network from wishes, records and host. Nothing here reads
+//! the kernel or writes a record, so every decision has a unit test.
 
 pub(crate) mod address;
 pub(crate) mod book;

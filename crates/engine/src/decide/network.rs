@@ -1,4 +1,4 @@
-//! What a network is: a user's words, with bridge and subnets chosen where the words leave them open.
+//! The decision about a network: takes the user's wishes, and chooses bridge and subnets that the user left open.
 
 use crate::error::Error;
 use ipnet::IpNet;
@@ -7,26 +7,26 @@ use zubi_model::{Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkS
 use zubi_plan::Place;
 use zubi_snapshot::Snapshot;
 
-/// What of a network is decided by chance and time.
+/// The parts of a network that come from random numbers and the clock.
 #[derive(Debug, Clone)]
 pub(crate) struct NetworkBirth {
     pub(crate) id: NetworkId,
-    /// The MAC of the device that stands for it.
+    /// The MAC of its device.
     pub(crate) mac: Mac,
     /// Seconds since 1970.
     pub(crate) created: u64,
 }
 
-/// The host and the records that a new network has to fit.
+/// Host and records, which a new network must not conflict with.
 #[derive(Debug)]
 pub(crate) struct Neighbourhood<'a> {
     /// All networks.
     pub(crate) networks: &'a [Network],
-    /// Addresses in use, and by what.
+    /// Address ranges in use, each with its user.
     pub(crate) occupied: &'a [Occupied],
     /// The host, with its devices.
     pub(crate) host: &'a Snapshot,
-    /// Where automatic subnets come from.
+    /// The pools of automatic subnets.
     pub(crate) pools: &'a AddressPools,
 }
 
@@ -71,7 +71,7 @@ fn require_free_device(network: &Network, around: &Neighbourhood<'_>) -> Result<
     })
 }
 
-/// The subnets that were asked for, checked against everything in use, and automatic ones for the families that have none.
+/// The subnets asked for, after a check that nothing uses them, and automatic subnets for the families that have none.
 fn pools(spec: &NetworkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
     let mut pools: Vec<Pool> = Vec::new();
     for wish in &spec.pools {
@@ -107,8 +107,8 @@ pub(crate) fn automatic_pool(
     Ok(PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide()?)
 }
 
-/// Subnets live on one bridge: a packet could not be routed otherwise. Where the host has no part in either network, nothing
-/// is routed.
+/// Refuses a subnet that overlaps one of another network. A subnet can be on one bridge only, otherwise the host could
+/// not route its packets. Two networks may overlap if the host routes neither.
 pub(crate) fn refuse_overlaps(network: &Network, others: &[Network]) -> Result<(), Error> {
     for other in others.iter().filter(|other| other.name != network.name) {
         for pool in &network.pools {
@@ -128,7 +128,7 @@ pub(crate) fn refuse_overlaps(network: &Network, others: &[Network]) -> Result<(
     Ok(())
 }
 
-/// A default route, or the halves VPNs split it into, occupies nothing.
+/// Whether a route occupies addresses. A default route does not, nor do the two halves that VPNs split it into.
 fn occupies(net: IpNet) -> bool {
     net.prefix_len() > 1
 }

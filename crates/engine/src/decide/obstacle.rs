@@ -1,8 +1,9 @@
-//! What keeps a decision from being made.
+//! Obstacles: why an endpoint cannot be decided.
 //!
 //! # How it works
-//! An address, MAC or port may be held by an endpoint whose sandbox is gone. A decision cannot know, so it stops at
-//! [`Obstacle::Held`]: the caller looks, removes the endpoint or notes that it lives ([`Owners`]), and decides again.
+//! An address, MAC or port may belong to an endpoint whose sandbox is gone. The decision cannot know that, so it
+//! returns [`Obstacle::Held`]. The caller looks at the owner, removes it or notes in [`Owners`] that it is alive, and
+//! decides again.
 
 use crate::error::Error;
 use std::collections::HashSet;
@@ -10,25 +11,25 @@ use std::net::IpAddr;
 use zubi_model::{Invalid, Mac, PortNumber, PortWish, Protocol, PublishedPort};
 use zubi_store::{LeaseOwner, PortClaim, StoreError};
 
-/// Why there is no decision yet, or none at all.
+/// Why there is no decision.
 #[derive(Debug)]
 pub(crate) enum Obstacle {
-    /// An endpoint holds it, and whether its sandbox is still there has not been looked at.
+    /// An endpoint holds it. The caller has to look whether the sandbox of that endpoint still exists.
     Held {
         /// The endpoint.
         owner: LeaseOwner,
-        /// Its claim, where it is about a port.
+        /// Its claim, if this is about a port.
         claim: Option<PortClaim>,
     },
     /// No address is left.
     Exhausted(zubi_ipam::Exhausted),
-    /// Something that lives has it.
+    /// A live object has it.
     Taken(Taken),
-    /// Anything else.
+    /// Another error.
     Failed(Error),
 }
 
-/// What is taken, and by what.
+/// What is taken, and who has it.
 #[derive(Debug)]
 pub(crate) enum Taken {
     /// An address.
@@ -39,7 +40,7 @@ pub(crate) enum Taken {
     Port { wish: PortWish, by: PortOwner },
 }
 
-/// What has a MAC.
+/// The owner of a MAC.
 #[derive(Debug)]
 pub(crate) enum MacOwner {
     /// An endpoint of the network.
@@ -48,22 +49,22 @@ pub(crate) enum MacOwner {
     Device(String),
 }
 
-/// What has a port.
+/// The owner of a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum PortOwner {
     /// Another endpoint publishes it.
     Endpoint(PortClaim),
-    /// The endpoint itself publishes one that overlaps it.
+    /// The endpoint itself publishes an overlapping port.
     Itself(PublishedPort),
     /// A process of the host.
     Process(Protocol, IpAddr, PortNumber),
-    /// Of so many ports that the kernel gave none was usable; the last one's owner.
+    /// None of the ports that the kernel chose was usable: how many, and the owner of the last one.
     Every { tries: usize, last: Box<PortOwner> },
     /// The endpoint has no address that a port could lead to.
     NoAddress,
 }
 
-/// What is known of endpoints that were in the way.
+/// Endpoints that were obstacles and that the caller has looked at.
 #[derive(Debug, Default)]
 pub(crate) struct Owners {
     alive: HashSet<(LeaseOwner, Option<PortClaim>)>,
@@ -71,22 +72,22 @@ pub(crate) struct Owners {
 }
 
 impl Owners {
-    /// Notes that an endpoint lives and holds what it claims: this port, or an address or MAC.
+    /// Notes that an endpoint is alive and has what it claims: this port, or else an address or MAC.
     pub(crate) fn note_alive(&mut self, owner: LeaseOwner, claim: Option<PortClaim>) {
         self.alive.insert((owner, claim));
     }
 
-    /// Notes that an endpoint's sandbox is gone while its records are still there, as in a dry run.
+    /// Notes that an endpoint's sandbox is gone though its records still exist, as in a dry run.
     pub(crate) fn note_gone(&mut self, owner: LeaseOwner) {
         self.gone.insert(owner);
     }
 
-    /// Whether that is noted.
+    /// Whether the endpoint is noted as alive.
     pub(crate) fn is_alive(&self, owner: &LeaseOwner, claim: Option<&PortClaim>) -> bool {
         self.alive.contains(&(owner.clone(), claim.cloned()))
     }
 
-    /// Whether that is noted.
+    /// Whether the endpoint is noted as gone.
     pub(crate) fn is_gone(&self, owner: &LeaseOwner) -> bool {
         self.gone.contains(owner)
     }

@@ -1,7 +1,8 @@
 //! Which ports of the host an endpoint publishes.
 //!
-//! A port is taken when another endpoint publishes it, or when a process of the host has it: the latter is tried by really
-//! binding it. Nothing holds a published port later: `check` names a process that binds it.
+//! A port is taken when another endpoint publishes it or a process of the host has bound it. The decision finds the
+//! latter by binding the port itself. Nothing keeps a published port bound: `check` reports a process that binds it
+//! later.
 
 use crate::decide::book::Book;
 use crate::decide::obstacle::{Obstacle, Owners, PortOwner, Taken};
@@ -13,10 +14,10 @@ use zubi_kernel::Refusal;
 use zubi_model::{Endpoint, HostAddress, HostPorts, Invalid, Network, PortHolder, PortNumber, PortWish, PublishedPort};
 use zubi_store::LeaseOwner;
 
-/// How often the kernel is asked for a free port that nothing else publishes.
+/// How many ports the kernel may choose until one is usable.
 const MOST_TRIES: usize = 100;
 
-/// The ports an endpoint publishes beside those it has, in the order of the wishes.
+/// Chooses the ports that an endpoint publishes in addition to those it has, in the order of the wishes.
 pub(crate) fn of_endpoint(
     network: &Network,
     endpoint: &Endpoint,
@@ -25,7 +26,7 @@ pub(crate) fn of_endpoint(
     owners: &Owners,
 ) -> Result<Vec<PublishedPort>, Obstacle> {
     let mut chosen: Vec<(usize, PublishedPort)> = Vec::new();
-    // A port that may be any must not take one that is wished for by its number.
+    // Ports with a number come first, so that an arbitrary port does not take one of them.
     let rank = |wish: &PortWish| match wish.host_ports {
         HostPorts::Each(_) => 0,
         HostPorts::OneOf(_) => 1,
@@ -56,7 +57,7 @@ pub(crate) fn of_endpoint(
         if let Some(by) = last {
             return Err(Obstacle::Taken(Taken::Port { wish: *wish, by }));
         }
-        // A range on any host ports is published port by port.
+        // A range with arbitrary host ports is published port by port.
         if wish.host_ports == HostPorts::Any {
             for part in wish.parts() {
                 chosen.push((at, any_port(endpoint, &own(&chosen), &part, book, owners)?));
@@ -67,13 +68,13 @@ pub(crate) fn of_endpoint(
     Ok(chosen.into_iter().map(|(_, port)| port).collect())
 }
 
-/// What a user might expect of a port and does not get.
+/// A limit of a published port that a user may not expect.
 pub(crate) fn limits(wish: &PortWish) -> Option<String> {
     (wish.host == HostAddress::One(Ipv6Addr::UNSPECIFIED.into()))
         .then(|| format!("published port {wish}: [::] leaves ::1 out, the kernel cannot translate it"))
 }
 
-/// What has a port, if anything.
+/// The owner of a port, if it has one.
 fn in_the_way(
     endpoint: &Endpoint,
     own: &[PublishedPort],
@@ -111,7 +112,7 @@ fn in_the_way(
     Ok(None)
 }
 
-/// A port of the kernel's choice that is free at every address and that nothing publishes.
+/// A port that the kernel chooses, that is free at every address, and that no endpoint publishes.
 fn any_port(
     endpoint: &Endpoint,
     own: &[PublishedPort],
@@ -184,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn any_port_leaves_those_that_are_named_alone() {
+    fn an_arbitrary_port_is_none_of_those_with_a_number() {
         let mut book = Memory::default();
         book.set_next_port(9000);
         let chosen = choose(&book, &["80", "9000:81"], &Owners::default()).unwrap();

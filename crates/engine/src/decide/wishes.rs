@@ -1,10 +1,10 @@
-//! Wishes that cannot be granted whatever is there.
+//! Checks of wishes that need no knowledge of the host.
 
 use crate::error::Error;
 use zubi_ipam::check_fixed;
 use zubi_model::{Addressing, Family, HostAddress, Invalid, Network, Pool, PortWish, Wishes};
 
-/// Wishes that no state of the world could grant.
+/// Refuses wishes that cannot be granted in any state of the host.
 pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Error> {
     let of_sets = match &wishes.addressing {
         Addressing::Sets(sets) => sets.concat(),
@@ -22,7 +22,7 @@ pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Err
             return Err(Invalid::new("address", address, format!("is a second {family} address")).into());
         }
         used.push(pool);
-        // One that is excluded from this range may be in another one of the same subnet.
+        // An address excluded from this range may be in another range of the same subnet.
         let others = homes.filter(|pool| check_fixed(pool, *address).is_ok()).count();
         if others == 0 {
             check_fixed(pool, *address)?;
@@ -31,7 +31,7 @@ pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Err
     for port in &wishes.ports {
         check_port(network, port)?;
     }
-    // Whoever describes a network may know ways out of it that we do not.
+    // A program that describes a network may know gateways of it that zubi does not.
     if network.name.source().is_some() {
         return Ok(());
     }
@@ -52,7 +52,7 @@ pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Err
     Ok(())
 }
 
-/// What no state of the world could grant.
+/// Refuses a port that cannot be published in any state of the host.
 pub(crate) fn check_port(network: &Network, wish: &PortWish) -> Result<(), Error> {
     let refuse = |why: String| Err(Invalid::new("published port", wish, why).into());
     network.publishes().or_else(refuse)?;

@@ -1,7 +1,7 @@
-//! Living with other programs' firewalls: what they would drop of our networks, and what lets it pass.
+//! Other programs' firewalls: which packets of our networks they drop, and the guest rules that accept these.
 //!
 //! # Limits
-//! Legacy iptables numbers no generation of its rules: where it has a `filter` table, every connect reads it.
+//! Legacy iptables has no generation number: where it has a `filter` table, every connect reads the whole table.
 
 use crate::config::Coexistence;
 use crate::error::Error;
@@ -12,18 +12,18 @@ use zubi_model::{Family, Network, NetworkId};
 use zubi_plan::Plan;
 use zubi_plan::coexist::{Barrier, Shut};
 
-/// What other programs' firewalls do to our networks.
+/// The effect of other programs' firewalls on our networks.
 #[derive(Default)]
 pub(crate) struct Look {
-    /// What lets the networks pass.
+    /// The guest rules to add.
     pub(crate) plan: Plan,
-    /// The chains that it is about, in words, each with the network that lacks it.
+    /// The chains that need these rules, in words, each with the network that lacks one.
     pub(crate) lacking: Vec<(Network, String)>,
-    /// Where nothing can be done, and what a person could do.
+    /// The barriers that zubi cannot open, and what a person can do.
     pub(crate) shut: Vec<Refused>,
 }
 
-/// A chain that drops what a network sends, and that we do not change.
+/// A chain that drops packets of a network, and that zubi does not change.
 pub(crate) struct Refused {
     network: Network,
     what: String,
@@ -36,7 +36,7 @@ impl Look {
     }
 }
 
-/// The networks that others' firewalls are looked at for.
+/// The networks for which zubi looks at other programs' firewalls.
 pub(crate) fn looked_after(session: &Session, networks: &[Network]) -> Vec<NetworkId> {
     match session.config().coexistence {
         Coexistence::On => networks.iter().map(|n| n.id.clone()).collect(),
@@ -44,7 +44,7 @@ pub(crate) fn looked_after(session: &Session, networks: &[Network]) -> Vec<Netwo
     }
 }
 
-/// What other programs' firewalls drop of these networks. The ruleset is expected to stay as it is.
+/// Looks at other programs' firewalls. From here on the kernel session expects this generation of the ruleset.
 pub(crate) fn look_at_foreign(session: &mut Session, networks: &[Network]) -> Result<Look, Error> {
     let failed = || Error::kernel("firewalls of other programs");
     if session.config().coexistence == Coexistence::Off {
@@ -53,13 +53,13 @@ pub(crate) fn look_at_foreign(session: &mut Session, networks: &[Network]) -> Re
         return Ok(Look::default());
     }
     match judge_foreign(session, networks) {
-        // Like this nobody can add a rule there; it is no reason not to work.
+        // Another program changes the ruleset all the time. No rule can be added now, but the command goes on.
         Err(Error::Kernel { source: source @ zubi_kernel::Error::Unsteady { .. }, .. }) => {
             session.kernel.expect(None);
             let unread = |network: &Network| Refused {
                 network: network.clone(),
                 what: format!("other programs' firewalls: {source}"),
-                fix: "zubi check tells later whether they drop anything".into(),
+                fix: "run zubi check later to see whether they drop anything".into(),
             };
             Ok(Look { shut: networks.iter().map(unread).collect(), ..Look::default() })
         }
@@ -70,11 +70,11 @@ pub(crate) fn look_at_foreign(session: &mut Session, networks: &[Network]) -> Re
 fn judge_foreign(session: &mut Session, networks: &[Network]) -> Result<Look, Error> {
     let failed = || Error::kernel("firewalls of other programs");
     let mut look = Look::default();
-    let strangers = session.kernel.foreign_rules().map_err(failed())?;
-    for barrier in strangers.barriers() {
-        // Of a bridge that is somebody else's with all that concerns it, the firewall is too.
+    let foreign = session.kernel.foreign_rules().map_err(failed())?;
+    for barrier in foreign.barriers() {
+        // If another program manages the bridge, it manages the firewall as well.
         for network in networks.iter().filter(|n| n.is_firewalled()) {
-            let lacking = strangers.lacking(&barrier, network);
+            let lacking = foreign.lacking(&barrier, network);
             if lacking.is_empty() {
                 continue;
             }
@@ -86,7 +86,7 @@ fn judge_foreign(session: &mut Session, networks: &[Network]) -> Result<Look, Er
                 Some(shut) if !session.kernel.mentions_device(&barrier.name, network.device()).map_err(failed())? => {
                     look.shut.push(refused(&barrier, shut, network));
                 }
-                // Whoever may change the table has told it of the bridge.
+                // The table mentions the bridge: its owner has a rule for it.
                 Some(_) => {}
             }
         }
@@ -94,14 +94,14 @@ fn judge_foreign(session: &mut Session, networks: &[Network]) -> Result<Look, Er
     Ok(look)
 }
 
-/// Notes what we can do nothing about, as far as it concerns these networks.
+/// Notes the barriers that zubi cannot open, for these networks only.
 pub(crate) fn note_refused(session: &mut Session, look: &Look, involved: &[Network]) {
     for refused in look.shut.iter().filter(|r| involved.iter().any(|n| n.name == r.network.name)) {
         session.note(format!("network {}: {}; {}", refused.network.name, refused.what, refused.fix));
     }
 }
 
-/// Notes what legacy iptables drops of these networks.
+/// Notes the packets of these networks that legacy iptables drops.
 pub(crate) fn note_legacy(session: &mut Session, networks: &[Network]) {
     match legacy(networks) {
         Ok(all) => {
@@ -109,12 +109,12 @@ pub(crate) fn note_legacy(session: &mut Session, networks: &[Network]) {
                 session.note(format!("network {}: {what}; let it pass: {fix}", network.name));
             }
         }
-        // What cannot be read is no reason not to work.
+        // An unreadable legacy table does not stop the command.
         Err(e) => session.note(e.to_string()),
     }
 }
 
-/// What other programs' firewalls drop, for `check`.
+/// The problems with other programs' firewalls, for `check`.
 pub(crate) fn check_foreign(session: &mut Session, networks: &[Network]) -> Result<Vec<Problem>, Error> {
     let problem = |network: &Network, what: String, fix: String| {
         Problem::new(ProblemKind::ForeignFirewall, format!("network {}", network.name), what, fix)
@@ -138,12 +138,12 @@ fn refused(barrier: &Barrier, shut: Shut, network: &Network) -> Refused {
     let bridge = network.device();
     let (what, fix) = match shut {
         Shut::Owned(port) => {
-            // Programs with one socket have their process number as its port.
+            // The first netlink socket of a process has the process number as its port.
             let program = std::fs::read_to_string(format!("/proc/{port}/comm")).unwrap_or_default();
             let program = program.trim();
             let owner =
                 if program.is_empty() { "another program".to_owned() } else { format!("{program} (process {port})") };
-            let what = format!("{barrier}, and its table belongs to {owner}, which lets nobody else change it");
+            let what = format!("{barrier}, and its table belongs to {owner}, and no other program can change it");
             let fix = if program == "firewalld" || barrier.name.table.name == "firewalld" {
                 format!("firewall-cmd --permanent --zone=trusted --add-interface={bridge} && firewall-cmd --reload")
             } else {
@@ -161,7 +161,7 @@ fn refused(barrier: &Barrier, shut: Shut, network: &Network) -> Refused {
     Refused { network: network.clone(), what, fix }
 }
 
-/// What legacy iptables drops of these networks.
+/// The networks whose packets legacy iptables drops.
 fn legacy(networks: &[Network]) -> Result<Vec<Refused>, Error> {
     let mut all = Vec::new();
     for family in [Family::V4, Family::V6] {

@@ -1,11 +1,12 @@
-//! Whether this host passes on what concerns no bridge, and what it goes back to with the last network.
+//! Forwarding on this host: zubi switches it on for its networks, limits it to bridges, and restores the old settings
+//! with the last network.
 //!
 //! # How it works
-//! A network that is routed needs a host that passes packets on. Where that was off, it is written down before it is
-//! switched on, and the firewall's set `closed` gets the family: then nothing but what concerns a bridge, or the host's
-//! end of a link, is passed on. The set says it too, should the file be lost. When the last network that needs the
-//! family goes, the settings go back to what they were, unless somebody came meanwhile who may rely on them: a bridge
-//! with an address, a link of the host, a chain with rules in the forward hook.
+//! A routed network needs a host that forwards packets. Where forwarding was off, the old settings are recorded before
+//! it is switched on, and the firewall's set `closed` gets the family: then only packets from and to bridges, or the
+//! host's end of a link, are forwarded. The set stands in for the record should the file be lost. When the last network
+//! that needs the family goes, the settings return to their old values, unless something that may rely on forwarding
+//! was added meanwhile: a bridge with an address, a link of the host, a chain with rules in the forward hook.
 
 use crate::config::Forwarding;
 use crate::error::Error;
@@ -24,25 +25,25 @@ const IPV6_FORCE_DEFAULT: &str = "net/ipv6/conf/default/force_forwarding";
 
 pub(crate) const FAMILIES: [Family; 2] = [Family::V4, Family::V6];
 
-/// What a switch goes back with.
+/// The operations that undo the switch.
 #[derive(Debug, Default)]
 pub(crate) struct WayBack {
-    /// The settings, before the firewall opens.
+    /// The settings. They come first: the firewall must not open while the host still forwards.
     pub(crate) settings: Vec<Op>,
-    /// What the firewall forgets, should its table stay.
+    /// The elements to delete from the set `closed`, if the table stays.
     pub(crate) elements: Vec<Op>,
 }
 
 /// The families that zubi switched on.
 fn switched_on(session: &mut Session) -> Result<Vec<Family>, Error> {
-    // A file that cannot be read is reported by `check`; the kernel's set says the same.
+    // `check` reports a file that cannot be read; the kernel's set has the same families.
     let before = session.store().forwarding().unwrap_or_default();
     let seen = session.kernel.elements(firewall::CLOSED).map_err(Error::kernel("firewall"))?;
     let in_set = |family| firewall::closed(family).raw().iter().all(|raw| seen.contains(raw));
     Ok(FAMILIES.into_iter().filter(|family| of(&before, *family).is_some() || in_set(*family)).collect())
 }
 
-/// What the firewall holds about families that zubi switched on.
+/// The elements of the set `closed`: one for each family that zubi switched on.
 pub(crate) fn closed_elements(session: &mut Session) -> Result<Vec<Element>, Error> {
     match session.config().forwarding {
         Forwarding::Open => Ok(Vec::new()),
@@ -50,8 +51,8 @@ pub(crate) fn closed_elements(session: &mut Session) -> Result<Vec<Element>, Err
     }
 }
 
-/// Puts in front of what makes a router of this host that the firewall drops what concerns no bridge. Gives the families
-/// in which this host becomes a router now.
+/// Adds the elements that limit forwarding to a plan that switches it on; they come before the settings. Returns the
+/// families in which this plan makes the host a router.
 pub(crate) fn close_forwarding(session: &mut Session, plan: &mut Plan) -> Result<Vec<Family>, Error> {
     let switched = forwarding::switched_on(plan);
     if switched.is_empty() || session.config().forwarding == Forwarding::Open {
@@ -62,7 +63,7 @@ pub(crate) fn close_forwarding(session: &mut Session, plan: &mut Plan) -> Result
     for family in switched {
         if known.contains(&family) {
             closed.push(family);
-        } else if !passes_on(session, family)? {
+        } else if !forwards(session, family)? {
             closed.push(family);
             new.push(family);
         }
@@ -71,7 +72,7 @@ pub(crate) fn close_forwarding(session: &mut Session, plan: &mut Plan) -> Result
     Ok(new)
 }
 
-/// Tells that this host becomes a router for its networks alone.
+/// Notes that this host becomes a router, for its networks only.
 pub(crate) fn note_closed(session: &mut Session, new: &[Family]) {
     if new.is_empty() {
         return;
@@ -84,15 +85,16 @@ pub(crate) fn note_closed(session: &mut Session, new: &[Family]) {
     ));
 }
 
-/// What is to be known for the way back, before a family is switched on, or when what was written down is lost.
+/// The record for switching a family off again. It is read before the family is switched on, or later if the record was
+/// lost.
 pub(crate) fn switched_on_before(session: &mut Session, family: Family) -> Result<SwitchedOn, Error> {
-    let on = passes_on(session, family)?;
+    let on = forwards(session, family)?;
     let beside = if on { Vec::new() } else { others_that_forward(session, family, None)? };
     Ok(SwitchedOn { before: settings_before(session, family)?, beside })
 }
 
 fn settings_before(session: &mut Session, family: Family) -> Result<Vec<Setting>, Error> {
-    let on = passes_on(session, family)?;
+    let on = forwards(session, family)?;
     let setting = |key: &str, value: &str| Setting { key: key.into(), value: value.into() };
     let mut all = Vec::new();
     match family {
@@ -122,10 +124,11 @@ fn settings_before(session: &mut Session, family: Family) -> Result<Vec<Setting>
     Ok(all)
 }
 
-/// What takes forwarding back in the families that no network needs, except one that is being removed.
+/// The operations that switch forwarding off in the families that no network needs, apart from one that is being
+/// removed.
 pub(crate) fn forwarding_back(session: &mut Session, leaving: Option<&Network>) -> Result<WayBack, Error> {
-    const BACK: &str = "nobody needs it any more: as it was before the first network";
-    const ELEMENT: &str = "and the firewall need not keep strangers out any more";
+    const BACK: &str = "no network needs it any more: restore the value from before the first network";
+    const ELEMENT: &str = "the firewall need not limit forwarding any more";
     let unneeded = unneeded_without(session, leaving);
     let mut back = WayBack::default();
     for family in switched_on(session)?.into_iter().filter(|family| unneeded.contains(family)) {
@@ -139,12 +142,12 @@ pub(crate) fn forwarding_back(session: &mut Session, leaving: Option<&Network>) 
             Some(known) => known,
             None => switched_on_before(session, family)?,
         };
-        // One that was there before did without.
+        // An object that existed before the switch did not need forwarding.
         let come = others_that_forward(session, family, leaving)?.into_iter().find(|who| !known.beside.contains(who));
         if let Some(who) = come {
             let switch = switch_off(session, family)?;
             session.note(format!(
-                "{family} forwarding stays on: {who} came meanwhile and may rely on it ({switch} switches it off)"
+                "{family} forwarding stays on: {who} was added since and may rely on it ({switch} switches it off)"
             ));
             continue;
         }
@@ -154,9 +157,9 @@ pub(crate) fn forwarding_back(session: &mut Session, leaving: Option<&Network>) 
     Ok(back)
 }
 
-/// Behind that: nothing is to be put back any more.
+/// Deletes the records of these families after forwarding was switched off.
 pub(crate) fn forget_forwarding(session: &mut Session, unneeded: &[Family]) -> Result<(), Error> {
-    // One that cannot be read is left to be looked at, and keeps nobody from his work.
+    // A file that cannot be read stays, so that a person can look at it. It does not stop the command.
     let Ok(mut before) = session.store().forwarding() else { return Ok(()) };
     let there = before.clone();
     for family in unneeded {
@@ -168,7 +171,8 @@ pub(crate) fn forget_forwarding(session: &mut Session, unneeded: &[Family]) -> R
     Ok(())
 }
 
-/// The families that no network needs this host to pass on, but for one. What cannot be read may need all.
+/// The families that no network needs forwarded, apart from the one given. If a record cannot be read, its network may
+/// need both.
 pub(crate) fn unneeded_without(session: &Session, network: Option<&Network>) -> Vec<Family> {
     let (mut others, unreadable) = session.store().networks_lossy();
     others.retain(|other| network.is_none_or(|network| other.name != network.name));
@@ -177,8 +181,8 @@ pub(crate) fn unneeded_without(session: &Session, network: Option<&Network>) -> 
     FAMILIES.into_iter().filter(unneeded).collect()
 }
 
-/// Who beside our networks may need this host to pass packets on, in words. The addresses that a network leaves on
-/// a bridge of somebody else tell nothing.
+/// Other objects that may need this host to forward, in words. Addresses that the leaving network has on another
+/// program's bridge do not count.
 fn others_that_forward(session: &mut Session, family: Family, leaving: Option<&Network>) -> Result<Vec<String>, Error> {
     let failed = || Error::kernel("forwarding");
     let addresses = session.kernel.addresses(&Place::Host, None).map_err(failed())?;
@@ -202,13 +206,13 @@ fn others_that_forward(session: &mut Session, family: Family, leaving: Option<&N
     let links = session.store().links_lossy().0;
     let of_host = links.iter().filter(|link| link.ends.iter().any(|end| end.place == LinkPlace::Host));
     all.extend(of_host.map(|link| format!("link {link}")));
-    let strangers = session.kernel.foreign_rules().map_err(failed())?;
-    all.extend(strangers.filtering(family).map(|chain| format!("chain {chain}")));
+    let foreign = session.kernel.foreign_rules().map_err(failed())?;
+    all.extend(foreign.filtering(family).map(|chain| format!("chain {chain}")));
     Ok(all)
 }
 
-/// Whether this host passes packets of a family on.
-fn passes_on(session: &mut Session, family: Family) -> Result<bool, Error> {
+/// Whether this host forwards packets of a family.
+fn forwards(session: &mut Session, family: Family) -> Result<bool, Error> {
     let keys: &[&str] = if family == Family::V4 { &[IPV4] } else { &[IPV6, IPV6_FORCE] };
     for key in keys {
         if host_setting(session, key)?.as_deref() == Some("1") {
@@ -218,7 +222,7 @@ fn passes_on(session: &mut Session, family: Family) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// The command that switches it off.
+/// The setting that switches forwarding off.
 fn switch_off(session: &mut Session, family: Family) -> Result<Sysctl, Error> {
     let key = match family {
         Family::V4 => IPV4,

@@ -1,11 +1,9 @@
-//! Whether the firewall has to be looked at at all.
+//! Remembers the generation of the ruleset for which the firewall was complete.
 //!
 //! # How it works
-//! The kernel gives its ruleset a new number with every transaction, whichever program makes it. The store keeps the
-//! number
-//! for which everything was last found in order: while the ruleset has that number, nothing has to be looked at. Our
-//! own
-//! transactions raise the number by one, and the stored one follows when no other transaction lies between.
+//! The kernel gives its ruleset a new generation number with every transaction of any program. The store keeps the
+//! number for which the firewall was last found complete: as long as the ruleset has it, no command reads the firewall.
+//! A transaction of ours raises the number by one, and the stored number follows if no other transaction lies between.
 
 use crate::error::Error;
 use crate::firewall::foreign::{Look, looked_after};
@@ -14,7 +12,7 @@ use zubi_model::Network;
 use zubi_plan::{Op, Plan};
 use zubi_store::FirewallSeen;
 
-/// Whether nothing has changed since these networks were found in order.
+/// Whether the ruleset has not changed since these networks were found in order.
 pub(crate) fn recall_firewall(session: &mut Session, involved: &[Network]) -> Result<bool, Error> {
     session.ruleset.in_order = None;
     let Some(seen) = session.store().firewall_seen()? else { return Ok(false) };
@@ -28,7 +26,7 @@ pub(crate) fn recall_firewall(session: &mut Session, involved: &[Network]) -> Re
     Ok(true)
 }
 
-/// Everything was found in order, or has just been put in order.
+/// Remembers that everything is in order, or has just been repaired.
 pub(crate) fn firewall_is_in_order(session: &mut Session, look: &Look, networks: &[Network]) {
     if look.shut.is_empty() {
         session.ruleset.in_order = Some(looked_after(session, networks));
@@ -36,7 +34,7 @@ pub(crate) fn firewall_is_in_order(session: &mut Session, look: &Look, networks:
     }
 }
 
-/// Before a transaction of ours: what is remembered is to move along with it.
+/// Called before a transaction of ours, so that the remembered generation follows it.
 pub(crate) fn follow_firewall(session: &mut Session, plan: &Plan) -> Result<(), Error> {
     let joins = plan.ops.iter().any(Op::is_nft) && !plan.ops.iter().any(Op::is_guest);
     if joins && session.kernel.expected().is_none() {
@@ -45,17 +43,17 @@ pub(crate) fn follow_firewall(session: &mut Session, plan: &Plan) -> Result<(), 
     Ok(())
 }
 
-/// Behind a transaction of ours.
+/// Stores the generation after a transaction of ours.
 pub(crate) fn remember_firewall(session: &mut Session) {
     let (Some(networks), Some(generation)) = (&session.ruleset.in_order, session.kernel.expected()) else { return };
     let seen = FirewallSeen { generation: generation.0, networks: networks.clone() };
     if session.ruleset.remembered.as_ref() != Some(&seen) && session.store().remember_firewall(&seen).is_ok() {
         session.ruleset.remembered = Some(seen);
     }
-    // Not remembered: whoever comes next looks again.
+    // If the hint cannot be written, the next command looks again.
 }
 
-/// Nothing is known of the firewall any more.
+/// Deletes the hint: the next command looks again.
 pub(crate) fn forget_firewall(session: &mut Session) -> Result<(), Error> {
     session.ruleset.in_order = None;
     session.ruleset.remembered = None;

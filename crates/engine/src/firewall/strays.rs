@@ -8,15 +8,14 @@ use zubi_plan::firewall;
 use zubi_snapshot::Snapshot;
 use zubi_wire::nft::ElementSeen;
 
-/// An element that nobody asked for.
+/// An element without a record.
 pub(crate) struct Stray {
     pub(crate) element: zubi_wire::nft::Element,
     /// Its key in words.
     pub(crate) words: String,
 }
 
-/// Elements of the maps and the exact sets that nobody has asked for. The intervals of sets belong to networks and go
-/// with them.
+/// Elements of maps and of exact sets that no record asks for. Intervals belong to networks and are deleted with them.
 pub(crate) fn stray_elements(
     session: &mut Session,
     snapshot: &mut Snapshot,

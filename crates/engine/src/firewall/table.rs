@@ -1,4 +1,4 @@
-//! Our nftables table: whether it stands, and what puts it back from the records.
+//! Our nftables table: checks it, and restores it from the records.
 
 use crate::error::Error;
 use crate::firewall::foreign::{look_at_foreign, looked_after, note_refused};
@@ -14,19 +14,19 @@ pub(crate) fn check_firewall(session: &mut Session) -> Result<Option<Problem>, E
     check_firewall_in(session, &mut Snapshot::new())
 }
 
-/// The layout: all rules, in their order.
+/// Compares the layout with the kernel: chains, sets, and all rules in their order.
 pub(crate) fn check_firewall_in(session: &mut Session, snapshot: &mut Snapshot) -> Result<Option<Problem>, Error> {
     session.read(snapshot, &Needs::new().layout(), "firewall")?;
     let seen = snapshot.firewall().map_err(Error::unread("firewall"))?;
     let problem = |what: String| Some(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, REPAIR));
-    let Some(table) = &seen.table else { return Ok(problem("is gone: somebody flushed the ruleset".into())) };
+    let Some(table) = &seen.table else { return Ok(problem("is gone: the ruleset was flushed".into())) };
     if seen.is_foreign() {
         let what = "has the name of zubi's, and zubi did not make it";
         let fix = "look at it (nft list table inet zubi), then nft delete table inet zubi && zubi repair";
         return Ok(Some(Problem::new(ProblemKind::Firewall, "firewall table inet zubi", what, fix)));
     }
     if table.dormant {
-        return Ok(problem("is switched off (flag dormant): none of its rules is asked".into()));
+        return Ok(problem("is switched off (flag dormant): none of its rules applies".into()));
     }
     if table.owner.is_some() {
         return Ok(problem("belongs to another program (owner flag); that program must end first".into()));
@@ -41,7 +41,7 @@ pub(crate) fn check_firewall_in(session: &mut Session, snapshot: &mut Snapshot) 
         let found: Vec<_> = seen.rules.iter().map(|r| &r.rule).filter(|r| r.chain == chain.name).collect();
         if wanted.iter().collect::<Vec<_>>() != found {
             let what = format!(
-                "chain {} has {} rules that are not as made ({} expected)",
+                "chain {} has {} rules that differ from ours ({} expected)",
                 chain.name,
                 found.len(),
                 wanted.len()
@@ -52,15 +52,15 @@ pub(crate) fn check_firewall_in(session: &mut Session, snapshot: &mut Snapshot) 
     Ok(None)
 }
 
-/// What the firewall lacks, ours and in other programs' chains: for all networks, unless it is known that nothing
-/// has changed since these were found in order.
+/// The missing parts of the firewall, in our table and in other programs' chains, for all networks. The plan is empty
+/// if the ruleset has not changed since these networks were found in order.
 pub(crate) fn missing_firewall(session: &mut Session, involved: &[Network]) -> Result<Plan, Error> {
     if recall_firewall(session, involved)? {
         return Ok(Plan::new());
     }
     let networks = session.store().networks_lossy().0;
     let failed = || Error::kernel("firewall");
-    // First, because what is read later is of the same generation or it is noticed.
+    // This comes first: it pins the ruleset's generation, so a later change makes our transaction fail with ERESTART.
     let look = look_at_foreign(session, &networks)?;
     note_refused(session, &look, involved);
     let mut plan = Plan::new();
@@ -73,7 +73,7 @@ pub(crate) fn missing_firewall(session: &mut Session, involved: &[Network]) -> R
     Ok(plan)
 }
 
-/// The whole firewall, from the records, if there is one no more or its rules are gone.
+/// The whole firewall from the records if the table or its rules are gone, else an empty plan.
 pub(crate) fn lost_firewall(session: &mut Session) -> Result<Plan, Error> {
     if session.kernel.firewall_stands().map_err(Error::kernel("firewall"))? {
         return Ok(Plan::new());
@@ -81,7 +81,8 @@ pub(crate) fn lost_firewall(session: &mut Session) -> Result<Plan, Error> {
     firewall_from_records(session)
 }
 
-/// Puts the whole firewall back from the records, in one transaction. The caller holds the host lock alone.
+/// The plan that restores the whole firewall from the records in one transaction. The caller holds the exclusive host
+/// lock.
 pub(crate) fn firewall_from_records(session: &mut Session) -> Result<Plan, Error> {
     const WHY: &str = "put the firewall back as the records have it";
     let mut plan = Plan::new();

@@ -1,4 +1,4 @@
-//! The addresses in use on the host, and by what.
+//! The addresses in use on the host, each with its user.
 
 use crate::error::Error;
 use crate::session::Session;
@@ -13,10 +13,10 @@ use zubi_wire::route::RouteSeen;
 /// The routing table of the host's own addresses (linux/rtnetlink.h).
 pub(crate) const TABLE_LOCAL: u32 = 255;
 
-/// The main one.
+/// The main routing table.
 pub(crate) const TABLE_MAIN: u32 = 254;
 
-/// Whether an address means something on one link only.
+/// Whether an address is valid on one link only.
 pub(crate) fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_link_local(),
@@ -24,14 +24,14 @@ pub(crate) fn is_link_local(address: IpAddr) -> bool {
     }
 }
 
-/// What of the host has to be read for [`addresses_in_use`].
+/// The parts of the host that [`addresses_in_use`] reads.
 pub(crate) fn needs(families: &[Family]) -> Needs {
     let needs = Needs::new().links(&Place::Host).addresses(&Place::Host);
     families.iter().fold(needs, |needs, family| needs.routes(&Place::Host, *family))
 }
 
-/// Every route of every table (VPNs keep theirs in tables of their own), every address (the bridge of another engine has
-/// no route while it is down) and every network of ours.
+/// All routes, addresses and networks: routes of every table, since VPNs have tables of their own, and addresses, since
+/// the bridge of another engine has no route while it is down.
 pub(crate) fn addresses_in_use(
     session: &mut Session,
     host: &mut Snapshot,

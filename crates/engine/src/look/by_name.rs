@@ -1,5 +1,5 @@
-//! Endpoints by the name that a program gives their sandbox: the namespace may be gone, and the program does not know
-//! our keys.
+//! Endpoints by the name that a program gives their sandbox. The namespace may be gone, and the program does not know
+//! zubi's keys.
 
 use crate::error::Error;
 use crate::look::sandbox::resolve;
@@ -7,7 +7,7 @@ use crate::session::Session;
 use zubi_model::{Endpoint, EndpointKey, Mac, NetworkName, SandboxRef};
 use zubi_plan::Place;
 
-/// The endpoint of a sandbox that a program calls so, attached or half attached.
+/// The endpoint on a network of the sandbox that a program calls `called`, attached or half attached.
 pub(crate) fn endpoint_called(
     session: &Session,
     network: &NetworkName,
@@ -21,7 +21,7 @@ pub(crate) fn endpoint_called(
     }
 }
 
-/// The same, on whichever network.
+/// The endpoint on any network of the sandbox that a program calls `called`.
 pub(crate) fn endpoint_called_anywhere(session: &Session, called: &str) -> Result<Option<Endpoint>, Error> {
     for network in session.store().networks_with_names()? {
         if let Some(endpoint) = endpoint_called(session, &network, called)? {
@@ -31,7 +31,7 @@ pub(crate) fn endpoint_called_anywhere(session: &Session, called: &str) -> Resul
     Ok(None)
 }
 
-/// All endpoints of sandboxes that a program calls something that begins so.
+/// The endpoints of all sandboxes whose name, as a program gives it, starts with `prefix`.
 pub(crate) fn endpoints_with_prefix(session: &Session, prefix: &str) -> Vec<Endpoint> {
     let mut all = session.store().all_endpoints_lossy().0;
     all.retain(|e| e.sandbox.spelled.starts_with(prefix));

@@ -1,4 +1,4 @@
-//! Comparing plans with a snapshot, and what of it a person reads.
+//! Compares plans with a snapshot, and words the differences.
 
 use crate::error::Error;
 use crate::problem::{Problem, ProblemKind, REPAIR};
@@ -12,8 +12,8 @@ use zubi_snapshot::{Finding, Needs, Snapshot, lacking};
 use zubi_wire::nft::ElementSeen;
 use zubi_wire::route::LinkSeen;
 
-/// What a command needs that looks at everything: the host's devices and addresses, and our table with all elements.
-/// Sandboxes are read when their turn comes.
+/// A snapshot for a command that looks at everything: the host's devices and addresses, and our table with all
+/// elements. Sandboxes are read when they are needed.
 pub(crate) fn whole_host(session: &mut Session) -> Result<Snapshot, Error> {
     let mut needs = Needs::new().links(&Place::Host).addresses(&Place::Host).layout().guest_rules();
     for set in sets() {
@@ -24,7 +24,7 @@ pub(crate) fn whole_host(session: &mut Session) -> Result<Snapshot, Error> {
     Ok(snapshot)
 }
 
-/// The operations that put right what of these is missing or differs.
+/// The operations of `ops` whose result is missing or differs; they repair it.
 pub(crate) fn lacking_of(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -35,7 +35,7 @@ pub(crate) fn lacking_of(
     lacking(ops, snapshot).map_err(Error::unread(object))
 }
 
-/// What of these operations is missing or differs, as problems.
+/// The results of `ops` that are missing or differ, as problems.
 pub(crate) fn differences(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -55,7 +55,8 @@ pub(crate) fn differences(
         .collect())
 }
 
-/// What of a plan is to be typed on this host: a firewall layout that stands must not be made twice.
+/// The operations of a plan that a person has to type on this host. Those that create the firewall layout are left out
+/// when it exists.
 pub(crate) fn to_type(session: &mut Session, plan: &Plan) -> Result<Plan, Error> {
     let afresh = plan.ops.iter().any(|op| matches!(op.what, zubi_plan::What::DeleteTable(_)));
     if afresh || !plan.ops.iter().any(Op::is_layout) {

@@ -19,8 +19,8 @@ pub(crate) fn siblings(session: &Session, endpoint: &Endpoint) -> Result<Vec<End
     Ok(all)
 }
 
-/// Those of the families in which the sandbox has a default route that leads to none of these gateways and is not
-/// ours. Any metric counts: one of ours beside it would win, or be refused.
+/// The families in which the sandbox has a default route that is not ours and goes through none of these gateways. Any
+/// metric counts: our route beside it would win, or the kernel would refuse it.
 pub(crate) fn foreign_defaults(
     session: &mut Session,
     sandbox: &NsRef,
@@ -30,7 +30,7 @@ pub(crate) fn foreign_defaults(
     foreign_defaults_in(session, &mut Snapshot::new(), sandbox, families, gateways)
 }
 
-/// The same, with what a snapshot has read.
+/// [`foreign_defaults`] with the routes of a snapshot.
 fn foreign_defaults_in(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -43,7 +43,7 @@ fn foreign_defaults_in(
     for family in families.iter().copied() {
         session.read(snapshot, &Needs::new().routes(&place, family), OBJECT)?;
         let routes = snapshot.routes(&place, family).map_err(Error::unread(OBJECT))?;
-        // The last metric is that of the kernel's own "unreachable default".
+        // The kernel's own "unreachable default" has the last metric.
         let foreign = routes.iter().any(|r| {
             r.to.prefix_len() == 0
                 && r.table == TABLE_MAIN
@@ -58,7 +58,8 @@ fn foreign_defaults_in(
     Ok(taken)
 }
 
-/// The families in which an endpoint gives its sandbox the default route now; by `way` the sandbox is looked at.
+/// The families in which an endpoint gives its sandbox the default route now. `way` leads into the sandbox; without it
+/// the routes there are not read.
 pub(crate) fn gives_default_in(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -74,7 +75,7 @@ pub(crate) fn gives_default_in(
     Ok(default_families(endpoint, siblings, &foreign))
 }
 
-/// The endpoints that give the default route when this one no longer does, each with the families.
+/// The endpoints that take over the default route from this one, each with the families.
 pub(crate) fn successors_of(
     session: &mut Session,
     endpoint: &Endpoint,

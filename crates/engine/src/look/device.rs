@@ -1,4 +1,4 @@
-//! The devices of an endpoint: which of them are there and ours.
+//! Looks for the devices of an endpoint, and checks that they are ours.
 
 use crate::error::Error;
 use crate::problem::describe;
@@ -8,12 +8,12 @@ use zubi_plan::{Place, driver};
 use zubi_snapshot::{Needs, Snapshot, inner_end_differs};
 use zubi_wire::route::LinkSeen;
 
-/// The host end, if it is there and ours.
+/// The host end, if it exists and is ours.
 pub(crate) fn host_end(session: &mut Session, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
     host_end_in(session, &mut Snapshot::new(), endpoint)
 }
 
-/// The same, in a snapshot.
+/// The host end in a snapshot, if it exists and is ours.
 pub(crate) fn host_end_in(
     session: &mut Session,
     snapshot: &mut Snapshot,
@@ -26,8 +26,8 @@ pub(crate) fn host_end_in(
     Ok(seen.filter(|seen| driver::recognise_host_end(endpoint, Some(seen)).is_ours()).cloned())
 }
 
-/// What is wrong with the inner end of a pair whose host end is there, in words: it may be renamed, moved on to another
-/// namespace, or have another MAC.
+/// How the inner end of a pair differs from its record, in words. The host end exists, so the inner end may be renamed,
+/// moved to another namespace, or have another MAC.
 pub(crate) fn inner_end_problem(
     session: &mut Session,
     snapshot: &mut Snapshot,

@@ -1,4 +1,5 @@
-//! What others put in our way and zubi does not touch: `check` names it, with the command that takes it back.
+//! Changes by others that break our networks and that zubi does not touch. `check` reports each with the command that
+//! undoes it.
 
 use crate::error::Error;
 use crate::look::addresses_in_use::{self, TABLE_LOCAL, is_link_local};
@@ -12,7 +13,7 @@ use zubi_plan::Place;
 use zubi_snapshot::{NotRead, Snapshot};
 use zubi_wire::route::{AddressSeen, LinkSeen, RouteSeen};
 
-/// What the host has.
+/// The host's links, addresses and routes.
 struct HostSeen<'a> {
     links: Vec<&'a LinkSeen>,
     addresses: Vec<&'a AddressSeen>,
@@ -33,8 +34,8 @@ impl<'a> HostSeen<'a> {
     }
 }
 
-/// Further addresses and ports of our bridges, routes that lead into our subnets by another way, uplinks that pass
-/// nothing on, addresses of the host that ports were published at and that are gone.
+/// Finds additional addresses and ports of our bridges, routes that lead into our subnets by another device, uplinks
+/// that do not forward, and published host addresses that the host does not have any more.
 pub(crate) fn foreign_changes(
     session: &mut Session,
     records: &Records,
@@ -48,12 +49,12 @@ pub(crate) fn foreign_changes(
     let mut problems = Vec::new();
     for network in records.networks.iter().filter(|network| network.owns_device()) {
         let Some(bridge) = host.links.iter().find(|link| link.name == network.device().as_str()) else { continue };
-        problems.extend(further_addresses(network, bridge, &records.networks, &host));
-        problems.extend(further_ports(network, bridge, &known, &host));
-        problems.extend(other_ways(network, bridge, &host));
+        problems.extend(additional_addresses(network, bridge, &records.networks, &host));
+        problems.extend(additional_ports(network, bridge, &known, &host));
+        problems.extend(routes_elsewhere(network, bridge, &host));
     }
     if records.networks.iter().any(|n| n.scope == Scope::Routed && n.pool(Family::V4).is_some()) {
-        problems.extend(closed_uplinks(&host));
+        problems.extend(uplinks_without_forwarding(&host));
     }
     problems.extend(lost_addresses(records, &host));
     Ok(problems)
@@ -63,7 +64,7 @@ pub(crate) fn differs(network: &Network, what: String, fix: String) -> Problem {
     Problem::new(ProblemKind::Differs, format!("network {}", network.name), what, fix)
 }
 
-fn further_addresses(network: &Network, bridge: &LinkSeen, all: &[Network], host: &HostSeen<'_>) -> Vec<Problem> {
+fn additional_addresses(network: &Network, bridge: &LinkSeen, all: &[Network], host: &HostSeen<'_>) -> Vec<Problem> {
     let of_bridge = all.iter().filter(|other| other.shares_device_with(network));
     let own: Vec<_> = of_bridge.flat_map(|other| other.pools.iter().filter_map(Pool::host_address)).collect();
     let seen = host.addresses.iter().filter(|seen| seen.device == bridge.index);
@@ -75,8 +76,8 @@ fn further_addresses(network: &Network, bridge: &LinkSeen, all: &[Network], host
         .collect()
 }
 
-fn further_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>, host: &HostSeen<'_>) -> Vec<Problem> {
-    // Those that carry our mark are looked at elsewhere.
+fn additional_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>, host: &HostSeen<'_>) -> Vec<Problem> {
+    // Ports with our mark are checked elsewhere.
     let ports = host.links.iter().filter(|link| link.master == Some(bridge.index) && !link.group.is_ours());
     ports
         .filter(|link| !known.contains(link.name.as_str()))
@@ -87,8 +88,8 @@ fn further_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>, ho
         .collect()
 }
 
-/// The kernel takes the longest prefix.
-fn other_ways(network: &Network, bridge: &LinkSeen, host: &HostSeen<'_>) -> Vec<Problem> {
+/// Routes into the network's subnets by another device. They win, since the kernel takes the longest prefix.
+fn routes_elsewhere(network: &Network, bridge: &LinkSeen, host: &HostSeen<'_>) -> Vec<Problem> {
     let into = |route: &&&RouteSeen| {
         let net = |pool: &Pool| pool.subnet.net();
         route.table != TABLE_LOCAL
@@ -107,8 +108,8 @@ fn other_ways(network: &Network, bridge: &LinkSeen, host: &HostSeen<'_>) -> Vec<
         .collect()
 }
 
-/// Devices by which the host leaves, and that pass no packets on.
-fn closed_uplinks(host: &HostSeen<'_>) -> Vec<Problem> {
+/// Devices of IPv4 default routes that do not forward packets.
+fn uplinks_without_forwarding(host: &HostSeen<'_>) -> Vec<Problem> {
     let leaves = |link: &&&LinkSeen| {
         let of_link = |route: &RouteSeen| route.device == Some(link.index) && route.to.prefix_len() == 0;
         host.routes.iter().any(|route| of_link(route) && route.to.addr().is_ipv4())

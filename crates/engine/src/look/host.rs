@@ -8,7 +8,7 @@ use zubi_plan::forwarding::Ipv6Forwarding;
 use zubi_plan::loopback::BridgeNetfilter;
 use zubi_wire::route::AdminState;
 
-/// How this host is made to forward IPv6.
+/// The way in which this kernel can forward IPv6.
 pub(crate) fn ipv6_forwarding(session: &mut Session) -> Result<Ipv6Forwarding, Error> {
     let failed = || Error::kernel("IPv6 settings");
     let force = session.kernel.setting(&Place::Host, "net/ipv6/conf/all/force_forwarding").map_err(failed())?;
@@ -16,7 +16,7 @@ pub(crate) fn ipv6_forwarding(session: &mut Session) -> Result<Ipv6Forwarding, E
         return Ok(Ipv6Forwarding::Force);
     }
     let mut learning = Vec::new();
-    // A host that forwards already has lost what it learned, or its administrator has seen to that.
+    // A host that already forwards has lost its learned routes, or its administrator has taken care of them.
     let forwards = session.kernel.setting(&Place::Host, "net/ipv6/conf/all/forwarding").map_err(failed())?;
     if forwards.as_deref() == Some("1") {
         return Ok(Ipv6Forwarding::Classic { learning });
@@ -37,7 +37,7 @@ pub(crate) fn ipv6_forwarding(session: &mut Session) -> Result<Ipv6Forwarding, E
     Ok(Ipv6Forwarding::Classic { learning })
 }
 
-/// What of this host decides how networks are made.
+/// The facts of this host that decide how networks are made.
 pub(crate) fn host_facts(session: &mut Session) -> Result<HostFacts, Error> {
     let setting = session.kernel.setting(&Place::Host, "net/bridge/bridge-nf-call-iptables");
     let netfilter = match setting.map_err(Error::kernel("bridge netfilter"))?.as_deref() {

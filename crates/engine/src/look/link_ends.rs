@@ -1,4 +1,4 @@
-//! The two ends of a direct link: what is there, and where.
+//! Looks for the two ends of a direct link.
 
 use crate::error::Error;
 use crate::look::sandbox::{Resolved, way_to};
@@ -7,26 +7,26 @@ use zubi_model::{DirectLink, IfName, LinkEnd, LinkPlace, NsRef};
 use zubi_plan::Place;
 use zubi_wire::route::{AdminState, LinkSeen};
 
-/// What is found of one end.
+/// The state of one end.
 #[derive(Debug)]
 pub(crate) enum EndSeen {
-    /// Nothing leads to its namespace.
+    /// No known path leads to its namespace.
     NoWay,
     /// It is not in its namespace.
     Absent,
-    /// It is.
+    /// It is in its namespace.
     There(Box<LinkSeen>),
-    /// It is, under another name.
+    /// It is in its namespace, under another name.
     Renamed(IfName),
 }
 
-/// Both ends: where each is reached now, and what is found there.
+/// Both ends: the place of each now, and its state.
 pub(crate) type EndsSeen = [(Place, EndSeen); 2];
 
-/// Where an end is to be; `None` is the host.
+/// The wished place of an end; `None` is the host.
 pub(crate) type Spot<'a> = Option<&'a Resolved>;
 
-/// The sandboxes among them whose loopback is down.
+/// The sandboxes among these places whose loopback is down.
 pub(crate) fn loopbacks_down(session: &mut Session, spots: [Spot<'_>; 2]) -> Result<Vec<NsRef>, Error> {
     let mut down: Vec<NsRef> = Vec::new();
     for sandbox in spots.into_iter().flatten() {
@@ -40,7 +40,7 @@ pub(crate) fn loopbacks_down(session: &mut Session, spots: [Spot<'_>; 2]) -> Res
     Ok(down)
 }
 
-/// What is there of a link's ends, by the ways that lead to them now.
+/// Looks for both ends of a link.
 pub(crate) fn link_ends(session: &mut Session, link: &DirectLink) -> Result<EndsSeen, Error> {
     Ok([link_end(session, &link.ends[0])?, link_end(session, &link.ends[1])?])
 }
@@ -66,7 +66,8 @@ fn link_end(session: &mut Session, end: &LinkEnd) -> Result<(Place, EndSeen), Er
     Ok((place, renamed.map_or(EndSeen::Absent, EndSeen::Renamed)))
 }
 
-/// Dead is a link whose devices are gone, one of them with its namespace. Unknown is not dead.
+/// Whether a link is gone: both devices are missing, and at least one namespace cannot be reached. An error means:
+/// unknown.
 pub(crate) fn is_gone_link(session: &mut Session, link: &DirectLink) -> Result<bool, Error> {
     let ends = link_ends(session, link)?;
     let gone = ends.iter().all(|(_, end)| matches!(end, EndSeen::NoWay | EndSeen::Absent));

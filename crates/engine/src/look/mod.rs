@@ -1,4 +1,4 @@
-//! What the host, a sandbox and the records say, as far as it concerns a question.
+//! Reading: functions that answer one question from the host, a sandbox or the records.
 
 pub(crate) mod addresses_in_use;
 pub(crate) mod by_name;

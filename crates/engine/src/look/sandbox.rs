@@ -1,4 +1,4 @@
-//! From a sandbox's name to its namespace.
+//! Finds the namespace of a sandbox.
 
 use crate::error::Error;
 use crate::session::Session;
@@ -15,7 +15,7 @@ pub(crate) fn still_there(session: &mut Session, sandbox: &Resolved) -> Result<(
     Err(Error::NoSandbox { name: sandbox.spelled.clone(), hint })
 }
 
-/// The sandbox, unless it is gone. To be asked before any lock is taken: a runtime may take seconds to answer.
+/// Resolves a sandbox; `None` if it is gone. Call this before taking a lock: a runtime may take seconds to answer.
 pub(crate) fn locate_endpoint(session: &mut Session, sandbox: &SandboxRef) -> Result<Option<Resolved>, Error> {
     match resolve(session, sandbox) {
         Ok(resolved) => Ok(Some(resolved)),
@@ -24,7 +24,7 @@ pub(crate) fn locate_endpoint(session: &mut Session, sandbox: &SandboxRef) -> Re
     }
 }
 
-/// A way into the endpoint's namespace, if it lives and is still the same. An error: nobody knows.
+/// A path into the endpoint's namespace, if that still exists and is the same one. An error means: unknown.
 pub(crate) fn way_in(session: &mut Session, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Option<NsRef>, Error> {
     way_to(session, &endpoint.sandbox, via)
 }
@@ -54,14 +54,14 @@ pub(crate) fn way_to(
 pub(crate) struct Resolved {
     /// How printed commands reach it.
     pub(crate) reached_by: NsRef,
-    /// As it is called from now on: `docker:web` when `web` was found there.
+    /// Its full name: `docker:web` when `web` was found there.
     pub(crate) spelled: String,
-    /// Its identity.
+    /// The cookie of its namespace.
     pub(crate) cookie: NetnsCookie,
 }
 
 impl Resolved {
-    /// Its identity for a record.
+    /// The identity as records have it.
     pub(crate) fn identity(&self) -> SandboxIdentity {
         let Resolved { cookie, spelled, reached_by } = self.clone();
         SandboxIdentity { cookie, spelled, reached_by }
@@ -115,7 +115,7 @@ fn locate_sandbox(session: &mut Session, sandbox: &SandboxRef) -> Result<(NsRef,
         }
         SandboxRef::Pid(pid) => return Ok((of_pid(*pid), sandbox.to_string(), None)),
         SandboxRef::Path(path) => {
-            // A path into the folder of named namespaces is one of those.
+            // A path into the folder of named namespaces stands for the name.
             let named = ["/run/netns", "/var/run/netns"].iter().find_map(|folder| {
                 let name = path.strip_prefix(folder).ok()?.to_str()?;
                 name.parse().ok()
@@ -143,7 +143,7 @@ pub(crate) fn named_cookie(session: &mut Session, name: &SandboxName) -> Result<
     session.kernel.cookie_behind(&NsRef::Named(name.clone())).map_err(Error::kernel(format!("sandbox {name}")))
 }
 
-/// Opens a name, if it leads to this namespace: what was opened under it before may be another.
+/// Opens a name if it leads to this namespace. The namespace that was opened under this name before may be another one.
 pub(crate) fn open_named(session: &mut Session, name: &SandboxName, cookie: NetnsCookie) -> bool {
     let reached_by = NsRef::Named(name.clone());
     if session.kernel.open_sandbox(&reached_by).is_ok_and(|there| there == cookie) {

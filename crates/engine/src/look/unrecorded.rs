@@ -1,4 +1,4 @@
-//! Devices of ours that no record names although they are in use: their records are lost.
+//! Devices of ours that are in use but have no record: their records are lost.
 
 use crate::error::Error;
 use crate::records::Records;
@@ -11,7 +11,7 @@ use zubi_plan::{Place, driver};
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_wire::route::LinkSeen;
 
-/// A device of ours that no record names, and that is not to be taken for a leftover.
+/// A device of ours that has no record but is no leftover.
 #[derive(Debug, Clone)]
 pub(crate) struct Unrecorded {
     pub(crate) device: LinkSeen,
@@ -19,7 +19,7 @@ pub(crate) struct Unrecorded {
 }
 
 impl Unrecorded {
-    /// Which it is, in words.
+    /// The device in words.
     pub(crate) fn words(&self) -> String {
         match &self.mark {
             Some(mark) => format!("device {} ({} on network {})", self.device.name, mark.spelled, mark.network),
@@ -33,9 +33,9 @@ fn unrecorded(device: &LinkSeen) -> Unrecorded {
     Unrecorded { device: device.clone(), mark }
 }
 
-/// Before a run folder without records of this boot is used: nothing of ours lives on this host, and no other zubi has
-/// made anything.
-pub(crate) fn refuse_if_anything_lives(kernel: &mut KernelSession, run: &Path) -> Result<(), Error> {
+/// Fails when a device of ours is in use, or another zubi instance has networks on this host. Called before a run
+/// folder without records of this boot is used.
+pub(crate) fn refuse_if_records_are_lost(kernel: &mut KernelSession, run: &Path) -> Result<(), Error> {
     let links = kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
     refuse_other_instance(&links, run)?;
     let living: Vec<String> =
@@ -43,7 +43,7 @@ pub(crate) fn refuse_if_anything_lives(kernel: &mut KernelSession, run: &Path) -
     if living.is_empty() { Ok(()) } else { Err(Error::RecordsLost { run: run.to_owned(), living }) }
 }
 
-/// Two zubis with different folders on one host would take each other's devices for leftovers.
+/// Two instances with different folders on one host would take each other's devices for leftovers.
 fn refuse_other_instance(links: &[LinkSeen], run: &Path) -> Result<(), Error> {
     let own = alias::run_word(run);
     let marks = links.iter().filter(|link| link.group.is_ours()).filter_map(|link| {
@@ -61,13 +61,13 @@ fn refuse_other_instance(links: &[LinkSeen], run: &Path) -> Result<(), Error> {
     }
 }
 
-/// Fails when another zubi, with other folders, has networks on this host.
+/// Fails when another zubi instance, with other folders, has networks on this host.
 pub(crate) fn refuse_other_instance_now(session: &mut Session) -> Result<(), Error> {
     let links = session.kernel.links(&Place::Host, None).map_err(Error::kernel("devices"))?;
     refuse_other_instance(&links, &session.run_folder())
 }
 
-/// The devices of ours that live and that no record names.
+/// The devices of ours that are in use but have no record.
 pub(crate) fn unrecorded_devices(
     session: &mut Session,
     records: &Records,

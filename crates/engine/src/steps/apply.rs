@@ -1,9 +1,9 @@
-//! Applying plans: the one way by which the engine changes the kernel.
+//! Applies plans. The engine changes the kernel only through this file.
 //!
 //! # How it works
-//! A plan may hold rules for other programs' chains. Their places were read of one generation of the ruleset, and the
-//! transaction names that generation: when another program was faster, the kernel refuses it and the places are read
-//! again.
+//! A plan may contain guest rules. Their positions were read from one generation of the ruleset, and the transaction
+//! names that generation: if another program changed the ruleset meanwhile, the kernel refuses it and the positions are
+//! read again.
 
 use crate::error::Error;
 use crate::firewall::foreign::look_at_foreign;
@@ -13,11 +13,11 @@ use crate::session::Session;
 use zubi_kernel::{Applied, Deletions};
 use zubi_plan::{Outcome, Plan, What, coexist, forwarding};
 
-/// How often a plan is made again because another program was faster.
+/// How often a plan is applied while other programs change the ruleset.
 const TRIES: u32 = 5;
 
-/// The plan, with what other programs' chains need for the same networks as they are now.
-fn with_guests_anew(session: &mut Session, plan: &Plan) -> Result<Plan, Error> {
+/// The plan with new guest rules for the same networks.
+fn with_new_guest_rules(session: &mut Session, plan: &Plan) -> Result<Plan, Error> {
     let (mut networks, _) = session.store().networks_lossy();
     networks.extend(session.store().networks_in_making_lossy().0);
     networks.dedup_by(|a, b| a.id == b.id);
@@ -29,25 +29,25 @@ fn with_guests_anew(session: &mut Session, plan: &Plan) -> Result<Plan, Error> {
     Ok(anew)
 }
 
-/// Applies a plan, with rules for other programs' chains as those are at that moment.
+/// Applies a plan. If another program changes the ruleset first, the guest rules are planned again.
 fn apply_steadily(session: &mut Session, plan: &Plan) -> Result<Result<(), zubi_kernel::Failed>, Error> {
     let mut plan = plan.clone();
     for _ in 1..TRIES {
         match session.kernel.apply(&plan) {
-            Err(failed) if is_raced(&failed) => plan = with_guests_anew(session, &plan)?,
+            Err(failed) if is_raced(&failed) => plan = with_new_guest_rules(session, &plan)?,
             other => return Ok(other.map(|applied| note_unfiltered(session, &applied))),
         }
     }
     Ok(session.kernel.apply(&plan).map(|applied| note_unfiltered(session, &applied)))
 }
 
-/// Notes a guard that this kernel cannot have.
+/// Notes a filter that this kernel does not support.
 fn note_unfiltered(session: &mut Session, applied: &Applied) {
     for (op, outcome) in &applied.done {
         if let (What::AddFilter(filter), Outcome::Nothing) = (&op.what, outcome) {
             session.note(format!(
-                "bridge {}: this kernel has no filters of classic BPF (sch_ingress, cls_bpf): should somebody flush \
-                 the nftables ruleset, containers reach what listens on the host's loopback until the next command",
+                "bridge {}: this kernel has no filters of classic BPF (sch_ingress, cls_bpf): after a flush of \
+                 the nftables ruleset, containers can reach the host's loopback until the next command",
                 filter.device
             ));
         }
@@ -83,15 +83,15 @@ pub(crate) fn take_down(session: &mut Session, object: &str, plan: &Plan, deleti
     if errors.is_empty() { Ok(()) } else { Err(Error::Leftover { object: object.to_owned(), errors }) }
 }
 
-/// Before a plan that closes a family: what the settings are is written down, unless it was before.
+/// Called before a plan that closes a family: records the old settings, unless they are recorded already.
 fn remember_forwarding(session: &mut Session, plan: &Plan) -> Result<(), Error> {
     let families = forwarding::closed(plan);
     if families.is_empty() {
         return Ok(());
     }
-    // One that cannot be read is left to be looked at: the kernel's set says what it said.
+    // A file that cannot be read stays, so that a person can look at it. The kernel's set has the same families.
     let Ok(mut before) = session.store().forwarding() else { return Ok(()) };
-    // Places for rules of the plan may have been read of this generation.
+    // The positions of the plan's guest rules belong to this generation.
     let expected = session.kernel.expected();
     for family in families {
         if of(&before, family).is_none() {

@@ -1,4 +1,4 @@
-//! Changing a network from one state to another, and the way back.
+//! Changes a network from one state to another, or back.
 
 use crate::error::Error;
 use crate::fault::Fault;
@@ -16,14 +16,14 @@ use zubi_plan::{Place, Plan, Presence};
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{ExclusiveHost, NetworkDraft, Unsynced};
 
-/// Makes a changed record survive a power failure. Until then nobody was told that it is changed, so when that
-/// fails the change is taken back; unless somebody has changed it again.
+/// Syncs a changed record to disk. The change has not been reported yet, so it is undone if the sync fails, unless
+/// another command has changed the network again.
 pub(crate) fn sync_set(session: &mut Session, old: &Network, new: &Network, unsynced: Unsynced) -> Result<(), Error> {
     let Err(e) = session.store().sync(unsynced) else { return Ok(()) };
     Fault::muted(|| {
         let host = &session.store().lock_host_exclusive()?;
         if session.store().network(&new.name)?.as_ref() == Some(new) {
-            take_back(session, host, old, new)
+            undo_change(session, host, old, new)
         } else {
             Ok(())
         }
@@ -31,7 +31,8 @@ pub(crate) fn sync_set(session: &mut Session, old: &Network, new: &Network, unsy
     Err(e.into())
 }
 
-/// The caller holds the host lock alone, and syncs the record when it does not any more.
+/// Applies a change and writes the record. The caller holds the exclusive host lock, and syncs the record after
+/// releasing it.
 pub(crate) fn apply_set(
     session: &mut Session,
     host: &ExclusiveHost,
@@ -52,14 +53,14 @@ pub(crate) fn apply_set(
     })();
     match done {
         Ok(unsynced) => Ok(unsynced),
-        Err(error) => Err(error.after_undo(Fault::muted(|| take_back(session, host, old, &new)))),
+        Err(error) => Err(error.after_undo(Fault::muted(|| undo_change(session, host, old, &new)))),
     }
 }
 
-/// Takes record and kernel back to what the network was before it was changed to `new`.
-fn take_back(session: &mut Session, host: &ExclusiveHost, old: &Network, new: &Network) -> Result<(), Error> {
+/// Undoes the change to `new` in record and kernel.
+fn undo_change(session: &mut Session, host: &ExclusiveHost, old: &Network, new: &Network) -> Result<(), Error> {
     let name = &new.name;
-    // When this is killed too, the way back has to be found again.
+    // If this is killed as well, the next command must find the change and undo it.
     if session.store().network(name)?.as_ref() != Some(old) {
         session.store().begin_network(host, new)?;
         session.store().write_network(host, old)?;
@@ -68,13 +69,13 @@ fn take_back(session: &mut Session, host: &ExclusiveHost, old: &Network, new: &N
     Ok(session.store().end_network(host, name)?)
 }
 
-/// Takes the kernel back to the record of a network that somebody was changing to `half`.
+/// Undoes a half-done change in the kernel. `half` is the state that the interrupted command wanted.
 pub(crate) fn return_to(session: &mut Session, record: &Network, half: &Network) -> Result<(), Error> {
     let plan = plan_change(session, half, record)?;
     apply_change(session, &record.name, &plan)
 }
 
-/// The caller holds the host lock alone: a firewall that somebody flushed is put back on the way.
+/// Applies a change, and restores a flushed firewall if necessary. The caller holds the exclusive host lock.
 fn apply_change(session: &mut Session, name: &NetworkName, plan: &Plan) -> Result<(), Error> {
     let object = format!("network {name}");
     match apply(session, &object, plan) {
@@ -87,11 +88,11 @@ fn apply_change(session: &mut Session, name: &NetworkName, plan: &Plan) -> Resul
     }
 }
 
-/// From one state of a network to another, on whatever of it is there.
+/// The plan from one state of a network to another, for the parts of it that exist.
 pub(crate) fn plan_change(session: &mut Session, old: &Network, new: &Network) -> Result<Plan, Error> {
     let endpoints = session.store().endpoints_on(&old.name)?;
     let mut snapshot = Snapshot::new();
-    // Up front: how many devices are asked for decides whether the list is read.
+    // All devices at once: their number decides whether the snapshot reads the whole list.
     let mut needs = Needs::new().link(&Place::Host, old.device().as_str());
     for device in endpoints.iter().filter_map(Endpoint::host_device) {
         needs = needs.link(&Place::Host, device.as_str());
@@ -118,7 +119,7 @@ pub(crate) fn plan_change(session: &mut Session, old: &Network, new: &Network) -
     let mut others = session.store().networks_lossy().0;
     others.retain(|n| n.name != old.name);
     driver::leave_to_others(&mut plan, old, &others);
-    // A network that is not up, on a host without firewall: both come with the next connect.
+    // The network is not up and the host has no firewall: the next connect makes both.
     if device.is_none() {
         let object = || Error::kernel(format!("network {}", old.name));
         if session.kernel.firewall().map_err(object())?.table.is_none() {

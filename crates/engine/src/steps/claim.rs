@@ -1,4 +1,4 @@
-//! Claiming and releasing what an endpoint has: record, addresses, MAC, ports, name.
+//! Claims and releases the parts of an endpoint in the store: record, addresses, MAC, ports, name.
 
 use crate::decide::address::Cursor;
 use crate::error::{Error, unknown_owner};
@@ -11,7 +11,7 @@ use zubi_model::{Endpoint, EndpointId, EndpointKey, Mac, Network, NetworkName, P
 use zubi_plan::Neighbours;
 use zubi_store::{HostLock, LeaseOwner, LeasesLock, PortClaim, PortsLock, Reserved, StoreError};
 
-/// Claims what an endpoint had, unless somebody else has it by now.
+/// Claims again what a recorded endpoint had. Fails if another endpoint has some of it.
 pub(crate) fn claim_again(
     session: &mut Session,
     host: &HostLock,
@@ -23,8 +23,8 @@ pub(crate) fn claim_again(
     claim(session, &leases, network, endpoint, &[], ports.as_ref())
 }
 
-/// Writes the record, then takes the leases and ports it names. When anything of it is taken, nothing is kept. The
-/// caller holds the lock of the leases, and of the ports if there are any.
+/// Writes the record, then claims the leases and ports in it. If one of them is taken, everything is released again.
+/// The caller holds the lock of the leases, and the lock of the ports if there are any.
 pub(crate) fn claim(
     session: &mut Session,
     leases: &LeasesLock,
@@ -121,7 +121,7 @@ pub(crate) fn reserve_all(
     }
 }
 
-/// Frees what an endpoint holds in the store, its record last.
+/// Releases everything that an endpoint has in the store, its record last.
 pub(crate) fn release(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
     let ports = if endpoint.ports.is_empty() { None } else { Some(session.store().lock_ports(host)?) };
     release_held(session, endpoint, ports.as_ref())
@@ -144,8 +144,8 @@ fn release_held(session: &mut Session, endpoint: &Endpoint, ports: Option<&Ports
     Ok(())
 }
 
-/// Neighbours learn an address with its MAC. Where that is not the one that is made from the address, whoever has it
-/// next must tell them; when that one has told them, no more.
+/// Marks an address whose MAC is not the one made from it. Neighbours have learned that MAC, so the next endpoint with
+/// this address must announce its own. Removes the mark after such an announcement.
 pub(crate) fn remember_mac(session: &mut Session, endpoint: &Endpoint, neighbours: Neighbours) -> Result<(), Error> {
     let Some(first) = endpoint.addresses.first().map(|a| a.address.addr()) else { return Ok(()) };
     if !has_own_mac(endpoint) {
@@ -156,8 +156,8 @@ pub(crate) fn remember_mac(session: &mut Session, endpoint: &Endpoint, neighbour
     Ok(())
 }
 
-/// Whoever gets the address next must not inherit its connections. Without room to write that down for later, they
-/// are forgotten now.
+/// Marks an address as stale: its next endpoint must not inherit the connections. If the disk is full, they are deleted
+/// now.
 fn leave_stale(session: &mut Session, network: &NetworkName, address: IpAddr) -> Result<(), Error> {
     match session.store().mark_stale(network, address) {
         Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
@@ -177,7 +177,7 @@ pub(crate) fn lease_owner_name(session: &Session, owner: &LeaseOwner) -> Result<
     }
 }
 
-/// How messages name an endpoint that something belongs to: by its sandbox.
+/// How messages name an endpoint: by its sandbox.
 pub(crate) fn owner_name(session: &Session, key: &EndpointKey) -> Result<String, Error> {
     let endpoint = match session.store().endpoint(key)? {
         Some(endpoint) => Some(endpoint),
@@ -186,7 +186,7 @@ pub(crate) fn owner_name(session: &Session, key: &EndpointKey) -> Result<String,
     Ok(endpoint.map_or_else(|| unknown_owner(key), |e| e.sandbox.spelled))
 }
 
-/// Whether its MAC is the one that is made from its first address.
+/// Whether the endpoint has the MAC that is made from its first address.
 pub(crate) fn has_own_mac(endpoint: &Endpoint) -> bool {
     endpoint.addresses.first().is_some_and(|a| endpoint.mac == Mac::from_address(a.address.addr()))
 }
@@ -194,7 +194,7 @@ pub(crate) fn has_own_mac(endpoint: &Endpoint) -> bool {
 pub(crate) fn is_recorded(session: &Session, claim: &PortClaim) -> bool {
     let publishes = |record: Result<Option<Endpoint>, StoreError>| match record {
         Ok(endpoint) => endpoint.is_some_and(|e| claims(&e, &e.ports).contains(claim)),
-        // A record that cannot be read may say so.
+        // A record that cannot be read may have the claim.
         Err(_) => true,
     };
     publishes(session.store().endpoint(&claim.owner)) || publishes(session.store().pending_endpoint(&claim.owner))

@@ -1,4 +1,4 @@
-//! Working on after the whole ruleset was flushed.
+//! Recovery from a flush of the whole ruleset.
 
 use crate::error::Error;
 use crate::firewall::foreign::look_at_foreign;
@@ -6,7 +6,7 @@ use crate::firewall::table::{check_firewall, firewall_from_records};
 use crate::session::Session;
 use crate::steps::apply::apply;
 
-/// Does it once more when somebody flushed the firewall in the middle of it. The caller holds no lock.
+/// Calls `act` a second time if the ruleset was flushed during the first. The caller holds no lock.
 pub(crate) fn past_a_flush<T>(
     session: &mut Session,
     act: impl Fn(&mut Session) -> Result<T, Error>,
@@ -20,8 +20,8 @@ pub(crate) fn past_a_flush<T>(
     }
 }
 
-/// Puts the firewall back if it is not whole. Nothing is in the middle of being made meanwhile, so that the
-/// records say everything.
+/// Restores the firewall if it is incomplete. Under the exclusive lock no command is half done, so the records are
+/// complete.
 fn restore_firewall(session: &mut Session) -> Result<(), Error> {
     let _host = session.store().lock_host_exclusive()?;
     if check_firewall(session)?.is_some() {

@@ -1,4 +1,4 @@
-//! Steps that all rooms share: apply a plan, claim, change a network.
+//! Steps that several commands share: apply a plan, claim, change a network.
 
 pub(crate) mod apply;
 pub(crate) mod change_network;

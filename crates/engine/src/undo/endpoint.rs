@@ -1,4 +1,4 @@
-//! Taking an endpoint away, whatever state it is in.
+//! Removes an endpoint, whatever state it is in.
 
 use crate::error::Error;
 use crate::fault::Fault;
@@ -17,32 +17,32 @@ use zubi_plan::driver::{self, Remains};
 use zubi_plan::{Place, Plan, Presence, What};
 use zubi_store::{HostLock, LeaseOwner, SandboxLock, StoreError};
 
-/// The kernel part has been rolled back, or was finished while the record could not be: both are taken away from
-/// the record.
+/// Undoes a failed attach. The kernel part was rolled back, or it was finished and the record could not be written: in
+/// both cases the record says what to remove.
 pub(crate) fn undo_attach(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
     remove_endpoint(session, host, endpoint, Some(&endpoint.sandbox.reached_by.clone()))
 }
 
-/// What a detach found.
+/// The outcome of a detach.
 #[derive(Debug, Clone)]
 pub enum Detached {
-    /// This endpoint is gone now.
+    /// This endpoint was removed.
     Gone(Box<Endpoint>),
-    /// There was none.
+    /// There was no endpoint.
     WasNotAttached,
 }
 
-/// Releases a sandbox's lock. With its last endpoint the file goes: every container has another number, and they
-/// would add up.
+/// Releases a sandbox's lock. Its file is deleted with the last endpoint: every container has another number, so the
+/// files would pile up.
 pub(crate) fn release_sandbox(session: &Session, lock: SandboxLock) -> Result<(), Error> {
-    // A record that cannot be read is one.
+    // A record that cannot be read counts as an endpoint.
     if session.store().endpoints_of(lock.cookie()).is_ok_and(|all| all.is_empty()) {
         session.store().remove_sandbox_lock(lock)?;
     }
     Ok(())
 }
 
-/// The caller holds the host's and the sandbox's lock.
+/// Detaches an endpoint. The caller holds the host's and the sandbox's lock.
 pub(crate) fn detach_locked(
     session: &mut Session,
     host: &HostLock,
@@ -50,15 +50,15 @@ pub(crate) fn detach_locked(
     via: Option<&NsRef>,
     act: Act,
 ) -> Result<Report<Detached>, Error> {
-    // It may have gone while we waited for the lock.
+    // Another command may have detached the endpoint while this one waited for the lock.
     let mut leases = None;
     let endpoint = match session.store().endpoint(key)? {
         Some(endpoint) => endpoint,
         None => match session.store().pending_endpoint(key)? {
             Some(leftover) => {
-                // A command that was killed may have given an address back that is another endpoint's by now.
+                // The killed command may have released an address that another endpoint has now.
                 leases = Some(session.store().lock_leases(host, &key.network)?);
-                without_what_is_others(session, &leftover)?
+                without_claims_of_others(session, &leftover)?
             }
             None => return Ok(Report { plan: Plan::new(), value: Detached::WasNotAttached }),
         },
@@ -71,7 +71,7 @@ pub(crate) fn detach_locked(
     Ok(Report { plan, value: Detached::Gone(Box::new(endpoint)) })
 }
 
-/// What taking an endpoint away would do, given what of it is there.
+/// The plan that removes the existing parts of an endpoint.
 pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Plan, Error> {
     let seen = host_end(session, endpoint)?;
     let mac = seen.as_ref().and_then(|seen| seen.mac);
@@ -95,15 +95,14 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
     let mut plan = driver::detach(endpoint, &remains);
     for op in &mut plan.ops {
         if let What::DeleteLink(pair) = &mut op.what {
-            // Another program may have changed its MAC: the device is the one that was found.
+            // Another program may have changed the MAC: name the device by the MAC that it has.
             pair.mac = mac;
         }
     }
     Ok(plan)
 }
 
-/// Marks the record, takes the kernel part down, frees the leases. What is left of a failure stays marked: gc
-/// comes back to it.
+/// Marks the record, removes the kernel part, frees the leases. The mark stays if this fails, and gc tries again.
 fn apply_detach(session: &mut Session, host: &HostLock, endpoint: &Endpoint, plan: &Plan) -> Result<(), Error> {
     session.slow.attaching = false;
     let key = endpoint.key();
@@ -118,7 +117,7 @@ fn apply_detach(session: &mut Session, host: &HostLock, endpoint: &Endpoint, pla
     if let Some(pair) = pair {
         let mac = pair.mac.unwrap_or_else(|| endpoint.host_mac());
         match session.store().add_doomed(&pair.name, mac) {
-            // Without room to write down what is to be deleted later, it is deleted now.
+            // The disk is full: the deletion cannot be recorded for later, so it happens now.
             Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
                 deletions = Deletions::Now;
             }
@@ -130,7 +129,7 @@ fn apply_detach(session: &mut Session, host: &HostLock, endpoint: &Endpoint, pla
     release(session, host, endpoint)
 }
 
-/// Takes an endpoint away whatever state it is in. The caller holds the host's and the sandbox's lock.
+/// Removes an endpoint, whatever state it is in. The caller holds the host's and the sandbox's lock.
 pub(crate) fn remove_endpoint(
     session: &mut Session,
     host: &HostLock,
@@ -138,15 +137,16 @@ pub(crate) fn remove_endpoint(
     via: Option<&NsRef>,
 ) -> Result<(), Error> {
     Fault::muted(|| {
-        let endpoint = without_what_is_others(session, endpoint)?;
+        let endpoint = without_claims_of_others(session, endpoint)?;
         let plan = plan_detach(session, &endpoint, via)?;
         apply_detach(session, host, &endpoint, &plan)
     })
 }
 
-/// The record comes before the claims: whoever was killed between them has named addresses and ports that others
-/// could take since. Their firewall elements have the same keys.
-fn without_what_is_others(session: &Session, endpoint: &Endpoint) -> Result<Endpoint, Error> {
+/// The endpoint without the addresses and ports that others have. An attach writes its record before it claims: if it
+/// is killed in between, the record names addresses and ports that others could take since. Their firewall elements
+/// have the same keys, so they must not be deleted.
+fn without_claims_of_others(session: &Session, endpoint: &Endpoint) -> Result<Endpoint, Error> {
     let is_shared = reservation_user(session, endpoint)?.is_some();
     let is_own = |owner: LeaseOwner| match owner {
         LeaseOwner::Reservation(_) => owner.is_of(endpoint) && !is_shared,

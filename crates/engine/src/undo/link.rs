@@ -1,4 +1,4 @@
-//! Taking a direct link away, whatever state it is in.
+//! Removes a direct link, whatever state it is in.
 
 use crate::error::Error;
 use crate::fault::Fault;
@@ -15,10 +15,10 @@ use zubi_plan::link::unmake;
 use zubi_store::{HostLock, SandboxLock};
 use zubi_wire::route::LinkMark;
 
-/// The locks of sandboxes, taken in the order of their numbers.
+/// Locks of sandboxes, taken in the order of their cookies.
 pub(crate) type Locks = BTreeMap<NetnsCookie, SandboxLock>;
 
-/// The caller holds the locks of its sandboxes.
+/// Removes a link. The caller holds the locks of its sandboxes.
 pub(crate) fn unlink_locked(session: &mut Session, link: &DirectLink, act: Act) -> Result<Plan, Error> {
     let plan = plan_unlink(session, link)?;
     if act == Act::Apply {
@@ -54,7 +54,7 @@ pub(crate) fn plan_unlink(session: &mut Session, link: &DirectLink) -> Result<Pl
         .unwrap_or_default())
 }
 
-/// Marks the record, deletes the pair, forgets it. What is left of a failure stays marked: gc comes back to it.
+/// Marks the record, deletes the pair, then deletes the record. The mark stays if this fails, and gc tries again.
 fn apply_unlink(session: &mut Session, link: &DirectLink, plan: &Plan) -> Result<(), Error> {
     if session.store().link(&link.id)?.is_some() {
         session.store().begin_unlink(&link.id)?;
@@ -63,25 +63,25 @@ fn apply_unlink(session: &mut Session, link: &DirectLink, plan: &Plan) -> Result
     Ok(session.store().finish_unlink(&link.id)?)
 }
 
-/// Takes a link away whatever state it is in. The caller holds the locks of its sandboxes.
+/// Removes a link, whatever state it is in. The caller holds the locks of its sandboxes.
 pub(crate) fn remove_link(session: &mut Session, link: &DirectLink) -> Result<(), Error> {
     Fault::muted(|| unlink_locked(session, link, Act::Apply).map(drop))
 }
 
-/// A sandbox's lock and those of all it is linked to.
+/// Takes the locks of a sandbox and of all sandboxes that it is linked to.
 pub(crate) fn lock_with_linked(session: &Session, host: &HostLock, cookie: NetnsCookie) -> Result<Locks, Error> {
     loop {
         let mut wanted: Vec<NetnsCookie> = links_of(session, cookie).iter().flat_map(DirectLink::cookies).collect();
         wanted.push(cookie);
         let locks = session.store().lock_sandboxes(host, wanted)?;
-        // A further link may have come while we waited; with our lock held there is no more.
+        // Another link may have been made while we waited. With the sandbox's lock held no more can be added.
         if links_of(session, cookie).iter().flat_map(DirectLink::cookies).all(|c| locks.contains_key(&c)) {
             return Ok(locks);
         }
     }
 }
 
-/// The locks of a link's sandboxes beside those that are held; `None` when somebody is at work on one.
+/// Takes the locks of a link's sandboxes that are not held yet; `None` when another command has one of them.
 pub(crate) fn try_lock_others(
     session: &Session,
     host: &HostLock,

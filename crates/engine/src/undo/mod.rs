@@ -1,4 +1,4 @@
-//! Taking away: endpoints, links, networks, sandboxes, whatever state they are in.
+//! Removes endpoints, links, networks and sandboxes, whatever state they are in.
 
 pub(crate) mod endpoint;
 pub(crate) mod link;

@@ -1,4 +1,4 @@
-//! Taking a network away, whatever state it is in.
+//! Removes a network, whatever state it is in.
 
 use crate::error::Error;
 use crate::firewall::forwarding::{forget_forwarding, forwarding_back, unneeded_without};
@@ -13,16 +13,16 @@ use zubi_plan::{Op, Place, Plan};
 use zubi_store::ExclusiveHost;
 use zubi_wire::nft::RuleSeen;
 
-/// Takes a network away whatever state it is in. It is recorded as being made or unmade.
+/// Removes a network, whatever state it is in. Its record in `making/` exists already.
 pub(crate) fn undo_network(session: &mut Session, host: &ExclusiveHost, network: &Network) -> Result<(), Error> {
     let name = &network.name;
     let plan = plan_down(session, network)?;
     let unneeded = unneeded_without(session, Some(network));
     forget_firewall(session)?;
-    // From here on it is undone: what is left of it is found by the other record.
+    // Once the network's record is gone, the one in `making/` leads the next command to the parts that are left.
     if let Err(e) = session.store().remove_network(host, name) {
         if session.store().network(name)?.is_some() {
-            // It stays as it is.
+            // The network stays unchanged.
             session.store().end_network(host, name)?;
         }
         return Err(e.into());
@@ -34,12 +34,12 @@ pub(crate) fn undo_network(session: &mut Session, host: &ExclusiveHost, network:
     Ok(())
 }
 
-/// What taking a network away would do, given what of it is there.
+/// The plan that removes the existing parts of a network.
 pub(crate) fn plan_down(session: &mut Session, network: &Network) -> Result<Plan, Error> {
     let (others, unreadable) = session.store().networks_lossy();
     let others: Vec<Network> = others.into_iter().filter(|n| n.name != network.name).collect();
     let last = if others.is_empty() && unreadable.is_empty() { Last::Yes } else { Last::No };
-    // Before the guest rules: their places are to be of the generation that is expected.
+    // This comes before the guest rules are read: their positions must belong to the expected generation.
     let mut back = forwarding_back(session, Some(network))?;
     if last == Last::Yes {
         back.elements.clear();

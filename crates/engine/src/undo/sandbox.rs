@@ -1,4 +1,4 @@
-//! Taking a named sandbox away: its processes, its endpoints and links, its name.
+//! Removes a named sandbox: its processes, its endpoints and links, its name.
 
 use crate::error::Error;
 use crate::look::sandbox::{named_cookie, open_named};
@@ -36,9 +36,9 @@ pub(crate) fn clean_run_locked(session: &mut Session, host: &HostLock, name: &Sa
     Ok(())
 }
 
-/// Removes the name of a sandbox whose maker was killed before its number was recorded. Nobody can have used that one:
-/// a namespace with processes or devices is somebody else's, who has taken the name since. The caller holds the name's
-/// lock.
+/// Removes the name of a sandbox whose maker was killed before it recorded the cookie. Nobody can have used that
+/// sandbox: if the namespace has processes or devices, another program has taken the name since. The caller holds the
+/// name's lock.
 pub(crate) fn remove_unfinished(session: &mut Session, name: &SandboxName) -> Result<Unfinished, Error> {
     let object = format!("sandbox {name}");
     let cookie = named_cookie(session, name)?;
@@ -57,8 +57,8 @@ pub(crate) fn remove_unfinished(session: &mut Session, name: &SandboxName) -> Re
     Ok(Unfinished::Removed)
 }
 
-/// Takes a sandbox off all its networks and links, be its name still a way to it or not. Gives the sandbox's lock too:
-/// while it is held nobody connects it again.
+/// Removes all endpoints and links of a sandbox, whether or not its name still leads to it. Returns the sandbox's lock
+/// as well: nobody can connect the sandbox while it is held.
 pub(crate) fn disconnect_all(
     session: &mut Session,
     host: &HostLock,
@@ -81,8 +81,8 @@ pub(crate) fn disconnect_all(
     Ok((plan, lock))
 }
 
-/// Ends every process in a sandbox, also those that are started meanwhile. Nothing is ended when its name leads to
-/// another namespace.
+/// Ends every process in a sandbox, including those that start meanwhile. If the name leads to another namespace, no
+/// process is ended.
 pub(crate) fn end_processes(session: &mut Session, name: &SandboxName, cookie: NetnsCookie) -> Result<(), Error> {
     const ROUNDS: u32 = 200;
     let reached_by = NsRef::Named(name.clone());
@@ -105,16 +105,16 @@ pub(crate) fn end_processes(session: &mut Session, name: &SandboxName, cookie: N
     Err(Error::Busy { object: format!("sandbox {name} (its processes do not end)") })
 }
 
-/// What became of a name without a finished sandbox.
+/// What happened to the name of an unfinished sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unfinished {
-    /// It is free.
+    /// The name was removed.
     Removed,
-    /// Somebody uses it.
+    /// Another program uses the namespace.
     InUse,
 }
 
-/// A process that has ended and waits for its parent only.
+/// Whether a process has ended and only waits for its parent to collect it.
 fn is_zombie(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z') || rest.starts_with('X'))

@@ -17,18 +17,18 @@ const HOOK_NUM: u16 = 1;
 const HOOK_PRIORITY: u16 = 2;
 const NF_ACCEPT: u32 = 1;
 
-/// Where packets pass by (`NF_INET_*` in linux/netfilter.h; `NF_BR_*` for frames have the same numbers).
+/// The hook of a base chain (`NF_INET_*` in linux/netfilter.h; `NF_BR_*` for frames have the same numbers).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HookPoint {
-    /// Packets that come in.
+    /// Incoming packets.
     Prerouting,
     /// Packets for this host.
     Input,
-    /// Packets that this host passes on.
+    /// Packets that this host forwards.
     Forward,
     /// Packets that this host sends.
     Output,
-    /// Packets that go out.
+    /// Outgoing packets.
     Postrouting,
 }
 
@@ -49,20 +49,20 @@ impl HookPoint {
 pub struct Hook {
     /// "filter" or "nat".
     pub chain_type: &'static str,
-    /// Where.
+    /// The hook.
     pub point: HookPoint,
     /// Smaller comes first.
     pub priority: i32,
 }
 
-/// A chain. A base chain accepts what no rule decides.
+/// A chain. Base chains have the policy accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     /// Its table.
     pub table: Table,
     /// Its name.
     pub name: String,
-    /// Where it is attached; only rules lead to a chain without.
+    /// Its hook. A chain without one is reached only from rules.
     pub hook: Option<Hook>,
 }
 
@@ -92,7 +92,7 @@ impl Chain {
         });
     }
 
-    /// Appends a question for this chain.
+    /// Appends a query for this chain.
     pub fn encode_get(&self, batch: &mut Batch) {
         ask(batch, self.table.family, GETCHAIN, flag::ACK, |b| {
             b.text(TABLE, &self.table.name);
@@ -126,9 +126,9 @@ pub struct ChainSeen {
     pub name: String,
     /// Hook number and priority of a base chain.
     pub hook: Option<(u32, i32)>,
-    /// What a base chain does at its end (`NF_*` in linux/netfilter.h).
+    /// The policy of a base chain (`NF_*` in linux/netfilter.h).
     pub policy: Option<u32>,
-    /// How many rules it has, and how many rules and map elements lead to it.
+    /// The number of its rules, plus the number of rules and map elements that jump to it.
     pub uses: u32,
 }
 
@@ -147,12 +147,12 @@ impl ChainSeen {
         })
     }
 
-    /// Appends a question for all chains of a family.
+    /// Appends a query for all chains of a family.
     pub fn dump(batch: &mut Batch, family: TableFamily) {
         ask(batch, family, GETCHAIN, flag::DUMP, |_| ());
     }
 
-    /// Appends a question for all chains of every family.
+    /// Appends a query for all chains of every family.
     pub fn dump_all(batch: &mut Batch) {
         ask_all(batch, GETCHAIN);
     }

@@ -9,7 +9,7 @@ use std::fmt;
 const NEWSETELEM: u16 = 12;
 const GETSETELEM: u16 = 13;
 const DELSETELEM: u16 = 14;
-/// A deletion for which a missing element is no error (Linux 6.3).
+/// Deletes an element without an error if it is missing (Linux 6.3).
 const DESTROYSETELEM: u16 = 30;
 const LIST_TABLE: u16 = 1;
 const LIST_SET: u16 = 2;
@@ -28,9 +28,9 @@ pub struct Element {
     pub table: Table,
     /// The set or map.
     pub set: String,
-    /// The parts of its key.
+    /// The values of its key.
     pub key: Vec<Value>,
-    /// What a map holds for the key, single values only; nothing in a set.
+    /// The data of a map, single values only; empty for a set.
     pub data: Vec<Value>,
 }
 
@@ -47,14 +47,14 @@ impl Element {
         self
     }
 
-    /// Appends `nft create element`: one that is there already fails with EEXIST, and the whole batch with it. So does
-    /// a key for which a map holds other data: only reading back tells the two apart.
+    /// Appends `nft create element`. If the element exists, it fails with EEXIST, and so does the whole batch. A map
+    /// with other data for the key fails in the same way: only reading the element distinguishes the two.
     pub fn encode(&self, batch: &mut Batch) {
         self.message(batch, NEWSETELEM, CREATE | flag::EXCL, &self.raw());
     }
 
-    /// Appends `nft destroy element`. The kernel goes by the key alone, whatever a map holds for it. What was really
-    /// there is in the answer.
+    /// Appends `nft destroy element`. The kernel compares only the key, not the data of a map. The answer contains the
+    /// element that was deleted.
     pub fn encode_destroy(&self, batch: &mut Batch) {
         self.message(batch, DESTROYSETELEM, flag::REQUEST | flag::ACK | flag::ECHO, &self.keys());
     }
@@ -64,7 +64,7 @@ impl Element {
         self.message(batch, DELSETELEM, flag::REQUEST | flag::ACK, &self.keys());
     }
 
-    /// Appends a question for this element (`nft get element`), by its key alone. ENOENT when it is not there.
+    /// Appends a query for this element by its key (`nft get element`). ENOENT if it does not exist.
     pub fn encode_get(&self, batch: &mut Batch) {
         self.message(batch, GETSETELEM, flag::REQUEST | flag::ACK, &self.keys());
     }
@@ -92,8 +92,8 @@ impl Element {
         });
     }
 
-    /// The element as the kernel holds it. A span alone is two elements: its first value, and the value behind its last
-    /// with the interval-end flag and no data. A span in a concatenation has a key and an end key.
+    /// The element as the kernel stores it. A span as the only part is two elements: its first value, and the value
+    /// after its last with the interval-end flag and no data. A span in a concatenation has a key and an end key.
     pub fn raw(&self) -> Vec<ElementSeen> {
         let mut all = self.keys();
         if !self.data.is_empty() {
@@ -102,7 +102,7 @@ impl Element {
         all
     }
 
-    /// At least one, the first the beginning.
+    /// The keys that it is stored under, at least one. The first one starts the interval.
     fn keys(&self) -> Vec<ElementSeen> {
         let has_span = self.key.iter().any(Value::is_span);
         let first = joined(&self.key, Value::first);
@@ -120,7 +120,7 @@ impl Element {
     }
 }
 
-/// The next number; there is none behind the largest.
+/// The next number; `None` after the largest.
 fn one_more(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
     for byte in bytes.iter_mut().rev() {
         let (next, wrapped) = byte.overflowing_add(1);
@@ -143,16 +143,16 @@ impl fmt::Display for Element {
     }
 }
 
-/// An element as the kernel holds it.
+/// An element as the kernel stores it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ElementSeen {
     /// The key, or the start of an interval.
     pub key: Vec<u8>,
     /// The end of an interval, in concatenations.
     pub end: Option<Vec<u8>>,
-    /// The interval that began before ends here.
+    /// Whether the interval of the element before ends here.
     pub interval_end: bool,
-    /// What a map holds for the key.
+    /// The data of a map.
     pub data: Option<Vec<u8>>,
 }
 
@@ -176,7 +176,7 @@ impl ElementSeen {
         })
     }
 
-    /// Appends a question for all elements of a set.
+    /// Appends a query for all elements of a set.
     pub fn dump(batch: &mut Batch, table: &Table, set: &str) {
         ask(batch, table.family, GETSETELEM, flag::DUMP, |b| {
             b.text(LIST_TABLE, &table.name);
@@ -184,7 +184,7 @@ impl ElementSeen {
         });
     }
 
-    /// This as an element of `set`; `None` when a part is no value of its kind, and for half of an interval.
+    /// Decodes it as an element of `set`. `None` if a part is invalid, or if it is half of an interval.
     pub fn element(&self, set: &Set) -> Option<Element> {
         let lasts = self.end.as_deref().map(|end| parted(&set.key, end));
         let key = parted(&set.key, &self.key).into_iter().enumerate().zip(&set.key);
@@ -200,7 +200,7 @@ impl ElementSeen {
         })
     }
 
-    /// Key and data in words, by the parts `set` has; a question mark for what is no value of its kind.
+    /// Key and data in words, by the fields of `set`. A question mark stands for an invalid part.
     pub fn describe(&self, set: &Set) -> String {
         let lasts = self.end.as_deref().map(|end| parted(&set.key, end));
         let key = parted(&set.key, &self.key).into_iter().enumerate().zip(&set.key);
@@ -213,7 +213,7 @@ impl ElementSeen {
     }
 }
 
-/// For people: without the quotes that only `nft` needs, and with names of devices that an `IfName` does not take.
+/// For people: without the quotes that only `nft` needs, and also with device names that an `IfName` refuses.
 fn described(field: Field, first: &[u8], last: Option<&[u8]>) -> String {
     match field {
         Field::IfName => text_of(first),
@@ -367,7 +367,7 @@ mod tests {
             let (said, recorded) = (ours(|b| element.encode(b)), bytes(recorded));
             let sorted = |bytes: &[u8]| {
                 let mut all = ElementSeen::parse_all(&message(bytes));
-                // `nft` also sends the end of nothing at the smallest address, which changes no meaning.
+                // `nft` also sends an interval end at the smallest address, which has no effect.
                 all.retain(|e| !(e.interval_end && e.key.iter().all(|b| *b == 0)));
                 all.sort();
                 all

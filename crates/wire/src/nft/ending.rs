@@ -1,8 +1,8 @@
-//! Where a rule of another program sends every packet that reaches it.
+//! What a rule of another program does with every packet that reaches it.
 
 use super::{Expr, RuleSeen, Verdict};
 
-/// Extensions of xtables that leave the packet to the next rule (linux/netfilter/xt_*.h, `XT_CONTINUE`).
+/// Extensions of xtables after which the packet goes on to the next rule (linux/netfilter/xt_*.h, `XT_CONTINUE`).
 const GO_ON: [&str; 16] = [
     "AUDIT",
     "CHECKSUM",
@@ -25,23 +25,23 @@ const GO_ON: [&str; 16] = [
 /// What happens to all packets that reach a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ending {
-    /// Some or all go on to the next rule.
+    /// Some or all packets go on to the next rule.
     No,
-    /// Dropped or rejected.
+    /// All packets are dropped or rejected.
     Drops,
-    /// Accepted: they leave the base chain, and later base chains may still drop them.
+    /// All packets are accepted: they leave the base chain, and later base chains may still drop them.
     Accepts,
-    /// They leave the chain.
+    /// All packets leave the chain.
     Returns,
-    /// They go through this chain; what that one does not decide comes back, except after `goto`.
+    /// All packets go through this chain. Those that it does not decide come back, except after `goto`.
     Jumps(String),
-    /// Unknown: an extension of xtables that may end their way here.
+    /// Unknown: an extension of xtables that may accept or drop packets.
     Unknown,
 }
 
 impl RuleSeen {
-    /// What the rule does with every packet: nothing, where it has a condition or an expression that may be one.
-    /// Counting, logging and comments are no conditions.
+    /// What the rule does with every packet. A rule with a condition, or with an expression that may be one, has no
+    /// ending. Counters, logging and comments are no conditions.
     pub fn ends(&self) -> Ending {
         for expr in &self.rule.exprs {
             return match expr {

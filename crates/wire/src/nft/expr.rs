@@ -1,4 +1,4 @@
-//! Expressions: the small machine language rules are made of (`NFTA_EXPR_*` and one attribute set each).
+//! Expressions: the instructions that rules consist of (`NFTA_EXPR_*` and an attribute set for each).
 
 use super::family::{NFPROTO_IPV4, NFPROTO_IPV6, nfproto};
 use crate::message::{Attributes, Body, text_of};
@@ -24,11 +24,11 @@ const BYTEORDER_LEN: u16 = 4;
 const NAT_DNAT: u32 = 1;
 /// `NFT_REJECT_TCP_RST`.
 const REJECT_TCP_RESET: u32 = 1;
-/// `NF_NAT_RANGE_MAP_IPS`, `NF_NAT_RANGE_PROTO_SPECIFIED`: the kernel sets them by the registers it is given.
+/// `NF_NAT_RANGE_MAP_IPS`, `NF_NAT_RANGE_PROTO_SPECIFIED`: the kernel derives them from the registers.
 const NAT_ADDRESS: u32 = 1;
 const NAT_PORT: u32 = 2;
 
-/// A register, counted in words of four bytes from 0 to 15. The kernel has two numberings for the same memory and
+/// A register, numbered from 0 to 15 in words of four bytes. The kernel has two numberings for the same memory and
 /// reports either.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reg(pub u32);
@@ -47,14 +47,14 @@ impl Reg {
     }
 }
 
-/// What is loaded from a packet.
+/// A value that is loaded from a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LoadKey {
     /// Name of the incoming device.
     IifName,
     /// Name of the outgoing device.
     OifName,
-    /// Kind of the incoming device (`IFLA_INFO_KIND`, filled up like a name); hardware has none.
+    /// Kind of the incoming device (`IFLA_INFO_KIND`, padded like a name). Hardware devices have none.
     IifKind,
     /// Kind of the outgoing device.
     OifKind,
@@ -89,7 +89,7 @@ pub enum LoadKey {
 }
 
 impl LoadKey {
-    /// Its words of four bytes.
+    /// Its length in words of four bytes.
     pub fn words(self) -> u32 {
         match self {
             LoadKey::IifName
@@ -126,7 +126,7 @@ impl LoadKey {
         }
     }
 
-    /// The family that an address belongs to.
+    /// The family of an address; `None` for other keys.
     pub(super) fn family(self) -> Option<Family> {
         match self {
             LoadKey::Ipv4Saddr | LoadKey::Ipv4Daddr => Some(Family::V4),
@@ -163,7 +163,7 @@ impl LoadKey {
         LoadKey::ALL.into_iter().find(|key| key.source() == source)
     }
 
-    /// The address that begins at an offset and has more than `len` bytes, and its length.
+    /// The address that starts at an offset and is longer than `len` bytes, with its length.
     fn beginning(base: u32, offset: u32, len: u32) -> Option<(Self, usize)> {
         LoadKey::ALL.into_iter().find_map(|key| match key.source() {
             Source::Payload { base: b, offset: o, len: whole } if (b, o) == (base, offset) && len < whole => {
@@ -173,7 +173,7 @@ impl LoadKey {
         })
     }
 
-    /// All of them.
+    /// All keys.
     pub const ALL: [LoadKey; 18] = [
         LoadKey::IifName,
         LoadKey::OifName,
@@ -196,7 +196,7 @@ impl LoadKey {
     ];
 }
 
-/// Where the kernel takes a [`LoadKey`] from.
+/// The source of a [`LoadKey`] in the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     /// `NFT_META_*`.
@@ -218,16 +218,16 @@ pub enum CmpOp {
     Neq,
 }
 
-/// The end of a rule (`NF_*` in linux/netfilter.h, `NFT_*` of `enum nft_verdicts` in linux/netfilter/nf_tables.h).
+/// A verdict (`NF_*` in linux/netfilter.h, `NFT_*` of `enum nft_verdicts` in linux/netfilter/nf_tables.h).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// Let pass; later chains may still drop.
+    /// Accept the packet; later base chains may still drop it.
     Accept,
-    /// Drop, finally.
+    /// Drop the packet.
     Drop,
-    /// Leave the chain.
+    /// Return from the chain.
     Return,
-    /// Go through another chain of the table and come back.
+    /// Go through another chain of the table, then go on here.
     Jump(String),
     /// Go through another chain of the table instead of the rest of this one.
     Goto(String),
@@ -244,7 +244,7 @@ impl Verdict {
         }
     }
 
-    /// The chain it leads to.
+    /// The chain of a jump or goto.
     pub fn chain(&self) -> Option<&str> {
         match self {
             Verdict::Jump(chain) | Verdict::Goto(chain) => Some(chain),
@@ -276,29 +276,29 @@ impl fmt::Display for Verdict {
 /// One expression.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Expr {
-    /// Load something of the packet into a register.
+    /// Load a value of the packet into a register.
     Load {
-        /// What.
+        /// The value.
         key: LoadKey,
-        /// Where to.
+        /// The target register.
         to: Reg,
     },
     /// `to = (from & mask) ^ 0`, over the length of the mask.
     Mask {
-        /// From where.
+        /// The source register.
         from: Reg,
-        /// Where to.
+        /// The target register.
         to: Reg,
-        /// The bits that stay.
+        /// The bits to keep.
         mask: Vec<u8>,
     },
     /// Go on only if the comparison holds.
     Cmp {
         /// The register.
         from: Reg,
-        /// How.
+        /// The operator.
         op: CmpOp,
-        /// With what.
+        /// The value to compare with.
         value: Vec<u8>,
     },
     /// Go on only if the key is (or, inverted, is not) in the set or map.
@@ -307,42 +307,42 @@ pub enum Expr {
         set: String,
         /// First register of the key.
         from: Reg,
-        /// Negation, of sets only.
+        /// Whether the key must not be in it; for sets only.
         inverted: bool,
-        /// First register for what a map holds for the key.
+        /// First register for the data of a map.
         to: Option<Reg>,
     },
     /// Count packets and bytes.
     Counter,
-    /// Take the host's address as source.
+    /// Replace the source by the host's address.
     Masquerade,
-    /// Take another destination. In an `inet` table packets of the other family go on as they are.
+    /// Replace the destination. In an `inet` table packets of the other family are not changed.
     Dnat {
-        /// Of the address.
+        /// The family of the address.
         family: Family,
         /// First register of the address.
         address: Reg,
-        /// Register of the port; without, it stays.
+        /// Register of the port; `None` keeps the port.
         port: Option<Reg>,
     },
-    /// End.
+    /// End the rule with a verdict.
     Verdict(Verdict),
-    /// Write to the log of the kernel; zubi does not.
+    /// Write to the kernel's log. zubi does not use it.
     Log,
-    /// Drop and answer by ICMP; zubi does not.
+    /// Drop and answer by ICMP. zubi does not use it.
     Reject,
-    /// Drop and end the TCP connection.
+    /// Drop and reset the TCP connection.
     Reset,
-    /// A condition of xtables (linux/netfilter/nf_tables_compat.h); zubi has none.
+    /// A match of xtables (linux/netfilter/nf_tables_compat.h). zubi does not use it.
     Match {
-        /// Of the extension.
+        /// The name of the extension.
         name: String,
-        /// Its own bytes.
+        /// The bytes of the extension.
         info: Vec<u8>,
     },
-    /// A target of xtables (linux/netfilter/nf_tables_compat.h); zubi has none.
+    /// A target of xtables (linux/netfilter/nf_tables_compat.h). zubi does not use it.
     Target {
-        /// Of the extension.
+        /// The name of the extension.
         name: String,
     },
     /// An expression that zubi does not write.
@@ -353,7 +353,7 @@ pub enum Expr {
 }
 
 impl Expr {
-    /// The words in an xtables "comment" (linux/netfilter/xt_comment.h), which is always true.
+    /// The text of an xtables "comment" (linux/netfilter/xt_comment.h), a match that is always true.
     pub fn xt_comment(&self) -> Option<String> {
         match self {
             Expr::Match { name, info } if name == "comment" => Some(text_of(info)),
@@ -361,7 +361,7 @@ impl Expr {
         }
     }
 
-    /// Appends it to a rule's list. What zubi does not write goes without its settings.
+    /// Appends it to a rule's list. Expressions that zubi does not use are written without their settings.
     pub fn encode(&self, b: &mut Body<'_>) {
         let mut put = |name: &str, fill: &dyn Fn(&mut Body<'_>)| {
             b.nested(super::NFTA_LIST_ELEM, |b| {
@@ -457,7 +457,8 @@ impl Expr {
             let item = Attributes::new(item);
             let Some(name) = item.text(EXPR_NAME) else { continue };
             let data = item.nested(EXPR_DATA).unwrap_or_else(|| Attributes::new(&[]));
-            // `nft` converts the byte order of a protocol, a single byte, before it looks it up in intervals.
+            // `nft` converts the byte order of a protocol, though it is a single byte, before it looks it up in
+            // intervals.
             if name == "byteorder" && data.be32(BYTEORDER_LEN) == Some(1) {
                 continue;
             }
@@ -500,7 +501,7 @@ impl Expr {
                 set: data.text(1)?,
                 from: reg(2)?,
                 inverted: data.be32(5).is_some_and(|f| f & LOOKUP_INVERT != 0),
-                // A map to verdicts has the verdict register, which `Reg` does not know.
+                // A verdict map uses the verdict register, which `Reg` does not have.
                 to: optional(3)?,
             },
             "counter" => Expr::Counter,
@@ -518,7 +519,7 @@ impl Expr {
         })
     }
 
-    /// Reads a translation to one address and at most one port: where the kernel reports the end of a range too, it is
+    /// Reads a translation to one address and at most one port. If the kernel also reports the end of a range, it is
     /// the same register.
     fn parse_dnat(data: &Attributes<'_>) -> Option<Self> {
         let family = match u8::try_from(data.be32(2)?) {
@@ -535,11 +536,11 @@ impl Expr {
     }
 }
 
-/// The first bytes of an address, loaded alone: how `nft` tests prefixes of whole bytes.
+/// A load of only the first bytes of an address: `nft` checks prefixes of whole bytes this way.
 #[derive(Debug, Clone, Copy)]
 struct Part {
     key: LoadKey,
-    /// Of the whole address.
+    /// The length of the whole address.
     len: usize,
     to: Reg,
 }
@@ -554,7 +555,7 @@ impl Part {
         Some(Part { key, len, to: data.be32(1).and_then(Reg::from_number)? })
     }
 
-    /// The same test as zubi writes it: the whole address is loaded, masked, and compared with the value.
+    /// The same check in zubi's form: the whole address is loaded, masked, and compared with the value.
     fn whole(self, from: Reg, value: &[u8]) -> Option<(Expr, Expr, Vec<u8>)> {
         if from != self.to || value.is_empty() || value.len() >= self.len {
             return None;

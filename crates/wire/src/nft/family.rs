@@ -23,7 +23,7 @@ pub(super) fn ether_type(family: Family) -> u16 {
     }
 }
 
-/// Which packets a table sees.
+/// The family of a table: the packets that it sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TableFamily {
@@ -33,9 +33,9 @@ pub enum TableFamily {
     Ip,
     /// ARP.
     Arp,
-    /// Frames of one device, before anything else sees them and after everything else has.
+    /// Frames of one device: incoming ones before everything else sees them, outgoing ones after everything else.
     Netdev,
-    /// Frames that bridges pass on.
+    /// Frames that bridges forward.
     Bridge,
     /// IPv6.
     Ip6,
@@ -64,18 +64,18 @@ impl TableFamily {
         }
     }
 
-    /// By the number in the header of every message.
+    /// The family with this number in message headers.
     pub fn from_number(number: u8) -> Option<Self> {
         TableFamily::ALL.into_iter().find(|family| family.number() == number)
     }
 
-    /// Whether chains of the family see the packets of this one that the host receives, sends or routes. Those of
-    /// bridges and devices see frames instead.
+    /// Whether chains of this table family see the packets of an address family that the host receives, sends or
+    /// routes. The families of bridges and devices see frames instead.
     pub fn sees(self, family: Family) -> bool {
         self == TableFamily::Inet || self == family.into()
     }
 
-    /// How a rule of the family asks for the protocol of a packet, before it looks at addresses.
+    /// How a rule of the family checks the protocol of a packet before it reads addresses.
     pub(super) fn protocol_check(self) -> ProtocolCheck {
         match self {
             TableFamily::Inet => ProtocolCheck::NfProto,
@@ -85,14 +85,14 @@ impl TableFamily {
     }
 }
 
-/// How a rule asks for the protocol of a packet.
+/// How a rule checks the protocol of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ProtocolCheck {
     /// `meta nfproto`.
     NfProto,
     /// `meta protocol`: the family of a frame is always "bridge" (`nft_meta_get_eval` in net/netfilter/nft_meta.c).
     EtherType,
-    /// Not at all: the table sees one protocol.
+    /// No check: the table sees one protocol only.
     None,
 }
 

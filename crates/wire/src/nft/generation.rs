@@ -8,7 +8,7 @@ const NEWGEN: u16 = 15;
 const GETGEN: u16 = 16;
 const ID: u16 = 1;
 
-/// The number that all tables, chains, rules and elements of a namespace have together. It is never zero.
+/// The generation of the ruleset of a namespace. It is never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
@@ -21,7 +21,7 @@ impl Generation {
         message.attributes(HEADER).be32(ID).map(Generation)
     }
 
-    /// Appends the question for it.
+    /// Appends a query for it.
     pub fn encode_get(batch: &mut Batch) {
         message(batch, NFPROTO_UNSPEC, GETGEN, flag::REQUEST | flag::ACK, |_| ());
     }
@@ -29,7 +29,7 @@ impl Generation {
     /// The generation after the next transaction.
     #[must_use]
     pub fn next(self) -> Self {
-        // nf_tables_commit in net/netfilter/nf_tables_api.c leaves zero out too.
+        // nf_tables_commit in net/netfilter/nf_tables_api.c skips zero too.
         Generation(self.0.wrapping_add(1).max(1))
     }
 }
@@ -44,7 +44,7 @@ mod tests {
         2c0000000f0a00000000000000000000000000020800010000000002080002000000727e080003006e667400";
 
     #[test]
-    fn says_what_nft_asks_and_reads_what_it_is_told() {
+    fn asks_as_nft_does_and_reads_the_answer() {
         assert_eq!(lines(&ours(Generation::encode_get), HEADER, &[]), lines(&bytes(GET), HEADER, &[]));
         assert_eq!(Generation::parse(&message(&bytes(ANSWER))), Some(Generation(2)));
     }

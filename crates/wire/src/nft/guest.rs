@@ -1,15 +1,15 @@
 //! Guest rules: rules of ours in a table of another program, which may save, flush and restore it at any time.
 //!
 //! # How it works
-//! A guest rule has the form that `iptables-nft` itself writes, else that program would refuse to work with the table:
-//! the name of a device, compared with its NUL, a counter, a verdict, and nothing behind it. Its comment tells it from
-//! others.
+//! A guest rule has the same form as a rule by `iptables-nft`, otherwise that program would refuse to work with the
+//! table: the name of a device, compared with its NUL, a counter, a verdict, and nothing after it. Its comment
+//! distinguishes it from other rules.
 //!
 //! # Limits
-//! `iptables-nft-save | iptables-nft-restore` gives the rule another handle, puts the comment into an `xt_comment`
-//! match, and cuts the comparison to the bytes of the name: [`GuestRule::is`] knows both forms. A table that is deleted
-//! and made again counts its handles from the start: between reading a [`RuleAt`] and deleting it, another rule may
-//! have got that handle.
+//! `iptables-nft-save | iptables-nft-restore` gives the rule another handle, moves the comment to an `xt_comment`
+//! match, and shortens the comparison to the bytes of the name: [`GuestRule::is`] recognises both forms. A table that
+//! is deleted and made again counts its handles from the start: between reading a [`RuleAt`] and deleting the rule,
+//! another rule may get that handle.
 
 use super::rule::{CHAIN, EXPRESSIONS, NEWRULE, POSITION, TABLE, USERDATA, comment_data};
 use super::words::words;
@@ -18,12 +18,12 @@ use crate::message::{Batch, flag};
 use std::fmt;
 use zubi_model::IfName;
 
-/// On which side of a packet's way the device is.
+/// Whether the rule is about incoming or outgoing packets of the device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
-    /// The packet comes in by the device.
+    /// Packets that come in by the device.
     From,
-    /// The packet goes out by the device.
+    /// Packets that go out by the device.
     To,
 }
 
@@ -36,20 +36,20 @@ impl Direction {
     }
 }
 
-/// A rule that accepts what comes in, or goes out, by a device.
+/// A rule that accepts all packets that come in by a device, or all that go out by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestRule {
     /// The other program's table.
     pub table: Table,
-    /// A chain in it.
+    /// A chain of this table.
     pub chain: String,
-    /// The handle of the rule that it goes before; without, it goes last.
+    /// The handle of the rule that it goes before. `None`: it goes last.
     pub before: Option<u64>,
     /// The device.
     pub device: IfName,
-    /// On which side the device is.
+    /// Which packets of the device.
     pub direction: Direction,
-    /// By which it is found again; 127 bytes at most, or `nft` cannot print it.
+    /// The comment by which zubi finds the rule again. It has at most 127 bytes, or `nft` cannot print it.
     pub comment: String,
 }
 
@@ -64,8 +64,8 @@ impl GuestRule {
         ]
     }
 
-    /// Appends `nft insert rule` or `nft add rule`. ENOENT when table, chain or the rule behind are gone. The answer
-    /// has the rule as it is then: by its handle it can be taken back.
+    /// Appends `nft insert rule` or `nft add rule`. ENOENT if the table, the chain or the rule in `before` is gone. The
+    /// answer contains the new rule with its handle, by which it can be deleted.
     pub fn encode(&self, batch: &mut Batch) {
         let place = if self.before.is_some() { 0 } else { flag::APPEND };
         change(batch, self.table.family, NEWRULE, CREATE | place | flag::ECHO, |b| {
@@ -79,7 +79,7 @@ impl GuestRule {
         });
     }
 
-    /// Reads a rule that has the form of a guest rule. Which rule is behind it remains unknown.
+    /// Reads a rule that has the form of a guest rule. `before` is `None`, as the message does not contain it.
     pub fn read(seen: &RuleSeen) -> Option<Self> {
         let exprs = seen.rule.exprs.iter().filter(|e| **e != Expr::Counter && e.xt_comment().is_none());
         let [Expr::Load { key, to }, Expr::Cmp { from, op: CmpOp::Eq, value }, Expr::Verdict(Verdict::Accept)] =
@@ -93,13 +93,13 @@ impl GuestRule {
         Some(GuestRule { table, chain, before: None, device, direction, comment: seen.comment()? })
     }
 
-    /// Whether the kernel's rule is this one, wherever in its chain.
+    /// Whether the kernel's rule is this one, at any position in its chain.
     pub fn is(&self, seen: &RuleSeen) -> bool {
         GuestRule::read(seen).is_some_and(|read| GuestRule { before: self.before, ..read } == *self)
     }
 }
 
-/// A name with at least one NUL behind it: without one, it is the beginning of many names.
+/// A device name that ends with a NUL. Without one the value is a prefix of several names.
 fn name_in(value: &[u8]) -> Option<IfName> {
     let len = value.iter().position(|b| *b == 0)?;
     let (name, rest) = value.split_at(len);
@@ -222,7 +222,7 @@ mod tests {
             38000000080a01000000000000000000020000000b00010066696c74657200000c000200464f5257415244000c000300 \
             0000000000000007";
 
-        /// Registers have two numberings, so the expressions are compared as what they mean.
+        /// Registers have two numberings, so compare the parsed expressions.
         fn outside_expressions(bytes: &[u8]) -> Vec<String> {
             let list = format!("[{EXPRESSIONS}] ");
             lines(bytes, HEADER, &[]).into_iter().filter(|l| !l.starts_with(&list)).collect()

@@ -2,8 +2,8 @@
 //!
 //! Everything names its [`Table`], and the table its family.
 //!
-//! Numbers are in network byte order here, unlike in route netlink. Changes travel in a batch that the kernel takes
-//! whole or not at all.
+//! Numbers are in network byte order here, unlike in route netlink. Changes are sent in a batch, which the kernel
+//! applies completely or not at all.
 
 mod chain;
 mod element;
@@ -62,17 +62,17 @@ fn change(batch: &mut Batch, family: TableFamily, kind: u16, flags: u16, fill: i
     message(batch, family.number(), kind, flags, fill);
 }
 
-/// Appends a question.
+/// Appends a query.
 fn ask(batch: &mut Batch, family: TableFamily, kind: u16, flags: u16, fill: impl FnOnce(&mut Body<'_>)) {
     message(batch, family.number(), kind, flag::REQUEST | flags, fill);
 }
 
-/// Appends a question for all objects of every family.
+/// Appends a query for all objects of every family.
 fn ask_all(batch: &mut Batch, kind: u16) {
     message(batch, NFPROTO_UNSPEC, kind, flag::REQUEST | flag::DUMP, |_| ());
 }
 
-/// The family of an nftables message of this kind.
+/// The family of an nftables message, if it is of this kind.
 fn family_of(message: &Message<'_>, kind: u16) -> Option<TableFamily> {
     let number = message.payload.first().filter(|_| message.kind == SUBSYSTEM | kind)?;
     TableFamily::from_number(*number)

@@ -1,4 +1,4 @@
-//! Rules (`NFTA_RULE_*`): made of expressions, printed in nft words, read back as expressions.
+//! Rules (`NFTA_RULE_*`): lists of expressions that print in nft words and can be read back.
 
 use super::family::{ProtocolCheck, ether_type, nfproto};
 use super::words::words;
@@ -31,7 +31,7 @@ const TCP_SYN: u8 = 2;
 /// `RTN_LOCAL` in linux/rtnetlink.h.
 const LOCAL: u32 = 2;
 
-/// Whether a rule wants a key in a set or out of it.
+/// Whether a rule matches keys in a set or keys not in it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Membership {
     In,
@@ -45,9 +45,9 @@ pub struct Rule {
     pub table: Table,
     /// Its chain.
     pub chain: String,
-    /// What it does.
+    /// Its expressions.
     pub exprs: Vec<Expr>,
-    /// Shown by `nft list`.
+    /// Its comment, which `nft list` shows.
     pub comment: Option<String>,
 }
 
@@ -57,7 +57,8 @@ impl Rule {
         Rule { table: table.clone(), chain: chain.into(), exprs: Vec::new(), comment: None }
     }
 
-    /// An address has its place in packets of one protocol only, so tables that see several ask for the protocol first.
+    /// An address field exists in packets of one protocol only, so a table that sees several protocols has to check the
+    /// protocol first.
     fn need_family(&mut self, keys: &[LoadKey]) {
         let Some(family) = keys.iter().find_map(|k| k.family()) else { return };
         let (key, value) = match self.table.family.protocol_check() {
@@ -106,7 +107,8 @@ impl Rule {
         self
     }
 
-    /// `meta iifkind KIND`, by [`LoadKey::IifKind`] or [`LoadKey::OifKind`]. Hardware has no kind and never matches.
+    /// `meta iifkind KIND`, by [`LoadKey::IifKind`] or [`LoadKey::OifKind`]. Hardware devices have no kind and never
+    /// match.
     #[must_use]
     pub fn of_kind(mut self, key: LoadKey, kind: &str) -> Self {
         let mut kind = kind.as_bytes().to_vec();
@@ -130,7 +132,7 @@ impl Rule {
         self.any_bit(LoadKey::CtState, ESTABLISHED_RELATED)
     }
 
-    /// `ct status dnat`: connections whose destination a rule changed, of any table.
+    /// `ct status dnat`: connections whose destination was changed by a rule of any table.
     #[must_use]
     pub fn translated(self) -> Self {
         self.any_bit(LoadKey::CtStatus, DESTINATION_CHANGED)
@@ -163,8 +165,8 @@ impl Rule {
         self.within(net, LoadKey::Ipv4Saddr, LoadKey::Ipv6Saddr)
     }
 
-    /// Always with a mask, except for a whole address. `nft` loads less than the address for prefixes of whole bytes;
-    /// it reads and lists both alike, and so do we.
+    /// Uses a mask, except for a whole address. For prefixes of whole bytes `nft` loads only these bytes. `nft` and
+    /// zubi both read either form, and list both alike.
     fn within(mut self, net: IpNet, v4: LoadKey, v6: LoadKey) -> Self {
         let key = if net.addr().is_ipv4() { v4 } else { v6 };
         self.need_family(&[key]);
@@ -201,7 +203,8 @@ impl Rule {
         self
     }
 
-    /// `dnat ip to KEY . KEY map @map`, for a map to addresses: the port stays. A packet whose key is missing goes on.
+    /// `dnat ip to KEY . KEY map @map`, for a map to addresses: the port stays. A packet goes on to the next rule if
+    /// its key is missing.
     #[must_use]
     pub fn dnat_to_address(mut self, family: Family, keys: &[LoadKey], map: &str) -> Self {
         self = self.lookup(keys, map, Membership::In, Some(Reg(0)));
@@ -209,7 +212,7 @@ impl Rule {
         self
     }
 
-    /// The same words, for a map to addresses . ports. `nft` tells them apart by the map.
+    /// `dnat ip to KEY . KEY map @map`, for a map to addresses . ports. `nft` distinguishes the two by the map.
     #[must_use]
     pub fn dnat_to_address_and_port(mut self, family: Family, keys: &[LoadKey], map: &str) -> Self {
         let words = if family == Family::V4 { 1 } else { 4 };
@@ -225,7 +228,7 @@ impl Rule {
         self
     }
 
-    /// `return`: go on behind the rule that jumped here; in a base chain, with its policy.
+    /// `return`: goes on after the rule that jumped here; in a base chain, with the chain's policy.
     #[must_use]
     pub fn leave(mut self) -> Self {
         self.exprs.push(Expr::Verdict(Verdict::Return));
@@ -239,7 +242,7 @@ impl Rule {
         self
     }
 
-    /// `counter drop`: the counter shows what was dropped.
+    /// `counter drop`: the counter shows how much was dropped.
     #[must_use]
     pub fn counted_drop(mut self) -> Self {
         self.exprs.extend([Expr::Counter, Expr::Verdict(Verdict::Drop)]);
@@ -266,7 +269,7 @@ impl Rule {
     }
 }
 
-/// A comment as `nft` keeps it beside a rule, opaque to the kernel: number, length, value.
+/// A comment in the format of `nft`, which is opaque to the kernel: number, length, value.
 pub(super) fn comment_data(comment: &str) -> Vec<u8> {
     let mut data = vec![UDATA_COMMENT, (comment.len() + 1) as u8];
     data.extend_from_slice(comment.as_bytes());
@@ -302,19 +305,19 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Where a rule is.
+/// The position of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleAt {
     /// Its table.
     pub table: Table,
     /// Its chain.
     pub chain: String,
-    /// The kernel's number of the rule in the table.
+    /// The kernel's handle of the rule in the table.
     pub handle: u64,
 }
 
 impl RuleAt {
-    /// Appends `nft delete rule`. ENOENT when it is gone.
+    /// Appends `nft delete rule`. ENOENT if it is gone.
     pub fn encode_delete(&self, batch: &mut Batch) {
         change(batch, self.table.family, DELRULE, flag::REQUEST | flag::ACK, |b| {
             b.text(TABLE, &self.table.name);
@@ -334,9 +337,9 @@ impl fmt::Display for RuleAt {
 /// A rule as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleSeen {
-    /// Its place and what it does.
+    /// The rule.
     pub rule: Rule,
-    /// The kernel's number of the rule.
+    /// The kernel's handle of the rule.
     pub handle: u64,
 }
 
@@ -356,7 +359,7 @@ impl RuleSeen {
         })
     }
 
-    /// Appends a question for all rules of a table, or of one of its chains.
+    /// Appends a query for all rules of a table, or of one of its chains.
     pub fn dump(batch: &mut Batch, table: &Table, chain: Option<&str>) {
         ask(batch, table.family, GETRULE, flag::DUMP, |b| {
             b.text(TABLE, &table.name);
@@ -371,7 +374,7 @@ impl RuleSeen {
         self.rule.comment.clone().or_else(|| self.rule.exprs.iter().find_map(Expr::xt_comment))
     }
 
-    /// Where it is.
+    /// Its position.
     pub fn at(&self) -> RuleAt {
         RuleAt { table: self.rule.table.clone(), chain: self.rule.chain.clone(), handle: self.handle }
     }
@@ -407,7 +410,7 @@ mod tests {
         assert_eq!(read, Some(rule));
     }
 
-    fn strangers() -> Rule {
+    fn unrelated_forwarding() -> Rule {
         Rule::new(&ZUBI, "guard")
             .in_set(&[NfProto], "closed")
             .of_kind(IifKind, "bridge")
@@ -623,7 +626,7 @@ mod tests {
             20000280080001000000000108000200000000000c0003800600010008060000300001800e000100696d6d6564696174 \
             650000001c0002800800010000000000100002800c0002800800010000000001";
 
-        /// Frames have no family of addresses, so a rule about addresses asks for their protocol.
+        /// Frames have no address family, so a rule about addresses has to check their protocol.
         #[test]
         fn a_rule_of_a_bridge_asks_for_the_protocol_of_frames() {
             let rule = || Rule::new(&Table::named(TableFamily::Bridge, "zubi"), "forward");
@@ -664,7 +667,7 @@ mod tests {
                 (guard().to_prefix(net("fe80::/10")).leave(), LINK_LOCAL),
                 (guard().to_prefix(net("::1/128")).leave(), LOOPBACK6),
                 (guard().jump("publish"), JUMP),
-                (strangers(), STRANGERS),
+                (unrelated_forwarding(), STRANGERS),
             ] {
                 assert_eq!(RuleSeen::parse(&message(&bytes(recorded))).unwrap().rule, rule);
             }

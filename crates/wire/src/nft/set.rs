@@ -1,4 +1,4 @@
-//! Sets, and maps: sets that hold data for each key (`NFTA_SET_*`).
+//! Sets, and maps: sets with data for each key (`NFTA_SET_*`).
 
 use super::{CREATE, HEADER, NFTA_LIST_ELEM, Table, ask, change, family_of};
 use crate::message::{Batch, Message, flag};
@@ -27,14 +27,14 @@ const UDATA_KEY_BYTE_ORDER: u8 = 0;
 /// `NFTNL_UDATA_SET_DATABYTEORDER` of libnftnl.
 const UDATA_DATA_BYTE_ORDER: u8 = 1;
 
-/// One part of a key, or of what a map holds for it.
+/// The type of one part of a key or of a map's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Field {
-    /// Four bytes.
+    /// An IPv4 address, four bytes.
     Ipv4,
-    /// Sixteen bytes.
+    /// An IPv6 address, sixteen bytes.
     Ipv6,
-    /// Sixteen bytes, filled up with NUL.
+    /// A device name, sixteen bytes, padded with NUL.
     IfName,
     /// A transport protocol, one byte.
     Proto,
@@ -45,7 +45,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// In bytes. In concatenations each is filled up to a multiple of four.
+    /// The length in bytes. In concatenations each field is padded to a multiple of four.
     #[expect(clippy::len_without_is_empty, reason = "a field is never empty")]
     pub fn len(self) -> u32 {
         match self {
@@ -56,7 +56,7 @@ impl Field {
         }
     }
 
-    /// The number `nft` knows the type by (`enum datatypes` in nftables/datatype.h); opaque to the kernel.
+    /// The number of the type in `nft` (`enum datatypes` in nftables/datatype.h); opaque to the kernel.
     fn type_id(self) -> u32 {
         match self {
             Field::NfProto => 2,
@@ -80,7 +80,7 @@ impl Field {
     }
 }
 
-/// How keys are held.
+/// How the kernel stores keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
     /// Single keys, in a hash table.
@@ -89,12 +89,12 @@ pub enum Shape {
     Interval,
 }
 
-/// The type of a key or of data. Six bits a field, the first the highest (TYPE_BITS in nftables/datatype.h).
+/// The type of a key or of data: six bits for each field, the first field highest (TYPE_BITS in nftables/datatype.h).
 fn type_of(fields: &[Field]) -> u32 {
     fields.iter().fold(0, |all, field| (all << 6) | field.type_id())
 }
 
-/// The length of a key or of data. A field in a concatenation takes whole words of four bytes.
+/// The length of a key or of data in bytes. In a concatenation a field takes whole words of four bytes.
 fn len_of(fields: &[Field]) -> u32 {
     match fields {
         [field] => field.len(),
@@ -102,7 +102,7 @@ fn len_of(fields: &[Field]) -> u32 {
     }
 }
 
-/// `enum byteorder` in nftables/datatype.h: none for a single byte, and for concatenations, whose parts have each their
+/// `enum byteorder` in nftables/datatype.h: none for a single byte, nor for concatenations, where each part has its
 /// own.
 fn byte_order(fields: &[Field]) -> u32 {
     match fields {
@@ -124,11 +124,11 @@ pub struct Set {
     pub table: Table,
     /// Its name.
     pub name: String,
-    /// The parts of a key.
+    /// The fields of a key.
     pub key: Vec<Field>,
-    /// How keys are held.
+    /// How the kernel stores keys.
     pub shape: Shape,
-    /// The parts of what a map holds for each key; a set has none.
+    /// The fields of a map's data; empty for a set.
     pub data: Vec<Field>,
 }
 
@@ -167,7 +167,7 @@ impl Set {
                     });
                 });
             }
-            // Opaque to the kernel; without it `nft list` shows device names as empty.
+            // Opaque to the kernel. Without it `nft list` shows device names as empty.
             let mut data = vec![UDATA_KEY_BYTE_ORDER, 4];
             data.extend_from_slice(&byte_order(&self.key).to_ne_bytes());
             if !self.data.is_empty() {
@@ -180,7 +180,7 @@ impl Set {
 
     fn flags(&self) -> u32 {
         let interval = if self.shape == Shape::Interval { FLAG_INTERVAL } else { 0 };
-        // `nft` sets the flag only where the kernel has to know the parts.
+        // `nft` sets the flag only if the kernel has to know the fields.
         let concat = if self.shape == Shape::Interval && self.key.len() > 1 { FLAG_CONCAT } else { 0 };
         let map = if self.data.is_empty() { 0 } else { FLAG_MAP };
         interval | concat | map
@@ -240,7 +240,7 @@ impl SetSeen {
         })
     }
 
-    /// Appends a question for all sets of a table.
+    /// Appends a query for all sets of a table.
     pub fn dump(batch: &mut Batch, table: &Table) {
         ask(batch, table.family, GETSET, flag::DUMP, |b| b.text(TABLE, &table.name));
     }
@@ -372,7 +372,7 @@ mod tests {
         ]
     }
 
-    /// Without the user data: `nft` writes more into it than zubi does.
+    /// Compares without the user data: `nft` writes more into it than zubi does.
     fn compared(message: &[u8]) -> Vec<String> {
         let mut all = lines(message, HEADER, NESTED);
         all.retain(|line| !line.starts_with(&format!("[{USERDATA}]")));

@@ -18,7 +18,7 @@ const DORMANT: u32 = 1;
 /// A table: its family and its name distinguish it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Table {
-    /// Which packets it sees.
+    /// Its family.
     pub family: TableFamily,
     /// Its name.
     pub name: Cow<'static, str>,
@@ -35,7 +35,7 @@ impl Table {
         Table { family, name: Cow::Owned(name.into()) }
     }
 
-    /// Appends `nft create table`: fails with EEXIST when it is there, and the whole batch with it.
+    /// Appends `nft create table`. If the table exists, it fails with EEXIST, and so does the whole batch.
     pub fn encode(&self, batch: &mut Batch) {
         change(batch, self.family, NEWTABLE, CREATE | flag::EXCL, |b| b.text(NAME, &self.name));
     }
@@ -45,12 +45,12 @@ impl Table {
         change(batch, self.family, DELTABLE, flag::REQUEST | flag::ACK, |b| b.text(NAME, &self.name));
     }
 
-    /// Appends a question for this table.
+    /// Appends a query for this table.
     pub fn encode_get(&self, batch: &mut Batch) {
         ask(batch, self.family, GETTABLE, flag::ACK, |b| b.text(NAME, &self.name));
     }
 
-    /// The words by which `nft` names it, without the word "table".
+    /// The table in nft words, without the word "table".
     pub(super) fn words(&self) -> impl fmt::Display {
         Words(self)
     }
@@ -73,13 +73,13 @@ impl fmt::Display for Table {
 /// A table as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableSeen {
-    /// Which table.
+    /// The table.
     pub table: Table,
-    /// How many chains, sets and maps it has.
+    /// The number of its chains, sets and maps.
     pub objects: u32,
     /// The netlink port of the program that owns it (`NFT_TABLE_F_OWNER`): no other may change it.
     pub owner: Option<u32>,
-    /// Switched off: none of its chains sees a packet (`NFT_TABLE_F_DORMANT`).
+    /// Whether it is switched off: none of its chains sees a packet (`NFT_TABLE_F_DORMANT`).
     pub dormant: bool,
 }
 
@@ -96,7 +96,7 @@ impl TableSeen {
         })
     }
 
-    /// Appends a question for all tables of every family.
+    /// Appends a query for all tables of every family.
     pub fn dump_all(batch: &mut Batch) {
         ask_all(batch, GETTABLE);
     }
@@ -112,7 +112,7 @@ mod tests {
     const BRIDGE: &str = "\
         28000000000a0102000000000000000007000000090001007a756269000000000800020000000000";
 
-    /// `nft` also says that the table has no flags, and leaves `NLM_F_CREATE` out, which the kernel does not need here.
+    /// `nft` also sends empty flags, and omits `NLM_F_CREATE`, which the kernel does not need here.
     fn compared(bytes: &[u8]) -> Vec<String> {
         let mut all = lines(bytes, HEADER, &[]);
         all[0] = format!("header {:02x?}", &message(bytes).payload[..HEADER]);

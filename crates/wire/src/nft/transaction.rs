@@ -1,4 +1,4 @@
-//! The two ends of a transaction: the kernel takes all of what is between them, or nothing.
+//! The begin and end of a transaction: the kernel applies all messages in between, or none.
 
 use super::{Generation, NFPROTO_UNSPEC, SUBSYSTEM, generic};
 use crate::message::{Batch, flag};
@@ -13,7 +13,7 @@ pub fn begin(batch: &mut Batch) {
     begin_at(batch, None);
 }
 
-/// Begins a transaction; ERESTART unless the ruleset still has this generation, if any.
+/// Begins a transaction. It fails with ERESTART if the ruleset has another generation than the expected one.
 pub fn begin_at(batch: &mut Batch, expected: Option<Generation>) {
     batch.message(BATCH_BEGIN, flag::REQUEST, |b| {
         b.header(&generic(NFPROTO_UNSPEC, SUBSYSTEM >> 8));
@@ -23,7 +23,7 @@ pub fn begin_at(batch: &mut Batch, expected: Option<Generation>) {
     });
 }
 
-/// Ends it: the kernel now takes all of it or nothing.
+/// Ends a transaction: the kernel now applies all of it or nothing.
 pub fn end(batch: &mut Batch) {
     batch.message(BATCH_END, flag::REQUEST, |b| b.header(&generic(NFPROTO_UNSPEC, SUBSYSTEM >> 8)));
 }

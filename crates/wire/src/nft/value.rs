@@ -1,4 +1,4 @@
-//! The parts of keys and of data, to and from the bytes in the registers.
+//! Values: the parts of keys and of data, and their encoding in registers.
 
 use super::family::{NFPROTO_IPV4, NFPROTO_IPV6, nfproto};
 use super::words::family_word;
@@ -9,12 +9,12 @@ use std::fmt;
 use std::net::IpAddr;
 use zubi_model::{Family, IfName};
 
-/// One part of a key, or of what a map holds for it.
+/// One part of a key or of a map's data.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Value {
     /// A single address.
     Address(IpAddr),
-    /// A prefix, in sets that hold intervals.
+    /// A prefix, in sets with intervals.
     Prefix(IpNet),
     /// A device.
     Device(IfName),
@@ -24,12 +24,12 @@ pub enum Value {
     Port(PortNumber),
     /// An address family.
     Family(Family),
-    /// Ports, in sets that hold intervals. A single port is a range of one there: the kernel keeps two ends.
+    /// Ports, in sets with intervals. The kernel stores two ends there, also for a single port.
     Ports(PortRange),
 }
 
 impl Value {
-    /// The value of a field; with `last`, a span's. `None` when the bytes are no value of that kind.
+    /// Decodes the value of a field, or of a span if `last` is given. `None` if the bytes are invalid for the field.
     pub(super) fn read(field: Field, first: &[u8], last: Option<&[u8]>) -> Option<Self> {
         let single = last.is_none_or(|last| last == first);
         match field {
@@ -104,7 +104,7 @@ fn address(field: Field, bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// The prefix from the first to the last address, if the span is one.
+/// The prefix that covers exactly the span, if there is one.
 fn prefix(first: IpAddr, last: IpAddr) -> Option<IpNet> {
     let nets = (0..=IpNet::from(first).max_prefix_len()).filter_map(|len| IpNet::new(first, len).ok());
     nets.into_iter().find(|net| net.network() == first && net.broadcast() == last)
@@ -115,7 +115,7 @@ impl fmt::Display for Value {
         match self {
             Value::Address(a) => write!(f, "{a}"),
             Value::Prefix(net) => write!(f, "{net}"),
-            // In quotes, because the name of a device may be a word of the nft language.
+            // In quotes: a device may have a keyword of nft as its name.
             Value::Device(name) => write!(f, "\"{name}\""),
             Value::Protocol(protocol) => write!(f, "{protocol}"),
             Value::Family(family) => f.write_str(&family_word(nfproto(*family))),
@@ -125,7 +125,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// Values as the registers hold them, one behind the other: each is filled up to whole words, except one alone.
+/// Encodes values for consecutive registers. Each value is padded to whole words, except a single value.
 pub(super) fn joined(values: &[Value], bytes_of: impl Fn(&Value) -> Vec<u8>) -> Vec<u8> {
     if let [value] = values {
         return bytes_of(value);
@@ -138,7 +138,7 @@ pub(super) fn joined(values: &[Value], bytes_of: impl Fn(&Value) -> Vec<u8>) -> 
     all
 }
 
-/// The bytes of each field, the opposite of [`joined`]; empty for what is not there.
+/// Splits bytes into those of each field, the inverse of [`joined`]. A missing field is empty.
 pub(super) fn parted<'a>(fields: &[Field], bytes: &'a [u8]) -> Vec<&'a [u8]> {
     let mut at = 0;
     fields

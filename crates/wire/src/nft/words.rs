@@ -1,8 +1,9 @@
 //! Expressions in the words of `nft`.
 //!
 //! # Limits
-//! Everything that zubi writes prints as the words that make it again, and so does what [`Expr`] holds whole of other
-//! programs' rules. `log` and `reject` print without their settings, xtables and the rest as their names in brackets.
+//! All expressions that zubi uses print as the words that create them, and so do other programs' expressions that
+//! [`Expr`] represents completely. `log` and `reject` print without their settings, xtables extensions and others as
+//! their names in brackets.
 
 use super::family::{NFPROTO_IPV4, NFPROTO_IPV6, ether_type, nfproto};
 use super::{CmpOp, Expr, LoadKey, Protocol};
@@ -21,7 +22,7 @@ pub(super) fn words(exprs: &[Expr]) -> String {
     words.out.join(" ")
 }
 
-/// A check of the protocol, which the words behind it may imply.
+/// A check of the protocol, which later words may imply.
 struct ProtocolChecked {
     key: LoadKey,
     value: Vec<u8>,
@@ -41,10 +42,10 @@ impl ProtocolChecked {
 const ROUTE_TYPES: [&str; 9] =
     ["unspec", "unicast", "local", "broadcast", "anycast", "multicast", "blackhole", "unreachable", "prohibit"];
 
-/// The protocols of frames that `nft` has words for (`ethertype_tbl` in nftables/src/proto.c).
+/// The frame protocols that `nft` has words for (`ethertype_tbl` in nftables/src/proto.c).
 const ETHER_TYPES: [(u16, &str); 4] = [(0x0800, "ip"), (0x0806, "arp"), (0x8100, "vlan"), (0x86dd, "ip6")];
 
-/// The check that a rule about TCP begins with.
+/// The check at the start of a rule about TCP.
 const TCP: &str = "meta l4proto tcp";
 
 #[derive(Default)]
@@ -104,14 +105,14 @@ impl Words {
             self.loaded.clear();
             return;
         }
-        // Like `nft`, leaves the check of the protocol out where the words imply it.
+        // Like `nft`, omit the check of the protocol if the words imply it.
         if key == Some(LoadKey::TcpFlags) && self.out.last().is_some_and(|last| last == TCP) {
             self.out.pop();
         }
         self.say(format!("{} {}", key.map_or("?", LoadKey::word), compared(key, mask.as_deref(), op, value)));
     }
 
-    /// Like `nft`, leaves the check of the protocol out where the words imply it.
+    /// Adds words. Like `nft`, omits the check of the protocol if the words imply it.
     fn say(&mut self, words: String) {
         if self.checked.take_if(|checked| self.loaded.iter().any(|k| checked.is_implied_by(*k))).is_none() {
             self.state_protocol();
@@ -121,7 +122,7 @@ impl Words {
         self.out.push(words);
     }
 
-    /// A look-up in a map stands in the words of what uses it, except where that is unknown.
+    /// Prints a pending map look-up on its own: usually the expression that uses it prints it.
     fn state_map(&mut self) {
         self.out.extend(self.mapped.take());
     }
@@ -133,19 +134,19 @@ impl Words {
     }
 }
 
-/// What follows the key.
+/// The words after the key.
 fn compared(key: Option<LoadKey>, mask: Option<&[u8]>, op: CmpOp, value: &[u8]) -> String {
     let sign = match op {
         CmpOp::Eq => "",
         CmpOp::Neq => "!= ",
     };
     match (key, mask) {
-        // Bits are tested against zero: "not zero" is the plain word.
+        // Bits are compared with zero: "not zero" prints as the plain word.
         (Some(key), Some(mask)) if bit_names(key).is_some() && value.iter().all(|b| *b == 0) => {
             format!("{}{}", if op == CmpOp::Eq { "! " } else { "" }, plain(key, mask))
         }
         (Some(LoadKey::IifName | LoadKey::OifName | LoadKey::IifKind | LoadKey::OifKind), None) => {
-            // A comparison of fewer bytes than a name has compares the beginning of names.
+            // A comparison of fewer bytes than a name has is a prefix match.
             format!("{sign}\"{}{}\"", text_of(value), if value.contains(&0) { "" } else { "*" })
         }
         (Some(key), None) => format!("{sign}{}", plain(key, value)),
@@ -211,7 +212,7 @@ pub(super) fn family_word(family: u8) -> String {
     }
 }
 
-/// The names of single bits, for the keys that are made of them.
+/// The names of single bits, for keys that are bit sets.
 fn bit_names(key: LoadKey) -> Option<&'static [(u32, &'static str)]> {
     match key {
         LoadKey::CtState => Some(&[(1, "invalid"), (2, "established"), (4, "related"), (8, "new"), (64, "untracked")]),

@@ -18,11 +18,11 @@ const IFA_F_DADFAILED: u8 = 0x08;
 const IFA_F_TENTATIVE: u8 = 0x40;
 const HEADER: usize = 8;
 
-/// Duplicate address detection, for IPv6. It keeps an address unusable for two seconds; addresses that IPAM
-/// handed out are known to be free.
+/// Duplicate address detection, for IPv6. It keeps an address unusable for two seconds. Addresses from IPAM are known
+/// to be free and do not need it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dad {
-    /// As the device is set.
+    /// As the device's settings say.
     Default,
     /// None.
     Skip,
@@ -31,11 +31,11 @@ pub enum Dad {
 /// An address on a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
-    /// With its prefix length.
+    /// The address with its prefix length.
     pub address: IpNet,
     /// The device.
     pub device: IfName,
-    /// For IPv6.
+    /// Only for IPv6.
     pub dad: Dad,
 }
 
@@ -82,22 +82,22 @@ impl fmt::Display for Address {
 /// An address as the kernel reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressSeen {
-    /// With its prefix length.
+    /// The address with its prefix length.
     pub address: IpNet,
     /// The device.
     pub device: IfIndex,
-    /// How far it is.
+    /// The state of its duplicate address detection.
     pub uniqueness: Uniqueness,
 }
 
-/// What duplicate address detection has to say about an address.
+/// The result of duplicate address detection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Uniqueness {
     /// It can be used.
     Known,
     /// It cannot be used yet.
     Tentative,
-    /// Somebody else has it.
+    /// Another host has it.
     Duplicate,
 }
 
@@ -120,8 +120,7 @@ impl AddressSeen {
         Some(AddressSeen { address: IpNet::new(address, head[1]).ok()?, device: IfIndex(device), uniqueness })
     }
 
-    /// Appends a question for the addresses of one device (needs strict checking, `NETLINK_GET_STRICT_CHK`) or
-    /// of all.
+    /// Appends a query for the addresses of one device (needs strict checking, `NETLINK_GET_STRICT_CHK`) or of all.
     pub fn dump(batch: &mut Batch, device: Option<IfIndex>) {
         batch.message(RTM_GETADDR, flag::REQUEST | flag::DUMP, |b| {
             let mut header = [0; HEADER];
@@ -160,7 +159,7 @@ mod tests {
     #[test]
     fn says_what_ip_addr_says_of_ipv6() {
         let mut recorded = bytes(ADD6);
-        // `ip` puts flags that fit into the header; the kernel reads the attribute first.
+        // `ip` writes small flags into the header as well; the kernel prefers the attribute.
         recorded[16 + 2] = 0;
         recorded.extend([8, 0, 8, 0, 2, 0, 0, 0]);
         recorded[0] += 8;

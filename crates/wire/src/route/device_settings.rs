@@ -1,6 +1,6 @@
-//! The settings of a device under `net/ipv4/conf` and `net/ipv6/conf`, as every answer about a link carries them
-//! (`IFLA_INET_CONF`, `IFLA_INET6_CONF`). Read from there, they cost no look-up in /proc/sys, which takes the longer the
-//! more network namespaces there are.
+//! The settings of a device under `net/ipv4/conf` and `net/ipv6/conf`, which every answer about a link carries
+//! (`IFLA_INET_CONF`, `IFLA_INET6_CONF`). Reading them there avoids a look-up in /proc/sys, which gets slower with
+//! every network namespace.
 
 use super::AF_INET6;
 use crate::message::Attributes;
@@ -12,7 +12,7 @@ const IFLA_INET_CONF: u16 = 1;
 /// All settings of IPv6.
 const IFLA_INET6_CONF: u16 = 2;
 
-/// `IPV4_DEVCONF_*` of linux/ip.h, which counts from one: their places among the numbers.
+/// The indices of settings among the numbers: `IPV4_DEVCONF_*` of linux/ip.h, which count from one.
 const IPV4: [(&str, usize); 9] = [
     ("forwarding", 0),
     ("proxy_arp", 2),
@@ -24,7 +24,7 @@ const IPV4: [(&str, usize); 9] = [
     ("accept_local", 22),
     ("route_localnet", 25),
 ];
-/// `DEVCONF_*` of linux/ipv6.h.
+/// The indices of settings among the numbers: `DEVCONF_*` of linux/ipv6.h.
 const IPV6: [(&str, usize); 7] = [
     ("forwarding", 0),
     ("accept_ra", 3),
@@ -35,7 +35,7 @@ const IPV6: [(&str, usize); 7] = [
     ("ndisc_notify", 29),
 ];
 
-/// What a link's answer says of its settings.
+/// The settings in an answer about a link.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceSettings {
     ipv4: [Option<i32>; IPV4.len()],
@@ -54,7 +54,7 @@ impl DeviceSettings {
         }
     }
 
-    /// The value of `net/FAMILY/conf/DEVICE/NAME`, for `ipv4` or `ipv6`; nothing when the answer does not say it.
+    /// The value of `net/FAMILY/conf/DEVICE/NAME`, for `ipv4` or `ipv6`; `None` if the answer does not have it.
     pub fn get(&self, family: &str, name: &str) -> Option<i32> {
         let (names, values): (&[(&str, usize)], &[Option<i32>]) = match family {
             "ipv4" => (&IPV4, &self.ipv4),

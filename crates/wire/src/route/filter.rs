@@ -1,5 +1,5 @@
 //! Filters at the ingress of a device: `tc` with classic BPF in direct-action mode (linux/pkt_sched.h, linux/pkt_cls.h,
-//! linux/filter.h). It takes no call of bpf(2), and so no more rights than a device does.
+//! linux/filter.h). They do not use bpf(2), so they need no more privileges than a device does.
 
 use crate::message::{Batch, Message, flag};
 use serde::{Deserialize, Serialize};
@@ -14,13 +14,13 @@ const RTM_DELTFILTER: u16 = 45;
 const RTM_GETTFILTER: u16 = 46;
 /// `struct tcmsg`.
 const HEADER: usize = 20;
-/// The handle of `clsact`, and of `ingress`, whose place it takes.
+/// The handle of `clsact`, and of `ingress`, which it replaces.
 const HANDLE: u32 = 0xffff_0000;
 /// `TC_H_CLSACT`.
 const CLSACT: u32 = 0xffff_fff1;
 /// `TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)`.
 const INGRESS: u32 = 0xffff_fff2;
-/// `ETH_P_ALL`, for which `tc` says nothing.
+/// `ETH_P_ALL`, which `tc` does not print.
 const ALL_PROTOCOLS: u16 = 3;
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
@@ -34,26 +34,26 @@ const BPF: &str = "bpf";
 /// An instruction (`struct sock_filter`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Instruction {
-    /// What to do.
+    /// The operation.
     pub code: u16,
-    /// How many instructions to leave out when a comparison holds.
+    /// How many instructions to skip when a comparison is true.
     pub on_true: u8,
-    /// How many when it does not.
+    /// How many to skip when it is false.
     pub on_false: u8,
-    /// With what.
+    /// The operand.
     pub operand: u32,
 }
 
-/// A filter for whatever comes in.
+/// A filter for all incoming packets of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     /// The device.
     pub device: IfName,
-    /// Its place among others; smaller comes first.
+    /// Its position; smaller comes first.
     pub preference: u16,
-    /// Its number there.
+    /// Its number among filters with this preference.
     pub handle: u32,
-    /// What gives a verdict (`TC_ACT_*`).
+    /// The program that returns a verdict (`TC_ACT_*`).
     pub program: Vec<Instruction>,
 }
 
@@ -65,17 +65,17 @@ fn header(index: IfIndex, handle: u32, parent: u32, info: u32) -> [u8; HEADER] {
     header
 }
 
-/// Appends `tc qdisc add dev DEVICE clsact`: the hooks of a device that filters hang on.
+/// Appends `tc qdisc add dev DEVICE clsact`: the hooks to which filters of a device attach.
 pub fn add_hooks(batch: &mut Batch, index: IfIndex) {
     hooks(batch, RTM_NEWQDISC, flag::CREATE | flag::EXCL, index);
 }
 
-/// Appends `tc qdisc del dev DEVICE clsact`, with whatever hangs there.
+/// Appends `tc qdisc del dev DEVICE clsact`. This deletes all filters of the device.
 pub fn delete_hooks(batch: &mut Batch, index: IfIndex) {
     hooks(batch, RTM_DELQDISC, 0, index);
 }
 
-/// Appends a question whether a device has them. ENOENT, or EINVAL where it had them once, when it has not.
+/// Appends a query for the hooks of a device. The answer is ENOENT if it has none, or EINVAL if it had some before.
 pub fn get_hooks(batch: &mut Batch, index: IfIndex) {
     batch.message(RTM_GETQDISC, flag::REQUEST | flag::ACK, |b| b.header(&header(index, HANDLE, CLSACT, 0)));
 }
@@ -140,7 +140,7 @@ impl Filter {
 
     /// Appends `tc filter del`.
     pub fn encode_delete(&self, batch: &mut Batch, index: IfIndex) {
-        // Without the protocol, as `tc` says it: the preference has but one.
+        // Without the protocol, as `tc` does: each preference has only one.
         let info = u32::from(self.preference) << 16;
         batch.message(RTM_DELTFILTER, flag::REQUEST | flag::ACK, |b| {
             b.header(&header(index, self.handle, INGRESS, info));
@@ -148,7 +148,7 @@ impl Filter {
         });
     }
 
-    /// `tc filter del` has no more words.
+    /// The words of `tc filter del`.
     pub fn place(&self) -> String {
         format!("dev {} ingress pref {} handle {:#x} {BPF}", self.device, self.preference, self.handle)
     }
@@ -158,7 +158,7 @@ impl Filter {
         self.is_place_of(seen) && seen.program == self.program && seen.direct_action
     }
 
-    /// Whether the kernel's filter stands where this one belongs.
+    /// Whether the kernel's filter is in the position of this one.
     pub fn is_place_of(&self, seen: &FilterSeen) -> bool {
         (seen.preference, seen.handle, seen.kind.as_str()) == (self.preference, self.handle, BPF)
     }
@@ -180,9 +180,9 @@ pub struct FilterSeen {
     pub handle: u32,
     /// The classifier.
     pub kind: String,
-    /// Of one of classic BPF; else empty.
+    /// The program of a classic BPF filter; else empty.
     pub program: Vec<Instruction>,
-    /// Whether the program itself gives verdicts.
+    /// Whether the program itself returns the verdict.
     pub direct_action: bool,
 }
 
@@ -206,7 +206,7 @@ impl FilterSeen {
         })
     }
 
-    /// Appends a question for all filters of a device for what comes in. Of one without hooks there are none.
+    /// Appends a query for all ingress filters of a device. A device without hooks has none.
     pub fn dump(batch: &mut Batch, index: IfIndex) {
         batch.message(RTM_GETTFILTER, flag::REQUEST | flag::DUMP, |b| b.header(&header(index, 0, INGRESS, 0)));
     }
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_told_from_others_and_from_one_that_was_changed() {
+    fn a_filter_is_distinguished_from_others_and_from_a_changed_one() {
         let seen = FilterSeen::parse(&message(&bytes(ADD))).unwrap();
         assert!(filter().is(&seen));
         let changed = FilterSeen { program: Vec::new(), ..seen.clone() };

@@ -37,7 +37,7 @@ const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
-/// Leave the statistics out (`RTEXT_FILTER_SKIP_STATS`).
+/// Leaves out the statistics (`RTEXT_FILTER_SKIP_STATS`).
 const SKIP_STATS: u32 = 1 << 3;
 const HEADER: usize = 16;
 
@@ -51,13 +51,13 @@ fn header(b: &mut Body<'_>, family: u8, index: u32, flags: u32, change: u32) {
     b.header(&bytes);
 }
 
-/// Up or down, as the administrator wants it.
+/// The administrative state of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AdminState {
     /// `IFF_UP`.
     Up,
-    /// Not.
+    /// Not `IFF_UP`.
     Down,
 }
 
@@ -70,20 +70,20 @@ impl fmt::Display for AdminState {
     }
 }
 
-/// Whether the kernel gives a device an IPv6 link-local address by itself when it goes up
-/// (`IN6_ADDR_GEN_MODE_*` in linux/if_link.h).
+/// How the kernel generates a device's IPv6 link-local address when it goes up (`IN6_ADDR_GEN_MODE_*` in
+/// linux/if_link.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum AddrGenMode {
-    /// Made of the MAC: the kernel's default.
+    /// From the MAC: the kernel's default.
     Eui64,
     /// None.
     None,
-    /// In another way.
+    /// Another mode.
     Other,
 }
 
-/// The other end of a veth pair, made in its final namespace at once: making it on the host and moving it costs
-/// 15 ms. It cannot be made up (ENOTCONN).
+/// The other end of a veth pair. It is made in its final namespace, since moving it there later costs 15 ms. It cannot
+/// be up from the start (ENOTCONN).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Its name there.
@@ -94,14 +94,15 @@ pub struct Peer {
     pub netns: NsRef,
 }
 
-/// What a link is.
+/// The kind of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkKind {
-    /// A bridge that floods multicast, as one that snoops does too until somebody on it sends queries. The kernel sets
-    /// timers of every port when one goes up or down while it snoops: 0.4 ms with 900 ports
+    /// A bridge that floods multicast. A bridge with snooping does so too until a port sends queries, but then every
+    /// port that goes up or down makes the kernel set the timers of all ports: 0.4 ms with 900 ports
     /// (`br_port_state_selection` in net/bridge/br_stp.c).
     Bridge,
-    /// One end of a pair; both ends have one transmit and one receive queue (20 to 40 % faster to make).
+    /// One end of a pair. Both ends have one transmit and one receive queue, which makes them 20 to 40 % faster to
+    /// create.
     Veth(Peer),
 }
 
@@ -110,22 +111,21 @@ pub enum LinkKind {
 pub struct Link {
     /// Its name.
     pub name: IfName,
-    /// What it is.
+    /// Its kind.
     pub kind: LinkKind,
     /// Its MAC.
     pub mac: Mac,
-    /// Both ends of a pair.
+    /// Its MTU, for both ends of a pair.
     pub mtu: Option<Mtu>,
     /// Its mark.
     pub group: LinkGroup,
-    /// The bridge it is made a port of.
+    /// The bridge that it becomes a port of.
     pub master: Option<IfName>,
 }
 
 impl Link {
-    /// Appends the one message that makes it. `master` and `netns_fd` are what [`Link::master`] and
-    /// [`Peer::netns`] mean on the running system. The echo (`NLM_F_ECHO`) tells the new index, and for a veth
-    /// the peer's.
+    /// Appends the message that makes the link. `master` and `netns_fd` are the index of [`Link::master`] and a
+    /// descriptor of [`Peer::netns`]. The echo (`NLM_F_ECHO`) contains the new index, and for a veth the peer's index.
     pub fn encode(&self, batch: &mut Batch, master: Option<IfIndex>, netns_fd: Option<u32>) {
         let flags = flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL | flag::ECHO;
         batch.message(RTM_NEWLINK, flags, |b| {
@@ -170,7 +170,7 @@ impl Link {
         }
     }
 
-    /// Whether `seen` is the link this message makes, by everything that marks it as ours.
+    /// Whether `seen` is the link that this message makes: it has the same marks.
     pub fn is(&self, seen: &LinkSeen) -> bool {
         seen.name == self.name.as_str()
             && seen.mac == Some(self.mac)
@@ -178,7 +178,7 @@ impl Link {
             && seen.kind.as_deref() == Some(self.kind_word())
     }
 
-    /// Whether `seen` is this link with its MAC or its group changed by somebody.
+    /// Whether `seen` is this link, though its MAC or its group may have been changed.
     pub fn resembles(&self, seen: &LinkSeen) -> bool {
         seen.name == self.name.as_str()
             && (seen.mac == Some(self.mac) || seen.group == self.group)
@@ -224,16 +224,16 @@ impl fmt::Display for Link {
 pub enum LinkRef<'a> {
     /// By name.
     Name(&'a str),
-    /// By number: cannot hit a stranger that took the name meanwhile.
+    /// By index: safe when another device has taken the name meanwhile.
     Index(IfIndex),
 }
 
-/// A link by its name and by what tells it from another one that has the name by now.
+/// A link by its name and MAC. The MAC distinguishes it from a later link of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkMark {
     /// Its name.
     pub name: IfName,
-    /// Its MAC, which zubi chose; any where that is not known.
+    /// Its MAC, which zubi chose; `None` matches any.
     pub mac: Option<Mac>,
 }
 
@@ -243,7 +243,7 @@ impl LinkMark {
         LinkMark { name, mac: Some(mac) }
     }
 
-    /// Whether it is this one.
+    /// Whether `seen` is this link.
     pub fn is(&self, seen: &LinkSeen) -> bool {
         seen.name == self.name.as_str() && self.mac.is_none_or(|mac| seen.mac == Some(mac))
     }
@@ -252,33 +252,33 @@ impl LinkMark {
 /// Changes to an existing link, all in one message: `ip link set`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkChange {
-    /// Which.
+    /// The link.
     pub name: IfName,
     /// Up or down.
     pub state: Option<AdminState>,
-    /// Leave the bridge (`nomaster`).
+    /// Remove it from its bridge (`nomaster`).
     pub release: bool,
     /// A new mark.
     pub group: Option<LinkGroup>,
     /// A new name.
     pub rename: Option<IfName>,
-    /// A bridge to become a port of.
+    /// The bridge that it becomes a port of.
     pub master: Option<IfName>,
-    /// No IPv6 link-local address. The kernel looks at this behind the state: a message that also takes the device up
-    /// comes too late.
+    /// No IPv6 link-local address. The kernel applies this after the state, so it has no effect in a message that also
+    /// sets the device up.
     pub addressless: bool,
     /// A new MAC.
     pub mac: Option<Mac>,
     /// A new MTU.
     pub mtu: Option<Mtu>,
-    /// Take frames for all MACs.
+    /// Whether it receives frames for all MACs.
     pub promisc: Option<Switch>,
-    /// Take frames for all multicast groups.
+    /// Whether it receives frames for all multicast groups.
     pub allmulticast: Option<Switch>,
-    /// How many packets wait at most until they are sent.
+    /// The length of its transmit queue, in packets.
     pub tx_queue: Option<u32>,
-    /// A text that the kernel keeps with the device, at most [`LONGEST_ALIAS`] bytes. (It ignores one in the message that
-    /// makes a device.)
+    /// A text that the kernel stores with the device, at most [`LONGEST_ALIAS`] bytes. (It ignores one in the message
+    /// that makes a device.)
     pub alias: Option<String>,
 }
 
@@ -286,7 +286,7 @@ pub struct LinkChange {
 pub const LONGEST_ALIAS: usize = 255;
 
 impl LinkChange {
-    /// Nothing yet.
+    /// A change of nothing; set its fields.
     pub fn none(name: IfName) -> Self {
         LinkChange {
             name,
@@ -305,12 +305,12 @@ impl LinkChange {
         }
     }
 
-    /// Whether it says anything about the device that can be asked for before, besides its state.
+    /// Whether it changes an MTU, a receive mode or the queue length.
     pub fn has_settings(&self) -> bool {
         self.mtu.is_some() || self.promisc.is_some() || self.allmulticast.is_some() || self.tx_queue.is_some()
     }
 
-    /// Whether it says anything about the device's state, MAC or group.
+    /// Whether it changes the device's state, MAC or group.
     pub fn has_marks(&self) -> bool {
         self.state.is_some() || self.mac.is_some() || self.group.is_some()
     }
@@ -441,7 +441,7 @@ pub fn delete(batch: &mut Batch, link: LinkRef<'_>) {
     batch.message(RTM_DELLINK, flag::REQUEST | flag::ACK, |b| select(b, link));
 }
 
-/// Appends the deletion of every link of a group: one wait for all of them instead of one each.
+/// Appends the deletion of every link of a group. The kernel waits once for all of them instead of once for each.
 pub fn delete_group(batch: &mut Batch, group: LinkGroup) {
     batch.message(RTM_DELLINK, flag::REQUEST | flag::ACK, |b| {
         header(b, AF_UNSPEC, 0, 0, 0);
@@ -449,7 +449,7 @@ pub fn delete_group(batch: &mut Batch, group: LinkGroup) {
     });
 }
 
-/// Appends a question for one link.
+/// Appends a query for one link.
 pub fn get_link(batch: &mut Batch, link: LinkRef<'_>) {
     // The answer is the acknowledgement.
     batch.message(RTM_GETLINK, flag::REQUEST, |b| {
@@ -458,7 +458,7 @@ pub fn get_link(batch: &mut Batch, link: LinkRef<'_>) {
     });
 }
 
-/// Appends a question for all links, or for the ports of one bridge.
+/// Appends a query for all links, or for the ports of one bridge.
 pub fn dump_links(batch: &mut Batch, master: Option<IfIndex>) {
     batch.message(RTM_GETLINK, flag::REQUEST | flag::DUMP, |b| {
         header(b, AF_UNSPEC, 0, 0, 0);
@@ -479,7 +479,7 @@ fn select(b: &mut Body<'_>, link: LinkRef<'_>) {
     }
 }
 
-/// A link as the kernel reports it. The name is whatever the kernel holds, not an [`IfName`].
+/// A link as the kernel reports it. Its name may be one that [`IfName`] refuses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkSeen {
     /// Its number.
@@ -489,36 +489,36 @@ pub struct LinkSeen {
     /// Its MAC, when it has one.
     #[serde(deserialize_with = "super::reported_mac::deserialize")]
     pub mac: Option<Mac>,
-    /// In bytes.
+    /// Its MTU in bytes.
     pub mtu: u32,
-    /// As the administrator wants it.
+    /// Its administrative state.
     pub state: AdminState,
-    /// Whether it passes frames (`IFF_RUNNING`): the kernel notices a carrier a moment after both ends are up, and drops
-    /// everything until then (net/core/link_watch.c).
+    /// Whether it passes frames (`IFF_RUNNING`). The kernel notices the carrier a moment after both ends are up, and
+    /// drops all frames until then (net/core/link_watch.c).
     pub carrier: bool,
-    /// Whether it takes frames for all MACs because somebody asked for it.
+    /// Whether it was set to receive frames for all MACs.
     pub promisc: Switch,
-    /// Whether it takes frames for all multicast groups because somebody asked for it.
+    /// Whether it was set to receive frames for all multicast groups.
     pub allmulticast: Switch,
-    /// How many packets wait at most until they are sent.
+    /// The length of its transmit queue, in packets.
     pub tx_queue: u32,
     /// Its mark.
     pub group: LinkGroup,
-    /// The text that is kept with it.
+    /// The text that the kernel stores with it.
     pub alias: Option<String>,
     /// The bridge it is a port of.
     pub master: Option<IfIndex>,
     /// "bridge", "veth", ...
     pub kind: Option<String>,
-    /// For a veth the other end's number, in the other end's namespace.
+    /// For a veth, the index of the other end in that end's namespace.
     pub peer: Option<IfIndex>,
     /// Whether the other end is in another namespace.
     pub peer_elsewhere: bool,
-    /// Where IPv6 is not switched off for the device.
+    /// How it gets a link-local address; `None` if IPv6 is disabled for the device.
     pub addr_gen_mode: Option<AddrGenMode>,
-    /// Its settings under `net/ipv4/conf` and `net/ipv6/conf`, as far as the kernel says them.
+    /// Its settings under `net/ipv4/conf` and `net/ipv6/conf`, if the kernel reports them.
     pub settings: DeviceSettings,
-    /// Its bridge-port settings, when it is one.
+    /// Its bridge-port settings, if it is a bridge port.
     pub port: Option<super::PortSeen>,
 }
 

@@ -52,7 +52,7 @@ fn address_of(bytes: &[u8]) -> Option<IpAddr> {
     }
 }
 
-/// The `ip` word that selects the family where it is not the default.
+/// The `ip` option that selects the family when it is not the default.
 fn family_word(address: IpAddr) -> &'static str {
     if address.is_ipv4() { "" } else { "-6 " }
 }

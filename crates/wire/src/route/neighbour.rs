@@ -30,11 +30,11 @@ fn header(family: u8, IfIndex(device): IfIndex, state: u16, flags: u8) -> [u8; H
 /// A permanent neighbour entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbour {
-    /// Whose.
+    /// The neighbour's address.
     pub address: IpAddr,
-    /// At which MAC.
+    /// The neighbour's MAC.
     pub mac: Mac,
-    /// On which device.
+    /// The device.
     pub device: IfName,
 }
 
@@ -102,7 +102,7 @@ impl fmt::Display for ForwardingEntry {
 pub struct NeighbourSeen {
     /// Absent in a bridge's forwarding table.
     pub address: Option<IpAddr>,
-    /// Absent while it is being asked for.
+    /// Absent while the kernel resolves it.
     #[serde(deserialize_with = "super::reported_mac::deserialize")]
     pub mac: Option<Mac>,
     /// Device or port.
@@ -127,7 +127,7 @@ impl NeighbourSeen {
         })
     }
 
-    /// Appends a question for all neighbours, or all forwarding entries of bridges.
+    /// Appends a query for all neighbours, or all forwarding entries of bridges.
     pub fn dump(batch: &mut Batch, forwarding: bool) {
         let family = if forwarding { AF_BRIDGE } else { super::AF_UNSPEC };
         batch.message(RTM_GETNEIGH, flag::REQUEST | flag::DUMP, |b| b.header(&header(family, IfIndex(0), 0, 0)));
@@ -164,7 +164,7 @@ mod tests {
         let said = lines(&ours(|b| neighbour().encode(b, IfIndex(2))), HEADER, &[]);
         assert_eq!(said, lines(&bytes(REPLACE), HEADER, &[]));
         let mut recorded = bytes(DELETE);
-        // A deletion does not look at the state.
+        // The kernel ignores the state in a deletion.
         recorded[STATE] = 0;
         let said = lines(&ours(|b| neighbour().encode_delete(b, IfIndex(2))), HEADER, &[]);
         assert_eq!(said, lines(&recorded, HEADER, &[]));
@@ -177,7 +177,7 @@ mod tests {
             (ENTRY_DELETE, ours(|b| entry().encode_delete(b, IfIndex(3)))),
         ] {
             let mut recorded = bytes(hex);
-            // `bridge` adds NUD_REACHABLE, which a bridge does not look at once it has seen NUD_NOARP.
+            // `bridge` adds NUD_REACHABLE, which a bridge ignores once NUD_NOARP is set.
             recorded[STATE] &= !0x02;
             assert_eq!(lines(&message, HEADER, &[]), lines(&recorded, HEADER, &[]));
         }

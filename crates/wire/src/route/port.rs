@@ -32,30 +32,30 @@ impl fmt::Display for Switch {
     }
 }
 
-/// Settings of one port; what is `None` stays.
+/// Settings of one port; `None` leaves a setting unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BridgePort {
     /// The port.
     pub name: IfName,
-    /// Isolated ports do not reach each other, only ports that are not isolated and the host.
+    /// Isolated ports reach only the host and ports that are not isolated.
     pub isolated: Option<Switch>,
-    /// Frames may leave by the port they came in.
+    /// Frames may leave by the port that they came in by.
     pub hairpin: Option<Switch>,
-    /// Only MACs that somebody said live behind the port may send (Linux 5.16).
+    /// Only MACs with a forwarding entry for the port may send through it (Linux 5.16).
     pub locked: Option<Switch>,
-    /// The bridge learns which MACs live behind the port.
+    /// The bridge learns the MACs behind the port.
     pub learning: Option<Switch>,
-    /// Frames for a MAC that the bridge does not know leave by the port too.
+    /// Frames for an unknown MAC leave by the port too.
     pub flood: Option<Switch>,
 }
 
 impl BridgePort {
-    /// One of which everything stays.
+    /// Leaves all settings unchanged.
     pub fn new(name: IfName) -> Self {
         BridgePort { name, isolated: None, hairpin: None, locked: None, learning: None, flood: None }
     }
 
-    /// The first setting that is otherwise, in words.
+    /// The first setting that differs, in words.
     pub fn differs_from(&self, seen: &PortSeen) -> Option<String> {
         let all = [
             ("isolated", self.isolated, seen.isolated),
@@ -131,13 +131,13 @@ pub struct PortSeen {
 }
 
 impl PortSeen {
-    /// From `IFLA_INFO_SLAVE_DATA`.
+    /// Parses `IFLA_INFO_SLAVE_DATA`.
     pub fn parse(data: &Attributes<'_>) -> Self {
         let switch = |kind| match data.get(kind).and_then(|v| v.first()) {
             Some(1) => Switch::On,
             _ => Switch::Off,
         };
-        // On every new port, and on a kernel that does not say it.
+        // A new port has the setting on, and so does a kernel that does not report it.
         let on_unless_off = |kind| match data.get(kind).and_then(|v| v.first()) {
             Some(0) => Switch::Off,
             _ => Switch::On,

@@ -1,5 +1,5 @@
-//! Reading a MAC that the kernel reported from JSON. The text form of [`Mac`] refuses zeros (the loopback device has
-//! them) and group addresses (a bridge's forwarding table has them).
+//! Deserializes a MAC that the kernel reported. The text form of [`Mac`] refuses zeros (the loopback device has them)
+//! and group addresses (a bridge's forwarding table has them).
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};

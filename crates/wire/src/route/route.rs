@@ -32,7 +32,7 @@ const RTN_PROHIBIT: u8 = 8;
 const RTM_F_CLONED: u32 = 0x200;
 const HEADER: usize = 12;
 
-/// Who made a route (`rtm_protocol`).
+/// The program that made a route (`rtm_protocol`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteProtocol(pub u8);
 
@@ -41,16 +41,16 @@ impl RouteProtocol {
     pub const OURS: RouteProtocol = RouteProtocol(b'z');
 }
 
-/// A route, in the main table unless it says otherwise.
+/// A route. It is in the main table unless its options name another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// Where to; prefix length 0 is the default route.
+    /// The destination; prefix length 0 is the default route.
     pub to: IpNet,
-    /// The next hop; directly on the link when absent.
+    /// The next hop; `None` means directly on the link.
     pub via: Option<IpAddr>,
     /// The device.
     pub device: IfName,
-    /// What else is said of it.
+    /// Its options.
     pub options: RouteOptions,
 }
 
@@ -119,7 +119,7 @@ impl Route {
         });
     }
 
-    /// Whether `seen` leads to the same place by the same way.
+    /// Whether `seen` has the same destination, next hop and device, in the same table.
     pub fn is(&self, seen: &RouteSeen, device: IfIndex) -> bool {
         seen.to == self.to
             && seen.via == self.via
@@ -128,7 +128,7 @@ impl Route {
             && self.options.metric.is_none_or(|metric| metric == seen.metric)
     }
 
-    /// The words behind `ip route add` or `ip -6 route add`, and those that select the family.
+    /// The option of `ip` that selects the family.
     pub fn family_word(&self) -> &'static str {
         family_word(self.to.addr())
     }
@@ -164,23 +164,23 @@ impl fmt::Display for Route {
 /// A route as the kernel reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteSeen {
-    /// Where to.
+    /// The destination.
     pub to: IpNet,
-    /// Next hop.
+    /// The next hop.
     pub via: Option<IpAddr>,
-    /// The device, when it is one.
+    /// The device, if the route has exactly one.
     pub device: Option<IfIndex>,
     /// The routing table; 255 holds the host's own addresses.
     pub table: u32,
-    /// Who made it.
+    /// The program that made it.
     pub protocol: RouteProtocol,
     /// Smaller is preferred.
     pub metric: u32,
 }
 
 impl RouteSeen {
-    /// Reads an `RTM_NEWROUTE`: routes that lead somewhere, local ones, and those that refuse (an administrator keeps
-    /// a prefix free by a blackhole); no cached clones.
+    /// Reads an `RTM_NEWROUTE`. Accepts unicast and local routes, and those that refuse packets (an administrator may
+    /// reserve a prefix by a blackhole route), but no cached clones.
     pub fn parse(message: &Message<'_>) -> Option<Self> {
         let head = message.payload.get(..HEADER)?;
         let flags = u32::from_ne_bytes(head.get(8..12)?.try_into().ok()?);
@@ -206,7 +206,7 @@ impl RouteSeen {
     }
 }
 
-/// Appends a question for every route of every table of a family.
+/// Appends a query for every route of every table of a family.
 pub fn dump_routes(batch: &mut Batch, family: zubi_model::Family) {
     batch.message(RTM_GETROUTE, flag::REQUEST | flag::DUMP, |b| {
         let mut header = [0; HEADER];
@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn says_what_ip_route_says_of_the_ipv6_default() {
         let mut recorded = lines(&bytes(DEFAULT6), HEADER, &[]);
-        // Of a destination without prefix bits no bit is read.
+        // The kernel ignores the destination when the prefix length is 0.
         recorded.retain(|line| !line.starts_with("[1] "));
         assert_eq!(said(&default("fd00:1::fe")), recorded);
     }

@@ -30,11 +30,11 @@ pub enum RuleAction {
 /// A rule that selects by destination and, when given, incoming device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// Its place; smaller comes first.
+    /// Its priority; smaller comes first.
     pub priority: u32,
-    /// Destinations.
+    /// The destinations that it selects.
     pub to: IpNet,
-    /// Incoming device.
+    /// The incoming device that it selects, if any.
     pub from_device: Option<IfName>,
     /// What it does.
     pub action: RuleAction,
@@ -73,7 +73,7 @@ impl Rule {
         });
     }
 
-    /// The word behind `ip` that selects the family.
+    /// The option of `ip` that selects the family.
     pub fn family_word(&self) -> &'static str {
         family_word(self.to.addr())
     }
@@ -95,13 +95,13 @@ impl fmt::Display for Rule {
 /// A rule as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleSeen {
-    /// Its place.
+    /// Its priority.
     pub priority: u32,
-    /// Destinations, when it selects by them.
+    /// The destinations that it selects, if any.
     pub to: Option<IpNet>,
-    /// Incoming device.
+    /// The incoming device that it selects, if any.
     pub from_device: Option<String>,
-    /// The table it looks in, when it does.
+    /// The table that it looks in, if any.
     pub table: Option<u32>,
 }
 
@@ -121,7 +121,7 @@ impl RuleSeen {
         })
     }
 
-    /// Appends a question for all rules of a family.
+    /// Appends a query for all rules of a family.
     pub fn dump(batch: &mut Batch, family: Family) {
         batch.message(RTM_GETRULE, flag::REQUEST | flag::DUMP, |b| {
             let mut header = [0; HEADER];

@@ -154,7 +154,7 @@ fn bridges_of_others_are_none_of_the_strangers() {
     assert_reaches("vm", "outside", Outside::V4);
     assert_closed();
     let told = host.zubi("network rm blue").ok().err;
-    assert!(told.contains("IPv4 forwarding stays on: bridge virbr0 came meanwhile"), "{told}");
+    assert!(told.contains("IPv4 forwarding stays on: bridge virbr0 was added since"), "{told}");
     assert_reaches("vm", "outside", Outside::V4);
     assert_isolated("outside", "far", FAR[1]);
 }

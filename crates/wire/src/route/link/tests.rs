@@ -1,4 +1,4 @@
-//! Against what `ip link` sends and reads.
+//! Tests that compare our messages with those of `ip link`.
 
 use super::*;
 use crate::golden::{bytes, lines, ours};
