@@ -52,6 +52,13 @@ hex_id!(
     EndpointId, "endpoint id", 32
 );
 
+impl EndpointId {
+    /// The owner of the reservation of the endpoint with this number.
+    pub fn reservation_owner(&self) -> String {
+        self.to_string()
+    }
+}
+
 /// What distinguishes the endpoints of sandboxes: a sandbox is attached to a network at most once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointKey {

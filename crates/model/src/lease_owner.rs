@@ -1,7 +1,7 @@
 //! What a lease belongs to.
 
 use crate::text::written_as_text;
-use crate::{Endpoint, EndpointId, EndpointKey, Invalid, Reservation};
+use crate::{Endpoint, EndpointId, EndpointKey, Invalid};
 use std::fmt;
 use std::str::FromStr;
 
@@ -18,7 +18,7 @@ pub enum LeaseOwner {
 impl LeaseOwner {
     /// The reservation of an endpoint that has this number.
     pub fn reservation_of(id: &EndpointId) -> Self {
-        LeaseOwner::Reservation(Reservation::owner_of(id))
+        LeaseOwner::Reservation(id.reservation_owner())
     }
 
     /// Whether it is the endpoint, or the endpoint's reservation.

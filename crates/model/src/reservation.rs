@@ -27,11 +27,6 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// The owner of the reservation of an endpoint: its number.
-    pub fn owner_of(id: &EndpointId) -> String {
-        id.as_str().to_owned()
-    }
-
     /// What its leases belong to.
     pub fn lease_owner(&self) -> LeaseOwner {
         LeaseOwner::Reservation(self.owner.clone())

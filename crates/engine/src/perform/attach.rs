@@ -201,7 +201,7 @@ fn attach_new(
 }
 
 fn reservation_of(session: &Session, network: &Network, id: &EndpointId) -> Result<Reservation, Error> {
-    let found = session.store().reservation(&network.name, &Reservation::owner_of(id))?;
+    let found = session.store().reservation(&network.name, &id.reservation_owner())?;
     found.ok_or_else(|| Error::NoReservation { network: network.name.clone(), id: id.clone() })
 }
 

@@ -94,8 +94,8 @@ pub(crate) fn reserve_endpoint(
     let network = session.store().network(network)?.ok_or_else(missing)?;
     check_wishes(&network, wishes)?;
     require_room(session, host, &network, Act::Apply)?;
-    if session.store().reservation(&network.name, &Reservation::owner_of(id))?.is_some() {
-        return Err(Error::Reserved { network: network.name, owner: Reservation::owner_of(id), address: None });
+    if session.store().reservation(&network.name, &id.reservation_owner())?.is_some() {
+        return Err(Error::Reserved { network: network.name, owner: id.reservation_owner(), address: None });
     }
     settle_reservation(session, host, &network, id, wishes)
 }
@@ -105,7 +105,7 @@ pub(crate) fn unreserve_endpoint(session: &mut Session, network: &NetworkName, i
     let host = &session.store().lock_host()?;
     recover_first(session, host, Act::Apply)?;
     let leases = session.store().lock_leases(host, network)?;
-    let owner = Reservation::owner_of(id);
+    let owner = id.reservation_owner();
     if session.store().reservation(network, &owner)?.is_none() {
         return Ok(());
     }

@@ -70,7 +70,7 @@ pub(crate) fn settle_reservation(
     wishes: &Wishes,
 ) -> Result<Reservation, Error> {
     let own = LeaseOwner::reservation_of(id);
-    let mut way = Way::new(&network.name, &Reservation::owner_of(id));
+    let mut way = Way::new(&network.name, &id.reservation_owner());
     let mut owners = Owners::default();
     let random_mac = Mac::from_random(random()?);
     loop {
@@ -87,7 +87,7 @@ pub(crate) fn settle_reservation(
                 Ok((chosen, mac)) => {
                     let reservation = Reservation {
                         id: Some(id.clone()),
-                        owner: Reservation::owner_of(id),
+                        owner: id.reservation_owner(),
                         network: network.name.clone(),
                         addresses: chosen.addresses,
                         mac: Some(mac),
