@@ -57,8 +57,10 @@ pub(crate) fn recover(session: &mut Session, host: &HostLock) -> Result<Recovere
 
 /// Calls [`recover`] before a command's own work, except in a dry run.
 pub(crate) fn recover_first(session: &mut Session, host: &HostLock, act: Act) -> Result<(), Error> {
-    if act == Act::Apply {
-        recover(session, host)?;
+    if act == Act::Apply
+        && let Some(e) = recover(session, host)?.failed
+    {
+        session.note(format!("the work of a killed command cannot be undone yet: {e}; the next command tries again"));
     }
     Ok(())
 }

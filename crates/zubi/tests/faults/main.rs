@@ -5,7 +5,8 @@ mod crowd;
 mod doors_faults;
 mod faults;
 mod interleave;
+mod leftovers;
 mod meeting;
 mod run_kills;
 
-zubi_lab::test_files!(crowd, doors_faults, faults, interleave, run_kills);
+zubi_lab::test_files!(crowd, doors_faults, faults, interleave, leftovers, run_kills);
