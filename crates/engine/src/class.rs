@@ -79,6 +79,7 @@ impl Error {
             | Error::Runtime(_) => Class::NotFound,
             Error::NetworkExists { .. }
             | Error::NetworkInUse { .. }
+            | Error::DefaultInUse { .. }
             | Error::Fixed { .. }
             | Error::Described { .. }
             | Error::Reserved { .. }

@@ -35,6 +35,16 @@ pub enum Error {
         /// Its sandboxes.
         endpoints: Vec<String>,
     },
+    /// The settings give the network `default` another address, and it is in use.
+    #[error("network {name}: the settings (bip) want {wanted}, and {} still attached: {}; disconnect first", how_many(endpoints.len()), endpoints.join(", "))]
+    DefaultInUse {
+        /// The network.
+        name: NetworkName,
+        /// The subnet in the settings.
+        wanted: String,
+        /// Its sandboxes.
+        endpoints: Vec<String>,
+    },
     /// A property of a network that cannot be changed.
     #[error("network {name}: its {what} stays {has}{}", in_place_of_change(name, attached))]
     Fixed {

@@ -21,6 +21,7 @@ mod random;
 mod records;
 mod report;
 mod session;
+mod settings;
 mod shared;
 mod steps;
 mod undo;
@@ -29,7 +30,7 @@ pub use answer::list::{BridgeView, EndpointView, LinkState, LinkView, PortView, 
 pub use caller::{become_fresh_host, block_interrupts, boot_clock};
 pub use class::Class;
 pub use cleanup::{DetachedChild, Worker};
-pub use config::{Coexistence, Config, Forwarding};
+pub use config::Config;
 pub use engine::{Engine, LostRecords};
 pub use error::Error;
 pub use heal::object::Object;
@@ -42,6 +43,7 @@ pub use perform::unlink::Unlinked;
 pub use problem::{Problem, ProblemKind};
 pub use report::{Act, Compared, Force, Report};
 pub use session::{Cleanup, Session};
+pub use settings::{Coexistence, DefaultNetwork, Forwarding};
 pub use undo::endpoint::Detached;
 
 pub use zubi_kernel::{Observer, Stream, Written};

@@ -3,10 +3,10 @@
 //! # Limits
 //! Legacy iptables has no generation number: where it has a `filter` table, every connect reads the whole table.
 
-use crate::config::Coexistence;
 use crate::error::Error;
 use crate::problem::{Problem, ProblemKind, REPAIR};
 use crate::session::Session;
+use crate::settings::Coexistence;
 use zubi_kernel::legacy_barrier;
 use zubi_model::{Family, Network, NetworkId};
 use zubi_plan::Plan;

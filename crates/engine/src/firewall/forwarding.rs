@@ -8,10 +8,10 @@
 //! that needs the family goes, the settings return to their old values, unless something that may rely on forwarding
 //! was added meanwhile: a bridge with an address, a link of the host, a chain with rules in the forward hook.
 
-use crate::config::Forwarding;
 use crate::error::Error;
 use crate::look::host::ipv6_forwarding;
 use crate::session::Session;
+use crate::settings::Forwarding;
 use std::net::IpAddr;
 use zubi_model::{Family, LinkGroup, LinkPlace, Network};
 use zubi_plan::forwarding::{self, IPV4, IPV6, IPV6_FORCE, Ipv6Forwarding};

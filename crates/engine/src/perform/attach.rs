@@ -16,7 +16,7 @@ use crate::heal::gone::remove_gone;
 use crate::look::default_route::{foreign_defaults, gives_default_in, siblings};
 use crate::look::device::host_end;
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
-use crate::perform::networks::lock_networks;
+use crate::perform::networks::{lock_networks, ports_by_settings};
 use crate::perform::settle::settle;
 use crate::random::{random, random_name};
 use crate::report::{Act, Report};
@@ -65,7 +65,9 @@ pub(crate) fn connect(
     wishes: &Wishes,
     act: Act,
 ) -> Result<Report<Attached>, Error> {
-    past_a_flush(session, |session| attach_once(session, network, sandbox, wishes, act))
+    let ports = ports_by_settings(session, network, &wishes.ports);
+    let wishes = Wishes { ports, ..wishes.clone() };
+    past_a_flush(session, |session| attach_once(session, network, sandbox, &wishes, act))
 }
 
 fn attach_once(

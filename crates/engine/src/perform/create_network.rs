@@ -13,6 +13,7 @@ use crate::heal::unfinished_networks::recover_networks;
 use crate::look::addresses_in_use::addresses_in_use;
 use crate::look::host::ipv6_forwarding;
 use crate::look::unrecorded::refuse_other_instance_now;
+use crate::perform::remove_network::remove_network;
 use crate::random::random;
 use crate::report::{Act, Report};
 use crate::session::Session;
@@ -159,10 +160,14 @@ fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &NetworkBirth
 /// Returns the network and the plan that creates it. Only the default network is created, if it does not exist.
 pub(crate) fn default_network(session: &mut Session, act: Act) -> Result<Report<Network>, Error> {
     let name: NetworkName = DEFAULT.parse()?;
-    if let Some(network) = session.store().network(&name)? {
-        return Ok(Report { plan: Plan::new(), value: network });
+    let spec = session.config().default_network.spec(name)?;
+    if let Some(network) = session.store().network(&spec.name)? {
+        if act == Act::Apply && !is_at(&network, &spec)? {
+            move_default(session, &spec)?;
+        } else {
+            return Ok(Report { plan: Plan::new(), value: network });
+        }
     }
-    let spec = NetworkSpec::new(name);
     let sketch = sketch(session, &spec, act)?;
     let lock = session.store().lock_host_exclusive()?;
     let host = &lock;
@@ -174,4 +179,31 @@ pub(crate) fn default_network(session: &mut Session, act: Act) -> Result<Report<
     drop(lock);
     sync_created(session, &report.value, unsynced)?;
     Ok(report)
+}
+
+/// Whether a network has the subnets and gateways that are asked for.
+fn is_at(network: &Network, spec: &NetworkSpec) -> Result<bool, Error> {
+    for wish in &spec.pools {
+        let wanted = wish.clone().decide()?;
+        if !network.pools.iter().any(|pool| (pool.subnet, pool.gateway) == (wanted.subnet, wanted.gateway)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Removes the network `default`, whose address was changed in the settings. Refuses while it is in use.
+fn move_default(session: &mut Session, spec: &NetworkSpec) -> Result<(), Error> {
+    match remove_network(session, &spec.name, Act::Apply) {
+        Ok(_) => {
+            session.note(format!("network {}: made anew, at the address that the settings say", spec.name));
+            Ok(())
+        }
+        Err(Error::NetworkInUse { name, endpoints }) => Err(Error::DefaultInUse {
+            name,
+            wanted: spec.pools.iter().map(|pool| pool.subnet.to_string()).collect::<Vec<_>>().join(", "),
+            endpoints,
+        }),
+        Err(e) => Err(e),
+    }
 }

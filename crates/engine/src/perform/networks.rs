@@ -5,6 +5,7 @@ use crate::firewall::foreign::note_legacy;
 use crate::firewall::table::missing_firewall;
 use crate::heal::leftovers::recover_first;
 use crate::heal::missing::{Loopback, missing_network};
+use crate::perform::create_network::DEFAULT;
 use crate::report::Act;
 use crate::session::Session;
 use zubi_model::{Network, NetworkName, PortWish};
@@ -16,6 +17,12 @@ use zubi_store::HostLock;
 enum Exclusive {
     Yes,
     No,
+}
+
+/// The ports of an endpoint. On the network `default`, ports without an address get the one in the settings.
+pub(crate) fn ports_by_settings(session: &Session, network: &NetworkName, ports: &[PortWish]) -> Vec<PortWish> {
+    let settings = &session.config().default_network;
+    if network.as_str() == DEFAULT { settings.published_at(ports) } else { ports.to_vec() }
 }
 
 /// Takes the host lock and reads the networks under it. Returns each with the plan that completes it. The lock is

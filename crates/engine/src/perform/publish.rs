@@ -10,7 +10,7 @@ use crate::look::default_route::siblings;
 use crate::look::device::host_end;
 use crate::look::sandbox::{Resolved, locate_endpoint};
 use crate::perform::detach::find_endpoint;
-use crate::perform::networks::lock_networks;
+use crate::perform::networks::{lock_networks, ports_by_settings};
 use crate::perform::settle::settle_ports;
 use crate::report::{Act, Report};
 use crate::session::Session;
@@ -108,7 +108,8 @@ fn publish_with(
     act: Act,
     change: &dyn Fn(&mut Endpoint),
 ) -> Result<Report<Published>, Error> {
-    past_a_flush(session, |session| publish_once(session, network, sandbox, wishes, act, change))
+    let wishes = ports_by_settings(session, network, wishes);
+    past_a_flush(session, |session| publish_once(session, network, sandbox, &wishes, act, change))
 }
 
 fn publish_once(

@@ -21,7 +21,7 @@ use crate::look::sandbox::Resolved;
 use crate::perform::attach::{Attached, attach_resolved, birth};
 use crate::perform::become_command::become_command;
 use crate::perform::create_network::{DEFAULT, default_network};
-use crate::perform::networks::lock_networks;
+use crate::perform::networks::{lock_networks, ports_by_settings};
 use crate::perform::sandbox::make_sandbox;
 use crate::perform::settle::settle;
 use crate::random::random_name;
@@ -106,8 +106,20 @@ const SIGNALS: [libc::c_int; 10] = [
     libc::SIGWINCH,
 ];
 
+/// The run with its ports as the settings want them; they are published by its first network.
+fn by_settings(session: &Session, spec: &RunSpec) -> Result<RunSpec, Error> {
+    let default = DEFAULT.parse()?;
+    let first = match &spec.model {
+        Model::Networks(names) => names.first().unwrap_or(&default),
+        _ => return Ok(spec.clone()),
+    };
+    let ports = ports_by_settings(session, first, &spec.wishes.ports);
+    Ok(RunSpec { wishes: Wishes { ports, ..spec.wishes.clone() }, ..spec.clone() })
+}
+
 /// The plan of a run.
 pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Error> {
+    let spec = &by_settings(session, spec)?;
     let Model::Networks(networks) = &spec.model else {
         let name = run_name(spec)?;
         return Ok(if matches!(spec.model, Model::None) { zubi_plan::sandbox::add(&name) } else { Plan::new() });
@@ -183,6 +195,7 @@ fn existing_network(session: &mut Session, name: &NetworkName) -> Result<zubi_mo
 
 /// Makes the sandbox and its endpoints. Starts the guardian before the first effect.
 pub(crate) fn start_run(session: &mut Session, spec: &RunSpec) -> Result<Report<Started>, Error> {
+    let spec = &by_settings(session, spec)?;
     past_a_flush(session, |session| start_run_once(session, spec))
 }
 

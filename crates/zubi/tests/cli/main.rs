@@ -23,6 +23,7 @@ mod ports_live;
 mod reach;
 mod repair;
 mod sctp;
+mod settings;
 mod snapshot;
 mod storage;
 mod supervisor;
@@ -50,6 +51,7 @@ zubi_lab::test_files!(
     reach,
     repair,
     sctp,
+    settings,
     snapshot,
     storage,
     supervisor,

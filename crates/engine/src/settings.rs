@@ -1,0 +1,216 @@
+//! The settings file. Where dockerd has a word for a setting, it is dockerd's, with dockerd's meaning.
+
+use crate::error::Error;
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::net::IpAddr;
+use zubi_ipam::{AddressPool, AddressPools};
+use zubi_model::{
+    BridgeSpec, DriverSpec, Egress, Family, HostAddress, Icc, Invalid, Mtu, NetworkName, NetworkSpec, PoolSpec,
+    PortWish, Subnet,
+};
+
+/// The contents of the settings file.
+#[derive(Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) pools: Option<AddressPools>,
+    pub(crate) coexistence: Coexistence,
+    pub(crate) forwarding: Forwarding,
+    pub(crate) default_network: DefaultNetwork,
+}
+
+/// Whether zubi adds rules to other programs' tables where those would drop packets of its networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Coexistence {
+    /// It does.
+    #[default]
+    On,
+    /// zubi changes no table but its own.
+    Off,
+}
+
+/// Whether a host that was no router before its first network forwards packets that concern no bridge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forwarding {
+    /// Its other devices do not reach each other through it. It stops being a router when the last network goes.
+    #[default]
+    Closed,
+    /// It is a router and stays one.
+    Open,
+}
+
+/// What the network `default` is like, as dockerd's settings say it of `docker0`. Everything but the address counts when
+/// the network is made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DefaultNetwork {
+    /// `bip`: the host's address on the bridge, with the length of the subnet.
+    pub address: Option<IpNet>,
+    /// `fixed-cidr`: where endpoints get their addresses.
+    pub range: Option<IpNet>,
+    /// `mtu`.
+    pub mtu: Option<Mtu>,
+    /// `icc`: whether endpoints reach each other.
+    pub icc: Option<bool>,
+    /// `ip-masq`: whether the host's address replaces theirs.
+    pub masquerade: Option<bool>,
+    /// `ip`: where ports are published that name no address.
+    pub publish_at: Option<IpAddr>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    default_address_pools: Vec<PoolWords>,
+    /// See [`Coexistence`].
+    coexistence: Option<bool>,
+    /// See [`Forwarding`].
+    #[serde(default)]
+    forwarding: Forwarding,
+    bip: Option<IpNet>,
+    fixed_cidr: Option<IpNet>,
+    mtu: Option<Mtu>,
+    icc: Option<bool>,
+    ip: Option<IpAddr>,
+    ip_masq: Option<bool>,
+    dns: Option<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PoolWords {
+    base: IpNet,
+    size: u8,
+}
+
+impl DefaultNetwork {
+    /// The network as it is to be made.
+    pub(crate) fn spec(&self, name: NetworkName) -> Result<NetworkSpec, Invalid> {
+        let mut pools = Vec::new();
+        if let Some(address) = self.address {
+            pools.push(PoolSpec {
+                subnet: Subnet::try_from(address.trunc())?,
+                gateway: Some(address.addr()),
+                range: self.range,
+                exclude: Vec::new(),
+            });
+        }
+        let icc = if self.icc == Some(false) { Icc::Isolated } else { Icc::Allowed };
+        let egress = if self.masquerade == Some(false) { Egress::Plain } else { Egress::Masquerade };
+        let driver = DriverSpec::Bridge(BridgeSpec { device: None, icc });
+        Ok(NetworkSpec { pools, mtu: self.mtu, egress, driver, ..NetworkSpec::new(name) })
+    }
+
+    /// The ports with the address at which they are published.
+    pub(crate) fn published_at(&self, ports: &[PortWish]) -> Vec<PortWish> {
+        let host = self.publish_at.map_or(HostAddress::Every, HostAddress::One);
+        let at = |port: &PortWish| match port.host {
+            HostAddress::Every => PortWish { host, ..*port },
+            HostAddress::One(_) => *port,
+        };
+        ports.iter().map(at).collect()
+    }
+}
+
+/// Reads the settings file.
+pub(crate) fn parse(path: &str, text: &str) -> Result<Settings, Error> {
+    let refuse = |why: String| Error::Config { path: path.to_owned(), why };
+    let file: File = serde_json::from_str(text).map_err(|e| refuse(e.to_string()))?;
+    let pools: Result<Vec<AddressPool>, _> =
+        file.default_address_pools.iter().map(|p| AddressPool::new(p.base, p.size)).collect();
+    let pools = pools.map_err(|e| refuse(e.to_string()))?;
+    if file.dns.is_some() {
+        return Err(refuse("dns: zubi has no name server yet; leave it out".into()));
+    }
+    if let Some(bip) = file.bip.filter(|bip| Family::of(bip.addr()) == Family::V6) {
+        return Err(refuse(format!("bip {bip}: has to be an IPv4 address with a prefix length")));
+    }
+    if file.fixed_cidr.is_some() && file.bip.is_none() {
+        return Err(refuse("fixed-cidr: needs bip, the subnet that it lies in".into()));
+    }
+    let default_network = DefaultNetwork {
+        address: file.bip,
+        range: file.fixed_cidr,
+        mtu: file.mtu,
+        icc: file.icc,
+        masquerade: file.ip_masq,
+        // dockerd says 0.0.0.0 for every address.
+        publish_at: file.ip.filter(|address| !address.is_unspecified()),
+    };
+    let spec = default_network.spec("default".parse()?).map_err(|e| refuse(e.to_string()))?;
+    for pool in spec.pools {
+        pool.decide().map_err(|e| refuse(e.to_string()))?;
+    }
+    Ok(Settings {
+        pools: (!pools.is_empty()).then(|| AddressPools::new(pools)),
+        coexistence: if file.coexistence == Some(false) { Coexistence::Off } else { Coexistence::On },
+        forwarding: file.forwarding,
+        default_network,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_in_docker_s_format_are_read() {
+        let pools = parse("f", r#"{"default-address-pools":[{"base":"10.200.0.0/16","size":24}]}"#).unwrap();
+        let pools = pools.pools.unwrap();
+        assert_eq!(pools.of(Family::V4).next().unwrap().to_string(), "10.200.0.0/16,24");
+        assert!(parse("f", "{}").unwrap().pools.is_none());
+    }
+
+    #[test]
+    fn coexistence_is_on_unless_switched_off() {
+        let setting = |text| parse("f", text).unwrap().coexistence;
+        assert_eq!(setting("{}"), Coexistence::On);
+        assert_eq!(setting(r#"{"coexistence":true}"#), Coexistence::On);
+        assert_eq!(setting(r#"{"coexistence":false}"#), Coexistence::Off);
+    }
+
+    #[test]
+    fn a_host_forwards_no_other_packets_unless_the_settings_say_open() {
+        let setting = |text| parse("f", text).map(|settings| settings.forwarding);
+        assert_eq!(setting("{}").unwrap(), Forwarding::Closed);
+        assert_eq!(setting(r#"{"forwarding":"closed"}"#).unwrap(), Forwarding::Closed);
+        assert_eq!(setting(r#"{"forwarding":"open"}"#).unwrap(), Forwarding::Open);
+        assert!(setting(r#"{"forwarding":"on"}"#).unwrap_err().to_string().contains("expected `closed` or `open`"));
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_file() {
+        let said = |text| parse("/etc/zubi/config.json", text).unwrap_err().to_string();
+        let typo = said(r#"{"default-adress-pools":[]}"#);
+        assert!(typo.starts_with("settings file /etc/zubi/config.json: unknown field"), "{typo}");
+        for (text, why) in [
+            (r#"{"dns":["1.1.1.1"]}"#, "no name server yet"),
+            (r#"{"bip":"fd00::1/64"}"#, "has to be an IPv4 address"),
+            (r#"{"fixed-cidr":"10.1.0.0/24"}"#, "needs bip"),
+            (r#"{"bip":"10.1.0.1/24","fixed-cidr":"10.2.0.0/24"}"#, "10.2.0.0/24"),
+            (r#"{"bip":"10.1.0.0/24"}"#, "is not a host address"),
+            (r#"{"mtu":1}"#, "is not between 68 and 65535"),
+        ] {
+            let said = said(text);
+            assert!(said.starts_with("settings file /etc/zubi/config.json: ") && said.contains(why), "{text}: {said}");
+        }
+    }
+
+    #[test]
+    fn the_default_network_is_what_dockerds_words_say() {
+        let text = r#"{"bip":"192.168.1.1/24","fixed-cidr":"192.168.1.128/25","mtu":1400,"icc":false,"ip-masq":false,
+            "ip":"127.0.0.1"}"#;
+        let settings = parse("f", text).unwrap().default_network;
+        let spec = settings.spec("default".parse().unwrap()).unwrap();
+        let pool = spec.pools[0].clone().decide().unwrap();
+        assert_eq!((pool.subnet.to_string(), pool.gateway), ("192.168.1.0/24".into(), "192.168.1.1".parse().ok()));
+        assert_eq!(pool.range.unwrap().to_string(), "192.168.1.128/25");
+        assert_eq!((spec.mtu.unwrap().bytes(), spec.egress), (1400, Egress::Plain));
+        assert_eq!(spec.driver, DriverSpec::Bridge(BridgeSpec { device: None, icc: Icc::Isolated }));
+        let ports = ["8080:80", "10.0.0.1:81:81"].map(|port| port.parse().unwrap());
+        let at = settings.published_at(&ports).iter().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(at, ["127.0.0.1:8080:80/tcp", "10.0.0.1:81:81/tcp"]);
+        assert_eq!(parse("f", r#"{"ip":"0.0.0.0"}"#).unwrap().default_network.publish_at, None);
+    }
+}
