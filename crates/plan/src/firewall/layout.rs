@@ -96,14 +96,30 @@ pub fn rules() -> Vec<Rule> {
             .not_from_loopback()
             .in_set(&[Ipv4Daddr], "private4")
             .not_in_set(&[IifName, Ipv4Daddr], "home4")
+            .not_in_set(&[IifName], "bridges")
             .counted_drop()
             .comment("container addresses are not reachable by routing"),
+        rule("guard")
+            .in_set(&[IifName], "bridges")
+            .in_set(&[Ipv4Daddr], "private4")
+            .not_in_set(&[IifName, Ipv4Daddr], "home4")
+            .for_this_host()
+            .counted_drop()
+            .comment("a gateway publishes ports for its own network only"),
         rule("guard")
             .not_from_loopback()
             .in_set(&[Ipv6Daddr], "private6")
             .not_in_set(&[IifName, Ipv6Daddr], "home6")
+            .not_in_set(&[IifName], "bridges")
             .counted_drop()
             .comment("container addresses are not reachable by routing"),
+        rule("guard")
+            .in_set(&[IifName], "bridges")
+            .in_set(&[Ipv6Daddr], "private6")
+            .not_in_set(&[IifName, Ipv6Daddr], "home6")
+            .for_this_host()
+            .counted_drop()
+            .comment("a gateway publishes ports for its own network only"),
         rule("prerouting").not_for_this_host().leave().comment("what only passes through is never taken"),
         rule("prerouting").to_prefix(link_local6).leave(),
         rule("prerouting").jump("publish"),

@@ -29,11 +29,13 @@
 //! | `publish_at4`, `publish_at6` | host address . protocol . port | address . port |
 //! | `ranges4`, `ranges6` | host prefix . protocol . ports | address; the port stays |
 //!
-//! - `guard` (raw): packets to a private subnet that do not come from its own bridge are dropped before connection
-//!   tracking: container addresses cannot be reached by routing. Replies to masqueraded connections still carry the
-//!   host's address here. For subnets that are not masqueraded this would be too early. And only the host itself
-//!   reaches 127.0.0.0/8 or sends from there: the bridges have `route_localnet`, without which no port could be
-//!   published there.
+//! - `guard` (raw): packets to a private subnet that come neither from its own bridge nor from another one of ours are
+//!   dropped before connection tracking: container addresses cannot be reached by routing. Replies to masqueraded
+//!   connections still carry the host's address here. For subnets that are not masqueraded this would be too early. What
+//!   comes from a bridge of ours is left to `forward`, unless it is for the host's own address in that subnet: while
+//!   bridges pass frames to the firewall (`bridge-nf-call-iptables`), a frame to a container that routes between two
+//!   networks has an address of the other network, and the bridge only passes it on. And only the host itself reaches
+//!   127.0.0.0/8 or sends from there: the bridges have `route_localnet`, without which no port could be published there.
 //! - `prerouting`, `output`: packets for this host, and no others, are looked up in the maps (`publish`). Forwarded
 //!   packets are never taken. `::1` cannot be translated: the kernel's routing drops what comes back to it.
 //! - `input`: the same as `guard` for the addresses that the host itself has in other networks' subnets.

@@ -153,6 +153,14 @@ impl Rule {
         self
     }
 
+    /// `fib daddr type local`.
+    #[must_use]
+    pub fn for_this_host(mut self) -> Self {
+        self.exprs.push(Expr::Load { key: LoadKey::DaddrType, to: Reg(0) });
+        self.exprs.push(Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: LOCAL.to_ne_bytes().to_vec() });
+        self
+    }
+
     /// `ip daddr PREFIX`. A prefix of full length prints as the address it is.
     #[must_use]
     pub fn to_prefix(self, net: IpNet) -> Self {

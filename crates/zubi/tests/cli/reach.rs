@@ -379,7 +379,35 @@ fn a_group_is_heard_by_those_who_joined_it() {
     assert!(host.shell(ask).ok().out.contains(&format!("from {c2}")));
 }
 
+/// A frame to the container that routes has an address of the other network, and a bridge may pass it to the firewall.
+fn a_container_that_routes_between_two_networks_reaches_both() {
+    const FLAGS: &str = "/proc/sys/net/bridge/bridge-nf-call-ip*tables";
+    let host = Host::new(ZUBI);
+    host.network(&format!("left {BOTH}"));
+    host.network(&format!("right {OTHER}"));
+    for sandbox in ["router", "a", "b"] {
+        host.zubi(&format!("sandbox add {sandbox}")).ok();
+    }
+    host.zubi("connect left router --ip 10.55.66.9 --ip fd00:55::9").ok();
+    host.zubi("connect right router --ip 10.77.88.9 --ip fd00:77::9").ok();
+    host.shell("ip netns exec router sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1").ok();
+    host.zubi("connect left a --ip 10.55.66.2 --ip fd00:55::2 --route 10.77.88.0/24,10.55.66.9 --route fd00:77::/64,fd00:55::9").ok();
+    host.zubi("connect right b --ip 10.77.88.2 --ip fd00:77::2 --route 10.55.66.0/24,10.77.88.9 --route fd00:55::/64,fd00:77::9").ok();
+    for on in ["0", "1"] {
+        host.shell(&format!("for f in {FLAGS}; do [ ! -e $f ] || echo {on} > $f; done")).ok();
+        for (from, to, address) in
+            [("a", "b", "10.77.88.2"), ("b", "a", "10.55.66.2"), ("a", "b", "fd00:77::2"), ("b", "a", "fd00:55::2")]
+        {
+            assert_reaches(from, to, address);
+        }
+    }
+    // By the host there is no way.
+    host.shell("ip -n a route del 10.77.88.0/24").ok();
+    assert_isolated("a", "b", "10.77.88.2");
+}
+
 zubi_lab::tests!(
+    a_container_that_routes_between_two_networks_reaches_both,
     containers_of_one_network_reach_each_other_the_host_and_the_outside,
     container_addresses_are_not_reachable_by_routing,
     gateway_addresses_are_not_reachable_by_routing,
