@@ -118,7 +118,7 @@ pub fn compare(name: &str, mut lines: Vec<String>, hosts: &[Vec<Screen>], printe
         let mut printed = printed.split(END);
         for screen in host {
             let text = printed.next().unwrap_or("the shell ended before this command");
-            let printed: Vec<&str> = text.lines().collect();
+            let printed: Vec<&str> = text.trim_end().lines().collect();
             let shown = &lines[screen.shown.clone()];
             let list = LISTS.contains(&screen.command.as_str());
             if !(alike(shown, &printed) || list && alike_in_any_order(shown, &printed)) {
