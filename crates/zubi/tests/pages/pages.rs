@@ -4,7 +4,7 @@ use crate::screens::{alike, page, root, screens, shows_what_happens};
 use std::fs;
 use std::path::Path;
 
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -14,6 +14,9 @@ const PAGES: [&str; 9] = [
     "docs/faq.md",
     "docs/benchmarks.md",
     "docs/cni.md",
+    "docs/podman.md",
+    "CHANGELOG.md",
+    "crates/README.md",
 ];
 
 fn the_tour_shows_what_happens() {
