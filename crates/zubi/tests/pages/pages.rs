@@ -1,6 +1,6 @@
 //! The pages show what zubi does, name tests that exist, and lead to each other.
 
-use crate::screens::{alike, page, root, screens, shows_what_happens};
+use crate::screens::{Fence, alike, page, root, screens, shows_what_happens};
 use std::fs;
 use std::path::Path;
 
@@ -35,7 +35,7 @@ fn a_wrong_screen_is_noticed() {
     ));
     assert!(alike(&shown("64 bytes: time=0.06 ms\na ...\nc"), &["64 bytes: time=1.2 ms", "a b", "c"]));
     assert!(!alike(&shown("c1: eth0 10.55.66.2/24"), &["c1: eth0 10.55.66.3/24"]));
-    assert!(!alike(&shown("02:42:0a:37:42:02"), &["02:42:0a:37:42:03"]));
+    assert!(!alike(&shown("10.55.66.2 02:42:0a:37:42:02"), &["10.55.66.2 02:42:0a:37:42:03"]));
     assert!(!alike(&shown("a"), &["a", "b"]));
     assert!(!alike(&shown("a\nb"), &["a"]));
 }
@@ -97,7 +97,7 @@ fn the_first_page_is_short() {
 
 fn the_fifth_line_that_the_readme_types_pings_a_second_container() {
     let lines: Vec<String> = page("README.md").lines().map(str::to_owned).collect();
-    let hosts = screens(&lines);
+    let hosts = screens(&lines, Fence::Docker);
     let typed: Vec<&str> = hosts[0].iter().map(|screen| screen.command.as_str()).collect();
     assert!(typed[4].starts_with("docker exec web ping"), "{typed:?}");
 }

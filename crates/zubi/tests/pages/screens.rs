@@ -1,22 +1,24 @@
 //! The screens of the pages: they are typed on fresh hosts, and what is printed is compared. (No tests.)
 //!
 //! # How it works
-//! A block fenced as `console` is a screen. `$ zubi lab` starts a fresh host; each line behind the prompt `lab# ` (in the
-//! README, which shows a machine with Docker, `host# `), with the lines behind `> ` that continue it, is given to a
-//! shell there, with the zubi under test first in PATH. What follows up to the next prompt is what it should print. A shown line `...` stands for any number of lines, and ` ...`
-//! at the end of a line for the rest of it. MACs made at random, names of devices made at random, interface numbers,
-//! process ids and times are compared by their form only. [`LISTS`] are sorted by such names, so their order may differ. A block with another fence, such as `sh`, is not run.
+//! A block fenced as `console` is a screen. `$ zubi lab` starts a fresh host; each line behind the prompt `lab# `, with
+//! the lines behind `> ` that continue it, is given to a shell there, with the zubi under test first in PATH. What
+//! follows up to the next prompt is what it should print. A block fenced as `console docker` has the prompt `host# `: a
+//! machine with Docker, one for each page. A block with another fence, such as `sh`, is not run.
+//!
+//! A shown line `...` stands for any number of lines, and ` ...` at the end of a line for the rest of it. MACs made at
+//! random, names of devices made at random, interface numbers, process ids and times are compared by their form only.
+//! [`LISTS`] are sorted by such names, so their order may differ.
 //!
 //! `ZUBI_PAGES=update` writes what was printed into the pages, where it differs.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use zubi_lab::{links, on_another_host};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-const LAB: &str = "lab# ";
-const HOST: &str = "host# ";
 const MORE: &str = "> ";
 const START: &str = "$ zubi lab";
 /// Commands whose lines may come in any order.
@@ -25,6 +27,31 @@ const LISTS: [&str; 3] = ["zubi bridge", "zubi check", "zubi repair"];
 const END: char = '\u{1e}';
 
 // The screens
+
+/// Where the screens of a block are typed.
+#[derive(Clone, Copy)]
+pub enum Fence {
+    /// In labs.
+    Lab,
+    /// On a machine with Docker.
+    Docker,
+}
+
+impl Fence {
+    fn first_line(self) -> &'static str {
+        match self {
+            Fence::Lab => "```console",
+            Fence::Docker => "```console docker",
+        }
+    }
+
+    fn prompt(self) -> &'static str {
+        match self {
+            Fence::Lab => "lab# ",
+            Fence::Docker => "host# ",
+        }
+    }
+}
 
 /// A command and the lines that the page shows behind it.
 pub struct Screen {
@@ -43,14 +70,17 @@ pub fn page(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-/// The screens of a page: one list for each fresh host.
-pub fn screens(lines: &[String]) -> Vec<Vec<Screen>> {
+/// The screens of a page's blocks with this fence: one list for each host.
+pub fn screens(lines: &[String], fence: Fence) -> Vec<Vec<Screen>> {
     let mut hosts: Vec<Vec<Screen>> = Vec::new();
+    if matches!(fence, Fence::Docker) {
+        hosts.push(Vec::new());
+    }
     let mut inside = false;
     let mut typing = false;
     for (at, line) in lines.iter().enumerate() {
         if line.starts_with("```") {
-            inside = !inside && line == "```console";
+            inside = !inside && line == fence.first_line();
             typing = false;
             continue;
         }
@@ -60,10 +90,7 @@ pub fn screens(lines: &[String]) -> Vec<Vec<Screen>> {
         if line == START {
             hosts.push(Vec::new());
             typing = false;
-        } else if let Some(command) = line.strip_prefix(LAB).or_else(|| line.strip_prefix(HOST)) {
-            if line.starts_with(HOST) && hosts.is_empty() {
-                hosts.push(Vec::new());
-            }
+        } else if let Some(command) = line.strip_prefix(fence.prompt()) {
             let host = hosts.last_mut().unwrap_or_else(|| panic!("line {}: no `{START}` before it", at + 1));
             host.push(Screen { at, command: command.to_owned(), shown: at + 1..at + 1 });
             typing = true;
@@ -88,8 +115,10 @@ pub fn screens(lines: &[String]) -> Vec<Vec<Screen>> {
 /// before the rest of PATH.
 pub fn type_all(host: &[Screen], bin: &Path) -> String {
     let path = std::env::var("PATH").unwrap_or_default();
-    let script: String =
-        host.iter().map(|screen| format!("{{ {}\n}} </dev/null 2>&1\nprintf '\\036'\n", screen.command)).collect();
+    let mut script = String::new();
+    for screen in host {
+        writeln!(script, "{{ {}\n}} </dev/null 2>&1\nprintf '\\036'", screen.command).expect("a string");
+    }
     fs::create_dir("/run/work").expect("a folder to work in");
     fs::write("/run/pages.sh", script).expect("the script");
     let printed = fs::File::create("/run/pages.out").expect("a file for the output");
@@ -104,7 +133,7 @@ pub fn type_all(host: &[Screen], bin: &Path) -> String {
 /// Types the screens of a page and compares, or updates the page.
 pub fn shows_what_happens(name: &str) {
     let lines: Vec<String> = page(name).lines().map(str::to_owned).collect();
-    let hosts = screens(&lines);
+    let hosts = screens(&lines, Fence::Lab);
     assert!(!hosts.is_empty(), "{name} has no screens");
     let printed: Vec<String> =
         hosts.iter().map(|host| on_another_host(|| type_all(host, &links(ZUBI, "/run/bin", &["zubi"])))).collect();
@@ -188,19 +217,20 @@ fn normal(line: &str) -> String {
             _ if before == "=" && word.matches('/').count() == 3 => "times".into(),
             "" if word.ends_with(':') && word.trim_end_matches(':').parse::<u32>().is_ok() => "number:".into(),
             _ if number => word.into(),
-            _ => normal_word(word),
+            _ => normal_word(word, line),
         });
         before = word;
     }
     words.join(" ")
 }
 
-fn normal_word(word: &str) -> String {
+fn normal_word(word: &str, line: &str) -> String {
     let mut text = String::new();
     let mut rest = word;
     while let Some(next) = rest.chars().next() {
         let hex = rest.chars().take_while(|c| matches!(c, '0'..='9' | 'a'..='f')).count();
         let digits = |from: &str| from.chars().take_while(char::is_ascii_digit).count();
+        let veth = rest.strip_prefix("veth").and_then(|tail| tail.get(..7));
         let device = ["zv", "zd"].iter().any(|mark| {
             rest.strip_prefix(mark)
                 .is_some_and(|tail| tail.chars().take_while(|c| matches!(c, '0'..='9' | 'a'..='f')).count() == 10)
@@ -208,9 +238,11 @@ fn normal_word(word: &str) -> String {
         if device {
             text.push_str("zv..");
             rest = &rest[12..];
+        } else if veth.is_some_and(|random| random.chars().all(|c| c.is_ascii_hexdigit())) {
+            text.push_str("veth..");
+            rest = &rest[11..];
         } else if let Some(mac) = mac(rest) {
-            // These follow from the address.
-            text.push_str(if ["02:42:", "fe:42:"].iter().any(|start| mac.starts_with(start)) { mac } else { "MAC" });
+            text.push_str(if follows_from_address(mac, line) { mac } else { "MAC" });
             rest = &rest[17..];
         } else if hex >= 12 {
             text.push_str("id");
@@ -230,6 +262,17 @@ fn normal_word(word: &str) -> String {
         }
     }
     text
+}
+
+/// Whether the last four bytes of the MAC are an IPv4 address in the line.
+fn follows_from_address(mac: &str, line: &str) -> bool {
+    let bytes: Vec<String> = mac
+        .split(':')
+        .skip(2)
+        .filter_map(|byte| u8::from_str_radix(byte, 16).ok())
+        .map(|byte| byte.to_string())
+        .collect();
+    line.contains(&bytes.join("."))
 }
 
 /// The MAC that the text begins with.
