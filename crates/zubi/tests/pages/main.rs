@@ -1,0 +1,7 @@
+//! The pages for users: their screens, their names of tests, their links.
+
+mod docker;
+mod pages;
+mod screens;
+
+zubi_lab::test_files!(docker, pages);
