@@ -80,6 +80,7 @@ impl Error {
             Error::NetworkExists { .. }
             | Error::NetworkInUse { .. }
             | Error::DefaultInUse { .. }
+            | Error::AddressWanted { .. }
             | Error::Fixed { .. }
             | Error::Described { .. }
             | Error::Reserved { .. }

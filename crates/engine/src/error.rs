@@ -135,6 +135,18 @@ pub enum Error {
         /// The reason.
         error: zubi_ipam::Exhausted,
     },
+    /// An address has to be asked for.
+    #[error(
+        "network {network}: {device} is another program's, which may give addresses of {subnet} too; choose one with --ip, or create the network with an --ip-range that is left to zubi"
+    )]
+    AddressWanted {
+        /// The network.
+        network: NetworkName,
+        /// Its bridge.
+        device: IfName,
+        /// The subnet.
+        subnet: IpNet,
+    },
     /// An address is taken.
     #[error("network {network}: address {address} is taken by {owner}; choose another or leave --ip out")]
     AddressTaken {

@@ -98,7 +98,7 @@ impl DefaultNetwork {
         }
         let icc = if self.icc == Some(false) { Icc::Isolated } else { Icc::Allowed };
         let egress = if self.masquerade == Some(false) { Egress::Plain } else { Egress::Masquerade };
-        let driver = DriverSpec::Bridge(BridgeSpec { device: None, icc });
+        let driver = DriverSpec::Bridge(BridgeSpec { icc, ..BridgeSpec::default() });
         Ok(NetworkSpec { pools, mtu: self.mtu, egress, driver, ..NetworkSpec::new(name) })
     }
 
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!((pool.subnet.to_string(), pool.gateway), ("192.168.1.0/24".into(), "192.168.1.1".parse().ok()));
         assert_eq!(pool.range.unwrap().to_string(), "192.168.1.128/25");
         assert_eq!((spec.mtu.unwrap().bytes(), spec.egress), (1400, Egress::Plain));
-        assert_eq!(spec.driver, DriverSpec::Bridge(BridgeSpec { device: None, icc: Icc::Isolated }));
+        assert_eq!(spec.driver, DriverSpec::Bridge(BridgeSpec { icc: Icc::Isolated, ..BridgeSpec::default() }));
         let ports = ["8080:80", "10.0.0.1:81:81"].map(|port| port.parse().unwrap());
         let at = settings.published_at(&ports).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(at, ["127.0.0.1:8080:80/tcp", "10.0.0.1:81:81/tcp"]);

@@ -38,7 +38,7 @@ pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
-    DriverKind, DriverSpec, ForeignBridge, Hairpin, Icc, Ingress, Promiscuity,
+    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, Icc, Ingress, Promiscuity,
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;

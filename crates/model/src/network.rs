@@ -118,6 +118,12 @@ impl Network {
         pool.host_address().is_some() || self.egress == Egress::Masquerade || !self.driver.is_open()
     }
 
+    /// Whether zubi chooses addresses of a pool. On a device of another program somebody else may do so; only a range says
+    /// what is left to zubi. A program that describes its network has seen to that.
+    pub fn chooses_from(&self, pool: &Pool) -> bool {
+        pool.range.is_some() || self.name.source().is_some() || !self.driver.is_adopted()
+    }
+
     /// By which device an endpoint is attached. `host` is a free name, for a device on the host.
     pub fn device_of_endpoint(&self, host: IfName) -> Device {
         self.driver.device_of_endpoint(host)

@@ -65,6 +65,9 @@ pub(crate) fn of_endpoint(
             (by_family.into_iter().filter(|pools| !pools.is_empty()).collect(), Membership::Subnet, Vec::new())
         }
     };
+    if *addressing == Addressing::Network {
+        require_choice(network, asked)?;
+    }
     for a in &given {
         require_free(&network.name, owner, a.address.addr(), book, owners)?;
     }
@@ -72,6 +75,18 @@ pub(crate) fn of_endpoint(
     let mut chosen = of_sets(&ask, book, owners)?;
     chosen.addresses.splice(0..0, given);
     Ok(chosen)
+}
+
+/// Where another program may give addresses too, an address has to be asked for.
+fn require_choice(network: &Network, asked: &[IpAddr]) -> Result<(), Error> {
+    for pool in &network.pools {
+        let is_asked = asked.iter().any(|address| pool.subnet.net().contains(address));
+        if !is_asked && !network.chooses_from(pool) {
+            let device = network.device().clone();
+            return Err(Error::AddressWanted { network: network.name.clone(), device, subnet: pool.subnet.net() });
+        }
+    }
+    Ok(())
 }
 
 /// Chooses one address from each set, or takes those asked for.

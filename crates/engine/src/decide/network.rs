@@ -1,9 +1,12 @@
 //! The decision about a network: takes the user's wishes, and chooses bridge and subnets that the user left open.
 
 use crate::error::Error;
+use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
 use zubi_ipam::{AddressPools, Occupied, choose_subnet};
-use zubi_model::{Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec};
+use zubi_model::{
+    Family, GatewayAt, IfName, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec, Subnet,
+};
 use zubi_plan::Place;
 use zubi_snapshot::Snapshot;
 
@@ -32,7 +35,10 @@ pub(crate) struct Neighbourhood<'a> {
 
 /// Decides a network.
 pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbourhood<'_>) -> Result<Network, Error> {
-    let pools = pools(&spec, around)?;
+    let pools = match spec.driver.adopted() {
+        Some(device) => adopted_pools(&spec, device, around)?,
+        None => pools(&spec, around)?,
+    };
     if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
         mtu.carries_ipv6()?;
     }
@@ -56,6 +62,9 @@ fn require_free_device(network: &Network, around: &Neighbourhood<'_>) -> Result<
     let device = network.device();
     if let Some(other) = around.networks.iter().find(|other| other.shares_device_with(network)) {
         return Err(Invalid::new("bridge", device, format!("is the bridge of network {}", other.name)).into());
+    }
+    if !network.owns_device() {
+        return refuse_overlaps(network, around.networks);
     }
     let object = format!("network {}", network.name);
     let Some(seen) = around.host.link(&Place::Host, device.as_str()).map_err(Error::unread(&object))? else {
@@ -92,6 +101,38 @@ fn pools(spec: &NetworkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Er
         }
     }
     pools.sort_by_key(|p| p.subnet.family());
+    Ok(pools)
+}
+
+/// The subnets of a bridge as it is: those of its addresses, and others that are asked for. The host gets no address.
+fn adopted_pools(spec: &NetworkSpec, device: &IfName, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
+    let object = format!("network {}", spec.name);
+    let seen = around.host.link(&Place::Host, device.as_str()).map_err(Error::unread(&object))?;
+    let Some(seen) = seen else {
+        return Err(Error::NoBridge { network: spec.name.clone(), bridge: device.clone() });
+    };
+    if seen.kind.as_deref() != Some("bridge") {
+        let kind = seen.kind.as_deref().unwrap_or("device");
+        return Err(Invalid::new("bridge", device, format!("is a {kind}")).into());
+    }
+    let seen = around.host.addresses_of(&Place::Host, seen.index).map_err(Error::unread(&object))?;
+    let own: Vec<IpNet> = seen.iter().map(|seen| seen.address).filter(|own| !is_link_local(own.addr())).collect();
+    let mut pools: Vec<Pool> = Vec::new();
+    for wish in &spec.pools {
+        let here = own.iter().find(|own| own.trunc() == wish.subnet.net()).map(IpNet::addr);
+        let decided = wish.clone().decide()?;
+        let gateway = wish.gateway.or(here);
+        let gateway_at = if gateway == here { GatewayAt::Bridge } else { GatewayAt::Elsewhere };
+        pools.push(Pool { gateway, gateway_at, ..decided });
+    }
+    if pools.is_empty() {
+        for address in own {
+            let subnet = Subnet::try_from(address.trunc())?;
+            let decided = PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide()?;
+            pools.push(Pool { gateway: Some(address.addr()), ..decided });
+        }
+    }
+    pools.sort_by_key(|pool| pool.subnet.family());
     Ok(pools)
 }
 
@@ -137,7 +178,8 @@ fn occupies(net: IpNet) -> bool {
 mod tests {
     use super::*;
     use crate::decide::memory;
-    use zubi_model::{BridgeSpec, Driver, DriverSpec, Egress, Icc, Ingress};
+    use zubi_model::{BridgeSpec, Driver, DriverSpec, Egress, ExistingBridge, Ingress};
+    use zubi_wire::route::{AddressSeen, Uniqueness};
 
     fn birth() -> NetworkBirth {
         NetworkBirth { id: NetworkId::from_random([9; 32]), mac: "02:00:00:00:00:09".parse().unwrap(), created: 1 }
@@ -177,7 +219,7 @@ mod tests {
     #[test]
     fn a_bridge_that_is_there_already_is_refused() {
         let on = |device: &str| {
-            let bridge = BridgeSpec { device: Some(device.parse().unwrap()), icc: Icc::Allowed };
+            let bridge = BridgeSpec { device: Some(device.parse().unwrap()), ..BridgeSpec::default() };
             NetworkSpec { driver: DriverSpec::Bridge(bridge), ..spec(None) }
         };
         assert!(decide(on("br-old"), &[], &[]).unwrap_err().to_string().contains("a bridge that zubi did not make"));
@@ -188,6 +230,44 @@ mod tests {
                 .to_string()
                 .contains("is the bridge of network green")
         );
+    }
+
+    #[test]
+    fn an_adopted_bridge_stays_as_it_is() {
+        let seen = memory::bridge_seen("br-old");
+        let mut host = Snapshot::new();
+        let device = seen.index;
+        let address =
+            |text: &str| AddressSeen { address: text.parse().unwrap(), device, uniqueness: Uniqueness::Known };
+        host.set_addresses_of(&Place::Host, device, vec![address("10.1.0.1/16"), address("fe80::1/64")]);
+        host.set_links(&Place::Host, vec![seen]);
+        let adopt = |subnet: Option<&str>, gateway: Option<&str>| {
+            let bridge = BridgeSpec {
+                device: Some("br-old".parse().unwrap()),
+                existing: ExistingBridge::Adopted,
+                ..BridgeSpec::default()
+            };
+            let mut spec = NetworkSpec { driver: DriverSpec::Bridge(bridge), ..spec(subnet) };
+            for pool in &mut spec.pools {
+                pool.gateway = gateway.map(|gateway| gateway.parse().unwrap());
+            }
+            let pools = AddressPools::standard([0; 5]);
+            // What is on the bridge itself is no obstacle.
+            let occupied =
+                [Occupied { net: "10.1.0.0/16".parse().unwrap(), by: "the route 10.1.0.0/16 by br-old".into() }];
+            network(spec, &birth(), &Neighbourhood { networks: &[], occupied: &occupied, host: &host, pools: &pools })
+        };
+        let shown = |network: &Network| {
+            let pool = &network.pools[0];
+            (pool.subnet.to_string(), pool.gateway.map(|gateway| gateway.to_string()), pool.host_address().is_some())
+        };
+        let as_it_is = adopt(None, None).unwrap();
+        assert_eq!(shown(&as_it_is), ("10.1.0.0/16".into(), Some("10.1.0.1".into()), true));
+        assert!(!as_it_is.owns_device() && as_it_is.pools.len() == 1 && !as_it_is.chooses_from(&as_it_is.pools[0]));
+        let elsewhere = adopt(Some("10.1.0.0/16"), Some("10.1.0.254")).unwrap();
+        assert_eq!(shown(&elsewhere), ("10.1.0.0/16".into(), Some("10.1.0.254".into()), false));
+        let without = adopt(Some("10.9.0.0/16"), None).unwrap();
+        assert_eq!(shown(&without), ("10.9.0.0/16".into(), None, false));
     }
 
     #[test]

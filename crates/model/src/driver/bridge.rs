@@ -137,6 +137,10 @@ impl BridgeNetwork {
         (self.mode == BridgeMode::Managed).then_some(self.mac)
     }
 
+    pub(super) fn is_adopted(&self) -> bool {
+        self.mode == BridgeMode::Adopted
+    }
+
     pub(super) fn is_firewalled(&self) -> bool {
         self.mode != BridgeMode::Unmanaged
     }
@@ -158,6 +162,16 @@ impl BridgeNetwork {
     }
 }
 
+/// What becomes of a bridge that is there already when a user creates a network on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ExistingBridge {
+    /// The network is refused.
+    #[default]
+    Refused,
+    /// There has to be one. The network uses it as it is, with its addresses, and leaves it.
+    Adopted,
+}
+
 /// A bridge as a user asks for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BridgeSpec {
@@ -165,11 +179,13 @@ pub struct BridgeSpec {
     pub device: Option<IfName>,
     /// See [`Icc`].
     pub icc: Icc,
+    /// See [`ExistingBridge`].
+    pub existing: ExistingBridge,
 }
 
 impl Default for BridgeSpec {
     fn default() -> Self {
-        BridgeSpec { device: None, icc: Icc::Allowed }
+        BridgeSpec { device: None, icc: Icc::Allowed, existing: ExistingBridge::default() }
     }
 }
 
@@ -179,7 +195,12 @@ impl BridgeSpec {
             Some(device) => device,
             None => BridgeNetwork::default_device(name, id)?,
         };
-        Ok(BridgeNetwork { icc: self.icc, ..BridgeNetwork::new(device, mac) })
+        let bridge = BridgeNetwork { icc: self.icc, ..BridgeNetwork::new(device, mac) };
+        Ok(match self.existing {
+            ExistingBridge::Refused => bridge,
+            // Guards would cut off whatever else is on the bridge.
+            ExistingBridge::Adopted => BridgeNetwork { mode: BridgeMode::Adopted, ingress: Ingress::Open, ..bridge },
+        })
     }
 }
 

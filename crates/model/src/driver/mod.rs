@@ -8,8 +8,8 @@
 mod bridge;
 
 pub use bridge::{
-    BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ForeignBridge, Hairpin, Icc, Ingress,
-    Promiscuity,
+    BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ExistingBridge, ForeignBridge, Hairpin,
+    Icc, Ingress, Promiscuity,
 };
 
 use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
@@ -72,6 +72,12 @@ impl Driver {
         }
     }
 
+    pub(crate) fn is_adopted(&self) -> bool {
+        match self {
+            Driver::Bridge(bridge) => bridge.is_adopted(),
+        }
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         match self {
             Driver::Bridge(bridge) => bridge.ingress == Ingress::Open,
@@ -111,6 +117,13 @@ pub enum DriverSpec {
 }
 
 impl DriverSpec {
+    /// The device of another program that the network is to use as it is.
+    pub fn adopted(&self) -> Option<&IfName> {
+        match self {
+            DriverSpec::Bridge(spec) => spec.device.as_ref().filter(|_| spec.existing == ExistingBridge::Adopted),
+        }
+    }
+
     /// Fills in what the user left out. `mac` is random, for the device.
     pub fn decide(self, name: &NetworkName, id: &NetworkId, mac: Mac) -> Result<Driver, Invalid> {
         match self {
