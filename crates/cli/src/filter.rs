@@ -31,7 +31,7 @@ impl FromStr for NetworkFilter {
             "driver" => Key::Driver,
             "label" => Key::Label,
             "scope" => Key::Scope,
-            other => return Err(format!("`{other}` is no filter here; there are: name, id, driver, label, scope")),
+            _ => return Err("is no filter here; there are: name, id, driver, label, scope".into()),
         };
         Ok(NetworkFilter { key, value: value.to_owned() })
     }

@@ -100,9 +100,21 @@ pub(crate) fn explain(error: &clap::Error) -> String {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             format!("a command is missing; {help} lists the commands")
         }
+        ErrorKind::ValueValidation => invalid_value(error),
         _ => first_paragraph(&error.render().to_string()),
     };
     if command.is_empty() { text } else { format!("{command}: {text}") }
+}
+
+/// A value with a reason. zubi's own reasons name the value, those of the standard library do not.
+fn invalid_value(error: &clap::Error) -> String {
+    let text = |kind| error.get(kind).map(ToString::to_string).unwrap_or_default();
+    let (option, value) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue));
+    match std::error::Error::source(error).map(ToString::to_string) {
+        Some(reason) if reason.contains(&format!("`{value}`")) => reason,
+        Some(reason) => format!("{option} `{value}`: {reason}"),
+        None => first_paragraph(&error.render().to_string()),
+    }
 }
 
 /// The command that the error is about, without `zubi`: the parser's usage line begins with it.
