@@ -154,7 +154,9 @@ impl<'a> Place<'a> {
             {
                 let mut values = self.values(arg, value, names);
                 values.retain(|c| !c.word.starts_with(':'));
-                values.iter_mut().for_each(|c| c.word = format!("{name}={}", c.word));
+                for value in &mut values {
+                    value.word = format!("{name}={}", value.word);
+                }
                 return values;
             }
             let shown = self.command.get_arguments().filter(|arg| !arg.is_hide_set());
@@ -316,7 +318,9 @@ mod tests {
         root.build();
         let mut place = Place::new(&root);
         let (current, before) = line.split_last().unwrap();
-        before.iter().for_each(|word| place.pass(word));
+        for word in before {
+            place.pass(word);
+        }
         let all = place.candidates(current, &|| None);
         all.into_iter().map(|c| c.word).filter(|w| w.starts_with(':') || w.starts_with(current)).collect()
     }

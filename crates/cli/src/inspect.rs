@@ -8,6 +8,7 @@ use zubi_model::{Alias, Egress, Endpoint, Family, Icc, Ingress, Network, Scope};
 /// A network as Docker shows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_excessive_bools, reason = "Docker's fields")]
 pub(crate) struct NetworkShown {
     pub(crate) name: String,
     pub(crate) id: String,

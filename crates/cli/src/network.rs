@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use zubi_engine::{Act, Detached, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, Family, Icc,
-    Ingress, Invalid, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, SandboxRef, Scope, Subnet, visible,
+    Ingress, Invalid, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, SandboxRef, Scope, Subnet,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -73,9 +73,7 @@ fn formatted(template: &Template, objects: impl Iterator<Item = Value>) -> Resul
     let mut text = String::new();
     for object in objects {
         let line = template.line(&object).map_err(|why| Invalid::new("--format", "template", why))?;
-        // Names are checked, but labels are text of anybody. A template may have tabs of its own.
-        let safe: Vec<_> = line.split(['\t', '\n']).map(|part| visible(part).into_owned()).collect();
-        text.push_str(if safe.len() == 1 { &safe[0] } else { &line });
+        text.push_str(&line);
         text.push('\n');
     }
     Ok(text)
@@ -134,7 +132,12 @@ fn remove(session: &mut Session, names: &[NetworkName], force: bool, output: &Ou
         plan.append(disconnect_recorded(session, endpoint)?);
     }
     for name in names {
-        plan.append(session.remove_network(name, output.act())?.plan);
+        match session.remove_network(name, output.act()) {
+            Ok(report) => plan.append(report.plan),
+            // A described network goes with its last endpoint.
+            Err(Error::NoNetwork { .. }) if endpoints.iter().any(|e| e.network == *name) => {}
+            Err(e) => return Err(e),
+        }
     }
     let (text, json) = removed(names);
     output.changed(session, &plan, &text, &json)

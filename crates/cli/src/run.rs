@@ -79,6 +79,10 @@ pub(crate) fn run(mut session: Session, words: &RunWords, output: &Output) -> Re
     {
         return Err(Invalid::new("published port", port, "cannot be: the command gets no endpoint of its own").into());
     }
+    if let (Model::Host | Model::Share(_), Some(name)) = (&spec.model, &spec.name) {
+        let why = "cannot be given: the command shares a network and gets no sandbox of its own";
+        return Err(Invalid::new("sandbox name", name, why).into());
+    }
     if output.act() == Act::Show {
         let plan = session.plan_run(&spec)?;
         output.changed(&mut session, &plan, &[], &serde_json::Value::Null)?;

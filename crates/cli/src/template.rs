@@ -7,6 +7,7 @@
 
 use serde_json::Value;
 use std::str::FromStr;
+use zubi_model::visible;
 
 /// A template that was understood.
 #[derive(Debug, Clone)]
@@ -94,8 +95,9 @@ impl Template {
                         value = value.get(name).ok_or_else(|| no_field(name, value))?;
                     }
                     match value {
-                        Value::String(text) if !as_json => line.push_str(text),
-                        other => line.push_str(&other.to_string()),
+                        // A label is anybody's text.
+                        Value::String(text) if !as_json => line.push_str(&visible(text)),
+                        other => line.push_str(&visible(&other.to_string())),
                     }
                 }
             }

@@ -164,7 +164,6 @@ pub(crate) struct ExecWords {
 
 /// Docker's options for a program. The terminal is the caller's own in any case.
 #[derive(Debug, Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub(crate) struct ProgramWords {
     /// A variable for the command, KEY=VALUE; KEY alone is passed on anyway
     #[arg(short, long, value_name = "KEY=VALUE")]

@@ -263,6 +263,7 @@ fn run_refuses_before_any_effect() {
             ("run --rm -it no-such-image sh", NO_SUCH_PROGRAM, "zubi has no images, it runs programs of this host"),
             ("run -v /a:/b true", NO_SUCH_PROGRAM, "-v is --verbose: there are no volumes"),
             ("run -w /no/such/folder true", USAGE, "is no directory"),
+            ("run --network host --name web true", USAGE, "gets no sandbox of its own"),
             ("run --name host true", USAGE, "means this machine itself"),
         ],
     );
