@@ -4,7 +4,7 @@ use crate::output::{Output, without_repeats};
 use crate::words::{LinkCommand, LinkWords};
 use serde_json::{Value, json};
 use zubi_engine::{Act, Attachment, Error, Plan, Session, Unlinked};
-use zubi_model::{DirectLink, LinkEnd, LinkEndRef, LinkPlace, LinkWishes};
+use zubi_model::{DirectLink, LinkEnd, LinkEndRef, LinkPlace, LinkPlaceRef, LinkWishes};
 
 /// Makes, lists or removes links.
 pub(crate) fn link(session: &mut Session, words: LinkWords, output: &Output) -> Result<(), Error> {
@@ -15,23 +15,23 @@ pub(crate) fn link(session: &mut Session, words: LinkWords, output: &Output) -> 
             if ends.len() > 1 {
                 // All or nothing: look at each before the first is removed.
                 for end in &ends {
-                    if matches!(session.unlink(end, Act::Show)?.value, Unlinked::WasNotLinked) {
-                        return Err(no_link(session, end)?);
-                    }
+                    let report = session.unlink(end, Act::Show)?;
+                    refuse_typo(session, end, &report.value)?;
                 }
             }
             let (mut plan, mut text, mut all) = (Plan::new(), Vec::new(), Vec::new());
             for end in &ends {
                 let report = session.unlink(end, output.act())?;
                 plan.append(report.plan);
-                let said = match report.value {
-                    Unlinked::Gone(link) => format!("{link}: removed"),
-                    // Both ends of one link were named.
-                    Unlinked::WasNotLinked if !text.is_empty() => continue,
-                    Unlinked::WasNotLinked => return Err(no_link(session, end)?),
+                if ends.len() == 1 {
+                    refuse_typo(session, end, &report.value)?;
+                }
+                let (said, state) = match report.value {
+                    Unlinked::Gone(link) => (format!("{link}: removed"), "removed"),
+                    Unlinked::WasNotLinked => (format!("{end}: was not linked"), "was-not-linked"),
                 };
                 text.push(said);
-                all.push(json!({"end": end.to_string(), "state": "removed"}));
+                all.push(json!({"end": end.to_string(), "state": state}));
             }
             output.changed(session, &plan, &text, &all)
         }
@@ -51,10 +51,15 @@ pub(crate) fn link(session: &mut Session, words: LinkWords, output: &Output) -> 
     }
 }
 
-fn no_link(session: &mut Session, end: &LinkEndRef) -> Result<Error, Error> {
+/// An end of the host that belongs to no link is a typo. One of a sandbox is not: the link goes with its sandbox, and a
+/// caller that cleans up twice, or again after a crash, is to succeed.
+fn refuse_typo(session: &mut Session, end: &LinkEndRef, outcome: &Unlinked) -> Result<(), Error> {
+    if end.place != LinkPlaceRef::Host || matches!(outcome, Unlinked::Gone(_)) {
+        return Ok(());
+    }
     let views = session.links()?;
     let known = views.iter().flat_map(|view| view.link.ends.iter().map(ToString::to_string)).collect();
-    Ok(Error::NoLink { end: end.to_string(), known })
+    Err(Error::NoLink { end: end.to_string(), known })
 }
 
 fn end_text(end: &LinkEnd) -> String {

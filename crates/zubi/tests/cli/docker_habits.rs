@@ -2,7 +2,7 @@
 
 use crate::blue::{ZUBI, blue};
 use serde_json::{Value, json};
-use zubi_lab::{Host, Snapshot, assert_reaches};
+use zubi_lab::{Host, Snapshot, assert_reaches, skip};
 
 const USAGE: i32 = 2;
 const NOT_FOUND: i32 = 3;
@@ -356,6 +356,21 @@ fn ls_fits_80_columns_and_tells_the_state() {
     assert_eq!(state(), "gone");
 }
 
+fn states_and_errors_are_coloured_on_a_terminal_only() {
+    let host = blue();
+    host.container("web", "blue");
+    if host.shell("script --version").code != 0 {
+        return skip("states_and_errors_are_coloured_on_a_terminal_only", "needs script (bsdutils)");
+    }
+    let on_terminal = |variable: &str, words: &str| {
+        host.shell(&format!("{variable} TERM=xterm script -qc '{ZUBI} {words}' /dev/null </dev/null")).out
+    };
+    assert!(on_terminal("", "ls").contains("\x1b[32mup\x1b[0m"));
+    assert!(on_terminal("", "frob").contains("\x1b[1;31mzubi:\x1b[0m no command frob"));
+    assert!(!on_terminal("NO_COLOR=1", "ls").contains('\x1b'));
+    assert!(!on_terminal("NO_COLOR=1", "frob").contains('\x1b'));
+}
+
 /// What bash offers behind this line.
 fn offered(host: &Host, line: &str) -> Vec<String> {
     let script = format!(
@@ -397,6 +412,17 @@ fn bash_completes_names() {
     assert!(bare.contains(&"connect".to_owned()) && bare.iter().all(|w| !w.starts_with('-')), "{bare:?}");
 }
 
+fn man_pages_have_the_usual_sections() {
+    let host = Host::new(ZUBI);
+    host.shell(&format!("mkdir /run/man && {ZUBI} man /run/man")).ok();
+    let page = std::fs::read_to_string("/run/man/zubi-network-create.1").expect("page");
+    for section in ["EXAMPLES", "FILES", "EXIT STATUS", "SEE ALSO"] {
+        assert!(page.contains(&format!(".SH \"{section}\"")), "{section} is not in {page}");
+    }
+    let main = std::fs::read_to_string("/run/man/zubi.1").expect("page");
+    assert!(main.contains("zubi man /usr/local/share/man/man1"), "{main}");
+}
+
 fn completion_changes_nothing_and_is_quiet_without_rights() {
     let host = Host::new(ZUBI);
     let before = Snapshot::take();
@@ -427,6 +453,8 @@ zubi_lab::tests!(
     a_gateway_with_a_length_gives_the_subnet,
     public_subnets_get_a_note,
     ls_fits_80_columns_and_tells_the_state,
+    states_and_errors_are_coloured_on_a_terminal_only,
     bash_completes_names,
+    man_pages_have_the_usual_sections,
     completion_changes_nothing_and_is_quiet_without_rights,
 );
