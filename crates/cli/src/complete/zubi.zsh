@@ -14,7 +14,7 @@ _zubi() {
             :programs) _command_names -e ;;
             # These want more to be typed at once.
             *[:=]) open+=("$word") ;;
-            *) candidates+=("${word//:/\\:}:$help") ;;
+            *) candidates+=("${word//:/\\:}${help:+:$help}") ;;
         esac
     done
     (( ${#open} )) && compadd -S '' -- "${open[@]}"

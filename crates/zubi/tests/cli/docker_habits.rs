@@ -412,6 +412,29 @@ fn bash_completes_names() {
     assert!(bare.contains(&"connect".to_owned()) && bare.iter().all(|w| !w.starts_with('-')), "{bare:?}");
 }
 
+fn fish_and_zsh_complete_names() {
+    const TEST: &str = "fish_and_zsh_complete_names";
+    let host = blue();
+    host.zubi("sandbox add web").ok();
+    host.shell(&format!("mkdir /run/bin && ln -s {ZUBI} /run/bin/zubi")).ok();
+    host.shell(&format!("{ZUBI} completions fish > /run/zubi.fish; {ZUBI} completions zsh > /run/zubi.zsh")).ok();
+    let fish = "export PATH=/run/bin:$PATH; fish -c 'source /run/zubi.fish; complete -C \"zubi connect blue w\"'";
+    if host.shell("fish --version").code == 0 {
+        assert_eq!(host.shell(fish).ok().out, "web\n");
+    } else {
+        skip(TEST, "needs fish");
+    }
+    // Without its completion system: only what the script hands over is looked at.
+    let zsh = "PATH=/run/bin:$PATH; compdef() { :; }; _describe() { print -l $candidates; }; source /run/zubi.zsh; \
+               words=(zubi network rm b); CURRENT=4; _zubi";
+    if host.shell("zsh --version").code == 0 {
+        std::fs::write("/run/complete.zsh", zsh).expect("script");
+        assert_eq!(host.shell("zsh -f /run/complete.zsh").ok().out, "blue:10.55.66.0/24, fd00:55::/64\n");
+    } else {
+        skip(TEST, "needs zsh");
+    }
+}
+
 fn man_pages_have_the_usual_sections() {
     let host = Host::new(ZUBI);
     host.shell(&format!("mkdir /run/man && {ZUBI} man /run/man")).ok();
@@ -455,6 +478,7 @@ zubi_lab::tests!(
     ls_fits_80_columns_and_tells_the_state,
     states_and_errors_are_coloured_on_a_terminal_only,
     bash_completes_names,
+    fish_and_zsh_complete_names,
     man_pages_have_the_usual_sections,
     completion_changes_nothing_and_is_quiet_without_rights,
 );
