@@ -1,14 +1,14 @@
 //! The commands.
 
 use crate::output::{Output, answer_with, lines};
-use crate::words::{SandboxWords, WishWords, Words};
+use crate::words::{ConnectWords, DisconnectWords, NetworkWords, PortWords, PortsOf, SandboxWords, WishWords, Words};
 use crate::{link, network, port, run, sandbox, show};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use zubi_engine::{Class, Detached, Error, Force, Session};
-use zubi_model::{DefaultRoute, MacWish, Wishes};
+use zubi_model::{DefaultRoute, MacWish, NetworkName, SandboxRef, Wishes};
 
 /// Runs one command.
 pub(crate) fn run(mut session: Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
@@ -25,29 +25,21 @@ pub(crate) fn run(mut session: Session, words: Words, output: &Output) -> Result
 fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
     let mut code = ExitCode::SUCCESS;
     match words {
-        Words::Network(words) => network::network(session, words, output)?,
-        Words::Sandbox(SandboxWords::Exec { sandbox, command }) => {
-            let never = session.exec(&sandbox, &command)?;
+        Words::Connect(words) | Words::Network(NetworkWords::Connect(words)) => connect(session, &words, output)?,
+        Words::Disconnect(words) | Words::Network(NetworkWords::Disconnect(words)) => {
+            disconnect(session, &words, output)?;
+        }
+        Words::Exec(words) | Words::Sandbox(SandboxWords::Exec(words)) => {
+            let never = session.exec(&words.sandbox, &run::program(&words.program, &words.command)?)?;
             match never {}
         }
+        Words::Rm(words) => sandbox::sandbox(session, SandboxWords::Rm(words), output)?,
+        Words::Network(words) => network::network(session, words, output)?,
         Words::Sandbox(words) => sandbox::sandbox(session, words, output)?,
-        Words::Connect { network, sandbox, wishes } => {
-            let report = session.attach(&network, &sandbox, &wishes.wishes(), output.act())?;
-            let (text, json) = show::attached(&report.value);
-            output.changed(session, &report.plan, &[text], &json)?;
-        }
-        Words::Disconnect { network, sandbox } => {
-            let report = session.detach(&network, &sandbox, output.act())?;
-            let (text, state) = match report.value {
-                Detached::Gone(_) => (format!("{sandbox}: disconnected from {network}"), "disconnected"),
-                Detached::WasNotAttached => (format!("{sandbox}: was not on {network}"), "was-not-connected"),
-            };
-            let json = json!({"sandbox": sandbox.to_string(), "network": network.as_str(), "state": state});
-            output.changed(session, &report.plan, &[text], &json)?;
-        }
-        Words::Port(words) => port::port(session, words, output)?,
+        Words::Port(PortsOf { command: Some(words), .. }) => port::port(session, words, output)?,
+        Words::Port(PortsOf { command: None, sandbox }) => port::port(session, PortWords::Ls { sandbox }, output)?,
         Words::Link(words) => link::link(session, *words, output)?,
-        Words::Ls => show::endpoints(session, output)?,
+        Words::Ls(words) | Words::Ps(words) => show::endpoints(session, &words, output)?,
         Words::Bridge => show::bridges(session, output)?,
         Words::Check => code = check(session, output)?,
         Words::Repair { rebuild } => {
@@ -64,15 +56,75 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
             output.changed(session, &report.plan, &lines(report.value, "nothing to remove"), &json)?;
         }
         Words::Snapshot { output: file } => snapshot(session, file.as_deref(), output)?,
-        Words::Run(_) | Words::Lab { .. } | Words::Completions { .. } | Words::Man { .. } => {}
+        Words::Run(_)
+        | Words::Lab { .. }
+        | Words::Completions { .. }
+        | Words::Candidates { .. }
+        | Words::Info
+        | Words::Version
+        | Words::Man { .. } => {}
     }
     Ok(code)
 }
 
+fn connect(session: &mut Session, words: &ConnectWords, output: &Output) -> Result<(), Error> {
+    let ConnectWords { network, sandbox, wishes } = words;
+    wishes.check_lengths(session, network)?;
+    let attached = session.attach(network, sandbox, &wishes.wishes(), output.act());
+    let report = attached.map_err(|e| perhaps_swapped(session, e, "connect", network, sandbox))?;
+    let (text, json) = show::attached(&report.value);
+    output.changed(session, &report.plan, &[text], &json)
+}
+
+fn disconnect(session: &mut Session, words: &DisconnectWords, output: &Output) -> Result<(), Error> {
+    let DisconnectWords { network, sandbox, .. } = words;
+    let report = session.detach(network, sandbox, output.act())?;
+    let (text, state) = match report.value {
+        Detached::Gone(_) => (format!("{sandbox}: disconnected from {network}"), "disconnected"),
+        Detached::WasNotAttached => {
+            // A sandbox that is gone is off its networks. A network that is not there is a typo.
+            if let Err(e @ Error::NoNetwork { .. }) = session.network(network) {
+                return Err(perhaps_swapped(session, e, "disconnect", network, sandbox));
+            }
+            (format!("{sandbox}: was not on {network}"), "was-not-connected")
+        }
+    };
+    let json = json!({"sandbox": sandbox.to_string(), "network": network.as_str(), "state": state});
+    output.changed(session, &report.plan, &[text], &json)
+}
+
+/// Adds a question to an error about a network that is not there, if the sandbox's word is the name of one.
+fn perhaps_swapped(
+    session: &Session,
+    error: Error,
+    command: &str,
+    network: &NetworkName,
+    sandbox: &SandboxRef,
+) -> Error {
+    let other: Option<NetworkName> = sandbox.to_string().parse().ok();
+    let swapped = matches!(error, Error::NoNetwork { .. } | Error::NoSandbox { .. })
+        && session.network(network).is_err()
+        && other.is_some_and(|other| session.network(&other).is_ok());
+    if !swapped {
+        return error;
+    }
+    let advice = format!("did you swap them? zubi {command} {sandbox} {network}");
+    Error::Advised { cause: Box::new(error), advice }
+}
+
 impl WishWords {
+    /// Refuses addresses with another length than the network's subnet.
+    pub(crate) fn check_lengths(&self, session: &Session, network: &NetworkName) -> Result<(), Error> {
+        if self.ip.iter().all(|address| address.length.is_none()) {
+            return Ok(());
+        }
+        let (network, _) = session.network(network)?;
+        self.ip.iter().try_for_each(|address| address.check_length(&network))
+    }
+
     pub(crate) fn wishes(&self) -> Wishes {
         Wishes {
-            addresses: self.ip.clone(),
+            addresses: self.ip.iter().map(|word| word.address).collect(),
             mac: self.mac.unwrap_or(MacWish::FromAddress),
             ifname: self.ifname.clone(),
             aliases: self.alias.clone(),

@@ -1,29 +1,92 @@
-//! `network inspect`: Docker's field names (its API, Network and EndpointResource objects).
+//! `network inspect`: Docker's field names in Docker's order (its API, Network and EndpointResource objects).
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use zubi_model::{Alias, Egress, Endpoint, Family, Icc, Ingress, Network, Scope};
 
-/// A network as Docker would show it.
-pub(crate) fn network(network: &Network, endpoints: &[Endpoint]) -> Value {
-    let config: Vec<Value> = network
-        .pools
-        .iter()
-        .map(|pool| {
-            let mut config = json!({"Subnet": pool.subnet.to_string()});
-            if let Some(gateway) = pool.gateway {
-                config["Gateway"] = json!(gateway.to_string());
-            }
-            if let Some(range) = pool.range {
-                config["IPRange"] = json!(range.to_string());
-            }
-            if !pool.exclude.is_empty() {
-                config["Exclude"] = json!(pool.exclude.iter().map(ToString::to_string).collect::<Vec<_>>());
-            }
-            config
-        })
-        .collect();
-    let containers: Map<String, Value> =
-        endpoints.iter().map(|e| (e.sandbox.cookie.to_string(), container(e))).collect();
+/// A network as Docker shows it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+#[expect(clippy::struct_excessive_bools, reason = "Docker's fields")]
+pub(crate) struct NetworkShown {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) created: String,
+    pub(crate) scope: &'static str,
+    pub(crate) driver: String,
+    #[serde(rename = "EnableIPv4")]
+    enable_v4: bool,
+    #[serde(rename = "EnableIPv6")]
+    pub(crate) enable_v6: bool,
+    #[serde(rename = "IPAM")]
+    ipam: Ipam,
+    pub(crate) internal: bool,
+    /// Anybody may connect to every network.
+    attachable: bool,
+    /// The next three are Docker's swarm and templates of networks, which zubi does not have.
+    ingress: bool,
+    config_from: ConfigFrom,
+    config_only: bool,
+    containers: BTreeMap<String, ContainerShown>,
+    options: Map<String, Value>,
+    pub(crate) labels: BTreeMap<String, String>,
+    /// What `network set` changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) changed: Option<Value>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ipam {
+    driver: &'static str,
+    options: Map<String, Value>,
+    config: Vec<PoolShown>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct PoolShown {
+    subnet: String,
+    #[serde(rename = "IPRange", skip_serializing_if = "Option::is_none")]
+    range: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    exclude: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ConfigFrom {
+    network: &'static str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ContainerShown {
+    name: String,
+    #[serde(rename = "EndpointID")]
+    endpoint_id: String,
+    mac_address: String,
+    #[serde(rename = "IPv4Address")]
+    v4: String,
+    #[serde(rename = "IPv6Address")]
+    v6: String,
+    aliases: Vec<String>,
+    interface: String,
+    /// The sandbox as zubi's commands take it.
+    sandbox: String,
+}
+
+/// A network as Docker would show it. `key` gives the key of an endpoint: the id of its container, as in Docker.
+pub(crate) fn network(network: &Network, endpoints: &[Endpoint], key: &dyn Fn(&Endpoint) -> String) -> NetworkShown {
+    let config = network.pools.iter().map(|pool| PoolShown {
+        subnet: pool.subnet.to_string(),
+        range: pool.range.map(|range| range.to_string()),
+        gateway: pool.gateway.map(|gateway| gateway.to_string()),
+        exclude: pool.exclude.iter().map(ToString::to_string).collect(),
+    });
     let mut options = Map::new();
     let mut option = |key: &str, value: String| options.insert(key.to_owned(), json!(value));
     if let Some(bridge) = network.bridge() {
@@ -37,32 +100,64 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint]) -> Value {
     if let Some(mtu) = network.mtu {
         option("com.docker.network.driver.mtu", mtu.to_string());
     }
-    json!({
-        "Name": network.name.as_str(),
-        "Id": network.id.as_str(),
-        "Created": rfc3339(network.created),
-        "Scope": "local",
-        "Driver": network.driver.kind().to_string(),
-        "EnableIPv4": network.pool(Family::V4).is_some(),
-        "EnableIPv6": network.pool(Family::V6).is_some(),
-        "IPAM": {"Driver": "default", "Options": {}, "Config": config},
-        "Internal": network.scope == Scope::Internal,
-        "Containers": containers,
-        "Options": options,
-        "Labels": network.labels,
-    })
+    NetworkShown {
+        name: network.name.to_string(),
+        id: network.id.as_str().to_owned(),
+        created: rfc3339(network.created),
+        scope: "local",
+        driver: network.driver.kind().to_string(),
+        enable_v4: network.pool(Family::V4).is_some(),
+        enable_v6: network.pool(Family::V6).is_some(),
+        ipam: Ipam { driver: "default", options: Map::new(), config: config.collect() },
+        internal: network.scope == Scope::Internal,
+        attachable: true,
+        ingress: false,
+        config_from: ConfigFrom { network: "" },
+        config_only: false,
+        containers: endpoints.iter().map(|e| (key(e), container(e))).collect(),
+        options,
+        labels: network.labels.clone(),
+        changed: None,
+    }
 }
 
-fn container(endpoint: &Endpoint) -> Value {
+/// The key of an endpoint where no runtime is asked.
+pub(crate) fn cookie(endpoint: &Endpoint) -> String {
+    endpoint.sandbox.cookie.to_string()
+}
+
+fn container(endpoint: &Endpoint) -> ContainerShown {
     let address = |family| endpoint.address(family).map_or_else(String::new, |a| a.address.to_string());
+    let spelled = &endpoint.sandbox.spelled;
+    let name = match spelled.split_once(':') {
+        Some(("docker" | "podman" | "containerd" | "cni", name)) => name,
+        _ => spelled,
+    };
+    ContainerShown {
+        name: name.to_owned(),
+        endpoint_id: endpoint.id.as_str().to_owned(),
+        mac_address: endpoint.mac.to_string(),
+        v4: address(Family::V4),
+        v6: address(Family::V6),
+        aliases: endpoint.aliases.iter().map(Alias::as_str).map(str::to_owned).collect(),
+        interface: endpoint.ifname.to_string(),
+        sandbox: spelled.clone(),
+    }
+}
+
+/// A network as a line of Docker's `network ls --format json`, whose values are all text.
+pub(crate) fn line(network: &NetworkShown, short_id: &str) -> Value {
+    let labels: Vec<String> = network.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     json!({
-        "Name": endpoint.sandbox.spelled,
-        "EndpointID": endpoint.id.as_str(),
-        "MacAddress": endpoint.mac.to_string(),
-        "IPv4Address": address(Family::V4),
-        "IPv6Address": address(Family::V6),
-        "Aliases": endpoint.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),
-        "Interface": endpoint.ifname.as_str(),
+        "CreatedAt": network.created,
+        "Driver": network.driver,
+        "ID": short_id,
+        "IPv4": network.enable_v4.to_string(),
+        "IPv6": network.enable_v6.to_string(),
+        "Internal": network.internal.to_string(),
+        "Labels": labels.join(","),
+        "Name": network.name,
+        "Scope": network.scope,
     })
 }
 

@@ -1,18 +1,26 @@
 //! The command line: turns arguments into calls of the engine, and answers into text or JSON.
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `output`")]
 
+mod address;
 mod cells;
 mod commands;
 mod common;
+mod complete;
+mod driver_options;
+mod filter;
+mod info;
 mod inspect;
 mod link;
+mod man;
 mod network;
 mod output;
+mod parse_error;
 mod port;
 mod run;
 mod sandbox;
 mod show;
 mod table;
+mod template;
 mod words;
 
 use clap::Parser;
@@ -51,14 +59,26 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
     // These commands need no session.
     match cli.words {
         Words::Completions { shell } => {
-            words::completions(shell)?;
+            complete::script(shell)?;
             return Ok(ExitCode::SUCCESS);
         }
-        Words::Man { folder } => return words::man_pages(&folder),
+        Words::Candidates { line } => {
+            complete::answer(&line, cli.common.state_dir, cli.common.run_dir)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Words::Version => {
+            info::version(output)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Words::Man { folder } => return man::man_pages(&folder),
         Words::Lab { command } => return run::lab(&command),
         _ => {}
     }
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;
+    if let Words::Info = cli.words {
+        info::info(&config, output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     // Every command reports lost records, except the two that restore them.
     let lost = match &cli.words {
         Words::Repair { rebuild: true } | Words::Gc { force: true } => LostRecords::Ignore,

@@ -1,21 +1,31 @@
 //! `zubi link`.
 
-use crate::output::Output;
-use crate::table::render;
+use crate::output::{Output, without_repeats};
 use crate::words::{LinkCommand, LinkWords};
 use serde_json::{Value, json};
-use zubi_engine::{Attachment, Error, LinkState, Plan, Session, Unlinked};
-use zubi_model::{DirectLink, LinkEnd, LinkPlace, LinkWishes};
+use zubi_engine::{Act, Attachment, Error, Plan, Session, Unlinked};
+use zubi_model::{DirectLink, LinkEnd, LinkEndRef, LinkPlace, LinkPlaceRef, LinkWishes};
 
 /// Makes, lists or removes links.
 pub(crate) fn link(session: &mut Session, words: LinkWords, output: &Output) -> Result<(), Error> {
     match (words.command, words.first, words.second) {
         (Some(LinkCommand::Ls), ..) => list(session, output),
         (Some(LinkCommand::Rm { ends }), ..) => {
+            let ends = without_repeats(ends);
+            if ends.len() > 1 {
+                // All or nothing: look at each before the first is removed.
+                for end in &ends {
+                    let report = session.unlink(end, Act::Show)?;
+                    refuse_typo(session, end, &report.value)?;
+                }
+            }
             let (mut plan, mut text, mut all) = (Plan::new(), Vec::new(), Vec::new());
             for end in &ends {
                 let report = session.unlink(end, output.act())?;
                 plan.append(report.plan);
+                if ends.len() == 1 {
+                    refuse_typo(session, end, &report.value)?;
+                }
                 let (said, state) = match report.value {
                     Unlinked::Gone(link) => (format!("{link}: removed"), "removed"),
                     Unlinked::WasNotLinked => (format!("{end}: was not linked"), "was-not-linked"),
@@ -23,7 +33,7 @@ pub(crate) fn link(session: &mut Session, words: LinkWords, output: &Output) -> 
                 text.push(said);
                 all.push(json!({"end": end.to_string(), "state": state}));
             }
-            output.changed(session, &plan, &text, &Value::Array(all))
+            output.changed(session, &plan, &text, &all)
         }
         (None, Some(first), Some(second)) => {
             let wishes = LinkWishes::new([first, second], &words.address, words.mtu)?;
@@ -41,6 +51,17 @@ pub(crate) fn link(session: &mut Session, words: LinkWords, output: &Output) -> 
     }
 }
 
+/// An end of the host that belongs to no link is a typo. One of a sandbox is not: the link goes with its sandbox, and a
+/// caller that cleans up twice, or again after a crash, is to succeed.
+fn refuse_typo(session: &mut Session, end: &LinkEndRef, outcome: &Unlinked) -> Result<(), Error> {
+    if end.place != LinkPlaceRef::Host || matches!(outcome, Unlinked::Gone(_)) {
+        return Ok(());
+    }
+    let views = session.links()?;
+    let known = views.iter().flat_map(|view| view.link.ends.iter().map(ToString::to_string)).collect();
+    Err(Error::NoLink { end: end.to_string(), known })
+}
+
 fn end_text(end: &LinkEnd) -> String {
     end.addresses.iter().fold(end.to_string(), |all, address| format!("{all} {address}"))
 }
@@ -49,11 +70,7 @@ fn list(session: &mut Session, output: &Output) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut all = Vec::new();
     for view in session.links()? {
-        let state = match view.state {
-            LinkState::Up => "up",
-            LinkState::Down => "down",
-            LinkState::Gone => "gone",
-        };
+        let state = view.state.word();
         let cells = |end: &LinkEnd| {
             let addresses: Vec<String> = end.addresses.iter().map(ToString::to_string).collect();
             [end.to_string(), addresses.join(",")]
@@ -66,8 +83,8 @@ fn list(session: &mut Session, output: &Output) -> Result<(), Error> {
         json["state"] = json!(state);
         all.push(json);
     }
-    let head = ["END", "ADDRESSES", "OTHER END", "ADDRESSES", "MTU", "STATE"];
-    output.listed(&render(&head, &rows), &Value::Array(all))
+    let head = ["END", "ADDRESSES", "OTHER-END", "ADDRESSES", "MTU", "STATE"];
+    output.table(&head, &rows, &all)
 }
 
 fn as_json(link: &DirectLink) -> Value {

@@ -1,15 +1,18 @@
 //! `zubi network`.
 
-use crate::inspect;
-use crate::output::{Output, answer_with, lines, removed};
-use crate::table::render;
-use crate::words::{CreateWords, NetworkWords, OrNone, SetWords};
+use crate::address::is_public;
+use crate::driver_options;
+use crate::filter::fits_all;
+use crate::inspect::{self, NetworkShown};
+use crate::output::{Output, answer_in_json, answer_with, lines, removed, without_repeats};
+use crate::template::Template;
+use crate::words::{CreateWords, NetworkLsWords, NetworkWords, OrNone, SetWords};
 use serde_json::{Value, json};
 use std::net::IpAddr;
-use zubi_engine::{Error, Plan, Report, Session};
+use zubi_engine::{Act, Detached, Error, Plan, Report, Session};
 use zubi_model::{
-    BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Family, Icc, Ingress,
-    Invalid, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet,
+    BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, Family, Icc,
+    Ingress, Invalid, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, SandboxRef, Scope, Subnet,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -19,8 +22,13 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
             let report = session.create_network(spec(*words)?, output.act())?;
             let subnets: Vec<String> = report.value.pools.iter().map(|p| p.subnet.to_string()).collect();
             let text = format!("{}: {} on bridge {}", report.value.name, subnets.join(", "), report.value.device());
-            let json = inspect::network(&report.value, &[]);
-            output.changed(session, &report.plan, &[text], &json)
+            let json = inspect::network(&report.value, &[], &inspect::cookie);
+            output.changed(session, &report.plan, &[text], &json)?;
+            let public = report.value.pools.iter().filter(|pool| is_public(pool.subnet)).map(|pool| {
+                format!("{} are public addresses: hosts on the internet that have them cannot be reached", pool.subnet)
+            });
+            output.notes(&public.collect::<Vec<_>>());
+            Ok(())
         }
         NetworkWords::Set(words) => {
             let (name, change) = change(*words)?;
@@ -29,59 +37,121 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
             let lines: Vec<String> = differences.iter().map(|d| format!("{} {} -> {}", d.what, d.from, d.to)).collect();
             let nothing = "nothing to change".to_owned();
             let text = format!("{name}: {}", if lines.is_empty() { nothing } else { lines.join(", ") });
-            let mut json = inspect::network(&value.network, &value.endpoints);
+            let mut json = shown(session, &value.network, &value.endpoints);
             let changed = differences.iter().map(|d| json!({"what": d.what, "from": d.from, "to": d.to}));
-            json["Changed"] = changed.collect();
+            json.changed = Some(changed.collect());
             output.changed(session, &plan, &[text], &json)
         }
-        NetworkWords::Ls => {
-            let (networks, unreadable) = session.networks();
-            let rows: Vec<Vec<String>> = networks
-                .iter()
-                .map(|n| {
-                    let subnets: Vec<String> = n.pools.iter().map(|p| p.subnet.to_string()).collect();
-                    let id = n.id.short().to_owned();
-                    vec![
-                        n.name.to_string(),
-                        id,
-                        n.driver.kind().to_string(),
-                        n.device().to_string(),
-                        subnets.join(","),
-                        options(n).join(","),
-                    ]
-                })
-                .collect();
-            let text = render(&["NAME", "ID", "DRIVER", "BRIDGE", "SUBNETS", "OPTIONS"], &rows);
-            let json: Vec<Value> = networks.iter().map(|n| inspect::network(n, &[])).collect();
-            output.listed(&text, &Value::Array(json))?;
-            // A file that cannot be read does not hide the other networks.
-            match unreadable.into_iter().next() {
-                Some(e) => Err(e.into()),
-                None => Ok(()),
-            }
-        }
-        NetworkWords::Inspect { names } => {
+        NetworkWords::Ls(words) => list(session, &words, output),
+        NetworkWords::Inspect { names, format } => {
             let mut all = Vec::new();
             for name in &names {
                 let (network, endpoints) = session.network(name)?;
-                all.push(inspect::network(&network, &endpoints));
+                all.push(shown(session, &network, &endpoints));
             }
-            answer_with(&format!("{:#}\n", Value::Array(all)))
+            let Some(template) = format else { return answer_in_json(&all) };
+            let objects = all.iter().map(|network| serde_json::to_value(network).unwrap_or_default());
+            answer_with(&formatted(&template, objects)?)
         }
-        NetworkWords::Rm { names } => {
-            let mut plan = Plan::new();
-            for name in &names {
-                plan.append(session.remove_network(name, output.act())?.plan);
-            }
-            let (text, json) = removed(&names);
-            output.changed(session, &plan, &text, &json)
-        }
-        NetworkWords::Prune => {
+        NetworkWords::Rm { names, force } => remove(session, &without_repeats(names), force, output),
+        NetworkWords::Prune { .. } => {
             let Report { plan, value } = session.prune_networks(output.act())?;
             let (text, json) = removed(&value);
             output.changed(session, &plan, &lines(text, "nothing to remove"), &json)
         }
+        // `perform` has made them commands of their own.
+        NetworkWords::Connect(_) | NetworkWords::Disconnect(_) => Ok(()),
     }
+}
+
+fn shown(session: &Session, network: &Network, endpoints: &[Endpoint]) -> NetworkShown {
+    let key = |e: &Endpoint| session.container_id(e).unwrap_or_else(|| inspect::cookie(e));
+    inspect::network(network, endpoints, &key)
+}
+
+fn formatted(template: &Template, objects: impl Iterator<Item = Value>) -> Result<String, Error> {
+    let mut text = String::new();
+    for object in objects {
+        let line = template.line(&object).map_err(|why| Invalid::new("--format", "template", why))?;
+        text.push_str(&line);
+        text.push('\n');
+    }
+    Ok(text)
+}
+
+fn list(session: &mut Session, words: &NetworkLsWords, output: &Output) -> Result<(), Error> {
+    let (mut networks, unreadable) = session.networks();
+    networks.retain(|network| fits_all(&words.filter, network));
+    let id = |n: &Network| if words.no_trunc { n.id.as_str() } else { n.id.short() }.to_owned();
+    let json = |n: &Network| inspect::network(n, &[], &inspect::cookie);
+    if words.quiet {
+        output.listed(&networks.iter().map(id).collect::<Vec<_>>(), &networks.iter().map(id).collect::<Vec<_>>())?;
+    } else if let Some(template) = &words.format {
+        answer_with(&formatted(template, networks.iter().map(|n| inspect::line(&json(n), &id(n))))?)?;
+    } else {
+        let row = |n: &Network| {
+            let subnets: Vec<String> = n.pools.iter().map(|p| p.subnet.to_string()).collect();
+            vec![
+                n.name.to_string(),
+                id(n),
+                n.driver.kind().to_string(),
+                n.device().to_string(),
+                subnets.join(","),
+                options(n).join(","),
+            ]
+        };
+        let rows: Vec<Vec<String>> = networks.iter().map(row).collect();
+        let head = ["NAME", "ID", "DRIVER", "BRIDGE", "SUBNETS", "OPTIONS"];
+        output.table(&head, &rows, &networks.iter().map(json).collect::<Vec<_>>())?;
+    }
+    // A file that cannot be read does not hide the other networks.
+    match unreadable.into_iter().next() {
+        Some(e) => Err(e.into()),
+        None => Ok(()),
+    }
+}
+
+/// Removes all networks, or none if one of them cannot be removed.
+fn remove(session: &mut Session, names: &[NetworkName], force: bool, output: &Output) -> Result<(), Error> {
+    let mut plan = Plan::new();
+    let mut endpoints = Vec::new();
+    if force {
+        for name in names {
+            endpoints.extend(session.network(name)?.1);
+        }
+        if output.act() == Act::Show && !endpoints.is_empty() {
+            let why = "cannot be shown while endpoints are connected";
+            return Err(Invalid::new("option", "--force", why).try_instead("show each zubi disconnect").into());
+        }
+    } else if names.len() > 1 {
+        for name in names {
+            session.remove_network(name, Act::Show)?;
+        }
+    }
+    for endpoint in &endpoints {
+        plan.append(disconnect_recorded(session, endpoint)?);
+    }
+    for name in names {
+        match session.remove_network(name, output.act()) {
+            Ok(report) => plan.append(report.plan),
+            // A described network goes with its last endpoint.
+            Err(Error::NoNetwork { .. }) if endpoints.iter().any(|e| e.network == *name) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let (text, json) = removed(names);
+    output.changed(session, &plan, &text, &json)
+}
+
+/// Disconnects an endpoint by the name it was connected by, or else by its namespace.
+fn disconnect_recorded(session: &mut Session, endpoint: &Endpoint) -> Result<Plan, Error> {
+    let by_name = endpoint.sandbox.spelled.parse().unwrap_or(SandboxRef::Path(endpoint.sandbox.reached_by.path()));
+    let report = session.detach(&endpoint.network, &by_name, Act::Apply)?;
+    if matches!(report.value, Detached::WasNotAttached) {
+        let by_path = SandboxRef::Path(endpoint.sandbox.reached_by.path());
+        return Ok(session.detach(&endpoint.network, &by_path, Act::Apply)?.plan);
+    }
+    Ok(report.plan)
 }
 
 /// The properties of a network that differ from the defaults.
@@ -142,8 +212,28 @@ fn given<T>(what: &'static str, words: Vec<OrNone<T>>) -> Result<Option<Vec<T>>,
     Ok(Some(values))
 }
 
+/// A gateway with a length, as in dockerd's `bip`, says the subnet too.
+fn subnets_of_gateways(words: &mut CreateWords) -> Result<(), Error> {
+    for gateway in &words.gateway {
+        let Some(subnet) = gateway.subnet() else { continue };
+        let subnet = subnet?;
+        match words.subnet.iter().find(|s| s.net().contains(&gateway.address)) {
+            Some(given) if *given == subnet => {}
+            Some(given) => {
+                let why = format!("has another length than {given}");
+                return Err(Invalid::new("gateway", gateway, why).into());
+            }
+            None if words.subnet.iter().any(|s| s.family() == subnet.family()) => {}
+            None => words.subnet.push(subnet),
+        }
+    }
+    Ok(())
+}
+
 /// Assigns options that are given once for all subnets to the subnet that contains them.
-fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
+fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
+    driver_options::translate(&mut words)?;
+    subnets_of_gateways(&mut words)?;
     let mut pools: Vec<PoolSpec> = words
         .subnet
         .iter()
@@ -155,10 +245,15 @@ fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
             return Err(Invalid::new("subnet", pool.subnet, why).into());
         }
     }
-    let needs = |what| Error::from(Invalid::new(what, "", "needs a --subnet to lie in"));
     let home = |what: &'static str, value: &dyn std::fmt::Display, address: IpAddr| {
         if words.subnet.is_empty() {
-            return Err(needs(what));
+            let option = match what {
+                "gateway" => "--gateway",
+                "address range" => "--ip-range",
+                _ => "--exclude",
+            };
+            let why = format!("{option} needs --subnet");
+            return Err(Error::from(Invalid::new(what, value, why)));
         }
         let inside = |s: &Subnet| s.net().contains(&address);
         words.subnet.iter().position(inside).ok_or_else(|| {
@@ -166,7 +261,7 @@ fn spec(words: CreateWords) -> Result<NetworkSpec, Error> {
             Invalid::new(what, value, format!("is not inside {}", subnets.join(" or "))).into()
         })
     };
-    for gateway in &words.gateway {
+    for gateway in words.gateway.iter().map(|gateway| &gateway.address) {
         let at = home("gateway", gateway, *gateway)?;
         if pools[at].gateway.replace(*gateway).is_some() {
             return Err(Invalid::new("gateway", gateway, format!("is a second one in {}", pools[at].subnet)).into());

@@ -1,7 +1,11 @@
 //! How answers and errors are shown: text or JSON. No other file of the command line writes to the caller's streams.
 
 use crate::common::Common;
+use crate::table;
+use clap::error::ErrorKind;
+use serde::Serialize;
 use serde_json::{Value, json};
+use std::io::IsTerminal;
 use zubi_engine::{Act, Class, Error, Finding, Observer, Plan, Session, Stream};
 use zubi_model::visible;
 
@@ -48,7 +52,7 @@ impl Output {
         session: &mut Session,
         plan: &Plan,
         lines: &[String],
-        answer: &Value,
+        answer: &impl Serialize,
     ) -> Result<(), Error> {
         match (self.mode, self.json) {
             (Mode::Do, _) => self.listed(lines, answer),
@@ -76,11 +80,31 @@ impl Output {
     }
 
     /// The answer of a reading call.
-    pub(crate) fn listed(&self, lines: &[String], answer: &Value) -> Result<(), Error> {
+    pub(crate) fn listed(&self, lines: &[String], answer: &impl Serialize) -> Result<(), Error> {
         if self.json {
-            return answer_with(&format!("{answer:#}\n"));
+            return answer_in_json(answer);
         }
         answer_with(&lines.iter().map(|line| shown(line)).collect::<String>())
+    }
+
+    /// The answer of a reading call as a table. Words in columns `STATE` are coloured on a terminal.
+    pub(crate) fn table(&self, head: &[&str], rows: &[Vec<String>], answer: &impl Serialize) -> Result<(), Error> {
+        if self.json {
+            return answer_in_json(answer);
+        }
+        let paint = coloured(&std::io::stdout());
+        answer_with(&table::render_with(head, rows, &|column, cell| match cell {
+            _ if !paint || column != "STATE" => None,
+            "up" => Some("\x1b[32m"),
+            "down" => Some("\x1b[31m"),
+            "gone" => Some("\x1b[1;31m"),
+            _ => None,
+        }))
+    }
+
+    /// Whether `-v` was given.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Notes beside the answer, on standard error.
@@ -102,9 +126,21 @@ impl Output {
                 json!({"error": {"code": class.word(), "exit": error.exit_code(), "message": error.to_string()}});
             format!("{document:#}\n")
         } else {
-            shown(&format!("zubi: {error}"))
+            refusal(&error.to_string())
         });
     }
+}
+
+/// An error in text.
+fn refusal(words: &str) -> String {
+    let name = if coloured(&std::io::stderr()) { "\x1b[1;31mzubi:\x1b[0m" } else { "zubi:" };
+    format!("{name} {}", shown(words))
+}
+
+/// Whether a stream is a terminal whose user wants colours (<https://no-color.org>).
+fn coloured(stream: &impl IsTerminal) -> bool {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    !unwanted && std::env::var_os("TERM").is_none_or(|t| t != "dumb") && stream.is_terminal()
 }
 
 /// Makes a line of text safe for a terminal.
@@ -120,6 +156,12 @@ pub(crate) fn answer_with(text: &str) -> Result<(), Error> {
     }
 }
 
+/// Writes a document.
+pub(crate) fn answer_in_json(document: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(document).map_err(|e| Error::Output { source: e.into() })?;
+    answer_with(&(text + "\n"))
+}
+
 /// Writes help and version, which the parser returns as errors, or a parse error. Fails with the class of the error.
 pub(crate) fn parsed(error: &clap::Error, json: bool) -> Result<(), Class> {
     let class = Class::Usage;
@@ -131,11 +173,13 @@ pub(crate) fn parsed(error: &clap::Error, json: bool) -> Result<(), Class> {
         });
     }
     if json {
-        let message = text.trim().strip_prefix("error: ").unwrap_or(&text).trim();
+        let message = crate::parse_error::explain(error);
         let document = json!({"error": {"code": class.word(), "exit": class as u8, "message": message}});
         Stream::Err.tell(&format!("{document:#}\n"));
-    } else {
+    } else if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         Stream::Err.tell(&text);
+    } else {
+        Stream::Err.tell(&refusal(&crate::parse_error::explain(error)));
     }
     Err(class)
 }
@@ -143,6 +187,17 @@ pub(crate) fn parsed(error: &clap::Error, json: bool) -> Result<(), Class> {
 /// The lines of a list, or `none` if there are none.
 pub(crate) fn lines(lines: Vec<String>, none: &str) -> Vec<String> {
     if lines.is_empty() { vec![none.to_owned()] } else { lines }
+}
+
+/// The names without those that were given twice.
+pub(crate) fn without_repeats<T: PartialEq>(names: Vec<T>) -> Vec<T> {
+    let mut once = Vec::new();
+    for name in names {
+        if !once.contains(&name) {
+            once.push(name);
+        }
+    }
+    once
 }
 
 /// The answer of a command that removes things by name.

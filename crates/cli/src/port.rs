@@ -2,7 +2,6 @@
 
 use crate::cells::{host_address, published, shortened};
 use crate::output::Output;
-use crate::table::render;
 use crate::words::PortWords;
 use serde_json::Value;
 use zubi_engine::{Error, Published, Session};
@@ -11,10 +10,14 @@ use zubi_model::Endpoint;
 /// Publishes, unpublishes or lists ports.
 pub(crate) fn port(session: &mut Session, words: PortWords, output: &Output) -> Result<(), Error> {
     match words {
-        PortWords::Ls { sandbox } => {
-            let sandbox = sandbox.map(|s| s.to_string());
+        PortWords::Ls { sandbox: asked } => {
+            let sandbox = asked.as_ref().map(ToString::to_string);
             let wanted = |e: &Endpoint| sandbox.as_ref().is_none_or(|s| engine_name(e, s));
             let endpoints: Vec<Endpoint> = session.published()?.into_iter().filter(wanted).collect();
+            // An empty list for a name with a typo would be a lie.
+            if let (Some(asked), true) = (&asked, endpoints.is_empty()) {
+                session.endpoints_in(asked)?;
+            }
             let mut rows = Vec::new();
             let mut all = Vec::new();
             for (endpoint, port) in endpoints.iter().flat_map(|e| e.ports.iter().map(move |port| (e, port))) {
@@ -29,7 +32,7 @@ pub(crate) fn port(session: &mut Session, words: PortWords, output: &Output) -> 
                 all.push(published(endpoint, port));
             }
             let head = ["SANDBOX", "NETWORK", "ADDRESS", "PORT", "PROTOCOL", "LEADS-TO"];
-            output.listed(&render(&head, &rows), &Value::Array(all))
+            output.table(&head, &rows, &all)
         }
         PortWords::Add { network, sandbox, ports } => {
             let report = session.publish(&network, &sandbox, &ports, output.act())?;

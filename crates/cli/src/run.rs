@@ -1,11 +1,12 @@
 //! `run` and `lab`: commands that the user names.
 
 use crate::output::{Output, answer_with};
-use crate::words::RunWords;
+use crate::sandbox::refuse_reserved;
+use crate::words::{ProgramWords, RunWords, WishWords};
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
-use zubi_engine::{Act, Error, Model, RunSpec, Session};
+use zubi_engine::{Act, Error, Model, Program, RunSpec, Session};
 use zubi_model::Invalid;
 
 /// Docker's values for a network, some of which are no names of networks.
@@ -27,18 +28,60 @@ fn model(words: &[String]) -> Result<Model, Error> {
     })
 }
 
+/// The program of `run` and `exec`.
+pub(crate) fn program(words: &ProgramWords, command: &[OsString]) -> Result<Program, Error> {
+    let mut env = Vec::new();
+    for variable in &words.env {
+        match variable.split_once('=') {
+            Some(("", _)) => return Err(Invalid::new("variable", variable, "has no name").into()),
+            Some((name, value)) => env.push((name.into(), value.into())),
+            // Docker takes it from the caller's environment, and here the command has that anyway.
+            None => {}
+        }
+    }
+    Ok(Program { words: command.to_vec(), env, workdir: words.workdir.clone() })
+}
+
+/// `-v /data:/data` of Docker is `--verbose` here, and the folder then stands where the program does.
+fn advised(error: Error, words: &RunWords, output: &Output) -> Error {
+    let folders = words.command.first().is_some_and(|word| word.to_string_lossy().contains(':'));
+    if !output.is_verbose() || !folders {
+        return error;
+    }
+    let advice = "-v is --verbose: there are no volumes, the program sees the files of this host".to_owned();
+    Error::Advised { cause: Box::new(error), advice }
+}
+
+/// Refuses addresses with another length than the first network's, which has them.
+fn check_lengths(session: &Session, model: &Model, words: &WishWords) -> Result<(), Error> {
+    let Model::Networks(networks) = model else { return Ok(()) };
+    match networks.first() {
+        Some(network) => words.check_lengths(session, network),
+        None => Ok(()),
+    }
+}
+
 /// `zubi run`.
 pub(crate) fn run(mut session: Session, words: &RunWords, output: &Output) -> Result<ExitCode, Error> {
     let spec = RunSpec {
         model: model(&words.network)?,
         name: words.name.clone(),
         wishes: words.wishes.wishes(),
-        command: words.command.clone(),
+        command: program(&words.program, &words.command)?,
     };
+    if let Some(name) = &spec.name {
+        refuse_reserved(name)?;
+    }
+    spec.command.look().map_err(|e| advised(e, words, output))?;
+    check_lengths(&session, &spec.model, &words.wishes)?;
     if !matches!(spec.model, Model::Networks(_))
         && let Some(port) = spec.wishes.ports.first()
     {
         return Err(Invalid::new("published port", port, "cannot be: the command gets no endpoint of its own").into());
+    }
+    if let (Model::Host | Model::Share(_), Some(name)) = (&spec.model, &spec.name) {
+        let why = "cannot be given: the command shares a network and gets no sandbox of its own";
+        return Err(Invalid::new("sandbox name", name, why).into());
     }
     if output.act() == Act::Show {
         let plan = session.plan_run(&spec)?;

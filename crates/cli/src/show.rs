@@ -2,7 +2,7 @@
 
 use crate::cells::{published as published_json, shortened};
 use crate::output::Output;
-use crate::table::render;
+use crate::words::LsWords;
 use serde_json::{Value, json};
 use zubi_engine::{Attached, Attachment, Error, Session};
 use zubi_model::{Alias, Family, IfName};
@@ -40,29 +40,37 @@ pub(crate) fn attached(attached: &Attached) -> (String, Value) {
     (text, json)
 }
 
-/// Lists endpoints.
-pub(crate) fn endpoints(session: &mut Session, output: &Output) -> Result<(), Error> {
+/// Lists endpoints. The table of a name of usual length fits 80 columns; `wide` adds what a person seldom needs.
+pub(crate) fn endpoints(session: &mut Session, words: &LsWords, output: &Output) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut all = Vec::new();
     for v in session.endpoints()? {
         let e = &v.endpoint;
         let addresses: Vec<String> = e.addresses.iter().map(|a| a.address.to_string()).collect();
-        let number = |i: Option<zubi_model::IfIndex>| i.map_or_else(|| "-".to_owned(), |i| i.0.to_string());
+        // As `ip` writes it: behind the @ is the number of the other end.
+        let device = |name: &IfName, other: Option<zubi_model::IfIndex>| match other {
+            Some(index) => format!("{name}@if{}", index.0),
+            None => name.to_string(),
+        };
         let default: Vec<&str> = v.default_in.iter().map(|f| if *f == Family::V4 { "v4" } else { "v6" }).collect();
         let ports: Vec<String> = e.ports.iter().map(ToString::to_string).collect();
-        rows.push(vec![
+        let mut row = vec![
             shortened(&e.sandbox.spelled).to_owned(),
             e.network.to_string(),
-            format!("{}@{}", e.ifname, number(v.peer_index)),
+            v.state.word().to_owned(),
+            device(&e.ifname, v.host_index),
             addresses.join(","),
-            e.mac.to_string(),
-            e.host_device().map_or_else(|| "-".to_owned(), |device| format!("{device}@{}", number(v.host_index))),
-            default.join(","),
-            ports.join(","),
-        ]);
+        ];
+        if words.wide {
+            let host_device = e.host_device().map_or_else(|| "-".to_owned(), |name| device(name, v.peer_index));
+            row.extend([e.mac.to_string(), host_device, default.join(",")]);
+        }
+        row.push(ports.join(","));
+        rows.push(row);
         all.push(json!({
             "sandbox": e.sandbox.spelled,
             "network": e.network.as_str(),
+            "state": v.state.word(),
             "addresses": addresses,
             "mac": e.mac.to_string(),
             "ifname": e.ifname.as_str(),
@@ -75,8 +83,12 @@ pub(crate) fn endpoints(session: &mut Session, output: &Output) -> Result<(), Er
             "ports": e.ports.iter().map(|p| published_json(e, p)).collect::<Vec<_>>(),
         }));
     }
-    let head = ["SANDBOX", "NETWORK", "DEVICE", "ADDRESSES", "MAC", "HOST-DEVICE", "DEFAULT", "PORTS"];
-    output.listed(&render(&head, &rows), &Value::Array(all))
+    let mut head = vec!["SANDBOX", "NETWORK", "STATE", "DEVICE", "ADDRESSES"];
+    if words.wide {
+        head.extend(["MAC", "HOST-DEVICE", "DEFAULT"]);
+    }
+    head.push("PORTS");
+    output.table(&head, &rows, &all)
 }
 
 /// Lists bridges and the sandboxes behind their ports.
@@ -102,5 +114,5 @@ pub(crate) fn bridges(session: &mut Session, output: &Output) -> Result<(), Erro
             "network": bridge.network.as_ref().map(zubi_model::NetworkName::as_str), "ports": ports}));
     }
     let head = ["BRIDGE", "MAC", "STATE", "NETWORK", "PORT", "STATE", "SANDBOX"];
-    output.listed(&render(&head, &rows), &Value::Array(all))
+    output.table(&head, &rows, &all)
 }

@@ -1,14 +1,15 @@
 //! The tree of commands.
 
+use crate::address::Address;
 use crate::common::Common;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use crate::filter::NetworkFilter;
+use crate::template::Template;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::PathBuf;
 use std::str::FromStr;
-use zubi_engine::Error;
 use zubi_model::{
     Alias, Exclusion, IfName, Label, LinkAddresses, LinkEndRef, MacWish, Mtu, NetworkName, PortWish, SandboxName,
     SandboxRef, StaticRoute, Subnet,
@@ -16,7 +17,14 @@ use zubi_model::{
 
 /// Wires containers, pods and processes into networks; every step can be shown as the command you would have typed.
 #[derive(Debug, Parser)]
-#[command(name = "zubi", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    name = "zubi",
+    version,
+    propagate_version = true,
+    max_term_width = 100,
+    after_help = "A SANDBOX is NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID.\n\
+                  `zubi man FOLDER` writes the man pages."
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) common: Common,
@@ -27,36 +35,24 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Words {
     /// Make, list, inspect and remove networks
-    #[command(subcommand)]
+    #[command(subcommand, alias = "net")]
     Network(NetworkWords),
     /// Make, list and remove named network namespaces, and run commands in them
     #[command(subcommand)]
     Sandbox(SandboxWords),
     /// Run a command in a fresh sandbox that is cleaned up when it ends
     Run(RunWords),
-    /// Connect a sandbox to a network: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
-    Connect {
-        /// The network
-        network: NetworkName,
-        /// The sandbox
-        sandbox: SandboxRef,
-        #[command(flatten)]
-        wishes: WishWords,
-    },
+    /// Connect a sandbox to a network
+    Connect(Box<ConnectWords>),
     /// Disconnect a sandbox from a network
-    Disconnect {
-        /// The network
-        network: NetworkName,
-        /// The sandbox
-        sandbox: SandboxRef,
-    },
+    Disconnect(DisconnectWords),
     /// Publish ports of a connected sandbox, take them back, list them
-    #[command(subcommand)]
-    Port(PortWords),
+    Port(PortsOf),
     /// Wire two sandboxes, or one and the host, directly: a cable between two devices, no network
     Link(Box<LinkWords>),
-    /// List endpoints: sandbox, network, addresses, MAC, devices, published ports
-    Ls,
+    /// List endpoints: sandbox, network, state, device, addresses, published ports
+    #[command(visible_alias = "list")]
+    Ls(LsWords),
     /// List bridges, their ports, and the sandbox behind each port
     Bridge,
     /// Compare the records with the kernel; exit code 1 when something differs
@@ -85,10 +81,12 @@ pub(crate) enum Words {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
-    /// Print completions for a shell
+    /// Show the version, the folders, the settings and the kernel
+    Info,
+    /// Print completions for a shell: commands, options, and the names of networks, sandboxes, links and ports
     Completions {
         /// Which shell
-        shell: clap_complete::Shell,
+        shell: Shell,
     },
     /// Write the man pages
     #[command(hide = true)]
@@ -96,6 +94,99 @@ pub(crate) enum Words {
         /// Where to
         folder: PathBuf,
     },
+    /// What the scripts of `zubi completions` call: one candidate a line for the last word
+    #[command(hide = true, name = "__complete")]
+    Candidates {
+        /// The words after `zubi`; the last one is to be completed
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        line: Vec<OsString>,
+    },
+    /// Docker's word for `ls`
+    #[command(hide = true)]
+    Ps(LsWords),
+    /// Docker's word for `sandbox exec`
+    #[command(hide = true)]
+    Exec(ExecWords),
+    /// Docker's word for `sandbox rm`
+    #[command(hide = true)]
+    Rm(SandboxRmWords),
+    /// Docker's word for `--version`
+    #[command(hide = true)]
+    Version,
+}
+
+/// A shell that `zubi completions` knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConnectWords {
+    /// The network
+    pub(crate) network: NetworkName,
+    /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+    pub(crate) sandbox: SandboxRef,
+    #[command(flatten)]
+    pub(crate) wishes: WishWords,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DisconnectWords {
+    /// The network
+    pub(crate) network: NetworkName,
+    /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+    pub(crate) sandbox: SandboxRef,
+    /// Docker's option: here a sandbox that is gone is disconnected as any other
+    #[arg(short, long, hide = true)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LsWords {
+    /// Also the MAC, the device on the host, and who gives the default route
+    #[arg(short, long)]
+    pub(crate) wide: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExecWords {
+    #[command(flatten)]
+    pub(crate) program: ProgramWords,
+    /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+    pub(crate) sandbox: SandboxRef,
+    /// The command and its words
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Docker's options for a program. The terminal is the caller's own in any case.
+#[derive(Debug, Args)]
+pub(crate) struct ProgramWords {
+    /// A variable for the command, KEY=VALUE; KEY alone is passed on anyway
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub(crate) env: Vec<String>,
+    /// The folder in which the command starts
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) workdir: Option<PathBuf>,
+    /// Docker's option: standard input is the caller's
+    #[arg(short, long, hide = true)]
+    pub(crate) interactive: bool,
+    /// Docker's option: the terminal is the caller's
+    #[arg(short, long, hide = true)]
+    pub(crate) tty: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SandboxRmWords {
+    /// Their names
+    #[arg(required = true)]
+    pub(crate) names: Vec<SandboxName>,
+    /// Also end the processes in it
+    #[arg(short, long)]
+    pub(crate) force: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -104,24 +195,57 @@ pub(crate) enum NetworkWords {
     Create(Box<CreateWords>),
     /// List networks
     #[command(visible_alias = "list")]
-    Ls,
+    Ls(NetworkLsWords),
     /// Change a network and everything that is connected to it, while it is in use
     Set(Box<SetWords>),
     /// Show networks in full, with Docker's field names
+    #[command(visible_alias = "show")]
     Inspect {
         /// Their names
         #[arg(required = true)]
         names: Vec<NetworkName>,
+        /// Print only these fields: '{{.Name}}', '{{json .IPAM}}'
+        #[arg(short, long, value_name = "TEMPLATE")]
+        format: Option<Template>,
     },
-    /// Remove networks without endpoints
+    /// Remove networks without endpoints: all that are named, or none
     #[command(visible_alias = "remove")]
     Rm {
         /// Their names
         #[arg(required = true)]
         names: Vec<NetworkName>,
+        /// Disconnect their endpoints first
+        #[arg(short, long)]
+        force: bool,
     },
     /// Remove every network without endpoints
-    Prune,
+    Prune {
+        /// Docker's option: nobody is asked here
+        #[arg(short, long, hide = true)]
+        force: bool,
+    },
+    /// Docker's place for `zubi connect`
+    #[command(hide = true)]
+    Connect(Box<ConnectWords>),
+    /// Docker's place for `zubi disconnect`
+    #[command(hide = true)]
+    Disconnect(DisconnectWords),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NetworkLsWords {
+    /// Print ids only
+    #[arg(short, long, conflicts_with = "format")]
+    pub(crate) quiet: bool,
+    /// Only those: name=PART, driver=bridge, label=KEY, label=KEY=VALUE, id=PART
+    #[arg(short, long, value_name = "FILTER")]
+    pub(crate) filter: Vec<NetworkFilter>,
+    /// `json`, or fields: '{{.Name}} {{.ID}} {{.Driver}} {{.Scope}}'
+    #[arg(long, value_name = "TEMPLATE")]
+    pub(crate) format: Option<Template>,
+    /// Docker's option: whole ids
+    #[arg(long, hide = true)]
+    pub(crate) no_trunc: bool,
 }
 
 #[derive(Debug, Args)]
@@ -132,9 +256,9 @@ pub(crate) struct CreateWords {
     /// A subnet; a second one for IPv6. Chosen from the pools when left out
     #[arg(long, value_name = "CIDR")]
     pub(crate) subnet: Vec<Subnet>,
-    /// The bridge's address in the subnet; the first one when left out
+    /// The bridge's address in the subnet; the first one when left out. With a length (10.1.0.1/24) it sets the subnet
     #[arg(long, value_name = "ADDRESS")]
-    pub(crate) gateway: Vec<IpAddr>,
+    pub(crate) gateway: Vec<Address>,
     /// Give automatic addresses from this part of the subnet only
     #[arg(long, value_name = "CIDR")]
     pub(crate) ip_range: Vec<IpNet>,
@@ -159,9 +283,19 @@ pub(crate) struct CreateWords {
     /// Name of the bridge device; zb-NAME when left out
     #[arg(long, value_name = "NAME")]
     pub(crate) bridge: Option<IfName>,
-    /// A word of your own
+    /// Free text, KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
+    /// `bridge`: there is no other yet
+    #[arg(short, long, value_name = "DRIVER")]
+    pub(crate) driver: Option<String>,
+    /// Docker's name of an option: com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade,
+    /// com.docker.network.driver.mtu
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    pub(crate) opt: Vec<String>,
+    /// Docker's option: every network is attachable
+    #[arg(long, hide = true)]
+    pub(crate) attachable: bool,
 }
 
 #[derive(Debug, Args)]
@@ -196,17 +330,17 @@ pub(crate) struct SetWords {
     /// Never give these from now on, instead of those excluded before; `none` for nothing
     #[arg(long, value_name = "ADDRESSES")]
     pub(crate) exclude: Vec<OrNone<Exclusion>>,
-    /// A word of your own, added or replaced
+    /// Free text, KEY=VALUE, added or replaced
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
     /// Stays as it is: endpoints have addresses of it
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", hide = true)]
     pub(crate) subnet: Vec<Subnet>,
     /// Stays as it is: endpoints have their routes through it
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", hide = true)]
     pub(crate) gateway: Vec<IpAddr>,
     /// Stays as it is: endpoints are its ports
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", hide = true)]
     pub(crate) bridge: Option<IfName>,
 }
 
@@ -226,35 +360,33 @@ impl<T: FromStr> FromStr for OrNone<T> {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum SandboxWords {
-    /// Make a named network namespace, or give a container's namespace a name
+    /// Make named network namespaces, or give a container's namespace a name
+    #[command(visible_alias = "create")]
     Add {
-        /// The name
-        name: SandboxName,
-        /// The namespace to name: docker:NAME, pid:N, /path, ...
+        /// Their names
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<SandboxName>,
+        /// The namespace to name: pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
         #[arg(long, value_name = "SANDBOX")]
         from: Option<SandboxRef>,
     },
     /// List named network namespaces
     #[command(visible_alias = "list")]
     Ls,
-    /// Disconnect a named network namespace from everything and remove its name
-    #[command(visible_alias = "remove")]
-    Rm {
-        /// Their names
-        #[arg(required = true)]
-        names: Vec<SandboxName>,
-        /// Also end the processes in it
-        #[arg(short, long)]
-        force: bool,
-    },
+    /// Disconnect named network namespaces from everything and remove their names
+    #[command(visible_aliases = ["remove", "delete"])]
+    Rm(SandboxRmWords),
     /// Run a command in a sandbox
-    Exec {
-        /// The sandbox
-        sandbox: SandboxRef,
-        /// The command and its words
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
-        command: Vec<OsString>,
-    },
+    Exec(ExecWords),
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+pub(crate) struct PortsOf {
+    #[command(subcommand)]
+    pub(crate) command: Option<PortWords>,
+    /// List the ports of this sandbox, as `port ls` does
+    pub(crate) sandbox: Option<SandboxRef>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -262,14 +394,14 @@ pub(crate) enum PortWords {
     /// List published ports
     #[command(visible_alias = "list")]
     Ls {
-        /// Of this sandbox only
+        /// Of this sandbox only: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
         sandbox: Option<SandboxRef>,
     },
     /// Publish further ports; connections go on
     Add {
         /// The network
         network: NetworkName,
-        /// The sandbox
+        /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
         sandbox: SandboxRef,
         /// [ADDRESS:][HOST-PORT:]PORT[/PROTOCOL]; ranges as 8000-8009:80-89
         #[arg(required = true, value_name = "PORT")]
@@ -280,7 +412,7 @@ pub(crate) enum PortWords {
     Rm {
         /// The network
         network: NetworkName,
-        /// The sandbox
+        /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
         sandbox: SandboxRef,
         /// As it was published, or the port inside alone
         #[arg(required = true, value_name = "PORT")]
@@ -291,16 +423,16 @@ pub(crate) enum PortWords {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WishWords {
     /// A fixed address, one for each family
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) ip: Vec<IpAddr>,
+    #[arg(long, alias = "ip6", value_name = "ADDRESS")]
+    pub(crate) ip: Vec<Address>,
     /// A MAC, or `random`; made from the address when left out
     #[arg(long, value_name = "MAC")]
     pub(crate) mac: Option<MacWish>,
     /// Name of the device inside; eth0, eth1, ... when left out
     #[arg(long, value_name = "NAME")]
     pub(crate) ifname: Option<IfName>,
-    /// A further name on this network
-    #[arg(long, value_name = "NAME")]
+    /// A name to be served by DNS later; today it is only recorded
+    #[arg(long, alias = "network-alias", value_name = "NAME")]
     pub(crate) alias: Vec<Alias>,
     /// A further route inside: CIDR, or CIDR,NEXT-HOP
     #[arg(long, value_name = "ROUTE")]
@@ -349,7 +481,7 @@ pub(crate) enum LinkCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RunWords {
     /// A network (repeatable), `none`, `host` or `container:SANDBOX`; the network `default` when left out
-    #[arg(long, value_name = "NETWORK")]
+    #[arg(long, alias = "net", value_name = "NETWORK")]
     pub(crate) network: Vec<String>,
     /// The sandbox's name; made up when left out
     #[arg(long)]
@@ -357,30 +489,22 @@ pub(crate) struct RunWords {
     /// Run in the background and print the sandbox's name
     #[arg(short, long)]
     pub(crate) detach: bool,
+    /// Docker's option: a sandbox of `run` always goes with its command
+    #[arg(long, hide = true)]
+    pub(crate) rm: bool,
+    #[command(flatten)]
+    pub(crate) program: ProgramWords,
     #[command(flatten)]
     pub(crate) wishes: WishWords,
-    /// The command and its words
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    /// The command and its words: a program of this host
+    #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,
-}
-
-/// Prints completions.
-pub(crate) fn completions(shell: clap_complete::Shell) -> Result<(), Error> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "zubi", &mut script);
-    crate::output::answer_with(&String::from_utf8_lossy(&script))
-}
-
-/// Writes one man page a command.
-pub(crate) fn man_pages(folder: &Path) -> Result<ExitCode, Error> {
-    clap_mangen::generate_to(Cli::command().disable_help_subcommand(true), folder)
-        .map_err(|e| Error::writing("man pages", folder, e))?;
-    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
 
     #[test]
     fn the_tree_of_words_is_sound() {

@@ -8,6 +8,7 @@ use crate::heal::object::{self, Object};
 use crate::heal::{gc, gone, leftovers, rebuild, repair, slow};
 use crate::look::{by_name, compare, default_route};
 use crate::perform::attach::{self, Attached};
+use crate::perform::become_command::Program;
 use crate::perform::link::{self, Linked};
 use crate::perform::publish::{self, Published};
 use crate::perform::run::{self, Ended, RunSpec, Started};
@@ -22,7 +23,6 @@ use crate::report::{Act, Compared, Force, Report};
 use crate::session::Session;
 use crate::undo::endpoint::Detached;
 use std::convert::Infallible;
-use std::ffi::OsString;
 use std::net::IpAddr;
 use zubi_model::{
     Description, Endpoint, EndpointAddress, EndpointId, Icc, IfName, Ingress, LinkEndRef, LinkWishes, Mac, Network,
@@ -224,22 +224,22 @@ impl Session {
     }
 
     /// Replaces this process by a command inside a sandbox. Returns only on failure.
-    pub fn exec(&mut self, sandbox: &SandboxRef, command: &[OsString]) -> Result<Infallible, Error> {
+    pub fn exec(&mut self, sandbox: &SandboxRef, command: &Program) -> Result<Infallible, Error> {
         sandbox::exec(self, sandbox, command)
     }
 
     /// Runs a command inside a sandbox in a child process. Returns its process number.
-    pub fn exec_in_background(&mut self, sandbox: &SandboxRef, command: &[OsString]) -> Result<u32, Error> {
+    pub fn exec_in_background(&mut self, sandbox: &SandboxRef, command: &Program) -> Result<u32, Error> {
         background::become_in_background(|| sandbox::exec(self, sandbox, command))
     }
 
     /// Replaces this process by a command in the host's own network. Returns only on failure.
-    pub fn become_command(command: &[OsString]) -> Error {
+    pub fn become_command(command: &Program) -> Error {
         become_command::become_command(command)
     }
 
     /// Runs a command in the host's own network in a child process. Returns its process number.
-    pub fn become_command_in_background(command: &[OsString]) -> Result<u32, Error> {
+    pub fn become_command_in_background(command: &Program) -> Result<u32, Error> {
         background::become_in_background(|| Err(become_command::become_command(command)))
     }
 
@@ -276,6 +276,11 @@ impl Session {
     /// All endpoints, by sandbox and age.
     pub fn endpoints(&mut self) -> Result<Vec<EndpointView>, Error> {
         list::endpoints(self)
+    }
+
+    /// The id of the container that an endpoint's sandbox is, if it is one and its runtime knows it.
+    pub fn container_id(&self, endpoint: &Endpoint) -> Option<String> {
+        list::container_id(self, endpoint)
     }
 
     /// All bridges of the host with their ports, and the endpoint behind each port.

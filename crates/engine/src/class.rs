@@ -69,6 +69,7 @@ impl Error {
             | Error::Runtime(RuntimeError::Name(_) | RuntimeError::Ambiguous { .. }) => Class::Usage,
             Error::NoReservation { .. }
             | Error::NoNetwork { .. }
+            | Error::NoLink { .. }
             | Error::NoSandbox { .. }
             | Error::NoProcess { .. }
             | Error::NotASandbox(_)
@@ -111,7 +112,7 @@ impl Error {
             Error::Relayed { code, .. } => Class::of_code(*code),
             Error::Leftover { .. } => Class::Kernel,
             Error::Store(_) | Error::RecordsLost { .. } | Error::Output { .. } => Class::State,
-            Error::Undo { cause, .. } => cause.class(),
+            Error::Undo { cause, .. } | Error::Advised { cause, .. } => cause.class(),
         }
     }
 
@@ -121,7 +122,7 @@ impl Error {
             Error::Program { source, .. } if source.kind() == std::io::ErrorKind::NotFound => NO_SUCH_PROGRAM,
             Error::Program { .. } => NOT_TO_BE_RUN,
             Error::Relayed { code, .. } => *code,
-            Error::Undo { cause, .. } => cause.exit_code(),
+            Error::Undo { cause, .. } | Error::Advised { cause, .. } => cause.exit_code(),
             _ => self.class() as u8,
         }
     }

@@ -1,6 +1,8 @@
 //! Errors of the engine. Each names the object, the operation, the kernel's own words and the next step.
 
-use crate::error_words::{how_many, how_many_devices, in_place_of_change, published, some_of, those_there};
+use crate::error_words::{
+    how_many, how_many_devices, in_place_of_change, no_images, published, some_of, those_linked, those_there,
+};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use zubi_model::{
@@ -200,6 +202,14 @@ pub enum Error {
         port: String,
         /// The ports that are.
         there: Vec<PublishedPort>,
+    },
+    /// No link has this end.
+    #[error("no link has the end {end}{}", those_linked(known))]
+    NoLink {
+        /// The end as the user gave it.
+        end: String,
+        /// The ends that there are.
+        known: Vec<String>,
     },
     /// A sandbox is not on a network.
     #[error("{sandbox} is not on network {network}; zubi connect {network} {sandbox} brings it there")]
@@ -404,12 +414,20 @@ pub enum Error {
         why: String,
     },
     /// A program could not be run.
-    #[error("{program}: {source}")]
+    #[error("{program}: {source}{}", no_images(source))]
     Program {
         /// The program.
         program: String,
         /// The reason.
         source: std::io::Error,
+    },
+    /// An error with a next step that depends on what the user typed.
+    #[error("{cause}; {advice}")]
+    Advised {
+        /// The error.
+        cause: Box<Error>,
+        /// "did you swap them?"
+        advice: String,
     },
     /// An error that another zubi process sent through a pipe.
     #[error("{words}")]

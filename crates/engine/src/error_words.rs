@@ -20,6 +20,10 @@ pub(crate) fn those_there(known: &[NetworkName]) -> String {
     format!("; there are: {}", names.join(", "))
 }
 
+pub(crate) fn those_linked(known: &[String]) -> String {
+    if known.is_empty() { "; there are no links".into() } else { format!("; there are: {}", some_of(known)) }
+}
+
 pub(crate) fn published(there: &[PublishedPort]) -> String {
     if there.is_empty() {
         return "; nothing is".into();
@@ -42,4 +46,13 @@ pub(crate) fn in_place_of_change(name: &NetworkName, attached: &[String]) -> Str
 
 pub(crate) fn how_many(n: usize) -> String {
     if n == 1 { "1 endpoint is".into() } else { format!("{n} endpoints are") }
+}
+
+/// What a person who typed an image's name has to know.
+pub(crate) fn no_images(source: &std::io::Error) -> &'static str {
+    if source.kind() == std::io::ErrorKind::NotFound {
+        "; zubi has no images, it runs programs of this host"
+    } else {
+        ""
+    }
 }

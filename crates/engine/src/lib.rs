@@ -35,6 +35,7 @@ pub use engine::{Engine, LostRecords};
 pub use error::Error;
 pub use heal::object::Object;
 pub use perform::attach::{Attached, Attachment};
+pub use perform::become_command::Program;
 pub use perform::link::Linked;
 pub use perform::publish::Published;
 pub use perform::run::{Ended, Model, RunSpec, Started};

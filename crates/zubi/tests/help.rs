@@ -53,6 +53,7 @@ help_of! {
     help_of_snapshot: "snapshot";
     help_of_gc: "gc";
     help_of_lab: "lab";
+    help_of_info: "info";
     help_of_completions: "completions";
 }
 

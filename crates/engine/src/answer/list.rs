@@ -5,18 +5,21 @@ use crate::look::compare::whole_host;
 use crate::look::default_route::gives_default_in;
 use crate::look::device::host_end_in;
 use crate::look::link_ends::{EndSeen, link_ends};
-use crate::look::sandbox::way_in;
+use crate::look::sandbox::{of_pid, way_in};
 use crate::records::read_records;
 use crate::session::Session;
 use std::collections::HashMap;
 use zubi_kernel::{inside, named};
-use zubi_model::{DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName};
+use zubi_model::{
+    DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName, SandboxRef,
+};
 use zubi_plan::{Place, driver};
+use zubi_runtimes::Container;
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{Maker, StoreError};
 use zubi_wire::route::{AdminState, LinkSeen};
 
-/// Whether a link passes frames.
+/// Whether a pair of devices passes frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkState {
     /// Both ends are up.
@@ -25,6 +28,17 @@ pub enum LinkState {
     Down,
     /// Both ends are gone.
     Gone,
+}
+
+impl LinkState {
+    /// The word for it in tables and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            LinkState::Up => "up",
+            LinkState::Down => "down",
+            LinkState::Gone => "gone",
+        }
+    }
 }
 
 /// One line of `zubi link ls`.
@@ -62,6 +76,8 @@ pub struct EndpointView {
     pub endpoint: Endpoint,
     /// The families in which it gives its sandbox the default route.
     pub default_in: Vec<Family>,
+    /// The state of its pair of devices, seen from the host end: a pair has a carrier when both ends are up.
+    pub state: LinkState,
     /// The index of the host end, if it exists.
     pub host_index: Option<IfIndex>,
     /// The index of the inner end, in the sandbox.
@@ -107,6 +123,24 @@ pub(crate) fn network_and_endpoints(session: &Session, name: &NetworkName) -> Re
     }
 }
 
+/// The id of the container that an endpoint's sandbox is, if it is one and its runtime knows it.
+pub(crate) fn container_id(session: &Session, endpoint: &Endpoint) -> Option<String> {
+    let sandbox = &endpoint.sandbox;
+    let (scheme, name) = sandbox.spelled.split_once(':')?;
+    match sandbox.spelled.parse().ok()? {
+        // `cni:ID`, or `cni:CONFIGURATION/ID`.
+        SandboxRef::Called(_) => Some(name.rsplit('/').next().unwrap_or(name).to_owned()),
+        SandboxRef::Containerd(id) => Some(id),
+        SandboxRef::Podman(id) if id.len() == 64 => Some(id),
+        SandboxRef::Docker(name) | SandboxRef::Podman(name) => {
+            let found = session.runtimes().find(&name).ok()?;
+            let same = |c: &&Container| c.runtime.scheme() == scheme && of_pid(c.pid) == sandbox.reached_by;
+            found.iter().find(same).map(|c| c.id.clone())
+        }
+        _ => None,
+    }
+}
+
 /// All endpoints, sorted by sandbox and age.
 pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Error> {
     let records = read_records(session)?;
@@ -118,6 +152,11 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
         let way = way_in(session, endpoint, None).ok().flatten();
         views.push(EndpointView {
             default_in: gives_default_in(session, &mut snapshot, endpoint, &siblings, way.as_ref())?,
+            state: match &seen {
+                None => LinkState::Gone,
+                Some(host_end) if host_end.carrier => LinkState::Up,
+                Some(_) => LinkState::Down,
+            },
             host_index: seen.as_ref().map(|l| l.index),
             peer_index: seen.and_then(|l| l.peer),
             endpoint: endpoint.clone(),

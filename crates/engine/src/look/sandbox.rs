@@ -68,7 +68,7 @@ impl Resolved {
     }
 }
 
-fn of_pid(pid: Pid) -> NsRef {
+pub(crate) fn of_pid(pid: Pid) -> NsRef {
     NsRef::Path(PathBuf::from(format!("/proc/{pid}/ns/net")))
 }
 
@@ -108,7 +108,11 @@ fn locate_sandbox(session: &mut Session, sandbox: &SandboxRef) -> Result<(NsRef,
                     return Err(Error::Ambiguous { name: name.to_string(), candidates });
                 }
                 (None, _) => {
-                    let hint = Some(format!("zubi sandbox add {name} makes one"));
+                    let hint = Some(match name.as_str() {
+                        "host" => "host is this machine itself: zubi link host:DEVICE SANDBOX:DEVICE wires it".into(),
+                        "none" => "none means no network: leave the connect out".into(),
+                        _ => format!("zubi sandbox add {name} makes one"),
+                    });
                     return Err(Error::NoSandbox { name: name.to_string(), hint });
                 }
             }

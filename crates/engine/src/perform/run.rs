@@ -19,7 +19,7 @@ use crate::heal::missing::missing_loopback;
 use crate::heal::slow::finish_deletions;
 use crate::look::sandbox::Resolved;
 use crate::perform::attach::{Attached, attach_resolved, birth};
-use crate::perform::become_command::become_command;
+use crate::perform::become_command::{Program, become_command};
 use crate::perform::create_network::{DEFAULT, default_network};
 use crate::perform::networks::{lock_networks, ports_by_settings};
 use crate::perform::sandbox::make_sandbox;
@@ -29,7 +29,6 @@ use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::flush::past_a_flush;
 use crate::undo::sandbox::clean_run_locked;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
@@ -62,8 +61,8 @@ pub struct RunSpec {
     pub name: Option<SandboxName>,
     /// The wishes for the first endpoint.
     pub wishes: Wishes,
-    /// The command and its arguments.
-    pub command: Vec<OsString>,
+    /// The command, its arguments and its surroundings.
+    pub command: Program,
 }
 
 /// A sandbox in which the command can be started.

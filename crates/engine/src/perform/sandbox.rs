@@ -4,12 +4,11 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::leftovers::recover_first;
 use crate::look::sandbox::{named_cookie, resolve};
-use crate::perform::become_command::become_command;
+use crate::perform::become_command::{Program, become_command};
 use crate::report::{Act, Force, Report};
 use crate::session::Session;
 use crate::steps::apply::{apply, take_down};
 use crate::undo::sandbox::{Unfinished, disconnect_all, end_processes, remove_unfinished};
-use std::ffi::OsString;
 use std::path::Path;
 use zubi_kernel::{Deletions, inside, named};
 use zubi_model::{NetnsCookie, NsRef, SandboxName, SandboxRef};
@@ -199,7 +198,7 @@ fn end_run(
 pub(crate) fn exec(
     session: &mut Session,
     sandbox: &SandboxRef,
-    command: &[OsString],
+    command: &Program,
 ) -> Result<std::convert::Infallible, Error> {
     let resolved = resolve(session, sandbox)?;
     let name = match &resolved.reached_by {

@@ -180,7 +180,7 @@ fn gateways_ranges_and_exclusions_outside_are_refused() {
     for (command, said) in &all {
         refused(&host, &[(command, USAGE, said)]);
     }
-    refused(&host, &[("network create red --gateway 10.1.0.1", USAGE, "needs a --subnet")]);
+    refused(&host, &[("network create red --gateway 10.1.0.1", USAGE, "--gateway needs --subnet")]);
 }
 
 fn fixed_addresses_that_cannot_be_are_refused() {

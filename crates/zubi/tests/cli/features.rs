@@ -260,7 +260,7 @@ fn disconnecting_what_is_gone_succeeds() {
     let state = |answer: Answer| answer.ok().json()["state"].clone();
     assert_eq!(state(host.zubi("--json disconnect blue c1")), "was-not-connected");
     assert_eq!(state(host.zubi("--json disconnect blue nobody")), "was-not-connected");
-    assert_eq!(state(host.zubi("--json disconnect nowhere c1")), "was-not-connected");
+    host.zubi("disconnect nowhere c1").fails(3, "network nowhere does not exist");
     assert_eq!(state(host.zubi("--json disconnect blue pid:999999")), "was-not-connected");
     assert_eq!(state(host.zubi("--json disconnect blue /run/no/such/path")), "was-not-connected");
 }

@@ -233,6 +233,7 @@ fn rm_takes_either_end_and_is_content_when_it_is_gone() {
         assert_eq!(host.zubi(&format!("link rm {end}")).ok().out, format!("{end}: was not linked\n"));
     }
     host.zubi("link rm nobody:x").ok();
+    host.zubi("link rm host:typo").fails(3, "no link has the end host:typo; there are no links");
     before.assert_no_residue(&Snapshot::take());
 }
 

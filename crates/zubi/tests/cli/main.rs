@@ -5,6 +5,7 @@ mod bad_input;
 mod blue;
 mod borrowed_rights;
 mod coexistence;
+mod docker_habits;
 mod escapes;
 mod exit_codes;
 mod features;
@@ -33,6 +34,7 @@ zubi_lab::test_files!(
     bad_input,
     borrowed_rights,
     coexistence,
+    docker_habits,
     escapes,
     exit_codes,
     features,

@@ -1,0 +1,75 @@
+//! `network create --driver` and `--opt`: Docker's words for what a network is.
+
+use crate::words::CreateWords;
+use std::str::FromStr;
+use zubi_engine::Error;
+use zubi_model::Invalid;
+
+const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
+const ICC: &str = "com.docker.network.bridge.enable_icc";
+const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
+const MTU: &str = "com.docker.network.driver.mtu";
+
+/// Turns `--driver` and `--opt` into zubi's own options.
+pub(crate) fn translate(words: &mut CreateWords) -> Result<(), Error> {
+    if let Some(driver) = words.driver.take() {
+        check_driver(&driver)?;
+    }
+    for option in std::mem::take(&mut words.opt) {
+        let Some((key, value)) = option.split_once('=') else {
+            return Err(Invalid::new("--opt", &option, "has no value").try_instead("write KEY=VALUE").into());
+        };
+        match key {
+            BRIDGE_NAME => words.bridge = Some(once(&option, words.bridge.as_ref(), value)?),
+            // Podman's word.
+            MTU | "com.docker.network.mtu" | "mtu" => words.mtu = Some(once(&option, words.mtu.as_ref(), value)?),
+            ICC => words.no_icc |= !switch(&option, value)?,
+            MASQUERADE => words.no_masquerade |= !switch(&option, value)?,
+            "com.docker.network.container_iface_prefix" => {
+                return Err(refused(&option, "name devices at connect, with --ifname"));
+            }
+            "com.docker.network.bridge.host_binding_ipv4" => {
+                return Err(refused(&option, "name the host address at publish, as -p 127.0.0.1:8080:80"));
+            }
+            "parent" => return Err(refused(&option, "there are no macvlan and ipvlan networks yet")),
+            _ => return Err(refused(&option, &format!("there are: {BRIDGE_NAME}, {ICC}, {MASQUERADE}, {MTU}"))),
+        }
+    }
+    Ok(())
+}
+
+fn check_driver(driver: &str) -> Result<(), Error> {
+    let why = match driver {
+        "bridge" => return Ok(()),
+        "macvlan" | "ipvlan" => "not yet; today a network is a bridge, and -p publishes ports on the host's addresses",
+        "overlay" => "not yet; a network of zubi's is on one host",
+        "host" | "none" | "null" => "is no network to make; zubi run takes --network host and --network none",
+        _ => "is unknown; there is: bridge",
+    };
+    Err(Invalid::new("driver", driver, why).into())
+}
+
+fn refused(option: &str, next: &str) -> Error {
+    Invalid::new("--opt", option, "is no option of zubi's").try_instead(next).into()
+}
+
+/// The value, unless another one was given before.
+fn once<T: FromStr + PartialEq>(option: &str, before: Option<&T>, value: &str) -> Result<T, Error>
+where
+    T::Err: std::fmt::Display,
+{
+    let value: T = value.parse().map_err(|e: T::Err| Invalid::new("--opt", option, e.to_string()))?;
+    match before {
+        Some(before) if *before != value => Err(Invalid::new("--opt", option, "contradicts another option").into()),
+        _ => Ok(value),
+    }
+}
+
+/// Docker reads these words with Go's `strconv.ParseBool`.
+fn switch(option: &str, value: &str) -> Result<bool, Error> {
+    match value {
+        "true" | "1" | "t" | "T" | "TRUE" | "True" => Ok(true),
+        "false" | "0" | "f" | "F" | "FALSE" | "False" => Ok(false),
+        _ => Err(Invalid::new("--opt", option, "is neither true nor false").into()),
+    }
+}
