@@ -2,7 +2,7 @@
 
 use crate::output::{Output, answer_with, lines};
 use crate::words::{SandboxWords, WishWords, Words};
-use crate::{link, network, port, run, sandbox, show};
+use crate::{bridge, link, network, peer, port, run, sandbox, show};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -47,8 +47,12 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
         }
         Words::Port(words) => port::port(session, words, output)?,
         Words::Link(words) => link::link(session, *words, output)?,
-        Words::Ls => show::endpoints(session, output)?,
-        Words::Bridge => show::bridges(session, output)?,
+        Words::Ls { all } => {
+            let foreign = if all { bridge::foreign_rows(session)? } else { Vec::new() };
+            show::endpoints(session, foreign, output)?;
+        }
+        Words::Bridge(words) => bridge::bridge(session, &words, output)?,
+        Words::Peer { device } => peer::peer(session, &device, output)?,
         Words::Check => code = check(session, output)?,
         Words::Repair { rebuild } => {
             let mut done = if rebuild { session.rebuild(output.act())?.value } else { Vec::new() };

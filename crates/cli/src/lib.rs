@@ -1,13 +1,16 @@
 //! The command line: turns arguments into calls of the engine, and answers into text or JSON.
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `output`")]
 
+mod bridge;
 mod cells;
 mod commands;
 mod common;
 mod inspect;
+mod lab;
 mod link;
 mod network;
 mod output;
+mod peer;
 mod port;
 mod run;
 mod sandbox;
@@ -55,7 +58,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
             return Ok(ExitCode::SUCCESS);
         }
         Words::Man { folder } => return words::man_pages(&folder),
-        Words::Lab { command } => return run::lab(&command),
+        Words::Lab { outside, command } => return lab::lab(outside, &command),
         _ => {}
     }
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;

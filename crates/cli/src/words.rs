@@ -1,5 +1,6 @@
 //! The tree of commands.
 
+use crate::bridge::BridgeWords;
 use crate::common::Common;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
@@ -56,9 +57,18 @@ pub(crate) enum Words {
     /// Wire two sandboxes, or one and the host, directly: a cable between two devices, no network
     Link(Box<LinkWords>),
     /// List endpoints: sandbox, network, addresses, MAC, devices, published ports
-    Ls,
-    /// List bridges, their ports, and the sandbox behind each port
-    Bridge,
+    Ls {
+        /// Also what is on bridges of other programs
+        #[arg(short, long)]
+        all: bool,
+    },
+    /// Show the bridges of this host, whoever made them, and the container or process behind each port
+    Bridge(BridgeWords),
+    /// Tell where the other end of a veth is: namespace, container or process, device and addresses
+    Peer {
+        /// A device of this host
+        device: String,
+    },
     /// Compare the records with the kernel; exit code 1 when something differs
     Check,
     /// Put right what check finds
@@ -81,6 +91,9 @@ pub(crate) enum Words {
     },
     /// Run a command (default: a shell) on a fresh host of its own, without root, to try everything
     Lab {
+        /// Also a neighbour outside, 203.0.113.1, that answers pings and tells by TCP who asks
+        #[arg(long)]
+        outside: bool,
         /// The command and its words
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
         command: Vec<OsString>,

@@ -43,3 +43,8 @@ pub(crate) fn in_place_of_change(name: &NetworkName, attached: &[String]) -> Str
 pub(crate) fn how_many(n: usize) -> String {
     if n == 1 { "1 endpoint is".into() } else { format!("{n} endpoints are") }
 }
+
+/// The kind of a device: `a veth`. Devices of drivers for hardware, and the loopback device, have none.
+pub(crate) fn a_kind(kind: Option<&str>) -> String {
+    kind.map_or_else(|| "a device of hardware or of the kernel's own".to_owned(), |kind| format!("a {kind}"))
+}
