@@ -50,6 +50,8 @@ pub struct ProcessSeen {
     pub command: String,
     /// Its control groups (`/proc/PID/cgroup`, cgroups(7)).
     pub cgroup: String,
+    /// The words of its parent's command line.
+    pub parent: Vec<String>,
 }
 
 impl ProcessSeen {
@@ -58,7 +60,17 @@ impl ProcessSeen {
         let read = |file: &str| fs::read(format!("/proc/{pid}/{file}")).ok();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         let command = text(read("comm")?).trim_end_matches('\n').to_owned();
-        Some(ProcessSeen { pid, command, cgroup: text(read("cgroup").unwrap_or_default()) })
+        // The name may have brackets and spaces of its own; the parent is the second field behind it (proc(5)).
+        let stat = text(read("stat")?);
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let parent = fields.split_ascii_whitespace().nth(1).unwrap_or_default();
+        let words = text(fs::read(format!("/proc/{parent}/cmdline")).unwrap_or_default());
+        Some(ProcessSeen {
+            pid,
+            command,
+            cgroup: text(read("cgroup").unwrap_or_default()),
+            parent: words.split_terminator('\0').map(str::to_owned).collect(),
+        })
     }
 }
 

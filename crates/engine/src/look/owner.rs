@@ -1,11 +1,9 @@
 //! Who is in a network namespace: a container, a process, or a name alone.
 //!
 //! # How it works
-//! Runtimes put a container's processes into a control group with the container's id in its name. The id is the answer;
-//! the name is asked for where that starts nothing.
-//!
-//! # Limits
-//! A container that runs without a control group of its own (`podman run --cgroups=disabled`) is a process.
+//! Runtimes put a container's processes into a control group with the container's id in its name. Where they do not, as
+//! Podman without root, the parent of the first process is the container's monitor, with the id on its command line. The
+//! name of a container is asked for where that starts nothing.
 
 use crate::session::Session;
 use std::collections::{HashMap, HashSet};
@@ -109,12 +107,24 @@ fn container_in(part: &str, before: &str) -> Option<(Runtime, String)> {
     Some((runtime, id.to_owned()))
 }
 
+/// The container whose monitor a process is, by the words of its command line: conmon(8), or containerd's shim.
+fn monitored_by(words: &[String]) -> Option<(Runtime, String)> {
+    let program = Path::new(words.first()?).file_name()?.to_str()?;
+    let behind = |option: &str| words.iter().skip_while(|word| *word != option).nth(1);
+    match program {
+        "conmon" => Some((Runtime::Podman, behind("-c")?.clone())),
+        shim if shim.starts_with("containerd-shim") => Some((Runtime::Containerd, behind("-id")?.clone())),
+        _ => None,
+    }
+}
+
 /// Who a namespace belongs to, by its processes and the files that it is bound to.
 fn owner_of(processes: impl Iterator<Item = ProcessSeen>, own_cgroup: &str, files: &[PathBuf]) -> Option<Owner> {
     let file = files.first().cloned();
     let mut first = None;
     for process in processes {
-        if let Some((runtime, id)) = container_of(&process.cgroup, own_cgroup) {
+        let container = container_of(&process.cgroup, own_cgroup).or_else(|| monitored_by(&process.parent));
+        if let Some((runtime, id)) = container {
             return Some(Owner::Container { runtime: runtime.scheme(), id, name: None, pid: process.pid });
         }
         first.get_or_insert(process);
@@ -129,7 +139,7 @@ fn owner_of(processes: impl Iterator<Item = ProcessSeen>, own_cgroup: &str, file
 #[derive(Debug)]
 pub(crate) struct Owners {
     own_cgroup: String,
-    names: HashMap<String, Option<String>>,
+    names: HashMap<(Runtime, String), Option<String>>,
     silent: HashSet<Runtime>,
 }
 
@@ -155,6 +165,13 @@ impl Owners {
     fn named(&mut self, session: &Session, owner: Owner) -> Owner {
         match owner {
             Owner::Container { runtime, id, pid, .. } => {
+                let docker = Runtime::Docker.scheme();
+                // Docker's containers are containerd's too, and with a parent group of their own look like others.
+                if runtime == Runtime::Containerd.scheme()
+                    && let Some(name) = self.name_of(session, docker, &id)
+                {
+                    return Owner::Container { runtime: docker, id, name: Some(name), pid };
+                }
                 let name = self.name_of(session, runtime, &id);
                 Owner::Container { runtime, id, name, pid }
             }
@@ -163,11 +180,12 @@ impl Owners {
     }
 
     fn name_of(&mut self, session: &Session, scheme: &str, id: &str) -> Option<String> {
-        if let Some(known) = self.names.get(id) {
-            return known.clone();
-        }
         let all = [Runtime::Docker, Runtime::Podman, Runtime::Containerd];
         let runtime = all.into_iter().find(|runtime| runtime.scheme() == scheme && !self.silent.contains(runtime))?;
+        let key = (runtime, id.to_owned());
+        if let Some(known) = self.names.get(&key) {
+            return known.clone();
+        }
         let name = session.runtimes().name_of(runtime, id).unwrap_or_else(|e| {
             // A daemon that hangs takes seconds for every question. A container that has stopped says nothing about it.
             if !matches!(e, RuntimeError::NotRunning { .. } | RuntimeError::Gone { .. }) {
@@ -175,7 +193,7 @@ impl Owners {
             }
             None
         });
-        self.names.insert(id.to_owned(), name.clone());
+        self.names.insert(key, name.clone());
         name
     }
 }
@@ -189,7 +207,7 @@ mod tests {
     }
 
     fn process(pid: u32, cgroup: &str) -> ProcessSeen {
-        ProcessSeen { pid, command: "sleep".into(), cgroup: cgroup.into() }
+        ProcessSeen { pid, command: "sleep".into(), cgroup: cgroup.into(), parent: Vec::new() }
     }
 
     #[test]
@@ -220,6 +238,16 @@ mod tests {
         assert_eq!(container_of(&own, &own), None);
         let nested = format!("0::/docker/{outer}/docker/{inner}\n");
         assert_eq!(container_of(&nested, &own), Some((Runtime::Docker, inner)));
+    }
+
+    #[test]
+    fn a_monitor_names_its_container() {
+        let of = |line: &str| monitored_by(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(of("/usr/bin/conmon --api-version 1 -c abc -u abc"), Some((Runtime::Podman, "abc".into())));
+        let shim = "/usr/bin/containerd-shim-runc-v2 -namespace default -id web -address /run/c.sock";
+        assert_eq!(of(shim), Some((Runtime::Containerd, "web".into())));
+        assert_eq!(of("/bin/sh -c abc"), None);
+        assert_eq!(monitored_by(&[]), None);
     }
 
     #[test]

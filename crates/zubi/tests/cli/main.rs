@@ -10,12 +10,14 @@ mod exit_codes;
 mod features;
 mod forwarding;
 mod harms;
+mod lab;
 mod link;
 mod loopback;
 mod lost_records;
 mod many;
 mod network_set;
 mod output;
+mod owners;
 mod ports;
 mod ports_attacks;
 mod ports_bad_input;
@@ -37,12 +39,14 @@ zubi_lab::test_files!(
     features,
     forwarding,
     harms,
+    lab,
     link,
     loopback,
     lost_records,
     many,
     network_set,
     output,
+    owners,
     ports,
     ports_attacks,
     ports_bad_input,
