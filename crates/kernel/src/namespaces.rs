@@ -82,7 +82,7 @@ impl Session {
         let see = |path: &Path| {
             // A file that nothing is bound to is on another device.
             let inode = fs::metadata(path).ok().map(|meta| (meta.dev(), meta.ino()))?;
-            (inode.0 == kind && !self.machine.home().is(inode)).then(|| inode.1)
+            (inode.0 == kind && !self.machine.home().is(inode)).then_some(inode.1)
         };
         for pid in pids()? {
             if let Some(inode) = see(Path::new(&format!("/proc/{pid}/ns/net"))) {

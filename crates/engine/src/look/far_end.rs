@@ -117,26 +117,19 @@ pub(crate) fn behind(
             .map(|all| all.iter().map(|seen| seen.address).collect())
             .unwrap_or_default(),
     };
-    let mut all = Vec::new();
-    for link in devices {
-        let (owner, far) = match match_end(link, &host, &elsewhere) {
+    let mut find = |link: &LinkSeen| {
+        let (owner, device) = match match_end(link, &host, &elsewhere) {
             End::Here(other) => (Owner::Host, Some(device(&Place::Host, other))),
-            End::There(id, other) => match entered.get(&id) {
-                Some(entered) => (entered.owner.clone(), Some(device(&entered.place, other))),
-                None => (Owner::Hidden(id), None),
-            },
+            End::There(id, other) => {
+                let entered = entered.get(&id)?;
+                (entered.owner.clone(), Some(device(&entered.place, other)))
+            }
             End::Unseen(id) => (entered.get(&id).map_or(Owner::Hidden(id), |entered| entered.owner.clone()), None),
-            End::Nowhere => match holders.get(&link.name).and_then(|pid| owners.of_process(session, *pid)) {
-                Some(owner) => (owner, None),
-                None => {
-                    all.push(None);
-                    continue;
-                }
-            },
+            End::Nowhere => (owners.of_process(session, *holders.get(&link.name)?)?, None),
         };
-        all.push(Some(Behind { owner, device: far }));
-    }
-    Ok(all)
+        Some(Behind { owner, device })
+    };
+    Ok(devices.iter().map(|link| find(link)).collect())
 }
 
 /// Reads the devices and addresses of the namespaces that these devices lead to.
