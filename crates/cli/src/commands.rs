@@ -2,7 +2,7 @@
 
 use crate::output::{Output, answer_with, lines};
 use crate::words::{ConnectWords, DisconnectWords, NetworkWords, PortWords, PortsOf, SandboxWords, WishWords, Words};
-use crate::{link, network, port, run, sandbox, show};
+use crate::{bridge, link, network, peer, port, run, sandbox, show};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -39,8 +39,12 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
         Words::Port(PortsOf { command: Some(words), .. }) => port::port(session, words, output)?,
         Words::Port(PortsOf { command: None, sandbox }) => port::port(session, PortWords::Ls { sandbox }, output)?,
         Words::Link(words) => link::link(session, *words, output)?,
-        Words::Ls(words) | Words::Ps(words) => show::endpoints(session, &words, output)?,
-        Words::Bridge => show::bridges(session, output)?,
+        Words::Ls(words) | Words::Ps(words) => {
+            let foreign = if words.all { bridge::foreign_rows(session, &words)? } else { Vec::new() };
+            show::endpoints(session, &words, foreign, output)?;
+        }
+        Words::Bridge(words) => bridge::bridge(session, &words, output)?,
+        Words::Peer { device } => peer::peer(session, &device, output)?,
         Words::Check => code = check(session, output)?,
         Words::Repair { rebuild } => {
             let mut done = if rebuild { session.rebuild(output.act())?.value } else { Vec::new() };

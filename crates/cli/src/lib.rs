@@ -2,6 +2,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `output`")]
 
 mod address;
+mod bridge;
 mod cells;
 mod commands;
 mod common;
@@ -10,11 +11,13 @@ mod driver_options;
 mod filter;
 mod info;
 mod inspect;
+mod lab;
 mod link;
 mod man;
 mod network;
 mod output;
 mod parse_error;
+mod peer;
 mod port;
 mod run;
 mod sandbox;
@@ -71,7 +74,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
             return Ok(ExitCode::SUCCESS);
         }
         Words::Man { folder } => return man::man_pages(&folder),
-        Words::Lab { command } => return run::lab(&command),
+        Words::Lab { outside, command } => return lab::lab(outside, &command),
         _ => {}
     }
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use std::net::IpAddr;
 use zubi_engine::{Act, Detached, Error, Plan, Report, Session};
 use zubi_model::{
-    BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, Family, Icc,
-    Ingress, Invalid, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, SandboxRef, Scope, Subnet,
+    BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, ExistingBridge,
+    Family, Icc, Ingress, Invalid, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, SandboxRef, Scope,
+    Subnet,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -280,22 +281,24 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
     // Subnets of one family only make a network of that family only.
     let given = |family| words.subnet.iter().any(|s| s.family() == family);
     let mut families = Vec::new();
-    if given(Family::V4) || words.subnet.is_empty() {
+    if !words.adopt && (given(Family::V4) || words.subnet.is_empty()) {
         families.push(Family::V4);
     }
-    if given(Family::V6) || words.ipv6 {
+    if !words.adopt && (given(Family::V6) || words.ipv6) {
         families.push(Family::V6);
     }
+    let existing = if words.adopt { ExistingBridge::Adopted } else { ExistingBridge::Refused };
     Ok(NetworkSpec {
         name: words.name,
         pools,
         families,
         scope: if words.internal { Scope::Internal } else { Scope::Routed },
-        egress: if words.no_masquerade { Egress::Plain } else { Egress::Masquerade },
+        egress: if words.no_masquerade || words.adopt { Egress::Plain } else { Egress::Masquerade },
         mtu: words.mtu,
         driver: DriverSpec::Bridge(BridgeSpec {
             device: words.bridge,
             icc: if words.no_icc { Icc::Isolated } else { Icc::Allowed },
+            existing,
         }),
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
     })

@@ -1,11 +1,10 @@
-//! `run` and `lab`: commands that the user names.
+//! `run`: a command that the user names.
 
 use crate::output::{Output, answer_with};
 use crate::sandbox::refuse_reserved;
 use crate::words::{ProgramWords, RunWords, WishWords};
 use std::ffi::OsString;
-use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use zubi_engine::{Act, Error, Model, Program, RunSpec, Session};
 use zubi_model::Invalid;
 
@@ -126,21 +125,4 @@ pub(crate) fn run(mut session: Session, words: &RunWords, output: &Output) -> Re
 fn say_pid(pid: u32) -> Result<ExitCode, Error> {
     answer_with(&format!("pid:{pid}\n"))?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// `zubi lab`.
-pub(crate) fn lab(command: &[OsString]) -> Result<ExitCode, Error> {
-    zubi_engine::become_fresh_host()?;
-    let shell = std::env::var_os("SHELL").unwrap_or_else(|| "/bin/sh".into());
-    let (program, rest) = match command.split_first() {
-        Some((program, rest)) => (program.clone(), rest),
-        None => (shell, &[][..]),
-    };
-    let source = Command::new(&program)
-        .args(rest)
-        .env("ZUBI_STATE_DIR", "/run/zubi-state")
-        .env("ZUBI_RUN_DIR", "/run/zubi")
-        .env("ZUBI_LAB", "1")
-        .exec();
-    Err(Error::Program { program: program.to_string_lossy().into_owned(), source })
 }

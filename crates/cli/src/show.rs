@@ -1,4 +1,4 @@
-//! `zubi ls`, `zubi bridge`, and the text for an endpoint.
+//! `zubi ls`, and the text for an endpoint.
 
 use crate::cells::{published as published_json, shortened};
 use crate::output::Output;
@@ -40,8 +40,14 @@ pub(crate) fn attached(attached: &Attached) -> (String, Value) {
     (text, json)
 }
 
-/// Lists endpoints. The table of a name of usual length fits 80 columns; `wide` adds what a person seldom needs.
-pub(crate) fn endpoints(session: &mut Session, words: &LsWords, output: &Output) -> Result<(), Error> {
+/// Lists endpoints, and below them other rows, each with its JSON. The table of a name of usual length fits 80 columns;
+/// `wide` adds what a person seldom needs.
+pub(crate) fn endpoints(
+    session: &mut Session,
+    words: &LsWords,
+    more: Vec<(Vec<String>, Value)>,
+    output: &Output,
+) -> Result<(), Error> {
     let mut rows = Vec::new();
     let mut all = Vec::new();
     for v in session.endpoints()? {
@@ -83,36 +89,14 @@ pub(crate) fn endpoints(session: &mut Session, words: &LsWords, output: &Output)
             "ports": e.ports.iter().map(|p| published_json(e, p)).collect::<Vec<_>>(),
         }));
     }
+    for (row, json) in more {
+        rows.push(row);
+        all.push(json);
+    }
     let mut head = vec!["SANDBOX", "NETWORK", "STATE", "DEVICE", "ADDRESSES"];
     if words.wide {
         head.extend(["MAC", "HOST-DEVICE", "DEFAULT"]);
     }
     head.push("PORTS");
-    output.table(&head, &rows, &all)
-}
-
-/// Lists bridges and the sandboxes behind their ports.
-pub(crate) fn bridges(session: &mut Session, output: &Output) -> Result<(), Error> {
-    let mut rows = Vec::new();
-    let mut all = Vec::new();
-    for bridge in session.bridges()? {
-        let network = bridge.network.as_ref().map_or_else(|| "-".to_owned(), std::string::ToString::to_string);
-        let mut first = vec![bridge.name.clone(), bridge.mac.clone(), bridge.state.to_string(), network];
-        let mut ports = Vec::new();
-        for port in &bridge.ports {
-            let behind = port.behind.as_ref().map_or_else(|| "-".to_owned(), |(s, d)| format!("{} {d}", shortened(s)));
-            let mut row = std::mem::replace(&mut first, vec![String::new(); 4]);
-            row.extend([port.device.clone(), port.state.to_string(), behind]);
-            rows.push(row);
-            ports.push(json!({"device": port.device, "state": port.state.to_string(),
-                "sandbox": port.behind.as_ref().map(|b| b.0.clone()), "ifname": port.behind.as_ref().map(|b| b.1.clone())}));
-        }
-        if bridge.ports.is_empty() {
-            rows.push(first);
-        }
-        all.push(json!({"bridge": bridge.name, "mac": bridge.mac, "state": bridge.state.to_string(),
-            "network": bridge.network.as_ref().map(zubi_model::NetworkName::as_str), "ports": ports}));
-    }
-    let head = ["BRIDGE", "MAC", "STATE", "NETWORK", "PORT", "STATE", "SANDBOX"];
     output.table(&head, &rows, &all)
 }

@@ -1,6 +1,7 @@
 //! The tree of commands.
 
 use crate::address::Address;
+use crate::bridge::BridgeWords;
 use crate::common::Common;
 use crate::filter::NetworkFilter;
 use crate::template::Template;
@@ -53,8 +54,13 @@ pub(crate) enum Words {
     /// List endpoints: sandbox, network, state, device, addresses, published ports
     #[command(visible_alias = "list")]
     Ls(LsWords),
-    /// List bridges, their ports, and the sandbox behind each port
-    Bridge,
+    /// Show the bridges of this host, whoever made them, and the container or process behind each port
+    Bridge(BridgeWords),
+    /// Tell where the other end of a veth is: namespace, container or process, device and addresses
+    Peer {
+        /// A device of this host
+        device: String,
+    },
     /// Compare the records with the kernel; exit code 1 when something differs
     Check,
     /// Put right what check finds
@@ -77,6 +83,9 @@ pub(crate) enum Words {
     },
     /// Run a command (default: a shell) on a fresh host of its own, without root, to try everything
     Lab {
+        /// Also a neighbour outside, 203.0.113.1, that answers pings and tells by TCP who asks
+        #[arg(long)]
+        outside: bool,
         /// The command and its words
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
         command: Vec<OsString>,
@@ -149,6 +158,9 @@ pub(crate) struct LsWords {
     /// Also the MAC, the device on the host, and who gives the default route
     #[arg(short, long)]
     pub(crate) wide: bool,
+    /// Also what is on bridges of other programs
+    #[arg(short, long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]
@@ -283,6 +295,9 @@ pub(crate) struct CreateWords {
     /// Name of the bridge device; zb-NAME when left out
     #[arg(long, value_name = "NAME")]
     pub(crate) bridge: Option<IfName>,
+    /// Use that bridge, which another program made, with its addresses as they are, and leave it when the network goes
+    #[arg(long, requires = "bridge", conflicts_with_all = ["ipv6", "internal"])]
+    pub(crate) adopt: bool,
     /// Free text, KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,

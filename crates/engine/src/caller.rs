@@ -2,6 +2,7 @@
 //! system's process control only through this file.
 
 use crate::error::Error;
+use crate::outside::{self, Outside};
 use zubi_kernel::sys;
 
 /// Blocks Ctrl-C and SIGTERM for the rest of this process.
@@ -17,4 +18,9 @@ pub fn boot_clock() -> Result<u64, Error> {
 /// Moves this process into new namespaces, in which it is root and has its own network.
 pub fn become_fresh_host() -> Result<(), Error> {
     zubi_kernel::lab::become_fresh_host().map_err(Error::kernel("lab"))
+}
+
+/// Gives a fresh host a neighbour outside, which ends with this process.
+pub fn make_outside() -> Result<Outside, Error> {
+    outside::make_outside()
 }

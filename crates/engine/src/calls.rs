@@ -1,6 +1,8 @@
 //! Every call of the engine. The doors and the command line ask a session for these.
 
-use crate::answer::list::{self, BridgeView, EndpointView, LinkView, SandboxView};
+use crate::answer::bridge::{self, BridgeView, ForwardingView};
+use crate::answer::list::{self, EndpointView, LinkView, SandboxView};
+use crate::answer::peer::{self, PeerView};
 use crate::answer::{check, snapshot};
 use crate::cleanup;
 use crate::error::Error;
@@ -283,9 +285,19 @@ impl Session {
         list::container_id(self, endpoint)
     }
 
-    /// All bridges of the host with their ports, and the endpoint behind each port.
-    pub fn bridges(&mut self) -> Result<Vec<BridgeView>, Error> {
-        list::bridges(self)
+    /// The bridges of the host, or one, whoever made them: their ports, and who is behind each port.
+    pub fn bridges(&mut self, only: Option<&str>) -> Result<Vec<BridgeView>, Error> {
+        bridge::bridges(self, only)
+    }
+
+    /// The forwarding entries of the host's bridges, or of one, and who is behind the port of each.
+    pub fn forwarding(&mut self, only: Option<&str>) -> Result<Vec<ForwardingView>, Error> {
+        bridge::forwarding(self, only)
+    }
+
+    /// The other end of a veth of the host, and who has it.
+    pub fn peer(&mut self, device: &str) -> Result<PeerView, Error> {
+        peer::peer(self, device)
     }
 
     /// The endpoint on a network of the sandbox that a program calls `called`, attached or half attached.

@@ -65,12 +65,14 @@ impl Error {
         match self {
             Error::Invalid(_)
             | Error::Ambiguous { .. }
+            | Error::OtherKind { .. }
             | Error::Config { .. }
             | Error::Runtime(RuntimeError::Name(_) | RuntimeError::Ambiguous { .. }) => Class::Usage,
             Error::NoReservation { .. }
             | Error::NoNetwork { .. }
             | Error::NoLink { .. }
             | Error::NoSandbox { .. }
+            | Error::NoDevice { .. }
             | Error::NoProcess { .. }
             | Error::NotASandbox(_)
             | Error::NotPublished { .. }

@@ -1,7 +1,7 @@
 //! Errors of the engine. Each names the object, the operation, the kernel's own words and the next step.
 
 use crate::error_words::{
-    how_many, how_many_devices, in_place_of_change, no_images, published, some_of, those_linked, those_there,
+    a_kind, how_many, how_many_devices, in_place_of_change, no_images, published, some_of, those_linked, those_there,
 };
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -298,6 +298,22 @@ pub enum Error {
         name: String,
         /// The full names.
         candidates: Vec<String>,
+    },
+    /// The host has no such device.
+    #[error("device {name} does not exist on this host")]
+    NoDevice {
+        /// The name as the user gave it.
+        name: String,
+    },
+    /// A device of the host is of another kind than the command is about.
+    #[error("device {name} is {}, not {wanted}", a_kind(kind.as_deref()))]
+    OtherKind {
+        /// Its name.
+        name: String,
+        /// Its kind, if the kernel names one.
+        kind: Option<String>,
+        /// "a bridge".
+        wanted: &'static str,
     },
     /// A process does not exist.
     #[error("process {pid} does not exist")]

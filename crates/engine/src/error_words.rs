@@ -56,3 +56,8 @@ pub(crate) fn no_images(source: &std::io::Error) -> &'static str {
         ""
     }
 }
+
+/// The kind of a device: `a veth`. Devices of drivers for hardware, and the loopback device, have none.
+pub(crate) fn a_kind(kind: Option<&str>) -> String {
+    kind.map_or_else(|| "a device of hardware or of the kernel's own".to_owned(), |kind| format!("a {kind}"))
+}

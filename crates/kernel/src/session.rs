@@ -84,7 +84,7 @@ impl Session {
         (of(&self.route), self.sandboxes.counters(), of(&self.nft))
     }
 
-    fn route(&mut self) -> Result<&mut Netlink, Error> {
+    pub(crate) fn route(&mut self) -> Result<&mut Netlink, Error> {
         match &mut self.route {
             Some(socket) => Ok(socket),
             none => Ok(none.insert(self.machine.take(Kind::Route)?)),

@@ -115,6 +115,16 @@ impl Runtimes {
         }
     }
 
+    /// The name of the running container with this full id, unless its runtime does not run or has no names.
+    pub fn name_of(&self, runtime: Runtime, id: &str) -> Result<Option<String>, RuntimeError> {
+        let container = match runtime {
+            Runtime::Docker if self.docker_runs() => self.docker(id)?,
+            Runtime::Podman => self.podman_asking(self.podman_host.iter(), id)?,
+            Runtime::Docker | Runtime::Containerd => None,
+        };
+        Ok(container.map(|container| container.name))
+    }
+
     /// Whether the container's process still is the one found. The kernel may reuse a pid between the search and the
     /// opening of a namespace, so call this after the opening.
     pub fn still_runs(&self, container: &Container) -> Result<bool, RuntimeError> {

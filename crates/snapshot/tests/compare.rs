@@ -116,7 +116,8 @@ fn addresses_and_routes_belong_to_their_device() {
 
 #[test]
 fn a_forwarding_entry_is_found_by_mac_and_port() {
-    let entry = |mac| NeighbourSeen { address: None, mac: Some(mac), device: PORT, state: 0x40 };
+    let entry =
+        |mac| NeighbourSeen { address: None, mac: Some(mac), device: PORT, state: 0x40, master: None, vlan: None };
     let mut snapshot = whole();
     snapshot.set_forwarding(&Place::Host, vec![entry(mac(INNER))]);
     let op = |mac, port: &str| host(What::AddForwarding(ForwardingEntry { mac, port: name(port) }));

@@ -53,6 +53,8 @@ fn full() -> Snapshot {
         mac: Some(mac([0x33, 0x33, 0, 0, 0, 1])),
         device: BRIDGE,
         state: 2,
+        master: Some(BRIDGE),
+        vlan: None,
     };
     snapshot.set_neighbours(host, vec![entry.clone(), NeighbourSeen { mac: None, ..entry.clone() }]);
     snapshot.set_forwarding(host, vec![entry]);

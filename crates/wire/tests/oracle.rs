@@ -322,7 +322,8 @@ proptest! {
             master: Some(IfIndex(master)),
             kind: Some("veth".into()),
             peer: Some(IfIndex(peer)),
-            peer_elsewhere: true,
+            peer_netns: Some(zubi_wire::route::NetnsId(0)),
+            bridge: None,
             addr_gen_mode: None,
             settings: zubi_wire::route::DeviceSettings::default(),
             port: Some(PortSeen { isolated: switch(isolated), hairpin: switch(hairpin), locked: switch(locked), learning: Switch::On, flood: Switch::On }),
@@ -456,7 +457,7 @@ proptest! {
         prop_assert_eq!((deleted.header.family, deleted.header.ifindex), (family_of(address), index));
         prop_assert_eq!(deleted.attributes, vec![to]);
         let seen = seen(RouteNetlinkMessage::NewNeighbour(made), NeighbourSeen::parse).unwrap();
-        let expected = NeighbourSeen { address: Some(address), mac: Some(mac), device: IfIndex(index), state: 0x80 };
+        let expected = NeighbourSeen { address: Some(address), mac: Some(mac), device: IfIndex(index), state: 0x80, master: None, vlan: None };
         prop_assert_eq!(seen, expected);
     }
 
@@ -472,6 +473,6 @@ proptest! {
         message.header = made.header;
         message.attributes = vec![NeighbourAttribute::Other(DefaultNla::new(99, vec![1; 3])), made.attributes[0].clone()];
         let seen = seen(RouteNetlinkMessage::NewNeighbour(message), NeighbourSeen::parse).unwrap();
-        prop_assert_eq!(seen, NeighbourSeen { address: None, mac: Some(mac), device: IfIndex(index), state: 0x40 });
+        prop_assert_eq!(seen, NeighbourSeen { address: None, mac: Some(mac), device: IfIndex(index), state: 0x40, master: None, vlan: None });
     }
 }

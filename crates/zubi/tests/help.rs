@@ -48,6 +48,9 @@ help_of! {
     help_of_link_rm: "link" "rm";
     help_of_ls: "ls";
     help_of_bridge: "bridge";
+    help_of_bridge_show: "bridge" "show";
+    help_of_bridge_fdb: "bridge" "fdb";
+    help_of_peer: "peer";
     help_of_check: "check";
     help_of_repair: "repair";
     help_of_snapshot: "snapshot";

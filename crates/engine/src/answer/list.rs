@@ -1,4 +1,4 @@
-//! Lists: networks, endpoints, bridges, links, sandboxes.
+//! Lists: networks, endpoints, links, sandboxes.
 
 use crate::error::Error;
 use crate::look::compare::whole_host;
@@ -8,16 +8,13 @@ use crate::look::link_ends::{EndSeen, link_ends};
 use crate::look::sandbox::{of_pid, way_in};
 use crate::records::read_records;
 use crate::session::Session;
-use std::collections::HashMap;
 use zubi_kernel::{inside, named};
 use zubi_model::{
     DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName, SandboxRef,
 };
-use zubi_plan::{Place, driver};
 use zubi_runtimes::Container;
-use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{Maker, StoreError};
-use zubi_wire::route::{AdminState, LinkSeen};
+use zubi_wire::route::LinkSeen;
 
 /// Whether a pair of devices passes frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,32 +81,6 @@ pub struct EndpointView {
     pub peer_index: Option<IfIndex>,
 }
 
-/// One port of a bridge.
-#[derive(Debug, Clone)]
-pub struct PortView {
-    /// The device's name.
-    pub device: String,
-    /// The administrative state.
-    pub state: AdminState,
-    /// For an endpoint of ours: its sandbox, and the device there.
-    pub behind: Option<(String, String)>,
-}
-
-/// One bridge, of zubi or of another program.
-#[derive(Debug, Clone)]
-pub struct BridgeView {
-    /// The device's name.
-    pub name: String,
-    /// Its MAC.
-    pub mac: String,
-    /// Up or down.
-    pub state: AdminState,
-    /// Its network, if it belongs to one of ours.
-    pub network: Option<NetworkName>,
-    /// Its ports.
-    pub ports: Vec<PortView>,
-}
-
 /// All networks that can be read, and the errors of the others.
 pub(crate) fn networks(session: &Session) -> (Vec<Network>, Vec<StoreError>) {
     session.store().networks_lossy()
@@ -167,34 +138,6 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
         key(a).cmp(&key(b))
     });
     Ok(views)
-}
-
-/// All bridges of the host, their ports, and the sandbox behind each port.
-pub(crate) fn bridges(session: &mut Session) -> Result<Vec<BridgeView>, Error> {
-    let mut snapshot = Snapshot::new();
-    session.read(&mut snapshot, &Needs::new().links(&Place::Host), "bridges")?;
-    let links: Vec<&LinkSeen> = snapshot.links(&Place::Host).map_err(Error::unread("bridges"))?.collect();
-    let networks = session.store().networks_lossy().0;
-    let endpoints = session.store().all_endpoints_lossy().0;
-    let by_device: HashMap<&str, &Endpoint> =
-        endpoints.iter().filter_map(|e| Some((e.host_device()?.as_str(), e))).collect();
-    let behind = |link: &LinkSeen| {
-        let endpoint =
-            by_device.get(link.name.as_str()).filter(|e| driver::recognise_host_end(e, Some(link)).is_ours())?;
-        Some((endpoint.sandbox.spelled.clone(), endpoint.ifname.to_string()))
-    };
-    let port = |link: &LinkSeen| PortView { device: link.name.clone(), state: link.state, behind: behind(link) };
-    Ok(links
-        .iter()
-        .filter(|l| l.kind.as_deref() == Some("bridge"))
-        .map(|bridge| BridgeView {
-            name: bridge.name.clone(),
-            mac: bridge.mac.map(|m| m.to_string()).unwrap_or_default(),
-            state: bridge.state,
-            network: networks.iter().find(|n| n.device().as_str() == bridge.name).map(|n| n.name.clone()),
-            ports: links.iter().filter(|l| l.master == Some(bridge.index)).map(|link| port(link)).collect(),
-        })
-        .collect())
 }
 
 /// The endpoints that publish ports.

@@ -1,7 +1,9 @@
 //! Calls that only read: lists and problems.
 
+pub(crate) mod bridge;
 pub(crate) mod check;
 pub(crate) mod check_link;
 pub(crate) mod list;
+pub(crate) mod peer;
 pub(crate) mod port_conflicts;
 pub(crate) mod snapshot;

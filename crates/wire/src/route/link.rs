@@ -1,7 +1,7 @@
 //! Links: `ip link` (RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK; linux/if_link.h).
 
 use super::device_settings::DeviceSettings;
-use super::{AF_BRIDGE, AF_INET6, AF_UNSPEC, Switch};
+use super::{AF_BRIDGE, AF_INET6, AF_UNSPEC, BridgeSeen, NetnsId, Switch};
 use crate::message::{Attributes, Batch, Body, Message, flag};
 use crate::shell::shell_word;
 use serde::{Deserialize, Serialize};
@@ -512,14 +512,16 @@ pub struct LinkSeen {
     pub kind: Option<String>,
     /// For a veth, the index of the other end in that end's namespace.
     pub peer: Option<IfIndex>,
-    /// Whether the other end is in another namespace.
-    pub peer_elsewhere: bool,
+    /// The number of the other end's namespace, if that is another one.
+    pub peer_netns: Option<NetnsId>,
     /// How it gets a link-local address; `None` if IPv6 is disabled for the device.
     pub addr_gen_mode: Option<AddrGenMode>,
     /// Its settings under `net/ipv4/conf` and `net/ipv6/conf`, if the kernel reports them.
     pub settings: DeviceSettings,
     /// Its bridge-port settings, if it is a bridge port.
     pub port: Option<super::PortSeen>,
+    /// Its settings as a bridge, if it is one.
+    pub bridge: Option<BridgeSeen>,
 }
 
 impl LinkSeen {
@@ -549,7 +551,7 @@ impl LinkSeen {
             master: index_attr(IFLA_MASTER),
             kind: info.as_ref().and_then(|i| i.text(IFLA_INFO_KIND)),
             peer: index_attr(IFLA_LINK),
-            peer_elsewhere: a.get(IFLA_LINK_NETNSID).is_some(),
+            peer_netns: a.u32(IFLA_LINK_NETNSID).map(|id| NetnsId(id.cast_signed())),
             addr_gen_mode: a
                 .nested(IFLA_AF_SPEC)
                 .and_then(|spec| spec.nested(u16::from(AF_INET6)))
@@ -561,6 +563,10 @@ impl LinkSeen {
                     _ => AddrGenMode::Other,
                 }),
             settings: DeviceSettings::parse(a.nested(IFLA_AF_SPEC).as_ref()),
+            bridge: info
+                .as_ref()
+                .filter(|i| i.text(IFLA_INFO_KIND).as_deref() == Some("bridge"))
+                .and_then(|i| BridgeSeen::parse(&i.nested(IFLA_INFO_DATA)?)),
             port: info.and_then(|i| i.nested(IFLA_INFO_SLAVE_DATA)).map(|d: Attributes<'_>| super::PortSeen::parse(&d)),
         })
     }

@@ -2,10 +2,12 @@
 //! filters.
 
 mod address;
+mod bridge;
 mod device_settings;
 mod filter;
 mod link;
 mod neighbour;
+mod netns_id;
 mod port;
 mod reported_mac;
 #[expect(clippy::module_inception, reason = "named as `ip` names it: routes are one part of route netlink")]
@@ -13,13 +15,15 @@ mod route;
 mod rule;
 
 pub use address::{Address, AddressSeen, Dad, Uniqueness};
+pub use bridge::{BridgeId, BridgeSeen};
 pub use device_settings::DeviceSettings;
 pub use filter::{Filter, FilterSeen, Instruction, add_hooks, delete_hooks, get_hooks};
 pub use link::{
     AddrGenMode, AdminState, LONGEST_ALIAS, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Peer,
     delete as delete_link, delete_group, dump_links, get_link,
 };
-pub use neighbour::{ForwardingEntry, Neighbour, NeighbourSeen};
+pub use neighbour::{EntryOrigin, ForwardingEntry, Neighbour, NeighbourSeen};
+pub use netns_id::NetnsId;
 pub use port::{BridgePort, PortSeen, Switch};
 pub use route::{Route, RouteProtocol, RouteSeen, dump_routes};
 pub use rule::{Rule, RuleAction, RuleSeen};

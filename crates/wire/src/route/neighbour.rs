@@ -12,6 +12,8 @@ const RTM_DELNEIGH: u16 = 29;
 const RTM_GETNEIGH: u16 = 30;
 const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
+const NDA_VLAN: u16 = 5;
+const NDA_MASTER: u16 = 9;
 const NUD_PERMANENT: u16 = 0x80;
 const NUD_NOARP: u16 = 0x40;
 const NTF_MASTER: u8 = 0x04;
@@ -109,6 +111,31 @@ pub struct NeighbourSeen {
     pub device: IfIndex,
     /// `NUD_*`.
     pub state: u16,
+    /// For a forwarding entry, the bridge whose table it is in. Absent for an address that a device itself receives.
+    pub master: Option<IfIndex>,
+    /// For a forwarding entry of a bridge that tells VLANs apart, the VLAN.
+    pub vlan: Option<u16>,
+}
+
+/// How a bridge came to a forwarding entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryOrigin {
+    /// It is the MAC of the bridge or of a port: the host itself receives the frames.
+    Local,
+    /// Somebody wrote it.
+    Static,
+    /// A frame with this source came in by the port.
+    Learned,
+}
+
+impl fmt::Display for EntryOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            EntryOrigin::Local => "local",
+            EntryOrigin::Static => "static",
+            EntryOrigin::Learned => "learned",
+        })
+    }
 }
 
 impl NeighbourSeen {
@@ -124,7 +151,18 @@ impl NeighbourSeen {
             mac: a.get(NDA_LLADDR).and_then(|m| <[u8; 6]>::try_from(m).ok()).map(Mac::from_kernel),
             device: IfIndex(u32::from_ne_bytes(head.get(4..8)?.try_into().ok()?)),
             state: u16::from_ne_bytes(head.get(8..10)?.try_into().ok()?),
+            master: a.u32(NDA_MASTER).map(IfIndex),
+            vlan: a.get(NDA_VLAN).and_then(|v| v.try_into().ok()).map(u16::from_ne_bytes),
         })
+    }
+
+    /// How a bridge came to a forwarding entry.
+    pub fn origin(&self) -> EntryOrigin {
+        match self.state {
+            state if state & NUD_PERMANENT != 0 => EntryOrigin::Local,
+            state if state & NUD_NOARP != 0 => EntryOrigin::Static,
+            _ => EntryOrigin::Learned,
+        }
     }
 
     /// Appends a query for all neighbours, or all forwarding entries of bridges.

@@ -1,6 +1,7 @@
 //! What the commands do, and which containers, hosts and networks reach each other.
 
 mod addresses;
+mod adopt;
 mod bad_input;
 mod blue;
 mod borrowed_rights;
@@ -11,12 +12,14 @@ mod exit_codes;
 mod features;
 mod forwarding;
 mod harms;
+mod lab;
 mod link;
 mod loopback;
 mod lost_records;
 mod many;
 mod network_set;
 mod output;
+mod owners;
 mod ports;
 mod ports_attacks;
 mod ports_bad_input;
@@ -31,6 +34,7 @@ mod supervisor;
 
 zubi_lab::test_files!(
     addresses,
+    adopt,
     bad_input,
     borrowed_rights,
     coexistence,
@@ -40,12 +44,14 @@ zubi_lab::test_files!(
     features,
     forwarding,
     harms,
+    lab,
     link,
     loopback,
     lost_records,
     many,
     network_set,
     output,
+    owners,
     ports,
     ports_attacks,
     ports_bad_input,

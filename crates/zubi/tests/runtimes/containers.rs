@@ -212,6 +212,50 @@ fn a_containerd_task_is_connected_by_its_id() {
     host.zubi("connect blue containerd:task1").fails(3, "task1");
 }
 
+/// Who zubi says is behind a port of a bridge made by hand, with its other end in the namespace of a process.
+fn owner_of_port(host: &Host, pid: &str) -> serde_json::Value {
+    host.shell("ip link add br9 type bridge").ok();
+    host.shell(&format!("ip link add v9 type veth peer name eth9 netns {} && ip link set v9 master br9", pid.trim()))
+        .ok();
+    let told = host.zubi("--json bridge show br9").ok().json();
+    assert_eq!(told[0]["ports"][0]["ifname"], "eth9");
+    told[0]["ports"][0]["owner"].clone()
+}
+
+fn a_docker_container_behind_a_port_is_named() {
+    let Some((host, docker)) = host_with_docker("a_docker_container_behind_a_port_is_named") else { return };
+    docker.ok(&format!("{BARE} web {SLEEP}"));
+    let owner = owner_of_port(&host, &docker.ok("inspect --format {{.State.Pid}} web"));
+    assert_eq!((&owner["kind"], &owner["text"]), (&"container".into(), &"docker:web".into()));
+    assert_eq!(owner["id"], docker.ok("inspect --format {{.Id}} web").trim());
+}
+
+fn a_podman_container_behind_a_port_is_named() {
+    if let Some(package) = Podman::missing() {
+        return skip("a_podman_container_behind_a_port_is_named", &format!("needs the package {package}"));
+    }
+    let podman = Podman::new();
+    podman.import_busybox();
+    let host = Host::new(ZUBI).with_env("DOCKER_HOST", "").with_env("CONTAINER_HOST", "");
+    let host = host.with_env(Podman::CONF_VARIABLE, Podman::CONF);
+    podman.ok(&format!("{BARE} web {SLEEP}"));
+    let owner = owner_of_port(&host, &podman.ok("inspect --format {{.State.Pid}} web"));
+    assert_eq!((&owner["kind"], &owner["text"]), (&"container".into(), &"podman:web".into()));
+}
+
+fn a_containerd_task_behind_a_port_is_named() {
+    if let Some(package) = Containerd::missing() {
+        return skip("a_containerd_task_behind_a_port_is_named", &format!("needs the package {package}"));
+    }
+    let host = Host::new(ZUBI).with_env("DOCKER_HOST", "").with_env("CONTAINER_HOST", "");
+    let containerd = Containerd::start().unwrap_or_else(|why| panic!("{why}"));
+    containerd.run("task1");
+    let listed = containerd.ctr("task ls").ok().out;
+    let line = listed.lines().find(|line| line.starts_with("task1")).unwrap_or_else(|| panic!("{listed}"));
+    let owner = owner_of_port(&host, line.split_whitespace().nth(1).expect("pid"));
+    assert_eq!((&owner["kind"], &owner["text"]), (&"container".into(), &"containerd:task1".into()));
+}
+
 zubi_lab::root_tests!(
     a_container_without_network_is_bridged_and_made_bare_again,
     a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
@@ -221,4 +265,7 @@ zubi_lab::root_tests!(
     a_network_without_ipv6_brings_none_into_a_container,
     a_podman_container_is_connected_and_one_name_in_two_runtimes_is_ambiguous,
     a_containerd_task_is_connected_by_its_id,
+    a_docker_container_behind_a_port_is_named,
+    a_podman_container_behind_a_port_is_named,
+    a_containerd_task_behind_a_port_is_named,
 );

@@ -57,7 +57,7 @@ pub(in crate::driver) fn recognise_doomed(doomed: &LinkMark, seen: Option<&LinkS
 /// A host end whose other end is in another namespace. That namespace exists, since a namespace takes its devices and
 /// their other ends with it.
 pub(in crate::driver) fn leads_to_a_sandbox(seen: &LinkSeen) -> bool {
-    seen.group == LinkGroup::OURS && is_kind(seen, "veth") && seen.peer_elsewhere
+    seen.group == LinkGroup::OURS && is_kind(seen, "veth") && seen.peer_netns.is_some()
 }
 
 fn is_kind(seen: &LinkSeen, kind: &str) -> bool {
@@ -73,6 +73,7 @@ mod tests {
     use super::*;
     use crate::samples::{endpoint, network, seen};
     use zubi_model::Network;
+    use zubi_wire::route::NetnsId;
 
     fn part(network: &Network, mode: BridgeMode) -> BridgeNetwork {
         BridgeNetwork { mode, ..network.bridge().unwrap().clone() }
@@ -182,10 +183,10 @@ mod tests {
 
     #[test]
     fn a_host_end_leads_to_a_sandbox_while_its_other_end_is_elsewhere() {
-        let whole = LinkSeen { group: LinkGroup::OURS, peer_elsewhere: true, ..seen("zv1", "veth") };
+        let whole = LinkSeen { group: LinkGroup::OURS, peer_netns: Some(NetnsId(0)), ..seen("zv1", "veth") };
         assert!(leads_to_a_sandbox(&whole));
         assert!(!leads_to_a_sandbox(&LinkSeen { group: LinkGroup::DOOMED, ..whole.clone() }));
-        assert!(!leads_to_a_sandbox(&LinkSeen { peer_elsewhere: false, ..whole.clone() }));
+        assert!(!leads_to_a_sandbox(&LinkSeen { peer_netns: None, ..whole.clone() }));
         assert!(!leads_to_a_sandbox(&LinkSeen { kind: Some("bridge".into()), ..whole }));
     }
 }
