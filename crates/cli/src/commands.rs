@@ -64,7 +64,12 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
             output.changed(session, &report.plan, &lines(report.value, "nothing to remove"), &json)?;
         }
         Words::Snapshot { output: file } => snapshot(session, file.as_deref(), output)?,
-        Words::Run(_) | Words::Lab { .. } | Words::Completions { .. } | Words::Man { .. } => {}
+        Words::Run(_)
+        | Words::Lab { .. }
+        | Words::Install(_)
+        | Words::Uninstall(_)
+        | Words::Completions { .. }
+        | Words::Man { .. } => {}
     }
     Ok(code)
 }

@@ -5,6 +5,7 @@ mod cells;
 mod commands;
 mod common;
 mod inspect;
+mod install;
 mod link;
 mod network;
 mod output;
@@ -56,6 +57,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
         }
         Words::Man { folder } => return words::man_pages(&folder),
         Words::Lab { command } => return run::lab(&command),
+        Words::Install(words) => return install::install(&words, output),
+        Words::Uninstall(words) => return install::uninstall(&words, output),
         _ => {}
     }
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;

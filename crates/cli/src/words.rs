@@ -1,6 +1,7 @@
 //! The tree of commands.
 
 use crate::common::Common;
+use crate::install::PlaceWords;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use ipnet::IpNet;
 use std::ffi::OsString;
@@ -85,6 +86,10 @@ pub(crate) enum Words {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
+    /// Link zubi in place of CNI plug-ins or Podman's netavark, and keep what was there
+    Install(PlaceWords),
+    /// Put back what install replaced
+    Uninstall(PlaceWords),
     /// Print completions for a shell
     Completions {
         /// Which shell

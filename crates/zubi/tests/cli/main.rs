@@ -10,6 +10,7 @@ mod exit_codes;
 mod features;
 mod forwarding;
 mod harms;
+mod install;
 mod link;
 mod loopback;
 mod lost_records;
@@ -37,6 +38,7 @@ zubi_lab::test_files!(
     features,
     forwarding,
     harms,
+    install,
     link,
     loopback,
     lost_records,
