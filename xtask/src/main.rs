@@ -6,9 +6,11 @@ mod cache;
 mod ci;
 mod circles;
 mod clients;
+mod deb;
 mod debian;
 mod demo;
 mod dist;
+mod dist_test;
 mod error;
 mod gate;
 mod graph;
@@ -18,18 +20,21 @@ mod kernel;
 mod kernel_image;
 mod kernel_tests;
 mod layers;
+mod libraries;
 mod licence;
 mod machine;
 mod metadata;
 mod methods;
 mod policy;
 mod program;
+mod release;
 mod rust_tokens;
 mod setup;
 mod sources;
 mod sum;
 mod test;
 mod test_programs;
+mod tree;
 
 use error::Error;
 use std::process::ExitCode;
@@ -50,7 +55,8 @@ const USAGE: &str = "cargo xtask WORD
   client-test SUITE [WORD..]
                  run the tests of Podman, Docker, containerd and CNI with their programs of that suite
   ci             every check that a change must pass: format, lints, gate, demo, tests, also on the oldest kernel
-  dist           build the static release
+  dist           build the static release: an archive for every distribution, and a Debian package
+  dist-test      build it twice and compare; install, upgrade and remove the package in Debian 12 and 13, as root
 ";
 
 fn main() -> ExitCode {
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
         [policy::GUARDIAN] => policy::guard(),
         ["ci"] => ci::run(),
         ["dist"] => dist::run(),
+        ["dist-test"] => dist_test::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())
