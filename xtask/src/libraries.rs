@@ -21,18 +21,18 @@ pub(crate) fn licences(metadata: &Metadata) -> Result<String, Error> {
     // The graph is that of all platforms.
     libraries.retain(|package| !package.name.starts_with("windows-"));
     libraries.sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
-    let mut text = format!("Libraries that zubi is made with, each with its licence.\n\n{BESIDES}");
+    let mut text = vec![format!("Libraries that zubi is made with, each with its licence.\n\n{BESIDES}")];
     for library in libraries {
         let licence = library.license.as_deref().unwrap_or_default();
-        text += &format!("\n{}\n{} {}: {licence}\n", "=".repeat(80), library.name, library.version);
+        text.push(format!("\n{}\n{} {}: {licence}\n", "=".repeat(80), library.name, library.version));
         let folder = library.manifest_path.parent().map_or_else(PathBuf::new, PathBuf::from);
         for path in entries(&folder)? {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if path.is_file() && NAMES.iter().any(|start| name.to_uppercase().starts_with(start)) {
                 let licence = fs::read(&path).map_err(|source| Error::File { path, source })?;
-                text += &format!("\n{name}:\n\n{}\n", String::from_utf8_lossy(&licence).trim_end());
+                text.push(format!("\n{name}:\n\n{}\n", String::from_utf8_lossy(&licence).trim_end()));
             }
         }
     }
-    Ok(text)
+    Ok(text.concat())
 }

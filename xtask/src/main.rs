@@ -44,7 +44,7 @@ const USAGE: &str = "cargo xtask WORD
   gate           check licences, sources and layers of all dependencies, and circles of files
   setup          install what the tests need (Debian packages, as root; the musl target)
   test [ARGS]    setup, then cargo test --workspace ARGS, with a sum at the end
-  demo           setup, then two sandboxes and a Docker container on one network, pinged and removed
+  demo           installs what it needs, then two sandboxes and a Docker container on one network, pinged and removed
   bench [ARGS]   compare zubi with the raw kernel and its peers: [--quick] [PART..], as root
   kernel [VERSION] [--memory MIB] [--limit SECONDS] -- COMMAND..
                  run a command under Debian's linux 6.1, 6.12 or 7.2, emulated, as root

@@ -95,12 +95,11 @@ impl Release {
 
 /// The time of the last commit, or what SOURCE_DATE_EPOCH says (https://reproducible-builds.org/specs/source-date-epoch).
 fn time(root: &Path) -> Result<u64, Error> {
-    let text = match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text,
-        Err(_) => {
-            let git = output(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root));
-            git.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
-        }
+    let text = if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
+        text
+    } else {
+        let git = output(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root));
+        git.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
     };
     text.trim().parse().map_err(|_| Error::NoTime)
 }
