@@ -9,6 +9,7 @@ mod install;
 mod link;
 mod network;
 mod output;
+mod place;
 mod port;
 mod run;
 mod sandbox;
