@@ -5,7 +5,7 @@
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::program::{cargo, output, run as run_command};
-use crate::release::Release;
+use crate::release::{self, Release};
 use crate::setup::STATIC_TARGET;
 use crate::{deb, program};
 use std::fs;
@@ -16,7 +16,12 @@ use std::process::Command;
 pub(crate) fn run() -> Result<(), Error> {
     let metadata = Metadata::load()?;
     let program = build()?;
-    let made = package(&program, &metadata, &metadata.target_directory.join("dist"))?;
+    let made = package(
+        &program,
+        release::time(&metadata.workspace_root)?,
+        &metadata,
+        &metadata.target_directory.join("dist"),
+    )?;
     for file in made.files() {
         let bytes = fs::metadata(file).map_err(|source| Error::File { path: file.to_owned(), source })?.len();
         println!("{}: {} KiB, sha256 {}", file.display(), bytes.div_ceil(1024), sum(file)?);
@@ -61,11 +66,11 @@ impl Made {
     }
 }
 
-/// Packs a program that is built.
-pub(crate) fn package(program: &Path, metadata: &Metadata, folder: &Path) -> Result<Made, Error> {
+/// Packs a program that is built. The time, in seconds since 1970, is that of all files.
+pub(crate) fn package(program: &Path, time: u64, metadata: &Metadata, folder: &Path) -> Result<Made, Error> {
     program::need("dpkg-deb", "dpkg")?;
     fs::create_dir_all(folder).map_err(|source| Error::File { path: folder.to_owned(), source })?;
-    let release = Release::of(program, metadata, &folder.join("manuals"))?;
+    let release = Release::of(program, time, metadata, &folder.join("manuals"))?;
     let tarball = release.tarball(folder)?;
     let deb = deb::build(&release, &deb::version_of(&release.version), folder)?;
     Ok(Made { release, tarball, deb })
@@ -91,7 +96,7 @@ mod tests {
         let mut shell = Command::new("sh");
         shell.args(["-c", "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", PROGRAM]).arg(&program);
         assert!(shell.status().unwrap().success());
-        package(&program, &Metadata::load().unwrap(), folder).unwrap()
+        package(&program, 1_796_016_183, &Metadata::load().unwrap(), folder).unwrap()
     }
 
     fn lines(command: &mut Command) -> Vec<String> {

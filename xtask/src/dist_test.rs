@@ -7,7 +7,7 @@ use crate::metadata::Metadata;
 use crate::program::find;
 use crate::sum::Sum;
 use crate::test::Run;
-use crate::{deb, dist, setup};
+use crate::{deb, dist, release, setup};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -23,13 +23,15 @@ pub(crate) fn run() -> Result<(), Error> {
     let mut checks = Checks { run: Run::bare()?, sum: Sum::default() };
 
     let program = dist::build()?;
-    let made = dist::package(&program, &metadata, &metadata.target_directory.join("dist"))?;
+    // Once: a commit may come between the two.
+    let time = release::time(&metadata.workspace_root)?;
+    let made = dist::package(&program, time, &metadata, &metadata.target_directory.join("dist"))?;
     // Cargo would take what is there for built.
     let (again, target) = (folder.join("again"), folder.join("target"));
     if target.exists() {
         fs::remove_dir_all(&target).map_err(|source| Error::File { path: target.clone(), source })?;
     }
-    let second = dist::package(&dist::build_in(&metadata, &target)?, &metadata, &again)?;
+    let second = dist::package(&dist::build_in(&metadata, &target)?, time, &metadata, &again)?;
     for (one, other) in made.files().iter().zip(second.files()) {
         let name = one.file_name().unwrap_or_default().to_string_lossy();
         checks.add(&format!("a second build of {name} is the same"), dist::sum(one)? == dist::sum(other)?);

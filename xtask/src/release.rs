@@ -38,8 +38,8 @@ pub(crate) struct Release {
 }
 
 impl Release {
-    /// The release with this program; `scratch` is a folder that may be emptied.
-    pub(crate) fn of(program: &Path, metadata: &Metadata, scratch: &Path) -> Result<Release, Error> {
+    /// The release with this program and time; `scratch` is a folder that may be emptied.
+    pub(crate) fn of(program: &Path, time: u64, metadata: &Metadata, scratch: &Path) -> Result<Release, Error> {
         let root = &metadata.workspace_root;
         let zubi = metadata.ours().find(|package| package.name == "zubi");
         let folder = Tree::new(scratch)?;
@@ -52,7 +52,7 @@ impl Release {
         let from_tree = |names: &[&str]| names.iter().map(|name| piece(&root.join(name))).collect::<Result<_, _>>();
         Ok(Release {
             version: zubi.map(|package| package.version.clone()).unwrap_or_default(),
-            time: time(root)?,
+            time,
             program: piece(program)?.content,
             manuals: manuals.iter().map(|path| piece(path)).collect::<Result<_, _>>()?,
             completions: completions.collect::<Result<_, Error>>()?,
@@ -94,7 +94,7 @@ impl Release {
 }
 
 /// The time of the last commit, or what SOURCE_DATE_EPOCH says (https://reproducible-builds.org/specs/source-date-epoch).
-fn time(root: &Path) -> Result<u64, Error> {
+pub(crate) fn time(root: &Path) -> Result<u64, Error> {
     let text = if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
         text
     } else {
