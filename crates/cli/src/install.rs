@@ -100,17 +100,24 @@ fn must_be_folder(folder: &Path) -> Result<(), Error> {
 
 /// Decides on every place, then changes them, or shows the changes.
 fn carry_out(places: &[PathBuf], installation: &Installation, wish: Wish, output: &Output) -> Result<ExitCode, Error> {
-    // One command at a time in a folder, so that none sees the other's half of the work.
-    let mut folders = Vec::new();
-    if output.act() == Act::Apply {
-        for folder in places.iter().map(|place| folder_of(place)) {
-            if folders.iter().all(|(known, _)| *known != folder) {
-                let open = File::open(folder).and_then(|open| open.lock().map(|()| open));
-                folders.push((folder, open.map_err(in_file(folder))?));
-            }
+    // A folder may have several paths: the first one stands for it.
+    let mut folders: Vec<(PathBuf, File)> = Vec::new();
+    let mut distinct: Vec<(PathBuf, &Path)> = Vec::new();
+    for place in places {
+        let folder = folder_of(place).canonicalize().map_err(in_file(folder_of(place)))?;
+        // One command at a time in a folder, so that none sees the other's half of the work.
+        if output.act() == Act::Apply && folders.iter().all(|(known, _)| *known != folder) {
+            let open = File::open(&folder).and_then(|open| open.lock().map(|()| open));
+            let open = open.map_err(in_file(&folder))?;
+            folders.push((folder.clone(), open));
+        }
+        let real = folder.join(place.file_name().unwrap_or_default());
+        if distinct.iter().all(|(known, _)| *known != real) {
+            distinct.push((real, place));
         }
     }
-    let steps: Vec<Step> = places.iter().map(|place| installation.step(place, wish)).collect::<Result<_, _>>()?;
+    let steps = distinct.iter().map(|(_, place)| installation.step(place, wish));
+    let steps: Vec<Step> = steps.collect::<Result<_, _>>()?;
     if output.act() == Act::Show {
         output.commands(&steps.iter().flat_map(|step| step.commands(installation)).collect::<Vec<_>>())?;
         return Ok(ExitCode::SUCCESS);
@@ -120,7 +127,7 @@ fn carry_out(places: &[PathBuf], installation: &Installation, wish: Wish, output
         output.done(&change.to_string());
     }
     for (folder, open) in folders {
-        open.sync_all().map_err(in_file(folder))?;
+        open.sync_all().map_err(in_file(&folder))?;
     }
     let text = steps.iter().map(Step::to_string).collect();
     let json: Vec<Value> = steps.iter().map(Step::json).collect();

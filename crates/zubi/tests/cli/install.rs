@@ -62,6 +62,16 @@ fn netavark_is_replaced_and_comes_back() {
     assert_eq!(host.shell("cat /run/podman/netavark; ls /run/podman").ok().out, "old\nnetavark\n");
 }
 
+fn two_paths_of_one_folder_are_one_place() {
+    let host = Host::new(ZUBI);
+    host.shell("mkdir /run/podman && echo old >/run/podman/netavark && ln -s podman /run/same").ok();
+    for word in ["install", "uninstall"] {
+        let said = host.zubi(&format!("{word} --cni /run/podman --netavark /run/same")).ok().out;
+        assert_eq!(said.lines().count(), 9, "{said}");
+    }
+    assert_eq!(host.shell("cat /run/same/netavark; ls /run/podman").ok().out, "old\nnetavark\n");
+}
+
 fn a_dry_run_shows_the_commands_and_changes_nothing() {
     let host = host_with_plugins();
     host.zubi("install --cni /run/cni").ok();
@@ -133,6 +143,7 @@ fn errors_have_their_class_and_no_engine_is_needed() {
 zubi_lab::tests!(
     plugins_are_replaced_and_come_back_as_they_were,
     netavark_is_replaced_and_comes_back,
+    two_paths_of_one_folder_are_one_place,
     a_dry_run_shows_the_commands_and_changes_nothing,
     the_answer_in_json_names_every_file,
     what_is_in_the_way_is_refused_before_the_first_change,
