@@ -80,6 +80,11 @@ impl Debian {
         Ok(other)
     }
 
+    /// Its root.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// Installs the packages that are not there yet.
     pub(crate) fn install(&self, packages: &[&str]) -> Result<(), Error> {
         let path = self.folder.join(INSTALLED);

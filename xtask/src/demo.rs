@@ -16,8 +16,8 @@ const LAYOUT: [&str; 4] = ["+ nft 'create table", "+ nft 'add set", "+ nft 'add 
 
 /// Shows every step. Fails when one does.
 pub(crate) fn run() -> Result<(), Error> {
-    setup::run();
-    println!("building the static release takes a minute or two the first time");
+    setup::for_demo();
+    println!("Building the static release takes a minute or two the first time. Then the demo takes some ten seconds.");
     let zubi = dist::build()?;
     let program = zubi.to_string_lossy().into_owned();
     let kind = if setup::is_root() { HostKind::Root } else { HostKind::Rootless };

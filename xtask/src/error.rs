@@ -35,6 +35,8 @@ pub(crate) enum Error {
     NoTest(String),
     #[error("the files of Debian {suite}: {why}")]
     OtherRoot { suite: String, why: String },
+    #[error("the time of the last commit is unknown here; give one: SOURCE_DATE_EPOCH=SECONDS")]
+    NoTime,
     #[error("demo: a step failed, see above")]
     Demo,
     #[error("tests failed")]

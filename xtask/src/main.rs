@@ -6,9 +6,11 @@ mod cache;
 mod ci;
 mod circles;
 mod clients;
+mod deb;
 mod debian;
 mod demo;
 mod dist;
+mod dist_test;
 mod error;
 mod gate;
 mod graph;
@@ -18,18 +20,21 @@ mod kernel;
 mod kernel_image;
 mod kernel_tests;
 mod layers;
+mod libraries;
 mod licence;
 mod machine;
 mod metadata;
 mod methods;
 mod policy;
 mod program;
+mod release;
 mod rust_tokens;
 mod setup;
 mod sources;
 mod sum;
 mod test;
 mod test_programs;
+mod tree;
 
 use error::Error;
 use std::process::ExitCode;
@@ -39,7 +44,7 @@ const USAGE: &str = "cargo xtask WORD
   gate           check licences, sources and layers of all dependencies, and circles of files
   setup          install what the tests need (Debian packages, as root; the musl target)
   test [ARGS]    setup, then cargo test --workspace ARGS, with a sum at the end
-  demo           setup, then two sandboxes and a Docker container on one network, pinged and removed
+  demo           installs what it needs, then two sandboxes and a Docker container on one network, pinged and removed
   bench [ARGS]   compare zubi with the raw kernel and its peers: [--quick] [PART..], as root
   kernel [VERSION] [--memory MIB] [--limit SECONDS] -- COMMAND..
                  run a command under Debian's linux 6.1, 6.12 or 7.2, emulated, as root
@@ -50,7 +55,8 @@ const USAGE: &str = "cargo xtask WORD
   client-test SUITE [WORD..]
                  run the tests of Podman, Docker, containerd and CNI with their programs of that suite
   ci             every check that a change must pass: format, lints, gate, demo, tests, also on the oldest kernel
-  dist           build the static release
+  dist           build the static release: an archive for every distribution, and a Debian package
+  dist-test      build it twice and compare; install, upgrade and remove the package in Debian 12 and 13, as root
 ";
 
 fn main() -> ExitCode {
@@ -72,6 +78,7 @@ fn main() -> ExitCode {
         [policy::GUARDIAN] => policy::guard(),
         ["ci"] => ci::run(),
         ["dist"] => dist::run(),
+        ["dist-test"] => dist_test::run(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             Ok(())

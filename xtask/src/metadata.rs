@@ -24,6 +24,8 @@ pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) license: Option<String>,
+    #[serde(default)]
+    pub(crate) manifest_path: PathBuf,
     /// `None` for a path.
     pub(crate) source: Option<String>,
 }

@@ -12,6 +12,15 @@ pub(crate) fn cargo() -> Command {
 /// Prints the command and runs it; fails when the command does.
 pub(crate) fn run(command: &mut Command) -> Result<(), Error> {
     println!("+ {}", written(command));
+    run_quietly(command)
+}
+
+/// Runs a command without its standard output; fails when the command does.
+pub(crate) fn run_silently(command: &mut Command) -> Result<(), Error> {
+    run_quietly(command.stdout(Stdio::null()))
+}
+
+fn run_quietly(command: &mut Command) -> Result<(), Error> {
     let status = command.status().map_err(|source| Error::Start { command: written(command), source })?;
     if status.success() { Ok(()) } else { Err(Error::Failed { command: written(command), status }) }
 }

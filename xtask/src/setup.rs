@@ -37,6 +37,9 @@ const PACKAGES: [(&str, &str); 24] = [
 ];
 /// From Debian 13 on docker.io comes without the client, which is this package.
 const SPLIT_OFF: (&str, &str) = ("docker-cli", "docker");
+/// What the demo needs of these; Docker's part needs root.
+const FOR_DEMO: [&str; 3] = ["iproute2", "nftables", "iputils-ping"];
+const FOR_DEMO_AS_ROOT: [&str; 2] = ["docker.io", "busybox-static"];
 /// The target of the static release.
 pub(crate) const STATIC_TARGET: &str = "x86_64-unknown-linux-musl";
 
@@ -52,6 +55,38 @@ pub(crate) fn run() {
     }
     if let Err(why) = zubi_lab::Cnitool::build() {
         println!("setup: cnitool not built (tests that need it are skipped): {why}");
+    }
+    if let Err(why) = add_static_target() {
+        println!("setup: target {STATIC_TARGET} not added: {why}");
+    }
+}
+
+/// Says first what the demo lacks, then installs it where that is possible. Never fails: the demo leaves out what it
+/// cannot show.
+pub(crate) fn for_demo() {
+    let wanted = |package: &str| FOR_DEMO.contains(&package) || (is_root() && FOR_DEMO_AS_ROOT.contains(&package));
+    let packages: Vec<_> = PACKAGES.into_iter().filter(|(package, _)| wanted(package)).collect();
+    let split_off = || is_root() && find(SPLIT_OFF.1).is_none();
+    let mut lacking = missing_packages(&packages);
+    // Where docker.io is missing too, it may bring the client.
+    if split_off() && !lacking.contains(&"docker.io") {
+        lacking.push(SPLIT_OFF.0);
+    }
+    let target = lacks_static_target();
+    if lacking.is_empty() && target != Ok(true) {
+        println!("The demo installs nothing: all that it needs is here.");
+    } else {
+        let target = (target == Ok(true)).then(|| format!("Rust's target {STATIC_TARGET}"));
+        let lacking = (!lacking.is_empty()).then(|| format!("the Debian packages {}", lacking.join(" ")));
+        let what: Vec<String> = lacking.into_iter().chain(target).collect();
+        println!("The demo first installs {}.", what.join(", and "));
+    }
+    let mut missing = installed_or_missing(&packages);
+    if split_off() {
+        missing.extend(installed_or_missing(&[SPLIT_OFF]));
+    }
+    if !missing.is_empty() {
+        println!("setup: missing Debian packages: {}", missing.join(" "));
     }
     if let Err(why) = add_static_target() {
         println!("setup: target {STATIC_TARGET} not added: {why}");
@@ -122,15 +157,20 @@ fn apt_install(packages: &[&str]) -> Result<(), Error> {
 }
 
 fn add_static_target() -> Result<(), String> {
-    if find("rustup").is_none() {
-        return Ok(());
-    }
-    let listed = Command::new("rustup").args(["target", "list", "--installed"]).stderr(Stdio::null()).output();
-    let listed = listed.map_err(|e| e.to_string())?;
-    if String::from_utf8_lossy(&listed.stdout).lines().any(|target| target == STATIC_TARGET) {
+    if !lacks_static_target()? {
         return Ok(());
     }
     run_command(Command::new("rustup").args(["target", "add", STATIC_TARGET])).map_err(|e| e.to_string())
+}
+
+/// Without rustup the toolchain cannot be asked, and nothing can be added.
+fn lacks_static_target() -> Result<bool, String> {
+    if find("rustup").is_none() {
+        return Ok(false);
+    }
+    let listed = Command::new("rustup").args(["target", "list", "--installed"]).stderr(Stdio::null()).output();
+    let listed = listed.map_err(|e| e.to_string())?;
+    Ok(!String::from_utf8_lossy(&listed.stdout).lines().any(|target| target == STATIC_TARGET))
 }
 
 /// /proc/self belongs to the effective user.

@@ -62,6 +62,8 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
         Words::Snapshot { output: file } => snapshot(session, file.as_deref(), output)?,
         Words::Run(_)
         | Words::Lab { .. }
+        | Words::Install(_)
+        | Words::Uninstall(_)
         | Words::Completions { .. }
         | Words::Candidates { .. }
         | Words::Info

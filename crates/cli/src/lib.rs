@@ -11,6 +11,7 @@ mod driver_options;
 mod filter;
 mod info;
 mod inspect;
+mod install;
 mod lab;
 mod link;
 mod man;
@@ -18,6 +19,7 @@ mod network;
 mod output;
 mod parse_error;
 mod peer;
+mod place;
 mod port;
 mod run;
 mod sandbox;
@@ -75,6 +77,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
         }
         Words::Man { folder } => return man::man_pages(&folder),
         Words::Lab { outside, command } => return lab::lab(outside, &command),
+        Words::Install(words) => return install::install(&words, output),
+        Words::Uninstall(words) => return install::uninstall(&words, output),
         _ => {}
     }
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;

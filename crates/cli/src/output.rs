@@ -79,6 +79,33 @@ impl Output {
         }
     }
 
+    /// The commands of a call that changes files, in a dry run. Of each: whether its work is done already.
+    pub(crate) fn commands(&self, commands: &[(String, bool)]) -> Result<(), Error> {
+        let wanted = commands.iter().filter(|(_, done)| self.mode == Mode::DryRun || !done);
+        if self.json {
+            let lines: Vec<Value> = wanted
+                .map(|(command, done)| match self.mode {
+                    Mode::DryRun => json!({"command": command, "state": if *done { "there" } else { "missing" }}),
+                    _ => json!({ "command": command }),
+                })
+                .collect();
+            return answer_with(&format!("{:#}\n", json!({ "operations": lines })));
+        }
+        let lines = wanted.map(|(command, done)| match (self.mode, done) {
+            (Mode::DryRun, true) => shown(&format!("= {command}")),
+            (Mode::DryRun, false) => shown(&format!("+ {command}")),
+            _ => shown(command),
+        });
+        answer_with(&lines.collect::<String>())
+    }
+
+    /// Prints a command that was done, if requested.
+    pub(crate) fn done(&self, command: &str) {
+        if self.verbose && self.mode == Mode::Do {
+            Stream::Err.tell(&shown(&format!("+ {command}")));
+        }
+    }
+
     /// The answer of a reading call.
     pub(crate) fn listed(&self, lines: &[String], answer: &impl Serialize) -> Result<(), Error> {
         if self.json {

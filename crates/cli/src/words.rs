@@ -4,6 +4,7 @@ use crate::address::Address;
 use crate::bridge::BridgeWords;
 use crate::common::Common;
 use crate::filter::NetworkFilter;
+use crate::install::PlaceWords;
 use crate::template::Template;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -90,6 +91,10 @@ pub(crate) enum Words {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
+    /// Link zubi in place of CNI plug-ins or Podman's netavark, and keep what was there
+    Install(PlaceWords),
+    /// Put back what install replaced
+    Uninstall(PlaceWords),
     /// Show the version, the folders, the settings and the kernel
     Info,
     /// Print completions for a shell: commands, options, and the names of networks, sandboxes, links and ports

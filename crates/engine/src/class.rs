@@ -77,6 +77,7 @@ impl Error {
             | Error::NotASandbox(_)
             | Error::NotPublished { .. }
             | Error::NotConnected { .. }
+            | Error::NoFile { .. }
             | Error::Program { .. }
             | Error::Relayed { code: NO_SUCH_PROGRAM, .. }
             | Error::Runtime(_) => Class::NotFound,
@@ -103,6 +104,7 @@ impl Error {
             | Error::SandboxExists { .. }
             | Error::SandboxInUse { .. }
             | Error::NameMoved { .. }
+            | Error::FileInTheWay { .. }
             | Error::ForeignTable { .. }
             | Error::OtherInstance { .. }
             | Error::Busy { .. }

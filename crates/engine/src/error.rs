@@ -429,6 +429,24 @@ pub enum Error {
         /// The reason.
         why: String,
     },
+    /// A file is in the way of one that zubi would make or move.
+    #[error("{}: {by}; {next}", path.display())]
+    FileInTheWay {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What it is.
+        by: String,
+        /// The next step.
+        next: String,
+    },
+    /// A file or folder does not exist.
+    #[error("{what} does not exist; {next}")]
+    NoFile {
+        /// What was looked for, and where.
+        what: String,
+        /// The next step.
+        next: &'static str,
+    },
     /// A program could not be run.
     #[error("{program}: {source}{}", no_images(source))]
     Program {

@@ -56,6 +56,8 @@ help_of! {
     help_of_snapshot: "snapshot";
     help_of_gc: "gc";
     help_of_lab: "lab";
+    help_of_install: "install";
+    help_of_uninstall: "uninstall";
     help_of_info: "info";
     help_of_completions: "completions";
 }

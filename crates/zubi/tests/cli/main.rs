@@ -12,6 +12,7 @@ mod exit_codes;
 mod features;
 mod forwarding;
 mod harms;
+mod install;
 mod lab;
 mod link;
 mod loopback;
@@ -44,6 +45,7 @@ zubi_lab::test_files!(
     features,
     forwarding,
     harms,
+    install,
     lab,
     link,
     loopback,

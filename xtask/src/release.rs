@@ -1,0 +1,110 @@
+//! What a release consists of besides the program, made by the program itself where that is possible.
+
+use crate::error::Error;
+use crate::metadata::Metadata;
+use crate::program::{output, run_silently};
+use crate::tree::{Mode, Tree};
+use crate::{libraries, sources};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Documents of the tree that a release holds.
+const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "docs/cni.md", "docs/podman.md"];
+const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
+/// The shells whose completions a release holds.
+pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
+
+/// A file of a release.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) name: String,
+    pub(crate) content: Vec<u8>,
+}
+
+/// The parts of a release.
+#[derive(Debug)]
+pub(crate) struct Release {
+    pub(crate) version: String,
+    /// Seconds since 1970 that all files have as their time: of the last commit, so that a second build is the same.
+    pub(crate) time: u64,
+    pub(crate) program: Vec<u8>,
+    pub(crate) manuals: Vec<Piece>,
+    /// In the order of [`SHELLS`].
+    pub(crate) completions: Vec<Piece>,
+    pub(crate) documents: Vec<Piece>,
+    pub(crate) licences: Vec<Piece>,
+    pub(crate) libraries: String,
+}
+
+impl Release {
+    /// The release with this program and time; `scratch` is a folder that may be emptied.
+    pub(crate) fn of(program: &Path, time: u64, metadata: &Metadata, scratch: &Path) -> Result<Release, Error> {
+        let root = &metadata.workspace_root;
+        let zubi = metadata.ours().find(|package| package.name == "zubi");
+        let folder = Tree::new(scratch)?;
+        run_silently(Command::new(program).arg("man").arg(folder.folder()))?;
+        let manuals = sources::entries(folder.folder())?;
+        let completions = SHELLS.iter().map(|shell| {
+            let content = output(Command::new(program).args(["completions", shell]))?;
+            Ok(Piece { name: (*shell).to_owned(), content })
+        });
+        let from_tree = |names: &[&str]| names.iter().map(|name| piece(&root.join(name))).collect::<Result<_, _>>();
+        Ok(Release {
+            version: zubi.map(|package| package.version.clone()).unwrap_or_default(),
+            time,
+            program: piece(program)?.content,
+            manuals: manuals.iter().map(|path| piece(path)).collect::<Result<_, _>>()?,
+            completions: completions.collect::<Result<_, Error>>()?,
+            documents: from_tree(&DOCUMENTS)?,
+            licences: from_tree(&LICENCES)?,
+            libraries: libraries::licences(metadata)?,
+        })
+    }
+
+    /// The archive for every distribution, in `folder`.
+    pub(crate) fn tarball(&self, folder: &Path) -> Result<PathBuf, Error> {
+        let name = format!("zubi-{}-x86_64-linux", self.version);
+        let tree = Tree::new(&folder.join("tarball"))?;
+        let put = |path: &str, content: &[u8], mode| tree.put(&format!("{name}/{path}"), content, mode);
+        put("zubi", &self.program, Mode::Program)?;
+        for manual in &self.manuals {
+            put(&format!("man/man1/{}", manual.name), &manual.content, Mode::Text)?;
+        }
+        for (completion, name) in self.completions.iter().zip(["zubi.bash", "_zubi", "zubi.fish"]) {
+            put(&format!("completions/{name}"), &completion.content, Mode::Text)?;
+        }
+        for document in &self.documents {
+            let below = if document.name == "cni.md" || document.name == "podman.md" { "docs/" } else { "" };
+            put(&format!("{below}{}", document.name), &document.content, Mode::Text)?;
+        }
+        for licence in &self.licences {
+            put(&licence.name, &licence.content, Mode::Text)?;
+        }
+        put("LICENSES-OF-LIBRARIES.txt", self.libraries.as_bytes(), Mode::Text)?;
+        tree.settle(self.time)?;
+        let file = folder.join(format!("{name}.tar.gz"));
+        let mut tar = Command::new("tar");
+        // The names of owners would be those of this machine, and gzip would note the time (-n: not).
+        tar.args(["--create", "--format=gnu", "--sort=name", "--owner=0", "--group=0", "--numeric-owner"]);
+        tar.args(["--use-compress-program=gzip -9n", "--file"]).arg(&file).arg("-C").arg(tree.folder()).arg(name);
+        run_silently(&mut tar)?;
+        Ok(file)
+    }
+}
+
+/// The time of the last commit, or what SOURCE_DATE_EPOCH says (https://reproducible-builds.org/specs/source-date-epoch).
+pub(crate) fn time(root: &Path) -> Result<u64, Error> {
+    let text = if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
+        text
+    } else {
+        let git = output(Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(root));
+        git.map(|text| String::from_utf8_lossy(&text).into_owned()).unwrap_or_default()
+    };
+    text.trim().parse().map_err(|_| Error::NoTime)
+}
+
+fn piece(path: &Path) -> Result<Piece, Error> {
+    let content = fs::read(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+    Ok(Piece { name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(), content })
+}
