@@ -2,32 +2,10 @@
 
 use crate::cells::shortened;
 use crate::output::Output;
-use crate::words::LsWords;
-use clap::{Args, Subcommand};
+use crate::words::{BridgeCommand, BridgeWords, LsWords};
 use serde_json::{Value, json};
 use zubi_engine::{Behind, BridgeView, Error, FarDevice, Owner, PortView, Session, Switch};
 use zubi_model::{Mac, NetworkName};
-
-#[derive(Debug, Args)]
-pub(crate) struct BridgeWords {
-    #[command(subcommand)]
-    command: Option<BridgeCommand>,
-}
-
-#[derive(Debug, Subcommand)]
-enum BridgeCommand {
-    /// Show bridges: identifier, spanning tree, ports, and who is behind each port (as without a word)
-    #[command(visible_aliases = ["ls", "list"])]
-    Show {
-        /// This bridge only
-        bridge: Option<String>,
-    },
-    /// List forwarding entries: which MAC is behind which port, and whose it is
-    Fdb {
-        /// Of this bridge only
-        bridge: Option<String>,
-    },
-}
 
 /// `zubi bridge`.
 pub(crate) fn bridge(session: &mut Session, words: &BridgeWords, output: &Output) -> Result<(), Error> {

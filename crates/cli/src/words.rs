@@ -1,7 +1,6 @@
 //! The tree of commands.
 
 use crate::address::Address;
-use crate::bridge::BridgeWords;
 use crate::common::Common;
 use crate::filter::NetworkFilter;
 use crate::install::PlaceWords;
@@ -156,6 +155,27 @@ pub(crate) struct DisconnectWords {
     /// Docker's option: here a sandbox that is gone is disconnected as any other
     #[arg(short, long, hide = true)]
     pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BridgeWords {
+    #[command(subcommand)]
+    pub(crate) command: Option<BridgeCommand>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BridgeCommand {
+    /// Show bridges: identifier, spanning tree, ports, and who is behind each port (as without a word)
+    #[command(visible_aliases = ["ls", "list"])]
+    Show {
+        /// This bridge only
+        bridge: Option<String>,
+    },
+    /// List forwarding entries: which MAC is behind which port, and whose it is
+    Fdb {
+        /// Of this bridge only
+        bridge: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
