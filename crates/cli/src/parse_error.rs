@@ -23,7 +23,7 @@ const OTHER_COMMANDS: &[(&[&str], &str)] = &[
     (&["volume", "volumes", "cp"], "a command of zubi run sees the files of this host"),
     (&["top", "stats"], "zubi sandbox exec NAME -- top shows processes; zubi ls shows endpoints"),
     (&["system"], "zubi gc removes what nobody owns, zubi network prune networks without endpoints"),
-    (&["attach-network", "add"], "zubi sandbox add NAME makes a sandbox, zubi connect NETWORK SANDBOX connects it"),
+    (&["add"], "zubi sandbox add NAME makes a sandbox, zubi connect NETWORK SANDBOX connects it"),
     (&["delete", "del"], "zubi network rm, zubi sandbox rm and zubi disconnect take away"),
 ];
 

@@ -42,7 +42,8 @@ mod tests {
     #[test]
     fn colour_takes_no_width() {
         let rows = [vec!["up".into(), "1".into()], vec!["down".into(), "2".into()]];
-        let lines = super::render_with(&["STATE", "N"], &rows, &|column, _| (column == "STATE").then_some("\x1b[32m"));
+        let paint = |_: &str, cell: &str| ["up", "down"].contains(&cell).then_some("\x1b[32m");
+        let lines = super::render_with(&["STATE", "N"], &rows, &paint);
         assert_eq!(lines, "STATE  N\n\x1b[32mup\x1b[0m     1\n\x1b[32mdown\x1b[0m   2\n");
     }
 

@@ -16,6 +16,9 @@ use zubi_model::{
     SandboxRef, StaticRoute, Subnet,
 };
 
+/// Below the help of commands that have the word inside another.
+const SANDBOX: &str = "A SANDBOX is NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID.";
+
 /// Wires containers, pods and processes into networks; every step can be shown as the command you would have typed.
 #[derive(Debug, Parser)]
 #[command(
@@ -23,8 +26,7 @@ use zubi_model::{
     version,
     propagate_version = true,
     max_term_width = 100,
-    after_help = "A SANDBOX is NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID.\n\
-                  `zubi man FOLDER` writes the man pages."
+    after_help = format!("{SANDBOX}\n`zubi man FOLDER` writes the man pages.")
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -486,11 +488,11 @@ pub(crate) struct WishWords {
 }
 
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = SANDBOX)]
 pub(crate) struct LinkWords {
     #[command(subcommand)]
     pub(crate) command: Option<LinkCommand>,
-    /// One end: SANDBOX:DEVICE, where SANDBOX is what `connect` takes, or host:DEVICE
+    /// One end: SANDBOX:DEVICE or host:DEVICE
     #[arg(required = true, value_name = "END")]
     pub(crate) first: Option<LinkEndRef>,
     /// The other end
@@ -510,7 +512,7 @@ pub(crate) enum LinkCommand {
     #[command(visible_alias = "list")]
     Ls,
     /// Remove links
-    #[command(visible_alias = "remove")]
+    #[command(visible_alias = "remove", after_help = SANDBOX)]
     Rm {
         /// Either end of each: SANDBOX:DEVICE or host:DEVICE
         #[arg(required = true, value_name = "END")]
@@ -519,6 +521,7 @@ pub(crate) enum LinkCommand {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = SANDBOX)]
 pub(crate) struct RunWords {
     /// A network (repeatable), `none`, `host` or `container:SANDBOX`; the network `default` when left out
     #[arg(long, alias = "net", value_name = "NETWORK")]

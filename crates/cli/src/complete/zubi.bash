@@ -17,7 +17,7 @@ _zubi() {
             :programs) while IFS= read -r reply; do COMPREPLY+=("$reply"); done < <(compgen -c -- "$current") ;;
             *) COMPREPLY+=("${candidate#"$prefix"}") ;;
         esac
-    done < <("${words[0]}" __complete -- "${words[@]:1}" 2>/dev/null)
+    done < <(command zubi __complete -- "${words[@]:1}" 2>/dev/null)
     if [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[:=] ]]; then
         compopt -o nospace
     fi

@@ -3,9 +3,8 @@
 function __zubi_complete
     set -l words (commandline -opc)
     set -l current (commandline -ct)
-    set -l program $words[1]
     set -e words[1]
-    for line in ($program __complete -- $words "$current" 2>/dev/null)
+    for line in (command zubi __complete -- $words "$current" 2>/dev/null)
         switch $line
             case ':files*'
                 __fish_complete_path "$current"

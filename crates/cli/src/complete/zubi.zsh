@@ -4,7 +4,7 @@
 _zubi() {
     local line word help
     local -a candidates open
-    for line in "${(@f)$("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
+    for line in "${(@f)$(command zubi __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)}"; do
         [[ -n "$line" ]] || continue
         word="${line%%$'\t'*}"
         help="${line#*$'\t'}"

@@ -115,6 +115,18 @@ fn a_container_that_does_not_run_or_is_unknown_is_not_found() {
     assert_eq!(host.zubi("--json ls").ok().json().as_array().map(Vec::len), Some(0));
 }
 
+fn inspect_shows_containers_by_the_id_that_docker_has() {
+    let Some((host, docker)) = host_with_docker("inspect_shows_containers_by_the_id_that_docker_has") else { return };
+    host.network("blue --subnet 10.55.66.0/24");
+    docker.ok(&format!("{BARE} web {SLEEP}"));
+    host.connect("blue docker:web");
+    let id = docker.ok("ps --no-trunc -q");
+    let network = &host.zubi("network inspect blue").ok().json()[0];
+    let container = &network["Containers"][id.trim()];
+    assert_eq!(container["Name"], "web", "{network}");
+    assert_eq!(container["Sandbox"], "docker:web", "{network}");
+}
+
 fn a_command_can_share_the_network_of_a_container() {
     let Some((host, docker)) = host_with_docker("a_command_can_share_the_network_of_a_container") else { return };
     host.network("blue --subnet 10.55.66.0/24");
@@ -260,6 +272,7 @@ zubi_lab::root_tests!(
     a_container_without_network_is_bridged_and_made_bare_again,
     a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
     a_container_that_does_not_run_or_is_unknown_is_not_found,
+    inspect_shows_containers_by_the_id_that_docker_has,
     a_command_can_share_the_network_of_a_container,
     a_container_without_ipv6_gets_it_with_its_endpoint,
     a_network_without_ipv6_brings_none_into_a_container,
