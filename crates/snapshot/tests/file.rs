@@ -128,9 +128,9 @@ fn other_programs_barriers_are_judged_from_a_saved_snapshot() {
 #[test]
 fn another_version_and_other_texts_are_refused() {
     let text = full().to_json().unwrap();
-    let later = text.replacen("\"version\":1", "\"version\":2", 1);
-    assert!(matches!(Snapshot::from_json(&later), Err(Unreadable::Version(2))));
-    for other in ["", "{}", "[]", "{\"version\":1}", &text[..text.len() / 2]] {
+    let later = text.replacen("\"version\":2", "\"version\":3", 1);
+    assert!(matches!(Snapshot::from_json(&later), Err(Unreadable::Version(3))));
+    for other in ["", "{}", "[]", "{\"version\":2}", &text[..text.len() / 2]] {
         assert!(matches!(Snapshot::from_json(other), Err(Unreadable::Json(_))), "{other}");
     }
 }

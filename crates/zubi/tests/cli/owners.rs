@@ -66,7 +66,7 @@ fn each_of_many_namespaces_with_the_same_indexes_has_its_own_port() {
     }
 }
 
-fn a_namespace_that_only_a_socket_keeps_is_hidden() {
+fn a_namespace_that_only_an_open_file_keeps_is_hidden() {
     let host = with_bridge();
     named_port(&host, "v9", "c9");
     let path = "/run/netns/c9";
@@ -198,7 +198,8 @@ fn looking_changes_nothing() {
     let state = "ip -o addr; ip -o link; ip route; nft list ruleset; ls /run/netns";
     let settled = || host.shell(state).ok().out;
     // The kernel notices carriers and makes link-local addresses a moment later.
-    host.wait_for("ip -6 addr show dev v9 | grep -q inet6 && ! ip -6 addr | grep -q tentative");
+    let known = |device: &str| format!("ip -6 addr show dev {device} | grep -q inet6");
+    host.wait_for(&format!("{} && {} && ! ip -6 addr | grep -q tentative", known("v9"), known("br9")));
     let before = settled();
     for words in ["bridge", "bridge fdb", "ls --all", "peer v9"] {
         host.zubi(words).ok();
@@ -210,7 +211,7 @@ zubi_lab::tests!(
     a_port_of_a_bridge_made_by_hand_has_a_named_namespace_behind_it,
     a_port_has_the_process_of_an_unnamed_namespace_behind_it,
     each_of_many_namespaces_with_the_same_indexes_has_its_own_port,
-    a_namespace_that_only_a_socket_keeps_is_hidden,
+    a_namespace_that_only_an_open_file_keeps_is_hidden,
     a_pair_of_the_host_itself_is_the_host_s,
     a_tap_device_has_the_process_that_opened_it_behind_it,
     bridge_ids_and_spanning_trees_are_those_of_the_kernel,

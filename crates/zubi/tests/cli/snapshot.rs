@@ -48,7 +48,7 @@ fn the_same_host_gives_the_same_text() {
     let host = host();
     let first = host.zubi("snapshot").ok().out;
     assert_eq!(host.zubi("snapshot").ok().out, first);
-    assert_eq!(host.zubi("snapshot").ok().json()["version"], 1);
+    assert_eq!(host.zubi("snapshot").ok().json()["version"], 2);
 }
 
 fn a_file_that_cannot_be_written_is_named() {
