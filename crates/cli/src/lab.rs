@@ -6,6 +6,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -53,9 +54,24 @@ pub(crate) fn lab(outside: bool, command: &[OsString]) -> Result<ExitCode, Error
             Stream::Err.tell(&format!("zubi: outside: {outside}\n"));
         }
     }
+    if let Some(path) = path_to_this_zubi() {
+        program.env("PATH", path);
+    }
     let source =
         program.env("ZUBI_STATE_DIR", "/run/zubi-state").env("ZUBI_RUN_DIR", "/run/zubi").env("ZUBI_LAB", "1").exec();
     Err(Error::Program { program: program.get_program().to_string_lossy().into_owned(), source })
+}
+
+/// A PATH that leads to this very program by the name `zubi`: a newcomer's is where it was built.
+fn path_to_this_zubi() -> Option<OsString> {
+    let folder = Path::new(FOLDER).join("bin");
+    fs::create_dir_all(&folder).ok()?;
+    let link = folder.join("zubi");
+    if !link.exists() {
+        symlink(std::env::current_exe().ok()?, &link).ok()?;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path))).ok()
 }
 
 /// A shell whose prompt says that it is in a lab.

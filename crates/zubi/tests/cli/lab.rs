@@ -55,6 +55,13 @@ fn a_lab_says_what_is_private_and_a_command_in_it_says_nothing() {
 }
 
 /// Runs a script in a lab with an outside.
+fn the_program_that_makes_a_lab_is_its_zubi() {
+    let host = Host::new(ZUBI);
+    let said = host.zubi_words(&["lab", "--", "sh", "-c", "PATH=$PATH; readlink -f $(command -v zubi); zubi version"]);
+    let own = std::fs::canonicalize(ZUBI).expect("a program");
+    assert_eq!(said.ok().out.lines().next(), own.to_str());
+}
+
 fn outside(script: &str) -> String {
     Host::new(ZUBI).zubi_words(&["lab", "--outside", "sh", "-c", script]).ok().out
 }
@@ -94,6 +101,7 @@ fn the_outside_ends_with_its_lab() {
 }
 
 zubi_lab::tests!(
+    the_program_that_makes_a_lab_is_its_zubi,
     the_prompt_says_that_it_is_a_lab_whatever_the_user_s_own_is,
     a_lab_says_what_is_private_and_a_command_in_it_says_nothing,
     the_outside_answers_pings_and_tells_who_asks,
