@@ -32,6 +32,12 @@ use zubi_wire::nft::Element;
 pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, act: Act) -> Result<Endpoint, Error> {
     let network = ask.network;
     let mut way = Way::new(&network.name, &ask.sandbox.spelled);
+    if let Some(id) = &ask.wishes.reservation
+        && let Some(user) = user_of(session, &network.name, id)?
+    {
+        // Its sandbox may have gone.
+        free_if_gone(session, host, &user.key(), act)?;
+    }
     loop {
         let obstacle = {
             let leases = if act == Act::Apply { Some(session.store().lock_leases(host, &network.name)?) } else { None };

@@ -66,7 +66,8 @@ fn what_is_reserved_is_what_the_endpoint_gets_before_and_after() {
     attach(&engine, "c1").expect("attached");
     assert!(worker.settle().is_empty());
     host.shell("ip netns del c1").ok();
-    host.zubi("gc").ok();
+    // The kernel takes its time for the devices of a namespace.
+    host.wait_for("[ $(ip -br link show type veth | grep -c ^zv) = 1 ]");
     assert_eq!(attach(&engine, "c2").expect("attached").addresses, reserved.addresses);
     detach(&engine, "c2");
     assert!(worker.settle().is_empty());
