@@ -17,7 +17,7 @@ const LAYOUT: [&str; 4] = ["+ nft 'create table", "+ nft 'add set", "+ nft 'add 
 /// Shows every step. Fails when one does.
 pub(crate) fn run() -> Result<(), Error> {
     setup::for_demo();
-    println!("Building the static release takes a minute or two the first time. Then the demo takes some ten seconds.");
+    println!("Building the static release takes up to three minutes the first time; the demo itself takes seconds.");
     let zubi = dist::build()?;
     let program = zubi.to_string_lossy().into_owned();
     let kind = if setup::is_root() { HostKind::Root } else { HostKind::Rootless };
