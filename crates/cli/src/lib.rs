@@ -2,6 +2,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr, reason = "they panic when nobody reads; see `output`")]
 
 mod address;
+mod adopted;
 mod bridge;
 mod cells;
 mod commands;

@@ -1,6 +1,7 @@
 //! `zubi network`.
 
 use crate::address::is_public;
+use crate::adopted;
 use crate::driver_options;
 use crate::filter::fits_all;
 use crate::inspect::{self, NetworkShown};
@@ -28,7 +29,7 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
             let public = report.value.pools.iter().filter(|pool| is_public(pool.subnet)).map(|pool| {
                 format!("{} are public addresses: hosts on the internet that have them cannot be reached", pool.subnet)
             });
-            output.notes(&public.collect::<Vec<_>>());
+            output.notes(&public.chain(adopted::notes(&report.value)).collect::<Vec<_>>());
             Ok(())
         }
         NetworkWords::Set(words) => {

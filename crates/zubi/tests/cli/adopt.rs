@@ -56,7 +56,12 @@ fn addresses_are_chosen_only_where_a_range_is_left_to_zubi() {
     host.zubi("sandbox add c1").ok();
     host.zubi("connect lan c1").fails(4, "br0 is another program's, which may give addresses of 10.1.0.0/24 too");
     host.zubi("network rm lan").ok();
-    host.zubi("network create lan --bridge br0 --adopt --subnet 10.1.0.0/24 --ip-range 10.1.0.128/25").ok();
+    let made = host.zubi("network create lan --bridge br0 --adopt --subnet 10.1.0.0/24 --ip-range 10.1.0.128/25").ok();
+    assert!(
+        made.err.contains("note: 10.1.0.128/25 is zubi's to give now: whoever gives addresses on br0"),
+        "{}",
+        made.err
+    );
     assert!(host.zubi("connect lan c1").ok().out.contains("10.1.0.128/24"));
     assert_reaches("c1", "old", "10.1.0.2");
 }
