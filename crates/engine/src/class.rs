@@ -84,6 +84,7 @@ impl Error {
             Error::NetworkExists { .. }
             | Error::NetworkInUse { .. }
             | Error::DefaultInUse { .. }
+            | Error::ForeignAddress { .. }
             | Error::AddressWanted { .. }
             | Error::Fixed { .. }
             | Error::Described { .. }

@@ -47,6 +47,18 @@ pub enum Error {
         /// Its sandboxes.
         endpoints: Vec<String>,
     },
+    /// A bridge has an address that would go with it.
+    #[error(
+        "network {network}: {device} has the address {address}, which is not the network's and would go with it; move it first, or ip addr del {address} dev {device}"
+    )]
+    ForeignAddress {
+        /// The network.
+        network: NetworkName,
+        /// Its bridge.
+        device: IfName,
+        /// The address.
+        address: IpNet,
+    },
     /// A property of a network that cannot be changed.
     #[error("network {name}: its {what} stays {has}{}", in_place_of_change(name, attached))]
     Fixed {

@@ -6,6 +6,7 @@ use crate::look::addresses_in_use::{self, TABLE_LOCAL, is_link_local};
 use crate::problem::{Problem, ProblemKind, describe};
 use crate::records::Records;
 use crate::session::Session;
+use ipnet::IpNet;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use zubi_model::{Family, HostAddress, IfIndex, Network, Pool, Scope};
@@ -60,18 +61,43 @@ pub(crate) fn foreign_changes(
     Ok(problems)
 }
 
+/// The addresses on a network's own bridge that are not the network's. They would go with it.
+pub(crate) fn foreign_addresses(session: &mut Session, network: &Network) -> Result<Vec<IpNet>, Error> {
+    if !network.owns_device() {
+        return Ok(Vec::new());
+    }
+    let object = format!("network {}", network.name);
+    let mut snapshot = Snapshot::new();
+    session.read(&mut snapshot, &addresses_in_use::needs(&[]), &object)?;
+    let device = network.device().as_str();
+    let Some(bridge) = snapshot.link(&Place::Host, device).map_err(Error::unread(&object))? else {
+        return Ok(Vec::new());
+    };
+    let seen = snapshot.addresses_of(&Place::Host, bridge.index).map_err(Error::unread(&object))?;
+    let own = own_addresses(network, &session.store().networks_lossy().0);
+    Ok(additional(seen.iter(), &own).collect())
+}
+
+/// The host's addresses on a bridge, of all networks that share it.
+fn own_addresses(network: &Network, all: &[Network]) -> Vec<IpNet> {
+    let of_bridge = all.iter().filter(|other| other.shares_device_with(network));
+    of_bridge.flat_map(|other| other.pools.iter().filter_map(Pool::host_address)).collect()
+}
+
+fn additional<'a>(seen: impl Iterator<Item = &'a AddressSeen>, own: &[IpNet]) -> impl Iterator<Item = IpNet> {
+    seen.map(|seen| seen.address).filter(|address| !own.contains(address) && !is_link_local(address.addr()))
+}
+
 pub(crate) fn differs(network: &Network, what: String, fix: String) -> Problem {
     Problem::new(ProblemKind::Differs, format!("network {}", network.name), what, fix)
 }
 
 fn additional_addresses(network: &Network, bridge: &LinkSeen, all: &[Network], host: &HostSeen<'_>) -> Vec<Problem> {
-    let of_bridge = all.iter().filter(|other| other.shares_device_with(network));
-    let own: Vec<_> = of_bridge.flat_map(|other| other.pools.iter().filter_map(Pool::host_address)).collect();
-    let seen = host.addresses.iter().filter(|seen| seen.device == bridge.index);
-    seen.filter(|seen| !own.contains(&seen.address) && !is_link_local(seen.address.addr()))
-        .map(|seen| {
-            let what = format!("{} has the address {}, which is not the network's", bridge.name, seen.address);
-            differs(network, what, format!("ip addr del {} dev {}", seen.address, bridge.name))
+    let seen = host.addresses.iter().copied().filter(|seen| seen.device == bridge.index);
+    additional(seen, &own_addresses(network, all))
+        .map(|address| {
+            let what = format!("{} has the address {address}, which is not the network's", bridge.name);
+            differs(network, what, format!("ip addr del {address} dev {}", bridge.name))
         })
         .collect()
 }

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::heal::unused_networks::remove_network_locked;
+use crate::look::foreign_changes::foreign_addresses;
 use crate::report::{Act, Report};
 use crate::session::Session;
 use zubi_model::NetworkName;
@@ -20,6 +21,9 @@ pub(crate) fn remove_network(session: &mut Session, name: &NetworkName, act: Act
         }
         return Err(Error::NoNetwork { name: name.clone(), known: session.known_networks() });
     };
+    if let Some(address) = foreign_addresses(session, &network)?.into_iter().next() {
+        return Err(Error::ForeignAddress { network: network.name.clone(), device: network.device().clone(), address });
+    }
     remove_network_locked(session, host, &network, act)
 }
 

@@ -155,7 +155,23 @@ fn a_foreign_table_of_our_name_is_left_as_it_is() {
     assert_eq!(host.zubi("--json network ls").ok().json().as_array().map(Vec::len), Some(0));
 }
 
+/// Whoever plugged the uplink in moved the host's address onto the bridge.
+fn a_network_is_not_removed_with_an_address_of_the_host() {
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24");
+    host.network("green");
+    host.shell("ip addr add 192.0.2.7/24 dev zb-blue").ok();
+    for words in ["network rm blue", "network rm green blue", "--dry-run network rm blue"] {
+        host.zubi(words)
+            .fails(4, "zb-blue has the address 192.0.2.7/24, which is not the network's and would go with it");
+    }
+    assert!(host.shell("ip addr show zb-blue").ok().out.contains("192.0.2.7/24"));
+    host.shell("ip addr del 192.0.2.7/24 dev zb-blue").ok();
+    host.zubi("network rm blue green").ok();
+}
+
 zubi_lab::tests!(
+    a_network_is_not_removed_with_an_address_of_the_host,
     deleted_connected_routes_are_found_and_repaired,
     changed_port_flags_are_found_and_repaired,
     a_changed_mtu_of_a_network_without_a_wish_is_found_and_repaired,
