@@ -114,13 +114,13 @@ fn additional_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>,
         .collect()
 }
 
-/// Routes into the network's subnets by another device. They win, since the kernel takes the longest prefix.
+/// Routes into the network's subnets by another device. The kernel takes the longest prefix, and of two equal ones either.
 fn routes_elsewhere(network: &Network, bridge: &LinkSeen, host: &HostSeen<'_>) -> Vec<Problem> {
     let into = |route: &&&RouteSeen| {
         let net = |pool: &Pool| pool.subnet.net();
         route.table != TABLE_LOCAL
             && route.device != Some(bridge.index)
-            && network.pools.iter().any(|p| net(p).contains(&route.to) && route.to.prefix_len() > net(p).prefix_len())
+            && network.pools.iter().any(|p| net(p).contains(&route.to))
     };
     host.routes
         .iter()
@@ -129,7 +129,8 @@ fn routes_elsewhere(network: &Network, bridge: &LinkSeen, host: &HostSeen<'_>) -
             let by = host.name(route.device);
             let what = format!("packets to {} of its subnet leave by {by} (table {})", route.to, route.table);
             let family = if route.to.addr().is_ipv6() { "-6 " } else { "" };
-            differs(network, what, format!("ip {family}route del {} table {}", route.to, route.table))
+            let device = if route.device.is_some() { format!(" dev {by}") } else { String::new() };
+            differs(network, what, format!("ip {family}route del {}{device} table {}", route.to, route.table))
         })
         .collect()
 }

@@ -114,11 +114,15 @@ fn what_was_added_to_the_bridge_is_named() {
 fn other_ways_into_a_subnet_are_named() {
     let host = blue();
     let _outside = Outside::new();
+    let device = host.shell("ip -o route show default | sed 's/.* dev \\([^ ]*\\).*/\\1/'").ok().out;
+    let device = device.trim();
     for (add, to) in [("ip route", "10.55.66.128/25"), ("ip -6 route", "fd00:55:0:0:8000::/65")] {
-        let device = "$(ip -o route show default | sed 's/.* dev \\([^ ]*\\).*/\\1/')";
         let harm = format!("{add} add {to} dev {device} table 77");
-        advised(&host, &harm, "of its subnet leave by", &format!("{add} del {to} table 77"));
+        advised(&host, &harm, "of its subnet leave by", &format!("{add} del {to} dev {device} table 77"));
     }
+    // As another engine's bridge with the same subnet has it.
+    let harm = format!("ip route add 10.55.66.0/24 dev {device} metric 9");
+    advised(&host, &harm, "of its subnet leave by", &format!("ip route del 10.55.66.0/24 dev {device} table 254"));
 }
 
 fn an_uplink_that_passes_nothing_on_is_named() {
