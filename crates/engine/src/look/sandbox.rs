@@ -75,9 +75,14 @@ pub(crate) fn of_pid(pid: Pid) -> NsRef {
 /// Finds and opens a sandbox.
 pub(crate) fn resolve(session: &mut Session, sandbox: &SandboxRef) -> Result<Resolved, Error> {
     let (reached_by, spelled, container) = locate_sandbox(session, sandbox)?;
-    let cookie = session.kernel.open_sandbox(&reached_by).map_err(|source| match (&source, sandbox) {
+    let opened = session.kernel.open_sandbox(&reached_by);
+    let cookie = opened.map_err(|source| match (&source, sandbox) {
         (zubi_kernel::Error::NotASandbox { .. }, SandboxRef::Pid(pid)) if !reached_by.path().exists() => {
             Error::NoProcess { pid: pid.0 }
+        }
+        (zubi_kernel::Error::NotASandbox { .. }, _) if container.is_some() && leads_home(session, &reached_by) => {
+            let advice = format!("{spelled} runs with --network host; start it with --network none, then connect it");
+            Error::Advised { cause: Box::new(Error::NotASandbox(source)), advice }
         }
         (zubi_kernel::Error::NotASandbox { .. }, _) => Error::NotASandbox(source),
         _ => Error::Kernel { object: format!("sandbox {sandbox}"), source },
@@ -89,6 +94,11 @@ pub(crate) fn resolve(session: &mut Session, sandbox: &SandboxRef) -> Result<Res
         return Err(Error::NoSandbox { name: spelled, hint: Some("it ended just now".into()) });
     }
     Ok(Resolved { reached_by, spelled, cookie })
+}
+
+/// Whether a path leads to the host's own namespace.
+fn leads_home(session: &Session, way: &NsRef) -> bool {
+    session.kernel.cookie_behind(way).is_ok_and(|cookie| cookie == Some(session.kernel.machine().host_cookie()))
 }
 
 fn locate_sandbox(session: &mut Session, sandbox: &SandboxRef) -> Result<(NsRef, String, Option<Container>), Error> {

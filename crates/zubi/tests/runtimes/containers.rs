@@ -115,6 +115,17 @@ fn a_container_that_does_not_run_or_is_unknown_is_not_found() {
     assert_eq!(host.zubi("--json ls").ok().json().as_array().map(Vec::len), Some(0));
 }
 
+fn a_container_on_the_host_s_network_is_named_with_the_way_out() {
+    let test = "a_container_on_the_host_s_network_is_named_with_the_way_out";
+    let Some((host, docker)) = host_with_docker(test) else { return };
+    docker.ok(&format!("run -d --network host --name onhost {SLEEP}"));
+    host.network("blue");
+    let said = "docker:onhost runs with --network host; start it with --network none";
+    for name in ["docker:onhost", "onhost"] {
+        host.zubi(&format!("connect blue {name}")).fails(3, said);
+    }
+}
+
 fn inspect_shows_containers_by_the_id_that_docker_has() {
     let Some((host, docker)) = host_with_docker("inspect_shows_containers_by_the_id_that_docker_has") else { return };
     host.network("blue --subnet 10.55.66.0/24");
@@ -272,6 +283,7 @@ zubi_lab::root_tests!(
     a_container_without_network_is_bridged_and_made_bare_again,
     a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
     a_container_that_does_not_run_or_is_unknown_is_not_found,
+    a_container_on_the_host_s_network_is_named_with_the_way_out,
     inspect_shows_containers_by_the_id_that_docker_has,
     a_command_can_share_the_network_of_a_container,
     a_container_without_ipv6_gets_it_with_its_endpoint,
