@@ -93,7 +93,7 @@ impl Release {
     }
 }
 
-/// The time of the last commit, or what SOURCE_DATE_EPOCH says (https://reproducible-builds.org/specs/source-date-epoch).
+/// The time of the last commit, or what SOURCE_DATE_EPOCH says (<https://reproducible-builds.org/specs/source-date-epoch>).
 pub(crate) fn time(root: &Path) -> Result<u64, Error> {
     let text = if let Ok(text) = std::env::var("SOURCE_DATE_EPOCH") {
         text

@@ -31,7 +31,7 @@ pub struct Session {
 
 /// Does the slow part of a command after its caller has the answer.
 pub trait Cleanup: Send + Sync {
-    /// Takes over a session and does its [`SlowWork`].
+    /// Takes over a session and does its slow work.
     fn take_over(&self, session: Session) -> Result<(), Error>;
 }
 

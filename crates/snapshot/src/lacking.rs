@@ -31,7 +31,7 @@ pub enum Inside {
 /// snapshot has to contain [`crate::Needs::of`] these operations.
 ///
 /// # Errors
-/// As [`compare`].
+/// As [`compare()`].
 pub fn lacking(ops: &[Op], snapshot: &Snapshot) -> Result<Vec<Op>, NotRead> {
     let compared = compare(ops, snapshot)?;
     // The settings of a missing device cannot be compared: repeat them with the device.
@@ -59,7 +59,7 @@ pub fn lacking(ops: &[Op], snapshot: &Snapshot) -> Result<Vec<Op>, NotRead> {
 /// [`lacking`] for all operations of an endpoint whose host end is `host_end`, given the state of its pair.
 ///
 /// # Errors
-/// As [`compare`]; only a whole pair is compared.
+/// As [`compare()`]; only a whole pair is compared.
 pub fn lacking_of_pair(
     ops: Vec<Op>,
     snapshot: &Snapshot,

@@ -4,7 +4,7 @@
 //! A [`Snapshot`] holds the state that was read: devices, addresses, routes and the rest of each namespace, our
 //! nftables table and other programs' tables. It knows which parts were read, so that *not read* ([`NotRead`]) is never
 //! taken for *missing*. [`Needs`] names the parts that a query needs: [`Needs::of`] names those for comparing
-//! operations. The kernel crate reads them (`Session::look`); [`compare`] and [`lacking`] are pure.
+//! operations. The kernel crate reads them (`Session::look`); [`compare()`] and [`lacking()`] are pure.
 //!
 //! A snapshot does not update itself. After a change, [`Snapshot::forget`] drops the parts that may have changed.
 
