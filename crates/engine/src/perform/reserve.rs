@@ -11,7 +11,7 @@ use crate::perform::attach::require_room;
 use crate::perform::settle::settle_reservation;
 use crate::report::Act;
 use crate::session::Session;
-use crate::steps::claim::{lease_owner_name, reserve_all, user_of};
+use crate::steps::claim::{lease_owner_name, reservation_in_use, reserve_all, user_of};
 use std::net::IpAddr;
 use zubi_ipam::check_fixed;
 use zubi_kernel::sys;
@@ -110,8 +110,7 @@ pub(crate) fn unreserve_endpoint(session: &mut Session, network: &NetworkName, i
         return Ok(());
     }
     if let Some(user) = user_of(session, network, id)? {
-        let sandbox = user.sandbox.spelled;
-        return Err(Error::ReservationInUse { network: network.clone(), id: id.clone(), sandbox });
+        return Err(reservation_in_use(user));
     }
     Ok(session.store().unreserve(&leases, &owner)?)
 }

@@ -16,7 +16,9 @@ use crate::heal::ports::release_unrecorded;
 use crate::random::random;
 use crate::report::Act;
 use crate::session::Session;
-use crate::steps::claim::{claim, claim_ports, lease_owner_name, owner_name, release_ports, reserve_all, user_of};
+use crate::steps::claim::{
+    claim, claim_ports, lease_owner_name, owner_name, release_ports, reservation_in_use, reserve_all, user_of,
+};
 use std::collections::HashSet;
 use std::net::IpAddr;
 use zubi_kernel::listeners;
@@ -44,8 +46,7 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
             if let Some(id) = &ask.wishes.reservation
                 && let Some(user) = user_of(session, &network.name, id)?
             {
-                let (network, id, sandbox) = (network.name.clone(), id.clone(), user.sandbox.spelled);
-                return Err(Error::ReservationInUse { network, id, sandbox });
+                return Err(reservation_in_use(user));
             }
             let needs_ports = act == Act::Apply && !ask.wishes.ports.is_empty();
             let ports = if needs_ports { Some(session.store().lock_ports(host)?) } else { None };

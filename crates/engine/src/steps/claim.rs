@@ -70,13 +70,14 @@ fn is_reserved_for(session: &Session, endpoint: &Endpoint, owner: &LeaseOwner) -
         return Ok(false);
     }
     match reservation_user(session, endpoint)? {
-        Some(user) => Err(Error::ReservationInUse {
-            network: endpoint.network.clone(),
-            id: endpoint.id.clone(),
-            sandbox: user.sandbox.spelled,
-        }),
+        Some(user) => Err(reservation_in_use(user)),
         None => Ok(true),
     }
+}
+
+/// Another sandbox is attached by the reservation.
+pub(crate) fn reservation_in_use(user: Endpoint) -> Error {
+    Error::ReservationInUse { network: user.network, id: user.id, sandbox: user.sandbox.spelled }
 }
 
 /// Another endpoint with the same number: it uses the same reservation.

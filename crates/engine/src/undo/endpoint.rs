@@ -147,16 +147,19 @@ pub(crate) fn remove_endpoint(
 /// is killed in between, the record names addresses and ports that others could take since. Their firewall elements
 /// have the same keys, so they must not be deleted.
 fn without_claims_of_others(session: &Session, endpoint: &Endpoint) -> Result<Endpoint, Error> {
-    let is_shared = reservation_user(session, endpoint)?.is_some();
-    let is_own = |owner: LeaseOwner| match owner {
-        LeaseOwner::Reservation(_) => owner.is_of(endpoint) && !is_shared,
-        LeaseOwner::Endpoint(_) => owner.is_of(endpoint),
-    };
     let mut own = endpoint.clone();
     own.addresses.clear();
     for a in &endpoint.addresses {
         let owner = session.store().lease_owner(&endpoint.network, a.address.addr())?;
-        own.addresses.extend(owner.is_none_or(is_own).then_some(*a));
+        let is_own = match owner {
+            None => true,
+            // Asked only here: it reads every record of the network.
+            Some(owner @ LeaseOwner::Reservation(_)) => {
+                owner.is_of(endpoint) && reservation_user(session, endpoint)?.is_none()
+            }
+            Some(owner) => owner.is_of(endpoint),
+        };
+        own.addresses.extend(is_own.then_some(*a));
     }
     own.ports.clear();
     for port in &endpoint.ports {
