@@ -1,8 +1,8 @@
 //! `zubi lab`: a shell or a command on a fresh host.
 //!
 //! # How it works
-//! A shell is told its prompt behind the user's own settings, which mostly set one themselves: each kind of shell reads
-//! a file below /run, which is the lab's own and goes with it, and that file reads the user's first.
+//! The prompt has to be set after the user's own settings, which mostly set one too. So each kind of shell starts with a
+//! file below the lab's /run; that file reads the user's settings, then sets the prompt.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

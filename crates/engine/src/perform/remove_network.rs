@@ -7,8 +7,9 @@ use crate::heal::unused_networks::remove_network_locked;
 use crate::look::foreign_changes::foreign_addresses;
 use crate::report::{Act, Report};
 use crate::session::Session;
-use zubi_model::NetworkName;
+use zubi_model::{Network, NetworkName};
 use zubi_plan::Plan;
+use zubi_store::ExclusiveHost;
 
 /// Removes a network without endpoints. Fails if there is no such network, as Docker does.
 pub(crate) fn remove_network(session: &mut Session, name: &NetworkName, act: Act) -> Result<Report<()>, Error> {
@@ -21,24 +22,34 @@ pub(crate) fn remove_network(session: &mut Session, name: &NetworkName, act: Act
         }
         return Err(Error::NoNetwork { name: name.clone(), known: session.known_networks() });
     };
-    if let Some(address) = foreign_addresses(session, &network)?.into_iter().next() {
-        return Err(Error::ForeignAddress { network: network.name.clone(), device: network.device().clone(), address });
-    }
-    remove_network_locked(session, host, &network, act)
+    remove_requested(session, host, &network, act)
 }
 
-/// Removes every network without endpoints.
+/// Removes a network unless its bridge has an address that is not the network's.
+fn remove_requested(
+    session: &mut Session,
+    host: &ExclusiveHost,
+    network: &Network,
+    act: Act,
+) -> Result<Report<()>, Error> {
+    if let Some(address) = foreign_addresses(session, network)?.into_iter().next() {
+        return Err(Error::ForeignAddress { network: network.name.clone(), device: network.device().clone(), address });
+    }
+    remove_network_locked(session, host, network, act)
+}
+
+/// Removes every network without endpoints, except where an address of the host would go with its bridge.
 pub(crate) fn prune_networks(session: &mut Session, act: Act) -> Result<Report<Vec<NetworkName>>, Error> {
     let host = &session.store().lock_host_exclusive()?;
     recover_first(session, host, act)?;
     let mut report = Report { plan: Plan::new(), value: Vec::new() };
     for network in session.store().networks_lossy().0 {
-        match remove_network_locked(session, host, &network, act) {
+        match remove_requested(session, host, &network, act) {
             Ok(removed) => {
                 report.plan.append(removed.plan);
                 report.value.push(network.name);
             }
-            Err(Error::NetworkInUse { .. }) => {}
+            Err(Error::NetworkInUse { .. } | Error::ForeignAddress { .. }) => {}
             Err(e) => return Err(e),
         }
     }
