@@ -1,8 +1,12 @@
 //! The holders of a lock, from `/proc/locks` (proc_locks(5)).
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
+
+/// How often `/proc/locks` is read before a lock counts as one that it does not show.
+const READS: usize = 20;
 
 /// A process that holds a lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,12 +40,19 @@ impl fmt::Display for Holder {
 
 /// The processes that hold a lock on a file. Empty when `/proc/locks` does not show them: a process may be in another
 /// pid namespace, and some file systems (btrfs, overlayfs) appear there with another device number.
+///
+/// The kernel gives `/proc/locks` page by page. While other locks come and go, a line may move to a page that was read
+/// already, and be missed, or to the next page, and be seen twice.
 pub(crate) fn holders(file: &Metadata) -> Vec<Holder> {
-    // Without this file the error only contains less detail.
-    let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
     let device = file.dev();
     let name = format!("{:02x}:{:02x}:{}", libc::major(device), libc::minor(device), file.ino());
-    locks.lines().filter_map(|line| pid_of(line, &name)).map(look).collect()
+    let read = || {
+        // Without this file the error only contains less detail.
+        let locks = fs::read_to_string("/proc/locks").unwrap_or_default();
+        locks.lines().filter_map(|line| pid_of(line, &name)).collect::<BTreeSet<u32>>()
+    };
+    let pids = (0..READS).map(|_| read()).find(|pids| !pids.is_empty());
+    pids.unwrap_or_default().into_iter().map(look).collect()
 }
 
 /// The holder in a line such as `1: FLOCK ADVISORY WRITE 1234 00:1a:5678 0 EOF`. A waiting process has `->` before
@@ -65,6 +76,8 @@ fn look(pid: u32) -> Holder {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[test]
     fn only_lines_of_the_file_that_hold_a_lock_count() {
@@ -78,6 +91,30 @@ mod tests {
         ] {
             assert_eq!(pid_of(other, file), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_holder_is_found_once_while_many_other_locks_come_and_go() {
+        let scratch = Scratch::new();
+        fs::create_dir_all(scratch.path("")).unwrap();
+        let open = |name: String| fs::File::create(scratch.path(name)).unwrap();
+        let others: Vec<fs::File> = (0..200).map(|n| open(format!("other-{n}"))).collect();
+        let held = open("held".into());
+        held.lock().unwrap();
+        let metadata = held.metadata().unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    others.iter().for_each(|file| file.lock().unwrap());
+                    others.iter().for_each(|file| file.unlock().unwrap());
+                }
+            });
+            let seen: Vec<Vec<u32>> =
+                (0..100).map(|_| holders(&metadata).iter().map(|holder| holder.pid).collect()).collect();
+            done.store(true, Ordering::Relaxed);
+            assert_eq!(seen, vec![vec![std::process::id()]; 100]);
+        });
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn a_wrong_screen_is_noticed() {
         &["c1: eth0@2 10.55.66.2/24 aa:bb:cc:dd:ee:ff"]
     ));
     assert!(alike(&shown("64 bytes: time=0.06 ms\na ...\nc"), &["64 bytes: time=1.2 ms", "a b", "c"]));
+    assert!(alike(&shown("blue  c84dc0e78824"), &["blue  0e1647256797"]));
     assert!(!alike(&shown("c1: eth0 10.55.66.2/24"), &["c1: eth0 10.55.66.3/24"]));
     assert!(!alike(&shown("10.55.66.2 02:42:0a:37:42:02"), &["10.55.66.2 02:42:0a:37:42:03"]));
     assert!(!alike(&shown("a"), &["a", "b"]));

@@ -210,7 +210,9 @@ fn normal(line: &str) -> String {
     let mut words: Vec<String> = Vec::new();
     let mut before = "";
     for word in line.split_whitespace() {
-        let number = word.trim_end_matches([')', ',', ';']).parse::<f64>().is_ok();
+        let number = word.trim_end_matches([')', ',', ';']);
+        // An id such as 0e1647256797 is a number too, with an exponent.
+        let number = number.parse::<f64>().is_ok() && number.len() < 12;
         words.push(match before {
             "pid" | "(pid" | "link-netnsid" | "time" => format!("{before}'s"),
             "mdev" if word == "=" => "=".into(),
