@@ -12,8 +12,9 @@ const MTU: &str = "com.docker.network.driver.mtu";
 
 /// Turns `--driver` and `--opt` into zubi's own options.
 pub(crate) fn translate(words: &mut CreateWords) -> Result<(), Error> {
-    if let Some(driver) = words.driver.take() {
-        check_driver(&driver)?;
+    let driver = words.driver.take();
+    if let Some(driver) = &driver {
+        check_driver(driver)?;
     }
     for option in std::mem::take(&mut words.opt) {
         let Some((key, value)) = option.split_once('=') else {
@@ -31,20 +32,35 @@ pub(crate) fn translate(words: &mut CreateWords) -> Result<(), Error> {
             "com.docker.network.bridge.host_binding_ipv4" => {
                 return Err(refused(&option, "name the host address at publish, as -p 127.0.0.1:8080:80"));
             }
-            "parent" => return Err(refused(&option, "there are no macvlan and ipvlan networks yet")),
+            "parent" => words.parent = Some(once(&option, words.parent.as_ref(), value)?),
             _ => return Err(refused(&option, &format!("there are: {BRIDGE_NAME}, {ICC}, {MASQUERADE}, {MTU}"))),
         }
     }
-    Ok(())
+    check_parent(words, driver.as_deref() == Some("uplink"))
+}
+
+fn check_parent(words: &CreateWords, is_uplink: bool) -> Result<(), Error> {
+    let no = |option: &str, why: &str| Err(Invalid::new("option", option, why).into());
+    match &words.parent {
+        None if is_uplink => Err(Invalid::new("driver", "uplink", "needs a network card")
+            .try_instead("add --parent, for example --parent eth0")
+            .into()),
+        Some(_) if !is_uplink => no("--parent", "is for --driver uplink"),
+        Some(_) if words.adopt => no("--adopt", "is for a bridge that another program made"),
+        Some(_) if words.no_icc => no("--no-icc", "is for networks that are not on the LAN"),
+        None if words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
+        None if words.force => no("--force", "is for --driver uplink"),
+        _ => Ok(()),
+    }
 }
 
 fn check_driver(driver: &str) -> Result<(), Error> {
     let why = match driver {
-        "bridge" => return Ok(()),
+        "bridge" | "uplink" => return Ok(()),
         "macvlan" | "ipvlan" => "not yet; today a network is a bridge, and -p publishes ports on the host's addresses",
         "overlay" => "not yet; a network of zubi's is on one host",
         "host" | "none" | "null" => "is no network to make; zubi run takes --network host and --network none",
-        _ => "is unknown; there is: bridge",
+        _ => "is unknown; there are: bridge, uplink",
     };
     Err(Invalid::new("driver", driver, why).into())
 }

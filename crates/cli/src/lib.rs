@@ -8,6 +8,7 @@ mod cells;
 mod commands;
 mod common;
 mod complete;
+mod confirm;
 mod driver_options;
 mod filter;
 mod info;

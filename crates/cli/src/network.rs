@@ -2,26 +2,34 @@
 
 use crate::address::is_public;
 use crate::adopted;
+use crate::confirm;
 use crate::driver_options;
 use crate::filter::fits_all;
 use crate::inspect::{self, NetworkShown};
 use crate::output::{Output, answer_in_json, answer_with, lines, removed, without_repeats};
 use crate::template::Template;
 use crate::words::{CreateWords, NetworkLsWords, NetworkWords, OrNone, SetWords};
+use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use zubi_engine::{Act, Detached, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, ExistingBridge,
     Family, Icc, Ingress, Invalid, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, SandboxRef, Scope,
-    Subnet,
+    Subnet, UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
 pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Output) -> Result<(), Error> {
     match words {
         NetworkWords::Create(words) => {
-            let report = session.create_network(spec(*words)?, output.act())?;
+            let takeover = confirm::takeover(words.confirm_within, words.force);
+            let spec = spec(*words)?;
+            let within = takeover.confirm_within.filter(|_| spec.driver.uplink().is_some());
+            let report = match spec.driver.uplink() {
+                Some(_) => session.create_uplink(spec, &takeover, output.act())?,
+                None => session.create_network(spec, output.act())?,
+            };
             let subnets: Vec<String> = report.value.pools.iter().map(|p| p.subnet.to_string()).collect();
             let text = format!("{}: {} on bridge {}", report.value.name, subnets.join(", "), report.value.device());
             let json = inspect::network(&report.value, &[], &inspect::cookie);
@@ -30,7 +38,10 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                 format!("{} are public addresses: hosts on the internet that have them cannot be reached", pool.subnet)
             });
             output.notes(&public.chain(adopted::notes(&report.value)).collect::<Vec<_>>());
-            Ok(())
+            match within.filter(|_| output.act() == Act::Apply) {
+                Some(within) => confirm::wait(session, &report.value.name, within, output),
+                None => Ok(()),
+            }
         }
         NetworkWords::Set(words) => {
             let (name, change) = change(*words)?;
@@ -61,6 +72,16 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
             let (text, json) = removed(&value);
             output.changed(session, &plan, &lines(text, "nothing to remove"), &json)
         }
+        NetworkWords::Confirm { name } => {
+            let network = session.confirm_network(&name)?;
+            output.listed(&[format!("{name}: confirmed")], &inspect::network(&network, &[], &inspect::cookie))
+        }
+        NetworkWords::Rollback { name } => {
+            let network = session.roll_back_network(&name)?;
+            let card = network.parent().map_or_else(|| "the card".to_owned(), ToString::to_string);
+            let text = format!("{name}: gone; {card} has everything back");
+            output.listed(&[text], &inspect::network(&network, &[], &inspect::cookie))
+        }
         // `perform` has made them commands of their own.
         NetworkWords::Connect(_) | NetworkWords::Disconnect(_) => Ok(()),
     }
@@ -83,6 +104,8 @@ fn formatted(template: &Template, objects: impl Iterator<Item = Value>) -> Resul
 
 fn list(session: &mut Session, words: &NetworkLsWords, output: &Output) -> Result<(), Error> {
     let (mut networks, unreadable) = session.networks();
+    let unconfirmed = session.unconfirmed_networks()?;
+    networks.extend(unconfirmed.iter().map(|one| one.network.clone()));
     networks.retain(|network| fits_all(&words.filter, network));
     let id = |n: &Network| if words.no_trunc { n.id.as_str() } else { n.id.short() }.to_owned();
     let json = |n: &Network| inspect::network(n, &[], &inspect::cookie);
@@ -102,8 +125,16 @@ fn list(session: &mut Session, words: &NetworkLsWords, output: &Output) -> Resul
                 options(n).join(","),
             ]
         };
-        let rows: Vec<Vec<String>> = networks.iter().map(row).collect();
-        let head = ["NAME", "ID", "DRIVER", "BRIDGE", "SUBNETS", "OPTIONS"];
+        let mut rows: Vec<Vec<String>> = networks.iter().map(row).collect();
+        let mut head = vec!["NAME", "ID", "DRIVER", "BRIDGE", "SUBNETS", "OPTIONS"];
+        if !unconfirmed.is_empty() {
+            head.insert(3, "STATE");
+            for (row, network) in rows.iter_mut().zip(&networks) {
+                let waiting = unconfirmed.iter().find(|one| one.network.id == network.id);
+                let state = waiting.map(|one| format!("unconfirmed, {} s left", one.left.as_secs()));
+                row.insert(3, state.unwrap_or_else(|| "up".to_owned()));
+            }
+        }
         output.table(&head, &rows, &networks.iter().map(json).collect::<Vec<_>>())?;
     }
     // A file that cannot be read does not hide the other networks.
@@ -165,6 +196,9 @@ fn options(network: &Network) -> Vec<String> {
         (has(|bridge| bridge.icc == Icc::Isolated), "no-icc"),
         (network.egress == Egress::Plain, "no-masquerade"),
     ];
+    if let Some(parent) = network.parent() {
+        return vec![format!("parent={parent}")];
+    }
     let mut options: Vec<String> = words.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()).collect();
     if let Some(bridge) = bridge {
         options.extend((bridge.ingress != Ingress::default()).then(|| bridge.ingress.to_string()));
@@ -236,6 +270,8 @@ fn subnets_of_gateways(words: &mut CreateWords) -> Result<(), Error> {
 fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
     driver_options::translate(&mut words)?;
     subnets_of_gateways(&mut words)?;
+    let uplink = words.parent.clone();
+    let is_uplink = uplink.is_some() && words.subnet.is_empty();
     let mut pools: Vec<PoolSpec> = words
         .subnet
         .iter()
@@ -263,29 +299,32 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
             Invalid::new(what, value, format!("is not inside {}", subnets.join(" or "))).into()
         })
     };
-    for gateway in words.gateway.iter().map(|gateway| &gateway.address) {
+    // The subnets of a card are known to the host alone.
+    let here = !is_uplink;
+    for gateway in words.gateway.iter().map(|gateway| &gateway.address).filter(|_| here) {
         let at = home("gateway", gateway, *gateway)?;
         if pools[at].gateway.replace(*gateway).is_some() {
             return Err(Invalid::new("gateway", gateway, format!("is a second one in {}", pools[at].subnet)).into());
         }
     }
-    for range in &words.ip_range {
+    for range in words.ip_range.iter().filter(|_| here) {
         let at = home("address range", range, range.addr())?;
         if pools[at].range.replace(range.trunc()).is_some() {
             return Err(Invalid::new("address range", range, format!("is a second one in {}", pools[at].subnet)).into());
         }
     }
-    for exclusion in &words.exclude {
+    for exclusion in words.exclude.iter().filter(|_| here) {
         let at = home("excluded address", exclusion, exclusion.first)?;
         pools[at].exclude.push(*exclusion);
     }
     // Subnets of one family only make a network of that family only.
     let given = |family| words.subnet.iter().any(|s| s.family() == family);
     let mut families = Vec::new();
-    if !words.adopt && (given(Family::V4) || words.subnet.is_empty()) {
+    let own = !words.adopt && uplink.is_none();
+    if own && (given(Family::V4) || words.subnet.is_empty()) {
         families.push(Family::V4);
     }
-    if !words.adopt && (given(Family::V6) || words.ipv6) {
+    if own && (given(Family::V6) || words.ipv6) {
         families.push(Family::V6);
     }
     let existing = if words.adopt { ExistingBridge::Adopted } else { ExistingBridge::Refused };
@@ -294,12 +333,18 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
         pools,
         families,
         scope: if words.internal { Scope::Internal } else { Scope::Routed },
-        egress: if words.no_masquerade || words.adopt { Egress::Plain } else { Egress::Masquerade },
+        egress: if words.no_masquerade || !own { Egress::Plain } else { Egress::Masquerade },
         mtu: words.mtu,
         driver: DriverSpec::Bridge(BridgeSpec {
             device: words.bridge,
             icc: if words.no_icc { Icc::Isolated } else { Icc::Allowed },
             existing,
+            uplink: uplink.map(|parent| UplinkSpec {
+                parent,
+                ranges: if here { Vec::new() } else { words.ip_range.iter().map(IpNet::trunc).collect() },
+                gateways: if here { Vec::new() } else { words.gateway.iter().map(|gateway| gateway.address).collect() },
+                exclude: if here { Vec::new() } else { words.exclude.clone() },
+            }),
         }),
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
     })

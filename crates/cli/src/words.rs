@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::common::Common;
+use crate::confirm::Span;
 use crate::filter::NetworkFilter;
 use crate::install::PlaceWords;
 use crate::template::Template;
@@ -263,6 +264,16 @@ pub(crate) enum NetworkWords {
         #[arg(short, long, hide = true)]
         force: bool,
     },
+    /// Keep a network that has a network card of this host
+    Confirm {
+        /// Its name
+        name: NetworkName,
+    },
+    /// Give a network card that was taken over everything back, before the network is confirmed
+    Rollback {
+        /// The network's name
+        name: NetworkName,
+    },
     /// Docker's place for `zubi connect`
     #[command(hide = true)]
     Connect(Box<ConnectWords>),
@@ -328,9 +339,19 @@ pub(crate) struct CreateWords {
     /// Free text, KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
-    /// `bridge`: there is no other yet
+    /// `bridge`, or `uplink`: a bridge on the LAN, with a network card of this host
     #[arg(short, long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
+    /// The network card, for --driver uplink: the bridge takes over its addresses and routes
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) parent: Option<IfName>,
+    /// Give the card everything back unless `zubi network confirm` or a key says in this time that all is well. Over SSH
+    /// 60s when left out
+    #[arg(long, value_name = "TIME")]
+    pub(crate) confirm_within: Option<Span>,
+    /// Take over a network card that another program manages
+    #[arg(long)]
+    pub(crate) force: bool,
     /// Docker's name of an option: com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade,
     /// com.docker.network.driver.mtu
     #[arg(short, long, value_name = "KEY=VALUE")]

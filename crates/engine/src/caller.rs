@@ -3,6 +3,8 @@
 
 use crate::error::Error;
 use crate::outside::{self, Outside};
+use std::io::{self, Read};
+use std::time::Duration;
 use zubi_kernel::sys;
 
 /// Blocks Ctrl-C and SIGTERM for the rest of this process.
@@ -13,6 +15,37 @@ pub fn block_interrupts() -> Result<(), Error> {
 /// Nanoseconds since the boot, including time in suspend.
 pub fn boot_clock() -> Result<u64, Error> {
     sys::boot_clock().map_err(Error::system("this process", "read", "boot clock"))
+}
+
+/// What somebody types.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Typed {
+    /// Nothing yet.
+    Nothing,
+    /// A line, without white space around it.
+    Line(String),
+    /// Nobody types any more: the terminal is closed.
+    Closed,
+}
+
+/// Forgets what was typed before it was asked for.
+pub fn forget_typed() {
+    sys::forget_typed();
+}
+
+/// Waits for a line on standard input.
+pub fn typed(patience: Duration) -> Result<Typed, Error> {
+    let failed = || Error::system("this process", "read", "standard input");
+    if !sys::wait_for_input(patience).map_err(failed())? {
+        return Ok(Typed::Nothing);
+    }
+    let mut line = [0; 256];
+    match io::stdin().read(&mut line) {
+        Ok(0) => Ok(Typed::Closed),
+        Ok(read) => Ok(Typed::Line(String::from_utf8_lossy(&line[..read]).trim().to_owned())),
+        // A terminal whose other end is gone (EIO).
+        Err(_) => Ok(Typed::Closed),
+    }
 }
 
 /// Moves this process into new namespaces, in which it is root and has its own network.

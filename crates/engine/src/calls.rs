@@ -7,7 +7,8 @@ use crate::answer::{check, snapshot};
 use crate::cleanup;
 use crate::error::Error;
 use crate::heal::object::{self, Object};
-use crate::heal::{gc, gone, leftovers, rebuild, repair, slow};
+use crate::heal::{gc, gone, leftovers, rebuild, repair, slow, unfinished_networks};
+use crate::look::unconfirmed::{self, Unconfirmed};
 use crate::look::{by_name, compare, default_route};
 use crate::perform::attach::{self, Attached};
 use crate::perform::become_command::Program;
@@ -16,6 +17,7 @@ use crate::perform::publish::{self, Published};
 use crate::perform::run::{self, Ended, RunSpec, Started};
 use crate::perform::set_network::{self, NetworkSet};
 use crate::perform::unlink::{self, Unlinked};
+use crate::perform::uplink::{self, TakeOver};
 use crate::perform::{
     background, become_command, change_mac, create_network, described, detach, inside, remove_network, reserve,
     sandbox, unpublish,
@@ -145,6 +147,31 @@ impl Session {
     /// Creates a network.
     pub fn create_network(&mut self, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
         create_network::create_network(self, spec, act)
+    }
+
+    /// Creates a network whose bridge takes over a network card of the host.
+    pub fn create_uplink(&mut self, spec: NetworkSpec, wishes: &TakeOver, act: Act) -> Result<Report<Network>, Error> {
+        uplink::create_uplink(self, spec, wishes, act)
+    }
+
+    /// Confirms a network on the LAN: its card does not go back.
+    pub fn confirm_network(&mut self, name: &NetworkName) -> Result<Network, Error> {
+        uplink::confirm(self, name)
+    }
+
+    /// Gives the card of an unconfirmed network back.
+    pub fn roll_back_network(&mut self, name: &NetworkName) -> Result<Network, Error> {
+        uplink::roll_back(self, name)
+    }
+
+    /// Gives the cards of networks back whose time to confirm is over.
+    pub fn roll_back_overdue(&mut self) -> Result<(), Error> {
+        unfinished_networks::recover_takeovers(self)
+    }
+
+    /// The networks that wait for their confirmation.
+    pub fn unconfirmed_networks(&self) -> Result<Vec<Unconfirmed>, Error> {
+        unconfirmed::all_unconfirmed(self)
     }
 
     /// Changes a network, its bridge and its endpoints. A change that is not possible is refused before anything is

@@ -91,6 +91,9 @@ impl Error {
             | Error::Reserved { .. }
             | Error::ReservationInUse { .. }
             | Error::NoBridge { .. }
+            | Error::Card { .. }
+            | Error::Unconfirmed { .. }
+            | Error::NothingToConfirm { .. }
             | Error::ScopeInUse { .. }
             | Error::Overlap { .. }
             | Error::AddressTaken { .. }
@@ -115,7 +118,7 @@ impl Error {
             Error::Kernel { source, .. } => kernel_class(source),
             Error::Plan { failed, .. } => kernel_class(&failed.error),
             Error::Relayed { code, .. } => Class::of_code(*code),
-            Error::Leftover { .. } => Class::Kernel,
+            Error::Leftover { .. } | Error::Silent { .. } => Class::Kernel,
             Error::Store(_) | Error::RecordsLost { .. } | Error::Output { .. } => Class::State,
             Error::Undo { cause, .. } | Error::Advised { cause, .. } => cause.class(),
         }

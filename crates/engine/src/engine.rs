@@ -4,6 +4,7 @@ use crate::cleanup::{DetachedChild, Worker};
 use crate::config::Config;
 use crate::error::Error;
 use crate::heal::rebuild::rebuild;
+use crate::heal::unfinished_networks::recover_takeovers;
 use crate::look::unrecorded::refuse_if_records_are_lost;
 use crate::report::Act;
 use crate::session::{Cleanup, Session};
@@ -11,6 +12,7 @@ use crate::shared::{Shared, canonical};
 use std::fs;
 use std::sync::Arc;
 use zubi_kernel::{Machine, Session as KernelSession};
+use zubi_model::NetworkName;
 use zubi_store::{HostId, Opening};
 
 /// What to do when devices are in use but their records are lost.
@@ -74,7 +76,16 @@ impl Engine {
     /// A session for one command, on the calling thread.
     pub fn session(&self) -> Result<Session, Error> {
         let kernel = kernel_session(&self.shared.machine, &self.shared.config)?;
-        Ok(Session::new(Arc::clone(&self.shared), kernel, Arc::clone(&self.cleanup)))
+        let mut session = Session::new(Arc::clone(&self.shared), kernel, Arc::clone(&self.cleanup));
+        // A host may be cut off until then, so the first command of any kind does it.
+        recover_takeovers(&mut session)?;
+        Ok(session)
+    }
+
+    /// Whether a network on the LAN is made and not confirmed.
+    pub(crate) fn waits_for_confirmation(&self, name: &NetworkName) -> Result<bool, Error> {
+        let store = &self.shared.store;
+        Ok(store.is_in_making(name) && store.takeover(name)?.is_some_and(|record| record.until.is_some()))
     }
 }
 

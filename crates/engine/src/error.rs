@@ -107,6 +107,44 @@ pub enum Error {
         /// The program.
         by: NetworkSource,
     },
+    /// A network card cannot become a port of a network's bridge.
+    #[error("network card {card}: {why}")]
+    Card {
+        /// The card.
+        card: IfName,
+        /// The reason, with the next step.
+        why: String,
+    },
+    /// A network that took over a card is not confirmed yet.
+    #[error(
+        "network {name}: is not confirmed, and the card goes back in {left} s; zubi network confirm {name} keeps it"
+    )]
+    Unconfirmed {
+        /// The network.
+        name: NetworkName,
+        /// The seconds that are left.
+        left: u64,
+    },
+    /// There is nothing to confirm or to roll back.
+    #[error("network {name}: {why}")]
+    NothingToConfirm {
+        /// The network.
+        name: NetworkName,
+        /// The reason, with the next step.
+        why: String,
+    },
+    /// A neighbour answered before the bridge took the card over, and not after.
+    #[error(
+        "network {name}: {who} answered on {card} before and does not answer on the bridge; {card} has everything back"
+    )]
+    Silent {
+        /// The network.
+        name: NetworkName,
+        /// The card.
+        card: IfName,
+        /// The neighbours that are silent.
+        who: String,
+    },
     /// A bridge that another program has to make does not exist.
     #[error("network {network}: bridge {bridge} does not exist")]
     NoBridge {
@@ -151,13 +189,15 @@ pub enum Error {
     },
     /// An address has to be asked for.
     #[error(
-        "network {network}: {device} is another program's, which may give addresses of {subnet} too; choose one with --ip, or create the network with an --ip-range that is left to zubi"
+        "network {network}: {device} is {on}, where others give addresses of {subnet} too; choose one with --ip, or create the network with an --ip-range that is left to zubi"
     )]
     AddressWanted {
         /// The network.
         network: NetworkName,
         /// Its bridge.
         device: IfName,
+        /// Whose it is, in words.
+        on: &'static str,
         /// The subnet.
         subnet: IpNet,
     },

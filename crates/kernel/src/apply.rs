@@ -77,12 +77,15 @@ fn class(op: &Op) -> Class {
         | What::ChangePort(_)
         | What::AddForwarding(_)
         | What::AddAddress(_)
+        | What::ChangeAddress(_)
         | What::DeleteAddress(_)
         | What::AddHooks(_)
         | What::DeleteHooks(_)
         | What::AddFilter(_)
         | What::DeleteFilter(_)
         | What::AddRoute(_)
+        | What::AppendRoute(_)
+        | What::AddNeighbour(_)
         | What::DeleteRoute(_) => Class::Route,
         What::Set(_) => Class::Setting,
         What::Forget(_) => Class::Flows,

@@ -185,7 +185,9 @@ impl Session {
         let (name, change, port) = match &op.what {
             // The plan was made for the state that the device inside has.
             What::ChangeLink(change)
-                if change.has_settings() || (change.state.is_some() && op.place == Place::Host) =>
+                if change.has_settings()
+                    || change.master.is_some()
+                    || (change.state.is_some() && op.place == Place::Host) =>
             {
                 (&change.name, Some(change), None)
             }
@@ -204,6 +206,7 @@ impl Session {
             mac: change.mac.and(seen.mac),
             group: change.group.map(|_| seen.group),
             state: change.state.map(|_| seen.state),
+            release: change.master.is_some() && seen.master.is_none(),
             ..LinkChange::none(name.clone())
         });
         let old_port = port.zip(seen.port).map(|(port, old)| BridgePort {
@@ -227,8 +230,11 @@ impl Session {
             }
             What::ChangePort(port) => port.encode(batch, self.index(place, port.name.as_str())?),
             What::AddAddress(a) => a.encode(batch, self.index(place, a.device.as_str())?),
+            What::ChangeAddress(a) => a.encode_change(batch, self.index(place, a.device.as_str())?),
             What::DeleteAddress(a) => a.encode_delete(batch, self.index(place, a.device.as_str())?),
             What::AddRoute(r) => r.encode(batch, self.index(place, r.device.as_str())?),
+            What::AppendRoute(r) => r.encode_append(batch, self.index(place, r.device.as_str())?),
+            What::AddNeighbour(n) => n.encode(batch, self.index(place, n.device.as_str())?),
             What::AddForwarding(entry) => entry.encode(batch, self.index(place, entry.port.as_str())?),
             What::AddHooks(device) => add_hooks(batch, self.index(place, device.as_str())?),
             What::DeleteHooks(device) => delete_hooks(batch, self.index(place, device.as_str())?),
@@ -267,7 +273,7 @@ impl Session {
     /// What the kernel's error means for an operation: some say that it was done already.
     fn settle(&mut self, op: &Op, error: KernelError) -> Result<Outcome, Error> {
         match (&op.what, error.errno) {
-            (What::AddAddress(_) | What::AddForwarding(_) | What::AddHooks(_), libc::EEXIST) => {
+            (What::AddAddress(_) | What::AppendRoute(_) | What::AddForwarding(_) | What::AddHooks(_), libc::EEXIST) => {
                 Ok(Outcome::AlreadyThere)
             }
             (What::AddFilter(filter), _) => self.settle_filter(op, filter, error),

@@ -2,9 +2,10 @@
 
 use crate::error::Error;
 use crate::sys::{self, Standard};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, RawFd};
+use std::path::Path;
 
 /// Fails when a setuid bit or capabilities of the program's file give the caller rights that it does not have: its
 /// variables and options choose what is written where.
@@ -60,4 +61,18 @@ pub fn leave_caller() -> Result<(), Error> {
         sys::redirect(stream, null.as_fd()).map_err(failed("redirect the"))?;
     }
     Ok(())
+}
+
+/// Moves this process out of the control group of a login session: when the session ends, logind may end everything in
+/// that group (`KillUserProcesses` of logind.conf(5)). A process that is in no such group stays where it is.
+pub fn leave_login() {
+    const ROOTS: [&str; 3] = ["/sys/fs/cgroup", "/sys/fs/cgroup/systemd", "/sys/fs/cgroup/unified"];
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    if !groups.lines().any(|line| line.contains("/user.slice/")) {
+        return;
+    }
+    for root in ROOTS {
+        // A root that is not mounted, or that may not be written to, is none of this host's.
+        let _moved = fs::write(Path::new(root).join("cgroup.procs"), std::process::id().to_string());
+    }
 }

@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::Duration;
 
 fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
@@ -422,6 +423,21 @@ pub fn effective_capabilities() -> io::Result<u64> {
         return Err(io::Error::last_os_error());
     }
     Ok(u64::from(data[0].effective) | (u64::from(data[1].effective) << 32))
+}
+
+/// Waits until standard input has something to read; `false` when the time is over.
+pub fn wait_for_input(patience: Duration) -> io::Result<bool> {
+    let mut wanted = libc::pollfd { fd: libc::STDIN_FILENO, events: libc::POLLIN, revents: 0 };
+    let milliseconds = libc::c_int::try_from(patience.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the pointer is to one structure.
+    let ready = check(unsafe { libc::poll(&raw mut wanted, 1, milliseconds) })?;
+    Ok(ready > 0)
+}
+
+/// Forgets what was typed on the terminal of standard input and not read.
+pub fn forget_typed() {
+    // SAFETY: no pointers. It fails on what is no terminal, where nothing is typed.
+    unsafe { libc::tcflush(libc::STDIN_FILENO, libc::TCIFLUSH) };
 }
 
 /// Nanoseconds since boot, suspend included.

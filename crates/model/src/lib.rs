@@ -13,6 +13,7 @@ mod driver;
 mod endpoint;
 mod error;
 mod hex;
+mod holdings;
 mod lease_owner;
 mod link;
 mod mac;
@@ -38,10 +39,11 @@ pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
-    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, Icc, Ingress, Promiscuity,
+    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, Icc, Ingress, Promiscuity, UplinkSpec,
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;
+pub use holdings::{AddressOptions, HeldAddress, Holdings, Lifetime};
 pub use lease_owner::LeaseOwner;
 pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes};
 pub use mac::Mac;

@@ -89,6 +89,11 @@ impl Network {
         self.driver.bridge()
     }
 
+    /// The network card of the host that is a port of the network's device: the LAN is part of the network.
+    pub fn parent(&self) -> Option<&IfName> {
+        self.driver.parent()
+    }
+
     /// Whether the firewall has elements and rules about the network.
     pub fn is_firewalled(&self) -> bool {
         self.driver.is_firewalled()
@@ -104,7 +109,7 @@ impl Network {
 
     /// Whether the host has to pass packets of a family on between the network and the outside.
     pub fn needs_forwarding(&self, family: Family) -> bool {
-        self.scope == Scope::Routed && self.is_firewalled() && self.pool(family).is_some()
+        self.scope == Scope::Routed && self.is_firewalled() && self.parent().is_none() && self.pool(family).is_some()
     }
 
     /// Whether its endpoints may give their sandboxes a default route.
@@ -121,7 +126,7 @@ impl Network {
     /// Whether zubi chooses addresses of a pool. On a device of another program somebody else may do so; only a range says
     /// what is left to zubi. A program that describes its network has seen to that.
     pub fn chooses_from(&self, pool: &Pool) -> bool {
-        pool.range.is_some() || self.name.source().is_some() || !self.driver.is_adopted()
+        pool.range.is_some() || self.name.source().is_some() || !self.driver.shares_subnets()
     }
 
     /// By which device an endpoint is attached. `host` is a free name, for a device on the host.

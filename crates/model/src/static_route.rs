@@ -45,6 +45,33 @@ pub struct RouteOptions {
     /// The largest TCP segment that is announced, in bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advmss: Option<u32>,
+    /// The program that made the route (`rtm_protocol`); zubi when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<u8>,
+    /// The source address of packets that choose none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<IpAddr>,
+    /// The next hop counts as being on the link, whatever other routes say (`onlink`).
+    #[serde(skip_serializing_if = "is_default")]
+    pub on_link: bool,
+    /// The type of service that it is for, IPv4 only.
+    #[serde(skip_serializing_if = "is_default")]
+    pub tos: u8,
+    /// The seconds until the kernel removes it, IPv6 only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u32>,
+    /// How much a router wishes to be used (`RTA_PREF`; RFC 4191). IPv6 only.
+    #[serde(skip_serializing_if = "is_default")]
+    pub preference: u8,
+    /// The hop limit of packets that choose none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hop_limit: Option<u32>,
+    /// The initial congestion window of TCP, in segments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initcwnd: Option<u32>,
+    /// The initial receive window of TCP, in segments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub initrwnd: Option<u32>,
 }
 
 /// A route inside the sandbox: `10.0.0.0/8` (on the link) or `10.0.0.0/8,10.55.66.9` (by way of).

@@ -4,7 +4,7 @@
 //! [`ForeignFirewalls`] holds the tables of other programs. A base chain in the forward hook is a [`Barrier`] if it
 //! drops what no rule with a condition accepts: by its policy, or by a rule that drops everything itself or in the
 //! chain it leads to. At a barrier each network needs two guest rules, for packets from its device and for packets to
-//! it. They are placed as late in the chain as they still work, so that what other programs drop with a condition stays
+//! it; a network with a card of the host needs one, for what stays on its bridge. They are placed as late in the chain as they still work, so that what other programs drop with a condition stays
 //! dropped. Our own chain still decides what may pass between networks and the outside.
 //!
 //! Where `FORWARD` of an `iptables` table leads to `DOCKER-USER`, the guest rules go there: Docker does not change that
@@ -227,14 +227,14 @@ impl ForeignFirewalls {
         }
         let (place, at) = &barrier.place;
         let before = self.rules(place).get(*at).map(|rule| rule.handle);
-        for direction in [Direction::From, Direction::To] {
-            let rule = guest(network, direction, place, before);
+        for direction in directions(network) {
+            let rule = guest(network, *direction, place, before);
             let mut in_place = false;
             let mut misplaced = Vec::new();
             let mut chains = vec![(&barrier.name, barrier.end)];
             chains.extend((*place != barrier.name).then_some((place, *at)));
             for (chain, end) in chains {
-                let there = guest(network, direction, chain, None);
+                let there = guest(network, *direction, chain, None);
                 for (number, seen) in self.rules(chain).iter().enumerate().filter(|(_, seen)| there.is(seen)) {
                     if number < end {
                         in_place = true;
@@ -287,6 +287,12 @@ pub fn is_ours(seen: &RuleSeen) -> bool {
 /// Whether it is a guest rule of this network.
 pub fn is_of(seen: &RuleSeen, network: &Network) -> bool {
     GuestRule::read(seen).is_some_and(|rule| rule.device == *network.device() && rule.comment == mark(network))
+}
+
+/// What has to pass of a network. Of a LAN the host passes on only what stays on the bridge: all else is the host's own,
+/// as it was on the card.
+fn directions(network: &Network) -> &'static [Direction] {
+    if network.parent().is_some() { &[Direction::Within] } else { &[Direction::From, Direction::To] }
 }
 
 fn mark(network: &Network) -> String {

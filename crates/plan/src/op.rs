@@ -4,7 +4,7 @@ use crate::{Announcement, Flows, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
 use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
-use zubi_wire::route::{Address, BridgePort, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Route};
+use zubi_wire::route::{Address, BridgePort, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route};
 use zubi_wire::{nft, shell_word};
 
 /// In which network namespace.
@@ -31,12 +31,18 @@ pub enum What {
     AddForwarding(ForwardingEntry),
     /// Add an address.
     AddAddress(Address),
+    /// Change the options of one.
+    ChangeAddress(Address),
     /// Remove one.
     DeleteAddress(Address),
     /// Add a route.
     AddRoute(Route),
+    /// Add a route behind others to the same destination, so that both are there for a moment.
+    AppendRoute(Route),
     /// Remove one.
     DeleteRoute(Route),
+    /// Say where a neighbour is.
+    AddNeighbour(Neighbour),
     /// Make the hooks of a device that filters are attached to.
     AddHooks(IfName),
     /// Remove them, with all filters there.
@@ -132,7 +138,9 @@ impl Op {
         let what = match (&self.what, outcome) {
             (What::AddLink(link), Outcome::Created) => What::DeleteLink(LinkMark::new(link.name.clone(), link.mac)),
             (What::AddAddress(address), Outcome::Created) => What::DeleteAddress(address.clone()),
-            (What::AddRoute(route), Outcome::Created) => What::DeleteRoute(route.clone()),
+            (What::AddRoute(route) | What::AppendRoute(route), Outcome::Created) => What::DeleteRoute(route.clone()),
+            (What::DeleteRoute(route), Outcome::Removed) => What::AppendRoute(route.clone()),
+            (What::DeleteAddress(address), Outcome::Removed) => What::AddAddress(address.clone()),
             (What::AddHooks(device), Outcome::Created) => What::DeleteHooks(device.clone()),
             (What::AddFilter(filter), Outcome::Created) => What::DeleteFilter(filter.clone()),
             // Sets, chains and rules are deleted with their table.
@@ -183,8 +191,11 @@ impl Op {
             What::ChangePort(port) => format!("bridge {port}"),
             What::AddForwarding(entry) => format!("bridge fdb add {entry}"),
             What::AddAddress(address) => format!("ip addr add {address}"),
+            What::ChangeAddress(address) => format!("ip addr change {address}"),
             What::DeleteAddress(address) => format!("ip addr del {} dev {}", address.address, address.device),
             What::AddRoute(route) => format!("ip {}route add {route}", route.family_word()),
+            What::AppendRoute(route) => format!("ip {}route append {route}", route.family_word()),
+            What::AddNeighbour(neighbour) => format!("ip neigh replace {neighbour}"),
             What::DeleteRoute(route) => format!("ip {}route del {route}", route.family_word()),
             What::AddHooks(device) => format!("tc qdisc add dev {device} clsact"),
             What::DeleteHooks(device) => format!("tc qdisc del dev {device} clsact"),

@@ -3,7 +3,7 @@
 use crate::{Namespace, NotRead, Snapshot};
 use zubi_model::{Family, IfIndex, IfName};
 use zubi_plan::{Op, Place, Sysctl, What};
-use zubi_wire::route::{AddrGenMode, BridgePort, Filter, Link, LinkChange, LinkKind};
+use zubi_wire::route::{AddrGenMode, BridgePort, Filter, Link, LinkChange, LinkKind, LinkSeen};
 
 /// How the kernel's state compares with the result of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +103,7 @@ impl Sight<'_> {
             | What::ChangePort(_)
             | What::AddAddress(_)
             | What::AddRoute(_)
+            | What::AppendRoute(_)
             | What::AddForwarding(_)
             | What::AddHooks(_)
             | What::AddFilter(_)
@@ -119,7 +120,7 @@ impl Sight<'_> {
                 let seen = self.snapshot.addresses_of(self.place, device)?;
                 present(seen.iter().any(|seen| seen.address == address.address))
             }
-            What::AddRoute(route) => {
+            What::AddRoute(route) | What::AppendRoute(route) => {
                 let Some(device) = self.index(&route.device)? else { return Ok(Finding::Missing) };
                 let seen = self.snapshot.routes(self.place, Family::of(route.to.addr()))?;
                 present(seen.iter().any(|seen| route.is(seen, device)))
@@ -197,10 +198,19 @@ impl Sight<'_> {
         }
     }
 
+    fn has_master(&self, change: &LinkChange, seen: &LinkSeen) -> Result<bool, NotRead> {
+        let Some(master) = &change.master else { return Ok(true) };
+        Ok(self.index(master)?.is_some_and(|wanted| seen.master == Some(wanted)))
+    }
+
     fn change(&self, change: &LinkChange) -> Result<Finding, NotRead> {
         let Some(seen) = self.snapshot.link(self.place, change.name.as_str())? else { return Ok(Finding::Missing) };
         Ok(match change.state {
             Some(state) if state != seen.state => Finding::Differs(format!("is {}", seen.state)),
+            _ if !self.has_master(change, seen)? => {
+                let master = change.master.as_ref().map_or("", |master| master.as_str());
+                Finding::Differs(format!("is not a port of {master}"))
+            }
             _ if change.mtu.is_some_and(|mtu| mtu.bytes() != seen.mtu) => {
                 Finding::Differs(format!("MTU is {}", seen.mtu))
             }

@@ -305,14 +305,18 @@ impl Needs {
                     self.place_mut(&Place::Sandbox(peer.netns.clone())).device(&peer.name);
                 }
             }
-            What::ChangeLink(change) => self.place_mut(place).device(&change.name),
+            What::ChangeLink(change) => {
+                let needs = self.place_mut(place);
+                needs.device(&change.name);
+                change.master.iter().for_each(|master| needs.device(master));
+            }
             What::ChangePort(port) => self.place_mut(place).device(&port.name),
             What::AddAddress(address) => {
                 let needs = self.place_mut(place);
                 needs.device(&address.device);
                 needs.addresses.add(address.device.to_string());
             }
-            What::AddRoute(route) => {
+            What::AddRoute(route) | What::AppendRoute(route) => {
                 let needs = self.place_mut(place);
                 needs.device(&route.device);
                 needs.routes.insert(Family::of(route.to.addr()));

@@ -10,6 +10,8 @@
 //! | `state/networks/NAME.json` | a network; `NAME.json~`: its version before the last change |
 //! | `run/networks/NAME.json` | a described network, with `NAME.json~` as above |
 //! | `run/making/NAME.json` | a network that is being created, changed or removed, in its new state |
+//! | `run/takeovers/NAME.json` | what the host had on the network card that the network has as a port |
+//! | `run/went-back/NAME.json` | why a network card went back to the host |
 //! | `run/host.json` | the boot and the host namespace that `run` belongs to |
 //! | `run/lock/` | files to lock: `host`, `ports`, `sandbox-COOKIE`, `leases-NETWORK`, `names-NETWORK`, `run-SANDBOX` |
 //! | `run/pending/COOKIE.NETWORK.json` | an endpoint that is being attached or detached |
@@ -81,6 +83,7 @@ mod sandbox;
 mod seen;
 mod stale;
 mod store;
+mod takeover;
 mod versioned;
 
 #[cfg(test)]
@@ -102,4 +105,5 @@ pub use reservation::Reserved;
 pub use sandbox::{Maker, SandboxRecord};
 pub use seen::FirewallSeen;
 pub use store::{Dirs, Store};
+pub use takeover::{TakeOverRecord, WentBack};
 pub use zubi_model::{LeaseOwner, Reservation};

@@ -115,6 +115,11 @@ impl Store {
         Ok(())
     }
 
+    /// Whether a network is being created, changed or removed.
+    pub fn is_in_making(&self, name: &NetworkName) -> bool {
+        self.making_path(name).exists()
+    }
+
     /// The networks that are being created, changed or removed, and the errors of the files that cannot be read or are
     /// not named after their network.
     pub fn networks_in_making_lossy(&self) -> (Vec<Network>, Vec<StoreError>) {

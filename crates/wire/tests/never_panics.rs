@@ -12,7 +12,9 @@ use zubi_wire::nft::{
     Chain, Direction, Element, Field, GuestRule, Hook, HookPoint, LoadKey, PortNumber, PortRange, Protocol, Rule,
     RuleSeen, Set, Shape, Table, TableFamily, Value, begin, end,
 };
-use zubi_wire::route::{Address, BridgePort, ForwardingEntry, Link, LinkKind, Neighbour, Peer, Route, Switch};
+use zubi_wire::route::{
+    Address, BridgePort, Certainty, ForwardingEntry, Link, LinkKind, Neighbour, Peer, Route, Switch,
+};
 use zubi_wire::{Batch, Messages};
 
 const ZUBI: Table = Table::named(TableFamily::Inet, "zubi");
@@ -53,7 +55,7 @@ fn everything() -> Vec<u8> {
     BridgePort { isolated: Some(Switch::On), ..BridgePort::new(device()) }.encode(b, IfIndex(3));
     Address::new("fd00::2/64".parse().unwrap(), device()).encode(b, IfIndex(3));
     Route::default_via(gateway, device()).encode(b, IfIndex(3));
-    Neighbour { address: gateway, mac, device: device() }.encode(b, IfIndex(3));
+    Neighbour { address: gateway, mac, device: device(), certainty: Certainty::Stale }.encode(b, IfIndex(3));
     ForwardingEntry { mac, port: device() }.encode(b, IfIndex(3));
     begin(b);
     ZUBI.encode(b);

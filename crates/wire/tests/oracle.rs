@@ -21,9 +21,9 @@ use std::fmt::Debug;
 use std::net::IpAddr;
 use zubi_model::{IfIndex, IfName, LinkGroup, Mac, Mtu, NsRef, RouteKind, RouteOptions};
 use zubi_wire::route::{
-    Address, AddressSeen, AdminState, BridgePort, ForwardingEntry, Link, LinkChange, LinkKind, LinkRef, LinkSeen,
-    Neighbour, NeighbourSeen, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleAction, RuleSeen, Switch,
-    Uniqueness, delete_group, delete_link, dump_links, get_link,
+    Address, AddressSeen, AdminState, BridgePort, Certainty, ForwardingEntry, Link, LinkChange, LinkKind, LinkRef,
+    LinkSeen, Neighbour, NeighbourSeen, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleAction, RuleSeen,
+    Switch, Uniqueness, delete_group, delete_link, dump_links, get_link,
 };
 use zubi_wire::{Batch, Message, Messages, flag};
 
@@ -115,8 +115,17 @@ fn any_options() -> impl Strategy<Value = RouteOptions> {
     // Around 255 the table leaves the header.
     let table = prop_oneof![1u32..300, 1u32..];
     let number = || any::<Option<u32>>();
-    (kind, number(), proptest::option::of(table), any::<Option<u8>>(), number(), number())
-        .prop_map(|(kind, metric, table, scope, mtu, advmss)| RouteOptions { kind, metric, table, scope, mtu, advmss })
+    (kind, number(), proptest::option::of(table), any::<Option<u8>>(), number(), number()).prop_map(
+        |(kind, metric, table, scope, mtu, advmss)| RouteOptions {
+            kind,
+            metric,
+            table,
+            scope,
+            mtu,
+            advmss,
+            ..RouteOptions::default()
+        },
+    )
 }
 
 fn bridge() -> Link {
@@ -446,7 +455,7 @@ proptest! {
 
     #[test]
     fn a_neighbour_is_read_and_seen_as_meant(address: IpAddr, mac in any_mac(), index in 1u32..) {
-        let neighbour = Neighbour { address, mac, device: name("eth0") };
+        let neighbour = Neighbour { address, mac, device: name("eth0"), certainty: Certainty::Permanent };
         let flags = CHANGE | flag::CREATE | flag::REPLACE;
         let made = read_as!(NewNeighbour, flags, |b| neighbour.encode(b, IfIndex(index)));
         prop_assert_eq!((made.header.family, made.header.ifindex), (family_of(address), index));

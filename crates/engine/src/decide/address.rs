@@ -56,18 +56,12 @@ pub(crate) fn of_endpoint(
     book: &dyn Book,
     owners: &Owners,
 ) -> Result<Addresses, Obstacle> {
-    let by_family = [Family::V4, Family::V6].map(|family| network.pools_of(family).cloned().collect::<Vec<_>>());
     let (sets, membership, given) = match addressing {
         Addressing::Given(given) => (Vec::new(), Membership::Subnet, given.clone()),
         Addressing::Sets(sets) => (sets.clone(), Membership::Range, Vec::new()),
         // One of each family, from any of its subnets, and all addresses asked for.
-        Addressing::Network => {
-            (by_family.into_iter().filter(|pools| !pools.is_empty()).collect(), Membership::Subnet, Vec::new())
-        }
+        Addressing::Network => (sets_of_network(network, asked)?, Membership::Subnet, Vec::new()),
     };
-    if *addressing == Addressing::Network {
-        require_choice(network, asked)?;
-    }
     for a in &given {
         require_free(&network.name, owner, a.address.addr(), book, owners)?;
     }
@@ -77,16 +71,20 @@ pub(crate) fn of_endpoint(
     Ok(chosen)
 }
 
-/// Where another program may give addresses too, an address has to be asked for.
-fn require_choice(network: &Network, asked: &[IpAddr]) -> Result<(), Error> {
-    for pool in &network.pools {
-        let is_asked = asked.iter().any(|address| pool.subnet.net().contains(address));
-        if !is_asked && !network.chooses_from(pool) {
-            let device = network.device().clone();
-            return Err(Error::AddressWanted { network: network.name.clone(), device, subnet: pool.subnet.net() });
+/// The pools of each family that give an address. Where others may give addresses too, one has to be asked for.
+fn sets_of_network(network: &Network, asked: &[IpAddr]) -> Result<Vec<Vec<Pool>>, Error> {
+    let gives =
+        |pool: &&Pool| network.chooses_from(pool) || asked.iter().any(|address| pool.subnet.net().contains(address));
+    let of = |family| network.pools_of(family).filter(gives).cloned().collect::<Vec<_>>();
+    let sets: Vec<Vec<Pool>> = [Family::V4, Family::V6].map(of).into_iter().filter(|pools| !pools.is_empty()).collect();
+    match network.pools.first() {
+        Some(pool) if sets.is_empty() && asked.is_empty() => {
+            let (name, device) = (network.name.clone(), network.device().clone());
+            let on = network.parent().map_or("another program's", |_| "on the LAN");
+            Err(Error::AddressWanted { network: name, device, on, subnet: pool.subnet.net() })
         }
+        _ => Ok(sets),
     }
-    Ok(())
 }
 
 /// Chooses one address from each set, or takes those asked for.

@@ -1,5 +1,6 @@
 //! The decision about a network: takes the user's wishes, and chooses bridge and subnets that the user left open.
 
+use crate::decide::uplink;
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
@@ -35,25 +36,32 @@ pub(crate) struct Neighbourhood<'a> {
 
 /// Decides a network.
 pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbourhood<'_>) -> Result<Network, Error> {
-    let pools = match spec.driver.adopted() {
-        Some(device) => adopted_pools(&spec, device, around)?,
-        None => pools(&spec, around)?,
+    let uplink = spec.driver.uplink();
+    let pools = match (spec.driver.adopted(), uplink) {
+        (Some(device), _) => adopted_pools(&spec, device, around)?,
+        (None, Some(uplink)) => uplink::pools(&spec, uplink, around)?,
+        (None, None) => pools(&spec, around)?,
     };
     if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
         mtu.carries_ipv6()?;
     }
-    let driver = spec.driver.decide(&spec.name, &birth.id, birth.mac)?;
+    let mac = uplink.map_or(Ok(birth.mac), |uplink| uplink::mac_of_card(uplink, around))?;
+    let mtu = spec
+        .mtu
+        .map_or_else(|| uplink.map(|uplink| uplink::mtu_of_card(uplink, around)).transpose(), |mtu| Ok(Some(mtu)))?;
+    let driver = spec.driver.decide(&spec.name, &birth.id, mac)?;
     let network = Network {
         name: spec.name,
         id: birth.id.clone(),
         created: birth.created,
         driver,
-        mtu: spec.mtu,
+        mtu,
         pools,
         scope: spec.scope,
         egress: spec.egress,
         labels: spec.labels,
     };
+    uplink::refuse_contradictions(&network)?;
     require_free_device(&network, around)?;
     Ok(network)
 }

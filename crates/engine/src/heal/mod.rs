@@ -11,5 +11,6 @@ pub(crate) mod ports;
 pub(crate) mod rebuild;
 pub(crate) mod repair;
 pub(crate) mod slow;
+pub(crate) mod takeover;
 pub(crate) mod unfinished_networks;
 pub(crate) mod unused_networks;

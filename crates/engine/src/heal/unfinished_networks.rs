@@ -1,11 +1,13 @@
 //! Networks that a killed command left half made, half changed or half removed.
 
 use crate::error::Error;
+use crate::heal::takeover::recover_takeover;
+use crate::look::unconfirmed::now;
 use crate::session::Session;
 use crate::steps::change_network::return_to;
 use crate::undo::network::undo_network;
 use zubi_model::{Network, NetworkName};
-use zubi_store::ExclusiveHost;
+use zubi_store::{ExclusiveHost, TakeOverRecord};
 
 /// The outcome of recovering unfinished networks.
 #[derive(Debug, Default)]
@@ -44,6 +46,9 @@ pub(crate) fn recover_networks(session: &mut Session, host: &ExclusiveHost) -> R
 }
 
 fn recover_network(session: &mut Session, host: &ExclusiveHost, network: &Network) -> Result<Interrupted, Error> {
+    if network.parent().is_some() && session.store().network(&network.name)?.is_none() {
+        return Ok(if recover_takeover(session, host, network)? { Interrupted::Yes } else { Interrupted::No });
+    }
     match session.store().network(&network.name)? {
         // The network is complete: the command was killed before its first change, or after its last.
         Some(complete) if complete == *network => {
@@ -58,6 +63,25 @@ fn recover_network(session: &mut Session, host: &ExclusiveHost, network: &Networ
         _ => undo_network(session, host, network)?,
     }
     Ok(Interrupted::Yes)
+}
+
+/// Does what guardians of networks on the LAN were killed before they could do.
+pub(crate) fn recover_takeovers(session: &mut Session) -> Result<(), Error> {
+    let now = now()?;
+    let is_due = |session: &Session| {
+        let due = |record: &TakeOverRecord| record.until.is_none_or(|until| until <= now);
+        let records = session.store().takeovers_lossy().0;
+        records.iter().any(|record| due(record) && session.store().is_in_making(&record.network))
+    };
+    if !is_due(session) {
+        return Ok(());
+    }
+    // Another command may be making it just now.
+    let host = session.store().lock_host_exclusive()?;
+    for (name, error) in recover_networks(session, &host).failed {
+        session.note(format!("network {name}: {error}; the next command tries again"));
+    }
+    Ok(())
 }
 
 /// Whether a command was interrupted in the middle of its changes.

@@ -9,7 +9,7 @@ use crate::session::Session;
 use ipnet::IpNet;
 use std::collections::HashSet;
 use std::net::IpAddr;
-use zubi_model::{Family, HostAddress, IfIndex, Network, Pool, Scope};
+use zubi_model::{Family, HostAddress, IfIndex, Network, Pool};
 use zubi_plan::Place;
 use zubi_snapshot::{NotRead, Snapshot};
 use zubi_wire::route::{AddressSeen, LinkSeen, RouteSeen};
@@ -50,11 +50,13 @@ pub(crate) fn foreign_changes(
     let mut problems = Vec::new();
     for network in records.networks.iter().filter(|network| network.owns_device()) {
         let Some(bridge) = host.links.iter().find(|link| link.name == network.device().as_str()) else { continue };
-        problems.extend(additional_addresses(network, bridge, &records.networks, &host));
+        if network.parent().is_none() {
+            problems.extend(additional_addresses(network, bridge, &records.networks, &host));
+        }
         problems.extend(additional_ports(network, bridge, &known, &host));
         problems.extend(routes_elsewhere(network, bridge, &host));
     }
-    if records.networks.iter().any(|n| n.scope == Scope::Routed && n.pool(Family::V4).is_some()) {
+    if records.networks.iter().any(|network| network.needs_forwarding(Family::V4)) {
         problems.extend(uplinks_without_forwarding(&host));
     }
     problems.extend(lost_addresses(records, &host));
@@ -63,7 +65,8 @@ pub(crate) fn foreign_changes(
 
 /// The addresses on a network's own bridge that are not the network's. They would go with it.
 pub(crate) fn foreign_addresses(session: &mut Session, network: &Network) -> Result<Vec<IpNet>, Error> {
-    if !network.owns_device() {
+    // What the host has on a bridge with a network card goes back to the card.
+    if !network.owns_device() || network.parent().is_some() {
         return Ok(Vec::new());
     }
     let object = format!("network {}", network.name);
@@ -106,7 +109,9 @@ fn additional_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>,
     // Ports with our mark are checked elsewhere.
     let ports = host.links.iter().filter(|link| link.master == Some(bridge.index) && !link.group.is_ours());
     ports
-        .filter(|link| !known.contains(link.name.as_str()))
+        .filter(|link| {
+            !known.contains(link.name.as_str()) && network.parent().is_none_or(|card| link.name != card.as_str())
+        })
         .map(|link| {
             let what = format!("{} is a port of {}, and no endpoint's", link.name, bridge.name);
             differs(network, what, format!("ip link set {} nomaster", link.name))

@@ -2,6 +2,7 @@
 
 pub(crate) mod addresses_in_use;
 pub(crate) mod by_name;
+pub(crate) mod card;
 pub(crate) mod compare;
 pub(crate) mod default_route;
 pub(crate) mod device;
@@ -11,4 +12,5 @@ pub(crate) mod host;
 pub(crate) mod link_ends;
 pub(crate) mod owner;
 pub(crate) mod sandbox;
+pub(crate) mod unconfirmed;
 pub(crate) mod unrecorded;

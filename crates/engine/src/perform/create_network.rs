@@ -12,8 +12,10 @@ use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::look::addresses_in_use::addresses_in_use;
 use crate::look::host::ipv6_forwarding;
+use crate::look::unconfirmed::refuse_unconfirmed;
 use crate::look::unrecorded::refuse_other_instance_now;
 use crate::perform::remove_network::remove_network;
+use crate::perform::uplink::{TakeOver, create_uplink};
 use crate::random::random;
 use crate::report::{Act, Report};
 use crate::session::Session;
@@ -46,6 +48,9 @@ struct Sketch {
 
 /// Creates a network.
 pub(crate) fn create_network(session: &mut Session, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
+    if spec.driver.uplink().is_some() {
+        return create_uplink(session, spec, &TakeOver::default(), act);
+    }
     let sketch = sketch(session, &spec, act)?;
     let lock = session.store().lock_host_exclusive()?;
     let host = &lock;
@@ -104,6 +109,7 @@ fn create_locked(
     if session.store().network(&spec.name)?.is_some() {
         return Err(Error::NetworkExists { name: spec.name });
     }
+    refuse_unconfirmed(session, &spec.name)?;
     let object = format!("network {}", spec.name);
     refuse_other_instance_now(session)?;
     let network = decide_network(session, spec, &sketch.birth)?;
@@ -144,7 +150,7 @@ fn create_locked(
     }
 }
 
-fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &NetworkBirth) -> Result<Network, Error> {
+pub(crate) fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &NetworkBirth) -> Result<Network, Error> {
     let (networks, mut unreadable) = session.store().networks_lossy();
     // A network whose record cannot be read may have any subnet.
     if let Some(e) = unreadable.pop() {

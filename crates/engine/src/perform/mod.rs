@@ -19,3 +19,4 @@ pub(crate) mod set_network;
 pub(crate) mod settle;
 pub(crate) mod unlink;
 pub(crate) mod unpublish;
+pub(crate) mod uplink;

@@ -5,6 +5,7 @@ use crate::firewall::foreign::note_legacy;
 use crate::firewall::table::missing_firewall;
 use crate::heal::leftovers::recover_first;
 use crate::heal::missing::{Loopback, missing_network};
+use crate::look::unconfirmed::refuse_unconfirmed;
 use crate::perform::create_network::DEFAULT;
 use crate::report::Act;
 use crate::session::Session;
@@ -43,6 +44,7 @@ pub(crate) fn lock_networks(
         recover_first(session, &host, act)?;
         let mut networks = Vec::new();
         for name in names {
+            refuse_unconfirmed(session, name)?;
             let missing = || Error::NoNetwork { name: name.clone(), known: session.known_networks() };
             networks.push(session.store().network(name)?.ok_or_else(missing)?);
         }

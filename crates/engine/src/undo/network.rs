@@ -6,10 +6,11 @@ use crate::firewall::seen::forget_firewall;
 use crate::session::Session;
 use crate::steps::apply::take_down;
 use zubi_kernel::Deletions;
-use zubi_model::Network;
+use zubi_model::{Holdings, IfName, Network};
 use zubi_plan::coexist::is_of;
+use zubi_plan::driver::UPLINK_SETTINGS;
 use zubi_plan::driver::{self, Last, Leaving};
-use zubi_plan::{Op, Place, Plan};
+use zubi_plan::{Op, Place, Plan, What};
 use zubi_store::ExclusiveHost;
 use zubi_wire::nft::RuleSeen;
 
@@ -28,6 +29,7 @@ pub(crate) fn undo_network(session: &mut Session, host: &ExclusiveHost, network:
         return Err(e.into());
     }
     take_down(session, &format!("network {name}"), &plan, Deletions::Now)?;
+    session.store().remove_takeover(host, name)?;
     forget_forwarding(session, &unneeded)?;
     session.store().forget_network(host, name)?;
     session.store().end_network(host, name)?;
@@ -50,7 +52,37 @@ pub(crate) fn plan_down(session: &mut Session, network: &Network) -> Result<Plan
     let device = session.kernel.link(&Place::Host, network.device().as_str()).map_err(Error::kernel("device"))?;
     let found = Leaving { last, device: device.as_ref(), others: &others, guests: &guests };
     let mut plan = driver::down_from(network, &found);
+    if let Some(card) = network.parent() {
+        let held = to_give_back(session, network, card)?;
+        plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
+        plan.ops.splice(0..0, driver::give_back(network, &held).unwrap_or_default().ops);
+    }
     let at = plan.ops.iter().position(Op::is_nft).unwrap_or(plan.ops.len());
     plan.ops.splice(at..at, back.settings.into_iter().chain(back.elements));
     Ok(plan)
+}
+
+/// What the card of a network gets back: what the bridge has, and what neither has any more.
+fn to_give_back(session: &mut Session, network: &Network, card: &IfName) -> Result<Holdings, Error> {
+    let mut of = |device: &IfName| match session.kernel.holdings(device, UPLINK_SETTINGS) {
+        Ok(seen) => Ok(seen.held),
+        Err(e) if e.is_missing() => Ok(Holdings::default()),
+        Err(e) => Err(Error::kernel(format!("device {device}"))(e)),
+    };
+    let (mut held, on_card) = (of(network.device())?, of(card)?);
+    // A record that cannot be read must not keep the card from getting back what the bridge has.
+    let before = session.store().takeover(&network.name).ok().flatten().map(|record| record.before).unwrap_or_default();
+    for address in before.addresses {
+        let is_it = |other: &zubi_model::HeldAddress| other.address == address.address;
+        if !held.addresses.iter().any(is_it) && !on_card.addresses.iter().any(is_it) {
+            held.addresses.push(address);
+        }
+    }
+    for route in before.routes {
+        let is_it = |other: &zubi_model::StaticRoute| (other.to, other.via) == (route.to, route.via);
+        if !held.routes.iter().any(is_it) && !on_card.routes.iter().any(is_it) {
+            held.routes.push(route);
+        }
+    }
+    Ok(held)
 }

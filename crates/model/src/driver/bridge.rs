@@ -1,9 +1,11 @@
 //! The bridge driver: a Linux bridge on the host, and a veth pair for each endpoint.
 
 use crate::serial::is_default;
-use crate::{Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
+use crate::{Difference, Exclusion, IfName, Invalid, Mac, NetworkId, NetworkName};
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::net::IpAddr;
 
 /// The kernel gives a bridge 1023 ports (`BR_MAX_PORTS` of net/bridge/br_private.h). A broadcast is copied to each
 /// port, and the copies wait in the backlog of one processor, which holds a thousand (`net.core.netdev_max_backlog`):
@@ -92,6 +94,10 @@ pub struct BridgeNetwork {
     /// Who owns the bridge.
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: BridgeMode,
+    /// The network card of the host that is a port of the bridge. The bridge has the card's MAC, and what the host had
+    /// on the card.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<IfName>,
     /// Whether the endpoints reach each other.
     pub icc: Icc,
     /// Who reaches the endpoints.
@@ -112,6 +118,7 @@ impl BridgeNetwork {
             device,
             mac,
             mode: BridgeMode::default(),
+            parent: None,
             icc: Icc::Allowed,
             ingress: Ingress::default(),
             hairpin: Hairpin::default(),
@@ -137,8 +144,9 @@ impl BridgeNetwork {
         (self.mode == BridgeMode::Managed).then_some(self.mac)
     }
 
-    pub(super) fn is_adopted(&self) -> bool {
-        self.mode == BridgeMode::Adopted
+    /// Whether others give addresses of its subnets too.
+    pub(super) fn shares_subnets(&self) -> bool {
+        self.mode == BridgeMode::Adopted || self.parent.is_some()
     }
 
     pub(super) fn is_firewalled(&self) -> bool {
@@ -146,6 +154,9 @@ impl BridgeNetwork {
     }
 
     pub(super) fn publishes(&self, network: &NetworkName) -> Result<(), String> {
+        if self.parent.is_some() {
+            return Err(format!("network {network} is on the LAN: its addresses are reached without published ports"));
+        }
         if self.is_firewalled() {
             return Ok(());
         }
@@ -181,11 +192,26 @@ pub struct BridgeSpec {
     pub icc: Icc,
     /// See [`ExistingBridge`].
     pub existing: ExistingBridge,
+    /// The network card that the bridge takes over.
+    pub uplink: Option<UplinkSpec>,
+}
+
+/// A network card of the host as a port of the bridge. The network has the card's subnets and gateways.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UplinkSpec {
+    /// The card.
+    pub parent: IfName,
+    /// The parts of the card's subnets that are left to zubi.
+    pub ranges: Vec<IpNet>,
+    /// Routers, where they are not those of the host's default routes.
+    pub gateways: Vec<IpAddr>,
+    /// Never given automatically.
+    pub exclude: Vec<Exclusion>,
 }
 
 impl Default for BridgeSpec {
     fn default() -> Self {
-        BridgeSpec { device: None, icc: Icc::Allowed, existing: ExistingBridge::default() }
+        BridgeSpec { device: None, icc: Icc::Allowed, existing: ExistingBridge::default(), uplink: None }
     }
 }
 
@@ -196,6 +222,9 @@ impl BridgeSpec {
             None => BridgeNetwork::default_device(name, id)?,
         };
         let bridge = BridgeNetwork { icc: self.icc, ..BridgeNetwork::new(device, mac) };
+        if let Some(uplink) = self.uplink {
+            return Ok(BridgeNetwork { parent: Some(uplink.parent), ingress: Ingress::Open, ..bridge });
+        }
         Ok(match self.existing {
             ExistingBridge::Refused => bridge,
             // Guards would cut off whatever else is on the bridge.

@@ -9,7 +9,7 @@ mod bridge;
 
 pub use bridge::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ExistingBridge, ForeignBridge, Hairpin,
-    Icc, Ingress, Promiscuity,
+    Icc, Ingress, Promiscuity, UplinkSpec,
 };
 
 use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
@@ -29,12 +29,15 @@ pub enum Driver {
 pub enum DriverKind {
     /// See [`Driver::Bridge`].
     Bridge,
+    /// A bridge with a network card of the host as a port.
+    Uplink,
 }
 
 impl fmt::Display for DriverKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             DriverKind::Bridge => "bridge",
+            DriverKind::Uplink => "uplink",
         })
     }
 }
@@ -43,6 +46,7 @@ impl Driver {
     /// Which driver it is.
     pub fn kind(&self) -> DriverKind {
         match self {
+            Driver::Bridge(bridge) if bridge.parent.is_some() => DriverKind::Uplink,
             Driver::Bridge(_) => DriverKind::Bridge,
         }
     }
@@ -72,9 +76,15 @@ impl Driver {
         }
     }
 
-    pub(crate) fn is_adopted(&self) -> bool {
+    pub(crate) fn shares_subnets(&self) -> bool {
         match self {
-            Driver::Bridge(bridge) => bridge.is_adopted(),
+            Driver::Bridge(bridge) => bridge.shares_subnets(),
+        }
+    }
+
+    pub(crate) fn parent(&self) -> Option<&IfName> {
+        match self {
+            Driver::Bridge(bridge) => bridge.parent.as_ref(),
         }
     }
 
@@ -124,7 +134,14 @@ impl DriverSpec {
         }
     }
 
-    /// Fills in what the user left out. `mac` is random, for the device.
+    /// The network card that the network's device is to take over.
+    pub fn uplink(&self) -> Option<&UplinkSpec> {
+        match self {
+            DriverSpec::Bridge(spec) => spec.uplink.as_ref(),
+        }
+    }
+
+    /// Fills in what the user left out. `mac` is for the device.
     pub fn decide(self, name: &NetworkName, id: &NetworkId, mac: Mac) -> Result<Driver, Invalid> {
         match self {
             DriverSpec::Bridge(spec) => spec.decide(name, id, mac).map(Driver::Bridge),

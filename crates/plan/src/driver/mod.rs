@@ -9,6 +9,7 @@
 mod bridge;
 mod found;
 
+pub use bridge::SETTINGS as UPLINK_SETTINGS;
 pub use found::{HostFacts, InUse, Last, Leaving, Reached, Remains, Standing, Unusable};
 
 use crate::forwarding::Ipv6Forwarding;
@@ -17,7 +18,7 @@ use crate::{Op, Plan, Presence, What};
 use bridge::Bridged;
 use ipnet::IpNet;
 use std::path::Path;
-use zubi_model::{Device, Driver, DriverDescription, Endpoint, IfName, Mac, Network, Pool, PublishedPort};
+use zubi_model::{Device, Driver, DriverDescription, Endpoint, Holdings, IfName, Mac, Network, Pool, PublishedPort};
 use zubi_wire::nft::Element;
 use zubi_wire::route::{LinkMark, LinkSeen};
 
@@ -35,6 +36,22 @@ pub fn up_with<'a>(network: &Network, host: &HostFacts, endpoints: impl IntoIter
     let ports = endpoints.into_iter().flat_map(|e| &e.ports).copied();
     match &network.driver {
         Driver::Bridge(part) => bridge::up_with(network, part, host, ports),
+    }
+}
+
+/// Makes a network's device take over what the host has on the network card that is its port; `None` for a network
+/// without one.
+pub fn take_over(network: &Network, held: &Holdings, run: &Path) -> Option<Plan> {
+    match &network.driver {
+        Driver::Bridge(part) => Some(bridge::take_over(network, part, part.parent.as_ref()?, held, run)),
+    }
+}
+
+/// Gives the network card back what the host has on the network's device, and deletes the device; `None` for a network
+/// without a card.
+pub fn give_back(network: &Network, held: &Holdings) -> Option<Plan> {
+    match &network.driver {
+        Driver::Bridge(part) => Some(bridge::give_back(part, part.parent.as_ref()?, held)),
     }
 }
 

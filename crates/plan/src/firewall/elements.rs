@@ -24,6 +24,11 @@ pub fn closed(family: Family) -> Element {
 /// The elements of a bridge network.
 pub(crate) fn bridge_elements(network: &Network, part: &BridgeNetwork) -> Vec<Element> {
     let bridge = || device(&part.device);
+    if part.parent.is_some() {
+        // For all but what stays on it, this bridge is the network card.
+        let within = ["same", "icc"].map(|set| element(set, vec![bridge(), bridge()]));
+        return std::iter::once(element("uplinks", vec![bridge()])).chain(within).collect();
+    }
     let mut all = Vec::new();
     if part.ingress == Ingress::Sealed {
         all.push(element("sealed", vec![bridge()]));

@@ -24,6 +24,7 @@ pub fn sets() -> Vec<Set> {
         set("sealed", &[Field::IfName], Shape::Exact),
         set("open", &[Field::IfName], Shape::Exact),
         set("apart", &[Field::IfName], Shape::Exact),
+        set("uplinks", &[Field::IfName], Shape::Exact),
         set("internal", &[Field::IfName], Shape::Exact),
         set("icc", &[Field::IfName, Field::IfName], Shape::Exact),
         set("home4", &[Field::IfName, Field::Ipv4], Shape::Interval),
@@ -171,8 +172,12 @@ pub fn rules() -> Vec<Rule> {
         rule("forward").in_set(&[OifName], "bridges").counted_drop().comment("nothing else comes in"),
         // Hardware has no kind, and a rule that asks for a kind does not match it (nft_meta_store_ifkind in
         // net/netfilter/nft_meta.c). So the rules ask for what may pass.
-        rule("forward").of_kind(IifKind, "bridge").accept().comment("containers and machines of others"),
-        rule("forward").of_kind(OifKind, "bridge").accept(),
+        rule("forward")
+            .not_in_set(&[IifName], "uplinks")
+            .of_kind(IifKind, "bridge")
+            .accept()
+            .comment("containers and machines of others"),
+        rule("forward").not_in_set(&[OifName], "uplinks").of_kind(OifKind, "bridge").accept(),
         rule("forward").in_group(IifGroup, LinkGroup::OURS).accept().comment("links"),
         rule("forward").in_group(OifGroup, LinkGroup::OURS).accept(),
         rule("forward").in_set(&[NfProto], CLOSED).counted_drop().comment("this host was no router before"),

@@ -18,25 +18,30 @@ use crate::message::{Batch, flag};
 use std::fmt;
 use zubi_model::IfName;
 
-/// Whether the rule is about incoming or outgoing packets of the device.
+/// Which packets of the device a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Packets that come in by the device.
     From,
     /// Packets that go out by the device.
     To,
+    /// Packets that a bridge passes from port to port: they come in by it and go out by it.
+    Within,
 }
 
 impl Direction {
-    fn key(self) -> LoadKey {
+    const ALL: [Direction; 3] = [Direction::From, Direction::To, Direction::Within];
+
+    fn keys(self) -> &'static [LoadKey] {
         match self {
-            Direction::From => LoadKey::IifName,
-            Direction::To => LoadKey::OifName,
+            Direction::From => &[LoadKey::IifName],
+            Direction::To => &[LoadKey::OifName],
+            Direction::Within => &[LoadKey::IifName, LoadKey::OifName],
         }
     }
 }
 
-/// A rule that accepts all packets that come in by a device, or all that go out by it.
+/// A rule that accepts all packets that come in by a device, all that go out by it, or all that stay on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestRule {
     /// The other program's table.
@@ -54,14 +59,15 @@ pub struct GuestRule {
 }
 
 impl GuestRule {
-    fn exprs(&self) -> [Expr; 4] {
+    fn exprs(&self) -> Vec<Expr> {
         let name = Value::Device(self.device.clone()).first();
-        [
-            Expr::Load { key: self.direction.key(), to: Reg(0) },
-            Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: name },
-            Expr::Counter,
-            Expr::Verdict(Verdict::Accept),
-        ]
+        let compare = |key: &LoadKey| {
+            let load = Expr::Load { key: *key, to: Reg(0) };
+            [load, Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: name.clone() }]
+        };
+        let mut exprs: Vec<Expr> = self.direction.keys().iter().flat_map(compare).collect();
+        exprs.extend([Expr::Counter, Expr::Verdict(Verdict::Accept)]);
+        exprs
     }
 
     /// Appends `nft insert rule` or `nft add rule`. ENOENT if the table, the chain or the rule in `before` is gone. The
@@ -82,14 +88,19 @@ impl GuestRule {
     /// Reads a rule that has the form of a guest rule. `before` is `None`, as the message does not contain it.
     pub fn read(seen: &RuleSeen) -> Option<Self> {
         let exprs = seen.rule.exprs.iter().filter(|e| **e != Expr::Counter && e.xt_comment().is_none());
-        let [Expr::Load { key, to }, Expr::Cmp { from, op: CmpOp::Eq, value }, Expr::Verdict(Verdict::Accept)] =
-            exprs.collect::<Vec<_>>()[..]
-        else {
-            return None;
-        };
-        let direction = [Direction::From, Direction::To].into_iter().find(|d| d.key() == *key)?;
+        let exprs: Vec<&Expr> = exprs.collect();
+        let [compared @ .., Expr::Verdict(Verdict::Accept)] = exprs.as_slice() else { return None };
+        let mut keys = Vec::new();
+        let mut devices = Vec::new();
+        for pair in compared.chunks(2) {
+            let [Expr::Load { key, to }, Expr::Cmp { from, op: CmpOp::Eq, value }] = pair else { return None };
+            keys.push(*key);
+            devices.push(name_in(value).filter(|_| from == to)?);
+        }
+        devices.dedup();
+        let direction = Direction::ALL.into_iter().find(|direction| direction.keys() == keys)?;
+        let [device] = <[IfName; 1]>::try_from(devices).ok()?;
         let RuleAt { table, chain, .. } = seen.at();
-        let device = name_in(value).filter(|_| from == to)?;
         Some(GuestRule { table, chain, before: None, device, direction, comment: seen.comment()? })
     }
 

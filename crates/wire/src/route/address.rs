@@ -5,17 +5,31 @@ use crate::message::{Batch, Message, flag};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use zubi_model::{IfIndex, IfName};
+use std::net::Ipv4Addr;
+use zubi_model::{AddressOptions, HeldAddress, IfIndex, IfName, Lifetime};
 
 const RTM_NEWADDR: u16 = 20;
 const RTM_DELADDR: u16 = 21;
 const RTM_GETADDR: u16 = 22;
 const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
+const IFA_LABEL: u16 = 3;
+const IFA_BROADCAST: u16 = 4;
+const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
+const IFA_RT_PRIORITY: u16 = 9;
+const IFA_PROTO: u16 = 11;
 const IFA_F_NODAD: u32 = 0x02;
+const IFA_F_HOMEADDRESS: u32 = 0x10;
+const IFA_F_MANAGETEMPADDR: u32 = 0x100;
+const IFA_F_NOPREFIXROUTE: u32 = 0x200;
+const IFA_F_MCAUTOJOIN: u32 = 0x400;
+/// `INFINITY_LIFE_TIME` of net/addrconf.h.
+const FOR_EVER: u32 = u32::MAX;
 const IFA_F_DADFAILED: u8 = 0x08;
 const IFA_F_TENTATIVE: u8 = 0x40;
+/// `IFNAMSIZ` of linux/if.h, without its NUL.
+const LONGEST_LABEL: usize = 15;
 const HEADER: usize = 8;
 
 /// Duplicate address detection, for IPv6. It keeps an address unusable for two seconds. Addresses from IPAM are known
@@ -37,18 +51,36 @@ pub struct Address {
     pub device: IfName,
     /// Only for IPv6.
     pub dad: Dad,
+    /// The rest.
+    pub options: AddressOptions,
 }
 
 impl Address {
     /// An address that zubi's own IPAM gave.
     pub fn new(address: IpNet, device: IfName) -> Self {
         let dad = if address.addr().is_ipv6() { Dad::Skip } else { Dad::Default };
-        Address { address, device, dad }
+        Address { address, device, dad, options: AddressOptions::default() }
+    }
+
+    /// An address of the host that moves to another device. It is known to be unique.
+    pub fn moved(held: HeldAddress, device: IfName) -> Self {
+        let mut options = held.options;
+        // What follows the name of the old device follows that of the new one.
+        options.label = options.label.and_then(|label| match label.strip_prefix(':') {
+            Some(_) => Some(format!("{device}{label}")).filter(|whole| whole.len() <= LONGEST_LABEL),
+            None => Some(label),
+        });
+        Address { options, ..Address::new(held.address, device) }
     }
 
     /// Appends `ip addr add`.
     pub fn encode(&self, batch: &mut Batch, device: IfIndex) {
         self.message(batch, RTM_NEWADDR, flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL, device);
+    }
+
+    /// Appends `ip addr change`.
+    pub fn encode_change(&self, batch: &mut Batch, device: IfIndex) {
+        self.message(batch, RTM_NEWADDR, flag::REQUEST | flag::ACK | flag::REPLACE, device);
     }
 
     /// Appends `ip addr del`.
@@ -58,25 +90,123 @@ impl Address {
 
     fn message(&self, batch: &mut Batch, kind: u16, flags: u16, IfIndex(device): IfIndex) {
         batch.message(kind, flags, |b| {
+            let options = &self.options;
+            let peer = options.peer.unwrap_or(self.address);
             let mut header = [0; HEADER];
             header[0] = af(self.address.addr());
-            header[1] = self.address.prefix_len();
+            header[1] = peer.prefix_len();
+            header[3] = options.scope;
             header[4..8].copy_from_slice(&device.to_ne_bytes());
             b.header(&header);
             b.attr(IFA_LOCAL, &bytes_of(self.address.addr()));
-            b.attr(IFA_ADDRESS, &bytes_of(self.address.addr()));
-            if self.dad == Dad::Skip {
-                b.u32(IFA_FLAGS, IFA_F_NODAD);
+            b.attr(IFA_ADDRESS, &bytes_of(peer.addr()));
+            if let Some(broadcast) = options.broadcast {
+                b.attr(IFA_BROADCAST, &broadcast.octets());
+            }
+            if let Some(label) = &options.label {
+                b.text(IFA_LABEL, label);
+            }
+            if let Some(metric) = options.metric {
+                b.u32(IFA_RT_PRIORITY, metric);
+            }
+            if let Some(protocol) = options.protocol {
+                b.u8(IFA_PROTO, protocol);
+            }
+            if options.lifetime != Lifetime::default() {
+                let Lifetime { valid, preferred } = options.lifetime;
+                let mut bytes = [0; 16];
+                bytes[..4].copy_from_slice(&preferred.unwrap_or(FOR_EVER).to_ne_bytes());
+                bytes[4..8].copy_from_slice(&valid.unwrap_or(FOR_EVER).to_ne_bytes());
+                b.attr(IFA_CACHEINFO, &bytes);
+            }
+            let flags = self.flags();
+            if flags != 0 {
+                b.u32(IFA_FLAGS, flags);
             }
         });
     }
 }
 
+impl Address {
+    fn flags(&self) -> u32 {
+        let options = &self.options;
+        let all = [
+            (self.dad == Dad::Skip || options.no_dad, IFA_F_NODAD),
+            (options.home, IFA_F_HOMEADDRESS),
+            (options.manages_temporary, IFA_F_MANAGETEMPADDR),
+            (options.no_prefix_route, IFA_F_NOPREFIXROUTE),
+            (options.joins_group, IFA_F_MCAUTOJOIN),
+        ];
+        all.into_iter().filter(|(has, _)| *has).fold(0, |flags, (_, flag)| flags | flag)
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} dev {}", self.address, self.device)?;
-        if self.dad == Dad::Skip { f.write_str(" nodad") } else { Ok(()) }
+        let options = &self.options;
+        match options.peer {
+            Some(peer) => write!(f, "{} peer {peer}", self.address.addr())?,
+            None => write!(f, "{}", self.address)?,
+        }
+        if let Some(broadcast) = options.broadcast {
+            write!(f, " brd {broadcast}")?;
+        }
+        write!(f, " dev {}", self.device)?;
+        if let Some(label) = &options.label {
+            write!(f, " label {label}")?;
+        }
+        // `ip` chooses the scope of a loopback or link-local address by itself, unless it is told.
+        if options.scope != 0 {
+            write!(f, " scope {}", options.scope)?;
+        }
+        if let Some(metric) = options.metric {
+            write!(f, " metric {metric}")?;
+        }
+        if let Some(protocol) = options.protocol {
+            write!(f, " proto {protocol}")?;
+        }
+        if options.lifetime != Lifetime::default() {
+            let words = |seconds: Option<u32>| seconds.map_or_else(|| "forever".into(), |seconds| seconds.to_string());
+            let Lifetime { valid, preferred } = options.lifetime;
+            write!(f, " valid_lft {} preferred_lft {}", words(valid), words(preferred))?;
+        }
+        let flags = [
+            (options.home, "home"),
+            (options.manages_temporary, "mngtmpaddr"),
+            (options.no_prefix_route, "noprefixroute"),
+            (options.joins_group, "autojoin"),
+            (self.dad == Dad::Skip || options.no_dad, "nodad"),
+        ];
+        flags.into_iter().filter(|(has, _)| *has).try_for_each(|(_, word)| write!(f, " {word}"))
     }
+}
+
+/// Reads an `RTM_NEWADDR` with all options that a message can set.
+pub fn held_address(message: &Message<'_>) -> Option<(IfIndex, HeldAddress)> {
+    let seen = AddressSeen::parse(message)?;
+    let head = message.payload.get(..HEADER)?;
+    let a = message.attributes(HEADER);
+    let flags = a.u32(IFA_FLAGS).unwrap_or(u32::from(head[2]));
+    let has = |flag: u32| flags & flag != 0;
+    let other = a.get(IFA_ADDRESS).and_then(address_of).filter(|other| *other != seen.address.addr());
+    let number = |bytes: &[u8], at: usize| bytes.get(at..at + 4)?.try_into().ok().map(u32::from_ne_bytes);
+    let cache = a.get(IFA_CACHEINFO).unwrap_or_default();
+    let lasts = |at| number(cache, at).filter(|seconds| *seconds != FOR_EVER);
+    let options = AddressOptions {
+        peer: other.and_then(|other| IpNet::new(other, head[1]).ok()),
+        broadcast: a.get(IFA_BROADCAST).and_then(|bytes| <[u8; 4]>::try_from(bytes).ok()).map(Ipv4Addr::from),
+        label: a.text(IFA_LABEL),
+        scope: head[3],
+        metric: a.u32(IFA_RT_PRIORITY),
+        protocol: a.get(IFA_PROTO).and_then(|bytes| bytes.first().copied()),
+        lifetime: Lifetime { preferred: lasts(0), valid: lasts(4) },
+        no_prefix_route: has(IFA_F_NOPREFIXROUTE),
+        manages_temporary: has(IFA_F_MANAGETEMPADDR),
+        joins_group: has(IFA_F_MCAUTOJOIN),
+        home: has(IFA_F_HOMEADDRESS),
+        no_dad: has(IFA_F_NODAD),
+    };
+    Some((seen.device, HeldAddress { address: seen.address, options }))
 }
 
 /// An address as the kernel reports it.

@@ -14,7 +14,7 @@ mod reported_mac;
 mod route;
 mod rule;
 
-pub use address::{Address, AddressSeen, Dad, Uniqueness};
+pub use address::{Address, AddressSeen, Dad, Uniqueness, held_address};
 pub use bridge::{BridgeId, BridgeSeen};
 pub use device_settings::DeviceSettings;
 pub use filter::{Filter, FilterSeen, Instruction, add_hooks, delete_hooks, get_hooks};
@@ -22,10 +22,12 @@ pub use link::{
     AddrGenMode, AdminState, LONGEST_ALIAS, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Peer,
     delete as delete_link, delete_group, dump_links, get_link,
 };
-pub use neighbour::{EntryOrigin, ForwardingEntry, Neighbour, NeighbourSeen};
+pub use neighbour::{
+    Certainty, EntryOrigin, ForwardingEntry, Neighbour, NeighbourSeen, ask_neighbour, forget_neighbour,
+};
 pub use netns_id::NetnsId;
 pub use port::{BridgePort, PortSeen, Switch};
-pub use route::{Route, RouteProtocol, RouteSeen, dump_routes};
+pub use route::{Route, RouteOfDevice, RouteProtocol, RouteSeen, dump_routes};
 pub use rule::{Rule, RuleAction, RuleSeen};
 
 use std::net::IpAddr;

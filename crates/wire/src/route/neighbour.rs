@@ -14,8 +14,12 @@ const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NDA_VLAN: u16 = 5;
 const NDA_MASTER: u16 = 9;
+const NUD_STALE: u16 = 0x04;
+const NUD_PROBE: u16 = 0x10;
+const NUD_REACHABLE: u16 = 0x02;
 const NUD_PERMANENT: u16 = 0x80;
 const NUD_NOARP: u16 = 0x40;
+const NTF_USE: u8 = 0x01;
 const NTF_MASTER: u8 = 0x04;
 const HEADER: usize = 12;
 
@@ -29,7 +33,36 @@ fn header(family: u8, IfIndex(device): IfIndex, state: u16, flags: u8) -> [u8; H
     bytes
 }
 
-/// A permanent neighbour entry.
+/// What the kernel does about a neighbour entry (`NUD_*`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Certainty {
+    /// It is believed for ever.
+    Permanent,
+    /// It is used, and the neighbour is asked soon.
+    Stale,
+    /// The neighbour is asked at once.
+    Asked,
+}
+
+impl Certainty {
+    fn bits(self) -> u16 {
+        match self {
+            Certainty::Permanent => NUD_PERMANENT,
+            Certainty::Stale => NUD_STALE,
+            Certainty::Asked => NUD_PROBE,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Certainty::Permanent => "permanent",
+            Certainty::Stale => "stale",
+            Certainty::Asked => "probe",
+        }
+    }
+}
+
+/// A neighbour entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbour {
     /// The neighbour's address.
@@ -38,13 +71,15 @@ pub struct Neighbour {
     pub mac: Mac,
     /// The device.
     pub device: IfName,
+    /// See [`Certainty`].
+    pub certainty: Certainty,
 }
 
 impl Neighbour {
     /// Appends `ip neigh replace`.
     pub fn encode(&self, batch: &mut Batch, device: IfIndex) {
         batch.message(RTM_NEWNEIGH, flag::REQUEST | flag::ACK | flag::CREATE | flag::REPLACE, |b| {
-            b.header(&header(af(self.address), device, NUD_PERMANENT, 0));
+            b.header(&header(af(self.address), device, self.certainty.bits(), 0));
             b.attr(NDA_DST, &bytes_of(self.address));
             b.attr(NDA_LLADDR, &self.mac.bytes());
         });
@@ -52,16 +87,29 @@ impl Neighbour {
 
     /// Appends `ip neigh del`.
     pub fn encode_delete(&self, batch: &mut Batch, device: IfIndex) {
-        batch.message(RTM_DELNEIGH, flag::REQUEST | flag::ACK, |b| {
-            b.header(&header(af(self.address), device, 0, 0));
-            b.attr(NDA_DST, &bytes_of(self.address));
-        });
+        forget_neighbour(batch, self.address, device);
     }
+}
+
+/// Appends `ip neigh del`.
+pub fn forget_neighbour(batch: &mut Batch, address: IpAddr, device: IfIndex) {
+    batch.message(RTM_DELNEIGH, flag::REQUEST | flag::ACK, |b| {
+        b.header(&header(af(address), device, 0, 0));
+        b.attr(NDA_DST, &bytes_of(address));
+    });
+}
+
+/// Appends `ip neigh add ... use`: the kernel asks who has the address, as it does before it sends a packet there.
+pub fn ask_neighbour(batch: &mut Batch, address: IpAddr, device: IfIndex) {
+    batch.message(RTM_NEWNEIGH, flag::REQUEST | flag::ACK | flag::CREATE, |b| {
+        b.header(&header(af(address), device, 0, NTF_USE));
+        b.attr(NDA_DST, &bytes_of(address));
+    });
 }
 
 impl fmt::Display for Neighbour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} lladdr {} dev {} nud permanent", self.address, self.mac, self.device)
+        write!(f, "{} lladdr {} dev {} nud {}", self.address, self.mac, self.device, self.certainty.word())
     }
 }
 
@@ -115,6 +163,19 @@ pub struct NeighbourSeen {
     pub master: Option<IfIndex>,
     /// For a forwarding entry of a bridge that tells VLANs apart, the VLAN.
     pub vlan: Option<u16>,
+}
+
+impl NeighbourSeen {
+    /// Whether the neighbour has answered since it was asked last.
+    pub fn has_answered(&self) -> bool {
+        self.state & NUD_REACHABLE != 0
+    }
+
+    /// Whether the kernel knows where the neighbour is, for now.
+    pub fn is_known(&self) -> bool {
+        const NUD_DELAY: u16 = 0x08;
+        self.mac.is_some() && self.state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE) != 0
+    }
 }
 
 /// How a bridge came to a forwarding entry.

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use zubi_model::{IfIndex, IfName, RouteKind, RouteOptions};
+use zubi_model::{IfIndex, IfName, RouteKind, RouteOptions, StaticRoute};
 
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
@@ -15,12 +15,25 @@ const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
 const RTA_GATEWAY: u16 = 5;
 const RTA_PRIORITY: u16 = 6;
+const RTA_PREFSRC: u16 = 7;
 const RTA_METRICS: u16 = 8;
+const RTA_MULTIPATH: u16 = 9;
+const RTA_CACHEINFO: u16 = 12;
 const RTA_TABLE: u16 = 15;
 /// A gateway of another family than the route's: two bytes of family, then the address (`struct rtvia`).
 const RTA_VIA: u16 = 18;
+const RTA_PREF: u16 = 20;
+const RTA_EXPIRES: u16 = 23;
+const RTA_NH_ID: u16 = 30;
 const RTAX_MTU: u16 = 2;
 const RTAX_ADVMSS: u16 = 8;
+const RTAX_HOPLIMIT: u16 = 10;
+const RTAX_INITCWND: u16 = 11;
+const RTAX_INITRWND: u16 = 14;
+/// `RTNH_F_ONLINK` of linux/rtnetlink.h.
+const ON_LINK: u32 = 4;
+/// The kernel's clock ticks a second, as it reports them (`USER_HZ`).
+const TICKS: u32 = 100;
 const RT_TABLE_MAIN: u8 = 254;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
@@ -69,6 +82,11 @@ impl Route {
         self.message(batch, RTM_NEWROUTE, flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL, device);
     }
 
+    /// Appends `ip route append`: another route to the same destination stays, and comes first.
+    pub fn encode_append(&self, batch: &mut Batch, device: IfIndex) {
+        self.message(batch, RTM_NEWROUTE, flag::REQUEST | flag::ACK | flag::CREATE | flag::APPEND, device);
+    }
+
     /// Appends `ip route del`.
     pub fn encode_delete(&self, batch: &mut Batch, device: IfIndex) {
         self.message(batch, RTM_DELROUTE, flag::REQUEST | flag::ACK, device);
@@ -76,14 +94,15 @@ impl Route {
 
     fn message(&self, batch: &mut Batch, kind: u16, flags: u16, IfIndex(device): IfIndex) {
         batch.message(kind, flags, |b| {
-            let RouteOptions { kind: does, metric, table, scope, mtu, advmss } = self.options;
+            let RouteOptions { kind: does, metric, table, scope, .. } = self.options;
             let v4_on_link = self.via.is_none() && self.to.addr().is_ipv4() && does == RouteKind::Unicast;
             let table = table.unwrap_or(u32::from(RT_TABLE_MAIN));
             let mut header = [0; HEADER];
             header[0] = af(self.to.addr());
             header[1] = self.to.prefix_len();
+            header[3] = self.options.tos;
             header[4] = u8::try_from(table).unwrap_or(0);
-            header[5] = RouteProtocol::OURS.0;
+            header[5] = self.protocol();
             header[6] = scope.unwrap_or(if v4_on_link { RT_SCOPE_LINK } else { RT_SCOPE_UNIVERSE });
             header[7] = match does {
                 RouteKind::Unicast => RTN_UNICAST,
@@ -91,12 +110,21 @@ impl Route {
                 RouteKind::Unreachable => RTN_UNREACHABLE,
                 RouteKind::Prohibit => RTN_PROHIBIT,
             };
+            if self.options.on_link {
+                header[8..12].copy_from_slice(&ON_LINK.to_ne_bytes());
+            }
             b.header(&header);
             if self.to.prefix_len() > 0 {
                 b.attr(RTA_DST, &bytes_of(self.to.addr()));
             }
-            if let Some(via) = self.via {
-                b.attr(RTA_GATEWAY, &bytes_of(via));
+            match self.via {
+                Some(via) if via.is_ipv4() == self.to.addr().is_ipv4() => b.attr(RTA_GATEWAY, &bytes_of(via)),
+                Some(via) => {
+                    let mut bytes = u16::from(af(via)).to_ne_bytes().to_vec();
+                    bytes.extend(bytes_of(via));
+                    b.attr(RTA_VIA, &bytes);
+                }
+                None => {}
             }
             if does == RouteKind::Unicast {
                 b.u32(RTA_OIF, device);
@@ -107,9 +135,19 @@ impl Route {
             if table > u32::from(u8::MAX) {
                 b.u32(RTA_TABLE, table);
             }
-            if mtu.is_some() || advmss.is_some() {
+            if let Some(source) = self.options.source {
+                b.attr(RTA_PREFSRC, &bytes_of(source));
+            }
+            if self.options.preference != 0 {
+                b.u8(RTA_PREF, self.options.preference);
+            }
+            if let Some(seconds) = self.options.expires {
+                b.u32(RTA_EXPIRES, seconds);
+            }
+            let metrics = self.metrics();
+            if metrics.iter().any(|(_, _, value)| value.is_some()) {
                 b.nested(RTA_METRICS, |b| {
-                    for (kind, value) in [(RTAX_MTU, mtu), (RTAX_ADVMSS, advmss)] {
+                    for (kind, _, value) in metrics {
                         if let Some(value) = value {
                             b.u32(kind, value);
                         }
@@ -117,6 +155,22 @@ impl Route {
                 });
             }
         });
+    }
+
+    fn protocol(&self) -> u8 {
+        self.options.protocol.unwrap_or(RouteProtocol::OURS.0)
+    }
+
+    /// The path metrics (`RTAX_*`), each with the word of `ip`.
+    fn metrics(&self) -> [(u16, &'static str, Option<u32>); 5] {
+        let RouteOptions { mtu, advmss, hop_limit, initcwnd, initrwnd, .. } = self.options;
+        [
+            (RTAX_MTU, "mtu", mtu),
+            (RTAX_ADVMSS, "advmss", advmss),
+            (RTAX_HOPLIMIT, "hoplimit", hop_limit),
+            (RTAX_INITCWND, "initcwnd", initcwnd),
+            (RTAX_INITRWND, "initrwnd", initrwnd),
+        ]
     }
 
     /// Whether `seen` has the same destination, next hop and device, in the same table.
@@ -136,7 +190,7 @@ impl Route {
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RouteOptions { kind, metric, table, scope, mtu, advmss } = self.options;
+        let RouteOptions { kind, metric, table, scope, tos, source, on_link, expires, .. } = self.options;
         f.write_str(match kind {
             RouteKind::Unicast => "",
             RouteKind::Blackhole => "blackhole ",
@@ -148,16 +202,35 @@ impl fmt::Display for Route {
         } else {
             write!(f, "{}", self.to)?;
         }
-        if let Some(via) = self.via {
-            write!(f, " via {via}")?;
+        if tos != 0 {
+            write!(f, " tos {tos:#x}")?;
+        }
+        match self.via {
+            Some(via) if via.is_ipv6() && self.to.addr().is_ipv4() => write!(f, " via inet6 {via}")?,
+            Some(via) => write!(f, " via {via}")?,
+            None => {}
         }
         if kind == RouteKind::Unicast {
             write!(f, " dev {}", self.device)?;
         }
-        write!(f, " proto {}", RouteProtocol::OURS.0)?;
+        write!(f, " proto {}", self.protocol())?;
         let scope = scope.map(u32::from);
-        let words = [("metric", metric), ("table", table), ("scope", scope), ("mtu", mtu), ("advmss", advmss)];
-        words.into_iter().filter_map(|(word, value)| Some((word, value?))).try_for_each(|(w, v)| write!(f, " {w} {v}"))
+        let mut words = vec![("metric", metric), ("table", table), ("scope", scope), ("expires", expires)];
+        words.extend(self.metrics().map(|(_, word, value)| (word, value)));
+        for (word, value) in words {
+            if let Some(value) = value {
+                write!(f, " {word} {value}")?;
+            }
+        }
+        if let Some(source) = source {
+            write!(f, " src {source}")?;
+        }
+        match self.options.preference {
+            0 => {}
+            1 => f.write_str(" pref high")?,
+            _ => f.write_str(" pref low")?,
+        }
+        if on_link { f.write_str(" onlink") } else { Ok(()) }
     }
 }
 
@@ -204,6 +277,88 @@ impl RouteSeen {
             metric: a.u32(RTA_PRIORITY).unwrap_or(0),
         })
     }
+}
+
+/// A route of one device, with all its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteOfDevice {
+    /// The device.
+    pub device: IfIndex,
+    /// The route.
+    pub route: StaticRoute,
+    /// What a [`Route`] cannot say of it, as words for an error.
+    pub beyond: Option<String>,
+}
+
+impl RouteOfDevice {
+    /// Reads an `RTM_NEWROUTE`: one for each device that the route leads to. The table of local addresses has none,
+    /// since the kernel fills it by itself.
+    pub fn parse(message: &Message<'_>) -> Vec<Self> {
+        const LOCAL: u32 = 255;
+        let Some(seen) = RouteSeen::parse(message).filter(|seen| seen.table != LOCAL) else { return Vec::new() };
+        let Some(head) = message.payload.get(..HEADER) else { return Vec::new() };
+        let a = message.attributes(HEADER);
+        let metrics = a.nested(RTA_METRICS);
+        let of = |kind| metrics.as_ref().and_then(|metrics| metrics.u32(kind));
+        let known = [RTAX_MTU, RTAX_ADVMSS, RTAX_HOPLIMIT, RTAX_INITCWND, RTAX_INITRWND];
+        let other = metrics
+            .as_ref()
+            .and_then(|metrics| (1..=u16::from(u8::MAX)).find(|n| !known.contains(n) && metrics.get(*n).is_some()));
+        let flags = u32::from_ne_bytes([head[8], head[9], head[10], head[11]]);
+        // The third field of `struct rta_cacheinfo`.
+        let ticks = a.get(RTA_CACHEINFO).and_then(|bytes| bytes.get(8..12)?.try_into().ok()).map(u32::from_ne_bytes);
+        let v4 = head[0] == AF_INET;
+        let default_scope = if seen.via.is_none() && v4 { RT_SCOPE_LINK } else { RT_SCOPE_UNIVERSE };
+        let options = RouteOptions {
+            kind: RouteKind::Unicast,
+            metric: Some(seen.metric).filter(|metric| *metric != 0),
+            table: Some(seen.table).filter(|table| *table != u32::from(RT_TABLE_MAIN)),
+            scope: Some(head[6]).filter(|scope| *scope != default_scope),
+            mtu: of(RTAX_MTU),
+            advmss: of(RTAX_ADVMSS),
+            protocol: Some(seen.protocol.0),
+            source: a.get(RTA_PREFSRC).and_then(address_of),
+            on_link: flags & ON_LINK != 0,
+            tos: head[3],
+            expires: ticks.filter(|ticks| *ticks != 0 && !v4).map(|ticks| ticks / TICKS),
+            preference: a.get(RTA_PREF).and_then(|bytes| bytes.first().copied()).unwrap_or(0),
+            hop_limit: of(RTAX_HOPLIMIT),
+            initcwnd: of(RTAX_INITCWND),
+            initrwnd: of(RTAX_INITRWND),
+        };
+        let route = StaticRoute { to: seen.to, via: seen.via, options };
+        let beyond = |a: &crate::message::Attributes<'_>| {
+            if a.get(RTA_NH_ID).is_some() {
+                return Some("leads to a nexthop object".to_owned());
+            }
+            if a.get(RTA_MULTIPATH).is_some() {
+                return Some("has several next hops".to_owned());
+            }
+            if head[2] != 0 {
+                return Some("selects by source".to_owned());
+            }
+            other.map(|number| format!("has the metric number {number} (RTAX_* in linux/rtnetlink.h)"))
+        };
+        if let Some(hops) = a.get(RTA_MULTIPATH) {
+            return devices_of(hops)
+                .into_iter()
+                .map(|device| RouteOfDevice { device, route, beyond: beyond(&a) })
+                .collect();
+        }
+        let beyond = beyond(&a);
+        seen.device.map(|device| RouteOfDevice { device, route, beyond }).into_iter().collect()
+    }
+}
+
+/// The devices of `struct rtnexthop` one after another.
+fn devices_of(mut hops: &[u8]) -> Vec<IfIndex> {
+    let mut all = Vec::new();
+    while let Some(head) = hops.get(..8) {
+        all.push(IfIndex(u32::from_ne_bytes([head[4], head[5], head[6], head[7]])));
+        let length = usize::from(u16::from_ne_bytes([head[0], head[1]])).next_multiple_of(4);
+        hops = hops.get(length.max(8)..).unwrap_or_default();
+    }
+    all
 }
 
 /// Appends a query for every route of every table of a family.

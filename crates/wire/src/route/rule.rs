@@ -14,6 +14,7 @@ const FRA_DST: u16 = 1;
 const FRA_IIFNAME: u16 = 3;
 const FRA_PRIORITY: u16 = 6;
 const FRA_TABLE: u16 = 15;
+const FRA_OIFNAME: u16 = 17;
 const FR_ACT_TO_TBL: u8 = 1;
 const FR_ACT_PROHIBIT: u8 = 8;
 const HEADER: usize = 12;
@@ -101,11 +102,19 @@ pub struct RuleSeen {
     pub to: Option<IpNet>,
     /// The incoming device that it selects, if any.
     pub from_device: Option<String>,
+    /// The outgoing device that it selects, if any.
+    #[serde(default)]
+    pub to_device: Option<String>,
     /// The table that it looks in, if any.
     pub table: Option<u32>,
 }
 
 impl RuleSeen {
+    /// Whether it selects by this device.
+    pub fn names(&self, device: &str) -> bool {
+        [&self.from_device, &self.to_device].into_iter().flatten().any(|name| name == device)
+    }
+
     /// Reads an `RTM_NEWRULE`.
     pub fn parse(message: &Message<'_>) -> Option<Self> {
         let head = message.payload.get(..HEADER)?;
@@ -117,6 +126,7 @@ impl RuleSeen {
             priority: a.u32(FRA_PRIORITY).unwrap_or(0),
             to: a.get(FRA_DST).and_then(address_of).and_then(|d| IpNet::new(d, head[1]).ok()),
             from_device: a.text(FRA_IIFNAME),
+            to_device: a.text(FRA_OIFNAME),
             table: (head[7] == FR_ACT_TO_TBL).then(|| a.u32(FRA_TABLE).unwrap_or(u32::from(head[4]))),
         })
     }

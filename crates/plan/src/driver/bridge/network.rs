@@ -4,6 +4,7 @@ use crate::coexist::{join_transaction, remove_guests};
 use crate::device::{Ipv6, connected_routes, ipv6_settings};
 use crate::driver::bridge::links::bridge;
 use crate::driver::bridge::recognise::recognise_network;
+use crate::driver::bridge::uplink::standing_ops;
 use crate::driver::found::{HostFacts, Last, Leaving};
 use crate::forwarding::Ipv6Forwarding;
 use crate::loopback::loopback;
@@ -28,6 +29,13 @@ pub(in crate::driver) fn up(network: &Network, part: &BridgeNetwork, ipv6: &Ipv6
 
     if part.mode == BridgeMode::Unmanaged {
         return Plan::new();
+    }
+    if let Some(parent) = &part.parent {
+        let mut plan: Plan = firewall::layout().collect();
+        plan.ops.extend(elements(network, part).into_iter().map(|e| Op::host(What::AddElement(e), ELEMENTS)));
+        plan.ops.extend(standing_ops(network, part, parent));
+        plan.push(Op::host(What::ChangeLink(LinkChange::none(part.device.clone())), UP));
+        return plan;
     }
     let host = |why| move |what| Op::host(what, why);
     let managed = part.mode == BridgeMode::Managed;
@@ -92,7 +100,7 @@ pub(in crate::driver) fn put_marks_back(plan: &mut Plan) {
 pub(in crate::driver) fn kept(network: &Network, part: &BridgeNetwork) -> Vec<Op> {
     const ROUTE: &str = "the host reaches the endpoints by the bridge";
     const FORWARD: &str = "what comes in by the bridge is passed on";
-    if part.mode != BridgeMode::Managed {
+    if part.mode != BridgeMode::Managed || part.parent.is_some() {
         return Vec::new();
     }
     let addresses = network.pools.iter().filter_map(Pool::host_address);

@@ -22,6 +22,8 @@ pub(in crate::driver) fn standing(part: &BridgeNetwork, seen: Option<&LinkSeen>)
     match (recognise_network(part, seen), part.mode, seen) {
         (Presence::Foreign, _, _) => Standing::Foreign,
         (_, BridgeMode::Managed, Some(seen)) if !bridge(part).is(seen) => Standing::Unmarked,
+        // The mark is the last that a bridge with a card gets.
+        (_, BridgeMode::Managed, Some(seen)) if part.parent.is_some() && seen.alias.is_none() => Standing::Incomplete,
         (_, BridgeMode::Managed, Some(seen)) if seen.state == AdminState::Up => Standing::Complete,
         (_, BridgeMode::Managed, _) => Standing::Incomplete,
         (_, BridgeMode::Adopted, Some(_)) => Standing::InParts,

@@ -1,0 +1,158 @@
+//! The decision about a network on the LAN: which network cards can become a port of a bridge, and which addresses are
+//! left to zubi.
+
+use crate::decide::network::Neighbourhood;
+use crate::error::Error;
+use crate::look::addresses_in_use::is_link_local;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use zubi_model::{
+    Exclusion, GatewayAt, IfName, Invalid, Mac, Mtu, Network, NetworkSpec, Pool, PoolSpec, Subnet, UplinkSpec,
+};
+use zubi_plan::Place;
+use zubi_wire::route::{AdminState, LinkSeen};
+
+/// The kinds of devices that the kernel attaches to a card: it lets no card carry both these and a bridge (EBUSY of
+/// `netdev_rx_handler_register`).
+const ON_TOP: [&str; 4] = ["macvlan", "macvtap", "ipvlan", "ipvtap"];
+
+/// The card, after a check that it can become a port.
+pub(crate) fn card<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a LinkSeen, Error> {
+    let no = |why: String| Err(Error::Card { card: parent.clone(), why });
+    let object = format!("network card {parent}");
+    let unread = || Error::unread(&object);
+    let Some(seen) = around.host.link(&Place::Host, parent.as_str()).map_err(unread())? else {
+        let mut cards: Vec<&str> =
+            around.host.links(&Place::Host).map_err(unread())?.filter(is_card).map(|l| &*l.name).collect();
+        cards.sort_unstable();
+        let there = if cards.is_empty() { String::new() } else { format!("; there are: {}", cards.join(", ")) };
+        return no(format!("does not exist{there}"));
+    };
+    if *parent == IfName::loopback() {
+        return no("is the loopback device: no LAN is behind it".into());
+    }
+    if let Some(master) = seen.master {
+        let master = around.host.links(&Place::Host).map_err(unread())?.find(|link| link.index == master);
+        let bridge = master.map_or("another device", |link| link.name.as_str());
+        let network = around.networks.iter().find(|network| network.device().as_str() == bridge);
+        let ours = network.map(|network| format!(" of network {}; connect to that network", network.name));
+        let kind = master.and_then(|link| link.kind.as_deref()).unwrap_or("device");
+        let way = match kind {
+            "bridge" => format!("; to use that bridge: zubi network create NAME --bridge {bridge} --adopt"),
+            _ => format!("; take {bridge} as the parent"),
+        };
+        return no(format!("is a port of {kind} {bridge}{}", ours.unwrap_or(way)));
+    }
+    match seen.kind.as_deref() {
+        Some("bridge") => {
+            return no(format!("is a bridge already; zubi network create NAME --bridge {parent} --adopt uses it"));
+        }
+        Some(kind @ ("tun" | "wireguard" | "ipvlan" | "macvlan" | "vxlan" | "gre" | "sit" | "ipip")) => {
+            return no(format!("is a {kind} device, and no network card: a bridge cannot take it over"));
+        }
+        _ => {}
+    }
+    if seen.mac.is_none() {
+        return no("has no MAC: a bridge cannot take it over".into());
+    }
+    if seen.state != AdminState::Up {
+        return no(format!("is down; ip link set {parent} up"));
+    }
+    let on_top = |link: &&LinkSeen| {
+        link.peer == Some(seen.index) && link.kind.as_deref().is_some_and(|kind| ON_TOP.contains(&kind))
+    };
+    if let Some(link) = around.host.links(&Place::Host).map_err(unread())?.find(on_top) {
+        let kind = link.kind.as_deref().unwrap_or("device");
+        return no(format!(
+            "carries the {kind} {}, and the kernel lets no card carry both; remove that first",
+            link.name
+        ));
+    }
+    Ok(seen)
+}
+
+fn is_card(link: &&LinkSeen) -> bool {
+    link.mac.is_some() && link.name != "lo" && link.kind.as_deref() != Some("bridge") && !link.group.is_ours()
+}
+
+/// The MAC of the card, for the bridge: the LAN is to notice nothing.
+pub(crate) fn mac_of_card(uplink: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Mac, Error> {
+    let why = "has no MAC: a bridge cannot take it over".to_owned();
+    card(&uplink.parent, around)?.mac.ok_or(Error::Card { card: uplink.parent.clone(), why })
+}
+
+/// The MTU of the card.
+pub(crate) fn mtu_of_card(uplink: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Mtu, Error> {
+    Ok(Mtu::try_from(card(&uplink.parent, around)?.mtu)?)
+}
+
+/// The subnets of the card, with the routers of the LAN, and without the host's own addresses.
+pub(crate) fn pools(spec: &NetworkSpec, uplink: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
+    let object = format!("network {}", spec.name);
+    let seen = card(&uplink.parent, around)?;
+    let own = around.host.addresses_of(&Place::Host, seen.index).map_err(Error::unread(&object))?;
+    let own: Vec<IpNet> = own.iter().map(|own| own.address).filter(|own| !is_link_local(own.addr())).collect();
+    let mut subnets: Vec<PoolSpec> = spec.pools.clone();
+    for address in own.iter().filter(|own| own.prefix_len() < own.max_prefix_len()) {
+        let subnet = Subnet::try_from(address.trunc())?;
+        if spec.pools.is_empty() && !subnets.iter().any(|pool| pool.subnet.family() == subnet.family()) {
+            subnets.push(PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() });
+        }
+    }
+    let mut pools = Vec::new();
+    for wish in subnets {
+        let inside = |address: &IpAddr| wish.subnet.net().contains(address);
+        let router = routers(seen, around).map_err(Error::unread(&object))?.into_iter().find(|via| inside(via));
+        let given = uplink.gateways.iter().copied().find(|gateway| inside(gateway));
+        let gateway = wish.gateway.or(given).or(router);
+        let range = uplink.ranges.iter().copied().find(|range| wish.subnet.net().contains(range));
+        let mut exclude = wish.exclude.clone();
+        exclude.extend(uplink.exclude.iter().copied().filter(|exclusion| inside(&exclusion.first)));
+        let range = wish.range.or(range);
+        for (whose, address) in
+            own.iter().map(|own| ("this host's", own.addr())).chain(gateway.map(|g| ("the router's", g)))
+        {
+            let left_out = exclude.iter().any(|exclusion| exclusion.covers(address));
+            if let Some(range) = range.filter(|range| range.contains(&address) && !left_out) {
+                let why = format!("contains {whose} address {address}");
+                let exclude = format!("choose a range without it, or add --exclude {address}");
+                return Err(Invalid::new("address range", range, why).try_instead(exclude).into());
+            }
+        }
+        exclude.extend(own.iter().map(IpNet::addr).filter(inside).map(|own| Exclusion { first: own, last: own }));
+        let decided = PoolSpec { gateway, range, exclude, ..wish }.decide()?;
+        pools.push(Pool { gateway, gateway_at: GatewayAt::Elsewhere, ..decided });
+    }
+    for range in &uplink.ranges {
+        if !pools.iter().any(|pool| pool.range == Some(*range)) {
+            let subnets: Vec<String> = pools.iter().map(|pool| pool.subnet.to_string()).collect();
+            let why = match subnets.as_slice() {
+                [] => format!("lies nowhere: {} has no address", uplink.parent),
+                _ => format!("is not inside {}", subnets.join(" or ")),
+            };
+            return Err(Invalid::new("address range", range, why).into());
+        }
+    }
+    pools.sort_by_key(|pool| pool.subnet.family());
+    Ok(pools)
+}
+
+/// The next hops of the host's default routes by a device.
+fn routers(seen: &LinkSeen, around: &Neighbourhood<'_>) -> Result<Vec<IpAddr>, zubi_snapshot::NotRead> {
+    let mut all = Vec::new();
+    for family in [zubi_model::Family::V4, zubi_model::Family::V6] {
+        let routes = around.host.routes(&Place::Host, family)?;
+        let default = routes.iter().filter(|route| route.to.prefix_len() == 0 && route.device == Some(seen.index));
+        all.extend(default.filter_map(|route| route.via));
+    }
+    Ok(all)
+}
+
+/// Refuses what a network with a network card cannot be.
+pub(crate) fn refuse_contradictions(network: &Network) -> Result<(), Error> {
+    if network.parent().is_some() && network.scope == zubi_model::Scope::Internal {
+        let why = "is on the LAN, which is outside";
+        return Err(Invalid::new("network", &network.name, why).try_instead("leave --internal out").into());
+    }
+    Ok(())
+}

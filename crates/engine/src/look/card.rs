@@ -1,0 +1,178 @@
+//! What the host has on a network card, and who manages the card.
+
+use crate::error::Error;
+use crate::session::Session;
+use std::fs;
+use std::net::IpAddr;
+use std::path::Path;
+use zubi_kernel::HoldingsSeen;
+use zubi_model::{Family, Holdings, IfIndex, IfName, StaticRoute};
+use zubi_plan::Place;
+use zubi_plan::driver::UPLINK_SETTINGS;
+
+/// Reads what the host has on a card. Refuses a card that cannot be taken over as a whole, and, unless forced, one that
+/// another program manages.
+pub(crate) fn refuse_card(session: &mut Session, card: &IfName, force: bool) -> Result<HoldingsSeen, Error> {
+    let no = |why: String| Err(Error::Card { card: card.clone(), why });
+    let object = || format!("network card {card}");
+    if ["wireless", "phy80211"].iter().any(|file| Path::new("/sys/class/net").join(card.as_str()).join(file).exists()) {
+        return no(
+            "is a wireless station: access points take frames with its own MAC only, so no bridge works on it; \
+                   ipvlan does"
+                .into(),
+        );
+    }
+    let seen = session.kernel.holdings(card, UPLINK_SETTINGS).map_err(Error::kernel(object()))?;
+    if let Some((route, why)) = seen.beyond.first() {
+        let words = destination(route);
+        return no(format!(
+            "has the route {words}, which {why}: that cannot move to a bridge; replace it by a plain one"
+        ));
+    }
+    for family in [Family::V4, Family::V6] {
+        let rules = session.kernel.rules(&Place::Host, family).map_err(Error::kernel(object()))?;
+        if let Some(rule) = rules.iter().find(|rule| rule.names(card.as_str())) {
+            return no(format!(
+                "is named by the policy rule with priority {}, which would not hold for the bridge; \
+                 ip rule del pref {} first, and add it again for the bridge",
+                rule.priority, rule.priority
+            ));
+        }
+    }
+    let index = session.kernel.link(&Place::Host, card.as_str()).map_err(Error::kernel(object()))?.map(|l| l.index);
+    if let (Some(manager), false) = (index.and_then(|index| manager(index, card)), force) {
+        return no(format!("is managed by {}, which would take it back; {}", manager.name, manager.way_out));
+    }
+    Ok(seen)
+}
+
+fn destination(route: &StaticRoute) -> String {
+    if route.to.prefix_len() == 0 { "default".into() } else { route.to.to_string() }
+}
+
+/// The neighbour by which an address is reached: itself on the link, or the router.
+pub(crate) fn routers_of(held: &Holdings, address: Option<IpAddr>) -> Vec<IpAddr> {
+    let Some(address) = address else { return Vec::new() };
+    let on_link = held.addresses.iter().any(|own| own.address.contains(&address));
+    let mut routes: Vec<&StaticRoute> = held.routes.iter().filter(|route| route.to.contains(&address)).collect();
+    routes.sort_by_key(|route| std::cmp::Reverse(route.to.prefix_len()));
+    if on_link { vec![address] } else { routes.into_iter().find_map(|route| route.via).into_iter().collect() }
+}
+
+/// A program that manages a card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Manager {
+    /// Its name, with its process number if it is known.
+    pub(crate) name: String,
+    /// What to do, as the end of a sentence.
+    pub(crate) way_out: String,
+}
+
+/// The program that manages a card: it would give the card addresses again.
+fn manager(IfIndex(index): IfIndex, card: &IfName) -> Option<Manager> {
+    let read = |path: String| fs::read_to_string(path).ok();
+    let networkd = read(format!("/run/systemd/netif/links/{index}")).filter(|text| is_managed_by_networkd(text));
+    if networkd.is_some() {
+        return Some(Manager {
+            name: "systemd-networkd".into(),
+            way_out: format!(
+                "make it leave the card: a file /run/systemd/network/05-zubi.network with [Match] Name={card} and \
+                 [Link] Unmanaged=yes, then networkctl reload; or --force"
+            ),
+        });
+    }
+    let nm = read(format!("/run/NetworkManager/devices/{index}")).filter(|text| is_managed_by_nm(text));
+    if nm.is_some() {
+        return Some(Manager {
+            name: "NetworkManager".into(),
+            way_out: format!("nmcli device set {card} managed no; or --force"),
+        });
+    }
+    let (pid, name) = dhcp_client(index)?;
+    Some(Manager {
+        name: format!("{name} (pid {pid})"),
+        way_out: format!("end it first: the address stays until its lease ends (kill {pid}); or --force"),
+    })
+}
+
+fn is_managed_by_networkd(text: &str) -> bool {
+    let state = text.lines().find_map(|line| line.strip_prefix("ADMIN_STATE="));
+    matches!(state, Some("configuring" | "configured" | "pending" | "failed"))
+}
+
+fn is_managed_by_nm(text: &str) -> bool {
+    text.lines().any(|line| line.trim() == "managed=true")
+}
+
+/// A DHCP client holds a packet socket on the card: no other kind of socket hears an answer without an address.
+fn dhcp_client(index: u32) -> Option<(u32, String)> {
+    let sockets = fs::read_to_string("/proc/thread-self/net/packet").ok()?;
+    let inodes = packet_sockets(&sockets, index);
+    if inodes.is_empty() {
+        return None;
+    }
+    const CLIENTS: [&str; 5] = ["dhclient", "dhcpcd", "udhcpc", "busybox", "pump"];
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default().trim().to_owned();
+        if !CLIENTS.contains(&name.as_str()) {
+            continue;
+        }
+        let Ok(files) = fs::read_dir(entry.path().join("fd")) else { continue };
+        let holds = files
+            .flatten()
+            .filter_map(|file| fs::read_link(file.path()).ok())
+            .any(|target| inodes.iter().any(|inode| target.to_str() == Some(&format!("socket:[{inode}]"))));
+        if holds {
+            return Some((pid, name));
+        }
+    }
+    None
+}
+
+/// The inodes of the packet sockets on a device: the fifth and the ninth column of packet(7)'s file.
+fn packet_sockets(text: &str, index: u32) -> Vec<u64> {
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let of: u32 = fields.get(4)?.parse().ok()?;
+        (of == index).then(|| fields.get(8)?.parse().ok()).flatten()
+    };
+    text.lines().filter_map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manager_is_known_by_its_state_files() {
+        assert!(is_managed_by_networkd("# This is private data.\nADMIN_STATE=configured\nOPER_STATE=routable\n"));
+        assert!(!is_managed_by_networkd("ADMIN_STATE=unmanaged\n"));
+        assert!(is_managed_by_nm("[device]\nmanaged=true\n") && !is_managed_by_nm("[device]\nmanaged=unknown\n"));
+    }
+
+    #[test]
+    fn packet_sockets_are_found_by_the_device() {
+        let text = "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n\
+                    ffff888 3      3    0003   2     1 0      0      17071 \n\
+                    ffff889 3      2    0800   3     1 0      0      17072\n";
+        assert_eq!(packet_sockets(text, 2), [17071]);
+        assert_eq!(packet_sockets(text, 4), []);
+    }
+
+    #[test]
+    fn an_address_is_reached_by_itself_or_by_the_router() {
+        let mut held = Holdings::default();
+        held.addresses.push(zubi_model::HeldAddress {
+            address: "192.0.2.5/24".parse().unwrap(),
+            options: zubi_model::AddressOptions::default(),
+        });
+        let route = |to: &str, via: &str| StaticRoute::new(to.parse().unwrap(), Some(via.parse().unwrap()));
+        held.routes = vec![route("0.0.0.0/0", "192.0.2.1"), route("10.0.0.0/8", "192.0.2.2")];
+        let by = |address: &str| routers_of(&held, Some(address.parse().unwrap()));
+        assert_eq!(by("192.0.2.77"), ["192.0.2.77".parse::<IpAddr>().unwrap()]);
+        assert_eq!(by("10.1.1.1"), ["192.0.2.2".parse::<IpAddr>().unwrap()]);
+        assert_eq!(by("198.51.100.1"), ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+        assert!(routers_of(&held, None).is_empty());
+    }
+}

@@ -1,0 +1,114 @@
+//! What the host has on a device, and who answers there.
+
+use crate::error::Error;
+use crate::session::Session;
+use std::net::IpAddr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use zubi_model::{Family, Holdings, IfName, Mac, StaticRoute};
+use zubi_plan::Place;
+use zubi_wire::Batch;
+use zubi_wire::route::{
+    AddressSeen, Certainty, Neighbour, NeighbourSeen, RouteOfDevice, ask_neighbour, dump_routes, forget_neighbour,
+    held_address,
+};
+
+/// The pause between two looks at the neighbours.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What the host has on a device.
+#[derive(Debug, Clone, Default)]
+pub struct HoldingsSeen {
+    /// What can move.
+    pub held: Holdings,
+    /// Routes that cannot, and why.
+    pub beyond: Vec<(StaticRoute, String)>,
+}
+
+impl Session {
+    /// Reads what the host has on a device. Of `settings` (family, name) it reads those that differ from the settings of
+    /// a new device, and `rp_filter`.
+    pub fn holdings(&mut self, device: &IfName, settings: &[(&str, &str)]) -> Result<HoldingsSeen, Error> {
+        let host = &Place::Host;
+        let index = self.index(host, device.as_str())?;
+        let mut seen = HoldingsSeen::default();
+        let dump = |b: &mut Batch| AddressSeen::dump(b, Some(index));
+        let addresses = self.route()?.dump("addresses", &dump, |m| held_address(m).into_iter().collect())?;
+        for (of, mut held) in addresses {
+            if of != index {
+                continue;
+            }
+            // What follows the name of the device follows that of the next one.
+            held.options.label = held.options.label.and_then(|label| match label.strip_prefix(device.as_str()) {
+                Some("") => None,
+                Some(rest) => Some(rest.to_owned()),
+                None => Some(label),
+            });
+            seen.held.addresses.push(held);
+        }
+        for family in [Family::V4, Family::V6] {
+            let routes = self.route()?.dump("routes", &|b| dump_routes(b, family), RouteOfDevice::parse)?;
+            for RouteOfDevice { route, beyond, .. } in routes.into_iter().filter(|route| route.device == index) {
+                match beyond {
+                    Some(why) => seen.beyond.push((route, why)),
+                    None => seen.held.routes.push(route),
+                }
+            }
+        }
+        let neighbours = self.neighbours(host)?;
+        let known = neighbours.into_iter().filter(|seen| seen.device == index && seen.is_known());
+        seen.held.neighbours = known.filter_map(|seen| Some((seen.address?, seen.mac?))).collect();
+        for (family, name) in settings {
+            let value = self.setting(host, &format!("net/{family}/conf/{device}/{name}"))?;
+            let of_new = self.setting(host, &format!("net/{family}/conf/default/{name}"))?;
+            if let Some(value) = value.filter(|value| *name == "rp_filter" || of_new.as_ref() != Some(value)) {
+                seen.held.settings.push(((*family).to_owned(), (*name).to_owned(), value));
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Asks on a device who has these addresses. Returns those who answer within `patience`. An entry that the kernel has
+    /// is believed only after an answer.
+    pub fn answers(
+        &mut self,
+        device: &IfName,
+        addresses: &[IpAddr],
+        patience: Duration,
+    ) -> Result<Vec<(IpAddr, Mac)>, Error> {
+        if addresses.is_empty() {
+            return Ok(Vec::new());
+        }
+        let index = self.index(&Place::Host, device.as_str())?;
+        let before = self.neighbours(&Place::Host)?;
+        let mut batch = Batch::new();
+        for address in addresses {
+            let is_it = |seen: &&NeighbourSeen| seen.device == index && seen.address == Some(*address);
+            match before.iter().find(is_it).filter(|seen| seen.is_known()).and_then(|seen| seen.mac) {
+                Some(mac) => {
+                    let (address, device) = (*address, device.clone());
+                    Neighbour { address, mac, device, certainty: Certainty::Asked }.encode(&mut batch, index);
+                }
+                None => {
+                    forget_neighbour(&mut batch, *address, index);
+                    ask_neighbour(&mut batch, *address, index);
+                }
+            }
+        }
+        // There is nothing to forget where nobody was asked yet.
+        self.route()?.transact(batch)?;
+        let since = Instant::now();
+        loop {
+            let seen = self.neighbours(&Place::Host)?;
+            let answered = seen.iter().filter(|seen| seen.device == index && seen.has_answered());
+            let all: Vec<(IpAddr, Mac)> = answered
+                .filter_map(|seen| Some((seen.address?, seen.mac?)))
+                .filter(|(address, _)| addresses.contains(address))
+                .collect();
+            if all.len() == addresses.len() || since.elapsed() > patience {
+                return Ok(all);
+            }
+            sleep(PAUSE);
+        }
+    }
+}
