@@ -105,7 +105,6 @@ fn formatted(template: &Template, objects: impl Iterator<Item = Value>) -> Resul
 fn list(session: &mut Session, words: &NetworkLsWords, output: &Output) -> Result<(), Error> {
     let (mut networks, unreadable) = session.networks();
     let unconfirmed = session.unconfirmed_networks()?;
-    networks.extend(unconfirmed.iter().map(|one| one.network.clone()));
     networks.retain(|network| fits_all(&words.filter, network));
     let id = |n: &Network| if words.no_trunc { n.id.as_str() } else { n.id.short() }.to_owned();
     let json = |n: &Network| inspect::network(n, &[], &inspect::cookie);

@@ -87,8 +87,9 @@ pub(crate) fn read_records(session: &Session) -> Result<Records, Error> {
     unreadable.extend(more);
     let (unfinished_links, more) = session.store().unfinished_links_lossy();
     unreadable.extend(more);
-    let (making, more) = session.store().networks_in_making_lossy();
+    let (mut making, more) = session.store().networks_in_making_lossy();
     unreadable.extend(more);
+    making.retain(|making| !networks.contains(making));
     let doomed = session.store().doomed_lossy().0.into_iter().map(|(name, _)| name).collect();
     let mut by_sandbox: HashMap<NetnsCookie, Vec<usize>> = HashMap::new();
     for (at, endpoint) in endpoints.iter().enumerate() {

@@ -22,6 +22,7 @@ mod firewalld;
 mod host;
 mod image;
 mod keeper;
+pub mod lan;
 mod links;
 mod log;
 mod mirror;

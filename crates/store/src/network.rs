@@ -181,9 +181,22 @@ impl Store {
                 Some((stem.to_owned(), read))
             }));
         }
+        // One that is not confirmed has all that a network has.
+        for network in self.unconfirmed_lossy() {
+            each.push((network.name.to_string(), Ok(network)));
+        }
         // Files sort `a-b.json` before `a.json`; names sort `a` before `a-b`.
         each.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(each.into_iter().map(|(_, read)| read).collect())
+    }
+
+    /// The networks with a network card of the host that are complete and not confirmed. They are in `making/`.
+    pub fn unconfirmed_lossy(&self) -> Vec<Network> {
+        let waits = |name: &NetworkName| {
+            self.takeover(name).ok().flatten().is_some_and(|record| record.until.is_some()) && self.is_in_making(name)
+        };
+        let names = self.takeovers_lossy().0.into_iter().map(|record| record.network).filter(waits);
+        names.filter_map(|name| read(&name, &self.making_path(&name)).ok().flatten()).collect()
     }
 
     /// The described networks without an endpoint, including half made and half removed ones.

@@ -62,6 +62,11 @@ pub(crate) fn check(session: &mut Session) -> Result<Vec<Problem>, Error> {
         let _host = session.store().lock_host_exclusive()?;
         check_locked(session)?
     };
+    // Nobody may have read it on the terminal, so it is told once more.
+    for back in session.store().went_back_lossy() {
+        session.note(format!("network {}: {}", back.network, back.why));
+        session.store().forget_went_back(&back.network)?;
+    }
     // A runtime may take seconds to answer, so ask it without holding a lock.
     let mut silent = Vec::new();
     for WithoutSandbox { endpoint, problems: otherwise } in lost {

@@ -90,7 +90,10 @@ pub(crate) fn networks(session: &Session) -> (Vec<Network>, Vec<StoreError>) {
 pub(crate) fn network_and_endpoints(session: &Session, name: &NetworkName) -> Result<(Network, Vec<Endpoint>), Error> {
     match session.store().network(name)? {
         Some(network) => Ok((network, session.store().endpoints_on(name)?)),
-        None => Err(Error::NoNetwork { name: name.clone(), known: session.known_networks() }),
+        None => match session.store().unconfirmed_lossy().into_iter().find(|network| network.name == *name) {
+            Some(network) => Ok((network, Vec::new())),
+            None => Err(Error::NoNetwork { name: name.clone(), known: session.known_networks() }),
+        },
     }
 }
 

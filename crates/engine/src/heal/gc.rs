@@ -16,6 +16,7 @@ use crate::heal::unused_networks::{plan_unused, remove_unused_locked};
 use crate::look::compare::whole_host;
 use crate::look::link_ends::is_gone_link;
 use crate::look::sandbox::named_cookie;
+use crate::look::unconfirmed::refuse_unconfirmed;
 use crate::problem::describe;
 use crate::records::{Records, read_records};
 use crate::report::{Act, Force, Report};
@@ -60,6 +61,7 @@ fn plan_collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Re
     for network in session.store().networks_in_making_lossy().0 {
         let plan = match session.store().network(&network.name)? {
             Some(complete) if complete == network => continue,
+            None if refuse_unconfirmed(session, &network.name).is_err() => continue,
             Some(complete) if complete.id == network.id => plan_change(session, &network, &complete)?,
             _ => plan_down(session, &network)?,
         };

@@ -2,12 +2,13 @@
 
 use crate::error::Error;
 use crate::firewall::forwarding::close_forwarding;
+use crate::look::addresses_in_use::is_link_local;
 use crate::look::compare::host_device;
 use crate::look::host::host_facts;
 use crate::look::unrecorded::refuse_other_instance_now;
 use crate::session::Session;
-use zubi_model::{Endpoint, Network};
-use zubi_plan::driver::{self, HostFacts, Standing};
+use zubi_model::{Endpoint, IfName, Network};
+use zubi_plan::driver::{self, HostFacts, Standing, UPLINK_SETTINGS};
 use zubi_plan::{Op, Plan, loopback};
 use zubi_snapshot::{Finding, Snapshot};
 
@@ -83,9 +84,26 @@ pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Lo
     }
 }
 
+/// The bridge of a network with a network card takes over what the host has on the card: after a reboot all of it, after
+/// a deletion of the bridge what the record says.
+pub(crate) fn take_over_again(session: &mut Session, network: &Network, card: &IfName) -> Result<Plan, Error> {
+    let object = || format!("network card {card}");
+    let seen = session.kernel.holdings(card, UPLINK_SETTINGS).map_err(Error::kernel(object()))?;
+    let mut held = seen.held;
+    let before = session.store().takeover(&network.name)?.map(|record| record.before).unwrap_or_default();
+    if !held.addresses.iter().any(|own| !is_link_local(own.address.addr())) {
+        held.addresses.extend(before.addresses);
+        held.routes.extend(before.routes);
+    }
+    Ok(driver::take_over(network, &held, &session.run_folder()).unwrap_or_default())
+}
+
 /// All operations that set a network up, with what its published ports need, including those about to be published.
 fn everything(session: &mut Session, network: &Network, need: Loopback) -> Result<Plan, Error> {
     refuse_other_instance_now(session)?;
+    if let Some(card) = network.parent() {
+        return take_over_again(session, network, card);
+    }
     let endpoints = session.store().all_endpoints_lossy().0;
     let own = endpoints.iter().filter(|e| e.network == network.name);
     let mut plan = driver::up_with(network, &host_facts(session)?, own);

@@ -13,7 +13,7 @@ use crate::firewall::foreign::{look_at_foreign, note_refused};
 use crate::firewall::table::{check_firewall_in, firewall_from_records};
 use crate::heal::endpoint::lacking_of_endpoint;
 use crate::heal::link::lacking_of_link;
-use crate::heal::missing::network_ops;
+use crate::heal::missing::{network_ops, take_over_again};
 use crate::look::compare::lacking_of;
 use crate::look::default_route::siblings;
 use crate::look::host::host_facts;
@@ -121,7 +121,13 @@ pub(crate) fn heal_network<'a>(
 ) -> Result<Healed, Error> {
     let object = format!("network {}", network.name);
     let ops = network_ops(session, facts, network, endpoints)?;
-    let ops = lacking_of(session, snapshot, &object, &ops)?;
+    let mut ops = lacking_of(session, snapshot, &object, &ops)?;
+    let without_bridge = ops.iter().any(|op| matches!(op.what, What::AddLink(_)));
+    if let Some(card) = network.parent().filter(|_| without_bridge) {
+        // The host's addresses are gone with the bridge.
+        let again = take_over_again(session, network, card)?;
+        ops = again.ops.into_iter().filter(|op| !op.is_nft() || ops.contains(op)).collect();
+    }
     put_right(session, &object, ops, act)
 }
 

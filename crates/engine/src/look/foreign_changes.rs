@@ -60,7 +60,29 @@ pub(crate) fn foreign_changes(
         problems.extend(uplinks_without_forwarding(&host));
     }
     problems.extend(lost_addresses(records, &host));
+    problems.extend(addresses_of_ports(&host));
     Ok(problems)
+}
+
+/// Addresses that a device kept when it became a port of a bridge, whoever made the bridge.
+fn addresses_of_ports(host: &HostSeen<'_>) -> Vec<Problem> {
+    let bridge_of = |device: IfIndex| {
+        let port = host.links.iter().find(|link| link.index == device)?;
+        let bridge = host.links.iter().find(|link| port.master == Some(link.index))?;
+        (bridge.kind.as_deref() == Some("bridge") && !port.group.is_ours()).then_some((port, bridge))
+    };
+    let kept = host.addresses.iter().filter(|seen| !is_link_local(seen.address.addr()));
+    kept.filter_map(|seen| {
+        let (port, bridge) = bridge_of(seen.device)?;
+        let (address, port, bridge) = (seen.address, &port.name, &bridge.name);
+        let what = format!(
+            "is a port of {bridge} and has the address {address}: what is sent there comes to {bridge}, and the host \
+             answers only as long as neighbours remember it"
+        );
+        let fix = format!("ip addr add {address} dev {bridge}; ip addr del {address} dev {port}");
+        Some(Problem::new(ProblemKind::Differs, format!("device {port}"), what, fix))
+    })
+    .collect()
 }
 
 /// The addresses on a network's own bridge that are not the network's. They would go with it.

@@ -19,7 +19,7 @@ pub struct Unconfirmed {
 pub(crate) fn all_unconfirmed(session: &Session) -> Result<Vec<Unconfirmed>, Error> {
     let now = now()?;
     let mut all = Vec::new();
-    for network in session.store().networks_in_making_lossy().0 {
+    for network in session.store().unconfirmed_lossy() {
         let record = session.store().takeover(&network.name)?;
         if let Some(left) = record.and_then(|record| record.until).and_then(|until| until.checked_sub(now)) {
             all.push(Unconfirmed { network, left: Duration::from_nanos(left) });

@@ -5,6 +5,7 @@ use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::heal::unused_networks::remove_network_locked;
 use crate::look::foreign_changes::foreign_addresses;
+use crate::look::unconfirmed::refuse_unconfirmed;
 use crate::report::{Act, Report};
 use crate::session::Session;
 use zubi_model::{Network, NetworkName};
@@ -16,6 +17,7 @@ pub(crate) fn remove_network(session: &mut Session, name: &NetworkName, act: Act
     let host = &session.store().lock_host_exclusive()?;
     recover_first(session, host, act)?;
     let interrupted = if act == Act::Apply { recover_networks(session, host).but(name)? } else { Vec::new() };
+    refuse_unconfirmed(session, name)?;
     let Some(network) = session.store().network(name)? else {
         if interrupted.contains(name) {
             return Ok(Report { plan: Plan::new(), value: () });
@@ -44,6 +46,9 @@ pub(crate) fn prune_networks(session: &mut Session, act: Act) -> Result<Report<V
     recover_first(session, host, act)?;
     let mut report = Report { plan: Plan::new(), value: Vec::new() };
     for network in session.store().networks_lossy().0 {
+        if refuse_unconfirmed(session, &network.name).is_err() {
+            continue;
+        }
         match remove_requested(session, host, &network, act) {
             Ok(removed) => {
                 report.plan.append(removed.plan);

@@ -1,0 +1,267 @@
+//! Networks on the LAN: a bridge takes over a network card of the host, and gives it back.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+use zubi_lab::lan::{COMPUTER, HOST, OUTSIDE, ROUTER, holdings, make_lan};
+use zubi_lab::{Host, Snapshot, assert_reaches};
+
+const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
+
+fn host() -> Host {
+    let host = Host::new(ZUBI);
+    make_lan(&host);
+    host
+}
+
+fn reaches_the_lan(host: &Host) {
+    for address in [ROUTER, COMPUTER, OUTSIDE, "2001:db8:1::7", "2001:db8:1::1", "2001:db8:ff::1"] {
+        host.shell(&format!("ping -qc1 -W2 {address}")).ok();
+    }
+    assert_reaches("pc", "host", HOST);
+}
+
+fn problems(host: &Host) -> String {
+    let answer = host.zubi("check");
+    assert_eq!(answer.code, 1, "{}", answer.out);
+    answer.out
+}
+
+fn a_container_is_on_the_lan_and_the_card_has_everything_back() {
+    let host = host();
+    // Addresses and routes of every sort that an administrator gives.
+    host.shell(
+        "set -e; ip addr add 192.168.1.6/24 dev eth0 label eth0:x valid_lft 1000 preferred_lft 500
+         ip addr add 10.77.0.1/16 dev eth0 noprefixroute metric 40; ip addr add 2001:db8:1::6/64 dev eth0 nodad home
+         ip addr add 192.168.7.1 peer 192.168.7.2 dev eth0
+         ip route add 10.9.0.0/16 via 192.168.1.7 table 77 mtu 1400 advmss 1300 metric 9
+         ip route add 10.8.0.0/16 dev eth0 src 192.168.1.6; ip route add 10.7.0.0/16 via 10.55.0.1 dev eth0 onlink initcwnd 20
+         ip route add 10.6.0.0/16 via 192.168.1.7 tos 0x10 proto 99; ip route add 10.6.0.0/16 dev eth0 scope 200 metric 3
+         ip -6 route add 2001:db8:9::/64 via 2001:db8:1::7 metric 77 pref high hoplimit 9
+         sysctl -qw net.ipv4.conf.eth0.rp_filter=1 \
+         net.ipv4.conf.eth0.arp_ignore=1 net.ipv6.conf.eth0.accept_ra=2",
+    )
+    .ok();
+    let state = Snapshot::take();
+    host.shell("ip -6 route add 2001:db8:8::/64 dev eth0 expires 900").ok();
+    let before = holdings(&host, "eth0");
+    let on_card = host.shell("ip -o addr show dev eth0").ok().out;
+    let said = host.zubi("network create lan --driver uplink --parent eth0 --ip-range 192.168.1.128/26").ok().out;
+    assert_eq!(said, "lan: 192.168.1.0/24, 2001:db8:1::/64 on bridge zb-lan\n");
+    reaches_the_lan(&host);
+    // The bridge has what the card had.
+    let on_bridge = host.shell("ip -o addr show dev zb-lan").ok().out;
+    let words = |text: &str| {
+        let mut all: Vec<String> =
+            text.lines().map(|line| line.split_once("inet").unwrap_or_default().1.replace("zb-lan", "eth0")).collect();
+        all.sort();
+        all.iter()
+            .map(|line| line.split("sec").next().unwrap_or_default().trim_end_matches(char::is_numeric).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(words(&on_bridge), words(&on_card));
+    assert!(host.shell("ip addr show dev eth0").ok().out.lines().all(|line| !line.contains("inet")));
+    // Containers reach everybody, and everybody reaches them.
+    host.zubi("sandbox add c1").ok();
+    host.zubi("sandbox add c2").ok();
+    assert!(host.zubi("connect lan c1").ok().out.contains("192.168.1.128/24"));
+    host.zubi("connect lan c2 --ip 192.168.1.99 --ip 2001:db8:1::99").ok();
+    assert_reaches("c1", "pc", COMPUTER);
+    assert_reaches("c1", "host", HOST);
+    assert_reaches("c1", "router", OUTSIDE);
+    assert_reaches("c1", "c2", "192.168.1.99");
+    assert_reaches("pc", "c1", "192.168.1.128");
+    assert_reaches("host", "c1", "192.168.1.128");
+    assert_reaches("pc", "c2", "2001:db8:1::99");
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    assert!(host.zubi("network ls").ok().out.contains("uplink"));
+    host.zubi("connect lan c1 -p 8080:80").fails(2, "its addresses are reached without published ports");
+    host.zubi("network rm lan").fails(4, "still attached");
+    host.zubi("sandbox rm -f c1").ok();
+    host.zubi("sandbox rm -f c2").ok();
+    host.zubi("network rm lan").ok();
+    host.settle();
+    reaches_the_lan(&host);
+    assert_eq!(holdings(&host, "eth0"), before);
+    host.shell("ip -6 route del 2001:db8:8::/64 dev eth0").ok();
+    state.assert_no_residue(&Snapshot::take());
+}
+
+fn without_a_confirmation_the_card_goes_back() {
+    let host = host();
+    let before = holdings(&host, "eth0");
+    let made = host.zubi("network create lan --driver uplink --parent eth0 --confirm-within 2s").ok();
+    assert!(made.err.contains("unless you say zubi network confirm lan"), "{}", made.err);
+    assert!(host.zubi("network ls").ok().out.contains("unconfirmed, "));
+    // Until then nothing is built on it, and nothing takes it away.
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect lan c1 --ip 192.168.1.99").fails(4, "is not confirmed, and the card goes back in");
+    host.zubi("network create lan").fails(4, "is not confirmed");
+    host.zubi("network rm lan").fails(4, "is not confirmed");
+    host.zubi("check").ok();
+    host.zubi("gc").ok();
+    host.zubi("network prune").ok();
+    reaches_the_lan(&host);
+    host.wait_for("! ip link show zb-lan");
+    host.wait_for("test -e \"$ZUBI_RUN_DIR\"/went-back/lan.json");
+    reaches_the_lan(&host);
+    assert_eq!(holdings(&host, "eth0"), before);
+    host.zubi("network confirm lan")
+        .fails(4, "does not exist any more: eth0 went back to the host: the network was not confirmed in time");
+    let told = host.zubi("check").ok();
+    assert!(told.err.contains("network lan: eth0 went back to the host"), "{}", told.err);
+    assert!(!host.zubi("check").ok().err.contains("went back"));
+    // The same again, and confirmed.
+    host.zubi("network create lan --driver uplink --parent eth0 --confirm-within 60s").ok();
+    assert_eq!(host.zubi("network confirm lan").ok().out, "lan: confirmed\n");
+    assert!(!host.zubi("network ls").ok().out.contains("unconfirmed"));
+    host.zubi("network confirm lan").fails(4, "is confirmed already");
+    host.zubi("network rollback lan").fails(4, "is confirmed already");
+    host.zubi("connect lan c1 --ip 192.168.1.99").ok();
+    assert_reaches("pc", "c1", "192.168.1.99");
+    host.zubi("sandbox rm -f c1").ok();
+    host.zubi("network rm lan").ok();
+    host.zubi("network create lan --driver uplink --parent eth0 --confirm-within 60s").ok();
+    assert_eq!(host.zubi("network rollback lan").ok().out, "lan: gone; eth0 has everything back\n");
+    assert_eq!(holdings(&host, "eth0"), before);
+    assert!(!host.zubi("check").ok().err.contains("went back"));
+}
+
+fn a_key_on_the_terminal_confirms() {
+    let host = host();
+    for (key, outcome) in [("\n", "lan is confirmed"), ("n\n", "lan is gone, and the card has everything back")] {
+        // script(1) gives the command a terminal. What is typed too early counts for nothing.
+        let line = "network create lan --driver uplink --parent eth0 --confirm-within 30s";
+        let mut script = Command::new("script");
+        script.args(["-qec", &format!("{ZUBI} {line}"), "/dev/null"]).envs(host.variables());
+        let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script");
+        let mut keys = child.stdin.take().expect("a pipe");
+        while !host.zubi("network ls").ok().out.contains("unconfirmed") {
+            sleep(Duration::from_millis(20));
+        }
+        // The question follows.
+        sleep(Duration::from_millis(500));
+        keys.write_all(key.as_bytes()).expect("a key");
+        let said = child.wait_with_output().expect("an answer");
+        drop(keys);
+        let said = String::from_utf8_lossy(&said.stdout);
+        assert!(said.contains("press Enter within 30 s to keep lan"), "{said}");
+        assert!(said.contains(outcome), "{said}");
+        if key == "\n" {
+            host.zubi("network rm lan").ok();
+        }
+    }
+    reaches_the_lan(&host);
+}
+
+fn a_router_that_falls_silent_takes_the_card_back() {
+    let host = host();
+    let before = holdings(&host, "eth0");
+    // A switch that shuts the port when it sees a bridge: here the host drops what its bridges get.
+    host.shell("nft 'table bridge deaf { chain every { type filter hook prerouting priority 0; policy drop; }; }'").ok();
+    host.zubi("network create lan --driver uplink --parent eth0").fails(7, "192.168.1.1");
+    host.shell("nft delete table bridge deaf").ok();
+    reaches_the_lan(&host);
+    assert_eq!(holdings(&host, "eth0"), before);
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+}
+
+fn what_is_deleted_or_flushed_comes_back() {
+    let host = host();
+    host.zubi("network create lan --driver uplink --parent eth0").ok();
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect lan c1 --ip 192.168.1.99").ok();
+    host.shell("nft flush ruleset; ip link set eth0 nomaster").ok();
+    let said = problems(&host);
+    assert!(said.contains("is not a port of zb-lan"), "{said}");
+    host.zubi("repair").ok();
+    host.zubi("check").ok();
+    reaches_the_lan(&host);
+    assert_reaches("pc", "c1", "192.168.1.99");
+    // With the bridge, the host's addresses are gone.
+    host.shell("ip link del zb-lan").ok();
+    assert!(problems(&host).contains("ip link add zb-lan"));
+    host.zubi("repair").ok();
+    host.zubi("check").ok();
+    reaches_the_lan(&host);
+    assert_reaches("pc", "c1", "192.168.1.99");
+    host.shell("ip link del zb-lan").ok();
+    host.zubi("sandbox rm -f c1").ok();
+    host.zubi("network rm lan").ok();
+    reaches_the_lan(&host);
+}
+
+fn cards_that_cannot_be_taken_over_are_refused() {
+    let host = host();
+    let create = |words: &str| host.zubi(&format!("network create lan --driver uplink {words}"));
+    let before = (holdings(&host, "eth0"), Snapshot::take());
+    create("").fails(2, "needs a network card");
+    create("--parent eth9").fails(4, "does not exist; there are: eth0");
+    create("--parent lo").fails(4, "is the loopback device");
+    host.zubi("network create lan --parent eth0").fails(2, "is for --driver uplink");
+    create("--parent eth0 --internal").fails(2, "is on the LAN");
+    create("--parent eth0 --ip-range 192.168.1.0/26").fails(2, "contains this host's address 192.168.1.5");
+    create("--parent eth0 --ip-range 192.168.1.0/30").fails(2, "contains the router's address 192.168.1.1");
+    create("--parent eth0 --ip-range 10.0.0.0/8").fails(2, "is not inside 192.168.1.0/24");
+    create("--parent eth0 --confirm-within 0").fails(2, "is no time");
+    host.shell("ip link add dead type veth peer name dead2").ok();
+    create("--parent dead").fails(4, "is down; ip link set dead up");
+    host.shell("ip link del dead; ip link add br7 type bridge; ip link set br7 up").ok();
+    create("--parent br7").fails(4, "is a bridge already; zubi network create NAME --bridge br7 --adopt");
+    host.shell("ip link del br7; ip link add m0 link eth0 type macvlan").ok();
+    create("--parent eth0").fails(4, "carries the macvlan m0");
+    host.shell("ip link del m0; ip route add 10.5.0.0/16 nexthop via 192.168.1.7 nexthop via 192.168.1.1").ok();
+    create("--parent eth0").fails(4, "has the route 10.5.0.0/16, which has several next hops");
+    host.shell(
+        "ip route del 10.5.0.0/16; ip nexthop add id 7 via 192.168.1.7 dev eth0; ip route add 10.5.0.0/16 nhid 7",
+    )
+    .ok();
+    create("--parent eth0").fails(4, "leads to a nexthop object");
+    host.shell("ip route del 10.5.0.0/16; ip nexthop del id 7; ip rule add iif eth0 table 99 pref 77").ok();
+    create("--parent eth0").fails(4, "is named by the policy rule with priority 77");
+    host.shell("ip rule del pref 77").ok();
+    host.settle();
+    assert_eq!(holdings(&host, "eth0"), before.0);
+    before.1.assert_no_residue(&Snapshot::take());
+    create("--parent eth0").ok();
+    host.zubi("network create lan2 --driver uplink --parent eth0")
+        .fails(4, "is a port of bridge zb-lan of network lan; connect to that network");
+    host.zubi("network rm lan").ok();
+}
+
+fn a_card_that_a_program_manages_is_refused_by_its_name() {
+    let host = host();
+    let index = host.shell("cat /sys/class/net/eth0/ifindex").ok().out.trim().to_owned();
+    let create = || host.zubi("network create lan --driver uplink --parent eth0");
+    host.shell(&format!(
+        "mkdir -p /run/systemd/netif/links && echo ADMIN_STATE=configured > /run/systemd/netif/links/{index}"
+    ))
+    .ok();
+    create().fails(4, "is managed by systemd-networkd, which would take it back");
+    host.shell(&format!("echo ADMIN_STATE=unmanaged > /run/systemd/netif/links/{index}")).ok();
+    host.shell(&format!("mkdir -p /run/NetworkManager/devices && printf '[device]\nmanaged=true\n' > /run/NetworkManager/devices/{index}")).ok();
+    create().fails(4, "nmcli device set eth0 managed no; or --force");
+    host.zubi("network create lan --driver uplink --parent eth0 --force").ok();
+    host.zubi("network rm lan").ok();
+    host.shell(&format!("rm /run/NetworkManager/devices/{index} /run/systemd/netif/links/{index}")).ok();
+}
+
+fn an_enslaved_card_that_kept_its_address_is_seen() {
+    let host = host();
+    host.shell("ip link add br0 type bridge && ip link set br0 up && ip link set eth0 master br0").ok();
+    let said = problems(&host);
+    assert!(said.contains("is a port of br0 and has the address 192.168.1.5/24"), "{said}");
+    assert!(said.contains("ip addr add 192.168.1.5/24 dev br0; ip addr del 192.168.1.5/24 dev eth0"), "{said}");
+}
+
+zubi_lab::tests!(
+    a_container_is_on_the_lan_and_the_card_has_everything_back,
+    without_a_confirmation_the_card_goes_back,
+    a_key_on_the_terminal_confirms,
+    a_router_that_falls_silent_takes_the_card_back,
+    what_is_deleted_or_flushed_comes_back,
+    cards_that_cannot_be_taken_over_are_refused,
+    a_card_that_a_program_manages_is_refused_by_its_name,
+    an_enslaved_card_that_kept_its_address_is_seen
+);
