@@ -6,7 +6,7 @@ use crate::firewall::seen::forget_firewall;
 use crate::session::Session;
 use crate::steps::apply::take_down;
 use zubi_kernel::Deletions;
-use zubi_model::{Holdings, IfName, Network};
+use zubi_model::{HeldAddress, Holdings, IfName, Network, StaticRoute};
 use zubi_plan::coexist::is_of;
 use zubi_plan::driver::UPLINK_SETTINGS;
 use zubi_plan::driver::{self, Last, Leaving};
@@ -53,17 +53,22 @@ pub(crate) fn plan_down(session: &mut Session, network: &Network) -> Result<Plan
     let found = Leaving { last, device: device.as_ref(), others: &others, guests: &guests };
     let mut plan = driver::down_from(network, &found);
     if let Some(card) = network.parent() {
-        let held = to_give_back(session, network, card)?;
+        let (held, hasty) = to_give_back(session, network, card)?;
         plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
-        plan.ops.splice(0..0, driver::give_back(network, &held).unwrap_or_default().ops);
+        plan.ops.splice(0..0, driver::give_back(network, &held, &hasty).unwrap_or_default().ops);
     }
     let at = plan.ops.iter().position(Op::is_nft).unwrap_or(plan.ops.len());
     plan.ops.splice(at..at, back.settings.into_iter().chain(back.elements));
     Ok(plan)
 }
 
-/// What the card of a network gets back: what the bridge has, and what neither has any more.
-fn to_give_back(session: &mut Session, network: &Network, card: &IfName) -> Result<Holdings, Error> {
+/// What the card of a network gets back: what the bridge has, and what neither has any more. And the addresses that a
+/// rollback has put on the card already.
+fn to_give_back(
+    session: &mut Session,
+    network: &Network,
+    card: &IfName,
+) -> Result<(Holdings, Vec<HeldAddress>), Error> {
     let mut of = |device: &IfName| match session.kernel.holdings(device, UPLINK_SETTINGS) {
         Ok(seen) => Ok(seen.held),
         Err(e) if e.is_missing() => Ok(Holdings::default()),
@@ -72,17 +77,21 @@ fn to_give_back(session: &mut Session, network: &Network, card: &IfName) -> Resu
     let (mut held, on_card) = (of(network.device())?, of(card)?);
     // A record that cannot be read must not keep the card from getting back what the bridge has.
     let before = session.store().takeover(&network.name).ok().flatten().map(|record| record.before).unwrap_or_default();
+    let mut hasty = Vec::new();
     for address in before.addresses {
-        let is_it = |other: &zubi_model::HeldAddress| other.address == address.address;
-        if !held.addresses.iter().any(is_it) && !on_card.addresses.iter().any(is_it) {
+        let is_it = |other: &HeldAddress| other.address == address.address;
+        let is_hasty = |other: &HeldAddress| is_it(other) && other.options.no_dad && !address.options.no_dad;
+        if on_card.addresses.iter().any(is_hasty) {
+            hasty.push(address);
+        } else if !held.addresses.iter().any(is_it) && !on_card.addresses.iter().any(is_it) {
             held.addresses.push(address);
         }
     }
     for route in before.routes {
-        let is_it = |other: &zubi_model::StaticRoute| (other.to, other.via) == (route.to, route.via);
+        let is_it = |other: &StaticRoute| (other.to, other.via) == (route.to, route.via);
         if !held.routes.iter().any(is_it) && !on_card.routes.iter().any(is_it) {
             held.routes.push(route);
         }
     }
-    Ok(held)
+    Ok((held, hasty))
 }

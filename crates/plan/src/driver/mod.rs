@@ -18,7 +18,9 @@ use crate::{Op, Plan, Presence, What};
 use bridge::Bridged;
 use ipnet::IpNet;
 use std::path::Path;
-use zubi_model::{Device, Driver, DriverDescription, Endpoint, Holdings, IfName, Mac, Network, Pool, PublishedPort};
+use zubi_model::{
+    Device, Driver, DriverDescription, Endpoint, HeldAddress, Holdings, IfName, Mac, Network, Pool, PublishedPort,
+};
 use zubi_wire::nft::Element;
 use zubi_wire::route::{LinkMark, LinkSeen};
 
@@ -48,10 +50,10 @@ pub fn take_over(network: &Network, held: &Holdings, run: &Path) -> Option<Plan>
 }
 
 /// Gives the network card back what the host has on the network's device, and deletes the device; `None` for a network
-/// without a card.
-pub fn give_back(network: &Network, held: &Holdings) -> Option<Plan> {
+/// without a card. `hasty`: addresses that a rollback has put on the card already.
+pub fn give_back(network: &Network, held: &Holdings, hasty: &[HeldAddress]) -> Option<Plan> {
     match &network.driver {
-        Driver::Bridge(part) => Some(bridge::give_back(part, part.parent.as_ref()?, held)),
+        Driver::Bridge(part) => Some(bridge::give_back(part, part.parent.as_ref()?, held, hasty)),
     }
 }
 

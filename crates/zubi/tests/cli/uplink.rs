@@ -159,7 +159,8 @@ fn a_router_that_falls_silent_takes_the_card_back() {
     let host = host();
     let before = holdings(&host, "eth0");
     // A switch that shuts the port when it sees a bridge: here the host drops what its bridges get.
-    host.shell("nft 'table bridge deaf { chain every { type filter hook prerouting priority 0; policy drop; }; }'").ok();
+    host.shell("nft 'table bridge deaf { chain every { type filter hook prerouting priority 0; policy drop; }; }'")
+        .ok();
     host.zubi("network create lan --driver uplink --parent eth0").fails(7, "192.168.1.1");
     host.shell("nft delete table bridge deaf").ok();
     reaches_the_lan(&host);

@@ -8,5 +8,6 @@ mod interleave;
 mod leftovers;
 mod meeting;
 mod run_kills;
+mod uplink_kills;
 
-zubi_lab::test_files!(crowd, doors_faults, faults, interleave, leftovers, run_kills);
+zubi_lab::test_files!(crowd, doors_faults, faults, interleave, leftovers, run_kills, uplink_kills);

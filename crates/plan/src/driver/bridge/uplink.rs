@@ -96,14 +96,21 @@ pub(in crate::driver) fn take_over(
     plan
 }
 
-/// Gives the card back what the host has on the bridge, and deletes the bridge.
-pub(in crate::driver) fn give_back(part: &BridgeNetwork, parent: &IfName, held: &Holdings) -> Plan {
+/// Gives the card back what the host has on the bridge, and deletes the bridge. `hasty`: addresses that a rollback has
+/// put on the card already, without duplicate address detection.
+pub(in crate::driver) fn give_back(
+    part: &BridgeNetwork,
+    parent: &IfName,
+    held: &Holdings,
+    hasty: &[HeldAddress],
+) -> Plan {
     const RELEASE: &str = "the card is no port any more: it receives itself";
     const BRIDGE: &str = "the bridge goes";
     let bridge = &part.device;
     let mut plan = Plan::new();
     plan.push(loose(bridge));
     plan.ops.extend(settle(parent, held));
+    plan.ops.extend(with_detection(parent, hasty));
     plan.ops.extend(move_routes(bridge, parent, held));
     plan.push(Op::host(What::ChangeLink(LinkChange { release: true, ..LinkChange::none(parent.clone()) }), RELEASE));
     plan.push(Op::host(What::DeleteLink(LinkMark::new(bridge.clone(), part.mac)), BRIDGE));
@@ -113,23 +120,23 @@ pub(in crate::driver) fn give_back(part: &BridgeNetwork, parent: &IfName, held: 
 /// Adds the addresses and the neighbours.
 fn settle(to: &IfName, held: &Holdings) -> Vec<Op> {
     const ADDRESSES: &str = "the host's addresses, on both devices for a moment; IPv6 does not wait for duplicates";
-    const FLAGS: &str = "afterwards duplicates are detected again";
     let moved = |held: &HeldAddress| Address::moved(held.clone(), to.clone());
-    let addresses: Vec<Address> = held.addresses.iter().map(moved).collect();
-    let mut ops: Vec<Op> =
-        addresses.iter().map(|address| Op::host(What::AddAddress(address.clone()), ADDRESSES)).collect();
-    let waits = |address: &&Address| address.address.addr().is_ipv6() && !address.options.no_dad;
-    ops.extend(
-        addresses
-            .iter()
-            .filter(waits)
-            .map(|address| Op::host(What::ChangeAddress(Address { dad: Dad::Default, ..address.clone() }), FLAGS)),
-    );
+    let added = held.addresses.iter().map(|held| Op::host(What::AddAddress(moved(held)), ADDRESSES));
+    let mut ops: Vec<Op> = added.collect();
+    ops.extend(with_detection(to, &held.addresses));
     ops.extend(held.neighbours.iter().map(|(address, mac)| {
         let neighbour = Neighbour { address: *address, mac: *mac, device: to.clone(), certainty: Certainty::Stale };
         Op::host(What::AddNeighbour(neighbour), NEIGHBOURS)
     }));
     ops
+}
+
+/// Lets the kernel detect duplicates of IPv6 addresses again where it did before.
+fn with_detection(device: &IfName, addresses: &[HeldAddress]) -> Vec<Op> {
+    const FLAGS: &str = "afterwards duplicates are detected again";
+    let waits = addresses.iter().filter(|held| held.address.addr().is_ipv6() && !held.options.no_dad);
+    let change = |held: &HeldAddress| Address { dad: Dad::Default, ..Address::moved(held.clone(), device.clone()) };
+    waits.map(|held| Op::host(What::ChangeAddress(change(held)), FLAGS)).collect()
 }
 
 /// Appends the routes by one device behind those by the other, and deletes these. Next hops are on the link by routes
