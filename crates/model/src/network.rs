@@ -118,10 +118,15 @@ impl Network {
         pool.host_address().is_some() || self.egress == Egress::Masquerade || !self.driver.is_open()
     }
 
-    /// Whether zubi chooses addresses of a pool. On a device of another program somebody else may do so; only a range says
-    /// what is left to zubi. A program that describes its network has seen to that.
+    /// Whether another program may give addresses of its subnets too: its device is that program's. A program that
+    /// describes its network has seen to that.
+    pub fn shares_addresses(&self) -> bool {
+        self.name.source().is_none() && self.driver.is_adopted()
+    }
+
+    /// Whether zubi chooses addresses of a pool. Where another program may do so, only a range says what is left to zubi.
     pub fn chooses_from(&self, pool: &Pool) -> bool {
-        pool.range.is_some() || self.name.source().is_some() || !self.driver.is_adopted()
+        pool.range.is_some() || !self.shares_addresses()
     }
 
     /// By which device an endpoint is attached. `host` is a free name, for a device on the host.

@@ -14,6 +14,8 @@ const NDA_DST: u16 = 1;
 const NDA_LLADDR: u16 = 2;
 const NDA_VLAN: u16 = 5;
 const NDA_MASTER: u16 = 9;
+const NUD_INCOMPLETE: u16 = 0x01;
+const NUD_FAILED: u16 = 0x20;
 const NUD_PERMANENT: u16 = 0x80;
 const NUD_NOARP: u16 = 0x40;
 const NTF_MASTER: u8 = 0x04;
@@ -154,6 +156,12 @@ impl NeighbourSeen {
             master: a.u32(NDA_MASTER).map(IfIndex),
             vlan: a.get(NDA_VLAN).and_then(|v| v.try_into().ok()).map(u16::from_ne_bytes),
         })
+    }
+
+    /// The MAC that has answered for the address, or that somebody wrote; `None` where nobody has. Addresses that no
+    /// question is sent for (multicast) have none either.
+    pub fn answered(&self) -> Option<Mac> {
+        self.mac.filter(|_| self.state & (NUD_INCOMPLETE | NUD_FAILED | NUD_NOARP) == 0)
     }
 
     /// How a bridge came to a forwarding entry.
