@@ -130,7 +130,9 @@ fn remove(session: &mut Session, names: &[NetworkName], force: bool, output: &Ou
             session.remove_network(name, Act::Show)?;
         }
     }
-    for endpoint in &endpoints {
+    let doing = session.begin();
+    for (number, endpoint) in endpoints.iter().enumerate() {
+        doing.step(|| format!("disconnecting, {number} of {} endpoints", endpoints.len()));
         plan.append(disconnect_recorded(session, endpoint)?);
     }
     for name in names {
