@@ -42,7 +42,11 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
             let mut json = shown(session, &value.network, &value.endpoints);
             let changed = differences.iter().map(|d| json!({"what": d.what, "from": d.from, "to": d.to}));
             json.changed = Some(changed.collect());
-            output.changed(session, &plan, &[text], &json)
+            output.changed(session, &plan, &[text], &json)?;
+            if change.ranges.is_some_and(|ranges| !ranges.is_empty()) {
+                output.notes(&adopted::notes(&value.network));
+            }
+            Ok(())
         }
         NetworkWords::Ls(words) => list(session, &words, output),
         NetworkWords::Inspect { names, format } => {

@@ -55,6 +55,9 @@ fn addresses_are_chosen_only_where_a_range_is_left_to_zubi() {
     host.zubi("network create lan --bridge br0 --adopt").ok();
     host.zubi("sandbox add c1").ok();
     host.zubi("connect lan c1").fails(4, "br0 is another program's, which may give addresses of 10.1.0.0/24 too");
+    let set = host.zubi("network set lan --ip-range 10.1.0.192/26").ok();
+    assert!(set.err.contains("note: 10.1.0.192/26 is zubi's to give now"), "{}", set.err);
+    assert_eq!(host.zubi("network set lan --mtu 1400").ok().err, "");
     host.zubi("network rm lan").ok();
     let made = host.zubi("network create lan --bridge br0 --adopt --subnet 10.1.0.0/24 --ip-range 10.1.0.128/25").ok();
     assert!(
