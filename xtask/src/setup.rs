@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program, or the path of a file, that shows its presence where there is no dpkg.
-const PACKAGES: [(&str, &str); 24] = [
+const PACKAGES: [(&str, &str); 25] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
@@ -19,6 +19,7 @@ const PACKAGES: [(&str, &str); 24] = [
     ("util-linux", "unshare"),
     ("iptables", "iptables"),
     ("ufw", "ufw"),
+    ("dnsmasq-base", "dnsmasq"),
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),

@@ -2,22 +2,26 @@
 
 use zubi_model::{Network, Pool};
 
+/// Programs that give addresses on bridges of their own: how such a bridge is called, and how its owner is kept out of a
+/// range.
+const OWNERS: [(&str, &str); 8] = [
+    ("docker0", "dockerd chooses outside of it with another \"fixed-cidr\" in /etc/docker/daemon.json"),
+    ("br-", "docker network create leaves it out with --ip-range for its own range, or --aux-address for single ones"),
+    ("virbr", "libvirt leaves it out with another <range> in virsh net-edit"),
+    ("podman", "podman network create leaves it out with --ip-range for its own range"),
+    ("cni", "host-local leaves it out with another rangeStart and rangeEnd in the list in /etc/cni/net.d"),
+    ("lxcbr", "lxc-net leaves it out with another LXC_DHCP_RANGE in /etc/default/lxc-net"),
+    ("lxdbr", "lxc network set leaves it out with other ipv4.dhcp.ranges"),
+    ("incusbr", "incus network set leaves it out with other ipv4.dhcp.ranges"),
+];
+
 /// For each range that zubi chooses addresses from, how the bridge's owner is kept out of it.
 pub(crate) fn notes(network: &Network) -> Vec<String> {
     let device = network.device().as_str();
-    let note = |pool: &Pool| {
-        let range = pool.range?;
-        let how = if device == "docker0" {
-            "dockerd chooses outside of it with another \"fixed-cidr\" in /etc/docker/daemon.json".to_owned()
-        } else if device.starts_with("br-") {
-            "docker network create leaves it out with --ip-range for its own range, or --aux-address for single ones"
-                .into()
-        } else if device.starts_with("virbr") {
-            "libvirt leaves it out with another <range> in virsh net-edit".into()
-        } else {
-            format!("whoever gives addresses on {device}, a DHCP server or a person, has to leave it out")
-        };
-        Some(format!("{range} is zubi's to give now: {how}"))
-    };
+    let how = OWNERS.iter().find(|(bridge, _)| device.starts_with(bridge)).map(|(_, how)| (*how).to_owned());
+    let how = how.unwrap_or_else(|| {
+        format!("whoever gives addresses on {device}, a DHCP server or a person, has to leave it out")
+    });
+    let note = |pool: &Pool| Some(format!("{} is zubi's to give now: {how}", pool.range?));
     if network.owns_device() { Vec::new() } else { network.pools.iter().filter_map(note).collect() }
 }

@@ -23,6 +23,7 @@ mod parse_error;
 mod peer;
 mod place;
 mod port;
+mod progress;
 mod run;
 mod sandbox;
 mod show;
@@ -83,7 +84,8 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
         Words::Uninstall(words) => return install::uninstall(&words, output),
         _ => {}
     }
-    let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?;
+    let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?
+        .watched(output.progress());
     if let Words::Info = cli.words {
         info::info(&config, output)?;
         return Ok(ExitCode::SUCCESS);

@@ -53,7 +53,11 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
             let mut json = shown(session, &value.network, &value.endpoints);
             let changed = differences.iter().map(|d| json!({"what": d.what, "from": d.from, "to": d.to}));
             json.changed = Some(changed.collect());
-            output.changed(session, &plan, &[text], &json)
+            output.changed(session, &plan, &[text], &json)?;
+            if change.ranges.is_some_and(|ranges| !ranges.is_empty()) {
+                output.notes(&adopted::notes(&value.network));
+            }
+            Ok(())
         }
         NetworkWords::Ls(words) => list(session, &words, output),
         NetworkWords::Inspect { names, format } => {
@@ -160,7 +164,9 @@ fn remove(session: &mut Session, names: &[NetworkName], force: bool, output: &Ou
             session.remove_network(name, Act::Show)?;
         }
     }
-    for endpoint in &endpoints {
+    let doing = session.begin();
+    for (number, endpoint) in endpoints.iter().enumerate() {
+        doing.step(|| format!("disconnecting, {number} of {} endpoints", endpoints.len()));
         plan.append(disconnect_recorded(session, endpoint)?);
     }
     for name in names {

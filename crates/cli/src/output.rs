@@ -1,13 +1,13 @@
 //! How answers and errors are shown: text or JSON. No other file of the command line writes to the caller's streams.
 
 use crate::common::Common;
-use crate::table;
+use crate::{progress, table};
 use clap::error::ErrorKind;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::IsTerminal;
 use zubi_engine::{Act, Class, Error, Finding, Observer, Plan, Session, Stream};
-use zubi_model::visible;
+use zubi_model::{Progress, visible};
 
 /// How to treat a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,11 @@ impl Output {
         let wanted = self.verbose && self.mode == Mode::Do;
         // One write per line: standard error has no buffer, and other processes may write to it too.
         wanted.then(|| Box::new(|op: &zubi_engine::Op| Stream::Err.tell(&shown(&format!("+ {op}")))) as Observer)
+    }
+
+    /// Tells a person at a terminal what takes long.
+    pub(crate) fn progress(&self) -> Progress {
+        if self.json { Progress::default() } else { progress::on_terminal() }
     }
 
     /// The answer of a changing call, or its plan in a dry run.

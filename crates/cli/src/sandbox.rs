@@ -19,7 +19,9 @@ pub(crate) fn sandbox(session: &mut Session, words: SandboxWords, output: &Outpu
                 }
             }
             let mut plan = Plan::new();
-            for name in &names {
+            let doing = session.begin();
+            for (number, name) in names.iter().enumerate() {
+                doing.step(|| format!("removing sandboxes, {number} of {}", names.len()));
                 plan.append(session.remove_sandbox(name, force, output.act())?.plan);
             }
             let (text, json) = removed(&names);

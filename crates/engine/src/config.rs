@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::{fs, io};
 use zubi_ipam::AddressPools;
-use zubi_model::Invalid;
+use zubi_model::{Invalid, Progress};
 use zubi_runtimes::Runtimes;
 use zubi_store::{Dirs, OtherNamespace};
 
@@ -31,6 +31,8 @@ pub struct Config {
     pub default_network: DefaultNetwork,
     /// Where the container runtimes keep their state.
     pub runtimes: Runtimes,
+    /// Who is told what a command is doing.
+    pub(crate) progress: Progress,
     /// The failures that a test asks for.
     pub(crate) fault: Option<Fault>,
 }
@@ -75,8 +77,17 @@ impl Config {
             default_network,
             other_namespace: OtherNamespace::default(),
             runtimes: Runtimes::from_env(|name| lookup(name).map(OsString::from)),
+            progress: Progress::default(),
             fault: lookup("ZUBI_FAULT").as_deref().and_then(Fault::read),
         })
+    }
+
+    /// Sets who is told what a command is doing.
+    #[must_use]
+    pub fn watched(mut self, progress: Progress) -> Self {
+        self.runtimes.progress = progress.clone();
+        self.progress = progress;
+        self
     }
 }
 

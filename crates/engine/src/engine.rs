@@ -46,7 +46,8 @@ impl Engine {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .map_err(|e| Error::kernel("boot id")(zubi_kernel::Error::system("read", "boot id", e)))?;
         let host = HostId { boot_id: boot_id.trim().to_owned(), netns_cookie: machine.host_cookie().0 };
-        let mut opening = Opening::new(config.dirs.clone(), host).of_others(config.other_namespace);
+        let mut opening =
+            Opening::new(config.dirs.clone(), host).of_others(config.other_namespace).progress(config.progress.clone());
         if let Some(fault) = config.fault.clone() {
             opening = opening.with_steps(move |name| fault.step(name));
         }

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use zubi_ipam::AddressPools;
 use zubi_kernel::{Observer, Session as KernelSession};
-use zubi_model::{NetworkId, NetworkName};
+use zubi_model::{Doing, NetworkId, NetworkName};
 use zubi_plan::Plan;
 use zubi_runtimes::Runtimes;
 use zubi_snapshot::{Needs, Snapshot};
@@ -78,6 +78,11 @@ impl Session {
 
     pub(crate) fn runtimes(&self) -> &Runtimes {
         &self.shared.config.runtimes
+    }
+
+    /// Begins a piece of work that may take long.
+    pub fn begin(&self) -> Doing {
+        self.config().progress.begin()
     }
 
     pub(crate) fn run_folder(&self) -> PathBuf {

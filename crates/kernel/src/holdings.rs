@@ -5,7 +5,7 @@ use crate::session::Session;
 use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use zubi_model::{Family, Holdings, IfName, Mac, StaticRoute};
+use zubi_model::{Family, HeldNeighbour, Holdings, IfName, Mac, StaticRoute};
 use zubi_plan::Place;
 use zubi_wire::Batch;
 use zubi_wire::route::{
@@ -56,8 +56,11 @@ impl Session {
             }
         }
         let neighbours = self.neighbours(host)?;
-        let known = neighbours.into_iter().filter(|seen| seen.device == index && seen.is_known());
-        seen.held.neighbours = known.filter_map(|seen| Some((seen.address?, seen.mac?))).collect();
+        let held = |seen: NeighbourSeen| {
+            let (address, mac) = (seen.address?, seen.answered()?);
+            Some(HeldNeighbour { address, mac, permanent: seen.is_permanent() })
+        };
+        seen.held.neighbours = neighbours.into_iter().filter(|seen| seen.device == index).filter_map(held).collect();
         for (family, name) in settings {
             let value = self.setting(host, &format!("net/{family}/conf/{device}/{name}"))?;
             let of_new = self.setting(host, &format!("net/{family}/conf/default/{name}"))?;
@@ -84,7 +87,7 @@ impl Session {
         let mut batch = Batch::new();
         for address in addresses {
             let is_it = |seen: &&NeighbourSeen| seen.device == index && seen.address == Some(*address);
-            match before.iter().find(is_it).filter(|seen| seen.is_known()).and_then(|seen| seen.mac) {
+            match before.iter().find(is_it).and_then(NeighbourSeen::answered) {
                 Some(mac) => {
                     let (address, device) = (*address, device.clone());
                     Neighbour { address, mac, device, certainty: Certainty::Asked }.encode(&mut batch, index);
@@ -100,7 +103,7 @@ impl Session {
         let since = Instant::now();
         loop {
             let seen = self.neighbours(&Place::Host)?;
-            let answered = seen.iter().filter(|seen| seen.device == index && seen.has_answered());
+            let answered = seen.iter().filter(|seen| seen.device == index && seen.answers());
             let all: Vec<(IpAddr, Mac)> = answered
                 .filter_map(|seen| Some((seen.address?, seen.mac?)))
                 .filter(|(address, _)| addresses.contains(address))

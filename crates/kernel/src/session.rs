@@ -16,7 +16,7 @@ use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
 use zubi_plan::{Op, Place};
 use zubi_wire::nft::Generation;
 use zubi_wire::route::{
-    AddressSeen, LinkRef, LinkSeen, NeighbourSeen, RouteSeen, RuleSeen, dump_links, dump_routes, get_link,
+    AddressSeen, LinkRef, LinkSeen, NeighbourSeen, NetnsId, RouteSeen, RuleSeen, dump_links, dump_routes, get_link,
 };
 use zubi_wire::{Batch, Message};
 
@@ -236,6 +236,17 @@ impl Session {
             .socket(place)?
             .dump("addresses", &|b| AddressSeen::dump(b, device), |m| AddressSeen::parse(m).into_iter().collect())?;
         Ok(dumped.into_iter().filter(|a| device.is_none_or(|d| a.device == d)).collect())
+    }
+
+    /// The addresses in a namespace that the host has a number for. The namespace is not entered. One that has ended, and
+    /// one that the caller has no rights in, has none to show.
+    pub fn addresses_in(&mut self, namespace: NetnsId) -> Result<Vec<AddressSeen>, Error> {
+        let seen = |m: &Message<'_>| AddressSeen::parse(m).into_iter().collect();
+        match self.route()?.dump("addresses", &|b| AddressSeen::dump_in(b, namespace), seen) {
+            // rtnl_get_net_ns_capable in net/core/rtnetlink.c.
+            Err(e) if matches!(e.errno(), Some(libc::EINVAL | libc::EACCES)) => Ok(Vec::new()),
+            other => other,
+        }
     }
 
     /// Every route of every table that leads to a next hop or refuses.

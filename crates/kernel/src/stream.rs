@@ -5,6 +5,12 @@
 //! panic. Rust's runtime ignores SIGPIPE from the program's start on, so a closed pipe is `EPIPE`.
 
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Erases a line of a terminal (ECMA-48: CR, EL).
+const ERASE: &str = "\r\x1b[K";
+/// Whether [`Stream::tell_for_now`] has written a line that nothing has erased.
+static IS_TOLD: AtomicBool = AtomicBool::new(false);
 
 /// A standard stream to write to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +33,7 @@ pub enum Written {
 impl Stream {
     /// Writes all of the text, in one call where the system takes it whole.
     pub fn write(self, text: &str) -> io::Result<Written> {
+        Stream::Err.erase();
         let written = match self {
             Stream::Out => whole(io::stdout().lock(), text),
             Stream::Err => whole(io::stderr().lock(), text),
@@ -42,6 +49,20 @@ impl Stream {
     /// to.
     pub fn tell(self, text: &str) {
         self.write(text).ok();
+    }
+
+    /// Writes a line to a terminal that the next text, or [`Stream::erase`], takes away again. The terminal cuts it off at
+    /// its edge (DECAWM): a second line would stay.
+    pub fn tell_for_now(self, line: &str) {
+        self.tell(&format!("\r\x1b[?7l{line}\x1b[?7h\x1b[K"));
+        IS_TOLD.store(true, Ordering::Relaxed);
+    }
+
+    /// Erases the line that was written for now, if there is one.
+    pub fn erase(self) {
+        if IS_TOLD.swap(false, Ordering::Relaxed) {
+            self.tell(ERASE);
+        }
     }
 }
 

@@ -223,6 +223,27 @@ fn many_sandboxes_are_read_with_few_descriptors() {
 }
 
 #[test]
+fn addresses_in_a_numbered_namespace_are_read_from_outside_and_one_that_has_ended_has_none() {
+    if !inside("addresses_in_a_numbered_namespace_are_read_from_outside_and_one_that_has_ended_has_none", &PROBE) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let mut session = attached(&sandbox);
+    let port = session.links_named(&Place::Host, &["zv1"]).unwrap().remove(0).unwrap();
+    let namespace = port.peer_netns.unwrap();
+    let addresses = |session: &mut Session| -> Vec<String> {
+        session.addresses_in(namespace).unwrap().iter().map(|seen| seen.address.to_string()).collect()
+    };
+    assert!(addresses(&mut session).contains(&"10.1.0.2/24".to_owned()));
+    // The session has the sandbox open.
+    drop((sandbox, session));
+    let mut session = Session::open().unwrap();
+    while !addresses(&mut session).is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
 fn the_file_of_a_name_is_looked_for() {
     if !inside("the_file_of_a_name_is_looked_for", &["true"]) {
         return;

@@ -68,6 +68,18 @@ pub struct HeldAddress {
     pub options: AddressOptions,
 }
 
+/// A neighbour of the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldNeighbour {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its MAC.
+    pub mac: Mac,
+    /// Whether it is believed for ever.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub permanent: bool,
+}
+
 /// What the host has on a device.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Holdings {
@@ -75,9 +87,9 @@ pub struct Holdings {
     pub addresses: Vec<HeldAddress>,
     /// Except those that come with addresses.
     pub routes: Vec<StaticRoute>,
-    /// Who answered lately.
+    /// Who answered lately, and whom an administrator wrote down.
     #[serde(default)]
-    pub neighbours: Vec<(IpAddr, Mac)>,
+    pub neighbours: Vec<HeldNeighbour>,
     /// Settings below `net/ipv4/conf/DEVICE` and `net/ipv6/conf/DEVICE`: family, name, value.
     #[serde(default)]
     pub settings: Vec<(String, String, String)>,

@@ -2,8 +2,9 @@
 
 use crate::Invalid;
 use crate::text::written_as_text;
+use ipnet::IpNet;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 /// A unicast Ethernet address.
@@ -24,6 +25,15 @@ impl Mac {
                 let o = v6.octets();
                 Mac([0x02, 0x43, o[12], o[13], o[14], o[15]])
             }
+        }
+    }
+
+    /// Whether [`Mac::from_address`] makes it of an address in a subnet. For IPv6, of an address in any.
+    pub fn is_from(self, subnet: IpNet) -> bool {
+        match (self.0, subnet) {
+            ([0x02, 0x42, a, b, c, d], IpNet::V4(subnet)) => subnet.contains(&Ipv4Addr::new(a, b, c, d)),
+            ([0x02, 0x43, ..], IpNet::V6(_)) => true,
+            _ => false,
         }
     }
 

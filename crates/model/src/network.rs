@@ -123,10 +123,15 @@ impl Network {
         pool.host_address().is_some() || self.egress == Egress::Masquerade || !self.driver.is_open()
     }
 
-    /// Whether zubi chooses addresses of a pool. On a device of another program somebody else may do so; only a range says
-    /// what is left to zubi. A program that describes its network has seen to that.
+    /// Whether others may give addresses of its subnets too: its device is another program's, or a LAN is behind it. A
+    /// program that describes its network has seen to that.
+    pub fn shares_addresses(&self) -> bool {
+        self.name.source().is_none() && self.driver.shares_subnets()
+    }
+
+    /// Whether zubi chooses addresses of a pool. Where another program may do so, only a range says what is left to zubi.
     pub fn chooses_from(&self, pool: &Pool) -> bool {
-        pool.range.is_some() || self.name.source().is_some() || !self.driver.shares_subnets()
+        pool.range.is_some() || !self.shares_addresses()
     }
 
     /// By which device an endpoint is attached. `host` is a free name, for a device on the host.

@@ -7,7 +7,7 @@ use crate::process::Process;
 use crate::{Container, Runtime, RuntimeError};
 use serde::Deserialize;
 use std::path::Path;
-use zubi_model::Pid;
+use zubi_model::{Pid, Progress};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -36,10 +36,13 @@ pub(crate) fn inspect(
     runtime: Runtime,
     socket: &Path,
     proc: &Path,
+    progress: &Progress,
     name: &str,
 ) -> Result<Option<Container>, RuntimeError> {
+    let asking = progress.begin();
+    let waiting = || asking.step(|| format!("waiting for an answer of {} at {}", runtime.scheme(), socket.display()));
     let garbled = |why: String| RuntimeError::Garbled { runtime, name: name.to_owned(), from: socket.to_owned(), why };
-    let response = http::get(socket, &format!("/containers/{name}/json")).map_err(|e| match e {
+    let response = http::get(socket, &format!("/containers/{name}/json"), &waiting).map_err(|e| match e {
         HttpError::Absent => RuntimeError::NotHere { runtime, looked: socket.to_owned() },
         HttpError::Slow => {
             RuntimeError::Slow { runtime, name: name.to_owned(), socket: socket.to_owned(), seconds: TIMEOUT.as_secs() }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 /// The timeout from the connection to the last byte.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a caller that waits is called.
+const WAKE: Duration = Duration::from_millis(100);
 /// The largest answer. Docker's description of a container has some 10 kB.
 const MOST_BYTES: usize = 16 << 20;
 
@@ -32,20 +34,20 @@ pub(crate) enum HttpError {
     Garbled(String),
 }
 
-/// Requests `path`, which must be valid in a request line.
-pub(crate) fn get(socket: &Path, path: &str) -> Result<Response, HttpError> {
+/// Requests `path`, which must be valid in a request line. Calls `waiting` again and again until the answer is there.
+pub(crate) fn get(socket: &Path, path: &str, waiting: &dyn Fn()) -> Result<Response, HttpError> {
     let until = Instant::now() + TIMEOUT;
-    let mut stream = connect(socket)?;
+    let mut stream = connect(socket, until, waiting)?;
     stream.set_write_timeout(Some(TIMEOUT)).map_err(|source| HttpError::Io { op: "set up", source })?;
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).map_err(|e| failed("write to", e))?;
-    read_response(&mut BufReader::new(Bounded { stream, until, left: MOST_BYTES }))
+    read_response(&mut BufReader::new(Bounded { stream, until, left: MOST_BYTES, waiting }))
 }
 
 /// Connects on a thread of its own, which may outlive the call: connect(2) on a unix socket has no timeout and blocks
 /// while the listener's backlog is full.
-fn connect(socket: &Path) -> Result<UnixStream, HttpError> {
+fn connect(socket: &Path, until: Instant, waiting: &dyn Fn()) -> Result<UnixStream, HttpError> {
     let (sender, receiver) = mpsc::channel();
     let path = socket.to_owned();
     thread::Builder::new()
@@ -55,7 +57,15 @@ fn connect(socket: &Path) -> Result<UnixStream, HttpError> {
             drop(sender.send(UnixStream::connect(path)));
         })
         .map_err(|source| HttpError::Io { op: "start a thread for", source })?;
-    match receiver.recv_timeout(TIMEOUT) {
+    let connected = loop {
+        waiting();
+        let remaining = until.saturating_duration_since(Instant::now());
+        match receiver.recv_timeout(remaining.min(WAKE)) {
+            Err(mpsc::RecvTimeoutError::Timeout) if !remaining.is_zero() => {}
+            other => break other,
+        }
+    };
+    match connected {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(e)) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
             Err(HttpError::Absent)
@@ -75,26 +85,35 @@ fn failed(op: &'static str, e: io::Error) -> HttpError {
 }
 
 /// A stream with one deadline: with a timeout per read, a daemon could send single bytes forever.
-struct Bounded {
+struct Bounded<'w> {
     stream: UnixStream,
     until: Instant,
     left: usize,
+    waiting: &'w dyn Fn(),
 }
 
-impl Read for Bounded {
+impl Read for Bounded<'_> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if self.left == 0 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it is longer than 16 MiB"));
         }
-        let remaining = self.until.saturating_duration_since(Instant::now());
-        if remaining.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.set_read_timeout(Some(remaining))?;
         let room = buf.len().min(self.left);
-        let got = self.stream.read(&mut buf[..room])?;
-        self.left -= got;
-        Ok(got)
+        loop {
+            (self.waiting)();
+            let remaining = self.until.saturating_duration_since(Instant::now());
+            if remaining.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.stream.set_read_timeout(Some(remaining.min(WAKE)))?;
+            match self.stream.read(&mut buf[..room]) {
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+                Err(e) => return Err(e),
+                Ok(got) => {
+                    self.left -= got;
+                    return Ok(got);
+                }
+            }
+        }
     }
 }
 

@@ -7,10 +7,10 @@ use crate::process::{Process, read_pid_file};
 use crate::{Container, Runtime, RuntimeError, api, containerd};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use zubi_model::SandboxRef;
+use zubi_model::{Progress, SandboxRef};
 
 /// Where each runtime keeps its state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Runtimes {
     /// Docker's socket.
     pub docker_socket: PathBuf,
@@ -27,6 +27,8 @@ pub struct Runtimes {
     pub containerd_state: PathBuf,
     /// /proc.
     pub proc: PathBuf,
+    /// Told which daemon is asked.
+    pub progress: Progress,
 }
 
 impl Runtimes {
@@ -68,6 +70,7 @@ impl Runtimes {
             podman_sockets,
             containerd_state: "/run/containerd/io.containerd.runtime.v2.task".into(),
             proc: "/proc".into(),
+            progress: Progress::default(),
         }
     }
 
@@ -75,7 +78,7 @@ impl Runtimes {
     /// may start a socket-activated daemon, which is what the prefix `docker:` asks for.
     pub fn docker(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
         checked(Runtime::Docker, name)?;
-        api::inspect(Runtime::Docker, &self.docker_socket, &self.proc, name)
+        api::inspect(Runtime::Docker, &self.docker_socket, &self.proc, &self.progress, name)
     }
 
     /// The running Podman container with this name, id, or unique prefix of an id (at least 4 digits). A name in no
@@ -165,7 +168,7 @@ impl Runtimes {
             return container.running(&self.proc).map(Some);
         }
         for socket in sockets {
-            match api::inspect(Runtime::Podman, socket, &self.proc, name) {
+            match api::inspect(Runtime::Podman, socket, &self.proc, &self.progress, name) {
                 Err(RuntimeError::NotHere { .. }) => {}
                 Ok(None) => podman_is_here = true,
                 answer => return answer,

@@ -9,6 +9,7 @@ use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
+use zubi_model::Progress;
 
 /// A folder that is removed when the test ends.
 pub(crate) struct Folder(pub(crate) PathBuf);
@@ -60,6 +61,7 @@ impl Folder {
             podman_sockets: vec![at("podman.sock")],
             containerd_state: at("containerd"),
             proc: at("proc"),
+            progress: Progress::default(),
         }
     }
 

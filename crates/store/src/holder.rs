@@ -106,8 +106,12 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Ordering::Relaxed) {
-                    others.iter().for_each(|file| file.lock().unwrap());
-                    others.iter().for_each(|file| file.unlock().unwrap());
+                    for file in &others {
+                        file.lock().unwrap();
+                    }
+                    for file in &others {
+                        file.unlock().unwrap();
+                    }
                 }
             });
             let seen: Vec<Vec<u32>> =

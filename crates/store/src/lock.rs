@@ -35,7 +35,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use zubi_model::NetworkName;
+use zubi_model::{Doing, NetworkName};
 
 /// The file of the host's lock.
 pub(crate) const HOST: &str = "host";
@@ -131,7 +131,8 @@ impl Store {
     fn wait(&self, path: &Path, mode: Mode) -> Result<Lock, StoreError> {
         let since = Instant::now();
         let mut file = self.open_lock(path)?;
-        let _turn = self.turn(path, since)?;
+        let waiting = self.progress.begin();
+        let _turn = self.turn(path, since, &waiting)?;
         loop {
             if take(&file, path, mode)? {
                 if look(&file, path)?.is_some() {
@@ -140,13 +141,13 @@ impl Store {
                 file = self.open_lock(path)?;
                 continue;
             }
-            self.pause(path, since)?;
+            self.pause(path, since, &waiting)?;
         }
     }
 
     /// Waits at the gate for the right to wait for a lock. Only the host's lock has a gate. If the gate's holder is
     /// stopped, the process goes past the gate: otherwise it would wait though the lock itself may be free.
-    fn turn(&self, path: &Path, since: Instant) -> Result<Option<Turn>, StoreError> {
+    fn turn(&self, path: &Path, since: Instant, waiting: &Doing) -> Result<Option<Turn>, StoreError> {
         if path != self.lock_path(HOST) {
             return Ok(None);
         }
@@ -167,16 +168,17 @@ impl Store {
                     return Ok(None);
                 }
             }
-            self.pause(path, since)?;
+            self.pause(path, since, waiting)?;
         }
     }
 
     /// Sleeps until the next try. Fails when the store's patience is over.
-    fn pause(&self, path: &Path, since: Instant) -> Result<(), StoreError> {
+    fn pause(&self, path: &Path, since: Instant, waiting: &Doing) -> Result<(), StoreError> {
         let waited = since.elapsed();
         if waited >= self.patience {
             return Err(StoreError::Locked { path: path.to_owned(), waited, holders: holders_at(path) });
         }
+        waiting.step(|| awaited(path));
         sleep((waited / PART).clamp(PAUSES.0, PAUSES.1).min(self.patience.saturating_sub(waited)));
         Ok(())
     }
@@ -246,6 +248,17 @@ fn look(file: &File, path: &Path) -> Result<Option<Metadata>, StoreError> {
 
 fn holders_at(path: &Path) -> Vec<Holder> {
     fs::metadata(path).map(|file| holders(&file)).unwrap_or_default()
+}
+
+/// What a process waits for, in words.
+fn awaited(path: &Path) -> String {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let lock = if name == HOST { "the lock of the host".to_owned() } else { format!("lock {name}") };
+    let holders: Vec<String> = holders_at(path).iter().map(ToString::to_string).collect();
+    match holders.as_slice() {
+        [] => format!("waiting for {lock}"),
+        some => format!("waiting for {lock}: {} has it", some.join(", ")),
+    }
 }
 
 #[cfg(test)]

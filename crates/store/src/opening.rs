@@ -4,6 +4,7 @@ use crate::disk::{Disk, Observer};
 use crate::{Dirs, HostId, OtherNamespace, Store, StoreError};
 use std::io;
 use std::time::Duration;
+use zubi_model::Progress;
 
 /// The default patience: longer than any command needs on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -16,12 +17,14 @@ pub struct Opening {
     others: OtherNamespace,
     patience: Duration,
     observer: Option<Observer>,
+    progress: Progress,
 }
 
 impl Opening {
     /// The defaults, for this boot and host namespace.
     pub fn new(dirs: Dirs, host: HostId) -> Self {
-        Opening { dirs, host, others: OtherNamespace::default(), patience: PATIENCE, observer: None }
+        let (others, progress) = (OtherNamespace::default(), Progress::default());
+        Opening { dirs, host, others, patience: PATIENCE, observer: None, progress }
     }
 
     /// Sets what to do with records of another host namespace.
@@ -33,6 +36,12 @@ impl Opening {
     /// Sets how long the store waits for a lock.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// Sets who is told which process the store waits for.
+    pub fn progress(mut self, progress: Progress) -> Self {
+        self.progress = progress;
         self
     }
 
@@ -59,7 +68,7 @@ impl Opening {
         if let Some(observer) = self.observer {
             disk.observed_by(observer);
         }
-        let store = Store { disk, host: self.host, patience: self.patience };
+        let store = Store { disk, host: self.host, patience: self.patience, progress: self.progress };
         store.refuse_shared()?;
         store.settle_guarded(self.others, guard)?;
         Ok(store)

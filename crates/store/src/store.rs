@@ -5,6 +5,7 @@ use crate::{HostId, StoreError};
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
+use zubi_model::Progress;
 
 /// The folders of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct Store {
     pub(crate) host: HostId,
     /// How long the store waits for a lock.
     pub(crate) patience: Duration,
+    /// Told whom it waits for.
+    pub(crate) progress: Progress,
 }
 
 impl Store {

@@ -115,7 +115,10 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
         let ops = network_ops(session, &facts, network, records.endpoints_on(&network.name))?;
         problems.extend(differences(session, &mut snapshot, &format!("network {}", network.name), &ops)?);
     }
-    for endpoint in &records.endpoints {
+    let doing = session.begin();
+    let all = records.endpoints.len();
+    for (number, endpoint) in records.endpoints.iter().enumerate() {
+        doing.step(|| format!("checking, {number} of {all} endpoints"));
         let Some(network) = records.network(&endpoint.network) else {
             let what = format!("its network {} has no record", endpoint.network);
             let fix = "zubi repair --rebuild makes the record again";

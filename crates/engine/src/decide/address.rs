@@ -19,7 +19,7 @@ pub(crate) struct AddressAsk<'a> {
     pub(crate) membership: Membership,
     /// The addresses asked for.
     pub(crate) asked: &'a [IpAddr],
-    /// Addresses in use by devices without a record.
+    /// Addresses that somebody without a record uses.
     pub(crate) avoided: &'a [IpAddr],
 }
 
@@ -62,10 +62,10 @@ pub(crate) fn of_endpoint(
         // One of each family, from any of its subnets, and all addresses asked for.
         Addressing::Network => (sets_of_network(network, asked)?, Membership::Subnet, Vec::new()),
     };
-    for a in &given {
-        require_free(&network.name, owner, a.address.addr(), book, owners)?;
-    }
     let ask = AddressAsk { network: &network.name, owner, sets: &sets, membership, asked, avoided };
+    for a in &given {
+        require_free(&ask, a.address.addr(), book, owners)?;
+    }
     let mut chosen = of_sets(&ask, book, owners)?;
     chosen.addresses.splice(0..0, given);
     Ok(chosen)
@@ -89,7 +89,7 @@ fn sets_of_network(network: &Network, asked: &[IpAddr]) -> Result<Vec<Vec<Pool>>
 
 /// Chooses one address from each set, or takes those asked for.
 pub(crate) fn of_sets(ask: &AddressAsk<'_>, book: &dyn Book, owners: &Owners) -> Result<Addresses, Obstacle> {
-    let AddressAsk { network, owner, sets, membership, .. } = *ask;
+    let AddressAsk { network, sets, membership, .. } = *ask;
     let mut asked: Vec<IpAddr> = ask.asked.to_vec();
     let mut chosen = Addresses::default();
     for (number, set) in sets.iter().enumerate() {
@@ -102,7 +102,7 @@ pub(crate) fn of_sets(ask: &AddressAsk<'_>, book: &dyn Book, owners: &Owners) ->
         let mut found: Vec<(&Pool, IpAddr)> = Vec::new();
         while let Some(at) = asked.iter().position(fits) {
             let address = asked.remove(at);
-            require_free(network, owner, address, book, owners)?;
+            require_free(ask, address, book, owners)?;
             // If two ranges are in one subnet, take the one that contains the address.
             let assigning = set.iter().find(|pool| gives(pool, address));
             let pool = assigning.or_else(|| set.iter().find(|pool| pool.subnet.net().contains(&address)));
@@ -156,17 +156,12 @@ pub(crate) fn next_free(
     }
 }
 
-fn require_free(
-    network: &NetworkName,
-    own: &LeaseOwner,
-    address: IpAddr,
-    book: &dyn Book,
-    owners: &Owners,
-) -> Result<(), Obstacle> {
-    match book.lease(network, address)? {
-        Some(owner) if owner == *own || owners.is_gone(&owner) => Ok(()),
+fn require_free(ask: &AddressAsk<'_>, address: IpAddr, book: &dyn Book, owners: &Owners) -> Result<(), Obstacle> {
+    match book.lease(ask.network, address)? {
+        Some(owner) if owner == *ask.owner || owners.is_gone(&owner) => Ok(()),
         Some(owner) if owners.is_alive(&owner, None) => Err(Obstacle::Taken(Taken::Address { address, owner })),
         Some(owner) => Err(Obstacle::Held { owner, claim: None }),
+        None if ask.avoided.contains(&address) => Err(Obstacle::Taken(Taken::Unrecorded(address))),
         None => Ok(()),
     }
 }
@@ -214,6 +209,22 @@ mod tests {
         let mut owners = Owners::default();
         owners.note_gone(lease_owner(5, "blue"));
         assert_eq!(words(&choose(&book, &["10.55.66.4"], &owners).unwrap()), "10.55.66.4/29 fd00:5::2/64");
+    }
+
+    #[test]
+    fn an_address_that_somebody_without_a_record_uses_is_passed_over_and_refused_to_who_asks_for_it() {
+        let network = network("blue", &["10.55.66.0/29"]);
+        let (owner, book, owners) = (lease_owner(7, "blue"), Memory::default(), Owners::default());
+        let avoided: Vec<IpAddr> = ["10.55.66.2", "10.55.66.3"].map(|text| text.parse().unwrap()).to_vec();
+        let of = |addressing: &Addressing, asked: &[IpAddr]| {
+            of_endpoint(&network, &owner, addressing, asked, &avoided, &book, &owners)
+        };
+        assert_eq!(words(&of(&Addressing::Network, &[]).unwrap()), "10.55.66.4/29");
+        let given = EndpointAddress { address: "10.55.66.3/29".parse().unwrap(), gateway: None };
+        for refused in [of(&Addressing::Network, &avoided[1..]), of(&Addressing::Given(vec![given]), &[])] {
+            let Err(Obstacle::Taken(Taken::Unrecorded(address))) = refused else { panic!("{refused:?}") };
+            assert_eq!(address, avoided[1]);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub(crate) struct Ask<'a> {
     pub(crate) ifname: IfName,
     pub(crate) wishes: &'a Wishes,
     pub(crate) birth: Birth,
-    /// Addresses in use by devices without a record.
+    /// Addresses that somebody without a record uses.
     pub(crate) avoided: Vec<IpAddr>,
     pub(crate) owners: Owners,
 }

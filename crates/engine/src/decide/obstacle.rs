@@ -34,6 +34,8 @@ pub(crate) enum Obstacle {
 pub(crate) enum Taken {
     /// An address.
     Address { address: IpAddr, owner: LeaseOwner },
+    /// An address that no record names: the caller knows who uses it.
+    Unrecorded(IpAddr),
     /// A MAC.
     Mac { mac: Mac, owner: MacOwner },
     /// A port.

@@ -80,7 +80,11 @@ pub(crate) fn remove_gone(
     network: Option<&NetworkName>,
 ) -> Result<Vec<String>, Error> {
     let mut done = Vec::new();
-    for endpoint in session.store().all_endpoints_lossy().0 {
+    let doing = session.begin();
+    let all = session.store().all_endpoints_lossy().0;
+    let number_of_all = all.len();
+    for (number, endpoint) in all.into_iter().enumerate() {
+        doing.step(|| format!("looking for sandboxes that are gone, {number} of {number_of_all} endpoints"));
         if network.is_some_and(|n| *n != endpoint.network) {
             continue;
         }

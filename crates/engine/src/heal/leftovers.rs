@@ -28,7 +28,11 @@ pub(crate) struct Recovered {
 /// lock.
 pub(crate) fn recover(session: &mut Session, host: &HostLock) -> Result<Recovered, Error> {
     let mut recovered = Recovered::default();
-    for pending in session.store().pending()? {
+    let doing = session.begin();
+    let all = session.store().pending()?;
+    let number_of_all = all.len();
+    for (number, pending) in all.into_iter().enumerate() {
+        doing.step(|| format!("undoing what killed commands left, {number} of {number_of_all} endpoints"));
         // `check` reports an unreadable record; the others are still handled.
         let Ok(pending) = pending else { continue };
         let Some(lock) = session.store().try_lock_sandbox(host, pending.key.cookie)? else { continue };

@@ -61,7 +61,10 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
             Err(why) => words.push(format!("network {}: lost: {why}", endpoint.network)),
         }
     }
-    for one in all {
+    let doing = session.begin();
+    let number_of_all = all.len();
+    for (number, one) in all.into_iter().enumerate() {
+        doing.step(|| format!("making records again, {number} of {number_of_all} endpoints"));
         let name = one.words();
         let Some(mark) = &one.mark else {
             words.push(format!(

@@ -67,7 +67,10 @@ pub(crate) fn repair(session: &mut Session, act: Act) -> Result<Report<Vec<Strin
     if act == Act::Apply && !touched.is_empty() {
         snapshot.forget(&Place::Host);
     }
-    for endpoint in &records.endpoints {
+    let doing = session.begin();
+    let all = records.endpoints.len();
+    for (number, endpoint) in records.endpoints.iter().enumerate() {
+        doing.step(|| format!("repairing, {number} of {all} endpoints"));
         let Some(network) = records.network(&endpoint.network) else { continue };
         // Another command is working on this sandbox.
         let Some(_lock) = session.store().try_lock_sandbox(host, endpoint.sandbox.cookie)? else { continue };

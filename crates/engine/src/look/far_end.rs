@@ -148,7 +148,10 @@ fn enter(
     }
     let found = session.kernel.namespaces().map_err(failed())?;
     let ids = session.kernel.netns_ids(&found).map_err(failed())?;
-    for (found, id) in found.iter().zip(ids) {
+    let doing = session.begin();
+    let number_of_all = found.len();
+    for (number, (found, id)) in found.iter().zip(ids).enumerate() {
+        doing.step(|| format!("looking into namespaces, {number} of {number_of_all}"));
         let Some(id) = id.filter(|id| wanted.contains(id)) else { continue };
         let Some(owner) = owners.of_namespace(session, found) else { continue };
         let place = Place::Sandbox(way_to(found));

@@ -45,10 +45,12 @@ pub(crate) fn prune_networks(session: &mut Session, act: Act) -> Result<Report<V
     let host = &session.store().lock_host_exclusive()?;
     recover_first(session, host, act)?;
     let mut report = Report { plan: Plan::new(), value: Vec::new() };
+    let doing = session.begin();
     for network in session.store().networks_lossy().0 {
         if refuse_unconfirmed(session, &network.name).is_err() {
             continue;
         }
+        doing.step(|| format!("removing networks, now {}", network.name));
         match remove_requested(session, host, &network, act) {
             Ok(removed) => {
                 report.plan.append(removed.plan);

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::{free_if_gone, remove_gone};
 use crate::heal::ports::release_unrecorded;
+use crate::look::given_elsewhere::{GivenElsewhere, given_elsewhere, holder};
 use crate::random::random;
 use crate::report::Act;
 use crate::session::Session;
@@ -24,7 +25,7 @@ use std::net::IpAddr;
 use zubi_kernel::listeners;
 use zubi_kernel::sys::boot_clock;
 use zubi_model::{
-    Addressing, Endpoint, EndpointId, Mac, Network, NetworkName, PortWish, PublishedPort, Reservation, Wishes,
+    Endpoint, EndpointId, Mac, MacWish, Network, NetworkName, PortWish, PublishedPort, Reservation, Wishes,
 };
 use zubi_plan::firewall::endpoint_element;
 use zubi_store::{HostLock, LeaseOwner, PortClaim};
@@ -33,7 +34,10 @@ use zubi_wire::nft::Element;
 /// Decides an endpoint and claims what it needs; in a dry run it only decides.
 pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, act: Act) -> Result<Endpoint, Error> {
     let network = ask.network;
-    let mut way = Way::new(&network.name, &ask.sandbox.spelled);
+    let own = if let MacWish::Given(mac) = ask.wishes.mac { Some(mac) } else { None };
+    let given = given_elsewhere(session, network, own)?;
+    ask.avoided.extend(given.iter().map(|given| given.address));
+    let mut way = Way::new(&network.name, &ask.sandbox.spelled, given);
     if let Some(id) = &ask.wishes.reservation
         && let Some(user) = user_of(session, &network.name, id)?
     {
@@ -55,7 +59,11 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
                 Ok(Decided { endpoint, cursors }) => {
                     let Some(leases) = &leases else { return Ok(endpoint) };
                     if let Some(used) = used_without_record(session, network, &endpoint)? {
-                        avoid(ask, used)?;
+                        // The decision passes over these, unless the address is reserved for this endpoint.
+                        if ask.avoided.contains(&used) {
+                            return Err(way.taken(session, Taken::Unrecorded(used))?);
+                        }
+                        ask.avoided.push(used);
                         continue;
                     }
                     claim(session, leases, network, &endpoint, &cursors, ports.as_ref())?;
@@ -77,7 +85,9 @@ pub(crate) fn settle_reservation(
     wishes: &Wishes,
 ) -> Result<Reservation, Error> {
     let own = LeaseOwner::reservation_of(id);
-    let mut way = Way::new(&network.name, &id.reservation_owner());
+    let given = given_elsewhere(session, network, None)?;
+    let avoided: Vec<IpAddr> = given.iter().map(|given| given.address).collect();
+    let mut way = Way::new(&network.name, &id.reservation_owner(), given);
     let mut owners = Owners::default();
     let random_mac = Mac::from_random(random()?);
     loop {
@@ -85,8 +95,8 @@ pub(crate) fn settle_reservation(
             let leases = session.store().lock_leases(host, &network.name)?;
             let book = Records(session.store());
             let Wishes { addressing, addresses, mac, aliases, .. } = wishes;
-            let decided =
-                address::of_endpoint(network, &own, addressing, addresses, &[], &book, &owners).and_then(|chosen| {
+            let decided = address::of_endpoint(network, &own, addressing, addresses, &avoided, &book, &owners)
+                .and_then(|chosen| {
                     let mac = mac::of_endpoint(network, &own, &chosen.addresses, *mac, random_mac, &book, &owners)?;
                     Ok((chosen, mac))
                 });
@@ -121,7 +131,7 @@ pub(crate) fn settle_ports(
     wishes: &[PortWish],
     act: Act,
 ) -> Result<Vec<PublishedPort>, Error> {
-    let mut way = Way::new(&network.name, &endpoint.sandbox.spelled);
+    let mut way = Way::new(&network.name, &endpoint.sandbox.spelled, Vec::new());
     let mut owners = Owners::default();
     loop {
         let obstacle = {
@@ -139,18 +149,6 @@ pub(crate) fn settle_ports(
         };
         way.clear(session, host, &mut owners, obstacle, act)?;
     }
-}
-
-/// Excludes an address that something without a record uses. Fails if this address was requested.
-fn avoid(ask: &mut Ask<'_>, used: IpAddr) -> Result<(), Error> {
-    let Wishes { addresses, addressing, .. } = ask.wishes;
-    let is_wished = addresses.contains(&used) || matches!(addressing, Addressing::Given(_));
-    if is_wished || ask.avoided.contains(&used) {
-        let owner = "a device that no record names (zubi check tells which)".into();
-        return Err(Error::AddressTaken { network: ask.network.name.clone(), address: used, owner });
-    }
-    ask.avoided.push(used);
-    Ok(())
 }
 
 /// An address that is free in the records, but that an element of the firewall assigns to an endpoint: the endpoint
@@ -171,11 +169,12 @@ struct Way<'a> {
     sandbox: String,
     cleared: HashSet<(LeaseOwner, Option<PortClaim>)>,
     has_removed_gone: bool,
+    given: Vec<GivenElsewhere>,
 }
 
 impl<'a> Way<'a> {
-    fn new(network: &'a NetworkName, sandbox: &str) -> Self {
-        Way { network, sandbox: sandbox.to_owned(), cleared: HashSet::new(), has_removed_gone: false }
+    fn new(network: &'a NetworkName, sandbox: &str, given: Vec<GivenElsewhere>) -> Self {
+        Way { network, sandbox: sandbox.to_owned(), cleared: HashSet::new(), has_removed_gone: false, given }
     }
 
     /// Removes an obstacle or notes its owner. Fails if the obstacle stays and there is no alternative.
@@ -222,11 +221,18 @@ impl<'a> Way<'a> {
         }
     }
 
-    fn taken(&self, session: &Session, taken: Taken) -> Result<Error, Error> {
+    fn taken(&self, session: &mut Session, taken: Taken) -> Result<Error, Error> {
         let network = self.network.clone();
         Ok(match taken {
             Taken::Address { address, owner } => {
                 Error::AddressTaken { network, address, owner: lease_owner_name(session, &owner)? }
+            }
+            Taken::Unrecorded(address) => {
+                let owner = match self.given.iter().find(|given| given.address == address) {
+                    Some(given) => holder(session, given)?,
+                    None => "a device that no record names (zubi check tells which)".into(),
+                };
+                Error::AddressTaken { network, address, owner }
             }
             Taken::Mac { mac, owner: MacOwner::Device(owner) } => Error::MacTaken { network, mac, owner },
             Taken::Mac { mac, owner: MacOwner::Endpoint(owner) } => {

@@ -1,6 +1,6 @@
 //! Addresses: `ip addr` (RTM_NEWADDR; linux/if_addr.h).
 
-use super::{address_of, af, bytes_of};
+use super::{NetnsId, address_of, af, bytes_of};
 use crate::message::{Batch, Message, flag};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ const IFA_CACHEINFO: u16 = 6;
 const IFA_FLAGS: u16 = 8;
 const IFA_RT_PRIORITY: u16 = 9;
 const IFA_PROTO: u16 = 11;
+const IFA_TARGET_NETNSID: u16 = 10;
 const IFA_F_NODAD: u32 = 0x02;
 const IFA_F_HOMEADDRESS: u32 = 0x10;
 const IFA_F_MANAGETEMPADDR: u32 = 0x100;
@@ -260,6 +261,15 @@ impl AddressSeen {
             b.header(&header);
         });
     }
+
+    /// Appends a query for the addresses in another namespace, by its number (needs strict checking too). Its devices
+    /// have the indexes that they have there.
+    pub fn dump_in(batch: &mut Batch, NetnsId(namespace): NetnsId) {
+        batch.message(RTM_GETADDR, flag::REQUEST | flag::DUMP, |b| {
+            b.header(&[0; HEADER]);
+            b.u32(IFA_TARGET_NETNSID, namespace.cast_unsigned());
+        });
+    }
 }
 
 #[cfg(all(test, target_endian = "little"))]
@@ -295,6 +305,13 @@ mod tests {
         recorded[0] += 8;
         let address = address("fd00:1::1/64");
         assert_eq!(lines(&ours(|b| address.encode(b, IfIndex(2))), HEADER, &[]), lines(&recorded, HEADER, &[]));
+    }
+
+    #[test]
+    fn asks_for_the_addresses_in_another_namespace() {
+        let asked = ours(|b| AddressSeen::dump_in(b, NetnsId(5)));
+        assert_eq!(asked[16..], [0, 0, 0, 0, 0, 0, 0, 0, 8, 0, 10, 0, 5, 0, 0, 0]);
+        assert_eq!(asked[4..8], [22, 0, 1, 3]);
     }
 
     #[test]

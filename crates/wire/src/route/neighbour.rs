@@ -17,6 +17,8 @@ const NDA_MASTER: u16 = 9;
 const NUD_STALE: u16 = 0x04;
 const NUD_PROBE: u16 = 0x10;
 const NUD_REACHABLE: u16 = 0x02;
+const NUD_INCOMPLETE: u16 = 0x01;
+const NUD_FAILED: u16 = 0x20;
 const NUD_PERMANENT: u16 = 0x80;
 const NUD_NOARP: u16 = 0x40;
 const NTF_USE: u8 = 0x01;
@@ -165,19 +167,6 @@ pub struct NeighbourSeen {
     pub vlan: Option<u16>,
 }
 
-impl NeighbourSeen {
-    /// Whether the neighbour has answered since it was asked last.
-    pub fn has_answered(&self) -> bool {
-        self.state & NUD_REACHABLE != 0
-    }
-
-    /// Whether the kernel knows where the neighbour is, for now.
-    pub fn is_known(&self) -> bool {
-        const NUD_DELAY: u16 = 0x08;
-        self.mac.is_some() && self.state & (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE) != 0
-    }
-}
-
 /// How a bridge came to a forwarding entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryOrigin {
@@ -215,6 +204,22 @@ impl NeighbourSeen {
             master: a.u32(NDA_MASTER).map(IfIndex),
             vlan: a.get(NDA_VLAN).and_then(|v| v.try_into().ok()).map(u16::from_ne_bytes),
         })
+    }
+
+    /// The MAC that has answered for the address, or that somebody wrote; `None` where nobody has. Addresses that no
+    /// question is sent for (multicast) have none either.
+    pub fn answered(&self) -> Option<Mac> {
+        self.mac.filter(|_| self.state & (NUD_INCOMPLETE | NUD_FAILED | NUD_NOARP) == 0)
+    }
+
+    /// Whether it has answered since it was asked last.
+    pub fn answers(&self) -> bool {
+        self.state & NUD_REACHABLE != 0
+    }
+
+    /// Whether somebody wrote it, to be believed for ever.
+    pub fn is_permanent(&self) -> bool {
+        self.state & NUD_PERMANENT != 0
     }
 
     /// How a bridge came to a forwarding entry.

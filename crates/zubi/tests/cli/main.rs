@@ -25,6 +25,7 @@ mod ports;
 mod ports_attacks;
 mod ports_bad_input;
 mod ports_live;
+mod progress;
 mod reach;
 mod repair;
 mod sctp;
@@ -59,6 +60,7 @@ zubi_lab::test_files!(
     ports_attacks,
     ports_bad_input,
     ports_live,
+    progress,
     reach,
     repair,
     sctp,

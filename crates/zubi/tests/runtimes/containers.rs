@@ -102,6 +102,36 @@ fn a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free()
     }
 }
 
+fn docker_s_own_bridge_is_adopted_and_what_docker_has_given_is_left_out() {
+    let test = "docker_s_own_bridge_is_adopted_and_what_docker_has_given_is_left_out";
+    if let Some(package) = Docker::missing() {
+        return skip(test, &format!("needs the package {package}"));
+    }
+    let docker = Docker::start_with_firewall().unwrap_or_else(|why| panic!("{why}"));
+    docker.import_busybox().unwrap_or_else(|why| panic!("{why}"));
+    let host = Host::new(ZUBI).with_env("DOCKER_HOST", "").with_env("CONTAINER_HOST", "");
+    for name in ["web", "db"] {
+        docker.ok(&format!("run -d --name {name} {SLEEP}"));
+    }
+    let of = |name: &str| docker.ok(&format!("inspect -f {{{{.NetworkSettings.IPAddress}}}} {name}")).trim().to_owned();
+    assert_eq!((of("web"), of("db")), ("172.31.99.2".into(), "172.31.99.3".into()));
+
+    let words = "lan --bridge docker0 --adopt --subnet 172.31.99.0/24 --ip-range 172.31.99.0/28";
+    let said = host.zubi(&format!("network create {words}")).ok().err;
+    assert!(said.contains("dockerd chooses outside of it"), "{said}");
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect lan c1 --ip 172.31.99.2").fails(4, "172.31.99.2 is taken by docker:web behind port veth");
+    assert_eq!(host.connect("lan c1"), "172.31.99.4");
+    pings(&docker, "web", "172.31.99.4");
+    assert_reaches("c1", "host", "172.31.99.1");
+    // Docker gives the address to nobody now.
+    docker.ok("rm -f web");
+    host.shell("ip neigh flush dev docker0").ok();
+    host.zubi("sandbox add c2").ok();
+    assert_eq!(host.connect("lan c2 --ip 172.31.99.2"), "172.31.99.2");
+    host.zubi("check").ok();
+}
+
 fn a_container_that_does_not_run_or_is_unknown_is_not_found() {
     let test = "a_container_that_does_not_run_or_is_unknown_is_not_found";
     let Some((host, docker)) = host_with_docker(test) else { return };
@@ -282,6 +312,7 @@ fn a_containerd_task_behind_a_port_is_named() {
 zubi_lab::root_tests!(
     a_container_without_network_is_bridged_and_made_bare_again,
     a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
+    docker_s_own_bridge_is_adopted_and_what_docker_has_given_is_left_out,
     a_container_that_does_not_run_or_is_unknown_is_not_found,
     a_container_on_the_host_s_network_is_named_with_the_way_out,
     inspect_shows_containers_by_the_id_that_docker_has,

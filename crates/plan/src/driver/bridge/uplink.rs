@@ -124,8 +124,9 @@ fn settle(to: &IfName, held: &Holdings) -> Vec<Op> {
     let added = held.addresses.iter().map(|held| Op::host(What::AddAddress(moved(held)), ADDRESSES));
     let mut ops: Vec<Op> = added.collect();
     ops.extend(with_detection(to, &held.addresses));
-    ops.extend(held.neighbours.iter().map(|(address, mac)| {
-        let neighbour = Neighbour { address: *address, mac: *mac, device: to.clone(), certainty: Certainty::Stale };
+    ops.extend(held.neighbours.iter().map(|held| {
+        let certainty = if held.permanent { Certainty::Permanent } else { Certainty::Stale };
+        let neighbour = Neighbour { address: held.address, mac: held.mac, device: to.clone(), certainty };
         Op::host(What::AddNeighbour(neighbour), NEIGHBOURS)
     }));
     ops
