@@ -2,7 +2,7 @@
 
 use crate::output::{Output, answer_with, lines};
 use crate::words::{ConnectWords, DisconnectWords, NetworkWords, PortWords, PortsOf, SandboxWords, WishWords, Words};
-use crate::{bridge, link, network, peer, port, run, sandbox, show};
+use crate::{bridge, lease, link, network, peer, port, run, sandbox, show};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -38,6 +38,7 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
         Words::Sandbox(words) => sandbox::sandbox(session, words, output)?,
         Words::Port(PortsOf { command: Some(words), .. }) => port::port(session, words, output)?,
         Words::Port(PortsOf { command: None, sandbox }) => port::port(session, PortWords::Ls { sandbox }, output)?,
+        Words::Lease(words) => lease::lease(session, words, output)?,
         Words::Link(words) => link::link(session, *words, output)?,
         Words::Ls(words) | Words::Ps(words) => {
             let foreign = if words.all { bridge::foreign_rows(session, &words)? } else { Vec::new() };
@@ -136,6 +137,7 @@ impl WishWords {
             aliases: self.alias.clone(),
             routes: self.route.clone(),
             ports: self.publish.clone(),
+            dhcp_timeout: self.dhcp_timeout.map(|span| span.0),
             default_route: if self.no_default_route { DefaultRoute::Never } else { DefaultRoute::Eligible },
             ..Wishes::default()
         }

@@ -108,7 +108,11 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint], key: &dyn Fn(&E
         driver: network.driver.kind().to_string(),
         enable_v4: network.pool(Family::V4).is_some(),
         enable_v6: network.pool(Family::V6).is_some(),
-        ipam: Ipam { driver: "default", options: Map::new(), config: config.collect() },
+        ipam: Ipam {
+            driver: if network.asks_dhcp() { "dhcp" } else { "default" },
+            options: Map::new(),
+            config: config.collect(),
+        },
         internal: network.scope == Scope::Internal,
         attachable: true,
         ingress: false,

@@ -15,6 +15,7 @@ mod info;
 mod inspect;
 mod install;
 mod lab;
+mod lease;
 mod link;
 mod man;
 mod network;

@@ -201,10 +201,12 @@ fn options(network: &Network) -> Vec<String> {
         (has(|bridge| bridge.icc == Icc::Isolated), "no-icc"),
         (network.egress == Egress::Plain, "no-masquerade"),
     ];
+    let ipam = network.asks_dhcp().then(|| "ipam=dhcp".to_owned());
     if let Some(parent) = network.parent() {
-        return vec![format!("parent={parent}")];
+        return [format!("parent={parent}")].into_iter().chain(ipam).collect();
     }
-    let mut options: Vec<String> = words.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()).collect();
+    let mut options: Vec<String> = ipam.into_iter().collect();
+    options.extend(words.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
     if let Some(bridge) = bridge {
         options.extend((bridge.ingress != Ingress::default()).then(|| bridge.ingress.to_string()));
         options.extend(match bridge.mode {
@@ -339,6 +341,7 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
         families,
         scope: if words.internal { Scope::Internal } else { Scope::Routed },
         egress: if words.no_masquerade || !own { Egress::Plain } else { Egress::Masquerade },
+        ipam: words.ipam.unwrap_or_default(),
         mtu: words.mtu,
         driver: DriverSpec::Bridge(BridgeSpec {
             device: words.bridge,

@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use zubi_model::{
-    Alias, Exclusion, IfName, Label, LinkAddresses, LinkEndRef, MacWish, Mtu, NetworkName, PortWish, SandboxName,
+    Alias, Exclusion, IfName, Ipam, Label, LinkAddresses, LinkEndRef, MacWish, Mtu, NetworkName, PortWish, SandboxName,
     SandboxRef, StaticRoute, Subnet,
 };
 
@@ -52,6 +52,9 @@ pub(crate) enum Words {
     Disconnect(DisconnectWords),
     /// Publish ports of a connected sandbox, take them back, list them
     Port(PortsOf),
+    /// List the addresses that DHCP servers gave, and renew them
+    #[command(subcommand)]
+    Lease(LeaseWords),
     /// Wire two sandboxes, or one and the host, directly: a cable between two devices, no network
     Link(Box<LinkWords>),
     /// List endpoints: sandbox, network, state, device, addresses, published ports
@@ -345,6 +348,9 @@ pub(crate) struct CreateWords {
     /// The network card, for --driver uplink: the bridge takes over its addresses and routes
     #[arg(long, value_name = "DEVICE")]
     pub(crate) parent: Option<IfName>,
+    /// Who gives IPv4 addresses: zubi from the subnet (`pools`), or a DHCP server on the network (`dhcp`)
+    #[arg(long, alias = "ipam-driver", value_name = "WHO")]
+    pub(crate) ipam: Option<Ipam>,
     /// Give the card everything back unless `zubi network confirm` or a key says in this time that all is well. Over SSH
     /// 60s when left out
     #[arg(long, value_name = "TIME")]
@@ -483,6 +489,30 @@ pub(crate) enum PortWords {
     },
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum LeaseWords {
+    /// List leases: sandbox, network, address, server, state, time left
+    #[command(visible_alias = "list")]
+    Ls,
+    /// Ask for more time for leases of which half is over, and for new ones where they are lost
+    Renew {
+        /// The network
+        #[arg(requires = "sandbox", required_unless_present = "all")]
+        network: Option<NetworkName>,
+        /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+        sandbox: Option<SandboxRef>,
+        /// Of every endpoint
+        #[arg(long, conflicts_with_all = ["network", "sandbox"])]
+        all: bool,
+        /// Also those that are not due yet
+        #[arg(long)]
+        force: bool,
+        /// How long to wait for a server where a lease is lost; 10s when left out
+        #[arg(long, value_name = "TIME")]
+        dhcp_timeout: Option<Span>,
+    },
+}
+
 #[derive(Debug, Clone, Args)]
 pub(crate) struct WishWords {
     /// A fixed address, one for each family
@@ -503,6 +533,9 @@ pub(crate) struct WishWords {
     /// Never take the default route from this network
     #[arg(long)]
     pub(crate) no_default_route: bool,
+    /// How long to wait for a DHCP server, on a network with --ipam dhcp; 10s when left out
+    #[arg(long, value_name = "TIME")]
+    pub(crate) dhcp_timeout: Option<Span>,
     /// Publish a port of it on the host: [ADDRESS:][HOST-PORT:]PORT[/PROTOCOL], ranges as 8000-8009:80-89
     #[arg(short, long, value_name = "PORT")]
     pub(crate) publish: Vec<PortWish>,

@@ -1,8 +1,8 @@
 //! What a client is told, and what it wants done.
 
 use crate::failure::{Failure, Loss};
-use crate::lease::Lease;
 use std::net::Ipv4Addr;
+use zubi_model::DhcpLease as Lease;
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -20,14 +20,14 @@
 use crate::action::{Action, Destination, Event, Start, State};
 use crate::failure::{Failure, Loss, Obstacle, Refusal};
 use crate::identity::Identity;
-use crate::lease::Lease;
+use crate::lease::from_reply;
 use crate::message::{Kind, Message, Speaker, Xid};
-use crate::moment::Moment;
 use crate::options::code;
 use crate::outgoing::Outgoing;
 use crate::schedule;
 use std::net::Ipv4Addr;
 use std::time::Duration;
+use zubi_model::{DhcpLease as Lease, Moment};
 
 /// How often an offer is taken, for 0.5, 1, 2 and 4 s, before the client looks for another server. A dnsmasq that probes
 /// addresses answers nobody for 3 s each.
@@ -190,7 +190,7 @@ impl Client {
             Phase::Leased { stage: Stage::Bound, .. } | Phase::Stopped | Phase::Pausing { .. } => return,
         };
         match message.kind() {
-            Some(Kind::Ack) if is_asked => match Lease::from_reply(&message, self.exchange.first_sent) {
+            Some(Kind::Ack) if is_asked => match from_reply(&message, self.exchange.first_sent) {
                 Ok(lease) => {
                     self.have(lease.clone());
                     actions.push(Action::Bound(lease));
@@ -225,7 +225,7 @@ impl Client {
 
     /// Takes an offer, unless it gives no lease.
     fn take(&mut self, now: Moment, offer: &Message, actions: &mut Vec<Action>) {
-        match Lease::from_reply(offer, now) {
+        match from_reply(offer, now) {
             Ok(lease) => {
                 self.phase = Phase::Requesting { address: lease.address.addr(), server: lease.server };
                 // The number stays: the server knows the exchange by it.

@@ -1,8 +1,7 @@
 //! What a client says of itself.
 
-use crate::client_id::ClientId;
 use std::fmt;
-use zubi_model::{Alias, Mac};
+use zubi_model::{Alias, ClientId, Mac};
 
 /// What a client says of itself in every message.
 #[derive(Debug, Clone, PartialEq, Eq)]

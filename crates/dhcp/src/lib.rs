@@ -32,7 +32,6 @@ mod hosts;
 mod identity;
 mod lease;
 pub mod message;
-mod moment;
 pub mod options;
 mod outgoing;
 mod routes;
@@ -41,12 +40,12 @@ mod siphash;
 
 pub use action::{Action, Destination, Event, Start, State};
 pub use client::Client;
-pub use client_id::{ClientId, HostKey};
+pub use client_id::HostKey;
 pub use failure::{Failure, Loss, Obstacle, Refusal};
 pub use identity::{HostName, Identity};
-pub use lease::{Lease, Unusable};
+pub use lease::Unusable;
 pub use message::Message;
-pub use moment::{Moment, Seconds};
+pub use zubi_model::{ClientId, DhcpLease as Lease, Moment, Seconds};
 
 /// The UDP port that clients receive on.
 pub const CLIENT_PORT: u16 = 68;

@@ -3,9 +3,7 @@
 
 use std::net::Ipv4Addr;
 use zubi_dhcp::message::Kind;
-use zubi_dhcp::{
-    Action, Client, ClientId, Event, HostKey, Identity, Lease, Loss, Message, Moment, Refusal, Seconds, Start,
-};
+use zubi_dhcp::{Action, Client, Event, HostKey, Identity, Lease, Loss, Message, Moment, Refusal, Seconds, Start};
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 77, 1);
 
@@ -21,7 +19,7 @@ macro_rules! capture {
 }
 
 fn client() -> Client {
-    let id = ClientId::new(HostKey(*b"0123456789abcdef"), &"lan".parse().unwrap(), "web");
+    let id = HostKey(*b"0123456789abcdef").client_id(&"lan".parse().unwrap(), "web").unwrap();
     let mac = "02:42:0a:00:00:02".parse().unwrap();
     Client::new(Identity { mac, id, host_name: None }, None, 0)
 }

@@ -4,16 +4,14 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use zubi_dhcp::{
-    Action, Client, ClientId, Event, HostKey, HostName, Identity, Message, Moment, Start, State, message, options,
-};
+use zubi_dhcp::{Action, Client, Event, HostKey, HostName, Identity, Message, Moment, Start, State, message, options};
 
 const SERVER: [u8; 4] = [10, 0, 0, 1];
 
 fn identity() -> Identity {
     Identity {
         mac: "02:42:0a:00:00:02".parse().unwrap(),
-        id: ClientId::new(HostKey([7; 16]), &"lan".parse().unwrap(), "web"),
+        id: HostKey([7; 16]).client_id(&"lan".parse().unwrap(), "web").unwrap(),
         host_name: HostName::from_name(&"web".parse().unwrap()),
     }
 }

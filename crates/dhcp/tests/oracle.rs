@@ -6,9 +6,7 @@ use ipnet::Ipv4Net;
 use proptest::prelude::*;
 use std::net::Ipv4Addr;
 use zubi_dhcp::message::{Answer, Kind, Speaker, Xid};
-use zubi_dhcp::{
-    Action, Client, ClientId, Event, HostKey, HostName, Identity, Message, Moment, Start, options::Options,
-};
+use zubi_dhcp::{Action, Client, Event, HostKey, HostName, Identity, Message, Moment, Start, options::Options};
 use zubi_model::Mac;
 
 const KINDS: [Kind; 8] =
@@ -97,7 +95,7 @@ proptest! {
             .collect();
         let identity = Identity {
             mac: "02:42:0a:00:00:02".parse().unwrap(),
-            id: ClientId::new(HostKey([7; 16]), &"lan".parse().unwrap(), "web"),
+            id: HostKey([7; 16]).client_id(&"lan".parse().unwrap(), "web").unwrap(),
             host_name: HostName::from_name(&"web".parse().unwrap()),
         };
         let (address, server) = (Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1));

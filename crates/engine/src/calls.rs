@@ -1,6 +1,7 @@
 //! Every call of the engine. The doors and the command line ask a session for these.
 
 use crate::answer::bridge::{self, BridgeView, ForwardingView};
+use crate::answer::leases::{self, LeaseView};
 use crate::answer::list::{self, EndpointView, LinkView, SandboxView};
 use crate::answer::peer::{self, PeerView};
 use crate::answer::{check, snapshot};
@@ -14,6 +15,7 @@ use crate::perform::attach::{self, Attached};
 use crate::perform::become_command::Program;
 use crate::perform::link::{self, Linked};
 use crate::perform::publish::{self, Published};
+use crate::perform::renew_lease::{self, RenewWishes, Renewed};
 use crate::perform::run::{self, Ended, RunSpec, Started};
 use crate::perform::set_network::{self, NetworkSet};
 use crate::perform::unlink::{self, Unlinked};
@@ -85,6 +87,29 @@ impl Session {
     /// The other endpoints of the same sandbox.
     pub fn siblings(&self, endpoint: &Endpoint) -> Result<Vec<Endpoint>, Error> {
         default_route::siblings(self, endpoint)
+    }
+}
+
+/// Leases of DHCP.
+impl Session {
+    /// All leases, by sandbox and age.
+    pub fn leases(&self) -> Result<Vec<LeaseView>, Error> {
+        leases::leases(self)
+    }
+
+    /// Renews the lease of one endpoint, if it is due or forced. One that is lost is replaced by a new one.
+    pub fn renew_lease(
+        &mut self,
+        network: &NetworkName,
+        sandbox: &SandboxRef,
+        wishes: RenewWishes,
+    ) -> Result<Renewed, Error> {
+        renew_lease::renew_lease(self, network, sandbox, wishes)
+    }
+
+    /// Renews all leases that are due, or all when forced. Each has its own answer.
+    pub fn renew_leases(&mut self, wishes: RenewWishes) -> Result<Vec<Result<Renewed, Error>>, Error> {
+        renew_lease::renew_leases(self, wishes)
     }
 }
 

@@ -86,6 +86,7 @@ impl Error {
             | Error::DefaultInUse { .. }
             | Error::ForeignAddress { .. }
             | Error::AddressWanted { .. }
+            | Error::NoDhcp { .. }
             | Error::Fixed { .. }
             | Error::Described { .. }
             | Error::Reserved { .. }
@@ -113,7 +114,9 @@ impl Error {
             | Error::OtherInstance { .. }
             | Error::Busy { .. }
             | Error::Store(zubi_store::StoreError::Locked { .. }) => Class::Conflict,
-            Error::NoSubnet { .. } | Error::Exhausted { .. } | Error::BridgeFull { .. } => Class::Exhausted,
+            Error::NoSubnet { .. } | Error::Exhausted { .. } | Error::BridgeFull { .. } | Error::NoLease { .. } => {
+                Class::Exhausted
+            }
             Error::Privilege { .. } => Class::Privilege,
             Error::Kernel { source, .. } => kernel_class(source),
             Error::Plan { failed, .. } => kernel_class(&failed.error),

@@ -187,6 +187,28 @@ pub enum Error {
         /// The reason.
         error: zubi_ipam::Exhausted,
     },
+    /// No DHCP server gives an address.
+    #[error(
+        "network {network}: {sandbox} gets no address: {why}; tcpdump -ni {device} 'port 67 or port 68' shows who says what, and --dhcp-timeout waits longer"
+    )]
+    NoLease {
+        /// The network.
+        network: NetworkName,
+        /// The sandbox.
+        sandbox: String,
+        /// The network's device.
+        device: IfName,
+        /// What was in the way.
+        why: String,
+    },
+    /// An endpoint has no lease to renew.
+    #[error("{sandbox} on network {network} has no lease: zubi itself gave its address, and that lasts")]
+    NoDhcp {
+        /// The network.
+        network: NetworkName,
+        /// The sandbox.
+        sandbox: String,
+    },
     /// An address has to be asked for.
     #[error(
         "network {network}: {device} is {on}, where others give addresses of {subnet} too; choose one with --ip, or create the network with an --ip-range that is left to zubi"

@@ -24,6 +24,8 @@ pub enum ProblemKind {
     ForeignFirewall,
     /// An object has our mark but no record.
     Stray,
+    /// Nobody has renewed a lease in time, or it is lost.
+    Lease,
     /// A process has bound a published port; no packets to that port reach it.
     PortShadowed,
 }
@@ -41,6 +43,7 @@ impl ProblemKind {
             ProblemKind::Firewall => "firewall",
             ProblemKind::ForeignFirewall => "foreign-firewall",
             ProblemKind::Stray => "stray",
+            ProblemKind::Lease => "lease",
             ProblemKind::PortShadowed => "port-shadowed",
         }
     }

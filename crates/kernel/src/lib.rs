@@ -4,6 +4,7 @@
 
 mod announce;
 mod apply;
+mod datagrams;
 mod disturbance;
 mod error;
 mod filters;
@@ -31,6 +32,7 @@ mod stream;
 pub mod sys;
 
 pub use apply::{Applied, Deletions, Failed};
+pub use datagrams::Datagrams;
 pub use disturbance::{Disturbance, disturb};
 pub use error::Error;
 pub use holdings::HoldingsSeen;

@@ -4,8 +4,8 @@ use crate::hex::hex_id;
 use crate::serial::is_default;
 use crate::text::written_as_text;
 use crate::{
-    Alias, Device, Family, IfName, Invalid, Mac, NetnsCookie, NetworkId, NetworkName, PublishedPort, SandboxIdentity,
-    StaticRoute, Traits,
+    Alias, ByDhcp, Device, DhcpLease, Family, IfName, Invalid, Mac, Moment, NetnsCookie, NetworkId, NetworkName,
+    PublishedPort, RouteOptions, SandboxIdentity, StaticRoute, Traits,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -110,6 +110,9 @@ pub struct Endpoint {
     pub device: Device,
     /// IPv4 first.
     pub addresses: Vec<EndpointAddress>,
+    /// How it has the IPv4 address among them, if a DHCP server gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dhcp: Option<ByDhcp>,
     /// Further routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<StaticRoute>,
@@ -132,6 +135,47 @@ impl Endpoint {
     /// What distinguishes it.
     pub fn key(&self) -> EndpointKey {
         EndpointKey { cookie: self.sandbox.cookie, network: self.network.clone() }
+    }
+
+    /// The endpoint with the address of a lease, if it may use it at a time, in place of the one that it had.
+    #[must_use]
+    pub fn with_lease(mut self, dhcp: ByDhcp, now: Moment) -> Self {
+        self.addresses.retain(|a| a.address.addr().is_ipv6());
+        if dhcp.holds_at(now) {
+            self.addresses.insert(0, dhcp.lease.endpoint_address());
+        }
+        self.dhcp = Some(dhcp);
+        self
+    }
+
+    /// The endpoint as it is at a time: without the address of a lease that has ended.
+    #[must_use]
+    pub fn at(mut self, now: Moment) -> Self {
+        match self.dhcp.take() {
+            Some(dhcp) => self.with_lease(dhcp, now),
+            None => self,
+        }
+    }
+
+    /// The lease by which it has an address.
+    pub fn lease(&self) -> Option<&DhcpLease> {
+        let lease = &self.dhcp.as_ref()?.lease;
+        self.addresses.iter().any(|a| a.address == IpNet::V4(lease.address)).then_some(lease)
+    }
+
+    /// Its further routes: those that were wished, and those of its lease. A lease's route to everywhere is none of
+    /// these: the sandbox's default route follows other rules.
+    pub fn all_routes(&self) -> Vec<StaticRoute> {
+        let mut all = self.routes.clone();
+        let Some(lease) = self.lease() else { return all };
+        for route in lease.routes.iter().filter(|route| route.to.prefix_len() > 0) {
+            if !all.iter().any(|known| known.to == route.to) {
+                let options =
+                    RouteOptions { on_link: route.via.is_some_and(|via| !lease.is_on_link(via)), ..route.options };
+                all.push(StaticRoute { options, ..*route });
+            }
+        }
+        all
     }
 
     /// Its first address in a family.

@@ -6,8 +6,10 @@
 
 mod attachment;
 mod change;
+mod client_id;
 mod description;
 mod device;
+mod dhcp_lease;
 mod difference;
 mod driver;
 mod endpoint;
@@ -17,6 +19,7 @@ mod holdings;
 mod lease_owner;
 mod link;
 mod mac;
+mod moment;
 mod name;
 mod network;
 mod network_id;
@@ -35,8 +38,10 @@ mod wishes;
 
 pub use attachment::{Device, Pair};
 pub use change::NetworkChange;
+pub use client_id::ClientId;
 pub use description::{Description, InUse, OtherGateway};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
+pub use dhcp_lease::{ByDhcp, DhcpLease, Standing};
 pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
@@ -48,8 +53,9 @@ pub use holdings::{AddressOptions, HeldAddress, HeldNeighbour, Holdings, Lifetim
 pub use lease_owner::LeaseOwner;
 pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes};
 pub use mac::Mac;
+pub use moment::{Moment, Seconds};
 pub use name::{Alias, Label, NetworkName, NetworkSource, SandboxName};
-pub use network::{Egress, Network, NetworkSpec, Scope};
+pub use network::{Egress, Ipam, Network, NetworkSpec, Scope};
 pub use network_id::NetworkId;
 pub use pool::{GatewayAt, Pool, PoolSpec};
 pub use port::{HostAddress, HostPorts, PortNumber, PortRange, PortWish, Protocol, PublishedPort};

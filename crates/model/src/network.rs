@@ -2,11 +2,12 @@
 
 use crate::serial::is_default;
 use crate::{
-    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, IfName, Mac, Mtu, NetworkId, NetworkName, Pool,
-    PoolSpec,
+    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, IfName, Invalid, Mac, Mtu, NetworkId, NetworkName,
+    Pool, PoolSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 /// How far a network reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +27,29 @@ pub enum Egress {
     Masquerade,
     /// The source address stays: the outside must know a route back.
     Plain,
+}
+
+/// Who gives endpoints their IPv4 addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ipam {
+    /// zubi, from the network's pools.
+    #[default]
+    Pools,
+    /// A DHCP server on the network.
+    Dhcp,
+}
+
+impl FromStr for Ipam {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            // Docker's word.
+            "pools" | "default" => Ok(Ipam::Pools),
+            "dhcp" => Ok(Ipam::Dhcp),
+            _ => Err(Invalid::new("ipam", text, "is unknown; there are: pools, dhcp")),
+        }
+    }
 }
 
 /// A network as it is recorded.
@@ -48,6 +72,9 @@ pub struct Network {
     pub scope: Scope,
     /// Source addresses of what leaves.
     pub egress: Egress,
+    /// Who gives IPv4 addresses.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ipam: Ipam,
     /// The user's own words.
     #[serde(default, skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
@@ -134,6 +161,11 @@ impl Network {
         pool.range.is_some() || !self.shares_addresses()
     }
 
+    /// Whether its endpoints get IPv4 addresses from a DHCP server.
+    pub fn asks_dhcp(&self) -> bool {
+        self.ipam == Ipam::Dhcp
+    }
+
     /// By which device an endpoint is attached. `host` is a free name, for a device on the host.
     pub fn device_of_endpoint(&self, host: IfName) -> Device {
         self.driver.device_of_endpoint(host)
@@ -159,6 +191,8 @@ pub struct NetworkSpec {
     /// See [`Network`].
     pub egress: Egress,
     /// See [`Network`].
+    pub ipam: Ipam,
+    /// See [`Network`].
     pub mtu: Option<Mtu>,
     /// What connects its endpoints.
     pub driver: DriverSpec,
@@ -176,6 +210,7 @@ impl NetworkSpec {
             families: vec![Family::V4],
             scope: Scope::Routed,
             egress: Egress::Masquerade,
+            ipam: Ipam::Pools,
             mtu: None,
             driver: DriverSpec::Bridge(BridgeSpec::default()),
             labels: BTreeMap::new(),
@@ -200,6 +235,7 @@ pub(crate) mod tests {
             pools: pools.to_vec(),
             scope: Scope::Routed,
             egress: Egress::Masquerade,
+            ipam: Ipam::Pools,
             labels: BTreeMap::new(),
         }
     }

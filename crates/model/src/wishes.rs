@@ -6,6 +6,7 @@ use crate::{
 };
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Which MAC the inner end gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub struct Wishes {
     pub default_route: DefaultRoute,
     /// Ports to publish.
     pub ports: Vec<PortWish>,
+    /// How long to wait for a DHCP server; the usual time when absent.
+    pub dhcp_timeout: Option<Duration>,
     /// The endpoint was reserved under this number: it gets the reservation's addresses, MAC and names.
     pub reservation: Option<EndpointId>,
 }
@@ -80,6 +83,7 @@ impl Default for Wishes {
             routes: Vec::new(),
             default_route: DefaultRoute::Eligible,
             ports: Vec::new(),
+            dhcp_timeout: None,
             reservation: None,
         }
     }
@@ -101,7 +105,10 @@ impl Wishes {
     #[must_use]
     pub fn or_as_before(mut self, earlier: &Endpoint) -> Self {
         if self.addresses.is_empty() {
-            self.addresses = earlier.addresses.iter().map(|a| a.address.addr()).collect();
+            // A DHCP server is asked again.
+            let leased = earlier.lease().map(|lease| IpAddr::V4(lease.address.addr()));
+            let all = earlier.addresses.iter().map(|a| a.address.addr());
+            self.addresses = all.filter(|address| Some(*address) != leased).collect();
             if self.mac == MacWish::FromAddress {
                 self.mac = MacWish::Given(earlier.mac);
             }

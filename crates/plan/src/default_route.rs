@@ -48,6 +48,8 @@ pub(crate) fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family])
     families.iter().filter_map(|f| next_hop(endpoint, *f)).map(|gateway| {
         let mut route = Route::default_via(gateway, endpoint.ifname.clone());
         route.options.metric = endpoint.traits.metric;
+        // Without a subnet mask a server's routers are on the link all the same.
+        route.options.on_link = endpoint.lease().is_some_and(|lease| gateway.is_ipv4() && !lease.is_on_link(gateway));
         route
     })
 }

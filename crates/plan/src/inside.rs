@@ -3,8 +3,9 @@
 use crate::default_route::default_routes;
 use crate::device::Ipv6;
 use crate::{Announcement, Neighbours, Op, Sysctl, Through, What};
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
-use zubi_model::{DuplicateDetection, Endpoint, Family, IfName, InnerState, NsRef, RouteKind, StaticRoute};
+use zubi_model::{DuplicateDetection, Endpoint, Family, IfName, InnerState, Lifetime, NsRef, RouteKind, StaticRoute};
 use zubi_wire::route::{Address, AdminState, Dad, LinkChange, Route};
 
 /// The state of the sandbox before the endpoint is made.
@@ -19,6 +20,8 @@ pub struct Surroundings {
     pub stale: Vec<IpAddr>,
     /// What the neighbours may have cached of its addresses.
     pub neighbours: Neighbours,
+    /// What is left of the time of the address that came by DHCP.
+    pub lifetime: Lifetime,
 }
 
 /// The address if it is an IPv6 address: the kernel takes a moment before it answers.
@@ -71,10 +74,17 @@ pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterato
     if around.loopback == AdminState::Down {
         all.push(What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up)));
     }
+    let lease = endpoint.lease();
+    if let Some(mtu) = lease.and_then(|lease| lease.mtu) {
+        all.push(What::ChangeLink(LinkChange { mtu: Some(mtu), ..LinkChange::none(device.clone()) }));
+    }
     for a in &endpoint.addresses {
         let mut address = Address::new(a.address, device.clone());
         if endpoint.traits.dad == DuplicateDetection::Awaited {
             address.dad = Dad::Default;
+        }
+        if lease.is_some_and(|lease| a.address == IpNet::V4(lease.address)) {
+            address.options.lifetime = around.lifetime;
         }
         all.push(What::AddAddress(address));
     }
@@ -82,7 +92,7 @@ pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterato
         all.push(What::ChangeLink(LinkChange::state(device.clone(), AdminState::Up)));
     }
     all.extend(default_routes(endpoint, &around.default_in).map(What::AddRoute));
-    all.extend(endpoint.routes.iter().map(|route| What::AddRoute(static_route(route, device))));
+    all.extend(endpoint.all_routes().iter().map(|route| What::AddRoute(static_route(route, device))));
     let sandbox = endpoint.sandbox.reached_by.clone();
     all.into_iter().map(move |what| Op::sandbox(&sandbox, what, WHY))
 }

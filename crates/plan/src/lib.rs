@@ -13,6 +13,7 @@ pub mod device_settings;
 pub mod driver;
 pub mod firewall;
 pub mod forwarding;
+pub mod lease;
 pub mod link;
 pub mod loopback;
 pub mod published;

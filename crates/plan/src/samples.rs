@@ -21,6 +21,7 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         pools: subnets.iter().map(pool).collect(),
         scope: Scope::Routed,
         egress: Egress::Masquerade,
+        ipam: zubi_model::Ipam::Pools,
         labels: std::collections::BTreeMap::default(),
     }
 }
@@ -52,6 +53,7 @@ pub(crate) fn endpoint(network: &Network) -> Endpoint {
         ifname: "eth0".parse().unwrap(),
         mac: Mac::from_random([2; 6]),
         next_mac: None,
+        dhcp: None,
         device: Device::pair("zv0102030405".parse().unwrap(), network.device().clone()),
         addresses: network.pools.iter().map(address).collect(),
         routes: Vec::new(),

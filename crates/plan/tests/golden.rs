@@ -34,6 +34,7 @@ fn network(name: &str, subnets: &[&str]) -> Network {
         pools: subnets.iter().map(|s| pool(s)).collect(),
         scope: Scope::Routed,
         egress: Egress::Masquerade,
+        ipam: zubi_model::Ipam::Pools,
         labels: std::collections::BTreeMap::new(),
     }
 }
@@ -65,6 +66,7 @@ fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
         ifname: ifname.parse().unwrap(),
         mac: Mac::from_address(addresses[0].address.addr()),
         next_mac: None,
+        dhcp: None,
         device: Device::pair("zv0102030405".parse().unwrap(), network.device().clone()),
         addresses,
         routes: Vec::new(),
@@ -87,6 +89,7 @@ fn empty(default_in: &[Family]) -> Surroundings {
         default_in: default_in.to_vec(),
         stale: Vec::new(),
         neighbours: Neighbours::MayBeWrong,
+        lifetime: zubi_model::Lifetime::default(),
     }
 }
 
@@ -172,6 +175,7 @@ fn connect_to_a_second_network_leaves_the_default_route_where_it_is() {
         default_in: Vec::new(),
         stale: Vec::new(),
         neighbours: Neighbours::MayBeWrong,
+        lifetime: zubi_model::Lifetime::default(),
     };
     insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "eth1"), &around));
 }

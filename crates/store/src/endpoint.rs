@@ -48,6 +48,12 @@ impl Store {
         }
     }
 
+    /// Records a change of an endpoint that is being attached. Fails with [`StoreError::NoRecord`] if it is not pending.
+    pub fn update_pending(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
+        let key = endpoint.key();
+        self.replace_record(endpoint, self.pending_path(&key))
+    }
+
     /// Records that the endpoint is complete. Fails with [`StoreError::NoRecord`] if it is not pending.
     pub fn finish_attach(&self, key: &EndpointKey) -> Result<(), StoreError> {
         self.move_record(key, self.pending_path(key), &self.attached_path(key))
@@ -56,11 +62,7 @@ impl Store {
     /// Records a change of an attached endpoint. Fails with [`StoreError::NoRecord`] if it is not attached.
     pub fn update_endpoint(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let key = endpoint.key();
-        let path = self.attached_path(&key);
-        if !disk::exists(&path)? {
-            return Err(StoreError::NoRecord { key, path });
-        }
-        self.disk.replace(&path, &to_json(&path, &Record { endpoint })?, Durability::Boot)
+        self.replace_record(endpoint, self.attached_path(&key))
     }
 
     /// Records that the endpoint is about to be detached. Fails with [`StoreError::NoRecord`] if it is not attached,
@@ -166,6 +168,13 @@ impl Store {
         let folder = self.disk.run().join("endpoints");
         let read = |name: &String| parse_cookie(name).ok_or_else(|| misnamed(&folder, name, "the cookie of a sandbox"));
         Ok(disk::list(&folder)?.iter().map(read).collect())
+    }
+
+    fn replace_record(&self, endpoint: &Endpoint, path: PathBuf) -> Result<(), StoreError> {
+        if !disk::exists(&path)? {
+            return Err(StoreError::NoRecord { key: endpoint.key(), path });
+        }
+        self.disk.replace(&path, &to_json(&path, &Record { endpoint })?, Durability::Boot)
     }
 
     fn move_record(&self, key: &EndpointKey, from: PathBuf, to: &Path) -> Result<(), StoreError> {

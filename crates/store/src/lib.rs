@@ -8,6 +8,7 @@
 //! | path | content |
 //! |---|---|
 //! | `state/networks/NAME.json` | a network; `NAME.json~`: its version before the last change |
+//! | `state/host-key` | random bytes that distinguish this host, where it has no machine id |
 //! | `run/networks/NAME.json` | a described network, with `NAME.json~` as above |
 //! | `run/making/NAME.json` | a network that is being created, changed or removed, in its new state |
 //! | `run/takeovers/NAME.json` | what the host had on the network card that the network has as a port |
@@ -68,6 +69,7 @@ mod forwarding;
 mod holder;
 mod host;
 mod host_id;
+mod host_key;
 mod key;
 mod lease;
 mod link;

@@ -4,9 +4,7 @@ use crate::server::Server;
 use std::time::Duration;
 use zubi_dhcp::message::{Answer, Kind};
 use zubi_dhcp::options::code;
-use zubi_dhcp::{
-    Action, Client, ClientId, Destination, Event, HostKey, HostName, Identity, Message, Moment, Start, State,
-};
+use zubi_dhcp::{Action, Client, Destination, Event, HostKey, HostName, Identity, Message, Moment, Start, State};
 
 /// Each way takes so long.
 const ON_THE_WAY: Duration = Duration::from_millis(5);
@@ -27,7 +25,7 @@ pub struct Lan {
 pub fn identity(name: &str) -> Identity {
     Identity {
         mac: "02:42:0a:00:00:02".parse().unwrap(),
-        id: ClientId::new(HostKey([7; 16]), &"lan".parse().unwrap(), name),
+        id: HostKey([7; 16]).client_id(&"lan".parse().unwrap(), name).unwrap(),
         host_name: HostName::from_name(&name.parse().unwrap()),
     }
 }

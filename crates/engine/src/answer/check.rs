@@ -2,6 +2,7 @@
 
 use crate::answer::check_link::check_link;
 use crate::answer::port_conflicts::shadowed_ports;
+use crate::decide::lease::{LeaseState, is_overdue};
 use crate::error::Error;
 use crate::firewall::foreign::check_foreign;
 use crate::firewall::table::{check_firewall, check_firewall_in};
@@ -21,6 +22,7 @@ use crate::problem::{GC, Problem, ProblemKind, REPAIR, RESTORE, describe, descri
 use crate::records::{read_records, unreadable_hints};
 use crate::report::{Act, Force};
 use crate::session::Session;
+use crate::steps::ask_dhcp::now;
 use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
 use zubi_snapshot::Snapshot;
 use zubi_store::Maker;
@@ -212,8 +214,25 @@ fn check_attached(
         return Ok(Checked::Found(vec![Problem::new(ProblemKind::Differs, object, what, REPAIR)]));
     }
     let ops = wanted_ops(session, snapshot, network, endpoint, siblings, way.as_ref())?;
-    let found = differences(session, snapshot, &object, &ops)?;
+    let mut found = differences(session, snapshot, &object, &ops)?;
+    found.extend(lease_problem(endpoint)?);
     Ok(if way.is_some() { Checked::Found(found) } else { Checked::NoSandbox(found) })
+}
+
+/// A lease that nobody renews, or that is lost.
+fn lease_problem(endpoint: &Endpoint) -> Result<Option<Problem>, Error> {
+    let Some(dhcp) = &endpoint.dhcp else { return Ok(None) };
+    let now = now()?;
+    let address = dhcp.lease.address;
+    let left = dhcp.lease.expires_at().map_or(0, |end| end.since(now).as_secs());
+    let what = match LeaseState::at(dhcp, now) {
+        LeaseState::Expired => format!("its lease of {address} has ended, and nobody renewed it"),
+        LeaseState::Lost => format!("its lease of {address} was taken back, and it has no other"),
+        _ if is_overdue(dhcp, now) => format!("nobody renewed its lease of {address}, which ends in {left} s"),
+        _ => return Ok(None),
+    };
+    let fix = format!("zubi lease renew {} {}", endpoint.network, endpoint.sandbox.spelled);
+    Ok(Some(Problem::new(ProblemKind::Lease, describe(endpoint), what, fix)))
 }
 
 /// Whether the name that an endpoint was attached by leads to another namespace now. A runtime that does not answer is

@@ -76,9 +76,11 @@ fn sets_of_network(network: &Network, asked: &[IpAddr]) -> Result<Vec<Vec<Pool>>
     let gives =
         |pool: &&Pool| network.chooses_from(pool) || asked.iter().any(|address| pool.subnet.net().contains(address));
     let of = |family| network.pools_of(family).filter(gives).cloned().collect::<Vec<_>>();
-    let sets: Vec<Vec<Pool>> = [Family::V4, Family::V6].map(of).into_iter().filter(|pools| !pools.is_empty()).collect();
+    // A DHCP server gives those of IPv4.
+    let families = [Family::V4, Family::V6].into_iter().filter(|family| *family == Family::V6 || !network.asks_dhcp());
+    let sets: Vec<Vec<Pool>> = families.map(of).filter(|pools| !pools.is_empty()).collect();
     match network.pools.first() {
-        Some(pool) if sets.is_empty() && asked.is_empty() => {
+        Some(pool) if sets.is_empty() && asked.is_empty() && !network.asks_dhcp() => {
             let (name, device) = (network.name.clone(), network.device().clone());
             let on = network.parent().map_or("another program's", |_| "on the LAN");
             Err(Error::AddressWanted { network: name, device, on, subnet: pool.subnet.net() })

@@ -53,6 +53,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         ifname: ask.ifname.clone(),
         mac: ask.birth.mac,
         next_mac: None,
+        dhcp: None,
         device: network.device_of_endpoint(host_end),
         addresses: Vec::new(),
         routes: wishes.routes.clone(),
@@ -76,7 +77,10 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
 /// The families in which an endpoint can have addresses.
 pub(crate) fn families(network: &Network, addressing: &Addressing) -> Vec<Family> {
     let mut families: Vec<Family> = match addressing {
-        Addressing::Network => network.pools.iter().map(|p| p.subnet.family()).collect(),
+        Addressing::Network => {
+            let by_dhcp = network.asks_dhcp().then_some(Family::V4);
+            network.pools.iter().map(|p| p.subnet.family()).chain(by_dhcp).collect()
+        }
         Addressing::Sets(sets) => sets.iter().flatten().map(|p| p.subnet.family()).collect(),
         Addressing::Given(given) => given.iter().map(|a| Family::of(a.address.addr())).collect(),
     };

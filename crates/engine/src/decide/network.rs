@@ -59,9 +59,16 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
         pools,
         scope: spec.scope,
         egress: spec.egress,
+        ipam: spec.ipam,
         labels: spec.labels,
     };
     uplink::refuse_contradictions(&network)?;
+    if network.asks_dhcp() && !network.shares_addresses() {
+        let why =
+            format!("is for networks with a DHCP server, and zubi itself gives the addresses of {}", network.name);
+        let instead = "use --driver uplink, or --bridge NAME --adopt";
+        return Err(Invalid::new("--ipam", "dhcp", why).try_instead(instead).into());
+    }
     require_free_device(&network, around)?;
     Ok(network)
 }

@@ -13,6 +13,10 @@ pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Err
     let mut used: Vec<&Pool> = Vec::new();
     for address in &wishes.addresses {
         let family = Family::of(*address);
+        if network.asks_dhcp() && family == Family::V4 {
+            let why = format!("cannot be chosen: a DHCP server gives the IPv4 addresses of network {}", network.name);
+            return Err(Invalid::new("address", address, why).try_instead("have the server reserve it").into());
+        }
         let mut homes = of_sets.iter().filter(|pool| pool.subnet.net().contains(address));
         let Some(pool) = homes.next().or_else(|| of_sets.iter().find(|pool| pool.subnet.family() == family)) else {
             let why = format!("is {family}, which network {} does not have", network.name);
@@ -37,7 +41,7 @@ pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Err
     }
     for route in &wishes.routes {
         let family = Family::of(route.to.addr());
-        if network.pool(family).is_none() {
+        if network.pool(family).is_none() && !(network.asks_dhcp() && family == Family::V4) {
             let why = format!("is {family}, which network {} does not have", network.name);
             return Err(Invalid::new("route", route, why).into());
         }

@@ -6,6 +6,7 @@ use crate::look::device::{host_end_in, inner_end_problem};
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
 use crate::session::Session;
+use crate::steps::ask_dhcp::now;
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::{Neighbours, Op, Place, Surroundings, What, driver};
 use zubi_snapshot::{Inside, Needs, Pair, Snapshot, lacking_of_pair};
@@ -20,13 +21,20 @@ pub(crate) fn wanted_ops(
     siblings: &[Endpoint],
     way: Option<&NsRef>,
 ) -> Result<Vec<Op>, Error> {
-    let mut endpoint = endpoint.clone();
+    let now = now()?;
+    // The kernel has removed the address of a lease that ended.
+    let mut endpoint = endpoint.clone().at(now);
     if let Some(way) = way {
         endpoint.sandbox.reached_by = way.clone();
     }
     let default_in = gives_default_in(session, snapshot, &endpoint, siblings, way)?;
-    let around =
-        Surroundings { loopback: AdminState::Down, default_in, stale: Vec::new(), neighbours: Neighbours::AreRight };
+    let around = Surroundings {
+        loopback: AdminState::Down,
+        default_in,
+        stale: Vec::new(),
+        neighbours: Neighbours::AreRight,
+        lifetime: endpoint.lease().map(|lease| lease.left_at(now)).unwrap_or_default(),
+    };
     let ops = driver::wanted(network, &endpoint, &around);
     Ok(ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
 }

@@ -10,6 +10,7 @@ pub(crate) mod far_end;
 pub(crate) mod foreign_changes;
 pub(crate) mod given_elsewhere;
 pub(crate) mod host;
+pub(crate) mod host_key;
 pub(crate) mod lease_files;
 pub(crate) mod link_ends;
 pub(crate) mod owner;

@@ -6,16 +6,19 @@
 
 use crate::decide::device::inner_name;
 use crate::decide::endpoint::{Ask, Birth, families};
+use crate::decide::lease::{client_id, mac_of};
 use crate::decide::obstacle::Owners;
 use crate::decide::port::limits as port_limits;
 use crate::decide::wishes::check_wishes;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
-use crate::heal::gone::remove_gone;
+use crate::heal::gone::{free_if_gone, remove_gone};
 use crate::look::default_route::{foreign_defaults, gives_default_in, siblings};
 use crate::look::device::host_end;
+use crate::look::host_key::host_key;
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
+use crate::perform::first_lease::get_first_lease;
 use crate::perform::networks::{lock_networks, ports_by_settings};
 use crate::perform::settle::settle;
 use crate::random::{random, random_name};
@@ -28,13 +31,13 @@ use crate::undo::endpoint::{release_sandbox, remove_endpoint, undo_attach};
 use std::net::IpAddr;
 use zubi_kernel::sys;
 use zubi_model::{
-    DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Mac, MacWish, Network, NetworkName, Reservation,
-    SandboxRef, Wishes,
+    DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Lifetime, Mac, MacWish, Network, NetworkName,
+    Reservation, SandboxRef, Wishes,
 };
 use zubi_plan::default_route::{default_families, may_default};
 use zubi_plan::{Neighbours, Place, Plan, Surroundings, driver};
 use zubi_snapshot::Snapshot;
-use zubi_store::HostLock;
+use zubi_store::{HostLock, LeaseOwner};
 use zubi_wire::route::AdminState;
 
 /// The result of an attach.
@@ -160,6 +163,8 @@ fn attach_new(
         apply(session, &object, &groundwork)?;
     }
     let mut birth = birth()?;
+    let by_name = wishes_by_name(session, host, network, sandbox, wishes, act)?;
+    let wishes = by_name.as_ref().unwrap_or(wishes);
     let mut reserved = None;
     if let Some(id) = &wishes.reservation {
         birth.id = id.clone();
@@ -178,23 +183,39 @@ fn attach_new(
         avoided: Vec::new(),
         owners: Owners::default(),
     };
-    let endpoint = settle(session, host, &mut ask, act)?;
+    let mut endpoint = settle(session, host, &mut ask, act)?;
     for words in wishes.ports.iter().filter_map(port_limits) {
         session.note(words);
     }
-    let around = Surroundings {
+    let mut around = Surroundings {
         loopback: inside.loopback,
         default_in: default_families(&endpoint, &inside.siblings, &inside.foreign_defaults),
         stale: stale_addresses(session, &endpoint)?,
         neighbours: neighbours(session, &endpoint)?,
+        lifetime: Lifetime::default(),
     };
     let plan = driver::attach(network, &endpoint, &around);
     if act == Act::Apply {
-        apply_endpoint(session, host, &object, sandbox, &endpoint, &plan)?;
+        let complete = |session: &mut Session, endpoint: &mut Endpoint| {
+            if network.asks_dhcp() {
+                *endpoint = get_first_lease(session, host, network, endpoint, wishes.dhcp_timeout)?;
+            }
+            Ok(())
+        };
+        apply_endpoint(session, host, &object, sandbox, &mut endpoint, &plan, complete)?;
         for address in &around.stale {
             session.store().unmark_stale(&network.name, *address)?;
         }
-        remember_mac(session, &endpoint, around.neighbours)?;
+        if network.asks_dhcp() {
+            around.default_in = default_families(&endpoint, &inside.siblings, &inside.foreign_defaults);
+        } else {
+            remember_mac(session, &endpoint, around.neighbours)?;
+        }
+    } else if network.asks_dhcp() {
+        session.note(format!(
+            "network {}: a DHCP server gives the IPv4 address and the routes, when the device is up",
+            network.name
+        ));
     }
     let mut shown = groundwork;
     shown.append(plan);
@@ -295,17 +316,44 @@ fn neighbours(session: &Session, endpoint: &Endpoint) -> Result<Neighbours, Erro
     Ok(Neighbours::MayBeWrong)
 }
 
+/// Where servers give addresses by name, an endpoint has the MAC of its sandbox's name: many servers know clients by
+/// nothing else. A MAC that another living endpoint has is left to it.
+fn wishes_by_name(
+    session: &mut Session,
+    host: &HostLock,
+    network: &Network,
+    sandbox: &Resolved,
+    wishes: &Wishes,
+    act: Act,
+) -> Result<Option<Wishes>, Error> {
+    if !network.asks_dhcp() || wishes.mac != MacWish::FromAddress {
+        return Ok(None);
+    }
+    let mac = mac_of(&client_id(host_key(session)?, network, &sandbox.spelled)?);
+    let is_free = match session.store().mac_owner(&network.name, mac)? {
+        None => true,
+        Some(LeaseOwner::Endpoint(owner)) => {
+            owner.cookie == sandbox.cookie || free_if_gone(session, host, &owner, act)?
+        }
+        Some(LeaseOwner::Reservation(_)) => false,
+    };
+    let mac = if is_free { MacWish::Given(mac) } else { MacWish::Random };
+    Ok(Some(Wishes { mac, ..wishes.clone() }))
+}
+
 /// Applies the plan of a claimed endpoint. If that fails, the endpoint is removed completely.
 fn apply_endpoint(
     session: &mut Session,
     host: &HostLock,
     object: &str,
     sandbox: &Resolved,
-    endpoint: &Endpoint,
+    endpoint: &mut Endpoint,
     plan: &Plan,
+    complete: impl FnOnce(&mut Session, &mut Endpoint) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let done: Result<(), Error> = (|| {
         apply(session, object, plan)?;
+        complete(session, endpoint)?;
         // We hold the namespace open, so the plan succeeds even if no path leads to it any more.
         still_there(session, sandbox)?;
         Ok(session.store().finish_attach(&endpoint.key())?)

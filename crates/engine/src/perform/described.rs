@@ -20,7 +20,7 @@ use crate::perform::create_network::network_birth;
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change};
-use zubi_model::{BridgeMode, Description, Family, InUse, Network, SandboxRef, Wishes};
+use zubi_model::{BridgeMode, Description, Family, InUse, Ipam, Network, SandboxRef, Wishes};
 use zubi_plan::Op;
 use zubi_plan::driver::{self, Unusable};
 use zubi_snapshot::Snapshot;
@@ -120,6 +120,7 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
         pools: Vec::new(),
         scope: description.scope,
         egress: description.egress,
+        ipam: Ipam::Pools,
         labels: description.labels.clone(),
     };
     let mut network = description.onto(&blank, InUse::No)?;

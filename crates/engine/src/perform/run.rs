@@ -150,6 +150,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
             default_in,
             stale: Vec::new(),
             neighbours: zubi_plan::Neighbours::AreRight,
+            lifetime: zubi_model::Lifetime::default(),
         };
         plan.append(zubi_plan::driver::attach(network, &endpoint, &around));
         siblings.push(endpoint);

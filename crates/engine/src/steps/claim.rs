@@ -159,7 +159,7 @@ pub(crate) fn remember_mac(session: &mut Session, endpoint: &Endpoint, neighbour
 
 /// Marks an address as stale: its next endpoint must not inherit the connections. If the disk is full, they are deleted
 /// now.
-fn leave_stale(session: &mut Session, network: &NetworkName, address: IpAddr) -> Result<(), Error> {
+pub(crate) fn leave_stale(session: &mut Session, network: &NetworkName, address: IpAddr) -> Result<(), Error> {
     match session.store().mark_stale(network, address) {
         Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::StorageFull => {
             let failed = || Error::kernel(format!("connections of {address}"));

@@ -10,6 +10,7 @@ use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::apply::take_down;
 use crate::steps::claim::{release, reservation_user};
+use crate::undo::lease::release_lease;
 use std::io::ErrorKind;
 use zubi_kernel::Deletions;
 use zubi_model::{Endpoint, EndpointKey, NsRef};
@@ -20,6 +21,7 @@ use zubi_store::{HostLock, LeaseOwner, SandboxLock, StoreError};
 /// Undoes a failed attach. The kernel part was rolled back, or it was finished and the record could not be written: in
 /// both cases the record says what to remove.
 pub(crate) fn undo_attach(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
+    release_lease(session, endpoint, Some(&endpoint.sandbox.reached_by.clone()));
     remove_endpoint(session, host, endpoint, Some(&endpoint.sandbox.reached_by.clone()))
 }
 
@@ -65,6 +67,10 @@ pub(crate) fn detach_locked(
     };
     let plan = plan_detach(session, &endpoint, via)?;
     if act == Act::Apply {
+        if endpoint.dhcp.is_some() {
+            let way = way_in(session, &endpoint, via)?;
+            release_lease(session, &endpoint, way.as_ref());
+        }
         apply_detach(session, host, &endpoint, &plan)?;
     }
     drop(leases);

@@ -3,7 +3,7 @@ use crate::inside::Surroundings;
 use crate::loopback::{BridgeNetfilter, loopback};
 use crate::samples::{endpoint, network, seen, with_bridge};
 use crate::{Neighbours, Place, alias, firewall};
-use zubi_model::{BridgeMode, Hairpin, Icc, InnerState, LinkGroup, Traits};
+use zubi_model::{BridgeMode, Hairpin, Icc, InnerState, Lifetime, LinkGroup, Traits};
 use zubi_wire::route::{AdminState, BridgePort};
 
 const SUBNET: &str = "10.55.66.0/24";
@@ -113,7 +113,13 @@ fn the_hosts_address_leaves_a_bridge_that_stays_for_another_network() {
 
 fn around() -> Surroundings {
     let (loopback, neighbours) = (AdminState::Down, Neighbours::AreRight);
-    Surroundings { loopback, default_in: vec![zubi_model::Family::V4], stale: Vec::new(), neighbours }
+    Surroundings {
+        loopback,
+        default_in: vec![zubi_model::Family::V4],
+        stale: Vec::new(),
+        neighbours,
+        lifetime: Lifetime::default(),
+    }
 }
 
 fn port_of(ops: &[Op]) -> Option<&BridgePort> {

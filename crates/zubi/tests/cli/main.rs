@@ -6,6 +6,7 @@ mod bad_input;
 mod blue;
 mod borrowed_rights;
 mod coexistence;
+mod dhcp;
 mod docker_habits;
 mod escapes;
 mod exit_codes;
@@ -41,6 +42,7 @@ zubi_lab::test_files!(
     bad_input,
     borrowed_rights,
     coexistence,
+    dhcp,
     docker_habits,
     escapes,
     exit_codes,

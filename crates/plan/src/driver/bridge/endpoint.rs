@@ -49,6 +49,10 @@ pub(in crate::driver) fn wanted(
         // What the kernel chose when it made the pair.
         network.mtu = Some(Mtu::STANDARD);
     }
+    if endpoint.lease().is_some_and(|lease| lease.mtu.is_some()) {
+        // The inner end has the MTU of its lease, see `inside`.
+        network.mtu = None;
+    }
     let mut ops = attach(&network, part, endpoint, pair, around).ops;
     if part.mode == BridgeMode::Unmanaged {
         return ops;

@@ -1,0 +1,152 @@
+//! `zubi lease`.
+
+use crate::cells::shortened;
+use crate::output::{Output, lines};
+use crate::words::LeaseWords;
+use serde_json::{Value, json};
+use std::time::Duration;
+use zubi_engine::{Act, Error, LeaseView, RenewWishes, Renewal, Renewed, Session};
+use zubi_model::Invalid;
+
+/// Lists or renews leases.
+pub(crate) fn lease(session: &mut Session, words: LeaseWords, output: &Output) -> Result<(), Error> {
+    match words {
+        LeaseWords::Ls => list(session, output),
+        LeaseWords::Renew { network, sandbox, force, dhcp_timeout, .. } => {
+            if output.act() == Act::Show {
+                let why = "cannot be shown: what changes is for the server to say";
+                return Err(Invalid::new("command", "lease renew", why).into());
+            }
+            let wishes = RenewWishes { force, patience: dhcp_timeout.map(|span| span.0) };
+            let results = match (network, sandbox) {
+                (Some(network), Some(sandbox)) => vec![session.renew_lease(&network, &sandbox, wishes)],
+                _ => session.renew_leases(wishes)?,
+            };
+            let mut text = Vec::new();
+            let mut all = Vec::new();
+            let mut errors = Vec::new();
+            for result in results {
+                match result {
+                    Ok(renewed) => {
+                        text.push(words_of(&renewed));
+                        all.push(json_of(&renewed));
+                    }
+                    // One that cannot be renewed does not keep the others from it.
+                    Err(e) => errors.push(e),
+                }
+            }
+            if errors.is_empty() || !all.is_empty() {
+                output.listed(&lines(text, "no leases"), &all)?;
+            }
+            let last = errors.pop();
+            output.notes(&errors.iter().map(ToString::to_string).collect::<Vec<_>>());
+            last.map_or(Ok(()), Err)
+        }
+    }
+}
+
+fn list(session: &mut Session, output: &Output) -> Result<(), Error> {
+    let views = session.leases()?;
+    let row = |view: &LeaseView| {
+        let left = view.left.map_or_else(|| "for ever".to_owned(), |left| span(left));
+        vec![
+            shortened(&view.endpoint.sandbox.spelled).to_owned(),
+            view.endpoint.network.to_string(),
+            view.dhcp.lease.address.to_string(),
+            view.dhcp.lease.server.to_string(),
+            view.state.word().to_owned(),
+            left,
+        ]
+    };
+    let json: Vec<Value> = views.iter().map(view_json).collect();
+    let rows: Vec<Vec<String>> = views.iter().map(row).collect();
+    output.table(&["SANDBOX", "NETWORK", "ADDRESS", "SERVER", "STATE", "LEFT"], &rows, &json)
+}
+
+fn view_json(view: &LeaseView) -> Value {
+    let lease = &view.dhcp.lease;
+    json!({
+        "sandbox": view.endpoint.sandbox.spelled,
+        "network": view.endpoint.network.as_str(),
+        "address": lease.address.to_string(),
+        "server": lease.server.to_string(),
+        "state": view.state.word(),
+        "seconds_left": view.left.map(|left| left.as_secs()),
+        "seconds_until_renewal": view.due_in.map(|due| due.as_secs()),
+        "client_id": view.dhcp.client.to_string(),
+        "mac": view.endpoint.mac.to_string(),
+        "routers": lease.routers,
+        "dns_servers": lease.dns_servers,
+        "ntp_servers": lease.ntp_servers,
+        "domain": lease.domain,
+        "search": lease.search,
+        "mtu": lease.mtu.map(|mtu| mtu.bytes()),
+        "routes": lease.routes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}
+
+fn state_of(renewal: &Renewal) -> &'static str {
+    match renewal {
+        Renewal::NotDue => "not due yet",
+        Renewal::Renewed => "renewed",
+        Renewal::Anew(_) => "a new lease",
+        Renewal::Unanswered => "no server answers",
+        Renewal::Gone => "its sandbox or its device is gone",
+    }
+}
+
+fn words_of(renewed: &Renewed) -> String {
+    let Renewed { endpoint, renewal, left } = renewed;
+    let address = endpoint.lease().map_or_else(String::new, |lease| format!(" {}", lease.address));
+    let left = match (left, endpoint.lease().and_then(|lease| lease.lifetime())) {
+        (Some(left), _) => format!(", {} left", span(*left)),
+        (None, None) if endpoint.lease().is_some() => ", for ever".to_owned(),
+        _ => String::new(),
+    };
+    format!("{} on {}:{address} {}{left}", endpoint.sandbox.spelled, endpoint.network, state_of(renewal))
+}
+
+fn json_of(renewed: &Renewed) -> Value {
+    let Renewed { endpoint, renewal, left } = renewed;
+    let outcome = match renewal {
+        Renewal::NotDue => "not-due",
+        Renewal::Renewed => "renewed",
+        Renewal::Anew(_) => "new",
+        Renewal::Unanswered => "unanswered",
+        Renewal::Gone => "gone",
+    };
+    let before = if let Renewal::Anew(Some(before)) = renewal { Some(before.to_string()) } else { None };
+    json!({
+        "sandbox": endpoint.sandbox.spelled,
+        "network": endpoint.network.as_str(),
+        "address": endpoint.lease().map(|lease| lease.address.to_string()),
+        "before": before,
+        "outcome": outcome,
+        "seconds_left": left.map(|left| left.as_secs()),
+    })
+}
+
+/// A time in its two largest units.
+fn span(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0, s) => format!("{s}s"),
+        (0, 0, m, s) => format!("{m}m{s}s"),
+        (0, h, m, _) => format!("{h}h{m}m"),
+        (d, h, _, _) => format!("{d}d{h}h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_its_two_largest_units() {
+        let words = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!(
+            [words(0), words(59), words(3599), words(3661), words(90_000)],
+            ["0s", "59s", "59m59s", "1h1m", "1d1h"]
+        );
+    }
+}

@@ -1,0 +1,271 @@
+//! Renewing leases of DHCP. Nothing of zubi's runs between two commands, so somebody has to call this in time: a timer,
+//! or a person. The kernel removes an address whose lease nobody renews.
+
+use crate::decide::lease::{LeaseState, OnDevice, client_id, identity, start};
+use crate::error::Error;
+use crate::look::host_key::host_key;
+use crate::look::sandbox::{locate_endpoint, way_in};
+use crate::perform::detach::find_endpoint;
+use crate::perform::first_lease::no_lease;
+use crate::session::Session;
+use crate::steps::ask_dhcp::{Outcome, Question, ask, now};
+use crate::steps::take_lease::{Recorded, is_free, take_lease};
+use ipnet::IpNet;
+use std::time::Duration;
+use zubi_dhcp::{Client, Start};
+use zubi_model::{ByDhcp, ClientId, Endpoint, EndpointKey, Moment, Network, NetworkName, NsRef, SandboxRef, Standing};
+use zubi_plan::Place;
+use zubi_store::HostLock;
+
+/// How often a server is asked to renew a lease, and how long it is given each time.
+const TRIES: u32 = 3;
+const WAIT: Duration = Duration::from_secs(1);
+
+/// How to renew leases.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RenewWishes {
+    /// Also those that are not due yet.
+    pub force: bool,
+    /// How long to wait for a server where a lease is lost; the usual time when absent.
+    pub patience: Option<Duration>,
+}
+
+/// What became of a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Renewal {
+    /// It need not be renewed yet.
+    NotDue,
+    /// It lasts longer now.
+    Renewed,
+    /// It was lost, and there is another one. The address that the endpoint had before, if it had any.
+    Anew(Option<IpNet>),
+    /// Nobody answered. The lease goes on until it ends.
+    Unanswered,
+    /// The sandbox or its device is gone.
+    Gone,
+}
+
+/// A lease, and what became of it.
+#[derive(Debug, Clone)]
+pub struct Renewed {
+    /// The endpoint as it is now.
+    pub endpoint: Endpoint,
+    /// What became of its lease.
+    pub renewal: Renewal,
+    /// What is left of its time; absent when it lasts for ever, or when there is none.
+    pub left: Option<Duration>,
+}
+
+/// Renews the lease of one endpoint, if it is due or forced.
+pub(crate) fn renew_lease(
+    session: &mut Session,
+    network: &NetworkName,
+    sandbox: &SandboxRef,
+    wishes: RenewWishes,
+) -> Result<Renewed, Error> {
+    let found = locate_endpoint(session, sandbox)?;
+    let host = &session.store().lock_host()?;
+    if session.store().network(network)?.is_none() {
+        return Err(Error::NoNetwork { name: network.clone(), known: session.known_networks() });
+    }
+    let missing = || Error::NotConnected { sandbox: sandbox.to_string(), network: network.clone() };
+    let (key, _) = find_endpoint(session, network, sandbox, found)?.ok_or_else(missing)?;
+    renew_key(session, host, &key, wishes)?.ok_or_else(missing)
+}
+
+/// Renews all leases that are due, or all when forced. Each has its own answer.
+pub(crate) fn renew_leases(session: &mut Session, wishes: RenewWishes) -> Result<Vec<Result<Renewed, Error>>, Error> {
+    let mut all = Vec::new();
+    let keys: Vec<EndpointKey> = {
+        let host = session.store().lock_host()?;
+        let leased = session.store().all_endpoints_lossy().0.into_iter().filter(|endpoint| endpoint.dhcp.is_some());
+        let keys = leased.map(|endpoint| endpoint.key()).collect();
+        drop(host);
+        keys
+    };
+    let doing = session.begin();
+    for (number, key) in keys.iter().enumerate() {
+        doing.step(|| format!("renewing, {number} of {} leases", keys.len()));
+        // The lock is taken for each: commands that wait for it get their turn.
+        let host = session.store().lock_host()?;
+        all.extend(renew_key(session, &host, key, wishes).transpose());
+    }
+    Ok(all)
+}
+
+fn renew_key(
+    session: &mut Session,
+    host: &HostLock,
+    key: &EndpointKey,
+    wishes: RenewWishes,
+) -> Result<Option<Renewed>, Error> {
+    let _sandbox = session.store().lock_sandbox(host, key.cookie)?;
+    let Some(endpoint) = session.store().endpoint(key)? else { return Ok(None) };
+    let Some(network) = session.store().network(&key.network)? else { return Ok(None) };
+    if endpoint.dhcp.is_none() && !network.asks_dhcp() {
+        return Err(Error::NoDhcp { network: network.name.clone(), sandbox: endpoint.sandbox.spelled });
+    }
+    renew_locked(session, host, &network, endpoint, wishes).map(Some)
+}
+
+/// Renews the lease of an endpoint. The caller holds the sandbox's lock.
+pub(crate) fn renew_locked(
+    session: &mut Session,
+    host: &HostLock,
+    network: &Network,
+    endpoint: Endpoint,
+    wishes: RenewWishes,
+) -> Result<Renewed, Error> {
+    let at = now()?;
+    if let Some(dhcp) = &endpoint.dhcp
+        && LeaseState::at(dhcp, at) == LeaseState::Bound
+        && !wishes.force
+    {
+        return renewed(endpoint, Renewal::NotDue);
+    }
+    let Some(way) = way_in(session, &endpoint, None)? else { return renewed(endpoint, Renewal::Gone) };
+    let Some(device) = look_at_device(session, &endpoint, &way)? else { return renewed(endpoint, Renewal::Gone) };
+    let renewing = Renewing { network, way: &way, client: client_of(session, network, &endpoint)? };
+    let had = endpoint.addresses.iter().find(|a| a.address.addr().is_ipv4()).map(|a| a.address);
+    // The endpoint as the kernel has it.
+    let mut before = endpoint.clone().at(at);
+    if device == OnDevice::Missing {
+        before.addresses.retain(|a| a.address.addr().is_ipv6());
+    }
+    let mut start = match &endpoint.dhcp {
+        Some(dhcp) => start(dhcp, device, at),
+        // The record was lost, and made again from the kernel.
+        None => match had.map(|had| had.addr()) {
+            Some(std::net::IpAddr::V4(address)) => Start::Again(address),
+            _ => Start::Discover,
+        },
+    };
+    if matches!(start, Start::Resume(_)) {
+        match renewing.ask_for_more(session, host, &before, &start)? {
+            Outcome::Bound(lease) => {
+                let dhcp = ByDhcp { client: renewing.client.clone(), lease, standing: Standing::Held };
+                let after = take_lease(session, host, network, &before, &way, dhcp, Recorded::Attached)?;
+                return renewing.answer(session, after, had);
+            }
+            Outcome::Unanswered | Outcome::Failed(_) => return renewed(endpoint, Renewal::Unanswered),
+            Outcome::Lost(loss) => {
+                session.note(format!("{} on network {}: {loss}", endpoint.sandbox.spelled, network.name));
+                start = Start::Discover;
+                before = renewing.lose(session, host, &before)?;
+            }
+        }
+    } else if let Some(dhcp) =
+        endpoint.dhcp.as_ref().filter(|dhcp| !dhcp.holds_at(at) && dhcp.standing == Standing::Held)
+    {
+        let why = "its lease ended before it was renewed";
+        session
+            .note(format!("{} on network {}: {why} ({})", endpoint.sandbox.spelled, network.name, dhcp.lease.address));
+    }
+    match renewing.ask(session, host, &before, start, wishes.patience.unwrap_or(Client::PATIENCE))? {
+        Outcome::Bound(lease) => {
+            let dhcp = ByDhcp { client: renewing.client.clone(), lease, standing: Standing::Held };
+            let after = take_lease(session, host, network, &before, &way, dhcp, Recorded::Attached)?;
+            renewing.answer(session, after, had)
+        }
+        Outcome::Failed(failure) => Err(no_lease(network, &endpoint, failure.to_string())),
+        Outcome::Lost(loss) => Err(no_lease(network, &endpoint, loss.to_string())),
+        Outcome::Unanswered => Err(no_lease(network, &endpoint, "no DHCP server answered".into())),
+    }
+}
+
+fn renewed(endpoint: Endpoint, renewal: Renewal) -> Result<Renewed, Error> {
+    let at = now()?;
+    let end = endpoint.dhcp.as_ref().filter(|dhcp| dhcp.holds_at(at)).and_then(|dhcp| dhcp.lease.expires_at());
+    Ok(Renewed { endpoint, renewal, left: end.map(|end: Moment| end.since(at)) })
+}
+
+fn client_of(session: &Session, network: &Network, endpoint: &Endpoint) -> Result<ClientId, Error> {
+    match &endpoint.dhcp {
+        Some(dhcp) => Ok(dhcp.client.clone()),
+        None => Ok(client_id(host_key(session)?, network, &endpoint.sandbox.spelled)?),
+    }
+}
+
+/// Whether the device has the IPv4 address that is recorded; `None`: there is no device.
+fn look_at_device(session: &mut Session, endpoint: &Endpoint, way: &NsRef) -> Result<Option<OnDevice>, Error> {
+    let place = Place::Sandbox(way.clone());
+    let failed = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
+    let Some(link) = session.kernel.link(&place, endpoint.ifname.as_str()).map_err(failed())? else { return Ok(None) };
+    let seen = session.kernel.addresses(&place, Some(link.index)).map_err(failed())?;
+    let has = endpoint.lease().is_some_and(|lease| seen.iter().any(|a| a.address == IpNet::V4(lease.address)));
+    Ok(Some(if has { OnDevice::There } else { OnDevice::Missing }))
+}
+
+/// What stays the same while one lease is renewed.
+struct Renewing<'a> {
+    network: &'a Network,
+    way: &'a NsRef,
+    client: ClientId,
+}
+
+impl Renewing<'_> {
+    /// Asks the server, or all of them, for more time. A lease that is held goes on while nobody answers, so the client
+    /// asks again only after a minute; a person does not wait that long.
+    fn ask_for_more(
+        &self,
+        session: &mut Session,
+        host: &HostLock,
+        endpoint: &Endpoint,
+        start: &Start,
+    ) -> Result<Outcome, Error> {
+        for _ in 1..TRIES {
+            match self.ask(session, host, endpoint, start.clone(), WAIT)? {
+                Outcome::Unanswered => {}
+                outcome => return Ok(outcome),
+            }
+        }
+        self.ask(session, host, endpoint, start.clone(), WAIT)
+    }
+
+    fn ask(
+        &self,
+        session: &mut Session,
+        host: &HostLock,
+        endpoint: &Endpoint,
+        start: Start,
+        patience: Duration,
+    ) -> Result<Outcome, Error> {
+        let object = format!("network {}: lease of {}", self.network.name, endpoint.sandbox.spelled);
+        let wait = if matches!(start, Start::Resume(_)) { patience } else { patience * 2 };
+        let question = Question {
+            object: &object,
+            sandbox: self.way,
+            device: &endpoint.ifname,
+            identity: identity(endpoint, self.client.clone()),
+            start,
+            patience,
+            wait,
+        };
+        let key = endpoint.key();
+        ask(session, question, &mut |session, lease| is_free(session, host, &key, lease.address.addr()))
+    }
+
+    /// Takes the address of a lost lease away.
+    fn lose(&self, session: &mut Session, host: &HostLock, before: &Endpoint) -> Result<Endpoint, Error> {
+        let Some(dhcp) = before.dhcp.clone() else { return Ok(before.clone()) };
+        let lost = ByDhcp { standing: Standing::Lost, ..dhcp };
+        take_lease(session, host, self.network, before, self.way, lost, Recorded::Attached)
+    }
+
+    /// Tells of a changed address: connections and whoever knew the address are concerned.
+    fn answer(&self, session: &mut Session, after: Endpoint, had: Option<IpNet>) -> Result<Renewed, Error> {
+        let has = after.lease().map(|lease| IpNet::V4(lease.address));
+        if has == had {
+            return renewed(after, Renewal::Renewed);
+        }
+        if let (Some(has), Some(had)) = (has, had) {
+            let words = format!(
+                "{} on network {}: the address was {had} and is {has} now",
+                after.sandbox.spelled, self.network.name
+            );
+            zubi_kernel::log(&words);
+            session.note(words);
+        }
+        renewed(after, Renewal::Anew(had))
+    }
+}
