@@ -10,5 +10,6 @@ pub(crate) mod foreign_changes;
 pub(crate) mod host;
 pub(crate) mod link_ends;
 pub(crate) mod owner;
+pub(crate) mod pair;
 pub(crate) mod sandbox;
 pub(crate) mod unrecorded;

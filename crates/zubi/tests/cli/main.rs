@@ -32,6 +32,7 @@ mod settings;
 mod snapshot;
 mod storage;
 mod supervisor;
+mod take_over;
 
 zubi_lab::test_files!(
     addresses,
@@ -65,4 +66,5 @@ zubi_lab::test_files!(
     snapshot,
     storage,
     supervisor,
+    take_over,
 );
