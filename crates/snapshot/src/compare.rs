@@ -201,6 +201,8 @@ impl Sight<'_> {
         let Some(seen) = self.snapshot.link(self.place, change.name.as_str())? else { return Ok(Finding::Missing) };
         Ok(match change.state {
             Some(state) if state != seen.state => Finding::Differs(format!("is {}", seen.state)),
+            // It still has the name by which it was found.
+            _ if change.rename.is_some() => Finding::Differs(format!("is called {}", seen.name)),
             _ if change.mtu.is_some_and(|mtu| mtu.bytes() != seen.mtu) => {
                 Finding::Differs(format!("MTU is {}", seen.mtu))
             }
@@ -221,7 +223,9 @@ impl Sight<'_> {
             _ if change.alias.is_some() && !seen.alias.as_ref().is_some_and(|alias| alias.starts_with("zubi ")) => {
                 Finding::Differs("its alias does not say whose it is".into())
             }
-            _ if change.addressless && seen.addr_gen_mode.is_some_and(|mode| mode != AddrGenMode::None) => {
+            _ if change.addr_gen_mode == Some(AddrGenMode::None)
+                && seen.addr_gen_mode.is_some_and(|mode| mode != AddrGenMode::None) =>
+            {
                 Finding::Differs("gives itself a link-local address".into())
             }
             _ => Finding::Same,

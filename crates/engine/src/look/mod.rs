@@ -12,5 +12,6 @@ pub(crate) mod host;
 pub(crate) mod lease_files;
 pub(crate) mod link_ends;
 pub(crate) mod owner;
+pub(crate) mod pair;
 pub(crate) mod sandbox;
 pub(crate) mod unrecorded;

@@ -13,7 +13,7 @@ pub use found::{HostFacts, InUse, Last, Leaving, Reached, Remains, Standing, Unu
 
 use crate::forwarding::Ipv6Forwarding;
 use crate::inside::Surroundings;
-use crate::{Op, Plan, Presence, What};
+use crate::{Op, Plan, Presence, Taken, TakenNow, What};
 use bridge::Bridged;
 use ipnet::IpNet;
 use std::path::Path;
@@ -111,6 +111,13 @@ pub fn network_elements(network: &Network) -> Vec<Element> {
 pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Plan {
     match (&network.driver, &endpoint.device) {
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::attach(network, part, endpoint, pair, around),
+    }
+}
+
+/// Gives the pair that an endpoint was about to take over back as it was.
+pub fn give_back(endpoint: &Endpoint, taken: &Taken, now: &TakenNow) -> Plan {
+    match &endpoint.device {
+        Device::Pair(_) => bridge::give_back(endpoint, taken, now).into_iter().collect(),
     }
 }
 

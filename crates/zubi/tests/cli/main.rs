@@ -33,6 +33,7 @@ mod settings;
 mod snapshot;
 mod storage;
 mod supervisor;
+mod take_over;
 
 zubi_lab::test_files!(
     addresses,
@@ -67,4 +68,5 @@ zubi_lab::test_files!(
     snapshot,
     storage,
     supervisor,
+    take_over,
 );

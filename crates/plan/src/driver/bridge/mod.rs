@@ -8,6 +8,7 @@ mod links;
 mod network;
 mod port;
 mod recognise;
+mod take;
 
 pub(super) use change::{Bridged, change};
 pub(super) use described::{first_described, mode};
@@ -17,3 +18,4 @@ pub(super) use network::{down, down_from, elements, kept, mark, put_marks_back, 
 pub(super) use recognise::{
     leads_to_a_sandbox, recognise_doomed, recognise_host_end, recognise_inner_end, recognise_network, standing,
 };
+pub(super) use take::give_back;
