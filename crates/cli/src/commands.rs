@@ -74,9 +74,10 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
 }
 
 fn connect(session: &mut Session, words: &ConnectWords, output: &Output) -> Result<(), Error> {
-    let ConnectWords { network, sandbox, wishes } = words;
+    let ConnectWords { network, sandbox, device, wishes } = words;
     wishes.check_lengths(session, network)?;
-    let attached = session.attach(network, sandbox, &wishes.wishes(), output.act());
+    let wishes = Wishes { taken: device.clone(), ..wishes.wishes() };
+    let attached = session.attach(network, sandbox, &wishes, output.act());
     let report = attached.map_err(|e| perhaps_swapped(session, e, "connect", network, sandbox))?;
     let (text, json) = show::attached(&report.value);
     output.changed(session, &report.plan, &[text], &json)

@@ -145,11 +145,15 @@ pub(crate) struct ConnectWords {
     pub(crate) network: NetworkName,
     /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
     pub(crate) sandbox: SandboxRef,
+    /// Take over a veth pair made by hand: its end on the host; the other one is in the sandbox. Disconnecting deletes it
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<IfName>,
     #[command(flatten)]
     pub(crate) wishes: WishWords,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "The pair is deleted, also one made by hand that `connect --device` took over.")]
 pub(crate) struct DisconnectWords {
     /// The network
     pub(crate) network: NetworkName,

@@ -101,6 +101,7 @@ impl Error {
             | Error::PortTaken { .. }
             | Error::Broken { .. }
             | Error::DeviceTaken { .. }
+            | Error::NotTaken { .. }
             | Error::Different { .. }
             | Error::EndTaken { .. }
             | Error::LinkAddressTaken { .. }

@@ -48,6 +48,8 @@ pub struct Wishes {
     pub addresses: Vec<IpAddr>,
     /// The name of the host end; chosen when absent.
     pub host_device: Option<IfName>,
+    /// The end on the host of a pair that somebody made, to be taken over instead of making one.
+    pub taken: Option<IfName>,
     /// See [`Traits`].
     pub traits: Traits,
     /// The MAC of the inner end.
@@ -73,6 +75,7 @@ impl Default for Wishes {
             addressing: Addressing::Network,
             addresses: Vec::new(),
             host_device: None,
+            taken: None,
             traits: Traits::default(),
             mac: MacWish::FromAddress,
             ifname: None,

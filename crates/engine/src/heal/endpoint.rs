@@ -25,8 +25,13 @@ pub(crate) fn wanted_ops(
         endpoint.sandbox.reached_by = way.clone();
     }
     let default_in = gives_default_in(session, snapshot, &endpoint, siblings, way)?;
-    let around =
-        Surroundings { loopback: AdminState::Down, default_in, stale: Vec::new(), neighbours: Neighbours::AreRight };
+    let around = Surroundings {
+        loopback: AdminState::Down,
+        default_in,
+        stale: Vec::new(),
+        neighbours: Neighbours::AreRight,
+        taken: None,
+    };
     let ops = driver::wanted(network, &endpoint, &around);
     Ok(ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
 }

@@ -18,7 +18,7 @@ use crate::random::random;
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::claim::{
-    claim, claim_ports, lease_owner_name, owner_name, release_ports, reservation_in_use, reserve_all, user_of,
+    Claimed, claim, claim_ports, lease_owner_name, owner_name, release_ports, reservation_in_use, reserve_all, user_of,
 };
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -66,7 +66,13 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
                         ask.avoided.push(used);
                         continue;
                     }
-                    claim(session, leases, network, &endpoint, &cursors, ports.as_ref())?;
+                    claim(
+                        session,
+                        leases,
+                        network,
+                        Claimed { endpoint: &endpoint, cursors: &cursors, taken: ask.taken },
+                        ports.as_ref(),
+                    )?;
                     return Ok(endpoint);
                 }
                 Err(obstacle) => obstacle,

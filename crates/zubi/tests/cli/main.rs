@@ -33,6 +33,7 @@ mod settings;
 mod snapshot;
 mod storage;
 mod supervisor;
+mod take_over;
 mod uplink;
 
 zubi_lab::test_files!(
@@ -68,5 +69,6 @@ zubi_lab::test_files!(
     snapshot,
     storage,
     supervisor,
+    take_over,
     uplink,
 );

@@ -98,7 +98,7 @@ pub(in crate::driver) fn take_over(
 
 /// Gives the card back what the host has on the bridge, and deletes the bridge. `hasty`: addresses that a rollback has
 /// put on the card already, without duplicate address detection.
-pub(in crate::driver) fn give_back(
+pub(in crate::driver) fn give_card_back(
     part: &BridgeNetwork,
     parent: &IfName,
     held: &Holdings,
