@@ -319,4 +319,44 @@ mod tests {
         assert_eq!(address("10.1.0.1/24").to_string(), "10.1.0.1/24 dev zb-blue");
         assert_eq!(address("fd00:1::1/64").to_string(), "fd00:1::1/64 dev zb-blue nodad");
     }
+
+    #[test]
+    fn an_address_that_moves_keeps_its_options() {
+        let options = AddressOptions {
+            peer: Some("10.1.0.9/32".parse().unwrap()),
+            broadcast: Some("10.1.0.255".parse().unwrap()),
+            label: Some("zb-blue:x".into()),
+            scope: 253,
+            metric: Some(7),
+            protocol: Some(9),
+            lifetime: Lifetime { valid: Some(900), preferred: None },
+            no_prefix_route: true,
+            manages_temporary: true,
+            joins_group: true,
+            home: true,
+            no_dad: false,
+        };
+        let held = HeldAddress { address: "10.1.0.1/32".parse().unwrap(), options };
+        let moved = Address::moved(held.clone(), "zb-blue".parse().unwrap());
+        let bytes = ours(|b| moved.encode(b, IfIndex(2)));
+        let read = crate::Messages::new(&bytes).next().unwrap();
+        assert_eq!(held_address(&read), Some((IfIndex(2), held)));
+        assert_eq!(
+            moved.to_string(),
+            "10.1.0.1 peer 10.1.0.9/32 brd 10.1.0.255 dev zb-blue label zb-blue:x scope 253 metric 7 proto 9 \
+             valid_lft 900 preferred_lft forever home mngtmpaddr noprefixroute autojoin"
+        );
+    }
+
+    #[test]
+    fn a_label_follows_the_name_of_the_device() {
+        let label = |label: &str| {
+            let options = AddressOptions { label: Some(label.into()), ..AddressOptions::default() };
+            let held = HeldAddress { address: "10.1.0.1/24".parse().unwrap(), options };
+            Address::moved(held, "zb-blue".parse().unwrap()).options.label
+        };
+        assert_eq!(label(":1").as_deref(), Some("zb-blue:1"));
+        assert_eq!(label("office").as_deref(), Some("office"));
+        assert_eq!(label(":much-too-long"), None);
+    }
 }
