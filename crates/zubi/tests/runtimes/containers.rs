@@ -102,6 +102,28 @@ fn a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free()
     }
 }
 
+fn a_container_has_its_name_on_all_networks_however_it_is_called() {
+    let test = "a_container_has_its_name_on_all_networks_however_it_is_called";
+    let Some((host, docker)) = host_with_docker(test) else { return };
+    docker.ok(&format!("{BARE} web {SLEEP}"));
+    let pid = docker.ok("inspect -f {{.State.Pid}} web").trim().to_owned();
+    for (network, called, name) in [
+        ("blue", format!("pid:{pid}"), format!("pid:{pid}")),
+        ("green", "docker:web".to_owned(), "docker:web".to_owned()),
+        ("red", "w1".to_owned(), "docker:web".to_owned()),
+        ("grey", format!("/proc/{pid}/ns/net"), "docker:web".to_owned()),
+    ] {
+        if called == "w1" {
+            host.zubi("sandbox add w1 --from docker:web").ok();
+        }
+        host.network(network);
+        assert_eq!(host.zubi(&format!("--json connect {network} {called}")).ok().json()["sandbox"], *name);
+        let listed = host.zubi("--json ls").ok().json();
+        assert!(listed.as_array().expect("list").iter().all(|e| e["sandbox"] == *name), "{called}: {listed}");
+    }
+    assert_eq!(host.zubi("network inspect blue").ok().out.matches("\"web\"").count(), 1);
+}
+
 fn a_container_that_does_not_run_or_is_unknown_is_not_found() {
     let test = "a_container_that_does_not_run_or_is_unknown_is_not_found";
     let Some((host, docker)) = host_with_docker(test) else { return };
@@ -282,6 +304,7 @@ fn a_containerd_task_behind_a_port_is_named() {
 zubi_lab::root_tests!(
     a_container_without_network_is_bridged_and_made_bare_again,
     a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
+    a_container_has_its_name_on_all_networks_however_it_is_called,
     a_container_that_does_not_run_or_is_unknown_is_not_found,
     a_container_on_the_host_s_network_is_named_with_the_way_out,
     inspect_shows_containers_by_the_id_that_docker_has,
