@@ -154,6 +154,38 @@ fn network_rm_with_force_disconnects_first() {
     before.assert_no_residue(&Snapshot::take());
 }
 
+fn the_plan_of_network_rm_with_force_disconnects_first_and_does_what_it_says() {
+    let host = Host::new(ZUBI);
+    let before = Snapshot::take();
+    host.network("blue --subnet 10.55.66.0/24");
+    host.network("green --subnet 10.55.67.0/24");
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect blue c1 -p 8080:80").ok();
+    host.connect("green c1");
+    host.container("c2", "blue");
+    let whole = Snapshot::take();
+    let told = host.zubi("--explain network rm -f blue").ok().out;
+    whole.assert_no_residue(&Snapshot::take());
+    let at = |words: &str| told.find(words).unwrap_or_else(|| panic!("{words} is not in:\n{told}"));
+    assert_eq!(told.matches("ip link del zv").count(), 2, "{told}");
+    assert!(
+        at("ip link del zv") < at("ip link del zb-blue") && at("default via 10.55.67.1") < at("ip link del zb-blue")
+    );
+    // Whoever types the lines has removed what zubi removes.
+    let told = host.zubi("--explain network rm -f blue green").ok().out;
+    std::fs::write("/run/commands", format!("set -e\n{}", host.zubi("--explain network rm -f blue").ok().out)).unwrap();
+    host.shell("sh /run/commands").ok();
+    host.shell("ip -n c1 route show default | grep -q 'via 10.55.67.1 dev eth1'").ok();
+    for gone in ["ip link show zb-blue", "ip -n c2 link show eth0", "nft list table inet zubi | grep -q 10.55.66"] {
+        assert_ne!(host.shell(gone).code, 0, "{gone}");
+    }
+    assert!(told.contains("ip link del zb-blue") && told.contains("ip link del zb-green"), "{told}");
+    host.zubi("network rm -f blue green").ok();
+    host.zubi("sandbox rm c1 c2").ok();
+    host.settle();
+    before.assert_no_residue(&Snapshot::take());
+}
+
 fn several_names_are_all_or_nothing() {
     let host = blue();
     host.network("green --subnet 10.2.0.0/24");
@@ -463,6 +495,7 @@ zubi_lab::tests!(
     network_inspect_prints_fields,
     inspect_has_docker_s_order_and_names,
     network_rm_with_force_disconnects_first,
+    the_plan_of_network_rm_with_force_disconnects_first_and_does_what_it_says,
     several_names_are_all_or_nothing,
     several_sandboxes_are_made_at_once,
     ps_exec_and_port_are_answered,
