@@ -6,6 +6,7 @@ use crate::driver_options;
 use crate::filter::fits_all;
 use crate::inspect::{self, NetworkShown};
 use crate::output::{Output, answer_in_json, answer_with, lines, removed, without_repeats};
+use crate::table;
 use crate::template::Template;
 use crate::words::{CreateWords, NetworkLsWords, NetworkWords, OrNone, SetWords};
 use serde_json::{Value, json};
@@ -71,13 +72,16 @@ fn shown(session: &Session, network: &Network, endpoints: &[Endpoint]) -> Networ
 }
 
 fn formatted(template: &Template, objects: impl Iterator<Item = Value>) -> Result<String, Error> {
-    let mut text = String::new();
-    for object in objects {
-        let line = template.line(&object).map_err(|why| Invalid::new("--format", "template", why))?;
-        text.push_str(&line);
-        text.push('\n');
-    }
-    Ok(text)
+    let line = |object| template.line(&object).map_err(|why| Invalid::new("--format", "template", why));
+    let lines = objects.map(line).collect::<Result<Vec<String>, _>>()?;
+    Ok(match template.head() {
+        Some(head) => {
+            let rows: Vec<Vec<String>> =
+                lines.iter().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+            table::render_with(&head.iter().map(String::as_str).collect::<Vec<_>>(), &rows, &|_, _| None)
+        }
+        None => lines.into_iter().map(|line| line + "\n").collect(),
+    })
 }
 
 fn list(session: &mut Session, words: &NetworkLsWords, output: &Output) -> Result<(), Error> {

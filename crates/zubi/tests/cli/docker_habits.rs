@@ -99,7 +99,21 @@ fn network_ls_knows_quiet_filters_and_formats() {
     let first: Value = serde_json::from_str(line.lines().next().expect("one")).expect("JSON");
     assert_eq!((&first["Name"], &first["Labels"]), (&json!("blue"), &json!("team=a")));
     refused(&host, &[("network ls --filter dangling=true", USAGE, "there are: name, id, driver, label, scope")]);
-    host.zubi_words(&["network", "ls", "--format", "{{range .}}"]).fails(USAGE, "use --json and jq");
+    let table =
+        host.zubi_words(&["network", "ls", "--format", "table {{.Name}}\\t{{.Driver}}\\t{{.CreatedAt}}"]).ok().out;
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        (&*lines[0], &lines[1][..2]),
+        (&["NAME", "DRIVER", "CREATED", "AT"][..], &["blue", "bridge"][..]),
+        "{table}"
+    );
+    for (template, words) in [
+        ("{{range .}}", "has no {{end}}"),
+        ("{{truncate .Name 3}}", "`truncate` is not understood; there are: json"),
+        ("table", "has no field"),
+    ] {
+        host.zubi_words(&["network", "ls", "--format", template]).fails(USAGE, words);
+    }
 }
 
 fn network_inspect_prints_fields() {
@@ -109,7 +123,22 @@ fn network_inspect_prints_fields() {
     assert_eq!(field("{{.IPAM.Driver}} {{.Internal}} {{.Ingress}}"), "default false false\n");
     assert_eq!(field("{{index .Options \"com.docker.network.bridge.name\"}}"), "zb-blue\n");
     assert!(field("{{json .IPAM.Config}}").starts_with("[{"));
+    host.container("c1", "blue");
+    host.container("c2", "blue");
+    for (template, said) in [
+        ("{{range .IPAM.Config}}{{.Subnet}} {{end}}", "10.55.66.0/24 fd00:55::/64 \n"),
+        ("{{(index .IPAM.Config 0).Gateway}}", "10.55.66.1\n"),
+        ("{{range $k, $v := .Containers}}{{$v.Name}} {{end}}", "c1 c2 \n"),
+        ("{{range .Containers}}{{println .Name .Interface}}{{end}}", "c1 eth0\nc2 eth0\n\n"),
+        ("{{len .Containers}} {{if .Internal}}in{{else}}out{{end}}", "2 out\n"),
+        ("{{.Name | printf \"%s!\" | upper}}{{- /* loud */ -}} ", "BLUE!\n"),
+    ] {
+        assert_eq!(field(template), said, "{template}");
+    }
     host.zubi_words(&["network", "inspect", "--format", "{{.Nmae}}", "blue"]).fails(USAGE, "has no field Nmae");
+    let inspect = |template: &str| host.zubi_words(&["network", "inspect", "-f", template, "blue"]);
+    inspect("table {{.Name}}").fails(USAGE, "`table` is for lists");
+    inspect("{{template \"x\"}}").fails(USAGE, "`template` is not understood");
     host.zubi("network show blue").ok();
 }
 
