@@ -243,7 +243,7 @@ pub(crate) enum NetworkWords {
         /// Their names
         #[arg(required = true)]
         names: Vec<NetworkName>,
-        /// Print only this, in Go's words: '{{.Name}}', '{{json .IPAM}}', '{{range .IPAM.Config}}{{.Subnet}}{{end}}'
+        /// Print only this, a template as Docker takes it: '{{.Name}}', '{{json .IPAM}}'
         #[arg(short, long, value_name = "TEMPLATE", value_parser = Template::of_one)]
         format: Option<Template>,
     },
@@ -279,7 +279,7 @@ pub(crate) struct NetworkLsWords {
     /// Only those: name=PART, driver=bridge, label=KEY, label=KEY=VALUE, id=PART
     #[arg(short, long, value_name = "FILTER")]
     pub(crate) filter: Vec<NetworkFilter>,
-    /// `json`, or in Go's words: '{{.Name}} {{.ID}}', 'table {{.Name}}\t{{.Driver}}\t{{.Scope}}'
+    /// `json`, or a template as Docker takes it: '{{.Name}}', 'table {{.Name}}'
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) format: Option<Template>,
     /// Docker's option: whole ids
