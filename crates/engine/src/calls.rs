@@ -21,7 +21,7 @@ use crate::perform::{
     sandbox, unpublish,
 };
 use crate::problem::Problem;
-use crate::report::{Act, Compared, Force, Report};
+use crate::report::{Act, Compared, Connected, Force, Report};
 use crate::session::Session;
 use crate::undo::endpoint::Detached;
 use std::convert::Infallible;
@@ -163,9 +163,9 @@ impl Session {
         set_network::set_ingress(self, name, ingress, icc)
     }
 
-    /// Removes a network without endpoints. A missing one is an error, as with Docker.
-    pub fn remove_network(&mut self, name: &NetworkName, act: Act) -> Result<Report<()>, Error> {
-        remove_network::remove_network(self, name, act)
+    /// Removes a network. A missing one is an error, as with Docker.
+    pub fn remove_network(&mut self, name: &NetworkName, connected: Connected, act: Act) -> Result<Report<()>, Error> {
+        remove_network::remove_network(self, name, connected, act)
     }
 
     /// Removes every network without endpoints.

@@ -11,4 +11,5 @@ pub(crate) mod memory;
 pub(crate) mod network;
 pub(crate) mod obstacle;
 pub(crate) mod port;
+pub(crate) mod sandbox_name;
 pub(crate) mod wishes;

@@ -15,7 +15,7 @@ use crate::look::host::ipv6_forwarding;
 use crate::look::unrecorded::refuse_other_instance_now;
 use crate::perform::remove_network::remove_network;
 use crate::random::random;
-use crate::report::{Act, Report};
+use crate::report::{Act, Connected, Report};
 use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::undo::network::undo_network;
@@ -194,7 +194,7 @@ fn is_at(network: &Network, spec: &NetworkSpec) -> Result<bool, Error> {
 
 /// Removes the network `default`, whose address was changed in the settings. Refuses while it is in use.
 fn move_default(session: &mut Session, spec: &NetworkSpec) -> Result<(), Error> {
-    match remove_network(session, &spec.name, Act::Apply) {
+    match remove_network(session, &spec.name, Connected::Refuse, Act::Apply) {
         Ok(_) => {
             session.note(format!("network {}: made anew, at the address that the settings say", spec.name));
             Ok(())
