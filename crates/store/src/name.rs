@@ -151,7 +151,7 @@ mod tests {
         let scratch = Scratch::new();
         let store = scratch.store();
         let one = endpoint(5, "blue", "pid:7");
-        store.begin_attach(&one).unwrap();
+        store.begin_attach(&one, None).unwrap();
         store.write_name(&one).unwrap();
         store.finish_attach(&one.key()).unwrap();
         let renamed = store.rename(&one, "docker:web").unwrap();
