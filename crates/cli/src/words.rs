@@ -248,8 +248,8 @@ pub(crate) enum NetworkWords {
         /// Their names
         #[arg(required = true)]
         names: Vec<NetworkName>,
-        /// Print only these fields: '{{.Name}}', '{{json .IPAM}}'
-        #[arg(short, long, value_name = "TEMPLATE")]
+        /// Print only this, a template as Docker takes it: '{{.Name}}', '{{json .IPAM}}'
+        #[arg(short, long, value_name = "TEMPLATE", value_parser = Template::of_one)]
         format: Option<Template>,
     },
     /// Remove networks without endpoints: all that are named, or none
@@ -294,7 +294,7 @@ pub(crate) struct NetworkLsWords {
     /// Only those: name=PART, driver=bridge, label=KEY, label=KEY=VALUE, id=PART
     #[arg(short, long, value_name = "FILTER")]
     pub(crate) filter: Vec<NetworkFilter>,
-    /// `json`, or fields: '{{.Name}} {{.ID}} {{.Driver}} {{.Scope}}'
+    /// `json`, or a template as Docker takes it: '{{.Name}}', 'table {{.Name}}'
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) format: Option<Template>,
     /// Docker's option: whole ids

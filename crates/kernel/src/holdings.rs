@@ -87,15 +87,12 @@ impl Session {
         let mut batch = Batch::new();
         for address in addresses {
             let is_it = |seen: &&NeighbourSeen| seen.device == index && seen.address == Some(*address);
-            match before.iter().find(is_it).and_then(NeighbourSeen::answered) {
-                Some(mac) => {
-                    let (address, device) = (*address, device.clone());
-                    Neighbour { address, mac, device, certainty: Certainty::Asked }.encode(&mut batch, index);
-                }
-                None => {
-                    forget_neighbour(&mut batch, *address, index);
-                    ask_neighbour(&mut batch, *address, index);
-                }
+            if let Some(mac) = before.iter().find(is_it).and_then(NeighbourSeen::answered) {
+                let (address, device) = (*address, device.clone());
+                Neighbour { address, mac, device, certainty: Certainty::Asked }.encode(&mut batch, index);
+            } else {
+                forget_neighbour(&mut batch, *address, index);
+                ask_neighbour(&mut batch, *address, index);
             }
         }
         // There is nothing to forget where nobody was asked yet.

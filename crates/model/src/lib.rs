@@ -55,7 +55,7 @@ pub use pool::{GatewayAt, Pool, PoolSpec};
 pub use port::{HostAddress, HostPorts, PortNumber, PortRange, PortWish, Protocol, PublishedPort};
 pub use progress::{Doing, Progress, Watcher};
 pub use reservation::Reservation;
-pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxIdentity, SandboxRef};
+pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxIdentity, SandboxRef, Standing};
 pub use static_route::{RouteKind, RouteOptions, StaticRoute};
 pub use subnet::{Exclusion, Family, Subnet};
 pub use traits::{DuplicateDetection, InnerState, PortHolder, PortSource, SourceMac, Traits};

@@ -104,6 +104,9 @@ fn is_managed_by_nm(text: &str) -> bool {
     text.lines().any(|line| line.trim() == "managed=true")
 }
 
+/// The names of DHCP clients.
+const CLIENTS: [&str; 5] = ["dhclient", "dhcpcd", "udhcpc", "busybox", "pump"];
+
 /// A DHCP client holds a packet socket on the card: no other kind of socket hears an answer without an address.
 fn dhcp_client(index: u32) -> Option<(u32, String)> {
     let sockets = fs::read_to_string("/proc/thread-self/net/packet").ok()?;
@@ -111,7 +114,6 @@ fn dhcp_client(index: u32) -> Option<(u32, String)> {
     if inodes.is_empty() {
         return None;
     }
-    const CLIENTS: [&str; 5] = ["dhclient", "dhcpcd", "udhcpc", "busybox", "pump"];
     for entry in fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default().trim().to_owned();

@@ -8,6 +8,7 @@ use crate::decide::device::inner_name;
 use crate::decide::endpoint::{Ask, Birth, families};
 use crate::decide::obstacle::Owners;
 use crate::decide::port::limits as port_limits;
+use crate::decide::sandbox_name::{sandbox_name, takes_name};
 use crate::decide::wishes::check_wishes;
 use crate::error::Error;
 use crate::fault::Fault;
@@ -115,6 +116,7 @@ pub(crate) fn attach_resolved(
         let _leases = session.store().lock_leases(host, &key.network)?;
         remove_endpoint(session, host, &leftover, Some(&sandbox.reached_by))?;
     }
+    let sandbox = &named(session, sandbox, wishes, act)?;
     let mut wishes = wishes.clone();
     let mut lost = None;
     let existing = session.store().endpoint(&key)?;
@@ -150,6 +152,24 @@ pub(crate) fn attach_resolved(
         (Err(error), Some(lost)) => Err(error.after_undo(Fault::muted(|| keep_record(session, host, network, &lost)))),
         (made, _) => made,
     }
+}
+
+/// The sandbox under the one name that all its endpoints have. Those that had no name yet get it now. The caller holds
+/// the sandbox's lock.
+fn named(session: &mut Session, sandbox: &Resolved, wishes: &Wishes, act: Act) -> Result<Resolved, Error> {
+    let mut named = sandbox.clone();
+    if wishes.called.is_some() {
+        return Ok(named);
+    }
+    let endpoints = session.store().endpoints_of(sandbox.cookie)?;
+    let earlier: Vec<&str> = endpoints.iter().map(|e| e.sandbox.spelled.as_str()).collect();
+    sandbox_name(&sandbox.spelled, &earlier).clone_into(&mut named.spelled);
+    if act == Act::Apply {
+        for endpoint in endpoints.iter().filter(|e| takes_name(&e.sandbox.spelled, &named.spelled)) {
+            session.store().rename(endpoint, &named.spelled)?;
+        }
+    }
+    Ok(named)
 }
 
 /// Keeps the record of an endpoint whose device was deleted, until the endpoint is made again.

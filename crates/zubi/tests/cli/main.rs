@@ -7,6 +7,7 @@ mod blue;
 mod borrowed_rights;
 mod coexistence;
 mod docker_habits;
+mod endings;
 mod escapes;
 mod exit_codes;
 mod features;
@@ -43,6 +44,7 @@ zubi_lab::test_files!(
     borrowed_rights,
     coexistence,
     docker_habits,
+    endings,
     escapes,
     exit_codes,
     features,
