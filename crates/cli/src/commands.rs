@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use zubi_engine::{Class, Detached, Error, Force, Session};
-use zubi_model::{DefaultRoute, MacWish, NetworkName, SandboxRef, Wishes};
+use zubi_model::{DefaultRoute, MacWish, NetworkName, Probe, SandboxRef, Wishes};
 
 /// Runs one command.
 pub(crate) fn run(mut session: Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
@@ -138,6 +138,7 @@ impl WishWords {
             routes: self.route.clone(),
             ports: self.publish.clone(),
             default_route: if self.no_default_route { DefaultRoute::Never } else { DefaultRoute::Eligible },
+            probe: if self.no_probe { Probe::Skip } else { Probe::Usual },
             ..Wishes::default()
         }
     }

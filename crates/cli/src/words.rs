@@ -507,6 +507,9 @@ pub(crate) struct WishWords {
     /// Never take the default route from this network
     #[arg(long)]
     pub(crate) no_default_route: bool,
+    /// Do not ask the LAN who has the address before it is used
+    #[arg(long)]
+    pub(crate) no_probe: bool,
     /// Publish a port of it on the host: [ADDRESS:][HOST-PORT:]PORT[/PROTOCOL], ranges as 8000-8009:80-89
     #[arg(short, long, value_name = "PORT")]
     pub(crate) publish: Vec<PortWish>,

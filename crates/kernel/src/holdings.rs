@@ -5,7 +5,7 @@ use crate::session::Session;
 use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use zubi_model::{Family, HeldNeighbour, Holdings, IfName, Mac, StaticRoute};
+use zubi_model::{Family, HeldNeighbour, Holdings, IfIndex, IfName, Mac, StaticRoute};
 use zubi_plan::Place;
 use zubi_wire::Batch;
 use zubi_wire::route::{
@@ -106,9 +106,27 @@ impl Session {
                 .filter(|(address, _)| addresses.contains(address))
                 .collect();
             if all.len() == addresses.len() || since.elapsed() > patience {
+                self.forget_unanswered(index, &seen, addresses)?;
                 return Ok(all);
             }
             sleep(PAUSE);
         }
+    }
+
+    /// Forgets the questions that nobody answered: whoever gets such an address is asked at once.
+    fn forget_unanswered(
+        &mut self,
+        device: IfIndex,
+        seen: &[NeighbourSeen],
+        addresses: &[IpAddr],
+    ) -> Result<(), Error> {
+        let unanswered = seen.iter().filter(|seen| seen.device == device && seen.answered().is_none());
+        let of_ours = unanswered.filter_map(|seen| seen.address).filter(|address| addresses.contains(address));
+        let mut batch = Batch::new();
+        of_ours.for_each(|address| forget_neighbour(&mut batch, address, device));
+        if !batch.is_empty() {
+            self.route()?.transact(batch)?;
+        }
+        Ok(())
     }
 }

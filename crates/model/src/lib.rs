@@ -60,4 +60,4 @@ pub use static_route::{RouteKind, RouteOptions, StaticRoute};
 pub use subnet::{Exclusion, Family, Subnet};
 pub use traits::{DuplicateDetection, InnerState, PortHolder, PortSource, SourceMac, Traits};
 pub use visible::visible;
-pub use wishes::{Addressing, MacWish, Wishes};
+pub use wishes::{Addressing, MacWish, Probe, Wishes};

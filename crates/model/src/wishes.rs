@@ -37,6 +37,16 @@ pub enum Addressing {
     Given(Vec<EndpointAddress>),
 }
 
+/// Whether the LAN is asked who has an address before the endpoint uses it for the first time (RFC 5227).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Probe {
+    /// On networks with a LAN.
+    #[default]
+    Usual,
+    /// Never.
+    Skip,
+}
+
 /// What a caller wishes of an endpoint; everything left out is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
@@ -64,6 +74,8 @@ pub struct Wishes {
     pub default_route: DefaultRoute,
     /// Ports to publish.
     pub ports: Vec<PortWish>,
+    /// See [`Probe`].
+    pub probe: Probe,
     /// The endpoint was reserved under this number: it gets the reservation's addresses, MAC and names.
     pub reservation: Option<EndpointId>,
 }
@@ -83,6 +95,7 @@ impl Default for Wishes {
             routes: Vec::new(),
             default_route: DefaultRoute::Eligible,
             ports: Vec::new(),
+            probe: Probe::default(),
             reservation: None,
         }
     }
