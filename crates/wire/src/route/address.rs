@@ -25,6 +25,8 @@ const IFA_F_HOMEADDRESS: u32 = 0x10;
 const IFA_F_MANAGETEMPADDR: u32 = 0x100;
 const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 const IFA_F_MCAUTOJOIN: u32 = 0x400;
+/// The kernel marks its own addresses with numbers up to `IFAPROT_KERNEL_LL`. `ip` before 6.4 has no word for others.
+const KERNELS_LAST: u8 = 3;
 /// `INFINITY_LIFE_TIME` of net/addrconf.h.
 const FOR_EVER: u32 = u32::MAX;
 const IFA_F_DADFAILED: u8 = 0x08;
@@ -129,6 +131,14 @@ impl Address {
 }
 
 impl Address {
+    /// The words that distinguish it from others on its device.
+    pub fn which(&self) -> String {
+        match self.options.peer {
+            Some(peer) => format!("{} peer {peer}", self.address.addr()),
+            None => self.address.to_string(),
+        }
+    }
+
     fn flags(&self) -> u32 {
         let options = &self.options;
         let all = [
@@ -145,10 +155,7 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let options = &self.options;
-        match options.peer {
-            Some(peer) => write!(f, "{} peer {peer}", self.address.addr())?,
-            None => write!(f, "{}", self.address)?,
-        }
+        f.write_str(&self.which())?;
         if let Some(broadcast) = options.broadcast {
             write!(f, " brd {broadcast}")?;
         }
@@ -199,7 +206,7 @@ pub fn held_address(message: &Message<'_>) -> Option<(IfIndex, HeldAddress)> {
         label: a.text(IFA_LABEL),
         scope: head[3],
         metric: a.u32(IFA_RT_PRIORITY),
-        protocol: a.get(IFA_PROTO).and_then(|bytes| bytes.first().copied()),
+        protocol: a.get(IFA_PROTO).and_then(|bytes| bytes.first().copied()).filter(|by| *by > KERNELS_LAST),
         lifetime: Lifetime { preferred: lasts(0), valid: lasts(4) },
         no_prefix_route: has(IFA_F_NOPREFIXROUTE),
         manages_temporary: has(IFA_F_MANAGETEMPADDR),

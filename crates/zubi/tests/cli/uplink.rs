@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 use zubi_lab::lan::{COMPUTER, HOST, OUTSIDE, ROUTER, holdings, make_lan};
-use zubi_lab::{Capability, Host, Snapshot, assert_reaches, need};
+use zubi_lab::{Capability, Host, Snapshot, assert_reaches, need, on_another_host};
 
 /// Talks over the card while it goes to the bridge and back.
 const STREAMS: &str = include_str!("uplink_streams.py");
@@ -89,6 +89,40 @@ fn a_container_is_on_the_lan_and_the_card_has_everything_back() {
     assert_eq!(holdings(&host, "eth0"), before);
     host.shell("ip -6 route del 2001:db8:8::/64 dev eth0").ok();
     state.assert_no_residue(&Snapshot::take());
+}
+
+/// What the bridge and the card have after `make`, on a host of its own.
+fn after(make: fn(&Host)) -> String {
+    on_another_host(|| {
+        let host = host();
+        host.shell(
+            "ip addr add 192.168.1.6/24 dev eth0 label eth0:x; ip addr add 10.77.0.1/16 dev eth0 noprefixroute metric 40
+             ip addr add 2001:db8:1::6/64 dev eth0 nodad home; ip addr add 192.168.7.1 peer 192.168.7.2 dev eth0
+             ip route add 10.9.0.0/16 via 192.168.1.7 table 77 mtu 1400 advmss 1300 metric 9
+             ip route add 10.7.0.0/16 via 10.55.0.1 dev eth0 onlink initcwnd 20
+             ip route add 10.6.0.0/16 dev eth0 scope 200 metric 3; ip route add 10.6.0.0/16 via 192.168.1.7 tos 0x10
+             ip -6 route add 2001:db8:9::/64 via 2001:db8:1::7 metric 77 pref high hoplimit 9
+             sysctl -qw net.ipv4.conf.eth0.rp_filter=1 net.ipv4.conf.eth0.arp_ignore=1
+             ip neigh replace 192.168.1.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
+        )
+        .ok();
+        make(&host);
+        reaches_the_lan(&host);
+        let neighbours = host.shell("ip neigh show dev zb-lan nud permanent").ok().out;
+        let bridge = host.shell("ip -d link show zb-lan | sed -E 's/_timer +[0-9.]+//g; s/id=[0-9a-f]+//'").ok().out;
+        format!("{}{}{neighbours}{bridge}", holdings(&host, "zb-lan"), holdings(&host, "eth0"))
+    })
+}
+
+fn the_printed_commands_do_the_same() {
+    const CREATE: &str = "network create lan --driver uplink --parent eth0";
+    let by_zubi = after(|host| drop(host.zubi(CREATE).ok()));
+    let by_hand = after(|host| {
+        let script = host.zubi(&format!("--explain {CREATE}")).ok().out;
+        std::fs::write("/run/by-hand.sh", format!("set -e\n{script}")).expect("a script");
+        host.shell("sh /run/by-hand.sh").ok();
+    });
+    assert_eq!(by_hand, by_zubi);
 }
 
 fn without_a_confirmation_the_card_goes_back() {
@@ -351,6 +385,7 @@ fn an_enslaved_card_that_kept_its_address_is_seen() {
 
 zubi_lab::tests!(
     a_container_is_on_the_lan_and_the_card_has_everything_back,
+    the_printed_commands_do_the_same,
     without_a_confirmation_the_card_goes_back,
     a_key_on_the_terminal_confirms,
     a_router_that_falls_silent_takes_the_card_back,
