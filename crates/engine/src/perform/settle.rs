@@ -39,7 +39,11 @@ const PROBE: Duration = Duration::from_millis(300);
 pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, act: Act) -> Result<Endpoint, Error> {
     let network = ask.network;
     let own = if let MacWish::Given(mac) = ask.wishes.mac { Some(mac) } else { None };
-    let given = given_elsewhere(session, network, own)?;
+    let mut given = given_elsewhere(session, network, own)?;
+    if let Some(taken) = ask.taken {
+        // A pair that is taken over keeps its address.
+        given.retain(|given| !taken.addresses.iter().any(|own| own.addr() == given.address));
+    }
     ask.avoided.extend(given.iter().map(|given| given.address));
     let mut way = Way::new(&network.name, &ask.sandbox.spelled, given);
     if let Some(id) = &ask.wishes.reservation
