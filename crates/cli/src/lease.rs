@@ -6,7 +6,7 @@ use crate::words::LeaseWords;
 use serde_json::{Value, json};
 use std::time::Duration;
 use zubi_engine::{Act, Error, LeaseView, RenewWishes, Renewal, Renewed, Session};
-use zubi_model::Invalid;
+use zubi_model::{DhcpLease, Invalid, Mtu};
 
 /// Lists or renews leases.
 pub(crate) fn lease(session: &mut Session, words: LeaseWords, output: &Output) -> Result<(), Error> {
@@ -48,7 +48,7 @@ pub(crate) fn lease(session: &mut Session, words: LeaseWords, output: &Output) -
 fn list(session: &mut Session, output: &Output) -> Result<(), Error> {
     let views = session.leases()?;
     let row = |view: &LeaseView| {
-        let left = view.left.map_or_else(|| "for ever".to_owned(), |left| span(left));
+        let left = view.left.map_or_else(|| "for ever".to_owned(), span);
         vec![
             shortened(&view.endpoint.sandbox.spelled).to_owned(),
             view.endpoint.network.to_string(),
@@ -80,7 +80,7 @@ fn view_json(view: &LeaseView) -> Value {
         "ntp_servers": lease.ntp_servers,
         "domain": lease.domain,
         "search": lease.search,
-        "mtu": lease.mtu.map(|mtu| mtu.bytes()),
+        "mtu": lease.mtu.map(Mtu::bytes),
         "routes": lease.routes.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
@@ -98,7 +98,7 @@ fn state_of(renewal: &Renewal) -> &'static str {
 fn words_of(renewed: &Renewed) -> String {
     let Renewed { endpoint, renewal, left } = renewed;
     let address = endpoint.lease().map_or_else(String::new, |lease| format!(" {}", lease.address));
-    let left = match (left, endpoint.lease().and_then(|lease| lease.lifetime())) {
+    let left = match (left, endpoint.lease().and_then(DhcpLease::lifetime)) {
         (Some(left), _) => format!(", {} left", span(*left)),
         (None, None) if endpoint.lease().is_some() => ", for ever".to_owned(),
         _ => String::new(),

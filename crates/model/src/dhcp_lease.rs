@@ -1,7 +1,7 @@
 //! Leases of DHCP: an address for some time, and what a server says of the network.
 
 use crate::serial::is_default;
-use crate::{ClientId, EndpointAddress, Lifetime, Moment, Mtu, Seconds, StaticRoute};
+use crate::{ClientId, Lifetime, Moment, Mtu, Seconds, StaticRoute};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
@@ -60,13 +60,13 @@ pub struct ByDhcp {
     pub lease: DhcpLease,
     /// Whether the lease counts.
     #[serde(default, skip_serializing_if = "is_default")]
-    pub standing: Standing,
+    pub tenure: Tenure,
 }
 
 /// Whether a recorded lease counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Standing {
+pub enum Tenure {
     /// The address is the endpoint's until the lease ends.
     #[default]
     Held,
@@ -77,17 +77,11 @@ pub enum Standing {
 impl ByDhcp {
     /// Whether the endpoint may use the address at a time.
     pub fn holds_at(&self, now: Moment) -> bool {
-        self.standing == Standing::Held && self.lease.expires_at().is_none_or(|end| now < end)
+        self.tenure == Tenure::Held && self.lease.expires_at().is_none_or(|end| now < end)
     }
 }
 
 impl DhcpLease {
-    /// The address as an endpoint has it. The first router is the way out.
-    pub fn endpoint_address(&self) -> EndpointAddress {
-        let gateway = self.routers.first().copied().map(IpAddr::V4);
-        EndpointAddress { address: self.address.into(), gateway }
-    }
-
     /// Whether the subnet mask says that an address is on the link.
     pub fn is_on_link(&self, address: IpAddr) -> bool {
         matches!(address, IpAddr::V4(address) if self.address.contains(&address))

@@ -142,7 +142,9 @@ impl Endpoint {
     pub fn with_lease(mut self, dhcp: ByDhcp, now: Moment) -> Self {
         self.addresses.retain(|a| a.address.addr().is_ipv6());
         if dhcp.holds_at(now) {
-            self.addresses.insert(0, dhcp.lease.endpoint_address());
+            // The first router is the way out.
+            let gateway = dhcp.lease.routers.first().copied().map(IpAddr::V4);
+            self.addresses.insert(0, EndpointAddress { address: dhcp.lease.address.into(), gateway });
         }
         self.dhcp = Some(dhcp);
         self

@@ -41,7 +41,7 @@ pub use change::NetworkChange;
 pub use client_id::ClientId;
 pub use description::{Description, InUse, OtherGateway};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
-pub use dhcp_lease::{ByDhcp, DhcpLease, Standing};
+pub use dhcp_lease::{ByDhcp, DhcpLease, Tenure};
 pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
@@ -61,9 +61,9 @@ pub use pool::{GatewayAt, Pool, PoolSpec};
 pub use port::{HostAddress, HostPorts, PortNumber, PortRange, PortWish, Protocol, PublishedPort};
 pub use progress::{Doing, Progress, Watcher};
 pub use reservation::Reservation;
-pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxIdentity, SandboxRef};
+pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxIdentity, SandboxRef, Standing};
 pub use static_route::{RouteKind, RouteOptions, StaticRoute};
 pub use subnet::{Exclusion, Family, Subnet};
 pub use traits::{DuplicateDetection, InnerState, PortHolder, PortSource, SourceMac, Traits};
 pub use visible::visible;
-pub use wishes::{Addressing, MacWish, Wishes};
+pub use wishes::{Addressing, MacWish, Probe, Wishes};

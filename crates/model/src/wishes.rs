@@ -38,6 +38,16 @@ pub enum Addressing {
     Given(Vec<EndpointAddress>),
 }
 
+/// Whether the LAN is asked who has an address before the endpoint uses it for the first time (RFC 5227).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Probe {
+    /// On networks with a LAN.
+    #[default]
+    Usual,
+    /// Never.
+    Skip,
+}
+
 /// What a caller wishes of an endpoint; everything left out is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
@@ -49,6 +59,8 @@ pub struct Wishes {
     pub addresses: Vec<IpAddr>,
     /// The name of the host end; chosen when absent.
     pub host_device: Option<IfName>,
+    /// The end on the host of a pair that somebody made, to be taken over instead of making one.
+    pub taken: Option<IfName>,
     /// See [`Traits`].
     pub traits: Traits,
     /// The MAC of the inner end.
@@ -65,6 +77,8 @@ pub struct Wishes {
     pub ports: Vec<PortWish>,
     /// How long to wait for a DHCP server; the usual time when absent.
     pub dhcp_timeout: Option<Duration>,
+    /// See [`Probe`].
+    pub probe: Probe,
     /// The endpoint was reserved under this number: it gets the reservation's addresses, MAC and names.
     pub reservation: Option<EndpointId>,
 }
@@ -76,6 +90,7 @@ impl Default for Wishes {
             addressing: Addressing::Network,
             addresses: Vec::new(),
             host_device: None,
+            taken: None,
             traits: Traits::default(),
             mac: MacWish::FromAddress,
             ifname: None,
@@ -84,6 +99,7 @@ impl Default for Wishes {
             default_route: DefaultRoute::Eligible,
             ports: Vec::new(),
             dhcp_timeout: None,
+            probe: Probe::default(),
             reservation: None,
         }
     }

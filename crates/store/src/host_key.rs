@@ -11,13 +11,12 @@ impl Store {
     /// The key of this host; `fresh` becomes the key if there is none.
     pub fn host_key(&self, fresh: [u8; LENGTH]) -> Result<[u8; LENGTH], StoreError> {
         let path = self.host_key_path();
-        let hex: String = fresh.iter().map(|byte| format!("{byte:02x}")).collect();
-        self.disk.create(&path, format!("{hex}\n").as_bytes())?;
+        let hex = format!("{:032x}\n", u128::from_be_bytes(fresh));
+        self.disk.create(&path, hex.as_bytes())?;
         let text = disk::read(&path)?.unwrap_or_default();
         let digits = std::str::from_utf8(&text).unwrap_or_default().trim();
-        let key: Option<Vec<u8>> =
-            (0..LENGTH).map(|at| u8::from_str_radix(digits.get(2 * at..2 * at + 2)?, 16).ok()).collect();
-        key.and_then(|key| key.try_into().ok()).ok_or_else(|| StoreError::unreadable(&path, "is not 32 hex digits"))
+        let key = u128::from_str_radix(digits, 16).ok().filter(|_| digits.len() == 2 * LENGTH);
+        key.map(u128::to_be_bytes).ok_or_else(|| StoreError::unreadable(&path, "is not 32 hex digits"))
     }
 
     fn host_key_path(&self) -> PathBuf {

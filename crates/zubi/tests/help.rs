@@ -31,6 +31,8 @@ help_of! {
     help_of_network_inspect: "network" "inspect";
     help_of_network_rm: "network" "rm";
     help_of_network_prune: "network" "prune";
+    help_of_network_confirm: "network" "confirm";
+    help_of_network_rollback: "network" "rollback";
     help_of_sandbox: "sandbox";
     help_of_sandbox_add: "sandbox" "add";
     help_of_sandbox_ls: "sandbox" "ls";
@@ -43,6 +45,9 @@ help_of! {
     help_of_port_add: "port" "add";
     help_of_port_ls: "port" "ls";
     help_of_port_rm: "port" "rm";
+    help_of_lease: "lease";
+    help_of_lease_ls: "lease" "ls";
+    help_of_lease_renew: "lease" "renew";
     help_of_link: "link";
     help_of_link_ls: "link" "ls";
     help_of_link_rm: "link" "rm";

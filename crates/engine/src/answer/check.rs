@@ -13,7 +13,7 @@ use crate::heal::ports::unrecorded_ports;
 use crate::look::by_name::endpoint_called;
 use crate::look::compare::{differences, whole_host};
 use crate::look::default_route::siblings;
-use crate::look::device::{host_end_in, inner_end_problem};
+use crate::look::device::{host_end_in, inner_end_problem, leads_to_the_ended};
 use crate::look::foreign_changes::foreign_changes;
 use crate::look::host::host_facts;
 use crate::look::sandbox::{resolve, way_in};
@@ -23,7 +23,8 @@ use crate::records::{read_records, unreadable_hints};
 use crate::report::{Act, Force};
 use crate::session::Session;
 use crate::steps::ask_dhcp::now;
-use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
+use zubi_model::{Endpoint, Family, Network, NetworkName, SandboxRef};
+use zubi_plan::Place;
 use zubi_snapshot::Snapshot;
 use zubi_store::Maker;
 
@@ -193,6 +194,23 @@ fn check_attached(
     endpoint: &Endpoint,
     siblings: &[Endpoint],
 ) -> Result<Checked, Error> {
+    let checked = compare_attached(session, snapshot, network, endpoint, siblings)?;
+    let way = &endpoint.sandbox.reached_by;
+    if matches!(&checked, Checked::Found(problems) if !problems.is_empty()) && !session.kernel.still_leads(way) {
+        // The sandbox ended while it was compared.
+        session.kernel.close_sandbox(way);
+        return compare_attached(session, &mut Snapshot::new(), network, endpoint, siblings);
+    }
+    Ok(checked)
+}
+
+fn compare_attached(
+    session: &mut Session,
+    snapshot: &mut Snapshot,
+    network: &Network,
+    endpoint: &Endpoint,
+    siblings: &[Endpoint],
+) -> Result<Checked, Error> {
     let object = describe(endpoint);
     let host_end = host_end_in(session, snapshot, endpoint)?;
     let way = match way_in(session, endpoint, None) {
@@ -202,7 +220,11 @@ fn check_attached(
             return Ok(Checked::Found(vec![Problem::new(ProblemKind::Unreadable, object, e.to_string(), fix)]));
         }
     };
-    if way.is_none() && host_end.is_none() {
+    let has_ended = match &host_end {
+        None => true,
+        Some(host_end) => way.is_none() && leads_to_the_ended(session, &Place::Host, host_end)?,
+    };
+    if way.is_none() && has_ended {
         let gone = Problem::new(ProblemKind::SandboxGone, object, "its sandbox is gone", GC);
         return Ok(Checked::NoSandbox(vec![gone]));
     }
@@ -215,13 +237,18 @@ fn check_attached(
     }
     let ops = wanted_ops(session, snapshot, network, endpoint, siblings, way.as_ref())?;
     let mut found = differences(session, snapshot, &object, &ops)?;
-    found.extend(lease_problem(endpoint)?);
+    found.extend(lease_problem(network, endpoint)?);
     Ok(if way.is_some() { Checked::Found(found) } else { Checked::NoSandbox(found) })
 }
 
 /// A lease that nobody renews, or that is lost.
-fn lease_problem(endpoint: &Endpoint) -> Result<Option<Problem>, Error> {
-    let Some(dhcp) = &endpoint.dhcp else { return Ok(None) };
+fn lease_problem(network: &Network, endpoint: &Endpoint) -> Result<Option<Problem>, Error> {
+    let fix = format!("zubi lease renew {} {}", endpoint.network, endpoint.sandbox.spelled);
+    let problem = |what: String| Problem::new(ProblemKind::Lease, describe(endpoint), what, fix);
+    let Some(dhcp) = &endpoint.dhcp else {
+        let is_lost = network.asks_dhcp() && endpoint.address(Family::V4).is_none();
+        return Ok(is_lost.then(|| problem("its lease is not known: the record of it was lost".into())));
+    };
     let now = now()?;
     let address = dhcp.lease.address;
     let left = dhcp.lease.expires_at().map_or(0, |end| end.since(now).as_secs());
@@ -231,8 +258,7 @@ fn lease_problem(endpoint: &Endpoint) -> Result<Option<Problem>, Error> {
         _ if is_overdue(dhcp, now) => format!("nobody renewed its lease of {address}, which ends in {left} s"),
         _ => return Ok(None),
     };
-    let fix = format!("zubi lease renew {} {}", endpoint.network, endpoint.sandbox.spelled);
-    Ok(Some(Problem::new(ProblemKind::Lease, describe(endpoint), what, fix)))
+    Ok(Some(problem(what)))
 }
 
 /// Whether the name that an endpoint was attached by leads to another namespace now. A runtime that does not answer is

@@ -8,6 +8,7 @@ use crate::look::link_ends::{EndSeen, link_ends};
 use crate::look::sandbox::{of_pid, way_in};
 use crate::records::read_records;
 use crate::session::Session;
+use crate::steps::ask_dhcp::now;
 use zubi_kernel::{inside, named};
 use zubi_model::{
     DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName, SandboxRef,
@@ -120,8 +121,10 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
     let records = read_records(session)?;
     let mut snapshot = whole_host(session)?;
     let mut views = Vec::new();
+    let now = now()?;
     for endpoint in &records.endpoints {
         let siblings = records.siblings(endpoint);
+        let endpoint = &endpoint.clone().at(now);
         let seen = host_end_in(session, &mut snapshot, endpoint)?;
         let way = way_in(session, endpoint, None).ok().flatten();
         views.push(EndpointView {

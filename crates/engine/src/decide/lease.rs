@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use zubi_dhcp::{HostKey, HostName, Identity, Start};
-use zubi_model::{ByDhcp, ClientId, DhcpLease, Endpoint, Invalid, Mac, Moment, Network, Seconds, Standing};
+use zubi_model::{ByDhcp, ClientId, DhcpLease, Endpoint, Invalid, Mac, Moment, Network, Seconds, Tenure};
 
 /// How long after T1 a lease may wait for whoever renews it before `check` reports it.
 const GRACE: Duration = Duration::from_secs(60);
@@ -38,12 +38,12 @@ impl LeaseState {
     pub(crate) fn at(dhcp: &ByDhcp, now: Moment) -> Self {
         let reached = |moment: Option<Moment>| moment.is_some_and(|moment| now >= moment);
         let lease = &dhcp.lease;
-        match dhcp.standing {
-            Standing::Lost => LeaseState::Lost,
-            Standing::Held if reached(lease.expires_at()) => LeaseState::Expired,
-            Standing::Held if reached(lease.rebind_at()) => LeaseState::Rebinding,
-            Standing::Held if reached(lease.renew_at()) => LeaseState::Renewing,
-            Standing::Held => LeaseState::Bound,
+        match dhcp.tenure {
+            Tenure::Lost => LeaseState::Lost,
+            Tenure::Held if reached(lease.expires_at()) => LeaseState::Expired,
+            Tenure::Held if reached(lease.rebind_at()) => LeaseState::Rebinding,
+            Tenure::Held if reached(lease.renew_at()) => LeaseState::Renewing,
+            Tenure::Held => LeaseState::Bound,
         }
     }
 }
@@ -99,6 +99,7 @@ pub(crate) fn start(dhcp: &ByDhcp, device: OnDevice, now: Moment) -> Start {
 
 #[cfg(test)]
 mod tests {
+    use super::OnDevice::{Missing, There};
     use super::*;
     use crate::decide::memory::network;
 
@@ -118,7 +119,7 @@ mod tests {
             search: Vec::new(),
             mtu: Some("1400".parse().unwrap()),
         };
-        ByDhcp { client: "ff:00".parse().unwrap(), lease, standing: Standing::Held }
+        ByDhcp { client: "ff:00".parse().unwrap(), lease, tenure: Tenure::Held }
     }
 
     #[test]
@@ -142,17 +143,16 @@ mod tests {
             Start::Resume(lease) if lease.renew_at() == Some(Moment(0)) => "early",
             Start::Resume(_) => "resume",
         };
-        use OnDevice::{Missing, There};
         assert_eq!([at(1000, There), at(5000, There), at(7500, There)], ["early", "resume", "resume"]);
         assert_eq!([at(1000, Missing), at(9000, Missing), at(9000, There)], ["again"; 3]);
-        let lost = ByDhcp { standing: Standing::Lost, ..lease(8) };
+        let lost = ByDhcp { tenure: Tenure::Lost, ..lease(8) };
         assert_eq!(start(&lost, Missing, Moment(0)), Start::Discover);
     }
 
     #[test]
     fn an_mtu_counts_where_it_is_smaller_than_the_networks() {
         let mut network = network("lan", &["192.168.1.0/24"]);
-        let mtu = |network: &Network| fitted(lease(8).lease, network).mtu.map(|mtu| mtu.bytes());
+        let mtu = |network: &Network| fitted(lease(8).lease, network).mtu.map(zubi_model::Mtu::bytes);
         assert_eq!(mtu(&network), Some(1400));
         network.mtu = Some("1400".parse().unwrap());
         assert_eq!(mtu(&network), None);

@@ -1,7 +1,7 @@
 //! The decision about a network on the LAN: which network cards can become a port of a bridge, and which addresses are
 //! left to zubi.
 
-use crate::decide::network::Neighbourhood;
+use crate::decide::neighbourhood::Neighbourhood;
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
@@ -23,7 +23,7 @@ pub(crate) fn card<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result
     let unread = || Error::unread(&object);
     let Some(seen) = around.host.link(&Place::Host, parent.as_str()).map_err(unread())? else {
         let mut cards: Vec<&str> =
-            around.host.links(&Place::Host).map_err(unread())?.filter(is_card).map(|l| &*l.name).collect();
+            around.host.links(&Place::Host).map_err(unread())?.filter(|link| is_card(link)).map(|l| &*l.name).collect();
         cards.sort_unstable();
         let there = if cards.is_empty() { String::new() } else { format!("; there are: {}", cards.join(", ")) };
         return no(format!("does not exist{there}"));
@@ -71,7 +71,7 @@ pub(crate) fn card<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result
     Ok(seen)
 }
 
-fn is_card(link: &&LinkSeen) -> bool {
+fn is_card(link: &LinkSeen) -> bool {
     link.mac.is_some() && link.name != "lo" && link.kind.as_deref() != Some("bridge") && !link.group.is_ours()
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn wanted_ops(
         stale: Vec::new(),
         neighbours: Neighbours::AreRight,
         lifetime: endpoint.lease().map(|lease| lease.left_at(now)).unwrap_or_default(),
+        taken: None,
     };
     let ops = driver::wanted(network, &endpoint, &around);
     Ok(ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())

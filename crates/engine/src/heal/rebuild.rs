@@ -157,11 +157,14 @@ fn endpoint_of(
     session.read(snapshot, &Needs::new().addresses(&place), &mark.spelled)?;
     let own = snapshot.addresses_of(&place, inner.index).map_err(Error::unread(&mark.spelled))?.to_vec();
     let mut addresses: Vec<EndpointAddress> = Vec::new();
-    for pool in &network.pools {
+    // What a DHCP server gave lasts as long as its lease, which is lost. The next renewal gets another one.
+    let is_lost = |family| network.asks_dhcp() && family == Family::V4;
+    for pool in network.pools.iter().filter(|pool| !is_lost(pool.subnet.family())) {
         let of_pool = own.iter().filter(|a| pool.subnet.net().contains(&a.address.addr()));
         addresses.extend(of_pool.map(|a| EndpointAddress { address: a.address, gateway: pool.gateway }));
     }
-    let routes = routes_of(session, snapshot, &place, inner.index, &addresses)?;
+    let mut routes = routes_of(session, snapshot, &place, inner.index, &addresses)?;
+    routes.retain(|route| !is_lost(Family::of(route.to.addr())));
     let targets: Vec<IpAddr> = addresses.iter().map(|a| a.address.addr()).collect();
     let ports = ports_of(session, snapshot, &targets)?;
     let mut traits = mark.traits;

@@ -26,6 +26,13 @@ pub(crate) fn host_end_in(
     Ok(seen.filter(|seen| driver::recognise_host_end(endpoint, Some(seen)).is_ours()).cloned())
 }
 
+/// Whether the sandbox behind this end of a pair has ended. The kernel takes the devices down a little later.
+pub(crate) fn leads_to_the_ended(session: &mut Session, place: &Place, end: &LinkSeen) -> Result<bool, Error> {
+    let Some(id) = end.peer_netns else { return Ok(false) };
+    let failed = Error::kernel(format!("other end of {}", end.name));
+    Ok(!session.kernel.exists(place, id).map_err(failed)?)
+}
+
 /// How the inner end of a pair differs from its record, in words. The host end exists, so the inner end may be renamed,
 /// moved to another namespace, or have another MAC.
 pub(crate) fn inner_end_problem(

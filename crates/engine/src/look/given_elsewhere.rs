@@ -29,6 +29,13 @@ pub(crate) struct GivenElsewhere {
     to: Holder,
 }
 
+impl GivenElsewhere {
+    /// One that a neighbour has answered for.
+    pub(crate) fn to_neighbour(address: IpAddr, mac: Mac, bridge: IfName) -> Self {
+        GivenElsewhere { address, to: Holder::Neighbour { mac, bridge } }
+    }
+}
+
 /// Who has it.
 #[derive(Debug)]
 enum Holder {

@@ -3,12 +3,13 @@
 use crate::decide::lease::{client_id, identity};
 use crate::error::Error;
 use crate::look::host_key::host_key;
+use crate::perform::settle::probe;
 use crate::session::Session;
 use crate::steps::ask_dhcp::{Outcome, Question, ask};
 use crate::steps::take_lease::{Recorded, is_free, take_lease};
-use std::time::Duration;
+use std::net::{IpAddr, Ipv4Addr};
 use zubi_dhcp::{Client, Start};
-use zubi_model::{ByDhcp, Endpoint, Network, NsRef, Standing};
+use zubi_model::{ByDhcp, DhcpLease, Endpoint, Network, NsRef, Probe, Tenure, Wishes};
 use zubi_store::HostLock;
 
 /// Asks for an address, and gives it to an endpoint that is being attached and whose device is up. Returns the endpoint
@@ -18,11 +19,11 @@ pub(crate) fn get_first_lease(
     host: &HostLock,
     network: &Network,
     endpoint: &Endpoint,
-    patience: Option<Duration>,
+    wishes: &Wishes,
 ) -> Result<Endpoint, Error> {
     let way: NsRef = endpoint.sandbox.reached_by.clone();
     let client = client_id(host_key(session)?, network, &endpoint.sandbox.spelled)?;
-    let patience = patience.unwrap_or(Client::PATIENCE);
+    let (patience, probe) = (wishes.dhcp_timeout.unwrap_or(Client::PATIENCE), wishes.probe);
     let object = format!("network {}: connect {}", network.name, endpoint.sandbox.spelled);
     let question = Question {
         object: &object,
@@ -33,14 +34,17 @@ pub(crate) fn get_first_lease(
         patience,
         wait: patience * 2,
     };
-    let key = endpoint.key();
     let doing = session.begin();
     doing.step(|| format!("asking for an address on network {}, by DHCP", network.name));
-    let outcome = ask(session, question, &mut |session, lease| is_free(session, host, &key, lease.address.addr()))?;
+    let mut accepts = |session: &mut Session, lease: &DhcpLease| {
+        Ok(is_free(session, host, &endpoint.key(), lease.address.addr())?
+            && (probe == Probe::Skip || is_unanswered(session, network, endpoint, lease.address.addr())?))
+    };
+    let outcome = ask(session, question, &mut accepts)?;
     drop(doing);
     let why = match outcome {
         Outcome::Bound(lease) => {
-            let dhcp = ByDhcp { client, lease, standing: Standing::Held };
+            let dhcp = ByDhcp { client, lease, tenure: Tenure::Held };
             return take_lease(session, host, network, endpoint, &way, dhcp, Recorded::Pending);
         }
         Outcome::Failed(failure) => failure.to_string(),
@@ -48,6 +52,22 @@ pub(crate) fn get_first_lease(
         Outcome::Unanswered => format!("no DHCP server answered within {} s", patience.as_secs()),
     };
     Err(no_lease(network, endpoint, why))
+}
+
+/// Whether no neighbour answers for an address that a server offers. Otherwise the client declines it, and the
+/// server offers another one.
+pub(crate) fn is_unanswered(
+    session: &mut Session,
+    network: &Network,
+    endpoint: &Endpoint,
+    address: Ipv4Addr,
+) -> Result<bool, Error> {
+    let answers = probe(session, network, &[IpAddr::V4(address)])?;
+    let Some((_, mac)) = answers.iter().find(|(_, mac)| *mac != endpoint.mac) else { return Ok(true) };
+    let words = format!("{address}, which the DHCP server gives, is in use on the LAN, by {mac}");
+    zubi_kernel::log(&words);
+    session.note(words);
+    Ok(false)
 }
 
 /// The error of an endpoint that gets no address.

@@ -3,18 +3,25 @@
 
 use crate::decide::lease::{LeaseState, OnDevice, client_id, identity, start};
 use crate::error::Error;
+use crate::heal::object::heal_endpoint;
+use crate::look::default_route::siblings;
 use crate::look::host_key::host_key;
 use crate::look::sandbox::{locate_endpoint, way_in};
 use crate::perform::detach::find_endpoint;
-use crate::perform::first_lease::no_lease;
+use crate::perform::first_lease::{is_unanswered, no_lease};
+use crate::report::Act;
 use crate::session::Session;
 use crate::steps::ask_dhcp::{Outcome, Question, ask, now};
 use crate::steps::take_lease::{Recorded, is_free, take_lease};
 use ipnet::IpNet;
 use std::time::Duration;
 use zubi_dhcp::{Client, Start};
-use zubi_model::{ByDhcp, ClientId, Endpoint, EndpointKey, Moment, Network, NetworkName, NsRef, SandboxRef, Standing};
+use zubi_model::{
+    ByDhcp, ClientId, Endpoint, EndpointAddress, EndpointKey, Family, Moment, Network, NetworkName, NsRef, SandboxRef,
+    Tenure,
+};
 use zubi_plan::Place;
+use zubi_snapshot::Snapshot;
 use zubi_store::HostLock;
 
 /// How often a server is asked to renew a lease, and how long it is given each time.
@@ -78,8 +85,11 @@ pub(crate) fn renew_leases(session: &mut Session, wishes: RenewWishes) -> Result
     let mut all = Vec::new();
     let keys: Vec<EndpointKey> = {
         let host = session.store().lock_host()?;
-        let leased = session.store().all_endpoints_lossy().0.into_iter().filter(|endpoint| endpoint.dhcp.is_some());
-        let keys = leased.map(|endpoint| endpoint.key()).collect();
+        let networks = session.store().networks_lossy().0;
+        let asks = |endpoint: &Endpoint| networks.iter().any(|n| n.name == endpoint.network && n.asks_dhcp());
+        let all = session.store().all_endpoints_lossy().0;
+        let leased = all.iter().filter(|endpoint| endpoint.dhcp.is_some() || asks(endpoint));
+        let keys = leased.map(Endpoint::key).collect();
         drop(host);
         keys
     };
@@ -124,26 +134,33 @@ pub(crate) fn renew_locked(
         return renewed(endpoint, Renewal::NotDue);
     }
     let Some(way) = way_in(session, &endpoint, None)? else { return renewed(endpoint, Renewal::Gone) };
-    let Some(device) = look_at_device(session, &endpoint, &way)? else { return renewed(endpoint, Renewal::Gone) };
+    let Some(on_device) = addresses_on_device(session, &endpoint, &way)? else {
+        return renewed(endpoint, Renewal::Gone);
+    };
     let renewing = Renewing { network, way: &way, client: client_of(session, network, &endpoint)? };
-    let had = endpoint.addresses.iter().find(|a| a.address.addr().is_ipv4()).map(|a| a.address);
+    let had = match &endpoint.dhcp {
+        Some(_) => endpoint.address(Family::V4).map(|a| a.address),
+        // The record was lost, and made again without the lease.
+        None => on_device.first().copied(),
+    };
+    let device = if had.is_some_and(|had| on_device.contains(&had)) { OnDevice::There } else { OnDevice::Missing };
     // The endpoint as the kernel has it.
     let mut before = endpoint.clone().at(at);
-    if device == OnDevice::Missing {
-        before.addresses.retain(|a| a.address.addr().is_ipv6());
+    before.addresses.retain(|a| a.address.addr().is_ipv6() || device == OnDevice::There);
+    if let Some(had) = had.filter(|_| endpoint.dhcp.is_none()) {
+        before.addresses.insert(0, EndpointAddress { address: had, gateway: None });
     }
     let mut start = match &endpoint.dhcp {
         Some(dhcp) => start(dhcp, device, at),
-        // The record was lost, and made again from the kernel.
-        None => match had.map(|had| had.addr()) {
-            Some(std::net::IpAddr::V4(address)) => Start::Again(address),
+        None => match had {
+            Some(IpNet::V4(had)) => Start::Again(had.addr()),
             _ => Start::Discover,
         },
     };
     if matches!(start, Start::Resume(_)) {
         match renewing.ask_for_more(session, host, &before, &start)? {
             Outcome::Bound(lease) => {
-                let dhcp = ByDhcp { client: renewing.client.clone(), lease, standing: Standing::Held };
+                let dhcp = ByDhcp { client: renewing.client.clone(), lease, tenure: Tenure::Held };
                 let after = take_lease(session, host, network, &before, &way, dhcp, Recorded::Attached)?;
                 return renewing.answer(session, after, had);
             }
@@ -154,17 +171,20 @@ pub(crate) fn renew_locked(
                 before = renewing.lose(session, host, &before)?;
             }
         }
-    } else if let Some(dhcp) =
-        endpoint.dhcp.as_ref().filter(|dhcp| !dhcp.holds_at(at) && dhcp.standing == Standing::Held)
-    {
+    } else if let Some(dhcp) = endpoint.dhcp.as_ref().filter(|dhcp| !dhcp.holds_at(at) && dhcp.tenure == Tenure::Held) {
         let why = "its lease ended before it was renewed";
         session
             .note(format!("{} on network {}: {why} ({})", endpoint.sandbox.spelled, network.name, dhcp.lease.address));
     }
     match renewing.ask(session, host, &before, start, wishes.patience.unwrap_or(Client::PATIENCE))? {
         Outcome::Bound(lease) => {
-            let dhcp = ByDhcp { client: renewing.client.clone(), lease, standing: Standing::Held };
+            let dhcp = ByDhcp { client: renewing.client.clone(), lease, tenure: Tenure::Held };
             let after = take_lease(session, host, network, &before, &way, dhcp, Recorded::Attached)?;
+            if endpoint.dhcp.is_none() {
+                // With the record the host's knowledge of the address was lost.
+                let siblings = siblings(session, &after)?;
+                heal_endpoint(session, &mut Snapshot::new(), network, &after, &siblings, &[], Act::Apply)?;
+            }
             renewing.answer(session, after, had)
         }
         Outcome::Failed(failure) => Err(no_lease(network, &endpoint, failure.to_string())),
@@ -186,14 +206,13 @@ fn client_of(session: &Session, network: &Network, endpoint: &Endpoint) -> Resul
     }
 }
 
-/// Whether the device has the IPv4 address that is recorded; `None`: there is no device.
-fn look_at_device(session: &mut Session, endpoint: &Endpoint, way: &NsRef) -> Result<Option<OnDevice>, Error> {
+/// The IPv4 addresses that the device has; `None`: there is no device.
+fn addresses_on_device(session: &mut Session, endpoint: &Endpoint, way: &NsRef) -> Result<Option<Vec<IpNet>>, Error> {
     let place = Place::Sandbox(way.clone());
     let failed = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
     let Some(link) = session.kernel.link(&place, endpoint.ifname.as_str()).map_err(failed())? else { return Ok(None) };
     let seen = session.kernel.addresses(&place, Some(link.index)).map_err(failed())?;
-    let has = endpoint.lease().is_some_and(|lease| seen.iter().any(|a| a.address == IpNet::V4(lease.address)));
-    Ok(Some(if has { OnDevice::There } else { OnDevice::Missing }))
+    Ok(Some(seen.into_iter().map(|seen| seen.address).filter(|address| address.addr().is_ipv4()).collect()))
 }
 
 /// What stays the same while one lease is renewed.
@@ -241,14 +260,21 @@ impl Renewing<'_> {
             patience,
             wait,
         };
-        let key = endpoint.key();
-        ask(session, question, &mut |session, lease| is_free(session, host, &key, lease.address.addr()))
+        let network = self.network;
+        ask(session, question, &mut |session, lease| {
+            let address = lease.address.addr();
+            // The device itself answers for the address that it has.
+            let is_own = endpoint.addresses.iter().any(|a| a.address.addr() == address);
+            Ok(is_own
+                || is_free(session, host, &endpoint.key(), address)?
+                    && is_unanswered(session, network, endpoint, address)?)
+        })
     }
 
     /// Takes the address of a lost lease away.
     fn lose(&self, session: &mut Session, host: &HostLock, before: &Endpoint) -> Result<Endpoint, Error> {
         let Some(dhcp) = before.dhcp.clone() else { return Ok(before.clone()) };
-        let lost = ByDhcp { standing: Standing::Lost, ..dhcp };
+        let lost = ByDhcp { tenure: Tenure::Lost, ..dhcp };
         take_lease(session, host, self.network, before, self.way, lost, Recorded::Attached)
     }
 

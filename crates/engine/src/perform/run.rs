@@ -151,6 +151,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
             stale: Vec::new(),
             neighbours: zubi_plan::Neighbours::AreRight,
             lifetime: zubi_model::Lifetime::default(),
+            taken: None,
         };
         plan.append(zubi_plan::driver::attach(network, &endpoint, &around));
         siblings.push(endpoint);
@@ -180,6 +181,7 @@ fn endpoint_of_new(
         birth: birth()?,
         avoided: Vec::new(),
         owners: Owners::default(),
+        taken: None,
     };
     let host = &session.store().lock_host()?;
     settle(session, host, &mut ask, Act::Show)

@@ -138,6 +138,6 @@ fn drawn(
         Some(lease) => lease.left_at(now()?),
         None => zubi_model::Lifetime::default(),
     };
-    let around = Surroundings { loopback: AdminState::Up, default_in, stale, neighbours, lifetime };
+    let around = Surroundings { loopback: AdminState::Up, default_in, stale, neighbours, lifetime, taken: None };
     Ok(driver::attach(network, &endpoint, &around))
 }

@@ -14,7 +14,7 @@ pub use found::{HostFacts, InUse, Last, Leaving, Reached, Remains, Standing, Unu
 
 use crate::forwarding::Ipv6Forwarding;
 use crate::inside::Surroundings;
-use crate::{Op, Plan, Presence, What};
+use crate::{Op, Plan, Presence, Taken, TakenNow, What};
 use bridge::Bridged;
 use ipnet::IpNet;
 use std::path::Path;
@@ -51,9 +51,9 @@ pub fn take_over(network: &Network, held: &Holdings, run: &Path) -> Option<Plan>
 
 /// Gives the network card back what the host has on the network's device, and deletes the device; `None` for a network
 /// without a card. `hasty`: addresses that a rollback has put on the card already.
-pub fn give_back(network: &Network, held: &Holdings, hasty: &[HeldAddress]) -> Option<Plan> {
+pub fn give_card_back(network: &Network, held: &Holdings, hasty: &[HeldAddress]) -> Option<Plan> {
     match &network.driver {
-        Driver::Bridge(part) => Some(bridge::give_back(part, part.parent.as_ref()?, held, hasty)),
+        Driver::Bridge(part) => Some(bridge::give_card_back(part, part.parent.as_ref()?, held, hasty)),
     }
 }
 
@@ -130,6 +130,13 @@ pub fn network_elements(network: &Network) -> Vec<Element> {
 pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Plan {
     match (&network.driver, &endpoint.device) {
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::attach(network, part, endpoint, pair, around),
+    }
+}
+
+/// Gives the pair that an endpoint was about to take over back as it was.
+pub fn give_back(endpoint: &Endpoint, taken: &Taken, now: &TakenNow) -> Plan {
+    match &endpoint.device {
+        Device::Pair(_) => bridge::give_back(endpoint, taken, now).into_iter().collect(),
     }
 }
 

@@ -119,6 +119,7 @@ fn around() -> Surroundings {
         stale: Vec::new(),
         neighbours,
         lifetime: Lifetime::default(),
+        taken: None,
     }
 }
 

@@ -1,13 +1,12 @@
-//! Addresses by DHCP, from real servers on the LAN: dnsmasq, whose leases last 2 minutes at least, and busybox's udhcpd,
-//! whose leases may last seconds.
+//! Addresses by DHCP, from real servers on the LAN.
 
 use std::fs;
 use std::net::UdpSocket;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use zubi_lab::lan::{OUTSIDE, ROUTER, make_lan};
-use zubi_lab::{Host, Snapshot, assert_reaches, inside, skip};
+use zubi_lab::{DhcpServer, Host, Snapshot, assert_reaches, inside};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const LEASES: &str = "/run/dnsmasq.leases";
@@ -19,75 +18,6 @@ fn host() -> Host {
     make_lan(&host);
     host.zubi("network create lan --driver uplink --parent eth0 --ipam dhcp").ok();
     host
-}
-
-/// A DHCP server that ends with the value.
-struct Server {
-    process: Child,
-    log: String,
-}
-
-impl Server {
-    /// A dnsmasq in a namespace, that probes no addresses.
-    fn dnsmasq(namespace: &str, options: &str) -> Server {
-        let line = format!(
-            "exec ip netns exec {namespace} dnsmasq -d -C /dev/null --port=0 --interface=eth0 --bind-interfaces \
-             --user=root --no-ping --log-dhcp --dhcp-authoritative {options}"
-        );
-        Server::start(&line, namespace, "DHCP, sockets bound")
-    }
-
-    /// A udhcpd on the router, with leases of so many seconds.
-    fn udhcpd(seconds: u32) -> Server {
-        let settings = format!(
-            "start 192.168.1.100\nend 192.168.1.199\ninterface eth0\nlease_file /run/udhcpd.leases\nmin_lease 1\n\
-             pidfile /run/udhcpd.pid\noption lease {seconds}\noption subnet 255.255.255.0\noption router {ROUTER}\n"
-        );
-        fs::write("/run/udhcpd.conf", settings).expect("settings");
-        let line = "touch /run/udhcpd.leases; exec ip netns exec router busybox udhcpd -f -a 1 /run/udhcpd.conf";
-        Server::start(line, "udhcpd", "started")
-    }
-
-    fn start(line: &str, name: &str, ready: &str) -> Server {
-        let log = format!("/run/{name}.log");
-        let file = fs::File::create(&log).expect("a log");
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", line]).stdin(Stdio::null()).stderr(file.try_clone().expect("a log")).stdout(file);
-        let server = Server { process: command.spawn().expect("a shell"), log };
-        let since = Instant::now();
-        while !server.log().contains(ready) {
-            assert!(since.elapsed() < Duration::from_secs(10), "{}", server.log());
-            sleep(Duration::from_millis(10));
-        }
-        server
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _killed = self.process.kill();
-        let _ended = self.process.wait();
-    }
-}
-
-fn has_dnsmasq(host: &Host, test: &str) -> bool {
-    let has = host.shell("command -v dnsmasq").code == 0;
-    if !has {
-        skip(test, "needs dnsmasq-base");
-    }
-    has
-}
-
-fn has_udhcpd(host: &Host, test: &str) -> bool {
-    let has = host.shell("busybox --list | grep -qx udhcpd").code == 0;
-    if !has {
-        skip(test, "needs a busybox with udhcpd");
-    }
-    has
 }
 
 fn address(host: &Host, sandbox: &str) -> String {
@@ -103,12 +33,12 @@ fn left(host: &Host, sandbox: &str) -> u32 {
 
 fn an_endpoint_has_what_the_server_says() {
     let host = host();
-    if !has_dnsmasq(&host, "an_endpoint_has_what_the_server_says") {
+    if !DhcpServer::has_dnsmasq("an_endpoint_has_what_the_server_says") {
         return;
     }
     let options = "--dhcp-option=6,9.9.9.9,1.1.1.1 --dhcp-option=26,1400 --dhcp-option=15,home.arpa \
                    --dhcp-option=121,10.8.0.0/16,192.168.1.7,0.0.0.0/0,192.168.1.1";
-    let server = Server::dnsmasq("router", &format!("{RANGE} {options} --dhcp-leasefile={LEASES}"));
+    let server = DhcpServer::dnsmasq("router", &format!("{RANGE} {options} --dhcp-leasefile={LEASES}"));
     host.zubi("sandbox add c1").ok();
     host.shell("ip netns exec c1 sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1").ok();
     let said = host.zubi("connect lan c1").ok();
@@ -155,10 +85,10 @@ fn an_endpoint_has_what_the_server_says() {
 
 fn a_name_keeps_its_address_and_the_server_hears_of_a_disconnect() {
     let host = host();
-    if !has_dnsmasq(&host, "a_name_keeps_its_address_and_the_server_hears_of_a_disconnect") {
+    if !DhcpServer::has_dnsmasq("a_name_keeps_its_address_and_the_server_hears_of_a_disconnect") {
         return;
     }
-    let server = Server::dnsmasq("router", &format!("{RANGE} --dhcp-leasefile={LEASES}"));
+    let server = DhcpServer::dnsmasq("router", &format!("{RANGE} --dhcp-leasefile={LEASES}"));
     host.zubi("sandbox add c1 c2").ok();
     let (first, second) = (host.connect("lan c1"), host.connect("lan c2"));
     assert_ne!(first, second);
@@ -183,10 +113,10 @@ fn a_name_keeps_its_address_and_the_server_hears_of_a_disconnect() {
 
 fn a_lease_is_renewed_when_half_of_it_is_over() {
     let host = host();
-    if !has_udhcpd(&host, "a_lease_is_renewed_when_half_of_it_is_over") {
+    if !DhcpServer::has_udhcpd("a_lease_is_renewed_when_half_of_it_is_over") {
         return;
     }
-    let _server = Server::udhcpd(10);
+    let _server = DhcpServer::udhcpd(10);
     host.zubi("sandbox add c1").ok();
     host.zubi("connect lan c1").ok();
     let has = address(&host, "c1");
@@ -206,10 +136,10 @@ fn a_lease_is_renewed_when_half_of_it_is_over() {
 
 fn a_server_that_is_down_from_t1_to_the_end_costs_the_address_and_gives_it_back() {
     let host = host();
-    if !has_udhcpd(&host, "a_server_that_is_down_from_t1_to_the_end_costs_the_address_and_gives_it_back") {
+    if !DhcpServer::has_udhcpd("a_server_that_is_down_from_t1_to_the_end_costs_the_address_and_gives_it_back") {
         return;
     }
-    let server = Server::udhcpd(12);
+    let server = DhcpServer::udhcpd(12);
     host.zubi("sandbox add c1").ok();
     host.zubi("connect lan c1").ok();
     let has = address(&host, "c1");
@@ -226,7 +156,7 @@ fn a_server_that_is_down_from_t1_to_the_end_costs_the_address_and_gives_it_back(
     assert!(check.out.contains("nobody renewed its lease"), "{}", check.out);
     assert!(check.out.contains("zubi lease renew lan c1"), "{}", check.out);
     // After T2 any server will do.
-    let server = Server::udhcpd(12);
+    let server = DhcpServer::udhcpd(12);
     until(10.6);
     assert!(host.zubi("lease ls").ok().out.contains("rebinding"));
     let said = host.zubi("lease renew lan c1").ok().out;
@@ -241,7 +171,7 @@ fn a_server_that_is_down_from_t1_to_the_end_costs_the_address_and_gives_it_back(
     assert!(check.out.contains("has ended, and nobody renewed it"), "{}", check.out);
     assert!(host.zubi("lease ls").ok().out.contains("expired"));
     host.zubi("lease renew --all --dhcp-timeout 1s").fails(5, "no DHCP server answered within 1 s");
-    let _server = Server::udhcpd(12);
+    let _server = DhcpServer::udhcpd(12);
     let said = host.zubi("lease renew --all").ok();
     assert!(said.err.contains("its lease ended before it was renewed"), "{}", said.err);
     assert_eq!(address(&host, "c1"), has);
@@ -251,15 +181,15 @@ fn a_server_that_is_down_from_t1_to_the_end_costs_the_address_and_gives_it_back(
 
 fn an_address_that_the_server_takes_back_is_replaced_live() {
     let host = host();
-    if !has_dnsmasq(&host, "an_address_that_the_server_takes_back_is_replaced_live") {
+    if !DhcpServer::has_dnsmasq("an_address_that_the_server_takes_back_is_replaced_live") {
         return;
     }
-    let server = Server::dnsmasq("router", RANGE);
+    let server = DhcpServer::dnsmasq("router", RANGE);
     host.zubi("sandbox add c1").ok();
     let first = host.connect("lan c1");
     drop(server);
     let other = "--dhcp-range=192.168.1.50,192.168.1.59,255.255.255.0,2m";
-    let server = Server::dnsmasq("router", other);
+    let server = DhcpServer::dnsmasq("router", other);
     let said = host.zubi("lease renew lan c1 --force").ok();
     assert!(server.log().contains("DHCPNAK"), "{}", server.log());
     assert!(said.err.contains("refuses"), "{}", said.err);
@@ -272,7 +202,7 @@ fn an_address_that_the_server_takes_back_is_replaced_live() {
     host.zubi("check").ok();
     // The first one is free again.
     drop(server);
-    let _server = Server::dnsmasq("router", &format!("--dhcp-range={first},{first},255.255.255.0,2m"));
+    let _server = DhcpServer::dnsmasq("router", &format!("--dhcp-range={first},{first},255.255.255.0,2m"));
     host.zubi("sandbox add c2").ok();
     assert_eq!(host.connect("lan c2"), first);
     // There is no other address: it is lost, and that is told.
@@ -306,10 +236,10 @@ fn where_no_server_answers_nothing_is_left() {
 
 fn fifty_containers_at_once_get_fifty_addresses() {
     let host = host();
-    if !has_dnsmasq(&host, "fifty_containers_at_once_get_fifty_addresses") {
+    if !DhcpServer::has_dnsmasq("fifty_containers_at_once_get_fifty_addresses") {
         return;
     }
-    let _server = Server::dnsmasq("router", RANGE);
+    let _server = DhcpServer::dnsmasq("router", RANGE);
     let names: Vec<String> = (0..50).map(|number| format!("c{number}")).collect();
     host.zubi(&format!("sandbox add {}", names.join(" "))).ok();
     let connect = |name: &String| {
@@ -332,12 +262,12 @@ fn fifty_containers_at_once_get_fifty_addresses() {
 
 fn of_two_servers_one_gives_the_lease_and_keeps_it() {
     let host = host();
-    if !has_dnsmasq(&host, "of_two_servers_one_gives_the_lease_and_keeps_it") {
+    if !DhcpServer::has_dnsmasq("of_two_servers_one_gives_the_lease_and_keeps_it") {
         return;
     }
-    let on_router = Server::dnsmasq("router", RANGE);
+    let on_router = DhcpServer::dnsmasq("router", RANGE);
     let other = "--dhcp-range=192.168.1.50,192.168.1.59,255.255.255.0,2m --dhcp-option=3,192.168.1.1";
-    let _on_pc = Server::dnsmasq("pc", other);
+    let _on_pc = DhcpServer::dnsmasq("pc", other);
     host.zubi("sandbox add c1").ok();
     let first = host.connect("lan c1");
     let by = host.zubi("--json lease ls").ok().json()[0]["server"].clone();
@@ -354,9 +284,49 @@ fn of_two_servers_one_gives_the_lease_and_keeps_it() {
     host.zubi("check").ok();
 }
 
+fn an_address_that_somebody_uses_is_declined() {
+    let host = host();
+    if !DhcpServer::has_dnsmasq("an_address_that_somebody_uses_is_declined") {
+        return;
+    }
+    host.shell("ip -n pc addr add 192.168.1.50/24 dev eth0").ok();
+    let server = DhcpServer::dnsmasq("router", "--dhcp-range=192.168.1.50,192.168.1.51,255.255.255.0,2m");
+    host.zubi("sandbox add c1 c2").ok();
+    // One of the two gets the address that the computer has, whatever their names.
+    let first = host.zubi("connect lan c1").ok();
+    let second = host.zubi("connect lan c2");
+    let said = format!("{}{}", first.err, second.err);
+    assert!(said.contains("192.168.1.50, which the DHCP server gives, is in use on the LAN, by "), "{said}");
+    assert!(server.log().contains("DHCPDECLINE"), "{}", server.log());
+    assert_eq!(address(&host, "c1"), "192.168.1.51/24");
+    // The range has no other.
+    assert_eq!(second.code, 5, "{}", second.err);
+    host.zubi("check").ok();
+    assert_eq!(host.connect("lan c2 --no-probe --dhcp-timeout 2s"), "192.168.1.50");
+}
+
+fn a_lost_record_gets_its_lease_again() {
+    let host = host();
+    if !DhcpServer::has_dnsmasq("a_lost_record_gets_its_lease_again") {
+        return;
+    }
+    let _server = DhcpServer::dnsmasq("router", &format!("{RANGE} --dhcp-option=121,10.8.0.0/16,192.168.1.7"));
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect lan c1").ok();
+    let has = address(&host, "c1");
+    host.shell("rm -r \"$ZUBI_RUN_DIR\"").ok();
+    host.zubi("repair --rebuild").ok();
+    let check = host.zubi("check");
+    assert!(check.out.contains("its lease is not known"), "{}", check.out);
+    host.zubi("lease renew --all").ok();
+    assert_eq!(address(&host, "c1"), has);
+    assert!((100..=120).contains(&left(&host, "c1")));
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+}
+
 fn a_bridge_of_another_program_has_its_own_server() {
     let host = Host::new(ZUBI);
-    if !has_dnsmasq(&host, "a_bridge_of_another_program_has_its_own_server") {
+    if !DhcpServer::has_dnsmasq("a_bridge_of_another_program_has_its_own_server") {
         return;
     }
     // The host has no address on the bridge.
@@ -366,7 +336,7 @@ fn a_bridge_of_another_program_has_its_own_server() {
          ip -n router link set lo up && ip -n router link set eth0 up && ip -n router addr add 10.1.0.1/24 dev eth0",
     )
     .ok();
-    let _server = Server::dnsmasq("router", "--dhcp-range=10.1.0.50,10.1.0.99,255.255.255.0,2m");
+    let _server = DhcpServer::dnsmasq("router", "--dhcp-range=10.1.0.50,10.1.0.99,255.255.255.0,2m");
     host.network("lan --bridge br0 --adopt --ipam dhcp");
     host.network("blue --subnet 10.55.66.0/24");
     host.zubi("sandbox add c1").ok();
@@ -416,6 +386,8 @@ zubi_lab::tests!(
     where_no_server_answers_nothing_is_left,
     fifty_containers_at_once_get_fifty_addresses,
     of_two_servers_one_gives_the_lease_and_keeps_it,
+    an_address_that_somebody_uses_is_declined,
+    a_lost_record_gets_its_lease_again,
     a_bridge_of_another_program_has_its_own_server,
     what_does_not_fit_is_refused
 );

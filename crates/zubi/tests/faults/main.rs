@@ -2,6 +2,7 @@
 
 mod case;
 mod crowd;
+mod dhcp_kills;
 mod doors_faults;
 mod faults;
 mod interleave;
@@ -10,4 +11,4 @@ mod meeting;
 mod run_kills;
 mod uplink_kills;
 
-zubi_lab::test_files!(crowd, doors_faults, faults, interleave, leftovers, run_kills, uplink_kills);
+zubi_lab::test_files!(crowd, dhcp_kills, doors_faults, faults, interleave, leftovers, run_kills, uplink_kills);
