@@ -4,7 +4,9 @@ use crate::{Announcement, Flows, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
 use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
-use zubi_wire::route::{Address, BridgePort, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route};
+use zubi_wire::route::{
+    Address, BridgePort, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route, Rule,
+};
 use zubi_wire::{nft, shell_word};
 
 /// In which network namespace.
@@ -41,6 +43,10 @@ pub enum What {
     AppendRoute(Route),
     /// Remove one.
     DeleteRoute(Route),
+    /// Add a policy rule, behind others of its priority.
+    AddPolicyRule(Rule),
+    /// Remove one.
+    DeletePolicyRule(Rule),
     /// Say where a neighbour is.
     AddNeighbour(Neighbour),
     /// Make the hooks of a device that filters are attached to.
@@ -140,6 +146,8 @@ impl Op {
             (What::AddAddress(address), Outcome::Created) => What::DeleteAddress(address.clone()),
             (What::AddRoute(route) | What::AppendRoute(route), Outcome::Created) => What::DeleteRoute(route.clone()),
             (What::DeleteRoute(route), Outcome::Removed) => What::AppendRoute(route.clone()),
+            (What::AddPolicyRule(rule), Outcome::Created) => What::DeletePolicyRule(rule.clone()),
+            (What::DeletePolicyRule(rule), Outcome::Removed) => What::AddPolicyRule(rule.clone()),
             (What::DeleteAddress(address), Outcome::Removed) => What::AddAddress(address.clone()),
             (What::AddHooks(device), Outcome::Created) => What::DeleteHooks(device.clone()),
             (What::AddFilter(filter), Outcome::Created) => What::DeleteFilter(filter.clone()),
@@ -195,6 +203,8 @@ impl Op {
             What::DeleteAddress(address) => format!("ip addr del {} dev {}", address.which(), address.device),
             What::AddRoute(route) => format!("ip {}route add {route}", route.family_word()),
             What::AppendRoute(route) => format!("ip {}route append {route}", route.family_word()),
+            What::AddPolicyRule(rule) => format!("ip {}rule add {rule}", rule.family_word()),
+            What::DeletePolicyRule(rule) => format!("ip {}rule del {rule}", rule.family_word()),
             What::AddNeighbour(neighbour) => format!("ip neigh replace {neighbour}"),
             What::DeleteRoute(route) => format!("ip {}route del {route}", route.family_word()),
             What::AddHooks(device) => format!("tc qdisc add dev {device} clsact"),

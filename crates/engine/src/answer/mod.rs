@@ -3,6 +3,7 @@
 pub(crate) mod bridge;
 pub(crate) mod check;
 pub(crate) mod check_link;
+pub(crate) mod device;
 pub(crate) mod leases;
 pub(crate) mod list;
 pub(crate) mod peer;

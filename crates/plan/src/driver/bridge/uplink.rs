@@ -19,7 +19,7 @@ use crate::driver::bridge::network::{elements, mark};
 use crate::{Op, Plan, Sysctl, What, firewall};
 use std::path::Path;
 use zubi_model::{BridgeNetwork, HeldAddress, Holdings, IfName, Network, StaticRoute};
-use zubi_wire::route::{Address, Certainty, Dad, LinkChange, LinkMark, Neighbour, Route};
+use zubi_wire::route::{Address, Certainty, Dad, LinkChange, LinkMark, Neighbour, Route, Rule};
 
 const LOOSE: &str = "while routes and frames go by different devices";
 const NEIGHBOURS: &str = "who answered lately, so that the first packet asks nobody";
@@ -69,8 +69,10 @@ pub(in crate::driver) fn take_over(
     plan.push(loose(bridge));
     plan.push(up);
     plan.ops.extend(settle(bridge, held));
+    plan.ops.extend(add_rules(parent, bridge, held));
     plan.push(enslave);
     plan.ops.extend(move_routes(parent, bridge, held));
+    plan.ops.extend(delete_rules(held));
     plan.ops.extend(leave(parent, held));
     let strict = held.settings.iter().filter(|(_, name, _)| name == "rp_filter");
     plan.ops.extend(strict.map(|setting| set(bridge, setting, SETTINGS)));
@@ -94,8 +96,10 @@ pub(in crate::driver) fn give_card_back(
     plan.push(loose(bridge));
     plan.ops.extend(settle(parent, held));
     plan.ops.extend(with_detection(parent, hasty));
+    plan.ops.extend(add_rules(bridge, parent, held));
     plan.ops.extend(move_routes(bridge, parent, held));
     plan.push(Op::host(What::ChangeLink(LinkChange { release: true, ..LinkChange::none(parent.clone()) }), RELEASE));
+    plan.ops.extend(delete_rules(held));
     plan.push(Op::host(What::DeleteLink(LinkMark::new(bridge.clone(), part.mac)), BRIDGE));
     plan
 }
@@ -121,6 +125,17 @@ fn with_detection(device: &IfName, addresses: &[HeldAddress]) -> Vec<Op> {
     let waits = addresses.iter().filter(|held| held.address.addr().is_ipv6() && !held.options.no_dad);
     let change = |held: &HeldAddress| Address { dad: Dad::Default, ..Address::moved(held.clone(), device.clone()) };
     waits.map(|held| Op::host(What::ChangeAddress(change(held)), FLAGS)).collect()
+}
+
+/// The policy rules that name a device, for another one as well.
+fn add_rules(from: &IfName, to: &IfName, held: &Holdings) -> Vec<Op> {
+    const RULES: &str = "policy rules that name the one device, for the other one as well";
+    held.rules.iter().map(|rule| Op::host(What::AddPolicyRule(Rule(rule.moved(from, to))), RULES)).collect()
+}
+
+fn delete_rules(held: &Holdings) -> Vec<Op> {
+    const RULES: &str = "the policy rules for the device that is left";
+    held.rules.iter().map(|rule| Op::host(What::DeletePolicyRule(Rule(rule.clone())), RULES)).collect()
 }
 
 /// Appends the routes by one device behind those by the other, and deletes these. Next hops are on the link by routes
