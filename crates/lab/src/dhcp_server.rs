@@ -15,11 +15,12 @@ pub struct DhcpServer {
 }
 
 impl DhcpServer {
-    /// A dnsmasq in a namespace, that probes no addresses.
+    /// A dnsmasq in a namespace, that probes no addresses. Its leases are in `/run/NAMESPACE.leases`: a host of a test
+    /// shares all other folders with the machine.
     pub fn dnsmasq(namespace: &str, options: &str) -> DhcpServer {
         let line = format!(
             "exec ip netns exec {namespace} dnsmasq -d -C /dev/null --port=0 --interface=eth0 --bind-interfaces \
-             --user=root --no-ping --log-dhcp --dhcp-authoritative {options}"
+             --user=root --no-ping --log-dhcp --dhcp-authoritative --dhcp-leasefile=/run/{namespace}.leases {options}"
         );
         DhcpServer::start(&line, namespace, "DHCP, sockets bound")
     }

@@ -92,6 +92,8 @@ pub(crate) fn start(dhcp: &ByDhcp, device: OnDevice, now: Moment) -> Start {
         LeaseState::Lost => Start::Discover,
         LeaseState::Expired => Start::Again(dhcp.lease.address.addr()),
         _ if device == OnDevice::Missing => Start::Again(dhcp.lease.address.addr()),
+        // A client does not renew what lasts for ever.
+        _ if dhcp.lease.lifetime.is_none() => Start::Again(dhcp.lease.address.addr()),
         LeaseState::Bound => Start::Resume(DhcpLease { t1: Some(Seconds(0)), ..dhcp.lease.clone() }),
         LeaseState::Renewing | LeaseState::Rebinding => Start::Resume(dhcp.lease.clone()),
     }

@@ -22,11 +22,13 @@ use crate::look::pair::{pair_to_take, wishes_with_pair};
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
 use crate::perform::first_lease::get_first_lease;
 use crate::perform::networks::{lock_networks, ports_by_settings};
+use crate::perform::renew_lease::{RenewWishes, renew_locked};
 use crate::perform::settle::settle;
 use crate::random::{random, random_name};
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::apply::apply;
+use crate::steps::ask_dhcp::now;
 use crate::steps::claim::{claim_again, has_own_mac, remember_mac};
 use crate::steps::flush::past_a_flush;
 use crate::undo::endpoint::{release_sandbox, remove_endpoint, undo_attach};
@@ -138,6 +140,9 @@ pub(crate) fn attach_resolved(
         if lives {
             let mut report = as_before(session, existing, &wishes)?;
             report.plan = put_back(session, network, groundwork, &report.value.endpoint, act)?;
+            if network.asks_dhcp() && act == Act::Apply {
+                report.value.endpoint = with_lease(session, host, network, report.value.endpoint, &wishes)?;
+            }
             return Ok(report);
         }
         // The device was deleted: make it again as recorded, except where the wishes differ.
@@ -441,6 +446,22 @@ fn put_back(
     }
     plan.append(lacking);
     Ok(plan)
+}
+
+/// An existing endpoint with a lease: a new one if it has lost the one that it had.
+fn with_lease(
+    session: &mut Session,
+    host: &HostLock,
+    network: &Network,
+    endpoint: Endpoint,
+    wishes: &Wishes,
+) -> Result<Endpoint, Error> {
+    let now = now()?;
+    if endpoint.dhcp.as_ref().is_some_and(|dhcp| dhcp.holds_at(now)) {
+        return Ok(endpoint);
+    }
+    let wishes = RenewWishes { force: false, patience: wishes.dhcp_timeout };
+    Ok(renew_locked(session, host, network, endpoint, wishes.force, wishes.effort())?.endpoint)
 }
 
 /// Returns the existing endpoint, or fails if the wishes differ from it.

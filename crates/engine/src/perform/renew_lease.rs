@@ -14,6 +14,7 @@ use crate::session::Session;
 use crate::steps::ask_dhcp::{Outcome, Question, ask, now};
 use crate::steps::take_lease::{Recorded, is_free, take_lease};
 use ipnet::IpNet;
+use std::collections::HashSet;
 use std::time::Duration;
 use zubi_dhcp::{Client, Start};
 use zubi_model::{
@@ -35,6 +36,21 @@ pub struct RenewWishes {
     pub force: bool,
     /// How long to wait for a server where a lease is lost; the usual time when absent.
     pub patience: Option<Duration>,
+}
+
+impl RenewWishes {
+    pub(crate) fn effort(self) -> Effort {
+        Effort { tries: TRIES, patience: self.patience.unwrap_or(Client::PATIENCE) }
+    }
+}
+
+/// How long to try.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Effort {
+    /// How often to ask for more time.
+    tries: u32,
+    /// How long to look for a server where a lease is lost.
+    patience: Duration,
 }
 
 /// What became of a lease.
@@ -77,7 +93,7 @@ pub(crate) fn renew_lease(
     }
     let missing = || Error::NotConnected { sandbox: sandbox.to_string(), network: network.clone() };
     let (key, _) = find_endpoint(session, network, sandbox, found)?.ok_or_else(missing)?;
-    renew_key(session, host, &key, wishes)?.ok_or_else(missing)
+    renew_key(session, host, &key, wishes.force, wishes.effort())?.ok_or_else(missing)
 }
 
 /// Renews all leases that are due, or all when forced. Each has its own answer.
@@ -94,11 +110,18 @@ pub(crate) fn renew_leases(session: &mut Session, wishes: RenewWishes) -> Result
         keys
     };
     let doing = session.begin();
+    let mut silent: HashSet<NetworkName> = HashSet::new();
     for (number, key) in keys.iter().enumerate() {
         doing.step(|| format!("renewing, {number} of {} leases", keys.len()));
+        // Where nobody answered one, the others are not worth a long wait.
+        let effort = if silent.contains(&key.network) { Effort { tries: 1, patience: WAIT } } else { wishes.effort() };
         // The lock is taken for each: commands that wait for it get their turn.
         let host = session.store().lock_host()?;
-        all.extend(renew_key(session, &host, key, wishes).transpose());
+        let result = renew_key(session, &host, key, wishes.force, effort).transpose();
+        if matches!(&result, Some(Ok(Renewed { renewal: Renewal::Unanswered, .. }) | Err(Error::NoLease { .. }))) {
+            silent.insert(key.network.clone());
+        }
+        all.extend(result);
     }
     Ok(all)
 }
@@ -107,7 +130,8 @@ fn renew_key(
     session: &mut Session,
     host: &HostLock,
     key: &EndpointKey,
-    wishes: RenewWishes,
+    force: bool,
+    effort: Effort,
 ) -> Result<Option<Renewed>, Error> {
     let _sandbox = session.store().lock_sandbox(host, key.cookie)?;
     let Some(endpoint) = session.store().endpoint(key)? else { return Ok(None) };
@@ -115,7 +139,7 @@ fn renew_key(
     if endpoint.dhcp.is_none() && !network.asks_dhcp() {
         return Err(Error::NoDhcp { network: network.name.clone(), sandbox: endpoint.sandbox.spelled });
     }
-    renew_locked(session, host, &network, endpoint, wishes).map(Some)
+    renew_locked(session, host, &network, endpoint, force, effort).map(Some)
 }
 
 /// Renews the lease of an endpoint. The caller holds the sandbox's lock.
@@ -124,12 +148,13 @@ pub(crate) fn renew_locked(
     host: &HostLock,
     network: &Network,
     endpoint: Endpoint,
-    wishes: RenewWishes,
+    force: bool,
+    effort: Effort,
 ) -> Result<Renewed, Error> {
     let at = now()?;
     if let Some(dhcp) = &endpoint.dhcp
         && LeaseState::at(dhcp, at) == LeaseState::Bound
-        && !wishes.force
+        && !force
     {
         return renewed(endpoint, Renewal::NotDue);
     }
@@ -158,7 +183,7 @@ pub(crate) fn renew_locked(
         },
     };
     if matches!(start, Start::Resume(_)) {
-        match renewing.ask_for_more(session, host, &before, &start)? {
+        match renewing.ask_for_more(session, host, &before, &start, effort.tries)? {
             Outcome::Bound(lease) => {
                 let dhcp = ByDhcp { client: renewing.client.clone(), lease, tenure: Tenure::Held };
                 let after = take_lease(session, host, network, &before, &way, dhcp, Recorded::Attached)?;
@@ -176,7 +201,7 @@ pub(crate) fn renew_locked(
         session
             .note(format!("{} on network {}: {why} ({})", endpoint.sandbox.spelled, network.name, dhcp.lease.address));
     }
-    match renewing.ask(session, host, &before, start, wishes.patience.unwrap_or(Client::PATIENCE))? {
+    match renewing.ask(session, host, &before, start, effort.patience)? {
         Outcome::Bound(lease) => {
             let dhcp = ByDhcp { client: renewing.client.clone(), lease, tenure: Tenure::Held };
             let after = take_lease(session, host, network, &before, &way, dhcp, Recorded::Attached)?;
@@ -231,8 +256,9 @@ impl Renewing<'_> {
         host: &HostLock,
         endpoint: &Endpoint,
         start: &Start,
+        tries: u32,
     ) -> Result<Outcome, Error> {
-        for _ in 1..TRIES {
+        for _ in 1..tries {
             match self.ask(session, host, endpoint, start.clone(), WAIT)? {
                 Outcome::Unanswered => {}
                 outcome => return Ok(outcome),

@@ -9,6 +9,8 @@ use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::steps::ask_dhcp::now;
 use crate::steps::claim::{lease_owner_name, leave_stale, remember_mac};
+use ipnet::IpNet;
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use zubi_model::{ByDhcp, DhcpLease, Endpoint, EndpointKey, Network, NsRef};
 use zubi_plan::{Neighbours, Plan, Surroundings, driver, lease};
@@ -96,9 +98,14 @@ pub(crate) fn take_lease(
     if moved_to.is_some() {
         remember_mac(session, &after, neighbours)?;
     }
-    for old in before.addresses.iter().filter(|old| !after.addresses.iter().any(|a| a.address == old.address)) {
-        leave_stale(session, &network.name, old.address.addr())?;
-        session.store().release(&network.name, old.address.addr(), &own)?;
+    // The kernel may have removed the address of a lease that ended; its claim is still there.
+    let ended = before.dhcp.as_ref().map(|dhcp| IpNet::V4(dhcp.lease.address));
+    let had: HashSet<IpNet> = before.addresses.iter().map(|a| a.address).chain(ended).collect();
+    for old in had.into_iter().filter(|old| !after.addresses.iter().any(|a| a.address.addr() == old.addr())) {
+        if session.store().lease_owner(&network.name, old.addr())?.as_ref() == Some(&own) {
+            leave_stale(session, &network.name, old.addr())?;
+            session.store().release(&network.name, old.addr(), &own)?;
+        }
     }
     Ok(after)
 }

@@ -9,7 +9,7 @@ use zubi_lab::lan::{OUTSIDE, ROUTER, make_lan};
 use zubi_lab::{DhcpServer, Host, Snapshot, assert_reaches, inside};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-const LEASES: &str = "/run/dnsmasq.leases";
+const LEASES: &str = "/run/router.leases";
 const RANGE: &str = "--dhcp-range=192.168.1.100,192.168.1.199,255.255.255.0,2m";
 
 /// A host on a LAN with a network whose endpoints ask a DHCP server.
@@ -38,7 +38,7 @@ fn an_endpoint_has_what_the_server_says() {
     }
     let options = "--dhcp-option=6,9.9.9.9,1.1.1.1 --dhcp-option=26,1400 --dhcp-option=15,home.arpa \
                    --dhcp-option=121,10.8.0.0/16,192.168.1.7,0.0.0.0/0,192.168.1.1";
-    let server = DhcpServer::dnsmasq("router", &format!("{RANGE} {options} --dhcp-leasefile={LEASES}"));
+    let server = DhcpServer::dnsmasq("router", &format!("{RANGE} {options}"));
     host.zubi("sandbox add c1").ok();
     host.shell("ip netns exec c1 sysctl -qw net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1").ok();
     let said = host.zubi("connect lan c1").ok();
@@ -88,7 +88,7 @@ fn a_name_keeps_its_address_and_the_server_hears_of_a_disconnect() {
     if !DhcpServer::has_dnsmasq("a_name_keeps_its_address_and_the_server_hears_of_a_disconnect") {
         return;
     }
-    let server = DhcpServer::dnsmasq("router", &format!("{RANGE} --dhcp-leasefile={LEASES}"));
+    let server = DhcpServer::dnsmasq("router", RANGE);
     host.zubi("sandbox add c1 c2").ok();
     let (first, second) = (host.connect("lan c1"), host.connect("lan c2"));
     assert_ne!(first, second);
@@ -201,6 +201,8 @@ fn an_address_that_the_server_takes_back_is_replaced_live() {
     assert_reaches("pc", "c1", now.trim_end_matches("/24"));
     host.zubi("check").ok();
     // The first one is free again.
+    let claimed = host.shell("ls \"$ZUBI_RUN_DIR\"/leases/lan").ok().out;
+    assert_eq!(claimed.trim(), now.trim_end_matches("/24"));
     drop(server);
     let _server = DhcpServer::dnsmasq("router", &format!("--dhcp-range={first},{first},255.255.255.0,2m"));
     host.zubi("sandbox add c2").ok();
@@ -213,7 +215,7 @@ fn an_address_that_the_server_takes_back_is_replaced_live() {
     let check = host.zubi("check");
     assert!(check.out.contains("was taken back, and it has no other"), "{}", check.out);
     host.zubi("disconnect lan c2").ok();
-    host.zubi("lease renew --all").ok();
+    assert_eq!(host.connect("lan c1"), first);
     assert_eq!(address(&host, "c1"), format!("{first}/24"));
     host.zubi("check").ok();
 }
@@ -305,6 +307,21 @@ fn an_address_that_somebody_uses_is_declined() {
     assert_eq!(host.connect("lan c2 --no-probe --dhcp-timeout 2s"), "192.168.1.50");
 }
 
+fn a_lease_for_ever_lasts_and_can_be_asked_for_again() {
+    let host = host();
+    if !DhcpServer::has_dnsmasq("a_lease_for_ever_lasts_and_can_be_asked_for_again") {
+        return;
+    }
+    let _server = DhcpServer::dnsmasq("router", "--dhcp-range=192.168.1.50,192.168.1.59,255.255.255.0,infinite");
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect lan c1").ok();
+    assert!(host.shell("ip -n c1 -4 addr show dev eth0").ok().out.contains("valid_lft forever"));
+    assert!(host.zubi("lease ls").ok().out.contains("for ever"));
+    assert!(host.zubi("lease renew --all").ok().out.contains("not due yet, for ever"));
+    assert!(host.zubi("lease renew --all --force").ok().out.contains(" renewed, for ever"));
+    host.zubi("check").ok();
+}
+
 fn a_lost_record_gets_its_lease_again() {
     let host = host();
     if !DhcpServer::has_dnsmasq("a_lost_record_gets_its_lease_again") {
@@ -387,6 +404,7 @@ zubi_lab::tests!(
     fifty_containers_at_once_get_fifty_addresses,
     of_two_servers_one_gives_the_lease_and_keeps_it,
     an_address_that_somebody_uses_is_declined,
+    a_lease_for_ever_lasts_and_can_be_asked_for_again,
     a_lost_record_gets_its_lease_again,
     a_bridge_of_another_program_has_its_own_server,
     what_does_not_fit_is_refused
