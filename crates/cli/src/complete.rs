@@ -189,6 +189,7 @@ impl<'a> Place<'a> {
             ("command", _) => return fixed(&[":programs"]),
             ("mac", _) => return fixed(&["random"]),
             ("driver", _) => return fixed(&["bridge"]),
+            ("ipam", _) => return fixed(&["dhcp", "pools"]),
             ("filter", _) => return fixed(&["name=", "driver=bridge", "label=", "id="]),
             ("format", _) => return fixed(&["json"]),
             ("names", "sandbox add") | ("name", "network create") => return Vec::new(),
