@@ -12,7 +12,8 @@
 //! 5. The addresses leave the card, the last first, so that the first address of a subnet stays the first.
 //!
 //! Giving back is the same with the devices exchanged, but the card is released last: without a port, what is sent by
-//! the bridge is lost.
+//! the bridge is lost. Until then the bridge receives for addresses that it has no more, as a host answers for all its
+//! addresses on every device.
 
 use crate::driver::bridge::links::with_card;
 use crate::driver::bridge::network::{elements, mark};
@@ -98,6 +99,7 @@ pub(in crate::driver) fn give_card_back(
     plan.ops.extend(with_detection(parent, hasty));
     plan.ops.extend(add_rules(bridge, parent, held));
     plan.ops.extend(move_routes(bridge, parent, held));
+    plan.ops.extend(leave(bridge, held));
     plan.push(Op::host(What::ChangeLink(LinkChange { release: true, ..LinkChange::none(parent.clone()) }), RELEASE));
     plan.ops.extend(delete_rules(held));
     plan.push(Op::host(What::DeleteLink(LinkMark::new(bridge.clone(), part.mac)), BRIDGE));
@@ -157,7 +159,7 @@ fn move_routes(from: &IfName, to: &IfName, held: &Holdings) -> Vec<Op> {
 }
 
 fn leave(from: &IfName, held: &Holdings) -> Vec<Op> {
-    const LEAVE: &str = "the addresses leave the card";
+    const LEAVE: &str = "the addresses leave the other device, and with them the routes to their subnets";
     let gone = |held: &HeldAddress| Address::moved(held.clone(), from.clone());
     held.addresses.iter().rev().map(|held| Op::host(What::DeleteAddress(gone(held)), LEAVE)).collect()
 }
