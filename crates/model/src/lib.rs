@@ -33,14 +33,15 @@ mod traits;
 mod visible;
 mod wishes;
 
-pub use attachment::{Device, Pair};
+pub use attachment::{Device, OnParent, Pair};
 pub use change::NetworkChange;
 pub use description::{Description, InUse, OtherGateway};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
-    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, Icc, Ingress, Promiscuity, UplinkSpec,
+    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, Icc, Ingress, MacvlanMode, MacvlanNetwork,
+    MacvlanSpec, Promiscuity, UplinkSpec,
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;

@@ -2,8 +2,8 @@
 
 use crate::serial::is_default;
 use crate::{
-    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, IfName, Mac, Mtu, NetworkId, NetworkName, Pool,
-    PoolSpec,
+    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, IfName, Mac, MacvlanNetwork, Mtu, NetworkId,
+    NetworkName, Pool, PoolSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -89,6 +89,11 @@ impl Network {
         self.driver.bridge()
     }
 
+    /// The macvlan's part, for what is about macvlans alone.
+    pub fn macvlan(&self) -> Option<&MacvlanNetwork> {
+        self.driver.macvlan()
+    }
+
     /// The network card of the host that is a port of the network's device: the LAN is part of the network.
     pub fn parent(&self) -> Option<&IfName> {
         self.driver.parent()
@@ -121,6 +126,11 @@ impl Network {
     /// endpoints on the device know the subnet, and others may have the same.
     pub fn concerns_host(&self, pool: &Pool) -> bool {
         pool.host_address().is_some() || self.egress == Egress::Masquerade || !self.driver.is_open()
+    }
+
+    /// Whether a LAN is behind its device.
+    pub fn is_on_lan(&self) -> bool {
+        self.parent().is_some() || self.macvlan().is_some_and(|part| part.card().is_some())
     }
 
     /// Whether others may give addresses of its subnets too: its device is another program's, or a LAN is behind it. A
@@ -211,7 +221,7 @@ pub(crate) mod tests {
 
     /// The network with its bridge changed.
     pub(crate) fn with_bridge(network: Network, change: impl FnOnce(&mut BridgeNetwork)) -> Network {
-        let Driver::Bridge(mut bridge) = network.driver;
+        let Driver::Bridge(mut bridge) = network.driver else { unreachable!("a bridge") };
         change(&mut bridge);
         Network { driver: Driver::Bridge(bridge), ..network }
     }

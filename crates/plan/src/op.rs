@@ -229,6 +229,10 @@ impl fmt::Display for Op {
         let command = self.command();
         match &self.place {
             Place::Host => f.write_str(&command),
+            // The host makes a macvlan, wherever it is born: the command names the place.
+            Place::Sandbox(_) if matches!(&self.what, What::AddLink(link) if link.parent().is_some()) => {
+                f.write_str(&command)
+            }
             Place::Sandbox(NsRef::Named(name)) => match command.strip_prefix("ip ") {
                 Some(rest) => write!(f, "ip -n {name} {rest}"),
                 None => write!(f, "ip netns exec {name} {command}"),

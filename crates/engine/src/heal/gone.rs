@@ -1,7 +1,7 @@
 //! Endpoints and links whose sandbox is gone. A sandbox that cannot be examined does not count as gone.
 
 use crate::error::Error;
-use crate::look::device::host_end;
+use crate::look::device::device;
 use crate::look::link_ends::is_gone_link;
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
@@ -20,7 +20,7 @@ pub(crate) fn is_alive(session: &mut Session, endpoint: &Endpoint) -> Result<boo
 /// Whether an endpoint's device and its sandbox are gone.
 pub(crate) fn is_gone(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
     // An error on the way into the sandbox does not prove that it is gone.
-    Ok(host_end(session, endpoint)?.is_none() && matches!(way_in(session, endpoint, None), Ok(None)))
+    Ok(device(session, endpoint, None)?.is_none() && matches!(way_in(session, endpoint, None), Ok(None)))
 }
 
 pub(crate) fn all_gone(session: &mut Session, endpoints: &[Endpoint]) -> Result<bool, Error> {

@@ -15,7 +15,7 @@ use crate::session::Session;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
-use zubi_model::{IfIndex, IfName, Mac, Network};
+use zubi_model::{IfIndex, IfName, Mac, Network, NetworkName};
 use zubi_plan::Place;
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_wire::route::{LinkSeen, NetnsId};
@@ -38,6 +38,8 @@ enum Holder {
     Behind(Box<LinkSeen>),
     /// Whom a file names.
     Leased(Lease),
+    /// A network of zubi's on the same device.
+    Network(NetworkName),
     /// A neighbour of the bridge.
     Neighbour { mac: Mac, bridge: IfName },
 }
@@ -78,6 +80,13 @@ pub(crate) fn given_elsewhere(
     }
     let leased = |lease: Lease| GivenElsewhere { address: lease.address, to: Holder::Leased(lease) };
     all.extend(found.all.into_iter().map(leased));
+    for other in session.store().networks_lossy().0 {
+        if other.name == network.name || !other.shares_addresses() || !other.shares_device_with(network) {
+            continue;
+        }
+        let leases = session.store().leases_lossy(&other.name).0.into_iter();
+        all.extend(leases.map(|(address, _)| GivenElsewhere { address, to: Holder::Network(other.name.clone()) }));
+    }
     for seen in host.neighbours(&Place::Host).map_err(unread())?.iter().filter(|seen| Some(seen.device) == bridge) {
         let (Some(address), Some(mac)) = (seen.address, seen.answered()) else { continue };
         if own != Some(mac) && !is_of_an_endpoint(session, network, address, mac)? {
@@ -114,6 +123,7 @@ pub(crate) fn holder(session: &mut Session, given: &GivenElsewhere) -> Result<St
             format!("{} behind port {}", owner.as_deref().unwrap_or("a namespace"), port.name)
         }
         Holder::Leased(lease) => lease.to_string(),
+        Holder::Network(name) => format!("an endpoint of network {name}"),
         Holder::Neighbour { mac, bridge } => {
             format!("{mac}, a neighbour on {bridge} (ip neigh del {} dev {bridge} forgets it)", given.address)
         }

@@ -14,7 +14,7 @@ use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
 use crate::heal::gone::remove_gone;
 use crate::look::default_route::{foreign_defaults, gives_default_in, siblings};
-use crate::look::device::host_end;
+use crate::look::device::device;
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
 use crate::perform::networks::{lock_networks, ports_by_settings};
 use crate::perform::settle::settle;
@@ -117,7 +117,7 @@ pub(crate) fn attach_resolved(
     let mut wishes = wishes.clone();
     let mut lost = None;
     if let Some(existing) = session.store().endpoint(&key)? {
-        if host_end(session, &existing)?.is_some() {
+        if device(session, &existing, Some(&sandbox.reached_by))?.is_some() {
             let mut report = as_before(session, existing, &wishes)?;
             report.plan = put_back(session, network, groundwork, &report.value.endpoint, act)?;
             return Ok(report);
@@ -186,7 +186,7 @@ fn attach_new(
         loopback: inside.loopback,
         default_in: default_families(&endpoint, &inside.siblings, &inside.foreign_defaults),
         stale: stale_addresses(session, &endpoint)?,
-        neighbours: neighbours(session, &endpoint)?,
+        neighbours: if network.is_on_lan() { Neighbours::MayBeWrong } else { neighbours(session, &endpoint)? },
     };
     let plan = driver::attach(network, &endpoint, &around);
     if act == Act::Apply {
@@ -265,6 +265,10 @@ pub(crate) fn require_room(session: &mut Session, host: &HostLock, network: &Net
         if has_room(session)? {
             return Ok(());
         }
+    }
+    if network.macvlan().is_some() {
+        let why = format!("takes no further endpoint: network {} has {most} on it", network.name);
+        return Err(Error::Card { card: network.device().clone(), why });
     }
     Err(Error::BridgeFull { network: network.name.clone(), bridge: network.device().clone(), most })
 }

@@ -56,7 +56,7 @@ pub(crate) fn prune_networks(session: &mut Session, act: Act) -> Result<Report<V
                 report.plan.append(removed.plan);
                 report.value.push(network.name);
             }
-            Err(Error::NetworkInUse { .. } | Error::ForeignAddress { .. }) => {}
+            Err(Error::NetworkInUse { .. } | Error::CarriesNetwork { .. } | Error::ForeignAddress { .. }) => {}
             Err(e) => return Err(e),
         }
     }

@@ -17,6 +17,7 @@ mod lab;
 mod link;
 mod loopback;
 mod lost_records;
+mod macvlan;
 mod many;
 mod network_set;
 mod output;
@@ -52,6 +53,7 @@ zubi_lab::test_files!(
     link,
     loopback,
     lost_records,
+    macvlan,
     many,
     network_set,
     output,
