@@ -3,7 +3,7 @@
 use crate::metadata::{Follow, Metadata, Package};
 
 /// Each crate with its floor. A crate may use crates of its own floor and below.
-const FLOORS: [(&str, u8); 19] = [
+const FLOORS: [(&str, u8); 20] = [
     ("zubi", 5),
     ("zubi-cli", 4),
     ("zubi-doors", 4),
@@ -18,6 +18,7 @@ const FLOORS: [(&str, u8); 19] = [
     ("zubi-snapshot", 1),
     ("zubi-plan", 1),
     ("zubi-ipam", 1),
+    ("zubi-dhcp", 1),
     ("zubi-wire", 1),
     ("zubi-model", 0),
     ("zubi-lab", DEVELOPMENT),
@@ -32,8 +33,8 @@ const BLOCKING_UP_TO: u8 = 3;
 const ALSO_BLOCKING: [&str; 3] = ["zubi-doors", "zubi-cni", "zubi-netavark"];
 const NOT_IN_BLOCKING: [&str; 5] = ["tokio", "hyper", "clap", "tracing-subscriber", "env_logger"];
 /// Pure crates get values as input; these dependencies would let them ask the kernel.
-const PURE: [&str; 7] =
-    ["zubi-model", "zubi-snapshot", "zubi-wire", "zubi-ipam", "zubi-plan", "zubi-cni", "zubi-netavark"];
+const PURE: [&str; 8] =
+    ["zubi-model", "zubi-snapshot", "zubi-wire", "zubi-ipam", "zubi-dhcp", "zubi-plan", "zubi-cni", "zubi-netavark"];
 const NOT_IN_PURE: [&str; 3] = ["libc", "rustix", "nix"];
 
 /// Every dependency against the order of floors.

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use zubi_engine::{Class, Detached, Error, Force, Session};
-use zubi_model::{DefaultRoute, MacWish, NetworkName, SandboxRef, Wishes};
+use zubi_model::{DefaultRoute, MacWish, NetworkName, Probe, SandboxRef, Wishes};
 
 /// Runs one command.
 pub(crate) fn run(mut session: Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
@@ -74,9 +74,10 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
 }
 
 fn connect(session: &mut Session, words: &ConnectWords, output: &Output) -> Result<(), Error> {
-    let ConnectWords { network, sandbox, wishes } = words;
+    let ConnectWords { network, sandbox, device, wishes } = words;
     wishes.check_lengths(session, network)?;
-    let attached = session.attach(network, sandbox, &wishes.wishes(), output.act());
+    let wishes = Wishes { taken: device.clone(), ..wishes.wishes() };
+    let attached = session.attach(network, sandbox, &wishes, output.act());
     let report = attached.map_err(|e| perhaps_swapped(session, e, "connect", network, sandbox))?;
     let (text, json) = show::attached(&report.value);
     output.changed(session, &report.plan, &[text], &json)
@@ -137,6 +138,7 @@ impl WishWords {
             routes: self.route.clone(),
             ports: self.publish.clone(),
             default_route: if self.no_default_route { DefaultRoute::Never } else { DefaultRoute::Eligible },
+            probe: if self.no_probe { Probe::Skip } else { Probe::Usual },
             ..Wishes::default()
         }
     }

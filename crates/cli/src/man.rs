@@ -48,6 +48,10 @@ const EXAMPLES: &[(&str, &[(&str, &str)])] = &[
                 "A network of both families.",
             ),
             ("zubi network create back \\-\\-internal", "A network without a way out."),
+            (
+                "zubi network create lan \\-\\-driver uplink \\-\\-parent eth0 \\-\\-ip\\-range 192.168.1.128/26",
+                "Containers on the LAN, by the host's network card.",
+            ),
         ],
     ),
     (

@@ -7,16 +7,17 @@ use crate::driver_options;
 use crate::filter::fits_all;
 use crate::inspect::{self, NetworkShown};
 use crate::output::{Output, answer_in_json, answer_with, lines, removed, without_repeats};
+use crate::table;
 use crate::template::Template;
 use crate::words::{CreateWords, NetworkLsWords, NetworkWords, OrNone, SetWords};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::net::IpAddr;
-use zubi_engine::{Act, Detached, Error, Plan, Report, Session};
+use zubi_engine::{Act, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, ExistingBridge,
-    Family, Icc, Ingress, Invalid, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, SandboxRef,
-    Scope, Subnet, UplinkSpec,
+    Family, Icc, Ingress, Invalid, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope,
+    Subnet, UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -101,13 +102,16 @@ fn shown(session: &Session, network: &Network, endpoints: &[Endpoint]) -> Networ
 }
 
 fn formatted(template: &Template, objects: impl Iterator<Item = Value>) -> Result<String, Error> {
-    let mut text = String::new();
-    for object in objects {
-        let line = template.line(&object).map_err(|why| Invalid::new("--format", "template", why))?;
-        text.push_str(&line);
-        text.push('\n');
-    }
-    Ok(text)
+    let line = |object| template.line(&object).map_err(|why| Invalid::new("--format", "template", why));
+    let lines = objects.map(line).collect::<Result<Vec<String>, _>>()?;
+    Ok(match template.head() {
+        Some(head) => {
+            let rows: Vec<Vec<String>> =
+                lines.iter().map(|line| line.split('\t').map(str::to_owned).collect()).collect();
+            table::render_with(&head.iter().map(String::as_str).collect::<Vec<_>>(), &rows, &|_, _| None)
+        }
+        None => lines.into_iter().map(|line| line + "\n").collect(),
+    })
 }
 
 fn list(session: &mut Session, words: &NetworkLsWords, output: &Output) -> Result<(), Error> {
@@ -153,47 +157,18 @@ fn list(session: &mut Session, words: &NetworkLsWords, output: &Output) -> Resul
 
 /// Removes all networks, or none if one of them cannot be removed.
 fn remove(session: &mut Session, names: &[NetworkName], force: bool, output: &Output) -> Result<(), Error> {
+    let connected = if force { Connected::Disconnect } else { Connected::Refuse };
+    if names.len() > 1 && output.act() == Act::Apply {
+        for name in names {
+            session.remove_network(name, connected, Act::Show)?;
+        }
+    }
     let mut plan = Plan::new();
-    let mut endpoints = Vec::new();
-    if force {
-        for name in names {
-            endpoints.extend(session.network(name)?.1);
-        }
-        if output.act() == Act::Show && !endpoints.is_empty() {
-            let why = "cannot be shown while endpoints are connected";
-            return Err(Invalid::new("option", "--force", why).try_instead("show each zubi disconnect").into());
-        }
-    } else if names.len() > 1 {
-        for name in names {
-            session.remove_network(name, Act::Show)?;
-        }
-    }
-    let doing = session.begin();
-    for (number, endpoint) in endpoints.iter().enumerate() {
-        doing.step(|| format!("disconnecting, {number} of {} endpoints", endpoints.len()));
-        plan.append(disconnect_recorded(session, endpoint)?);
-    }
     for name in names {
-        match session.remove_network(name, output.act()) {
-            Ok(report) => plan.append(report.plan),
-            // A described network goes with its last endpoint.
-            Err(Error::NoNetwork { .. }) if endpoints.iter().any(|e| e.network == *name) => {}
-            Err(e) => return Err(e),
-        }
+        plan.append(session.remove_network(name, connected, output.act())?.plan);
     }
     let (text, json) = removed(names);
     output.changed(session, &plan, &text, &json)
-}
-
-/// Disconnects an endpoint by the name it was connected by, or else by its namespace.
-fn disconnect_recorded(session: &mut Session, endpoint: &Endpoint) -> Result<Plan, Error> {
-    let by_name = endpoint.sandbox.spelled.parse().unwrap_or(SandboxRef::Path(endpoint.sandbox.reached_by.path()));
-    let report = session.detach(&endpoint.network, &by_name, Act::Apply)?;
-    if matches!(report.value, Detached::WasNotAttached) {
-        let by_path = SandboxRef::Path(endpoint.sandbox.reached_by.path());
-        return Ok(session.detach(&endpoint.network, &by_path, Act::Apply)?.plan);
-    }
-    Ok(report.plan)
 }
 
 /// The properties of a network that differ from the defaults.

@@ -145,11 +145,15 @@ pub(crate) struct ConnectWords {
     pub(crate) network: NetworkName,
     /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
     pub(crate) sandbox: SandboxRef,
+    /// Take over a veth pair made by hand: its end on the host; the other one is in the sandbox. Disconnecting deletes it
+    #[arg(long, value_name = "DEVICE")]
+    pub(crate) device: Option<IfName>,
     #[command(flatten)]
     pub(crate) wishes: WishWords,
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "The pair is deleted, also one made by hand that `connect --device` took over.")]
 pub(crate) struct DisconnectWords {
     /// The network
     pub(crate) network: NetworkName,
@@ -244,8 +248,8 @@ pub(crate) enum NetworkWords {
         /// Their names
         #[arg(required = true)]
         names: Vec<NetworkName>,
-        /// Print only these fields: '{{.Name}}', '{{json .IPAM}}'
-        #[arg(short, long, value_name = "TEMPLATE")]
+        /// Print only this, a template as Docker takes it: '{{.Name}}', '{{json .IPAM}}'
+        #[arg(short, long, value_name = "TEMPLATE", value_parser = Template::of_one)]
         format: Option<Template>,
     },
     /// Remove networks without endpoints: all that are named, or none
@@ -290,7 +294,7 @@ pub(crate) struct NetworkLsWords {
     /// Only those: name=PART, driver=bridge, label=KEY, label=KEY=VALUE, id=PART
     #[arg(short, long, value_name = "FILTER")]
     pub(crate) filter: Vec<NetworkFilter>,
-    /// `json`, or fields: '{{.Name}} {{.ID}} {{.Driver}} {{.Scope}}'
+    /// `json`, or a template as Docker takes it: '{{.Name}}', 'table {{.Name}}'
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) format: Option<Template>,
     /// Docker's option: whole ids
@@ -512,6 +516,9 @@ pub(crate) struct WishWords {
     /// Never take the default route from this network
     #[arg(long)]
     pub(crate) no_default_route: bool,
+    /// Do not ask the LAN who has the address before it is used
+    #[arg(long)]
+    pub(crate) no_probe: bool,
     /// Publish a port of it on the host: [ADDRESS:][HOST-PORT:]PORT[/PROTOCOL], ranges as 8000-8009:80-89
     #[arg(short, long, value_name = "PORT")]
     pub(crate) publish: Vec<PortWish>,

@@ -41,10 +41,9 @@ pub fn typed(patience: Duration) -> Result<Typed, Error> {
     }
     let mut line = [0; 256];
     match io::stdin().read(&mut line) {
-        Ok(0) => Ok(Typed::Closed),
-        Ok(read) => Ok(Typed::Line(String::from_utf8_lossy(&line[..read]).trim().to_owned())),
-        // A terminal whose other end is gone (EIO).
-        Err(_) => Ok(Typed::Closed),
+        Ok(read) if read > 0 => Ok(Typed::Line(String::from_utf8_lossy(&line[..read]).trim().to_owned())),
+        // Its end, or a terminal whose other end is gone (EIO).
+        Ok(_) | Err(_) => Ok(Typed::Closed),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::perform::{
     sandbox, unpublish,
 };
 use crate::problem::Problem;
-use crate::report::{Act, Compared, Force, Report};
+use crate::report::{Act, Compared, Connected, Force, Report};
 use crate::session::Session;
 use crate::undo::endpoint::Detached;
 use std::convert::Infallible;
@@ -146,6 +146,9 @@ impl Session {
 impl Session {
     /// Creates a network.
     pub fn create_network(&mut self, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
+        if spec.driver.uplink().is_some() {
+            return uplink::create_uplink(self, spec, &TakeOver::default(), act);
+        }
         create_network::create_network(self, spec, act)
     }
 
@@ -190,9 +193,9 @@ impl Session {
         set_network::set_ingress(self, name, ingress, icc)
     }
 
-    /// Removes a network without endpoints. A missing one is an error, as with Docker.
-    pub fn remove_network(&mut self, name: &NetworkName, act: Act) -> Result<Report<()>, Error> {
-        remove_network::remove_network(self, name, act)
+    /// Removes a network. A missing one is an error, as with Docker.
+    pub fn remove_network(&mut self, name: &NetworkName, connected: Connected, act: Act) -> Result<Report<()>, Error> {
+        remove_network::remove_network(self, name, connected, act)
     }
 
     /// Removes every network without endpoints.

@@ -102,6 +102,7 @@ impl Error {
             | Error::PortTaken { .. }
             | Error::Broken { .. }
             | Error::DeviceTaken { .. }
+            | Error::NotTaken { .. }
             | Error::Different { .. }
             | Error::EndTaken { .. }
             | Error::LinkAddressTaken { .. }

@@ -377,6 +377,16 @@ pub enum Error {
         /// "a bridge".
         wanted: &'static str,
     },
+    /// A pair that somebody made cannot become an endpoint's.
+    #[error("device {device} {why}; {next}")]
+    NotTaken {
+        /// The end on the host as the user named it.
+        device: IfName,
+        /// What speaks against it, as a verb phrase.
+        why: String,
+        /// The next step.
+        next: String,
+    },
     /// A process does not exist.
     #[error("process {pid} does not exist")]
     NoProcess {

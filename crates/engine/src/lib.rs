@@ -50,7 +50,7 @@ pub use perform::set_network::NetworkSet;
 pub use perform::unlink::Unlinked;
 pub use perform::uplink::TakeOver;
 pub use problem::{Problem, ProblemKind};
-pub use report::{Act, Compared, Force, Report};
+pub use report::{Act, Compared, Connected, Force, Report};
 pub use session::{Cleanup, Session};
 pub use settings::{Coexistence, DefaultNetwork, Forwarding};
 pub use undo::endpoint::Detached;

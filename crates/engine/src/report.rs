@@ -24,6 +24,15 @@ pub struct Report<T> {
 /// An operation, and how the kernel's state compares with it: one line of a dry run.
 pub type Compared = (Op, Finding);
 
+/// What happens to the endpoints of a network that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Connected {
+    /// The network stays as long as it has any.
+    Refuse,
+    /// They are disconnected first.
+    Disconnect,
+}
+
 /// Whether running processes are ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Force {

@@ -4,7 +4,7 @@
 //! Neighbouring operations of one place that go to route netlink travel in one send, neighbouring nftables operations
 //! in one transaction, neighbouring settings of one sandbox in one visit. A link is always made by a send of its own:
 //! the kernel goes on after a failed message, and one behind it that addresses the new link by name could hit a foreign
-//! device.
+//! device. For the same reason a send ends with the renaming of a link.
 //!
 //! On an error everything that was done is undone, backwards, by the outcomes. Taking down never stops at an error:
 //! what is gone already counts as removed, and errors are reported at the end.
@@ -69,6 +69,11 @@ enum Class {
 /// Whether the kernel takes milliseconds for it, and nothing depends on the result.
 fn is_slow(op: &Op) -> bool {
     matches!(op.what, What::DeleteLink(_) | What::Forget(Flows::Of(_)))
+}
+
+/// Whether operations behind it may name a device that has that name only after it.
+fn renames(op: &Op) -> bool {
+    matches!(&op.what, What::ChangeLink(change) if change.rename.is_some())
 }
 
 fn class(op: &Op) -> Class {
@@ -140,7 +145,13 @@ impl Session {
         if alone {
             return 1;
         }
-        ops.iter().take_while(|op| op.place == first.place && class(op) == kind).count()
+        let mut is_renamed = false;
+        let goes_along = |op: &&Op| {
+            let goes = op.place == first.place && class(op) == kind && !is_renamed;
+            is_renamed |= renames(op);
+            goes
+        };
+        ops.iter().take_while(goes_along).count()
     }
 
     fn apply_group(&mut self, ops: &[Op], removal: Removal) -> Group {

@@ -5,7 +5,7 @@ use crate::session::Session;
 use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use zubi_model::{Family, HeldNeighbour, Holdings, IfName, Mac, StaticRoute};
+use zubi_model::{Family, HeldNeighbour, Holdings, IfIndex, IfName, Mac, StaticRoute};
 use zubi_plan::Place;
 use zubi_wire::Batch;
 use zubi_wire::route::{
@@ -87,15 +87,12 @@ impl Session {
         let mut batch = Batch::new();
         for address in addresses {
             let is_it = |seen: &&NeighbourSeen| seen.device == index && seen.address == Some(*address);
-            match before.iter().find(is_it).and_then(NeighbourSeen::answered) {
-                Some(mac) => {
-                    let (address, device) = (*address, device.clone());
-                    Neighbour { address, mac, device, certainty: Certainty::Asked }.encode(&mut batch, index);
-                }
-                None => {
-                    forget_neighbour(&mut batch, *address, index);
-                    ask_neighbour(&mut batch, *address, index);
-                }
+            if let Some(mac) = before.iter().find(is_it).and_then(NeighbourSeen::answered) {
+                let (address, device) = (*address, device.clone());
+                Neighbour { address, mac, device, certainty: Certainty::Asked }.encode(&mut batch, index);
+            } else {
+                forget_neighbour(&mut batch, *address, index);
+                ask_neighbour(&mut batch, *address, index);
             }
         }
         // There is nothing to forget where nobody was asked yet.
@@ -109,9 +106,27 @@ impl Session {
                 .filter(|(address, _)| addresses.contains(address))
                 .collect();
             if all.len() == addresses.len() || since.elapsed() > patience {
+                self.forget_unanswered(index, &seen, addresses)?;
                 return Ok(all);
             }
             sleep(PAUSE);
         }
+    }
+
+    /// Forgets the questions that nobody answered: whoever gets such an address is asked at once.
+    fn forget_unanswered(
+        &mut self,
+        device: IfIndex,
+        seen: &[NeighbourSeen],
+        addresses: &[IpAddr],
+    ) -> Result<(), Error> {
+        let unanswered = seen.iter().filter(|seen| seen.device == device && seen.answered().is_none());
+        let of_ours = unanswered.filter_map(|seen| seen.address).filter(|address| addresses.contains(address));
+        let mut batch = Batch::new();
+        of_ours.for_each(|address| forget_neighbour(&mut batch, address, device));
+        if !batch.is_empty() {
+            self.route()?.transact(batch)?;
+        }
+        Ok(())
     }
 }

@@ -42,6 +42,9 @@ impl Session {
         match answer.outcome {
             Some(Ok(())) => {
                 self.made_links.insert((place.clone(), link.name.to_string()));
+                if let Some((inside, name)) = &inner {
+                    self.made_links.insert((inside.clone(), name.to_string()));
+                }
                 // An earlier pair may have had these names. The answer has the number of the new one (the echo of
                 // rtnl_newlink_create since Linux 6.2); on older kernels it is looked up when it is needed.
                 self.indexes.remove(&(place.clone(), link.name.to_string()));
@@ -180,8 +183,8 @@ impl Session {
         if lost.is_empty() { Ok(Vec::new()) } else { self.are_done(&lost) }
     }
 
-    /// The operation that restores what a change is about to replace, where that has to be looked up: the MTU of a
-    /// device, the settings of a bridge port. Taking down is never undone.
+    /// The operation that restores what a change is about to replace, where that has to be looked up: the name and MTU
+    /// of a device, the settings of a bridge port. Taking down is never undone.
     fn way_back(&mut self, op: &Op, removal: Removal) -> Result<Option<What>, Error> {
         if removal == Removal::Any {
             return Ok(None);
@@ -190,8 +193,9 @@ impl Session {
             // The plan was made for the state that the device inside has.
             What::ChangeLink(change)
                 if change.has_settings()
-                    || change.master.is_some()
-                    || (change.state.is_some() && op.place == Place::Host) =>
+                    || change.has_identity()
+                    || (change.state.is_some() && op.place == Place::Host)
+                    || change.state == Some(AdminState::Down) =>
             {
                 (&change.name, Some(change), None)
             }
@@ -201,7 +205,19 @@ impl Session {
         if self.made_links.contains(&(op.place.clone(), name.to_string())) {
             return Ok(None);
         }
-        let Some(seen) = self.link(&op.place, name.as_str())? else { return Ok(None) };
+        // A device that was looked at before is known by its number: another one may have its name by now.
+        let known = self.indexes.get(&(op.place.clone(), name.to_string())).copied();
+        let seen = match known {
+            Some(index) => self.link_at(&op.place, index)?,
+            None => self.link(&op.place, name.as_str())?,
+        };
+        let Some(seen) = seen else { return Ok(None) };
+        let bridge = match seen.master {
+            Some(index) if change.is_some_and(|change| change.release || change.master.is_some()) => {
+                self.link_at(&op.place, index)?.and_then(|bridge| bridge.name.parse().ok())
+            }
+            _ => None,
+        };
         let old = change.map(|change| LinkChange {
             mtu: change.mtu.and_then(|_| Mtu::try_from(seen.mtu).ok()),
             promisc: change.promisc.map(|_| seen.promisc),
@@ -211,7 +227,12 @@ impl Session {
             group: change.group.map(|_| seen.group),
             state: change.state.map(|_| seen.state),
             release: change.master.is_some() && seen.master.is_none(),
-            ..LinkChange::none(name.clone())
+            master: bridge,
+            // An empty one removes it.
+            alias: change.alias.as_ref().map(|_| seen.alias.clone().unwrap_or_default()),
+            addr_gen_mode: change.addr_gen_mode.and(seen.addr_gen_mode),
+            rename: change.rename.as_ref().map(|_| name.clone()),
+            ..LinkChange::none(change.rename.as_ref().unwrap_or(name).clone())
         });
         let old_port = port.zip(seen.port).map(|(port, old)| BridgePort {
             name: name.clone(),
@@ -221,6 +242,7 @@ impl Session {
             learning: port.learning.map(|_| old.learning),
             flood: port.flood.map(|_| old.flood),
         });
+        let old = old.filter(|old| !old.is_empty());
         Ok(old.map(What::ChangeLink).or(old_port.map(What::ChangePort)))
     }
 
@@ -295,7 +317,7 @@ impl Session {
                 self.add_route_later(&op.place, route, error)
             }
             // A kernel without IPv6, or a device whose MTU is below 1280: it gives no address anyway.
-            (What::ChangeLink(change), libc::EAFNOSUPPORT) if change.addressless => Ok(Outcome::Nothing),
+            (What::ChangeLink(change), libc::EAFNOSUPPORT) if change.addr_gen_mode.is_some() => Ok(Outcome::Nothing),
             // AddHooks: a kernel without the queueing discipline `clsact`, or without any.
             (What::AddHooks(_), libc::ENOENT | libc::EOPNOTSUPP)
             | (What::DeleteHooks(_) | What::DeleteFilter(_), libc::ENOENT | libc::EINVAL)

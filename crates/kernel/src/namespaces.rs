@@ -16,6 +16,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use zubi_model::NsRef;
+use zubi_plan::Place;
 use zubi_wire::Batch;
 use zubi_wire::route::NetnsId;
 
@@ -119,6 +121,32 @@ impl Session {
             }));
         }
         Ok(ids)
+    }
+
+    /// The number by which the host refers to a sandbox, if it does.
+    pub fn netns_id(&mut self, sandbox: &NsRef) -> Result<Option<NetnsId>, Error> {
+        self.open_sandbox(sandbox)?;
+        let Some(netns) = self.sandbox(sandbox).map(|netns| netns.raw_fd().cast_unsigned()) else { return Ok(None) };
+        let mut batch = Batch::new();
+        NetnsId::get(&mut batch, netns);
+        let answer = self.route()?.ask("number of a namespace", &batch)?.pop().unwrap_or_default();
+        match answer.outcome {
+            Some(Err(source)) => Err(Error::Netlink { object: "number of a namespace".into(), source, hint: None }),
+            _ => Ok(answer.objects.iter().map(Kept::message).find_map(|m| NetnsId::parse(&m))),
+        }
+    }
+
+    /// Whether the namespace that has this number at a place exists. When the last process has left one, its devices
+    /// can be seen until the kernel has taken them down, for some milliseconds or, among many others, seconds.
+    pub fn exists(&mut self, place: &Place, id: NetnsId) -> Result<bool, Error> {
+        let mut batch = Batch::new();
+        id.find(&mut batch);
+        let answer = self.socket(place)?.ask("number of a namespace", &batch)?.into_iter().next();
+        match answer.and_then(|answer| answer.outcome) {
+            Some(Err(source)) if source.errno == libc::ENOENT => Ok(false),
+            Some(Err(source)) => Err(Error::Netlink { object: "number of a namespace".into(), source, hint: None }),
+            _ => Ok(true),
+        }
     }
 
     /// The processes of the host's namespace that have these tun or tap devices of the host open: what a virtual

@@ -217,6 +217,18 @@ impl Session {
         Ok(links)
     }
 
+    /// Looks a device up by its number. Its name stands for this device from now on.
+    pub fn link_at(&mut self, place: &Place, index: IfIndex) -> Result<Option<LinkSeen>, Error> {
+        let mut batch = Batch::new();
+        get_link(&mut batch, LinkRef::Index(index));
+        let answer = self.socket(place)?.ask("links", &batch)?.pop().unwrap_or_default();
+        let link = seen_link(answer, &index.to_string())?;
+        if let Some(link) = &link {
+            self.indexes.insert((place.clone(), link.name.clone()), link.index);
+        }
+        Ok(link)
+    }
+
     /// The number of a device, looked up unless it is known.
     pub(crate) fn index(&mut self, place: &Place, name: &str) -> Result<IfIndex, Error> {
         if let Some(index) = self.indexes.get(&(place.clone(), name.to_owned())) {

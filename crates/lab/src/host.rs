@@ -192,9 +192,14 @@ impl Loner {
         self.0.id()
     }
 
+    /// Kills it, and leaves a zombie: nobody waits for it.
+    pub fn kill(&mut self) {
+        self.0.kill().expect("kill");
+    }
+
     /// Kills it. Its namespace goes a moment later, see [`Host::wait_for`].
     pub fn die(mut self) {
-        self.0.kill().expect("kill");
+        self.kill();
         self.0.wait().expect("wait");
     }
 }

@@ -19,6 +19,7 @@ pub struct Lifetime {
 /// The parts of an address that are seldom given.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the kernel")]
 pub struct AddressOptions {
     /// The address at the other end of a point-to-point device.
     #[serde(skip_serializing_if = "Option::is_none")]

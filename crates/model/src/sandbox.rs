@@ -46,6 +46,17 @@ pub enum SandboxRef {
     Called(String),
 }
 
+/// What the text by which a sandbox was called is worth as its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A process or a path: a way to the sandbox, and no name.
+    Way,
+    /// A name that a person chose: the container's, or one of `ip netns`.
+    Name,
+    /// The name by which a program finds its own endpoint again: that endpoint's alone.
+    Program,
+}
+
 /// Container names and ids of the runtimes: they end up in a request path and in file names.
 fn container_name(what: &'static str, text: &str) -> Result<String, Invalid> {
     let fits = !text.is_empty()
@@ -60,6 +71,19 @@ fn container_name(what: &'static str, text: &str) -> Result<String, Invalid> {
 }
 
 impl SandboxRef {
+    /// What it is worth as the sandbox's name.
+    pub fn standing(&self) -> Standing {
+        match self {
+            SandboxRef::Pid(_) | SandboxRef::Path(_) => Standing::Way,
+            SandboxRef::Called(_) => Standing::Program,
+            // Podman calls its own endpoints by the container's id, see `zubi_netavark`.
+            SandboxRef::Podman(id) if id.len() == 64 => Standing::Program,
+            SandboxRef::Name(_) | SandboxRef::Docker(_) | SandboxRef::Podman(_) | SandboxRef::Containerd(_) => {
+                Standing::Name
+            }
+        }
+    }
+
     /// The part that is a name, if it can be that of a host. A number, a path or the id that a CNI runtime made says
     /// nothing to a person who looks for the host.
     pub fn host_name(&self) -> Option<Alias> {
@@ -140,7 +164,7 @@ impl NsRef {
 pub struct SandboxIdentity {
     /// The kernel's number: the identity, for this boot.
     pub cookie: NetnsCookie,
-    /// As the user named it first: `c1`, `docker:web`.
+    /// Its name: `c1`, `docker:web`; the way by which it was reached until somebody calls it by a name.
     pub spelled: String,
     /// How printed commands reach it, and where to look whether it is still the same.
     pub reached_by: NsRef,
@@ -163,6 +187,20 @@ mod tests {
             ["c1", "pid:4711", "/run/netns/x", "docker:web", "podman:db", "containerd:abc", "cni:abc", "cni:any/abc"]
         {
             assert_eq!(text.parse::<SandboxRef>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_way_and_a_program_s_own_id_are_no_names() {
+        let standing = |text: &str| text.parse::<SandboxRef>().unwrap().standing();
+        for name in ["c1", "docker:web", "podman:db", "containerd:abc"] {
+            assert_eq!(standing(name), Standing::Name, "{name}");
+        }
+        for way in ["pid:7", "/run/netns/x"] {
+            assert_eq!(standing(way), Standing::Way, "{way}");
+        }
+        for own in ["cni:abc".to_owned(), format!("podman:{}", "a".repeat(64))] {
+            assert_eq!(standing(&own), Standing::Program, "{own}");
         }
     }
 

@@ -37,6 +37,16 @@ pub enum Addressing {
     Given(Vec<EndpointAddress>),
 }
 
+/// Whether the LAN is asked who has an address before the endpoint uses it for the first time (RFC 5227).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Probe {
+    /// On networks with a LAN.
+    #[default]
+    Usual,
+    /// Never.
+    Skip,
+}
+
 /// What a caller wishes of an endpoint; everything left out is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wishes {
@@ -48,6 +58,8 @@ pub struct Wishes {
     pub addresses: Vec<IpAddr>,
     /// The name of the host end; chosen when absent.
     pub host_device: Option<IfName>,
+    /// The end on the host of a pair that somebody made, to be taken over instead of making one.
+    pub taken: Option<IfName>,
     /// See [`Traits`].
     pub traits: Traits,
     /// The MAC of the inner end.
@@ -62,6 +74,8 @@ pub struct Wishes {
     pub default_route: DefaultRoute,
     /// Ports to publish.
     pub ports: Vec<PortWish>,
+    /// See [`Probe`].
+    pub probe: Probe,
     /// The endpoint was reserved under this number: it gets the reservation's addresses, MAC and names.
     pub reservation: Option<EndpointId>,
 }
@@ -73,6 +87,7 @@ impl Default for Wishes {
             addressing: Addressing::Network,
             addresses: Vec::new(),
             host_device: None,
+            taken: None,
             traits: Traits::default(),
             mac: MacWish::FromAddress,
             ifname: None,
@@ -80,6 +95,7 @@ impl Default for Wishes {
             routes: Vec::new(),
             default_route: DefaultRoute::Eligible,
             ports: Vec::new(),
+            probe: Probe::default(),
             reservation: None,
         }
     }

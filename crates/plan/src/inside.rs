@@ -2,6 +2,7 @@
 
 use crate::default_route::default_routes;
 use crate::device::Ipv6;
+use crate::taken::Taken;
 use crate::{Announcement, Neighbours, Op, Sysctl, Through, What};
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_model::{DuplicateDetection, Endpoint, Family, IfName, InnerState, NsRef, RouteKind, StaticRoute};
@@ -19,6 +20,8 @@ pub struct Surroundings {
     pub stale: Vec<IpAddr>,
     /// What the neighbours may have cached of its addresses.
     pub neighbours: Neighbours,
+    /// The pair that the endpoint takes over, if it does not make one.
+    pub taken: Option<Taken>,
 }
 
 /// The address if it is an IPv6 address: the kernel takes a moment before it answers.
@@ -58,7 +61,7 @@ fn arp_notify(device: &IfName) -> Sysctl {
     Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1")
 }
 
-/// From a device that exists and is down to one that is up, with addresses and routes.
+/// From a device that exists to one that is up, with addresses and routes.
 pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterator<Item = Op> {
     const WHY: &str = "inside: loopback, address, and the way out through the gateway";
     let device = &endpoint.ifname;
@@ -71,14 +74,16 @@ pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterato
     if around.loopback == AdminState::Down {
         all.push(What::ChangeLink(LinkChange::state(IfName::loopback(), AdminState::Up)));
     }
-    for a in &endpoint.addresses {
+    let is_there = |address| around.taken.as_ref().is_some_and(|taken| taken.addresses.contains(address));
+    for a in endpoint.addresses.iter().filter(|a| !is_there(&a.address)) {
         let mut address = Address::new(a.address, device.clone());
         if endpoint.traits.dad == DuplicateDetection::Awaited {
             address.dad = Dad::Default;
         }
         all.push(What::AddAddress(address));
     }
-    if endpoint.traits.inner == InnerState::Up {
+    let is_up = around.taken.as_ref().is_some_and(|taken| taken.stays_up(device));
+    if endpoint.traits.inner == InnerState::Up && !is_up {
         all.push(What::ChangeLink(LinkChange::state(device.clone(), AdminState::Up)));
     }
     all.extend(default_routes(endpoint, &around.default_in).map(What::AddRoute));
@@ -131,6 +136,6 @@ pub(crate) fn leave(
     gone.chain(moved).map(|(what, why)| Op::sandbox(sandbox, what, why))
 }
 
-fn static_route(route: &StaticRoute, device: &IfName) -> Route {
+pub(crate) fn static_route(route: &StaticRoute, device: &IfName) -> Route {
     Route { to: route.to, via: route.via, device: device.clone(), options: route.options }
 }

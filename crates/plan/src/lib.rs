@@ -28,6 +28,7 @@ mod presence;
 mod samples;
 mod sequence;
 mod sysctl;
+mod taken;
 
 pub use announce::{Announcement, Neighbours, Through};
 pub use flows::Flows;
@@ -36,3 +37,4 @@ pub use op::{Op, Outcome, Place, What};
 pub use presence::Presence;
 pub use sequence::Plan;
 pub use sysctl::Sysctl;
+pub use taken::{Taken, TakenNow};

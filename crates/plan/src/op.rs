@@ -192,7 +192,7 @@ impl Op {
             What::AddForwarding(entry) => format!("bridge fdb add {entry}"),
             What::AddAddress(address) => format!("ip addr add {address}"),
             What::ChangeAddress(address) => format!("ip addr change {address}"),
-            What::DeleteAddress(address) => format!("ip addr del {} dev {}", address.address, address.device),
+            What::DeleteAddress(address) => format!("ip addr del {} dev {}", address.which(), address.device),
             What::AddRoute(route) => format!("ip {}route add {route}", route.family_word()),
             What::AppendRoute(route) => format!("ip {}route append {route}", route.family_word()),
             What::AddNeighbour(neighbour) => format!("ip neigh replace {neighbour}"),

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use zubi_model::{
     BridgeMode, BridgeNetwork, DefaultRoute, Device, DirectLink, Driver, Egress, Endpoint, EndpointAddress, EndpointId,
-    Family, Hairpin, Icc, Ingress, LinkEnd, LinkId, LinkPlace, Mac, NetnsCookie, Network, NetworkId, NsRef, Pool,
-    PoolSpec, PortSource, Promiscuity, SandboxIdentity, Scope, Traits,
+    Family, Hairpin, Icc, IfIndex, Ingress, LinkEnd, LinkGroup, LinkId, LinkPlace, Mac, NetnsCookie, Network,
+    NetworkId, NsRef, Pool, PoolSpec, PortSource, Promiscuity, SandboxIdentity, Scope, Traits,
 };
 use zubi_plan::driver::{
-    InUse, Last, Reached, Remains, attach, change, detach, down, network_elements, publish, unpublish, up,
+    InUse, Last, Reached, Remains, attach, change, detach, down, give_back, network_elements, publish, unpublish, up,
 };
 use zubi_plan::forwarding::Ipv6Forwarding;
-use zubi_plan::{Neighbours, Plan, Presence, Surroundings, link, sandbox};
-use zubi_wire::route::AdminState;
+use zubi_plan::{Neighbours, Plan, Presence, Surroundings, Taken, TakenNow, link, sandbox};
+use zubi_wire::route::{AddrGenMode, AdminState, DeviceSettings, LinkSeen, NetnsId, PortSeen, Switch};
 
 const V4: &str = "10.55.66.0/24";
 const V6: &str = "fd00:55::/64";
@@ -87,6 +87,7 @@ fn empty(default_in: &[Family]) -> Surroundings {
         default_in: default_in.to_vec(),
         stale: Vec::new(),
         neighbours: Neighbours::MayBeWrong,
+        taken: None,
     }
 }
 
@@ -172,8 +173,86 @@ fn connect_to_a_second_network_leaves_the_default_route_where_it_is() {
         default_in: Vec::new(),
         stale: Vec::new(),
         neighbours: Neighbours::MayBeWrong,
+        taken: None,
     };
     insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "eth1"), &around));
+}
+
+/// One end of a pair made by hand, up.
+fn hand_made(name: &str, index: u32, peer: u32) -> LinkSeen {
+    LinkSeen {
+        index: IfIndex(index),
+        name: name.into(),
+        mac: Some(Mac::from_random([2, 0, 0, 0, 0, index.try_into().unwrap()])),
+        mtu: 1500,
+        state: AdminState::Up,
+        carrier: true,
+        promisc: Switch::Off,
+        allmulticast: Switch::Off,
+        tx_queue: 1000,
+        group: LinkGroup::DEFAULT,
+        alias: None,
+        master: None,
+        kind: Some("veth".into()),
+        peer: Some(IfIndex(peer)),
+        peer_netns: Some(NetnsId(0)),
+        bridge: None,
+        addr_gen_mode: Some(AddrGenMode::Eui64),
+        settings: DeviceSettings::default(),
+        port: None,
+    }
+}
+
+fn taken() -> Taken {
+    Taken {
+        host: "veth1_p".parse().unwrap(),
+        outer: hand_made("veth1_p", 5, 6),
+        bridge: None,
+        ifname: "veth1".parse().unwrap(),
+        inner: hand_made("veth1", 6, 5),
+        addresses: vec!["10.55.66.2/24".parse().unwrap()],
+    }
+}
+
+#[test]
+fn connect_by_a_pair_made_by_hand() {
+    let network = network("blue", &[V4, V6]);
+    let around = Surroundings { taken: Some(taken()), ..empty(&[Family::V4, Family::V6]) };
+    insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "veth1"), &around));
+}
+
+#[test]
+fn connect_by_a_port_made_by_hand_under_another_name() {
+    let network = network("blue", &[V4]);
+    let port = PortSeen {
+        isolated: Switch::On,
+        hairpin: Switch::Off,
+        locked: Switch::Off,
+        learning: Switch::On,
+        flood: Switch::On,
+    };
+    let mut taken = taken();
+    taken.bridge = Some("zb-blue".parse().unwrap());
+    taken.outer = LinkSeen { mtu: 1400, state: AdminState::Down, port: Some(port), ..taken.outer };
+    let around = Surroundings { taken: Some(taken), ..empty(&[Family::V4]) };
+    insta::assert_snapshot!(attach(&network, &endpoint(&network, named(), "eth0"), &around));
+}
+
+#[test]
+fn give_back_a_pair_that_was_taken_over_in_part() {
+    let network = network("blue", &[V4, V6]);
+    let endpoint = endpoint(&network, named(), "eth0");
+    let outer = LinkSeen {
+        name: "zv0102030405".into(),
+        mac: Some(endpoint.host_mac()),
+        group: LinkGroup::OURS,
+        master: Some(IfIndex(2)),
+        addr_gen_mode: Some(AddrGenMode::None),
+        ..taken().outer
+    };
+    let inner = LinkSeen { name: "eth0".into(), mac: Some(endpoint.mac), ..taken().inner };
+    let now = TakenNow { outer: Some(outer), inner: Some((named(), inner)) };
+    insta::assert_snapshot!(give_back(&endpoint, &taken(), &now));
 }
 
 #[test]

@@ -211,6 +211,8 @@ impl Sight<'_> {
                 let master = change.master.as_ref().map_or("", |master| master.as_str());
                 Finding::Differs(format!("is not a port of {master}"))
             }
+            // It still has the name by which it was found.
+            _ if change.rename.is_some() => Finding::Differs(format!("is called {}", seen.name)),
             _ if change.mtu.is_some_and(|mtu| mtu.bytes() != seen.mtu) => {
                 Finding::Differs(format!("MTU is {}", seen.mtu))
             }
@@ -231,7 +233,9 @@ impl Sight<'_> {
             _ if change.alias.is_some() && !seen.alias.as_ref().is_some_and(|alias| alias.starts_with("zubi ")) => {
                 Finding::Differs("its alias does not say whose it is".into())
             }
-            _ if change.addressless && seen.addr_gen_mode.is_some_and(|mode| mode != AddrGenMode::None) => {
+            _ if change.addr_gen_mode == Some(AddrGenMode::None)
+                && seen.addr_gen_mode.is_some_and(|mode| mode != AddrGenMode::None) =>
+            {
                 Finding::Differs("gives itself a link-local address".into())
             }
             _ => Finding::Same,

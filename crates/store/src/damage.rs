@@ -51,7 +51,7 @@ fn a_damaged_endpoint_never_reads_as_another() {
     let scratch = Scratch::new();
     let store = scratch.store();
     let e = endpoint(5, "blue", "c1");
-    store.begin_attach(&e).unwrap();
+    store.begin_attach(&e, None).unwrap();
     store.finish_attach(&e.key()).unwrap();
     found_or_the_same(&scratch.path("run/endpoints/5/blue.json"), || store.endpoint(&e.key()));
 }
@@ -71,7 +71,7 @@ fn a_damaged_reservation_never_reads_as_another() {
 fn a_damaged_host_file_erases_nothing() {
     let scratch = Scratch::new();
     let store = scratch.store();
-    store.begin_attach(&endpoint(5, "blue", "c1")).unwrap();
+    store.begin_attach(&endpoint(5, "blue", "c1"), None).unwrap();
     let opened =
         || Store::open(scratch.dirs(), host("boot-1", 1)).map(|store: Store| -> HostId { store.host().clone() });
     found_or_the_same(&scratch.path("run/host.json"), opened);

@@ -5,6 +5,8 @@
 //!   nothing ------------> pending/ ---------------> endpoints/ -------------> pending/ ---------------> nothing
 //! ```
 //!
+//! The pending record of an endpoint that takes over a pair also has the pair as it was before, see [`Store::taken`].
+//!
 //! A pending record whose sandbox is not locked belongs to a process that was killed. Attach and detach use the same
 //! folder because the recovery is the same: undo.
 
@@ -15,6 +17,7 @@ use crate::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use zubi_model::{Endpoint, EndpointKey, NetnsCookie, NetworkName};
+use zubi_plan::Taken;
 
 /// An endpoint that is being attached or detached, or whose process was killed meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,21 +31,31 @@ pub struct Pending {
 #[derive(Serialize, Deserialize)]
 struct Record<E> {
     endpoint: E,
+    /// Counts while the endpoint is being attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken: Option<Box<Taken>>,
+}
+
+impl<E> Record<E> {
+    fn of(endpoint: E) -> Self {
+        Record { endpoint, taken: None }
+    }
 }
 
 /// All changes need the lock of the sandbox.
 impl Store {
-    /// Writes the record, before any part of the endpoint exists.
+    /// Writes the record, before any part of the endpoint exists. `taken`: the pair that it is to take over.
     ///
     /// Fails with [`StoreError::InProgress`] or [`StoreError::AlreadyAttached`] if the endpoint has a record.
-    pub fn begin_attach(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
+    pub fn begin_attach(&self, endpoint: &Endpoint, taken: Option<&Taken>) -> Result<(), StoreError> {
         let key = endpoint.key();
         let attached = self.attached_path(&key);
         if disk::exists(&attached)? {
             return Err(StoreError::AlreadyAttached { key, path: attached });
         }
         let path = self.pending_path(&key);
-        match self.disk.create(&path, &to_json(&path, &Record { endpoint })?)? {
+        let record = Record { endpoint, taken: taken.cloned().map(Box::new) };
+        match self.disk.create(&path, &to_json(&path, &record)?)? {
             Creation::Created => Ok(()),
             Creation::AlreadyThere => Err(StoreError::InProgress { key, path }),
         }
@@ -53,6 +66,11 @@ impl Store {
         self.move_record(key, self.pending_path(key), &self.attached_path(key))
     }
 
+    /// Takes [`Store::finish_attach`] back: the attach failed after it. Does nothing if the endpoint is not attached.
+    pub fn resume_attach(&self, key: &EndpointKey) -> Result<(), StoreError> {
+        self.disk.rename(&self.attached_path(key), &self.pending_path(key)).map(drop)
+    }
+
     /// Records a change of an attached endpoint. Fails with [`StoreError::NoRecord`] if it is not attached.
     pub fn update_endpoint(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let key = endpoint.key();
@@ -60,7 +78,7 @@ impl Store {
         if !disk::exists(&path)? {
             return Err(StoreError::NoRecord { key, path });
         }
-        self.disk.replace(&path, &to_json(&path, &Record { endpoint })?, Durability::Boot)
+        self.disk.replace(&path, &to_json(&path, &Record::of(endpoint))?, Durability::Boot)
     }
 
     /// Records that the endpoint is about to be detached. Fails with [`StoreError::NoRecord`] if it is not attached,
@@ -70,7 +88,12 @@ impl Store {
         if disk::exists(&pending)? {
             return Err(StoreError::InProgress { key: key.clone(), path: pending });
         }
-        self.move_record(key, self.attached_path(key), &pending)
+        let attached = self.attached_path(key);
+        if let Some(Record { endpoint, taken: Some(_) }) = read_whole(key, &attached)? {
+            // The pair of an endpoint that is complete is not given back any more.
+            self.update_endpoint(&endpoint)?;
+        }
+        self.move_record(key, attached, &pending)
     }
 
     /// Removes the record. This is the last step, when no part of the endpoint exists any more. The record may be
@@ -90,6 +113,12 @@ impl Store {
     /// An endpoint that is being attached or detached.
     pub fn pending_endpoint(&self, key: &EndpointKey) -> Result<Option<Endpoint>, StoreError> {
         read_record(key, &self.pending_path(key))
+    }
+
+    /// The pair that an endpoint which is being attached takes over, as it was before.
+    pub fn taken(&self, key: &EndpointKey) -> Result<Option<Taken>, StoreError> {
+        let record = read_whole(key, &self.pending_path(key))?;
+        Ok(record.and_then(|record| record.taken).map(|taken| *taken))
     }
 
     /// All endpoints that are being attached or detached, with an error for each that cannot be read.
@@ -190,12 +219,16 @@ impl Store {
 }
 
 fn read_record(key: &EndpointKey, path: &Path) -> Result<Option<Endpoint>, StoreError> {
+    Ok(read_whole(key, path)?.map(|record| record.endpoint))
+}
+
+fn read_whole(key: &EndpointKey, path: &Path) -> Result<Option<Record<Endpoint>>, StoreError> {
     let Some(content) = disk::read(path)? else { return Ok(None) };
-    let Record { endpoint } = from_json::<Record<Endpoint>>(path, &content)?;
-    if endpoint.key() != *key {
-        return Err(StoreError::unreadable(path, &format!("holds endpoint {}", endpoint.key())));
+    let record = from_json::<Record<Endpoint>>(path, &content)?;
+    if record.endpoint.key() != *key {
+        return Err(StoreError::unreadable(path, &format!("holds endpoint {}", record.endpoint.key())));
     }
-    Ok(Some(endpoint))
+    Ok(Some(record))
 }
 
 fn misnamed(folder: &Path, name: &str, expected: &str) -> StoreError {
@@ -214,15 +247,15 @@ mod tests {
         let store = scratch.store();
         let e = endpoint(5, "blue", "c1");
         let key = e.key();
-        store.begin_attach(&e).unwrap();
-        assert!(matches!(store.begin_attach(&e), Err(StoreError::InProgress { .. })));
+        store.begin_attach(&e, None).unwrap();
+        assert!(matches!(store.begin_attach(&e, None), Err(StoreError::InProgress { .. })));
         assert_eq!(store.endpoint(&key).unwrap(), None);
         assert_eq!(store.pending_endpoint(&key).unwrap(), Some(e.clone()));
         assert_eq!(store.pending().unwrap().remove(0).unwrap(), Pending { key: key.clone(), endpoint: e.clone() });
 
         store.finish_attach(&key).unwrap();
         assert!(matches!(store.finish_attach(&key), Err(StoreError::NoRecord { .. })));
-        assert!(matches!(store.begin_attach(&e), Err(StoreError::AlreadyAttached { .. })));
+        assert!(matches!(store.begin_attach(&e, None), Err(StoreError::AlreadyAttached { .. })));
         assert!(store.pending().unwrap().is_empty());
         assert_eq!(store.endpoint(&key).unwrap(), Some(e.clone()));
 
@@ -241,7 +274,7 @@ mod tests {
         let store = scratch.store();
         for (cookie, network) in [(6, "blue"), (5, "blue"), (5, "a.json"), (7, "green")] {
             let e = endpoint(cookie, network, "c");
-            store.begin_attach(&e).unwrap();
+            store.begin_attach(&e, None).unwrap();
             store.finish_attach(&e.key()).unwrap();
         }
         let keys = |found: Result<Vec<Endpoint>, StoreError>| -> Vec<String> {
@@ -257,7 +290,7 @@ mod tests {
     fn records_that_cannot_be_read_are_reported_next_to_the_good_ones() {
         let scratch = Scratch::new();
         let store = scratch.store();
-        store.begin_attach(&endpoint(5, "blue", "c1")).unwrap();
+        store.begin_attach(&endpoint(5, "blue", "c1"), None).unwrap();
         let pending = scratch.path("run/pending");
         let whole = fs::read(pending.join("5.blue.json")).unwrap();
         for length in 0..whole.len() - 1 {
@@ -290,7 +323,7 @@ mod tests {
                 scope.spawn(move || {
                     for _ in 0..100 {
                         let e = endpoint(cookie, "blue", "c");
-                        store.begin_attach(&e).unwrap();
+                        store.begin_attach(&e, None).unwrap();
                         store.finish_attach(&e.key()).unwrap();
                         store.begin_detach(&e.key()).unwrap();
                         store.finish_detach(&e.key()).unwrap();

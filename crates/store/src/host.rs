@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn another_host_namespace_is_refused_by_name() {
         let scratch = Scratch::new();
-        scratch.store().begin_attach(&endpoint(5, "blue", "c1")).unwrap();
+        scratch.store().begin_attach(&endpoint(5, "blue", "c1"), None).unwrap();
         let error = Store::open(scratch.dirs(), host("boot-1", 2)).unwrap_err();
         assert!(matches!(error, StoreError::OtherHost { theirs: 1, ours: 2, .. }));
         let text = error.to_string();
@@ -129,9 +129,9 @@ mod tests {
         let store = scratch.store();
         let e = endpoint(5, "blue", "c1");
         write(&store, &network("blue"));
-        store.begin_attach(&e).unwrap();
+        store.begin_attach(&e, None).unwrap();
         store.finish_attach(&e.key()).unwrap();
-        store.begin_attach(&endpoint(6, "blue", "c2")).unwrap();
+        store.begin_attach(&endpoint(6, "blue", "c2"), None).unwrap();
         let (held, owner) = (leases(&store, "blue"), LeaseOwner::Endpoint(e.key()));
         store.claim(&held, "10.55.66.2".parse().unwrap(), &owner).unwrap();
         store.claim_mac(&held, e.mac, &owner).unwrap();
@@ -154,20 +154,20 @@ mod tests {
         let store = scratch.store();
         write(&store, &network("blue"));
         write(&store, &network("podman:red"));
-        store.begin_attach(&endpoint(5, "podman:red", "c1")).unwrap();
+        store.begin_attach(&endpoint(5, "podman:red", "c1"), None).unwrap();
         let forgetting = || Opening::new(scratch.dirs(), host("boot-1", 2)).of_others(OtherNamespace::Forget).open();
         let store = forgetting().unwrap();
         assert_eq!(scratch.tree("run"), ["host.json", "lock/host"]);
         assert_eq!(store.networks().unwrap().len(), 1);
         // With the records of its own namespace it removes nothing.
-        store.begin_attach(&endpoint(6, "podman:red", "c1")).unwrap();
+        store.begin_attach(&endpoint(6, "podman:red", "c1"), None).unwrap();
         assert_eq!(forgetting().unwrap().pending().unwrap().len(), 1);
     }
 
     #[test]
     fn by_a_damaged_host_file_nothing_is_removed() {
         let scratch = Scratch::new();
-        scratch.store().begin_attach(&endpoint(5, "blue", "c1")).unwrap();
+        scratch.store().begin_attach(&endpoint(5, "blue", "c1"), None).unwrap();
         let path = scratch.path("run/host.json");
         let whole = fs::read_to_string(&path).unwrap();
         let before = scratch.tree("run");
@@ -185,14 +185,14 @@ mod tests {
         for boot in ["boot-1", "boot-2"] {
             let scratch = Scratch::new();
             if boot == "boot-2" {
-                scratch.store().begin_attach(&endpoint(999, "blue", "old")).unwrap();
+                scratch.store().begin_attach(&endpoint(999, "blue", "old"), None).unwrap();
             }
             std::thread::scope(|scope| {
                 for cookie in 0..100 {
                     let scratch = &scratch;
                     scope.spawn(move || {
                         let store = Store::open(scratch.dirs(), host(boot, 1)).unwrap();
-                        store.begin_attach(&endpoint(cookie, "blue", "c")).unwrap();
+                        store.begin_attach(&endpoint(cookie, "blue", "c"), None).unwrap();
                     });
                 }
             });
@@ -206,7 +206,7 @@ mod tests {
     #[test]
     fn a_host_file_that_cannot_be_read_fails_every_opening() {
         let scratch = Scratch::new();
-        scratch.store().begin_attach(&endpoint(5, "blue", "c1")).unwrap();
+        scratch.store().begin_attach(&endpoint(5, "blue", "c1"), None).unwrap();
         let path = scratch.path("run/host.json");
         for (content, why) in
             [("", "is empty"), ("{\"vers", "cut off"), ("{}", "damaged"), ("{\"version\":9}", "version 9")]

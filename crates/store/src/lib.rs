@@ -14,7 +14,7 @@
 //! | `run/went-back/NAME.json` | why a network card went back to the host |
 //! | `run/host.json` | the boot and the host namespace that `run` belongs to |
 //! | `run/lock/` | files to lock: `host`, `ports`, `sandbox-COOKIE`, `leases-NETWORK`, `names-NETWORK`, `run-SANDBOX` |
-//! | `run/pending/COOKIE.NETWORK.json` | an endpoint that is being attached or detached |
+//! | `run/pending/COOKIE.NETWORK.json` | an endpoint that is being attached or detached, with the pair that it takes over |
 //! | `run/endpoints/COOKIE/NETWORK.json` | an attached endpoint |
 //! | `run/reservations/NETWORK/OWNER.json` | a reservation, for another program's device or a future sandbox |
 //! | `run/names/NETWORK/NAME` | the cookie of the sandbox that a name leads to on a network |

@@ -58,6 +58,17 @@ impl Store {
         Ok(())
     }
 
+    /// Records an attached endpoint under another name of its sandbox. Needs the lock of the sandbox. If it is killed
+    /// meanwhile, both names lead to the sandbox.
+    pub fn rename(&self, endpoint: &Endpoint, name: &str) -> Result<Endpoint, StoreError> {
+        let mut renamed = endpoint.clone();
+        name.clone_into(&mut renamed.sandbox.spelled);
+        self.write_name(&renamed)?;
+        self.update_endpoint(&renamed)?;
+        self.remove_name(endpoint)?;
+        Ok(renamed)
+    }
+
     /// Needed because two sandboxes may have the same spelling, and neither command holds the other's sandbox lock.
     /// This lock is below all others.
     fn lock_names(&self, network: &NetworkName) -> Result<Lock, StoreError> {
@@ -133,5 +144,20 @@ mod tests {
             assert_eq!(found(), None);
         }
         assert!(scratch.tree("run").contains(&"names/blue/".into()), "{:?}", scratch.tree("run"));
+    }
+
+    #[test]
+    fn a_renamed_endpoint_is_found_by_its_new_name_only() {
+        let scratch = Scratch::new();
+        let store = scratch.store();
+        let one = endpoint(5, "blue", "pid:7");
+        store.begin_attach(&one, None).unwrap();
+        store.write_name(&one).unwrap();
+        store.finish_attach(&one.key()).unwrap();
+        let renamed = store.rename(&one, "docker:web").unwrap();
+        assert_eq!(renamed.sandbox.spelled, "docker:web");
+        assert_eq!(store.endpoint(&one.key()).unwrap(), Some(renamed));
+        assert_eq!(store.cookie_of_name(&one.network, "docker:web").unwrap(), Some(NetnsCookie(5)));
+        assert_eq!(store.cookie_of_name(&one.network, "pid:7").unwrap(), None);
     }
 }

@@ -321,7 +321,7 @@ mod tests {
         let work = |store: &Store| {
             let held = leases(store, "blue");
             assert_eq!(store.reserve(&held, &r)?, Reserved::Done);
-            store.begin_attach(&e)?;
+            store.begin_attach(&e, None)?;
             for a in &e.addresses {
                 assert_eq!(store.take_over(&held, a.address.addr(), &reserved, &attached)?, TakeOver::Done);
             }

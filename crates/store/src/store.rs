@@ -78,7 +78,7 @@ mod tests {
         store.write_network(&store.lock_host_exclusive()?, &network("blue"))?;
         let host = store.lock_host()?;
         let held = store.lock_leases(&host, &e.network)?;
-        store.begin_attach(&e)?;
+        store.begin_attach(&e, None)?;
         assert_eq!(store.claim(&held, address, &owner)?, Claim::New);
         assert_eq!(store.claim_mac(&held, e.mac, &owner)?, Claim::New);
         store.set_cursor(&held, 0, address)?;
@@ -166,7 +166,7 @@ mod tests {
             loop {
                 let scratch = Scratch::new();
                 if boot == "boot-2" {
-                    scratch.store().begin_attach(&endpoint(5, "blue", "c1")).unwrap();
+                    scratch.store().begin_attach(&endpoint(5, "blue", "c1"), None).unwrap();
                 }
                 let count = AtomicUsize::new(0);
                 let opening = Opening::new(scratch.dirs(), host(boot, 1)).with_steps(move |_| {
@@ -197,7 +197,7 @@ mod tests {
             Ok(())
         });
         let e = endpoint(5, "blue", "c1");
-        store.begin_attach(&e).unwrap();
+        store.begin_attach(&e, None).unwrap();
         store.finish_attach(&e.key()).unwrap();
         write(&store, &network("blue"));
         let seen =
@@ -221,7 +221,7 @@ mod tests {
         let scratch = Scratch::new();
         let store = scratch.store();
         let e = endpoint(5, "blue", "c1");
-        store.begin_attach(&e).unwrap();
+        store.begin_attach(&e, None).unwrap();
         let held = leases(&store, "blue");
         store.claim(&held, "10.55.66.2".parse().unwrap(), &LeaseOwner::Endpoint(e.key())).unwrap();
         store.set_cursor(&held, 0, "10.55.66.2".parse().unwrap()).unwrap();

@@ -450,7 +450,7 @@ proptest! {
         message.header = made.header;
         message.attributes = made.attributes.into_iter().rev().collect();
         let seen = seen(RouteNetlinkMessage::NewRule(message), RuleSeen::parse).unwrap();
-        prop_assert_eq!(seen, RuleSeen { priority, to: Some(to), from_device, table: Some(table) });
+        prop_assert_eq!(seen, RuleSeen { priority, to: Some(to), from_device, to_device: None, table: Some(table) });
     }
 
     #[test]

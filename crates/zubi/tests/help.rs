@@ -31,6 +31,8 @@ help_of! {
     help_of_network_inspect: "network" "inspect";
     help_of_network_rm: "network" "rm";
     help_of_network_prune: "network" "prune";
+    help_of_network_confirm: "network" "confirm";
+    help_of_network_rollback: "network" "rollback";
     help_of_sandbox: "sandbox";
     help_of_sandbox_add: "sandbox" "add";
     help_of_sandbox_ls: "sandbox" "ls";

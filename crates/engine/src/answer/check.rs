@@ -12,7 +12,7 @@ use crate::heal::ports::unrecorded_ports;
 use crate::look::by_name::endpoint_called;
 use crate::look::compare::{differences, whole_host};
 use crate::look::default_route::siblings;
-use crate::look::device::{device_in, inner_end_problem};
+use crate::look::device::{device_in, inner_end_problem, leads_to_the_ended};
 use crate::look::foreign_changes::foreign_changes;
 use crate::look::host::host_facts;
 use crate::look::sandbox::{resolve, way_in};
@@ -22,6 +22,7 @@ use crate::records::{read_records, unreadable_hints};
 use crate::report::{Act, Force};
 use crate::session::Session;
 use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
+use zubi_plan::Place;
 use zubi_snapshot::Snapshot;
 use zubi_store::Maker;
 
@@ -191,6 +192,23 @@ fn check_attached(
     endpoint: &Endpoint,
     siblings: &[Endpoint],
 ) -> Result<Checked, Error> {
+    let checked = compare_attached(session, snapshot, network, endpoint, siblings)?;
+    let way = &endpoint.sandbox.reached_by;
+    if matches!(&checked, Checked::Found(problems) if !problems.is_empty()) && !session.kernel.still_leads(way) {
+        // The sandbox ended while it was compared.
+        session.kernel.close_sandbox(way);
+        return compare_attached(session, &mut Snapshot::new(), network, endpoint, siblings);
+    }
+    Ok(checked)
+}
+
+fn compare_attached(
+    session: &mut Session,
+    snapshot: &mut Snapshot,
+    network: &Network,
+    endpoint: &Endpoint,
+    siblings: &[Endpoint],
+) -> Result<Checked, Error> {
     let object = describe(endpoint);
     let device = device_in(session, snapshot, endpoint, None)?;
     let way = match way_in(session, endpoint, None) {
@@ -200,7 +218,11 @@ fn check_attached(
             return Ok(Checked::Found(vec![Problem::new(ProblemKind::Unreadable, object, e.to_string(), fix)]));
         }
     };
-    if way.is_none() && device.is_none() {
+    let has_ended = match &device {
+        None => true,
+        Some(device) => way.is_none() && leads_to_the_ended(session, &Place::Host, device)?,
+    };
+    if way.is_none() && has_ended {
         let gone = Problem::new(ProblemKind::SandboxGone, object, "its sandbox is gone", GC);
         return Ok(Checked::NoSandbox(vec![gone]));
     }

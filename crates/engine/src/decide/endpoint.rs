@@ -6,6 +6,7 @@ use crate::decide::obstacle::{Obstacle, Owners};
 use crate::decide::{mac, port};
 use std::net::IpAddr;
 use zubi_model::{Addressing, Endpoint, EndpointId, Family, IfName, Mac, Network, SandboxIdentity, Wishes};
+use zubi_plan::Taken;
 use zubi_plan::default_route::may_default;
 use zubi_store::LeaseOwner;
 
@@ -20,6 +21,8 @@ pub(crate) struct Ask<'a> {
     /// Addresses that somebody without a record uses.
     pub(crate) avoided: Vec<IpAddr>,
     pub(crate) owners: Owners,
+    /// The pair that it takes over.
+    pub(crate) taken: Option<&'a Taken>,
 }
 
 /// The parts of a new endpoint that come from random numbers and the clock.
@@ -105,6 +108,7 @@ mod tests {
             },
             avoided: Vec::new(),
             owners: Owners::default(),
+            taken: None,
         };
         endpoint(&ask, &Memory::default()).unwrap().endpoint
     }

@@ -1,6 +1,6 @@
 //! The decision about a network of macvlans: which device of the host carries it, and which addresses are left to zubi.
 
-use crate::decide::network::Neighbourhood;
+use crate::decide::neighbourhood::Neighbourhood;
 use crate::decide::uplink::{cards, pools_behind};
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;

@@ -9,8 +9,10 @@ pub(crate) mod mac;
 pub(crate) mod macvlan;
 #[cfg(test)]
 pub(crate) mod memory;
+pub(crate) mod neighbourhood;
 pub(crate) mod network;
 pub(crate) mod obstacle;
 pub(crate) mod port;
+pub(crate) mod sandbox_name;
 pub(crate) mod uplink;
 pub(crate) mod wishes;

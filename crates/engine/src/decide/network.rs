@@ -1,5 +1,6 @@
 //! The decision about a network: takes the user's wishes, and chooses bridge and subnets that the user left open.
 
+use crate::decide::neighbourhood::Neighbourhood;
 use crate::decide::{macvlan, uplink};
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
@@ -9,7 +10,6 @@ use zubi_model::{
     Family, GatewayAt, IfName, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec, Subnet,
 };
 use zubi_plan::Place;
-use zubi_snapshot::Snapshot;
 
 /// The parts of a network that come from random numbers and the clock.
 #[derive(Debug, Clone)]
@@ -19,19 +19,6 @@ pub(crate) struct NetworkBirth {
     pub(crate) mac: Mac,
     /// Seconds since 1970.
     pub(crate) created: u64,
-}
-
-/// Host and records, which a new network must not conflict with.
-#[derive(Debug)]
-pub(crate) struct Neighbourhood<'a> {
-    /// All networks.
-    pub(crate) networks: &'a [Network],
-    /// Address ranges in use, each with its user.
-    pub(crate) occupied: &'a [Occupied],
-    /// The host, with its devices.
-    pub(crate) host: &'a Snapshot,
-    /// The pools of automatic subnets.
-    pub(crate) pools: &'a AddressPools,
 }
 
 /// Decides a network.
@@ -196,6 +183,7 @@ mod tests {
     use super::*;
     use crate::decide::memory;
     use zubi_model::{BridgeSpec, Driver, DriverSpec, Egress, ExistingBridge, Ingress};
+    use zubi_snapshot::Snapshot;
     use zubi_wire::route::{AddressSeen, Uniqueness};
 
     fn birth() -> NetworkBirth {

@@ -1,7 +1,7 @@
 //! The decision about a network on the LAN: which network cards can become a port of a bridge, and which addresses are
 //! left to zubi.
 
-use crate::decide::network::Neighbourhood;
+use crate::decide::neighbourhood::Neighbourhood;
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
@@ -73,12 +73,13 @@ pub(crate) fn card<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result
 
 /// The cards that there are, as the end of a sentence.
 pub(crate) fn cards(around: &Neighbourhood<'_>) -> Result<String, zubi_snapshot::NotRead> {
-    let mut cards: Vec<&str> = around.host.links(&Place::Host)?.filter(is_card).map(|l| &*l.name).collect();
+    let mut cards: Vec<&str> =
+        around.host.links(&Place::Host)?.filter(|link| is_card(link)).map(|l| &*l.name).collect();
     cards.sort_unstable();
     Ok(if cards.is_empty() { String::new() } else { format!("; there are: {}", cards.join(", ")) })
 }
 
-fn is_card(link: &&LinkSeen) -> bool {
+fn is_card(link: &LinkSeen) -> bool {
     link.mac.is_some() && link.name != "lo" && link.kind.as_deref() != Some("bridge") && !link.group.is_ours()
 }
 

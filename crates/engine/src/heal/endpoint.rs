@@ -25,8 +25,13 @@ pub(crate) fn wanted_ops(
         endpoint.sandbox.reached_by = way.clone();
     }
     let default_in = gives_default_in(session, snapshot, &endpoint, siblings, way)?;
-    let around =
-        Surroundings { loopback: AdminState::Down, default_in, stale: Vec::new(), neighbours: Neighbours::AreRight };
+    let around = Surroundings {
+        loopback: AdminState::Down,
+        default_in,
+        stale: Vec::new(),
+        neighbours: Neighbours::AreRight,
+        taken: None,
+    };
     let ops = driver::wanted(network, &endpoint, &around);
     Ok(ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())
 }
@@ -59,7 +64,7 @@ fn lacking_parts(
     ops: Vec<Op>,
 ) -> Result<Vec<Op>, Error> {
     let Some(host_device) = endpoint.host_device() else {
-        return lacking_on_parent(session, snapshot, endpoint, way, ops);
+        return lacking_on_parent(session, snapshot, endpoint, way, &ops);
     };
     let mut pair = Pair::Absent;
     if device_in(session, snapshot, endpoint, None)?.is_some() {
@@ -82,14 +87,14 @@ fn lacking_on_parent(
     snapshot: &mut Snapshot,
     endpoint: &Endpoint,
     way: Option<&NsRef>,
-    ops: Vec<Op>,
+    ops: &[Op],
 ) -> Result<Vec<Op>, Error> {
     const RENAMED: &str = "it is not called as made";
     let Some(way) = way else { return Ok(Vec::new()) };
     let found = device_in(session, snapshot, endpoint, None)?;
     let renamed = found.filter(|found| found.name != endpoint.ifname.as_str());
-    session.read(snapshot, &Needs::of(&ops), &describe(endpoint))?;
-    let mut all = lacking(&ops, snapshot).map_err(Error::unread(describe(endpoint)))?;
+    session.read(snapshot, &Needs::of(ops), &describe(endpoint))?;
+    let mut all = lacking(ops, snapshot).map_err(Error::unread(describe(endpoint)))?;
     if let Some(name) = renamed.as_ref().and_then(|found| found.name.parse().ok()) {
         let device = LinkMark { name, mac: renamed.and_then(|found| found.mac) };
         all.insert(0, Op::sandbox(way, What::DeleteLink(device), RENAMED));

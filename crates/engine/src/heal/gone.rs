@@ -1,7 +1,7 @@
 //! Endpoints and links whose sandbox is gone. A sandbox that cannot be examined does not count as gone.
 
 use crate::error::Error;
-use crate::look::device::device;
+use crate::look::device::{device, leads_to_the_ended};
 use crate::look::link_ends::is_gone_link;
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
@@ -10,6 +10,7 @@ use crate::session::Session;
 use crate::undo::endpoint::{release_sandbox, remove_endpoint};
 use crate::undo::link::{Locks, release_sandboxes, remove_link, try_lock_others};
 use zubi_model::{DirectLink, Endpoint, EndpointKey, NetworkName};
+use zubi_plan::Place;
 use zubi_store::{HostLock, LeaseOwner};
 
 /// Whether an endpoint's device or its sandbox still exists.
@@ -17,10 +18,15 @@ pub(crate) fn is_alive(session: &mut Session, endpoint: &Endpoint) -> Result<boo
     Ok(!is_gone(session, endpoint)?)
 }
 
-/// Whether an endpoint's device and its sandbox are gone.
+/// Whether an endpoint's sandbox is gone, and its device or the other end of that.
 pub(crate) fn is_gone(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
+    if let Some(found) = device(session, endpoint, None)?
+        && (endpoint.host_device().is_none() || !leads_to_the_ended(session, &Place::Host, &found)?)
+    {
+        return Ok(false);
+    }
     // An error on the way into the sandbox does not prove that it is gone.
-    Ok(device(session, endpoint, None)?.is_none() && matches!(way_in(session, endpoint, None), Ok(None)))
+    Ok(matches!(way_in(session, endpoint, None), Ok(None)))
 }
 
 pub(crate) fn all_gone(session: &mut Session, endpoints: &[Endpoint]) -> Result<bool, Error> {

@@ -49,6 +49,7 @@ pub(crate) fn plan_unused(session: &mut Session) -> Result<Vec<(NetworkName, Pla
     Ok(all)
 }
 
+/// Removes a network without endpoints.
 pub(crate) fn remove_network_locked(
     session: &mut Session,
     host: &ExclusiveHost,
@@ -73,6 +74,16 @@ pub(crate) fn remove_network_locked(
         let device = network.device().clone();
         return Err(Error::CarriesNetwork { name: name.clone(), device, other: other.name });
     }
+    take_network_down(session, host, network, act)
+}
+
+/// Removes a network whose endpoints are gone, or would be after a real run.
+pub(crate) fn take_network_down(
+    session: &mut Session,
+    host: &ExclusiveHost,
+    network: &Network,
+    act: Act,
+) -> Result<Report<()>, Error> {
     let plan = plan_down(session, network)?;
     if act == Act::Apply {
         session.store().begin_network(host, network)?;

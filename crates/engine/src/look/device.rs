@@ -59,6 +59,13 @@ fn on_parent(
     Ok(whole.or_else(|| of(&|seen| is_on(seen) && (has_mac(seen) || has_name(seen)))))
 }
 
+/// Whether the sandbox behind this end of a pair has ended. The kernel takes the devices down a little later.
+pub(crate) fn leads_to_the_ended(session: &mut Session, place: &Place, end: &LinkSeen) -> Result<bool, Error> {
+    let Some(id) = end.peer_netns else { return Ok(false) };
+    let failed = Error::kernel(format!("other end of {}", end.name));
+    Ok(!session.kernel.exists(place, id).map_err(failed)?)
+}
+
 /// How the device inside differs from its record, in words. The endpoint's device exists, so the inner end may be
 /// renamed, moved to another namespace, or have another MAC.
 pub(crate) fn inner_end_problem(

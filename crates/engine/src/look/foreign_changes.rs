@@ -136,7 +136,10 @@ fn additional_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>,
         })
         .map(|link| {
             let what = format!("{} is a port of {}, and no endpoint's", link.name, bridge.name);
-            differs(network, what, format!("ip link set {} nomaster", link.name))
+            let away = format!("ip link set {} nomaster", link.name);
+            let leads_elsewhere = link.kind.as_deref() == Some("veth") && link.peer_netns.is_some();
+            let taken = format!("zubi connect {} SANDBOX --device {} takes it over", network.name, link.name);
+            differs(network, what, if leads_elsewhere { format!("{away}; or {taken}") } else { away })
         })
         .collect()
 }

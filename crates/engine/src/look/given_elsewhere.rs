@@ -29,6 +29,13 @@ pub(crate) struct GivenElsewhere {
     to: Holder,
 }
 
+impl GivenElsewhere {
+    /// One that a neighbour has answered for.
+    pub(crate) fn to_neighbour(address: IpAddr, mac: Mac, bridge: IfName) -> Self {
+        GivenElsewhere { address, to: Holder::Neighbour { mac, bridge } }
+    }
+}
+
 /// Who has it.
 #[derive(Debug)]
 enum Holder {
@@ -84,8 +91,8 @@ pub(crate) fn given_elsewhere(
         if other.name == network.name || !other.shares_addresses() || !other.shares_device_with(network) {
             continue;
         }
-        let leases = session.store().leases_lossy(&other.name).0.into_iter();
-        all.extend(leases.map(|(address, _)| GivenElsewhere { address, to: Holder::Network(other.name.clone()) }));
+        let by_us = session.store().leases_lossy(&other.name).0.into_iter();
+        all.extend(by_us.map(|(address, _)| GivenElsewhere { address, to: Holder::Network(other.name.clone()) }));
     }
     for seen in host.neighbours(&Place::Host).map_err(unread())?.iter().filter(|seen| Some(seen.device) == bridge) {
         let (Some(address), Some(mac)) = (seen.address, seen.answered()) else { continue };

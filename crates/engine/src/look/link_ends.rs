@@ -1,6 +1,7 @@
 //! Looks for the two ends of a direct link.
 
 use crate::error::Error;
+use crate::look::device::leads_to_the_ended;
 use crate::look::sandbox::{Resolved, way_to};
 use crate::session::Session;
 use zubi_model::{DirectLink, IfName, LinkEnd, LinkPlace, NsRef};
@@ -66,10 +67,27 @@ fn link_end(session: &mut Session, end: &LinkEnd) -> Result<(Place, EndSeen), Er
     Ok((place, renamed.map_or(EndSeen::Absent, EndSeen::Renamed)))
 }
 
-/// Whether a link is gone: both devices are missing, and at least one namespace cannot be reached. An error means:
-/// unknown.
+/// Whether a link is gone. An error means: unknown.
 pub(crate) fn is_gone_link(session: &mut Session, link: &DirectLink) -> Result<bool, Error> {
     let ends = link_ends(session, link)?;
-    let gone = ends.iter().all(|(_, end)| matches!(end, EndSeen::NoWay | EndSeen::Absent));
-    Ok(gone && ends.iter().any(|(_, end)| matches!(end, EndSeen::NoWay)))
+    are_gone(session, &ends)
+}
+
+/// Whether these ends are gone: at least one namespace cannot be reached, and both devices are missing, or about to be
+/// since that namespace has ended. An error means: unknown.
+pub(crate) fn are_gone(session: &mut Session, ends: &EndsSeen) -> Result<bool, Error> {
+    if !ends.iter().any(|(_, end)| matches!(end, EndSeen::NoWay)) {
+        return Ok(false);
+    }
+    for (place, end) in ends {
+        let is_gone = match end {
+            EndSeen::NoWay | EndSeen::Absent => true,
+            EndSeen::There(seen) => leads_to_the_ended(session, place, seen)?,
+            EndSeen::Renamed(_) => false,
+        };
+        if !is_gone {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -13,6 +13,7 @@ pub(crate) mod host;
 pub(crate) mod lease_files;
 pub(crate) mod link_ends;
 pub(crate) mod owner;
+pub(crate) mod pair;
 pub(crate) mod sandbox;
 pub(crate) mod unconfirmed;
 pub(crate) mod unrecorded;

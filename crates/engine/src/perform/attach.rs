@@ -8,6 +8,7 @@ use crate::decide::device::inner_name;
 use crate::decide::endpoint::{Ask, Birth, families};
 use crate::decide::obstacle::Owners;
 use crate::decide::port::limits as port_limits;
+use crate::decide::sandbox_name::{sandbox_name, takes_name};
 use crate::decide::wishes::check_wishes;
 use crate::error::Error;
 use crate::fault::Fault;
@@ -15,6 +16,7 @@ use crate::heal::endpoint::lacking_of_endpoint;
 use crate::heal::gone::remove_gone;
 use crate::look::default_route::{foreign_defaults, gives_default_in, siblings};
 use crate::look::device::device;
+use crate::look::pair::{pair_to_take, wishes_with_pair};
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
 use crate::perform::networks::{lock_networks, ports_by_settings};
 use crate::perform::settle::settle;
@@ -32,7 +34,7 @@ use zubi_model::{
     SandboxRef, Wishes,
 };
 use zubi_plan::default_route::{default_families, may_default};
-use zubi_plan::{Neighbours, Place, Plan, Surroundings, driver};
+use zubi_plan::{Neighbours, Place, Plan, Surroundings, Taken, driver};
 use zubi_snapshot::Snapshot;
 use zubi_store::HostLock;
 use zubi_wire::route::AdminState;
@@ -114,10 +116,23 @@ pub(crate) fn attach_resolved(
         let _leases = session.store().lock_leases(host, &key.network)?;
         remove_endpoint(session, host, &leftover, Some(&sandbox.reached_by))?;
     }
+    let sandbox = &named(session, sandbox, wishes, act)?;
     let mut wishes = wishes.clone();
     let mut lost = None;
-    if let Some(existing) = session.store().endpoint(&key)? {
-        if device(session, &existing, Some(&sandbox.reached_by))?.is_some() {
+    let existing = session.store().endpoint(&key)?;
+    let mut lives = false;
+    if let Some(existing) = &existing {
+        lives = device(session, existing, Some(&sandbox.reached_by))?.is_some();
+    }
+    let mut taken = None;
+    if let Some(device) = wishes.taken.clone().filter(|_| !lives) {
+        let pair = pair_to_take(session, network, sandbox, &device)?;
+        wishes = wishes_with_pair(session, network, sandbox, &wishes, &pair)?;
+        check_wishes(network, &wishes)?;
+        taken = Some(pair);
+    }
+    if let Some(existing) = existing {
+        if lives {
             let mut report = as_before(session, existing, &wishes)?;
             report.plan = put_back(session, network, groundwork, &report.value.endpoint, act)?;
             return Ok(report);
@@ -132,11 +147,29 @@ pub(crate) fn attach_resolved(
     if act == Act::Apply {
         remove_predecessor(session, host, &key, sandbox)?;
     }
-    let made = attach_new(session, host, network, sandbox, &wishes, groundwork, act);
+    let made = attach_new(session, host, network, sandbox, Wished { wishes: &wishes, taken }, groundwork, act);
     match (made, lost) {
         (Err(error), Some(lost)) => Err(error.after_undo(Fault::muted(|| keep_record(session, host, network, &lost)))),
         (made, _) => made,
     }
+}
+
+/// The sandbox under the one name that all its endpoints have. Those that had no name yet get it now. The caller holds
+/// the sandbox's lock.
+fn named(session: &mut Session, sandbox: &Resolved, wishes: &Wishes, act: Act) -> Result<Resolved, Error> {
+    let mut named = sandbox.clone();
+    if wishes.called.is_some() {
+        return Ok(named);
+    }
+    let endpoints = session.store().endpoints_of(sandbox.cookie)?;
+    let earlier: Vec<&str> = endpoints.iter().map(|e| e.sandbox.spelled.as_str()).collect();
+    sandbox_name(&sandbox.spelled, &earlier).clone_into(&mut named.spelled);
+    if act == Act::Apply {
+        for endpoint in endpoints.iter().filter(|e| takes_name(&e.sandbox.spelled, &named.spelled)) {
+            session.store().rename(endpoint, &named.spelled)?;
+        }
+    }
+    Ok(named)
 }
 
 /// Keeps the record of an endpoint whose device was deleted, until the endpoint is made again.
@@ -145,13 +178,21 @@ fn keep_record(session: &mut Session, host: &HostLock, network: &Network, lost: 
     Ok(session.store().finish_attach(&lost.key())?)
 }
 
+/// What a new endpoint is to be.
+#[derive(Debug)]
+struct Wished<'a> {
+    wishes: &'a Wishes,
+    /// The pair that it takes over, as it is.
+    taken: Option<Taken>,
+}
+
 /// Decides an endpoint, claims what it needs, changes the kernel and writes the record.
 fn attach_new(
     session: &mut Session,
     host: &HostLock,
     network: &Network,
     sandbox: &Resolved,
-    wishes: &Wishes,
+    Wished { wishes, taken }: Wished<'_>,
     groundwork: Plan,
     act: Act,
 ) -> Result<Report<Attached>, Error> {
@@ -168,7 +209,7 @@ fn attach_new(
         require_room(session, host, network, act)?;
     }
     let wishes = reserved.as_ref().unwrap_or(wishes);
-    let inside = look_inside(session, network, sandbox, wishes)?;
+    let inside = look_inside(session, network, sandbox, wishes, taken.as_ref())?;
     let mut ask = Ask {
         network,
         sandbox: sandbox.identity(),
@@ -177,6 +218,7 @@ fn attach_new(
         birth,
         avoided: Vec::new(),
         owners: Owners::default(),
+        taken: taken.as_ref(),
     };
     let endpoint = settle(session, host, &mut ask, act)?;
     for words in wishes.ports.iter().filter_map(port_limits) {
@@ -186,7 +228,13 @@ fn attach_new(
         loopback: inside.loopback,
         default_in: default_families(&endpoint, &inside.siblings, &inside.foreign_defaults),
         stale: stale_addresses(session, &endpoint)?,
-        neighbours: if network.is_on_lan() { Neighbours::MayBeWrong } else { neighbours(session, &endpoint)? },
+        neighbours: match &taken {
+            // They may know its address by the MAC that it had.
+            Some(taken) if !taken.addresses.is_empty() => Neighbours::MayBeWrong,
+            _ if network.is_on_lan() => Neighbours::MayBeWrong,
+            _ => neighbours(session, &endpoint)?,
+        },
+        taken,
     };
     let plan = driver::attach(network, &endpoint, &around);
     if act == Act::Apply {
@@ -215,7 +263,13 @@ struct Inside {
     foreign_defaults: Vec<Family>,
 }
 
-fn look_inside(session: &mut Session, network: &Network, sandbox: &Resolved, wishes: &Wishes) -> Result<Inside, Error> {
+fn look_inside(
+    session: &mut Session,
+    network: &Network,
+    sandbox: &Resolved,
+    wishes: &Wishes,
+    taken: Option<&Taken>,
+) -> Result<Inside, Error> {
     let mut siblings = session.store().endpoints_of(sandbox.cookie)?;
     siblings.retain(|e| e.network != network.name);
     let place = Place::Sandbox(sandbox.reached_by.clone());
@@ -228,7 +282,8 @@ fn look_inside(session: &mut Session, network: &Network, sandbox: &Resolved, wis
         if let Some(Some(lo)) = links.next() {
             loopback = lo.state;
         }
-        Ok(links.next().flatten().map(|seen| seen.kind))
+        let other = links.next().flatten().filter(|seen| taken.is_none_or(|taken| !taken.is_inner(seen)));
+        Ok(other.map(|seen| seen.kind))
     };
     let ifname = inner_name(&sandbox.spelled, wishes.ifname.as_ref(), &siblings, &mut look)?;
     let gateways: Vec<IpAddr> = siblings.iter().flat_map(|s| s.addresses.iter().filter_map(|a| a.gateway)).collect();
@@ -367,6 +422,16 @@ fn as_before(session: &mut Session, endpoint: Endpoint, wishes: &Wishes) -> Resu
         && *ifname != endpoint.ifname
     {
         return Err(differs("device name", endpoint.ifname.to_string()));
+    }
+    if let Some(device) = &wishes.taken
+        && Some(device) != endpoint.host_device()
+        && session
+            .kernel
+            .link(&Place::Host, device.as_str())
+            .map_err(Error::kernel(format!("device {device}")))?
+            .is_some()
+    {
+        return Err(differs("pair", endpoint.ifname.to_string()));
     }
     if !wishes.routes.is_empty() && wishes.routes != endpoint.routes {
         return Err(differs("set of routes", list(&endpoint.routes)));

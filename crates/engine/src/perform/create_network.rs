@@ -1,7 +1,8 @@
 //! Creating networks.
 
 use crate::decide;
-use crate::decide::network::{Neighbourhood, NetworkBirth};
+use crate::decide::neighbourhood::Neighbourhood;
+use crate::decide::network::NetworkBirth;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::firewall::foreign::{look_at_foreign, note_legacy, note_refused};
@@ -15,9 +16,8 @@ use crate::look::host::ipv6_forwarding;
 use crate::look::unconfirmed::refuse_unconfirmed;
 use crate::look::unrecorded::refuse_other_instance_now;
 use crate::perform::remove_network::remove_network;
-use crate::perform::uplink::{TakeOver, create_uplink};
 use crate::random::random;
-use crate::report::{Act, Report};
+use crate::report::{Act, Connected, Report};
 use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::undo::network::undo_network;
@@ -48,9 +48,6 @@ struct Sketch {
 
 /// Creates a network.
 pub(crate) fn create_network(session: &mut Session, spec: NetworkSpec, act: Act) -> Result<Report<Network>, Error> {
-    if spec.driver.uplink().is_some() {
-        return create_uplink(session, spec, &TakeOver::default(), act);
-    }
     let sketch = sketch(session, &spec, act)?;
     let lock = session.store().lock_host_exclusive()?;
     let host = &lock;
@@ -200,7 +197,7 @@ fn is_at(network: &Network, spec: &NetworkSpec) -> Result<bool, Error> {
 
 /// Removes the network `default`, whose address was changed in the settings. Refuses while it is in use.
 fn move_default(session: &mut Session, spec: &NetworkSpec) -> Result<(), Error> {
-    match remove_network(session, &spec.name, Act::Apply) {
+    match remove_network(session, &spec.name, Connected::Refuse, Act::Apply) {
         Ok(_) => {
             session.note(format!("network {}: made anew, at the address that the settings say", spec.name));
             Ok(())

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::heal::leftovers::recover_first;
-use crate::look::sandbox::{Resolved, locate_endpoint};
+use crate::look::sandbox::{Resolved, locate_endpoint, of_pid};
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::undo::endpoint::{Detached, detach_locked, release_sandbox};
@@ -28,7 +28,7 @@ pub(crate) fn disconnect(
     Ok(report)
 }
 
-/// Finds the endpoint by its namespace if that exists, else by the name with which it was attached.
+/// Finds the endpoint by its namespace if that exists, else by the name or the way by which it was attached.
 pub(crate) fn find_endpoint(
     session: &Session,
     network: &NetworkName,
@@ -55,5 +55,13 @@ pub(crate) fn find_endpoint(
             return Ok(Some((key(cookie), None)));
         }
     }
-    Ok(None)
+    // The sandbox may have got a name that the caller does not use.
+    let way = match sandbox {
+        SandboxRef::Pid(pid) => of_pid(*pid).path(),
+        SandboxRef::Path(path) => path.clone(),
+        _ => return Ok(None),
+    };
+    let (all, _) = session.store().all_endpoints_lossy();
+    let by_way = all.iter().find(|e| e.network == *network && e.sandbox.reached_by.path() == way);
+    Ok(by_way.map(|endpoint| (endpoint.key(), None)))
 }

@@ -3,17 +3,23 @@
 use crate::error::Error;
 use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
-use crate::heal::unused_networks::remove_network_locked;
+use crate::heal::unused_networks::{remove_network_locked, take_network_down};
 use crate::look::foreign_changes::foreign_addresses;
 use crate::look::unconfirmed::refuse_unconfirmed;
-use crate::report::{Act, Report};
+use crate::report::{Act, Connected, Report};
 use crate::session::Session;
+use crate::undo::endpoint::{detach_locked, release_sandbox};
 use zubi_model::{Network, NetworkName};
 use zubi_plan::Plan;
 use zubi_store::ExclusiveHost;
 
-/// Removes a network without endpoints. Fails if there is no such network, as Docker does.
-pub(crate) fn remove_network(session: &mut Session, name: &NetworkName, act: Act) -> Result<Report<()>, Error> {
+/// Removes a network. Fails if there is no such network, as Docker does.
+pub(crate) fn remove_network(
+    session: &mut Session,
+    name: &NetworkName,
+    connected: Connected,
+    act: Act,
+) -> Result<Report<()>, Error> {
     let host = &session.store().lock_host_exclusive()?;
     recover_first(session, host, act)?;
     let interrupted = if act == Act::Apply { recover_networks(session, host).but(name)? } else { Vec::new() };
@@ -24,7 +30,7 @@ pub(crate) fn remove_network(session: &mut Session, name: &NetworkName, act: Act
         }
         return Err(Error::NoNetwork { name: name.clone(), known: session.known_networks() });
     };
-    remove_requested(session, host, &network, act)
+    remove_requested(session, host, &network, connected, act)
 }
 
 /// Removes a network unless its bridge has an address that is not the network's.
@@ -32,12 +38,25 @@ fn remove_requested(
     session: &mut Session,
     host: &ExclusiveHost,
     network: &Network,
+    connected: Connected,
     act: Act,
 ) -> Result<Report<()>, Error> {
     if let Some(address) = foreign_addresses(session, network)?.into_iter().next() {
         return Err(Error::ForeignAddress { network: network.name.clone(), device: network.device().clone(), address });
     }
-    remove_network_locked(session, host, network, act)
+    match connected {
+        Connected::Refuse => remove_network_locked(session, host, network, act),
+        Connected::Disconnect => {
+            let mut plan = Plan::new();
+            for endpoint in session.store().endpoints_on(&network.name)? {
+                let lock = session.store().lock_sandbox(host, endpoint.sandbox.cookie)?;
+                plan.append(detach_locked(session, host, &endpoint.key(), None, act)?.plan);
+                release_sandbox(session, lock)?;
+            }
+            plan.append(take_network_down(session, host, network, act)?.plan);
+            Ok(Report { plan, value: () })
+        }
+    }
 }
 
 /// Removes every network without endpoints, except where an address of the host would go with its bridge.
@@ -51,7 +70,7 @@ pub(crate) fn prune_networks(session: &mut Session, act: Act) -> Result<Report<V
             continue;
         }
         doing.step(|| format!("removing networks, now {}", network.name));
-        match remove_requested(session, host, &network, act) {
+        match remove_requested(session, host, &network, Connected::Refuse, act) {
             Ok(removed) => {
                 report.plan.append(removed.plan);
                 report.value.push(network.name);

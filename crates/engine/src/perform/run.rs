@@ -150,6 +150,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
             default_in,
             stale: Vec::new(),
             neighbours: zubi_plan::Neighbours::AreRight,
+            taken: None,
         };
         plan.append(zubi_plan::driver::attach(network, &endpoint, &around));
         siblings.push(endpoint);
@@ -179,6 +180,7 @@ fn endpoint_of_new(
         birth: birth()?,
         avoided: Vec::new(),
         owners: Owners::default(),
+        taken: None,
     };
     let host = &session.store().lock_host()?;
     settle(session, host, &mut ask, Act::Show)

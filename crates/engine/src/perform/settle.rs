@@ -18,24 +18,32 @@ use crate::random::random;
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::claim::{
-    claim, claim_ports, lease_owner_name, owner_name, release_ports, reservation_in_use, reserve_all, user_of,
+    Claimed, claim, claim_ports, lease_owner_name, owner_name, release_ports, reservation_in_use, reserve_all, user_of,
 };
 use std::collections::HashSet;
 use std::net::IpAddr;
+use std::time::Duration;
 use zubi_kernel::listeners;
 use zubi_kernel::sys::boot_clock;
 use zubi_model::{
-    Endpoint, EndpointId, Mac, MacWish, Network, NetworkName, PortWish, PublishedPort, Reservation, Wishes,
+    Endpoint, EndpointId, Mac, MacWish, Network, NetworkName, PortWish, Probe, PublishedPort, Reservation, Wishes,
 };
 use zubi_plan::firewall::endpoint_element;
 use zubi_store::{HostLock, LeaseOwner, PortClaim};
 use zubi_wire::nft::Element;
 
+/// How long a neighbour is given to answer for an address.
+const PROBE: Duration = Duration::from_millis(300);
+
 /// Decides an endpoint and claims what it needs; in a dry run it only decides.
 pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, act: Act) -> Result<Endpoint, Error> {
     let network = ask.network;
     let own = if let MacWish::Given(mac) = ask.wishes.mac { Some(mac) } else { None };
-    let given = given_elsewhere(session, network, own)?;
+    let mut given = given_elsewhere(session, network, own)?;
+    if let Some(taken) = ask.taken {
+        // A pair that is taken over keeps its address.
+        given.retain(|given| !taken.addresses.iter().any(|own| own.addr() == given.address));
+    }
     ask.avoided.extend(given.iter().map(|given| given.address));
     let mut way = Way::new(&network.name, &ask.sandbox.spelled, given);
     if let Some(id) = &ask.wishes.reservation
@@ -44,7 +52,18 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
         // Its sandbox may have gone.
         free_if_gone(session, host, &user.key(), act)?;
     }
+    let mut unasked: Vec<IpAddr> = Vec::new();
+    let mut silent: HashSet<IpAddr> = HashSet::new();
     loop {
+        let answers = probe(session, network, &unasked)?;
+        silent.extend(std::mem::take(&mut unasked));
+        for (address, mac) in answers {
+            if !ask.wishes.addresses.contains(&address) {
+                session.note(format!("{address} is in use on the LAN, by {mac}"));
+            }
+            way.given.push(GivenElsewhere::to_neighbour(address, mac, network.device().clone()));
+            ask.avoided.push(address);
+        }
         let obstacle = {
             let leases = if act == Act::Apply { Some(session.store().lock_leases(host, &network.name)?) } else { None };
             if let Some(id) = &ask.wishes.reservation
@@ -66,7 +85,19 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
                         ask.avoided.push(used);
                         continue;
                     }
-                    claim(session, leases, network, &endpoint, &cursors, ports.as_ref())?;
+                    let own = endpoint.addresses.iter().map(|own| own.address.addr());
+                    unasked = own.filter(|own| is_probed(ask) && !silent.contains(own)).collect();
+                    if !unasked.is_empty() {
+                        // The LAN is asked without these locks.
+                        continue;
+                    }
+                    claim(
+                        session,
+                        leases,
+                        network,
+                        Claimed { endpoint: &endpoint, cursors: &cursors, taken: ask.taken },
+                        ports.as_ref(),
+                    )?;
                     return Ok(endpoint);
                 }
                 Err(obstacle) => obstacle,
@@ -74,6 +105,17 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
         };
         way.clear(session, host, &mut ask.owners, obstacle, act)?;
     }
+}
+
+/// Whether the LAN is asked who has the addresses of an endpoint.
+fn is_probed(ask: &Ask<'_>) -> bool {
+    ask.network.parent().is_some() && ask.wishes.probe == Probe::Usual
+}
+
+/// Asks the LAN who has these addresses. Returns those who answer.
+fn probe(session: &mut Session, network: &Network, addresses: &[IpAddr]) -> Result<Vec<(IpAddr, Mac)>, Error> {
+    let failed = Error::kernel(format!("network {}: asking who has an address", network.name));
+    session.kernel.answers(network.device(), addresses, PROBE).map_err(failed)
 }
 
 /// Decides what a reserved endpoint will have, and reserves it.

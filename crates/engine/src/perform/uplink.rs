@@ -46,7 +46,7 @@ use zubi_store::{ExclusiveHost, OtherNamespace, TakeOverRecord};
 /// How long a neighbour that answered before is given to answer again.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long neighbours are given to answer before the take-over. Those that do not answer are not expected to later.
-const BEFORE: Duration = Duration::from_millis(1000);
+const BEFORE: Duration = Duration::from_secs(1);
 /// How often the guardian looks whether the network was confirmed.
 const LOOKS: Duration = Duration::from_millis(200);
 

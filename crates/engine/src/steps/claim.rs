@@ -8,8 +8,17 @@ use crate::session::Session;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use zubi_model::{Endpoint, EndpointId, EndpointKey, Mac, Network, NetworkName, PublishedPort, Reservation};
-use zubi_plan::Neighbours;
+use zubi_plan::{Neighbours, Taken};
 use zubi_store::{HostLock, LeaseOwner, LeasesLock, PortClaim, PortsLock, Reserved, StoreError};
+
+/// What is claimed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Claimed<'a> {
+    pub(crate) endpoint: &'a Endpoint,
+    pub(crate) cursors: &'a [Cursor],
+    /// The pair that the endpoint takes over.
+    pub(crate) taken: Option<&'a Taken>,
+}
 
 /// Claims again what a recorded endpoint had. Fails if another endpoint has some of it.
 pub(crate) fn claim_again(
@@ -20,7 +29,7 @@ pub(crate) fn claim_again(
 ) -> Result<(), Error> {
     let leases = session.store().lock_leases(host, &network.name)?;
     let ports = if endpoint.ports.is_empty() { None } else { Some(session.store().lock_ports(host)?) };
-    claim(session, &leases, network, endpoint, &[], ports.as_ref())
+    claim(session, &leases, network, Claimed { endpoint, cursors: &[], taken: None }, ports.as_ref())
 }
 
 /// Writes the record, then claims the leases and ports in it. If one of them is taken, everything is released again.
@@ -29,13 +38,13 @@ pub(crate) fn claim(
     session: &mut Session,
     leases: &LeasesLock,
     network: &Network,
-    endpoint: &Endpoint,
-    cursors: &[Cursor],
+    claimed: Claimed<'_>,
     ports: Option<&PortsLock>,
 ) -> Result<(), Error> {
+    let Claimed { endpoint, cursors, taken } = claimed;
     let own = LeaseOwner::Endpoint(endpoint.key());
     let claimed = (|| {
-        session.store().begin_attach(endpoint)?;
+        session.store().begin_attach(endpoint, taken)?;
         for a in &endpoint.addresses {
             let address = a.address.addr();
             if let zubi_store::Claim::Taken { owner } = session.store().claim(leases, address, &own)?

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::look::default_route::successors_of;
 use crate::look::device::device;
+use crate::look::pair::taken_now;
 use crate::look::sandbox::way_in;
 use crate::port_claims::claims;
 use crate::report::{Act, Report};
@@ -20,6 +21,7 @@ use zubi_store::{HostLock, LeaseOwner, SandboxLock, StoreError};
 /// Undoes a failed attach. The kernel part was rolled back, or it was finished and the record could not be written: in
 /// both cases the record says what to remove.
 pub(crate) fn undo_attach(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
+    session.store().resume_attach(&endpoint.key())?;
     remove_endpoint(session, host, endpoint, Some(&endpoint.sandbox.reached_by.clone()))
 }
 
@@ -71,8 +73,13 @@ pub(crate) fn detach_locked(
     Ok(Report { plan, value: Detached::Gone(Box::new(endpoint)) })
 }
 
-/// The plan that removes the existing parts of an endpoint.
+/// The plan that removes the existing parts of an endpoint. A pair that it was about to take over is given back.
 pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Plan, Error> {
+    if let Some(taken) = session.store().taken(&endpoint.key())? {
+        let way = way_in(session, endpoint, via)?;
+        let now = taken_now(session, &taken, way.as_ref())?;
+        return Ok(driver::give_back(endpoint, &taken, &now));
+    }
     let found = device(session, endpoint, via)?;
     let host_end = driver::recognise_host_end(endpoint, found.as_ref());
     let inside = way_in(session, endpoint, via)?;

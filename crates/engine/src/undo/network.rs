@@ -55,7 +55,7 @@ pub(crate) fn plan_down(session: &mut Session, network: &Network) -> Result<Plan
     if let Some(card) = network.parent() {
         let (held, hasty) = to_give_back(session, network, card)?;
         plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
-        plan.ops.splice(0..0, driver::give_back(network, &held, &hasty).unwrap_or_default().ops);
+        plan.ops.splice(0..0, driver::give_card_back(network, &held, &hasty).unwrap_or_default().ops);
     }
     let at = plan.ops.iter().position(Op::is_nft).unwrap_or(plan.ops.len());
     plan.ops.splice(at..at, back.settings.into_iter().chain(back.elements));

@@ -81,7 +81,7 @@ impl MacvlanNetwork {
         self.own.is_none().then_some(&self.parent)
     }
 
-    pub(super) fn publishes(&self, network: &NetworkName) -> Result<(), String> {
+    pub(super) fn publishes(network: &NetworkName) -> Result<(), String> {
         Err(format!("network {network} is on the LAN: its addresses are reached without published ports"))
     }
 
@@ -107,13 +107,11 @@ impl MacvlanSpec {
     /// `mac` is for a device of the network's own.
     pub(super) fn decide(self, name: &NetworkName, id: &NetworkId, mac: Mac) -> Result<MacvlanNetwork, Invalid> {
         let mode = self.mode;
-        Ok(match self.card {
-            Some(card) => MacvlanNetwork { parent: card.parent, own: None, mode, card_mac: None },
-            None => {
-                let parent = MacvlanNetwork::default_device(name, id)?;
-                MacvlanNetwork { parent, own: Some(mac), mode, card_mac: None }
-            }
-        })
+        let (parent, own) = match self.card {
+            Some(card) => (card.parent, None),
+            None => (MacvlanNetwork::default_device(name, id)?, Some(mac)),
+        };
+        Ok(MacvlanNetwork { parent, own, mode, card_mac: None })
     }
 }
 

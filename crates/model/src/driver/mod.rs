@@ -121,7 +121,7 @@ impl Driver {
     pub(crate) fn publishes(&self, network: &NetworkName) -> Result<(), String> {
         match self {
             Driver::Bridge(bridge) => bridge.publishes(network),
-            Driver::Macvlan(macvlan) => macvlan.publishes(network),
+            Driver::Macvlan(_) => MacvlanNetwork::publishes(network),
         }
     }
 

@@ -15,7 +15,7 @@ pub use found::{HostFacts, InUse, Last, Leaving, Reached, Remains, Standing, Unu
 
 use crate::forwarding::Ipv6Forwarding;
 use crate::inside::Surroundings;
-use crate::{Op, Plan, Presence, What};
+use crate::{Op, Plan, Presence, Taken, TakenNow, What};
 use bridge::Bridged;
 use ipnet::IpNet;
 use std::path::Path;
@@ -59,9 +59,9 @@ pub fn take_over(network: &Network, held: &Holdings, run: &Path) -> Option<Plan>
 
 /// Gives the network card back what the host has on the network's device, and deletes the device; `None` for a network
 /// without a card. `hasty`: addresses that a rollback has put on the card already.
-pub fn give_back(network: &Network, held: &Holdings, hasty: &[HeldAddress]) -> Option<Plan> {
+pub fn give_card_back(network: &Network, held: &Holdings, hasty: &[HeldAddress]) -> Option<Plan> {
     match &network.driver {
-        Driver::Bridge(part) => Some(bridge::give_back(part, part.parent.as_ref()?, held, hasty)),
+        Driver::Bridge(part) => Some(bridge::give_card_back(part, part.parent.as_ref()?, held, hasty)),
         Driver::Macvlan(_) => None,
     }
 }
@@ -149,6 +149,14 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::attach(network, part, endpoint, pair, around),
         (Driver::Macvlan(part), Device::Macvlan(on)) => macvlan::attach(network, part, endpoint, on, around),
         (Driver::Bridge(_), Device::Macvlan(_)) | (Driver::Macvlan(_), Device::Pair(_)) => Plan::new(),
+    }
+}
+
+/// Gives the pair that an endpoint was about to take over back as it was.
+pub fn give_back(endpoint: &Endpoint, taken: &Taken, now: &TakenNow) -> Plan {
+    match &endpoint.device {
+        Device::Pair(_) => bridge::give_back(endpoint, taken, now).into_iter().collect(),
+        Device::Macvlan(_) => Plan::new(),
     }
 }
 

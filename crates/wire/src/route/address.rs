@@ -25,6 +25,8 @@ const IFA_F_HOMEADDRESS: u32 = 0x10;
 const IFA_F_MANAGETEMPADDR: u32 = 0x100;
 const IFA_F_NOPREFIXROUTE: u32 = 0x200;
 const IFA_F_MCAUTOJOIN: u32 = 0x400;
+/// The kernel marks its own addresses with numbers up to `IFAPROT_KERNEL_LL`. `ip` before 6.4 has no word for others.
+const KERNELS_LAST: u8 = 3;
 /// `INFINITY_LIFE_TIME` of net/addrconf.h.
 const FOR_EVER: u32 = u32::MAX;
 const IFA_F_DADFAILED: u8 = 0x08;
@@ -129,6 +131,14 @@ impl Address {
 }
 
 impl Address {
+    /// The words that distinguish it from others on its device.
+    pub fn which(&self) -> String {
+        match self.options.peer {
+            Some(peer) => format!("{} peer {peer}", self.address.addr()),
+            None => self.address.to_string(),
+        }
+    }
+
     fn flags(&self) -> u32 {
         let options = &self.options;
         let all = [
@@ -145,10 +155,7 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let options = &self.options;
-        match options.peer {
-            Some(peer) => write!(f, "{} peer {peer}", self.address.addr())?,
-            None => write!(f, "{}", self.address)?,
-        }
+        f.write_str(&self.which())?;
         if let Some(broadcast) = options.broadcast {
             write!(f, " brd {broadcast}")?;
         }
@@ -199,7 +206,7 @@ pub fn held_address(message: &Message<'_>) -> Option<(IfIndex, HeldAddress)> {
         label: a.text(IFA_LABEL),
         scope: head[3],
         metric: a.u32(IFA_RT_PRIORITY),
-        protocol: a.get(IFA_PROTO).and_then(|bytes| bytes.first().copied()),
+        protocol: a.get(IFA_PROTO).and_then(|bytes| bytes.first().copied()).filter(|by| *by > KERNELS_LAST),
         lifetime: Lifetime { preferred: lasts(0), valid: lasts(4) },
         no_prefix_route: has(IFA_F_NOPREFIXROUTE),
         manages_temporary: has(IFA_F_MANAGETEMPADDR),
@@ -318,5 +325,45 @@ mod tests {
     fn prints_the_words_of_ip_addr_add() {
         assert_eq!(address("10.1.0.1/24").to_string(), "10.1.0.1/24 dev zb-blue");
         assert_eq!(address("fd00:1::1/64").to_string(), "fd00:1::1/64 dev zb-blue nodad");
+    }
+
+    #[test]
+    fn an_address_that_moves_keeps_its_options() {
+        let options = AddressOptions {
+            peer: Some("10.1.0.9/32".parse().unwrap()),
+            broadcast: Some("10.1.0.255".parse().unwrap()),
+            label: Some("zb-blue:x".into()),
+            scope: 253,
+            metric: Some(7),
+            protocol: Some(9),
+            lifetime: Lifetime { valid: Some(900), preferred: None },
+            no_prefix_route: true,
+            manages_temporary: true,
+            joins_group: true,
+            home: true,
+            no_dad: false,
+        };
+        let held = HeldAddress { address: "10.1.0.1/32".parse().unwrap(), options };
+        let moved = Address::moved(held.clone(), "zb-blue".parse().unwrap());
+        let bytes = ours(|b| moved.encode(b, IfIndex(2)));
+        let read = crate::Messages::new(&bytes).next().unwrap();
+        assert_eq!(held_address(&read), Some((IfIndex(2), held)));
+        assert_eq!(
+            moved.to_string(),
+            "10.1.0.1 peer 10.1.0.9/32 brd 10.1.0.255 dev zb-blue label zb-blue:x scope 253 metric 7 proto 9 \
+             valid_lft 900 preferred_lft forever home mngtmpaddr noprefixroute autojoin"
+        );
+    }
+
+    #[test]
+    fn a_label_follows_the_name_of_the_device() {
+        let label = |label: &str| {
+            let options = AddressOptions { label: Some(label.into()), ..AddressOptions::default() };
+            let held = HeldAddress { address: "10.1.0.1/24".parse().unwrap(), options };
+            Address::moved(held, "zb-blue".parse().unwrap()).options.label
+        };
+        assert_eq!(label(":1").as_deref(), Some("zb-blue:1"));
+        assert_eq!(label("office").as_deref(), Some("office"));
+        assert_eq!(label(":much-too-long"), None);
     }
 }

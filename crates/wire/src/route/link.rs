@@ -79,8 +79,33 @@ pub enum AddrGenMode {
     Eui64,
     /// None.
     None,
-    /// Another mode.
-    Other,
+    /// From a secret that was set before.
+    StableSecret,
+    /// At random.
+    Random,
+}
+
+impl AddrGenMode {
+    fn number(self) -> u8 {
+        match self {
+            AddrGenMode::Eui64 => 0,
+            AddrGenMode::None => 1,
+            AddrGenMode::StableSecret => 2,
+            AddrGenMode::Random => 3,
+        }
+    }
+}
+
+/// As `ip link set addrgenmode` takes it.
+impl fmt::Display for AddrGenMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AddrGenMode::Eui64 => "eui64",
+            AddrGenMode::None => "none",
+            AddrGenMode::StableSecret => "stable_secret",
+            AddrGenMode::Random => "random",
+        })
+    }
 }
 
 /// The other end of a veth pair. It is made in its final namespace, since moving it there later costs 15 ms. It cannot
@@ -195,9 +220,8 @@ impl Link {
                 }
                 LinkKind::Veth(peer) => {
                     b.text(IFLA_INFO_KIND, "veth");
-                    b.nested(IFLA_INFO_DATA, |b| {
-                        b.nested(VETH_INFO_PEER, |b| self.encode_peer(b, &peer.name, peer.mac, netns_fd))
-                    });
+                    let peer = |b: &mut Body<'_>| self.encode_peer(b, &peer.name, peer.mac, netns_fd);
+                    b.nested(IFLA_INFO_DATA, |b| b.nested(VETH_INFO_PEER, peer));
                 }
                 LinkKind::Macvlan(macvlan) => {
                     b.text(IFLA_INFO_KIND, "macvlan");
@@ -360,9 +384,9 @@ pub struct LinkChange {
     pub rename: Option<IfName>,
     /// The bridge that it becomes a port of.
     pub master: Option<IfName>,
-    /// No IPv6 link-local address. The kernel applies this after the state, so it has no effect in a message that also
-    /// sets the device up.
-    pub addressless: bool,
+    /// How it gets its IPv6 link-local address. The kernel applies this after the state, so it has no effect in a
+    /// message that also sets the device up.
+    pub addr_gen_mode: Option<AddrGenMode>,
     /// A new MAC.
     pub mac: Option<Mac>,
     /// A new MTU.
@@ -391,7 +415,7 @@ impl LinkChange {
             group: None,
             rename: None,
             master: None,
-            addressless: false,
+            addr_gen_mode: None,
             mac: None,
             mtu: None,
             promisc: None,
@@ -404,6 +428,22 @@ impl LinkChange {
     /// Whether it changes an MTU, a receive mode or the queue length.
     pub fn has_settings(&self) -> bool {
         self.mtu.is_some() || self.promisc.is_some() || self.allmulticast.is_some() || self.tx_queue.is_some()
+    }
+
+    /// Whether it changes nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == LinkChange::none(self.name.clone())
+    }
+
+    /// Whether it changes what a device is known by and where it is plugged in: its name, MAC, alias, bridge, or the way
+    /// it gets its link-local address.
+    pub fn has_identity(&self) -> bool {
+        self.rename.is_some()
+            || self.mac.is_some()
+            || self.alias.is_some()
+            || self.master.is_some()
+            || self.release
+            || self.addr_gen_mode.is_some()
     }
 
     /// Whether it changes the device's state, MAC or group.
@@ -423,7 +463,7 @@ impl LinkChange {
 
     /// `ip link set NAME addrgenmode none`.
     pub fn addressless(name: IfName) -> Self {
-        LinkChange { addressless: true, ..Self::none(name) }
+        LinkChange { addr_gen_mode: Some(AddrGenMode::None), ..Self::none(name) }
     }
 
     /// `ip link set NAME up` or `down`.
@@ -480,9 +520,9 @@ impl LinkChange {
             if let Some(alias) = &self.alias {
                 b.attr(IFLA_IFALIAS, alias.as_bytes());
             }
-            if self.addressless {
+            if let Some(mode) = self.addr_gen_mode {
                 b.nested(IFLA_AF_SPEC, |b| {
-                    b.nested(u16::from(AF_INET6), |b| b.u8(IFLA_INET6_ADDR_GEN_MODE, 1));
+                    b.nested(u16::from(AF_INET6), |b| b.u8(IFLA_INET6_ADDR_GEN_MODE, mode.number()));
                 });
             }
         });
@@ -507,8 +547,8 @@ impl fmt::Display for LinkChange {
         if let Some(new) = &self.rename {
             write!(f, " name {new}")?;
         }
-        if self.addressless {
-            f.write_str(" addrgenmode none")?;
+        if let Some(mode) = self.addr_gen_mode {
+            write!(f, " addrgenmode {mode}")?;
         }
         if let Some(mac) = self.mac {
             write!(f, " address {mac}")?;
@@ -656,7 +696,8 @@ impl LinkSeen {
                 .map(|mode| match mode {
                     0 => AddrGenMode::Eui64,
                     1 => AddrGenMode::None,
-                    _ => AddrGenMode::Other,
+                    2 => AddrGenMode::StableSecret,
+                    _ => AddrGenMode::Random,
                 }),
             settings: DeviceSettings::parse(a.nested(IFLA_AF_SPEC).as_ref()),
             bridge: info

@@ -256,7 +256,8 @@ mod tests {
 
     fn neighbour() -> Neighbour {
         let mac = "02:42:0a:01:00:03".parse().unwrap();
-        Neighbour { address: "10.1.0.3".parse().unwrap(), mac, device: "zb-blue".parse().unwrap() }
+        let (address, device) = ("10.1.0.3".parse().unwrap(), "zb-blue".parse().unwrap());
+        Neighbour { address, mac, device, certainty: Certainty::Permanent }
     }
 
     fn entry() -> ForwardingEntry {

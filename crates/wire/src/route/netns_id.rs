@@ -25,6 +25,15 @@ impl NetnsId {
         });
     }
 
+    /// Appends a query whether the namespace with this number exists: ENOENT from the moment on that nobody is in it,
+    /// while the kernel still takes its devices down (`get_net_ns_by_id` in net/core/net_namespace.c).
+    pub fn find(self, batch: &mut Batch) {
+        batch.message(RTM_GETNSID, flag::REQUEST, |b| {
+            b.header(&[0; HEADER]);
+            b.u32(NETNSA_NSID, self.0.cast_unsigned());
+        });
+    }
+
     /// Reads an `RTM_NEWNSID`; `None` for a namespace without a number.
     pub fn parse(message: &Message<'_>) -> Option<Self> {
         if message.kind != RTM_NEWNSID {
@@ -47,6 +56,13 @@ mod tests {
         // struct nlmsghdr without its sequence number, then struct rtgenmsg and NETNSA_FD.
         assert_eq!(asked[..8], bytes("1c0000005a000100"));
         assert_eq!(asked[16..], bytes("000000000800030005000000"));
+    }
+
+    #[test]
+    fn asks_for_a_namespace_by_its_number() {
+        let asked = ours(|b| NetnsId(7).find(b));
+        assert_eq!(asked[..8], bytes("1c0000005a000100"));
+        assert_eq!(asked[16..], bytes("000000000800010007000000"));
     }
 
     #[test]

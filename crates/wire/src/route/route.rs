@@ -494,4 +494,56 @@ mod tests {
         let blackhole = with(route("10.10.0.0/16", None), refusing(RouteKind::Blackhole));
         assert_eq!(blackhole.to_string(), "blackhole 10.10.0.0/16 proto 122");
     }
+
+    fn read(bytes: &[u8]) -> Vec<RouteOfDevice> {
+        RouteOfDevice::parse(&crate::Messages::new(bytes).next().unwrap())
+    }
+
+    #[test]
+    fn a_route_that_moves_keeps_its_options() {
+        let options = RouteOptions {
+            metric: Some(5),
+            table: Some(1000),
+            mtu: Some(1400),
+            advmss: Some(1340),
+            protocol: Some(3),
+            source: Some("10.1.0.1".parse().unwrap()),
+            on_link: true,
+            tos: 0x10,
+            hop_limit: Some(9),
+            initcwnd: Some(10),
+            initrwnd: Some(11),
+            ..RouteOptions::default()
+        };
+        let whole = with(route("10.9.0.0/16", Some("10.1.0.254")), options);
+        let seen = read(&ours(|b| whole.encode_append(b, IfIndex(2))));
+        let moved = StaticRoute { to: whole.to, via: whole.via, options };
+        assert_eq!(seen, [RouteOfDevice { device: IfIndex(2), route: moved, beyond: None }]);
+        assert_eq!(
+            whole.to_string(),
+            "10.9.0.0/16 tos 0x10 via 10.1.0.254 dev zb-blue proto 3 metric 5 table 1000 mtu 1400 advmss 1340 \
+             hoplimit 9 initcwnd 10 initrwnd 11 src 10.1.0.1 onlink"
+        );
+        let v6 = RouteOptions { protocol: Some(9), preference: 1, ..RouteOptions::default() };
+        let by_v6 = with(route("10.9.0.0/16", Some("fe80::1")), v6);
+        let seen = read(&ours(|b| by_v6.encode_append(b, IfIndex(2))));
+        assert_eq!(seen[0].route, StaticRoute { to: by_v6.to, via: by_v6.via, options: v6 });
+        assert!(by_v6.to_string().contains("via inet6 fe80::1"));
+    }
+
+    #[test]
+    fn what_a_route_cannot_say_is_named() {
+        let mut batch = Batch::new();
+        batch.message(RTM_NEWROUTE, flag::REQUEST, |b| {
+            b.header(&[AF_INET, 16, 0, 0, RT_TABLE_MAIN, 3, 0, RTN_UNICAST, 0, 0, 0, 0]);
+            b.attr(RTA_DST, &[10, 5, 0, 0]);
+            // Two `struct rtnexthop` without attributes, by the devices 2 and 7.
+            b.attr(RTA_MULTIPATH, &[8, 0, 0, 0, 2, 0, 0, 0, 8, 0, 0, 0, 7, 0, 0, 0]);
+        });
+        let seen = read(batch.bytes());
+        assert_eq!(seen.iter().map(|one| one.device).collect::<Vec<_>>(), [IfIndex(2), IfIndex(7)]);
+        assert!(seen.iter().all(|one| one.beyond.as_deref() == Some("has several next hops")));
+        // A length of nothing must not make the reader wait for ever.
+        assert_eq!(devices_of(&[0; 16]).len(), 2);
+    }
 }

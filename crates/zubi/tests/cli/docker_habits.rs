@@ -99,7 +99,21 @@ fn network_ls_knows_quiet_filters_and_formats() {
     let first: Value = serde_json::from_str(line.lines().next().expect("one")).expect("JSON");
     assert_eq!((&first["Name"], &first["Labels"]), (&json!("blue"), &json!("team=a")));
     refused(&host, &[("network ls --filter dangling=true", USAGE, "there are: name, id, driver, label, scope")]);
-    host.zubi_words(&["network", "ls", "--format", "{{range .}}"]).fails(USAGE, "use --json and jq");
+    let table =
+        host.zubi_words(&["network", "ls", "--format", "table {{.Name}}\\t{{.Driver}}\\t{{.CreatedAt}}"]).ok().out;
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        (&*lines[0], &lines[1][..2]),
+        (&["NAME", "DRIVER", "CREATED", "AT"][..], &["blue", "bridge"][..]),
+        "{table}"
+    );
+    for (template, words) in [
+        ("{{range .}}", "has no {{end}}"),
+        ("{{truncate .Name 3}}", "`truncate` is not understood; there are: json"),
+        ("table", "has no field"),
+    ] {
+        host.zubi_words(&["network", "ls", "--format", template]).fails(USAGE, words);
+    }
 }
 
 fn network_inspect_prints_fields() {
@@ -109,7 +123,22 @@ fn network_inspect_prints_fields() {
     assert_eq!(field("{{.IPAM.Driver}} {{.Internal}} {{.Ingress}}"), "default false false\n");
     assert_eq!(field("{{index .Options \"com.docker.network.bridge.name\"}}"), "zb-blue\n");
     assert!(field("{{json .IPAM.Config}}").starts_with("[{"));
+    host.container("c1", "blue");
+    host.container("c2", "blue");
+    for (template, said) in [
+        ("{{range .IPAM.Config}}{{.Subnet}} {{end}}", "10.55.66.0/24 fd00:55::/64 \n"),
+        ("{{(index .IPAM.Config 0).Gateway}}", "10.55.66.1\n"),
+        ("{{range $k, $v := .Containers}}{{$v.Name}} {{end}}", "c1 c2 \n"),
+        ("{{range .Containers}}{{println .Name .Interface}}{{end}}", "c1 eth0\nc2 eth0\n\n"),
+        ("{{len .Containers}} {{if .Internal}}in{{else}}out{{end}}", "2 out\n"),
+        ("{{.Name | printf \"%s!\" | upper}}{{- /* loud */ -}} ", "BLUE!\n"),
+    ] {
+        assert_eq!(field(template), said, "{template}");
+    }
     host.zubi_words(&["network", "inspect", "--format", "{{.Nmae}}", "blue"]).fails(USAGE, "has no field Nmae");
+    let inspect = |template: &str| host.zubi_words(&["network", "inspect", "-f", template, "blue"]);
+    inspect("table {{.Name}}").fails(USAGE, "`table` is for lists");
+    inspect("{{template \"x\"}}").fails(USAGE, "`template` is not understood");
     host.zubi("network show blue").ok();
 }
 
@@ -150,6 +179,38 @@ fn network_rm_with_force_disconnects_first() {
     host.zubi("network rm -f blue").ok();
     host.shell("ip -n c1 link show eth0").fails(1, "");
     host.zubi("sandbox delete c1 c2").ok();
+    host.settle();
+    before.assert_no_residue(&Snapshot::take());
+}
+
+fn the_plan_of_network_rm_with_force_disconnects_first_and_does_what_it_says() {
+    let host = Host::new(ZUBI);
+    let before = Snapshot::take();
+    host.network("blue --subnet 10.55.66.0/24");
+    host.network("green --subnet 10.55.67.0/24");
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect blue c1 -p 8080:80").ok();
+    host.connect("green c1");
+    host.container("c2", "blue");
+    let whole = Snapshot::take();
+    let told = host.zubi("--explain network rm -f blue").ok().out;
+    whole.assert_no_residue(&Snapshot::take());
+    let at = |words: &str| told.find(words).unwrap_or_else(|| panic!("{words} is not in:\n{told}"));
+    assert_eq!(told.matches("ip link del zv").count(), 2, "{told}");
+    assert!(
+        at("ip link del zv") < at("ip link del zb-blue") && at("default via 10.55.67.1") < at("ip link del zb-blue")
+    );
+    // Whoever types the lines has removed what zubi removes.
+    let told = host.zubi("--explain network rm -f blue green").ok().out;
+    std::fs::write("/run/commands", format!("set -e\n{}", host.zubi("--explain network rm -f blue").ok().out)).unwrap();
+    host.shell("sh /run/commands").ok();
+    host.shell("ip -n c1 route show default | grep -q 'via 10.55.67.1 dev eth1'").ok();
+    for gone in ["ip link show zb-blue", "ip -n c2 link show eth0", "nft list table inet zubi | grep -q 10.55.66"] {
+        assert_ne!(host.shell(gone).code, 0, "{gone}");
+    }
+    assert!(told.contains("ip link del zb-blue") && told.contains("ip link del zb-green"), "{told}");
+    host.zubi("network rm -f blue green").ok();
+    host.zubi("sandbox rm c1 c2").ok();
     host.settle();
     before.assert_no_residue(&Snapshot::take());
 }
@@ -463,6 +524,7 @@ zubi_lab::tests!(
     network_inspect_prints_fields,
     inspect_has_docker_s_order_and_names,
     network_rm_with_force_disconnects_first,
+    the_plan_of_network_rm_with_force_disconnects_first_and_does_what_it_says,
     several_names_are_all_or_nothing,
     several_sandboxes_are_made_at_once,
     ps_exec_and_port_are_answered,

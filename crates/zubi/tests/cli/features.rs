@@ -305,6 +305,60 @@ fn names_of_one_namespace_are_one_sandbox() {
     assert_eq!(host.zubi("--json ls").ok().json(), json!([]));
 }
 
+fn a_sandbox_has_one_name_however_it_is_called() {
+    let host = blue();
+    host.network("green --subnet 10.55.67.0/24");
+    let loner = Loner::new();
+    let pid = loner.pid();
+    let names = || {
+        let listed = host.zubi("--json ls").ok().json();
+        listed.as_array().expect("list").iter().map(|e| e["sandbox"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    host.connect(&format!("blue pid:{pid}"));
+    assert_eq!(names(), [format!("pid:{pid}")]);
+    // A name replaces the way, on other networks too.
+    host.zubi(&format!("sandbox add web --from pid:{pid}")).ok();
+    assert_eq!(host.zubi("--json connect green web").ok().json()["sandbox"], "web");
+    assert_eq!(names(), ["web", "web"]);
+    // No way replaces the name, and no second name.
+    host.zubi(&format!("disconnect green pid:{pid}")).ok();
+    host.zubi(&format!("sandbox add other --from pid:{pid}")).ok();
+    for called in [format!("pid:{pid}"), format!("/proc/{pid}/ns/net"), "other".to_owned()] {
+        let connected = host.zubi(&format!("--json connect green {called}")).ok().json();
+        assert_eq!((names(), &connected["sandbox"]), (vec!["web".to_owned(); 2], &json!("web")), "{called}");
+        host.zubi(&format!("disconnect green {called}")).ok();
+    }
+    let bridge = host.zubi("bridge").ok().out;
+    assert!(bridge.contains("web") && !bridge.contains("pid:"), "{bridge}");
+    let inspected = host.zubi("network inspect blue").ok().out;
+    assert!(inspected.contains("\"web\"") && !inspected.contains("pid:"), "{inspected}");
+    host.shell("ip -n web link set eth0 down").ok();
+    assert!(host.zubi("check").fails(1, "").out.contains("endpoint of web on network blue"));
+    assert_eq!(host.shell("ls /run/zubi/names/blue").ok().out, "web\n");
+}
+
+fn an_endpoint_of_the_dead_is_disconnected_by_name_and_by_the_way_it_was_reached() {
+    let host = blue();
+    host.network("green --subnet 10.55.67.0/24");
+    let loner = Loner::new();
+    let pid = format!("pid:{}", loner.pid());
+    host.zubi(&format!("sandbox add web --from {pid}")).ok();
+    for network in ["green", "blue"] {
+        host.zubi(&format!("connect {network} web")).ok();
+        host.zubi(&format!("disconnect {network} web")).ok();
+        host.connect(&format!("{network} {pid}"));
+    }
+    host.zubi("connect blue web").ok();
+    host.zubi("sandbox rm web").ok();
+    loner.die();
+    host.wait_for("! ip link show master zb-blue | grep -q .");
+    for (network, called) in [("blue", "web"), ("green", &*pid)] {
+        let answer = host.zubi(&format!("--json disconnect {network} {called}")).ok().json();
+        assert_eq!(answer["state"], "disconnected", "{called}");
+    }
+    assert_eq!(host.shell("ls /run/zubi/names/*").ok().out.matches("web").count(), 0);
+}
+
 fn a_namespace_made_again_is_found_and_connected_again() {
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.55.66.0/30");
@@ -573,6 +627,8 @@ zubi_lab::tests!(
     disconnect_without_namespace_frees_everything,
     disconnect_without_bridge_frees_everything,
     names_of_one_namespace_are_one_sandbox,
+    a_sandbox_has_one_name_however_it_is_called,
+    an_endpoint_of_the_dead_is_disconnected_by_name_and_by_the_way_it_was_reached,
     a_namespace_made_again_is_found_and_connected_again,
     a_namespace_made_by_ip_netns_is_usable,
     a_sandbox_is_visible_to_ip_netns,

@@ -7,6 +7,7 @@ mod blue;
 mod borrowed_rights;
 mod coexistence;
 mod docker_habits;
+mod endings;
 mod escapes;
 mod exit_codes;
 mod features;
@@ -34,6 +35,7 @@ mod settings;
 mod snapshot;
 mod storage;
 mod supervisor;
+mod take_over;
 mod uplink;
 
 zubi_lab::test_files!(
@@ -43,6 +45,7 @@ zubi_lab::test_files!(
     borrowed_rights,
     coexistence,
     docker_habits,
+    endings,
     escapes,
     exit_codes,
     features,
@@ -70,5 +73,6 @@ zubi_lab::test_files!(
     snapshot,
     storage,
     supervisor,
+    take_over,
     uplink,
 );

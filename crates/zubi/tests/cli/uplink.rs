@@ -5,7 +5,10 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 use zubi_lab::lan::{COMPUTER, HOST, OUTSIDE, ROUTER, holdings, make_lan};
-use zubi_lab::{Host, Snapshot, assert_reaches};
+use zubi_lab::{Capability, Host, Snapshot, assert_reaches, need, on_another_host};
+
+/// Talks over the card while it goes to the bridge and back.
+const STREAMS: &str = include_str!("uplink_streams.py");
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -86,6 +89,40 @@ fn a_container_is_on_the_lan_and_the_card_has_everything_back() {
     assert_eq!(holdings(&host, "eth0"), before);
     host.shell("ip -6 route del 2001:db8:8::/64 dev eth0").ok();
     state.assert_no_residue(&Snapshot::take());
+}
+
+/// What the bridge and the card have after `make`, on a host of its own.
+fn after(make: fn(&Host)) -> String {
+    on_another_host(|| {
+        let host = host();
+        host.shell(
+            "ip addr add 192.168.1.6/24 dev eth0 label eth0:x; ip addr add 10.77.0.1/16 dev eth0 noprefixroute metric 40
+             ip addr add 2001:db8:1::6/64 dev eth0 nodad home; ip addr add 192.168.7.1 peer 192.168.7.2 dev eth0
+             ip route add 10.9.0.0/16 via 192.168.1.7 table 77 mtu 1400 advmss 1300 metric 9
+             ip route add 10.7.0.0/16 via 10.55.0.1 dev eth0 onlink initcwnd 20
+             ip route add 10.6.0.0/16 dev eth0 scope 200 metric 3; ip route add 10.6.0.0/16 via 192.168.1.7 tos 0x10
+             ip -6 route add 2001:db8:9::/64 via 2001:db8:1::7 metric 77 pref high hoplimit 9
+             sysctl -qw net.ipv4.conf.eth0.rp_filter=1 net.ipv4.conf.eth0.arp_ignore=1
+             ip neigh replace 192.168.1.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
+        )
+        .ok();
+        make(&host);
+        reaches_the_lan(&host);
+        let neighbours = host.shell("ip neigh show dev zb-lan nud permanent").ok().out;
+        let bridge = host.shell("ip -d link show zb-lan | sed -E 's/_timer +[0-9.]+//g; s/id=[0-9a-f]+//'").ok().out;
+        format!("{}{}{neighbours}{bridge}", holdings(&host, "zb-lan"), holdings(&host, "eth0"))
+    })
+}
+
+fn the_printed_commands_do_the_same() {
+    const CREATE: &str = "network create lan --driver uplink --parent eth0";
+    let by_zubi = after(|host| drop(host.zubi(CREATE).ok()));
+    let by_hand = after(|host| {
+        let script = host.zubi(&format!("--explain {CREATE}")).ok().out;
+        std::fs::write("/run/by-hand.sh", format!("set -e\n{script}")).expect("a script");
+        host.shell("sh /run/by-hand.sh").ok();
+    });
+    assert_eq!(by_hand, by_zubi);
 }
 
 fn without_a_confirmation_the_card_goes_back() {
@@ -248,6 +285,96 @@ fn a_card_that_a_program_manages_is_refused_by_its_name() {
     host.shell(&format!("rm /run/NetworkManager/devices/{index} /run/systemd/netif/links/{index}")).ok();
 }
 
+fn an_address_that_somebody_has_is_left_out() {
+    let host = host();
+    host.shell("ip -n pc addr add 192.168.1.128/24 dev eth0; ip -n pc addr add 192.168.1.50/24 dev eth0").ok();
+    let mac = host.shell("ip netns exec pc cat /sys/class/net/eth0/address").ok().out.trim().to_owned();
+    host.zubi("network create lan --driver uplink --parent eth0 --ip-range 192.168.1.128/26").ok();
+    for name in ["c1", "c2"] {
+        host.zubi(&format!("sandbox add {name}")).ok();
+    }
+    let first = host.zubi("connect lan c1").ok();
+    assert!(first.out.contains("192.168.1.129/24"), "{}", first.out);
+    assert!(first.err.contains(&format!("192.168.1.128 is in use on the LAN, by {mac}")), "{}", first.err);
+    host.zubi("connect lan c2 --ip 192.168.1.50")
+        .fails(4, &format!("192.168.1.50 is taken by {mac}, a neighbour on zb-lan"));
+    host.zubi("check").ok();
+    // Nobody is asked, and nobody has answered before.
+    host.shell("ip neigh flush dev zb-lan").ok();
+    host.zubi("connect lan c2 --ip 192.168.1.50 --no-probe").ok();
+}
+
+fn a_lan_passes_dockers_firewall_and_nothing_else_does() {
+    let test = "a_lan_passes_dockers_firewall_and_nothing_else_does";
+    if !need(&[Capability::BridgeNetfilter], test) {
+        return;
+    }
+    let host = host();
+    // Docker's rules, and bridges that pass frames to them.
+    host.shell(
+        "sysctl -qw net.bridge.bridge-nf-call-iptables=1 net.ipv4.ip_forward=1
+         nft 'table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }'",
+    )
+    .ok();
+    host.shell(
+        "ip netns add vpn; ip link add vpn0 type veth peer name eth0 netns vpn; ip addr add 10.99.0.1/24 dev vpn0
+         ip link set vpn0 up; ip -n vpn addr add 10.99.0.2/24 dev eth0; ip -n vpn link set eth0 up
+         ip -n vpn route add default via 10.99.0.1; ip -n pc route add 10.99.0.0/24 via 192.168.1.5",
+    )
+    .ok();
+    let through = || host.shell("ip netns exec pc ping -qc1 -W1 10.99.0.2").code;
+    assert_eq!(through(), 1);
+    host.zubi("network create lan --driver uplink --parent eth0").ok();
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect lan c1 --ip 192.168.1.99").ok();
+    assert_reaches("pc", "c1", "192.168.1.99");
+    assert_reaches("c1", "router", OUTSIDE);
+    assert_eq!(through(), 1, "the LAN comes through the host");
+    host.zubi("check").ok();
+    host.zubi("sandbox rm -f c1").ok();
+    host.zubi("network rm lan").ok();
+    assert!(!host.shell("nft list ruleset").ok().out.contains("zb-lan"));
+}
+
+fn connections_and_streams_survive() {
+    let host = host();
+    std::fs::write("/run/streams.py", STREAMS).expect("the program");
+    let mut server = Command::new("ip");
+    server.args("netns exec pc python3 /run/streams.py serve".split(' ')).stdin(Stdio::null());
+    let mut server = server.spawn().expect("python3");
+    host.wait_for("ip netns exec pc ss -Hltn 'sport = :9' | grep -q :9");
+    let said = host.shell(&format!("python3 /run/streams.py talk {ZUBI}")).ok().out;
+    server.wait().expect("the server ends with the connection");
+    let mut families = 0;
+    for line in said.lines() {
+        let numbers: Vec<u32> = line.split(' ').map(|word| word.parse().expect("a number")).collect();
+        let [_, sent, lost] = numbers[..] else { panic!("{said}") };
+        // On a quiet machine none to two are lost; without the order of the steps, a second of them.
+        assert!(sent > 500 && lost < 100, "{said}");
+        families += 1;
+    }
+    assert_eq!(families, 2, "{said}");
+}
+
+fn a_network_on_the_lan_comes_up_again_after_a_reboot() {
+    let host = host();
+    host.zubi("network create lan --driver uplink --parent eth0 --ip-range 192.168.1.128/26").ok();
+    // A reboot: the run folder is empty, and the card is as the system makes it.
+    host.shell("cp -a \"$ZUBI_STATE_DIR\" /run/kept").ok();
+    host.zubi("network rm lan").ok();
+    host.settle();
+    host.shell("rm -rf \"$ZUBI_STATE_DIR\" \"$ZUBI_RUN_DIR\" && mv /run/kept \"$ZUBI_STATE_DIR\"").ok();
+    reaches_the_lan(&host);
+    host.zubi("sandbox add c1").ok();
+    assert!(host.zubi("connect lan c1").ok().out.contains("192.168.1.128/24"));
+    reaches_the_lan(&host);
+    assert_reaches("pc", "c1", "192.168.1.128");
+    host.zubi("check").ok();
+    host.zubi("sandbox rm -f c1").ok();
+    host.zubi("network rm lan").ok();
+    reaches_the_lan(&host);
+}
+
 fn an_enslaved_card_that_kept_its_address_is_seen() {
     let host = host();
     host.shell("ip link add br0 type bridge && ip link set br0 up && ip link set eth0 master br0").ok();
@@ -258,11 +385,16 @@ fn an_enslaved_card_that_kept_its_address_is_seen() {
 
 zubi_lab::tests!(
     a_container_is_on_the_lan_and_the_card_has_everything_back,
+    the_printed_commands_do_the_same,
     without_a_confirmation_the_card_goes_back,
     a_key_on_the_terminal_confirms,
     a_router_that_falls_silent_takes_the_card_back,
     what_is_deleted_or_flushed_comes_back,
     cards_that_cannot_be_taken_over_are_refused,
     a_card_that_a_program_manages_is_refused_by_its_name,
+    an_address_that_somebody_has_is_left_out,
+    a_lan_passes_dockers_firewall_and_nothing_else_does,
+    connections_and_streams_survive,
+    a_network_on_the_lan_comes_up_again_after_a_reboot,
     an_enslaved_card_that_kept_its_address_is_seen
 );

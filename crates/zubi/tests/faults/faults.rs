@@ -45,6 +45,7 @@ fn run(test: &str) {
     match trial {
         "retry after kill" => case.retry_after_kill(),
         "repair after kill" => case.repair_after_kill(),
+        "gc after kill changes nothing" => case.gc_after_kill_changes_nothing(),
         "failure changes nothing" => case.failure_changes_nothing(),
         "gc after failure" => case.gc_after_failure(),
         "failure puts back" => case.failure_puts_back(),
@@ -217,6 +218,18 @@ impl Command {
             succeeds(host, "check")?;
             self.done_by_retry(host)?;
             succeed(host, self.case.lines("after"))
+        });
+    }
+
+    /// After a kill, `gc` leads back to the initial state, unless the command had done all its work.
+    fn gc_after_kill_changes_nothing(&self) {
+        self.at_each(Unit::Steps, 0, |host, initial, n| {
+            self.disturbed(host, &format!("kill:{n}"));
+            succeeds(host, "gc")?;
+            match succeed(host, self.case.lines("done")) {
+                Ok(()) => succeed(host, self.case.lines("after")),
+                Err(_) => unchanged(host, initial, "after gc"),
+            }
         });
     }
 

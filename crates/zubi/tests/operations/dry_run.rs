@@ -56,6 +56,16 @@ fn connect_is_missing_whole() {
     insta::assert_snapshot!("connect_is_missing_whole", fixed(&out));
 }
 
+fn a_pair_made_by_hand_differs_from_one_of_zubis() {
+    let host = host();
+    host.network("blue --subnet 10.55.66.0/24");
+    host.zubi("sandbox add c1").ok();
+    host.shell("ip link add hand0 type veth peer name lan0 netns c1 && ip link set hand0 up").ok();
+    host.shell("ip -n c1 link set lan0 address 02:00:00:00:00:02 up").ok();
+    let out = host.zubi("--dry-run connect blue c1 --device hand0").ok().out;
+    insta::assert_snapshot!("a_pair_made_by_hand_differs_from_one_of_zubis", fixed(&out));
+}
+
 fn a_bridge_that_was_switched_off_differs() {
     let host = host();
     host.network("blue --mtu 1400 --subnet 10.55.66.0/24");
@@ -70,8 +80,16 @@ fn a_dry_run_changes_nothing() {
     host.network("blue --subnet 10.55.66.0/24");
     host.container("c1", "blue");
     host.zubi("sandbox add c2").ok();
+    host.shell("ip link add hand0 type veth peer name lan0 netns c2").ok();
     let before = Snapshot::take();
-    for words in ["connect blue c2", "disconnect blue c1", "network create green", "sandbox add c3", "sandbox rm c2"] {
+    for words in [
+        "connect blue c2",
+        "connect blue c2 --device hand0",
+        "disconnect blue c1",
+        "network create green",
+        "sandbox add c3",
+        "sandbox rm c2",
+    ] {
         host.zubi(&format!("--dry-run {words}")).ok();
     }
     before.assert_no_residue(&Snapshot::take());
@@ -81,6 +99,7 @@ zubi_lab::tests!(
     the_first_network_is_missing_whole,
     a_second_network_finds_firewall_and_forwarding,
     connect_is_missing_whole,
+    a_pair_made_by_hand_differs_from_one_of_zubis,
     a_bridge_that_was_switched_off_differs,
     a_dry_run_changes_nothing,
 );

@@ -349,6 +349,33 @@ fn published_ports() {
     ]);
 }
 
+fn pairs_made_by_hand_that_are_taken_over() {
+    let pair = |host: &str, inside: &str, sandbox: &str, number: u32| {
+        format!(
+            "!ip link add {host} address 02:00:00:00:01:0{number} type veth peer name {inside} \
+             address 02:00:00:00:02:0{number} && ip link set {inside} netns {sandbox} && ip link set {host} up \
+             && ip netns exec {sandbox} sysctl -qw net.ipv6.conf.{inside}.accept_dad=0 \
+             && ip -n {sandbox} link set {inside} up"
+        )
+    };
+    assert_equivalent(&[
+        &["network create blue --subnet 10.55.66.0/24 --subnet fd00:55::/64", "sandbox add c1", "sandbox add c2"],
+        &[
+            &pair("hand1", "lan1", "c1", 1),
+            "!ip -n c1 addr add 10.55.66.9/24 dev lan1 && ip -n c1 route add default via 10.55.66.1",
+            "connect blue c1 --device hand1",
+        ],
+        &[
+            &pair("hand2", "lan2", "c2", 2),
+            "!ip link set hand2 mtu 1400 alias mine && ip link set hand2 master zb-blue && \
+             bridge link set dev hand2 isolated on && ip -n c2 link set lan2 mtu 1400",
+            "connect blue c2 --device hand2 --ifname eth0 -p 8080:80",
+        ],
+        &["disconnect blue c1", "disconnect blue c2"],
+        &["sandbox rm c1 c2", "network rm blue"],
+    ]);
+}
+
 fn an_internal_network() {
     assert_equivalent(&[
         &["network create blue --internal --subnet 10.55.66.0/24 --subnet fd00:55::/64", "sandbox add c1"],
@@ -585,6 +612,7 @@ zubi_lab::tests!(
     a_named_sandbox_on_an_ipv4_network,
     a_sandbox_known_by_path_on_a_dual_stack_network,
     a_sandbox_known_by_its_process_on_an_ipv6_network,
+    pairs_made_by_hand_that_are_taken_over,
     an_internal_network,
     published_ports,
     a_network_whose_endpoints_are_isolated,

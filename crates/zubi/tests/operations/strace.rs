@@ -363,7 +363,8 @@ fn kind(kind: u16, flags: u16, nft: bool) -> String {
 impl Sent {
     /// Whether the message only asks.
     pub fn asks(&self) -> bool {
-        self.kind.starts_with("GET") || self.kind == "BATCH"
+        // strace has no word for RTM_GETNSID.
+        self.kind.starts_with("GET") || self.kind == "BATCH" || self.kind.ends_with("0x5a")
     }
 }
 

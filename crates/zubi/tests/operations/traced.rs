@@ -25,6 +25,8 @@ fn change_of(line: &str) -> String {
             format!("link add {name} {mac}{peer}")
         }
         ["ip", "link", "del", _] => "link del".to_owned(),
+        // A message has the bridge's number, not its name.
+        ["ip", "link", "set", _, "master", _, how @ ..] => format!("link set master {}", how.join(" ")),
         ["ip", "link", "set", _, how @ ..] => format!("link set {}", how.join(" ")),
         ["bridge", "link", "set", ..] => "port".to_owned(),
         ["ip", "addr", "add", address, ..] => {
@@ -99,7 +101,7 @@ fn change_of_message(sent: &Sent) -> Option<String> {
         "NEWLINK" => {
             let a = attributes(16);
             let mut words = vec!["link set".to_owned()];
-            words.extend((a.u32(10) == Some(0)).then(|| "nomaster".to_owned()));
+            words.extend(a.u32(10).map(|master| if master == 0 { "nomaster" } else { "master" }.to_owned()));
             if word(payload, 12) & 1 != 0 {
                 words.push(if word(payload, 8) & 1 != 0 { "up" } else { "down" }.to_owned());
             }
@@ -108,6 +110,7 @@ fn change_of_message(sent: &Sent) -> Option<String> {
             let mode = a.nested(26).and_then(|spec| spec.nested(10)).and_then(|inet6| inet6.get(8).map(<[u8]>::to_vec));
             words.extend((mode == Some(vec![1])).then(|| "addrgenmode none".to_owned()));
             words.extend(a.get(1).map(|address| format!("address {}", mac(address))));
+            words.extend(a.u32(4).map(|mtu| format!("mtu {mtu}")));
             words.extend(a.text(20).map(|alias| format!("alias '{alias}'")));
             words.join(" ")
         }
@@ -222,6 +225,15 @@ fn what_connect_changes_is_what_it_prints() {
     assert_printed(&host, "connect blue c1 --route 10.9.0.0/16,10.55.66.9 --route fd00:9::/48");
 }
 
+fn what_taking_a_pair_over_changes_is_what_it_prints() {
+    let Some((host, _outside)) = prepared("what_taking_a_pair_over_changes_is_what_it_prints") else { return };
+    host.network("blue --mtu 1400 --subnet 10.55.66.0/24 --subnet fd00:55::/64");
+    host.zubi("sandbox add c1").ok();
+    host.shell("ip link add hand0 type veth peer name lan0 netns c1 && ip link set hand0 up").ok();
+    host.shell("ip -n c1 addr add 10.55.66.9/24 dev lan0 && ip -n c1 link set lan0 up").ok();
+    assert_printed(&host, "connect blue c1 --device hand0 --ifname eth0");
+}
+
 fn what_disconnect_changes_is_what_it_prints() {
     let Some((host, _outside)) = prepared("what_disconnect_changes_is_what_it_prints") else { return };
     host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
@@ -323,6 +335,7 @@ zubi_lab::tests!(
     what_network_rm_changes_is_what_it_prints,
     what_sandbox_add_and_rm_change_is_what_they_print,
     what_connect_changes_is_what_it_prints,
+    what_taking_a_pair_over_changes_is_what_it_prints,
     what_disconnect_changes_is_what_it_prints,
     what_ports_change_is_what_they_print,
     no_command_starts_another_program,

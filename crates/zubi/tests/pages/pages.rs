@@ -23,6 +23,10 @@ fn the_tour_shows_what_happens() {
     shows_what_happens("docs/tour.md");
 }
 
+fn the_page_about_the_lan_shows_what_happens() {
+    shows_what_happens("docs/lan.md");
+}
+
 fn the_tutorials_show_what_happens() {
     shows_what_happens("docs/tutorials.md");
 }
@@ -105,6 +109,7 @@ fn the_fifth_line_that_the_readme_types_pings_a_second_container() {
 
 zubi_lab::tests!(
     the_tour_shows_what_happens,
+    the_page_about_the_lan_shows_what_happens,
     the_tutorials_show_what_happens,
     a_wrong_screen_is_noticed,
     every_guarantee_names_tests_that_exist,

@@ -1,7 +1,8 @@
 //! The screens of the pages: they are typed on fresh hosts, and what is printed is compared. (No tests.)
 //!
 //! # How it works
-//! A block fenced as `console` is a screen. `$ zubi lab` starts a fresh host; each line behind the prompt `lab# `, with
+//! A block fenced as `console` is a screen. `$ zubi lab` starts a fresh host (with `--outside`, one with a neighbour);
+//! each line behind the prompt `lab# `, with
 //! the lines behind `> ` that continue it, is given to a shell there, with the zubi under test first in PATH. What
 //! follows up to the next prompt is what it should print. A block fenced as `console docker` has the prompt `host# `: a
 //! machine with Docker, one for each page. A block with another fence, such as `sh`, is not run.
@@ -21,8 +22,9 @@ use zubi_lab::{links, on_another_host};
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const MORE: &str = "> ";
 const START: &str = "$ zubi lab";
+const START_WITH_OUTSIDE: &str = "$ zubi lab --outside";
 /// Commands whose lines may come in any order.
-const LISTS: [&str; 3] = ["zubi bridge", "zubi check", "zubi repair"];
+const LISTS: [&str; 4] = ["zubi bridge", "zubi bridge show", "zubi check", "zubi repair"];
 /// What the shell prints behind each command.
 const END: char = '\u{1e}';
 
@@ -58,6 +60,8 @@ pub struct Screen {
     /// The line of the page with the prompt, from 0.
     at: usize,
     pub command: String,
+    /// Whether its host has a neighbour outside.
+    outside: bool,
     /// The lines of the page that show its output.
     shown: std::ops::Range<usize>,
 }
@@ -78,6 +82,7 @@ pub fn screens(lines: &[String], fence: Fence) -> Vec<Vec<Screen>> {
     }
     let mut inside = false;
     let mut typing = false;
+    let mut outside = false;
     for (at, line) in lines.iter().enumerate() {
         if line.starts_with("```") {
             inside = !inside && line == fence.first_line();
@@ -87,12 +92,13 @@ pub fn screens(lines: &[String], fence: Fence) -> Vec<Vec<Screen>> {
         if !inside {
             continue;
         }
-        if line == START {
+        if line == START || line == START_WITH_OUTSIDE {
             hosts.push(Vec::new());
+            outside = line == START_WITH_OUTSIDE;
             typing = false;
         } else if let Some(command) = line.strip_prefix(fence.prompt()) {
             let host = hosts.last_mut().unwrap_or_else(|| panic!("line {}: no `{START}` before it", at + 1));
-            host.push(Screen { at, command: command.to_owned(), shown: at + 1..at + 1 });
+            host.push(Screen { at, command: command.to_owned(), outside, shown: at + 1..at + 1 });
             typing = true;
         } else if let Some(screen) = hosts.last_mut().and_then(|host| host.last_mut()) {
             match line.strip_prefix(MORE) {
@@ -120,10 +126,19 @@ pub fn type_all(host: &[Screen], bin: &Path) -> String {
         writeln!(script, "{{ {}\n}} </dev/null 2>&1\nprintf '\\036'", screen.command).expect("a string");
     }
     fs::create_dir("/run/work").expect("a folder to work in");
-    fs::write("/run/pages.sh", script).expect("the script");
     let printed = fs::File::create("/run/pages.out").expect("a file for the output");
-    let mut shell = Command::new("sh");
-    shell.arg("/run/pages.sh").current_dir("/run/work").stdin(Stdio::null()).stdout(printed).stderr(Stdio::inherit());
+    let mut shell = if host.first().is_some_and(|screen| screen.outside) {
+        let mut lab = Command::new(ZUBI);
+        // The lab has a /run of its own.
+        lab.args(["lab", "--outside", "--", "sh", "-c", &script]);
+        lab
+    } else {
+        fs::write("/run/pages.sh", script).expect("the script");
+        let mut shell = Command::new("sh");
+        shell.arg("/run/pages.sh");
+        shell
+    };
+    shell.current_dir("/run/work").stdin(Stdio::null()).stdout(printed).stderr(Stdio::inherit());
     shell.env("PATH", format!("{}:{path}:/usr/sbin:/sbin", bin.display())).env("LC_ALL", "C");
     shell.env("ZUBI_STATE_DIR", "/run/zubi-state").env("ZUBI_RUN_DIR", "/run/zubi");
     shell.status().expect("sh");
@@ -149,7 +164,8 @@ pub fn compare(name: &str, mut lines: Vec<String>, hosts: &[Vec<Screen>], printe
             let text = printed.next().unwrap_or("the shell ended before this command");
             let printed: Vec<&str> = text.trim_end().lines().collect();
             let shown = &lines[screen.shown.clone()];
-            let list = LISTS.contains(&screen.command.as_str());
+            let list =
+                LISTS.iter().any(|list| screen.command == *list || screen.command.starts_with(&format!("{list} br")));
             if !(alike(shown, &printed) || list && alike_in_any_order(shown, &printed)) {
                 wrong.push((screen, text.trim_end().to_owned()));
             }

@@ -132,6 +132,66 @@ fn docker_s_own_bridge_is_adopted_and_what_docker_has_given_is_left_out() {
     host.zubi("check").ok();
 }
 
+fn a_container_has_its_name_on_all_networks_however_it_is_called() {
+    let test = "a_container_has_its_name_on_all_networks_however_it_is_called";
+    let Some((host, docker)) = host_with_docker(test) else { return };
+    docker.ok(&format!("{BARE} web {SLEEP}"));
+    let pid = docker.ok("inspect -f {{.State.Pid}} web").trim().to_owned();
+    for (network, called, name) in [
+        ("blue", format!("pid:{pid}"), format!("pid:{pid}")),
+        ("green", "docker:web".to_owned(), "docker:web".to_owned()),
+        ("red", "w1".to_owned(), "docker:web".to_owned()),
+        ("grey", format!("/proc/{pid}/ns/net"), "docker:web".to_owned()),
+    ] {
+        if called == "w1" {
+            host.zubi("sandbox add w1 --from docker:web").ok();
+        }
+        host.network(network);
+        assert_eq!(host.zubi(&format!("--json connect {network} {called}")).ok().json()["sandbox"], *name);
+        let listed = host.zubi("--json ls").ok().json();
+        assert!(listed.as_array().expect("list").iter().all(|e| e["sandbox"] == *name), "{called}: {listed}");
+    }
+    assert_eq!(host.zubi("network inspect blue").ok().out.matches("\"web\"").count(), 1);
+}
+
+fn templates_print_what_docker_prints() {
+    let Some((host, docker)) = host_with_docker("templates_print_what_docker_prints") else { return };
+    let create = "network create blue --subnet 10.55.66.0/24 --gateway 10.55.66.9 -o com.docker.network.bridge.name=br7 --label a=1 --label b=";
+    let templates = [
+        "{{.Name}}\t{{.Driver}}",
+        "{{range .IPAM.Config}}{{.Subnet}} {{.Gateway}}{{end}}",
+        "{{range $at, $pool := .IPAM.Config}}{{$at}}:{{$pool.Subnet}}{{end}}",
+        "{{range $key, $value := .Labels}}{{$key}}={{$value}};{{end}}",
+        "{{range .Containers}}x{{else}}none{{end}}",
+        "{{if .Internal}}in{{else if .EnableIPv6}}six{{else}}out{{end}}",
+        "{{with .IPAM}}{{.Driver}}{{end}}|{{with .Containers}}x{{end}}",
+        "{{json .Labels}} {{json .Name}} {{.Name | json}}",
+        "{{index .Options \"com.docker.network.bridge.name\"}}|{{index .Options \"none\"}}|",
+        "{{(index .IPAM.Config 0).Subnet}}",
+        "{{len .Labels}} {{len .Name}} {{len .Containers}}",
+        "{{.Name | upper | printf \"%s-%s\" .Driver}}",
+        "{{printf \"%v %q %d%%\" .Internal .Name 7}}",
+        "{{join (split .Name \"l\") \"-\"}}",
+        "{{if and (eq .Driver \"x\" \"bridge\") (not .Internal) (ne .Name \"x\")}}yes{{end}}{{or .Internal .Name}}",
+        "a  {{- /* c */ -}}  b {{- .Name -}} \n c",
+        "{{$n := .Name}}{{range .Labels}}{{$n}}{{$.Driver}}{{end}}",
+        "{{print .Name \"\\n\" \"}}\" `\\n`}}{{println .Name 1 true}}",
+    ];
+    docker.ok(create);
+    let inspect = |template: &str| {
+        let mut command = docker.command("network inspect blue --format");
+        let output = command.arg(template).output().expect("docker");
+        assert!(output.status.success(), "{template}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let said: Vec<String> = templates.iter().map(|template| inspect(template)).collect();
+    docker.ok("network rm blue");
+    host.zubi(create).ok();
+    for (template, said) in templates.iter().zip(said) {
+        assert_eq!(host.zubi_words(&["network", "inspect", "blue", "--format", template]).ok().out, said, "{template}");
+    }
+}
+
 fn a_container_that_does_not_run_or_is_unknown_is_not_found() {
     let test = "a_container_that_does_not_run_or_is_unknown_is_not_found";
     let Some((host, docker)) = host_with_docker(test) else { return };
@@ -313,6 +373,8 @@ zubi_lab::root_tests!(
     a_container_without_network_is_bridged_and_made_bare_again,
     a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
     docker_s_own_bridge_is_adopted_and_what_docker_has_given_is_left_out,
+    a_container_has_its_name_on_all_networks_however_it_is_called,
+    templates_print_what_docker_prints,
     a_container_that_does_not_run_or_is_unknown_is_not_found,
     a_container_on_the_host_s_network_is_named_with_the_way_out,
     inspect_shows_containers_by_the_id_that_docker_has,

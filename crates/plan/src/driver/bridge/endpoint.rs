@@ -3,6 +3,7 @@
 use crate::device::connected_routes;
 use crate::driver::bridge::links::{self, doomed_name};
 use crate::driver::bridge::port::{new_port, own_mac, set_hairpin, whole_port};
+use crate::driver::bridge::take;
 use crate::driver::found::Remains;
 use crate::inside::{self, Surroundings};
 use crate::{Op, Place, Plan, Through, What, alias, guards, published};
@@ -23,10 +24,19 @@ pub(in crate::driver) fn attach(
     const UP: &str = "plug the cable in";
 
     let mut plan: Plan = guards::raise(endpoint, &around.stale).into_iter().collect();
-    plan.push(Op::host(What::AddLink(links::pair(network, endpoint, pair)), PAIR));
+    match &around.taken {
+        None => plan.push(Op::host(What::AddLink(links::pair(network, endpoint, pair)), PAIR)),
+        Some(taken) => {
+            plan.ops.extend(take::take_outer(network, endpoint, pair, taken));
+            plan.ops.extend(take::take_inner(network, endpoint, taken));
+        }
+    }
     plan.ops.extend(inside::set_up(endpoint, around));
     plan.push(Op::host(What::ChangeLink(LinkChange::addressless(pair.host.clone())), OUTER));
-    plan.ops.extend(new_port(part, endpoint, pair));
+    plan.ops.extend(match &around.taken {
+        None => new_port(part, endpoint, pair),
+        Some(taken) => take::take_port(part, endpoint, pair, taken),
+    });
     let mut go_up = LinkChange::state(pair.host.clone(), AdminState::Up);
     go_up.alias = Some(alias::of_endpoint(endpoint));
     plan.push(Op::host(What::ChangeLink(go_up), UP));

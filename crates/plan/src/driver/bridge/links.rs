@@ -1,7 +1,8 @@
 //! The devices: bridges and pairs, how they are made and identified.
 
+use crate::{Op, What};
 use zubi_model::{BridgeNetwork, Endpoint, IfName, LinkGroup, Network, Pair};
-use zubi_wire::route::{Link, LinkKind, Peer};
+use zubi_wire::route::{AdminState, Link, LinkChange, LinkKind, Peer};
 
 /// The bridge as it is made and recognised. Its MTU is set when it goes up: one that a bridge is made with follows the
 /// smallest of its ports, and is 1500 when the last has left (br_mtu_auto_adjust in net/bridge/br_if.c).
@@ -14,6 +15,23 @@ pub(super) fn bridge(part: &BridgeNetwork) -> Link {
         group: LinkGroup::OURS,
         master: None,
     }
+}
+
+/// The operations on the card and its bridge that stay as they are while the network exists.
+pub(super) fn with_card(network: &Network, part: &BridgeNetwork, parent: &IfName) -> [Op; 3] {
+    const BRIDGE: &str = "the bridge: it has the card's MAC, so that the LAN notices nothing";
+    const PORT: &str = "the card is a port: the bridge receives what comes in";
+    const UP: &str = "the bridge is up";
+    let enslave = LinkChange { master: Some(part.device.clone()), ..LinkChange::none(parent.clone()) };
+    [
+        Op::host(What::AddLink(bridge(part)), BRIDGE),
+        Op::host(What::ChangeLink(raise(network, part)), UP),
+        Op::host(What::ChangeLink(enslave), PORT),
+    ]
+}
+
+fn raise(network: &Network, part: &BridgeNetwork) -> LinkChange {
+    LinkChange { mtu: network.mtu, ..LinkChange::state(part.device.clone(), AdminState::Up) }
 }
 
 /// The pair as it is made; its host end is recognised by name, MAC and group.

@@ -8,6 +8,7 @@ mod links;
 mod network;
 mod port;
 mod recognise;
+mod take;
 mod uplink;
 
 pub(super) use change::{Bridged, change};
@@ -18,5 +19,6 @@ pub(super) use network::{down, down_from, elements, kept, mark, put_marks_back, 
 pub(super) use recognise::{
     leads_to_a_sandbox, recognise_doomed, recognise_host_end, recognise_inner_end, recognise_network, standing,
 };
+pub(super) use take::give_back;
 pub use uplink::SETTINGS;
-pub(super) use uplink::{give_back, take_over};
+pub(super) use uplink::{give_card_back, take_over};

@@ -14,12 +14,12 @@
 //! Giving back is the same with the devices exchanged, but the card is released last: without a port, what is sent by
 //! the bridge is lost.
 
-use crate::driver::bridge::links::bridge;
+use crate::driver::bridge::links::with_card;
 use crate::driver::bridge::network::{elements, mark};
 use crate::{Op, Plan, Sysctl, What, firewall};
 use std::path::Path;
 use zubi_model::{BridgeNetwork, HeldAddress, Holdings, IfName, Network, StaticRoute};
-use zubi_wire::route::{Address, AdminState, Certainty, Dad, LinkChange, LinkMark, Neighbour, Route};
+use zubi_wire::route::{Address, Certainty, Dad, LinkChange, LinkMark, Neighbour, Route};
 
 const LOOSE: &str = "while routes and frames go by different devices";
 const NEIGHBOURS: &str = "who answered lately, so that the first packet asks nobody";
@@ -47,23 +47,6 @@ pub const SETTINGS: &[(&str, &str)] = &[
     ("ipv6", "use_tempaddr"),
 ];
 
-/// The operations on the card and its bridge that stay as they are while the network exists.
-pub(super) fn standing_ops(network: &Network, part: &BridgeNetwork, parent: &IfName) -> [Op; 3] {
-    const BRIDGE: &str = "the bridge: it has the card's MAC, so that the LAN notices nothing";
-    const PORT: &str = "the card is a port: the bridge receives what comes in";
-    const UP: &str = "the bridge is up";
-    let port = LinkChange { master: Some(part.device.clone()), ..LinkChange::none(parent.clone()) };
-    [
-        Op::host(What::AddLink(bridge(part)), BRIDGE),
-        Op::host(What::ChangeLink(raise(network, part)), UP),
-        Op::host(What::ChangeLink(port), PORT),
-    ]
-}
-
-fn raise(network: &Network, part: &BridgeNetwork) -> LinkChange {
-    LinkChange { mtu: network.mtu, ..LinkChange::state(part.device.clone(), AdminState::Up) }
-}
-
 /// Makes the bridge take over what the host has on the card. The last operation marks the bridge: one with a mark is
 /// complete.
 pub(in crate::driver) fn take_over(
@@ -79,14 +62,14 @@ pub(in crate::driver) fn take_over(
     let bridge = &part.device;
     let mut plan: Plan = firewall::layout().collect();
     plan.ops.extend(elements(network, part).into_iter().map(|element| Op::host(What::AddElement(element), ELEMENTS)));
-    let [link, up, port] = standing_ops(network, part, parent);
+    let [link, up, enslave] = with_card(network, part, parent);
     plan.push(link);
     let settings = held.settings.iter().filter(|(_, name, _)| name != "rp_filter");
     plan.ops.extend(settings.map(|setting| set(bridge, setting, SETTINGS)));
     plan.push(loose(bridge));
     plan.push(up);
     plan.ops.extend(settle(bridge, held));
-    plan.push(port);
+    plan.push(enslave);
     plan.ops.extend(move_routes(parent, bridge, held));
     plan.ops.extend(leave(parent, held));
     let strict = held.settings.iter().filter(|(_, name, _)| name == "rp_filter");
@@ -98,7 +81,7 @@ pub(in crate::driver) fn take_over(
 
 /// Gives the card back what the host has on the bridge, and deletes the bridge. `hasty`: addresses that a rollback has
 /// put on the card already, without duplicate address detection.
-pub(in crate::driver) fn give_back(
+pub(in crate::driver) fn give_card_back(
     part: &BridgeNetwork,
     parent: &IfName,
     held: &Holdings,

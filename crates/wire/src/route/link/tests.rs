@@ -70,7 +70,7 @@ fn veth() -> Link {
 
 fn nomaster() -> LinkChange {
     let mut change = LinkChange::addressless("zv1".parse().unwrap());
-    change.addressless = false;
+    change.addr_gen_mode = None;
     change.release = true;
     change.group = Some(LinkGroup::DOOMED);
     change
