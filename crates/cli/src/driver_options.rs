@@ -52,6 +52,10 @@ fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
     if driver != "macvlan" && words.mode.is_some() {
         return no("--mode", "is for --driver macvlan");
     }
+    if driver != "macvlan" && (words.host_shim || words.no_host_shim) {
+        let option = if words.host_shim { "--host-shim" } else { "--no-host-shim" };
+        return no(option, "is for --driver macvlan");
+    }
     if driver == "macvlan" {
         if words.bridge.is_some() {
             return no("--bridge", "is for networks with a bridge");

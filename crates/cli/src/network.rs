@@ -16,8 +16,8 @@ use std::net::IpAddr;
 use zubi_engine::{Act, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, ExistingBridge,
-    Family, Icc, Ingress, Invalid, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope,
-    Subnet, UplinkSpec,
+    Family, Icc, Ingress, Invalid, MacvlanMode, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec,
+    PoolSpec, Scope, ShimWish, Subnet, UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -185,7 +185,9 @@ fn options(network: &Network) -> Vec<String> {
     }
     if let Some(part) = network.macvlan() {
         let parent = part.card().map(|card| format!("parent={card}"));
-        return [parent.unwrap_or_else(|| "internal".to_owned()), format!("mode={}", part.mode)].to_vec();
+        let deaf = part.shim.is_none() && part.card().is_some() && part.mode == MacvlanMode::Bridge;
+        let words = [Some(parent.unwrap_or_else(|| "internal".to_owned())), Some(format!("mode={}", part.mode))];
+        return words.into_iter().flatten().chain(deaf.then(|| "no-host-shim".to_owned())).collect();
     }
     let mut options: Vec<String> = words.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()).collect();
     if let Some(bridge) = bridge {
@@ -331,7 +333,12 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
         egress: if words.no_masquerade || !own || is_macvlan { Egress::Plain } else { Egress::Masquerade },
         mtu: words.mtu,
         driver: if is_macvlan {
-            DriverSpec::Macvlan(MacvlanSpec { card, mode: words.mode.unwrap_or_default() })
+            let shim = match (words.host_shim, words.no_host_shim) {
+                (true, _) => ShimWish::Wanted,
+                (false, true) => ShimWish::Unwanted,
+                (false, false) => ShimWish::WherePossible,
+            };
+            DriverSpec::Macvlan(MacvlanSpec { card, mode: words.mode.unwrap_or_default(), shim })
         } else {
             DriverSpec::Bridge(BridgeSpec {
                 device: words.bridge,

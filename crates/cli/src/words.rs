@@ -358,6 +358,12 @@ pub(crate) struct CreateWords {
     /// `passthru` (one endpoint has the card)
     #[arg(long, value_name = "MODE")]
     pub(crate) mode: Option<MacvlanMode>,
+    /// Host and endpoints of --driver macvlan reach each other: so it is in the mode bridge anyway
+    #[arg(long, conflicts_with = "no_host_shim")]
+    pub(crate) host_shim: bool,
+    /// Host and endpoints of --driver macvlan do not reach each other
+    #[arg(long)]
+    pub(crate) no_host_shim: bool,
     /// Give the card everything back unless `zubi network confirm` or a key says in this time that all is well. Over SSH
     /// 60s when left out
     #[arg(long, value_name = "TIME")]

@@ -91,6 +91,7 @@ fn class(op: &Op) -> Class {
         | What::AddRoute(_)
         | What::AppendRoute(_)
         | What::AddNeighbour(_)
+        | What::DeleteNeighbour(_)
         | What::DeleteRoute(_) => Class::Route,
         What::Set(_) => Class::Setting,
         What::Forget(_) => Class::Flows,

@@ -261,6 +261,7 @@ impl Session {
             What::AddRoute(r) => r.encode(batch, self.index(place, r.device.as_str())?),
             What::AppendRoute(r) => r.encode_append(batch, self.index(place, r.device.as_str())?),
             What::AddNeighbour(n) => n.encode(batch, self.index(place, n.device.as_str())?),
+            What::DeleteNeighbour(n) => n.encode_delete(batch, self.index(place, n.device.as_str())?),
             What::AddForwarding(entry) => entry.encode(batch, self.index(place, entry.port.as_str())?),
             What::AddHooks(device) => add_hooks(batch, self.index(place, device.as_str())?),
             What::DeleteHooks(device) => delete_hooks(batch, self.index(place, device.as_str())?),
@@ -289,9 +290,11 @@ impl Session {
                 Some(back) => Outcome::Changed { back: Box::new(back) },
                 None => Outcome::Created,
             },
-            What::DeleteAddress(_) | What::DeleteRoute(_) | What::DeleteHooks(_) | What::DeleteFilter(_) => {
-                Outcome::Removed
-            }
+            What::DeleteAddress(_)
+            | What::DeleteRoute(_)
+            | What::DeleteNeighbour(_)
+            | What::DeleteHooks(_)
+            | What::DeleteFilter(_) => Outcome::Removed,
             _ => Outcome::Created,
         }
     }
@@ -322,6 +325,7 @@ impl Session {
             (What::AddHooks(_), libc::ENOENT | libc::EOPNOTSUPP)
             | (What::DeleteHooks(_) | What::DeleteFilter(_), libc::ENOENT | libc::EINVAL)
             | (What::DeleteAddress(_), libc::EADDRNOTAVAIL)
+            | (What::DeleteNeighbour(_), libc::ENOENT)
             | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
             _ => Err(refused(op.to_string(), Some(Err(error)))),
         }

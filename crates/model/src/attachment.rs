@@ -30,6 +30,9 @@ pub struct Pair {
 pub struct OnParent {
     /// The device of the host.
     pub parent: IfName,
+    /// The host's own macvlan there, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shim: Option<IfName>,
 }
 
 impl Device {

@@ -40,8 +40,8 @@ pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
-    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, Icc, Ingress, MacvlanMode, MacvlanNetwork,
-    MacvlanSpec, Promiscuity, UplinkSpec,
+    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, HostShim, Icc, Ingress, MacvlanMode,
+    MacvlanNetwork, MacvlanSpec, Promiscuity, ShimWish, UplinkSpec,
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;

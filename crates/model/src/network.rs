@@ -69,6 +69,12 @@ impl Network {
         self.driver.device()
     }
 
+    /// The devices of the host that zubi makes with the network, and others that stand for it.
+    pub fn devices(&self) -> impl Iterator<Item = &IfName> {
+        let shim = self.macvlan().and_then(|part| part.shim.as_ref());
+        std::iter::once(self.device()).chain(shim.map(|shim| &shim.device))
+    }
+
     /// The MAC that zubi gave that device; `None` for a device of another program.
     pub fn device_mac(&self) -> Option<Mac> {
         self.driver.device_mac()

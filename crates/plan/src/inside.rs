@@ -4,6 +4,7 @@ use crate::default_route::default_routes;
 use crate::device::Ipv6;
 use crate::taken::Taken;
 use crate::{Announcement, Neighbours, Op, Sysctl, Through, What};
+use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_model::{DuplicateDetection, Endpoint, Family, IfName, InnerState, NsRef, RouteKind, StaticRoute};
 use zubi_wire::route::{Address, AdminState, Dad, LinkChange, Route};
@@ -18,6 +19,8 @@ pub struct Surroundings {
     pub default_in: Vec<Family>,
     /// Addresses for which the kernel may still have connections of an earlier endpoint.
     pub stale: Vec<IpAddr>,
+    /// The host's addresses on the network card that carries the endpoint, where the host is to reach it.
+    pub of_host: Vec<IpNet>,
     /// What the neighbours may have cached of its addresses.
     pub neighbours: Neighbours,
     /// The pair that the endpoint takes over, if it does not make one.

@@ -4,7 +4,9 @@ use crate::{Announcement, Flows, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
 use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
-use zubi_wire::route::{Address, BridgePort, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route};
+use zubi_wire::route::{
+    Address, BridgePort, Certainty, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route,
+};
 use zubi_wire::{nft, shell_word};
 
 /// In which network namespace.
@@ -43,6 +45,8 @@ pub enum What {
     DeleteRoute(Route),
     /// Say where a neighbour is.
     AddNeighbour(Neighbour),
+    /// Forget where one is.
+    DeleteNeighbour(Neighbour),
     /// Make the hooks of a device that filters are attached to.
     AddHooks(IfName),
     /// Remove them, with all filters there.
@@ -141,6 +145,10 @@ impl Op {
             (What::AddRoute(route) | What::AppendRoute(route), Outcome::Created) => What::DeleteRoute(route.clone()),
             (What::DeleteRoute(route), Outcome::Removed) => What::AppendRoute(route.clone()),
             (What::DeleteAddress(address), Outcome::Removed) => What::AddAddress(address.clone()),
+            (What::AddNeighbour(neighbour), Outcome::Created) if neighbour.certainty == Certainty::Permanent => {
+                What::DeleteNeighbour(neighbour.clone())
+            }
+            (What::DeleteNeighbour(neighbour), Outcome::Removed) => What::AddNeighbour(neighbour.clone()),
             (What::AddHooks(device), Outcome::Created) => What::DeleteHooks(device.clone()),
             (What::AddFilter(filter), Outcome::Created) => What::DeleteFilter(filter.clone()),
             // Sets, chains and rules are deleted with their table.
@@ -196,6 +204,7 @@ impl Op {
             What::AddRoute(route) => format!("ip {}route add {route}", route.family_word()),
             What::AppendRoute(route) => format!("ip {}route append {route}", route.family_word()),
             What::AddNeighbour(neighbour) => format!("ip neigh replace {neighbour}"),
+            What::DeleteNeighbour(neighbour) => format!("ip neigh del {} dev {}", neighbour.address, neighbour.device),
             What::DeleteRoute(route) => format!("ip {}route del {route}", route.family_word()),
             What::AddHooks(device) => format!("tc qdisc add dev {device} clsact"),
             What::DeleteHooks(device) => format!("tc qdisc del dev {device} clsact"),

@@ -86,6 +86,7 @@ fn empty(default_in: &[Family]) -> Surroundings {
         loopback: AdminState::Down,
         default_in: default_in.to_vec(),
         stale: Vec::new(),
+        of_host: Vec::new(),
         neighbours: Neighbours::MayBeWrong,
         taken: None,
     }
@@ -172,6 +173,7 @@ fn connect_to_a_second_network_leaves_the_default_route_where_it_is() {
         loopback: AdminState::Up,
         default_in: Vec::new(),
         stale: Vec::new(),
+        of_host: Vec::new(),
         neighbours: Neighbours::MayBeWrong,
         taken: None,
     };

@@ -15,10 +15,10 @@ use zubi_wire::route::{AdminState, LinkSeen};
 /// The wishes with the device that carries the network: a card that is a port of an uplink network's bridge carries
 /// nothing (EBUSY of `netdev_rx_handler_register`), but the bridge does.
 pub(crate) fn with_carrier(spec: NetworkSpec, around: &Neighbourhood<'_>) -> Result<NetworkSpec, Error> {
-    let DriverSpec::Macvlan(MacvlanSpec { card: Some(wish), mode }) = spec.driver else { return Ok(spec) };
+    let DriverSpec::Macvlan(MacvlanSpec { card: Some(wish), mode, shim }) = spec.driver else { return Ok(spec) };
     let name = carrier(&wish.parent, around)?.name.parse()?;
     let card = Some(UplinkSpec { parent: name, ..wish });
-    Ok(NetworkSpec { driver: DriverSpec::Macvlan(MacvlanSpec { card, mode }), ..spec })
+    Ok(NetworkSpec { driver: DriverSpec::Macvlan(MacvlanSpec { card, mode, shim }), ..spec })
 }
 
 /// The device that carries macvlans for a card, after a check that it can.

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::look::default_route::gives_default_in;
 use crate::look::device::{device_in, inner_end_problem};
+use crate::look::host::addresses_on_card;
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
 use crate::session::Session;
@@ -29,6 +30,7 @@ pub(crate) fn wanted_ops(
         loopback: AdminState::Down,
         default_in,
         stale: Vec::new(),
+        of_host: addresses_on_card(session, network)?,
         neighbours: Neighbours::AreRight,
         taken: None,
     };

@@ -67,13 +67,6 @@ pub(crate) fn remove_network_locked(
         let endpoints = endpoints.into_iter().map(|e| e.sandbox.spelled).collect();
         return Err(Error::NetworkInUse { name: name.clone(), endpoints });
     }
-    let on_it = |other: &Network| other.name != *name && other.macvlan().is_some() && other.shares_device_with(network);
-    if network.owns_device()
-        && let Some(other) = session.store().networks_lossy().0.into_iter().find(on_it)
-    {
-        let device = network.device().clone();
-        return Err(Error::CarriesNetwork { name: name.clone(), device, other: other.name });
-    }
     take_network_down(session, host, network, act)
 }
 

@@ -16,6 +16,7 @@ use crate::heal::endpoint::lacking_of_endpoint;
 use crate::heal::gone::remove_gone;
 use crate::look::default_route::{foreign_defaults, gives_default_in, siblings};
 use crate::look::device::device;
+use crate::look::host::addresses_on_card;
 use crate::look::pair::{pair_to_take, wishes_with_pair};
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
 use crate::perform::networks::{lock_networks, ports_by_settings};
@@ -220,6 +221,8 @@ fn attach_new(
         owners: Owners::default(),
         taken: taken.as_ref(),
     };
+    // Behind the claim, an error would have to undo it.
+    let of_host = addresses_on_card(session, network)?;
     let endpoint = settle(session, host, &mut ask, act)?;
     for words in wishes.ports.iter().filter_map(port_limits) {
         session.note(words);
@@ -228,6 +231,7 @@ fn attach_new(
         loopback: inside.loopback,
         default_in: default_families(&endpoint, &inside.siblings, &inside.foreign_defaults),
         stale: stale_addresses(session, &endpoint)?,
+        of_host,
         neighbours: match &taken {
             // They may know its address by the MAC that it had.
             Some(taken) if !taken.addresses.is_empty() => Neighbours::MayBeWrong,

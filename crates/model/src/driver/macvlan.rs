@@ -1,7 +1,7 @@
 //! The macvlan driver: each endpoint is a device with a MAC of its own on a network card of the host.
 
 use crate::serial::is_default;
-use crate::{Difference, IfName, Invalid, Mac, NetworkId, NetworkName, UplinkSpec};
+use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName, OnParent, UplinkSpec};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -48,6 +48,27 @@ impl FromStr for MacvlanMode {
     }
 }
 
+/// The host's own macvlan on the card, by which host and endpoints reach each other. It has no address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostShim {
+    /// Its name.
+    pub device: IfName,
+    /// Its MAC.
+    pub mac: Mac,
+}
+
+/// Whether host and endpoints are to reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ShimWish {
+    /// Where the mode allows it.
+    #[default]
+    WherePossible,
+    /// Yes: a network where it is not possible is refused.
+    Wanted,
+    /// No.
+    Unwanted,
+}
+
 /// What carries the endpoints of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MacvlanNetwork {
@@ -62,10 +83,13 @@ pub struct MacvlanNetwork {
     /// The MAC of the card, which the only endpoint has in the mode `passthru`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card_mac: Option<Mac>,
+    /// See [`HostShim`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shim: Option<HostShim>,
 }
 
 impl MacvlanNetwork {
-    /// The name of the device that carries a network without a network card: `zm-NAME` where that fits into 15 bytes,
+    /// The name of the network's own device on the host, its shim or what carries it: `zm-NAME` where that fits into 15 bytes,
     /// else `zm-` and the start of the id.
     pub fn default_device(name: &NetworkName, id: &NetworkId) -> Result<IfName, Invalid> {
         format!("zm-{name}").parse().or_else(|_| format!("zm-{}", id.short()).parse())
@@ -79,6 +103,11 @@ impl MacvlanNetwork {
     /// The network card that carries the network; `None` where nothing is behind its device.
     pub fn card(&self) -> Option<&IfName> {
         self.own.is_none().then_some(&self.parent)
+    }
+
+    pub(super) fn device_of_endpoint(&self) -> Device {
+        let shim = self.shim.as_ref().map(|shim| shim.device.clone());
+        Device::Macvlan(OnParent { parent: self.parent.clone(), shim })
     }
 
     pub(super) fn publishes(network: &NetworkName) -> Result<(), String> {
@@ -101,17 +130,34 @@ pub struct MacvlanSpec {
     pub card: Option<UplinkSpec>,
     /// See [`MacvlanMode`].
     pub mode: MacvlanMode,
+    /// See [`ShimWish`].
+    pub shim: ShimWish,
 }
 
 impl MacvlanSpec {
     /// `mac` is for a device of the network's own.
     pub(super) fn decide(self, name: &NetworkName, id: &NetworkId, mac: Mac) -> Result<MacvlanNetwork, Invalid> {
         let mode = self.mode;
-        let (parent, own) = match self.card {
-            Some(card) => (card.parent, None),
-            None => (MacvlanNetwork::default_device(name, id)?, Some(mac)),
-        };
-        Ok(MacvlanNetwork { parent, own, mode, card_mac: None })
+        let device = MacvlanNetwork::default_device(name, id)?;
+        let refuse = |why: &str| Err(Invalid::new("option", "--host-shim", why));
+        match (&self.card, self.shim) {
+            (None, ShimWish::Wanted) => return refuse("needs a network card: without one the network is internal"),
+            (Some(_), ShimWish::Wanted) if mode != MacvlanMode::Bridge => {
+                return refuse("needs the mode bridge: in the others the host's macvlan reaches none");
+            }
+            _ => {}
+        }
+        let is_possible = mode == MacvlanMode::Bridge && self.shim != ShimWish::Unwanted;
+        Ok(match self.card {
+            Some(card) => MacvlanNetwork {
+                parent: card.parent,
+                own: None,
+                mode,
+                card_mac: None,
+                shim: is_possible.then_some(HostShim { device, mac }),
+            },
+            None => MacvlanNetwork { parent: device, own: Some(mac), mode, card_mac: None, shim: None },
+        })
     }
 }
 
@@ -139,7 +185,9 @@ mod tests {
             gateways: Vec::new(),
             exclude: Vec::new(),
         };
-        let on = MacvlanSpec { card: Some(card), mode: MacvlanMode::Vepa }.decide(&name, &id, mac).unwrap();
+        let on = MacvlanSpec { card: Some(card), mode: MacvlanMode::Vepa, ..MacvlanSpec::default() }
+            .decide(&name, &id, mac)
+            .unwrap();
         assert_eq!((on.card().unwrap().as_str(), on.own, on.mode), ("eth0", None, MacvlanMode::Vepa));
     }
 }

@@ -12,9 +12,9 @@ pub use bridge::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ExistingBridge, ForeignBridge, Hairpin,
     Icc, Ingress, Promiscuity, UplinkSpec,
 };
-pub use macvlan::{MacvlanMode, MacvlanNetwork, MacvlanSpec};
+pub use macvlan::{HostShim, MacvlanMode, MacvlanNetwork, MacvlanSpec, ShimWish};
 
-use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName, OnParent};
+use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -135,7 +135,7 @@ impl Driver {
     pub(crate) fn device_of_endpoint(&self, host: IfName) -> Device {
         match self {
             Driver::Bridge(bridge) => Device::pair(host, bridge.device.clone()),
-            Driver::Macvlan(macvlan) => Device::Macvlan(OnParent { parent: macvlan.parent.clone() }),
+            Driver::Macvlan(macvlan) => macvlan.device_of_endpoint(),
         }
     }
 

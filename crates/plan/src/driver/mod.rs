@@ -175,7 +175,7 @@ pub fn wanted(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
 pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
     match &endpoint.device {
         Device::Pair(pair) => bridge::detach(endpoint, pair, remains),
-        Device::Macvlan(_) => macvlan::detach(endpoint, remains),
+        Device::Macvlan(on) => macvlan::detach(endpoint, on, remains),
     }
 }
 
@@ -221,7 +221,7 @@ pub fn unpublish(
 pub fn change_mac(before: &Endpoint, after: &Endpoint) -> Plan {
     match (&before.device, &after.device) {
         (Device::Pair(_), Device::Pair(pair)) => bridge::change_mac(after, pair),
-        (_, Device::Macvlan(_)) => macvlan::change_mac(after),
+        (_, Device::Macvlan(on)) => macvlan::change_mac(after, on),
         (Device::Macvlan(_), Device::Pair(_)) => Plan::new(),
     }
 }

@@ -113,7 +113,14 @@ fn the_hosts_address_leaves_a_bridge_that_stays_for_another_network() {
 
 fn around() -> Surroundings {
     let (loopback, neighbours) = (AdminState::Down, Neighbours::AreRight);
-    Surroundings { loopback, default_in: vec![zubi_model::Family::V4], stale: Vec::new(), neighbours, taken: None }
+    Surroundings {
+        loopback,
+        default_in: vec![zubi_model::Family::V4],
+        stale: Vec::new(),
+        of_host: Vec::new(),
+        neighbours,
+        taken: None,
+    }
 }
 
 fn port_of(ops: &[Op]) -> Option<&BridgePort> {

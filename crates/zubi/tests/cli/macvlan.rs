@@ -1,6 +1,6 @@
 //! Networks of macvlans: endpoints on the LAN with MACs of their own, on a network card that the host keeps.
 
-use zubi_lab::lan::{COMPUTER, OUTSIDE, holdings, make_lan};
+use zubi_lab::lan::{CARD_MAC, COMPUTER, HOST, OUTSIDE, holdings, make_lan};
 use zubi_lab::{Host, Snapshot, assert_isolated, assert_reaches};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
@@ -181,6 +181,124 @@ fn a_card_that_the_uplink_has_carries_macvlans_by_the_bridge() {
     host.shell(&format!("ping -qc1 -W2 {COMPUTER}")).ok();
 }
 
+fn host_and_containers_reach_each_other_and_the_lan_hears_of_the_card_only() {
+    let host = with_sandboxes();
+    let state = Snapshot::take();
+    host.zubi("network create lan --driver macvlan --parent eth0 --ip-range 192.168.1.128/26 --host-shim").ok();
+    host.zubi("connect lan c1 --ip 192.168.1.140 --ip 2001:db8:1::99").ok();
+    host.zubi("connect lan c2 --ip 192.168.1.128").ok();
+    let reaches = || {
+        for (from, to, address) in [
+            ("host", "c1", "192.168.1.140"),
+            ("host", "c1", "2001:db8:1::99"),
+            ("c1", "host", HOST),
+            ("c1", "host", "2001:db8:1::5"),
+            ("c2", "host", HOST),
+            ("c1", "c2", "192.168.1.128"),
+            ("pc", "c1", "192.168.1.140"),
+            ("pc", "host", HOST),
+        ] {
+            assert_reaches(from, to, address);
+        }
+    };
+    reaches();
+    // Whoever asks for the host gets the card's MAC. The shim sends nothing at all: the switch has not learned it.
+    let shim = host.shell("cat /sys/class/net/zm-lan/address").ok().out.trim().to_owned();
+    for _ in 0..3 {
+        host.shell(&format!(
+            "ip -n pc neigh flush all; ip neigh flush dev eth0; ip netns exec pc ping -qc1 -W2 {HOST}"
+        ))
+        .ok();
+        let known = host.shell(&format!("ip -n pc neigh show {HOST}")).ok().out;
+        assert!(known.contains(CARD_MAC), "{known}");
+    }
+    host.shell("ip -n c1 neigh flush all; ip neigh flush all").ok();
+    reaches();
+    let learned = host.shell("bridge -n lan fdb show br sw").ok().out;
+    assert!(learned.contains(CARD_MAC) && !learned.contains(&shim), "{shim}: {learned}");
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    for (change, said) in [
+        ("ip link del zm-lan", "ip link add zm-lan link eth0"),
+        ("ip link set zm-lan down", "ip link set zm-lan up"),
+        ("ip route del 192.168.1.140 dev zm-lan", "ip route add 192.168.1.140/32 dev zm-lan"),
+        ("ip neigh del 2001:db8:1::99 dev zm-lan", "ip neigh replace 2001:db8:1::99"),
+        ("ip -n c1 neigh del 192.168.1.5 dev eth0", "ip -n c1 neigh replace 192.168.1.5"),
+        ("sysctl -qw net.ipv4.conf.zm-lan.arp_ignore=0", "arp_ignore=8"),
+    ] {
+        host.shell(change).ok();
+        repaired(&host, said);
+        reaches();
+    }
+    // An address that the host gets later: endpoints know it after repair.
+    host.shell("ip addr add 192.168.1.50/24 dev eth0").ok();
+    repaired(&host, "ip -n c1 neigh replace 192.168.1.50");
+    assert_reaches("c1", "host", "192.168.1.50");
+    host.shell("ip addr del 192.168.1.50/24 dev eth0").ok();
+    // A sandbox that is deleted leaves a route, which gc finds.
+    host.shell("ip netns del c2").ok();
+    host.zubi("gc").ok();
+    assert!(!host.shell("ip route").ok().out.contains("192.168.1.128"));
+    host.zubi("disconnect lan c1").ok();
+    assert!(!host.shell("ip route; ip neigh; ip -6 route").ok().out.contains("zm-lan"));
+    host.zubi("network rm lan").ok();
+    host.zubi("sandbox add c2").ok();
+    host.settle();
+    state.assert_no_residue(&Snapshot::take());
+    // Without it they do not.
+    host.zubi("network create lan --driver macvlan --parent eth0 --ip-range 192.168.1.128/26 --no-host-shim").ok();
+    host.zubi("connect lan c1 --ip 192.168.1.140").ok();
+    assert_isolated("host", "c1", "192.168.1.140");
+    assert_reaches("pc", "c1", "192.168.1.140");
+    assert!(host.zubi("network ls").ok().out.contains("no-host-shim"));
+}
+
+fn each_mode_lets_pass_what_its_name_says() {
+    let host = with_sandboxes();
+    let two = |mode: &str| {
+        let words = format!("--driver macvlan --parent eth0 --ip-range 192.168.1.128/26 --mode {mode}");
+        host.zubi(&format!("network create lan {words}")).ok();
+        host.zubi("connect lan c1 --ip 192.168.1.140").ok();
+        host.zubi("connect lan c2 --ip 192.168.1.141").ok();
+        assert!(host.zubi("network ls").ok().out.contains(&format!("mode={mode}")));
+        assert!(host.shell("ip -n c1 -d link show eth0").ok().out.contains(&format!("macvlan mode {mode}")));
+        assert_reaches("c1", "pc", COMPUTER);
+        assert_reaches("pc", "c2", "192.168.1.141");
+        host.zubi("check").ok();
+    };
+    two("private");
+    host.shell("bridge -n lan link set dev to_host hairpin on").ok();
+    assert_isolated("c1", "c2", "192.168.1.141");
+    host.zubi("network rm -f lan").ok();
+    // By way of the switch, if that sends back what came from there.
+    two("vepa");
+    assert_reaches("c1", "c2", "192.168.1.141");
+    host.shell("bridge -n lan link set dev to_host hairpin off").ok();
+    assert_isolated("c1", "c2", "192.168.1.141");
+    host.zubi("network rm -f lan").ok();
+    host.zubi("network create lan --driver macvlan --parent eth0 --mode vepa --host-shim")
+        .fails(2, "needs the mode bridge");
+    host.zubi("network create lan --driver macvlan --host-shim").fails(2, "needs a network card");
+    // One endpoint has a whole card.
+    host.shell(
+        "ip link add eth1 address 52:54:00:00:00:06 type veth peer name to_host1 netns lan; ip link set eth1 up;
+         ip -n lan link set to_host1 master sw up",
+    )
+    .ok();
+    let words = "--driver macvlan --parent eth1 --mode passthru --subnet 192.168.1.0/24 --gateway 192.168.1.1";
+    host.zubi(&format!("network create whole {words}")).ok();
+    host.zubi("connect whole c1 --ip 192.168.1.150 --mac 02:00:00:00:00:09").fails(4, "52:54:00:00:00:06");
+    let said = host.zubi("connect whole c1 --ip 192.168.1.150").ok().out;
+    assert!(said.contains("52:54:00:00:00:06"), "{said}");
+    assert_reaches("c1", "pc", COMPUTER);
+    host.zubi("check").ok();
+    host.zubi("connect whole c2 --ip 192.168.1.151").fails(4, "network whole has 1 on it");
+    host.zubi("network create other --driver macvlan --parent eth1 --subnet 10.3.0.0/24")
+        .fails(4, "passthru gives a whole card");
+    host.zubi("network rm -f whole").ok();
+    host.zubi("network create other --driver macvlan --parent eth1 --subnet 10.3.0.0/24").ok();
+    host.zubi(&format!("network create whole {words}")).fails(4, "carries network other");
+}
+
 fn networks_that_cannot_be_are_refused() {
     let host = with_sandboxes();
     let before = Snapshot::take();
@@ -232,5 +350,7 @@ zubi_lab::tests!(
     without_a_card_the_network_is_internal,
     what_is_changed_inside_is_found_and_put_right,
     a_card_that_the_uplink_has_carries_macvlans_by_the_bridge,
+    host_and_containers_reach_each_other_and_the_lan_hears_of_the_card_only,
+    each_mode_lets_pass_what_its_name_says,
     networks_that_cannot_be_are_refused,
 );

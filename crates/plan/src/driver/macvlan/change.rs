@@ -7,15 +7,16 @@ use zubi_wire::route::LinkChange;
 
 /// Smaller from the inner ends on, larger towards them: the kernel refuses a macvlan an MTU above its parent's.
 pub(in crate::driver) fn change(old: &Network, new: &Network, part: &MacvlanNetwork, found: &InUse) -> Plan {
-    const PARENT: &str = "what the device that carries the endpoints takes";
+    const PARENT: &str = "what the host's own end takes";
     const INNER: &str = "what the sandboxes send and take";
     let (before, after) = (old.mtu.unwrap_or(Mtu::STANDARD), new.mtu.unwrap_or(Mtu::STANDARD));
     if before == after {
         return Plan::new();
     }
     let mtu = |device| What::ChangeLink(LinkChange::mtu(device, after));
-    let own = part.own.is_some() && found.device.is_ours();
-    let parent: Vec<Op> = own.then(|| Op::host(mtu(part.parent.clone()), PARENT)).into_iter().collect();
+    let own = part.own.filter(|_| found.device.is_ours()).map(|_| &part.parent);
+    let on_host = own.into_iter().chain(part.shim.as_ref().map(|shim| &shim.device));
+    let parent: Vec<Op> = on_host.map(|device| Op::host(mtu(device.clone()), PARENT)).collect();
     let inside = found
         .endpoints
         .iter()

@@ -3,8 +3,9 @@
 use crate::device::connected_routes;
 use crate::driver::found::Remains;
 use crate::driver::macvlan::links::inner;
+use crate::driver::macvlan::shim;
 use crate::inside::{self, Surroundings};
-use crate::{Op, Place, Plan, Through, What};
+use crate::{Op, Place, Plan, Through, What, guards};
 use zubi_model::{Endpoint, InnerState, MacvlanNetwork, Network, OnParent};
 use zubi_wire::route::LinkMark;
 
@@ -17,10 +18,12 @@ pub(in crate::driver) fn attach(
 ) -> Plan {
     const DEVICE: &str = "a device with a MAC of its own on the network card, born inside the sandbox";
     let sandbox = &endpoint.sandbox.reached_by;
-    let mut plan = Plan::new();
+    let mut plan: Plan = guards::raise(endpoint, &around.stale).into_iter().collect();
     plan.push(Op::sandbox(sandbox, What::AddLink(inner(network, part, endpoint, &on.parent)), DEVICE));
     plan.ops.extend(inside::set_up(endpoint, around));
     plan.ops.extend(inside::announce(endpoint, around.neighbours, Through::Card));
+    // Setting the MAC, which announces it, makes the device forget its neighbours.
+    plan.ops.extend(part.shim.iter().flat_map(|shim| shim::reach(endpoint, shim, &around.of_host)));
     plan
 }
 
@@ -44,8 +47,9 @@ pub(in crate::driver) fn wanted(
     ops
 }
 
-pub(in crate::driver) fn change_mac(after: &Endpoint) -> Plan {
-    inside::change_mac(after).collect()
+pub(in crate::driver) fn change_mac(after: &Endpoint, on: &OnParent) -> Plan {
+    let known = on.shim.iter().flat_map(|shim| shim::known(after, shim));
+    known.chain(inside::change_mac(after)).collect()
 }
 
 /// The device as it is called now: it may have been renamed.
@@ -56,9 +60,10 @@ pub(in crate::driver) fn delete_device(endpoint: &Endpoint) -> Op {
 }
 
 /// The device is deleted at once: no later command would find it.
-pub(in crate::driver) fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
+pub(in crate::driver) fn detach(endpoint: &Endpoint, on: &OnParent, remains: &Remains) -> Plan {
     const DELETE: &str = "the device goes, and its addresses and routes with it";
-    let mut plan = Plan::new();
+    let mut plan: Plan = on.shim.iter().flat_map(|shim| shim::leave(endpoint, shim)).collect();
+    plan.ops.extend(on.shim.iter().flat_map(|_| guards::forget(endpoint)));
     let Some(way) = &remains.inside else { return plan };
     if remains.inner_end.is_ours() {
         let device = LinkMark { name: endpoint.ifname.clone(), mac: None };

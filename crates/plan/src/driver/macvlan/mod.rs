@@ -6,6 +6,7 @@ mod endpoint;
 mod links;
 mod network;
 mod recognise;
+mod shim;
 
 pub(super) use change::change;
 pub(super) use endpoint::{attach, change_mac, delete_device, detach, wanted};

@@ -4,6 +4,7 @@ use crate::coexist::{join_transaction, remove_guests};
 use crate::driver::found::{Last, Leaving};
 use crate::driver::macvlan::links::own;
 use crate::driver::macvlan::recognise::recognise_network;
+use crate::driver::macvlan::shim;
 use crate::{Op, Plan, Presence, What, alias, firewall};
 use std::path::Path;
 use zubi_model::{MacvlanNetwork, Network};
@@ -15,6 +16,7 @@ pub(in crate::driver) fn up(network: &Network, part: &MacvlanNetwork) -> Plan {
     const QUIET: &str = "the host says nothing by it";
     const UP: &str = "everything is ready: switch it on";
     let mut plan: Plan = firewall::layout().collect();
+    plan.ops.extend(part.shim.iter().flat_map(|shim| shim::up(network, part, shim)));
     let Some(link) = part.own.and_then(|mac| own(part, mac, network.mtu)) else { return plan };
     let Ok(stub) = part.stub() else { return plan };
     plan.push(Op::host(What::AddLink(link), OWN));
@@ -28,6 +30,9 @@ pub(in crate::driver) fn up(network: &Network, part: &MacvlanNetwork) -> Plan {
 
 /// The last operation on a device of the network's own sets it up.
 pub(in crate::driver) fn mark(plan: &mut Plan, network: &Network, part: &MacvlanNetwork, run: &Path) {
+    if let Some(shim) = &part.shim {
+        shim::mark(&mut plan.ops, network, shim, run);
+    }
     let is_about = |op: &&mut Op| matches!(&op.what, What::ChangeLink(change) if change.name == part.parent);
     if part.own.is_some()
         && let Some(Op { what: What::ChangeLink(go_up), .. }) = plan.ops.iter_mut().rfind(is_about)
@@ -43,6 +48,7 @@ pub(in crate::driver) fn down(part: &MacvlanNetwork, last: Last) -> Plan {
     if let Some(mac) = part.own {
         plan.push(Op::host(What::DeleteLink(LinkMark::new(part.parent.clone(), mac)), OWN));
     }
+    plan.ops.extend(part.shim.as_ref().map(shim::down));
     if last == Last::Yes {
         plan.push(Op::host(What::DeleteTable(firewall::TABLE), FIREWALL));
     }
@@ -53,10 +59,12 @@ pub(in crate::driver) fn down_from(part: &MacvlanNetwork, found: &Leaving<'_>) -
     let mut plan = down(part, found.last);
     join_transaction(&mut plan, remove_guests(found.guests));
     if recognise_network(part, found.device) == Presence::Foreign {
-        plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
+        plan.ops.retain(|op| !matches!(&op.what, What::DeleteLink(device) if device.name == part.parent));
     }
     for op in &mut plan.ops {
-        if let What::DeleteLink(device) = &mut op.what {
+        if let What::DeleteLink(device) = &mut op.what
+            && device.name == part.parent
+        {
             // Another program may have changed the MAC since; delete the device that was found.
             device.mac = found.device.and_then(|seen| seen.mac);
         }

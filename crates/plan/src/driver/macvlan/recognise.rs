@@ -15,6 +15,7 @@ pub(in crate::driver) fn standing(part: &MacvlanNetwork, seen: Option<&LinkSeen>
     match (recognise_network(part, seen), part.own, seen) {
         (Presence::Foreign, _, _) => Standing::Foreign,
         (_, None, None) => Standing::NoDevice,
+        (_, None, Some(_)) if part.shim.is_some() => Standing::InParts,
         (_, None, Some(_)) => Standing::Complete,
         (_, Some(mac), Some(seen)) if !own(part, mac, None).is_some_and(|own| own.is(seen)) => Standing::Unmarked,
         (_, Some(_), Some(seen)) if seen.state == AdminState::Up => Standing::Complete,
@@ -36,7 +37,13 @@ mod tests {
     use zubi_model::{LinkGroup, Mac, MacvlanMode};
 
     fn part(own: Option<Mac>) -> MacvlanNetwork {
-        MacvlanNetwork { parent: "zm-blue".parse().unwrap(), own, mode: MacvlanMode::Bridge, card_mac: None }
+        MacvlanNetwork {
+            parent: "zm-blue".parse().unwrap(),
+            own,
+            mode: MacvlanMode::Bridge,
+            card_mac: None,
+            shim: None,
+        }
     }
 
     #[test]
