@@ -94,6 +94,18 @@ pub(crate) fn given_elsewhere(
         let by_us = session.store().leases_lossy(&other.name).0.into_iter();
         all.extend(by_us.map(|(address, _)| GivenElsewhere { address, to: Holder::Network(other.name.clone()) }));
     }
+    // The host knows an endpoint whose record is lost by its MAC.
+    let shim = network.macvlan().and_then(|part| part.shim.as_ref()).map(|shim| &shim.device);
+    let of_shim = shim.and_then(|shim| links.iter().find(|link| link.name == shim.as_str()));
+    for seen in host.neighbours(&Place::Host).map_err(unread())?.iter().filter(|seen| seen.is_permanent()) {
+        let (Some(address), Some(mac), Some(shim), Some(device)) = (seen.address, seen.mac, shim, of_shim) else {
+            continue;
+        };
+        let unrecorded = session.store().lease_owner(&network.name, address)?.is_none();
+        if seen.device == device.index && own != Some(mac) && unrecorded {
+            all.push(GivenElsewhere { address, to: Holder::Neighbour { mac, bridge: shim.clone() } });
+        }
+    }
     for seen in host.neighbours(&Place::Host).map_err(unread())?.iter().filter(|seen| Some(seen.device) == bridge) {
         let (Some(address), Some(mac)) = (seen.address, seen.answered()) else { continue };
         if own != Some(mac) && !is_of_an_endpoint(session, network, address, mac)? {

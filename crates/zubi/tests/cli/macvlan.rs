@@ -252,6 +252,20 @@ fn host_and_containers_reach_each_other_and_the_lan_hears_of_the_card_only() {
     assert!(host.zubi("network ls").ok().out.contains("no-host-shim"));
 }
 
+fn an_endpoint_whose_record_is_lost_keeps_its_address() {
+    let host = with_sandboxes();
+    host.zubi("network create lan --driver macvlan --parent eth0 --ip-range 192.168.1.128/26").ok();
+    host.zubi("connect lan c1").ok();
+    host.shell("rm -r \"$ZUBI_RUN_DIR\"/*").ok();
+    host.zubi("connect lan c2 --ip 192.168.1.128").fails(4, "02:42:c0:a8:01:80");
+    assert!(host.zubi("connect lan c2").ok().out.contains("192.168.1.129/24"));
+    assert_reaches("pc", "c1", "192.168.1.128");
+    host.zubi("gc").ok();
+    host.zubi("check").ok();
+    assert_reaches("host", "c1", "192.168.1.128");
+    assert_reaches("host", "c2", "192.168.1.129");
+}
+
 fn each_mode_lets_pass_what_its_name_says() {
     let host = with_sandboxes();
     let two = |mode: &str| {
@@ -351,6 +365,7 @@ zubi_lab::tests!(
     what_is_changed_inside_is_found_and_put_right,
     a_card_that_the_uplink_has_carries_macvlans_by_the_bridge,
     host_and_containers_reach_each_other_and_the_lan_hears_of_the_card_only,
+    an_endpoint_whose_record_is_lost_keeps_its_address,
     each_mode_lets_pass_what_its_name_says,
     networks_that_cannot_be_are_refused,
 );
