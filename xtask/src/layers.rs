@@ -3,12 +3,13 @@
 use crate::metadata::{Follow, Metadata, Package};
 
 /// Each crate with its floor. A crate may use crates of its own floor and below.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     ("zubi", 5),
     ("zubi-cli", 4),
     ("zubi-doors", 4),
     ("zubi-cni", 4),
     ("zubi-netavark", 4),
+    ("zubi-pipework", 4),
     ("zubi-docker", 4),
     ("zubi-daemon", 4),
     ("zubi-engine", 3),
@@ -30,11 +31,20 @@ const DEVELOPMENT: u8 = u8::MAX;
 /// The engine's floor and those below serve short commands: no async runtime, no servers, no parser of command lines.
 const BLOCKING_UP_TO: u8 = 3;
 /// The same holds for these crates above: runtimes wait for them with every container.
-const ALSO_BLOCKING: [&str; 3] = ["zubi-doors", "zubi-cni", "zubi-netavark"];
+const ALSO_BLOCKING: [&str; 4] = ["zubi-doors", "zubi-cni", "zubi-netavark", "zubi-pipework"];
 const NOT_IN_BLOCKING: [&str; 5] = ["tokio", "hyper", "clap", "tracing-subscriber", "env_logger"];
 /// Pure crates get values as input; these dependencies would let them ask the kernel.
-const PURE: [&str; 8] =
-    ["zubi-model", "zubi-snapshot", "zubi-wire", "zubi-ipam", "zubi-dhcp", "zubi-plan", "zubi-cni", "zubi-netavark"];
+const PURE: [&str; 9] = [
+    "zubi-model",
+    "zubi-snapshot",
+    "zubi-wire",
+    "zubi-ipam",
+    "zubi-dhcp",
+    "zubi-plan",
+    "zubi-cni",
+    "zubi-netavark",
+    "zubi-pipework",
+];
 const NOT_IN_PURE: [&str; 3] = ["libc", "rustix", "nix"];
 
 /// Every dependency against the order of floors.

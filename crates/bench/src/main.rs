@@ -14,6 +14,7 @@ mod crowd;
 mod docker;
 mod effort;
 mod error;
+mod lan;
 mod launch;
 mod lifecycle;
 mod machine;
@@ -44,19 +45,20 @@ const USAGE: &str = "zubi-bench --zubi PROGRAM --tools FOLDER [--quick] [PART..]
   --zubi PROGRAM   the zubi to measure
   --tools FOLDER   where zubi-bench-empty and zubi-bench-peak are
   --quick          fewer rounds, smaller sizes
-  PART             start podman traffic ports crowd upkeep lifecycle; all when left out
+  PART             start podman traffic ports crowd upkeep lan lifecycle; all when left out
 ";
 
 type Measure = fn(&Programs, Effort) -> Result<Findings, Error>;
 
 /// The parts that leave most behind come last: the kernel takes its time to remove thousands of namespaces.
-const PARTS: [(&str, Measure); 7] = [
+const PARTS: [(&str, Measure); 8] = [
     ("start", start::measure),
     ("podman", podman::measure),
     ("traffic", traffic::measure),
     ("ports", ports::measure),
     ("crowd", crowd::measure),
     ("upkeep", upkeep::measure),
+    ("lan", lan::measure),
     ("lifecycle", lifecycle::measure),
 ];
 

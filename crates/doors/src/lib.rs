@@ -14,6 +14,7 @@
 mod answer;
 mod cni;
 mod input;
+mod pipework;
 mod podman;
 
 use std::ffi::OsStr;
@@ -29,6 +30,8 @@ pub enum Door {
     Cni(Plugin),
     /// Podman's network programs.
     Podman(Program),
+    /// A shell script of 2014 that plugs containers in.
+    Pipework,
 }
 
 impl Door {
@@ -39,6 +42,7 @@ impl Door {
         match name {
             "netavark" => Some(Door::Podman(Program::Netavark)),
             "aardvark-dns" => Some(Door::Podman(Program::AardvarkDns)),
+            "pipework" => Some(Door::Pipework),
             "zubi" => (words == 0 && variable("CNI_COMMAND")).then_some(Door::Cni(Plugin::Zubi)),
             other => Plugin::named(other).map(Door::Cni),
         }
@@ -49,6 +53,7 @@ impl Door {
         match self {
             Door::Cni(plugin) => cni::answer(plugin),
             Door::Podman(program) => podman::answer(program),
+            Door::Pipework => pipework::answer(),
         }
     }
 }

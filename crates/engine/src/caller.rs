@@ -5,7 +5,9 @@ use crate::error::Error;
 use crate::outside::{self, Outside};
 use std::io::{self, Read};
 use std::time::Duration;
-use zubi_kernel::sys;
+use zubi_kernel::{Session, sys};
+use zubi_model::IfName;
+use zubi_plan::Place;
 
 /// Blocks Ctrl-C and SIGTERM for the rest of this process.
 pub fn block_interrupts() -> Result<(), Error> {
@@ -45,6 +47,13 @@ pub fn typed(patience: Duration) -> Result<Typed, Error> {
         // Its end, or a terminal whose other end is gone (EIO).
         Ok(_) | Err(_) => Ok(Typed::Closed),
     }
+}
+
+/// Whether a device of the network that this process is in passes frames. Needs no rights and no records.
+pub fn carries_here(device: &IfName) -> Result<bool, Error> {
+    let failed = || Error::kernel(format!("device {device}"));
+    let mut session = Session::open().map_err(failed())?;
+    Ok(session.link(&Place::Host, device.as_str()).map_err(failed())?.is_some_and(|link| link.carrier))
 }
 
 /// Moves this process into new namespaces, in which it is root and has its own network.

@@ -1,6 +1,7 @@
 //! Every call of the engine. The doors and the command line ask a session for these.
 
 use crate::answer::bridge::{self, BridgeView, ForwardingView};
+use crate::answer::device::{self, HostDevice};
 use crate::answer::list::{self, EndpointView, LinkView, SandboxView};
 use crate::answer::peer::{self, PeerView};
 use crate::answer::{check, snapshot};
@@ -225,6 +226,11 @@ impl Session {
     /// Removes the link that has this end. It is a success when there is no such link.
     pub fn unlink(&mut self, end: &LinkEndRef, act: Act) -> Result<Report<Unlinked>, Error> {
         unlink::unlink(self, end, act)
+    }
+
+    /// The devices of the host.
+    pub fn host_devices(&mut self) -> Result<Vec<HostDevice>, Error> {
+        device::host_devices(self)
     }
 
     /// All links, oldest first.

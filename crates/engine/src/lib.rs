@@ -28,9 +28,12 @@ mod steps;
 mod undo;
 
 pub use answer::bridge::{BridgeView, ForwardingView, PortView};
+pub use answer::device::HostDevice;
 pub use answer::list::{EndpointView, LinkState, LinkView, SandboxView};
 pub use answer::peer::PeerView;
-pub use caller::{Typed, become_fresh_host, block_interrupts, boot_clock, forget_typed, make_outside, typed};
+pub use caller::{
+    Typed, become_fresh_host, block_interrupts, boot_clock, carries_here, forget_typed, make_outside, typed,
+};
 pub use class::Class;
 pub use cleanup::{DetachedChild, Worker};
 pub use config::Config;

@@ -90,6 +90,8 @@ fn class(op: &Op) -> Class {
         | What::DeleteFilter(_)
         | What::AddRoute(_)
         | What::AppendRoute(_)
+        | What::AddPolicyRule(_)
+        | What::DeletePolicyRule(_)
         | What::AddNeighbour(_)
         | What::DeleteNeighbour(_)
         | What::DeleteRoute(_) => Class::Route,

@@ -9,8 +9,8 @@ use zubi_model::{Family, HeldNeighbour, Holdings, IfIndex, IfName, Mac, StaticRo
 use zubi_plan::Place;
 use zubi_wire::Batch;
 use zubi_wire::route::{
-    AddressSeen, Certainty, Neighbour, NeighbourSeen, RouteOfDevice, ask_neighbour, dump_routes, forget_neighbour,
-    held_address,
+    AddressSeen, Certainty, Neighbour, NeighbourSeen, RouteOfDevice, Rule, RuleSeen, WholeRule, ask_neighbour,
+    dump_routes, forget_neighbour, held_address,
 };
 
 /// The pause between two looks at the neighbours.
@@ -21,8 +21,12 @@ const PAUSE: Duration = Duration::from_millis(5);
 pub struct HoldingsSeen {
     /// What can move.
     pub held: Holdings,
-    /// Routes that cannot, and why.
-    pub beyond: Vec<(StaticRoute, String)>,
+    /// What cannot, and why: both in words.
+    pub beyond: Vec<(String, String)>,
+}
+
+fn words(route: &StaticRoute) -> String {
+    if route.to.prefix_len() == 0 { "the default route".into() } else { format!("the route {}", route.to) }
 }
 
 impl Session {
@@ -50,8 +54,19 @@ impl Session {
             let routes = self.route()?.dump("routes", &|b| dump_routes(b, family), RouteOfDevice::parse)?;
             for RouteOfDevice { route, beyond, .. } in routes.into_iter().filter(|route| route.device == index) {
                 match beyond {
-                    Some(why) => seen.beyond.push((route, why)),
+                    Some(why) => seen.beyond.push((words(&route), why)),
                     None => seen.held.routes.push(route),
+                }
+            }
+        }
+        for family in [Family::V4, Family::V6] {
+            let rules = self
+                .route()?
+                .dump("routing rules", &|b| RuleSeen::dump(b, family), |m| WholeRule::parse(m).into_iter().collect())?;
+            for WholeRule { rule, beyond } in rules.into_iter().filter(|whole| whole.rule.names(device)) {
+                match beyond {
+                    Some(why) => seen.beyond.push((format!("the policy rule {}", Rule(rule)), why)),
+                    None => seen.held.rules.push(rule),
                 }
             }
         }

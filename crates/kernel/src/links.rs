@@ -260,6 +260,8 @@ impl Session {
             What::DeleteAddress(a) => a.encode_delete(batch, self.index(place, a.device.as_str())?),
             What::AddRoute(r) => r.encode(batch, self.index(place, r.device.as_str())?),
             What::AppendRoute(r) => r.encode_append(batch, self.index(place, r.device.as_str())?),
+            What::AddPolicyRule(rule) => rule.encode(batch),
+            What::DeletePolicyRule(rule) => rule.encode_delete(batch),
             What::AddNeighbour(n) => n.encode(batch, self.index(place, n.device.as_str())?),
             What::DeleteNeighbour(n) => n.encode_delete(batch, self.index(place, n.device.as_str())?),
             What::AddForwarding(entry) => entry.encode(batch, self.index(place, entry.port.as_str())?),
@@ -293,6 +295,7 @@ impl Session {
             What::DeleteAddress(_)
             | What::DeleteRoute(_)
             | What::DeleteNeighbour(_)
+            | What::DeletePolicyRule(_)
             | What::DeleteHooks(_)
             | What::DeleteFilter(_) => Outcome::Removed,
             _ => Outcome::Created,
@@ -302,9 +305,14 @@ impl Session {
     /// What the kernel's error means for an operation: some say that it was done already.
     fn settle(&mut self, op: &Op, error: KernelError) -> Result<Outcome, Error> {
         match (&op.what, error.errno) {
-            (What::AddAddress(_) | What::AppendRoute(_) | What::AddForwarding(_) | What::AddHooks(_), libc::EEXIST) => {
-                Ok(Outcome::AlreadyThere)
-            }
+            (
+                What::AddAddress(_)
+                | What::AppendRoute(_)
+                | What::AddPolicyRule(_)
+                | What::AddForwarding(_)
+                | What::AddHooks(_),
+                libc::EEXIST,
+            ) => Ok(Outcome::AlreadyThere),
             (What::AddFilter(filter), _) => self.settle_filter(op, filter, error),
             (What::AddRoute(route), libc::EEXIST) => {
                 let device = self.index(&op.place, route.device.as_str())?;
@@ -324,8 +332,8 @@ impl Session {
             // AddHooks: a kernel without the queueing discipline `clsact`, or without any.
             (What::AddHooks(_), libc::ENOENT | libc::EOPNOTSUPP)
             | (What::DeleteHooks(_) | What::DeleteFilter(_), libc::ENOENT | libc::EINVAL)
+            | (What::DeletePolicyRule(_) | What::DeleteNeighbour(_), libc::ENOENT)
             | (What::DeleteAddress(_), libc::EADDRNOTAVAIL)
-            | (What::DeleteNeighbour(_), libc::ENOENT)
             | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
             _ => Err(refused(op.to_string(), Some(Err(error)))),
         }

@@ -49,7 +49,7 @@ pub fn make_lan(host: &Host) {
 pub fn holdings(host: &Host, device: &str) -> String {
     let shown = format!(
         "ip addr show dev {device}; ip route show table all dev {device}; ip -6 route show table all dev {device};
-         sysctl -a 2>/dev/null | grep -F .conf.{device}. | sort"
+         ip rule show; ip -6 rule show; sysctl -a 2>/dev/null | grep -F .conf.{device}. | sort"
     );
     // Interface numbers of bridges that came and went are not the card's, and lifetimes run.
     host.shell(&format!("{{ {shown}; }} | sed -E 's/[0-9]+sec/Nsec/g; s/expires [0-9]+/expires N/'")).ok().out

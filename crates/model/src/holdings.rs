@@ -2,7 +2,7 @@
 //! back.
 
 use crate::serial::is_default;
-use crate::{Mac, StaticRoute};
+use crate::{Mac, PolicyRule, StaticRoute};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
@@ -88,6 +88,9 @@ pub struct Holdings {
     pub addresses: Vec<HeldAddress>,
     /// Except those that come with addresses.
     pub routes: Vec<StaticRoute>,
+    /// The policy rules that name the device.
+    #[serde(default)]
+    pub rules: Vec<PolicyRule>,
     /// Who answered lately, and whom an administrator wrote down.
     #[serde(default)]
     pub neighbours: Vec<HeldNeighbour>,

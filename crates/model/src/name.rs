@@ -69,13 +69,18 @@ pub enum NetworkSource {
     Cni,
     /// `podman:NAME`, by Podman.
     Podman,
+    /// `pipework:DEVICE`, by pipework's command line.
+    Pipework,
 }
 
 impl NetworkSource {
+    const ALL: [NetworkSource; 3] = [NetworkSource::Cni, NetworkSource::Podman, NetworkSource::Pipework];
+
     fn prefix(self) -> &'static str {
         match self {
             NetworkSource::Cni => "cni:",
             NetworkSource::Podman => "podman:",
+            NetworkSource::Pipework => "pipework:",
         }
     }
 }
@@ -85,6 +90,7 @@ impl fmt::Display for NetworkSource {
         f.write_str(match self {
             NetworkSource::Cni => "a CNI configuration",
             NetworkSource::Podman => "Podman",
+            NetworkSource::Pipework => "a call of pipework",
         })
     }
 }
@@ -105,7 +111,7 @@ impl NetworkName {
 
     /// The program that describes the network; `None` for one that a user made.
     pub fn source(&self) -> Option<NetworkSource> {
-        [NetworkSource::Cni, NetworkSource::Podman].into_iter().find(|source| self.0.starts_with(source.prefix()))
+        NetworkSource::ALL.into_iter().find(|source| self.0.starts_with(source.prefix()))
     }
 
     /// The name as text.
@@ -117,7 +123,7 @@ impl NetworkName {
 impl FromStr for NetworkName {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        for source in [NetworkSource::Cni, NetworkSource::Podman] {
+        for source in NetworkSource::ALL {
             if let Some(name) = text.strip_prefix(source.prefix()) {
                 return Self::described(source, name);
             }

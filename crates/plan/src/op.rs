@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
 use zubi_wire::route::{
-    Address, BridgePort, Certainty, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route,
+    Address, BridgePort, Certainty, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route, Rule,
 };
 use zubi_wire::{nft, shell_word};
 
@@ -43,6 +43,10 @@ pub enum What {
     AppendRoute(Route),
     /// Remove one.
     DeleteRoute(Route),
+    /// Add a policy rule, behind others of its priority.
+    AddPolicyRule(Rule),
+    /// Remove one.
+    DeletePolicyRule(Rule),
     /// Say where a neighbour is.
     AddNeighbour(Neighbour),
     /// Forget where one is.
@@ -144,6 +148,8 @@ impl Op {
             (What::AddAddress(address), Outcome::Created) => What::DeleteAddress(address.clone()),
             (What::AddRoute(route) | What::AppendRoute(route), Outcome::Created) => What::DeleteRoute(route.clone()),
             (What::DeleteRoute(route), Outcome::Removed) => What::AppendRoute(route.clone()),
+            (What::AddPolicyRule(rule), Outcome::Created) => What::DeletePolicyRule(rule.clone()),
+            (What::DeletePolicyRule(rule), Outcome::Removed) => What::AddPolicyRule(rule.clone()),
             (What::DeleteAddress(address), Outcome::Removed) => What::AddAddress(address.clone()),
             (What::AddNeighbour(neighbour), Outcome::Created) if neighbour.certainty == Certainty::Permanent => {
                 What::DeleteNeighbour(neighbour.clone())
@@ -203,6 +209,8 @@ impl Op {
             What::DeleteAddress(address) => format!("ip addr del {} dev {}", address.which(), address.device),
             What::AddRoute(route) => format!("ip {}route add {route}", route.family_word()),
             What::AppendRoute(route) => format!("ip {}route append {route}", route.family_word()),
+            What::AddPolicyRule(rule) => format!("ip {}rule add {rule}", rule.family_word()),
+            What::DeletePolicyRule(rule) => format!("ip {}rule del {rule}", rule.family_word()),
             What::AddNeighbour(neighbour) => format!("ip neigh replace {neighbour}"),
             What::DeleteNeighbour(neighbour) => format!("ip neigh del {} dev {}", neighbour.address, neighbour.device),
             What::DeleteRoute(route) => format!("ip {}route del {route}", route.family_word()),

@@ -46,8 +46,7 @@ fn full() -> Snapshot {
     let host = &Place::Host;
     snapshot.set_addresses_of(host, BRIDGE, vec![address(BRIDGE, "10.1.0.1/24"), address(BRIDGE, "fd00::1/64")]);
     snapshot.set_routes(host, Family::V6, vec![default_route("10.1.0.1", BRIDGE)]);
-    let rule_seen =
-        RoutingRule { priority: 5, to: None, from_device: Some("zb-blue".into()), to_device: None, table: Some(254) };
+    let rule_seen = RoutingRule { priority: 5, to: None, from_device: Some("zb-blue".into()), table: Some(254) };
     snapshot.set_rules(host, Family::V4, vec![rule_seen]);
     let entry = NeighbourSeen {
         address: Some("fe80::1".parse().unwrap()),

@@ -19,11 +19,13 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use proptest::prelude::*;
 use std::fmt::Debug;
 use std::net::IpAddr;
-use zubi_model::{IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, RouteKind, RouteOptions};
+use zubi_model::{
+    Family, IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, PolicyRule, RouteKind, RouteOptions, RuleAction,
+};
 use zubi_wire::route::{
     Address, AddressSeen, AdminState, BridgePort, Certainty, ForwardingEntry, Link, LinkChange, LinkKind, LinkRef,
-    LinkSeen, Macvlan, Neighbour, NeighbourSeen, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleAction,
-    RuleSeen, Switch, Uniqueness, delete_group, delete_link, dump_links, get_link,
+    LinkSeen, Macvlan, Neighbour, NeighbourSeen, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleSeen,
+    Switch, Uniqueness, delete_group, delete_link, dump_links, get_link,
 };
 use zubi_wire::{Batch, Message, Messages, flag};
 
@@ -247,8 +249,8 @@ fn port_settings_are_bridge_protocol_information() {
 
 #[test]
 fn a_prohibition_looks_in_no_table() {
-    let rule =
-        Rule { priority: 9, to: "10.1.0.0/24".parse().unwrap(), from_device: None, action: RuleAction::Prohibit };
+    let to = Some("10.1.0.0/24".parse().unwrap());
+    let rule = Rule(PolicyRule { to, ..PolicyRule::new(Family::V4, 9, RuleAction::Prohibit) });
     let message = read_as!(NewRule, MAKE, |b| rule.encode(b));
     assert_eq!((message.header.action, message.header.table), (TheirAction::Prohibit, 0));
     let seen = seen(RouteNetlinkMessage::NewRule(message), RuleSeen::parse).unwrap();
@@ -468,7 +470,8 @@ proptest! {
     #[test]
     fn a_rule_is_read_and_seen_as_meant(to in any_net(), priority: u32, table in 1u32.., device in any_name(), any_device: bool) {
         let from_device = (!any_device).then_some(device);
-        let rule = Rule { priority, to, from_device: from_device.clone(), action: RuleAction::Lookup(table) };
+        let whole = PolicyRule::new(Family::of(to.addr()), priority, RuleAction::Lookup(table));
+        let rule = Rule(PolicyRule { to: Some(to), from_device: from_device.clone(), ..whole });
         let made = read_as!(NewRule, MAKE, |b| rule.encode(b));
         prop_assert_eq!(&made, &read_as!(DelRule, CHANGE, |b| rule.encode_delete(b)));
         prop_assert_eq!((made.header.family, made.header.dst_len), (family_of(to.addr()), to.prefix_len()));
@@ -482,7 +485,7 @@ proptest! {
         message.header = made.header;
         message.attributes = made.attributes.into_iter().rev().collect();
         let seen = seen(RouteNetlinkMessage::NewRule(message), RuleSeen::parse).unwrap();
-        prop_assert_eq!(seen, RuleSeen { priority, to: Some(to), from_device, to_device: None, table: Some(table) });
+        prop_assert_eq!(seen, RuleSeen { priority, to: Some(to), from_device, table: Some(table) });
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod bridge;
 pub(crate) mod check;
 pub(crate) mod check_link;
+pub(crate) mod device;
 pub(crate) mod list;
 pub(crate) mod peer;
 pub(crate) mod port_conflicts;

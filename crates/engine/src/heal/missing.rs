@@ -111,6 +111,7 @@ pub(crate) fn take_over_again(session: &mut Session, network: &Network, card: &I
     if !held.addresses.iter().any(|own| !is_link_local(own.address.addr())) {
         held.addresses.extend(before.addresses);
         held.routes.extend(before.routes);
+        held.rules.extend(before.rules);
     }
     Ok(driver::take_over(network, &held, &session.run_folder()).unwrap_or_default())
 }

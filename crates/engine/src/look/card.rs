@@ -6,7 +6,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use zubi_kernel::HoldingsSeen;
-use zubi_model::{Family, Holdings, IfIndex, IfName, StaticRoute};
+use zubi_model::{Holdings, IfIndex, IfName, StaticRoute};
 use zubi_plan::Place;
 use zubi_plan::driver::UPLINK_SETTINGS;
 
@@ -17,21 +17,8 @@ pub(crate) fn refuse_card(session: &mut Session, card: &IfName, force: bool) -> 
     let object = || format!("network card {card}");
     refuse_wireless(card, "bridge")?;
     let seen = session.kernel.holdings(card, UPLINK_SETTINGS).map_err(Error::kernel(object()))?;
-    if let Some((route, why)) = seen.beyond.first() {
-        let words = destination(route);
-        return no(format!(
-            "has the route {words}, which {why}: that cannot move to a bridge; replace it by a plain one"
-        ));
-    }
-    for family in [Family::V4, Family::V6] {
-        let rules = session.kernel.rules(&Place::Host, family).map_err(Error::kernel(object()))?;
-        if let Some(rule) = rules.iter().find(|rule| rule.names(card.as_str())) {
-            return no(format!(
-                "is named by the policy rule with priority {}, which would not hold for the bridge; \
-                 ip rule del pref {} first, and add it again for the bridge",
-                rule.priority, rule.priority
-            ));
-        }
+    if let Some((what, why)) = seen.beyond.first() {
+        return no(format!("has {what}, which {why}: that cannot move to a bridge; replace it by a plain one"));
     }
     let index = session.kernel.link(&Place::Host, card.as_str()).map_err(Error::kernel(object()))?.map(|l| l.index);
     if let (Some(manager), false) = (index.and_then(|index| manager(index, card)), force) {
@@ -50,10 +37,6 @@ pub(crate) fn refuse_wireless(card: &IfName, what: &str) -> Result<(), Error> {
         "is a wireless station: access points take frames with its own MAC only, so no {what} works on it; ipvlan does"
     );
     Err(Error::Card { card: card.clone(), why })
-}
-
-fn destination(route: &StaticRoute) -> String {
-    if route.to.prefix_len() == 0 { "default".into() } else { route.to.to_string() }
 }
 
 /// The neighbour by which an address is reached: itself on the link, or the router.

@@ -87,6 +87,12 @@ fn to_give_back(
             held.addresses.push(address);
         }
     }
+    for rule in before.rules {
+        let on_bridge = rule.moved(card, network.device());
+        if !held.rules.contains(&on_bridge) && !on_card.rules.contains(&rule) {
+            held.rules.push(on_bridge);
+        }
+    }
     for route in before.routes {
         let is_it = |other: &StaticRoute| (other.to, other.via) == (route.to, route.via);
         if !held.routes.iter().any(is_it) && !on_card.routes.iter().any(is_it) {

@@ -28,7 +28,7 @@ pub use neighbour::{
 pub use netns_id::NetnsId;
 pub use port::{BridgePort, PortSeen, Switch};
 pub use route::{Route, RouteOfDevice, RouteProtocol, RouteSeen, dump_routes};
-pub use rule::{Rule, RuleAction, RuleSeen};
+pub use rule::{Rule, RuleSeen, WholeRule};
 
 use std::net::IpAddr;
 

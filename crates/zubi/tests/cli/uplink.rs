@@ -43,7 +43,8 @@ fn a_container_is_on_the_lan_and_the_card_has_everything_back() {
          ip route add 10.6.0.0/16 via 192.168.1.7 tos 0x10 proto 99; ip route add 10.6.0.0/16 dev eth0 scope 200 metric 3
          ip -6 route add 2001:db8:9::/64 via 2001:db8:1::7 metric 77 pref high hoplimit 9
          sysctl -qw net.ipv4.conf.eth0.rp_filter=1 \
-         net.ipv4.conf.eth0.arp_ignore=1 net.ipv6.conf.eth0.accept_ra=2",
+         net.ipv4.conf.eth0.arp_ignore=1 net.ipv6.conf.eth0.accept_ra=2
+         ip rule add pref 70 iif eth0 to 10.3.0.0/16 fwmark 0x1/0xff lookup 77; ip -6 rule add pref 72 oif eth0 prohibit",
     )
     .ok();
     let state = Snapshot::take();
@@ -103,14 +104,19 @@ fn after(make: fn(&Host)) -> String {
              ip route add 10.6.0.0/16 dev eth0 scope 200 metric 3; ip route add 10.6.0.0/16 via 192.168.1.7 tos 0x10
              ip -6 route add 2001:db8:9::/64 via 2001:db8:1::7 metric 77 pref high hoplimit 9
              sysctl -qw net.ipv4.conf.eth0.rp_filter=1 net.ipv4.conf.eth0.arp_ignore=1
-             ip neigh replace 192.168.1.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent",
+             ip neigh replace 192.168.1.9 lladdr 02:00:00:00:00:09 dev eth0 nud permanent
+             ip rule add pref 70 iif eth0 to 10.3.0.0/16 fwmark 0x1/0xff ipproto tcp dport 80-90 lookup 77
+             ip rule add not pref 71 oif eth0 uidrange 10-20 lookup 77 suppress_prefixlength 0
+             ip -6 rule add pref 72 iif eth0 from 2001:db8:5::/64 tos 0x10 prohibit",
         )
         .ok();
         make(&host);
         reaches_the_lan(&host);
         let neighbours = host.shell("ip neigh show dev zb-lan nud permanent").ok().out;
         let bridge = host.shell("ip -d link show zb-lan | sed -E 's/_timer +[0-9.]+//g; s/id=[0-9a-f]+//'").ok().out;
-        format!("{}{}{neighbours}{bridge}", holdings(&host, "zb-lan"), holdings(&host, "eth0"))
+        let rules = host.shell("ip rule; ip -6 rule").ok().out;
+        assert!(rules.contains("iif zb-lan") && !rules.contains("eth0"), "{rules}");
+        format!("{}{}{neighbours}{bridge}{rules}", holdings(&host, "zb-lan"), holdings(&host, "eth0"))
     })
 }
 
@@ -256,8 +262,8 @@ fn cards_that_cannot_be_taken_over_are_refused() {
     )
     .ok();
     create("--parent eth0").fails(4, "leads to a nexthop object");
-    host.shell("ip route del 10.5.0.0/16; ip nexthop del id 7; ip rule add iif eth0 table 99 pref 77").ok();
-    create("--parent eth0").fails(4, "is named by the policy rule with priority 77");
+    host.shell("ip route del 10.5.0.0/16; ip nexthop del id 7; ip rule add iif eth0 table 99 pref 77 tun_id 5").ok();
+    create("--parent eth0").fails(4, "has the policy rule pref 77 iif eth0");
     host.shell("ip rule del pref 77").ok();
     host.settle();
     assert_eq!(holdings(&host, "eth0"), before.0);
@@ -356,20 +362,30 @@ fn connections_and_streams_survive() {
     assert_eq!(families, 2, "{said}");
 }
 
-fn a_network_on_the_lan_comes_up_again_after_a_reboot() {
-    let host = host();
-    host.zubi("network create lan --driver uplink --parent eth0 --ip-range 192.168.1.128/26").ok();
-    // A reboot: the run folder is empty, and the card is as the system makes it.
+/// A reboot: the run folder is empty, and the card is as the system makes it.
+fn reboot(host: &Host) {
     host.shell("cp -a \"$ZUBI_STATE_DIR\" /run/kept").ok();
     host.zubi("network rm lan").ok();
     host.settle();
     host.shell("rm -rf \"$ZUBI_STATE_DIR\" \"$ZUBI_RUN_DIR\" && mv /run/kept \"$ZUBI_STATE_DIR\"").ok();
-    reaches_the_lan(&host);
+    reaches_the_lan(host);
+}
+
+fn a_network_on_the_lan_comes_up_again_after_a_reboot() {
+    let host = host();
+    host.zubi("network create lan --driver uplink --parent eth0 --ip-range 192.168.1.128/26").ok();
     host.zubi("sandbox add c1").ok();
-    assert!(host.zubi("connect lan c1").ok().out.contains("192.168.1.128/24"));
-    reaches_the_lan(&host);
-    assert_reaches("pc", "c1", "192.168.1.128");
-    host.zubi("check").ok();
+    for first in ["repair", "connect lan c1"] {
+        host.zubi("sandbox rm -f c1").ok();
+        reboot(&host);
+        host.zubi("sandbox add c1").ok();
+        host.zubi(first).ok();
+        assert!(host.shell("ip addr show zb-lan").ok().out.contains(HOST));
+        host.zubi("connect lan c1").ok();
+        reaches_the_lan(&host);
+        assert_reaches("pc", "c1", "192.168.1.128");
+        host.zubi("check").ok();
+    }
     host.zubi("sandbox rm -f c1").ok();
     host.zubi("network rm lan").ok();
     reaches_the_lan(&host);

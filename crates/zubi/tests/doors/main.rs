@@ -9,5 +9,16 @@ mod cni_ports;
 mod cni_settings;
 mod configs;
 mod isolation;
+mod pipework;
 
-zubi_lab::test_files!(cni, cni_allowlist, cni_bad_input, cni_chains, cni_options, cni_ports, cni_settings, isolation);
+zubi_lab::test_files!(
+    cni,
+    cni_allowlist,
+    cni_bad_input,
+    cni_chains,
+    cni_options,
+    cni_ports,
+    cni_settings,
+    isolation,
+    pipework
+);

@@ -12,14 +12,15 @@
 //! 5. The addresses leave the card, the last first, so that the first address of a subnet stays the first.
 //!
 //! Giving back is the same with the devices exchanged, but the card is released last: without a port, what is sent by
-//! the bridge is lost.
+//! the bridge is lost. Until then the bridge receives for addresses that it has no more, as a host answers for all its
+//! addresses on every device.
 
 use crate::driver::bridge::links::with_card;
 use crate::driver::bridge::network::{elements, mark};
 use crate::{Op, Plan, Sysctl, What, firewall};
 use std::path::Path;
 use zubi_model::{BridgeNetwork, HeldAddress, Holdings, IfName, Network, StaticRoute};
-use zubi_wire::route::{Address, Certainty, Dad, LinkChange, LinkMark, Neighbour, Route};
+use zubi_wire::route::{Address, Certainty, Dad, LinkChange, LinkMark, Neighbour, Route, Rule};
 
 const LOOSE: &str = "while routes and frames go by different devices";
 const NEIGHBOURS: &str = "who answered lately, so that the first packet asks nobody";
@@ -69,8 +70,10 @@ pub(in crate::driver) fn take_over(
     plan.push(loose(bridge));
     plan.push(up);
     plan.ops.extend(settle(bridge, held));
+    plan.ops.extend(add_rules(parent, bridge, held));
     plan.push(enslave);
     plan.ops.extend(move_routes(parent, bridge, held));
+    plan.ops.extend(delete_rules(held));
     plan.ops.extend(leave(parent, held));
     let strict = held.settings.iter().filter(|(_, name, _)| name == "rp_filter");
     plan.ops.extend(strict.map(|setting| set(bridge, setting, SETTINGS)));
@@ -94,8 +97,11 @@ pub(in crate::driver) fn give_card_back(
     plan.push(loose(bridge));
     plan.ops.extend(settle(parent, held));
     plan.ops.extend(with_detection(parent, hasty));
+    plan.ops.extend(add_rules(bridge, parent, held));
     plan.ops.extend(move_routes(bridge, parent, held));
+    plan.ops.extend(leave(bridge, held));
     plan.push(Op::host(What::ChangeLink(LinkChange { release: true, ..LinkChange::none(parent.clone()) }), RELEASE));
+    plan.ops.extend(delete_rules(held));
     plan.push(Op::host(What::DeleteLink(LinkMark::new(bridge.clone(), part.mac)), BRIDGE));
     plan
 }
@@ -123,6 +129,17 @@ fn with_detection(device: &IfName, addresses: &[HeldAddress]) -> Vec<Op> {
     waits.map(|held| Op::host(What::ChangeAddress(change(held)), FLAGS)).collect()
 }
 
+/// The policy rules that name a device, for another one as well.
+fn add_rules(from: &IfName, to: &IfName, held: &Holdings) -> Vec<Op> {
+    const RULES: &str = "policy rules that name the one device, for the other one as well";
+    held.rules.iter().map(|rule| Op::host(What::AddPolicyRule(Rule(rule.moved(from, to))), RULES)).collect()
+}
+
+fn delete_rules(held: &Holdings) -> Vec<Op> {
+    const RULES: &str = "the policy rules for the device that is left";
+    held.rules.iter().map(|rule| Op::host(What::DeletePolicyRule(Rule(rule.clone())), RULES)).collect()
+}
+
 /// Appends the routes by one device behind those by the other, and deletes these. Next hops are on the link by routes
 /// that come first.
 fn move_routes(from: &IfName, to: &IfName, held: &Holdings) -> Vec<Op> {
@@ -142,7 +159,7 @@ fn move_routes(from: &IfName, to: &IfName, held: &Holdings) -> Vec<Op> {
 }
 
 fn leave(from: &IfName, held: &Holdings) -> Vec<Op> {
-    const LEAVE: &str = "the addresses leave the card";
+    const LEAVE: &str = "the addresses leave the other device, and with them the routes to their subnets";
     let gone = |held: &HeldAddress| Address::moved(held.clone(), from.clone());
     held.addresses.iter().rev().map(|held| Op::host(What::DeleteAddress(gone(held)), LEAVE)).collect()
 }

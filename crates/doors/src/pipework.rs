@@ -1,0 +1,159 @@
+//! pipework: the command line of a shell script of 2014.
+//!
+//! # How it works
+//! Each interface of the host is a described network, `pipework:DEVICE`: the first call makes it, and it goes with its last
+//! guest. What the script would not repeat is a success when it is there already, `zubi ls` shows it, and
+//! `zubi disconnect pipework:DEVICE GUEST` undoes it.
+
+use crate::answer::tell;
+use std::ffi::OsString;
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+use zubi_engine::{Config, Engine, LostRecords, Program, Session};
+use zubi_model::{
+    Addressing, BridgeDescription, DefaultRoute, Description, DriverDescription, Egress, EndpointAddress,
+    ForeignBridge, Hairpin, IfName, Ingress, Invalid, Mtu, NetworkName, NetworkSource, OtherGateway, Promiscuity,
+    SandboxRef, Scope, Wishes,
+};
+use zubi_pipework::{AddressWord, Attach, HostInterface, Request, Tool, parse};
+
+/// How often `--wait` looks.
+const LOOKS: Duration = Duration::from_millis(200);
+
+/// Reads the command line, and does what it asks for.
+pub(crate) fn answer() -> ExitCode {
+    let words: Result<Vec<String>, OsString> = std::env::args_os().skip(1).map(OsString::into_string).collect();
+    let done = match words {
+        Ok(words) => parse(&words).map_err(|e| e.to_string()).and_then(|request| obey(&request)),
+        Err(word) => Err(format!("the word {} is not in UTF-8", word.display())),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(words) => {
+            tell(&format!("pipework: {words}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn obey(request: &Request) -> Result<(), String> {
+    match request {
+        Request::Wait { ifname } => wait(ifname),
+        Request::Run { tool, guest, words } => run(&mut session()?, *tool, guest, words),
+        Request::Attach(attach) => plug(&mut session()?, attach),
+    }
+}
+
+fn words(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
+
+fn session() -> Result<Session, String> {
+    let config = Config::read(&|name| std::env::var(name).ok(), None, None).map_err(words)?;
+    Engine::open(config, LostRecords::Rebuild).and_then(|engine| engine.session()).map_err(words)
+}
+
+/// Inside a container: until somebody has plugged it in.
+fn wait(ifname: &IfName) -> Result<(), String> {
+    while !zubi_engine::carries_here(ifname).map_err(words)? {
+        sleep(LOOKS);
+    }
+    Ok(())
+}
+
+fn run(session: &mut Session, tool: Tool, guest: &str, rest: &[String]) -> Result<(), String> {
+    let guest: SandboxRef = guest.parse().map_err(words)?;
+    let all = tool.program().iter().map(OsString::from).chain(rest.iter().map(OsString::from));
+    let program = Program { words: all.collect(), ..Program::default() };
+    program.look().map_err(words)?;
+    match session.exec(&guest, &program) {
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+fn plug(session: &mut Session, attach: &Attach) -> Result<(), String> {
+    let sandbox: SandboxRef = attach.guest.parse().map_err(words)?;
+    let description = describe(session, attach)?;
+    let addresses = match &attach.address {
+        AddressWord::None => Vec::new(),
+        AddressWord::Given { address, gateway } => vec![EndpointAddress { address: *address, gateway: *gateway }],
+        AddressWord::Dhcp { .. } => return Err(refused("address", "dhcp", "is not served yet; give an address")),
+    };
+    let wishes = Wishes {
+        addressing: Addressing::Given(addresses),
+        ifname: Some(attach.ifname.clone()),
+        host_device: attach.local.clone(),
+        mac: attach.mac,
+        default_route: DefaultRoute::Eligible,
+        ..Wishes::default()
+    };
+    let attached = session.attach_described(&description, &sandbox, &wishes).map_err(words)?;
+    let gateway = attached.value.endpoint.addresses.iter().find_map(|own| own.gateway);
+    if let Some(gateway) = gateway.filter(|_| attached.value.default_in.is_empty()) {
+        tell(&format!(
+            "pipework: {} keeps the default route that it has; pipework route {} replace default via {gateway} replaces it",
+            attach.guest, attach.guest
+        ));
+    }
+    for note in session.take_notes() {
+        tell(&format!("pipework: note: {note}"));
+    }
+    Ok(())
+}
+
+fn refused(what: &'static str, value: &str, why: &str) -> String {
+    Invalid::new(what, value, why).to_string()
+}
+
+/// The network that the host's interface stands for.
+fn describe(session: &mut Session, attach: &Attach) -> Result<Description, String> {
+    let devices = session.host_devices().map_err(words)?;
+    let (name, device) = match &attach.host {
+        HostInterface::Named(name) => (name.clone(), devices.iter().find(|device| device.name == name.as_str())),
+        HostInterface::WithMac(mac) => {
+            let device =
+                devices.iter().find(|device| device.mac == Some(*mac) && device.kind.as_deref() != Some("bridge"));
+            let device = device.ok_or_else(|| refused("host interface", &format!("mac:{mac}"), "does not exist"))?;
+            (device.name.parse().map_err(words)?, Some(device))
+        }
+    };
+    let no = |why: &str| Err(refused("host interface", name.as_str(), why));
+    if attach.direct {
+        return no("cannot be moved into a guest yet; without --direct-phys");
+    }
+    match device.map(|device| device.kind.as_deref()) {
+        Some(Some("bridge")) => {}
+        Some(Some("openvswitch")) => return no("is an Open vSwitch bridge: not yet"),
+        Some(_) => {
+            return no("is a network card: macvlan by pipework is not there yet; zubi network create --driver uplink");
+        }
+        None if name.as_str().starts_with("br") => {}
+        None if name.as_str().starts_with("ovs") => return no("would be an Open vSwitch bridge: not yet"),
+        None if name.as_str().starts_with("dummy") => return no("would be a dummy device: not yet"),
+        None => return no("does not exist, and only names that begin with br are made, as bridges"),
+    }
+    if attach.vlan.is_some() {
+        return no("is a bridge, and VLANs on bridges are not supported, as by the script");
+    }
+    let mtu = device.map(|device| device.mtu).filter(|mtu| *mtu != Mtu::STANDARD.bytes());
+    Ok(Description {
+        name: NetworkName::described(NetworkSource::Pipework, name.as_str()).map_err(words)?,
+        id: None,
+        driver: DriverDescription::Bridge(BridgeDescription {
+            device: name,
+            foreign: ForeignBridge::Adopted,
+            icc: None,
+            ingress: Some(Ingress::Open),
+            hairpin: Hairpin::default(),
+            promiscuity: Promiscuity::default(),
+        }),
+        mtu: mtu.map(Mtu::try_from).transpose().map_err(words)?,
+        pools: Vec::new(),
+        families: Vec::new(),
+        scope: Scope::Routed,
+        egress: Egress::Plain,
+        other_gateway: OtherGateway::Refused,
+        labels: std::collections::BTreeMap::new(),
+    })
+}

@@ -1,0 +1,121 @@
+//! pipework's command line, by the lines of its own README.
+
+use std::process::{Command, Stdio};
+use zubi_lab::{Answer, Host, Snapshot, assert_reaches, links};
+
+const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
+
+struct Script {
+    host: Host,
+}
+
+impl Script {
+    fn new(guests: &[&str]) -> Self {
+        links(ZUBI, "/run/bin", &["pipework"]);
+        let host = Host::new(ZUBI);
+        for guest in guests {
+            host.zubi(&format!("sandbox add {guest}")).ok();
+        }
+        Script { host }
+    }
+
+    fn pipework(&self, words: &str) -> Answer {
+        self.host.shell(&format!("/run/bin/pipework {words}"))
+    }
+}
+
+fn guests_are_plugged_into_a_bridge_that_goes_with_the_last_of_them() {
+    let script = Script::new(&["apache1", "mysql1"]);
+    let before = Snapshot::take();
+    assert_eq!(script.pipework("br1 apache1 192.168.1.1/24").ok().out, "");
+    script.pipework("br1 mysql1 192.168.1.2/24").ok();
+    assert_reaches("apache1", "mysql1", "192.168.1.2");
+    assert!(script.host.shell("ip -n apache1 -br addr show eth1").ok().out.contains("192.168.1.1/24"));
+    // The script fails here: "link eth1 exists and is up".
+    script.pipework("br1 apache1 192.168.1.1/24").ok();
+    let listed = script.host.zubi("ls").ok().out;
+    assert!(listed.contains("pipework:br1") && listed.contains("192.168.1.2/24"), "{listed}");
+    script.host.zubi("check").ok();
+    script.host.zubi("disconnect pipework:br1 apache1").ok();
+    script.host.zubi("disconnect pipework:br1 mysql1").ok();
+    script.host.wait_for("! ip link show br1");
+    script.host.settle();
+    before.assert_no_residue(&Snapshot::take());
+}
+
+fn a_bridge_that_is_there_stays_and_names_macs_and_gateways_are_taken() {
+    let script = Script::new(&["web", "db"]);
+    let host = &script.host;
+    host.shell("ip link add office type bridge; ip link set office up mtu 1400; ip addr add 10.3.0.1/16 dev office")
+        .ok();
+    script.pipework("office -i eth7 -l vlocal web 10.3.0.5/16@10.3.0.1 U:myhost.foo.com").ok();
+    let inside = host.shell("ip -n web addr show eth7; ip -n web route; ip link show vlocal").ok().out;
+    for words in ["02:72:6c:cd:9b:8d", "10.3.0.5/16", "default via 10.3.0.1 dev eth7", "mtu 1400", "master office"] {
+        assert!(inside.contains(words), "{words}: {inside}");
+    }
+    assert_reaches("web", "host", "10.3.0.1");
+    // IPv6, with a gateway of its own family, and a device without any address.
+    script.pipework("br6 db 2001:db8:7::5/64@2001:db8:7::1 26:2e:71:98:60:8f").ok();
+    assert!(host.shell("ip -n db -6 route").ok().out.contains("default via 2001:db8:7::1 dev eth1"));
+    script.pipework("office -i eth2 db 0/0").ok();
+    assert!(host.shell("ip -n db -br link show eth2").ok().out.contains("UP"));
+    // A default route that is there stays, and the answer says how to replace it.
+    let said = script.pipework("br8 -i eth3 web 10.8.0.5/24@10.8.0.1").ok().err;
+    assert!(said.contains("pipework route web replace default via 10.8.0.1"), "{said}");
+    script.pipework("route web replace default via 10.8.0.1").ok();
+    assert!(host.shell("ip -n web route").ok().out.contains("default via 10.8.0.1"));
+    host.zubi("sandbox rm -f web").ok();
+    host.zubi("sandbox rm -f db").ok();
+    host.settle();
+    host.shell("ip link show office").ok();
+}
+
+fn route_rule_and_tc_run_in_the_guest() {
+    let script = Script::new(&["web"]);
+    script.pipework("br1 web 192.168.4.25/20").ok();
+    script.pipework("route web add 10.0.5.6/32 via 192.168.0.1").ok();
+    assert!(script.host.shell("ip -n web route").ok().out.contains("10.0.5.6 via 192.168.0.1 dev eth1"));
+    script.pipework("rule web add from 192.168.4.25/32 table 50").ok();
+    assert!(script.host.shell("ip -n web rule").ok().out.contains("from 192.168.4.25 lookup 50"));
+    script.pipework("tc web qdisc add dev eth1 root tbf rate 1mbit burst 10k latency 50ms").ok();
+    assert!(script.host.shell("ip netns exec web tc qdisc show dev eth1").ok().out.contains("tbf"));
+    assert_ne!(script.pipework("route web add nonsense").code, 0);
+}
+
+fn a_container_waits_until_it_is_plugged_in() {
+    let script = Script::new(&["web"]);
+    let mut wait = Command::new("ip");
+    wait.args("netns exec web /run/bin/pipework --wait".split(' ')).envs(script.host.variables()).stdin(Stdio::null());
+    let mut waiting = wait.spawn().expect("ip");
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    assert!(waiting.try_wait().expect("a child").is_none(), "it does not wait");
+    script.pipework("br1 web 192.168.1.1/24").ok();
+    assert!(waiting.wait().expect("a child").success());
+}
+
+fn what_cannot_be_done_is_refused_by_name_before_any_effect() {
+    let script = Script::new(&["web"]);
+    script.host.shell("ip link add eth9 type veth peer name eth8; ip link set eth9 up").ok();
+    let before = Snapshot::take();
+    for (line, words) in [
+        ("", "pipework <hostinterface>"),
+        ("br1 web", "pipework <hostinterface>"),
+        ("br1 web 10.0.0.1", "has no prefix length"),
+        ("br1 web 10.0.0.1/24 @10", "VLANs on bridges are not supported"),
+        ("br1 nobody 10.0.0.1/24", "nobody"),
+        ("foo web 10.0.0.1/24", "only names that begin with br are made"),
+        ("ovsbr0 web 10.0.0.1/24", "Open vSwitch"),
+        ("mac:02:00:00:00:77:77 web 10.0.0.1/24", "mac:02:00:00:00:77:77"),
+    ] {
+        script.pipework(line).fails(1, words);
+        before.assert_no_residue(&Snapshot::take());
+    }
+}
+
+zubi_lab::tests!(
+    guests_are_plugged_into_a_bridge_that_goes_with_the_last_of_them,
+    a_bridge_that_is_there_stays_and_names_macs_and_gateways_are_taken,
+    route_rule_and_tc_run_in_the_guest,
+    a_container_waits_until_it_is_plugged_in,
+    what_cannot_be_done_is_refused_by_name_before_any_effect
+);
