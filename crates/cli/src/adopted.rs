@@ -23,5 +23,11 @@ pub(crate) fn notes(network: &Network) -> Vec<String> {
         format!("whoever gives addresses on {device}, a DHCP server or a person, has to leave it out")
     });
     let note = |pool: &Pool| Some(format!("{} is zubi's to give now: {how}", pool.range?));
-    if network.owns_device() { Vec::new() } else { network.pools.iter().filter_map(note).collect() }
+    // A subnet that the user gave to a macvlan network is the range as a whole.
+    let whole = |pool: &&Pool| network.macvlan().is_some() && pool.range == Some(pool.subnet.net());
+    if network.owns_device() {
+        Vec::new()
+    } else {
+        network.pools.iter().filter(|pool| !whole(pool)).filter_map(note).collect()
+    }
 }

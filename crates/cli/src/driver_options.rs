@@ -16,6 +16,10 @@ pub(crate) fn translate(words: &mut CreateWords) -> Result<(), Error> {
     if let Some(driver) = &driver {
         check_driver(driver)?;
     }
+    for named in std::mem::take(&mut words.aux_address) {
+        let address = named.rsplit_once('=').map_or(named.as_str(), |(_, address)| address);
+        words.exclude.push(address.parse()?);
+    }
     for option in std::mem::take(&mut words.opt) {
         let Some((key, value)) = option.split_once('=') else {
             return Err(Invalid::new("--opt", &option, "has no value").try_instead("write KEY=VALUE").into());
@@ -33,34 +37,54 @@ pub(crate) fn translate(words: &mut CreateWords) -> Result<(), Error> {
                 return Err(refused(&option, "name the host address at publish, as -p 127.0.0.1:8080:80"));
             }
             "parent" => words.parent = Some(once(&option, words.parent.as_ref(), value)?),
+            "macvlan_mode" => words.mode = Some(once(&option, words.mode.as_ref(), value)?),
             _ => return Err(refused(&option, &format!("there are: {BRIDGE_NAME}, {ICC}, {MASQUERADE}, {MTU}"))),
         }
     }
-    check_parent(words, driver.as_deref() == Some("uplink"))
+    check_parent(words, driver.as_deref().unwrap_or("bridge"))?;
+    words.driver = driver;
+    Ok(())
 }
 
-fn check_parent(words: &CreateWords, is_uplink: bool) -> Result<(), Error> {
+fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
     let no = |option: &str, why: &str| Err(Invalid::new("option", option, why).into());
+    let on_card = matches!(driver, "uplink" | "macvlan");
+    if driver != "macvlan" && words.mode.is_some() {
+        return no("--mode", "is for --driver macvlan");
+    }
+    if driver != "macvlan" && (words.host_shim || words.no_host_shim) {
+        let option = if words.host_shim { "--host-shim" } else { "--no-host-shim" };
+        return no(option, "is for --driver macvlan");
+    }
+    if driver == "macvlan" {
+        if words.bridge.is_some() {
+            return no("--bridge", "is for networks with a bridge");
+        }
+        if words.no_icc {
+            let no_icc = Invalid::new("option", "--no-icc", "is for networks with a bridge");
+            return Err(no_icc.try_instead("--mode private").into());
+        }
+    }
     match &words.parent {
-        None if is_uplink => Err(Invalid::new("driver", "uplink", "needs a network card")
+        None if driver == "uplink" => Err(Invalid::new("driver", "uplink", "needs a network card")
             .try_instead("add --parent, for example --parent eth0")
             .into()),
-        Some(_) if !is_uplink => no("--parent", "is for --driver uplink"),
+        Some(_) if !on_card => no("--parent", "is for --driver uplink and --driver macvlan"),
         Some(_) if words.adopt => no("--adopt", "is for a bridge that another program made"),
         Some(_) if words.no_icc => no("--no-icc", "is for networks that are not on the LAN"),
-        None if words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
-        None if words.force => no("--force", "is for --driver uplink"),
+        _ if driver != "uplink" && words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
+        _ if driver != "uplink" && words.force => no("--force", "is for --driver uplink"),
         _ => Ok(()),
     }
 }
 
 fn check_driver(driver: &str) -> Result<(), Error> {
     let why = match driver {
-        "bridge" | "uplink" => return Ok(()),
-        "macvlan" | "ipvlan" => "not yet; today a network is a bridge, and -p publishes ports on the host's addresses",
+        "bridge" | "uplink" | "macvlan" => return Ok(()),
+        "ipvlan" => "not yet; today a network is a bridge, and -p publishes ports on the host's addresses",
         "overlay" => "not yet; a network of zubi's is on one host",
         "host" | "none" | "null" => "is no network to make; zubi run takes --network host and --network none",
-        _ => "is unknown; there are: bridge, uplink",
+        _ => "is unknown; there are: bridge, uplink, macvlan",
     };
     Err(Invalid::new("driver", driver, why).into())
 }

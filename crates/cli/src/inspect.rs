@@ -97,6 +97,10 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint], key: &dyn Fn(&E
             option("zubi.ingress", bridge.ingress.to_string());
         }
     }
+    if let Some(part) = network.macvlan() {
+        option("parent", part.parent.to_string());
+        option("macvlan_mode", part.mode.to_string());
+    }
     if let Some(mtu) = network.mtu {
         option("com.docker.network.driver.mtu", mtu.to_string());
     }

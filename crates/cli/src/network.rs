@@ -16,8 +16,8 @@ use std::net::IpAddr;
 use zubi_engine::{Act, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, ExistingBridge,
-    Family, Icc, Ingress, Invalid, Network, NetworkChange, NetworkName, NetworkSpec, PoolSpec, Scope, Subnet,
-    UplinkSpec,
+    Family, Icc, Ingress, Invalid, MacvlanMode, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec,
+    PoolSpec, Scope, ShimWish, Subnet, UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -32,7 +32,11 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                 None => session.create_network(spec, output.act())?,
             };
             let subnets: Vec<String> = report.value.pools.iter().map(|p| p.subnet.to_string()).collect();
-            let text = format!("{}: {} on bridge {}", report.value.name, subnets.join(", "), report.value.device());
+            let on = match report.value.macvlan() {
+                Some(part) => format!("on {} (macvlan, {})", part.parent, part.mode),
+                None => format!("on bridge {}", report.value.device()),
+            };
+            let text = format!("{}: {} {on}", report.value.name, subnets.join(", "));
             let json = inspect::network(&report.value, &[], &inspect::cookie);
             output.changed(session, &report.plan, &[text], &json)?;
             let public = report.value.pools.iter().filter(|pool| is_public(pool.subnet)).map(|pool| {
@@ -180,6 +184,12 @@ fn options(network: &Network) -> Vec<String> {
     if let Some(parent) = network.parent() {
         return [format!("parent={parent}")].into_iter().chain(ipam).collect();
     }
+    if let Some(part) = network.macvlan() {
+        let parent = part.card().map(|card| format!("parent={card}"));
+        let deaf = part.shim.is_none() && part.card().is_some() && part.mode == MacvlanMode::Bridge;
+        let words = [Some(parent.unwrap_or_else(|| "internal".to_owned())), Some(format!("mode={}", part.mode))];
+        return words.into_iter().flatten().chain(deaf.then(|| "no-host-shim".to_owned())).chain(ipam).collect();
+    }
     let mut options: Vec<String> = ipam.into_iter().collect();
     options.extend(words.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
     if let Some(bridge) = bridge {
@@ -252,6 +262,7 @@ fn subnets_of_gateways(words: &mut CreateWords) -> Result<(), Error> {
 fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
     driver_options::translate(&mut words)?;
     subnets_of_gateways(&mut words)?;
+    let is_macvlan = words.driver.as_deref() == Some("macvlan");
     let uplink = words.parent.clone();
     let is_uplink = uplink.is_some() && words.subnet.is_empty();
     let mut pools: Vec<PoolSpec> = words
@@ -309,26 +320,36 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
     if own && (given(Family::V6) || words.ipv6) {
         families.push(Family::V6);
     }
+    let card = uplink.map(|parent| UplinkSpec {
+        parent,
+        ranges: if here { Vec::new() } else { words.ip_range.iter().map(IpNet::trunc).collect() },
+        gateways: if here { Vec::new() } else { words.gateway.iter().map(|gateway| gateway.address).collect() },
+        exclude: if here { Vec::new() } else { words.exclude.clone() },
+    });
     let existing = if words.adopt { ExistingBridge::Adopted } else { ExistingBridge::Refused };
     Ok(NetworkSpec {
         name: words.name,
         pools,
         families,
         scope: if words.internal { Scope::Internal } else { Scope::Routed },
-        egress: if words.no_masquerade || !own { Egress::Plain } else { Egress::Masquerade },
+        egress: if words.no_masquerade || !own || is_macvlan { Egress::Plain } else { Egress::Masquerade },
         ipam: words.ipam.unwrap_or_default(),
         mtu: words.mtu,
-        driver: DriverSpec::Bridge(BridgeSpec {
-            device: words.bridge,
-            icc: if words.no_icc { Icc::Isolated } else { Icc::Allowed },
-            existing,
-            uplink: uplink.map(|parent| UplinkSpec {
-                parent,
-                ranges: if here { Vec::new() } else { words.ip_range.iter().map(IpNet::trunc).collect() },
-                gateways: if here { Vec::new() } else { words.gateway.iter().map(|gateway| gateway.address).collect() },
-                exclude: if here { Vec::new() } else { words.exclude.clone() },
-            }),
-        }),
+        driver: if is_macvlan {
+            let shim = match (words.host_shim, words.no_host_shim) {
+                (true, _) => ShimWish::Wanted,
+                (false, true) => ShimWish::Unwanted,
+                (false, false) => ShimWish::WherePossible,
+            };
+            DriverSpec::Macvlan(MacvlanSpec { card, mode: words.mode.unwrap_or_default(), shim })
+        } else {
+            DriverSpec::Bridge(BridgeSpec {
+                device: words.bridge,
+                icc: if words.no_icc { Icc::Isolated } else { Icc::Allowed },
+                existing,
+                uplink: card,
+            })
+        },
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
     })
 }

@@ -53,7 +53,6 @@ const OTHER_OPTIONS: &[(&[&str], &[&str], &str)] = &[
         "endpoints of one network reach each other; zubi link wires two",
     ),
     (&["connect", "network connect"], &["--driver-opt"], "--ifname, --mac and --route are the options there are"),
-    (&["network create"], &["--aux-address"], "write --exclude ADDRESS"),
     (&["network create"], &["--ingress", "--config-only", "--config-from"], "that is for Docker's swarm"),
     (
         &["network create"],

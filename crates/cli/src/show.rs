@@ -68,7 +68,10 @@ pub(crate) fn endpoints(
             addresses.join(","),
         ];
         if words.wide {
-            let host_device = e.host_device().map_or_else(|| "-".to_owned(), |name| device(name, v.peer_index));
+            let host_device = match (e.host_device(), e.device.parent()) {
+                (Some(name), _) => device(name, v.peer_index),
+                (None, parent) => parent.map_or_else(|| "-".to_owned(), ToString::to_string),
+            };
             row.extend([e.mac.to_string(), host_device, default.join(",")]);
         }
         row.push(ports.join(","));
@@ -84,6 +87,7 @@ pub(crate) fn endpoints(
             "host_device": e.host_device().map(IfName::as_str),
             "host_ifindex": v.host_index.map(|i| i.0),
             "bridge": e.network_device().map(IfName::as_str),
+            "parent": e.device.parent().map(IfName::as_str),
             "default_route": default,
             "aliases": e.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),
             "ports": e.ports.iter().map(|p| published_json(e, p)).collect::<Vec<_>>(),

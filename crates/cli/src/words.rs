@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use zubi_model::{
-    Alias, Exclusion, IfName, Ipam, Label, LinkAddresses, LinkEndRef, MacWish, Mtu, NetworkName, PortWish, SandboxName,
-    SandboxRef, StaticRoute, Subnet,
+    Alias, Exclusion, IfName, Ipam, Label, LinkAddresses, LinkEndRef, MacWish, MacvlanMode, Mtu, NetworkName, PortWish,
+    SandboxName, SandboxRef, StaticRoute, Subnet,
 };
 
 /// Below the help of commands that have the word inside another.
@@ -322,6 +322,9 @@ pub(crate) struct CreateWords {
     /// Never give these: an address, a CIDR or FIRST-LAST
     #[arg(long, value_name = "ADDRESSES")]
     pub(crate) exclude: Vec<Exclusion>,
+    /// Docker's word for --exclude, with a name that only its own lists show
+    #[arg(long, value_name = "NAME=ADDRESS", hide = true)]
+    pub(crate) aux_address: Vec<String>,
     /// Also choose an IPv6 subnet when none is given
     #[arg(long)]
     pub(crate) ipv6: bool,
@@ -346,15 +349,27 @@ pub(crate) struct CreateWords {
     /// Free text, KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
-    /// `bridge`, or `uplink`: a bridge on the LAN, with a network card of this host
+    /// `bridge`; `uplink`: a bridge on the LAN, with a network card of this host; `macvlan`: on the LAN, each endpoint
+    /// with a MAC of its own on the card
     #[arg(short, long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
-    /// The network card, for --driver uplink: the bridge takes over its addresses and routes
+    /// The network card. With --driver uplink the bridge takes over its addresses and routes; without one, a macvlan
+    /// network is internal
     #[arg(long, value_name = "DEVICE")]
     pub(crate) parent: Option<IfName>,
     /// Who gives IPv4 addresses: zubi from the subnet (`pools`), or a DHCP server on the network (`dhcp`)
     #[arg(long, alias = "ipam-driver", value_name = "WHO")]
     pub(crate) ipam: Option<Ipam>,
+    /// Of --driver macvlan: `bridge`, `private` (endpoints do not reach each other), `vepa` (by way of the switch only),
+    /// `passthru` (one endpoint has the card)
+    #[arg(long, value_name = "MODE")]
+    pub(crate) mode: Option<MacvlanMode>,
+    /// Host and endpoints of --driver macvlan reach each other: so it is in the mode bridge anyway
+    #[arg(long, conflicts_with = "no_host_shim")]
+    pub(crate) host_shim: bool,
+    /// Host and endpoints of --driver macvlan do not reach each other
+    #[arg(long)]
+    pub(crate) no_host_shim: bool,
     /// Give the card everything back unless `zubi network confirm` or a key says in this time that all is well. Over SSH
     /// 60s when left out
     #[arg(long, value_name = "TIME")]

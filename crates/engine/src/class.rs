@@ -83,6 +83,7 @@ impl Error {
             | Error::Runtime(_) => Class::NotFound,
             Error::NetworkExists { .. }
             | Error::NetworkInUse { .. }
+            | Error::CarriesNetwork { .. }
             | Error::DefaultInUse { .. }
             | Error::ForeignAddress { .. }
             | Error::AddressWanted { .. }

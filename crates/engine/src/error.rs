@@ -37,6 +37,16 @@ pub enum Error {
         /// Its sandboxes.
         endpoints: Vec<String>,
     },
+    /// A network's device carries another network.
+    #[error("network {name}: its device {device} carries network {other}; remove that first")]
+    CarriesNetwork {
+        /// The network.
+        name: NetworkName,
+        /// Its device.
+        device: IfName,
+        /// The other network.
+        other: NetworkName,
+    },
     /// The settings give the network `default` another address, and it is in use.
     #[error("network {name}: the settings (bip) want {wanted}, and {} still attached: {}; disconnect first", how_many(endpoints.len()), endpoints.join(", "))]
     DefaultInUse {

@@ -54,7 +54,7 @@ impl Session {
     fn wait_for_carrier(&mut self, place: &Place, announcement: &Announcement) -> Result<(), Error> {
         let on_host = match &announcement.through {
             Through::Bridge { port, bridge } => vec![port.as_str(), bridge.as_str()],
-            Through::Cable => Vec::new(),
+            Through::Cable | Through::Card => Vec::new(),
         };
         for _ in 0..TRIES {
             let mut all = vec![self.link(place, announcement.device.as_str())?];

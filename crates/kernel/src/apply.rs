@@ -93,6 +93,7 @@ fn class(op: &Op) -> Class {
         | What::AddPolicyRule(_)
         | What::DeletePolicyRule(_)
         | What::AddNeighbour(_)
+        | What::DeleteNeighbour(_)
         | What::DeleteRoute(_) => Class::Route,
         What::Set(_) => Class::Setting,
         What::Forget(_) => Class::Flows,

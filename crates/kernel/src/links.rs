@@ -20,21 +20,25 @@ const ROUTE_PAUSE: Duration = Duration::from_millis(2);
 impl Session {
     /// Makes a link. An existing one is ours only if name, MAC, group and kind say so.
     pub(crate) fn add_link(&mut self, place: &Place, link: &Link) -> Result<Outcome, Error> {
-        let master = link.master.as_ref().map(|m| self.index(place, m.as_str())).transpose()?;
         let inner = match &link.kind {
             LinkKind::Veth(peer) => Some((Place::Sandbox(peer.netns.clone()), peer.name.clone())),
-            LinkKind::Bridge => None,
+            LinkKind::Stub(stub) => Some((place.clone(), stub.name.clone())),
+            LinkKind::Bridge | LinkKind::Macvlan(_) => None,
         };
-        let netns = match &inner {
-            Some((Place::Sandbox(sandbox), _)) => {
+        // Where the message goes. A macvlan inside a sandbox is made by the host, which has its parent.
+        let asked = if link.parent().is_some() { &Place::Host } else { place };
+        let on = link.master.as_ref().or(link.parent());
+        let on = on.map(|device| self.index(asked, device.as_str())).transpose()?;
+        let netns = match link.netns() {
+            Some(sandbox) => {
                 self.open_sandbox(sandbox)?;
                 self.sandbox(sandbox).map(|n| n.raw_fd().cast_unsigned())
             }
-            _ => None,
+            None => None,
         };
         let mut batch = Batch::new();
-        link.encode(&mut batch, master, netns);
-        let answer = only(self.socket(place)?.transact(batch)?);
+        link.encode(&mut batch, on, netns);
+        let answer = only(self.socket(asked)?.transact(batch)?);
         match answer.outcome {
             Some(Ok(())) => {
                 self.made_links.insert((place.clone(), link.name.to_string()));
@@ -77,8 +81,8 @@ impl Session {
                 found: format!("a {} that zubi did not make", seen.kind.as_deref().unwrap_or("device")),
             }),
             None => match inner {
-                Some((_, name)) => Err(Error::Conflict {
-                    object: format!("device {name} inside the sandbox"),
+                Some((inside, name)) => Err(Error::Conflict {
+                    object: format!("device {name}{}", if inside == *place { "" } else { " inside the sandbox" }),
                     found: "a device of that name; choose another with --ifname".into(),
                 }),
                 None => Err(Error::Netlink { object: link.to_string(), source: error, hint: None }),
@@ -259,6 +263,7 @@ impl Session {
             What::AddPolicyRule(rule) => rule.encode(batch),
             What::DeletePolicyRule(rule) => rule.encode_delete(batch),
             What::AddNeighbour(n) => n.encode(batch, self.index(place, n.device.as_str())?),
+            What::DeleteNeighbour(n) => n.encode_delete(batch, self.index(place, n.device.as_str())?),
             What::AddForwarding(entry) => entry.encode(batch, self.index(place, entry.port.as_str())?),
             What::AddHooks(device) => add_hooks(batch, self.index(place, device.as_str())?),
             What::DeleteHooks(device) => delete_hooks(batch, self.index(place, device.as_str())?),
@@ -289,6 +294,7 @@ impl Session {
             },
             What::DeleteAddress(_)
             | What::DeleteRoute(_)
+            | What::DeleteNeighbour(_)
             | What::DeletePolicyRule(_)
             | What::DeleteHooks(_)
             | What::DeleteFilter(_) => Outcome::Removed,
@@ -326,7 +332,7 @@ impl Session {
             // AddHooks: a kernel without the queueing discipline `clsact`, or without any.
             (What::AddHooks(_), libc::ENOENT | libc::EOPNOTSUPP)
             | (What::DeleteHooks(_) | What::DeleteFilter(_), libc::ENOENT | libc::EINVAL)
-            | (What::DeletePolicyRule(_), libc::ENOENT)
+            | (What::DeletePolicyRule(_) | What::DeleteNeighbour(_), libc::ENOENT)
             | (What::DeleteAddress(_), libc::EADDRNOTAVAIL)
             | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
             _ => Err(refused(op.to_string(), Some(Err(error)))),

@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum Device {
     /// A veth pair: one end is a port of a bridge, the other is inside the sandbox.
     Pair(Pair),
+    /// A macvlan inside the sandbox. The host has no device of its own for it.
+    Macvlan(OnParent),
 }
 
 /// The host's side of a veth pair.
@@ -21,6 +23,16 @@ pub struct Pair {
     pub host: IfName,
     /// The bridge that the host end is a port of.
     pub bridge: IfName,
+}
+
+/// What a macvlan is made on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnParent {
+    /// The device of the host.
+    pub parent: IfName,
+    /// The host's own macvlan there, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shim: Option<IfName>,
 }
 
 impl Device {
@@ -33,13 +45,23 @@ impl Device {
     pub fn on_host(&self) -> Option<&IfName> {
         match self {
             Device::Pair(pair) => Some(&pair.host),
+            Device::Macvlan(_) => None,
         }
     }
 
-    /// The device by which the endpoint's packets reach the host.
+    /// The device by which the endpoint's packets reach the host; `None` if they leave past it.
     pub fn network_device(&self) -> Option<&IfName> {
         match self {
             Device::Pair(pair) => Some(&pair.bridge),
+            Device::Macvlan(_) => None,
+        }
+    }
+
+    /// The device of the host that it is made on, where it has none of its own there.
+    pub fn parent(&self) -> Option<&IfName> {
+        match self {
+            Device::Pair(_) => None,
+            Device::Macvlan(on) => Some(&on.parent),
         }
     }
 }

@@ -66,6 +66,16 @@ impl NetworkChange {
                 list(network.pools.iter().filter_map(|p| Some(p.gateway?.to_string())).collect()),
             ));
         }
+        if network.macvlan().is_some() {
+            let is = network.scope == Scope::Internal;
+            let fixed = [
+                (self.egress == Some(Egress::Masquerade), ("masquerade", "off")),
+                (self.scope.is_some_and(|scope| scope != network.scope), ("internal", if is { "on" } else { "off" })),
+            ];
+            if let Some((_, (what, has))) = fixed.into_iter().find(|(wished, _)| *wished) {
+                return Some((what, has.to_owned()));
+            }
+        }
         self.driver.as_ref()?.fixed(&network.driver)
     }
 }

@@ -37,7 +37,7 @@ mod traits;
 mod visible;
 mod wishes;
 
-pub use attachment::{Device, Pair};
+pub use attachment::{Device, OnParent, Pair};
 pub use change::NetworkChange;
 pub use client_id::ClientId;
 pub use description::{Description, InUse, OtherGateway};
@@ -46,7 +46,8 @@ pub use dhcp_lease::{ByDhcp, DhcpLease, Tenure};
 pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
-    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, Icc, Ingress, Promiscuity, UplinkSpec,
+    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, HostShim, Icc, Ingress, MacvlanMode,
+    MacvlanNetwork, MacvlanSpec, Promiscuity, ShimWish, UplinkSpec,
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;

@@ -2,8 +2,8 @@
 
 use crate::serial::is_default;
 use crate::{
-    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, IfName, Invalid, Mac, Mtu, NetworkId, NetworkName,
-    Pool, PoolSpec,
+    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, IfName, Invalid, Mac, MacvlanNetwork, Mtu,
+    NetworkId, NetworkName, Pool, PoolSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -96,6 +96,12 @@ impl Network {
         self.driver.device()
     }
 
+    /// The devices of the host that zubi makes with the network, and others that stand for it.
+    pub fn devices(&self) -> impl Iterator<Item = &IfName> {
+        let shim = self.macvlan().and_then(|part| part.shim.as_ref());
+        std::iter::once(self.device()).chain(shim.map(|shim| &shim.device))
+    }
+
     /// The MAC that zubi gave that device; `None` for a device of another program.
     pub fn device_mac(&self) -> Option<Mac> {
         self.driver.device_mac()
@@ -114,6 +120,11 @@ impl Network {
     /// The bridge's part, for what is about bridges alone.
     pub fn bridge(&self) -> Option<&BridgeNetwork> {
         self.driver.bridge()
+    }
+
+    /// The macvlan's part, for what is about macvlans alone.
+    pub fn macvlan(&self) -> Option<&MacvlanNetwork> {
+        self.driver.macvlan()
     }
 
     /// The network card of the host that is a port of the network's device: the LAN is part of the network.
@@ -148,6 +159,11 @@ impl Network {
     /// endpoints on the device know the subnet, and others may have the same.
     pub fn concerns_host(&self, pool: &Pool) -> bool {
         pool.host_address().is_some() || self.egress == Egress::Masquerade || !self.driver.is_open()
+    }
+
+    /// Whether a LAN is behind its device.
+    pub fn is_on_lan(&self) -> bool {
+        self.parent().is_some() || self.macvlan().is_some_and(|part| part.card().is_some())
     }
 
     /// Whether others may give addresses of its subnets too: its device is another program's, or a LAN is behind it. A
@@ -247,7 +263,7 @@ pub(crate) mod tests {
 
     /// The network with its bridge changed.
     pub(crate) fn with_bridge(network: Network, change: impl FnOnce(&mut BridgeNetwork)) -> Network {
-        let Driver::Bridge(mut bridge) = network.driver;
+        let Driver::Bridge(mut bridge) = network.driver else { unreachable!("a bridge") };
         change(&mut bridge);
         Network { driver: Driver::Bridge(bridge), ..network }
     }

@@ -17,6 +17,8 @@ pub enum Through {
     },
     /// Nothing: the neighbour is the other end.
     Cable,
+    /// A network card of the host, which is not ours.
+    Card,
 }
 
 /// What neighbours may have cached of the device's addresses.

@@ -19,6 +19,8 @@ pub struct Surroundings {
     pub default_in: Vec<Family>,
     /// Addresses for which the kernel may still have connections of an earlier endpoint.
     pub stale: Vec<IpAddr>,
+    /// The host's addresses on the network card that carries the endpoint, where the host is to reach it.
+    pub of_host: Vec<IpNet>,
     /// What the neighbours may have cached of its addresses.
     pub neighbours: Neighbours,
     /// What is left of the time of the address that came by DHCP.

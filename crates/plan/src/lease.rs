@@ -99,6 +99,7 @@ mod tests {
             loopback: AdminState::Up,
             default_in: endpoint.families(),
             stale: Vec::new(),
+            of_host: Vec::new(),
             neighbours,
             lifetime: Lifetime { valid: Some(left), preferred: Some(left) },
             taken: None,

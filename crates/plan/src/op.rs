@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
 use zubi_wire::route::{
-    Address, BridgePort, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route, Rule,
+    Address, BridgePort, Certainty, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route, Rule,
 };
 use zubi_wire::{nft, shell_word};
 
@@ -49,6 +49,8 @@ pub enum What {
     DeletePolicyRule(Rule),
     /// Say where a neighbour is.
     AddNeighbour(Neighbour),
+    /// Forget where one is.
+    DeleteNeighbour(Neighbour),
     /// Make the hooks of a device that filters are attached to.
     AddHooks(IfName),
     /// Remove them, with all filters there.
@@ -149,6 +151,10 @@ impl Op {
             (What::AddPolicyRule(rule), Outcome::Created) => What::DeletePolicyRule(rule.clone()),
             (What::DeletePolicyRule(rule), Outcome::Removed) => What::AddPolicyRule(rule.clone()),
             (What::DeleteAddress(address), Outcome::Removed) => What::AddAddress(address.clone()),
+            (What::AddNeighbour(neighbour), Outcome::Created) if neighbour.certainty == Certainty::Permanent => {
+                What::DeleteNeighbour(neighbour.clone())
+            }
+            (What::DeleteNeighbour(neighbour), Outcome::Removed) => What::AddNeighbour(neighbour.clone()),
             (What::AddHooks(device), Outcome::Created) => What::DeleteHooks(device.clone()),
             (What::AddFilter(filter), Outcome::Created) => What::DeleteFilter(filter.clone()),
             // Sets, chains and rules are deleted with their table.
@@ -206,6 +212,7 @@ impl Op {
             What::AddPolicyRule(rule) => format!("ip {}rule add {rule}", rule.family_word()),
             What::DeletePolicyRule(rule) => format!("ip {}rule del {rule}", rule.family_word()),
             What::AddNeighbour(neighbour) => format!("ip neigh replace {neighbour}"),
+            What::DeleteNeighbour(neighbour) => format!("ip neigh del {} dev {}", neighbour.address, neighbour.device),
             What::DeleteRoute(route) => format!("ip {}route del {route}", route.family_word()),
             What::AddHooks(device) => format!("tc qdisc add dev {device} clsact"),
             What::DeleteHooks(device) => format!("tc qdisc del dev {device} clsact"),
@@ -239,6 +246,10 @@ impl fmt::Display for Op {
         let command = self.command();
         match &self.place {
             Place::Host => f.write_str(&command),
+            // The host makes a macvlan, wherever it is born: the command names the place.
+            Place::Sandbox(_) if matches!(&self.what, What::AddLink(link) if link.parent().is_some()) => {
+                f.write_str(&command)
+            }
             Place::Sandbox(NsRef::Named(name)) => match command.strip_prefix("ip ") {
                 Some(rest) => write!(f, "ip -n {name} {rest}"),
                 None => write!(f, "ip netns exec {name} {command}"),

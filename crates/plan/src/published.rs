@@ -59,7 +59,7 @@ pub fn on_loopback(network: &Network, wishes: impl IntoIterator<Item = PortWish>
         HostAddress::Every => true,
         HostAddress::One(address) => address.is_ipv4() && (address.is_unspecified() || address.is_loopback()),
     };
-    network.pool(Family::V4).is_some() && wishes.into_iter().any(is_loopback)
+    network.publishes().is_ok() && network.pool(Family::V4).is_some() && wishes.into_iter().any(is_loopback)
 }
 
 #[cfg(test)]

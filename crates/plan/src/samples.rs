@@ -28,7 +28,7 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
 
 /// The network with its bridge changed.
 pub(crate) fn with_bridge(network: Network, change: impl FnOnce(&mut BridgeNetwork)) -> Network {
-    let Driver::Bridge(mut bridge) = network.driver;
+    let Driver::Bridge(mut bridge) = network.driver else { unreachable!("a bridge") };
     change(&mut bridge);
     Network { driver: Driver::Bridge(bridge), ..network }
 }

@@ -41,7 +41,7 @@ fn network(name: &str, subnets: &[&str]) -> Network {
 
 /// The network with its bridge changed.
 fn with_bridge(network: Network, change: impl FnOnce(&mut BridgeNetwork)) -> Network {
-    let Driver::Bridge(mut bridge) = network.driver;
+    let Driver::Bridge(mut bridge) = network.driver else { unreachable!("a bridge") };
     change(&mut bridge);
     Network { driver: Driver::Bridge(bridge), ..network }
 }
@@ -88,6 +88,7 @@ fn empty(default_in: &[Family]) -> Surroundings {
         loopback: AdminState::Down,
         default_in: default_in.to_vec(),
         stale: Vec::new(),
+        of_host: Vec::new(),
         neighbours: Neighbours::MayBeWrong,
         lifetime: zubi_model::Lifetime::default(),
         taken: None,
@@ -175,6 +176,7 @@ fn connect_to_a_second_network_leaves_the_default_route_where_it_is() {
         loopback: AdminState::Up,
         default_in: Vec::new(),
         stale: Vec::new(),
+        of_host: Vec::new(),
         neighbours: Neighbours::MayBeWrong,
         lifetime: zubi_model::Lifetime::default(),
         taken: None,

@@ -3,7 +3,9 @@
 use crate::{Namespace, NotRead, Snapshot};
 use zubi_model::{Family, IfIndex, IfName};
 use zubi_plan::{Op, Place, Sysctl, What};
-use zubi_wire::route::{AddrGenMode, BridgePort, Filter, Link, LinkChange, LinkKind, LinkSeen};
+use zubi_wire::route::{
+    AddrGenMode, BridgePort, Certainty, Filter, Link, LinkChange, LinkKind, LinkSeen, NeighbourSeen,
+};
 
 /// How the kernel's state compares with the result of an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +53,7 @@ pub(crate) fn counterpart(op: &Op) -> Option<Op> {
     let what = match &op.what {
         What::DeleteAddress(address) => What::AddAddress(address.clone()),
         What::DeleteRoute(route) => What::AddRoute(route.clone()),
+        What::DeleteNeighbour(neighbour) => What::AddNeighbour(neighbour.clone()),
         What::DeleteElement(element) => What::AddElement(element.clone()),
         What::DeleteTable(table) => What::AddTable(table.clone()),
         _ => return None,
@@ -105,6 +108,7 @@ impl Sight<'_> {
             | What::AddRoute(_)
             | What::AppendRoute(_)
             | What::AddForwarding(_)
+            | What::AddNeighbour(_)
             | What::AddHooks(_)
             | What::AddFilter(_)
             | What::Set(_)
@@ -124,6 +128,15 @@ impl Sight<'_> {
                 let Some(device) = self.index(&route.device)? else { return Ok(Finding::Missing) };
                 let seen = self.snapshot.routes(self.place, Family::of(route.to.addr()))?;
                 present(seen.iter().any(|seen| route.is(seen, device)))
+            }
+            // Another one changes by itself.
+            What::AddNeighbour(wanted) if wanted.certainty == Certainty::Permanent => {
+                let Some(device) = self.index(&wanted.device)? else { return Ok(Finding::Missing) };
+                let is_it = |seen: &&NeighbourSeen| {
+                    seen.device == device && seen.address == Some(wanted.address) && seen.is_permanent()
+                };
+                let seen = self.snapshot.neighbours(self.place)?.iter().find(is_it);
+                present(seen.is_some_and(|seen| seen.mac == Some(wanted.mac)))
             }
             What::AddForwarding(entry) => {
                 let Some(port) = self.index(&entry.port)? else { return Ok(Finding::Missing) };

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use zubi_model::{Family, IfName, NsRef, SandboxName};
 use zubi_plan::{Op, Place, What, firewall};
 use zubi_wire::nft::Element;
-use zubi_wire::route::LinkKind;
+use zubi_wire::route::{Certainty, LinkKind};
 
 /// Up to this many objects are read one by one; for more, the whole list is read. Reading one object takes the kernel
 /// some microseconds, as long as a few items of a list.
@@ -320,6 +320,11 @@ impl Needs {
                 let needs = self.place_mut(place);
                 needs.device(&route.device);
                 needs.routes.insert(Family::of(route.to.addr()));
+            }
+            What::AddNeighbour(neighbour) if neighbour.certainty == Certainty::Permanent => {
+                let needs = self.place_mut(place);
+                needs.device(&neighbour.device);
+                needs.neighbours = true;
             }
             What::AddForwarding(entry) => {
                 let needs = self.place_mut(place);

@@ -4,8 +4,8 @@ use ipnet::IpNet;
 use netlink_packet_core::{DefaultNla, NetlinkMessage, NetlinkPayload, Nla};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
-    InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute, LinkFlags,
-    LinkInfo, LinkMessage, LinkProtoInfoBridge,
+    InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
+    LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge, MacVlanMode,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -20,12 +20,12 @@ use proptest::prelude::*;
 use std::fmt::Debug;
 use std::net::IpAddr;
 use zubi_model::{
-    Family, IfIndex, IfName, LinkGroup, Mac, Mtu, NsRef, PolicyRule, RouteKind, RouteOptions, RuleAction,
+    Family, IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, PolicyRule, RouteKind, RouteOptions, RuleAction,
 };
 use zubi_wire::route::{
     Address, AddressSeen, AdminState, BridgePort, Certainty, ForwardingEntry, Link, LinkChange, LinkKind, LinkRef,
-    LinkSeen, Neighbour, NeighbourSeen, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleSeen, Switch,
-    Uniqueness, delete_group, delete_link, dump_links, get_link,
+    LinkSeen, Macvlan, Neighbour, NeighbourSeen, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleSeen,
+    Switch, Uniqueness, delete_group, delete_link, dump_links, get_link,
 };
 use zubi_wire::{Batch, Message, Messages, flag};
 
@@ -151,6 +151,38 @@ fn a_bridge_is_read_as_a_bridge() {
             ]),
         ],
     );
+}
+
+#[test]
+fn a_macvlan_is_made_on_its_parent_and_born_elsewhere() {
+    let modes = [
+        (MacvlanMode::Bridge, MacVlanMode::Bridge),
+        (MacvlanMode::Private, MacVlanMode::Private),
+        (MacvlanMode::Vepa, MacVlanMode::Vepa),
+        (MacvlanMode::Passthru, MacVlanMode::Passthrough),
+    ];
+    for (mode, theirs) in modes {
+        let netns = Some(NsRef::Path("/proc/7/ns/net".into()));
+        let kind = LinkKind::Macvlan(Macvlan { parent: name("lan0"), mode, netns });
+        let link = Link { name: name("eth0"), kind, group: LinkGroup::DEFAULT, ..bridge() };
+        assert!(link.to_string().starts_with("link add eth0 link lan0 address "));
+        // No echo: it would go to the other namespace.
+        let message = read_as!(NewLink, MAKE, |b| link.encode(b, Some(IfIndex(3)), Some(9)));
+        same(
+            &message.attributes,
+            &[
+                LinkAttribute::IfName("eth0".into()),
+                LinkAttribute::Address(mac().bytes().to_vec()),
+                LinkAttribute::Group(0),
+                LinkAttribute::Link(3),
+                LinkAttribute::NetNsFd(9),
+                LinkAttribute::LinkInfo(vec![
+                    LinkInfo::Kind(InfoKind::MacVlan),
+                    LinkInfo::Data(InfoData::MacVlan(vec![InfoMacVlan::Mode(theirs)])),
+                ]),
+            ],
+        );
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::heal::ports::unrecorded_ports;
 use crate::look::by_name::endpoint_called;
 use crate::look::compare::{differences, whole_host};
 use crate::look::default_route::siblings;
-use crate::look::device::{host_end_in, inner_end_problem, leads_to_the_ended};
+use crate::look::device::{device_in, inner_end_problem, leads_to_the_ended};
 use crate::look::foreign_changes::foreign_changes;
 use crate::look::host::host_facts;
 use crate::look::sandbox::{resolve, way_in};
@@ -212,7 +212,7 @@ fn compare_attached(
     siblings: &[Endpoint],
 ) -> Result<Checked, Error> {
     let object = describe(endpoint);
-    let host_end = host_end_in(session, snapshot, endpoint)?;
+    let device = device_in(session, snapshot, endpoint, None)?;
     let way = match way_in(session, endpoint, None) {
         Ok(way) => way,
         Err(e) => {
@@ -220,15 +220,15 @@ fn compare_attached(
             return Ok(Checked::Found(vec![Problem::new(ProblemKind::Unreadable, object, e.to_string(), fix)]));
         }
     };
-    let has_ended = match &host_end {
+    let has_ended = match &device {
         None => true,
-        Some(host_end) => way.is_none() && leads_to_the_ended(session, &Place::Host, host_end)?,
+        Some(device) => way.is_none() && leads_to_the_ended(session, &Place::Host, device)?,
     };
     if way.is_none() && has_ended {
         let gone = Problem::new(ProblemKind::SandboxGone, object, "its sandbox is gone", GC);
         return Ok(Checked::NoSandbox(vec![gone]));
     }
-    if host_end.is_some()
+    if device.is_some()
         && let Some(way) = &way
         && let Some(what) = inner_end_problem(session, snapshot, endpoint, way)?
     {

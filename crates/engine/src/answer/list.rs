@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::look::compare::whole_host;
 use crate::look::default_route::gives_default_in;
-use crate::look::device::host_end_in;
+use crate::look::device::device_in;
 use crate::look::link_ends::{EndSeen, link_ends};
 use crate::look::sandbox::{of_pid, way_in};
 use crate::records::read_records;
@@ -76,7 +76,7 @@ pub struct EndpointView {
     pub default_in: Vec<Family>,
     /// The state of its pair of devices, seen from the host end: a pair has a carrier when both ends are up.
     pub state: LinkState,
-    /// The index of the host end, if it exists.
+    /// The index of the host end, or of the device that carries it, if it exists.
     pub host_index: Option<IfIndex>,
     /// The index of the inner end, in the sandbox.
     pub peer_index: Option<IfIndex>,
@@ -125,8 +125,10 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
     for endpoint in &records.endpoints {
         let siblings = records.siblings(endpoint);
         let endpoint = &endpoint.clone().at(now);
-        let seen = host_end_in(session, &mut snapshot, endpoint)?;
+        let seen = device_in(session, &mut snapshot, endpoint, None)?;
         let way = way_in(session, endpoint, None).ok().flatten();
+        let (index, other) = (seen.as_ref().map(|l| l.index), seen.as_ref().and_then(|l| l.peer));
+        let is_inside = endpoint.host_device().is_none();
         views.push(EndpointView {
             default_in: gives_default_in(session, &mut snapshot, endpoint, &siblings, way.as_ref())?,
             state: match &seen {
@@ -134,8 +136,8 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
                 Some(host_end) if host_end.carrier => LinkState::Up,
                 Some(_) => LinkState::Down,
             },
-            host_index: seen.as_ref().map(|l| l.index),
-            peer_index: seen.and_then(|l| l.peer),
+            host_index: if is_inside { other } else { index },
+            peer_index: if is_inside { index } else { other },
             endpoint: endpoint.clone(),
         });
     }

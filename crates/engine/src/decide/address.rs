@@ -82,7 +82,7 @@ fn sets_of_network(network: &Network, asked: &[IpAddr]) -> Result<Vec<Vec<Pool>>
     match network.pools.first() {
         Some(pool) if sets.is_empty() && asked.is_empty() && !network.asks_dhcp() => {
             let (name, device) = (network.name.clone(), network.device().clone());
-            let on = network.parent().map_or("another program's", |_| "on the LAN");
+            let on = if network.is_on_lan() { "on the LAN" } else { "another program's" };
             Err(Error::AddressWanted { network: name, device, on, subnet: pool.subnet.net() })
         }
         _ => Ok(sets),

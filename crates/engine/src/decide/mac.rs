@@ -16,6 +16,16 @@ pub(crate) fn of_endpoint(
     book: &dyn Book,
     owners: &Owners,
 ) -> Result<Mac, Obstacle> {
+    // The kernel gives the only macvlan in the mode `passthru` the card's MAC.
+    if let Some(card) = network.macvlan().and_then(|part| part.card_mac) {
+        return match wish {
+            MacWish::Given(mac) if mac != card => {
+                let owner = MacOwner::Device(format!("the card {}, whose endpoint has {card}", network.device()));
+                Err(Obstacle::Taken(Taken::Mac { mac, owner }))
+            }
+            _ => Ok(card),
+        };
+    }
     let wished = match (wish, addresses.first()) {
         (MacWish::Given(mac), _) => mac,
         (MacWish::FromAddress, Some(first)) => Mac::from_address(first.address.addr()),

@@ -7,6 +7,7 @@ pub(crate) mod device;
 pub(crate) mod endpoint;
 pub(crate) mod lease;
 pub(crate) mod mac;
+pub(crate) mod macvlan;
 #[cfg(test)]
 pub(crate) mod memory;
 pub(crate) mod neighbourhood;

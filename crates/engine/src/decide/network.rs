@@ -1,7 +1,7 @@
 //! The decision about a network: takes the user's wishes, and chooses bridge and subnets that the user left open.
 
 use crate::decide::neighbourhood::Neighbourhood;
-use crate::decide::uplink;
+use crate::decide::{macvlan, uplink};
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
@@ -23,19 +23,24 @@ pub(crate) struct NetworkBirth {
 
 /// Decides a network.
 pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbourhood<'_>) -> Result<Network, Error> {
+    let spec = macvlan::with_carrier(spec, around)?;
     let uplink = spec.driver.uplink();
-    let pools = match (spec.driver.adopted(), uplink) {
-        (Some(device), _) => adopted_pools(&spec, device, around)?,
-        (None, Some(uplink)) => uplink::pools(&spec, uplink, around)?,
-        (None, None) => pools(&spec, around)?,
+    let carried = spec.driver.macvlan().and_then(|spec| spec.card.as_ref());
+    let pools = match (spec.driver.adopted(), uplink, carried) {
+        (Some(device), _, _) => adopted_pools(&spec, device, around)?,
+        (None, Some(uplink), _) => uplink::pools(&spec, uplink, around)?,
+        (None, None, Some(card)) => macvlan::pools(&spec, card, around)?,
+        (None, None, None) => pools(&spec, around)?,
     };
     if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
         mtu.carries_ipv6()?;
     }
     let mac = uplink.map_or(Ok(birth.mac), |uplink| uplink::mac_of_card(uplink, around))?;
-    let mtu = spec
-        .mtu
-        .map_or_else(|| uplink.map(|uplink| uplink::mtu_of_card(uplink, around)).transpose(), |mtu| Ok(Some(mtu)))?;
+    let mtu = match (spec.mtu, uplink, carried) {
+        (_, _, Some(card)) => macvlan::mtu(&spec, card, around)?,
+        (None, Some(uplink), None) => Some(uplink::mtu_of_card(uplink, around)?),
+        (mtu, _, None) => mtu,
+    };
     let driver = spec.driver.decide(&spec.name, &birth.id, mac)?;
     let network = Network {
         name: spec.name,
@@ -50,6 +55,7 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
         labels: spec.labels,
     };
     uplink::refuse_contradictions(&network)?;
+    let network = macvlan::settle(network, around)?;
     if network.asks_dhcp() && !network.shares_addresses() {
         let why =
             format!("is for networks with a DHCP server, and zubi itself gives the addresses of {}", network.name);
@@ -61,6 +67,9 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
 }
 
 fn require_free_device(network: &Network, around: &Neighbourhood<'_>) -> Result<(), Error> {
+    if network.macvlan().is_some_and(|part| part.card().is_some()) {
+        return refuse_overlaps(network, around.networks);
+    }
     let device = network.device();
     if let Some(other) = around.networks.iter().find(|other| other.shares_device_with(network)) {
         return Err(Invalid::new("bridge", device, format!("is the bridge of network {}", other.name)).into());
@@ -283,7 +292,7 @@ mod tests {
             let mut network = memory::network(name, &["10.1.0.0/16"]);
             network.pools[0].gateway = None;
             network.egress = Egress::Plain;
-            let Driver::Bridge(bridge) = &mut network.driver;
+            let Driver::Bridge(bridge) = &mut network.driver else { unreachable!("a bridge") };
             bridge.ingress = Ingress::Open;
             network
         };

@@ -22,11 +22,7 @@ pub(crate) fn card<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result
     let object = format!("network card {parent}");
     let unread = || Error::unread(&object);
     let Some(seen) = around.host.link(&Place::Host, parent.as_str()).map_err(unread())? else {
-        let mut cards: Vec<&str> =
-            around.host.links(&Place::Host).map_err(unread())?.filter(|link| is_card(link)).map(|l| &*l.name).collect();
-        cards.sort_unstable();
-        let there = if cards.is_empty() { String::new() } else { format!("; there are: {}", cards.join(", ")) };
-        return no(format!("does not exist{there}"));
+        return no(format!("does not exist{}", cards(around).map_err(unread())?));
     };
     if *parent == IfName::loopback() {
         return no("is the loopback device: no LAN is behind it".into());
@@ -58,6 +54,10 @@ pub(crate) fn card<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result
     if seen.state != AdminState::Up {
         return no(format!("is down; ip link set {parent} up"));
     }
+    let carried = |network: &&Network| network.macvlan().is_some() && network.device() == parent;
+    if let Some(network) = around.networks.iter().find(carried) {
+        return no(format!("carries network {}; remove that, and create it again on top of this one", network.name));
+    }
     let on_top = |link: &&LinkSeen| {
         link.peer == Some(seen.index) && link.kind.as_deref().is_some_and(|kind| ON_TOP.contains(&kind))
     };
@@ -69,6 +69,14 @@ pub(crate) fn card<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result
         ));
     }
     Ok(seen)
+}
+
+/// The cards that there are, as the end of a sentence.
+pub(crate) fn cards(around: &Neighbourhood<'_>) -> Result<String, zubi_snapshot::NotRead> {
+    let mut cards: Vec<&str> =
+        around.host.links(&Place::Host)?.filter(|link| is_card(link)).map(|l| &*l.name).collect();
+    cards.sort_unstable();
+    Ok(if cards.is_empty() { String::new() } else { format!("; there are: {}", cards.join(", ")) })
 }
 
 fn is_card(link: &LinkSeen) -> bool {
@@ -88,8 +96,17 @@ pub(crate) fn mtu_of_card(uplink: &UplinkSpec, around: &Neighbourhood<'_>) -> Re
 
 /// The subnets of the card, with the routers of the LAN, and without the host's own addresses.
 pub(crate) fn pools(spec: &NetworkSpec, uplink: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
+    pools_behind(spec, uplink, card(&uplink.parent, around)?, around)
+}
+
+/// As [`pools`], for a device of the host that was found fit.
+pub(crate) fn pools_behind(
+    spec: &NetworkSpec,
+    uplink: &UplinkSpec,
+    seen: &LinkSeen,
+    around: &Neighbourhood<'_>,
+) -> Result<Vec<Pool>, Error> {
     let object = format!("network {}", spec.name);
-    let seen = card(&uplink.parent, around)?;
     let own = around.host.addresses_of(&Place::Host, seen.index).map_err(Error::unread(&object))?;
     let own: Vec<IpNet> = own.iter().map(|own| own.address).filter(|own| !is_link_local(own.addr())).collect();
     let mut subnets: Vec<PoolSpec> = spec.pools.clone();

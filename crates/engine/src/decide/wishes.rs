@@ -6,6 +6,10 @@ use zubi_model::{Addressing, Family, HostAddress, Invalid, Network, Pool, PortWi
 
 /// Refuses wishes that cannot be granted in any state of the host.
 pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Error> {
+    if let (Some(device), Some(_)) = (&wishes.taken, network.macvlan()) {
+        let why = format!("cannot be taken over: the endpoints of network {} are macvlans", network.name);
+        return Err(Invalid::new("device", device, why).try_instead("leave --device out").into());
+    }
     let of_sets = match &wishes.addressing {
         Addressing::Sets(sets) => sets.concat(),
         _ => network.pools.clone(),

@@ -2,14 +2,15 @@
 
 use crate::error::Error;
 use crate::look::default_route::gives_default_in;
-use crate::look::device::{host_end_in, inner_end_problem};
+use crate::look::device::{device_in, inner_end_problem};
+use crate::look::host::addresses_on_card;
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
 use crate::session::Session;
 use crate::steps::ask_dhcp::now;
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::{Neighbours, Op, Place, Surroundings, What, driver};
-use zubi_snapshot::{Inside, Needs, Pair, Snapshot, lacking_of_pair};
+use zubi_snapshot::{Inside, Needs, Pair, Snapshot, lacking, lacking_of_pair};
 use zubi_wire::route::{AdminState, LinkMark};
 
 /// The operations that set an endpoint up. Without a way into its sandbox: only those on the host.
@@ -32,6 +33,7 @@ pub(crate) fn wanted_ops(
         loopback: AdminState::Down,
         default_in,
         stale: Vec::new(),
+        of_host: addresses_on_card(session, network)?,
         neighbours: Neighbours::AreRight,
         lifetime: endpoint.lease().map(|lease| lease.left_at(now)).unwrap_or_default(),
         taken: None,
@@ -67,9 +69,11 @@ fn lacking_parts(
     way: Option<&NsRef>,
     ops: Vec<Op>,
 ) -> Result<Vec<Op>, Error> {
-    let Some(host_device) = endpoint.host_device() else { return Ok(Vec::new()) };
+    let Some(host_device) = endpoint.host_device() else {
+        return lacking_on_parent(session, snapshot, endpoint, way, &ops);
+    };
     let mut pair = Pair::Absent;
-    if host_end_in(session, snapshot, endpoint)?.is_some() {
+    if device_in(session, snapshot, endpoint, None)?.is_some() {
         pair = Pair::Whole;
         if let Some(way) = way
             && inner_end_problem(session, snapshot, endpoint, way)?.is_some()
@@ -81,4 +85,25 @@ fn lacking_parts(
     let inside = if way.is_some() { Inside::Reachable } else { Inside::Unreachable };
     let host_end = LinkMark::new(host_device.clone(), endpoint.host_mac());
     lacking_of_pair(ops, snapshot, host_end, pair, inside).map_err(Error::unread(describe(endpoint)))
+}
+
+/// As [`lacking_parts`], for a device that is inside the sandbox only. One that was renamed is made again.
+fn lacking_on_parent(
+    session: &mut Session,
+    snapshot: &mut Snapshot,
+    endpoint: &Endpoint,
+    way: Option<&NsRef>,
+    ops: &[Op],
+) -> Result<Vec<Op>, Error> {
+    const RENAMED: &str = "it is not called as made";
+    let Some(way) = way else { return Ok(Vec::new()) };
+    let found = device_in(session, snapshot, endpoint, None)?;
+    let renamed = found.filter(|found| found.name != endpoint.ifname.as_str());
+    session.read(snapshot, &Needs::of(ops), &describe(endpoint))?;
+    let mut all = lacking(ops, snapshot).map_err(Error::unread(describe(endpoint)))?;
+    if let Some(name) = renamed.as_ref().and_then(|found| found.name.parse().ok()) {
+        let device = LinkMark { name, mac: renamed.and_then(|found| found.mac) };
+        all.insert(0, Op::sandbox(way, What::DeleteLink(device), RENAMED));
+    }
+    Ok(all)
 }

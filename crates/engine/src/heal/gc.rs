@@ -28,7 +28,7 @@ use crate::undo::link::plan_unlink;
 use crate::undo::network::plan_down;
 use crate::undo::sandbox::{Unfinished, clean_run_locked, disconnect_all, remove_unfinished};
 use std::collections::HashSet;
-use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, NetworkName};
+use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, Network, NetworkName};
 use zubi_plan::{Op, Place, Plan, What, coexist, driver, firewall};
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{ExclusiveHost, HostLock, LeaseOwner, Maker, SandboxRecord, StoreError};
@@ -235,7 +235,7 @@ pub(crate) fn collect_strays(
     if !records.is_complete() {
         return Ok(Report { plan, value: words });
     }
-    let mut owned: HashSet<&str> = networks.iter().map(|n| n.device().as_str()).collect();
+    let mut owned: HashSet<&str> = networks.iter().flat_map(Network::devices).map(IfName::as_str).collect();
     owned.extend(endpoints.iter().chain(pending).filter_map(Endpoint::host_device).map(IfName::as_str));
     let links = records.links.iter().chain(&records.unfinished_links);
     let of_links = links.flat_map(|l| &l.ends).filter(|e| e.place == LinkPlace::Host);

@@ -1,7 +1,7 @@
 //! Endpoints and links whose sandbox is gone. A sandbox that cannot be examined does not count as gone.
 
 use crate::error::Error;
-use crate::look::device::{host_end, leads_to_the_ended};
+use crate::look::device::{device, leads_to_the_ended};
 use crate::look::link_ends::is_gone_link;
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
@@ -20,8 +20,8 @@ pub(crate) fn is_alive(session: &mut Session, endpoint: &Endpoint) -> Result<boo
 
 /// Whether an endpoint's sandbox is gone, and its device or the other end of that.
 pub(crate) fn is_gone(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
-    if let Some(host_end) = host_end(session, endpoint)?
-        && !leads_to_the_ended(session, &Place::Host, &host_end)?
+    if let Some(found) = device(session, endpoint, None)?
+        && (endpoint.host_device().is_none() || !leads_to_the_ended(session, &Place::Host, &found)?)
     {
         return Ok(false);
     }

@@ -11,6 +11,7 @@ use zubi_model::{Endpoint, IfName, Network};
 use zubi_plan::driver::{self, HostFacts, Standing, UPLINK_SETTINGS};
 use zubi_plan::{Op, Plan, loopback};
 use zubi_snapshot::{Finding, Snapshot};
+use zubi_wire::route::{AdminState, LinkSeen};
 
 /// Whether ports are about to be published on 127.0.0.1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +51,9 @@ pub(crate) fn network_ops<'a>(
 pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Loopback) -> Result<Plan, Error> {
     let object = format!("network {}", network.name);
     let seen = host_device(session, &mut Snapshot::new(), network.device())?;
+    if network.macvlan().is_some_and(|part| part.card().is_some()) {
+        require_card(network, seen.as_ref())?;
+    }
     match driver::standing(network, seen.as_ref()) {
         Standing::Complete => {
             let lacks = need == Loopback::Needed
@@ -81,6 +85,19 @@ pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Lo
                 },
             })
         }
+    }
+}
+
+/// The card of a macvlan network has to be there and up: a macvlan on a card that is down cannot be up.
+fn require_card(network: &Network, seen: Option<&LinkSeen>) -> Result<(), Error> {
+    let card = network.device().clone();
+    match seen {
+        None => Err(Error::Card { why: format!("does not exist, and carries network {}", network.name), card }),
+        Some(seen) if seen.state == AdminState::Down => Err(Error::Card {
+            why: format!("is down, and carries network {}; ip link set {card} up", network.name),
+            card,
+        }),
+        Some(_) => Ok(()),
     }
 }
 

@@ -13,7 +13,7 @@
 use crate::error::Error;
 use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};
 use crate::look::compare::{elements, whole_host};
-use crate::look::device::host_end_in;
+use crate::look::device::device_in;
 use crate::look::unrecorded::unrecorded_devices;
 use crate::random::random;
 use crate::records::read_records;
@@ -50,7 +50,7 @@ pub(crate) fn rebuild(session: &mut Session, act: Act) -> Result<Report<Vec<Stri
         if networks.iter().any(|network| network.name == endpoint.network) {
             continue;
         }
-        let port = host_end_in(session, &mut snapshot, endpoint)?;
+        let port = device_in(session, &mut snapshot, endpoint, None)?;
         let made =
             network_again(session, host, &mut snapshot, &endpoint.network, port.and_then(|port| port.master), act)?;
         match made {

@@ -15,13 +15,7 @@ use zubi_plan::driver::UPLINK_SETTINGS;
 pub(crate) fn refuse_card(session: &mut Session, card: &IfName, force: bool) -> Result<HoldingsSeen, Error> {
     let no = |why: String| Err(Error::Card { card: card.clone(), why });
     let object = || format!("network card {card}");
-    if ["wireless", "phy80211"].iter().any(|file| Path::new("/sys/class/net").join(card.as_str()).join(file).exists()) {
-        return no(
-            "is a wireless station: access points take frames with its own MAC only, so no bridge works on it; \
-                   ipvlan does"
-                .into(),
-        );
-    }
+    refuse_wireless(card, "bridge")?;
     let seen = session.kernel.holdings(card, UPLINK_SETTINGS).map_err(Error::kernel(object()))?;
     if let Some((what, why)) = seen.beyond.first() {
         return no(format!("has {what}, which {why}: that cannot move to a bridge; replace it by a plain one"));
@@ -31,6 +25,18 @@ pub(crate) fn refuse_card(session: &mut Session, card: &IfName, force: bool) -> 
         return no(format!("is managed by {}, which would take it back; {}", manager.name, manager.way_out));
     }
     Ok(seen)
+}
+
+/// Refuses a card that sends frames with its own MAC only. `what`: a device with other MACs.
+pub(crate) fn refuse_wireless(card: &IfName, what: &str) -> Result<(), Error> {
+    let of_card = Path::new("/sys/class/net").join(card.as_str());
+    if !["wireless", "phy80211"].iter().any(|file| of_card.join(file).exists()) {
+        return Ok(());
+    }
+    let why = format!(
+        "is a wireless station: access points take frames with its own MAC only, so no {what} works on it; ipvlan does"
+    );
+    Err(Error::Card { card: card.clone(), why })
 }
 
 /// The neighbour by which an address is reached: itself on the link, or the router.

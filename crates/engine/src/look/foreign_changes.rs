@@ -9,7 +9,7 @@ use crate::session::Session;
 use ipnet::IpNet;
 use std::collections::HashSet;
 use std::net::IpAddr;
-use zubi_model::{Family, HostAddress, IfIndex, Network, Pool};
+use zubi_model::{Family, HostAddress, IfIndex, IfName, Network, Pool};
 use zubi_plan::Place;
 use zubi_snapshot::{NotRead, Snapshot};
 use zubi_wire::route::{AddressSeen, LinkSeen, RouteSeen};
@@ -54,7 +54,10 @@ pub(crate) fn foreign_changes(
             problems.extend(additional_addresses(network, bridge, &records.networks, &host));
         }
         problems.extend(additional_ports(network, bridge, &known, &host));
-        problems.extend(routes_elsewhere(network, bridge, &host));
+        let shims =
+            records.networks.iter().filter(|other| other.shares_device_with(network)).flat_map(Network::devices);
+        let shims: Vec<&str> = shims.map(IfName::as_str).collect();
+        problems.extend(routes_elsewhere(network, bridge, &shims, &host));
     }
     if records.networks.iter().any(|network| network.needs_forwarding(Family::V4)) {
         problems.extend(uplinks_without_forwarding(&host));
@@ -145,11 +148,13 @@ fn additional_ports(network: &Network, bridge: &LinkSeen, known: &HashSet<&str>,
 }
 
 /// Routes into the network's subnets by another device. The kernel takes the longest prefix, and of two equal ones either.
-fn routes_elsewhere(network: &Network, bridge: &LinkSeen, host: &HostSeen<'_>) -> Vec<Problem> {
+/// `shims`: devices of networks on the same bridge, by which the host reaches their endpoints.
+fn routes_elsewhere(network: &Network, bridge: &LinkSeen, shims: &[&str], host: &HostSeen<'_>) -> Vec<Problem> {
     let into = |route: &&&RouteSeen| {
         let net = |pool: &Pool| pool.subnet.net();
         route.table != TABLE_LOCAL
             && route.device != Some(bridge.index)
+            && !shims.contains(&host.name(route.device))
             && network.pools.iter().any(|p| net(p).contains(&route.to))
     };
     host.routes

@@ -15,7 +15,7 @@ use crate::session::Session;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
-use zubi_model::{IfIndex, IfName, Mac, Network};
+use zubi_model::{IfIndex, IfName, Mac, Network, NetworkName};
 use zubi_plan::Place;
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_wire::route::{LinkSeen, NetnsId};
@@ -45,6 +45,8 @@ enum Holder {
     Behind(Box<LinkSeen>),
     /// Whom a file names.
     Leased(Lease),
+    /// A network of zubi's on the same device.
+    Network(NetworkName),
     /// A neighbour of the bridge.
     Neighbour { mac: Mac, bridge: IfName },
 }
@@ -85,6 +87,25 @@ pub(crate) fn given_elsewhere(
     }
     let leased = |lease: Lease| GivenElsewhere { address: lease.address, to: Holder::Leased(lease) };
     all.extend(found.all.into_iter().map(leased));
+    for other in session.store().networks_lossy().0 {
+        if other.name == network.name || !other.shares_addresses() || !other.shares_device_with(network) {
+            continue;
+        }
+        let by_us = session.store().leases_lossy(&other.name).0.into_iter();
+        all.extend(by_us.map(|(address, _)| GivenElsewhere { address, to: Holder::Network(other.name.clone()) }));
+    }
+    // The host knows an endpoint whose record is lost by its MAC.
+    let shim = network.macvlan().and_then(|part| part.shim.as_ref()).map(|shim| &shim.device);
+    let of_shim = shim.and_then(|shim| links.iter().find(|link| link.name == shim.as_str()));
+    for seen in host.neighbours(&Place::Host).map_err(unread())?.iter().filter(|seen| seen.is_permanent()) {
+        let (Some(address), Some(mac), Some(shim), Some(device)) = (seen.address, seen.mac, shim, of_shim) else {
+            continue;
+        };
+        let unrecorded = session.store().lease_owner(&network.name, address)?.is_none();
+        if seen.device == device.index && own != Some(mac) && unrecorded {
+            all.push(GivenElsewhere { address, to: Holder::Neighbour { mac, bridge: shim.clone() } });
+        }
+    }
     for seen in host.neighbours(&Place::Host).map_err(unread())?.iter().filter(|seen| Some(seen.device) == bridge) {
         let (Some(address), Some(mac)) = (seen.address, seen.answered()) else { continue };
         if own != Some(mac) && !is_of_an_endpoint(session, network, address, mac)? {
@@ -121,6 +142,7 @@ pub(crate) fn holder(session: &mut Session, given: &GivenElsewhere) -> Result<St
             format!("{} behind port {}", owner.as_deref().unwrap_or("a namespace"), port.name)
         }
         Holder::Leased(lease) => lease.to_string(),
+        Holder::Network(name) => format!("an endpoint of network {name}"),
         Holder::Neighbour { mac, bridge } => {
             format!("{mac}, a neighbour on {bridge} (ip neigh del {} dev {bridge} forgets it)", given.address)
         }

@@ -1,11 +1,15 @@
 //! Facts of this host that decide how networks are made on it.
 
 use crate::error::Error;
+use crate::look::addresses_in_use::is_link_local;
 use crate::session::Session;
+use ipnet::IpNet;
+use zubi_model::Network;
 use zubi_plan::Place;
 use zubi_plan::driver::HostFacts;
 use zubi_plan::forwarding::Ipv6Forwarding;
 use zubi_plan::loopback::BridgeNetfilter;
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_wire::route::AdminState;
 
 /// The way in which this kernel can forward IPv6.
@@ -35,6 +39,22 @@ pub(crate) fn ipv6_forwarding(session: &mut Session) -> Result<Ipv6Forwarding, E
         }
     }
     Ok(Ipv6Forwarding::Classic { learning })
+}
+
+/// The host's addresses on the card of a network whose endpoints it is to reach.
+pub(crate) fn addresses_on_card(session: &mut Session, network: &Network) -> Result<Vec<IpNet>, Error> {
+    if network.macvlan().is_none_or(|part| part.shim.is_none()) {
+        return Ok(Vec::new());
+    }
+    let (card, object) = (network.device().as_str(), format!("network card {}", network.device()));
+    let mut host = Snapshot::new();
+    session.read(&mut host, &Needs::new().link(&Place::Host, card).addresses(&Place::Host), &object)?;
+    let unread = || Error::unread(&object);
+    let Some(card) = host.link(&Place::Host, card).map_err(unread())?.map(|card| card.index) else {
+        return Ok(Vec::new());
+    };
+    let own = host.addresses_of(&Place::Host, card).map_err(unread())?;
+    Ok(own.iter().map(|own| own.address).filter(|own| !is_link_local(own.addr())).collect())
 }
 
 /// The facts of this host that decide how networks are made.

@@ -16,7 +16,8 @@ use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
 use crate::heal::gone::{free_if_gone, remove_gone};
 use crate::look::default_route::{foreign_defaults, gives_default_in, siblings};
-use crate::look::device::host_end;
+use crate::look::device::device;
+use crate::look::host::addresses_on_card;
 use crate::look::host_key::host_key;
 use crate::look::pair::{pair_to_take, wishes_with_pair};
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
@@ -127,7 +128,7 @@ pub(crate) fn attach_resolved(
     let existing = session.store().endpoint(&key)?;
     let mut lives = false;
     if let Some(existing) = &existing {
-        lives = host_end(session, existing)?.is_some();
+        lives = device(session, existing, Some(&sandbox.reached_by))?.is_some();
     }
     let mut taken = None;
     if let Some(device) = wishes.taken.clone().filter(|_| !lives) {
@@ -230,6 +231,8 @@ fn attach_new(
         owners: Owners::default(),
         taken: taken.as_ref(),
     };
+    // Behind the claim, an error would have to undo it.
+    let of_host = addresses_on_card(session, network)?;
     let mut endpoint = settle(session, host, &mut ask, act)?;
     for words in wishes.ports.iter().filter_map(port_limits) {
         session.note(words);
@@ -238,9 +241,11 @@ fn attach_new(
         loopback: inside.loopback,
         default_in: default_families(&endpoint, &inside.siblings, &inside.foreign_defaults),
         stale: stale_addresses(session, &endpoint)?,
+        of_host,
         neighbours: match &taken {
             // They may know its address by the MAC that it had.
             Some(taken) if !taken.addresses.is_empty() => Neighbours::MayBeWrong,
+            _ if network.is_on_lan() => Neighbours::MayBeWrong,
             _ => neighbours(session, &endpoint)?,
         },
         lifetime: Lifetime::default(),
@@ -345,6 +350,10 @@ pub(crate) fn require_room(session: &mut Session, host: &HostLock, network: &Net
         if has_room(session)? {
             return Ok(());
         }
+    }
+    if network.macvlan().is_some() {
+        let why = format!("takes no further endpoint: network {} has {most} on it", network.name);
+        return Err(Error::Card { card: network.device().clone(), why });
     }
     Err(Error::BridgeFull { network: network.name.clone(), bridge: network.device().clone(), most })
 }

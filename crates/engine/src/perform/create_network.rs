@@ -12,6 +12,7 @@ use crate::firewall::table::lost_firewall;
 use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::look::addresses_in_use::addresses_in_use;
+use crate::look::card::refuse_wireless;
 use crate::look::host::ipv6_forwarding;
 use crate::look::unconfirmed::refuse_unconfirmed;
 use crate::look::unrecorded::refuse_other_instance_now;
@@ -110,6 +111,9 @@ fn create_locked(
     let object = format!("network {}", spec.name);
     refuse_other_instance_now(session)?;
     let network = decide_network(session, spec, &sketch.birth)?;
+    if let Some(card) = network.macvlan().and_then(|part| part.card()) {
+        refuse_wireless(card, "macvlan")?;
+    }
     let draft = sketch.draft.filter(|draft| *draft.network() == network);
     let (mut networks, _) = session.store().networks_lossy();
     let mut up = driver::up(&network, &ipv6_forwarding(session)?);

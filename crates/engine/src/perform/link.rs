@@ -179,8 +179,9 @@ fn free_end(
     let seen = session.kernel.link(&place, end.ifname.as_str()).map_err(Error::kernel(format!("link {end}")))?;
     let Some(seen) = seen else { return Ok(()) };
     let networks = session.store().networks_lossy().0;
-    if let Some(network) = networks.iter().find(|n| spot.is_none() && *n.device() == end.ifname) {
-        return taken(format!("the bridge of network {}", network.name));
+    if let Some(network) = networks.iter().find(|n| spot.is_none() && n.devices().any(|device| *device == end.ifname)) {
+        let what = if network.bridge().is_some() { "bridge" } else { "device" };
+        return taken(format!("the {what} of network {}", network.name));
     }
     let loopback = end.ifname == IfName::loopback();
     taken(match seen.kind {

@@ -7,7 +7,7 @@ use crate::heal::gone::is_alive;
 use crate::heal::leftovers::recover_first;
 use crate::look::by_name::endpoint_called;
 use crate::look::default_route::siblings;
-use crate::look::device::host_end;
+use crate::look::device::device;
 use crate::look::sandbox::{Resolved, locate_endpoint};
 use crate::perform::detach::find_endpoint;
 use crate::perform::networks::{lock_networks, ports_by_settings};
@@ -179,7 +179,7 @@ pub(crate) fn live_endpoint(
     let (key, _) = find_endpoint(session, network, sandbox, found)?.ok_or_else(missing)?;
     let lock = session.store().lock_sandbox(host, key.cookie)?;
     let endpoint = session.store().endpoint(&key)?.ok_or_else(missing)?;
-    if host_end(session, &endpoint)?.is_none() {
+    if device(session, &endpoint, None)?.is_none() {
         return Err(Error::Broken { network: network.clone(), sandbox: sandbox.to_string() });
     }
     Ok((endpoint, lock))

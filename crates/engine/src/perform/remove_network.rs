@@ -41,6 +41,7 @@ fn remove_requested(
     connected: Connected,
     act: Act,
 ) -> Result<Report<()>, Error> {
+    refuse_carrier(session, network)?;
     if let Some(address) = foreign_addresses(session, network)?.into_iter().next() {
         return Err(Error::ForeignAddress { network: network.name.clone(), device: network.device().clone(), address });
     }
@@ -56,6 +57,19 @@ fn remove_requested(
             plan.append(take_network_down(session, host, network, act)?.plan);
             Ok(Report { plan, value: () })
         }
+    }
+}
+
+/// Refuses a network whose device carries another: that would lose its endpoints.
+fn refuse_carrier(session: &Session, network: &Network) -> Result<(), Error> {
+    let on_it =
+        |other: &Network| other.name != network.name && other.macvlan().is_some() && other.shares_device_with(network);
+    match session.store().networks_lossy().0.into_iter().find(on_it).filter(|_| network.owns_device()) {
+        Some(other) => {
+            let (name, device) = (network.name.clone(), network.device().clone());
+            Err(Error::CarriesNetwork { name, device, other: other.name })
+        }
+        None => Ok(()),
     }
 }
 
@@ -75,7 +89,7 @@ pub(crate) fn prune_networks(session: &mut Session, act: Act) -> Result<Report<V
                 report.plan.append(removed.plan);
                 report.value.push(network.name);
             }
-            Err(Error::NetworkInUse { .. } | Error::ForeignAddress { .. }) => {}
+            Err(Error::NetworkInUse { .. } | Error::CarriesNetwork { .. } | Error::ForeignAddress { .. }) => {}
             Err(e) => return Err(e),
         }
     }

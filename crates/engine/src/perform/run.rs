@@ -149,6 +149,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
             loopback: zubi_wire::route::AdminState::Up,
             default_in,
             stale: Vec::new(),
+            of_host: crate::look::host::addresses_on_card(session, network)?,
             neighbours: zubi_plan::Neighbours::AreRight,
             lifetime: zubi_model::Lifetime::default(),
             taken: None,

@@ -5,7 +5,7 @@ use crate::fault::Fault;
 use crate::heal::leftovers::recover_first;
 use crate::heal::ports::{release_claimed, release_half_taken};
 use crate::look::by_name::endpoint_called;
-use crate::look::device::host_end;
+use crate::look::device::device;
 use crate::look::sandbox::locate_endpoint;
 use crate::perform::networks::lock_networks;
 use crate::perform::publish::{Published, live_endpoint};
@@ -37,7 +37,7 @@ pub(crate) fn unpublish_called(
     let mut plan = driver::unpublish(recorded.as_ref(), &endpoint, &[], &endpoint.ports);
     let (later, now) = std::mem::take(&mut plan.ops).into_iter().partition(|op| matches!(op.what, What::Forget(_)));
     plan.ops = now;
-    if host_end(session, &endpoint)?.is_none() {
+    if device(session, &endpoint, None)?.is_none() {
         plan.ops.retain(Op::is_nft);
     }
     take_down(session, &format!("network {network}: unpublish for {called}"), &plan, zubi_kernel::Deletions::Now)?;

@@ -5,7 +5,7 @@ use crate::fault::Fault;
 use crate::firewall::forwarding::close_forwarding;
 use crate::firewall::table::firewall_from_records;
 use crate::look::compare::host_device;
-use crate::look::device::{host_end_in, inner_end_problem};
+use crate::look::device::{device_in, inner_end_problem};
 use crate::look::host::ipv6_forwarding;
 use crate::look::sandbox::way_in;
 use crate::session::Session;
@@ -103,7 +103,7 @@ pub(crate) fn plan_change(session: &mut Session, old: &Network, new: &Network) -
     let device = device.filter(|_| device_presence.is_ours());
     let mut reached = Vec::new();
     for endpoint in endpoints {
-        let host_end = host_end_in(session, &mut snapshot, &endpoint)?;
+        let host_end = device_in(session, &mut snapshot, &endpoint, None)?;
         let is_port = host_end.as_ref().zip(device.as_ref()).is_some_and(|(e, d)| e.master == Some(d.index));
         let mut inside = way_in(session, &endpoint, None)?;
         if let Some(way) = &inside

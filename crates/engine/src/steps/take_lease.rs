@@ -4,6 +4,7 @@ use crate::decide::lease::fitted;
 use crate::error::Error;
 use crate::heal::gone::free_if_gone;
 use crate::look::default_route::{gives_default_in, siblings};
+use crate::look::host::addresses_on_card;
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::apply::apply;
@@ -145,6 +146,8 @@ fn drawn(
         Some(lease) => lease.left_at(now()?),
         None => zubi_model::Lifetime::default(),
     };
-    let around = Surroundings { loopback: AdminState::Up, default_in, stale, neighbours, lifetime, taken: None };
+    let of_host = addresses_on_card(session, network)?;
+    let loopback = AdminState::Up;
+    let around = Surroundings { loopback, default_in, stale, of_host, neighbours, lifetime, taken: None };
     Ok(driver::attach(network, &endpoint, &around))
 }

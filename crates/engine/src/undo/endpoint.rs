@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::look::default_route::successors_of;
-use crate::look::device::host_end;
+use crate::look::device::device;
 use crate::look::pair::taken_now;
 use crate::look::sandbox::way_in;
 use crate::port_claims::claims;
@@ -86,17 +86,22 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
         let now = taken_now(session, &taken, way.as_ref())?;
         return Ok(driver::give_back(endpoint, &taken, &now));
     }
-    let seen = host_end(session, endpoint)?;
-    let mac = seen.as_ref().and_then(|seen| seen.mac);
-    let host_end = driver::recognise_host_end(endpoint, seen.as_ref());
+    let found = device(session, endpoint, via)?;
+    let host_end = driver::recognise_host_end(endpoint, found.as_ref());
     let inside = way_in(session, endpoint, via)?;
     let mut remains =
         Remains { host_end, inside, inner_end: Presence::Gone, doomed_end: Presence::Gone, successors: Vec::new() };
+    if endpoint.device.parent().is_some() {
+        // It is deleted whatever its name is by now.
+        remains.inner_end = if found.is_some() { Presence::Ours } else { Presence::Gone };
+    }
     if let Some(way) = remains.inside.clone() {
         let place = Place::Sandbox(way.clone());
         let object = || Error::kernel(format!("sandbox {}", endpoint.sandbox.spelled));
-        let seen = session.kernel.link(&place, endpoint.ifname.as_str()).map_err(object())?;
-        remains.inner_end = driver::recognise_inner_end(endpoint, seen.as_ref());
+        if endpoint.device.parent().is_none() {
+            let seen = session.kernel.link(&place, endpoint.ifname.as_str()).map_err(object())?;
+            remains.inner_end = driver::recognise_inner_end(endpoint, seen.as_ref());
+        }
         if !remains.inner_end.is_ours()
             && let Some(name) = driver::doomed_name(endpoint)
         {
@@ -107,9 +112,10 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
     }
     let mut plan = driver::detach(endpoint, &remains);
     for op in &mut plan.ops {
-        if let What::DeleteLink(pair) = &mut op.what {
-            // Another program may have changed the MAC: name the device by the MAC that it has.
-            pair.mac = mac;
+        if let (What::DeleteLink(device), Some(found)) = (&mut op.what, &found) {
+            // Another program may have changed the MAC, and inside the name too: name the device as it is.
+            device.mac = found.mac;
+            device.name = found.name.parse().unwrap_or_else(|_| device.name.clone());
         }
     }
     Ok(plan)
@@ -123,11 +129,14 @@ fn apply_detach(session: &mut Session, host: &HostLock, endpoint: &Endpoint, pla
         session.store().begin_detach(&key)?;
     }
     let mut deletions = Deletions::Later;
-    let pair = plan.ops.iter().find_map(|op| match &op.what {
-        What::DeleteLink(pair) => Some(pair),
+    let deletion = plan.ops.iter().find_map(|op| match &op.what {
+        What::DeleteLink(device) => Some((device, &op.place)),
         _ => None,
     });
-    if let Some(pair) = pair {
+    if matches!(deletion, Some((_, Place::Sandbox(_)))) {
+        // No later command would look for it there.
+        deletions = Deletions::Now;
+    } else if let Some((pair, _)) = deletion {
         let mac = pair.mac.unwrap_or_else(|| endpoint.host_mac());
         match session.store().add_doomed(&pair.name, mac) {
             // The disk is full: the deletion cannot be recorded for later, so it happens now.

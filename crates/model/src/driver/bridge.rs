@@ -196,7 +196,7 @@ pub struct BridgeSpec {
     pub uplink: Option<UplinkSpec>,
 }
 
-/// A network card of the host as a port of the bridge. The network has the card's subnets and gateways.
+/// A network card of the host that a network is on. The network has the card's subnets and gateways.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UplinkSpec {
     /// The card.
@@ -252,6 +252,14 @@ impl BridgeChange {
     pub(super) fn fixed(&self, old: &BridgeNetwork) -> Option<(&'static str, String)> {
         let other = self.device.as_ref().is_some_and(|device| *device != old.device);
         other.then(|| ("bridge", old.device.to_string()))
+    }
+
+    /// The first wish for what only a bridge has.
+    pub(super) fn bridge_only(&self) -> Option<(&'static str, String)> {
+        let none = || "none of a bridge".to_owned();
+        let words =
+            [("bridge", self.device.is_some()), ("icc", self.icc.is_some()), ("ingress", self.ingress.is_some())];
+        words.into_iter().find(|(_, wished)| *wished).map(|(what, _)| (what, none()))
     }
 }
 

@@ -6,11 +6,13 @@
 //! methods here. A new driver adds its file, a variant to each enum, and an arm to each method.
 
 mod bridge;
+mod macvlan;
 
 pub use bridge::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ExistingBridge, ForeignBridge, Hairpin,
     Icc, Ingress, Promiscuity, UplinkSpec,
 };
+pub use macvlan::{HostShim, MacvlanMode, MacvlanNetwork, MacvlanSpec, ShimWish};
 
 use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
 use serde::{Deserialize, Serialize};
@@ -22,6 +24,8 @@ use std::fmt;
 pub enum Driver {
     /// A Linux bridge with veth pairs.
     Bridge(BridgeNetwork),
+    /// Devices with MACs of their own on a network card.
+    Macvlan(MacvlanNetwork),
 }
 
 /// Which driver, as a word for tables.
@@ -31,6 +35,8 @@ pub enum DriverKind {
     Bridge,
     /// A bridge with a network card of the host as a port.
     Uplink,
+    /// See [`Driver::Macvlan`].
+    Macvlan,
 }
 
 impl fmt::Display for DriverKind {
@@ -38,6 +44,7 @@ impl fmt::Display for DriverKind {
         f.pad(match self {
             DriverKind::Bridge => "bridge",
             DriverKind::Uplink => "uplink",
+            DriverKind::Macvlan => "macvlan",
         })
     }
 }
@@ -48,18 +55,21 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) if bridge.parent.is_some() => DriverKind::Uplink,
             Driver::Bridge(_) => DriverKind::Bridge,
+            Driver::Macvlan(_) => DriverKind::Macvlan,
         }
     }
 
     pub(crate) fn device(&self) -> &IfName {
         match self {
             Driver::Bridge(bridge) => &bridge.device,
+            Driver::Macvlan(macvlan) => &macvlan.parent,
         }
     }
 
     pub(crate) fn device_mac(&self) -> Option<Mac> {
         match self {
             Driver::Bridge(bridge) => bridge.owned_mac(),
+            Driver::Macvlan(macvlan) => macvlan.own,
         }
     }
 
@@ -67,54 +77,73 @@ impl Driver {
     pub fn bridge(&self) -> Option<&BridgeNetwork> {
         match self {
             Driver::Bridge(bridge) => Some(bridge),
+            Driver::Macvlan(_) => None,
+        }
+    }
+
+    /// The macvlan's part, for what is about macvlans alone.
+    pub fn macvlan(&self) -> Option<&MacvlanNetwork> {
+        match self {
+            Driver::Macvlan(macvlan) => Some(macvlan),
+            Driver::Bridge(_) => None,
         }
     }
 
     pub(crate) fn is_firewalled(&self) -> bool {
         match self {
             Driver::Bridge(bridge) => bridge.is_firewalled(),
+            // Its packets pass no hook of the host.
+            Driver::Macvlan(_) => false,
         }
     }
 
     pub(crate) fn shares_subnets(&self) -> bool {
         match self {
             Driver::Bridge(bridge) => bridge.shares_subnets(),
+            Driver::Macvlan(macvlan) => macvlan.card().is_some(),
         }
     }
 
     pub(crate) fn parent(&self) -> Option<&IfName> {
         match self {
             Driver::Bridge(bridge) => bridge.parent.as_ref(),
+            Driver::Macvlan(_) => None,
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         match self {
             Driver::Bridge(bridge) => bridge.ingress == Ingress::Open,
+            Driver::Macvlan(_) => true,
         }
     }
 
     pub(crate) fn publishes(&self, network: &NetworkName) -> Result<(), String> {
         match self {
             Driver::Bridge(bridge) => bridge.publishes(network),
+            Driver::Macvlan(_) => MacvlanNetwork::publishes(network),
         }
     }
 
     pub(crate) fn most_endpoints(&self) -> usize {
         match self {
             Driver::Bridge(_) => bridge::MOST_ENDPOINTS,
+            Driver::Macvlan(macvlan) => macvlan.most_endpoints(),
         }
     }
 
     pub(crate) fn device_of_endpoint(&self, host: IfName) -> Device {
         match self {
             Driver::Bridge(bridge) => Device::pair(host, bridge.device.clone()),
+            Driver::Macvlan(macvlan) => macvlan.device_of_endpoint(),
         }
     }
 
     pub(crate) fn differences(&self, old: &Driver) -> Vec<Difference> {
         match (self, old) {
             (Driver::Bridge(new), Driver::Bridge(old)) => new.differences(old),
+            (Driver::Macvlan(new), Driver::Macvlan(old)) => new.differences(old),
+            (Driver::Bridge(_), Driver::Macvlan(_)) | (Driver::Macvlan(_), Driver::Bridge(_)) => Vec::new(),
         }
     }
 }
@@ -124,6 +153,8 @@ impl Driver {
 pub enum DriverSpec {
     /// See [`Driver::Bridge`].
     Bridge(BridgeSpec),
+    /// See [`Driver::Macvlan`].
+    Macvlan(MacvlanSpec),
 }
 
 impl DriverSpec {
@@ -131,6 +162,7 @@ impl DriverSpec {
     pub fn adopted(&self) -> Option<&IfName> {
         match self {
             DriverSpec::Bridge(spec) => spec.device.as_ref().filter(|_| spec.existing == ExistingBridge::Adopted),
+            DriverSpec::Macvlan(_) => None,
         }
     }
 
@@ -138,6 +170,15 @@ impl DriverSpec {
     pub fn uplink(&self) -> Option<&UplinkSpec> {
         match self {
             DriverSpec::Bridge(spec) => spec.uplink.as_ref(),
+            DriverSpec::Macvlan(_) => None,
+        }
+    }
+
+    /// The wishes for a macvlan.
+    pub fn macvlan(&self) -> Option<&MacvlanSpec> {
+        match self {
+            DriverSpec::Macvlan(spec) => Some(spec),
+            DriverSpec::Bridge(_) => None,
         }
     }
 
@@ -145,6 +186,7 @@ impl DriverSpec {
     pub fn decide(self, name: &NetworkName, id: &NetworkId, mac: Mac) -> Result<Driver, Invalid> {
         match self {
             DriverSpec::Bridge(spec) => spec.decide(name, id, mac).map(Driver::Bridge),
+            DriverSpec::Macvlan(spec) => spec.decide(name, id, mac).map(Driver::Macvlan),
         }
     }
 }
@@ -160,12 +202,14 @@ impl DriverChange {
     pub(crate) fn apply(&self, driver: &Driver) -> Driver {
         match (self, driver) {
             (DriverChange::Bridge(change), Driver::Bridge(old)) => Driver::Bridge(change.apply(old)),
+            (DriverChange::Bridge(_), Driver::Macvlan(_)) => driver.clone(),
         }
     }
 
     pub(crate) fn fixed(&self, driver: &Driver) -> Option<(&'static str, String)> {
         match (self, driver) {
             (DriverChange::Bridge(change), Driver::Bridge(old)) => change.fixed(old),
+            (DriverChange::Bridge(change), Driver::Macvlan(_)) => change.bridge_only(),
         }
     }
 }
@@ -190,6 +234,10 @@ impl DriverDescription {
         match (self, old) {
             (DriverDescription::Bridge(described), Driver::Bridge(old)) => {
                 described.onto(old, network).map(Driver::Bridge)
+            }
+            (DriverDescription::Bridge(described), Driver::Macvlan(old)) => {
+                let why = format!("is not what network {network} is on, which is {}", old.parent);
+                Err(Invalid::new("bridge", &described.device, why).try_instead("remove its containers first"))
             }
         }
     }

@@ -8,6 +8,7 @@
 
 mod bridge;
 mod found;
+mod macvlan;
 
 pub use bridge::SETTINGS as UPLINK_SETTINGS;
 pub use found::{HostFacts, InUse, Last, Leaving, Reached, Remains, Standing, Unusable};
@@ -29,6 +30,7 @@ use zubi_wire::route::{LinkMark, LinkSeen};
 pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
     match &network.driver {
         Driver::Bridge(part) => bridge::up(network, part, ipv6),
+        Driver::Macvlan(part) => macvlan::up(network, part),
     }
 }
 
@@ -38,6 +40,11 @@ pub fn up_with<'a>(network: &Network, host: &HostFacts, endpoints: impl IntoIter
     let ports = endpoints.into_iter().flat_map(|e| &e.ports).copied();
     match &network.driver {
         Driver::Bridge(part) => bridge::up_with(network, part, host, ports),
+        Driver::Macvlan(part) => {
+            let mut plan = macvlan::up(network, part);
+            macvlan::mark(&mut plan, network, part, &host.run);
+            plan
+        }
     }
 }
 
@@ -46,6 +53,7 @@ pub fn up_with<'a>(network: &Network, host: &HostFacts, endpoints: impl IntoIter
 pub fn take_over(network: &Network, held: &Holdings, run: &Path) -> Option<Plan> {
     match &network.driver {
         Driver::Bridge(part) => Some(bridge::take_over(network, part, part.parent.as_ref()?, held, run)),
+        Driver::Macvlan(_) => None,
     }
 }
 
@@ -54,6 +62,7 @@ pub fn take_over(network: &Network, held: &Holdings, run: &Path) -> Option<Plan>
 pub fn give_card_back(network: &Network, held: &Holdings, hasty: &[HeldAddress]) -> Option<Plan> {
     match &network.driver {
         Driver::Bridge(part) => Some(bridge::give_card_back(part, part.parent.as_ref()?, held, hasty)),
+        Driver::Macvlan(_) => None,
     }
 }
 
@@ -61,13 +70,14 @@ pub fn give_card_back(network: &Network, held: &Holdings, hasty: &[HeldAddress])
 pub fn mark(plan: &mut Plan, network: &Network, run: &Path) {
     match &network.driver {
         Driver::Bridge(part) => bridge::mark(plan, network, part, run),
+        Driver::Macvlan(part) => macvlan::mark(plan, network, part, run),
     }
 }
 
 /// Turns a plan that makes the device into one that restores its marks, see [`Standing::Unmarked`].
 pub fn put_marks_back(plan: &mut Plan, network: &Network) {
     match &network.driver {
-        Driver::Bridge(_) => bridge::put_marks_back(plan),
+        Driver::Bridge(_) | Driver::Macvlan(_) => bridge::put_marks_back(plan),
     }
 }
 
@@ -75,6 +85,7 @@ pub fn put_marks_back(plan: &mut Plan, network: &Network) {
 pub fn kept(network: &Network) -> Vec<Op> {
     match &network.driver {
         Driver::Bridge(part) => bridge::kept(network, part),
+        Driver::Macvlan(_) => Vec::new(),
     }
 }
 
@@ -83,6 +94,7 @@ pub fn kept(network: &Network) -> Vec<Op> {
 pub fn down(network: &Network, last: Last) -> Plan {
     match &network.driver {
         Driver::Bridge(part) => bridge::down(network, part, last),
+        Driver::Macvlan(part) => macvlan::down(part, last),
     }
 }
 
@@ -90,6 +102,7 @@ pub fn down(network: &Network, last: Last) -> Plan {
 pub fn down_from(network: &Network, found: &Leaving<'_>) -> Plan {
     let mut plan = match &network.driver {
         Driver::Bridge(part) => bridge::down_from(network, part, found),
+        Driver::Macvlan(part) => macvlan::down_from(part, found),
     };
     leave_to_others(&mut plan, network, found.others);
     plan
@@ -115,6 +128,9 @@ pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
             let [old, new] = [(old, before), (new, after)].map(|(network, part)| Bridged { network, part });
             bridge::change(old, new, found)
         }
+        (Driver::Macvlan(_), Driver::Macvlan(part)) => macvlan::change(old, new, part, found),
+        // A network keeps its driver.
+        (Driver::Bridge(_), Driver::Macvlan(_)) | (Driver::Macvlan(_), Driver::Bridge(_)) => Plan::new(),
     }
 }
 
@@ -122,6 +138,7 @@ pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
 pub fn network_elements(network: &Network) -> Vec<Element> {
     match &network.driver {
         Driver::Bridge(part) => bridge::elements(network, part),
+        Driver::Macvlan(_) => Vec::new(),
     }
 }
 
@@ -130,6 +147,8 @@ pub fn network_elements(network: &Network) -> Vec<Element> {
 pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Plan {
     match (&network.driver, &endpoint.device) {
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::attach(network, part, endpoint, pair, around),
+        (Driver::Macvlan(part), Device::Macvlan(on)) => macvlan::attach(network, part, endpoint, on, around),
+        (Driver::Bridge(_), Device::Macvlan(_)) | (Driver::Macvlan(_), Device::Pair(_)) => Plan::new(),
     }
 }
 
@@ -137,6 +156,7 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
 pub fn give_back(endpoint: &Endpoint, taken: &Taken, now: &TakenNow) -> Plan {
     match &endpoint.device {
         Device::Pair(_) => bridge::give_back(endpoint, taken, now).into_iter().collect(),
+        Device::Macvlan(_) => Plan::new(),
     }
 }
 
@@ -145,6 +165,8 @@ pub fn give_back(endpoint: &Endpoint, taken: &Taken, now: &TakenNow) -> Plan {
 pub fn wanted(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> Vec<Op> {
     match (&network.driver, &endpoint.device) {
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::wanted(network, part, endpoint, pair, around),
+        (Driver::Macvlan(part), Device::Macvlan(on)) => macvlan::wanted(network, part, endpoint, on, around),
+        (Driver::Bridge(_), Device::Macvlan(_)) | (Driver::Macvlan(_), Device::Pair(_)) => Vec::new(),
     }
 }
 
@@ -153,6 +175,7 @@ pub fn wanted(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
 pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
     match &endpoint.device {
         Device::Pair(pair) => bridge::detach(endpoint, pair, remains),
+        Device::Macvlan(on) => macvlan::detach(endpoint, on, remains),
     }
 }
 
@@ -160,6 +183,7 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
 pub fn delete_device(endpoint: &Endpoint) -> Op {
     match &endpoint.device {
         Device::Pair(pair) => bridge::delete_device(endpoint, pair),
+        Device::Macvlan(_) => macvlan::delete_device(endpoint),
     }
 }
 
@@ -167,6 +191,7 @@ pub fn delete_device(endpoint: &Endpoint) -> Op {
 pub fn doomed_name(endpoint: &Endpoint) -> Option<IfName> {
     match &endpoint.device {
         Device::Pair(pair) => bridge::doomed_name(endpoint, pair),
+        Device::Macvlan(_) => None,
     }
 }
 
@@ -174,6 +199,8 @@ pub fn doomed_name(endpoint: &Endpoint) -> Option<IfName> {
 pub fn publish(endpoint: &Endpoint, before: &[PublishedPort], ports: &[PublishedPort]) -> Plan {
     match &endpoint.device {
         Device::Pair(pair) => bridge::publish(endpoint, pair, before, ports),
+        // Nothing can be published there.
+        Device::Macvlan(_) => Plan::new(),
     }
 }
 
@@ -186,6 +213,7 @@ pub fn unpublish(
 ) -> Plan {
     match &endpoint.device {
         Device::Pair(pair) => bridge::unpublish(network.and_then(Network::bridge), endpoint, pair, after, ports),
+        Device::Macvlan(_) => Plan::new(),
     }
 }
 
@@ -193,6 +221,8 @@ pub fn unpublish(
 pub fn change_mac(before: &Endpoint, after: &Endpoint) -> Plan {
     match (&before.device, &after.device) {
         (Device::Pair(_), Device::Pair(pair)) => bridge::change_mac(after, pair),
+        (_, Device::Macvlan(on)) => macvlan::change_mac(after, on),
+        (Device::Macvlan(_), Device::Pair(_)) => Plan::new(),
     }
 }
 
@@ -200,6 +230,7 @@ pub fn change_mac(before: &Endpoint, after: &Endpoint) -> Plan {
 pub fn recognise_network(network: &Network, seen: Option<&LinkSeen>) -> Presence {
     match &network.driver {
         Driver::Bridge(part) => bridge::recognise_network(part, seen),
+        Driver::Macvlan(part) => macvlan::recognise_network(part, seen),
     }
 }
 
@@ -207,6 +238,7 @@ pub fn recognise_network(network: &Network, seen: Option<&LinkSeen>) -> Presence
 pub fn standing(network: &Network, seen: Option<&LinkSeen>) -> Standing {
     match &network.driver {
         Driver::Bridge(part) => bridge::standing(part, seen),
+        Driver::Macvlan(part) => macvlan::standing(part, seen),
     }
 }
 
@@ -214,6 +246,7 @@ pub fn standing(network: &Network, seen: Option<&LinkSeen>) -> Standing {
 pub fn recognise_host_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Presence {
     match &endpoint.device {
         Device::Pair(pair) => bridge::recognise_host_end(endpoint, pair, seen),
+        Device::Macvlan(_) => Presence::of(seen, |_| false),
     }
 }
 
@@ -221,6 +254,7 @@ pub fn recognise_host_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Prese
 pub fn recognise_inner_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Presence {
     match &endpoint.device {
         Device::Pair(pair) => bridge::recognise_inner_end(endpoint, pair, seen),
+        Device::Macvlan(_) => macvlan::recognise_inner_end(endpoint, seen),
     }
 }
 
@@ -253,6 +287,7 @@ pub fn settle_owner(
             part.mode = bridge::mode(described, Some(old), seen)?;
             Ok(())
         }
+        (Driver::Bridge(_) | Driver::Macvlan(_), DriverDescription::Bridge(_), _) => Ok(()),
     }
 }
 

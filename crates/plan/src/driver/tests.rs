@@ -117,6 +117,7 @@ fn around() -> Surroundings {
         loopback,
         default_in: vec![zubi_model::Family::V4],
         stale: Vec::new(),
+        of_host: Vec::new(),
         neighbours,
         lifetime: Lifetime::default(),
         taken: None,

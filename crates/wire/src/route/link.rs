@@ -6,7 +6,7 @@ use crate::message::{Attributes, Batch, Body, Message, flag};
 use crate::shell::shell_word;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use zubi_model::{IfIndex, IfName, LinkGroup, Mac, Mtu, NsRef};
+use zubi_model::{IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
@@ -36,6 +36,7 @@ const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
+const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 /// Leaves out the statistics (`RTEXT_FILTER_SKIP_STATS`).
 const SKIP_STATS: u32 = 1 << 3;
@@ -119,6 +120,40 @@ pub struct Peer {
     pub netns: NsRef,
 }
 
+/// A device with a MAC of its own on another device. It is made by a message to the host, also where it is born inside a
+/// sandbox: the message names the parent by its index there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Macvlan {
+    /// The device of the host that carries it.
+    pub parent: IfName,
+    /// Which frames pass between it and others on the same parent.
+    pub mode: MacvlanMode,
+    /// Its namespace; `None` for the host.
+    pub netns: Option<NsRef>,
+}
+
+impl Macvlan {
+    /// `IFLA_MACVLAN_MODE` (`MACVLAN_MODE_*` in linux/if_link.h).
+    fn mode_number(&self) -> u32 {
+        match self.mode {
+            MacvlanMode::Private => 1,
+            MacvlanMode::Vepa => 2,
+            MacvlanMode::Bridge => 4,
+            MacvlanMode::Passthru => 8,
+        }
+    }
+}
+
+/// The other end of a pair that leads nowhere. (The kernel's dummy device is a module that some kernels lack, and that
+/// brings a `dummy0` along.)
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stub {
+    /// Its name.
+    pub name: IfName,
+    /// Its MAC.
+    pub mac: Mac,
+}
+
 /// The kind of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkKind {
@@ -129,6 +164,10 @@ pub enum LinkKind {
     /// One end of a pair. Both ends have one transmit and one receive queue, which makes them 20 to 40 % faster to
     /// create.
     Veth(Peer),
+    /// See [`Macvlan`].
+    Macvlan(Macvlan),
+    /// A pair whose ends are both here: a device that has a carrier, and nothing behind it.
+    Stub(Stub),
 }
 
 /// A link to make. The new link is down.
@@ -149,10 +188,13 @@ pub struct Link {
 }
 
 impl Link {
-    /// Appends the message that makes the link. `master` and `netns_fd` are the index of [`Link::master`] and a
-    /// descriptor of [`Peer::netns`]. The echo (`NLM_F_ECHO`) contains the new index, and for a veth the peer's index.
-    pub fn encode(&self, batch: &mut Batch, master: Option<IfIndex>, netns_fd: Option<u32>) {
-        let flags = flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL | flag::ECHO;
+    /// Appends the message that makes the link. `on` is the index of [`Link::master`] or of [`Macvlan::parent`],
+    /// `netns_fd` a descriptor of [`Link::netns`]. The echo (`NLM_F_ECHO`) contains the new index, and for a veth the
+    /// peer's index. A link in another namespace has none: the kernel sends it there, to whichever socket has our number.
+    pub fn encode(&self, batch: &mut Batch, on: Option<IfIndex>, netns_fd: Option<u32>) {
+        let elsewhere = matches!(&self.kind, LinkKind::Macvlan(macvlan) if macvlan.netns.is_some());
+        let echo = if elsewhere { 0 } else { flag::ECHO };
+        let flags = flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL | echo;
         batch.message(RTM_NEWLINK, flags, |b| {
             header(b, AF_UNSPEC, 0, 0, 0);
             b.text(IFLA_IFNAME, self.name.as_str());
@@ -161,12 +203,15 @@ impl Link {
             if let Some(mtu) = self.mtu {
                 b.u32(IFLA_MTU, mtu.bytes());
             }
-            if let Some(IfIndex(master)) = master {
-                b.u32(IFLA_MASTER, master);
+            if let Some(IfIndex(on)) = on {
+                b.u32(if matches!(self.kind, LinkKind::Macvlan(_)) { IFLA_LINK } else { IFLA_MASTER }, on);
             }
-            if let LinkKind::Veth(_) = self.kind {
+            if let LinkKind::Veth(_) | LinkKind::Stub(_) = self.kind {
                 b.u32(IFLA_NUM_TX_QUEUES, 1);
                 b.u32(IFLA_NUM_RX_QUEUES, 1);
+            }
+            if let (true, Some(fd)) = (elsewhere, netns_fd) {
+                b.u32(IFLA_NET_NS_FD, fd);
             }
             b.nested(IFLA_LINKINFO, |b| match &self.kind {
                 LinkKind::Bridge => {
@@ -175,16 +220,26 @@ impl Link {
                 }
                 LinkKind::Veth(peer) => {
                     b.text(IFLA_INFO_KIND, "veth");
-                    b.nested(IFLA_INFO_DATA, |b| b.nested(VETH_INFO_PEER, |b| self.encode_peer(b, peer, netns_fd)));
+                    let peer = |b: &mut Body<'_>| self.encode_peer(b, &peer.name, peer.mac, netns_fd);
+                    b.nested(IFLA_INFO_DATA, |b| b.nested(VETH_INFO_PEER, peer));
+                }
+                LinkKind::Macvlan(macvlan) => {
+                    b.text(IFLA_INFO_KIND, "macvlan");
+                    b.nested(IFLA_INFO_DATA, |b| b.u32(IFLA_MACVLAN_MODE, macvlan.mode_number()));
+                }
+                LinkKind::Stub(stub) => {
+                    b.text(IFLA_INFO_KIND, "veth");
+                    let peer = |b: &mut Body<'_>| self.encode_peer(b, &stub.name, stub.mac, None);
+                    b.nested(IFLA_INFO_DATA, |b| b.nested(VETH_INFO_PEER, peer));
                 }
             });
         });
     }
 
-    fn encode_peer(&self, b: &mut Body<'_>, peer: &Peer, netns_fd: Option<u32>) {
+    fn encode_peer(&self, b: &mut Body<'_>, name: &IfName, mac: Mac, netns_fd: Option<u32>) {
         header(b, AF_UNSPEC, 0, 0, 0);
-        b.text(IFLA_IFNAME, peer.name.as_str());
-        b.attr(IFLA_ADDRESS, &peer.mac.bytes());
+        b.text(IFLA_IFNAME, name.as_str());
+        b.attr(IFLA_ADDRESS, &mac.bytes());
         if let Some(mtu) = self.mtu {
             b.u32(IFLA_MTU, mtu.bytes());
         }
@@ -213,14 +268,36 @@ impl Link {
     fn kind_word(&self) -> &'static str {
         match self.kind {
             LinkKind::Bridge => "bridge",
-            LinkKind::Veth(_) => "veth",
+            LinkKind::Veth(_) | LinkKind::Stub(_) => "veth",
+            LinkKind::Macvlan(_) => "macvlan",
+        }
+    }
+
+    /// The other namespace that the message names: that of a veth's peer, or that of a macvlan.
+    pub fn netns(&self) -> Option<&NsRef> {
+        match &self.kind {
+            LinkKind::Veth(peer) => Some(&peer.netns),
+            LinkKind::Macvlan(macvlan) => macvlan.netns.as_ref(),
+            LinkKind::Bridge | LinkKind::Stub(_) => None,
+        }
+    }
+
+    /// The device that carries a macvlan.
+    pub fn parent(&self) -> Option<&IfName> {
+        match &self.kind {
+            LinkKind::Macvlan(macvlan) => Some(&macvlan.parent),
+            LinkKind::Bridge | LinkKind::Veth(_) | LinkKind::Stub(_) => None,
         }
     }
 }
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "link add {} address {} group {}", self.name, self.mac, self.group)?;
+        write!(f, "link add {}", self.name)?;
+        if let Some(parent) = self.parent() {
+            write!(f, " link {parent}")?;
+        }
+        write!(f, " address {} group {}", self.mac, self.group)?;
         if let Some(mtu) = self.mtu {
             write!(f, " mtu {mtu}")?;
         }
@@ -230,17 +307,35 @@ impl fmt::Display for Link {
         match &self.kind {
             LinkKind::Bridge => f.write_str(" type bridge mcast_snooping 0"),
             LinkKind::Veth(peer) => {
-                let netns = match &peer.netns {
-                    NsRef::Named(name) => name.to_string(),
-                    NsRef::Path(path) => shell_word(&path.display().to_string()),
-                };
+                let netns = netns_word(&peer.netns);
                 write!(f, " numtxqueues 1 numrxqueues 1 type veth peer name {} address {}", peer.name, peer.mac)?;
                 if let Some(mtu) = self.mtu {
                     write!(f, " mtu {mtu}")?;
                 }
                 write!(f, " numtxqueues 1 numrxqueues 1 netns {netns}")
             }
+            LinkKind::Macvlan(macvlan) => {
+                if let Some(netns) = &macvlan.netns {
+                    write!(f, " netns {}", netns_word(netns))?;
+                }
+                write!(f, " type macvlan mode {}", macvlan.mode)
+            }
+            LinkKind::Stub(stub) => {
+                let queues = "numtxqueues 1 numrxqueues 1";
+                write!(f, " {queues} type veth peer name {} address {}", stub.name, stub.mac)?;
+                if let Some(mtu) = self.mtu {
+                    write!(f, " mtu {mtu}")?;
+                }
+                write!(f, " {queues}")
+            }
         }
+    }
+}
+
+fn netns_word(netns: &NsRef) -> String {
+    match netns {
+        NsRef::Named(name) => name.to_string(),
+        NsRef::Path(path) => shell_word(&path.display().to_string()),
     }
 }
 

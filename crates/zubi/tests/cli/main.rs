@@ -19,6 +19,7 @@ mod lab;
 mod link;
 mod loopback;
 mod lost_records;
+mod macvlan;
 mod many;
 mod network_set;
 mod output;
@@ -57,6 +58,7 @@ zubi_lab::test_files!(
     link,
     loopback,
     lost_records,
+    macvlan,
     many,
     network_set,
     output,

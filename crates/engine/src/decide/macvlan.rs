@@ -1,0 +1,167 @@
+//! The decision about a network of macvlans: which device of the host carries it, and which addresses are left to zubi.
+
+use crate::decide::neighbourhood::Neighbourhood;
+use crate::decide::uplink::{cards, pools_behind};
+use crate::error::Error;
+use crate::look::addresses_in_use::is_link_local;
+use std::net::IpAddr;
+use zubi_model::{
+    Driver, DriverSpec, GatewayAt, IfName, Invalid, MacvlanMode, MacvlanNetwork, MacvlanSpec, Mtu, Network,
+    NetworkSpec, Pool, PoolSpec, Scope, UplinkSpec,
+};
+use zubi_plan::Place;
+use zubi_wire::route::{AdminState, LinkSeen};
+
+/// The wishes with the device that carries the network: a card that is a port of an uplink network's bridge carries
+/// nothing (EBUSY of `netdev_rx_handler_register`), but the bridge does.
+pub(crate) fn with_carrier(spec: NetworkSpec, around: &Neighbourhood<'_>) -> Result<NetworkSpec, Error> {
+    let DriverSpec::Macvlan(MacvlanSpec { card: Some(wish), mode, shim }) = spec.driver else { return Ok(spec) };
+    let name = carrier(&wish.parent, around)?.name.parse()?;
+    let card = Some(UplinkSpec { parent: name, ..wish });
+    Ok(NetworkSpec { driver: DriverSpec::Macvlan(MacvlanSpec { card, mode, shim }), ..spec })
+}
+
+/// The device that carries macvlans for a card, after a check that it can.
+fn carrier<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a LinkSeen, Error> {
+    let no = |why: String| Err(Error::Card { card: parent.clone(), why });
+    let object = format!("network card {parent}");
+    let unread = || Error::unread(&object);
+    let Some(seen) = around.host.link(&Place::Host, parent.as_str()).map_err(unread())? else {
+        return no(format!("does not exist{}", cards(around).map_err(unread())?));
+    };
+    if *parent == IfName::loopback() {
+        return no("is the loopback device: no LAN is behind it".into());
+    }
+    if let Some(master) = seen.master {
+        let master = around.host.links(&Place::Host).map_err(unread())?.find(|link| link.index == master);
+        let Some(master) = master else { return no("is a port of another device".into()) };
+        let is_uplink =
+            |network: &&Network| network.parent() == Some(parent) && network.device().as_str() == master.name;
+        if around.networks.iter().any(|network| is_uplink(&network)) {
+            return up(parent, master);
+        }
+        let kind = master.kind.as_deref().unwrap_or("device");
+        return no(format!("is a port of {kind} {}; take that: --parent {}", master.name, master.name));
+    }
+    if let Some(kind @ ("macvlan" | "macvtap" | "ipvlan" | "ipvtap")) = seen.kind.as_deref() {
+        return no(format!("is a {kind} itself; take the device that it is on"));
+    }
+    let on_top = |link: &&LinkSeen| link.peer == Some(seen.index) && link.kind.as_deref() == Some("ipvlan");
+    if let Some(link) = around.host.links(&Place::Host).map_err(unread())?.find(on_top) {
+        let name = &link.name;
+        return no(format!("carries the ipvlan {name}, and the kernel lets no card carry both; remove that first"));
+    }
+    up(parent, seen)
+}
+
+fn up<'a>(card: &IfName, seen: &'a LinkSeen) -> Result<&'a LinkSeen, Error> {
+    let no = |why: String| Err(Error::Card { card: card.clone(), why });
+    if seen.mac.is_none() {
+        return no("has no MAC, so nothing on it can have another one".into());
+    }
+    if seen.state != AdminState::Up {
+        return no(format!("is down; ip link set {} up", seen.name));
+    }
+    Ok(seen)
+}
+
+/// The subnets behind the card. Of one that was asked for by `--subnet`, zubi chooses from all addresses, as Docker does;
+/// of others from a range only.
+pub(crate) fn pools(spec: &NetworkSpec, card: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
+    let object = format!("network {}", spec.name);
+    let seen = carrier(&card.parent, around)?;
+    let own = around.host.addresses_of(&Place::Host, seen.index).map_err(Error::unread(&object))?;
+    let is_known = |pool: &Pool| own.iter().any(|own| pool.subnet.net().contains(&own.address.addr()));
+    let mut pools = pools_behind(spec, card, seen, around)?;
+    for pool in &mut pools {
+        if !spec.pools.iter().any(|wish| wish.subnet == pool.subnet) {
+            continue;
+        }
+        pool.range = pool.range.or(Some(pool.subnet.net()));
+        if pool.gateway.is_none() && !is_known(pool) {
+            // The host is not in this subnet, so its routes do not tell the router: Docker takes the first address.
+            let first = PoolSpec { subnet: pool.subnet, gateway: None, range: None, exclude: Vec::new() };
+            pool.gateway = first.decide()?.gateway;
+            pool.gateway_at = GatewayAt::Elsewhere;
+        }
+    }
+    require_home(&pools, "gateway", card.gateways.iter().copied())?;
+    require_home(&pools, "excluded address", card.exclude.iter().map(|exclusion| exclusion.first))?;
+    Ok(pools)
+}
+
+fn require_home(pools: &[Pool], what: &'static str, all: impl Iterator<Item = IpAddr>) -> Result<(), Error> {
+    let mut all = all;
+    let Some(lost) = all.find(|address| !pools.iter().any(|pool| pool.subnet.net().contains(address))) else {
+        return Ok(());
+    };
+    let subnets: Vec<String> = pools.iter().map(|pool| pool.subnet.to_string()).collect();
+    let why = match subnets.as_slice() {
+        [] => "lies nowhere: the network has no subnet".to_owned(),
+        _ => format!("is not inside {}", subnets.join(" or ")),
+    };
+    Err(Invalid::new(what, lost, why).into())
+}
+
+/// The MTU: that of the card, where it is not the usual one.
+pub(crate) fn mtu(spec: &NetworkSpec, card: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Option<Mtu>, Error> {
+    let seen = carrier(&card.parent, around)?;
+    match spec.mtu {
+        Some(mtu) if mtu.bytes() > seen.mtu => {
+            let why = format!("is more than {} takes, which is {}", seen.name, seen.mtu);
+            Err(Invalid::new("MTU", mtu, why).into())
+        }
+        Some(mtu) => Ok(Some(mtu)),
+        None => Ok(Mtu::try_from(seen.mtu).ok().filter(|mtu| *mtu != Mtu::STANDARD)),
+    }
+}
+
+/// The network as it can be: without a card nothing leads outside. Refuses what two networks on one card cannot be.
+pub(crate) fn settle(mut network: Network, around: &Neighbourhood<'_>) -> Result<Network, Error> {
+    let Driver::Macvlan(part) = &mut network.driver else { return Ok(network) };
+    let Some(card) = part.card().cloned() else {
+        network.scope = Scope::Internal;
+        return Ok(network);
+    };
+    if network.scope == Scope::Internal {
+        let why = "is on the LAN, which is outside";
+        let instead = "leave --internal out, or --parent";
+        return Err(Invalid::new("network", &network.name, why).try_instead(instead).into());
+    }
+    let mode = part.mode;
+    let seen = carrier(&card, around)?;
+    if mode == MacvlanMode::Passthru {
+        part.card_mac = seen.mac;
+        refuse_own_addresses(&card, seen, around)?;
+    }
+    let shares = |other: &&Network| other.macvlan().and_then(MacvlanNetwork::card) == Some(&card);
+    for other in around.networks.iter().filter(shares) {
+        let alone = [mode].into_iter().chain(other.macvlan().map(|part| part.mode));
+        if alone.into_iter().any(|mode| mode == MacvlanMode::Passthru) {
+            let why = format!("carries network {}, and passthru gives a whole card to one endpoint", other.name);
+            return Err(Error::Card { card, why });
+        }
+        let overlaps = |pool: &&Pool| other.pools.iter().any(|theirs| theirs.subnet.overlaps(pool.subnet.net()));
+        if let Some(pool) = network.pools.iter().find(overlaps) {
+            return Err(Error::Overlap {
+                name: network.name.clone(),
+                subnet: pool.subnet.to_string(),
+                by: format!("network {} on the same card", other.name),
+            });
+        }
+    }
+    Ok(network)
+}
+
+/// In the mode `passthru` every frame that comes in goes to the endpoint.
+fn refuse_own_addresses(card: &IfName, seen: &LinkSeen, around: &Neighbourhood<'_>) -> Result<(), Error> {
+    let own =
+        around.host.addresses_of(&Place::Host, seen.index).map_err(Error::unread(format!("network card {card}")))?;
+    match own.iter().find(|own| !is_link_local(own.address.addr())) {
+        Some(own) => {
+            let why = format!("has this host's address {}, which passthru would cut off", own.address);
+            Err(Error::Card { card: card.clone(), why })
+        }
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,193 @@
+//! The macvlan driver: each endpoint is a device with a MAC of its own on a network card of the host.
+
+use crate::serial::is_default;
+use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName, OnParent, UplinkSpec};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// Broadcasts are copied to each endpoint by a work queue that holds a thousand (`IFLA_MACVLAN_BC_QUEUE_LEN`).
+const MOST_ENDPOINTS: usize = 1000;
+
+/// Which frames pass between the endpoints (`IFLA_MACVLAN_MODE`, linux/if_link.h).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MacvlanMode {
+    /// Endpoints reach each other directly.
+    #[default]
+    Bridge,
+    /// Endpoints do not reach each other, not even by way of the switch.
+    Private,
+    /// Every frame goes to the switch, which has to send back what is for another endpoint.
+    Vepa,
+    /// One endpoint has the whole network card, with the card's MAC.
+    Passthru,
+}
+
+impl fmt::Display for MacvlanMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            MacvlanMode::Bridge => "bridge",
+            MacvlanMode::Private => "private",
+            MacvlanMode::Vepa => "vepa",
+            MacvlanMode::Passthru => "passthru",
+        })
+    }
+}
+
+impl FromStr for MacvlanMode {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "bridge" => Ok(MacvlanMode::Bridge),
+            "private" => Ok(MacvlanMode::Private),
+            "vepa" => Ok(MacvlanMode::Vepa),
+            "passthru" => Ok(MacvlanMode::Passthru),
+            _ => Err(Invalid::new("macvlan mode", text, "is unknown; there are: bridge, private, vepa, passthru")),
+        }
+    }
+}
+
+/// The host's own macvlan on the card, by which host and endpoints reach each other. It has no address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostShim {
+    /// Its name.
+    pub device: IfName,
+    /// Its MAC.
+    pub mac: Mac,
+}
+
+/// Whether host and endpoints are to reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ShimWish {
+    /// Where the mode allows it.
+    #[default]
+    WherePossible,
+    /// Yes: a network where it is not possible is refused.
+    Wanted,
+    /// No.
+    Unwanted,
+}
+
+/// What carries the endpoints of a network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacvlanNetwork {
+    /// The network card, or another device of the host with a LAN behind it.
+    pub parent: IfName,
+    /// The MAC of a parent that is the network's own: a device behind which nothing is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Mac>,
+    /// See [`MacvlanMode`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub mode: MacvlanMode,
+    /// The MAC of the card, which the only endpoint has in the mode `passthru`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card_mac: Option<Mac>,
+    /// See [`HostShim`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shim: Option<HostShim>,
+}
+
+impl MacvlanNetwork {
+    /// The name of the network's own device on the host, its shim or what carries it: `zm-NAME` where that fits into 15 bytes,
+    /// else `zm-` and the start of the id.
+    pub fn default_device(name: &NetworkName, id: &NetworkId) -> Result<IfName, Invalid> {
+        format!("zm-{name}").parse().or_else(|_| format!("zm-{}", id.short()).parse())
+    }
+
+    /// The other end of a parent that is the network's own. It is there so that the parent has a carrier.
+    pub fn stub(&self) -> Result<IfName, Invalid> {
+        format!("zn{}", self.parent.as_str().get(2..).unwrap_or_default()).parse()
+    }
+
+    /// The network card that carries the network; `None` where nothing is behind its device.
+    pub fn card(&self) -> Option<&IfName> {
+        self.own.is_none().then_some(&self.parent)
+    }
+
+    pub(super) fn device_of_endpoint(&self) -> Device {
+        let shim = self.shim.as_ref().map(|shim| shim.device.clone());
+        Device::Macvlan(OnParent { parent: self.parent.clone(), shim })
+    }
+
+    pub(super) fn publishes(network: &NetworkName) -> Result<(), String> {
+        Err(format!("network {network} is on the LAN: its addresses are reached without published ports"))
+    }
+
+    pub(super) fn most_endpoints(&self) -> usize {
+        if self.mode == MacvlanMode::Passthru { 1 } else { MOST_ENDPOINTS }
+    }
+
+    pub(super) fn differences(&self, old: &MacvlanNetwork) -> Vec<Difference> {
+        Difference::between("mode", old.mode, self.mode).into_iter().collect()
+    }
+}
+
+/// A network of this driver as a user asks for it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct MacvlanSpec {
+    /// The network card; without one, endpoints reach each other only.
+    pub card: Option<UplinkSpec>,
+    /// See [`MacvlanMode`].
+    pub mode: MacvlanMode,
+    /// See [`ShimWish`].
+    pub shim: ShimWish,
+}
+
+impl MacvlanSpec {
+    /// `mac` is for a device of the network's own.
+    pub(super) fn decide(self, name: &NetworkName, id: &NetworkId, mac: Mac) -> Result<MacvlanNetwork, Invalid> {
+        let mode = self.mode;
+        let device = MacvlanNetwork::default_device(name, id)?;
+        let refuse = |why: &str| Err(Invalid::new("option", "--host-shim", why));
+        match (&self.card, self.shim) {
+            (None, ShimWish::Wanted) => return refuse("needs a network card: without one the network is internal"),
+            (Some(_), ShimWish::Wanted) if mode != MacvlanMode::Bridge => {
+                return refuse("needs the mode bridge: in the others the host's macvlan reaches none");
+            }
+            _ => {}
+        }
+        let is_possible = mode == MacvlanMode::Bridge && self.shim != ShimWish::Unwanted;
+        Ok(match self.card {
+            Some(card) => MacvlanNetwork {
+                parent: card.parent,
+                own: None,
+                mode,
+                card_mac: None,
+                shim: is_possible.then_some(HostShim { device, mac }),
+            },
+            None => MacvlanNetwork { parent: device, own: Some(mac), mode, card_mac: None, shim: None },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mode_reads_back() {
+        for mode in ["bridge", "private", "vepa", "passthru"] {
+            assert_eq!(mode.parse::<MacvlanMode>().unwrap().to_string(), mode);
+        }
+        assert!("source".parse::<MacvlanMode>().is_err());
+    }
+
+    #[test]
+    fn a_network_without_a_card_has_a_device_of_its_own() {
+        let (name, id) = ("blue".parse().unwrap(), NetworkId::from_random([7; 32]));
+        let mac = Mac::from_random([1; 6]);
+        let own = MacvlanSpec::default().decide(&name, &id, mac).unwrap();
+        assert_eq!((own.parent.as_str(), own.own, own.card()), ("zm-blue", Some(mac), None));
+        let card = UplinkSpec {
+            parent: "eth0".parse().unwrap(),
+            ranges: Vec::new(),
+            gateways: Vec::new(),
+            exclude: Vec::new(),
+        };
+        let on = MacvlanSpec { card: Some(card), mode: MacvlanMode::Vepa, ..MacvlanSpec::default() }
+            .decide(&name, &id, mac)
+            .unwrap();
+        assert_eq!((on.card().unwrap().as_str(), on.own, on.mode), ("eth0", None, MacvlanMode::Vepa));
+    }
+}

@@ -1,0 +1,74 @@
+//! Endpoints: a macvlan inside the sandbox.
+
+use crate::device::connected_routes;
+use crate::driver::found::Remains;
+use crate::driver::macvlan::links::inner;
+use crate::driver::macvlan::shim;
+use crate::inside::{self, Surroundings};
+use crate::{Op, Place, Plan, Through, What, guards};
+use zubi_model::{Endpoint, InnerState, MacvlanNetwork, Network, OnParent};
+use zubi_wire::route::LinkMark;
+
+pub(in crate::driver) fn attach(
+    network: &Network,
+    part: &MacvlanNetwork,
+    endpoint: &Endpoint,
+    on: &OnParent,
+    around: &Surroundings,
+) -> Plan {
+    const DEVICE: &str = "a device with a MAC of its own on the network card, born inside the sandbox";
+    let sandbox = &endpoint.sandbox.reached_by;
+    let mut plan: Plan = guards::raise(endpoint, &around.stale).into_iter().collect();
+    plan.push(Op::sandbox(sandbox, What::AddLink(inner(network, part, endpoint, &on.parent)), DEVICE));
+    plan.ops.extend(inside::set_up(endpoint, around));
+    plan.ops.extend(inside::announce(endpoint, around.neighbours, Through::Card));
+    // Setting the MAC, which announces it, makes the device forget its neighbours.
+    plan.ops.extend(part.shim.iter().flat_map(|shim| shim::reach(endpoint, shim, &around.of_host)));
+    plan
+}
+
+pub(in crate::driver) fn wanted(
+    network: &Network,
+    part: &MacvlanNetwork,
+    endpoint: &Endpoint,
+    on: &OnParent,
+    around: &Surroundings,
+) -> Vec<Op> {
+    const CONNECTED: &str = "its neighbours on the network are reached without a gateway";
+    let mut ops = attach(network, part, endpoint, on, around).ops;
+    if endpoint.traits.inner == InnerState::Up {
+        let addresses = endpoint.addresses.iter().map(|a| a.address);
+        let routes = connected_routes(addresses, &endpoint.ifname)
+            .map(|route| Op::sandbox(&endpoint.sandbox.reached_by, What::AddRoute(route), CONNECTED));
+        let is_route = |op: &Op| matches!(op.what, What::AddRoute(_)) && op.place != Place::Host;
+        let at = ops.iter().position(is_route).unwrap_or(ops.len());
+        ops.splice(at..at, routes.collect::<Vec<_>>());
+    }
+    ops
+}
+
+pub(in crate::driver) fn change_mac(after: &Endpoint, on: &OnParent) -> Plan {
+    let known = on.shim.iter().flat_map(|shim| shim::known(after, shim));
+    known.chain(inside::change_mac(after)).collect()
+}
+
+/// The device as it is called now: it may have been renamed.
+pub(in crate::driver) fn delete_device(endpoint: &Endpoint) -> Op {
+    const WHY: &str = "it is not as made";
+    let device = LinkMark::new(endpoint.ifname.clone(), endpoint.mac);
+    Op::sandbox(&endpoint.sandbox.reached_by, What::DeleteLink(device), WHY)
+}
+
+/// The device is deleted at once: no later command would find it.
+pub(in crate::driver) fn detach(endpoint: &Endpoint, on: &OnParent, remains: &Remains) -> Plan {
+    const DELETE: &str = "the device goes, and its addresses and routes with it";
+    let mut plan: Plan = on.shim.iter().flat_map(|shim| shim::leave(endpoint, shim)).collect();
+    plan.ops.extend(on.shim.iter().flat_map(|_| guards::forget(endpoint)));
+    let Some(way) = &remains.inside else { return plan };
+    if remains.inner_end.is_ours() {
+        let device = LinkMark { name: endpoint.ifname.clone(), mac: None };
+        plan.push(Op::sandbox(way, What::DeleteLink(device), DELETE));
+    }
+    plan.ops.extend(inside::leave(endpoint, way, &remains.successors));
+    plan
+}

@@ -1,0 +1,36 @@
+//! The devices: the endpoint's, and one of the network's own where it has no network card.
+
+use zubi_model::{Endpoint, HostShim, IfName, LinkGroup, Mac, MacvlanNetwork, Mtu, Network};
+use zubi_wire::route::{Link, LinkKind, Macvlan, Stub};
+
+/// The endpoint's device as it is made. In a sandbox it carries no group: a zubi that runs there would take it for its
+/// own stray.
+pub(super) fn inner(network: &Network, part: &MacvlanNetwork, endpoint: &Endpoint, parent: &IfName) -> Link {
+    link(
+        endpoint.ifname.clone(),
+        LinkKind::Macvlan(Macvlan {
+            parent: parent.clone(),
+            mode: part.mode,
+            netns: Some(endpoint.sandbox.reached_by.clone()),
+        }),
+        endpoint.mac,
+        network.mtu,
+        LinkGroup::DEFAULT,
+    )
+}
+
+/// The device that carries a network without a network card. The name of its other end fits, as its own does.
+pub(super) fn own(part: &MacvlanNetwork, mac: Mac, mtu: Option<Mtu>) -> Option<Link> {
+    let stub = Stub { name: part.stub().ok()?, mac: mac.host_end() };
+    Some(link(part.parent.clone(), LinkKind::Stub(stub), mac, mtu, LinkGroup::OURS))
+}
+
+/// The host's own macvlan.
+pub(super) fn shim(network: &Network, part: &MacvlanNetwork, shim: &HostShim) -> Link {
+    let kind = LinkKind::Macvlan(Macvlan { parent: part.parent.clone(), mode: part.mode, netns: None });
+    link(shim.device.clone(), kind, shim.mac, network.mtu, LinkGroup::OURS)
+}
+
+fn link(name: IfName, kind: LinkKind, mac: Mac, mtu: Option<Mtu>, group: LinkGroup) -> Link {
+    Link { name, kind, mac, mtu, group, master: None }
+}

@@ -1,0 +1,80 @@
+//! Which devices are ours: a network's own device by name and one mark, an endpoint's by its MAC.
+
+use crate::Presence;
+use crate::driver::found::Standing;
+use crate::driver::macvlan::links::own;
+use zubi_model::{Endpoint, MacvlanNetwork};
+use zubi_wire::route::{AdminState, LinkSeen};
+
+/// A network card belongs to the network whatever it is.
+pub(in crate::driver) fn recognise_network(part: &MacvlanNetwork, seen: Option<&LinkSeen>) -> Presence {
+    Presence::of(seen, |seen| part.own.is_none_or(|mac| own(part, mac, None).is_some_and(|own| own.resembles(seen))))
+}
+
+pub(in crate::driver) fn standing(part: &MacvlanNetwork, seen: Option<&LinkSeen>) -> Standing {
+    match (recognise_network(part, seen), part.own, seen) {
+        (Presence::Foreign, _, _) => Standing::Foreign,
+        (_, None, None) => Standing::NoDevice,
+        (_, None, Some(_)) if part.shim.is_some() => Standing::InParts,
+        (_, None, Some(_)) => Standing::Complete,
+        (_, Some(mac), Some(seen)) if !own(part, mac, None).is_some_and(|own| own.is(seen)) => Standing::Unmarked,
+        (_, Some(_), Some(seen)) if seen.state == AdminState::Up => Standing::Complete,
+        (_, Some(_), _) => Standing::Incomplete,
+    }
+}
+
+/// By its MAC, under any name: the sandbox may have renamed it.
+pub(in crate::driver) fn recognise_inner_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Presence {
+    Presence::of(seen, |seen| {
+        seen.kind.as_deref() == Some("macvlan") && endpoint.macs().any(|mac| seen.mac == Some(mac))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{endpoint, network, seen};
+    use zubi_model::{LinkGroup, Mac, MacvlanMode};
+
+    fn part(own: Option<Mac>) -> MacvlanNetwork {
+        MacvlanNetwork {
+            parent: "zm-blue".parse().unwrap(),
+            own,
+            mode: MacvlanMode::Bridge,
+            card_mac: None,
+            shim: None,
+        }
+    }
+
+    #[test]
+    fn a_network_card_stands_when_it_is_there() {
+        let card = part(None);
+        assert_eq!(standing(&card, None), Standing::NoDevice);
+        assert_eq!(standing(&card, Some(&seen("zm-blue", "veth"))), Standing::Complete);
+    }
+
+    #[test]
+    fn a_device_of_the_networks_own_needs_one_mark() {
+        let mac = Mac::from_random([1; 6]);
+        let own = part(Some(mac));
+        let whole = LinkSeen { mac: Some(mac), group: LinkGroup::OURS, ..seen("zm-blue", "veth") };
+        let foreign = LinkSeen { mac: None, group: LinkGroup::DEFAULT, ..whole.clone() };
+        assert_eq!(standing(&own, Some(&whole)), Standing::Complete);
+        assert_eq!(standing(&own, Some(&LinkSeen { mac: None, ..whole.clone() })), Standing::Unmarked);
+        assert_eq!(standing(&own, Some(&LinkSeen { state: AdminState::Down, ..whole })), Standing::Incomplete);
+        assert_eq!(standing(&own, Some(&foreign)), Standing::Foreign);
+        assert_eq!(standing(&own, None), Standing::Incomplete);
+    }
+
+    #[test]
+    fn an_endpoint_is_known_by_its_mac() {
+        let endpoint = endpoint(&network("blue", &["10.55.66.0/24"]));
+        let of = |name: &str, kind: &str, mac| {
+            recognise_inner_end(&endpoint, Some(&LinkSeen { mac: Some(mac), ..seen(name, kind) }))
+        };
+        assert_eq!(of("eth0", "macvlan", endpoint.mac), Presence::Ours);
+        assert_eq!(of("renamed", "macvlan", endpoint.mac), Presence::Ours);
+        assert_eq!(of("eth0", "veth", endpoint.mac), Presence::Foreign);
+        assert_eq!(of("eth0", "macvlan", Mac::from_random([9; 6])), Presence::Foreign);
+    }
+}
