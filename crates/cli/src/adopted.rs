@@ -1,4 +1,4 @@
-//! What a person should know who adopts a bridge on which another program gives addresses.
+//! What a person should know who takes a range where others give addresses too.
 
 use zubi_model::{Network, Pool};
 
@@ -17,7 +17,8 @@ const OWNERS: [(&str, &str); 8] = [
 
 /// For each range that zubi chooses addresses from, how the bridge's owner is kept out of it.
 pub(crate) fn notes(network: &Network) -> Vec<String> {
-    let device = network.device().as_str();
+    // On the bridge of a network card it is the LAN's addresses that matter.
+    let device = network.parent().unwrap_or(network.device()).as_str();
     let how = OWNERS.iter().find(|(bridge, _)| device.starts_with(bridge)).map(|(_, how)| (*how).to_owned());
     let how = how.unwrap_or_else(|| {
         format!("whoever gives addresses on {device}, a DHCP server or a person, has to leave it out")
@@ -25,7 +26,7 @@ pub(crate) fn notes(network: &Network) -> Vec<String> {
     let note = |pool: &Pool| Some(format!("{} is zubi's to give now: {how}", pool.range?));
     // A subnet that the user gave to a macvlan network is the range as a whole.
     let whole = |pool: &&Pool| network.macvlan().is_some() && pool.range == Some(pool.subnet.net());
-    if network.owns_device() {
+    if network.owns_device() && network.parent().is_none() {
         Vec::new()
     } else {
         network.pools.iter().filter(|pool| !whole(pool)).filter_map(note).collect()

@@ -373,6 +373,29 @@ fn a_bridge_of_another_program_has_its_own_server() {
     assert!(host.shell("ip -n c1 route").ok().out.contains("default via 10.55.66.1"));
 }
 
+fn a_macvlan_asks_the_server_too_and_the_host_reaches_it() {
+    let host = Host::new(ZUBI);
+    if !DhcpServer::has_dnsmasq("a_macvlan_asks_the_server_too_and_the_host_reaches_it") {
+        return;
+    }
+    make_lan(&host);
+    let _server = DhcpServer::dnsmasq("router", &format!("{RANGE} --dhcp-option=3,192.168.1.1"));
+    host.zubi("network create lan --driver macvlan --parent eth0 --ipam dhcp").ok();
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect lan c1").ok();
+    let has = address(&host, "c1");
+    let address = has.trim_end_matches("/24");
+    assert_reaches("c1", "router", OUTSIDE);
+    assert_reaches("pc", "c1", address);
+    assert_reaches("host", "c1", address);
+    host.zubi("check").ok();
+    host.zubi("lease renew --all --force").ok();
+    host.zubi("check").ok();
+    host.zubi("disconnect lan c1").ok();
+    host.zubi("network rm lan").ok();
+    assert!(!fs::read_to_string(LEASES).expect("leases").contains(address), "it was not released");
+}
+
 fn what_does_not_fit_is_refused() {
     let host = host();
     host.zubi("network create blue --ipam dhcp").fails(2, "zubi itself gives the addresses of blue");
@@ -407,5 +430,6 @@ zubi_lab::tests!(
     a_lease_for_ever_lasts_and_can_be_asked_for_again,
     a_lost_record_gets_its_lease_again,
     a_bridge_of_another_program_has_its_own_server,
+    a_macvlan_asks_the_server_too_and_the_host_reaches_it,
     what_does_not_fit_is_refused
 );
