@@ -69,8 +69,9 @@ pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, C
 /// The share of a configuration that is invalid: just the names in it.
 pub(crate) fn bare(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
     let mut wire = bridge::bare(config, context)?;
-    if let WireNetwork::Described(description) = &mut wire.network {
-        let DriverDescription::Bridge(bridge) = &mut description.driver;
+    if let WireNetwork::Described(description) = &mut wire.network
+        && let DriverDescription::Bridge(bridge) = &mut description.driver
+    {
         bridge.device = bridge_name(context.network)?;
     }
     if let Ok(Some(name)) = existing(config) {
@@ -123,7 +124,7 @@ fn by_network(mut wire: Wire, config: &Fields<'_>, context: &Context<'_>) -> Res
 fn set_ingress(wire: &mut Wire, config: &Fields<'_>) -> Result<(), CniError> {
     let policy = firewall::policy(config)?;
     let WireNetwork::Described(description) = &mut wire.network else { return Ok(()) };
-    let DriverDescription::Bridge(bridge) = &mut description.driver;
+    let DriverDescription::Bridge(bridge) = &mut description.driver else { return Ok(()) };
     bridge.ingress = Some(policy.map_or(Ingress::Published, |p| p.ingress));
     let isolated = bridge.icc.or(policy.and_then(|p| p.icc));
     bridge.icc = Some(isolated.unwrap_or(Icc::Allowed));

@@ -203,7 +203,7 @@ fn show_tune(text: &mut String, tune: &Tune) {
 }
 
 fn show_description(text: &mut String, of: &Description) {
-    let DriverDescription::Bridge(bridge) = &of.driver;
+    let DriverDescription::Bridge(bridge) = &of.driver else { panic!("{:?}", of.driver) };
     line(text, format!("network {} on bridge {}, {:?}", of.name, bridge.device, bridge.foreign));
     unusual(text, "mtu", &of.mtu, &None);
     for pool in &of.pools {

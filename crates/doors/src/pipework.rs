@@ -6,6 +6,7 @@
 //! `zubi disconnect pipework:DEVICE GUEST` undoes it.
 
 use crate::answer::tell;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -13,8 +14,8 @@ use std::time::Duration;
 use zubi_engine::{Config, Engine, LostRecords, Program, Session};
 use zubi_model::{
     Addressing, BridgeDescription, DefaultRoute, Description, DriverDescription, Egress, EndpointAddress,
-    ForeignBridge, Hairpin, IfName, Ingress, Invalid, Mtu, NetworkName, NetworkSource, OtherGateway, Promiscuity,
-    SandboxRef, Scope, Wishes,
+    ForeignBridge, Hairpin, IfName, Ingress, Invalid, MacvlanDescription, MacvlanMode, Mtu, NetworkName, NetworkSource,
+    OtherGateway, Promiscuity, SandboxRef, Scope, Wishes,
 };
 use zubi_pipework::{AddressWord, Attach, HostInterface, Request, Tool, parse};
 
@@ -83,7 +84,8 @@ fn plug(session: &mut Session, attach: &Attach) -> Result<(), String> {
     let wishes = Wishes {
         addressing: Addressing::Given(addresses),
         ifname: Some(attach.ifname.clone()),
-        host_device: attach.local.clone(),
+        // A macvlan has no end on the host, so `-l` has no meaning, as with the script.
+        host_device: attach.local.clone().filter(|_| matches!(description.driver, DriverDescription::Bridge(_))),
         mac: attach.mac,
         default_route: DefaultRoute::Eligible,
         ..Wishes::default()
@@ -125,8 +127,10 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
     match device.map(|device| device.kind.as_deref()) {
         Some(Some("bridge")) => {}
         Some(Some("openvswitch")) => return no("is an Open vSwitch bridge: not yet"),
+        Some(_) if attach.vlan.is_some() => return no("is a network card: VLANs by pipework are not there yet"),
         Some(_) => {
-            return no("is a network card: macvlan by pipework is not there yet; zubi network create --driver uplink");
+            let macvlan = MacvlanDescription { parent: name.clone(), mode: MacvlanMode::Bridge };
+            return network(&name, DriverDescription::Macvlan(macvlan), None);
         }
         None if name.as_str().starts_with("br") => {}
         None if name.as_str().starts_with("ovs") => return no("would be an Open vSwitch bridge: not yet"),
@@ -137,23 +141,29 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
         return no("is a bridge, and VLANs on bridges are not supported, as by the script");
     }
     let mtu = device.map(|device| device.mtu).filter(|mtu| *mtu != Mtu::STANDARD.bytes());
+    let bridge = BridgeDescription {
+        device: name.clone(),
+        foreign: ForeignBridge::Adopted,
+        icc: None,
+        ingress: Some(Ingress::Open),
+        hairpin: Hairpin::default(),
+        promiscuity: Promiscuity::default(),
+    };
+    network(&name, DriverDescription::Bridge(bridge), mtu.map(Mtu::try_from).transpose().map_err(words)?)
+}
+
+/// The network has no subnets: each call brings its address along.
+fn network(device: &IfName, driver: DriverDescription, mtu: Option<Mtu>) -> Result<Description, String> {
     Ok(Description {
-        name: NetworkName::described(NetworkSource::Pipework, name.as_str()).map_err(words)?,
+        name: NetworkName::described(NetworkSource::Pipework, device.as_str()).map_err(words)?,
         id: None,
-        driver: DriverDescription::Bridge(BridgeDescription {
-            device: name,
-            foreign: ForeignBridge::Adopted,
-            icc: None,
-            ingress: Some(Ingress::Open),
-            hairpin: Hairpin::default(),
-            promiscuity: Promiscuity::default(),
-        }),
-        mtu: mtu.map(Mtu::try_from).transpose().map_err(words)?,
+        driver,
+        mtu,
         pools: Vec::new(),
         families: Vec::new(),
         scope: Scope::Routed,
         egress: Egress::Plain,
         other_gateway: OtherGateway::Refused,
-        labels: std::collections::BTreeMap::new(),
+        labels: BTreeMap::new(),
     })
 }

@@ -199,8 +199,7 @@ fn publishing(network: &Target, wishes: &Wishes, scope: Scope) -> Publishing {
     let without = matches!(&wishes.addressing, Addressing::Given(addresses) if addresses.is_empty());
     let others = match network {
         Target::Described(d) => {
-            let DriverDescription::Bridge(bridge) = &d.driver;
-            bridge.foreign == ForeignBridge::Required
+            matches!(&d.driver, DriverDescription::Bridge(bridge) if bridge.foreign == ForeignBridge::Required)
         }
         Target::Named(_) => false,
     };

@@ -98,7 +98,7 @@ fn show(text: &mut String, attachment: &Attachment) -> std::fmt::Result {
     let Attachment { network, name, wishes, publishing, dns_servers } = attachment;
     writeln!(text, "{name}: {} for {}", network.name(), wishes.called.as_deref().unwrap_or("?"))?;
     if let Target::Described(d) = network {
-        let DriverDescription::Bridge(bridge) = &d.driver;
+        let DriverDescription::Bridge(bridge) = &d.driver else { panic!("{:?}", d.driver) };
         let mode = match bridge.foreign {
             ForeignBridge::Adopted => BridgeMode::Adopted,
             ForeignBridge::Required => BridgeMode::Unmanaged,

@@ -20,7 +20,7 @@ use crate::perform::create_network::network_birth;
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change};
-use zubi_model::{BridgeMode, Description, Family, InUse, Ipam, Network, SandboxRef, Wishes};
+use zubi_model::{BridgeMode, Description, DriverDescription, Family, InUse, Ipam, Network, SandboxRef, Wishes};
 use zubi_plan::Op;
 use zubi_plan::driver::{self, Unusable};
 use zubi_snapshot::Snapshot;
@@ -147,6 +147,15 @@ fn owner(network: &Network) -> Option<BridgeMode> {
 /// The error for a described device that cannot be used.
 fn unusable(description: &Description, why: Unusable) -> Error {
     let device = description.driver.device();
+    if let DriverDescription::Macvlan(_) = &description.driver {
+        let why = match why {
+            Unusable::NoDevice => "does not exist".to_owned(),
+            Unusable::OtherKind(kind) => {
+                format!("is a {}, which carries no macvlans", kind.as_deref().unwrap_or("device"))
+            }
+        };
+        return Error::Card { card: device.clone(), why };
+    }
     match why {
         Unusable::NoDevice => Error::NoBridge { network: description.name.clone(), bridge: device.clone() },
         Unusable::OtherKind(kind) => Error::Kernel {

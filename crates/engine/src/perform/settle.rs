@@ -109,7 +109,7 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
 
 /// Whether the LAN is asked who has the addresses of an endpoint.
 fn is_probed(ask: &Ask<'_>) -> bool {
-    ask.network.parent().is_some() && ask.wishes.probe == Probe::Usual
+    ask.network.is_on_lan() && ask.wishes.probe == Probe::Usual
 }
 
 /// Asks the LAN who has these addresses. Returns those who answer.

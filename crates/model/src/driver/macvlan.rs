@@ -161,6 +161,36 @@ impl MacvlanSpec {
     }
 }
 
+/// A network of macvlans as another program describes it with every call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MacvlanDescription {
+    /// The network card.
+    pub parent: IfName,
+    /// See [`MacvlanMode`].
+    pub mode: MacvlanMode,
+}
+
+impl MacvlanDescription {
+    /// The part of a network that is described for the first time. Programs that describe networks know of no host shim.
+    pub fn first(&self) -> MacvlanNetwork {
+        MacvlanNetwork { parent: self.parent.clone(), own: None, mode: self.mode, card_mac: None, shim: None }
+    }
+
+    pub(super) fn onto(&self, old: &MacvlanNetwork, network: &NetworkName) -> Result<MacvlanNetwork, Invalid> {
+        let no = |what: &'static str, value: &dyn fmt::Display, has: &dyn fmt::Display| {
+            let why = format!("is not that of network {network}, which is {has}");
+            Err(Invalid::new(what, value, why).try_instead("remove its containers first"))
+        };
+        if self.parent != old.parent {
+            return no("network card", &self.parent, &old.parent);
+        }
+        if self.mode != old.mode {
+            return no("macvlan mode", &self.mode, &old.mode);
+        }
+        Ok(old.clone())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

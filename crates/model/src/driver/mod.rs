@@ -12,7 +12,7 @@ pub use bridge::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ExistingBridge, ForeignBridge, Hairpin,
     Icc, Ingress, Promiscuity, UplinkSpec,
 };
-pub use macvlan::{HostShim, MacvlanMode, MacvlanNetwork, MacvlanSpec, ShimWish};
+pub use macvlan::{HostShim, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, ShimWish};
 
 use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
 use serde::{Deserialize, Serialize};
@@ -219,6 +219,8 @@ impl DriverChange {
 pub enum DriverDescription {
     /// See [`Driver::Bridge`].
     Bridge(BridgeDescription),
+    /// See [`Driver::Macvlan`].
+    Macvlan(MacvlanDescription),
 }
 
 impl DriverDescription {
@@ -226,6 +228,7 @@ impl DriverDescription {
     pub fn device(&self) -> &IfName {
         match self {
             DriverDescription::Bridge(bridge) => &bridge.device,
+            DriverDescription::Macvlan(macvlan) => &macvlan.parent,
         }
     }
 
@@ -238,6 +241,13 @@ impl DriverDescription {
             (DriverDescription::Bridge(described), Driver::Macvlan(old)) => {
                 let why = format!("is not what network {network} is on, which is {}", old.parent);
                 Err(Invalid::new("bridge", &described.device, why).try_instead("remove its containers first"))
+            }
+            (DriverDescription::Macvlan(described), Driver::Macvlan(old)) => {
+                described.onto(old, network).map(Driver::Macvlan)
+            }
+            (DriverDescription::Macvlan(described), Driver::Bridge(old)) => {
+                let why = format!("is not what network {network} is on, which is {}", old.device);
+                Err(Invalid::new("network card", &described.parent, why).try_instead("remove its containers first"))
             }
         }
     }

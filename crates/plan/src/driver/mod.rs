@@ -272,6 +272,7 @@ pub fn leads_to_a_sandbox(seen: &LinkSeen) -> bool {
 pub fn first_described(description: &DriverDescription, mac: Mac, seen: Option<&LinkSeen>) -> Result<Driver, Unusable> {
     match description {
         DriverDescription::Bridge(described) => bridge::first_described(described, mac, seen).map(Driver::Bridge),
+        DriverDescription::Macvlan(described) => macvlan::first_described(described, seen).map(Driver::Macvlan),
     }
 }
 
@@ -287,7 +288,9 @@ pub fn settle_owner(
             part.mode = bridge::mode(described, Some(old), seen)?;
             Ok(())
         }
-        (Driver::Bridge(_) | Driver::Macvlan(_), DriverDescription::Bridge(_), _) => Ok(()),
+        (Driver::Bridge(_) | Driver::Macvlan(_), DriverDescription::Bridge(_) | DriverDescription::Macvlan(_), _) => {
+            Ok(())
+        }
     }
 }
 

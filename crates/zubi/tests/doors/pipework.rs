@@ -1,6 +1,7 @@
 //! pipework's command line, by the lines of its own README.
 
 use std::process::{Command, Stdio};
+use zubi_lab::lan::{OUTSIDE, make_lan};
 use zubi_lab::{Answer, Host, Snapshot, assert_reaches, links};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
@@ -70,6 +71,28 @@ fn a_bridge_that_is_there_stays_and_names_macs_and_gateways_are_taken() {
     host.shell("ip link show office").ok();
 }
 
+fn a_network_card_gives_the_guest_a_device_on_the_lan() {
+    let script = Script::new(&["web", "db"]);
+    make_lan(&script.host);
+    let before = Snapshot::take();
+    script.pipework("eth0 web 192.168.1.50/24@192.168.1.1").ok();
+    script.pipework("mac:52:54:00:00:00:05 -i eth2 -l passed-over db 192.168.1.51/24 U:db").ok();
+    assert_reaches("web", "router", OUTSIDE);
+    assert_reaches("pc", "web", "192.168.1.50");
+    assert_reaches("web", "db", "192.168.1.51");
+    let listed = script.host.zubi("ls").ok().out;
+    assert!(listed.contains("pipework:eth0") && listed.contains("eth2"), "{listed}");
+    script.pipework("eth0 web 192.168.1.50/24@192.168.1.1").ok();
+    script.host.zubi("check").ok();
+    // Somebody on the LAN has it.
+    script.host.zubi("disconnect pipework:eth0 db").ok();
+    script.pipework("eth0 db 192.168.1.7/24").fails(1, "192.168.1.7 is taken by");
+    script.host.zubi("disconnect pipework:eth0 web").ok();
+    script.host.settle();
+    before.assert_no_residue(&Snapshot::take());
+    script.pipework("eth0 web 192.168.1.50/24 @10").fails(1, "VLANs by pipework are not there yet");
+}
+
 fn route_rule_and_tc_run_in_the_guest() {
     let script = Script::new(&["web"]);
     script.pipework("br1 web 192.168.4.25/20").ok();
@@ -115,6 +138,7 @@ fn what_cannot_be_done_is_refused_by_name_before_any_effect() {
 zubi_lab::tests!(
     guests_are_plugged_into_a_bridge_that_goes_with_the_last_of_them,
     a_bridge_that_is_there_stays_and_names_macs_and_gateways_are_taken,
+    a_network_card_gives_the_guest_a_device_on_the_lan,
     route_rule_and_tc_run_in_the_guest,
     a_container_waits_until_it_is_plugged_in,
     what_cannot_be_done_is_refused_by_name_before_any_effect

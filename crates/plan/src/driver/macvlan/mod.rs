@@ -2,6 +2,7 @@
 //! passes no hook of the host, so the network has neither firewall elements nor forwarding.
 
 mod change;
+mod described;
 mod endpoint;
 mod links;
 mod network;
@@ -9,6 +10,7 @@ mod recognise;
 mod shim;
 
 pub(super) use change::change;
+pub(super) use described::first_described;
 pub(super) use endpoint::{attach, change_mac, delete_device, detach, wanted};
 pub(super) use network::{down, down_from, mark, up};
 pub(super) use recognise::{recognise_inner_end, recognise_network, standing};
