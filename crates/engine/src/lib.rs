@@ -12,6 +12,7 @@ mod error;
 mod error_words;
 mod fault;
 mod firewall;
+mod guardian;
 mod heal;
 mod look;
 mod outside;

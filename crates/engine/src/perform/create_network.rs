@@ -89,6 +89,18 @@ fn sync_created(session: &mut Session, network: &Network, unsynced: Option<Unsyn
     Err(e.into())
 }
 
+/// Refuses the name of a new network that other programs' networks have, or that a network has already.
+pub(crate) fn refuse_name(session: &Session, name: &NetworkName) -> Result<(), Error> {
+    if name.source().is_some() {
+        let why = "is how networks are called that other programs describe";
+        return Err(Invalid::new("network name", name, why).into());
+    }
+    if session.store().network(name)?.is_some() {
+        return Err(Error::NetworkExists { name: name.clone() });
+    }
+    refuse_unconfirmed(session, name)
+}
+
 /// Creates a network. The caller holds the host lock exclusively, and syncs the record after it has released the lock.
 fn create_locked(
     session: &mut Session,
@@ -100,14 +112,7 @@ fn create_locked(
     if act == Act::Apply {
         recover_networks(session, host).but(&spec.name)?;
     }
-    if spec.name.source().is_some() {
-        let why = "is how networks are called that other programs describe";
-        return Err(Invalid::new("network name", &spec.name, why).into());
-    }
-    if session.store().network(&spec.name)?.is_some() {
-        return Err(Error::NetworkExists { name: spec.name });
-    }
-    refuse_unconfirmed(session, &spec.name)?;
+    refuse_name(session, &spec.name)?;
     let object = format!("network {}", spec.name);
     refuse_other_instance_now(session)?;
     let network = decide_network(session, spec, &sketch.birth)?;

@@ -8,12 +8,12 @@
 //! guardian cleans up. If both are killed, the next `zubi gc` finds the sandbox's record with its lock free.
 
 use crate::cleanup::finish;
-use crate::config::Config;
 use crate::decide::endpoint::Ask;
 use crate::decide::obstacle::Owners;
 use crate::decide::wishes::check_wishes;
 use crate::engine::{Engine, LostRecords};
 use crate::error::Error;
+use crate::guardian::{self, Guardian, Watch};
 use crate::heal::leftovers::recover;
 use crate::heal::missing::missing_loopback;
 use crate::heal::slow::finish_deletions;
@@ -31,13 +31,11 @@ use crate::steps::flush::past_a_flush;
 use crate::undo::sandbox::clean_run_locked;
 use std::fs::File;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use zubi_kernel::inside;
-use zubi_kernel::process::{self, Holds};
 use zubi_kernel::sys::{self, Sender};
 use zubi_model::{IfName, NetnsCookie, NetworkName, NsRef, SandboxIdentity, SandboxName, SandboxRef, Wishes};
 use zubi_plan::Plan;
-use zubi_store::{Maker, OtherNamespace, RunLock, SandboxRecord};
+use zubi_store::{Maker, RunLock, SandboxRecord};
 
 /// The network of a command: Docker's modes.
 #[derive(Debug, Clone)]
@@ -85,11 +83,8 @@ pub struct Ended {
     pub notes: Vec<String>,
 }
 
-/// The supervisor's end of the guardian's pipe.
-#[derive(Debug)]
-struct Guardian {
-    pipe: File,
-}
+/// Tells the guardian that everything is cleaned up.
+const DONE: &[u8] = b".";
 
 /// The signals that the supervisor waits for: the end of the command, and signals that it forwards.
 const SIGNALS: [libc::c_int; 10] = [
@@ -224,7 +219,7 @@ fn start_run_once(session: &mut Session, spec: &RunSpec) -> Result<Report<Starte
     {
         return Err(Error::SandboxExists { name });
     }
-    let guardian = start_guardian(session, &name)?;
+    let guardian = guardian::start(session, name.clone(), guard)?;
     let made = (|| {
         let sandbox = zubi_plan::sandbox::add(&name);
         let record = SandboxRecord { name: name.clone(), cookie: None, maker: Maker::Run };
@@ -247,7 +242,7 @@ fn start_run_once(session: &mut Session, spec: &RunSpec) -> Result<Report<Starte
         Err(e) => {
             let e: Error = e;
             let cleaned = clean_run_locked(session, host, &name);
-            guardian.dismiss();
+            guardian.tell(DONE);
             Err(e.after_undo(cleaned))
         }
     }
@@ -263,7 +258,7 @@ pub(crate) fn supervise(
 ) -> Result<Ended, Error> {
     let outcome = run_command(&mut session, &started.name, spec, ready);
     let cleaned = clean_run(&mut session, &started.name);
-    started.guardian.dismiss();
+    started.guardian.tell(DONE);
     session.store().remove_run_lock(started.lock)?;
     cleaned?;
     let (code, notes) = (outcome?, session.take_notes());
@@ -341,46 +336,9 @@ fn clean_run(session: &mut Session, name: &SandboxName) -> Result<(), Error> {
     clean_run_locked(session, host, name)
 }
 
-fn start_guardian(session: &Session, name: &SandboxName) -> Result<Guardian, Error> {
-    let failed = |operation| Error::system("guardian", operation, "process");
-    let (read, write) = sys::pipe().map_err(failed("make a pipe for the"))?;
-    // An injected fault is for the command that the test called.
-    let config = Config { other_namespace: OtherNamespace::default(), fault: None, ..session.config().clone() };
-    let watch = Watch { pipe: read, name: name.clone(), config };
-    let started = process::detach(watch, |watch| guard(watch).map_or(1, |()| 0));
-    started.map_err(|(_, e)| Error::kernel("guardian")(e))?;
-    Ok(Guardian { pipe: File::from(write) })
-}
-
-/// What the guardian needs.
-struct Watch {
-    pipe: OwnedFd,
-    name: SandboxName,
-    config: Config,
-}
-
-impl Holds for Watch {
-    fn descriptors(&self) -> Vec<RawFd> {
-        vec![self.pipe.as_raw_fd()]
-    }
-
-    fn leave_to_child(self) {}
-}
-
-impl Guardian {
-    /// Tells the guardian that everything is cleaned up.
-    fn dismiss(mut self) {
-        // The write fails only if the guardian was killed.
-        let _sent = self.pipe.write_all(b".");
-    }
-}
-
 /// In the guardian: waits until the supervisor has ended, and cleans up unless the supervisor did.
-fn guard(watch: Watch) -> Result<(), Error> {
-    let failed = |operation| Error::system("guardian", operation, "process");
-    let Watch { pipe, name, config } = watch;
-    let mut word = Vec::new();
-    File::from(pipe).read_to_end(&mut word).map_err(failed("read in the"))?;
+fn guard(watch: Watch<SandboxName>) -> Result<(), Error> {
+    let (word, name, config) = watch.word()?;
     if !word.is_empty() {
         return Ok(());
     }

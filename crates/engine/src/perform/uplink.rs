@@ -14,39 +14,37 @@
 //! If command and guardian are killed in the middle and no command follows, the host may be cut off until it is
 //! restarted.
 
-use crate::config::Config;
 use crate::engine::{Engine, LostRecords};
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::firewall::foreign::{look_at_foreign, note_legacy, note_refused};
 use crate::firewall::seen::firewall_is_in_order;
 use crate::firewall::table::lost_firewall;
+use crate::guardian::{self, Watch};
 use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::look::card::{refuse_card, routers_of};
-use crate::look::unconfirmed::{all_unconfirmed, now, refuse_unconfirmed};
+use crate::look::unconfirmed::{all_unconfirmed, now};
 use crate::look::unrecorded::refuse_other_instance_now;
-use crate::perform::create_network::{decide_network, network_birth};
+use crate::perform::create_network::{decide_network, network_birth, refuse_name};
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::undo::network::undo_network;
-use std::fs::File;
-use std::io::{Read, Write};
 use std::net::IpAddr;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::thread::sleep;
 use std::time::Duration;
-use zubi_kernel::process::{self, Holds};
-use zubi_kernel::sys;
+use zubi_kernel::process;
 use zubi_model::{IfName, Invalid, Network, NetworkName, NetworkSpec};
 use zubi_plan::{coexist, driver};
-use zubi_store::{ExclusiveHost, OtherNamespace, TakeOverRecord};
+use zubi_store::{ExclusiveHost, TakeOverRecord};
 
 /// How long a neighbour that answered before is given to answer again.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long neighbours are given to answer before the take-over. Those that do not answer are not expected to later.
 const BEFORE: Duration = Duration::from_secs(1);
+/// Tells the guardian, in place of a time, that there is nothing to guard.
+const NOTHING: u64 = 0;
 /// How often the guardian looks whether the network was confirmed.
 const LOOKS: Duration = Duration::from_millis(200);
 
@@ -73,14 +71,7 @@ pub(crate) fn create_uplink(
     if act == Act::Apply {
         recover_networks(session, host).but(&spec.name)?;
     }
-    if spec.name.source().is_some() {
-        let why = "is how networks are called that other programs describe";
-        return Err(Invalid::new("network name", &spec.name, why).into());
-    }
-    if session.store().network(&spec.name)?.is_some() {
-        return Err(Error::NetworkExists { name: spec.name });
-    }
-    refuse_unconfirmed(session, &spec.name)?;
+    refuse_name(session, &spec.name)?;
     refuse_other_instance_now(session)?;
     let network = decide_network(session, spec, &network_birth()?)?;
     let Some(card) = network.parent().cloned() else {
@@ -104,7 +95,7 @@ pub(crate) fn create_uplink(
     expected.extend(routers_of(&seen.held, wishes.user));
     let expected = answering(session, &card, &expected, BEFORE)?;
     let mut record = TakeOverRecord { network: network.name.clone(), before: seen.held, until: None };
-    let guardian = start_guardian(session, &network.name)?;
+    let guardian = guardian::start(session, network.name.clone(), guard)?;
     let made = (|| {
         session.store().write_takeover(host, &record)?;
         session.store().begin_network(host, &network)?;
@@ -123,12 +114,12 @@ pub(crate) fn create_uplink(
     })();
     match made {
         Ok(until) => {
-            guardian.tell(until);
+            guardian.tell(&until.unwrap_or(NOTHING).to_ne_bytes());
             Ok(Report { plan, value: network })
         }
         Err(e) => {
             let undone = Fault::muted(|| undo_network(session, host, &network));
-            guardian.tell(None);
+            guardian.tell(&NOTHING.to_ne_bytes());
             Err(Error::after_undo(e, undone))
         }
     }
@@ -197,59 +188,16 @@ fn require_answers(session: &mut Session, network: &Network, card: &IfName, expe
     Err(Error::Silent { name: network.name.clone(), card: card.clone(), who: silent.join(", ") })
 }
 
-/// The command's end of the guardian's pipe.
-#[derive(Debug)]
-struct Guardian {
-    pipe: File,
-}
-
-impl Guardian {
-    /// Tells the guardian until when it has to wait; `None`: there is nothing to guard.
-    fn tell(mut self, until: Option<u64>) {
-        // The write fails only if the guardian was killed.
-        let _sent = self.pipe.write_all(&until.unwrap_or(0).to_ne_bytes());
-    }
-}
-
-fn start_guardian(session: &Session, name: &NetworkName) -> Result<Guardian, Error> {
-    let failed = |operation| Error::system("guardian", operation, "process");
-    let (read, write) = sys::pipe().map_err(failed("make a pipe for the"))?;
-    // An injected fault is for the command that the test called.
-    let config = Config { other_namespace: OtherNamespace::default(), fault: None, ..session.config().clone() };
-    let watch = Watch { pipe: read, name: name.clone(), config };
-    let started = process::detach(watch, |watch| guard(watch).map_or(1, |()| 0));
-    started.map_err(|(_, e)| Error::kernel("guardian")(e))?;
-    Ok(Guardian { pipe: File::from(write) })
-}
-
-/// What the guardian needs.
-struct Watch {
-    pipe: OwnedFd,
-    name: NetworkName,
-    config: Config,
-}
-
-impl Holds for Watch {
-    fn descriptors(&self) -> Vec<RawFd> {
-        vec![self.pipe.as_raw_fd()]
-    }
-
-    fn leave_to_child(self) {}
-}
-
 /// In the guardian.
-fn guard(watch: Watch) -> Result<(), Error> {
-    let failed = |operation| Error::system("guardian", operation, "process");
-    let Watch { pipe, name, config } = watch;
+fn guard(watch: Watch<NetworkName>) -> Result<(), Error> {
     process::leave_login();
-    let mut word = Vec::new();
-    File::from(pipe).read_to_end(&mut word).map_err(failed("read in the"))?;
+    let (word, name, config) = watch.word()?;
     let until = match <[u8; 8]>::try_from(word) {
         Ok(bytes) => u64::from_ne_bytes(bytes),
         // The command was killed. A session undoes its work.
         Err(_) => return Engine::open(config, LostRecords::Ignore)?.session().map(drop),
     };
-    if until == 0 {
+    if until == NOTHING {
         return Ok(());
     }
     let engine = Engine::open(config, LostRecords::Ignore)?;
