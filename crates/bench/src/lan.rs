@@ -22,6 +22,7 @@ use zubi_lab::Host as LabHost;
 use zubi_lab::lan::make_lan;
 
 const CREATE: &str = "network create lan --driver uplink --parent eth0 --ip-range 192.168.1.128/26";
+const MACVLAN: &str = "network create lan --driver macvlan --parent eth0 --ip-range 192.168.1.128/26";
 const REMOVE: &str = "network rm lan";
 /// Datagrams a second, in each stream.
 const RATE: u32 = 2000;
@@ -40,10 +41,12 @@ enum Task {
     Bridge,
     Unprobed,
     Probed,
+    Macvlan,
 }
 
 impl Task {
-    const ALL: [Task; 6] = [Task::Raw, Task::TakeOver, Task::GiveBack, Task::Bridge, Task::Unprobed, Task::Probed];
+    const ALL: [Task; 7] =
+        [Task::Raw, Task::TakeOver, Task::GiveBack, Task::Bridge, Task::Unprobed, Task::Probed, Task::Macvlan];
 
     fn name(self) -> &'static str {
         match self {
@@ -53,6 +56,7 @@ impl Task {
             Task::Bridge => "`zubi connect` to an ordinary bridge",
             Task::Unprobed => "`zubi connect lan --no-probe`",
             Task::Probed => "`zubi connect lan`, asking the LAN for 300 ms",
+            Task::Macvlan => "`zubi connect` to a macvlan network with the host's shim, `--no-probe`",
         }
     }
 }
@@ -87,6 +91,12 @@ impl Host {
                 self.run(CREATE);
                 let skip = if task == Task::Unprobed { " --no-probe" } else { "" };
                 let took = self.attached(&format!("{}{skip}", connect("lan")), "lan")?;
+                self.run(REMOVE);
+                took
+            }
+            Task::Macvlan => {
+                self.run(MACVLAN);
+                let took = self.attached(&format!("{} --no-probe", connect("lan")), "lan")?;
                 self.run(REMOVE);
                 took
             }
