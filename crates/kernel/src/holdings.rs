@@ -16,6 +16,9 @@ use zubi_wire::route::{
 /// The pause between two looks at the neighbours.
 const PAUSE: Duration = Duration::from_millis(5);
 
+/// When a neighbour is asked again: the kernel gives up after three questions (`ucast_solicit`).
+const AGAIN: Duration = Duration::from_secs(1);
+
 /// What the host has on a device.
 #[derive(Debug, Clone, Default)]
 pub struct HoldingsSeen {
@@ -98,6 +101,31 @@ impl Session {
             return Ok(Vec::new());
         }
         let index = self.index(&Place::Host, device.as_str())?;
+        self.ask(device, index, addresses)?;
+        let since = Instant::now();
+        let mut again = AGAIN;
+        loop {
+            let seen = self.neighbours(&Place::Host)?;
+            let answered = seen.iter().filter(|seen| seen.device == index && seen.answers());
+            let all: Vec<(IpAddr, Mac)> = answered
+                .filter_map(|seen| Some((seen.address?, seen.mac?)))
+                .filter(|(address, _)| addresses.contains(address))
+                .collect();
+            if all.len() == addresses.len() || since.elapsed() > patience {
+                self.forget_unanswered(index, &seen, addresses)?;
+                return Ok(all);
+            }
+            if since.elapsed() > again {
+                again += AGAIN;
+                let is_silent = |address: &&IpAddr| !all.iter().any(|(answered, _)| answered == *address);
+                let silent: Vec<IpAddr> = addresses.iter().filter(is_silent).copied().collect();
+                self.ask(device, index, &silent)?;
+            }
+            sleep(PAUSE);
+        }
+    }
+
+    fn ask(&mut self, device: &IfName, index: IfIndex, addresses: &[IpAddr]) -> Result<(), Error> {
         let before = self.neighbours(&Place::Host)?;
         let mut batch = Batch::new();
         for address in addresses {
@@ -112,20 +140,7 @@ impl Session {
         }
         // There is nothing to forget where nobody was asked yet.
         self.route()?.transact(batch)?;
-        let since = Instant::now();
-        loop {
-            let seen = self.neighbours(&Place::Host)?;
-            let answered = seen.iter().filter(|seen| seen.device == index && seen.answers());
-            let all: Vec<(IpAddr, Mac)> = answered
-                .filter_map(|seen| Some((seen.address?, seen.mac?)))
-                .filter(|(address, _)| addresses.contains(address))
-                .collect();
-            if all.len() == addresses.len() || since.elapsed() > patience {
-                self.forget_unanswered(index, &seen, addresses)?;
-                return Ok(all);
-            }
-            sleep(PAUSE);
-        }
+        Ok(())
     }
 
     /// Forgets the questions that nobody answered: whoever gets such an address is asked at once.

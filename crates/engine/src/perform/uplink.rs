@@ -100,7 +100,7 @@ pub(crate) fn create_uplink(
         session.store().write_takeover(host, &record)?;
         session.store().begin_network(host, &network)?;
         apply(session, &format!("network {}", network.name), &plan)?;
-        require_answers(session, &network, &card, &expected)?;
+        require_answers(session, &network, &card, &expected, patience(wishes))?;
         firewall_is_in_order(session, &look, &networks);
         match wishes.confirm_within {
             None => keep(session, host, &network, &mut record).map(|()| None),
@@ -178,9 +178,20 @@ fn answering(session: &mut Session, device: &IfName, who: &[IpAddr], patience: D
     Ok(answers.into_iter().map(|(address, _)| address).collect())
 }
 
+/// A switch with spanning tree may be deaf for half a minute when it sees a bridge. A user who gives time has it.
+fn patience(wishes: &TakeOver) -> Duration {
+    wishes.confirm_within.map_or(PATIENCE, |within| PATIENCE.max(within / 2))
+}
+
 /// Fails unless those who answered on the card answer on the bridge.
-fn require_answers(session: &mut Session, network: &Network, card: &IfName, expected: &[IpAddr]) -> Result<(), Error> {
-    let answered = answering(session, network.device(), expected, PATIENCE)?;
+fn require_answers(
+    session: &mut Session,
+    network: &Network,
+    card: &IfName,
+    expected: &[IpAddr],
+    patience: Duration,
+) -> Result<(), Error> {
+    let answered = answering(session, network.device(), expected, patience)?;
     let silent: Vec<String> = expected.iter().filter(|who| !answered.contains(who)).map(ToString::to_string).collect();
     if silent.is_empty() {
         return Ok(());

@@ -211,6 +211,19 @@ fn a_router_that_falls_silent_takes_the_card_back() {
     assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
 }
 
+fn a_switch_that_is_deaf_for_a_while_has_the_time_to_confirm() {
+    let host = host();
+    host.shell(
+        "nft 'table bridge deaf { chain every { type filter hook prerouting priority 0; policy drop; }; }'
+         (sleep 5; nft delete table bridge deaf) > /dev/null 2>&1 &",
+    )
+    .ok();
+    host.zubi("network create lan --driver uplink --parent eth0 --confirm-within 60s").ok();
+    reaches_the_lan(&host);
+    host.zubi("network confirm lan").ok();
+    host.zubi("network rm lan").ok();
+}
+
 fn what_is_deleted_or_flushed_comes_back() {
     let host = host();
     host.zubi("network create lan --driver uplink --parent eth0").ok();
@@ -405,6 +418,7 @@ zubi_lab::tests!(
     without_a_confirmation_the_card_goes_back,
     a_key_on_the_terminal_confirms,
     a_router_that_falls_silent_takes_the_card_back,
+    a_switch_that_is_deaf_for_a_while_has_the_time_to_confirm,
     what_is_deleted_or_flushed_comes_back,
     cards_that_cannot_be_taken_over_are_refused,
     a_card_that_a_program_manages_is_refused_by_its_name,
