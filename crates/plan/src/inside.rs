@@ -1,9 +1,9 @@
 //! What an endpoint has inside its sandbox, whichever driver made the device.
 
 use crate::default_route::default_routes;
-use crate::device::Ipv6;
+use crate::device::{Ipv6, connected_routes};
 use crate::taken::Taken;
-use crate::{Announcement, Neighbours, Op, Sysctl, Through, What};
+use crate::{Announcement, Neighbours, Op, Place, Sysctl, Through, What};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_model::{DuplicateDetection, Endpoint, Family, IfName, InnerState, Lifetime, NsRef, RouteKind, StaticRoute};
@@ -64,6 +64,21 @@ pub(crate) fn settings(device: &IfName, ipv6: Ipv6, neighbours: Neighbours, dad:
 
 fn arp_notify(device: &IfName) -> Sysctl {
     Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1")
+}
+
+/// The operations of an attach with the routes that the kernel makes for the addresses: other programs may have deleted
+/// them.
+pub(crate) fn with_connected_routes(mut ops: Vec<Op>, endpoint: &Endpoint) -> Vec<Op> {
+    const CONNECTED: &str = "its neighbours on the network are reached without a gateway";
+    if endpoint.traits.inner == InnerState::Up {
+        let addresses = endpoint.addresses.iter().map(|a| a.address);
+        let routes = connected_routes(addresses, &endpoint.ifname)
+            .map(|route| Op::sandbox(&endpoint.sandbox.reached_by, What::AddRoute(route), CONNECTED));
+        let is_route = |op: &Op| matches!(op.what, What::AddRoute(_)) && op.place != Place::Host;
+        let at = ops.iter().position(is_route).unwrap_or(ops.len());
+        ops.splice(at..at, routes.collect::<Vec<_>>());
+    }
+    ops
 }
 
 /// From a device that exists to one that is up, with addresses and routes.

@@ -1,14 +1,13 @@
 //! Endpoints: the veth pair and its port.
 
-use crate::device::connected_routes;
 use crate::driver::bridge::links::{self, doomed_name};
 use crate::driver::bridge::port::{new_port, own_mac, set_hairpin, whole_port};
 use crate::driver::bridge::take;
 use crate::driver::found::Remains;
 use crate::inside::{self, Surroundings};
-use crate::{Op, Place, Plan, Through, What, alias, guards, published};
+use crate::{Op, Plan, Through, What, alias, guards, published};
 use zubi_model::{
-    BridgeMode, BridgeNetwork, Endpoint, Hairpin, InnerState, LinkGroup, Mtu, Network, Pair, PublishedPort, SourceMac,
+    BridgeMode, BridgeNetwork, Endpoint, Hairpin, LinkGroup, Mtu, Network, Pair, PublishedPort, SourceMac,
 };
 use zubi_wire::route::{AdminState, LinkChange, LinkMark, Switch};
 
@@ -53,7 +52,6 @@ pub(in crate::driver) fn wanted(
     around: &Surroundings,
 ) -> Vec<Op> {
     const PORT: &str = "how the bridge treats this port";
-    const CONNECTED: &str = "its neighbours on the network are reached without a gateway";
     let mut network = network.clone();
     if network.mtu.is_none() && part.mode == BridgeMode::Managed && network.name.source().is_none() {
         // What the kernel chose when it made the pair.
@@ -70,15 +68,7 @@ pub(in crate::driver) fn wanted(
     ops.retain(|op| !matches!(op.what, What::ChangePort(_)));
     let after_pair = ops.iter().position(|op| matches!(op.what, What::AddLink(_))).map_or(0, |at| at + 1);
     ops.insert(after_pair, Op::host(What::ChangePort(whole_port(part, endpoint, pair)), PORT));
-    if endpoint.traits.inner == InnerState::Up {
-        let addresses = endpoint.addresses.iter().map(|a| a.address);
-        let routes = connected_routes(addresses, &endpoint.ifname)
-            .map(|route| Op::sandbox(&endpoint.sandbox.reached_by, What::AddRoute(route), CONNECTED));
-        let is_route = |op: &Op| matches!(op.what, What::AddRoute(_)) && op.place != Place::Host;
-        let at = ops.iter().position(is_route).unwrap_or(ops.len());
-        ops.splice(at..at, routes.collect::<Vec<_>>());
-    }
-    ops
+    inside::with_connected_routes(ops, endpoint)
 }
 
 pub(in crate::driver) fn publish(

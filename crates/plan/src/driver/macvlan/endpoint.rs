@@ -1,12 +1,11 @@
 //! Endpoints: a macvlan inside the sandbox.
 
-use crate::device::connected_routes;
 use crate::driver::found::Remains;
 use crate::driver::macvlan::links::inner;
 use crate::driver::macvlan::shim;
 use crate::inside::{self, Surroundings};
-use crate::{Op, Place, Plan, Through, What, guards};
-use zubi_model::{Endpoint, InnerState, MacvlanNetwork, Network, OnParent};
+use crate::{Op, Plan, Through, What, guards};
+use zubi_model::{Endpoint, MacvlanNetwork, Network, OnParent};
 use zubi_wire::route::LinkMark;
 
 pub(in crate::driver) fn attach(
@@ -34,17 +33,7 @@ pub(in crate::driver) fn wanted(
     on: &OnParent,
     around: &Surroundings,
 ) -> Vec<Op> {
-    const CONNECTED: &str = "its neighbours on the network are reached without a gateway";
-    let mut ops = attach(network, part, endpoint, on, around).ops;
-    if endpoint.traits.inner == InnerState::Up {
-        let addresses = endpoint.addresses.iter().map(|a| a.address);
-        let routes = connected_routes(addresses, &endpoint.ifname)
-            .map(|route| Op::sandbox(&endpoint.sandbox.reached_by, What::AddRoute(route), CONNECTED));
-        let is_route = |op: &Op| matches!(op.what, What::AddRoute(_)) && op.place != Place::Host;
-        let at = ops.iter().position(is_route).unwrap_or(ops.len());
-        ops.splice(at..at, routes.collect::<Vec<_>>());
-    }
-    ops
+    inside::with_connected_routes(attach(network, part, endpoint, on, around).ops, endpoint)
 }
 
 pub(in crate::driver) fn change_mac(after: &Endpoint, on: &OnParent) -> Plan {
