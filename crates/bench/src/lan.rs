@@ -194,12 +194,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
         let mut host = Host::new(programs)?;
         Ok(move |task| host.time(task))
     })?;
-    let mut samples = Task::ALL.map(|task| (task, Sample::new()));
-    for _ in 0..rounds {
-        for (task, sample) in &mut samples {
-            sample.extend(worker.ask(task)?);
-        }
-    }
+    let samples = worker.samples(Task::ALL, rounds)?;
     let mut table = Table::new("Containers on the LAN", &["", "ms (p90)", "/ an ordinary connect"]);
     let ordinary = samples[3].1.clone();
     for (task, sample) in &samples {

@@ -7,7 +7,7 @@ use crate::launch::{Call, Launcher, reap_all};
 use crate::place::Sandbox;
 use crate::programs::{Programs, find};
 use crate::report::{Findings, Table, Verdict};
-use crate::sample::{Sample, number, times};
+use crate::sample::{number, times};
 use crate::worker::Worker;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -118,12 +118,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
         let mut host = Host::new(programs)?;
         Ok(move |task| host.time(task))
     })?;
-    let mut samples = Task::ALL.map(|task| (task, Sample::new()));
-    for _ in 0..rounds {
-        for (task, sample) in &mut samples {
-            sample.extend(worker.ask(task)?);
-        }
-    }
+    let samples = worker.samples(Task::ALL, rounds)?;
     let title = format!("With {MANY} endpoints, each with two addresses and a port");
     let mut table = Table::new(&title, &["", "ms (p90)", "/ raw"]);
     let mut findings = Findings::default();

@@ -6,6 +6,7 @@
 //! process namespace of the run and goes with it.
 
 use crate::error::Error;
+use crate::sample::Sample;
 use nix::sys::prctl::set_child_subreaper;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -68,6 +69,20 @@ impl<Q: Serialize + DeserializeOwned, A: Serialize + DeserializeOwned> Worker<Q,
     pub(crate) fn ask(&mut self, question: &Q) -> Result<A, Error> {
         self.send(question)?;
         self.receive()
+    }
+
+    /// Times each task once a round, in turns.
+    pub(crate) fn samples<const N: usize>(&mut self, tasks: [Q; N], rounds: usize) -> Result<[(Q, Sample); N], Error>
+    where
+        A: Into<Option<Duration>>,
+    {
+        let mut samples = tasks.map(|task| (task, Sample::new()));
+        for _ in 0..rounds {
+            for (task, sample) in &mut samples {
+                sample.extend(self.ask(task)?.into());
+            }
+        }
+        Ok(samples)
     }
 
     fn line<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
