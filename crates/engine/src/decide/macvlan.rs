@@ -1,7 +1,7 @@
 //! The decision about a network of macvlans: which device of the host carries it, and which addresses are left to zubi.
 
 use crate::decide::neighbourhood::Neighbourhood;
-use crate::decide::uplink::{cards, pools_behind};
+use crate::decide::uplink::{ON_TOP, existing, pools_behind, refuse_carrier, why_outside};
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use std::net::IpAddr;
@@ -24,16 +24,10 @@ pub(crate) fn with_carrier(spec: NetworkSpec, around: &Neighbourhood<'_>) -> Res
 /// The device that carries macvlans for a card, after a check that it can.
 fn carrier<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a LinkSeen, Error> {
     let no = |why: String| Err(Error::Card { card: parent.clone(), why });
-    let object = format!("network card {parent}");
-    let unread = || Error::unread(&object);
-    let Some(seen) = around.host.link(&Place::Host, parent.as_str()).map_err(unread())? else {
-        return no(format!("does not exist{}", cards(around).map_err(unread())?));
-    };
-    if *parent == IfName::loopback() {
-        return no("is the loopback device: no LAN is behind it".into());
-    }
+    let seen = existing(parent, around)?;
     if let Some(master) = seen.master {
-        let master = around.host.links(&Place::Host).map_err(unread())?.find(|link| link.index == master);
+        let unread = Error::unread(format!("network card {parent}"));
+        let master = around.host.links(&Place::Host).map_err(unread)?.find(|link| link.index == master);
         let Some(master) = master else { return no("is a port of another device".into()) };
         let is_uplink =
             |network: &&Network| network.parent() == Some(parent) && network.device().as_str() == master.name;
@@ -43,14 +37,10 @@ fn carrier<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a Lin
         let kind = master.kind.as_deref().unwrap_or("device");
         return no(format!("is a port of {kind} {}; take that: --parent {}", master.name, master.name));
     }
-    if let Some(kind @ ("macvlan" | "macvtap" | "ipvlan" | "ipvtap")) = seen.kind.as_deref() {
+    if let Some(kind) = seen.kind.as_deref().filter(|kind| ON_TOP.contains(kind)) {
         return no(format!("is a {kind} itself; take the device that it is on"));
     }
-    let on_top = |link: &&LinkSeen| link.peer == Some(seen.index) && link.kind.as_deref() == Some("ipvlan");
-    if let Some(link) = around.host.links(&Place::Host).map_err(unread())?.find(on_top) {
-        let name = &link.name;
-        return no(format!("carries the ipvlan {name}, and the kernel lets no card carry both; remove that first"));
-    }
+    refuse_carrier(parent, seen, &["ipvlan"], around)?;
     up(parent, seen)
 }
 
@@ -95,11 +85,7 @@ fn require_home(pools: &[Pool], what: &'static str, all: impl Iterator<Item = Ip
     let Some(lost) = all.find(|address| !pools.iter().any(|pool| pool.subnet.net().contains(address))) else {
         return Ok(());
     };
-    let subnets: Vec<String> = pools.iter().map(|pool| pool.subnet.to_string()).collect();
-    let why = match subnets.as_slice() {
-        [] => "lies nowhere: the network has no subnet".to_owned(),
-        _ => format!("is not inside {}", subnets.join(" or ")),
-    };
+    let why = why_outside(pools, "the network has no subnet");
     Err(Invalid::new(what, lost, why).into())
 }
 

@@ -14,21 +14,15 @@ use zubi_wire::route::{AdminState, LinkSeen};
 
 /// The kinds of devices that the kernel attaches to a card: it lets no card carry both these and a bridge (EBUSY of
 /// `netdev_rx_handler_register`).
-const ON_TOP: [&str; 4] = ["macvlan", "macvtap", "ipvlan", "ipvtap"];
+pub(crate) const ON_TOP: [&str; 4] = ["macvlan", "macvtap", "ipvlan", "ipvtap"];
 
 /// The card, after a check that it can become a port.
 pub(crate) fn card<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a LinkSeen, Error> {
     let no = |why: String| Err(Error::Card { card: parent.clone(), why });
-    let object = format!("network card {parent}");
-    let unread = || Error::unread(&object);
-    let Some(seen) = around.host.link(&Place::Host, parent.as_str()).map_err(unread())? else {
-        return no(format!("does not exist{}", cards(around).map_err(unread())?));
-    };
-    if *parent == IfName::loopback() {
-        return no("is the loopback device: no LAN is behind it".into());
-    }
+    let seen = existing(parent, around)?;
     if let Some(master) = seen.master {
-        let master = around.host.links(&Place::Host).map_err(unread())?.find(|link| link.index == master);
+        let unread = Error::unread(format!("network card {parent}"));
+        let master = around.host.links(&Place::Host).map_err(unread)?.find(|link| link.index == master);
         let bridge = master.map_or("another device", |link| link.name.as_str());
         let network = around.networks.iter().find(|network| network.device().as_str() == bridge);
         let ours = network.map(|network| format!(" of network {}; connect to that network", network.name));
@@ -58,21 +52,44 @@ pub(crate) fn card<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result
     if let Some(network) = around.networks.iter().find(carried) {
         return no(format!("carries network {}; remove that, and create it again on top of this one", network.name));
     }
-    let on_top = |link: &&LinkSeen| {
-        link.peer == Some(seen.index) && link.kind.as_deref().is_some_and(|kind| ON_TOP.contains(&kind))
+    refuse_carrier(parent, seen, &ON_TOP, around)?;
+    Ok(seen)
+}
+
+/// The device that is meant for a card.
+pub(crate) fn existing<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a LinkSeen, Error> {
+    let no = |why: String| Err(Error::Card { card: parent.clone(), why });
+    let object = format!("network card {parent}");
+    let unread = || Error::unread(&object);
+    let Some(seen) = around.host.link(&Place::Host, parent.as_str()).map_err(unread())? else {
+        return no(format!("does not exist{}", cards(around).map_err(unread())?));
     };
-    if let Some(link) = around.host.links(&Place::Host).map_err(unread())?.find(on_top) {
-        let kind = link.kind.as_deref().unwrap_or("device");
-        return no(format!(
-            "carries the {kind} {}, and the kernel lets no card carry both; remove that first",
-            link.name
-        ));
+    if *parent == IfName::loopback() {
+        return no("is the loopback device: no LAN is behind it".into());
     }
     Ok(seen)
 }
 
+/// Refuses a card that carries devices of these kinds already.
+pub(crate) fn refuse_carrier(
+    parent: &IfName,
+    seen: &LinkSeen,
+    kinds: &[&str],
+    around: &Neighbourhood<'_>,
+) -> Result<(), Error> {
+    let unread = Error::unread(format!("network card {parent}"));
+    for link in around.host.links(&Place::Host).map_err(unread)?.filter(|link| link.peer == Some(seen.index)) {
+        if let Some(kind) = link.kind.as_deref().filter(|kind| kinds.contains(kind)) {
+            let name = &link.name;
+            let why = format!("carries the {kind} {name}, and the kernel lets no card carry both; remove that first");
+            return Err(Error::Card { card: parent.clone(), why });
+        }
+    }
+    Ok(())
+}
+
 /// The cards that there are, as the end of a sentence.
-pub(crate) fn cards(around: &Neighbourhood<'_>) -> Result<String, zubi_snapshot::NotRead> {
+fn cards(around: &Neighbourhood<'_>) -> Result<String, zubi_snapshot::NotRead> {
     let mut cards: Vec<&str> =
         around.host.links(&Place::Host)?.filter(|link| is_card(link)).map(|l| &*l.name).collect();
     cards.sort_unstable();
@@ -142,16 +159,21 @@ pub(crate) fn pools_behind(
     }
     for range in &uplink.ranges {
         if !pools.iter().any(|pool| pool.range == Some(*range)) {
-            let subnets: Vec<String> = pools.iter().map(|pool| pool.subnet.to_string()).collect();
-            let why = match subnets.as_slice() {
-                [] => format!("lies nowhere: {} has no address", uplink.parent),
-                _ => format!("is not inside {}", subnets.join(" or ")),
-            };
+            let why = why_outside(&pools, &format!("{} has no address", uplink.parent));
             return Err(Invalid::new("address range", range, why).into());
         }
     }
     pools.sort_by_key(|pool| pool.subnet.family());
     Ok(pools)
+}
+
+/// Why something is in none of the subnets.
+pub(crate) fn why_outside(pools: &[Pool], without_subnets: &str) -> String {
+    let subnets: Vec<String> = pools.iter().map(|pool| pool.subnet.to_string()).collect();
+    match subnets.as_slice() {
+        [] => format!("lies nowhere: {without_subnets}"),
+        _ => format!("is not inside {}", subnets.join(" or ")),
+    }
 }
 
 /// The next hops of the host's default routes by a device.
