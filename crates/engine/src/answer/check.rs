@@ -11,6 +11,7 @@ use crate::heal::gc::{collect_strays, orphans, outlived};
 use crate::heal::missing::network_ops;
 use crate::heal::ports::unrecorded_ports;
 use crate::look::by_name::endpoint_called;
+use crate::look::clock::now;
 use crate::look::compare::{differences, whole_host};
 use crate::look::default_route::siblings;
 use crate::look::device::{device_in, inner_end_problem, leads_to_the_ended};
@@ -22,7 +23,6 @@ use crate::problem::{GC, Problem, ProblemKind, REPAIR, RESTORE, describe, descri
 use crate::records::{read_records, unreadable_hints};
 use crate::report::{Act, Force};
 use crate::session::Session;
-use crate::steps::ask_dhcp::now;
 use zubi_model::{Endpoint, Family, Network, NetworkName, SandboxRef};
 use zubi_plan::Place;
 use zubi_snapshot::Snapshot;

@@ -2,8 +2,8 @@
 
 use crate::decide::lease::LeaseState;
 use crate::error::Error;
+use crate::look::clock::now;
 use crate::session::Session;
-use crate::steps::ask_dhcp::now;
 use std::time::Duration;
 use zubi_model::{ByDhcp, Endpoint};
 

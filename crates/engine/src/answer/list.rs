@@ -1,6 +1,7 @@
 //! Lists: networks, endpoints, links, sandboxes.
 
 use crate::error::Error;
+use crate::look::clock::now;
 use crate::look::compare::whole_host;
 use crate::look::default_route::gives_default_in;
 use crate::look::device::device_in;
@@ -8,7 +9,6 @@ use crate::look::link_ends::{EndSeen, link_ends};
 use crate::look::sandbox::{of_pid, way_in};
 use crate::records::read_records;
 use crate::session::Session;
-use crate::steps::ask_dhcp::now;
 use zubi_kernel::{inside, named};
 use zubi_model::{
     DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName, SandboxRef,

@@ -1,13 +1,13 @@
 //! What is missing or different about one endpoint, and the operations that repair it.
 
 use crate::error::Error;
+use crate::look::clock::now;
 use crate::look::default_route::gives_default_in;
 use crate::look::device::{device_in, inner_end_problem};
 use crate::look::host::addresses_on_card;
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
 use crate::session::Session;
-use crate::steps::ask_dhcp::now;
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::{Neighbours, Op, Place, Surroundings, What, driver};
 use zubi_snapshot::{Inside, Needs, Pair, Snapshot, lacking, lacking_of_pair};

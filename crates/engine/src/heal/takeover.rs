@@ -1,7 +1,7 @@
 //! Gives a network card back when nobody confirmed that a bridge took it over.
 
 use crate::error::Error;
-use crate::look::unconfirmed::now;
+use crate::look::clock::nanoseconds;
 use crate::session::Session;
 use crate::undo::network::undo_network;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,7 +12,7 @@ use zubi_store::{ExclusiveHost, WentBack};
 /// command was killed. Returns whether the card went back.
 pub(crate) fn recover_takeover(session: &mut Session, host: &ExclusiveHost, network: &Network) -> Result<bool, Error> {
     let until = session.store().takeover(&network.name)?.and_then(|record| record.until);
-    let now = now()?;
+    let now = nanoseconds()?;
     let why = match until {
         Some(until) if until > now => return Ok(false),
         Some(_) => "the network was not confirmed in time",

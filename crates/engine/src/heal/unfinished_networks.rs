@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::heal::takeover::recover_takeover;
-use crate::look::unconfirmed::now;
+use crate::look::clock::nanoseconds;
 use crate::session::Session;
 use crate::steps::change_network::return_to;
 use crate::undo::network::undo_network;
@@ -67,7 +67,7 @@ fn recover_network(session: &mut Session, host: &ExclusiveHost, network: &Networ
 
 /// Does what guardians of networks on the LAN were killed before they could do.
 pub(crate) fn recover_takeovers(session: &mut Session) -> Result<(), Error> {
-    let now = now()?;
+    let now = nanoseconds()?;
     let is_due = |session: &Session| {
         let due = |record: &TakeOverRecord| record.until.is_none_or(|until| until <= now);
         let records = session.store().takeovers_lossy().0;

@@ -3,6 +3,7 @@
 pub(crate) mod addresses_in_use;
 pub(crate) mod by_name;
 pub(crate) mod card;
+pub(crate) mod clock;
 pub(crate) mod compare;
 pub(crate) mod default_route;
 pub(crate) mod device;

@@ -1,9 +1,9 @@
 //! Networks on the LAN that wait for their confirmation.
 
 use crate::error::Error;
+use crate::look::clock::nanoseconds;
 use crate::session::Session;
 use std::time::Duration;
-use zubi_kernel::sys;
 use zubi_model::{Network, NetworkName};
 
 /// A network that waits for its confirmation.
@@ -17,7 +17,7 @@ pub struct Unconfirmed {
 
 /// The networks that wait for their confirmation.
 pub(crate) fn all_unconfirmed(session: &Session) -> Result<Vec<Unconfirmed>, Error> {
-    let now = now()?;
+    let now = nanoseconds()?;
     let mut all = Vec::new();
     for network in session.store().unconfirmed_lossy() {
         let record = session.store().takeover(&network.name)?;
@@ -34,9 +34,4 @@ pub(crate) fn refuse_unconfirmed(session: &Session, name: &NetworkName) -> Resul
         Some(one) => Err(Error::Unconfirmed { name: name.clone(), left: one.left.as_secs() }),
         None => Ok(()),
     }
-}
-
-/// Nanoseconds of the boot clock.
-pub(crate) fn now() -> Result<u64, Error> {
-    sys::boot_clock().map_err(Error::system("network", "read", "boot clock"))
 }

@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
 use crate::heal::gone::{free_if_gone, remove_gone};
+use crate::look::clock::{nanoseconds, now};
 use crate::look::default_route::{foreign_defaults, gives_default_in, siblings};
 use crate::look::device::device;
 use crate::look::host::addresses_on_card;
@@ -29,12 +30,10 @@ use crate::random::{random, random_name};
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::apply::apply;
-use crate::steps::ask_dhcp::now;
 use crate::steps::claim::{claim_again, has_own_mac, remember_mac};
 use crate::steps::flush::past_a_flush;
 use crate::undo::endpoint::{release_sandbox, remove_endpoint, undo_attach};
 use std::net::IpAddr;
-use zubi_kernel::sys;
 use zubi_model::{
     DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Lifetime, Mac, MacWish, Network, NetworkName,
     Reservation, SandboxRef, Wishes,
@@ -330,7 +329,7 @@ pub(crate) fn birth() -> Result<Birth, Error> {
         id: EndpointId::from_random(random()?),
         mac: Mac::from_random(random()?),
         host_device: random_name::<5>("zv")?.parse()?,
-        attached_at: sys::boot_clock().map_err(Error::system("attach", "read", "boot clock"))?,
+        attached_at: nanoseconds()?,
     })
 }
 

@@ -5,6 +5,7 @@ use crate::fault::Fault;
 use crate::heal::gone::free_link_if_gone;
 use crate::heal::leftovers::{recover_first, recover_links};
 use crate::look::addresses_in_use::{addresses_in_use, is_link_local};
+use crate::look::clock::nanoseconds;
 use crate::look::link_ends::{EndSeen, Spot, link_ends, loopbacks_down};
 use crate::look::sandbox::{Resolved, resolve, still_there};
 use crate::perform::attach::Attachment;
@@ -14,7 +15,7 @@ use crate::session::Session;
 use crate::steps::apply::{apply, take_down};
 use crate::undo::link::{Locks, remove_link};
 use ipnet::IpNet;
-use zubi_kernel::{Deletions, sys};
+use zubi_kernel::Deletions;
 use zubi_model::{
     DirectLink, Family, IfName, Invalid, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes, Mac, Mtu,
     NetnsCookie, NsRef, SandboxIdentity,
@@ -92,7 +93,7 @@ fn link_locked(
         id: LinkId::from_random(random()?),
         ends: [end(0)?, end(1)?],
         mtu: wishes.mtu,
-        made_at: sys::boot_clock().map_err(Error::system("link", "read", "boot clock"))?,
+        made_at: nanoseconds()?,
     };
     let down = loopbacks_down(session, spots)?;
     let plan = make(&link, &down);

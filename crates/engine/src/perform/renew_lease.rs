@@ -4,6 +4,7 @@
 use crate::decide::lease::{LeaseState, OnDevice, client_id, identity, start};
 use crate::error::Error;
 use crate::heal::object::heal_endpoint;
+use crate::look::clock::now;
 use crate::look::default_route::siblings;
 use crate::look::host_key::host_key;
 use crate::look::sandbox::{locate_endpoint, way_in};
@@ -11,7 +12,7 @@ use crate::perform::detach::find_endpoint;
 use crate::perform::first_lease::{is_unanswered, no_lease};
 use crate::report::Act;
 use crate::session::Session;
-use crate::steps::ask_dhcp::{Outcome, Question, ask, now};
+use crate::steps::ask_dhcp::{Outcome, Question, ask};
 use crate::steps::take_lease::{Recorded, is_free, take_lease};
 use ipnet::IpNet;
 use std::collections::HashSet;

@@ -7,6 +7,7 @@ use crate::decide::wishes::check_wishes;
 use crate::error::Error;
 use crate::heal::gone::remove_gone;
 use crate::heal::leftovers::recover_first;
+use crate::look::clock::nanoseconds;
 use crate::perform::attach::require_room;
 use crate::perform::settle::settle_reservation;
 use crate::report::Act;
@@ -14,7 +15,6 @@ use crate::session::Session;
 use crate::steps::claim::{lease_owner_name, reservation_in_use, reserve_all, user_of};
 use std::net::IpAddr;
 use zubi_ipam::check_fixed;
-use zubi_kernel::sys;
 use zubi_model::{EndpointAddress, EndpointId, Invalid, NetworkName, Pool, Reservation, Wishes};
 use zubi_store::LeaseOwner;
 
@@ -75,7 +75,7 @@ pub(crate) fn reserve(
         addresses: chosen.addresses,
         mac: None,
         names: Vec::new(),
-        made_at: sys::boot_clock().map_err(Error::system("reserve", "read", "boot clock"))?,
+        made_at: nanoseconds()?,
     };
     reserve_all(session, &leases, &reservation, &chosen.cursors)?;
     Ok(reservation.addresses)

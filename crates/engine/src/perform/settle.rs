@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::{free_if_gone, remove_gone};
 use crate::heal::ports::release_unrecorded;
+use crate::look::clock::nanoseconds;
 use crate::look::given_elsewhere::{GivenElsewhere, given_elsewhere, holder};
 use crate::random::random;
 use crate::report::Act;
@@ -24,7 +25,6 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
 use zubi_kernel::listeners;
-use zubi_kernel::sys::boot_clock;
 use zubi_model::{
     Endpoint, EndpointId, Mac, MacWish, Network, NetworkName, PortWish, Probe, PublishedPort, Reservation, Wishes,
 };
@@ -155,7 +155,7 @@ pub(crate) fn settle_reservation(
                         addresses: chosen.addresses,
                         mac: Some(mac),
                         names: aliases.clone(),
-                        made_at: boot_clock().map_err(Error::system("reserve", "read", "boot clock"))?,
+                        made_at: nanoseconds()?,
                     };
                     reserve_all(session, &leases, &reservation, &chosen.cursors)?;
                     return Ok(reservation);

@@ -24,7 +24,8 @@ use crate::guardian::{self, Watch};
 use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::look::card::{refuse_card, routers_of};
-use crate::look::unconfirmed::{all_unconfirmed, now};
+use crate::look::clock::nanoseconds;
+use crate::look::unconfirmed::all_unconfirmed;
 use crate::look::unrecorded::refuse_other_instance_now;
 use crate::perform::create_network::{decide_network, network_birth, refuse_name};
 use crate::report::{Act, Report};
@@ -105,7 +106,7 @@ pub(crate) fn create_uplink(
         match wishes.confirm_within {
             None => keep(session, host, &network, &mut record).map(|()| None),
             Some(within) => {
-                let until = now()?.saturating_add(u64::try_from(within.as_nanos()).unwrap_or(u64::MAX));
+                let until = nanoseconds()?.saturating_add(u64::try_from(within.as_nanos()).unwrap_or(u64::MAX));
                 record.until = Some(until);
                 session.store().write_takeover(host, &record)?;
                 Ok(Some(until))
@@ -212,7 +213,7 @@ fn guard(watch: Watch<NetworkName>) -> Result<(), Error> {
         return Ok(());
     }
     let engine = Engine::open(config, LostRecords::Ignore)?;
-    while now()? < until {
+    while nanoseconds()? < until {
         let is_waiting = engine.waits_for_confirmation(&name)?;
         if !is_waiting {
             return Ok(());

@@ -14,14 +14,15 @@
 //! - A command that is killed in between leaves the sandbox's own filter off (`all`). The device's goes with the device.
 
 use crate::error::Error;
+use crate::look::clock::now;
 use crate::random::random;
 use crate::session::Session;
 use crate::steps::apply::apply;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 use zubi_dhcp::{Action, CLIENT_PORT, Client, Destination, Event, Failure, Identity, Loss, SERVER_PORT, Start};
-use zubi_kernel::{Datagrams, sys};
-use zubi_model::{DhcpLease, IfName, Moment, NsRef};
+use zubi_kernel::Datagrams;
+use zubi_model::{DhcpLease, IfName, NsRef};
 use zubi_plan::{Op, Place, Plan, Sysctl, What};
 
 /// The largest answer that is read: an Ethernet frame's.
@@ -53,12 +54,6 @@ pub(crate) enum Outcome {
     Failed(Failure),
     /// Nobody answered. The lease that there is goes on.
     Unanswered,
-}
-
-/// Milliseconds of the boot clock, which goes on while the machine sleeps.
-pub(crate) fn now() -> Result<Moment, Error> {
-    let nanoseconds = sys::boot_clock().map_err(Error::system("lease", "read", "boot clock"))?;
-    Ok(Moment(nanoseconds / 1_000_000))
 }
 
 /// Has a conversation. `accepts` tells whether the address of a lease is free to use; one that is not is declined.

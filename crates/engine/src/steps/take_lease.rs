@@ -3,12 +3,12 @@
 use crate::decide::lease::fitted;
 use crate::error::Error;
 use crate::heal::gone::free_if_gone;
+use crate::look::clock::now;
 use crate::look::default_route::{gives_default_in, siblings};
 use crate::look::host::addresses_on_card;
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::apply::apply;
-use crate::steps::ask_dhcp::now;
 use crate::steps::claim::{lease_owner_name, leave_stale, remember_mac};
 use ipnet::IpNet;
 use std::collections::HashSet;

@@ -2,9 +2,10 @@
 
 use crate::decide::lease::identity;
 use crate::error::Error;
+use crate::look::clock::now;
 use crate::random::random;
 use crate::session::Session;
-use crate::steps::ask_dhcp::{now, send};
+use crate::steps::ask_dhcp::send;
 use std::net::IpAddr;
 use std::thread::sleep;
 use std::time::Duration;
