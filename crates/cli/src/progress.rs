@@ -1,8 +1,8 @@
 //! The line that tells on a terminal what a command is still doing.
 //!
 //! # How it works
-//! A piece of work is told once it has taken a second, on a line that its next step writes over and its end erases. The
-//! line is written at a step, so work without steps tells nothing.
+//! Work that has taken a second shows a line. Its next step writes over that line, its end erases it. Only a step writes
+//! the line, so work without steps shows nothing.
 
 use std::io::IsTerminal;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use zubi_engine::Stream;
 use zubi_model::{Progress, Watcher, visible};
 
-/// Work that is done by then is not told.
+/// Work that ends before shows no line.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// The time between two lines.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -1,4 +1,4 @@
-//! What a client is told, and what it wants done.
+//! What goes into a client (events), and what it asks its caller to do (actions).
 
 use crate::failure::{Failure, Loss};
 use std::net::Ipv4Addr;
