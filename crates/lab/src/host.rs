@@ -156,7 +156,7 @@ impl Host {
         let shown = |folder: &str| shown_in(&format!("/run/zubi/{folder}"));
         let mut left: Vec<String> = ["doomed", "stale"].map(shown).concat();
         let networks = ["networks", "making"].map(shown).concat();
-        let described = |file: &String| ["cni:", "podman:"].iter().any(|source| file.starts_with(source));
+        let described = |file: &String| ["cni:", "pipework:", "podman:"].iter().any(|source| file.starts_with(source));
         let names = networks.iter().filter(|file| described(file)).map(|file| file.trim_end_matches(".json"));
         left.extend(names.filter(|name| shown(&format!("macs/{name}")).is_empty()).map(str::to_owned));
         left

@@ -151,7 +151,7 @@ fn unconfirmed(session: &mut Session, name: &NetworkName) -> Result<(Network, Ta
         Some(network) if network.parent().is_some() => {
             format!("is confirmed already; zubi network rm {name} gives its card everything back")
         }
-        Some(_) => "has no network card, so there is nothing to confirm".to_owned(),
+        Some(_) => "has taken over no network card, so there is nothing to confirm".to_owned(),
         None => match session.store().went_back_lossy().into_iter().find(|back| back.network == *name) {
             Some(back) => format!("does not exist any more: {}", back.why),
             None => return Err(Error::NoNetwork { name: name.clone(), known: session.known_networks() }),

@@ -47,13 +47,18 @@ fn a_zombie_s_sandbox_is_gone() {
     gone(&host, &words);
 }
 
+/// A fast kernel may have taken the devices down before anybody looks: then it is tried once more.
 fn a_sandbox_whose_devices_are_still_seen_is_gone() {
     let host = blue();
-    let (loner, words) = endpoint(&host);
-    host.shell(CROWD).ok();
-    loner.die();
-    host.shell("ip link show master zb-blue | grep -q .").ok();
-    gone(&host, &words);
+    let seen = (0..20).any(|_| {
+        let (loner, words) = endpoint(&host);
+        host.shell(CROWD).ok();
+        loner.die();
+        let seen = host.shell("ip link show master zb-blue | grep -q .").code == 0;
+        gone(&host, &words);
+        seen
+    });
+    assert!(seen, "the devices were taken down at once, 20 times");
 }
 
 fn a_zombie_s_sandbox_whose_devices_are_still_seen_is_gone() {
