@@ -1,10 +1,9 @@
 //! `zubi network create --driver uplink`: whether somebody confirms, and how.
 
 use crate::output::Output;
-use std::fmt;
+use crate::words::CreateWords;
 use std::io::{self, IsTerminal};
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 use zubi_engine::{Error, Session, TakeOver, Typed};
 use zubi_model::{Invalid, NetworkName};
@@ -15,41 +14,12 @@ const USUAL: Duration = Duration::from_secs(60);
 /// How often it is looked whether another command has confirmed the network.
 const LOOKS: Duration = Duration::from_millis(200);
 
-/// A time: `60s`, `2m`, or seconds without a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Span(pub(crate) Duration);
-
-impl FromStr for Span {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
-        let seconds = match unit {
-            "" | "s" => Some(1),
-            "m" => Some(60),
-            "h" => Some(3600),
-            _ => None,
-        };
-        let number = digits.parse::<u32>().ok();
-        match number.zip(seconds).and_then(|(number, unit)| number.checked_mul(unit)) {
-            Some(0) | None => {
-                Err(Invalid::new("time", text, "is no time from now on").try_instead("write it as 60s or 2m"))
-            }
-            Some(seconds) => Ok(Span(Duration::from_secs(seconds.into()))),
-        }
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}s", self.0.as_secs())
-    }
-}
-
 /// How to take over a card, by the command line and the terminal: over SSH the change has to be confirmed.
-pub(crate) fn takeover(within: Option<Span>, force: bool) -> TakeOver {
+pub(crate) fn takeover(words: &CreateWords) -> TakeOver {
     let user = std::env::var("SSH_CONNECTION").ok().and_then(|words| words.split(' ').next()?.parse::<IpAddr>().ok());
     let is_remote = user.is_some() && io::stdin().is_terminal();
-    TakeOver { confirm_within: within.map(|span| span.0).or(is_remote.then_some(USUAL)), force, user }
+    let confirm_within = words.confirm_within.map(|span| span.0).or(is_remote.then_some(USUAL));
+    TakeOver { confirm_within, force: words.force, take_lease: words.take_lease, user }
 }
 
 /// On a terminal, waits for the key that confirms: it came by the new way. Without one the caller confirms with another
@@ -89,20 +59,4 @@ pub(crate) fn wait(session: &mut Session, name: &NetworkName, within: Duration, 
     }
     session.roll_back_overdue()?;
     Err(Invalid::new("network", name, "was not confirmed in time, and the card has everything back").into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_has_a_unit_or_is_in_seconds() {
-        let seconds = |text: &str| text.parse::<Span>().map(|span| span.0.as_secs());
-        assert_eq!(seconds("60s").unwrap(), 60);
-        assert_eq!(seconds("2m").unwrap(), 120);
-        assert_eq!(seconds("90").unwrap(), 90);
-        for bad in ["", "0", "s", "-5s", "5 s", "1d", "99999999999"] {
-            assert!(seconds(bad).is_err(), "{bad}");
-        }
-    }
 }

@@ -74,6 +74,7 @@ fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
         Some(_) if words.no_icc => no("--no-icc", "is for networks that are not on the LAN"),
         _ if driver != "uplink" && words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
         _ if driver != "uplink" && words.force => no("--force", "is for --driver uplink"),
+        _ if driver != "uplink" && words.take_lease => no("--take-lease", "is for --driver uplink"),
         _ => Ok(()),
     }
 }

@@ -50,8 +50,8 @@ fn list(session: &mut Session, output: &Output) -> Result<(), Error> {
     let row = |view: &LeaseView| {
         let left = view.left.map_or_else(|| "for ever".to_owned(), span);
         vec![
-            shortened(&view.endpoint.sandbox.spelled).to_owned(),
-            view.endpoint.network.to_string(),
+            shortened(&view.holder).to_owned(),
+            view.network.to_string(),
             view.dhcp.lease.address.to_string(),
             view.dhcp.lease.server.to_string(),
             view.state.word().to_owned(),
@@ -66,15 +66,15 @@ fn list(session: &mut Session, output: &Output) -> Result<(), Error> {
 fn view_json(view: &LeaseView) -> Value {
     let lease = &view.dhcp.lease;
     json!({
-        "sandbox": view.endpoint.sandbox.spelled,
-        "network": view.endpoint.network.as_str(),
+        "sandbox": view.holder,
+        "network": view.network.as_str(),
         "address": lease.address.to_string(),
         "server": lease.server.to_string(),
         "state": view.state.word(),
         "seconds_left": view.left.map(|left| left.as_secs()),
         "seconds_until_renewal": view.due_in.map(|due| due.as_secs()),
-        "client_id": view.dhcp.client.to_string(),
-        "mac": view.endpoint.mac.to_string(),
+        "client_id": view.dhcp.client.as_ref().map(ToString::to_string),
+        "mac": view.mac.to_string(),
         "routers": lease.routers,
         "dns_servers": lease.dns_servers,
         "ntp_servers": lease.ntp_servers,
@@ -96,18 +96,18 @@ fn state_of(renewal: &Renewal) -> &'static str {
 }
 
 fn words_of(renewed: &Renewed) -> String {
-    let Renewed { endpoint, renewal, left } = renewed;
-    let address = endpoint.lease().map_or_else(String::new, |lease| format!(" {}", lease.address));
-    let left = match (left, endpoint.lease().and_then(DhcpLease::lifetime)) {
+    let Renewed { holder, network, renewal, left, .. } = renewed;
+    let address = renewed.lease().map_or_else(String::new, |lease| format!(" {}", lease.address));
+    let left = match (left, renewed.lease().and_then(DhcpLease::lifetime)) {
         (Some(left), _) => format!(", {} left", span(*left)),
-        (None, None) if endpoint.lease().is_some() => ", for ever".to_owned(),
+        (None, None) if renewed.lease().is_some() => ", for ever".to_owned(),
         _ => String::new(),
     };
-    format!("{} on {}:{address} {}{left}", endpoint.sandbox.spelled, endpoint.network, state_of(renewal))
+    format!("{holder} on {network}:{address} {}{left}", state_of(renewal))
 }
 
 fn json_of(renewed: &Renewed) -> Value {
-    let Renewed { endpoint, renewal, left } = renewed;
+    let Renewed { holder, network, renewal, left, .. } = renewed;
     let outcome = match renewal {
         Renewal::NotDue => "not-due",
         Renewal::Renewed => "renewed",
@@ -117,9 +117,9 @@ fn json_of(renewed: &Renewed) -> Value {
     };
     let before = if let Renewal::Anew(Some(before)) = renewal { Some(before.to_string()) } else { None };
     json!({
-        "sandbox": endpoint.sandbox.spelled,
-        "network": endpoint.network.as_str(),
-        "address": endpoint.lease().map(|lease| lease.address.to_string()),
+        "sandbox": holder,
+        "network": network.as_str(),
+        "address": renewed.lease().map(|lease| lease.address.to_string()),
         "before": before,
         "outcome": outcome,
         "seconds_left": left.map(|left| left.as_secs()),

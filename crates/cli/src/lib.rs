@@ -28,6 +28,7 @@ mod progress;
 mod run;
 mod sandbox;
 mod show;
+mod span;
 mod table;
 mod template;
 mod words;

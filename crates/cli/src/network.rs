@@ -24,7 +24,7 @@ use zubi_model::{
 pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Output) -> Result<(), Error> {
     match words {
         NetworkWords::Create(words) => {
-            let takeover = confirm::takeover(words.confirm_within, words.force);
+            let takeover = confirm::takeover(&words);
             let spec = spec(*words)?;
             let within = takeover.confirm_within.filter(|_| spec.driver.uplink().is_some());
             let report = match spec.driver.uplink() {

@@ -2,9 +2,9 @@
 
 use crate::address::Address;
 use crate::common::Common;
-use crate::confirm::Span;
 use crate::filter::NetworkFilter;
 use crate::install::PlaceWords;
+use crate::span::Span;
 use crate::template::Template;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
@@ -377,6 +377,9 @@ pub(crate) struct CreateWords {
     /// Take over a network card that another program manages
     #[arg(long)]
     pub(crate) force: bool,
+    /// Renew the host's own DHCP lease in the place of dhclient or udhcpc, which ends once the network is kept
+    #[arg(long)]
+    pub(crate) take_lease: bool,
     /// Docker's name of an option: com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade,
     /// com.docker.network.driver.mtu
     #[arg(short, long, value_name = "KEY=VALUE")]

@@ -27,7 +27,7 @@ use crate::outgoing::Outgoing;
 use crate::schedule;
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use zubi_model::{DhcpLease as Lease, Moment};
+use zubi_model::{ClientId, DhcpLease as Lease, Moment};
 
 /// How often an offer is taken, for 0.5, 1, 2 and 4 s, before the client looks for another server. A dnsmasq that probes
 /// addresses answers nobody for 3 s each.
@@ -220,7 +220,12 @@ impl Client {
         message.speaker == Speaker::Server
             && message.xid == self.exchange.xid
             && message.mac == self.identity.mac
-            && message.options.get(code::CLIENT_ID).is_none_or(|id| id == self.identity.id.bytes())
+            && self.is_our_id(message.options.get(code::CLIENT_ID))
+    }
+
+    fn is_our_id(&self, id: Option<&[u8]>) -> bool {
+        let own = self.identity.id.as_ref().map(ClientId::bytes);
+        id.is_none_or(|id| own.is_none_or(|own| own == id))
     }
 
     /// Takes an offer, unless it gives no lease.

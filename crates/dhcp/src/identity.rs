@@ -8,8 +8,8 @@ use zubi_model::{Alias, ClientId, Mac};
 pub struct Identity {
     /// Of the device that the lease is for; answers carry it back.
     pub mac: Mac,
-    /// By what the server recognises it.
-    pub id: ClientId,
+    /// By what the server recognises it; by the MAC when absent.
+    pub id: Option<ClientId>,
     /// For the server's DNS.
     pub host_name: Option<HostName>,
 }
@@ -24,6 +24,11 @@ impl HostName {
         let label = name.as_str().replace(['_', '.'], "-");
         let label = label.trim_matches('-');
         (!label.is_empty()).then(|| HostName(label.to_owned()))
+    }
+
+    /// The first label of a host's own name.
+    pub fn of_host(name: &str) -> Option<Self> {
+        HostName::from_name(&name.split('.').next()?.parse().ok()?)
     }
 
     /// The name as text.
@@ -47,5 +52,7 @@ mod tests {
         let host_name = |name: &str| HostName::from_name(&name.parse().unwrap()).map(|name| name.to_string());
         assert_eq!(host_name("web").as_deref(), Some("web"));
         assert_eq!(host_name("app_web.1-").as_deref(), Some("app-web-1"));
+        assert_eq!(HostName::of_host("nas.home.arpa").map(|name| name.to_string()).as_deref(), Some("nas"));
+        assert_eq!(HostName::of_host(""), None);
     }
 }

@@ -76,7 +76,9 @@ impl Outgoing<'_> {
 
     fn message(self, kind: Kind) -> Message {
         let mut message = Message::from_client(kind, self.xid, self.identity.mac);
-        message.options = message.options.with(code::CLIENT_ID, self.identity.id.bytes());
+        if let Some(id) = &self.identity.id {
+            message.options = message.options.with(code::CLIENT_ID, id.bytes());
+        }
         message
     }
 

@@ -11,7 +11,7 @@ const SERVER: [u8; 4] = [10, 0, 0, 1];
 fn identity() -> Identity {
     Identity {
         mac: "02:42:0a:00:00:02".parse().unwrap(),
-        id: HostKey([7; 16]).client_id(&"lan".parse().unwrap(), "web").unwrap(),
+        id: Some(HostKey([7; 16]).client_id(&"lan".parse().unwrap(), "web").unwrap()),
         host_name: HostName::from_name(&"web".parse().unwrap()),
     }
 }

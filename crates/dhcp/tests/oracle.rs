@@ -95,7 +95,7 @@ proptest! {
             .collect();
         let identity = Identity {
             mac: "02:42:0a:00:00:02".parse().unwrap(),
-            id: HostKey([7; 16]).client_id(&"lan".parse().unwrap(), "web").unwrap(),
+            id: Some(HostKey([7; 16]).client_id(&"lan".parse().unwrap(), "web").unwrap()),
             host_name: HostName::from_name(&"web".parse().unwrap()),
         };
         let (address, server) = (Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1));

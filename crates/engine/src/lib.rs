@@ -51,7 +51,7 @@ pub use perform::attach::{Attached, Attachment};
 pub use perform::become_command::Program;
 pub use perform::link::Linked;
 pub use perform::publish::Published;
-pub use perform::renew_lease::{RenewWishes, Renewal, Renewed};
+pub use perform::renewal::{RenewWishes, Renewal, Renewed};
 pub use perform::run::{Ended, Model, RunSpec, Started};
 pub use perform::set_network::NetworkSet;
 pub use perform::unlink::Unlinked;

@@ -25,6 +25,8 @@ impl Session {
             let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
             socket.bind_device(Some(device.as_str().as_bytes()))?;
             socket.set_broadcast(true)?;
+            // Beside another client's socket, which is bound to no device and has set the same.
+            socket.set_reuse_address(true)?;
             socket.bind(&SockAddr::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port)))?;
             Ok(socket)
         })?;

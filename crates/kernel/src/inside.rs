@@ -54,6 +54,12 @@ fn bind_etc(folder: &Path) -> Result<(), Error> {
 /// Ends a process by SIGKILL, but only if it is inside: its number may be another process's by now. A process that has
 /// ended is no error.
 pub fn end_process(netns: &Netns, pid: u32) -> Result<(), Error> {
+    end_process_if(pid, &|| is_inside(netns, pid))
+}
+
+/// Ends a process by SIGKILL, if it still is the one that is meant: its number may be another process's by now. A process
+/// that has ended is no error.
+pub fn end_process_if(pid: u32, is_meant: &dyn Fn() -> bool) -> Result<(), Error> {
     let ended = |e: &std::io::Error| e.raw_os_error() == Some(libc::ESRCH);
     let failed = |operation, e| Err(Error::system(operation, format!("process {pid}"), e));
     // Opened first: the descriptor stands for the process that is checked next, or for one that has ended.
@@ -63,7 +69,7 @@ pub fn end_process(netns: &Netns, pid: u32) -> Result<(), Error> {
         // Without pidfd_open (Linux 5.3) no process is ended: the number could be another's.
         Err(e) => return failed("open", e),
     };
-    if !is_inside(netns, pid) {
+    if !is_meant() {
         return Ok(());
     }
     match sys::signal_process(process.as_fd(), libc::SIGKILL) {

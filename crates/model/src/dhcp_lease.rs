@@ -51,11 +51,12 @@ pub struct DhcpLease {
     pub mtu: Option<Mtu>,
 }
 
-/// How an endpoint has its IPv4 address from a DHCP server.
+/// How an endpoint, or the host on an uplink network, has its IPv4 address from a DHCP server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByDhcp {
-    /// Who it is to the server.
-    pub client: ClientId,
+    /// Who it is to the server; absent when the server goes by the MAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientId>,
     /// The lease that it has, or had last.
     pub lease: DhcpLease,
     /// Whether the lease counts.
@@ -67,7 +68,7 @@ pub struct ByDhcp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Tenure {
-    /// The address is the endpoint's until the lease ends.
+    /// The address may be used until the lease ends.
     #[default]
     Held,
     /// The server took the address back, or nobody renewed the lease in time.

@@ -46,8 +46,8 @@ pub use dhcp_lease::{ByDhcp, DhcpLease, Tenure};
 pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
-    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, HostShim, Icc, Ingress, MacvlanDescription,
-    MacvlanMode, MacvlanNetwork, MacvlanSpec, Promiscuity, ShimWish, UplinkSpec,
+    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, HostClient, HostShim, Icc, Ingress,
+    MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, Promiscuity, ShimWish, UplinkSpec,
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;

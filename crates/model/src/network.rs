@@ -2,8 +2,8 @@
 
 use crate::serial::is_default;
 use crate::{
-    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, IfName, Invalid, Mac, MacvlanNetwork, Mtu,
-    NetworkId, NetworkName, Pool, PoolSpec,
+    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, HostClient, IfName, Invalid, Mac, MacvlanNetwork,
+    Mtu, NetworkId, NetworkName, Pool, PoolSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -130,6 +130,18 @@ impl Network {
     /// The network card of the host that is a port of the network's device: the LAN is part of the network.
     pub fn parent(&self) -> Option<&IfName> {
         self.driver.parent()
+    }
+
+    /// Who the host is to the DHCP servers of the LAN, when zubi renews the host's own lease.
+    pub fn host_client(&self) -> Option<&HostClient> {
+        self.driver.host_client()
+    }
+
+    /// The same network, with zubi as the host's DHCP client. Only an uplink network has one.
+    #[must_use]
+    pub fn with_host_client(mut self, client: HostClient) -> Self {
+        self.driver = self.driver.with_host_client(client);
+        self
     }
 
     /// Whether the firewall has elements and rules about the network.

@@ -22,6 +22,7 @@ pub mod sandbox;
 mod announce;
 mod flows;
 mod guards;
+mod host_lease;
 mod inside;
 mod op;
 mod presence;
@@ -33,6 +34,7 @@ mod taken;
 
 pub use announce::{Announcement, Neighbours, Through};
 pub use flows::Flows;
+pub use host_lease::HostAddress;
 pub use inside::Surroundings;
 pub use op::{Op, Outcome, Place, What};
 pub use presence::Presence;

@@ -6,7 +6,7 @@ use crate::versioned::{from_json, to_json};
 use crate::{ExclusiveHost, Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use zubi_model::{Holdings, NetworkName};
+use zubi_model::{ByDhcp, Holdings, NetworkName};
 
 /// A card that a bridge takes over or has taken over. As long as the network is in `making/` as well, it is not
 /// confirmed.
@@ -20,6 +20,9 @@ pub struct TakeOverRecord {
     /// it is confirmed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
+    /// The host's own lease, when zubi renews it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<ByDhcp>,
 }
 
 /// A card that went back.
@@ -109,7 +112,8 @@ mod tests {
         let host = alone(&store);
         let network: NetworkName = "lan".parse().unwrap();
         assert_eq!(store.takeover(&network).unwrap(), None);
-        let record = TakeOverRecord { network: network.clone(), before: Holdings::default(), until: Some(7) };
+        let record =
+            TakeOverRecord { network: network.clone(), before: Holdings::default(), until: Some(7), lease: None };
         store.write_takeover(&host, &record).unwrap();
         assert_eq!(store.takeover(&network).unwrap(), Some(record.clone()));
         assert_eq!(store.takeovers_lossy().0, [record]);

@@ -1,6 +1,6 @@
 //! From nothing to a lease, or to a definite failure.
 
-use crate::lan::{Lan, identity};
+use crate::lan::{Lan, id_of, identity};
 use crate::server::{Mood, Server};
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -258,7 +258,7 @@ fn what_is_not_an_answer_to_the_question_is_ignored() {
     others[0].speaker = Speaker::Client;
     others[1].xid.0 ^= 1;
     others[2].mac = "02:42:0a:00:00:03".parse().unwrap();
-    others[3].options = good.options.clone().with(code::CLIENT_ID, identity("db").id.bytes());
+    others[3].options = good.options.clone().with(code::CLIENT_ID, id_of("db").bytes());
     // An acknowledgement comes before any request.
     others[4].options = Message::from_client(Kind::Ack, good.xid, good.mac).options;
     for (code, value) in good.options.iter().filter(|(code, _)| *code != code::MESSAGE_TYPE) {
@@ -269,7 +269,7 @@ fn what_is_not_an_answer_to_the_question_is_ignored() {
         assert_eq!(lan.client.state(), State::Selecting, "{other:?}");
     }
     let mut own = good;
-    own.options = own.options.with(code::CLIENT_ID, identity("web").id.bytes());
+    own.options = own.options.with(code::CLIENT_ID, id_of("web").bytes());
     lan.tell(Event::Received(&own.encode()));
     assert_eq!(lan.client.state(), State::Requesting);
 }

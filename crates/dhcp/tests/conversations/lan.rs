@@ -4,7 +4,9 @@ use crate::server::Server;
 use std::time::Duration;
 use zubi_dhcp::message::{Answer, Kind};
 use zubi_dhcp::options::code;
-use zubi_dhcp::{Action, Client, Destination, Event, HostKey, HostName, Identity, Message, Moment, Start, State};
+use zubi_dhcp::{
+    Action, Client, ClientId, Destination, Event, HostKey, HostName, Identity, Message, Moment, Start, State,
+};
 
 /// Each way takes so long.
 const ON_THE_WAY: Duration = Duration::from_millis(5);
@@ -22,10 +24,14 @@ pub struct Lan {
     to_client: Vec<(Moment, Message)>,
 }
 
+pub fn id_of(name: &str) -> ClientId {
+    HostKey([7; 16]).client_id(&"lan".parse().unwrap(), name).unwrap()
+}
+
 pub fn identity(name: &str) -> Identity {
     Identity {
         mac: "02:42:0a:00:00:02".parse().unwrap(),
-        id: HostKey([7; 16]).client_id(&"lan".parse().unwrap(), name).unwrap(),
+        id: Some(id_of(name)),
         host_name: HostName::from_name(&name.parse().unwrap()),
     }
 }
@@ -148,7 +154,7 @@ fn describe(message: &Message, to: Destination) -> String {
     let kind = message.kind().unwrap();
     let wanted = message.options.address(code::REQUESTED_ADDRESS);
     let uses = message.client;
-    assert_eq!(message.options.get(code::CLIENT_ID), Some(identity("web").id.bytes()), "{message:?}");
+    assert_eq!(message.options.get(code::CLIENT_ID), Some(id_of("web").bytes()), "{message:?}");
     let needs_broadcast = matches!(kind, Kind::Discover | Kind::Request) && uses.is_unspecified();
     assert_eq!(message.answer == Answer::Broadcast, needs_broadcast, "{message:?}");
     match (kind, wanted, message.server(), to) {

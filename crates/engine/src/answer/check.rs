@@ -1,8 +1,8 @@
 //! Compares the records with the kernel, without changing anything.
 
+use crate::answer::check_lease::{host_lease_problems, lease_problem};
 use crate::answer::check_link::check_link;
 use crate::answer::port_conflicts::shadowed_ports;
-use crate::decide::lease::{LeaseState, is_overdue};
 use crate::error::Error;
 use crate::firewall::foreign::check_foreign;
 use crate::firewall::table::{check_firewall, check_firewall_in};
@@ -11,7 +11,6 @@ use crate::heal::gc::{collect_strays, orphans, outlived};
 use crate::heal::missing::network_ops;
 use crate::heal::ports::unrecorded_ports;
 use crate::look::by_name::endpoint_called;
-use crate::look::clock::now;
 use crate::look::compare::{differences, whole_host};
 use crate::look::default_route::siblings;
 use crate::look::device::{device_in, inner_end_problem, leads_to_the_ended};
@@ -23,7 +22,7 @@ use crate::problem::{GC, Problem, ProblemKind, REPAIR, RESTORE, describe, descri
 use crate::records::{read_records, unreadable_hints};
 use crate::report::{Act, Force};
 use crate::session::Session;
-use zubi_model::{Endpoint, Family, Network, NetworkName, SandboxRef};
+use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
 use zubi_plan::Place;
 use zubi_snapshot::Snapshot;
 use zubi_store::Maker;
@@ -136,6 +135,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
             }
         }
     }
+    problems.extend(host_lease_problems(session)?);
     problems.extend(shadowed_ports(&records.endpoints));
     for link in &records.links {
         problems.extend(check_link(session, link)?);
@@ -239,26 +239,6 @@ fn compare_attached(
     let mut found = differences(session, snapshot, &object, &ops)?;
     found.extend(lease_problem(network, endpoint)?);
     Ok(if way.is_some() { Checked::Found(found) } else { Checked::NoSandbox(found) })
-}
-
-/// A lease that nobody renews, or that is lost.
-fn lease_problem(network: &Network, endpoint: &Endpoint) -> Result<Option<Problem>, Error> {
-    let fix = format!("zubi lease renew {} {}", endpoint.network, endpoint.sandbox.spelled);
-    let problem = |what: String| Problem::new(ProblemKind::Lease, describe(endpoint), what, fix);
-    let Some(dhcp) = &endpoint.dhcp else {
-        let is_lost = network.asks_dhcp() && endpoint.address(Family::V4).is_none();
-        return Ok(is_lost.then(|| problem("its lease is not known: the record of it was lost".into())));
-    };
-    let now = now()?;
-    let address = dhcp.lease.address;
-    let left = dhcp.lease.expires_at().map_or(0, |end| end.since(now).as_secs());
-    let what = match LeaseState::at(dhcp, now) {
-        LeaseState::Expired => format!("its lease of {address} has ended, and nobody renewed it"),
-        LeaseState::Lost => format!("its lease of {address} was taken back, and it has no other"),
-        _ if is_overdue(dhcp, now) => format!("nobody renewed its lease of {address}, which ends in {left} s"),
-        _ => return Ok(None),
-    };
-    Ok(Some(problem(what)))
 }
 
 /// Whether the name that an endpoint was attached by leads to another namespace now. A runtime that does not answer is

@@ -2,6 +2,7 @@
 
 pub(crate) mod bridge;
 pub(crate) mod check;
+pub(crate) mod check_lease;
 pub(crate) mod check_link;
 pub(crate) mod device;
 pub(crate) mod leases;

@@ -68,7 +68,7 @@ pub(crate) fn mac_of(id: &ClientId) -> Mac {
 }
 
 /// What an endpoint says of itself.
-pub(crate) fn identity(endpoint: &Endpoint, id: ClientId) -> Identity {
+pub(crate) fn identity(endpoint: &Endpoint, id: Option<ClientId>) -> Identity {
     let host_name = endpoint.names().first().and_then(HostName::from_name);
     Identity { mac: endpoint.mac, id, host_name }
 }
@@ -121,7 +121,7 @@ mod tests {
             search: Vec::new(),
             mtu: Some("1400".parse().unwrap()),
         };
-        ByDhcp { client: "ff:00".parse().unwrap(), lease, tenure: Tenure::Held }
+        ByDhcp { client: "ff:00".parse().ok(), lease, tenure: Tenure::Held }
     }
 
     #[test]

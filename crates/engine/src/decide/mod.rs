@@ -5,6 +5,7 @@ pub(crate) mod address;
 pub(crate) mod book;
 pub(crate) mod device;
 pub(crate) mod endpoint;
+pub(crate) mod host_lease;
 pub(crate) mod lease;
 pub(crate) mod mac;
 pub(crate) mod macvlan;

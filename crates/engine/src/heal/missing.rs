@@ -1,8 +1,10 @@
 //! What a network lacks: all of it after a reboot, parts of it after a deletion.
 
+use crate::decide::host_lease::held_by;
 use crate::error::Error;
 use crate::firewall::forwarding::close_forwarding;
 use crate::look::addresses_in_use::is_link_local;
+use crate::look::clock::now;
 use crate::look::compare::host_device;
 use crate::look::host::host_facts;
 use crate::look::unrecorded::refuse_other_instance_now;
@@ -107,7 +109,8 @@ pub(crate) fn take_over_again(session: &mut Session, network: &Network, card: &I
     let object = || format!("network card {card}");
     let seen = session.kernel.holdings(card, UPLINK_SETTINGS).map_err(Error::kernel(object()))?;
     let mut held = seen.held;
-    let before = session.store().takeover(&network.name)?.map(|record| record.before).unwrap_or_default();
+    let at = now()?;
+    let before = session.store().takeover(&network.name)?.map(|record| held_by(&record, at)).unwrap_or_default();
     if !held.addresses.iter().any(|own| !is_link_local(own.address.addr())) {
         held.addresses.extend(before.addresses);
         held.routes.extend(before.routes);

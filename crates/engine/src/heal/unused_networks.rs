@@ -79,8 +79,15 @@ pub(crate) fn take_network_down(
 ) -> Result<Report<()>, Error> {
     let plan = plan_down(session, network)?;
     if act == Act::Apply {
+        let lease = session.store().takeover(&network.name)?.and_then(|record| record.lease);
         session.store().begin_network(host, network)?;
         undo_network(session, host, network)?;
+        if let (Some(dhcp), Some(card)) = (lease, network.parent()) {
+            let address = dhcp.lease.address;
+            session.note(format!(
+                "nobody renews the lease of {address} on {card} now: start the host's DHCP client again"
+            ));
+        }
     }
     Ok(Report { plan, value: () })
 }

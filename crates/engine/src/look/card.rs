@@ -1,6 +1,7 @@
 //! What the host has on a network card, and who manages the card.
 
 use crate::error::Error;
+use crate::look::dhcp_client::resident_client;
 use crate::session::Session;
 use std::fs;
 use std::net::IpAddr;
@@ -10,9 +11,20 @@ use zubi_model::{Holdings, IfIndex, IfName, StaticRoute};
 use zubi_plan::Place;
 use zubi_plan::driver::UPLINK_SETTINGS;
 
-/// Reads what the host has on a card. Refuses a card that cannot be taken over as a whole, and, unless forced, one that
-/// another program manages.
-pub(crate) fn refuse_card(session: &mut Session, card: &IfName, force: bool) -> Result<HoldingsSeen, Error> {
+/// What to do about a program that manages the card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Managed {
+    /// The card is refused.
+    Refused,
+    /// A DHCP client is going to end. Other programs are in the way.
+    Replaced,
+    /// The user has seen to it.
+    Ignored,
+}
+
+/// Reads what the host has on a card. Refuses a card that cannot be taken over as a whole, and one that another program
+/// manages.
+pub(crate) fn refuse_card(session: &mut Session, card: &IfName, managed: Managed) -> Result<HoldingsSeen, Error> {
     let no = |why: String| Err(Error::Card { card: card.clone(), why });
     let object = || format!("network card {card}");
     refuse_wireless(card, "bridge")?;
@@ -21,7 +33,9 @@ pub(crate) fn refuse_card(session: &mut Session, card: &IfName, force: bool) -> 
         return no(format!("has {what}, which {why}: that cannot move to a bridge; replace it by a plain one"));
     }
     let index = session.kernel.link(&Place::Host, card.as_str()).map_err(Error::kernel(object()))?.map(|l| l.index);
-    if let (Some(manager), false) = (index.and_then(|index| manager(index, card)), force) {
+    let Some(index) = index.filter(|_| managed != Managed::Ignored) else { return Ok(seen) };
+    let is_replaced = managed == Managed::Replaced && resident_client(index, card).is_some_and(|c| c.can_be_replaced());
+    if let Some(manager) = manager(index, card).filter(|_| !is_replaced) {
         return no(format!("is managed by {}, which would take it back; {}", manager.name, manager.way_out));
     }
     Ok(seen)
@@ -77,10 +91,12 @@ fn manager(IfIndex(index): IfIndex, card: &IfName) -> Option<Manager> {
             way_out: format!("nmcli device set {card} managed no; or --force"),
         });
     }
-    let (pid, name) = dhcp_client(index)?;
+    let client = resident_client(IfIndex(index), card)?;
+    let (name, pid) = (&client.name, client.pid);
+    let take = if client.can_be_replaced() { "--take-lease renews its lease in its place; or " } else { "" };
     Some(Manager {
         name: format!("{name} (pid {pid})"),
-        way_out: format!("end it first: the address stays until its lease ends (kill {pid}); or --force"),
+        way_out: format!("{take}end it first: the address stays until its lease ends (kill {pid}); or --force"),
     })
 }
 
@@ -93,44 +109,6 @@ fn is_managed_by_nm(text: &str) -> bool {
     text.lines().any(|line| line.trim() == "managed=true")
 }
 
-/// The names of DHCP clients.
-const CLIENTS: [&str; 5] = ["dhclient", "dhcpcd", "udhcpc", "busybox", "pump"];
-
-/// A DHCP client holds a packet socket on the card: no other kind of socket hears an answer without an address.
-fn dhcp_client(index: u32) -> Option<(u32, String)> {
-    let sockets = fs::read_to_string("/proc/thread-self/net/packet").ok()?;
-    let inodes = packet_sockets(&sockets, index);
-    if inodes.is_empty() {
-        return None;
-    }
-    for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        let name = fs::read_to_string(entry.path().join("comm")).unwrap_or_default().trim().to_owned();
-        if !CLIENTS.contains(&name.as_str()) {
-            continue;
-        }
-        let Ok(files) = fs::read_dir(entry.path().join("fd")) else { continue };
-        let holds = files
-            .flatten()
-            .filter_map(|file| fs::read_link(file.path()).ok())
-            .any(|target| inodes.iter().any(|inode| target.to_str() == Some(&format!("socket:[{inode}]"))));
-        if holds {
-            return Some((pid, name));
-        }
-    }
-    None
-}
-
-/// The inodes of the packet sockets on a device: the fifth and the ninth column of packet(7)'s file.
-fn packet_sockets(text: &str, index: u32) -> Vec<u64> {
-    let row = |line: &str| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let of: u32 = fields.get(4)?.parse().ok()?;
-        (of == index).then(|| fields.get(8)?.parse().ok()).flatten()
-    };
-    text.lines().filter_map(row).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,15 +118,6 @@ mod tests {
         assert!(is_managed_by_networkd("# This is private data.\nADMIN_STATE=configured\nOPER_STATE=routable\n"));
         assert!(!is_managed_by_networkd("ADMIN_STATE=unmanaged\n"));
         assert!(is_managed_by_nm("[device]\nmanaged=true\n") && !is_managed_by_nm("[device]\nmanaged=unknown\n"));
-    }
-
-    #[test]
-    fn packet_sockets_are_found_by_the_device() {
-        let text = "sk               RefCnt Type Proto  Iface R Rmem   User   Inode\n\
-                    ffff888 3      3    0003   2     1 0      0      17071 \n\
-                    ffff889 3      2    0800   3     1 0      0      17072\n";
-        assert_eq!(packet_sockets(text, 2), [17071]);
-        assert!(packet_sockets(text, 4).is_empty());
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod compare;
 pub(crate) mod default_route;
 pub(crate) mod device;
+pub(crate) mod dhcp_client;
 pub(crate) mod far_end;
 pub(crate) mod foreign_changes;
 pub(crate) mod given_elsewhere;

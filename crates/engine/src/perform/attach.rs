@@ -24,7 +24,8 @@ use crate::look::pair::{pair_to_take, wishes_with_pair};
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
 use crate::perform::first_lease::get_first_lease;
 use crate::perform::networks::{lock_networks, ports_by_settings};
-use crate::perform::renew_lease::{RenewWishes, renew_locked};
+use crate::perform::renew_lease::renew_locked;
+use crate::perform::renewal::RenewWishes;
 use crate::perform::settle::settle;
 use crate::random::{random, random_name};
 use crate::report::{Act, Report};
@@ -469,7 +470,7 @@ fn with_lease(
         return Ok(endpoint);
     }
     let wishes = RenewWishes { force: false, patience: wishes.dhcp_timeout };
-    Ok(renew_locked(session, host, network, endpoint, wishes.force, wishes.effort())?.endpoint)
+    Ok(renew_locked(session, host, network, endpoint, wishes.force, wishes.effort())?.0)
 }
 
 /// Returns the existing endpoint, or fails if the wishes differ from it.

@@ -10,6 +10,7 @@ use crate::steps::take_lease::{Recorded, is_free, take_lease};
 use std::net::{IpAddr, Ipv4Addr};
 use zubi_dhcp::{Client, Start};
 use zubi_model::{ByDhcp, DhcpLease, Endpoint, Network, NsRef, Probe, Tenure, Wishes};
+use zubi_plan::Place;
 use zubi_store::HostLock;
 
 /// Asks for an address, and gives it to an endpoint that is being attached and whose device is up. Returns the endpoint
@@ -22,12 +23,12 @@ pub(crate) fn get_first_lease(
     wishes: &Wishes,
 ) -> Result<Endpoint, Error> {
     let way: NsRef = endpoint.sandbox.reached_by.clone();
-    let client = client_id(host_key(session)?, network, &endpoint.sandbox.spelled)?;
+    let client = Some(client_id(host_key(session)?, network, &endpoint.sandbox.spelled)?);
     let (patience, probe) = (wishes.dhcp_timeout.unwrap_or(Client::PATIENCE), wishes.probe);
     let object = format!("network {}: connect {}", network.name, endpoint.sandbox.spelled);
     let question = Question {
         object: &object,
-        sandbox: &way,
+        place: &Place::Sandbox(way.clone()),
         device: &endpoint.ifname,
         identity: identity(endpoint, client.clone()),
         start: Start::Discover,

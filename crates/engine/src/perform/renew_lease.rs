@@ -10,6 +10,8 @@ use crate::look::host_key::host_key;
 use crate::look::sandbox::{locate_endpoint, way_in};
 use crate::perform::detach::find_endpoint;
 use crate::perform::first_lease::{is_unanswered, no_lease};
+use crate::perform::host_lease::renew_host_lease;
+use crate::perform::renewal::{Effort, RenewWishes, Renewal, Renewed, WAIT};
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::ask_dhcp::{Outcome, Question, ask};
@@ -17,68 +19,13 @@ use crate::steps::take_lease::{Recorded, is_free, take_lease};
 use ipnet::IpNet;
 use std::collections::HashSet;
 use std::time::Duration;
-use zubi_dhcp::{Client, Start};
+use zubi_dhcp::Start;
 use zubi_model::{
-    ByDhcp, ClientId, Endpoint, EndpointAddress, EndpointKey, Family, Moment, Network, NetworkName, NsRef, SandboxRef,
-    Tenure,
+    ByDhcp, ClientId, Endpoint, EndpointAddress, EndpointKey, Family, Network, NetworkName, NsRef, SandboxRef, Tenure,
 };
 use zubi_plan::Place;
 use zubi_snapshot::Snapshot;
 use zubi_store::HostLock;
-
-/// How often a server is asked to renew a lease, and how long it is given each time.
-const TRIES: u32 = 3;
-const WAIT: Duration = Duration::from_secs(1);
-
-/// How to renew leases.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RenewWishes {
-    /// Also those that are not due yet.
-    pub force: bool,
-    /// How long to wait for a server where a lease is lost; the usual time when absent.
-    pub patience: Option<Duration>,
-}
-
-impl RenewWishes {
-    pub(crate) fn effort(self) -> Effort {
-        Effort { tries: TRIES, patience: self.patience.unwrap_or(Client::PATIENCE) }
-    }
-}
-
-/// How long to try.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Effort {
-    /// How often to ask for more time.
-    tries: u32,
-    /// How long to look for a server where a lease is lost.
-    patience: Duration,
-}
-
-/// What became of a lease.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Renewal {
-    /// It need not be renewed yet.
-    NotDue,
-    /// It lasts longer now.
-    Renewed,
-    /// It was lost, and there is another one. The address that the endpoint had before, if it had any.
-    Anew(Option<IpNet>),
-    /// Nobody answered. The lease goes on until it ends.
-    Unanswered,
-    /// The sandbox or its device is gone.
-    Gone,
-}
-
-/// A lease, and what became of it.
-#[derive(Debug, Clone)]
-pub struct Renewed {
-    /// The endpoint as it is now.
-    pub endpoint: Endpoint,
-    /// What became of its lease.
-    pub renewal: Renewal,
-    /// What is left of its time; absent when it lasts for ever, or when there is none.
-    pub left: Option<Duration>,
-}
 
 /// Renews the lease of one endpoint, if it is due or forced.
 pub(crate) fn renew_lease(
@@ -111,6 +58,12 @@ pub(crate) fn renew_leases(session: &mut Session, wishes: RenewWishes) -> Result
         keys
     };
     let doing = session.begin();
+    let hosts: Vec<Network> =
+        session.store().networks_lossy().0.into_iter().filter(|network| network.host_client().is_some()).collect();
+    for network in hosts {
+        doing.step(|| format!("renewing the host's own lease on network {}", network.name));
+        all.push(renew_host_lease(session, &network, wishes.force, wishes.effort()));
+    }
     let mut silent: HashSet<NetworkName> = HashSet::new();
     for (number, key) in keys.iter().enumerate() {
         doing.step(|| format!("renewing, {number} of {} leases", keys.len()));
@@ -140,10 +93,11 @@ fn renew_key(
     if endpoint.dhcp.is_none() && !network.asks_dhcp() {
         return Err(Error::NoDhcp { network: network.name.clone(), sandbox: endpoint.sandbox.spelled });
     }
-    renew_locked(session, host, &network, endpoint, force, effort).map(Some)
+    let (endpoint, renewal) = renew_locked(session, host, &network, endpoint, force, effort)?;
+    Renewed::new(endpoint.sandbox.spelled, endpoint.network, endpoint.dhcp, renewal).map(Some)
 }
 
-/// Renews the lease of an endpoint. The caller holds the sandbox's lock.
+/// Renews the lease of an endpoint. Returns the endpoint as it is then. The caller holds the sandbox's lock.
 pub(crate) fn renew_locked(
     session: &mut Session,
     host: &HostLock,
@@ -151,17 +105,17 @@ pub(crate) fn renew_locked(
     endpoint: Endpoint,
     force: bool,
     effort: Effort,
-) -> Result<Renewed, Error> {
+) -> Result<(Endpoint, Renewal), Error> {
     let at = now()?;
     if let Some(dhcp) = &endpoint.dhcp
         && LeaseState::at(dhcp, at) == LeaseState::Bound
         && !force
     {
-        return renewed(endpoint, Renewal::NotDue);
+        return Ok((endpoint, Renewal::NotDue));
     }
-    let Some(way) = way_in(session, &endpoint, None)? else { return renewed(endpoint, Renewal::Gone) };
+    let Some(way) = way_in(session, &endpoint, None)? else { return Ok((endpoint, Renewal::Gone)) };
     let Some(on_device) = addresses_on_device(session, &endpoint, &way)? else {
-        return renewed(endpoint, Renewal::Gone);
+        return Ok((endpoint, Renewal::Gone));
     };
     let renewing = Renewing { network, way: &way, client: client_of(session, network, &endpoint)? };
     let had = match &endpoint.dhcp {
@@ -184,13 +138,13 @@ pub(crate) fn renew_locked(
         },
     };
     if matches!(start, Start::Resume(_)) {
-        match renewing.ask_for_more(session, host, &before, &start, effort.tries)? {
+        match effort.repeat(|wait| renewing.ask(session, host, &before, start.clone(), wait))? {
             Outcome::Bound(lease) => {
                 let dhcp = ByDhcp { client: renewing.client.clone(), lease, tenure: Tenure::Held };
                 let after = take_lease(session, host, network, &before, &way, dhcp, Recorded::Attached)?;
-                return renewing.answer(session, after, had);
+                return Ok(renewing.answer(session, after, had));
             }
-            Outcome::Unanswered | Outcome::Failed(_) => return renewed(endpoint, Renewal::Unanswered),
+            Outcome::Unanswered | Outcome::Failed(_) => return Ok((endpoint, Renewal::Unanswered)),
             Outcome::Lost(loss) => {
                 session.note(format!("{} on network {}: {loss}", endpoint.sandbox.spelled, network.name));
                 start = Start::Discover;
@@ -211,7 +165,7 @@ pub(crate) fn renew_locked(
                 let siblings = siblings(session, &after)?;
                 heal_endpoint(session, &mut Snapshot::new(), network, &after, &siblings, &[], Act::Apply)?;
             }
-            renewing.answer(session, after, had)
+            Ok(renewing.answer(session, after, had))
         }
         Outcome::Failed(failure) => Err(no_lease(network, &endpoint, failure.to_string())),
         Outcome::Lost(loss) => Err(no_lease(network, &endpoint, loss.to_string())),
@@ -219,16 +173,10 @@ pub(crate) fn renew_locked(
     }
 }
 
-fn renewed(endpoint: Endpoint, renewal: Renewal) -> Result<Renewed, Error> {
-    let at = now()?;
-    let end = endpoint.dhcp.as_ref().filter(|dhcp| dhcp.holds_at(at)).and_then(|dhcp| dhcp.lease.expires_at());
-    Ok(Renewed { endpoint, renewal, left: end.map(|end: Moment| end.since(at)) })
-}
-
-fn client_of(session: &Session, network: &Network, endpoint: &Endpoint) -> Result<ClientId, Error> {
+fn client_of(session: &Session, network: &Network, endpoint: &Endpoint) -> Result<Option<ClientId>, Error> {
     match &endpoint.dhcp {
         Some(dhcp) => Ok(dhcp.client.clone()),
-        None => Ok(client_id(host_key(session)?, network, &endpoint.sandbox.spelled)?),
+        None => Ok(Some(client_id(host_key(session)?, network, &endpoint.sandbox.spelled)?)),
     }
 }
 
@@ -245,29 +193,10 @@ fn addresses_on_device(session: &mut Session, endpoint: &Endpoint, way: &NsRef) 
 struct Renewing<'a> {
     network: &'a Network,
     way: &'a NsRef,
-    client: ClientId,
+    client: Option<ClientId>,
 }
 
 impl Renewing<'_> {
-    /// Asks the server, or all of them, for more time. A lease that is held goes on while nobody answers, so the client
-    /// asks again only after a minute; a person does not wait that long.
-    fn ask_for_more(
-        &self,
-        session: &mut Session,
-        host: &HostLock,
-        endpoint: &Endpoint,
-        start: &Start,
-        tries: u32,
-    ) -> Result<Outcome, Error> {
-        for _ in 1..tries {
-            match self.ask(session, host, endpoint, start.clone(), WAIT)? {
-                Outcome::Unanswered => {}
-                outcome => return Ok(outcome),
-            }
-        }
-        self.ask(session, host, endpoint, start.clone(), WAIT)
-    }
-
     fn ask(
         &self,
         session: &mut Session,
@@ -280,7 +209,7 @@ impl Renewing<'_> {
         let wait = if matches!(start, Start::Resume(_)) { patience } else { patience * 2 };
         let question = Question {
             object: &object,
-            sandbox: self.way,
+            place: &Place::Sandbox(self.way.clone()),
             device: &endpoint.ifname,
             identity: identity(endpoint, self.client.clone()),
             start,
@@ -306,10 +235,10 @@ impl Renewing<'_> {
     }
 
     /// Tells of a changed address: connections and whoever knew the address are concerned.
-    fn answer(&self, session: &mut Session, after: Endpoint, had: Option<IpNet>) -> Result<Renewed, Error> {
+    fn answer(&self, session: &mut Session, after: Endpoint, had: Option<IpNet>) -> (Endpoint, Renewal) {
         let has = after.lease().map(|lease| IpNet::V4(lease.address));
         if has == had {
-            return renewed(after, Renewal::Renewed);
+            return (after, Renewal::Renewed);
         }
         if let (Some(has), Some(had)) = (has, had) {
             let words = format!(
@@ -319,6 +248,6 @@ impl Renewing<'_> {
             zubi_kernel::log(&words);
             session.note(words);
         }
-        renewed(after, Renewal::Anew(had))
+        (after, Renewal::Anew(had))
     }
 }

@@ -23,11 +23,12 @@ use crate::firewall::table::lost_firewall;
 use crate::guardian::{self, Watch};
 use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
-use crate::look::card::{refuse_card, routers_of};
+use crate::look::card::{Managed, refuse_card, routers_of};
 use crate::look::clock::nanoseconds;
 use crate::look::unconfirmed::all_unconfirmed;
 use crate::look::unrecorded::refuse_other_instance_now;
 use crate::perform::create_network::{decide_network, network_birth, refuse_name};
+use crate::perform::host_lease::{end_other_client, host_client, take_host_lease};
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::apply::apply;
@@ -56,6 +57,8 @@ pub struct TakeOver {
     pub confirm_within: Option<Duration>,
     /// Take over a card that another program manages.
     pub force: bool,
+    /// Renew the host's own lease in the place of its DHCP client.
+    pub take_lease: bool,
     /// The address from which the user is connected. It has to answer afterwards if it answered before.
     pub user: Option<IpAddr>,
 }
@@ -74,11 +77,20 @@ pub(crate) fn create_uplink(
     }
     refuse_name(session, &spec.name)?;
     refuse_other_instance_now(session)?;
-    let network = decide_network(session, spec, &network_birth()?)?;
+    let mut network = decide_network(session, spec, &network_birth()?)?;
     let Some(card) = network.parent().cloned() else {
         return Err(Invalid::new("network", &network.name, "has no network card").into());
     };
-    let seen = refuse_card(session, &card, wishes.force)?;
+    let managed = match (wishes.force, wishes.take_lease) {
+        (true, _) => Managed::Ignored,
+        (false, true) => Managed::Replaced,
+        (false, false) => Managed::Refused,
+    };
+    let seen = refuse_card(session, &card, managed)?;
+    if wishes.take_lease {
+        let client = host_client(session, &network, &seen.held)?;
+        network = network.with_host_client(client);
+    }
     let mut plan = lost_firewall(session)?;
     let run = session.run_folder();
     plan.append_once(driver::take_over(&network, &seen.held, &run).unwrap_or_default());
@@ -95,7 +107,7 @@ pub(crate) fn create_uplink(
     let mut expected = seen.held.gateways();
     expected.extend(routers_of(&seen.held, wishes.user));
     let expected = answering(session, &card, &expected, BEFORE)?;
-    let mut record = TakeOverRecord { network: network.name.clone(), before: seen.held, until: None };
+    let mut record = TakeOverRecord { network: network.name.clone(), before: seen.held, until: None, lease: None };
     let guardian = guardian::start(session, network.name.clone(), guard)?;
     let made = (|| {
         session.store().write_takeover(host, &record)?;
@@ -103,6 +115,9 @@ pub(crate) fn create_uplink(
         apply(session, &format!("network {}", network.name), &plan)?;
         require_answers(session, &network, &card, &expected, patience(wishes))?;
         firewall_is_in_order(session, &look, &networks);
+        if network.host_client().is_some() {
+            take_host_lease(session, host, &network, &mut record)?;
+        }
         match wishes.confirm_within {
             None => keep(session, host, &network, &mut record).map(|()| None),
             Some(within) => {
@@ -171,6 +186,12 @@ fn keep(
     session.store().end_network(host, &network.name)?;
     record.until = None;
     session.store().write_takeover(host, record)?;
+    // From here on zubi renews the lease, so a client that cannot be ended is no reason to give the card back.
+    if network.host_client().is_some()
+        && let Err(e) = end_other_client(session, network)
+    {
+        session.note(e.to_string());
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
-//! One conversation with DHCP servers, from inside a sandbox.
+//! One conversation with DHCP servers, from inside a sandbox or, for its own address, from the host.
 //!
 //! # How it works
-//! The client ([`zubi_dhcp`]) is pure. This file gives it the boot clock and a UDP socket on the sandbox's device, and
+//! The client ([`zubi_dhcp`]) is pure. This file gives it the boot clock and a UDP socket on the device, and
 //! waits for what comes, never longer than the client's patience or the caller's.
 //!
 //! A device without an address drops the servers' answers where reverse path filtering is on, since the kernel knows no
@@ -22,7 +22,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 use zubi_dhcp::{Action, CLIENT_PORT, Client, Destination, Event, Failure, Identity, Loss, SERVER_PORT, Start};
 use zubi_kernel::Datagrams;
-use zubi_model::{DhcpLease, IfName, NsRef};
+use zubi_model::{DhcpLease, IfName};
 use zubi_plan::{Op, Place, Plan, Sysctl, What};
 
 /// The largest answer that is read: an Ethernet frame's.
@@ -32,8 +32,9 @@ const LONGEST: usize = 1500;
 pub(crate) struct Question<'a> {
     /// What it is about, in words.
     pub(crate) object: &'a str,
-    pub(crate) sandbox: &'a NsRef,
-    /// The device inside.
+    /// The sandbox, or the host.
+    pub(crate) place: &'a Place,
+    /// The device there.
     pub(crate) device: &'a IfName,
     pub(crate) identity: Identity,
     pub(crate) start: Start,
@@ -62,16 +63,13 @@ pub(crate) fn ask(
     question: Question<'_>,
     accepts: &mut dyn FnMut(&mut Session, &DhcpLease) -> Result<bool, Error>,
 ) -> Result<Outcome, Error> {
-    let place = Place::Sandbox(question.sandbox.clone());
-    let before = if matches!(question.start, Start::Resume(_)) {
-        Vec::new()
-    } else {
-        filters(session, &place, question.device)?
-    };
+    let place = question.place;
+    let before =
+        if matches!(question.start, Start::Resume(_)) { Vec::new() } else { filters(session, place, question.device)? };
     let object = question.object.to_owned();
-    set(session, &object, &place, before.iter().map(|(key, _)| (key.clone(), "0".to_owned())))?;
-    let outcome = converse(session, question, &place, accepts);
-    let restored = set(session, &object, &place, before.into_iter());
+    set(session, &object, place, before.iter().map(|(key, _)| (key.clone(), "0".to_owned())))?;
+    let outcome = converse(session, question, accepts);
+    let restored = set(session, &object, place, before.into_iter());
     let outcome = outcome?;
     restored.map(|()| outcome)
 }
@@ -79,10 +77,9 @@ pub(crate) fn ask(
 fn converse(
     session: &mut Session,
     question: Question<'_>,
-    place: &Place,
     accepts: &mut dyn FnMut(&mut Session, &DhcpLease) -> Result<bool, Error>,
 ) -> Result<Outcome, Error> {
-    let Question { object, device, identity, start, patience, wait, .. } = question;
+    let Question { object, place, device, identity, start, patience, wait } = question;
     let failed = |e| Error::kernel(object)(e);
     let socket = session.kernel.datagrams(place, device, CLIENT_PORT).map_err(failed)?;
     let mut client = Client::new(identity, Some(patience), u64::from_ne_bytes(random()?));

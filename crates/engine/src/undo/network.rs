@@ -1,8 +1,10 @@
 //! Removes a network, whatever state it is in.
 
+use crate::decide::host_lease::held_by;
 use crate::error::Error;
 use crate::firewall::forwarding::{forget_forwarding, forwarding_back, unneeded_without};
 use crate::firewall::seen::forget_firewall;
+use crate::look::clock::now;
 use crate::session::Session;
 use crate::steps::apply::take_down;
 use zubi_kernel::Deletions;
@@ -76,7 +78,9 @@ fn to_give_back(
     };
     let (mut held, on_card) = (of(network.device())?, of(card)?);
     // A record that cannot be read must not keep the card from getting back what the bridge has.
-    let before = session.store().takeover(&network.name).ok().flatten().map(|record| record.before).unwrap_or_default();
+    let record = session.store().takeover(&network.name).ok().flatten();
+    let at = now()?;
+    let before = record.map(|record| held_by(&record, at)).unwrap_or_default();
     let mut hasty = Vec::new();
     for address in before.addresses {
         let is_it = |other: &HeldAddress| other.address == address.address;

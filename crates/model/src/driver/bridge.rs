@@ -1,7 +1,7 @@
 //! The bridge driver: a Linux bridge on the host, and a veth pair for each endpoint.
 
 use crate::serial::is_default;
-use crate::{Difference, Exclusion, IfName, Invalid, Mac, NetworkId, NetworkName};
+use crate::{ClientId, Difference, Exclusion, IfName, Invalid, Mac, NetworkId, NetworkName};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -83,6 +83,14 @@ pub enum Promiscuity {
     On,
 }
 
+/// Who the host is to the DHCP servers of its LAN.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct HostClient {
+    /// The id that the DHCP client before zubi used; absent when the server goes by the MAC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<ClientId>,
+}
+
 /// What a network has because a bridge connects its endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BridgeNetwork {
@@ -98,6 +106,9 @@ pub struct BridgeNetwork {
     /// on the card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<IfName>,
+    /// Zubi is the host's own DHCP client on the bridge; absent: it leaves the host's lease to another program.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_client: Option<HostClient>,
     /// Whether the endpoints reach each other.
     pub icc: Icc,
     /// Who reaches the endpoints.
@@ -119,6 +130,7 @@ impl BridgeNetwork {
             mac,
             mode: BridgeMode::default(),
             parent: None,
+            host_client: None,
             icc: Icc::Allowed,
             ingress: Ingress::default(),
             hairpin: Hairpin::default(),

@@ -10,7 +10,7 @@ mod macvlan;
 
 pub use bridge::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ExistingBridge, ForeignBridge, Hairpin,
-    Icc, Ingress, Promiscuity, UplinkSpec,
+    HostClient, Icc, Ingress, Promiscuity, UplinkSpec,
 };
 pub use macvlan::{HostShim, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, ShimWish};
 
@@ -108,6 +108,20 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) => bridge.parent.as_ref(),
             Driver::Macvlan(_) => None,
+        }
+    }
+
+    pub(crate) fn host_client(&self) -> Option<&HostClient> {
+        match self {
+            Driver::Bridge(bridge) => bridge.host_client.as_ref(),
+            Driver::Macvlan(_) => None,
+        }
+    }
+
+    pub(crate) fn with_host_client(self, client: HostClient) -> Self {
+        match self {
+            Driver::Bridge(bridge) => Driver::Bridge(BridgeNetwork { host_client: Some(client), ..bridge }),
+            Driver::Macvlan(_) => self,
         }
     }
 

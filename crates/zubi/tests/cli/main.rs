@@ -14,6 +14,7 @@ mod exit_codes;
 mod features;
 mod forwarding;
 mod harms;
+mod host_lease;
 mod install;
 mod lab;
 mod link;
@@ -53,6 +54,7 @@ zubi_lab::test_files!(
     features,
     forwarding,
     harms,
+    host_lease,
     install,
     lab,
     link,
