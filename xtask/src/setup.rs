@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program, or the path of a file, that shows its presence where there is no dpkg.
-const PACKAGES: [(&str, &str); 26] = [
+const PACKAGES: [(&str, &str); 27] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
@@ -21,6 +21,7 @@ const PACKAGES: [(&str, &str); 26] = [
     ("ufw", "ufw"),
     ("dnsmasq-base", "dnsmasq"),
     ("isc-dhcp-client", "dhclient"),
+    ("openvswitch-switch", "ovs-vswitchd"),
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),

@@ -24,8 +24,10 @@ pub(crate) fn notes(network: &Network) -> Vec<String> {
         format!("whoever gives addresses on {device}, a DHCP server or a person, has to leave it out")
     });
     let note = |pool: &Pool| Some(format!("{} is zubi's to give now: {how}", pool.range?));
-    // A subnet that the user gave to a macvlan network is the range as a whole.
-    let whole = |pool: &&Pool| network.macvlan().is_some() && pool.range == Some(pool.subnet.net());
+    // A subnet that the user gave to such a network is the range as a whole.
+    let whole = |pool: &&Pool| {
+        (network.macvlan().is_some() || network.ovs().is_some()) && pool.range == Some(pool.subnet.net())
+    };
     if network.owns_device() && network.parent().is_none() {
         Vec::new()
     } else {

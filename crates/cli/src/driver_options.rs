@@ -65,6 +65,15 @@ fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
             return Err(no_icc.try_instead("--mode private").into());
         }
     }
+    if driver == "ovs" {
+        return check_ovs(words);
+    }
+    if words.vlan.is_some() {
+        return no("--vlan", "is for --driver ovs");
+    }
+    if !words.trunk.is_empty() {
+        return no("--trunk", "is for --driver ovs");
+    }
     match &words.parent {
         None if driver == "uplink" => Err(Invalid::new("driver", "uplink", "needs a network card")
             .try_instead("add --parent, for example --parent eth0")
@@ -79,13 +88,29 @@ fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
     }
 }
 
+/// What is a matter of a Linux bridge or a network card has no place on an Open vSwitch bridge.
+fn check_ovs(words: &CreateWords) -> Result<(), Error> {
+    let no = |option: &str, why: &str| Err(Invalid::new("option", option, why).into());
+    match &words.bridge {
+        None => Err(Invalid::new("driver", "ovs", "needs an Open vSwitch bridge that exists")
+            .try_instead("add --bridge, for example --bridge br0")
+            .into()),
+        _ if words.parent.is_some() => no("--parent", "is for --driver uplink and --driver macvlan"),
+        _ if words.adopt => no("--adopt", "is for Linux bridges: one of Open vSwitch stays anyway"),
+        _ if words.no_icc => no("--no-icc", "is for Linux bridges: different VLANs keep endpoints apart"),
+        _ if words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
+        _ if words.force => no("--force", "is for --driver uplink"),
+        _ => Ok(()),
+    }
+}
+
 fn check_driver(driver: &str) -> Result<(), Error> {
     let why = match driver {
-        "bridge" | "uplink" | "macvlan" => return Ok(()),
+        "bridge" | "uplink" | "macvlan" | "ovs" => return Ok(()),
         "ipvlan" => "not yet; today a network is a bridge, and -p publishes ports on the host's addresses",
         "overlay" => "not yet; a network of zubi's is on one host",
         "host" | "none" | "null" => "is no network to make; zubi run takes --network host and --network none",
-        _ => "is unknown; there are: bridge, uplink, macvlan",
+        _ => "is unknown; there are: bridge, uplink, macvlan, ovs",
     };
     Err(Invalid::new("driver", driver, why).into())
 }

@@ -101,6 +101,12 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint], key: &dyn Fn(&E
         option("parent", part.parent.to_string());
         option("macvlan_mode", part.mode.to_string());
     }
+    if let Some(part) = network.ovs() {
+        option("bridge", part.bridge.to_string());
+        if let Some((key, value)) = part.vlans.to_string().split_once('=') {
+            option(key, value.to_owned());
+        }
+    }
     if let Some(mtu) = network.mtu {
         option("com.docker.network.driver.mtu", mtu.to_string());
     }

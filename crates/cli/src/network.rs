@@ -16,8 +16,8 @@ use std::net::IpAddr;
 use zubi_engine::{Act, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, ExistingBridge,
-    Family, Icc, Ingress, Invalid, MacvlanMode, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec,
-    PoolSpec, Scope, ShimWish, Subnet, UplinkSpec,
+    Family, Icc, Ingress, Invalid, MacvlanMode, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec, OvsSpec,
+    PoolSpec, PortVlans, Scope, ShimWish, Subnet, UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -32,9 +32,14 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                 None => session.create_network(spec, output.act())?,
             };
             let subnets: Vec<String> = report.value.pools.iter().map(|p| p.subnet.to_string()).collect();
-            let on = match report.value.macvlan() {
-                Some(part) => format!("on {} (macvlan, {})", part.parent, part.mode),
-                None => format!("on bridge {}", report.value.device()),
+            let on = match (report.value.macvlan(), report.value.ovs()) {
+                (Some(part), _) => format!("on {} (macvlan, {})", part.parent, part.mode),
+                (None, Some(part)) => {
+                    let vlans = part.vlans.to_string();
+                    let words: Vec<&str> = ["ovs", &vlans].into_iter().filter(|word| !word.is_empty()).collect();
+                    format!("on {} ({})", part.bridge, words.join(", "))
+                }
+                (None, None) => format!("on bridge {}", report.value.device()),
             };
             let text = format!("{}: {} {on}", report.value.name, subnets.join(", "));
             let json = inspect::network(&report.value, &[], &inspect::cookie);
@@ -190,6 +195,10 @@ fn options(network: &Network) -> Vec<String> {
         let words = [Some(parent.unwrap_or_else(|| "internal".to_owned())), Some(format!("mode={}", part.mode))];
         return words.into_iter().flatten().chain(deaf.then(|| "no-host-shim".to_owned())).chain(ipam).collect();
     }
+    if let Some(part) = network.ovs() {
+        let vlans = Some(part.vlans.to_string()).filter(|words| !words.is_empty());
+        return vlans.into_iter().chain(ipam).collect();
+    }
     let mut options: Vec<String> = ipam.into_iter().collect();
     options.extend(words.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
     if let Some(bridge) = bridge {
@@ -263,6 +272,7 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
     driver_options::translate(&mut words)?;
     subnets_of_gateways(&mut words)?;
     let is_macvlan = words.driver.as_deref() == Some("macvlan");
+    let ovs = words.bridge.clone().filter(|_| words.driver.as_deref() == Some("ovs"));
     let uplink = words.parent.clone();
     let is_uplink = uplink.is_some() && words.subnet.is_empty();
     let mut pools: Vec<PoolSpec> = words
@@ -332,10 +342,21 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
         pools,
         families,
         scope: if words.internal { Scope::Internal } else { Scope::Routed },
-        egress: if words.no_masquerade || !own || is_macvlan { Egress::Plain } else { Egress::Masquerade },
+        egress: if words.no_masquerade || !own || is_macvlan || ovs.is_some() {
+            Egress::Plain
+        } else {
+            Egress::Masquerade
+        },
         ipam: words.ipam.unwrap_or_default(),
         mtu: words.mtu,
-        driver: if is_macvlan {
+        driver: if let Some(bridge) = ovs {
+            let vlans = match words.vlan {
+                Some(vlan) => PortVlans::Access(vlan),
+                None if words.trunk.is_empty() => PortVlans::All,
+                None => PortVlans::trunk(words.trunk),
+            };
+            DriverSpec::Ovs(OvsSpec { bridge, vlans })
+        } else if is_macvlan {
             let shim = match (words.host_shim, words.no_host_shim) {
                 (true, _) => ShimWish::Wanted,
                 (false, true) => ShimWish::Unwanted,

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use zubi_model::{
     Alias, Exclusion, IfName, Ipam, Label, LinkAddresses, LinkEndRef, MacWish, MacvlanMode, Mtu, NetworkName, PortWish,
-    SandboxName, SandboxRef, StaticRoute, Subnet,
+    SandboxName, SandboxRef, StaticRoute, Subnet, VlanId,
 };
 
 /// Below the help of commands that have the word inside another.
@@ -350,13 +350,19 @@ pub(crate) struct CreateWords {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
     /// `bridge`; `uplink`: a bridge on the LAN, with a network card of this host; `macvlan`: on the LAN, each endpoint
-    /// with a MAC of its own on the card
+    /// with a MAC of its own on the card; `ovs`: ports of the Open vSwitch bridge --bridge, which exists already
     #[arg(short, long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
     /// The network card. With --driver uplink the bridge takes over its addresses and routes; without one, a macvlan
     /// network is internal
     #[arg(long, value_name = "DEVICE")]
     pub(crate) parent: Option<IfName>,
+    /// Of --driver ovs: the VLAN of the endpoints, 1 to 4094
+    #[arg(long, value_name = "N", conflicts_with = "trunk")]
+    pub(crate) vlan: Option<VlanId>,
+    /// Of --driver ovs: the VLANs that endpoints send and get with tags; all of the bridge without --vlan and --trunk
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    pub(crate) trunk: Vec<VlanId>,
     /// Who gives IPv4 addresses: zubi from the subnet (`pools`), or a DHCP server on the network (`dhcp`)
     #[arg(long, alias = "ipam-driver", value_name = "WHO")]
     pub(crate) ipam: Option<Ipam>,

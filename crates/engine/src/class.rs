@@ -93,6 +93,8 @@ impl Error {
             | Error::Reserved { .. }
             | Error::ReservationInUse { .. }
             | Error::NoBridge { .. }
+            | Error::NoOvsBridge { .. }
+            | Error::OvsSilent { .. }
             | Error::Card { .. }
             | Error::Unconfirmed { .. }
             | Error::NothingToConfirm { .. }
@@ -144,7 +146,7 @@ impl Error {
 fn kernel_class(error: &zubi_kernel::Error) -> Class {
     match error {
         zubi_kernel::Error::NotASandbox { .. } => Class::NotFound,
-        zubi_kernel::Error::Conflict { .. } => Class::Conflict,
+        zubi_kernel::Error::Conflict { .. } | zubi_kernel::Error::Ovs { .. } => Class::Conflict,
         e if matches!(e.errno(), Some(libc::EPERM | libc::EACCES)) => Class::Privilege,
         // The bridge has reached the kernel's limit of ports, and other programs made some of them.
         e if e.errno() == Some(libc::EXFULL) => Class::Exhausted,

@@ -1,7 +1,8 @@
 //! Errors of the engine. Each names the object, the operation, the kernel's own words and the next step.
 
 use crate::error_words::{
-    a_kind, how_many, how_many_devices, in_place_of_change, no_images, published, some_of, those_linked, those_there,
+    a_kind, how_many, how_many_devices, in_place_of_change, no_images, published, some_of, those_linked, those_named,
+    those_there,
 };
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -162,6 +163,22 @@ pub enum Error {
         network: NetworkName,
         /// The bridge.
         bridge: IfName,
+    },
+    /// Open vSwitch has no bridge of that name.
+    #[error("Open vSwitch has no bridge {bridge}{}; ovs-vsctl add-br {bridge} makes it", those_named(there))]
+    NoOvsBridge {
+        /// The bridge.
+        bridge: IfName,
+        /// The bridges that there are.
+        there: Vec<String>,
+    },
+    /// Open vSwitch does not answer.
+    #[error("bridge {bridge}: {why}")]
+    OvsSilent {
+        /// The bridge.
+        bridge: IfName,
+        /// The reason, with the next step.
+        why: String,
     },
     /// The scope of a network cannot change while endpoints are attached.
     #[error("network {name}: {} attached: {}; whether it is internal has decided about their default routes; disconnect first", how_many(attached.len()), attached.join(", "))]

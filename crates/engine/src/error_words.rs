@@ -24,6 +24,10 @@ pub(crate) fn those_linked(known: &[String]) -> String {
     if known.is_empty() { "; there are no links".into() } else { format!("; there are: {}", some_of(known)) }
 }
 
+pub(crate) fn those_named(there: &[String]) -> String {
+    if there.is_empty() { String::new() } else { format!("; there are: {}", some_of(there)) }
+}
+
 pub(crate) fn published(there: &[PublishedPort]) -> String {
     if there.is_empty() {
         return "; nothing is".into();

@@ -187,6 +187,10 @@ impl Session {
             What::AddLink(link) => self.add_link(&op.place, link),
             What::DeleteLink(link) => self.delete_link(&op.place, link),
             What::Announce(announcement) => self.announce(&op.place, announcement),
+            What::SumUpFrames(device) => self.sum_up_frames(&op.place, device),
+            What::AddOvsPort(port) => crate::ovs::add(port),
+            What::SetOvsPort(port) => crate::ovs::set(port),
+            What::DeleteOvsPort(name) => crate::ovs::delete(name),
             What::AddNamespace(name) => crate::named::add(name, self.machine.home()),
             What::NameNamespace { name, path } => crate::named::attach(name, path, self.machine.home()),
             What::DeleteNamespace { name, cookie } => {

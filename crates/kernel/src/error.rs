@@ -62,6 +62,14 @@ pub enum Error {
         /// The operation.
         object: String,
     },
+    /// Open vSwitch does not answer, or refuses.
+    #[error("{object}: {why}")]
+    Ovs {
+        /// What was asked of it.
+        object: String,
+        /// Its words, with the next step.
+        why: String,
+    },
     /// A device that an operation needs is missing.
     #[error("device {name} is not there")]
     NoDevice {

@@ -23,6 +23,8 @@ mod machine;
 pub mod named;
 mod namespaces;
 mod netns;
+mod ovs;
+mod ovsdb;
 pub mod process;
 mod sandboxes;
 mod session;

@@ -15,8 +15,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use zubi_plan::{Op, Place};
 use zubi_snapshot::{
-    ElementNeeds, Extent, FEW, FiltersSeen, Finding, FirewallNeeds, FirewallSeen, Namespace, Needs, PlaceNeeds,
-    Snapshot, compare, done,
+    ElementNeeds, Extent, FEW, FiltersSeen, Finding, FirewallNeeds, FirewallSeen, Namespace, Needs, OvsAnswer,
+    PlaceNeeds, Snapshot, compare, done,
 };
 use zubi_wire::Batch;
 use zubi_wire::nft::{Element, ElementSeen};
@@ -37,6 +37,12 @@ impl Session {
         }
         for (place, needs) in lacking.places() {
             self.look_at(snapshot, &place, needs)?;
+        }
+        if lacking.needs_ovs() {
+            snapshot.set_ovs(match crate::ovs::look(None) {
+                Ok(seen) => OvsAnswer::Seen(seen),
+                Err(e) => OvsAnswer::Silent(e.to_string()),
+            });
         }
         self.look_at_ruleset(snapshot, lacking.firewall())
     }

@@ -28,6 +28,7 @@ mod links;
 mod log;
 mod mirror;
 mod other_root;
+mod ovs;
 mod patience;
 mod podman;
 mod probe;
@@ -54,6 +55,7 @@ pub use keeper::{HostKind, with_fresh_host};
 pub use links::{HELPERS, PLUGINS, links};
 pub use mirror::{Mirror, codename};
 pub use other_root::OtherRoot;
+pub use ovs::OpenVswitch;
 pub use patience::patience;
 pub use podman::{Backend, Podman, PodmanConfig};
 pub use probe::{

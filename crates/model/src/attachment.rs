@@ -14,6 +14,8 @@ pub enum Device {
     Pair(Pair),
     /// A macvlan inside the sandbox. The host has no device of its own for it.
     Macvlan(OnParent),
+    /// A veth pair: one end is a port of an Open vSwitch bridge, the other is inside the sandbox.
+    Ovs(Pair),
 }
 
 /// The host's side of a veth pair.
@@ -41,10 +43,15 @@ impl Device {
         Device::Pair(Pair { host, bridge })
     }
 
+    /// A veth pair on an Open vSwitch bridge.
+    pub fn ovs(host: IfName, bridge: IfName) -> Self {
+        Device::Ovs(Pair { host, bridge })
+    }
+
     /// The device on the host that is the endpoint's alone.
     pub fn on_host(&self) -> Option<&IfName> {
         match self {
-            Device::Pair(pair) => Some(&pair.host),
+            Device::Pair(pair) | Device::Ovs(pair) => Some(&pair.host),
             Device::Macvlan(_) => None,
         }
     }
@@ -53,15 +60,24 @@ impl Device {
     pub fn network_device(&self) -> Option<&IfName> {
         match self {
             Device::Pair(pair) => Some(&pair.bridge),
-            Device::Macvlan(_) => None,
+            // What is forwarded between the ports passes the host by.
+            Device::Macvlan(_) | Device::Ovs(_) => None,
         }
     }
 
     /// The device of the host that it is made on, where it has none of its own there.
     pub fn parent(&self) -> Option<&IfName> {
         match self {
-            Device::Pair(_) => None,
+            Device::Pair(_) | Device::Ovs(_) => None,
             Device::Macvlan(on) => Some(&on.parent),
+        }
+    }
+
+    /// The Open vSwitch bridge that its device on the host is a port of.
+    pub fn ovs_bridge(&self) -> Option<&IfName> {
+        match self {
+            Device::Pair(_) | Device::Macvlan(_) => None,
+            Device::Ovs(pair) => Some(&pair.bridge),
         }
     }
 }

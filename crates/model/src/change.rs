@@ -66,7 +66,7 @@ impl NetworkChange {
                 list(network.pools.iter().filter_map(|p| Some(p.gateway?.to_string())).collect()),
             ));
         }
-        if network.macvlan().is_some() {
+        if network.macvlan().is_some() || network.ovs().is_some() {
             let is = network.scope == Scope::Internal;
             let fixed = [
                 (self.egress == Some(Egress::Masquerade), ("masquerade", "off")),

@@ -35,6 +35,7 @@ mod subnet;
 mod text;
 mod traits;
 mod visible;
+mod vlan;
 mod wishes;
 
 pub use attachment::{Device, OnParent, Pair};
@@ -45,9 +46,10 @@ pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use dhcp_lease::{ByDhcp, DhcpLease, Tenure};
 pub use difference::Difference;
 pub use driver::{
-    BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Driver, DriverChange, DriverDescription,
-    DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, HostClient, HostShim, Icc, Ingress,
-    MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, Promiscuity, ShimWish, UplinkSpec,
+    BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Datapath, Driver, DriverChange,
+    DriverDescription, DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, HostClient, HostShim, Icc,
+    Ingress, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, OvsNetwork, OvsSpec, Promiscuity, ShimWish,
+    UplinkSpec,
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;
@@ -69,4 +71,5 @@ pub use static_route::{RouteKind, RouteOptions, StaticRoute};
 pub use subnet::{Exclusion, Family, Subnet};
 pub use traits::{DuplicateDetection, InnerState, PortHolder, PortSource, SourceMac, Traits};
 pub use visible::visible;
+pub use vlan::{PortVlans, VlanId};
 pub use wishes::{Addressing, MacWish, Probe, Wishes};

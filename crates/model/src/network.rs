@@ -3,7 +3,7 @@
 use crate::serial::is_default;
 use crate::{
     BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, HostClient, IfName, Invalid, Mac, MacvlanNetwork,
-    Mtu, NetworkId, NetworkName, Pool, PoolSpec,
+    Mtu, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -125,6 +125,11 @@ impl Network {
     /// The macvlan's part, for what is about macvlans alone.
     pub fn macvlan(&self) -> Option<&MacvlanNetwork> {
         self.driver.macvlan()
+    }
+
+    /// Open vSwitch's part, for what is about its bridges alone.
+    pub fn ovs(&self) -> Option<&OvsNetwork> {
+        self.driver.ovs()
     }
 
     /// The network card of the host that is a port of the network's device: the LAN is part of the network.

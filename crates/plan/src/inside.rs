@@ -6,6 +6,7 @@ use crate::taken::Taken;
 use crate::{Announcement, Neighbours, Op, Place, Sysctl, Through, What};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
+use std::path::PathBuf;
 use zubi_model::{DuplicateDetection, Endpoint, Family, IfName, InnerState, Lifetime, NsRef, RouteKind, StaticRoute};
 use zubi_wire::route::{Address, AdminState, Dad, LinkChange, Route};
 
@@ -27,6 +28,8 @@ pub struct Surroundings {
     pub lifetime: Lifetime,
     /// The pair that the endpoint takes over, if it does not make one.
     pub taken: Option<Taken>,
+    /// The run folder of this zubi.
+    pub run: PathBuf,
 }
 
 /// The address if it is an IPv6 address: the kernel takes a moment before it answers.

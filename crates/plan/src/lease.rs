@@ -103,6 +103,7 @@ mod tests {
             neighbours,
             lifetime: Lifetime { valid: Some(left), preferred: Some(left) },
             taken: None,
+            run: "/run/zubi".into(),
         };
         driver::attach(network, endpoint, &around)
     }

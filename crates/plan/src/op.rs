@@ -4,6 +4,7 @@ use crate::{Announcement, Flows, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
 use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
+use zubi_ovsdb::Port;
 use zubi_wire::route::{
     Address, BridgePort, Certainty, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route, Rule,
 };
@@ -83,6 +84,14 @@ pub enum What {
     Forget(Flows),
     /// Announce addresses to the neighbours.
     Announce(Announcement),
+    /// Have a device hand over frames with whole checksums.
+    SumUpFrames(IfName),
+    /// Make a device of the host a port of an Open vSwitch bridge, and wait until the bridge uses it.
+    AddOvsPort(Port),
+    /// Change the columns of an Open vSwitch port.
+    SetOvsPort(Port),
+    /// Delete an Open vSwitch port that carries zubi's marks.
+    DeleteOvsPort(IfName),
     /// Make a named namespace with its loopback down.
     AddNamespace(SandboxName),
     /// Give an existing namespace a name.
@@ -155,6 +164,7 @@ impl Op {
                 What::DeleteNeighbour(neighbour.clone())
             }
             (What::DeleteNeighbour(neighbour), Outcome::Removed) => What::AddNeighbour(neighbour.clone()),
+            (What::AddOvsPort(port), Outcome::Created) => What::DeleteOvsPort(port.name.clone()),
             (What::AddHooks(device), Outcome::Created) => What::DeleteHooks(device.clone()),
             (What::AddFilter(filter), Outcome::Created) => What::DeleteFilter(filter.clone()),
             // Sets, chains and rules are deleted with their table.
@@ -230,6 +240,10 @@ impl Op {
             What::DeleteGuestRule(at) => format!("nft '{at}'"),
             What::Forget(flows) => flows.to_string(),
             What::Announce(announcement) => announcement.to_string(),
+            What::SumUpFrames(device) => format!("ethtool -K {device} tx off"),
+            What::AddOvsPort(port) => port.to_string(),
+            What::SetOvsPort(port) => port.change(),
+            What::DeleteOvsPort(name) => format!("ovs-vsctl --if-exists del-port {name}"),
             What::AddNamespace(name) => format!("ip netns add {name}"),
             What::NameNamespace { name, path } => format!(
                 "mkdir -p /run/netns && touch /run/netns/{name} && mount --bind {} /run/netns/{name}",

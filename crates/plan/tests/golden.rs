@@ -85,6 +85,7 @@ fn named() -> NsRef {
 /// An empty sandbox: nothing is up, nobody gives a default route.
 fn empty(default_in: &[Family]) -> Surroundings {
     Surroundings {
+        run: "/run/zubi".into(),
         loopback: AdminState::Down,
         default_in: default_in.to_vec(),
         stale: Vec::new(),
@@ -173,6 +174,7 @@ fn connect_a_sandbox_known_by_path_to_a_dual_stack_network() {
 fn connect_to_a_second_network_leaves_the_default_route_where_it_is() {
     let network = network("green", &[V4]);
     let around = Surroundings {
+        run: "/run/zubi".into(),
         loopback: AdminState::Up,
         default_in: Vec::new(),
         stale: Vec::new(),

@@ -1,7 +1,8 @@
 //! Compares operations with a snapshot.
 
-use crate::{Namespace, NotRead, Snapshot};
+use crate::{Namespace, NotRead, OvsAnswer, Snapshot};
 use zubi_model::{Family, IfIndex, IfName};
+use zubi_ovsdb::Port;
 use zubi_plan::{Op, Place, Sysctl, What};
 use zubi_wire::route::{
     AddrGenMode, BridgePort, Certainty, Filter, Link, LinkChange, LinkKind, LinkSeen, NeighbourSeen,
@@ -74,6 +75,7 @@ fn finding(op: &Op, snapshot: &Snapshot) -> Result<Finding, NotRead> {
     let sight = Sight { snapshot, place: &op.place };
     Ok(match &op.what {
         What::AddNamespace(name) | What::NameNamespace { name, .. } => present(snapshot.is_named(name)?),
+        What::AddOvsPort(port) => of_ovs(port, snapshot)?,
         _ if op.is_nft() => of_ruleset(&op.what, snapshot)?,
         what => sight.of_place(what)?,
     })
@@ -88,6 +90,17 @@ fn of_ruleset(what: &What, snapshot: &Snapshot) -> Result<Finding, NotRead> {
         What::AddElement(element) => present(snapshot.has_element(element)?),
         What::AddGuestRule(rule) => present(snapshot.guest_rules()?.iter().any(|guest| rule.is(&guest.rule))),
         _ => Finding::NoState,
+    })
+}
+
+/// An Open vSwitch that does not answer keeps nobody from comparing the rest.
+fn of_ovs(port: &Port, snapshot: &Snapshot) -> Result<Finding, NotRead> {
+    Ok(match snapshot.ovs()? {
+        OvsAnswer::Silent(why) => Finding::Differs(why.clone()),
+        OvsAnswer::Seen(seen) => match seen.port(port.name.as_str()) {
+            None => Finding::Missing,
+            Some(seen) => port.differs_from(seen).map_or(Finding::Same, Finding::Differs),
+        },
     })
 }
 

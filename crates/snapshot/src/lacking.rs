@@ -1,9 +1,10 @@
 //! The operations of a plan whose result is missing or differs: they repair it.
 
 use crate::compare::peer_with_other_mtu;
-use crate::{Finding, NotRead, Snapshot, compare};
+use crate::{Finding, NotRead, OvsAnswer, Snapshot, compare};
 use std::collections::HashSet;
 use zubi_model::{IfName, Mac};
+use zubi_ovsdb::Port;
 use zubi_plan::{Op, Place, What};
 use zubi_wire::route::{AdminState, Link, LinkChange, LinkKind, LinkMark};
 
@@ -41,6 +42,7 @@ pub fn lacking(ops: &[Op], snapshot: &Snapshot) -> Result<Vec<Op>, NotRead> {
         match (&op.what, finding) {
             (_, Finding::NoState) if new_device => lacking.push(op),
             (_, Finding::Same | Finding::NoState) => {}
+            (What::AddOvsPort(port), Finding::Differs(_)) => lacking.extend(ovs_port(port, &op, snapshot)?),
             (What::AddLink(link), Finding::Differs(_)) if is_ours(&op.place, link, snapshot)? => {
                 let mut change = LinkChange::state(link.name.clone(), AdminState::Up);
                 change.mac = Some(link.mac);
@@ -102,6 +104,19 @@ pub fn inner_end_differs(
 
 fn is_ours(place: &Place, link: &Link, snapshot: &Snapshot) -> Result<bool, NotRead> {
     Ok(snapshot.link(place, link.name.as_str())?.is_some_and(|seen| link.resembles(seen)))
+}
+
+/// The operations that repair a port that differs. One on another bridge, or whose device Open vSwitch cannot use, is
+/// made again.
+fn ovs_port(port: &Port, op: &Op, snapshot: &Snapshot) -> Result<Vec<Op>, NotRead> {
+    let OvsAnswer::Seen(seen) = snapshot.ovs()? else { return Ok(vec![op.clone()]) };
+    let seen = seen.port(port.name.as_str());
+    let in_place =
+        seen.is_some_and(|seen| seen.bridge.as_deref() == Some(port.bridge.as_str()) && seen.error.is_none());
+    if in_place {
+        return Ok(vec![Op { what: What::SetOvsPort(port.clone()), ..op.clone() }]);
+    }
+    Ok(vec![Op { what: What::DeleteOvsPort(port.name.clone()), ..op.clone() }, op.clone()])
 }
 
 /// The operation that repairs the MTU of the other end of a pair.

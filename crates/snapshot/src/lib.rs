@@ -24,4 +24,4 @@ pub use firewall::{FirewallSeen, ForeignTables, GuestRuleSeen};
 pub use lacking::{Inside, Pair, inner_end_differs, lacking, lacking_of_pair};
 pub use needs::{ElementNeeds, FEW, FirewallNeeds, Needs, PlaceNeeds};
 pub use place::{FiltersSeen, Namespace};
-pub use snapshot::{NotRead, Snapshot};
+pub use snapshot::{NotRead, OvsAnswer, Snapshot};

@@ -75,6 +75,7 @@ pub struct Needs {
     order: HashMap<NsRef, usize>,
     firewall: FirewallNeeds,
     names: BTreeSet<SandboxName>,
+    ovs: bool,
 }
 
 impl PlaceNeeds {
@@ -218,6 +219,7 @@ impl Needs {
         self.firewall.guest_rules |= other.firewall.guest_rules;
         self.firewall.foreign |= other.firewall.foreign;
         self.names.extend(other.names);
+        self.ovs |= other.ovs;
     }
 
     /// The parts that a snapshot lacks. A namespace that could not be opened lacks nothing: the snapshot has the
@@ -255,6 +257,7 @@ impl Needs {
         }
         let names = self.names.iter().filter(|name| !snapshot.names().contains_key(name.as_str()));
         needs.names = names.cloned().collect();
+        needs.ovs = self.ovs && snapshot.ovs().is_err();
         needs
     }
 
@@ -273,6 +276,11 @@ impl Needs {
     /// The names of sandboxes to look for under /run/netns.
     pub fn names(&self) -> impl Iterator<Item = &SandboxName> {
         self.names.iter()
+    }
+
+    /// Whether Open vSwitch's bridges and ports are needed.
+    pub fn needs_ovs(&self) -> bool {
+        self.ovs
     }
 
     fn place_mut(&mut self, place: &Place) -> &mut PlaceNeeds {
@@ -341,6 +349,7 @@ impl Needs {
             What::AddNamespace(name) | What::NameNamespace { name, .. } => {
                 self.names.insert(name.clone());
             }
+            What::AddOvsPort(_) => self.ovs = true,
             What::AddTable(_) | What::AddSet(_) | What::AddChain(_) | What::AddRule(_) => self.firewall.layout = true,
             What::AddElement(element) => self.element(element),
             What::AddGuestRule(_) => self.firewall.guest_rules = true,
@@ -428,6 +437,13 @@ impl Needs {
     #[must_use]
     pub fn setting(mut self, place: &Place, key: &str) -> Self {
         self.place_mut(place).settings.insert(key.to_owned());
+        self
+    }
+
+    /// Open vSwitch's bridges and ports.
+    #[must_use]
+    pub fn ovs(mut self) -> Self {
+        self.ovs = true;
         self
     }
 

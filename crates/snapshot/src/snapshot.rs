@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use zubi_model::{Family, IfIndex, Mac, NsRef, SandboxName};
+use zubi_ovsdb::Seen;
 use zubi_plan::{Place, Sysctl};
 use zubi_wire::nft::{Element, ElementSeen, Generation};
 use zubi_wire::route::{AddressSeen, LinkSeen, NeighbourSeen, RouteSeen, RuleSeen};
@@ -42,6 +43,18 @@ pub struct Snapshot {
     ruleset: Ruleset,
     /// Whether a file of that name exists under /run/netns.
     names: BTreeMap<String, bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ovs: Option<OvsAnswer>,
+}
+
+/// What Open vSwitch says of its bridges and ports.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OvsAnswer {
+    /// All of them.
+    Seen(Seen),
+    /// Nothing, and why.
+    Silent(String),
 }
 
 fn not_asked(part: impl fmt::Display, place: &Place) -> NotRead {
@@ -191,6 +204,11 @@ impl Snapshot {
         known.ok_or_else(|| unread(format_args!("file of sandbox {name}")))
     }
 
+    /// Open vSwitch's bridges and ports.
+    pub fn ovs(&self) -> Result<&OvsAnswer, NotRead> {
+        self.ovs.as_ref().ok_or_else(|| unread("ports of Open vSwitch"))
+    }
+
     /// Our table.
     pub fn firewall(&self) -> Result<&FirewallSeen, NotRead> {
         self.ruleset.ours.as_ref().ok_or_else(|| unread("firewall table"))
@@ -248,6 +266,7 @@ impl Snapshot {
                 self.host = PlaceSeen::default();
                 self.ruleset = Ruleset::default();
                 self.names.clear();
+                self.ovs = None;
             }
             Place::Sandbox(sandbox) => {
                 self.sandboxes.remove(sandbox);
@@ -344,6 +363,11 @@ impl Snapshot {
     /// Whether a named sandbox has its file under /run/netns.
     pub fn set_named(&mut self, name: &SandboxName, is_there: bool) {
         self.names.insert(name.to_string(), is_there);
+    }
+
+    /// Open vSwitch's bridges and ports.
+    pub fn set_ovs(&mut self, answer: OvsAnswer) {
+        self.ovs = Some(answer);
     }
 
     /// Our table.

@@ -19,6 +19,10 @@ pub(crate) fn snapshot(session: &mut Session) -> Result<Snapshot, Error> {
     sandboxes.extend(named::list().map_err(Error::kernel("named namespaces"))?.into_iter().map(NsRef::Named));
     let places = sandboxes.into_iter().map(Place::Sandbox).chain([Place::Host]);
     let mut snapshot = Snapshot::new();
-    session.read(&mut snapshot, &Needs::everything(places), "this host")?;
+    let mut needs = Needs::everything(places);
+    if session.kernel.has_ovs() {
+        needs = needs.ovs();
+    }
+    session.read(&mut snapshot, &needs, "this host")?;
     Ok(snapshot)
 }

@@ -14,6 +14,7 @@ pub(crate) mod memory;
 pub(crate) mod neighbourhood;
 pub(crate) mod network;
 pub(crate) mod obstacle;
+pub(crate) mod ovs;
 pub(crate) mod port;
 pub(crate) mod sandbox_name;
 pub(crate) mod uplink;

@@ -1,7 +1,7 @@
 //! The decision about a network: takes the user's wishes, and chooses bridge and subnets that the user left open.
 
 use crate::decide::neighbourhood::Neighbourhood;
-use crate::decide::{macvlan, uplink};
+use crate::decide::{macvlan, ovs, uplink};
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
@@ -26,11 +26,12 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
     let spec = macvlan::with_carrier(spec, around)?;
     let uplink = spec.driver.uplink();
     let carried = spec.driver.macvlan().and_then(|spec| spec.card.as_ref());
-    let pools = match (spec.driver.adopted(), uplink, carried) {
-        (Some(device), _, _) => adopted_pools(&spec, device, around)?,
-        (None, Some(uplink), _) => uplink::pools(&spec, uplink, around)?,
-        (None, None, Some(card)) => macvlan::pools(&spec, card, around)?,
-        (None, None, None) => pools(&spec, around)?,
+    let pools = match (spec.driver.adopted(), uplink, carried, spec.driver.ovs()) {
+        (Some(device), ..) => adopted_pools(&spec, device, around)?,
+        (None, Some(uplink), ..) => uplink::pools(&spec, uplink, around)?,
+        (None, None, Some(card), _) => macvlan::pools(&spec, card, around)?,
+        (None, None, None, Some(on)) => ovs::pools(&spec, on, around)?,
+        (None, None, None, None) => pools(&spec, around)?,
     };
     if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
         mtu.carries_ipv6()?;
@@ -55,7 +56,7 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
         labels: spec.labels,
     };
     uplink::refuse_contradictions(&network)?;
-    let network = macvlan::settle(network, around)?;
+    let network = ovs::settle(macvlan::settle(network, around)?, around)?;
     if network.asks_dhcp() && !network.shares_addresses() {
         let why =
             format!("is for networks with a DHCP server, and zubi itself gives the addresses of {}", network.name);
@@ -67,11 +68,13 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
 }
 
 fn require_free_device(network: &Network, around: &Neighbourhood<'_>) -> Result<(), Error> {
+    let on_ovs = |network: &Network| network.ovs().is_some();
     if network.macvlan().is_some_and(|part| part.card().is_some()) {
         return refuse_overlaps(network, around.networks);
     }
     let device = network.device();
-    if let Some(other) = around.networks.iter().find(|other| other.shares_device_with(network)) {
+    let is_in_the_way = |other: &&Network| other.shares_device_with(network) && !(on_ovs(other) && on_ovs(network));
+    if let Some(other) = around.networks.iter().find(is_in_the_way) {
         return Err(Invalid::new("bridge", device, format!("is the bridge of network {}", other.name)).into());
     }
     if !network.owns_device() {

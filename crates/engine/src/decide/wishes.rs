@@ -10,6 +10,10 @@ pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Err
         let why = format!("cannot be taken over: the endpoints of network {} are macvlans", network.name);
         return Err(Invalid::new("device", device, why).try_instead("leave --device out").into());
     }
+    if let (Some(device), Some(part)) = (&wishes.taken, network.ovs()) {
+        let why = format!("cannot be taken over: network {} is on Open vSwitch bridge {}", network.name, part.bridge);
+        return Err(Invalid::new("device", device, why).try_instead("leave --device out").into());
+    }
     let of_sets = match &wishes.addressing {
         Addressing::Sets(sets) => sets.concat(),
         _ => network.pools.clone(),

@@ -30,7 +30,7 @@ use crate::undo::sandbox::{Unfinished, clean_run_locked, disconnect_all, remove_
 use std::collections::HashSet;
 use zubi_model::{Endpoint, EndpointKey, IfName, LinkPlace, Network, NetworkName};
 use zubi_plan::{Op, Place, Plan, What, coexist, driver, firewall};
-use zubi_snapshot::{Needs, Snapshot};
+use zubi_snapshot::{Needs, OvsAnswer, Snapshot};
 use zubi_store::{ExclusiveHost, HostLock, LeaseOwner, Maker, SandboxRecord, StoreError};
 use zubi_wire::nft::{ElementSeen, RuleSeen};
 use zubi_wire::route::{LinkMark, LinkSeen};
@@ -262,6 +262,12 @@ pub(crate) fn collect_strays(
         words.push(format!("device {name} (in no record)"));
         plan.push(Op::host(What::DeleteLink(LinkMark { name, mac: link.mac }), WHY));
     }
+    for port in stray_ports(session, snapshot)? {
+        if !owned.contains(port.as_str()) && !spared.iter().any(|link| link.name == port.as_str()) {
+            words.push(format!("Open vSwitch port {port} (in no record)"));
+            plan.push(Op::host(What::DeleteOvsPort(port), WHY));
+        }
+    }
     if !spared.is_empty() || (unknown_network && force == Force::No) {
         if act == Act::Apply && !plan.is_empty() {
             take_down(session, "objects without an owner", &plan, zubi_kernel::Deletions::Now)?;
@@ -306,6 +312,24 @@ pub(crate) fn collect_strays(
         forget_forwarding(session, &unneeded)?;
     }
     Ok(Report { plan, value: words })
+}
+
+/// The ports of Open vSwitch bridges that carry our mark. They outlive their devices and a reboot.
+fn stray_ports(session: &mut Session, snapshot: &mut Snapshot) -> Result<Vec<IfName>, Error> {
+    const OBJECT: &str = "ports of Open vSwitch";
+    if !session.kernel.has_ovs() {
+        return Ok(Vec::new());
+    }
+    session.read(snapshot, &Needs::new().ovs(), OBJECT)?;
+    let run = session.run_folder();
+    match snapshot.ovs().map_err(Error::unread(OBJECT))? {
+        OvsAnswer::Seen(seen) => {
+            let marked = seen.ports.iter().filter(|port| driver::is_marked(port, &run));
+            Ok(marked.filter_map(|port| port.name.parse().ok()).collect())
+        }
+        // An Open vSwitch that is off has nothing to do with a host whose networks do without.
+        OvsAnswer::Silent(_) => Ok(Vec::new()),
+    }
 }
 
 /// Cleans up runs whose supervisor and guardian were both killed. The caller holds the host lock.

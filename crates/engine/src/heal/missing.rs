@@ -56,6 +56,9 @@ pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Lo
     if network.macvlan().is_some_and(|part| part.card().is_some()) {
         require_card(network, seen.as_ref())?;
     }
+    if let Some(part) = network.ovs() {
+        require_ovs_bridge(session, &part.bridge)?;
+    }
     match driver::standing(network, seen.as_ref()) {
         Standing::Complete => {
             let lacks = need == Loopback::Needed
@@ -100,6 +103,17 @@ fn require_card(network: &Network, seen: Option<&LinkSeen>) -> Result<(), Error>
             card,
         }),
         Some(_) => Ok(()),
+    }
+}
+
+fn require_ovs_bridge(session: &mut Session, bridge: &IfName) -> Result<(), Error> {
+    let seen = session.kernel.ovs_bridges().map_err(Error::kernel(format!("bridge {bridge}")))?;
+    match seen.bridge(bridge.as_str()) {
+        Some(_) => Ok(()),
+        None => {
+            let there = seen.bridges.into_iter().map(|bridge| bridge.name).collect();
+            Err(Error::NoOvsBridge { bridge: bridge.clone(), there })
+        }
     }
 }
 

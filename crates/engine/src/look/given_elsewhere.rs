@@ -87,8 +87,13 @@ pub(crate) fn given_elsewhere(
     }
     let leased = |lease: Lease| GivenElsewhere { address: lease.address, to: Holder::Leased(lease) };
     all.extend(found.all.into_iter().map(leased));
+    let is_apart = |other: &Network| match (other.ovs(), network.ovs()) {
+        (Some(theirs), Some(ours)) => !theirs.vlans.meet(&ours.vlans),
+        _ => false,
+    };
     for other in session.store().networks_lossy().0 {
-        if other.name == network.name || !other.shares_addresses() || !other.shares_device_with(network) {
+        let shares = other.shares_addresses() && other.shares_device_with(network) && !is_apart(&other);
+        if other.name == network.name || !shares {
             continue;
         }
         let by_us = session.store().leases_lossy(&other.name).0.into_iter();

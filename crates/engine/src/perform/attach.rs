@@ -245,11 +245,12 @@ fn attach_new(
         neighbours: match &taken {
             // They may know its address by the MAC that it had.
             Some(taken) if !taken.addresses.is_empty() => Neighbours::MayBeWrong,
-            _ if network.is_on_lan() => Neighbours::MayBeWrong,
+            _ if network.is_on_lan() || network.ovs().is_some() => Neighbours::MayBeWrong,
             _ => neighbours(session, &endpoint)?,
         },
         lifetime: Lifetime::default(),
         taken,
+        run: session.run_folder(),
     };
     let plan = driver::attach(network, &endpoint, &around);
     if act == Act::Apply {

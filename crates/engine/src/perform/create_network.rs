@@ -25,7 +25,7 @@ use crate::undo::network::undo_network;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_model::{Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec};
 use zubi_plan::{Plan, coexist, driver};
-use zubi_snapshot::Snapshot;
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{ExclusiveHost, NetworkDraft, Unsynced};
 
 /// The network that is created at its first use.
@@ -165,6 +165,9 @@ pub(crate) fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &N
     let families = [Family::V4, Family::V6];
     let mut host = Snapshot::new();
     let occupied = addresses_in_use(session, &mut host, &networks, &families)?;
+    if spec.driver.ovs().is_some() {
+        session.read(&mut host, &Needs::new().ovs(), "Open vSwitch")?;
+    }
     let around = Neighbourhood { networks: &networks, occupied: &occupied, host: &host, pools: &session.pools() };
     decide::network::network(spec, birth, &around)
 }

@@ -148,6 +148,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
             neighbours: zubi_plan::Neighbours::AreRight,
             lifetime: zubi_model::Lifetime::default(),
             taken: None,
+            run: session.run_folder(),
         };
         plan.append(zubi_plan::driver::attach(network, &endpoint, &around));
         siblings.push(endpoint);

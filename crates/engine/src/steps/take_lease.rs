@@ -148,6 +148,7 @@ fn drawn(
     };
     let of_host = addresses_on_card(session, network)?;
     let loopback = AdminState::Up;
-    let around = Surroundings { loopback, default_in, stale, of_host, neighbours, lifetime, taken: None };
+    let run = session.run_folder();
+    let around = Surroundings { loopback, default_in, stale, of_host, neighbours, lifetime, taken: None, run };
     Ok(driver::attach(network, &endpoint, &around))
 }

@@ -8,7 +8,8 @@ use crate::look::clock::now;
 use crate::session::Session;
 use crate::steps::apply::take_down;
 use zubi_kernel::Deletions;
-use zubi_model::{HeldAddress, Holdings, IfName, Network, StaticRoute};
+use zubi_model::{Endpoint, HeldAddress, Holdings, IfName, Network, StaticRoute};
+use zubi_ovsdb::PortSeen;
 use zubi_plan::coexist::is_of;
 use zubi_plan::driver::UPLINK_SETTINGS;
 use zubi_plan::driver::{self, Last, Leaving};
@@ -52,7 +53,8 @@ pub(crate) fn plan_down(session: &mut Session, network: &Network) -> Result<Plan
     let own = guests.into_iter().filter(|guest| guest.owner.is_none() && is_of(&guest.rule, network));
     let guests: Vec<RuleSeen> = own.map(|guest| guest.rule).collect();
     let device = session.kernel.link(&Place::Host, network.device().as_str()).map_err(Error::kernel("device"))?;
-    let found = Leaving { last, device: device.as_ref(), others: &others, guests: &guests };
+    let ports = left_ports(session, network)?;
+    let found = Leaving { last, device: device.as_ref(), others: &others, guests: &guests, ports: &ports };
     let mut plan = driver::down_from(network, &found);
     if let Some(card) = network.parent() {
         let (held, hasty) = to_give_back(session, network, card)?;
@@ -62,6 +64,28 @@ pub(crate) fn plan_down(session: &mut Session, network: &Network) -> Result<Plan
     let at = plan.ops.iter().position(Op::is_nft).unwrap_or(plan.ops.len());
     plan.ops.splice(at..at, back.settings.into_iter().chain(back.elements));
     Ok(plan)
+}
+
+/// The ports that were made for a network and belong to none of its endpoints: after a reboot Open vSwitch has them still.
+fn left_ports(session: &mut Session, network: &Network) -> Result<Vec<IfName>, Error> {
+    if network.ovs().is_none() {
+        return Ok(Vec::new());
+    }
+    let seen = match session.kernel.ovs() {
+        Ok(seen) => seen,
+        Err(e) => {
+            session.note(format!("network {}: {e}; zubi gc removes ports that are left there", network.name));
+            return Ok(Vec::new());
+        }
+    };
+    let run = session.run_folder();
+    let endpoints = session.store().endpoints_on(&network.name)?;
+    let is_left = |port: &&PortSeen| {
+        driver::is_marked(port, &run)
+            && driver::made_for(port).as_ref() == Some(&network.name)
+            && !endpoints.iter().filter_map(Endpoint::host_device).any(|device| device.as_str() == port.name)
+    };
+    Ok(seen.ports.iter().filter(is_left).filter_map(|port| port.name.parse().ok()).collect())
 }
 
 /// What the card of a network gets back: what the bridge has, and what neither has any more. And the addresses that a

@@ -7,12 +7,14 @@
 
 mod bridge;
 mod macvlan;
+mod ovs;
 
 pub use bridge::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ExistingBridge, ForeignBridge, Hairpin,
     HostClient, Icc, Ingress, Promiscuity, UplinkSpec,
 };
 pub use macvlan::{HostShim, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, ShimWish};
+pub use ovs::{Datapath, OvsNetwork, OvsSpec};
 
 use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
 use serde::{Deserialize, Serialize};
@@ -26,6 +28,8 @@ pub enum Driver {
     Bridge(BridgeNetwork),
     /// Devices with MACs of their own on a network card.
     Macvlan(MacvlanNetwork),
+    /// An Open vSwitch bridge with veth pairs.
+    Ovs(OvsNetwork),
 }
 
 /// Which driver, as a word for tables.
@@ -37,6 +41,8 @@ pub enum DriverKind {
     Uplink,
     /// See [`Driver::Macvlan`].
     Macvlan,
+    /// See [`Driver::Ovs`].
+    Ovs,
 }
 
 impl fmt::Display for DriverKind {
@@ -45,6 +51,7 @@ impl fmt::Display for DriverKind {
             DriverKind::Bridge => "bridge",
             DriverKind::Uplink => "uplink",
             DriverKind::Macvlan => "macvlan",
+            DriverKind::Ovs => "ovs",
         })
     }
 }
@@ -56,6 +63,7 @@ impl Driver {
             Driver::Bridge(bridge) if bridge.parent.is_some() => DriverKind::Uplink,
             Driver::Bridge(_) => DriverKind::Bridge,
             Driver::Macvlan(_) => DriverKind::Macvlan,
+            Driver::Ovs(_) => DriverKind::Ovs,
         }
     }
 
@@ -63,6 +71,7 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) => &bridge.device,
             Driver::Macvlan(macvlan) => &macvlan.parent,
+            Driver::Ovs(ovs) => &ovs.bridge,
         }
     }
 
@@ -70,6 +79,7 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) => bridge.owned_mac(),
             Driver::Macvlan(macvlan) => macvlan.own,
+            Driver::Ovs(_) => None,
         }
     }
 
@@ -77,7 +87,7 @@ impl Driver {
     pub fn bridge(&self) -> Option<&BridgeNetwork> {
         match self {
             Driver::Bridge(bridge) => Some(bridge),
-            Driver::Macvlan(_) => None,
+            Driver::Macvlan(_) | Driver::Ovs(_) => None,
         }
     }
 
@@ -85,7 +95,15 @@ impl Driver {
     pub fn macvlan(&self) -> Option<&MacvlanNetwork> {
         match self {
             Driver::Macvlan(macvlan) => Some(macvlan),
-            Driver::Bridge(_) => None,
+            Driver::Bridge(_) | Driver::Ovs(_) => None,
+        }
+    }
+
+    /// Open vSwitch's part, for what is about its bridges alone.
+    pub fn ovs(&self) -> Option<&OvsNetwork> {
+        match self {
+            Driver::Ovs(ovs) => Some(ovs),
+            Driver::Bridge(_) | Driver::Macvlan(_) => None,
         }
     }
 
@@ -93,7 +111,7 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) => bridge.is_firewalled(),
             // Its packets pass no hook of the host.
-            Driver::Macvlan(_) => false,
+            Driver::Macvlan(_) | Driver::Ovs(_) => false,
         }
     }
 
@@ -101,34 +119,35 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) => bridge.shares_subnets(),
             Driver::Macvlan(macvlan) => macvlan.card().is_some(),
+            Driver::Ovs(_) => true,
         }
     }
 
     pub(crate) fn parent(&self) -> Option<&IfName> {
         match self {
             Driver::Bridge(bridge) => bridge.parent.as_ref(),
-            Driver::Macvlan(_) => None,
+            Driver::Macvlan(_) | Driver::Ovs(_) => None,
         }
     }
 
     pub(crate) fn host_client(&self) -> Option<&HostClient> {
         match self {
             Driver::Bridge(bridge) => bridge.host_client.as_ref(),
-            Driver::Macvlan(_) => None,
+            Driver::Macvlan(_) | Driver::Ovs(_) => None,
         }
     }
 
     pub(crate) fn with_host_client(self, client: HostClient) -> Self {
         match self {
             Driver::Bridge(bridge) => Driver::Bridge(BridgeNetwork { host_client: Some(client), ..bridge }),
-            Driver::Macvlan(_) => self,
+            Driver::Macvlan(_) | Driver::Ovs(_) => self,
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         match self {
             Driver::Bridge(bridge) => bridge.ingress == Ingress::Open,
-            Driver::Macvlan(_) => true,
+            Driver::Macvlan(_) | Driver::Ovs(_) => true,
         }
     }
 
@@ -136,12 +155,13 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) => bridge.publishes(network),
             Driver::Macvlan(_) => MacvlanNetwork::publishes(network),
+            Driver::Ovs(ovs) => ovs.publishes(network),
         }
     }
 
     pub(crate) fn most_endpoints(&self) -> usize {
         match self {
-            Driver::Bridge(_) => bridge::MOST_ENDPOINTS,
+            Driver::Bridge(_) | Driver::Ovs(_) => bridge::MOST_ENDPOINTS,
             Driver::Macvlan(macvlan) => macvlan.most_endpoints(),
         }
     }
@@ -150,6 +170,7 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) => Device::pair(host, bridge.device.clone()),
             Driver::Macvlan(macvlan) => macvlan.device_of_endpoint(),
+            Driver::Ovs(ovs) => ovs.device_of_endpoint(host),
         }
     }
 
@@ -157,7 +178,8 @@ impl Driver {
         match (self, old) {
             (Driver::Bridge(new), Driver::Bridge(old)) => new.differences(old),
             (Driver::Macvlan(new), Driver::Macvlan(old)) => new.differences(old),
-            (Driver::Bridge(_), Driver::Macvlan(_)) | (Driver::Macvlan(_), Driver::Bridge(_)) => Vec::new(),
+            // A network keeps its driver, and its VLANs.
+            (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_), _) => Vec::new(),
         }
     }
 }
@@ -169,6 +191,8 @@ pub enum DriverSpec {
     Bridge(BridgeSpec),
     /// See [`Driver::Macvlan`].
     Macvlan(MacvlanSpec),
+    /// See [`Driver::Ovs`].
+    Ovs(OvsSpec),
 }
 
 impl DriverSpec {
@@ -176,7 +200,7 @@ impl DriverSpec {
     pub fn adopted(&self) -> Option<&IfName> {
         match self {
             DriverSpec::Bridge(spec) => spec.device.as_ref().filter(|_| spec.existing == ExistingBridge::Adopted),
-            DriverSpec::Macvlan(_) => None,
+            DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) => None,
         }
     }
 
@@ -184,7 +208,7 @@ impl DriverSpec {
     pub fn uplink(&self) -> Option<&UplinkSpec> {
         match self {
             DriverSpec::Bridge(spec) => spec.uplink.as_ref(),
-            DriverSpec::Macvlan(_) => None,
+            DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) => None,
         }
     }
 
@@ -192,7 +216,15 @@ impl DriverSpec {
     pub fn macvlan(&self) -> Option<&MacvlanSpec> {
         match self {
             DriverSpec::Macvlan(spec) => Some(spec),
-            DriverSpec::Bridge(_) => None,
+            DriverSpec::Bridge(_) | DriverSpec::Ovs(_) => None,
+        }
+    }
+
+    /// The wishes for a network on an Open vSwitch bridge.
+    pub fn ovs(&self) -> Option<&OvsSpec> {
+        match self {
+            DriverSpec::Ovs(spec) => Some(spec),
+            DriverSpec::Bridge(_) | DriverSpec::Macvlan(_) => None,
         }
     }
 
@@ -201,6 +233,7 @@ impl DriverSpec {
         match self {
             DriverSpec::Bridge(spec) => spec.decide(name, id, mac).map(Driver::Bridge),
             DriverSpec::Macvlan(spec) => spec.decide(name, id, mac).map(Driver::Macvlan),
+            DriverSpec::Ovs(spec) => Ok(Driver::Ovs(spec.decide())),
         }
     }
 }
@@ -216,14 +249,14 @@ impl DriverChange {
     pub(crate) fn apply(&self, driver: &Driver) -> Driver {
         match (self, driver) {
             (DriverChange::Bridge(change), Driver::Bridge(old)) => Driver::Bridge(change.apply(old)),
-            (DriverChange::Bridge(_), Driver::Macvlan(_)) => driver.clone(),
+            (DriverChange::Bridge(_), Driver::Macvlan(_) | Driver::Ovs(_)) => driver.clone(),
         }
     }
 
     pub(crate) fn fixed(&self, driver: &Driver) -> Option<(&'static str, String)> {
         match (self, driver) {
             (DriverChange::Bridge(change), Driver::Bridge(old)) => change.fixed(old),
-            (DriverChange::Bridge(change), Driver::Macvlan(_)) => change.bridge_only(),
+            (DriverChange::Bridge(change), Driver::Macvlan(_) | Driver::Ovs(_)) => change.bridge_only(),
         }
     }
 }
@@ -252,18 +285,22 @@ impl DriverDescription {
             (DriverDescription::Bridge(described), Driver::Bridge(old)) => {
                 described.onto(old, network).map(Driver::Bridge)
             }
-            (DriverDescription::Bridge(described), Driver::Macvlan(old)) => {
-                let why = format!("is not what network {network} is on, which is {}", old.parent);
-                Err(Invalid::new("bridge", &described.device, why).try_instead("remove its containers first"))
-            }
             (DriverDescription::Macvlan(described), Driver::Macvlan(old)) => {
                 described.onto(old, network).map(Driver::Macvlan)
             }
-            (DriverDescription::Macvlan(described), Driver::Bridge(old)) => {
-                let why = format!("is not what network {network} is on, which is {}", old.device);
-                Err(Invalid::new("network card", &described.parent, why).try_instead("remove its containers first"))
+            (DriverDescription::Bridge(_), Driver::Macvlan(_) | Driver::Ovs(_)) => {
+                Err(self.elsewhere("bridge", old, network))
+            }
+            (DriverDescription::Macvlan(_), Driver::Bridge(_) | Driver::Ovs(_)) => {
+                Err(self.elsewhere("network card", old, network))
             }
         }
+    }
+
+    /// The network is on another kind of device than the description says.
+    fn elsewhere(&self, what: &'static str, old: &Driver, network: &NetworkName) -> Invalid {
+        let why = format!("is not what network {network} is on, which is {}", old.device());
+        Invalid::new(what, self.device(), why).try_instead("remove its containers first")
     }
 }
 

@@ -4,7 +4,7 @@ use crate::Presence;
 use crate::forwarding::Ipv6Forwarding;
 use crate::loopback::BridgeNetfilter;
 use std::path::PathBuf;
-use zubi_model::{Endpoint, Family, Network, NsRef};
+use zubi_model::{Endpoint, Family, IfName, Network, NsRef};
 use zubi_wire::nft::RuleSeen;
 use zubi_wire::route::LinkSeen;
 
@@ -66,6 +66,8 @@ pub struct Leaving<'a> {
     pub others: &'a [Network],
     /// Its guest rules.
     pub guests: &'a [RuleSeen],
+    /// Its ports of an Open vSwitch bridge.
+    pub ports: &'a [IfName],
 }
 
 /// An endpoint, and what a change of its network can reach of it.

@@ -9,9 +9,11 @@
 mod bridge;
 mod found;
 mod macvlan;
+mod ovs;
 
 pub use bridge::SETTINGS as UPLINK_SETTINGS;
 pub use found::{HostFacts, InUse, Last, Leaving, Reached, Remains, Standing, Unusable};
+pub use ovs::{is_marked, made_for};
 
 use crate::forwarding::Ipv6Forwarding;
 use crate::inside::Surroundings;
@@ -31,6 +33,7 @@ pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
     match &network.driver {
         Driver::Bridge(part) => bridge::up(network, part, ipv6),
         Driver::Macvlan(part) => macvlan::up(network, part),
+        Driver::Ovs(_) => ovs::up(),
     }
 }
 
@@ -45,6 +48,7 @@ pub fn up_with<'a>(network: &Network, host: &HostFacts, endpoints: impl IntoIter
             macvlan::mark(&mut plan, network, part, &host.run);
             plan
         }
+        Driver::Ovs(_) => ovs::up(),
     }
 }
 
@@ -53,7 +57,7 @@ pub fn up_with<'a>(network: &Network, host: &HostFacts, endpoints: impl IntoIter
 pub fn take_over(network: &Network, held: &Holdings, run: &Path) -> Option<Plan> {
     match &network.driver {
         Driver::Bridge(part) => Some(bridge::take_over(network, part, part.parent.as_ref()?, held, run)),
-        Driver::Macvlan(_) => None,
+        Driver::Macvlan(_) | Driver::Ovs(_) => None,
     }
 }
 
@@ -62,7 +66,7 @@ pub fn take_over(network: &Network, held: &Holdings, run: &Path) -> Option<Plan>
 pub fn give_card_back(network: &Network, held: &Holdings, hasty: &[HeldAddress]) -> Option<Plan> {
     match &network.driver {
         Driver::Bridge(part) => Some(bridge::give_card_back(part, part.parent.as_ref()?, held, hasty)),
-        Driver::Macvlan(_) => None,
+        Driver::Macvlan(_) | Driver::Ovs(_) => None,
     }
 }
 
@@ -71,13 +75,14 @@ pub fn mark(plan: &mut Plan, network: &Network, run: &Path) {
     match &network.driver {
         Driver::Bridge(part) => bridge::mark(plan, network, part, run),
         Driver::Macvlan(part) => macvlan::mark(plan, network, part, run),
+        Driver::Ovs(_) => {}
     }
 }
 
 /// Turns a plan that makes the device into one that restores its marks, see [`Standing::Unmarked`].
 pub fn put_marks_back(plan: &mut Plan, network: &Network) {
     match &network.driver {
-        Driver::Bridge(_) | Driver::Macvlan(_) => bridge::put_marks_back(plan),
+        Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_) => bridge::put_marks_back(plan),
     }
 }
 
@@ -85,7 +90,7 @@ pub fn put_marks_back(plan: &mut Plan, network: &Network) {
 pub fn kept(network: &Network) -> Vec<Op> {
     match &network.driver {
         Driver::Bridge(part) => bridge::kept(network, part),
-        Driver::Macvlan(_) => Vec::new(),
+        Driver::Macvlan(_) | Driver::Ovs(_) => Vec::new(),
     }
 }
 
@@ -95,6 +100,7 @@ pub fn down(network: &Network, last: Last) -> Plan {
     match &network.driver {
         Driver::Bridge(part) => bridge::down(network, part, last),
         Driver::Macvlan(part) => macvlan::down(part, last),
+        Driver::Ovs(_) => ovs::down(last),
     }
 }
 
@@ -103,6 +109,7 @@ pub fn down_from(network: &Network, found: &Leaving<'_>) -> Plan {
     let mut plan = match &network.driver {
         Driver::Bridge(part) => bridge::down_from(network, part, found),
         Driver::Macvlan(part) => macvlan::down_from(part, found),
+        Driver::Ovs(_) => ovs::down_from(found),
     };
     leave_to_others(&mut plan, network, found.others);
     plan
@@ -129,8 +136,9 @@ pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
             bridge::change(old, new, found)
         }
         (Driver::Macvlan(_), Driver::Macvlan(part)) => macvlan::change(old, new, part, found),
+        (Driver::Ovs(_), Driver::Ovs(_)) => ovs::change(old, new, found),
         // A network keeps its driver.
-        (Driver::Bridge(_), Driver::Macvlan(_)) | (Driver::Macvlan(_), Driver::Bridge(_)) => Plan::new(),
+        (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_), _) => Plan::new(),
     }
 }
 
@@ -138,7 +146,7 @@ pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
 pub fn network_elements(network: &Network) -> Vec<Element> {
     match &network.driver {
         Driver::Bridge(part) => bridge::elements(network, part),
-        Driver::Macvlan(_) => Vec::new(),
+        Driver::Macvlan(_) | Driver::Ovs(_) => Vec::new(),
     }
 }
 
@@ -148,7 +156,8 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     match (&network.driver, &endpoint.device) {
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::attach(network, part, endpoint, pair, around),
         (Driver::Macvlan(part), Device::Macvlan(on)) => macvlan::attach(network, part, endpoint, on, around),
-        (Driver::Bridge(_), Device::Macvlan(_)) | (Driver::Macvlan(_), Device::Pair(_)) => Plan::new(),
+        (Driver::Ovs(part), Device::Ovs(pair)) => ovs::attach(network, part, endpoint, pair, around),
+        (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_), _) => Plan::new(),
     }
 }
 
@@ -156,7 +165,7 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
 pub fn give_back(endpoint: &Endpoint, taken: &Taken, now: &TakenNow) -> Plan {
     match &endpoint.device {
         Device::Pair(_) => bridge::give_back(endpoint, taken, now).into_iter().collect(),
-        Device::Macvlan(_) => Plan::new(),
+        Device::Macvlan(_) | Device::Ovs(_) => Plan::new(),
     }
 }
 
@@ -166,7 +175,8 @@ pub fn wanted(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
     match (&network.driver, &endpoint.device) {
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::wanted(network, part, endpoint, pair, around),
         (Driver::Macvlan(part), Device::Macvlan(on)) => macvlan::wanted(network, part, endpoint, on, around),
-        (Driver::Bridge(_), Device::Macvlan(_)) | (Driver::Macvlan(_), Device::Pair(_)) => Vec::new(),
+        (Driver::Ovs(part), Device::Ovs(pair)) => ovs::wanted(network, part, endpoint, pair, around),
+        (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_), _) => Vec::new(),
     }
 }
 
@@ -176,13 +186,14 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
     match &endpoint.device {
         Device::Pair(pair) => bridge::detach(endpoint, pair, remains),
         Device::Macvlan(on) => macvlan::detach(endpoint, on, remains),
+        Device::Ovs(pair) => ovs::detach(endpoint, pair, remains),
     }
 }
 
 /// Deletes the device of an endpoint whose inner end was renamed, moved or changed, wherever that is.
 pub fn delete_device(endpoint: &Endpoint) -> Op {
     match &endpoint.device {
-        Device::Pair(pair) => bridge::delete_device(endpoint, pair),
+        Device::Pair(pair) | Device::Ovs(pair) => bridge::delete_device(endpoint, pair),
         Device::Macvlan(_) => macvlan::delete_device(endpoint),
     }
 }
@@ -190,7 +201,7 @@ pub fn delete_device(endpoint: &Endpoint) -> Op {
 /// The name of the device inside while it waits for its deletion, so that its own name is free at once.
 pub fn doomed_name(endpoint: &Endpoint) -> Option<IfName> {
     match &endpoint.device {
-        Device::Pair(pair) => bridge::doomed_name(endpoint, pair),
+        Device::Pair(pair) | Device::Ovs(pair) => bridge::doomed_name(endpoint, pair),
         Device::Macvlan(_) => None,
     }
 }
@@ -200,7 +211,7 @@ pub fn publish(endpoint: &Endpoint, before: &[PublishedPort], ports: &[Published
     match &endpoint.device {
         Device::Pair(pair) => bridge::publish(endpoint, pair, before, ports),
         // Nothing can be published there.
-        Device::Macvlan(_) => Plan::new(),
+        Device::Macvlan(_) | Device::Ovs(_) => Plan::new(),
     }
 }
 
@@ -213,16 +224,16 @@ pub fn unpublish(
 ) -> Plan {
     match &endpoint.device {
         Device::Pair(pair) => bridge::unpublish(network.and_then(Network::bridge), endpoint, pair, after, ports),
-        Device::Macvlan(_) => Plan::new(),
+        Device::Macvlan(_) | Device::Ovs(_) => Plan::new(),
     }
 }
 
 /// Changes the MAC of the device inside, and announces it to the neighbours.
 pub fn change_mac(before: &Endpoint, after: &Endpoint) -> Plan {
     match (&before.device, &after.device) {
-        (Device::Pair(_), Device::Pair(pair)) => bridge::change_mac(after, pair),
-        (_, Device::Macvlan(on)) => macvlan::change_mac(after, on),
-        (Device::Macvlan(_), Device::Pair(_)) => Plan::new(),
+        (Device::Pair(_), Device::Pair(pair)) | (Device::Ovs(_), Device::Ovs(pair)) => bridge::change_mac(after, pair),
+        (Device::Macvlan(_), Device::Macvlan(on)) => macvlan::change_mac(after, on),
+        (Device::Pair(_) | Device::Macvlan(_) | Device::Ovs(_), _) => Plan::new(),
     }
 }
 
@@ -231,6 +242,7 @@ pub fn recognise_network(network: &Network, seen: Option<&LinkSeen>) -> Presence
     match &network.driver {
         Driver::Bridge(part) => bridge::recognise_network(part, seen),
         Driver::Macvlan(part) => macvlan::recognise_network(part, seen),
+        Driver::Ovs(_) => ovs::recognise_network(seen),
     }
 }
 
@@ -239,13 +251,15 @@ pub fn standing(network: &Network, seen: Option<&LinkSeen>) -> Standing {
     match &network.driver {
         Driver::Bridge(part) => bridge::standing(part, seen),
         Driver::Macvlan(part) => macvlan::standing(part, seen),
+        // Whether the bridge exists is a question to Open vSwitch.
+        Driver::Ovs(_) => Standing::Complete,
     }
 }
 
 /// Whether the device with the name of an endpoint's host end is that host end.
 pub fn recognise_host_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Presence {
     match &endpoint.device {
-        Device::Pair(pair) => bridge::recognise_host_end(endpoint, pair, seen),
+        Device::Pair(pair) | Device::Ovs(pair) => bridge::recognise_host_end(endpoint, pair, seen),
         Device::Macvlan(_) => Presence::of(seen, |_| false),
     }
 }
@@ -253,7 +267,7 @@ pub fn recognise_host_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Prese
 /// Whether the device with the name, or the doomed name, of an endpoint's inner end is that inner end.
 pub fn recognise_inner_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Presence {
     match &endpoint.device {
-        Device::Pair(pair) => bridge::recognise_inner_end(endpoint, pair, seen),
+        Device::Pair(pair) | Device::Ovs(pair) => bridge::recognise_inner_end(endpoint, pair, seen),
         Device::Macvlan(_) => macvlan::recognise_inner_end(endpoint, seen),
     }
 }
@@ -288,9 +302,11 @@ pub fn settle_owner(
             part.mode = bridge::mode(described, Some(old), seen)?;
             Ok(())
         }
-        (Driver::Bridge(_) | Driver::Macvlan(_), DriverDescription::Bridge(_) | DriverDescription::Macvlan(_), _) => {
-            Ok(())
-        }
+        (
+            Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_),
+            DriverDescription::Bridge(_) | DriverDescription::Macvlan(_),
+            _,
+        ) => Ok(()),
     }
 }
 

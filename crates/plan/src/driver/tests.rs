@@ -75,7 +75,7 @@ fn what_networks_on_one_bridge_share_stays_for_the_other() {
 }
 
 fn leaving<'a>(device: Option<&'a LinkSeen>, others: &'a [Network]) -> Leaving<'a> {
-    Leaving { last: Last::No, device, others, guests: &[] }
+    Leaving { last: Last::No, device, others, guests: &[], ports: &[] }
 }
 
 #[test]
@@ -114,6 +114,7 @@ fn the_hosts_address_leaves_a_bridge_that_stays_for_another_network() {
 fn around() -> Surroundings {
     let (loopback, neighbours) = (AdminState::Down, Neighbours::AreRight);
     Surroundings {
+        run: "/run/zubi".into(),
         loopback,
         default_in: vec![zubi_model::Family::V4],
         stale: Vec::new(),

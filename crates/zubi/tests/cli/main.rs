@@ -24,6 +24,7 @@ mod macvlan;
 mod many;
 mod network_set;
 mod output;
+mod ovs;
 mod owners;
 mod ports;
 mod ports_attacks;
@@ -64,6 +65,7 @@ zubi_lab::test_files!(
     many,
     network_set,
     output,
+    ovs,
     owners,
     ports,
     ports_attacks,

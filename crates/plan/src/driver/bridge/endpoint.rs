@@ -24,7 +24,9 @@ pub(in crate::driver) fn attach(
 
     let mut plan: Plan = guards::raise(endpoint, &around.stale).into_iter().collect();
     match &around.taken {
-        None => plan.push(Op::host(What::AddLink(links::pair(network, endpoint, pair)), PAIR)),
+        None => {
+            plan.push(Op::host(What::AddLink(links::pair(network, endpoint, pair, Some(pair.bridge.clone()))), PAIR))
+        }
         Some(taken) => {
             plan.ops.extend(take::take_outer(network, endpoint, pair, taken));
             plan.ops.extend(take::take_inner(network, endpoint, taken));
@@ -123,15 +125,26 @@ pub(in crate::driver) fn delete_device(endpoint: &Endpoint, pair: &Pair) -> Op {
 
 pub(in crate::driver) fn detach(endpoint: &Endpoint, pair: &Pair, remains: &Remains) -> Plan {
     const UNPLUG: &str = "unplug the cable: leave the bridge, at once";
+    let mut unplug = LinkChange::state(pair.host.clone(), AdminState::Down);
+    unplug.release = true;
+    detach_pair(endpoint, pair, remains, unplug, UNPLUG)
+}
+
+/// `unplug`: the change that keeps frames from passing the host end.
+pub(in crate::driver) fn detach_pair(
+    endpoint: &Endpoint,
+    pair: &Pair,
+    remains: &Remains,
+    mut unplug: LinkChange,
+    why: &'static str,
+) -> Plan {
     const FREE: &str = "free the name inside; the device itself is gone a moment later";
     const DELETE: &str = "delete the pair (slow in the kernel, so no command waits for it)";
 
     let mut plan: Plan = guards::lower(endpoint).collect();
     if remains.host_end.is_ours() {
-        let mut unplug = LinkChange::state(pair.host.clone(), AdminState::Down);
-        unplug.release = true;
         unplug.group = Some(LinkGroup::DOOMED);
-        plan.push(Op::host(What::ChangeLink(unplug), UNPLUG));
+        plan.push(Op::host(What::ChangeLink(unplug), why));
     }
     plan.ops.extend(guards::forget(endpoint));
     if let Some(inside) = &remains.inside {

@@ -35,7 +35,7 @@ fn raise(network: &Network, part: &BridgeNetwork) -> LinkChange {
 }
 
 /// The pair as it is made; its host end is recognised by name, MAC and group.
-pub(super) fn pair(network: &Network, endpoint: &Endpoint, part: &Pair) -> Link {
+pub(in crate::driver) fn pair(network: &Network, endpoint: &Endpoint, part: &Pair, master: Option<IfName>) -> Link {
     Link {
         name: part.host.clone(),
         kind: LinkKind::Veth(Peer {
@@ -46,7 +46,7 @@ pub(super) fn pair(network: &Network, endpoint: &Endpoint, part: &Pair) -> Link 
         mac: endpoint.host_mac(),
         mtu: network.mtu,
         group: LinkGroup::OURS,
-        master: Some(part.bridge.clone()),
+        master,
     }
 }
 

@@ -1,0 +1,135 @@
+//! Ports of Open vSwitch bridges, by its database.
+
+use crate::error::Error;
+use crate::ovsdb::ask;
+use crate::session::Session;
+use crate::sys;
+use std::time::{Duration, Instant};
+use zubi_model::IfName;
+use zubi_ovsdb::{Port, PortSeen, Seen, read};
+use zubi_plan::{Outcome, Place, What};
+
+/// How long ovs-vswitchd may take to use a new port. It takes 1 to 15 ms where it is idle.
+const PATIENCE: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(1);
+/// What ovs-vswitchd writes as the number of a port whose device it cannot use.
+const UNUSABLE: i64 = -1;
+/// The start of the keys of zubi's external ids.
+const OURS: &str = "zubi-";
+
+fn refused(object: &str, why: impl Into<String>) -> Error {
+    Error::Ovs { object: object.to_owned(), why: why.into() }
+}
+
+/// The bridges, and one port or all.
+pub(crate) fn look(port: Option<&str>) -> Result<Seen, Error> {
+    const OBJECT: &str = "reading ports";
+    match ask(OBJECT, &read(port))? {
+        Ok(answer) => Ok(Seen::of(&answer)),
+        Err(why) => Err(refused(OBJECT, format!("Open vSwitch: {why}"))),
+    }
+}
+
+fn port_named(name: &IfName) -> Result<Option<PortSeen>, Error> {
+    let mut ports = look(Some(name.as_str()))?.ports;
+    Ok(ports.pop())
+}
+
+fn is_ours(seen: &PortSeen) -> bool {
+    seen.columns.external_ids.keys().any(|key| key.starts_with(OURS))
+}
+
+/// Makes the port and waits until the bridge uses it. One that is left in spite of an error is deleted again.
+pub(crate) fn add(port: &Port) -> Result<Outcome, Error> {
+    let object = port.to_string();
+    if let Some(seen) = port_named(&port.name)? {
+        return match port.differs_from(&seen) {
+            None => await_use(&object, &port.name).map(|()| Outcome::AlreadyThere),
+            Some(how) => Err(Error::Conflict { object, found: format!("a port of which Open vSwitch says: {how}") }),
+        };
+    }
+    match ask(&object, &port.add())? {
+        Ok(_) => {}
+        Err(why) if why.operation == Some(Port::MISSING_BRIDGE) => {
+            let bridge = &port.bridge;
+            return Err(refused(&object, format!("Open vSwitch has no bridge {bridge}; ovs-vsctl add-br {bridge}")));
+        }
+        Err(why) => return Err(refused(&object, format!("Open vSwitch: {why}"))),
+    }
+    match await_use(&object, &port.name) {
+        Ok(()) => Ok(Outcome::Created),
+        // An operation that failed has changed nothing.
+        Err(error) => delete(&port.name).and(Err(error)),
+    }
+}
+
+fn await_use(object: &str, name: &IfName) -> Result<(), Error> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let Some(seen) = port_named(name)? else {
+            return Err(refused(object, "another program deleted the port at once"));
+        };
+        match seen.number {
+            Some(UNUSABLE) => {
+                let why = seen.error.unwrap_or_else(|| "it does not say why".into());
+                return Err(refused(object, format!("Open vSwitch cannot use the port: {why}")));
+            }
+            Some(_) => return Ok(()),
+            None if Instant::now() > until => {
+                let seconds = PATIENCE.as_secs();
+                let why = format!("ovs-vswitchd has not looked at the port in {seconds} s; does it run?");
+                return Err(refused(object, why));
+            }
+            None => std::thread::sleep(PAUSE),
+        }
+    }
+}
+
+/// Changes the port's columns.
+pub(crate) fn set(port: &Port) -> Result<Outcome, Error> {
+    let object = port.change();
+    let Some(before) = port_named(&port.name)? else {
+        return Err(refused(&object, format!("Open vSwitch has no port {}", port.name)));
+    };
+    match ask(&object, &port.set())? {
+        Ok(_) => {
+            let back = Port { columns: before.columns, ..port.clone() };
+            Ok(Outcome::Changed { back: Box::new(What::SetOvsPort(back)) })
+        }
+        Err(why) => Err(refused(&object, format!("Open vSwitch: {why}"))),
+    }
+}
+
+/// Deletes the port, unless it is another program's.
+pub(crate) fn delete(name: &IfName) -> Result<Outcome, Error> {
+    let Some(seen) = port_named(name)?.filter(is_ours) else { return Ok(Outcome::Nothing) };
+    match ask(&format!("port {name}"), &zubi_ovsdb::delete(&seen))? {
+        Ok(answer) if answer.count(0) == 0 => Ok(Outcome::Nothing),
+        Ok(_) => Ok(Outcome::Removed),
+        Err(why) => Err(refused(&format!("port {name}"), format!("Open vSwitch: {why}"))),
+    }
+}
+
+impl Session {
+    /// The bridges of Open vSwitch, and all ports.
+    pub fn ovs(&self) -> Result<Seen, Error> {
+        look(None)
+    }
+
+    /// The bridges of Open vSwitch.
+    pub fn ovs_bridges(&self) -> Result<Seen, Error> {
+        // No device has an empty name.
+        look(Some(""))
+    }
+
+    /// Whether anybody has started Open vSwitch here.
+    pub fn has_ovs(&self) -> bool {
+        crate::ovsdb::socket().exists()
+    }
+
+    /// Switches off that a device leaves checksums to whoever takes its frames.
+    pub(crate) fn sum_up_frames(&mut self, place: &Place, device: &IfName) -> Result<Outcome, Error> {
+        let switched = self.within(place, || sys::sum_up_frames(device.as_str()))?;
+        switched.map(|()| Outcome::Created).map_err(|e| Error::system("ethtool -K .. tx off", device, e))
+    }
+}

@@ -1,0 +1,318 @@
+//! Networks on Open vSwitch bridges, with a real ovsdb-server and ovs-vswitchd.
+
+use zubi_lab::{Host, OpenVswitch, Snapshot, assert_isolated, assert_reaches};
+
+const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
+
+/// A host with Open vSwitch, and sandboxes c1 and c2.
+fn host(test: &str) -> Option<(Host, OpenVswitch)> {
+    let host = Host::new(ZUBI);
+    let ovs = OpenVswitch::start(&host, test)?;
+    // Leases of a dnsmasq on this machine are no business of the test.
+    host.shell("mkdir -p /var/lib/misc && mount -t tmpfs none /var/lib/misc").ok();
+    host.zubi("sandbox add c1").ok();
+    host.zubi("sandbox add c2").ok();
+    Some((host, ovs))
+}
+
+fn only_port(ovs: &OpenVswitch) -> String {
+    let ports = ovs.ports("br0");
+    let [port] = &ports[..] else { panic!("{ports:?}") };
+    port.clone()
+}
+
+/// Checks, repairs, checks again.
+fn repaired(host: &Host, said: &str) {
+    let told = host.zubi("check");
+    assert!(told.code == 1 && told.out.contains(said), "{}", told.out);
+    host.zubi("repair").ok();
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+}
+
+fn sandboxes_on_a_bridge_reach_each_other_and_leave_nothing() {
+    let Some((host, ovs)) = host("sandboxes_on_a_bridge_reach_each_other_and_leave_nothing") else { return };
+    let state = Snapshot::take();
+    let said = host.zubi("network create blue --driver ovs --bridge br0 --vlan 10 --subnet 10.5.0.0/24").ok();
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("blue: 10.5.0.0/24 on br0 (ovs, vlan=10)\n", ""));
+    let said = host.zubi("connect blue c1").ok();
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("c1: eth0 10.5.0.1/24 02:42:0a:05:00:01 on blue\n", ""));
+    let port = only_port(&ovs);
+    assert_eq!((ovs.column(&port, "tag"), ovs.column(&port, "vlan_mode")), ("10".into(), "access".into()));
+    let ids = ovs.column(&port, "external_ids");
+    for word in ["zubi-network=blue", "zubi-sandbox=c1", r#"zubi-run="/run/zubi""#, "zubi-endpoint="] {
+        assert!(ids.contains(word), "{ids}");
+    }
+    host.zubi("connect blue c2 --ip 10.5.0.9").ok();
+    assert_reaches("c1", "c2", "10.5.0.9");
+    assert_reaches("c2", "c1", "10.5.0.1");
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    let listed = host.zubi("network ls").ok().out;
+    assert!(listed.contains("ovs") && listed.contains("br0") && listed.contains("vlan=10"), "{listed}");
+    let shown = host.zubi("network inspect blue").ok().out;
+    assert!(shown.contains(r#""bridge": "br0""#) && shown.contains(r#""vlan": "10""#), "{shown}");
+    let listed = host.zubi("ls --wide").ok().out;
+    assert!(listed.contains(&port) && listed.contains("10.5.0.9/24"), "{listed}");
+    assert!(host.zubi("connect blue c1").ok().out.contains("was connected already"));
+    host.zubi("network rm blue").fails(4, "still attached");
+    host.zubi("disconnect blue c1").ok();
+    assert!(!ovs.ports("br0").contains(&port));
+    // A sandbox that zubi removes takes its endpoints along.
+    host.zubi("sandbox rm c2").ok();
+    assert_eq!(ovs.ports("br0"), Vec::<String>::new());
+    host.zubi("network rm blue").ok();
+    host.zubi("sandbox add c2").ok();
+    host.settle();
+    state.assert_no_residue(&Snapshot::take());
+}
+
+fn vlans_keep_sandboxes_apart_and_a_trunk_carries_both() {
+    let Some((host, ovs)) = host("vlans_keep_sandboxes_apart_and_a_trunk_carries_both") else { return };
+    host.zubi("network create ten --driver ovs --bridge br0 --vlan 10 --subnet 10.5.0.0/24").ok();
+    host.zubi("network create twenty --driver ovs --bridge br0 --vlan 20 --subnet 10.5.0.0/24").ok();
+    host.zubi("sandbox add c3").ok();
+    host.zubi("connect ten c1 --ip 10.5.0.1").ok();
+    host.zubi("connect twenty c2 --ip 10.5.0.2").ok();
+    host.zubi("connect twenty c3 --ip 10.5.0.3").ok();
+    assert_reaches("c2", "c3", "10.5.0.3");
+    assert_isolated("c1", "c2", "10.5.0.2");
+    // This kernel may lack VLAN devices: the bridge itself says where a frame with a tag goes.
+    host.zubi("network create both --driver ovs --bridge br0 --trunk 20,10 --subnet 10.6.0.0/24").ok();
+    host.zubi("connect both c1 --ifname trunk0").ok();
+    let all = ovs.ports("br0");
+    let port = all.iter().find(|port| ovs.column(port, "vlan_mode") == "trunk").expect("a trunk");
+    assert_eq!((ovs.column(port, "trunks"), ovs.column(port, "tag")), ("[10, 20]".into(), "[]".into()));
+    let way = |tag: u16| {
+        let flow = format!("in_port={port},dl_vlan={tag},dl_src=02:00:00:00:00:77,dl_dst=ff:ff:ff:ff:ff:ff");
+        host.shell(&format!("ovs-appctl ofproto/trace br0 {flow} | grep 'Datapath actions'")).ok().out
+    };
+    for (tag, network) in [(10, "ten"), (20, "twenty")] {
+        assert!(way(tag).contains("pop_vlan"), "{network}: {}", way(tag));
+    }
+    assert!(way(30).contains("drop"), "{}", way(30));
+    host.zubi("check").ok();
+}
+
+fn a_dead_sandbox_leaves_a_port_that_gc_removes() {
+    let Some((host, ovs)) = host("a_dead_sandbox_leaves_a_port_that_gc_removes") else { return };
+    let state = Snapshot::take();
+    host.zubi("network create blue --driver ovs --bridge br0 --subnet 10.5.0.0/24").ok();
+    host.zubi("connect blue c1").ok();
+    host.shell("ip netns del c1").ok();
+    let port = only_port(&ovs);
+    host.wait_for(&format!("! ip link show {port}"));
+    let told = host.zubi("check");
+    assert!(told.code == 1 && told.out.contains("its sandbox is gone"), "{}", told.out);
+    assert!(host.zubi("gc").ok().out.contains("sandbox is gone"));
+    assert_eq!(ovs.ports("br0"), Vec::<String>::new());
+    // A container that is started again gets its address, and its port is the only one.
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect blue c1").ok();
+    host.shell("ip netns del c1 && ip netns add c1").ok();
+    host.zubi("connect blue c1").ok();
+    only_port(&ovs);
+    host.zubi("network rm -f blue").ok();
+    host.settle();
+    state.assert_no_residue(&Snapshot::take());
+}
+
+fn a_row_that_outlived_its_records_is_swept() {
+    let Some((host, ovs)) = host("a_row_that_outlived_its_records_is_swept") else { return };
+    host.zubi("network create blue --driver ovs --bridge br0 --subnet 10.5.0.0/24").ok();
+    host.zubi("connect blue c1").ok();
+    let port = only_port(&ovs);
+    // As after a reboot: no devices, no run folder. The database and the network's record stay.
+    let reboot = |host: &Host, port: &str| {
+        host.shell(&format!("ip link del {port}; find /run/zubi -mindepth 1 -delete")).ok();
+    };
+    reboot(&host, &port);
+    host.shell("ovs-vsctl add-port br0 other -- set interface other type=internal").ok();
+    let told = host.zubi("check");
+    assert!(told.code == 1 && told.out.contains(&format!("Open vSwitch port {port}")), "{}", told.out);
+    assert!(host.zubi("gc --dry-run").ok().out.contains(&format!("ovs-vsctl --if-exists del-port {port}")));
+    assert!(host.zubi("gc").ok().out.contains(&format!("Open vSwitch port {port} (in no record)")));
+    assert_eq!(ovs.ports("br0"), ["other"]);
+    // With the network go the ports that it has in the database.
+    host.zubi("connect blue c1").ok();
+    let port = ovs.ports("br0").into_iter().find(|port| port != "other").expect("a port");
+    reboot(&host, &port);
+    host.zubi("network rm blue").ok();
+    assert_eq!(ovs.ports("br0"), ["other"]);
+}
+
+fn what_is_changed_is_found_and_put_right() {
+    let Some((host, ovs)) = host("what_is_changed_is_found_and_put_right") else { return };
+    host.zubi("network create blue --driver ovs --bridge br0 --vlan 10 --subnet 10.5.0.0/24").ok();
+    host.zubi("connect blue c1").ok();
+    let port = only_port(&ovs);
+    host.zubi("connect blue c2 --ip 10.5.0.9").ok();
+    ovs.add_bridge("br1");
+    host.shell(&format!("ovs-vsctl set port {port} external_ids:theirs=1")).ok();
+    for (change, said) in [
+        (format!("ovs-vsctl del-port {port}"), "missing: ovs-vsctl add-port br0"),
+        (format!("ovs-vsctl set port {port} tag=20"), "tag is 20"),
+        (format!("ovs-vsctl set port {port} vlan_mode=trunk"), "vlan_mode is trunk"),
+        (format!("ovs-vsctl set port {port} trunks=7"), "trunks is 7"),
+        (format!("ovs-vsctl remove port {port} external_ids zubi-network"), "its external_ids do not say whose it is"),
+        (format!("ip link del {port}"), "missing: ip link add"),
+        (format!("ip link set {port} down"), "is down"),
+        (format!("ovs-vsctl del-port {port} -- add-port br1 {port} external_ids:zubi-network=x"), "is a port of br1"),
+        ("ip -n c1 link set eth0 down; ip -n c1 link set eth0 name other".into(), "renamed or gone"),
+        ("ip -n c1 addr flush dev eth0".into(), "10.5.0.1"),
+    ] {
+        host.shell(&change).ok();
+        repaired(&host, said);
+        assert_reaches("c1", "c2", "10.5.0.9");
+    }
+    // What other programs say of the port stays while zubi changes it.
+    host.shell(&format!("ovs-vsctl set port {port} external_ids:theirs=1 tag=20")).ok();
+    repaired(&host, "tag is 20");
+    assert!(ovs.column(&port, "external_ids").contains(r#"theirs="1""#));
+    // A device that somebody deleted comes back with connect as well.
+    host.shell(&format!("ip link del {port}")).ok();
+    host.zubi("connect blue c1").ok();
+    assert_reaches("c1", "c2", "10.5.0.9");
+    assert_eq!(ovs.ports("br0").len(), 2);
+}
+
+fn open_vswitch_is_restarted_or_off() {
+    let Some((host, ovs)) = host("open_vswitch_is_restarted_or_off") else { return };
+    let state = Snapshot::take();
+    host.zubi("network create blue --driver ovs --bridge br0 --subnet 10.5.0.0/24").ok();
+    host.zubi("connect blue c1").ok();
+    host.zubi("connect blue c2").ok();
+    ovs.stop_switch();
+    ovs.stop_database();
+    // Nothing is begun that cannot be finished.
+    host.zubi("sandbox add c3").ok();
+    let refused = host.zubi("connect blue c3").fails(4, "Open vSwitch does not run");
+    assert!(refused.err.contains("/run/openvswitch/db.sock"), "{}", refused.err);
+    assert_eq!(host.shell("ip -n c3 -o link").ok().out.lines().count(), 1);
+    let told = host.zubi("check");
+    assert!(told.code == 1 && told.out.contains("Open vSwitch does not run"), "{}", told.out);
+    // A disconnect is finished once the row can be deleted.
+    assert_ne!(host.zubi("disconnect blue c1").code, 0);
+    ovs.start_database();
+    host.zubi("gc").ok();
+    let ports = ovs.ports("br0");
+    assert_eq!(ports.len(), 1, "{ports:?}");
+    // The database answers, and nobody looks at the port: a definite error, and nothing is left.
+    host.zubi("connect blue c3").fails(4, "ovs-vswitchd has not looked at the port");
+    assert_eq!(ovs.ports("br0"), ports);
+    ovs.start_switch();
+    host.zubi("connect blue c3 --ip 10.5.0.7").ok();
+    assert_reaches("c2", "c3", "10.5.0.7");
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    host.zubi("network rm -f blue").ok();
+    host.zubi("sandbox rm c3").ok();
+    host.settle();
+    state.assert_no_residue(&Snapshot::take());
+}
+
+fn the_folder_of_open_vswitch_is_the_one_of_its_own_programs() {
+    let test = "the_folder_of_open_vswitch_is_the_one_of_its_own_programs";
+    let Some((host, _ovs)) = host(test) else { return };
+    host.shell("mkdir /run/openvswitch/elsewhere && mv /run/openvswitch/db.sock /run/openvswitch/elsewhere/").ok();
+    let create = "network create blue --driver ovs --bridge br0 --subnet 10.5.0.0/24";
+    host.zubi(create).fails(4, "name its folder by OVS_RUNDIR");
+    let host = host.with_env("OVS_RUNDIR", "/run/openvswitch/elsewhere");
+    host.zubi(create).ok();
+    host.zubi("connect blue c1").ok();
+    assert_eq!(host.shell("ovs-vsctl list-ports br0").ok().out.lines().count(), 1);
+}
+
+fn networks_that_cannot_be_are_refused() {
+    let Some((host, ovs)) = host("networks_that_cannot_be_are_refused") else { return };
+    let state = Snapshot::take();
+    host.shell("ip link add lbr0 type bridge").ok();
+    for (words, code, said) in [
+        ("--driver ovs", 2, "add --bridge, for example --bridge br0"),
+        ("--driver ovs --bridge br7", 4, "Open vSwitch has no bridge br7; there are: br0; ovs-vsctl add-br br7"),
+        ("--driver ovs --bridge lbr0", 2, "is a Linux bridge, and none of Open vSwitch"),
+        ("--driver ovs --bridge br0 --vlan 0", 2, "is not between 1 and 4094"),
+        ("--driver ovs --bridge br0 --vlan 4095", 2, "is not between 1 and 4094"),
+        ("--driver ovs --bridge br0 --trunk 10,4095", 2, "is not between 1 and 4094"),
+        ("--driver ovs --bridge br0 --vlan 10 --trunk 20", 2, "cannot be used with"),
+        ("--driver ovs --bridge br0 --internal", 2, "cannot be internal"),
+        ("--driver ovs --bridge br0 --no-icc", 2, "different VLANs keep endpoints apart"),
+        ("--driver ovs --bridge br0 --parent eth0", 2, "is for --driver uplink and --driver macvlan"),
+        ("--driver ovs --bridge br0 --adopt", 2, "one of Open vSwitch stays anyway"),
+        ("--vlan 10", 2, "is for --driver ovs"),
+        ("--driver macvlan --trunk 10", 2, "is for --driver ovs"),
+        ("--driver ovs --bridge br0 --subnet 10.5.0.0/24 --gateway 10.6.0.1", 2, "is not inside"),
+    ] {
+        host.zubi(&format!("network create bad {words}")).fails(code, said);
+    }
+    host.shell("ip link del lbr0").ok();
+    host.settle();
+    state.assert_no_residue(&Snapshot::take());
+    host.zubi("network create blue --driver ovs --bridge br0 --vlan 10 --subnet 10.5.0.0/24").ok();
+    host.zubi("network create green --driver ovs --bridge br0 --vlan 10 --subnet 10.5.0.0/25")
+        .fails(4, "network blue in the same VLAN of bridge br0");
+    host.zubi("connect blue c1 -p 8080:80").fails(2, "whose frames pass the host's rules by");
+    host.shell("ip link add hand type veth peer name eth7 netns c1").ok();
+    host.zubi("connect blue c1 --device hand").fails(2, "cannot be taken over");
+    host.zubi("network set blue --internal").fails(4, "its internal stays off");
+    // The bridge goes, and the network says so.
+    host.shell("ovs-vsctl del-br br0").ok();
+    host.zubi("connect blue c1").fails(4, "Open vSwitch has no bridge br0");
+    ovs.add_bridge("br0");
+    host.zubi("connect blue c1").ok();
+}
+
+fn addresses_are_those_that_others_leave() {
+    let Some((host, _ovs)) = host("addresses_are_those_that_others_leave") else { return };
+    host.shell("ip addr add 10.5.0.1/24 dev br0 && ip link set br0 up").ok();
+    // Of the bridge's own subnet nobody has left an address to zubi; the host is the way out.
+    host.zubi("network create lan --driver ovs --bridge br0").ok();
+    host.zubi("connect lan c1").fails(4, "choose one with --ip");
+    host.zubi("connect lan c1 --ip 10.5.0.77").ok();
+    assert_reaches("c1", "host", "10.5.0.1");
+    assert!(host.shell("ip -n c1 route").ok().out.contains("default via 10.5.0.1"));
+    host.zubi("network rm -f lan").ok();
+    let range = "network create lan --driver ovs --bridge br0 --subnet 10.5.0.0/24 --ip-range 10.5.0.64/26 \
+                 --gateway 10.5.0.254";
+    host.zubi(range).ok();
+    assert!(host.zubi("connect lan c1").ok().out.contains("10.5.0.64/24"));
+    assert!(host.shell("ip -n c1 route").ok().out.contains("default via 10.5.0.254"));
+    host.zubi("network set lan --mtu 1400").ok();
+    assert!(host.shell("ip -n c1 link show eth0").ok().out.contains("mtu 1400"));
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    host.zubi("network rm -f lan").ok();
+    assert!(host.shell("ip addr show dev br0").ok().out.contains("10.5.0.1/24"));
+}
+
+fn what_is_done_is_what_a_person_would_type() {
+    let Some((host, ovs)) = host("what_is_done_is_what_a_person_would_type") else { return };
+    host.zubi("network create blue --driver ovs --bridge br0 --trunk 10,20 --subnet 10.5.0.0/24").ok();
+    let plan = host.zubi("connect blue c1 --dry-run").ok().out;
+    assert!(plan.contains("ovs-vsctl add-port br0 zv"), "{plan}");
+    assert!(plan.contains(" trunks=10,20 vlan_mode=trunk external_ids:zubi-endpoint="), "{plan}");
+    assert!(plan.contains("ip netns exec c1 ethtool -K eth0 tx off"), "{plan}");
+    assert_eq!(ovs.ports("br0"), Vec::<String>::new());
+    let told = host.zubi("--verbose connect blue c1").ok();
+    let line =
+        told.err.lines().chain(told.out.lines()).find(|line| line.contains("ovs-vsctl add-port")).expect("a port");
+    let port = only_port(&ovs);
+    let columns = ["tag", "trunks", "vlan_mode", "external_ids"];
+    let ours = columns.map(|column| ovs.column(&port, column));
+    // The same command, typed, makes the same row.
+    let command = &line[line.find("ovs-vsctl").expect("the command")..];
+    host.shell(&format!("ovs-vsctl del-port {port} && {command}")).ok();
+    assert_eq!(columns.map(|column| ovs.column(&port, column)), ours);
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    let told = host.zubi("--verbose disconnect blue c1").ok();
+    assert!(format!("{}{}", told.out, told.err).contains(&format!("ovs-vsctl --if-exists del-port {port}")));
+}
+
+zubi_lab::tests!(
+    sandboxes_on_a_bridge_reach_each_other_and_leave_nothing,
+    vlans_keep_sandboxes_apart_and_a_trunk_carries_both,
+    a_dead_sandbox_leaves_a_port_that_gc_removes,
+    a_row_that_outlived_its_records_is_swept,
+    what_is_changed_is_found_and_put_right,
+    open_vswitch_is_restarted_or_off,
+    the_folder_of_open_vswitch_is_the_one_of_its_own_programs,
+    networks_that_cannot_be_are_refused,
+    addresses_are_those_that_others_leave,
+    what_is_done_is_what_a_person_would_type,
+);
