@@ -3,10 +3,10 @@
 use crate::host::open;
 use crate::patience::patience;
 use std::fmt::Write as _;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A transport protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,11 +110,24 @@ fn tcp(reach: &Reach<'_>, address: IpAddr, longest: Duration) -> Option<IpAddr> 
         let mut stream = TcpStream::connect_timeout(&SocketAddr::new(address, port), longest).ok()?;
         stream.set_read_timeout(Some(longest)).expect("timeout");
         // The connection is made; the answer must come from our listener.
-        let (mut served, client) = listener.accept().ok()?;
+        let (mut served, client) = accepted(&listener, longest)?;
         let mut byte = [0];
         let through = served.write_all(b"x").is_ok() && stream.read_exact(&mut byte).is_ok() && byte == *b"x";
         through.then(|| client.ip())
     })
+}
+
+/// The client knows of the connection before the listener does, where a program forwards the frames in between.
+fn accepted(listener: &TcpListener, longest: Duration) -> Option<(TcpStream, SocketAddr)> {
+    let until = Instant::now() + longest;
+    loop {
+        match listener.accept() {
+            Err(e) if e.kind() == ErrorKind::WouldBlock && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            other => return other.ok(),
+        }
+    }
 }
 
 fn udp(reach: &Reach<'_>, address: IpAddr, longest: Duration) -> bool {
