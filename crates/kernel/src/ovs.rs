@@ -6,10 +6,10 @@ use crate::session::Session;
 use crate::sys;
 use std::time::{Duration, Instant};
 use zubi_model::IfName;
-use zubi_ovsdb::{Port, PortSeen, Seen, read};
+use zubi_ovsdb::{Answer, Configuration, Port, PortSeen, Seen, read, read_configuration};
 use zubi_plan::{Outcome, Place, What};
 
-/// How long ovs-vswitchd may take to use a new port. It takes 1 to 15 ms where it is idle.
+/// How long ovs-vswitchd may take to follow the database.
 const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(1);
 /// What ovs-vswitchd writes as the number of a port whose device it cannot use.
@@ -39,65 +39,72 @@ fn is_ours(seen: &PortSeen) -> bool {
     seen.columns.external_ids.keys().any(|key| key.starts_with(OURS))
 }
 
-/// Makes the port and waits until the bridge uses it. One that is left in spite of an error is deleted again.
+/// Makes the port and waits until the bridge uses it.
 pub(crate) fn add(port: &Port) -> Result<Outcome, Error> {
     let object = port.to_string();
     if let Some(seen) = port_named(&port.name)? {
         return match port.differs_from(&seen) {
-            None => await_use(&object, &port.name).map(|()| Outcome::AlreadyThere),
+            None => Ok(Outcome::AlreadyThere),
             Some(how) => Err(Error::Conflict { object, found: format!("a port of which Open vSwitch says: {how}") }),
         };
     }
-    match ask(&object, &port.add())? {
-        Ok(_) => {}
+    let answer = match ask(&object, &port.add())? {
+        Ok(answer) => answer,
         Err(why) if why.operation == Some(Port::MISSING_BRIDGE) => {
             let bridge = &port.bridge;
             return Err(refused(&object, format!("Open vSwitch has no bridge {bridge}; ovs-vsctl add-br {bridge}")));
         }
         Err(why) => return Err(refused(&object, format!("Open vSwitch: {why}"))),
-    }
-    match await_use(&object, &port.name) {
+    };
+    match await_switch(&object, &answer).and_then(|()| require_use(&object, &port.name)) {
         Ok(()) => Ok(Outcome::Created),
         // An operation that failed has changed nothing.
         Err(error) => delete(&port.name).and(Err(error)),
     }
 }
 
-fn await_use(object: &str, name: &IfName) -> Result<(), Error> {
+/// Waits until ovs-vswitchd has applied what is in the database since this answer.
+fn await_switch(object: &str, since: &Answer) -> Result<(), Error> {
     let until = Instant::now() + PATIENCE;
+    let unknown = || refused(object, "Open vSwitch's database has no table Open_vSwitch; ovs-vsctl init makes it");
+    let wanted = Configuration::of(since).ok_or_else(unknown)?.wanted;
     loop {
-        let Some(seen) = port_named(name)? else {
-            return Err(refused(object, "another program deleted the port at once"));
-        };
-        match seen.number {
-            Some(UNUSABLE) => {
-                let why = seen.error.unwrap_or_else(|| "it does not say why".into());
-                return Err(refused(object, format!("Open vSwitch cannot use the port: {why}")));
-            }
-            Some(_) => return Ok(()),
-            None if Instant::now() > until => {
-                let seconds = PATIENCE.as_secs();
-                let why = format!("ovs-vswitchd has not looked at the port in {seconds} s; does it run?");
-                return Err(refused(object, why));
-            }
-            None => std::thread::sleep(PAUSE),
+        let answer = ask(object, &read_configuration())?.map_err(|why| refused(object, why.to_string()))?;
+        if Configuration::of(&answer).ok_or_else(unknown)?.applied >= wanted {
+            return Ok(());
+        }
+        if Instant::now() > until {
+            let seconds = PATIENCE.as_secs();
+            return Err(refused(
+                object,
+                format!("ovs-vswitchd has not looked at the port in {seconds} s; does it run?"),
+            ));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn require_use(object: &str, name: &IfName) -> Result<(), Error> {
+    let seen = port_named(name)?.ok_or_else(|| refused(object, "another program deleted the port at once"))?;
+    match seen.number {
+        Some(number) if number != UNUSABLE => Ok(()),
+        _ => {
+            let why = seen.error.unwrap_or_else(|| "it does not say why".into());
+            Err(refused(object, format!("Open vSwitch cannot use the port: {why}")))
         }
     }
 }
 
-/// Changes the port's columns.
+/// Changes the port's columns, and waits until the bridge follows.
 pub(crate) fn set(port: &Port) -> Result<Outcome, Error> {
     let object = port.change();
     let Some(before) = port_named(&port.name)? else {
         return Err(refused(&object, format!("Open vSwitch has no port {}", port.name)));
     };
-    match ask(&object, &port.set())? {
-        Ok(_) => {
-            let back = Port { columns: before.columns, ..port.clone() };
-            Ok(Outcome::Changed { back: Box::new(What::SetOvsPort(back)) })
-        }
-        Err(why) => Err(refused(&object, format!("Open vSwitch: {why}"))),
-    }
+    let answer = ask(&object, &port.set())?.map_err(|why| refused(&object, format!("Open vSwitch: {why}")))?;
+    // An ovs-vswitchd that does not run follows when it starts.
+    let _followed = await_switch(&object, &answer);
+    Ok(Outcome::Changed { back: Box::new(What::SetOvsPort(Port { columns: before.columns, ..port.clone() })) })
 }
 
 /// Deletes the port, unless it is another program's.

@@ -17,5 +17,5 @@ mod port;
 mod seen;
 
 pub use message::{Answer, Decoder, Garbled, Incoming, Refused, Request};
-pub use port::{Columns, Port, delete};
+pub use port::{Columns, Configuration, Port, delete, read_configuration};
 pub use seen::{BridgeSeen, PortSeen, Seen, read};

@@ -35,6 +35,11 @@ impl Answer {
         self.0.get(operation).and_then(|result| result["rows"].as_array()).map_or(&[], Vec::as_slice)
     }
 
+    /// The rows of the last operation, a `select`.
+    pub(crate) fn last_rows(&self) -> &[Value] {
+        self.0.len().checked_sub(1).map_or(&[], |last| self.rows(last))
+    }
+
     /// How many rows an `update` or `mutate` found, by its place among the operations.
     pub fn count(&self, operation: usize) -> u64 {
         self.0.get(operation).and_then(|result| result["count"].as_u64()).unwrap_or_default()

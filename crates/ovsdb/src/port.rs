@@ -1,7 +1,7 @@
 //! A port of a bridge, as it is wanted, and the transactions that make, change and delete it.
 
 use crate::notation::{of_map, of_set};
-use crate::{PortSeen, Request};
+use crate::{Answer, PortSeen, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -116,6 +116,8 @@ impl Port {
             json!({"op": "mutate", "table": "Bridge", "where": [["name", "==", bridge]],
                    "mutations": [["ports", "insert", ["named-uuid", "port"]]]}),
             comment(&self.to_string()),
+            next_configuration(),
+            select_configuration(),
         ])
     }
 
@@ -135,6 +137,8 @@ impl Port {
                 ["external_ids", "insert", of_map(&self.columns.external_ids)],
             ]}),
             comment(&self.change()),
+            next_configuration(),
+            select_configuration(),
         ])
     }
 
@@ -183,6 +187,37 @@ pub fn delete(seen: &PortSeen) -> Request {
                "mutations": [["ports", "delete", row]]}),
         comment(&format!("ovs-vsctl del-port {}", seen.name)),
     ])
+}
+
+/// Has ovs-vswitchd say when it has applied what is in the database, as `ovs-vsctl` does.
+fn next_configuration() -> Value {
+    json!({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]})
+}
+
+fn select_configuration() -> Value {
+    json!({"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["next_cfg", "cur_cfg"]})
+}
+
+/// Asks for the number of the [`Configuration`].
+pub fn read_configuration() -> Request {
+    Request::transact(vec![select_configuration()])
+}
+
+/// How far ovs-vswitchd has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Configuration {
+    /// The number of what is in the database.
+    pub wanted: i64,
+    /// The number of what ovs-vswitchd has applied.
+    pub applied: i64,
+}
+
+impl Configuration {
+    /// Reads the answer to [`read_configuration`], [`Port::add`] or [`Port::set`].
+    pub fn of(answer: &Answer) -> Option<Self> {
+        let row = answer.last_rows().first()?;
+        Some(Configuration { wanted: row["next_cfg"].as_i64()?, applied: row["cur_cfg"].as_i64()? })
+    }
 }
 
 /// Stands in the database's log, where `ovs-vsctl` writes its own command line.
