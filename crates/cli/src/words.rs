@@ -354,7 +354,7 @@ pub(crate) struct CreateWords {
     #[arg(short, long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
     /// The network card. With --driver uplink the bridge takes over its addresses and routes; without one, a macvlan
-    /// network is internal
+    /// network is internal; `eth0.10` is VLAN 10 of eth0
     #[arg(long, value_name = "DEVICE")]
     pub(crate) parent: Option<IfName>,
     /// Of --driver ovs: the VLAN of the endpoints, 1 to 4094

@@ -23,7 +23,7 @@ impl Session {
         let inner = match &link.kind {
             LinkKind::Veth(peer) => Some((Place::Sandbox(peer.netns.clone()), peer.name.clone())),
             LinkKind::Stub(stub) => Some((place.clone(), stub.name.clone())),
-            LinkKind::Bridge | LinkKind::Macvlan(_) => None,
+            LinkKind::Bridge | LinkKind::Macvlan(_) | LinkKind::Vlan(_) => None,
         };
         // Where the message goes. A macvlan inside a sandbox is made by the host, which has its parent.
         let asked = if link.parent().is_some() { &Place::Host } else { place };
@@ -63,6 +63,15 @@ impl Session {
             Some(Err(e)) if e.errno == libc::EEXIST => self.existing_link(place, link, inner, e),
             // The answer was lost. If the link was made, it carries the MAC that was chosen for it.
             None if self.link(place, link.name.as_str())?.is_some_and(|seen| link.is(&seen)) => Ok(Outcome::Created),
+            // rtnl_newlink: "Unknown device type".
+            Some(Err(e)) if e.errno == libc::EOPNOTSUPP => {
+                let hint = match link.kind {
+                    LinkKind::Vlan(_) => Some("this kernel has no VLAN devices (CONFIG_VLAN_8021Q)"),
+                    LinkKind::Macvlan(_) => Some("this kernel has no macvlans (CONFIG_MACVLAN)"),
+                    LinkKind::Bridge | LinkKind::Veth(_) | LinkKind::Stub(_) => None,
+                };
+                Err(Error::Netlink { object: link.to_string(), source: e, hint })
+            }
             outcome => Err(refused(link.to_string(), outcome)),
         }
     }

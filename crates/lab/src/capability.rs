@@ -52,6 +52,8 @@ pub enum Capability {
     PacketSocket,
     /// SCTP sockets.
     Sctp,
+    /// Links of kind vlan.
+    Vlan,
     /// The program `ip`, with JSON.
     Ip,
     /// The program `nft`.
@@ -90,7 +92,7 @@ const CHAIN: &str = "chain";
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Capability; 21] = [
+    pub const ALL: [Capability; 22] = [
         Capability::UserNamespaces,
         Capability::Bridge,
         Capability::Veth,
@@ -104,6 +106,7 @@ impl Capability {
         Capability::BridgeNetfilter,
         Capability::PacketSocket,
         Capability::Sctp,
+        Capability::Vlan,
         Capability::Ip,
         Capability::Nft,
         Capability::Ping,
@@ -154,6 +157,8 @@ impl Capability {
                 sys::socket(libc::AF_PACKET, libc::SOCK_RAW, 0).map(drop).map_err(|e| e.to_string())
             }
             Capability::Sctp => sctp::socket(Ipv4Addr::LOCALHOST.into()).map(drop).map_err(|e| e.to_string()),
+            Capability::Vlan if knows("vlan") => Ok(()),
+            Capability::Vlan => Err("the kernel does not know this kind of link".into()),
             Capability::Ip => succeeds(&["ip", "-j", "link"]),
             Capability::Nft => succeeds(&["nft", "-j", "list", "ruleset"]),
             Capability::Ping => succeeds(&["ping", "-n", "-q", "-c", "1", "-W", "1", "127.0.0.1"]),
@@ -185,6 +190,7 @@ impl fmt::Display for Capability {
             Capability::BridgeNetfilter => "bridge netfilter",
             Capability::PacketSocket => "packet sockets",
             Capability::Sctp => "SCTP",
+            Capability::Vlan => "VLAN devices",
             Capability::Ip => "ip",
             Capability::Nft => "nft",
             Capability::Ping => "ping",

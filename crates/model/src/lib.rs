@@ -46,7 +46,7 @@ pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use dhcp_lease::{ByDhcp, DhcpLease, Tenure};
 pub use difference::Difference;
 pub use driver::{
-    BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Datapath, Driver, DriverChange,
+    BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, CardVlan, Datapath, Driver, DriverChange,
     DriverDescription, DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, HostClient, HostShim, Icc,
     Ingress, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, OvsNetwork, OvsSpec, Promiscuity, ShimWish,
     UplinkSpec,

@@ -6,8 +6,8 @@ use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use std::net::IpAddr;
 use zubi_model::{
-    Driver, DriverSpec, GatewayAt, IfName, Invalid, MacvlanMode, MacvlanNetwork, MacvlanSpec, Mtu, Network,
-    NetworkSpec, Pool, PoolSpec, Scope, UplinkSpec,
+    CardVlan, Driver, DriverSpec, GatewayAt, IfIndex, IfName, Invalid, MacvlanMode, MacvlanNetwork, MacvlanSpec, Mtu,
+    Network, NetworkSpec, Pool, PoolSpec, Scope, UplinkSpec, VlanId,
 };
 use zubi_plan::Place;
 use zubi_wire::route::{AdminState, LinkSeen};
@@ -16,14 +16,25 @@ use zubi_wire::route::{AdminState, LinkSeen};
 /// nothing (EBUSY of `netdev_rx_handler_register`), but the bridge does.
 pub(crate) fn with_carrier(spec: NetworkSpec, around: &Neighbourhood<'_>) -> Result<NetworkSpec, Error> {
     let DriverSpec::Macvlan(MacvlanSpec { card: Some(wish), mode, shim }) = spec.driver else { return Ok(spec) };
-    let name = carrier(&wish.parent, around)?.name.parse()?;
+    let name = carrier(&wish.parent, around)?.seen.name.parse()?;
     let card = Some(UplinkSpec { parent: name, ..wish });
     Ok(NetworkSpec { driver: DriverSpec::Macvlan(MacvlanSpec { card, mode, shim }), ..spec })
 }
 
+/// A device that carries macvlans.
+struct Carrier {
+    /// As it is, or as a VLAN is going to be.
+    seen: LinkSeen,
+    /// What it is, when it is a VLAN of zubi's.
+    vlan: Option<CardVlan>,
+}
+
 /// The device that carries macvlans for a card, after a check that it can.
-fn carrier<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a LinkSeen, Error> {
+fn carrier(parent: &IfName, around: &Neighbourhood<'_>) -> Result<Carrier, Error> {
     let no = |why: String| Err(Error::Card { card: parent.clone(), why });
+    if let Some(vlan) = new_vlan(parent, around)? {
+        return Ok(vlan);
+    }
     let seen = existing(parent, around)?;
     if let Some(master) = seen.master {
         let unread = Error::unread(format!("network card {parent}"));
@@ -41,10 +52,38 @@ fn carrier<'a>(parent: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a Lin
         return no(format!("is a {kind} itself; take the device that it is on"));
     }
     refuse_carrier(parent, seen, &["ipvlan"], around)?;
-    up(parent, seen)
+    let others = around.networks.iter().filter(|network| network.device() == parent);
+    let vlan = others.filter_map(|network| network.macvlan()?.vlan.clone()).next();
+    Ok(Carrier { vlan, ..up(parent, seen)? })
 }
 
-fn up<'a>(card: &IfName, seen: &'a LinkSeen) -> Result<&'a LinkSeen, Error> {
+/// The VLAN that a name like `eth0.10` stands for, when there is no device of that name but one of its card.
+fn new_vlan(parent: &IfName, around: &Neighbourhood<'_>) -> Result<Option<Carrier>, Error> {
+    let unread = || Error::unread(format!("network card {parent}"));
+    let Some((card, number)) = CardVlan::named(parent) else { return Ok(None) };
+    if around.host.link(&Place::Host, parent.as_str()).map_err(unread())?.is_some() {
+        return Ok(None);
+    }
+    let Some(seen) = around.host.link(&Place::Host, card.as_str()).map_err(unread())? else { return Ok(None) };
+    let id: VlanId = number.parse()?;
+    if let Some(kind) = seen.kind.as_deref().filter(|kind| ON_TOP.contains(kind)) {
+        let why = format!("is on {card}, which is a {kind}; take the device that that is on");
+        return Err(Error::Card { card: parent.clone(), why });
+    }
+    let Carrier { seen, .. } = up(&card, seen)?;
+    let Some(mac) = seen.mac else { return Ok(None) };
+    let seen = LinkSeen {
+        index: IfIndex(0),
+        name: parent.to_string(),
+        master: None,
+        peer: None,
+        kind: Some("vlan".to_owned()),
+        ..seen
+    };
+    Ok(Some(Carrier { seen, vlan: Some(CardVlan { card, id, mac }) }))
+}
+
+fn up(card: &IfName, seen: &LinkSeen) -> Result<Carrier, Error> {
     let no = |why: String| Err(Error::Card { card: card.clone(), why });
     if seen.mac.is_none() {
         return no("has no MAC, so nothing on it can have another one".into());
@@ -52,17 +91,17 @@ fn up<'a>(card: &IfName, seen: &'a LinkSeen) -> Result<&'a LinkSeen, Error> {
     if seen.state != AdminState::Up {
         return no(format!("is down; ip link set {} up", seen.name));
     }
-    Ok(seen)
+    Ok(Carrier { seen: seen.clone(), vlan: None })
 }
 
 /// The subnets behind the card. Of one that was asked for by `--subnet`, zubi chooses from all addresses, as Docker does;
 /// of others from a range only.
 pub(crate) fn pools(spec: &NetworkSpec, card: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
     let object = format!("network {}", spec.name);
-    let seen = carrier(&card.parent, around)?;
+    let Carrier { seen, .. } = carrier(&card.parent, around)?;
     let own = around.host.addresses_of(&Place::Host, seen.index).map_err(Error::unread(&object))?;
     let is_known = |pool: &Pool| own.iter().any(|own| pool.subnet.net().contains(&own.address.addr()));
-    let mut pools = pools_behind(spec, card, seen, around)?;
+    let mut pools = pools_behind(spec, card, &seen, around)?;
     for pool in &mut pools {
         if !spec.pools.iter().any(|wish| wish.subnet == pool.subnet) {
             continue;
@@ -91,7 +130,7 @@ fn require_home(pools: &[Pool], what: &'static str, all: impl Iterator<Item = Ip
 
 /// The MTU: that of the card, where it is not the usual one.
 pub(crate) fn mtu(spec: &NetworkSpec, card: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Option<Mtu>, Error> {
-    let seen = carrier(&card.parent, around)?;
+    let Carrier { seen, .. } = carrier(&card.parent, around)?;
     match spec.mtu {
         Some(mtu) if mtu.bytes() > seen.mtu => {
             let why = format!("is more than {} takes, which is {}", seen.name, seen.mtu);
@@ -115,10 +154,11 @@ pub(crate) fn settle(mut network: Network, around: &Neighbourhood<'_>) -> Result
         return Err(Invalid::new("network", &network.name, why).try_instead(instead).into());
     }
     let mode = part.mode;
-    let seen = carrier(&card, around)?;
+    let Carrier { seen, vlan } = carrier(&card, around)?;
+    part.vlan = vlan;
     if mode == MacvlanMode::Passthru {
         part.card_mac = seen.mac;
-        refuse_own_addresses(&card, seen, around)?;
+        refuse_own_addresses(&card, &seen, around)?;
     }
     let shares = |other: &&Network| other.macvlan().and_then(MacvlanNetwork::card) == Some(&card);
     for other in around.networks.iter().filter(shares) {

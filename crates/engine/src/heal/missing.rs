@@ -53,7 +53,7 @@ pub(crate) fn network_ops<'a>(
 pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Loopback) -> Result<Plan, Error> {
     let object = format!("network {}", network.name);
     let seen = host_device(session, &mut Snapshot::new(), network.device())?;
-    if network.macvlan().is_some_and(|part| part.card().is_some()) {
+    if network.macvlan().is_some_and(|part| part.card().is_some() && part.vlan.is_none()) {
         require_card(network, seen.as_ref())?;
     }
     if let Some(part) = network.ovs() {

@@ -25,7 +25,7 @@ use crate::undo::network::undo_network;
 use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_model::{Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec};
 use zubi_plan::{Plan, coexist, driver};
-use zubi_snapshot::{Needs, Snapshot};
+use zubi_snapshot::{Finding, Needs, Snapshot};
 use zubi_store::{ExclusiveHost, NetworkDraft, Unsynced};
 
 /// The network that is created at its first use.
@@ -123,6 +123,11 @@ fn create_locked(
     let (mut networks, _) = session.store().networks_lossy();
     let mut up = driver::up(&network, &ipv6_forwarding(session)?);
     driver::mark(&mut up, &network, &session.run_folder());
+    if network.macvlan().is_some_and(|part| part.vlan.is_some()) {
+        // Another network may have made the VLAN already.
+        let compared = session.kernel.compare(&up.ops).map_err(Error::kernel(object.clone()))?;
+        up.ops = compared.into_iter().filter(|(_, finding)| *finding != Finding::Same).map(|(op, _)| op).collect();
+    }
     let closed = close_forwarding(session, &mut up)?;
     if act == Act::Apply {
         note_closed(session, &closed);

@@ -1,7 +1,7 @@
 //! The macvlan driver: each endpoint is a device with a MAC of its own on a network card of the host.
 
 use crate::serial::is_default;
-use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName, OnParent, UplinkSpec};
+use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName, OnParent, UplinkSpec, VlanId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -69,6 +69,26 @@ pub enum ShimWish {
     Unwanted,
 }
 
+/// A VLAN of a network card. The first network on it makes the device, and the last one removes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CardVlan {
+    /// The card.
+    pub card: IfName,
+    /// The VLAN.
+    pub id: VlanId,
+    /// Of the device: the card's.
+    pub mac: Mac,
+}
+
+impl CardVlan {
+    /// The card and the VLAN that a name stands for, by the custom of `vconfig`: `eth0.10`. `None` for other names.
+    pub fn named(device: &IfName) -> Option<(IfName, &str)> {
+        let (card, number) = device.as_str().rsplit_once('.')?;
+        let is_number = !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+        is_number.then(|| card.parse().ok().map(|card| (card, number)))?
+    }
+}
+
 /// What carries the endpoints of a network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MacvlanNetwork {
@@ -77,6 +97,9 @@ pub struct MacvlanNetwork {
     /// The MAC of a parent that is the network's own: a device behind which nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<Mac>,
+    /// What the parent is, when it is a VLAN that zubi made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<CardVlan>,
     /// See [`MacvlanMode`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub mode: MacvlanMode,
@@ -152,11 +175,12 @@ impl MacvlanSpec {
             Some(card) => MacvlanNetwork {
                 parent: card.parent,
                 own: None,
+                vlan: None,
                 mode,
                 card_mac: None,
                 shim: is_possible.then_some(HostShim { device, mac }),
             },
-            None => MacvlanNetwork { parent: device, own: Some(mac), mode, card_mac: None, shim: None },
+            None => MacvlanNetwork { parent: device, own: Some(mac), vlan: None, mode, card_mac: None, shim: None },
         })
     }
 }
@@ -173,7 +197,14 @@ pub struct MacvlanDescription {
 impl MacvlanDescription {
     /// The part of a network that is described for the first time. Programs that describe networks know of no host shim.
     pub fn first(&self) -> MacvlanNetwork {
-        MacvlanNetwork { parent: self.parent.clone(), own: None, mode: self.mode, card_mac: None, shim: None }
+        MacvlanNetwork {
+            parent: self.parent.clone(),
+            own: None,
+            vlan: None,
+            mode: self.mode,
+            card_mac: None,
+            shim: None,
+        }
     }
 
     pub(super) fn onto(&self, old: &MacvlanNetwork, network: &NetworkName) -> Result<MacvlanNetwork, Invalid> {
@@ -201,6 +232,17 @@ mod tests {
             assert_eq!(mode.parse::<MacvlanMode>().unwrap().to_string(), mode);
         }
         assert!("source".parse::<MacvlanMode>().is_err());
+    }
+
+    #[test]
+    fn a_vlan_is_named_after_its_card() {
+        let named = |name: &str| {
+            let name = name.parse().unwrap();
+            CardVlan::named(&name).map(|(card, number)| format!("{card} {number}"))
+        };
+        assert_eq!(named("eth0.10").as_deref(), Some("eth0 10"));
+        assert_eq!(named("br.lan.4095").as_deref(), Some("br.lan 4095"));
+        assert_eq!([named("eth0"), named("eth0."), named("eth0.x1"), named("eth0.+1")], [None, None, None, None]);
     }
 
     #[test]

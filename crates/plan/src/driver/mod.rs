@@ -119,11 +119,12 @@ pub fn down_from(network: &Network, found: &Leaving<'_>) -> Plan {
 /// host on a shared device.
 pub fn leave_to_others(plan: &mut Plan, network: &Network, others: &[Network]) {
     let elements: Vec<Element> = others.iter().flat_map(network_elements).collect();
-    let sharing = others.iter().filter(|other| other.shares_device_with(network));
-    let addresses: Vec<IpNet> = sharing.flat_map(|n| n.pools.iter().filter_map(Pool::host_address)).collect();
+    let sharing: Vec<&Network> = others.iter().filter(|other| other.shares_device_with(network)).collect();
+    let addresses: Vec<IpNet> = sharing.iter().flat_map(|n| n.pools.iter().filter_map(Pool::host_address)).collect();
     plan.ops.retain(|op| match &op.what {
         What::DeleteElement(element) => !elements.contains(element),
         What::DeleteAddress(gone) => !addresses.contains(&gone.address),
+        What::DeleteLink(device) => sharing.is_empty() || device.name != *network.device(),
         _ => true,
     });
 }

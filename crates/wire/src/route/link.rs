@@ -6,7 +6,7 @@ use crate::message::{Attributes, Batch, Body, Message, flag};
 use crate::shell::shell_word;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use zubi_model::{IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef};
+use zubi_model::{IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, VlanId};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
@@ -37,6 +37,7 @@ const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_VLAN_ID: u16 = 1;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 /// Leaves out the statistics (`RTEXT_FILTER_SKIP_STATS`).
 const SKIP_STATS: u32 = 1 << 3;
@@ -144,6 +145,15 @@ impl Macvlan {
     }
 }
 
+/// A device that sends and takes the frames of one VLAN on another device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Vlan {
+    /// The other device.
+    pub card: IfName,
+    /// The VLAN.
+    pub id: VlanId,
+}
+
 /// The other end of a pair that leads nowhere. (The kernel's dummy device is a module that some kernels lack, and that
 /// brings a `dummy0` along.)
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,6 +176,8 @@ pub enum LinkKind {
     Veth(Peer),
     /// See [`Macvlan`].
     Macvlan(Macvlan),
+    /// See [`Vlan`].
+    Vlan(Vlan),
     /// A pair whose ends are both here: a device that has a carrier, and nothing behind it.
     Stub(Stub),
 }
@@ -204,7 +216,7 @@ impl Link {
                 b.u32(IFLA_MTU, mtu.bytes());
             }
             if let Some(IfIndex(on)) = on {
-                b.u32(if matches!(self.kind, LinkKind::Macvlan(_)) { IFLA_LINK } else { IFLA_MASTER }, on);
+                b.u32(if self.parent().is_some() { IFLA_LINK } else { IFLA_MASTER }, on);
             }
             if let LinkKind::Veth(_) | LinkKind::Stub(_) = self.kind {
                 b.u32(IFLA_NUM_TX_QUEUES, 1);
@@ -226,6 +238,10 @@ impl Link {
                 LinkKind::Macvlan(macvlan) => {
                     b.text(IFLA_INFO_KIND, "macvlan");
                     b.nested(IFLA_INFO_DATA, |b| b.u32(IFLA_MACVLAN_MODE, macvlan.mode_number()));
+                }
+                LinkKind::Vlan(vlan) => {
+                    b.text(IFLA_INFO_KIND, "vlan");
+                    b.nested(IFLA_INFO_DATA, |b| b.attr(IFLA_VLAN_ID, &vlan.id.number().to_ne_bytes()));
                 }
                 LinkKind::Stub(stub) => {
                     b.text(IFLA_INFO_KIND, "veth");
@@ -270,6 +286,7 @@ impl Link {
             LinkKind::Bridge => "bridge",
             LinkKind::Veth(_) | LinkKind::Stub(_) => "veth",
             LinkKind::Macvlan(_) => "macvlan",
+            LinkKind::Vlan(_) => "vlan",
         }
     }
 
@@ -278,14 +295,15 @@ impl Link {
         match &self.kind {
             LinkKind::Veth(peer) => Some(&peer.netns),
             LinkKind::Macvlan(macvlan) => macvlan.netns.as_ref(),
-            LinkKind::Bridge | LinkKind::Stub(_) => None,
+            LinkKind::Bridge | LinkKind::Vlan(_) | LinkKind::Stub(_) => None,
         }
     }
 
-    /// The device that carries a macvlan.
+    /// The device that carries a macvlan or a VLAN.
     pub fn parent(&self) -> Option<&IfName> {
         match &self.kind {
             LinkKind::Macvlan(macvlan) => Some(&macvlan.parent),
+            LinkKind::Vlan(vlan) => Some(&vlan.card),
             LinkKind::Bridge | LinkKind::Veth(_) | LinkKind::Stub(_) => None,
         }
     }
@@ -320,6 +338,7 @@ impl fmt::Display for Link {
                 }
                 write!(f, " type macvlan mode {}", macvlan.mode)
             }
+            LinkKind::Vlan(vlan) => write!(f, " type vlan id {}", vlan.id),
             LinkKind::Stub(stub) => {
                 let queues = "numtxqueues 1 numrxqueues 1";
                 write!(f, " {queues} type veth peer name {} address {}", stub.name, stub.mac)?;

@@ -1,7 +1,7 @@
 //! Networks of macvlans: endpoints on the LAN with MACs of their own, on a network card that the host keeps.
 
 use zubi_lab::lan::{CARD_MAC, COMPUTER, HOST, OUTSIDE, holdings, make_lan};
-use zubi_lab::{Host, Snapshot, assert_isolated, assert_reaches};
+use zubi_lab::{Capability, Host, Snapshot, assert_isolated, assert_reaches, lacking, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -358,7 +358,73 @@ fn networks_that_cannot_be_are_refused() {
     host.zubi("check").ok();
 }
 
+fn a_vlan_comes_with_its_first_network_and_goes_with_the_last() {
+    if !need(&[Capability::Vlan], "a_vlan_comes_with_its_first_network_and_goes_with_the_last") {
+        return;
+    }
+    let host = with_sandboxes();
+    host.shell(
+        "set -e; for id in 10 20; do
+           ip -n router link add link eth0 name eth0.$id type vlan id $id; ip -n router link set eth0.$id up
+           ip -n router addr add 10.$id.0.1/24 dev eth0.$id
+         done; ip -n router addr add 10.10.1.1/24 dev eth0.10",
+    )
+    .ok();
+    let before = Snapshot::take();
+    let explained = host.zubi("--dry-run network create a --driver macvlan --parent eth0.10 --subnet 10.10.0.0/24");
+    assert!(explained.ok().out.contains("link eth0 address 52:54:00:00:00:05 group 2054513257 type vlan id 10"));
+    let said = host.zubi("network create a -d macvlan -o parent=eth0.10 --subnet 10.10.0.0/24").ok().out;
+    assert_eq!(said, "a: 10.10.0.0/24 on eth0.10 (macvlan, bridge)\n");
+    host.zubi("network create b --driver macvlan --parent eth0.10 --subnet 10.10.1.0/24").ok();
+    host.zubi("network create c --driver macvlan --parent eth0.20 --subnet 10.20.0.0/24").ok();
+    host.zubi("connect a c1 --ip 10.10.0.5").ok();
+    host.zubi("connect b c2 --ip 10.10.1.5").ok();
+    host.zubi("connect c c2 --ip 10.20.0.5").ok();
+    for (from, address) in [("c1", "10.10.0.1"), ("c2", "10.10.1.1"), ("c2", "10.20.0.1")] {
+        assert_reaches(from, "router", address);
+    }
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    // With the VLAN go the devices on it.
+    host.shell("ip link del eth0.10").ok();
+    assert!(problems(&host).contains("eth0.10"));
+    host.zubi("repair").ok();
+    host.zubi("check").ok();
+    assert_reaches("c1", "router", "10.10.0.1");
+    assert_reaches("c2", "router", "10.10.1.1");
+    host.zubi("network rm -f a").ok();
+    assert_reaches("c2", "router", "10.10.1.1");
+    host.zubi("network rm -f b").ok();
+    host.shell("! ip link show eth0.10").ok();
+    host.zubi("network rm -f c").ok();
+    host.settle();
+    before.assert_no_residue(&Snapshot::take());
+    // One that is there already stays.
+    host.shell("ip link add link eth0 name eth0.10 type vlan id 10; ip link set eth0.10 up").ok();
+    host.zubi("network create a --driver macvlan --parent eth0.10 --subnet 10.10.0.0/24").ok();
+    host.zubi("network rm a").ok();
+    host.shell("ip link show eth0.10").ok();
+}
+
+fn a_vlan_that_cannot_be_is_refused() {
+    let host = host();
+    let before = Snapshot::take();
+    let create =
+        |parent: &str| host.zubi(&format!("network create a -d macvlan --parent {parent} --subnet 10.10.0.0/24"));
+    for number in ["0", "4095", "99999"] {
+        create(&format!("eth0.{number}")).fails(2, "between 1 and 4094");
+    }
+    create("eth9.10").fails(4, "network card eth9.10: does not exist; there are: eth0");
+    if !lacking(&[Capability::Vlan]).is_empty() {
+        create("eth0.10").fails(7, "this kernel has no VLAN devices (CONFIG_VLAN_8021Q)");
+    }
+    before.assert_no_residue(&Snapshot::take());
+    host.shell("ip link set eth0 down").ok();
+    create("eth0.10").fails(4, "network card eth0: is down; ip link set eth0 up");
+}
+
 zubi_lab::tests!(
+    a_vlan_comes_with_its_first_network_and_goes_with_the_last,
+    a_vlan_that_cannot_be_is_refused,
     a_container_is_on_the_lan_and_the_card_stays_as_it_is,
     docker_s_words_make_the_same_network,
     without_a_card_the_network_is_internal,

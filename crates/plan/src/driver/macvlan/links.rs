@@ -1,7 +1,7 @@
 //! The devices: the endpoint's, and one of the network's own where it has no network card.
 
 use zubi_model::{Endpoint, HostShim, IfName, LinkGroup, Mac, MacvlanNetwork, Mtu, Network};
-use zubi_wire::route::{Link, LinkKind, Macvlan, Stub};
+use zubi_wire::route::{Link, LinkKind, Macvlan, Stub, Vlan};
 
 /// The endpoint's device as it is made. In a sandbox it carries no group: a zubi that runs there would take it for its
 /// own stray.
@@ -19,8 +19,17 @@ pub(super) fn inner(network: &Network, part: &MacvlanNetwork, endpoint: &Endpoin
     )
 }
 
+/// What zubi makes to carry a network: nothing where that is on a device of the host.
+pub(super) fn carrier(part: &MacvlanNetwork, mtu: Option<Mtu>) -> Option<Link> {
+    if let Some(vlan) = &part.vlan {
+        let kind = LinkKind::Vlan(Vlan { card: vlan.card.clone(), id: vlan.id });
+        return Some(link(part.parent.clone(), kind, vlan.mac, None, LinkGroup::OURS));
+    }
+    own(part, part.own?, mtu)
+}
+
 /// The device that carries a network without a network card. The name of its other end fits, as its own does.
-pub(super) fn own(part: &MacvlanNetwork, mac: Mac, mtu: Option<Mtu>) -> Option<Link> {
+fn own(part: &MacvlanNetwork, mac: Mac, mtu: Option<Mtu>) -> Option<Link> {
     let stub = Stub { name: part.stub().ok()?, mac: mac.host_end() };
     Some(link(part.parent.clone(), LinkKind::Stub(stub), mac, mtu, LinkGroup::OURS))
 }

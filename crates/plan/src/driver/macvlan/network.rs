@@ -2,29 +2,31 @@
 
 use crate::coexist::{join_transaction, remove_guests};
 use crate::driver::found::{Last, Leaving};
-use crate::driver::macvlan::links::own;
+use crate::driver::macvlan::links::carrier;
 use crate::driver::macvlan::recognise::recognise_network;
 use crate::driver::macvlan::shim;
 use crate::{Op, Plan, Presence, What, alias, firewall};
 use std::path::Path;
-use zubi_model::{MacvlanNetwork, Network};
+use zubi_model::{IfName, MacvlanNetwork, Network};
 use zubi_wire::route::{AdminState, LinkChange, LinkMark};
 
 /// The layout of the firewall is there while a network is.
 pub(in crate::driver) fn up(network: &Network, part: &MacvlanNetwork) -> Plan {
     const OWN: &str = "what carries the endpoints: a cable whose other end leads nowhere";
+    const VLAN: &str = "the VLAN on the network card";
     const QUIET: &str = "the host says nothing by it";
     const UP: &str = "everything is ready: switch it on";
     let mut plan: Plan = firewall::layout().collect();
-    plan.ops.extend(part.shim.iter().flat_map(|shim| shim::up(network, part, shim)));
-    let Some(link) = part.own.and_then(|mac| own(part, mac, network.mtu)) else { return plan };
-    let Ok(stub) = part.stub() else { return plan };
-    plan.push(Op::host(What::AddLink(link), OWN));
-    for end in [&stub, &part.parent] {
-        plan.push(Op::host(What::ChangeLink(LinkChange::addressless(end.clone())), QUIET));
+    if let Some(link) = carrier(part, network.mtu) {
+        let stub = part.own.and_then(|_| part.stub().ok());
+        let ends: Vec<&IfName> = stub.iter().chain([&part.parent]).collect();
+        plan.push(Op::host(What::AddLink(link), if part.vlan.is_some() { VLAN } else { OWN }));
+        plan.ops
+            .extend(ends.iter().map(|end| Op::host(What::ChangeLink(LinkChange::addressless((*end).clone())), QUIET)));
+        let up = |end: &IfName| Op::host(What::ChangeLink(LinkChange::state(end.clone(), AdminState::Up)), UP);
+        plan.ops.extend(ends.into_iter().map(up));
     }
-    plan.push(Op::host(What::ChangeLink(LinkChange::state(stub, AdminState::Up)), UP));
-    plan.push(Op::host(What::ChangeLink(LinkChange::state(part.parent.clone(), AdminState::Up)), UP));
+    plan.ops.extend(part.shim.iter().flat_map(|shim| shim::up(network, part, shim)));
     plan
 }
 
@@ -34,7 +36,7 @@ pub(in crate::driver) fn mark(plan: &mut Plan, network: &Network, part: &Macvlan
         shim::mark(&mut plan.ops, network, shim, run);
     }
     let is_about = |op: &&mut Op| matches!(&op.what, What::ChangeLink(change) if change.name == part.parent);
-    if part.own.is_some()
+    if (part.own.is_some() || part.vlan.is_some())
         && let Some(Op { what: What::ChangeLink(go_up), .. }) = plan.ops.iter_mut().rfind(is_about)
     {
         go_up.alias = Some(alias::of_network(network, run));
@@ -42,13 +44,13 @@ pub(in crate::driver) fn mark(plan: &mut Plan, network: &Network, part: &Macvlan
 }
 
 pub(in crate::driver) fn down(part: &MacvlanNetwork, last: Last) -> Plan {
-    const OWN: &str = "the device goes, and its other end with it";
+    const GOES: &str = "the device that carried the endpoints goes";
     const FIREWALL: &str = "no network needs the firewall any more";
     let mut plan = Plan::new();
-    if let Some(mac) = part.own {
-        plan.push(Op::host(What::DeleteLink(LinkMark::new(part.parent.clone(), mac)), OWN));
-    }
     plan.ops.extend(part.shim.as_ref().map(shim::down));
+    if let Some(link) = carrier(part, None) {
+        plan.push(Op::host(What::DeleteLink(LinkMark::new(link.name, link.mac)), GOES));
+    }
     if last == Last::Yes {
         plan.push(Op::host(What::DeleteTable(firewall::TABLE), FIREWALL));
     }

@@ -2,22 +2,22 @@
 
 use crate::Presence;
 use crate::driver::found::Standing;
-use crate::driver::macvlan::links::own;
+use crate::driver::macvlan::links::carrier;
 use zubi_model::{Endpoint, MacvlanNetwork};
 use zubi_wire::route::{AdminState, LinkSeen};
 
 /// A network card belongs to the network whatever it is.
 pub(in crate::driver) fn recognise_network(part: &MacvlanNetwork, seen: Option<&LinkSeen>) -> Presence {
-    Presence::of(seen, |seen| part.own.is_none_or(|mac| own(part, mac, None).is_some_and(|own| own.resembles(seen))))
+    Presence::of(seen, |seen| carrier(part, None).is_none_or(|made| made.resembles(seen)))
 }
 
 pub(in crate::driver) fn standing(part: &MacvlanNetwork, seen: Option<&LinkSeen>) -> Standing {
-    match (recognise_network(part, seen), part.own, seen) {
+    match (recognise_network(part, seen), carrier(part, None), seen) {
         (Presence::Foreign, _, _) => Standing::Foreign,
         (_, None, None) => Standing::NoDevice,
-        (_, None, Some(_)) if part.shim.is_some() => Standing::InParts,
+        (_, _, Some(_)) if part.shim.is_some() => Standing::InParts,
         (_, None, Some(_)) => Standing::Complete,
-        (_, Some(mac), Some(seen)) if !own(part, mac, None).is_some_and(|own| own.is(seen)) => Standing::Unmarked,
+        (_, Some(made), Some(seen)) if !made.is(seen) => Standing::Unmarked,
         (_, Some(_), Some(seen)) if seen.state == AdminState::Up => Standing::Complete,
         (_, Some(_), _) => Standing::Incomplete,
     }
@@ -40,6 +40,7 @@ mod tests {
         MacvlanNetwork {
             parent: "zm-blue".parse().unwrap(),
             own,
+            vlan: None,
             mode: MacvlanMode::Bridge,
             card_mac: None,
             shim: None,
