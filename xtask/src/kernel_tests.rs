@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Words of test names that CI runs on the oldest kernel: everything known to differ between kernels, and a user's
 /// first steps.
-const SHORT: [&str; 47] = [
+const SHORT: [&str; 52] = [
     "containers_of_one_network_reach_each_other_the_host_and_the_outside",
     "container_addresses_are_not_reachable_by_routing",
     "gateway_addresses_are_not_reachable_by_routing",
@@ -61,6 +61,11 @@ const SHORT: [&str; 47] = [
     "a_removed_network_takes_the_last_table_with_it",
     "strays_with_our_mark_are_found_and_collected",
     "a_sandbox_that_is_removed_while_connected",
+    "macvlan::a_container_is_on_the_lan_and_the_card_stays_as_it_is",
+    "macvlan::what_is_changed_inside_is_found_and_put_right",
+    "macvlan::a_vlan_",
+    "uplink::a_container_is_on_the_lan_and_the_card_has_everything_back",
+    "uplink::what_is_deleted_or_flushed_comes_back",
 ];
 /// The limit for all tests under emulation.
 const LIMIT: Duration = Duration::from_secs(3 * 3600);

@@ -206,6 +206,12 @@ impl Op {
         matches!(self.what, What::AddGuestRule(_) | What::DeleteGuestRule(_))
     }
 
+    /// The command that gives a link its name in a sandbox, if the host makes it under another one.
+    fn renaming(&self) -> Option<String> {
+        let What::AddLink(link) = &self.what else { return None };
+        Some(format!("ip link set {} name {}", link.name_at_first()?, link.name))
+    }
+
     /// The equivalent command, without the place.
     fn command(&self) -> String {
         match &self.what {
@@ -260,18 +266,21 @@ impl fmt::Display for Op {
         let command = self.command();
         match &self.place {
             Place::Host => f.write_str(&command),
-            // The host makes a macvlan, wherever it is born: the command names the place.
-            Place::Sandbox(_) if matches!(&self.what, What::AddLink(link) if link.parent().is_some()) => {
-                f.write_str(&command)
-            }
-            Place::Sandbox(NsRef::Named(name)) => match command.strip_prefix("ip ") {
-                Some(rest) => write!(f, "ip -n {name} {rest}"),
-                None => write!(f, "ip netns exec {name} {command}"),
+            // A person lets the host make a macvlan, wherever it is born: the command names the place.
+            Place::Sandbox(sandbox) => match self.renaming() {
+                Some(renaming) => write!(f, "{command} && {}", inside(sandbox, &renaming)),
+                None => f.write_str(&inside(sandbox, &command)),
             },
-            Place::Sandbox(NsRef::Path(path)) => {
-                write!(f, "nsenter --net={} {command}", shell_word(&path.display().to_string()))
-            }
         }
+    }
+}
+
+/// A command inside a sandbox.
+fn inside(sandbox: &NsRef, command: &str) -> String {
+    match (sandbox, command.strip_prefix("ip ")) {
+        (NsRef::Named(name), Some(rest)) => format!("ip -n {name} {rest}"),
+        (NsRef::Named(name), None) => format!("ip netns exec {name} {command}"),
+        (NsRef::Path(path), _) => format!("nsenter --net={} {command}", shell_word(&path.display().to_string())),
     }
 }
 

@@ -126,7 +126,7 @@ fn what_is_changed_inside_is_found_and_put_right() {
     host.zubi("connect lan c1").ok();
     host.zubi("connect lan c2").ok();
     for (change, said) in [
-        ("ip -n c1 link del eth0", "ip link add eth0 link eth0"),
+        ("ip -n c1 link del eth0", "ip link add zv0242c0a80180 link eth0"),
         ("ip -n c1 link set eth0 down", "ip -n c1 link set eth0 up"),
         ("ip -n c1 link set eth0 address 02:00:00:00:00:77", "02:00:00:00:00:77"),
         ("ip -n c1 link set eth0 down; ip -n c1 link set eth0 name other", "renamed or gone"),
