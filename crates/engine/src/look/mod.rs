@@ -11,6 +11,7 @@ pub(crate) mod dhcp_client;
 pub(crate) mod far_end;
 pub(crate) mod foreign_changes;
 pub(crate) mod given_elsewhere;
+pub(crate) mod groups;
 pub(crate) mod host;
 pub(crate) mod host_key;
 pub(crate) mod lease_files;

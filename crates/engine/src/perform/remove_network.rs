@@ -10,7 +10,7 @@ use crate::report::{Act, Connected, Report};
 use crate::session::Session;
 use crate::undo::endpoint::{detach_locked, release_sandbox};
 use zubi_model::{Network, NetworkName};
-use zubi_plan::Plan;
+use zubi_plan::{Place, Plan};
 use zubi_store::ExclusiveHost;
 
 /// Removes a network. Fails if there is no such network, as Docker does.
@@ -45,6 +45,9 @@ fn remove_requested(
     if let Some(address) = foreign_addresses(session, network)?.into_iter().next() {
         return Err(Error::ForeignAddress { network: network.name.clone(), device: network.device().clone(), address });
     }
+    if connected == Connected::Refuse {
+        require_card(session, network)?;
+    }
     match connected {
         Connected::Refuse => remove_network_locked(session, host, network, act),
         Connected::Disconnect => {
@@ -58,6 +61,22 @@ fn remove_requested(
             Ok(Report { plan, value: () })
         }
     }
+}
+
+/// Refuses a network whose card is unplugged: with the bridge the host would lose what it had on the card.
+fn require_card(session: &mut Session, network: &Network) -> Result<(), Error> {
+    let Some(card) = network.parent() else { return Ok(()) };
+    let seen =
+        session.kernel.link(&Place::Host, card.as_str()).map_err(Error::kernel(format!("network card {card}")))?;
+    if seen.is_some() {
+        return Ok(());
+    }
+    let bridge = network.device();
+    let why = format!(
+        "is not there, and the addresses on {bridge} would be lost; plug it in first, or zubi network rm --force {}",
+        network.name
+    );
+    Err(Error::Card { card: card.clone(), why })
 }
 
 /// Refuses a network whose device carries another: that would lose its endpoints.

@@ -25,6 +25,7 @@ use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::look::card::{Managed, refuse_card, routers_of};
 use crate::look::clock::nanoseconds;
+use crate::look::groups::joined_groups;
 use crate::look::unconfirmed::all_unconfirmed;
 use crate::look::unrecorded::refuse_other_instance_now;
 use crate::perform::create_network::{decide_network, network_birth, refuse_name};
@@ -104,6 +105,7 @@ pub(crate) fn create_uplink(
         return Ok(Report { plan, value: network });
     }
     session.store().forget_went_back(&network.name)?;
+    let groups = joined_groups(&card);
     let mut expected = seen.held.gateways();
     expected.extend(routers_of(&seen.held, wishes.user));
     let expected = answering(session, &card, &expected, BEFORE)?;
@@ -131,6 +133,7 @@ pub(crate) fn create_uplink(
     match made {
         Ok(until) => {
             guardian.tell(&until.unwrap_or(NOTHING).to_ne_bytes());
+            note_groups(session, &network, &card, &groups);
             Ok(Report { plan, value: network })
         }
         Err(e) => {
@@ -139,6 +142,20 @@ pub(crate) fn create_uplink(
             Err(Error::after_undo(e, undone))
         }
     }
+}
+
+/// Memberships of multicast groups do not move.
+fn note_groups(session: &mut Session, network: &Network, card: &IfName, groups: &[IpAddr]) {
+    if groups.is_empty() {
+        return;
+    }
+    let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
+    session.note(format!(
+        "programs of this host have joined {} on {card}, and hear nothing there any more: restart those that do not \
+         notice {} themselves",
+        groups.join(", "),
+        network.device()
+    ));
 }
 
 /// Confirms a network: its card stays a port, also after a reboot.

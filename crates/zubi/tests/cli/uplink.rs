@@ -249,6 +249,39 @@ fn what_is_deleted_or_flushed_comes_back() {
     reaches_the_lan(&host);
 }
 
+fn an_unplugged_card_costs_nothing_once_it_is_back() {
+    let host = host();
+    host.zubi("network create lan --driver uplink --parent eth0 --ip-range 192.168.1.128/26").ok();
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect lan c1").ok();
+    let on_bridge = host.shell("ip -o addr show dev zb-lan; ip route show dev zb-lan").ok().out;
+    host.shell("ip link del eth0").ok();
+    assert!(problems(&host).contains("missing: ip link set eth0 master zb-lan"));
+    host.zubi("repair").fails(7, "device eth0 is not there");
+    host.zubi("disconnect lan c1").ok();
+    host.zubi("network rm lan").fails(4, "network card eth0: is not there, and the addresses on zb-lan would be lost");
+    host.shell(
+        "ip link add eth0 address 52:54:00:00:00:05 type veth peer name to_host netns lan; ip link set eth0 up
+         ip -n lan link set to_host master sw up",
+    )
+    .ok();
+    host.zubi("repair").ok();
+    assert_eq!(host.shell("ip -o addr show dev zb-lan; ip route show dev zb-lan").ok().out, on_bridge);
+    host.zubi("connect lan c1").ok();
+    host.wait_for(&format!("ping -qc1 -W1 {COMPUTER}"));
+    assert_reaches("c1", "pc", COMPUTER);
+    host.zubi("check").ok();
+    host.zubi("network rm -f lan").ok();
+    reaches_the_lan(&host);
+}
+
+fn groups_that_programs_have_joined_are_named() {
+    let host = host();
+    host.shell("ip addr add 239.1.2.3/32 dev eth0 autojoin; ip maddr show dev eth0 | grep -q 239.1.2.3").ok();
+    let said = host.zubi("network create lan --driver uplink --parent eth0").ok().err;
+    assert!(said.contains("have joined 239.1.2.3 on eth0, and hear nothing there any more"), "{said}");
+}
+
 fn cards_that_cannot_be_taken_over_are_refused() {
     let host = host();
     let create = |words: &str| host.zubi(&format!("network create lan --driver uplink {words}"));
@@ -420,6 +453,8 @@ zubi_lab::tests!(
     a_router_that_falls_silent_takes_the_card_back,
     a_switch_that_is_deaf_for_a_while_has_the_time_to_confirm,
     what_is_deleted_or_flushed_comes_back,
+    an_unplugged_card_costs_nothing_once_it_is_back,
+    groups_that_programs_have_joined_are_named,
     cards_that_cannot_be_taken_over_are_refused,
     a_card_that_a_program_manages_is_refused_by_its_name,
     an_address_that_somebody_has_is_left_out,
