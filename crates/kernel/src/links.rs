@@ -8,8 +8,8 @@ use std::time::Duration;
 use zubi_model::{Family, IfIndex, IfName, LinkGroup, Mtu};
 use zubi_plan::{Op, Outcome, Place, What};
 use zubi_wire::route::{
-    AdminState, BridgePort, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, NetnsId, OtherNamespace, Route,
-    add_hooks, delete_hooks, delete_link,
+    AdminState, BridgePort, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Route, add_hooks, delete_hooks,
+    delete_link,
 };
 use zubi_wire::{Batch, KernelError};
 
@@ -25,23 +25,20 @@ impl Session {
             LinkKind::Stub(stub) => Some((place.clone(), stub.name.clone())),
             LinkKind::Bridge | LinkKind::Macvlan(_) | LinkKind::Vlan(_) => None,
         };
-        let on = match (&link.master, link.parent()) {
-            (Some(master), _) => Some(self.index(place, master.as_str())?),
-            (None, Some(parent)) => Some(self.index(&Place::Host, parent.as_str())?),
-            (None, None) => None,
-        };
-        let other = match (link.peer_netns(), link.parent()) {
-            (Some(sandbox), _) => {
+        // Where the message goes. A macvlan inside a sandbox is made by the host, which has its parent.
+        let asked = if link.parent().is_some() { &Place::Host } else { place };
+        let on = link.master.as_ref().or(link.parent());
+        let on = on.map(|device| self.index(asked, device.as_str())).transpose()?;
+        let netns = match link.netns() {
+            Some(sandbox) => {
                 self.open_sandbox(sandbox)?;
-                let netns = self.sandbox(sandbox).map(|n| n.raw_fd().cast_unsigned());
-                netns.map_or(OtherNamespace::Unnamed, OtherNamespace::OfPeer)
+                self.sandbox(sandbox).map(|n| n.raw_fd().cast_unsigned())
             }
-            (None, Some(_)) if *place != Place::Host => OtherNamespace::OfParent(self.number_of_host(place)?),
-            (None, _) => OtherNamespace::Unnamed,
+            None => None,
         };
         let mut batch = Batch::new();
-        link.encode(&mut batch, on, other);
-        let answer = only(self.socket(place)?.transact(batch)?);
+        link.encode(&mut batch, on, netns);
+        let answer = only(self.socket(asked)?.transact(batch)?);
         match answer.outcome {
             Some(Ok(())) => {
                 self.made_links.insert((place.clone(), link.name.to_string()));
@@ -63,7 +60,10 @@ impl Session {
                 }
                 Ok(Outcome::Created)
             }
-            Some(Err(e)) if e.errno == libc::EEXIST => self.existing_link(place, link, inner, e),
+            Some(Err(e)) if e.errno == libc::EEXIST => match link.name_at_first().filter(|first| *first != link.name) {
+                Some(first) if self.link(place, link.name.as_str())?.is_none() => self.add_renamed(place, link, first),
+                _ => self.existing_link(place, link, inner, e),
+            },
             // The answer was lost. If the link was made, it carries the MAC that was chosen for it.
             None if self.link(place, link.name.as_str())?.is_some_and(|seen| link.is(&seen)) => Ok(Outcome::Created),
             // rtnl_newlink: "Unknown device type".
@@ -79,26 +79,25 @@ impl Session {
         }
     }
 
-    /// The number that the host has in a sandbox. It gets one if it has none.
-    fn number_of_host(&mut self, place: &Place) -> Result<NetnsId, Error> {
-        let home = self.machine().home().raw_fd().cast_unsigned();
-        for _ in 0..2 {
-            let mut batch = Batch::new();
-            NetnsId::get(&mut batch, home);
-            let answer = only(self.socket(place)?.transact(batch)?);
-            if let Some(number) = answer.objects.iter().map(Kept::message).find_map(|m| NetnsId::parse(&m)) {
-                return Ok(number);
+    /// Makes a link for a sandbox under another name, since the host has a device of its own name, and renames it there.
+    fn add_renamed(&mut self, place: &Place, link: &Link, first: IfName) -> Result<Outcome, Error> {
+        let outcome = self.add_link(place, &Link { name: first.clone(), ..link.clone() })?;
+        let index = self.index(place, first.as_str())?;
+        self.indexes.remove(&(place.clone(), first.to_string()));
+        self.made_links.remove(&(place.clone(), first.to_string()));
+        let mut batch = Batch::new();
+        LinkChange::rename(first.clone(), link.name.clone()).encode(&mut batch, LinkRef::Index(index), None);
+        match only(self.socket(place)?.transact(batch)?).outcome {
+            Some(Ok(())) => {
+                self.made_links.insert((place.clone(), link.name.to_string()));
+                self.indexes.insert((place.clone(), link.name.to_string()), index);
+                Ok(outcome)
             }
-            let mut batch = Batch::new();
-            NetnsId::give(&mut batch, home);
-            match only(self.socket(place)?.transact(batch)?).outcome {
-                Some(Err(e)) if e.errno != libc::EEXIST => {
-                    return Err(refused("number of the host".to_owned(), Some(Err(e))));
-                }
-                _ => {}
+            refusal => {
+                self.delete_link(place, &LinkMark::new(first, link.mac))?;
+                Err(refused(link.to_string(), refusal))
             }
         }
-        Err(Error::NoAnswer { object: "number of the host".into() })
     }
 
     fn existing_link(

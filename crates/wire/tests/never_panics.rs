@@ -13,7 +13,7 @@ use zubi_wire::nft::{
     RuleSeen, Set, Shape, Table, TableFamily, Value, begin, end,
 };
 use zubi_wire::route::{
-    Address, BridgePort, Certainty, ForwardingEntry, Link, LinkKind, Neighbour, OtherNamespace, Peer, Route, Switch,
+    Address, BridgePort, Certainty, ForwardingEntry, Link, LinkKind, Neighbour, Peer, Route, Switch,
 };
 use zubi_wire::{Batch, Messages};
 
@@ -51,7 +51,7 @@ fn everything() -> Vec<u8> {
         group: LinkGroup::OURS,
         master: None,
     };
-    link.encode(b, Some(IfIndex(2)), OtherNamespace::OfPeer(4));
+    link.encode(b, Some(IfIndex(2)), Some(4));
     BridgePort { isolated: Some(Switch::On), ..BridgePort::new(device()) }.encode(b, IfIndex(3));
     Address::new("fd00::2/64".parse().unwrap(), device()).encode(b, IfIndex(3));
     Route::default_via(gateway, device()).encode(b, IfIndex(3));

@@ -15,9 +15,7 @@ use std::time::{Duration, Instant};
 use zubi_kernel::{Answer, Netlink, Netns};
 use zubi_model::{IfIndex, IfName, LinkGroup, Mac};
 use zubi_wire::nft::{self, Element, Field, Set, Shape, Table, TableFamily, Value};
-use zubi_wire::route::{
-    Address, AdminState, Link, LinkChange, LinkKind, LinkRef, LinkSeen, OtherNamespace, Route, delete_link,
-};
+use zubi_wire::route::{Address, AdminState, Link, LinkChange, LinkKind, LinkRef, LinkSeen, Route, delete_link};
 use zubi_wire::{Batch, flag};
 
 const RTM_NEWLINK: u16 = 16;
@@ -65,7 +63,7 @@ impl Floor {
             group: LinkGroup(0),
             master: None,
         };
-        bridge.encode(&mut batch, None, OtherNamespace::Unnamed);
+        bridge.encode(&mut batch, None, None);
         let index = made(&check("bridge", route.transact(batch)?)?)?.index;
         let mut batch = Batch::new();
         LinkChange::state(bridge.name.clone(), AdminState::Up).encode(&mut batch, LinkRef::Index(index), None);

@@ -121,10 +121,8 @@ pub struct Peer {
     pub netns: NsRef,
 }
 
-/// A device with a MAC of its own on another device. Where it is born inside a sandbox, the message goes there and names
-/// the parent by the number that the host has there. A message to the host that names the sandbox would be simpler. But
-/// before Linux 6.15 the kernel refuses it when the *host* has a device of that name, as most have an `eth0`
-/// (`rtnl_newlink` of net/core/rtnetlink.c).
+/// A device with a MAC of its own on another device. It is made by a message to the host, also where it is born inside a
+/// sandbox: the message names the parent by its index there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Macvlan {
     /// The device of the host that carries it.
@@ -166,17 +164,6 @@ pub struct Stub {
     pub mac: Mac,
 }
 
-/// The other namespace that the message for a new link names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OtherNamespace {
-    /// None.
-    Unnamed,
-    /// A descriptor: there the other end of a pair is born.
-    OfPeer(u32),
-    /// The number that the parent's namespace has where the link is made.
-    OfParent(NetnsId),
-}
-
 /// The kind of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkKind {
@@ -213,11 +200,13 @@ pub struct Link {
 }
 
 impl Link {
-    /// Appends the message that makes the link. `on` is the index of [`Link::master`] or of [`Link::parent`]. The echo
-    /// (`NLM_F_ECHO`) contains the new index, and for a veth the peer's index.
-    pub fn encode(&self, batch: &mut Batch, on: Option<IfIndex>, other: OtherNamespace) {
-        let netns_fd = if let OtherNamespace::OfPeer(fd) = other { Some(fd) } else { None };
-        let flags = flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL | flag::ECHO;
+    /// Appends the message that makes the link. `on` is the index of [`Link::master`] or of [`Macvlan::parent`],
+    /// `netns_fd` a descriptor of [`Link::netns`]. The echo (`NLM_F_ECHO`) contains the new index, and for a veth the
+    /// peer's index. A link in another namespace has none: the kernel sends it there, to whichever socket has our number.
+    pub fn encode(&self, batch: &mut Batch, on: Option<IfIndex>, netns_fd: Option<u32>) {
+        let elsewhere = matches!(&self.kind, LinkKind::Macvlan(macvlan) if macvlan.netns.is_some());
+        let echo = if elsewhere { 0 } else { flag::ECHO };
+        let flags = flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL | echo;
         batch.message(RTM_NEWLINK, flags, |b| {
             header(b, AF_UNSPEC, 0, 0, 0);
             b.text(IFLA_IFNAME, self.name.as_str());
@@ -233,8 +222,8 @@ impl Link {
                 b.u32(IFLA_NUM_TX_QUEUES, 1);
                 b.u32(IFLA_NUM_RX_QUEUES, 1);
             }
-            if let OtherNamespace::OfParent(NetnsId(number)) = other {
-                b.u32(IFLA_LINK_NETNSID, number.cast_unsigned());
+            if let (true, Some(fd)) = (elsewhere, netns_fd) {
+                b.u32(IFLA_NET_NS_FD, fd);
             }
             b.nested(IFLA_LINKINFO, |b| match &self.kind {
                 LinkKind::Bridge => {
@@ -301,19 +290,20 @@ impl Link {
         }
     }
 
-    /// The namespace of a veth's peer.
-    pub fn peer_netns(&self) -> Option<&NsRef> {
+    /// The other namespace that the message names: that of a veth's peer, or that of a macvlan.
+    pub fn netns(&self) -> Option<&NsRef> {
         match &self.kind {
             LinkKind::Veth(peer) => Some(&peer.netns),
-            LinkKind::Macvlan(_) | LinkKind::Bridge | LinkKind::Vlan(_) | LinkKind::Stub(_) => None,
+            LinkKind::Macvlan(macvlan) => macvlan.netns.as_ref(),
+            LinkKind::Bridge | LinkKind::Vlan(_) | LinkKind::Stub(_) => None,
         }
     }
 
-    /// The name that a person gives a link at first that the host makes for a sandbox: its own name may be taken on the
-    /// host, see [`Macvlan`].
-    pub fn name_at_first(&self) -> Option<String> {
+    /// The name under which a link that the host makes for a sandbox is never refused. Before Linux 6.15 the kernel registers
+    /// it on the host at first, where most have an `eth0` (`rtnl_newlink` of net/core/rtnetlink.c).
+    pub fn name_at_first(&self) -> Option<IfName> {
         let is_elsewhere = matches!(&self.kind, LinkKind::Macvlan(macvlan) if macvlan.netns.is_some());
-        is_elsewhere.then(|| format!("zv{}", self.mac.to_string().replace(':', "")))
+        format!("zv{}", self.mac.to_string().replace(':', "")).parse().ok().filter(|_| is_elsewhere)
     }
 
     /// The device that carries a macvlan or a VLAN.

@@ -25,15 +25,6 @@ impl NetnsId {
         });
     }
 
-    /// Appends `ip netns set` with a number that the kernel chooses. EEXIST: the namespace has one.
-    pub fn give(batch: &mut Batch, netns_fd: u32) {
-        batch.message(RTM_NEWNSID, flag::REQUEST | flag::ACK, |b| {
-            b.header(&[0; HEADER]);
-            b.u32(NETNSA_NSID, u32::MAX);
-            b.u32(NETNSA_FD, netns_fd);
-        });
-    }
-
     /// Appends a query whether the namespace with this number exists: ENOENT from the moment on that nobody is in it,
     /// while the kernel still takes its devices down (`get_net_ns_by_id` in net/core/net_namespace.c).
     pub fn find(self, batch: &mut Batch) {

@@ -99,12 +99,12 @@ fn says_what_ip_link_set_addrgenmode_says() {
 
 #[test]
 fn says_what_ip_link_add_bridge_says() {
-    assert_eq!(said(|b| bridge().encode(b, None, OtherNamespace::Unnamed)), recorded(BRIDGE));
+    assert_eq!(said(|b| bridge().encode(b, None, None)), recorded(BRIDGE));
 }
 
 #[test]
 fn says_what_ip_link_add_veth_says() {
-    assert_eq!(said(|b| veth().encode(b, Some(IfIndex(2)), OtherNamespace::OfPeer(4))), recorded(VETH));
+    assert_eq!(said(|b| veth().encode(b, Some(IfIndex(2)), Some(4))), recorded(VETH));
 }
 
 #[test]
