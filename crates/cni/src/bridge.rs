@@ -72,24 +72,15 @@ pub(crate) fn describe(config: &Fields<'_>, context: &Context<'_>, defaults: Def
         inner,
         ..Traits::default()
     };
-    Ok(Wire {
-        network: WireNetwork::Described(description),
-        wishes: Wishes {
-            called: context.container.map(|id| format!("cni:{id}")),
-            ifname: context.ifname.clone(),
-            mac: context.runtime.mac_wish()?,
-            traits,
-            ..Wishes::default()
-        },
-        ipam: Ipam::None,
-        gateway_at,
-        default_gateway,
-        routes: Vec::new(),
-        dns: config.object("dns")?.map(|d| read_dns(&d)).transpose()?.unwrap_or_default(),
-        resolv_conf: None,
-        data_dir: None,
-        tune: None,
-    })
+    let wishes = Wishes {
+        called: context.container.map(|id| format!("cni:{id}")),
+        ifname: context.ifname.clone(),
+        mac: context.runtime.mac_wish()?,
+        traits,
+        ..Wishes::default()
+    };
+    let dns = config.object("dns")?.map(|d| read_dns(&d)).transpose()?.unwrap_or_default();
+    Ok(Wire { gateway_at, default_gateway, dns, ..Wire::new(WireNetwork::Described(description), wishes) })
 }
 
 /// The name of the described network.
@@ -121,17 +112,21 @@ fn refuse_vlans(config: &Fields<'_>) -> Result<(), CniError> {
 /// The share of a configuration that is invalid: just the names in it.
 pub(crate) fn bare(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
     let (nothing, silent) = (serde_json::Map::new(), Runtime::default());
-    let mut wire =
-        describe(&Fields::document(&nothing), &Context { runtime: &silent, ..context.clone() }, defaults()?)?;
+    let context = Context { runtime: &silent, ..context.clone() };
+    Ok(silent_wire(describe(&Fields::document(&nothing), &context, defaults()?)?, config))
+}
+
+/// A device without addresses, with what the configuration says of its IPAM plug-in.
+pub(crate) fn silent_wire(mut wire: Wire, config: &Fields<'_>) -> Wire {
     wire.wishes.addressing = Addressing::Given(Vec::new());
     wire.wishes.default_route = DefaultRoute::Never;
-    let Ok(Some((ipam, kind))) = ipam_of(config) else { return Ok(wire) };
+    let Ok(Some((ipam, kind))) = ipam_of(config) else { return wire };
     wire.ipam = match kind {
         "host-local" | "static" => Ipam::Ours,
         other => Ipam::Exec(other.to_owned()),
     };
     wire.data_dir = ipam.path("dataDir").ok().flatten();
-    Ok(wire)
+    wire
 }
 
 fn defaults() -> Result<Defaults, CniError> {

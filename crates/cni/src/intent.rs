@@ -64,7 +64,7 @@ pub struct Status {
 /// What a plug-in has to do: its part of the work of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Share {
-    /// `bridge`, `zubi`: a device with addresses.
+    /// `bridge`, `macvlan`, `zubi`: a device with addresses.
     Wire(Box<Wire>),
     /// `loopback`: the loopback device.
     Loopback,
@@ -80,7 +80,7 @@ pub enum Share {
     Tune(Tune),
 }
 
-/// A device on a bridge.
+/// A device on a bridge or a network card.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Wire {
     /// The network.
@@ -103,6 +103,24 @@ pub struct Wire {
     pub data_dir: Option<PathBuf>,
     /// Settings of the device that `zubi` makes; `None` without any.
     pub tune: Option<Tune>,
+}
+
+impl Wire {
+    /// A device without addresses and routes.
+    pub(crate) fn new(network: WireNetwork, wishes: Wishes) -> Self {
+        Wire {
+            network,
+            wishes,
+            ipam: Ipam::None,
+            gateway_at: GatewayAt::Elsewhere,
+            default_gateway: Switch::Off,
+            routes: Vec::new(),
+            dns: Dns::default(),
+            resolv_conf: None,
+            data_dir: None,
+            tune: None,
+        }
+    }
 }
 
 /// The network that a device joins.

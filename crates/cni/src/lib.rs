@@ -30,6 +30,7 @@ mod firewall;
 mod host_local;
 mod intent;
 mod ipam;
+mod macvlan;
 mod plugin;
 mod portmap;
 mod reply;

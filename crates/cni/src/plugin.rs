@@ -9,6 +9,8 @@ pub enum Plugin {
     Zubi,
     /// A device on a bridge.
     Bridge,
+    /// A device with a MAC of its own on a network card.
+    Macvlan,
     /// The loopback device.
     Loopback,
     /// Addresses from ranges.
@@ -25,9 +27,10 @@ pub enum Plugin {
 
 impl Plugin {
     /// All plug-ins.
-    pub const ALL: [Plugin; 8] = [
+    pub const ALL: [Plugin; 9] = [
         Plugin::Zubi,
         Plugin::Bridge,
+        Plugin::Macvlan,
         Plugin::Loopback,
         Plugin::HostLocal,
         Plugin::Static,
@@ -46,6 +49,7 @@ impl Plugin {
         match self {
             Plugin::Zubi => "zubi",
             Plugin::Bridge => "bridge",
+            Plugin::Macvlan => "macvlan",
             Plugin::Loopback => "loopback",
             Plugin::HostLocal => "host-local",
             Plugin::Static => "static",

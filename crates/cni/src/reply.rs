@@ -25,9 +25,9 @@ pub fn about(plugin: Plugin) -> String {
 }
 
 impl CniResult {
-    /// The result for an endpoint: bridge, device on the host, device in the container. `sandbox` is the path of the
-    /// namespace as the runtime wrote it.
-    pub fn of_endpoint(endpoint: &Endpoint, bridge_mac: Mac, sandbox: &str, wire: &Wire) -> Self {
+    /// The result for an endpoint: bridge, device on the host, device in the container; of a macvlan only the last. `sandbox`
+    /// is the path of the namespace as the runtime wrote it.
+    pub fn of_endpoint(endpoint: &Endpoint, bridge_mac: Option<Mac>, sandbox: &str, wire: &Wire) -> Self {
         let mtu = match &wire.network {
             WireNetwork::Described(of) => of.mtu.map(Mtu::bytes),
             WireNetwork::Named(_) => None,
@@ -39,8 +39,8 @@ impl CniResult {
             sandbox: sandbox.map(str::to_owned),
             ..Interface::default()
         };
-        let on_host = [(endpoint.network_device(), bridge_mac), (endpoint.host_device(), endpoint.host_mac())];
-        let on_host = on_host.into_iter().filter_map(|(name, mac)| Some(device(name?.as_str(), mac, None)));
+        let on_host = [(endpoint.network_device(), bridge_mac), (endpoint.host_device(), Some(endpoint.host_mac()))];
+        let on_host = on_host.into_iter().filter_map(|(name, mac)| Some(device(name?.as_str(), mac?, None)));
         let mut interfaces: Vec<Interface> = on_host.collect();
         let inner = interfaces.len();
         interfaces.push(device(endpoint.ifname.as_str(), endpoint.mac, Some(sandbox)));

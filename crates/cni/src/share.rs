@@ -6,7 +6,7 @@ use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::{Fixed, IngressPolicy, Publish, Reserve, Share, Tune};
 use crate::plugin::Plugin;
-use crate::{bridge, firewall, host_local, portmap, static_ipam, tuning, zubi};
+use crate::{bridge, firewall, host_local, macvlan, portmap, static_ipam, tuning, zubi};
 use zubi_model::{GatewayAt, Ingress, PortSource};
 
 /// Reads what a plug-in has to do.
@@ -15,6 +15,7 @@ pub(crate) fn share(plugin: Plugin, config: &Fields<'_>, context: &Context<'_>) 
     Ok(match plugin {
         Plugin::Zubi => Share::Wire(Box::new(zubi::read(config, context)?)),
         Plugin::Bridge => Share::Wire(Box::new(bridge::read(config, context)?)),
+        Plugin::Macvlan => Share::Wire(Box::new(macvlan::read(config, context)?)),
         Plugin::Loopback => Share::Loopback,
         Plugin::HostLocal => Share::Reserve(host_local::read(&ipam()?, context, GatewayAt::Elsewhere)?),
         Plugin::Static => Share::Fixed(static_ipam::read(&ipam()?, context.runtime, context.version)?),
@@ -30,6 +31,7 @@ pub(crate) fn bare_share(plugin: Plugin, config: &Fields<'_>, context: &Context<
     Ok(match plugin {
         Plugin::Zubi => Share::Wire(Box::new(zubi::bare(config, context)?)),
         Plugin::Bridge => Share::Wire(Box::new(bridge::bare(config, context)?)),
+        Plugin::Macvlan => Share::Wire(Box::new(macvlan::bare(config, context)?)),
         Plugin::Loopback => Share::Loopback,
         Plugin::HostLocal => Share::Reserve(Reserve {
             sets: Vec::new(),

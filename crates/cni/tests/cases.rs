@@ -10,7 +10,8 @@ use zubi_cni::{
     parse, versions,
 };
 use zubi_model::{
-    Addressing, Description, DriverDescription, Endpoint, Hairpin, OtherGateway, Pool, Promiscuity, Scope, Traits,
+    Addressing, Description, DriverDescription, Endpoint, Hairpin, IfName, OtherGateway, Pool, Promiscuity, Scope,
+    Traits,
 };
 
 #[test]
@@ -124,7 +125,8 @@ fn answer(task: &Task, endpoint: Option<Value>) -> Option<CniResult> {
     match &task.share {
         Share::Wire(wire) => {
             let endpoint: Endpoint = serde_json::from_value(endpoint?).unwrap();
-            Some(CniResult::of_endpoint(&endpoint, "02:00:00:00:00:01".parse().unwrap(), netns, wire))
+            let bridge_mac = Some("02:00:00:00:00:01".parse().unwrap());
+            Some(CniResult::of_endpoint(&endpoint, bridge_mac, netns, wire))
         }
         Share::Loopback => Some(CniResult::of_loopback(netns, &[zubi_model::Family::V4, zubi_model::Family::V6])),
         Share::Fixed(fixed) => Some(fixed.result()),
@@ -203,8 +205,15 @@ fn show_tune(text: &mut String, tune: &Tune) {
 }
 
 fn show_description(text: &mut String, of: &Description) {
-    let DriverDescription::Bridge(bridge) = &of.driver else { panic!("{:?}", of.driver) };
-    line(text, format!("network {} on bridge {}, {:?}", of.name, bridge.device, bridge.foreign));
+    match &of.driver {
+        DriverDescription::Bridge(bridge) => {
+            line(text, format!("network {} on bridge {}, {:?}", of.name, bridge.device, bridge.foreign));
+        }
+        DriverDescription::Macvlan(macvlan) => {
+            let card = macvlan.parent.as_ref().map_or("of the default route", IfName::as_str);
+            line(text, format!("network {} on card {card}, {}", of.name, macvlan.mode));
+        }
+    }
     unusual(text, "mtu", &of.mtu, &None);
     for pool in &of.pools {
         line(text, format!("pool {}", pool_line(pool)));
@@ -212,10 +221,12 @@ fn show_description(text: &mut String, of: &Description) {
     unusual(text, "chosen subnets", &of.families, &Vec::new());
     unusual(text, "scope", &of.scope, &Scope::Routed);
     line(text, format!("egress {:?}", of.egress));
-    unusual(text, "icc", &bridge.icc, &None);
-    unusual(text, "ingress", &bridge.ingress, &None);
-    unusual(text, "hairpin", &bridge.hairpin, &Hairpin::Published);
-    unusual(text, "promiscuity", &bridge.promiscuity, &Promiscuity::Off);
+    if let DriverDescription::Bridge(bridge) = &of.driver {
+        unusual(text, "icc", &bridge.icc, &None);
+        unusual(text, "ingress", &bridge.ingress, &None);
+        unusual(text, "hairpin", &bridge.hairpin, &Hairpin::Published);
+        unusual(text, "promiscuity", &bridge.promiscuity, &Promiscuity::Off);
+    }
     unusual(text, "other gateway", &of.other_gateway, &OtherGateway::Refused);
 }
 

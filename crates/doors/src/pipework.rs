@@ -129,7 +129,7 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
         Some(Some("openvswitch")) => return no("is an Open vSwitch bridge: not yet"),
         Some(_) if attach.vlan.is_some() => return no("is a network card: VLANs by pipework are not there yet"),
         Some(_) => {
-            let macvlan = MacvlanDescription { parent: name.clone(), mode: MacvlanMode::Bridge };
+            let macvlan = MacvlanDescription { parent: Some(name.clone()), mode: MacvlanMode::Bridge };
             return network(&name, DriverDescription::Macvlan(macvlan), None);
         }
         None if name.as_str().starts_with("br") => {}

@@ -230,6 +230,11 @@ impl Session {
         remove_network::prune_networks(self, act)
     }
 
+    /// Fails if a network that another program describes needs a network card that cannot carry it.
+    pub fn require_card(&mut self, description: &Description) -> Result<(), Error> {
+        described::require_card(self, description)
+    }
+
     /// All networks that can be read, and the errors of those that cannot.
     pub fn networks(&self) -> (Vec<Network>, Vec<StoreError>) {
         list::networks(self)

@@ -96,6 +96,7 @@ impl Error {
             | Error::NoOvsBridge { .. }
             | Error::OvsSilent { .. }
             | Error::Card { .. }
+            | Error::NoCard { .. }
             | Error::Unconfirmed { .. }
             | Error::NothingToConfirm { .. }
             | Error::ScopeInUse { .. }

@@ -126,6 +126,12 @@ pub enum Error {
         /// The reason, with the next step.
         why: String,
     },
+    /// A network is to be on the card of the host's default route, and there is none.
+    #[error("network {network}: no network card is named, and this host has no default route that leads to one")]
+    NoCard {
+        /// The network.
+        network: NetworkName,
+    },
     /// A network that took over a card is not confirmed yet.
     #[error(
         "network {name}: is not confirmed, and the card goes back in {left} s; zubi network confirm {name} keeps it"

@@ -8,7 +8,7 @@ use zubi_model::{Endpoint, Ingress, NetworkName, PortHolder, PortWish, Published
 
 fn not_ours(task: &Task) -> CniError {
     let why = format!(
-        "network {}: {} of container {} was not made by zubi: put `bridge` or `zubi` before this plug-in",
+        "network {}: {} of container {} was not made by zubi: put `bridge`, `macvlan` or `zubi` before this plug-in",
         task.network, task.ifname, task.container
     );
     CniError::new(Code::Config, why)
@@ -79,19 +79,33 @@ pub(super) fn check_ports(session: &mut Session, task: &Task, publish: &Publish)
     if about_ports.is_empty() { Ok(()) } else { Err(CniError::new(difference_found(), about_ports.join("; "))) }
 }
 
-/// Sets who can reach a network. On devices of other plug-ins only the open policy is accepted: zubi has no rules for
-/// them.
+/// Sets who can reach a network. On devices of other plug-ins and on macvlans only the open policy is accepted: zubi has
+/// no rules for them.
 pub(super) fn apply_policy(session: &mut Session, task: &Task, policy: IngressPolicy) -> Result<CniResult, CniError> {
     let previous = task.chained()?.clone();
+    let is_open = policy.ingress == Ingress::Open && policy.icc.is_none();
     match find(session, task)? {
         Some(endpoint) if endpoint.network.source().is_some() => {
-            session.set_ingress(network_of(&endpoint), policy.ingress, policy.icc).map_err(cni_error)?;
+            let (network, _) = session.network(network_of(&endpoint)).map_err(cni_error)?;
+            if network.is_firewalled() {
+                session.set_ingress(&network.name, policy.ingress, policy.icc).map_err(cni_error)?;
+            } else if !is_open {
+                return Err(without_rules(task));
+            }
         }
-        None if policy.ingress != Ingress::Open || policy.icc.is_some() => return Err(not_ours(task)),
+        None if !is_open => return Err(not_ours(task)),
         // A network made by the user keeps its own policy.
         _ => {}
     }
     Ok(previous)
+}
+
+fn without_rules(task: &Task) -> CniError {
+    let why = format!(
+        "network {}: ingressPolicy: what comes from the LAN passes no rule of this host; leave it out",
+        task.network
+    );
+    CniError::new(Code::UnsupportedField, why)
 }
 
 pub(super) fn check_policy(session: &mut Session, task: &Task, policy: IngressPolicy) -> Result<(), CniError> {
@@ -99,7 +113,7 @@ pub(super) fn check_policy(session: &mut Session, task: &Task, policy: IngressPo
     let (network, _) = session.network(network_of(&endpoint)).map_err(cni_error)?;
     let same = network
         .bridge()
-        .is_some_and(|bridge| bridge.ingress == policy.ingress && policy.icc.is_none_or(|icc| bridge.icc == icc));
+        .is_none_or(|bridge| bridge.ingress == policy.ingress && policy.icc.is_none_or(|icc| bridge.icc == icc));
     if same || network.name.source().is_none() {
         return Ok(());
     }

@@ -147,9 +147,11 @@ fn status_of(status: &Status) -> Result<(), CniError> {
             if let zubi_cni::Ipam::Exec(kind) = &wire.ipam {
                 exec::status(kind, status)?;
             }
-            if let WireNetwork::Named(name) = &wire.network {
-                session.network(name).map_err(cni_error)?;
+            match &wire.network {
+                WireNetwork::Named(name) => session.network(name).map(drop),
+                WireNetwork::Described(description) => session.require_card(description),
             }
+            .map_err(cni_error)?;
             match &wire.wishes.addressing {
                 Addressing::Sets(sets) => ipam::status(session, status, sets, wire.data_dir.as_deref()),
                 _ => Ok(()),

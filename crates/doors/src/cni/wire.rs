@@ -1,10 +1,10 @@
-//! `bridge` and `zubi`: a device on a bridge.
+//! `bridge`, `macvlan` and `zubi`: a device on a bridge or a network card.
 
 use super::attachment::{called, called_on_named, cni_error, difference_found, find, in_namespace, netns, sandbox};
 use super::{exec, ipam, tune};
 use zubi_cni::{CniError, CniResult, Code, Ipam, Task, Wire, WireNetwork};
 use zubi_engine::{Act, Attachment, Problem, Session};
-use zubi_model::{DuplicateDetection, NetworkName, SandboxRef};
+use zubi_model::{DuplicateDetection, Endpoint, Mac, NetworkName, SandboxRef};
 
 pub(super) fn add(session: &mut Session, task: &Task, wire: Wire) -> Result<CniResult, CniError> {
     let exists = |what: &str| {
@@ -67,7 +67,7 @@ fn attach(
     if finished.is_ok() && wire.wishes.traits.dad == DuplicateDetection::Awaited {
         finished = session.await_addresses(&endpoint).map_err(cni_error);
     }
-    let bridge_mac = match finished.and_then(|()| session.bridge_mac(&endpoint.network).map_err(cni_error)) {
+    let bridge_mac = match finished.and_then(|()| bridge_mac(session, &endpoint)) {
         Ok(mac) => mac,
         Err(error) => {
             session.detach(&endpoint.network, &SandboxRef::Called(endpoint.sandbox.spelled.clone()), Act::Apply).ok();
@@ -79,6 +79,14 @@ fn attach(
         Some(previous) => result.after(previous.clone()),
         None => result,
     })
+}
+
+/// The MAC of an endpoint's bridge, if it is on one.
+fn bridge_mac(session: &mut Session, endpoint: &Endpoint) -> Result<Option<Mac>, CniError> {
+    match endpoint.network_device() {
+        Some(_) => session.bridge_mac(&endpoint.network).map(Some).map_err(cni_error),
+        None => Ok(None),
+    }
 }
 
 fn spelled(task: &Task, wire: &Wire) -> String {

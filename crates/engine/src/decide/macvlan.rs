@@ -3,11 +3,11 @@
 use crate::decide::neighbourhood::Neighbourhood;
 use crate::decide::uplink::{ON_TOP, existing, pools_behind, refuse_carrier, why_outside};
 use crate::error::Error;
-use crate::look::addresses_in_use::is_link_local;
+use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};
 use std::net::IpAddr;
 use zubi_model::{
-    CardVlan, Driver, DriverSpec, GatewayAt, IfIndex, IfName, Invalid, MacvlanMode, MacvlanNetwork, MacvlanSpec, Mtu,
-    Network, NetworkSpec, Pool, PoolSpec, Scope, UplinkSpec, VlanId,
+    CardVlan, Driver, DriverSpec, Family, GatewayAt, IfIndex, IfName, Invalid, MacvlanDescription, MacvlanMode,
+    MacvlanNetwork, MacvlanSpec, Mtu, Network, NetworkName, NetworkSpec, Pool, PoolSpec, Scope, UplinkSpec, VlanId,
 };
 use zubi_plan::Place;
 use zubi_wire::route::{AdminState, LinkSeen};
@@ -46,7 +46,7 @@ fn carrier(parent: &IfName, around: &Neighbourhood<'_>) -> Result<Carrier, Error
             return up(parent, master);
         }
         let kind = master.kind.as_deref().unwrap_or("device");
-        return no(format!("is a port of {kind} {}; take that: --parent {}", master.name, master.name));
+        return no(format!("is a port of {kind} {}; take {} as the parent", master.name, master.name));
     }
     if let Some(kind) = seen.kind.as_deref().filter(|kind| ON_TOP.contains(kind)) {
         return no(format!("is a {kind} itself; take the device that it is on"));
@@ -131,14 +131,54 @@ fn require_home(pools: &[Pool], what: &'static str, all: impl Iterator<Item = Ip
 /// The MTU: that of the card, where it is not the usual one.
 pub(crate) fn mtu(spec: &NetworkSpec, card: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Option<Mtu>, Error> {
     let Carrier { seen, .. } = carrier(&card.parent, around)?;
-    match spec.mtu {
-        Some(mtu) if mtu.bytes() > seen.mtu => {
-            let why = format!("is more than {} takes, which is {}", seen.name, seen.mtu);
-            Err(Invalid::new("MTU", mtu, why).into())
-        }
-        Some(mtu) => Ok(Some(mtu)),
-        None => Ok(Mtu::try_from(seen.mtu).ok().filter(|mtu| *mtu != Mtu::STANDARD)),
+    refuse_mtu(spec.mtu, &seen)?;
+    Ok(spec.mtu.or_else(|| Mtu::try_from(seen.mtu).ok().filter(|mtu| *mtu != Mtu::STANDARD)))
+}
+
+fn refuse_mtu(wish: Option<Mtu>, seen: &LinkSeen) -> Result<(), Error> {
+    let Some(mtu) = wish.filter(|mtu| mtu.bytes() > seen.mtu) else { return Ok(()) };
+    let why = format!("is more than {} takes, which is {}", seen.name, seen.mtu);
+    Err(Invalid::new("MTU", mtu, why).into())
+}
+
+/// The device of the host that carries a network which another program describes. The program has chosen the addresses,
+/// so that the subnets of two such networks may be one.
+pub(crate) fn of_description(
+    name: &NetworkName,
+    described: &MacvlanDescription,
+    mtu: Option<Mtu>,
+    around: &Neighbourhood<'_>,
+) -> Result<LinkSeen, Error> {
+    let parent = match &described.parent {
+        Some(parent) => parent.clone(),
+        None => card_of_default_route(name, around)?,
+    };
+    existing(&parent, around)?;
+    let Carrier { seen, .. } = carrier(&parent, around)?;
+    refuse_mtu(mtu, &seen)?;
+    if described.mode == MacvlanMode::Passthru {
+        refuse_own_addresses(&parent, &seen, around)?;
     }
+    refuse_beside_passthru(name, &seen.name.parse()?, described.mode, around)?;
+    Ok(seen)
+}
+
+/// The card by which the host reaches the outside, by IPv4 before IPv6.
+fn card_of_default_route(name: &NetworkName, around: &Neighbourhood<'_>) -> Result<IfName, Error> {
+    let object = format!("network {name}");
+    let unread = || Error::unread(&object);
+    for family in [Family::V4, Family::V6] {
+        let routes = around.host.routes(&Place::Host, family).map_err(unread())?.iter();
+        let defaults = routes.filter(|route| route.to.prefix_len() == 0 && route.table == TABLE_MAIN);
+        let Some(best) = defaults.filter(|route| route.device.is_some()).min_by_key(|route| route.metric) else {
+            continue;
+        };
+        let mut links = around.host.links(&Place::Host).map_err(unread())?;
+        if let Some(link) = links.find(|link| Some(link.index) == best.device) {
+            return Ok(link.name.parse()?);
+        }
+    }
+    Err(Error::NoCard { network: name.clone() })
 }
 
 /// The network as it can be: without a card nothing leads outside. Refuses what two networks on one card cannot be.
@@ -160,13 +200,8 @@ pub(crate) fn settle(mut network: Network, around: &Neighbourhood<'_>) -> Result
         part.card_mac = seen.mac;
         refuse_own_addresses(&card, &seen, around)?;
     }
-    let shares = |other: &&Network| other.macvlan().and_then(MacvlanNetwork::card) == Some(&card);
-    for other in around.networks.iter().filter(shares) {
-        let alone = [mode].into_iter().chain(other.macvlan().map(|part| part.mode));
-        if alone.into_iter().any(|mode| mode == MacvlanMode::Passthru) {
-            let why = format!("carries network {}, and passthru gives a whole card to one endpoint", other.name);
-            return Err(Error::Card { card, why });
-        }
+    refuse_beside_passthru(&network.name, &card, mode, around)?;
+    for other in around.networks.iter().filter(|other| is_on(other, &card)) {
         let overlaps = |pool: &&Pool| other.pools.iter().any(|theirs| theirs.subnet.overlaps(pool.subnet.net()));
         if let Some(pool) = network.pools.iter().find(overlaps) {
             return Err(Error::Overlap {
@@ -177,6 +212,26 @@ pub(crate) fn settle(mut network: Network, around: &Neighbourhood<'_>) -> Result
         }
     }
     Ok(network)
+}
+
+fn is_on(network: &Network, card: &IfName) -> bool {
+    network.macvlan().and_then(MacvlanNetwork::card) == Some(card)
+}
+
+/// The kernel lets nothing else on a card with a macvlan in the mode `passthru` (EINVAL of `macvlan_common_newlink`).
+fn refuse_beside_passthru(
+    name: &NetworkName,
+    card: &IfName,
+    mode: MacvlanMode,
+    around: &Neighbourhood<'_>,
+) -> Result<(), Error> {
+    let mut others = around.networks.iter().filter(|other| other.name != *name && is_on(other, card));
+    let is_alone = |other: &&Network| {
+        mode == MacvlanMode::Passthru || other.macvlan().is_some_and(|part| part.mode == MacvlanMode::Passthru)
+    };
+    let Some(other) = others.find(is_alone) else { return Ok(()) };
+    let why = format!("carries network {}, and passthru gives a whole card to one endpoint", other.name);
+    Err(Error::Card { card: card.clone(), why })
 }
 
 /// In the mode `passthru` every frame that comes in goes to the endpoint.

@@ -6,6 +6,8 @@
 //! bridge takes the kernel long, so the detached child of the command does that (see slow.rs). If the child is killed,
 //! the network stays without endpoints until the next command's child, `gc`, or the next attach handles it.
 
+use crate::decide::macvlan;
+use crate::decide::neighbourhood::Neighbourhood;
 use crate::decide::network::{automatic_pool, refuse_overlaps};
 use crate::error::Error;
 use crate::fault::Fault;
@@ -14,13 +16,17 @@ use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::heal::unused_networks::{remove_network_locked, remove_unused};
 use crate::look::addresses_in_use::addresses_in_use;
+use crate::look::card::refuse_wireless;
 use crate::look::compare::host_device;
 use crate::perform::attach::{Attached, connect};
 use crate::perform::create_network::network_birth;
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change};
-use zubi_model::{BridgeMode, Description, DriverDescription, Family, InUse, Ipam, Network, SandboxRef, Wishes};
+use zubi_model::{
+    BridgeMode, Description, DriverDescription, Family, IfName, InUse, Ipam, MacvlanDescription, Network, SandboxRef,
+    Wishes,
+};
 use zubi_plan::Op;
 use zubi_plan::driver::{self, Unusable};
 use zubi_snapshot::Snapshot;
@@ -57,6 +63,7 @@ pub(crate) fn attach_described(
 
 /// Creates the network from its description, or changes the recorded one to match.
 fn make_as_described(session: &mut Session, description: &Description) -> Result<(), Error> {
+    let description = &on_its_carrier(session, description)?;
     if let Some(network) = session.store().network(&description.name)?
         && description.onto(&network, InUse::Yes).is_ok_and(|new| new == network)
         && bridge_stands(session, &network)?
@@ -71,7 +78,8 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
         remove_gone(session, host, Some(&description.name))?;
     }
     let in_use = if session.store().is_empty(&description.name)? { InUse::No } else { InUse::Yes };
-    if let Some(other) = old.take_if(|old| in_use == InUse::No && old.device() != description.driver.device()) {
+    let is_on = |old: &Network| Some(old.device()) == description.driver.device();
+    if let Some(other) = old.take_if(|old| in_use == InUse::No && !is_on(old)) {
         remove_network_locked(session, host, &other, Act::Apply)?;
     }
     let Some(old) = old else {
@@ -109,7 +117,10 @@ fn bridge_stands(session: &mut Session, network: &Network) -> Result<bool, Error
 
 fn decide_described(session: &mut Session, description: &Description) -> Result<Network, Error> {
     let birth = network_birth()?;
-    let seen = device_seen(session, description)?;
+    let seen = match &description.driver {
+        DriverDescription::Macvlan(described) => Some(card_for(session, description, described)?),
+        DriverDescription::Bridge(_) => device_seen(session, description)?,
+    };
     let blank = Network {
         name: description.name.clone(),
         id: description.id.clone().unwrap_or(birth.id),
@@ -123,7 +134,7 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
         ipam: Ipam::Pools,
         labels: description.labels.clone(),
     };
-    let mut network = description.onto(&blank, InUse::No)?;
+    let mut network = on_card(description, blank.device()).onto(&blank, InUse::No)?;
     let others = session.store().networks_lossy().0;
     for family in &description.families {
         if network.pool(*family).is_none() {
@@ -137,7 +148,59 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
 }
 
 fn device_seen(session: &mut Session, description: &Description) -> Result<Option<LinkSeen>, Error> {
-    host_device(session, &mut Snapshot::new(), description.driver.device())
+    match description.driver.device() {
+        Some(device) => host_device(session, &mut Snapshot::new(), device),
+        None => Ok(None),
+    }
+}
+
+/// Fails if a described network needs a network card that cannot carry it.
+pub(crate) fn require_card(session: &mut Session, description: &Description) -> Result<(), Error> {
+    match &description.driver {
+        DriverDescription::Macvlan(described) => card_for(session, description, described).map(drop),
+        DriverDescription::Bridge(_) => Ok(()),
+    }
+}
+
+/// The device of the host that carries a described network of macvlans.
+fn card_for(
+    session: &mut Session,
+    description: &Description,
+    described: &MacvlanDescription,
+) -> Result<LinkSeen, Error> {
+    let (networks, _) = session.store().networks_lossy();
+    let mut host = Snapshot::new();
+    let occupied = addresses_in_use(session, &mut host, &networks, &[Family::V4, Family::V6])?;
+    let around = Neighbourhood { networks: &networks, occupied: &occupied, host: &host, pools: &session.pools() };
+    let seen = macvlan::of_description(&description.name, described, description.mtu, &around)?.clone();
+    refuse_wireless(&seen.name.parse()?, "macvlan")?;
+    Ok(seen)
+}
+
+/// The description with the card that carries the network. Where the described one is a port of an uplink network, its
+/// bridge does.
+fn on_its_carrier(session: &mut Session, description: &Description) -> Result<Description, Error> {
+    let DriverDescription::Macvlan(MacvlanDescription { parent: Some(parent), .. }) = &description.driver else {
+        return Ok(description.clone());
+    };
+    let Some(old) = session.store().network(&description.name)?.filter(|old| old.device() != parent) else {
+        return Ok(description.clone());
+    };
+    let mut host = Snapshot::new();
+    let card = host_device(session, &mut host, parent)?;
+    let carrier = host_device(session, &mut host, old.device())?;
+    let is_port = card.and_then(|card| card.master).zip(carrier).is_some_and(|(master, on)| master == on.index);
+    Ok(if is_port { on_card(description, old.device()) } else { description.clone() })
+}
+
+fn on_card(description: &Description, card: &IfName) -> Description {
+    match &description.driver {
+        DriverDescription::Macvlan(described) => {
+            let described = MacvlanDescription { parent: Some(card.clone()), ..described.clone() };
+            Description { driver: DriverDescription::Macvlan(described), ..description.clone() }
+        }
+        DriverDescription::Bridge(_) => description.clone(),
+    }
 }
 
 fn owner(network: &Network) -> Option<BridgeMode> {
@@ -146,16 +209,9 @@ fn owner(network: &Network) -> Option<BridgeMode> {
 
 /// The error for a described device that cannot be used.
 fn unusable(description: &Description, why: Unusable) -> Error {
-    let device = description.driver.device();
-    if let DriverDescription::Macvlan(_) = &description.driver {
-        let why = match why {
-            Unusable::NoDevice => "does not exist".to_owned(),
-            Unusable::OtherKind(kind) => {
-                format!("is a {}, which carries no macvlans", kind.as_deref().unwrap_or("device"))
-            }
-        };
-        return Error::Card { card: device.clone(), why };
-    }
+    let Some(device) = description.driver.device() else {
+        return Error::NoCard { network: description.name.clone() };
+    };
     match why {
         Unusable::NoDevice => Error::NoBridge { network: description.name.clone(), bridge: device.clone() },
         Unusable::OtherKind(kind) => Error::Kernel {

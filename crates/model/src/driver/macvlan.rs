@@ -188,23 +188,18 @@ impl MacvlanSpec {
 /// A network of macvlans as another program describes it with every call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MacvlanDescription {
-    /// The network card.
-    pub parent: IfName,
+    /// The network card; the one that the network has when absent, at first that of the host's default route.
+    pub parent: Option<IfName>,
     /// See [`MacvlanMode`].
     pub mode: MacvlanMode,
 }
 
 impl MacvlanDescription {
     /// The part of a network that is described for the first time. Programs that describe networks know of no host shim.
-    pub fn first(&self) -> MacvlanNetwork {
-        MacvlanNetwork {
-            parent: self.parent.clone(),
-            own: None,
-            vlan: None,
-            mode: self.mode,
-            card_mac: None,
-            shim: None,
-        }
+    /// `card_mac` is that of the card.
+    pub fn first(&self, parent: IfName, card_mac: Option<Mac>) -> MacvlanNetwork {
+        let card_mac = card_mac.filter(|_| self.mode == MacvlanMode::Passthru);
+        MacvlanNetwork { parent, own: None, vlan: None, mode: self.mode, card_mac, shim: None }
     }
 
     pub(super) fn onto(&self, old: &MacvlanNetwork, network: &NetworkName) -> Result<MacvlanNetwork, Invalid> {
@@ -212,8 +207,8 @@ impl MacvlanDescription {
             let why = format!("is not that of network {network}, which is {has}");
             Err(Invalid::new(what, value, why).try_instead("remove its containers first"))
         };
-        if self.parent != old.parent {
-            return no("network card", &self.parent, &old.parent);
+        if let Some(parent) = self.parent.as_ref().filter(|parent| **parent != old.parent) {
+            return no("network card", parent, &old.parent);
         }
         if self.mode != old.mode {
             return no("macvlan mode", &self.mode, &old.mode);

@@ -272,10 +272,10 @@ pub enum DriverDescription {
 
 impl DriverDescription {
     /// The host's device that the description names.
-    pub fn device(&self) -> &IfName {
+    pub fn device(&self) -> Option<&IfName> {
         match self {
-            DriverDescription::Bridge(bridge) => &bridge.device,
-            DriverDescription::Macvlan(macvlan) => &macvlan.parent,
+            DriverDescription::Bridge(bridge) => Some(&bridge.device),
+            DriverDescription::Macvlan(macvlan) => macvlan.parent.as_ref(),
         }
     }
 
@@ -300,7 +300,8 @@ impl DriverDescription {
     /// The network is on another kind of device than the description says.
     fn elsewhere(&self, what: &'static str, old: &Driver, network: &NetworkName) -> Invalid {
         let why = format!("is not what network {network} is on, which is {}", old.device());
-        Invalid::new(what, self.device(), why).try_instead("remove its containers first")
+        let device = self.device().map_or("any", IfName::as_str);
+        Invalid::new(what, device, why).try_instead("remove its containers first")
     }
 }
 

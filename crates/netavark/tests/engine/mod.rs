@@ -41,7 +41,7 @@ fn endpoint(attachment: &Attachment) -> Endpoint {
         device: Device::pair(
             "zv0123456789".parse().unwrap(),
             match &attachment.network {
-                Target::Described(description) => description.driver.device().clone(),
+                Target::Described(description) => description.driver.device().expect("a device").clone(),
                 Target::Named(_) => "zb-blue".parse().unwrap(),
             },
         ),

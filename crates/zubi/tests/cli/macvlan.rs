@@ -331,7 +331,7 @@ fn networks_that_cannot_be_are_refused() {
     create("--parent eth0 --confirm-within 60s").fails(2, "is for --driver uplink");
     host.zubi("network create lan --mode vepa").fails(2, "is for --driver macvlan");
     host.shell("ip link add br7 type bridge; ip link add d7 master br7 type veth peer name e7; ip link set d7 up").ok();
-    create("--parent d7").fails(4, "is a port of bridge br7; take that: --parent br7");
+    create("--parent d7").fails(4, "is a port of bridge br7; take br7 as the parent");
     create("--parent br7").fails(4, "is down; ip link set br7 up");
     host.shell("ip link del d7; ip link del br7; ip link add i0 link eth0 type macvlan").ok();
     create("--parent i0").fails(4, "is a macvlan itself; take the device that it is on");

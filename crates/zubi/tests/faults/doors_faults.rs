@@ -91,6 +91,8 @@ fn steps(host: &Host, calls: &[Call], at: usize) -> usize {
 
 /// The calls of a runtime that attach, and those that detach.
 struct Door {
+    /// The commands that give the host what the calls need.
+    host: &'static str,
     attach: Vec<Call>,
     detach: Vec<Call>,
 }
@@ -101,6 +103,7 @@ impl Door {
         links(ZUBI, PLUGIN_FOLDER, &PLUGINS);
         links(ZUBI, HELPER_FOLDER, &HELPERS);
         host.shell("ip netns add c1; ip -n c1 link set lo up").ok();
+        host.shell(self.host).ok();
         host.zubi("gc").ok();
         // The first attach makes folders that stay.
         each(&host, &self.attach).expect("attach");
@@ -225,7 +228,22 @@ fn one_plugin() -> Door {
         "cniVersion": "1.0.0", "name": "blue", "type": "zubi", "ipam": ipam(),
         "capabilities": { "portMappings": true }, "runtimeConfig": ports(),
     });
-    Door { attach: vec![Call::cni("zubi", "ADD", &config)], detach: vec![Call::cni("zubi", "DEL", &config)] }
+    Door { host: "", attach: vec![Call::cni("zubi", "ADD", &config)], detach: vec![Call::cni("zubi", "DEL", &config)] }
+}
+
+/// A network card, and a computer on its LAN.
+const CARD: &str = "set -e
+    ip netns add lan; ip link add card0 type veth peer name eth0 netns lan; ip link set card0 up
+    ip -n lan addr add 10.55.66.1/24 dev eth0; ip -n lan link set eth0 up";
+
+/// A device on a network card.
+fn on_card() -> Door {
+    let config = json!({ "cniVersion": "1.0.0", "name": "blue", "type": "macvlan", "master": "card0", "ipam": ipam() });
+    Door {
+        host: CARD,
+        attach: vec![Call::cni("macvlan", "ADD", &config)],
+        detach: vec![Call::cni("macvlan", "DEL", &config)],
+    }
 }
 
 /// The chain of existing configurations.
@@ -248,6 +266,7 @@ fn chain() -> Door {
     let firewall = further("firewall", json!({ "ingressPolicy": "same-bridge" }));
     let tuning = further("tuning", json!({ "sysctl": { "net.ipv4.conf.IFNAME.arp_filter": "1" }, "mtu": 1400 }));
     Door {
+        host: "",
         attach: vec![
             Call::cni("bridge", "ADD", &bridge),
             Call::cni("portmap", "ADD", &portmap),
@@ -284,6 +303,7 @@ fn netavark() -> Door {
         "network_info": { "blue": network("blue", 66), "green": network("green", 77) },
     });
     Door {
+        host: "",
         attach: vec![Call::netavark(&["--config", "/run/networks", "setup", "/run/netns/c1"], &request)],
         detach: vec![Call::netavark(&["--config", "/run/networks", "teardown", "/run/netns/c1"], &request)],
     }
@@ -307,6 +327,18 @@ fn a_chain_killed_at_any_step_of_add_leaves_what_del_cleans_up() {
 
 fn a_chain_killed_at_any_step_of_del_is_called_again() {
     chain().detach_is_killed(16);
+}
+
+fn a_macvlan_killed_at_any_step_of_add_leaves_what_del_cleans_up() {
+    on_card().attach_is_killed(25);
+}
+
+fn a_macvlan_killed_at_any_step_of_del_is_called_again() {
+    on_card().detach_is_killed(8);
+}
+
+fn a_macvlan_failing_at_any_step_of_add_leaves_nothing() {
+    on_card().attach_fails(25);
 }
 
 fn netavark_killed_at_any_step_of_setup_leaves_what_teardown_cleans_up() {
@@ -345,6 +377,9 @@ zubi_lab::tests!(
     a_plugin_failing_at_any_step_of_add_leaves_nothing,
     a_chain_killed_at_any_step_of_add_leaves_what_del_cleans_up,
     a_chain_killed_at_any_step_of_del_is_called_again,
+    a_macvlan_killed_at_any_step_of_add_leaves_what_del_cleans_up,
+    a_macvlan_killed_at_any_step_of_del_is_called_again,
+    a_macvlan_failing_at_any_step_of_add_leaves_nothing,
     netavark_killed_at_any_step_of_setup_leaves_what_teardown_cleans_up,
     netavark_killed_at_any_step_of_teardown_is_called_again,
     netavark_failing_at_any_step_of_setup_leaves_nothing,

@@ -4,31 +4,33 @@ use crate::driver::found::Unusable;
 use zubi_model::{MacvlanDescription, MacvlanNetwork};
 use zubi_wire::route::LinkSeen;
 
-/// The network card has to exist. A port of a bridge carries no macvlan (EBUSY of `netdev_rx_handler_register`).
+/// `seen` is the network card, which the caller has found fit.
 pub(in crate::driver) fn first_described(
     described: &MacvlanDescription,
     seen: Option<&LinkSeen>,
 ) -> Result<MacvlanNetwork, Unusable> {
-    match seen {
-        None => Err(Unusable::NoDevice),
-        Some(seen) if seen.master.is_some() => Err(Unusable::OtherKind(Some("port of another device".into()))),
-        Some(_) => Ok(described.first()),
-    }
+    let seen = seen.ok_or(Unusable::NoDevice)?;
+    let parent = seen.name.parse().map_err(|_| Unusable::OtherKind(seen.kind.clone()))?;
+    Ok(described.first(parent, seen.mac))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::samples::seen;
-    use zubi_model::{IfIndex, MacvlanMode};
+    use zubi_model::{Mac, MacvlanMode};
 
     #[test]
-    fn a_card_that_is_there_and_no_port_carries_macvlans() {
-        let described = MacvlanDescription { parent: "eth0".parse().unwrap(), mode: MacvlanMode::Bridge };
-        let card = seen("eth0", "veth");
-        assert_eq!(first_described(&described, Some(&card)).unwrap(), described.first());
+    fn the_only_macvlan_of_a_card_has_the_cards_mac() {
+        let card = LinkSeen { mac: Some(Mac::from_random([1; 6])), ..seen("eth0", "veth") };
+        let card_mac = |mode| {
+            let described = MacvlanDescription { parent: None, mode };
+            let first = first_described(&described, Some(&card)).unwrap();
+            assert_eq!((first.parent.as_str(), first.mode, first.shim), ("eth0", mode, None));
+            first.card_mac
+        };
+        assert_eq!((card_mac(MacvlanMode::Bridge), card_mac(MacvlanMode::Passthru)), (None, card.mac));
+        let described = MacvlanDescription { parent: None, mode: MacvlanMode::Bridge };
         assert_eq!(first_described(&described, None), Err(Unusable::NoDevice));
-        let port = LinkSeen { master: Some(IfIndex(7)), ..card };
-        assert!(matches!(first_described(&described, Some(&port)), Err(Unusable::OtherKind(Some(_)))));
     }
 }

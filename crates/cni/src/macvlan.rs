@@ -1,0 +1,73 @@
+//! `macvlan`: a device with a MAC of its own on a network card of the host.
+
+use crate::bridge::{network_name, silent_wire};
+use crate::context::Context;
+use crate::dns::read_dns;
+use crate::error::CniError;
+use crate::fields::Fields;
+use crate::intent::{Wire, WireNetwork};
+use crate::ipam::with_ipam;
+use crate::runtime::Runtime;
+use std::collections::BTreeMap;
+use zubi_model::{
+    Description, DriverDescription, Egress, MacWish, MacvlanDescription, MacvlanMode, OtherGateway, Scope, Wishes,
+};
+
+/// Reads the plug-in's share.
+pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
+    with_ipam(describe(config, context)?, config, context)
+}
+
+/// The share of a configuration that is invalid: just the names in it.
+pub(crate) fn bare(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
+    let (nothing, silent) = (serde_json::Map::new(), Runtime::default());
+    let context = Context { runtime: &silent, ..context.clone() };
+    Ok(silent_wire(describe(&Fields::document(&nothing), &context)?, config))
+}
+
+/// Reads the network and the device, without addresses and routes.
+fn describe(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
+    refuse_unsupported(config)?;
+    let mode = match config.text("mode")?.filter(|text| !text.is_empty()) {
+        None => MacvlanMode::default(),
+        Some(text) => text.parse().map_err(|e: zubi_model::Invalid| CniError::config("mode", text, e.why))?,
+    };
+    let description = Description {
+        name: network_name(context.network)?,
+        id: None,
+        driver: DriverDescription::Macvlan(MacvlanDescription { parent: config.parsed("master")?, mode }),
+        mtu: config.mtu("mtu")?,
+        pools: Vec::new(),
+        families: Vec::new(),
+        scope: Scope::Routed,
+        egress: Egress::Plain,
+        other_gateway: OtherGateway::Refused,
+        labels: BTreeMap::new(),
+    };
+    let mac = match context.runtime.mac()? {
+        Some(mac) => Some(mac),
+        None => config.parsed("mac")?,
+    };
+    let wishes = Wishes {
+        called: context.container.map(|id| format!("cni:{id}")),
+        ifname: context.ifname.clone(),
+        mac: mac.map_or(MacWish::FromAddress, MacWish::Given),
+        ..Wishes::default()
+    };
+    let dns = config.object("dns")?.map(|d| read_dns(&d)).transpose()?.unwrap_or_default();
+    Ok(Wire { dns, ..Wire::new(WireNetwork::Described(description), wishes) })
+}
+
+fn refuse_unsupported(config: &Fields<'_>) -> Result<(), CniError> {
+    if config.flag("linkInContainer")? {
+        let why = "zubi puts macvlans on network cards of the host only: leave it out";
+        return Err(CniError::unsupported("linkInContainer", true, why));
+    }
+    // 0 is the kernel's default, as in the reference.
+    let length = config.number("bcqueuelen")?.unwrap_or(0);
+    if length != 0 {
+        let why = "the queue of broadcasts has the kernel's length: leave it out";
+        return Err(CniError::unsupported("bcqueuelen", length, why));
+    }
+    Ok(())
+}
