@@ -1,8 +1,8 @@
 //! What a request asks of the engine.
 
 use crate::addresses::{distinct, in_pools, servers};
-use crate::network::{Ipam, check_driver, describe, scope};
-use crate::options::{Options, zubi_network};
+use crate::network::{Ipam, describe, scope};
+use crate::options::{DriverOptions, Options, zubi_network};
 use crate::reply::largest_status;
 use crate::request::{NetworkEntry, NetworkInfo, Networks};
 use crate::{Error, LARGEST_ANSWER, Request, ports, routes};
@@ -54,8 +54,8 @@ impl Target {
 pub enum Publishing {
     /// It can.
     Possible,
-    /// It cannot: it has no address, or its network is internal, or Podman leaves bridge and firewall to the user
-    /// (`mode=unmanaged`).
+    /// It cannot: it has no address, or its network is internal or on the LAN, or Podman leaves bridge and firewall to the
+    /// user (`mode=unmanaged`).
     Impossible,
 }
 
@@ -163,7 +163,6 @@ fn attachment(
     info: &NetworkInfo,
     default_ingress: Ingress,
 ) -> Result<Attachment, Error> {
-    check_driver(info)?;
     let options = Options::read(info, default_ingress)?;
     let ipam = Ipam::read(info)?;
     let mut wishes = wishes(entry, info, &options)?;
@@ -197,18 +196,21 @@ fn attachment(
 
 fn publishing(network: &Target, wishes: &Wishes, scope: Scope) -> Publishing {
     let without = matches!(&wishes.addressing, Addressing::Given(addresses) if addresses.is_empty());
-    let others = match network {
-        Target::Described(d) => {
-            matches!(&d.driver, DriverDescription::Bridge(bridge) if bridge.foreign == ForeignBridge::Required)
-        }
+    let unguarded = match network {
+        Target::Described(d) => match &d.driver {
+            DriverDescription::Bridge(bridge) => bridge.foreign == ForeignBridge::Required,
+            DriverDescription::Macvlan(_) => true,
+        },
         Target::Named(_) => false,
     };
-    if without || others || scope == Scope::Internal { Publishing::Impossible } else { Publishing::Possible }
+    if without || unguarded || scope == Scope::Internal { Publishing::Impossible } else { Publishing::Possible }
 }
 
 fn wishes(entry: &NetworkEntry, info: &NetworkInfo, options: &Options) -> Result<Wishes, Error> {
     let host_device = entry.options.as_ref().and_then(|options| options.0.get("host_interface_name"));
-    let host_device = host_device.filter(|text| !text.is_empty());
+    // A macvlan has no end on the host, so that netavark ignores the name.
+    let has_host_end = matches!(options.driver, DriverOptions::Bridge { .. });
+    let host_device = host_device.filter(|text| !text.is_empty() && has_host_end);
     let host_device: Option<IfName> = match host_device {
         None => None,
         Some(text) => Some(text.parse().map_err(|e| Error::from(e).within("host_interface_name"))?),

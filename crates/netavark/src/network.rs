@@ -2,12 +2,12 @@
 
 use crate::Error;
 use crate::addresses::one;
-use crate::options::Options;
+use crate::options::{DriverOptions, Options};
 use crate::request::{LeaseRange, NetworkInfo, SubnetEntry};
 use ipnet::IpNet;
 use zubi_model::{
     BridgeDescription, Description, DriverDescription, Egress, Family, ForeignBridge, GatewayAt, Hairpin, IfName,
-    Invalid, Label, NetworkName, OtherGateway, Pool, Promiscuity, Scope, Subnet,
+    Invalid, Label, MacvlanDescription, NetworkName, OtherGateway, Pool, Promiscuity, Scope, Subnet,
 };
 
 /// Of one network. Bounds the overlap check, which compares all pairs.
@@ -34,16 +34,6 @@ impl Ipam {
     }
 }
 
-/// Refuses all drivers but the bridge.
-pub(crate) fn check_driver(info: &NetworkInfo) -> Result<(), Error> {
-    match info.driver.as_str() {
-        "bridge" => Ok(()),
-        "" => Err(Error::missing("driver")),
-        "macvlan" | "ipvlan" => Err(Invalid::new("driver", &info.driver, "is not supported by zubi yet").into()),
-        plugin => Err(Invalid::new("driver", plugin, "is not supported by zubi, which calls no plug-ins").into()),
-    }
-}
-
 /// The scope: internal or routed.
 pub(crate) fn scope(info: &NetworkInfo) -> Scope {
     if info.internal { Scope::Internal } else { Scope::Routed }
@@ -56,10 +46,31 @@ pub(crate) fn describe(
     options: &Options,
     ipam: Ipam,
 ) -> Result<Description, Error> {
-    let bridge = info.network_interface.as_deref().filter(|text| !text.is_empty());
-    let bridge: IfName = bridge.ok_or(Error::missing("network_interface"))?.parse()?;
+    let device = info.network_interface.as_deref().filter(|text| !text.is_empty());
+    let device: Option<IfName> = device.map(str::parse).transpose()?;
+    let (driver, egress, gateway_at) = match options.driver {
+        DriverOptions::Bridge { foreign, ingress } => {
+            let bridge = BridgeDescription {
+                device: device.ok_or(Error::missing("network_interface"))?,
+                foreign,
+                icc: None,
+                ingress: Some(ingress),
+                hairpin: Hairpin::Published,
+                promiscuity: Promiscuity::Off,
+            };
+            let gateway_at = match foreign {
+                ForeignBridge::Adopted => GatewayAt::Bridge,
+                ForeignBridge::Required => GatewayAt::Elsewhere,
+            };
+            (DriverDescription::Bridge(bridge), Egress::Masquerade, gateway_at)
+        }
+        DriverOptions::Macvlan { mode } => {
+            let macvlan = MacvlanDescription { parent: device, mode };
+            (DriverDescription::Macvlan(macvlan), Egress::Plain, GatewayAt::Elsewhere)
+        }
+    };
     let pools = match ipam {
-        Ipam::HostLocal => pools(info.subnets.as_deref().unwrap_or_default(), options.foreign_bridge)?,
+        Ipam::HostLocal => pools(info.subnets.as_deref().unwrap_or_default(), gateway_at)?,
         Ipam::None => Vec::new(),
     };
     if let Some(mtu) = options.mtu
@@ -71,19 +82,12 @@ pub(crate) fn describe(
     Ok(Description {
         name,
         id: info.id.parse().ok(),
-        driver: DriverDescription::Bridge(BridgeDescription {
-            device: bridge,
-            foreign: options.foreign_bridge,
-            icc: None,
-            ingress: Some(options.ingress),
-            hairpin: Hairpin::Published,
-            promiscuity: Promiscuity::Off,
-        }),
+        driver,
         mtu: options.mtu,
         pools,
         families: Vec::new(),
         scope: scope(info),
-        egress: Egress::Masquerade,
+        egress,
         // Two Podman configurations may use one network name: neither may change the other's gateway.
         other_gateway: OtherGateway::Refused,
         // Podman accepts labels that zubi refuses. They mean nothing to zubi, so drop those.
@@ -95,13 +99,13 @@ pub(crate) fn describe(
 }
 
 /// One pool for each subnet, IPv4 first.
-fn pools(entries: &[SubnetEntry], bridge: ForeignBridge) -> Result<Vec<Pool>, Error> {
+fn pools(entries: &[SubnetEntry], gateway_at: GatewayAt) -> Result<Vec<Pool>, Error> {
     if entries.len() > MOST_SUBNETS {
         return Err(Error::TooMany { what: "subnets", most: MOST_SUBNETS });
     }
     let mut pools: Vec<Pool> = Vec::new();
     for entry in entries {
-        let pool = pool(entry, bridge)?;
+        let pool = pool(entry, gateway_at)?;
         if let Some(other) = pools.iter().find(|other| other.subnet.overlaps(pool.subnet.net())) {
             return Err(Invalid::new("subnet", pool.subnet, format!("overlaps {}", other.subnet)).into());
         }
@@ -111,7 +115,7 @@ fn pools(entries: &[SubnetEntry], bridge: ForeignBridge) -> Result<Vec<Pool>, Er
     Ok(pools)
 }
 
-fn pool(entry: &SubnetEntry, bridge: ForeignBridge) -> Result<Pool, Error> {
+fn pool(entry: &SubnetEntry, gateway_at: GatewayAt) -> Result<Pool, Error> {
     let net: IpNet = match entry.subnet.parse() {
         Ok(net) => net,
         Err(_) => return Err(Invalid::new("subnet", &entry.subnet, "is not an address with a prefix length").into()),
@@ -130,10 +134,6 @@ fn pool(entry: &SubnetEntry, bridge: ForeignBridge) -> Result<Pool, Error> {
     if let Some(range) = &entry.lease_range {
         check_lease_range(range, subnet)?;
     }
-    let gateway_at = match bridge {
-        ForeignBridge::Adopted => GatewayAt::Bridge,
-        ForeignBridge::Required => GatewayAt::Elsewhere,
-    };
     // No range: Podman chooses the addresses, and a user may request one outside the lease range.
     Ok(Pool { subnet, gateway, gateway_at, range: None, exclude: Vec::new() })
 }

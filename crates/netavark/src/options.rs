@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::request::NetworkInfo;
 use std::collections::BTreeMap;
-use zubi_model::{DefaultRoute, ForeignBridge, Ingress, Invalid, Mtu, NetworkName};
+use zubi_model::{DefaultRoute, ForeignBridge, Ingress, Invalid, MacvlanMode, Mtu, NetworkName};
 
 /// The options of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,9 +12,15 @@ pub(crate) struct Options {
     pub(crate) mtu: Option<Mtu>,
     /// The metric of the default routes.
     pub(crate) metric: u32,
-    pub(crate) ingress: Ingress,
     pub(crate) default_route: DefaultRoute,
-    pub(crate) foreign_bridge: ForeignBridge,
+    pub(crate) driver: DriverOptions,
+}
+
+/// The driver of a network, with the options that only its networks have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DriverOptions {
+    Bridge { foreign: ForeignBridge, ingress: Ingress },
+    Macvlan { mode: MacvlanMode },
 }
 
 impl Options {
@@ -24,6 +30,15 @@ impl Options {
     /// Reads the options; `default_ingress` holds without `isolate`.
     pub(crate) fn read(info: &NetworkInfo, default_ingress: Ingress) -> Result<Self, Error> {
         let all = Words::of(info);
+        let driver = match info.driver.as_str() {
+            "bridge" => DriverOptions::Bridge { foreign: foreign(&all)?, ingress: ingress(&all, default_ingress)? },
+            "macvlan" => DriverOptions::Macvlan { mode: macvlan_mode(&all)? },
+            "" => return Err(Error::missing("driver")),
+            "ipvlan" => return Err(Invalid::new("driver", "ipvlan", "is not supported by zubi yet").into()),
+            plugin => {
+                return Err(Invalid::new("driver", plugin, "is not supported by zubi, which calls no plug-ins").into());
+            }
+        };
         for (name, why) in [
             ("vrf", "VRFs are not supported by zubi yet"),
             ("outbound_addr4", "zubi lets the kernel choose the address that packets leave with"),
@@ -44,15 +59,6 @@ impl Options {
                 None => Self::METRIC,
                 Some(text) => text.parse().map_err(|_| Invalid::new("metric", text, "is not a number of 32 bits"))?,
             },
-            ingress: match all.get("isolate") {
-                None => default_ingress,
-                Some("strict") => Ingress::Sealed,
-                Some(text) => match boolean(text) {
-                    Some(true) => Ingress::Apart,
-                    Some(false) => Ingress::Open,
-                    None => return Err(Invalid::new("isolate", text, "is none of true, false and strict").into()),
-                },
-            },
             default_route: match all.get("no_default_route") {
                 None => DefaultRoute::Eligible,
                 Some(text) => match boolean(text) {
@@ -61,13 +67,36 @@ impl Options {
                     None => return Err(Invalid::new("no_default_route", text, "is neither true nor false").into()),
                 },
             },
-            foreign_bridge: match all.get("mode") {
-                None | Some("managed") => ForeignBridge::Adopted,
-                Some("unmanaged") => ForeignBridge::Required,
-                Some(text) => return Err(Invalid::new("mode", text, "is neither managed nor unmanaged").into()),
-            },
+            driver,
         })
     }
+}
+
+fn ingress(all: &Words<'_>, default: Ingress) -> Result<Ingress, Invalid> {
+    match all.get("isolate") {
+        None => Ok(default),
+        Some("strict") => Ok(Ingress::Sealed),
+        Some(text) => match boolean(text) {
+            Some(true) => Ok(Ingress::Apart),
+            Some(false) => Ok(Ingress::Open),
+            None => Err(Invalid::new("isolate", text, "is none of true, false and strict")),
+        },
+    }
+}
+
+fn foreign(all: &Words<'_>) -> Result<ForeignBridge, Invalid> {
+    match all.get("mode") {
+        None | Some("managed") => Ok(ForeignBridge::Adopted),
+        Some("unmanaged") => Ok(ForeignBridge::Required),
+        Some(text) => Err(Invalid::new("mode", text, "is neither managed nor unmanaged")),
+    }
+}
+
+fn macvlan_mode(all: &Words<'_>) -> Result<MacvlanMode, Invalid> {
+    if let Some(limit) = all.get("bclim") {
+        return Err(Invalid::new("bclim", limit, "is not supported by zubi yet"));
+    }
+    all.get("mode").map_or(Ok(MacvlanMode::default()), str::parse)
 }
 
 /// The zubi network that a Podman network stands for, named by an option or a label: Podman refuses unknown options but

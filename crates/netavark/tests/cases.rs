@@ -6,7 +6,7 @@ mod engine;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
-use zubi_model::{Addressing, BridgeMode, DriverDescription, ForeignBridge, MacWish, NetworkId, Traits};
+use zubi_model::{Addressing, BridgeMode, DriverDescription, ForeignBridge, IfName, MacWish, NetworkId, Traits};
 use zubi_netavark::{
     Attachment, Command, Error, Program, Target, error_reply, joined, parse_arguments, parse_request, setup, teardown,
     unsupported, update,
@@ -98,13 +98,21 @@ fn show(text: &mut String, attachment: &Attachment) -> std::fmt::Result {
     let Attachment { network, name, wishes, publishing, dns_servers } = attachment;
     writeln!(text, "{name}: {} for {}", network.name(), wishes.called.as_deref().unwrap_or("?"))?;
     if let Target::Described(d) = network {
-        let DriverDescription::Bridge(bridge) = &d.driver else { panic!("{:?}", d.driver) };
-        let mode = match bridge.foreign {
-            ForeignBridge::Adopted => BridgeMode::Adopted,
-            ForeignBridge::Required => BridgeMode::Unmanaged,
-        };
-        writeln!(text, "  bridge {}, if there is one: {mode:?}", bridge.device)?;
-        writeln!(text, "  {:?}, {:?}, ingress {:?}, icc {:?}", d.scope, d.egress, bridge.ingress, bridge.icc)?;
+        match &d.driver {
+            DriverDescription::Bridge(bridge) => {
+                let mode = match bridge.foreign {
+                    ForeignBridge::Adopted => BridgeMode::Adopted,
+                    ForeignBridge::Required => BridgeMode::Unmanaged,
+                };
+                writeln!(text, "  bridge {}, if there is one: {mode:?}", bridge.device)?;
+                writeln!(text, "  {:?}, {:?}, ingress {:?}, icc {:?}", d.scope, d.egress, bridge.ingress, bridge.icc)?;
+            }
+            DriverDescription::Macvlan(macvlan) => {
+                let card = macvlan.parent.as_ref().map_or("of the default route", IfName::as_str);
+                writeln!(text, "  macvlans on card {card}, {}", macvlan.mode)?;
+                writeln!(text, "  {:?}, {:?}", d.scope, d.egress)?;
+            }
+        }
         writeln!(text, "  {:?}, id {:?}, mtu {:?}", d.other_gateway, d.id.as_ref().map(NetworkId::short), d.mtu)?;
         for pool in &d.pools {
             writeln!(text, "  pool {}, gateway {:?} at {:?}", pool.subnet, pool.gateway, pool.gateway_at)?;

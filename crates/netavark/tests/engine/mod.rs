@@ -41,9 +41,10 @@ fn endpoint(attachment: &Attachment) -> Endpoint {
         device: Device::pair(
             "zv0123456789".parse().unwrap(),
             match &attachment.network {
-                Target::Described(description) => description.driver.device().expect("a device").clone(),
-                Target::Named(_) => "zb-blue".parse().unwrap(),
-            },
+                Target::Described(description) => description.driver.device().cloned(),
+                Target::Named(_) => None,
+            }
+            .unwrap_or_else(|| "zb-blue".parse().unwrap()),
         ),
         addresses,
         routes: attachment.wishes.routes.clone(),
