@@ -16,6 +16,8 @@ const COMPLETIONS: [&str; 3] = [
     "usr/share/zsh/vendor-completions/_zubi",
     "usr/share/fish/vendor_completions.d/zubi.fish",
 ];
+/// No script of the package enables them.
+const UNITS: &str = "usr/lib/systemd/system";
 const DOC: &str = "usr/share/doc/zubi";
 const CHANGES: &str = "CHANGELOG.md";
 /// What lintian takes for errors and is meant: one file serves every release of Debian.
@@ -39,7 +41,7 @@ pub(crate) fn build(release: &Release, version: &str, folder: &Path) -> Result<P
     for manual in &release.manuals {
         put_packed(format!("usr/share/man/man1/{}", manual.name), &manual.content)?;
     }
-    for document in &release.documents {
+    for document in release.documents.iter().chain(&release.pages) {
         if document.name == CHANGES {
             put_packed(format!("{DOC}/changelog"), &document.content)?;
         } else {
@@ -53,6 +55,9 @@ pub(crate) fn build(release: &Release, version: &str, folder: &Path) -> Result<P
     tree.put("usr/bin/zubi", &release.program, Mode::Program)?;
     for (completion, path) in release.completions.iter().zip(COMPLETIONS) {
         tree.put(path, &completion.content, Mode::Text)?;
+    }
+    for unit in &release.units {
+        tree.put(&format!("{UNITS}/{}", unit.name), &unit.content, Mode::Text)?;
     }
     tree.put(&format!("{DOC}/copyright"), copyright(release).as_bytes(), Mode::Text)?;
     tree.put("usr/share/lintian/overrides/zubi", OVERRIDES.as_bytes(), Mode::Text)?;

@@ -126,12 +126,15 @@ mod tests {
             content,
             [
                 "usr/bin/zubi",
+                "usr/lib/systemd/system/zubi-leases.service",
+                "usr/lib/systemd/system/zubi-leases.timer",
                 "usr/share/bash-completion/completions/zubi",
                 "usr/share/doc/zubi/README.md",
                 "usr/share/doc/zubi/changelog.Debian.gz",
                 "usr/share/doc/zubi/changelog.gz",
                 "usr/share/doc/zubi/cni.md",
                 "usr/share/doc/zubi/copyright",
+                "usr/share/doc/zubi/lan.md",
                 "usr/share/doc/zubi/libraries.txt.gz",
                 "usr/share/doc/zubi/podman.md",
                 "usr/share/fish/vendor_completions.d/zubi.fish",
@@ -159,8 +162,11 @@ mod tests {
                 "completions/zubi.bash",
                 "completions/zubi.fish",
                 "docs/cni.md",
+                "docs/lan.md",
                 "docs/podman.md",
                 "man/man1/zubi.1",
+                "systemd/zubi-leases.service",
+                "systemd/zubi-leases.timer",
                 "zubi",
             ]
         );

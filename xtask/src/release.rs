@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Documents of the tree that a release holds.
-const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "docs/cni.md", "docs/podman.md"];
+const DOCUMENTS: [&str; 2] = ["README.md", "CHANGELOG.md"];
+const PAGES: [&str; 3] = ["docs/cni.md", "docs/lan.md", "docs/podman.md"];
+const UNITS: [&str; 2] = ["dist/systemd/zubi-leases.service", "dist/systemd/zubi-leases.timer"];
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
 /// The shells whose completions a release holds.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
@@ -33,6 +35,10 @@ pub(crate) struct Release {
     /// In the order of [`SHELLS`].
     pub(crate) completions: Vec<Piece>,
     pub(crate) documents: Vec<Piece>,
+    /// Documents that are in a folder of their own.
+    pub(crate) pages: Vec<Piece>,
+    /// Of systemd.
+    pub(crate) units: Vec<Piece>,
     pub(crate) licences: Vec<Piece>,
     pub(crate) libraries: String,
 }
@@ -57,6 +63,8 @@ impl Release {
             manuals: manuals.iter().map(|path| piece(path)).collect::<Result<_, _>>()?,
             completions: completions.collect::<Result<_, Error>>()?,
             documents: from_tree(&DOCUMENTS)?,
+            pages: from_tree(&PAGES)?,
+            units: from_tree(&UNITS)?,
             licences: from_tree(&LICENCES)?,
             libraries: libraries::licences(metadata)?,
         })
@@ -74,12 +82,13 @@ impl Release {
         for (completion, name) in self.completions.iter().zip(["zubi.bash", "_zubi", "zubi.fish"]) {
             put(&format!("completions/{name}"), &completion.content, Mode::Text)?;
         }
-        for document in &self.documents {
-            let below = if document.name == "cni.md" || document.name == "podman.md" { "docs/" } else { "" };
-            put(&format!("{below}{}", document.name), &document.content, Mode::Text)?;
+        for piece in self.documents.iter().chain(&self.licences) {
+            put(&piece.name, &piece.content, Mode::Text)?;
         }
-        for licence in &self.licences {
-            put(&licence.name, &licence.content, Mode::Text)?;
+        for (below, pieces) in [("docs", &self.pages), ("systemd", &self.units)] {
+            for piece in pieces {
+                put(&format!("{below}/{}", piece.name), &piece.content, Mode::Text)?;
+            }
         }
         put("LICENSES-OF-LIBRARIES.txt", self.libraries.as_bytes(), Mode::Text)?;
         tree.settle(self.time)?;

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use zubi_engine::{Class, Detached, Error, Force, Session};
-use zubi_model::{DefaultRoute, MacWish, NetworkName, Probe, SandboxRef, Wishes};
+use zubi_model::{DefaultRoute, DhcpWishes, MacWish, NetworkName, Probe, SandboxRef, Wishes};
 
 /// Runs one command.
 pub(crate) fn run(mut session: Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
@@ -138,7 +138,7 @@ impl WishWords {
             aliases: self.alias.clone(),
             routes: self.route.clone(),
             ports: self.publish.clone(),
-            dhcp_timeout: self.dhcp_timeout.map(|span| span.0),
+            dhcp: DhcpWishes { patience: self.dhcp_timeout.map(|span| span.0), ..DhcpWishes::default() },
             default_route: if self.no_default_route { DefaultRoute::Never } else { DefaultRoute::Eligible },
             probe: if self.no_probe { Probe::Skip } else { Probe::Usual },
             ..Wishes::default()

@@ -19,6 +19,17 @@ pub(crate) struct Args {
     pub gateways: Vec<IpAddr>,
     /// `MAC`.
     pub mac: Option<Mac>,
+    /// `K8S_POD_NAME`, behind `K8S_POD_NAMESPACE` and a slash if there is one. Podman puts the container's name there.
+    pub pod: Option<String>,
+    /// All pairs, for plug-ins that look up a key of the configuration's choice.
+    pairs: Vec<(String, String)>,
+}
+
+impl Args {
+    /// The value of any key.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.pairs.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A requested address, with or without a prefix length.
@@ -65,7 +76,13 @@ pub(crate) fn read(env: &Environment) -> Result<Args, CniError> {
             }
             _ => {}
         }
+        args.pairs.push((key.trim().to_owned(), value.trim().to_owned()));
     }
+    let value = |key| args.value(key).filter(|value| !value.is_empty());
+    args.pod = value("K8S_POD_NAME").map(|pod| match value("K8S_POD_NAMESPACE") {
+        Some(namespace) => format!("{namespace}/{pod}"),
+        None => pod.to_owned(),
+    });
     Ok(args)
 }
 

@@ -63,6 +63,7 @@ pub(crate) fn describe(config: &Fields<'_>, context: &Context<'_>, defaults: Def
         families: Vec::new(),
         scope: Scope::Routed,
         egress: if masquerade == Switch::On { Egress::Masquerade } else { Egress::Plain },
+        ipam: zubi_model::Ipam::Pools,
         other_gateway: if config.flag("forceAddress")? { OtherGateway::Replaces } else { OtherGateway::Refused },
         labels: BTreeMap::new(),
     };
@@ -122,7 +123,7 @@ pub(crate) fn silent_wire(mut wire: Wire, config: &Fields<'_>) -> Wire {
     wire.wishes.default_route = DefaultRoute::Never;
     let Ok(Some((ipam, kind))) = ipam_of(config) else { return wire };
     wire.ipam = match kind {
-        "host-local" | "static" => Ipam::Ours,
+        "host-local" | "static" | "dhcp" => Ipam::Ours,
         other => Ipam::Exec(other.to_owned()),
     };
     wire.data_dir = ipam.path("dataDir").ok().flatten();

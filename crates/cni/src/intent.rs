@@ -137,7 +137,7 @@ pub enum WireNetwork {
 pub enum Ipam {
     /// From nowhere: the device gets no address.
     None,
-    /// From zubi, as the wishes say.
+    /// From zubi, as the wishes say, or from a DHCP server that zubi asks.
     Ours,
     /// From another plug-in with this name, to be found in [`Task::path`].
     Exec(String),

@@ -7,7 +7,7 @@ use crate::fields::Fields;
 use crate::intent::{Ipam, Switch, Wire, WireNetwork};
 use crate::result::{CniResult, Route};
 use crate::routes::{Gateways, without_host_bits};
-use crate::{host_local, static_ipam};
+use crate::{dhcp, host_local, static_ipam};
 use std::net::IpAddr;
 use zubi_model::{Addressing, DefaultRoute, EndpointAddress, GatewayAt, InnerState, MacWish, Pool, Subnet, Wishes};
 
@@ -26,6 +26,7 @@ pub(crate) fn with_ipam(wire: Wire, config: &Fields<'_>, context: &Context<'_>) 
             wire.fall_back_to(fixed.dns);
             Ok(wire)
         }
+        "dhcp" => dhcp::with_lease(wire, config, &ipam, context),
         other => Ok(Wire {
             wishes: Wishes {
                 addressing: Addressing::Given(Vec::new()),

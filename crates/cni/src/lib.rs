@@ -22,6 +22,7 @@
 mod args;
 mod bridge;
 mod context;
+mod dhcp;
 mod dns;
 mod environment;
 mod error;

@@ -41,6 +41,7 @@ fn describe(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError
         families: Vec::new(),
         scope: Scope::Routed,
         egress: Egress::Plain,
+        ipam: zubi_model::Ipam::Pools,
         other_gateway: OtherGateway::Refused,
         labels: BTreeMap::new(),
     };

@@ -47,8 +47,8 @@ impl CniResult {
         CniResult {
             interfaces,
             ips: endpoint.addresses.iter().map(|a| address(a, Some(inner))).collect(),
-            routes: wire.listed_routes(&endpoint.addresses, endpoint.default_route),
-            dns: wire.dns.clone(),
+            routes: wire.listed_routes(endpoint),
+            dns: dns_of(endpoint, wire),
             rest: Rest::new(),
         }
     }
@@ -130,6 +130,19 @@ impl Reserve {
             dns,
             ..CniResult::default()
         }
+    }
+}
+
+/// The configured name servers, else those of a DHCP lease.
+fn dns_of(endpoint: &Endpoint, wire: &Wire) -> Dns {
+    match endpoint.lease() {
+        Some(lease) if wire.dns.is_empty() => Dns {
+            nameservers: lease.dns_servers.iter().map(ToString::to_string).collect(),
+            domain: lease.domain.clone(),
+            search: lease.search.clone(),
+            ..Dns::default()
+        },
+        _ => wire.dns.clone(),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::intent::{Switch, Wire};
 use crate::result::Route;
 use ipnet::IpNet;
 use std::net::IpAddr;
-use zubi_model::{DefaultRoute, EndpointAddress, Family, RouteOptions, StaticRoute};
+use zubi_model::{DefaultRoute, Endpoint, Family, RouteOptions, StaticRoute};
 
 /// The first gateway of each family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,14 +84,19 @@ impl Wire {
         self.wishes.routes = further;
     }
 
-    /// The routes that a result lists: the configured ones, then the default routes of `isDefaultGateway`.
-    pub(crate) fn listed_routes(&self, addresses: &[EndpointAddress], defaults: DefaultRoute) -> Vec<Route> {
+    /// The routes that a result lists: the configured ones, those of a DHCP lease, then the default routes of
+    /// `isDefaultGateway`.
+    pub(crate) fn listed_routes(&self, endpoint: &Endpoint) -> Vec<Route> {
         let mut listed = self.routes.clone();
+        if let Some(lease) = endpoint.lease() {
+            let further = lease.routes.iter().filter(|route| route.to.prefix_len() > 0);
+            listed.extend(further.map(|route| Route::new(route.to, route.via)));
+        }
         if self.default_gateway == Switch::Off {
             return listed;
         }
-        let gateways = Gateways::first_of(addresses.iter().filter_map(|a| a.gateway));
-        for family in [Family::V4, Family::V6].into_iter().filter(|f| defaults.allows(*f)) {
+        let gateways = Gateways::first_of(endpoint.addresses.iter().filter_map(|a| a.gateway));
+        for family in [Family::V4, Family::V6].into_iter().filter(|f| endpoint.default_route.allows(*f)) {
             let Some(gateway) = gateways.of(family) else { continue };
             if !listed.iter().any(|r| r.is_default_by(family, Some(gateway))) {
                 listed.push(Route::new(everything(family), Some(gateway)));

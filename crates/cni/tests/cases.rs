@@ -10,8 +10,8 @@ use zubi_cni::{
     parse, versions,
 };
 use zubi_model::{
-    Addressing, Description, DriverDescription, Endpoint, Hairpin, IfName, OtherGateway, Pool, Promiscuity, Scope,
-    Traits,
+    Addressing, Description, DhcpWishes, DriverDescription, Endpoint, Hairpin, IfName, Ipam, OtherGateway, Pool,
+    Promiscuity, Scope, Traits,
 };
 
 #[test]
@@ -221,6 +221,7 @@ fn show_description(text: &mut String, of: &Description) {
     unusual(text, "chosen subnets", &of.families, &Vec::new());
     unusual(text, "scope", &of.scope, &Scope::Routed);
     line(text, format!("egress {:?}", of.egress));
+    unusual(text, "ipam", &of.ipam, &Ipam::Pools);
     if let DriverDescription::Bridge(bridge) = &of.driver {
         unusual(text, "icc", &bridge.icc, &None);
         unusual(text, "ingress", &bridge.ingress, &None);
@@ -249,6 +250,7 @@ fn show_wire(text: &mut String, wire: &Wire) {
         Addressing::Sets(sets) => sets.iter().for_each(|set| show_set(text, set)),
     }
     unusual(text, "wanted", &wishes.addresses, &Vec::new());
+    unusual(text, "dhcp", &wishes.dhcp, &DhcpWishes::default());
     unusual(text, "gateways are the default", &wire.default_gateway, &Switch::Off);
     line(text, format!("default route {:?}", wishes.default_route));
     for route in &wishes.routes {

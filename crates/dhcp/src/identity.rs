@@ -1,7 +1,7 @@
 //! What a client says of itself.
 
 use std::fmt;
-use zubi_model::{Alias, ClientId, Mac};
+use zubi_model::{Alias, ClientId, DhcpOption, Mac};
 
 /// What a client says of itself in every message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub struct Identity {
     pub id: Option<ClientId>,
     /// For the server's DNS.
     pub host_name: Option<HostName>,
+    /// What servers are told beside, or in place of the host name and the vendor class.
+    pub told: Vec<DhcpOption>,
 }
 
 /// A host name of one label (RFC 1123, 2.1): letters, digits and inner hyphens, at most 63.
@@ -21,9 +23,7 @@ pub struct HostName(String);
 impl HostName {
     /// The host name that resembles the name of a sandbox: `_` and `.` become hyphens. `None` when nothing is left.
     pub fn from_name(name: &Alias) -> Option<Self> {
-        let label = name.as_str().replace(['_', '.'], "-");
-        let label = label.trim_matches('-');
-        (!label.is_empty()).then(|| HostName(label.to_owned()))
+        name.as_label().map(HostName)
     }
 
     /// The first label of a host's own name.

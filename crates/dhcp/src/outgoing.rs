@@ -84,14 +84,20 @@ impl Outgoing<'_> {
 
     fn asking(self, mut message: Message) -> Message {
         message.secs = self.secs;
+        let told = &self.identity.told;
+        let is_told = |code| told.iter().any(|option| option.code() == code);
         let mut options = message.options;
-        if let Some(name) = &self.identity.host_name {
+        if let Some(name) = self.identity.host_name.as_ref().filter(|_| !is_told(code::HOST_NAME)) {
             options = options.with(code::HOST_NAME, name.as_str().as_bytes());
         }
-        message.options = options
-            .with(code::MESSAGE_SIZE, &LARGEST.to_be_bytes())
-            .with(code::VENDOR_CLASS, VENDOR_CLASS)
-            .with(code::PARAMETERS, &WANTED);
+        options = options.with(code::MESSAGE_SIZE, &LARGEST.to_be_bytes());
+        if !is_told(code::VENDOR_CLASS) {
+            options = options.with(code::VENDOR_CLASS, VENDOR_CLASS);
+        }
+        for option in told {
+            options = options.with(option.code(), option.value());
+        }
+        message.options = options.with(code::PARAMETERS, &WANTED);
         message
     }
 }

@@ -21,7 +21,7 @@ macro_rules! capture {
 fn client() -> Client {
     let id = HostKey(*b"0123456789abcdef").client_id(&"lan".parse().unwrap(), "web").unwrap();
     let mac = "02:42:0a:00:00:02".parse().unwrap();
-    Client::new(Identity { mac, id: Some(id), host_name: None }, None, 0)
+    Client::new(Identity { mac, id: Some(id), host_name: None, told: Vec::new() }, None, 0)
 }
 
 /// The bytes with the number of the exchange that `client` began.

@@ -13,6 +13,7 @@ fn identity() -> Identity {
         mac: "02:42:0a:00:00:02".parse().unwrap(),
         id: Some(HostKey([7; 16]).client_id(&"lan".parse().unwrap(), "web").unwrap()),
         host_name: HostName::from_name(&"web".parse().unwrap()),
+        told: Vec::new(),
     }
 }
 

@@ -97,6 +97,7 @@ proptest! {
             mac: "02:42:0a:00:00:02".parse().unwrap(),
             id: Some(HostKey([7; 16]).client_id(&"lan".parse().unwrap(), "web").unwrap()),
             host_name: HostName::from_name(&"web".parse().unwrap()),
+            told: Vec::new(),
         };
         let (address, server) = (Ipv4Addr::new(10, 0, 0, 9), Ipv4Addr::new(10, 0, 0, 1));
         let mut client = Client::new(identity.clone(), None, 1);

@@ -28,6 +28,8 @@ use zubi_netavark::Program;
 pub enum Door {
     /// A CNI plug-in.
     Cni(Plugin),
+    /// The CNI plug-in whose work zubi's others do themselves.
+    Dhcp,
     /// Podman's network programs.
     Podman(Program),
     /// A shell script of 2014 that plugs containers in.
@@ -40,6 +42,7 @@ impl Door {
     pub fn named(program: &OsStr, words: usize, variable: impl Fn(&str) -> bool) -> Option<Door> {
         let name = Path::new(program).file_name()?.to_str()?;
         match name {
+            "dhcp" => Some(Door::Dhcp),
             "netavark" => Some(Door::Podman(Program::Netavark)),
             "aardvark-dns" => Some(Door::Podman(Program::AardvarkDns)),
             "pipework" => Some(Door::Pipework),
@@ -52,6 +55,7 @@ impl Door {
     pub fn open(self) -> ExitCode {
         match self {
             Door::Cni(plugin) => cni::answer(plugin),
+            Door::Dhcp => cni::answer_as_dhcp(),
             Door::Podman(program) => podman::answer(program),
             Door::Pipework => pipework::answer(),
         }
@@ -66,6 +70,7 @@ mod tests {
     fn a_door_is_chosen_by_the_name_of_the_program() {
         let door = |name: &str, words, cni| Door::named(OsStr::new(name), words, |_| cni);
         assert_eq!(door("/opt/cni/bin/host-local", 0, false), Some(Door::Cni(Plugin::HostLocal)));
+        assert_eq!(door("/opt/cni/bin/dhcp", 1, false), Some(Door::Dhcp));
         assert_eq!(door("netavark", 3, false), Some(Door::Podman(Program::Netavark)));
         assert_eq!(door("zubi", 0, true), Some(Door::Cni(Plugin::Zubi)));
         assert_eq!(door("zubi", 1, true), None);

@@ -14,8 +14,8 @@ use std::time::Duration;
 use zubi_engine::{Config, Engine, LostRecords, Program, Session};
 use zubi_model::{
     Addressing, BridgeDescription, DefaultRoute, Description, DriverDescription, Egress, EndpointAddress,
-    ForeignBridge, Hairpin, IfName, Ingress, Invalid, MacvlanDescription, MacvlanMode, Mtu, NetworkName, NetworkSource,
-    OtherGateway, Promiscuity, SandboxRef, Scope, Wishes,
+    ForeignBridge, Hairpin, IfName, Ingress, Invalid, Ipam, MacvlanDescription, MacvlanMode, Mtu, NetworkName,
+    NetworkSource, OtherGateway, Promiscuity, SandboxRef, Scope, Wishes,
 };
 use zubi_pipework::{AddressWord, Attach, HostInterface, Request, Tool, parse};
 
@@ -163,6 +163,7 @@ fn network(device: &IfName, driver: DriverDescription, mtu: Option<Mtu>) -> Resu
         families: Vec::new(),
         scope: Scope::Routed,
         egress: Egress::Plain,
+        ipam: Ipam::Pools,
         other_gateway: OtherGateway::Refused,
         labels: BTreeMap::new(),
     })

@@ -1,6 +1,6 @@
 //! Networks as other programs describe them, and how a description changes the network that is there.
 
-use crate::{DriverDescription, Egress, Family, Invalid, Mtu, Network, NetworkId, NetworkName, Pool, Scope};
+use crate::{DriverDescription, Egress, Family, Invalid, Ipam, Mtu, Network, NetworkId, NetworkName, Pool, Scope};
 use std::collections::BTreeMap;
 
 /// A network as another program describes it with every call: as it is to be from now on.
@@ -22,6 +22,8 @@ pub struct Description {
     pub scope: Scope,
     /// See [`Network`].
     pub egress: Egress,
+    /// See [`Network`].
+    pub ipam: Ipam,
     /// What happens when the host has another address in a subnet.
     pub other_gateway: OtherGateway,
     /// See [`Network`].
@@ -33,6 +35,10 @@ impl Description {
     /// addresses of them.
     pub fn onto(&self, old: &Network, endpoints: InUse) -> Result<Network, Invalid> {
         let driver = self.driver.onto(&old.driver, &self.name)?;
+        if endpoints == InUse::Yes && self.ipam != old.ipam {
+            let why = format!("does not give the addresses of network {}, which is {}", self.name, old.ipam);
+            return Err(Invalid::new("ipam", self.ipam, why).try_instead("remove its containers first"));
+        }
         let mut pools = self.distinct_pools();
         match endpoints {
             InUse::No => {
@@ -56,6 +62,7 @@ impl Description {
             pools,
             scope: self.scope,
             egress: self.egress,
+            ipam: self.ipam,
             labels: self.labels.clone(),
             ..old.clone()
         })
@@ -141,6 +148,7 @@ mod tests {
             families: Vec::new(),
             scope: Scope::Routed,
             egress: Egress::Masquerade,
+            ipam: Ipam::Pools,
             other_gateway: OtherGateway::Refused,
             labels: BTreeMap::new(),
         }
@@ -266,6 +274,14 @@ mod tests {
         let first = described(&[pool("10.55.66.0/24")]);
         assert_eq!(pools_after(&[elsewhere("10.55.66.1")], &first, InUse::Yes), first.pools);
         assert_eq!(moved.onto(&recorded(&[pool("10.55.66.0/24")]), InUse::Yes).unwrap_err().what, "gateway");
+    }
+
+    #[test]
+    fn who_gives_the_addresses_changes_while_nobody_has_one() {
+        let by_server = Description { ipam: Ipam::Dhcp, ..described(&[]) };
+        assert_eq!(by_server.onto(&recorded(&[]), InUse::No).unwrap().ipam, Ipam::Dhcp);
+        let error = by_server.onto(&recorded(&[]), InUse::Yes).unwrap_err().to_string();
+        assert!(error.contains("ipam `dhcp`: does not give the addresses of network blue, which is pools"), "{error}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Leases of DHCP: an address for some time, and what a server says of the network.
 
 use crate::serial::is_default;
-use crate::{ClientId, Lifetime, Moment, Mtu, Seconds, StaticRoute};
+use crate::{ClientId, DhcpOption, Lifetime, Moment, Mtu, Seconds, StaticRoute};
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 use std::net::{IpAddr, Ipv4Addr};
@@ -57,6 +57,9 @@ pub struct ByDhcp {
     /// Who it is to the server; absent when the server goes by the MAC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientId>,
+    /// What servers are told beside.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<DhcpOption>,
     /// The lease that it has, or had last.
     pub lease: DhcpLease,
     /// Whether the lease counts.

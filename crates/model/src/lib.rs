@@ -10,6 +10,7 @@ mod client_id;
 mod description;
 mod device;
 mod dhcp_lease;
+mod dhcp_option;
 mod difference;
 mod driver;
 mod endpoint;
@@ -44,6 +45,7 @@ pub use client_id::ClientId;
 pub use description::{Description, InUse, OtherGateway};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use dhcp_lease::{ByDhcp, DhcpLease, Tenure};
+pub use dhcp_option::{DhcpOption, DhcpWishes};
 pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, CardVlan, Datapath, Driver, DriverChange,

@@ -152,6 +152,16 @@ name_type!(
     Alias, "alias", 63
 );
 
+impl Alias {
+    /// The label of a host name that resembles it (RFC 1123, 2.1): letters, digits and inner hyphens. `None` when nothing is
+    /// left.
+    pub fn as_label(&self) -> Option<String> {
+        let label = self.as_str().replace(['_', '.'], "-");
+        let label = label.trim_matches('-');
+        (!label.is_empty()).then(|| label.to_owned())
+    }
+}
+
 /// A `key=value` pair that users attach to a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {

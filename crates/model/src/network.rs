@@ -7,6 +7,7 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 /// How far a network reaches.
@@ -38,6 +39,15 @@ pub enum Ipam {
     Pools,
     /// A DHCP server on the network.
     Dhcp,
+}
+
+impl fmt::Display for Ipam {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Ipam::Pools => "pools",
+            Ipam::Dhcp => "dhcp",
+        })
+    }
 }
 
 impl FromStr for Ipam {

@@ -1,12 +1,11 @@
 //! Wishes: what a caller asks of an endpoint.
 
 use crate::{
-    Alias, DefaultRoute, Endpoint, EndpointAddress, EndpointId, IfName, Invalid, Mac, Pool, PortWish, Reservation,
-    StaticRoute, Traits,
+    Alias, DefaultRoute, DhcpWishes, Endpoint, EndpointAddress, EndpointId, IfName, Invalid, Mac, Pool, PortWish,
+    Reservation, StaticRoute, Traits,
 };
 use std::net::IpAddr;
 use std::str::FromStr;
-use std::time::Duration;
 
 /// Which MAC the inner end gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,8 +74,8 @@ pub struct Wishes {
     pub default_route: DefaultRoute,
     /// Ports to publish.
     pub ports: Vec<PortWish>,
-    /// How long to wait for a DHCP server; the usual time when absent.
-    pub dhcp_timeout: Option<Duration>,
+    /// See [`DhcpWishes`].
+    pub dhcp: DhcpWishes,
     /// See [`Probe`].
     pub probe: Probe,
     /// The endpoint was reserved under this number: it gets the reservation's addresses, MAC and names.
@@ -98,7 +97,7 @@ impl Default for Wishes {
             routes: Vec::new(),
             default_route: DefaultRoute::Eligible,
             ports: Vec::new(),
-            dhcp_timeout: None,
+            dhcp: DhcpWishes::default(),
             probe: Probe::default(),
             reservation: None,
         }
@@ -127,6 +126,12 @@ impl Wishes {
             self.addresses = all.filter(|address| Some(*address) != leased).collect();
             if self.mac == MacWish::FromAddress {
                 self.mac = MacWish::Given(earlier.mac);
+            }
+        }
+        if let Some(dhcp) = &earlier.dhcp {
+            self.dhcp.client = self.dhcp.client.take().or_else(|| dhcp.client.clone());
+            if self.dhcp.told.is_empty() {
+                self.dhcp.told.clone_from(&dhcp.told);
             }
         }
         self.ifname.get_or_insert_with(|| earlier.ifname.clone());

@@ -30,7 +30,7 @@ pub enum Command {
     VersionLine,
     /// `version`: print JSON.
     Version,
-    /// `--help`: print this text.
+    /// `--help`, or a command that has nothing to do: print this text.
     Help(&'static str),
     /// `setup`: attach the namespace at this path to the networks of the request.
     Setup(Globals, PathBuf),
@@ -94,6 +94,7 @@ Commands:
   setup NETNS                                  attach a namespace to what the request on stdin says
   teardown NETNS                               detach it
   update NETWORK --network-dns-servers LIST    change the servers for names of a network
+  dhcp-proxy                                   does nothing: zubi takes DHCP leases itself
   version                                      print the version as JSON
 
 Options:
@@ -105,6 +106,11 @@ Options:
       --plugin-directory DIR   taken and not used
   -h, --help                   print this
   -V, --version                print the version
+";
+
+/// A unit that starts the proxy is not to fail.
+const NO_PROXY: &str = "\
+zubi takes DHCP leases itself, so that no proxy is needed; `zubi lease renew --all` renews them
 ";
 
 const AARDVARK_HELP: &str = "\
@@ -202,7 +208,8 @@ impl<I: Iterator<Item = OsString>> Reader<I> {
             (Program::Netavark, "setup" | "teardown") => self.with_namespace(word, globals),
             (Program::Netavark, "update") => self.update(globals),
             (Program::Netavark, "create") => Ok(Command::Unsupported("create")),
-            (Program::Netavark, "dhcp-proxy") => Ok(Command::Unsupported("dhcp-proxy")),
+            // Whatever options its unit has.
+            (Program::Netavark, "dhcp-proxy") => Ok(Command::Help(NO_PROXY)),
             (Program::Netavark, "firewalld-reload") => Ok(Command::Unsupported("firewalld-reload")),
             (Program::Netavark, "firewall-reload") => Ok(Command::Unsupported("firewall-reload")),
             (Program::AardvarkDns, "run") => Ok(Command::Unsupported("run")),

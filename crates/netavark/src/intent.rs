@@ -3,14 +3,15 @@
 use crate::addresses::{distinct, in_pools, servers};
 use crate::network::{Ipam, describe, scope};
 use crate::options::{DriverOptions, Options, zubi_network};
-use crate::reply::largest_status;
+use crate::reply::{LARGEST_BY_SERVER, largest_status};
 use crate::request::{NetworkEntry, NetworkInfo, Networks};
 use crate::{Error, LARGEST_ANSWER, Request, ports, routes};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use zubi_model::{
-    Addressing, Alias, DefaultRoute, Description, DriverDescription, Family, ForeignBridge, IfName, Ingress, Invalid,
-    MacWish, NetworkName, NetworkSource, PortHolder, PortWish, SandboxRef, Scope, Traits, Wishes,
+    Addressing, Alias, DefaultRoute, Description, DhcpOption, DhcpWishes, DriverDescription, Family, ForeignBridge,
+    IfName, Ingress, Invalid, MacWish, NetworkName, NetworkSource, PortHolder, PortWish, SandboxRef, Scope, Traits,
+    Wishes,
 };
 
 /// One attachment that Podman asks for.
@@ -95,6 +96,7 @@ pub fn setup(request: &Request) -> Result<Vec<Attachment>, Error> {
         let made = info.and_then(|info| attachment(name, described, entry, info, default_ingress));
         let mut made = made.map_err(|e| e.within(format_args!("network {name}")))?;
         made.wishes.called = Some(called.clone());
+        made.wishes.dhcp = dhcp(request);
         if !servers.is_empty() {
             made.dns_servers.clone_from(&servers);
         }
@@ -164,7 +166,7 @@ fn attachment(
     default_ingress: Ingress,
 ) -> Result<Attachment, Error> {
     let options = Options::read(info, default_ingress)?;
-    let ipam = Ipam::read(info)?;
+    let ipam = Ipam::read(info, options.driver)?;
     let mut wishes = wishes(entry, info, &options)?;
     let given = distinct("address", entry.static_ips.as_deref().unwrap_or_default())?;
     let network = if let Some(named) = zubi_network(info)? {
@@ -174,15 +176,20 @@ fn attachment(
         Target::Named(named)
     } else {
         let description = describe(described, info, &options, ipam)?;
-        wishes.addressing = Addressing::Given(match ipam {
-            Ipam::None => Vec::new(),
+        let chosen = match ipam {
+            Ipam::Dhcp | Ipam::None => Vec::new(),
             Ipam::HostLocal if given.is_empty() => {
                 return Err(Error::Missing { what: "static_ips", why: Some("the ipam driver host-local needs it") });
             }
             // netavark gives no address either.
             Ipam::HostLocal if description.pools.is_empty() => Vec::new(),
             Ipam::HostLocal => in_pools(&given, &description.pools)?,
-        });
+        };
+        if ipam == Ipam::Dhcp {
+            // The engine refuses them: a server cannot be asked for an address.
+            wishes.addresses = given;
+        }
+        wishes.addressing = if ipam == Ipam::Dhcp { Addressing::Network } else { Addressing::Given(chosen) };
         Target::Described(Box::new(description))
     };
     Ok(Attachment {
@@ -245,6 +252,19 @@ fn wishes(entry: &NetworkEntry, info: &NetworkInfo, options: &Options) -> Result
     })
 }
 
+/// What a DHCP server hears: a container that is made again has another id, but its name stays.
+fn dhcp(request: &Request) -> DhcpWishes {
+    let name = Some(request.container_name.as_str()).filter(|name| !name.is_empty());
+    // Podman gives a container without a host name the start of its id.
+    let chosen = |host: &&str| !host.is_empty() && !request.container_id.starts_with(*host);
+    let host_name = request.container_hostname.as_deref().filter(chosen).or(name);
+    DhcpWishes {
+        name: name.map(|name| format!("podman:{name}")),
+        told: host_name.and_then(DhcpOption::host_name).into_iter().collect(),
+        ..DhcpWishes::default()
+    }
+}
+
 /// Removes and returns the ports that this attachment can publish. If its families are not known yet, both count.
 fn take_ports(ports: &mut Vec<PortWish>, attachment: &Attachment) -> Vec<PortWish> {
     let mut families: Vec<Family> = match &attachment.wishes.addressing {
@@ -279,13 +299,13 @@ fn only_once(attachments: &[Attachment]) -> Result<(), Error> {
 fn check_answer_fits(attachments: &[Attachment]) -> Result<(), Error> {
     let bytes: usize = attachments
         .iter()
-        .map(|Attachment { name, wishes, dns_servers, .. }| {
+        .map(|Attachment { network, name, wishes, dns_servers, .. }| {
             let addresses = match &wishes.addressing {
                 Addressing::Given(given) => given.len(),
                 // The network adds an address of each family for which the request names none.
                 _ => wishes.addresses.len() + 2,
             };
-            largest_status(name, addresses, dns_servers.len())
+            largest_status(name, addresses, dns_servers.len()) + by_server(network)
         })
         .sum();
     // The braces around all, and the caller's newline.
@@ -293,6 +313,15 @@ fn check_answer_fits(attachments: &[Attachment]) -> Result<(), Error> {
         return Err(Error::TooMany { what: "bytes of the answer", most: LARGEST_ANSWER });
     }
     Ok(())
+}
+
+/// The most bytes of the answer that a DHCP server decides on.
+fn by_server(network: &Target) -> usize {
+    match network {
+        Target::Described(description) if description.ipam == zubi_model::Ipam::Pools => 0,
+        // A network of zubi's may have a server too.
+        Target::Described(_) | Target::Named(_) => LARGEST_BY_SERVER,
+    }
 }
 
 #[cfg(test)]

@@ -18,18 +18,27 @@ const MOST_SUBNETS: usize = 100;
 pub(crate) enum Ipam {
     /// Podman chooses them from the subnets.
     HostLocal,
+    /// A DHCP server on the network gives them.
+    Dhcp,
     /// They get none.
     None,
 }
 
 impl Ipam {
     /// Reads `ipam_options`.
-    pub(crate) fn read(info: &NetworkInfo) -> Result<Self, Error> {
+    pub(crate) fn read(info: &NetworkInfo, driver: DriverOptions) -> Result<Self, Error> {
         match info.ipam_options.as_ref().and_then(|options| options.0.get("driver")).map(String::as_str) {
             None | Some("" | "host-local") => Ok(Ipam::HostLocal),
             Some("none") => Ok(Ipam::None),
-            Some("dhcp") => Err(Invalid::new("ipam driver", "dhcp", "is not supported by zubi yet").into()),
-            Some(other) => Err(Invalid::new("ipam driver", other, "is neither host-local nor none").into()),
+            Some("dhcp") => match driver {
+                // On a bridge of Podman's own the host would be the gateway, and there is no LAN.
+                DriverOptions::Bridge { foreign: ForeignBridge::Adopted, .. } => {
+                    let why = "is for macvlans and for bridges with the option mode=unmanaged";
+                    Err(Invalid::new("ipam driver", "dhcp", why).into())
+                }
+                DriverOptions::Bridge { .. } | DriverOptions::Macvlan { .. } => Ok(Ipam::Dhcp),
+            },
+            Some(other) => Err(Invalid::new("ipam driver", other, "is none of host-local, dhcp and none").into()),
         }
     }
 }
@@ -71,7 +80,7 @@ pub(crate) fn describe(
     };
     let pools = match ipam {
         Ipam::HostLocal => pools(info.subnets.as_deref().unwrap_or_default(), gateway_at)?,
-        Ipam::None => Vec::new(),
+        Ipam::Dhcp | Ipam::None => Vec::new(),
     };
     if let Some(mtu) = options.mtu
         && pools.iter().any(|pool| pool.subnet.family() == Family::V6)
@@ -89,6 +98,10 @@ pub(crate) fn describe(
         scope: scope(info),
         egress,
         // Two Podman configurations may use one network name: neither may change the other's gateway.
+        ipam: match ipam {
+            Ipam::Dhcp => zubi_model::Ipam::Dhcp,
+            Ipam::HostLocal | Ipam::None => zubi_model::Ipam::Pools,
+        },
         other_gateway: OtherGateway::Refused,
         // Podman accepts labels that zubi refuses. They mean nothing to zubi, so drop those.
         labels: labels

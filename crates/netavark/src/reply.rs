@@ -19,8 +19,8 @@ pub struct Attached<'a> {
 }
 
 /// The answer to `setup`: an object with the status of each network, in this order, without a newline. netavark lists
-/// the gateways as DNS servers. zubi serves no DNS there, so it lists the servers that the user named; without any,
-/// Podman uses the host's.
+/// the gateways as DNS servers. zubi serves no DNS there, so it lists the servers that the user named, else those of a DHCP
+/// lease; without any, Podman uses the host's.
 pub fn reply(attached: &[Attached<'_>]) -> String {
     serde_json::to_string(&Statuses(attached)).unwrap_or_else(|_| "{}".into())
 }
@@ -73,6 +73,12 @@ pub(crate) fn largest_status(name: &str, addresses: usize, dns_servers: usize) -
     STATUS + name.len() + ADDRESS * addresses + SERVER * dns_servers
 }
 
+/// How many servers and how many domains of a DHCP lease are passed on. resolv.conf(5) takes three and six.
+const MOST_OF_LEASE: usize = 6;
+
+/// The most bytes that these take: an address has at most 15 characters, a domain 253.
+pub(crate) const LARGEST_BY_SERVER: usize = MOST_OF_LEASE * (15 + 253 + 2 * 3);
+
 struct Statuses<'a>(&'a [Attached<'a>]);
 
 impl Serialize for Statuses<'_> {
@@ -83,14 +89,23 @@ impl Serialize for Statuses<'_> {
 
 #[derive(Serialize)]
 struct Status<'a> {
-    dns_search_domains: [&'a str; 0],
-    dns_server_ips: &'a [IpAddr],
+    dns_search_domains: Vec<&'a str>,
+    dns_server_ips: Vec<IpAddr>,
     interfaces: Interfaces<'a>,
 }
 
 impl<'a> From<Attached<'a>> for Status<'a> {
     fn from(Attached { endpoint, dns_servers, .. }: Attached<'a>) -> Self {
-        Status { dns_search_domains: [], dns_server_ips: dns_servers, interfaces: Interfaces(endpoint) }
+        let lease = endpoint.lease();
+        let of_lease = lease.iter().flat_map(|lease| &lease.dns_servers).copied().map(IpAddr::V4).take(MOST_OF_LEASE);
+        let named = dns_servers.iter().copied();
+        let searched = lease.iter().flat_map(|lease| &lease.search).map(String::as_str);
+        let own = lease.and_then(|lease| lease.domain.as_deref().filter(|_| lease.search.is_empty()));
+        Status {
+            dns_search_domains: searched.chain(own).take(MOST_OF_LEASE).collect(),
+            dns_server_ips: if dns_servers.is_empty() { of_lease.collect() } else { named.collect() },
+            interfaces: Interfaces(endpoint),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ mod engine;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
-use zubi_model::{Addressing, BridgeMode, DriverDescription, ForeignBridge, IfName, MacWish, NetworkId, Traits};
+use zubi_model::{Addressing, BridgeMode, DriverDescription, ForeignBridge, IfName, Ipam, MacWish, NetworkId, Traits};
 use zubi_netavark::{
     Attachment, Command, Error, Program, Target, error_reply, joined, parse_arguments, parse_request, setup, teardown,
     unsupported, update,
@@ -137,6 +137,9 @@ fn show(text: &mut String, attachment: &Attachment) -> std::fmt::Result {
         }
         Addressing::Network => writeln!(text, "  addresses of the network, asked for {:?}", wishes.addresses)?,
         Addressing::Sets(_) => panic!("Podman has no sets of pools"),
+    }
+    if matches!(network, Target::Described(d) if d.ipam == Ipam::Dhcp) {
+        writeln!(text, "  {:?}", wishes.dhcp)?;
     }
     writeln!(text, "  default route {:?}, metric {metric:?}", wishes.default_route)?;
     for route in &wishes.routes {

@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::LazyLock;
-use zubi_model::{Addressing, Family, SandboxRef};
+use zubi_model::{Addressing, Family, Ipam, SandboxRef};
 use zubi_netavark::{
     Attachment, Command, Error, LARGEST_ANSWER, LARGEST_REQUEST, Program, Publishing, Target, error_reply, joined,
     parse_arguments, parse_request, setup, teardown, unsupported, update,
@@ -60,7 +60,11 @@ fn hold_together(attachments: &[Attachment]) {
             assert!(ports.insert(port.to_string()), "{port} twice");
         }
         let (Target::Described(description), Addressing::Given(given)) = (network, &wishes.addressing) else {
-            assert!(matches!((network, &wishes.addressing), (Target::Named(_), Addressing::Network)));
+            let asks = match network {
+                Target::Named(_) => true,
+                Target::Described(description) => description.ipam == Ipam::Dhcp,
+            };
+            assert!(asks && wishes.addressing == Addressing::Network);
             continue;
         };
         for a in given {

@@ -84,7 +84,7 @@ mod tests {
             search: Vec::new(),
             mtu: None,
         };
-        ByDhcp { client: "ff:00".parse().ok(), lease, tenure: Tenure::Held }
+        ByDhcp { client: "ff:00".parse().ok(), told: Vec::new(), lease, tenure: Tenure::Held }
     }
 
     fn lan() -> (Network, Endpoint) {

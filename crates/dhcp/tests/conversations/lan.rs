@@ -33,6 +33,7 @@ pub fn identity(name: &str) -> Identity {
         mac: "02:42:0a:00:00:02".parse().unwrap(),
         id: Some(id_of(name)),
         host_name: HostName::from_name(&name.parse().unwrap()),
+        told: Vec::new(),
     }
 }
 

@@ -2,11 +2,14 @@
 
 mod attachment;
 mod chain;
+mod dhcp;
 mod exec;
 mod gc;
 mod ipam;
 mod tune;
 mod wire;
+
+pub(crate) use dhcp::answer_as_dhcp;
 
 use crate::answer::{Delivery, code, deliver, tell};
 use crate::input;

@@ -78,7 +78,7 @@ mod tests {
             search: Vec::new(),
             mtu: None,
         };
-        ByDhcp { client: None, lease, tenure: Tenure::Held }
+        ByDhcp { client: None, told: Vec::new(), lease, tenure: Tenure::Held }
     }
 
     fn holdings(addresses: &[(&str, Option<u32>)]) -> Holdings {

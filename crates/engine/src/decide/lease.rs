@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 use zubi_dhcp::{HostKey, HostName, Identity, Start};
-use zubi_model::{ByDhcp, ClientId, DhcpLease, Endpoint, Invalid, Mac, Moment, Network, Seconds, Tenure};
+use zubi_model::{
+    ByDhcp, ClientId, DhcpLease, DhcpOption, DhcpWishes, Endpoint, Invalid, Mac, Moment, Network, Seconds, Tenure,
+};
 
 /// How long after T1 a lease may wait for whoever renews it before `check` reports it.
 const GRACE: Duration = Duration::from_secs(60);
@@ -56,8 +58,16 @@ pub(crate) fn is_overdue(dhcp: &ByDhcp, now: Moment) -> bool {
 
 /// By what a server recognises the endpoint of a sandbox. It is the same again when the sandbox is made again under its
 /// name.
-pub(crate) fn client_id(key: HostKey, network: &Network, spelled: &str) -> Result<ClientId, Invalid> {
-    key.client_id(&network.name, spelled)
+pub(crate) fn client_id(
+    key: HostKey,
+    network: &Network,
+    spelled: &str,
+    wishes: &DhcpWishes,
+) -> Result<ClientId, Invalid> {
+    match &wishes.client {
+        Some(client) => Ok(client.clone()),
+        None => key.client_id(&network.name, wishes.name.as_deref().unwrap_or(spelled)),
+    }
 }
 
 /// The MAC of an endpoint, by its client id: many servers recognise a client by its MAC alone.
@@ -68,9 +78,9 @@ pub(crate) fn mac_of(id: &ClientId) -> Mac {
 }
 
 /// What an endpoint says of itself.
-pub(crate) fn identity(endpoint: &Endpoint, id: Option<ClientId>) -> Identity {
+pub(crate) fn identity(endpoint: &Endpoint, id: Option<ClientId>, told: Vec<DhcpOption>) -> Identity {
     let host_name = endpoint.names().first().and_then(HostName::from_name);
-    Identity { mac: endpoint.mac, id, host_name }
+    Identity { mac: endpoint.mac, id, host_name, told }
 }
 
 /// A lease as the network can use it: an MTU larger than the network's would lose packets.
@@ -121,7 +131,7 @@ mod tests {
             search: Vec::new(),
             mtu: Some("1400".parse().unwrap()),
         };
-        ByDhcp { client: "ff:00".parse().ok(), lease, tenure: Tenure::Held }
+        ByDhcp { client: "ff:00".parse().ok(), told: Vec::new(), lease, tenure: Tenure::Held }
     }
 
     #[test]
@@ -163,8 +173,11 @@ mod tests {
     #[test]
     fn sandboxes_of_other_names_have_other_macs() {
         let network = network("lan", &["192.168.1.0/24"]);
-        let mac = |name| mac_of(&client_id(HostKey([7; 16]), &network, name).unwrap());
+        let by = |name, wishes| mac_of(&client_id(HostKey([7; 16]), &network, name, &wishes).unwrap());
+        let mac = |name| by(name, DhcpWishes::default());
         assert_eq!(mac("web"), mac("web"));
         assert_ne!(mac("web"), mac("db"));
+        let named = DhcpWishes { name: Some("web".into()), ..DhcpWishes::default() };
+        assert_eq!(by("db", named), mac("web"));
     }
 }

@@ -398,7 +398,7 @@ fn wishes_by_name(
     if !network.asks_dhcp() || wishes.mac != MacWish::FromAddress {
         return Ok(None);
     }
-    let mac = mac_of(&client_id(host_key(session)?, network, &sandbox.spelled)?);
+    let mac = mac_of(&client_id(host_key(session)?, network, &sandbox.spelled, &wishes.dhcp)?);
     let is_free = match session.store().mac_owner(&network.name, mac)? {
         None => true,
         Some(LeaseOwner::Endpoint(owner)) => {
@@ -470,7 +470,7 @@ fn with_lease(
     if endpoint.dhcp.as_ref().is_some_and(|dhcp| dhcp.holds_at(now)) {
         return Ok(endpoint);
     }
-    let wishes = RenewWishes { force: false, patience: wishes.dhcp_timeout };
+    let wishes = RenewWishes { force: false, patience: wishes.dhcp.patience };
     Ok(renew_locked(session, host, network, endpoint, wishes.force, wishes.effort())?.0)
 }
 

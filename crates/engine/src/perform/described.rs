@@ -24,8 +24,7 @@ use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change};
 use zubi_model::{
-    BridgeMode, Description, DriverDescription, Family, IfName, InUse, Ipam, MacvlanDescription, Network, SandboxRef,
-    Wishes,
+    BridgeMode, Description, DriverDescription, Family, IfName, InUse, MacvlanDescription, Network, SandboxRef, Wishes,
 };
 use zubi_plan::Op;
 use zubi_plan::driver::{self, Unusable};
@@ -131,7 +130,7 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
         pools: Vec::new(),
         scope: description.scope,
         egress: description.egress,
-        ipam: Ipam::Pools,
+        ipam: description.ipam,
         labels: description.labels.clone(),
     };
     let mut network = on_card(description, blank.device()).onto(&blank, InUse::No)?;

@@ -23,14 +23,14 @@ pub(crate) fn get_first_lease(
     wishes: &Wishes,
 ) -> Result<Endpoint, Error> {
     let way: NsRef = endpoint.sandbox.reached_by.clone();
-    let client = Some(client_id(host_key(session)?, network, &endpoint.sandbox.spelled)?);
-    let (patience, probe) = (wishes.dhcp_timeout.unwrap_or(Client::PATIENCE), wishes.probe);
+    let client = Some(client_id(host_key(session)?, network, &endpoint.sandbox.spelled, &wishes.dhcp)?);
+    let (patience, probe) = (wishes.dhcp.patience.unwrap_or(Client::PATIENCE), wishes.probe);
     let object = format!("network {}: connect {}", network.name, endpoint.sandbox.spelled);
     let question = Question {
         object: &object,
         place: &Place::Sandbox(way.clone()),
         device: &endpoint.ifname,
-        identity: identity(endpoint, client.clone()),
+        identity: identity(endpoint, client.clone(), wishes.dhcp.told.clone()),
         start: Start::Discover,
         patience,
         wait: patience * 2,
@@ -45,7 +45,7 @@ pub(crate) fn get_first_lease(
     drop(doing);
     let why = match outcome {
         Outcome::Bound(lease) => {
-            let dhcp = ByDhcp { client, lease, tenure: Tenure::Held };
+            let dhcp = ByDhcp { client, told: wishes.dhcp.told.clone(), lease, tenure: Tenure::Held };
             return take_lease(session, host, network, endpoint, &way, dhcp, Recorded::Pending);
         }
         Outcome::Failed(failure) => failure.to_string(),

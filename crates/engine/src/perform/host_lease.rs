@@ -168,6 +168,7 @@ fn converse(
         mac: part.mac,
         id: network.host_client().and_then(|client| client.id.clone()),
         host_name: HostName::of_host(name.trim()),
+        told: Vec::new(),
     };
     let object = format!("network {}: lease of the host", network.name);
     let wait = if matches!(start, Start::Resume(_)) { patience } else { patience * 2 };
@@ -195,7 +196,12 @@ fn bound(network: &Network, outcome: Outcome) -> Result<DhcpLease, Error> {
 }
 
 fn held_now(network: &Network, lease: DhcpLease) -> ByDhcp {
-    ByDhcp { client: network.host_client().and_then(|client| client.id.clone()), lease, tenure: Tenure::Held }
+    ByDhcp {
+        client: network.host_client().and_then(|client| client.id.clone()),
+        told: Vec::new(),
+        lease,
+        tenure: Tenure::Held,
+    }
 }
 
 /// Records a lease, and gives the host its address or takes it away.

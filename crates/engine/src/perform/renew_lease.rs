@@ -21,7 +21,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 use zubi_dhcp::Start;
 use zubi_model::{
-    ByDhcp, ClientId, Endpoint, EndpointAddress, EndpointKey, Family, Network, NetworkName, NsRef, SandboxRef, Tenure,
+    ByDhcp, ClientId, DhcpLease, DhcpOption, DhcpWishes, Endpoint, EndpointAddress, EndpointKey, Family, Network,
+    NetworkName, NsRef, SandboxRef, Tenure,
 };
 use zubi_plan::Place;
 use zubi_snapshot::Snapshot;
@@ -117,7 +118,8 @@ pub(crate) fn renew_locked(
     let Some(on_device) = addresses_on_device(session, &endpoint, &way)? else {
         return Ok((endpoint, Renewal::Gone));
     };
-    let renewing = Renewing { network, way: &way, client: client_of(session, network, &endpoint)? };
+    let told = endpoint.dhcp.as_ref().map(|dhcp| dhcp.told.clone()).unwrap_or_default();
+    let renewing = Renewing { network, way: &way, client: client_of(session, network, &endpoint)?, told };
     let had = match &endpoint.dhcp {
         Some(_) => endpoint.address(Family::V4).map(|a| a.address),
         // The record was lost, and made again without the lease.
@@ -140,7 +142,7 @@ pub(crate) fn renew_locked(
     if matches!(start, Start::Resume(_)) {
         match effort.repeat(|wait| renewing.ask(session, host, &before, start.clone(), wait))? {
             Outcome::Bound(lease) => {
-                let dhcp = ByDhcp { client: renewing.client.clone(), lease, tenure: Tenure::Held };
+                let dhcp = renewing.held(lease);
                 let after = take_lease(session, host, network, &before, &way, dhcp, Recorded::Attached)?;
                 return Ok(renewing.answer(session, after, had));
             }
@@ -158,7 +160,7 @@ pub(crate) fn renew_locked(
     }
     match renewing.ask(session, host, &before, start, effort.patience)? {
         Outcome::Bound(lease) => {
-            let dhcp = ByDhcp { client: renewing.client.clone(), lease, tenure: Tenure::Held };
+            let dhcp = renewing.held(lease);
             let after = take_lease(session, host, network, &before, &way, dhcp, Recorded::Attached)?;
             if endpoint.dhcp.is_none() {
                 // With the record the host's knowledge of the address was lost.
@@ -176,7 +178,7 @@ pub(crate) fn renew_locked(
 fn client_of(session: &Session, network: &Network, endpoint: &Endpoint) -> Result<Option<ClientId>, Error> {
     match &endpoint.dhcp {
         Some(dhcp) => Ok(dhcp.client.clone()),
-        None => Ok(Some(client_id(host_key(session)?, network, &endpoint.sandbox.spelled)?)),
+        None => Ok(Some(client_id(host_key(session)?, network, &endpoint.sandbox.spelled, &DhcpWishes::default())?)),
     }
 }
 
@@ -194,9 +196,14 @@ struct Renewing<'a> {
     network: &'a Network,
     way: &'a NsRef,
     client: Option<ClientId>,
+    told: Vec<DhcpOption>,
 }
 
 impl Renewing<'_> {
+    fn held(&self, lease: DhcpLease) -> ByDhcp {
+        ByDhcp { client: self.client.clone(), told: self.told.clone(), lease, tenure: Tenure::Held }
+    }
+
     fn ask(
         &self,
         session: &mut Session,
@@ -211,7 +218,7 @@ impl Renewing<'_> {
             object: &object,
             place: &Place::Sandbox(self.way.clone()),
             device: &endpoint.ifname,
-            identity: identity(endpoint, self.client.clone()),
+            identity: identity(endpoint, self.client.clone(), self.told.clone()),
             start,
             patience,
             wait,

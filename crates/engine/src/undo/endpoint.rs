@@ -22,9 +22,22 @@ use zubi_store::{HostLock, LeaseOwner, SandboxLock, StoreError};
 /// Undoes a failed attach. The kernel part was rolled back, or it was finished and the record could not be written: in
 /// both cases the record says what to remove.
 pub(crate) fn undo_attach(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
-    release_lease(session, endpoint, Some(&endpoint.sandbox.reached_by.clone()));
+    let way = endpoint.sandbox.reached_by.clone();
+    // The record of a lease comes before the claim of its address: where that failed, the record alone has the address.
+    let recorded = session.store().pending_endpoint(&endpoint.key())?.filter(|recorded| recorded.dhcp.is_some());
+    let mut leases = None;
+    let endpoint = &match recorded {
+        Some(recorded) => {
+            leases = Some(session.store().lock_leases(host, &recorded.network)?);
+            Endpoint { ports: endpoint.ports.clone(), ..without_claims_of_others(session, &recorded)? }
+        }
+        None => endpoint.clone(),
+    };
+    release_lease(session, endpoint, Some(&way));
     session.store().resume_attach(&endpoint.key())?;
-    remove_endpoint(session, host, endpoint, Some(&endpoint.sandbox.reached_by.clone()))
+    remove_endpoint(session, host, endpoint, Some(&way))?;
+    drop(leases);
+    Ok(())
 }
 
 /// The outcome of a detach.

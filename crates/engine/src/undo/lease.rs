@@ -36,7 +36,7 @@ fn say_goodbye(session: &mut Session, endpoint: &Endpoint, dhcp: &ByDhcp, way: &
     let Some(link) = session.kernel.link(&place, endpoint.ifname.as_str()).map_err(failed())? else { return Ok(()) };
     let socket = session.kernel.datagrams(&place, &endpoint.ifname, CLIENT_PORT).map_err(failed())?;
     let chance = u64::from_ne_bytes(random()?);
-    let mut client = Client::new(identity(endpoint, dhcp.client.clone()), None, chance);
+    let mut client = Client::new(identity(endpoint, dhcp.client.clone(), dhcp.told.clone()), None, chance);
     let resumed = client.handle(at, Event::Started(Start::Resume(dhcp.lease.clone())));
     // A lease past T1 would ask for more time first.
     drop(resumed);

@@ -9,6 +9,7 @@ mod cni_options;
 mod cni_ports;
 mod cni_settings;
 mod configs;
+mod dhcp;
 mod isolation;
 mod pipework;
 
@@ -21,6 +22,7 @@ zubi_lab::test_files!(
     cni_options,
     cni_ports,
     cni_settings,
+    dhcp,
     isolation,
     pipework
 );

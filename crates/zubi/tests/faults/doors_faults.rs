@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::process::Stdio;
-use zubi_lab::{Attachment, Caller, HELPERS, Host, PLUGINS, Snapshot, Verb, links};
+use zubi_lab::{Attachment, Caller, DhcpServer, HELPERS, Host, PLUGINS, Snapshot, Verb, links};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 /// Steps of the detached child, which writes nothing to the caller's standard error.
@@ -93,17 +93,20 @@ fn steps(host: &Host, calls: &[Call], at: usize) -> usize {
 struct Door {
     /// The commands that give the host what the calls need.
     host: &'static str,
+    /// The options of a DHCP server in the namespace `lan`.
+    server: Option<&'static str>,
     attach: Vec<Call>,
     detach: Vec<Call>,
 }
 
 impl Door {
-    fn begin(&self) -> (Host, Snapshot) {
+    fn begin(&self) -> (Host, Snapshot, Option<DhcpServer>) {
         let host = Host::new(ZUBI);
         links(ZUBI, PLUGIN_FOLDER, &PLUGINS);
         links(ZUBI, HELPER_FOLDER, &HELPERS);
         host.shell("ip netns add c1; ip -n c1 link set lo up").ok();
         host.shell(self.host).ok();
+        let server = self.server.map(|options| DhcpServer::dnsmasq("lan", options));
         host.zubi("gc").ok();
         // The first attach makes folders that stay.
         each(&host, &self.attach).expect("attach");
@@ -111,12 +114,12 @@ impl Door {
         each(&host, &self.detach).expect("detach");
         host.settle();
         let initial = Snapshot::take();
-        (host, initial)
+        (host, initial, server)
     }
 
     /// Kills attaching at each step: detaching must clean up, and attaching must work afterwards.
     fn attach_is_killed(&self, least: usize) {
-        let (host, initial) = self.begin();
+        let (host, initial, _server) = self.begin();
         let mut wrong = String::new();
         let mut all = 0;
         for at in 0..self.attach.len() {
@@ -148,7 +151,7 @@ impl Door {
 
     /// Kills detaching at each step: a second detach must finish it.
     fn detach_is_killed(&self, least: usize) {
-        let (host, initial) = self.begin();
+        let (host, initial, _server) = self.begin();
         let mut wrong = String::new();
         let mut all = 0;
         for at in 0..self.detach.len() {
@@ -173,7 +176,7 @@ impl Door {
 
     /// Fails attaching at each step: the error must be in the protocol's words, and the call must leave nothing.
     fn attach_fails(&self, least: usize) {
-        let (host, initial) = self.begin();
+        let (host, initial, _server) = self.begin();
         let mut wrong = String::new();
         let at = 0;
         let count = steps(&host, &self.attach, at);
@@ -218,6 +221,24 @@ fn ipam() -> Value {
     })
 }
 
+/// A container of Podman's whose address a DHCP server gives.
+fn by_server() -> Door {
+    let request = json!({
+        "container_id": "ab".repeat(32), "container_name": "web",
+        "networks": { "lan": { "interface_name": "eth0" } },
+        "network_info": { "lan": {
+            "name": "lan", "id": "cd".repeat(32), "driver": "macvlan", "network_interface": "card0",
+            "ipv6_enabled": false, "internal": false, "dns_enabled": false, "ipam_options": { "driver": "dhcp" },
+        } },
+    });
+    Door {
+        host: CARD,
+        server: Some("--dhcp-range=10.55.66.100,10.55.66.199,255.255.255.0,2m"),
+        attach: vec![Call::netavark(&["--config", "/run/networks", "setup", "/run/netns/c1"], &request)],
+        detach: vec![Call::netavark(&["--config", "/run/networks", "teardown", "/run/netns/c1"], &request)],
+    }
+}
+
 fn ports() -> Value {
     json!({ "portMappings": [{ "hostPort": 8080, "containerPort": 80, "protocol": "tcp" }] })
 }
@@ -228,7 +249,12 @@ fn one_plugin() -> Door {
         "cniVersion": "1.0.0", "name": "blue", "type": "zubi", "ipam": ipam(),
         "capabilities": { "portMappings": true }, "runtimeConfig": ports(),
     });
-    Door { host: "", attach: vec![Call::cni("zubi", "ADD", &config)], detach: vec![Call::cni("zubi", "DEL", &config)] }
+    Door {
+        host: "",
+        server: None,
+        attach: vec![Call::cni("zubi", "ADD", &config)],
+        detach: vec![Call::cni("zubi", "DEL", &config)],
+    }
 }
 
 /// A network card, and a computer on its LAN.
@@ -241,6 +267,7 @@ fn on_card() -> Door {
     let config = json!({ "cniVersion": "1.0.0", "name": "blue", "type": "macvlan", "master": "card0", "ipam": ipam() });
     Door {
         host: CARD,
+        server: None,
         attach: vec![Call::cni("macvlan", "ADD", &config)],
         detach: vec![Call::cni("macvlan", "DEL", &config)],
     }
@@ -267,6 +294,7 @@ fn chain() -> Door {
     let tuning = further("tuning", json!({ "sysctl": { "net.ipv4.conf.IFNAME.arp_filter": "1" }, "mtu": 1400 }));
     Door {
         host: "",
+        server: None,
         attach: vec![
             Call::cni("bridge", "ADD", &bridge),
             Call::cni("portmap", "ADD", &portmap),
@@ -304,6 +332,7 @@ fn netavark() -> Door {
     });
     Door {
         host: "",
+        server: None,
         attach: vec![Call::netavark(&["--config", "/run/networks", "setup", "/run/netns/c1"], &request)],
         detach: vec![Call::netavark(&["--config", "/run/networks", "teardown", "/run/netns/c1"], &request)],
     }
@@ -341,6 +370,18 @@ fn a_macvlan_failing_at_any_step_of_add_leaves_nothing() {
     on_card().attach_fails(25);
 }
 
+fn netavark_with_dhcp_killed_at_any_step_of_setup_leaves_what_teardown_cleans_up() {
+    if DhcpServer::has_dnsmasq("netavark_with_dhcp_killed_at_any_step_of_setup_leaves_what_teardown_cleans_up") {
+        by_server().attach_is_killed(25);
+    }
+}
+
+fn netavark_with_dhcp_failing_at_any_step_of_setup_leaves_nothing() {
+    if DhcpServer::has_dnsmasq("netavark_with_dhcp_failing_at_any_step_of_setup_leaves_nothing") {
+        by_server().attach_fails(25);
+    }
+}
+
 fn netavark_killed_at_any_step_of_setup_leaves_what_teardown_cleans_up() {
     netavark().attach_is_killed(60);
 }
@@ -356,7 +397,7 @@ fn netavark_failing_at_any_step_of_setup_leaves_nothing() {
 /// One attachment by zubi's plug-in, for a test that does not depend on a runtime's order.
 fn a_second_add_after_a_kill_attaches_or_says_that_it_is_attached() {
     let door = one_plugin();
-    let (host, initial) = door.begin();
+    let (host, initial, _server) = door.begin();
     let count = steps(&host, &door.attach, 0);
     each(&host, &door.detach).expect("detach");
     for n in 1..=count {
@@ -380,6 +421,8 @@ zubi_lab::tests!(
     a_macvlan_killed_at_any_step_of_add_leaves_what_del_cleans_up,
     a_macvlan_killed_at_any_step_of_del_is_called_again,
     a_macvlan_failing_at_any_step_of_add_leaves_nothing,
+    netavark_with_dhcp_killed_at_any_step_of_setup_leaves_what_teardown_cleans_up,
+    netavark_with_dhcp_failing_at_any_step_of_setup_leaves_nothing,
     netavark_killed_at_any_step_of_setup_leaves_what_teardown_cleans_up,
     netavark_killed_at_any_step_of_teardown_is_called_again,
     netavark_failing_at_any_step_of_setup_leaves_nothing,
