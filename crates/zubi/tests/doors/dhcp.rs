@@ -214,6 +214,8 @@ fn podman_s_containers_get_addresses_by_their_names() {
     netavark(&host, "teardown /run/netns/c1", &anew).ok();
     host.shell("ip netns add c1; ip -n c1 link set lo up; : > /run/request.json").ok();
     host.settle();
+    // The kernel deletes what was in a namespace a while after it.
+    host.wait_for("ip -d link show eth0 | grep -q 'promiscuity 0'");
     before.assert_no_residue(&Snapshot::take());
 }
 

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 use zubi_lab::lan::{COMPUTER, OUTSIDE, ROUTER, make_lan};
-use zubi_lab::{Backend, HELPERS, Host, Outside, Podman, PodmanConfig, Service, Transport, ask, links, skip};
+use zubi_lab::{
+    Backend, DhcpServer, HELPERS, Host, Outside, Podman, PodmanConfig, Service, Transport, ask, links, skip,
+};
 
 /// The state folder of the host's own zubi.
 const STATE: (&str, &str) = ("ZUBI_STATE_DIR", "/run/zubi-state");
@@ -190,6 +192,44 @@ fn containers_are_on_the_lan_by_macvlans() {
     nothing_stays(&host);
 }
 
+/// Podman 4.3 creates no network with this ipam driver beside netavark, and uses one that is there.
+const BY_DHCP: &str = r#"{
+    "name": "lan", "id": "48bef9a2f9b6a4a3c2d1e0f9a8b7c6d5e4f3a2b1c0d9e8f7a6b5c4d3e2f1a0b9", "driver": "macvlan",
+    "network_interface": "eth0", "created": "2026-11-20T21:08:10.532374867Z", "ipv6_enabled": false, "internal": false,
+    "dns_enabled": false, "ipam_options": {"driver": "dhcp"}
+}"#;
+
+fn containers_have_addresses_that_a_dhcp_server_gives() {
+    let test = "containers_have_addresses_that_a_dhcp_server_gives";
+    let Some((host, podman)) = podman(test) else { return };
+    if !DhcpServer::has_dnsmasq(test) {
+        return;
+    }
+    make_lan(&host);
+    let options = "--dhcp-range=192.168.1.100,192.168.1.199,255.255.255.0,2m --dhcp-option=6,9.9.9.9";
+    let server = DhcpServer::dnsmasq("router", options);
+    std::fs::create_dir_all("/run/podman/networks").expect("networks");
+    std::fs::write("/run/podman/networks/lan.json", BY_DHCP).expect("lan.json");
+    podman.ok("run -d --name web --network lan busybox sleep 1000");
+    let address = podman.address("web", "lan");
+    assert!(address.starts_with("192.168.1.1"), "{address}");
+    podman.ok(&format!("exec web ping -c 1 -W 5 {OUTSIDE}"));
+    assert!(podman.ok("exec web cat /etc/resolv.conf").contains("nameserver 9.9.9.9"));
+    assert!(server.log().contains("client provides name: web"), "{}", server.log());
+    podman.ok("restart -t 0 web");
+    assert_eq!(podman.address("web", "lan"), address);
+    let said = host.zubi("lease renew --all --force").ok().out;
+    assert!(said.contains(&format!("{address}/24 renewed")), "{said}");
+    podman.ok("rm -f -t 0 web");
+    podman.ok("run -d --name web --network lan busybox sleep 1000");
+    assert_eq!(podman.address("web", "lan"), address);
+    podman.ok("rm -f -t 0 web");
+    drop(server);
+    let answer = podman.podman("run --rm --network lan busybox true");
+    assert!(answer.code != 0 && answer.err.contains("no DHCP server answered within 10 s"), "{}", answer.err);
+    nothing_stays(&host);
+}
+
 fn what_cannot_be_is_told_in_podmans_words() {
     let Some((host, podman)) = podman("what_cannot_be_is_told_in_podmans_words") else { return };
     podman.ok("network create -d macvlan --subnet 10.55.66.0/24 -o parent=lo lan");
@@ -339,6 +379,7 @@ zubi_lab::root_tests!(
     internal_networks_have_no_way_out,
     options_reach_the_device,
     containers_are_on_the_lan_by_macvlans,
+    containers_have_addresses_that_a_dhcp_server_gives,
     what_cannot_be_is_told_in_podmans_words,
     thirty_start_at_once,
     pods_and_kube_definitions_run,
