@@ -10,7 +10,8 @@ use crate::ipam::with_ipam;
 use crate::runtime::Runtime;
 use std::collections::BTreeMap;
 use zubi_model::{
-    Description, DriverDescription, Egress, MacWish, MacvlanDescription, MacvlanMode, OtherGateway, Scope, Wishes,
+    Broadcasts, Description, DriverDescription, Egress, MacWish, MacvlanDescription, MacvlanMode, OtherGateway, Scope,
+    Wishes,
 };
 
 /// Reads the plug-in's share.
@@ -27,15 +28,21 @@ pub(crate) fn bare(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, C
 
 /// Reads the network and the device, without addresses and routes.
 fn describe(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
-    refuse_unsupported(config)?;
+    if config.flag("linkInContainer")? {
+        let why = "zubi puts macvlans on network cards of the host only: leave it out";
+        return Err(CniError::unsupported("linkInContainer", true, why));
+    }
     let mode = match config.text("mode")?.filter(|text| !text.is_empty()) {
         None => MacvlanMode::default(),
         Some(text) => text.parse().map_err(|e: zubi_model::Invalid| CniError::config("mode", text, e.why))?,
     };
+    // 0 is the kernel's default, as in the reference.
+    let queue_length = config.number("bcqueuelen")?.filter(|length| *length > 0);
+    let broadcasts = Broadcasts { queue_length, ..Broadcasts::default() };
     let description = Description {
         name: network_name(context.network)?,
         id: None,
-        driver: DriverDescription::Macvlan(MacvlanDescription { parent: config.parsed("master")?, mode }),
+        driver: DriverDescription::Macvlan(MacvlanDescription { parent: config.parsed("master")?, mode, broadcasts }),
         mtu: config.mtu("mtu")?,
         pools: Vec::new(),
         families: Vec::new(),
@@ -57,18 +64,4 @@ fn describe(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError
     };
     let dns = config.object("dns")?.map(|d| read_dns(&d)).transpose()?.unwrap_or_default();
     Ok(Wire { dns, ..Wire::new(WireNetwork::Described(description), wishes) })
-}
-
-fn refuse_unsupported(config: &Fields<'_>) -> Result<(), CniError> {
-    if config.flag("linkInContainer")? {
-        let why = "zubi puts macvlans on network cards of the host only: leave it out";
-        return Err(CniError::unsupported("linkInContainer", true, why));
-    }
-    // 0 is the kernel's default, as in the reference.
-    let length = config.number("bcqueuelen")?.unwrap_or(0);
-    if length != 0 {
-        let why = "the queue of broadcasts has the kernel's length: leave it out";
-        return Err(CniError::unsupported("bcqueuelen", length, why));
-    }
-    Ok(())
 }

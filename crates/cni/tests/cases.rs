@@ -10,8 +10,8 @@ use zubi_cni::{
     parse, versions,
 };
 use zubi_model::{
-    Addressing, Description, DhcpWishes, DriverDescription, Endpoint, Hairpin, IfName, Ipam, OtherGateway, Pool,
-    Promiscuity, Scope, Traits,
+    Addressing, Broadcasts, Description, DhcpWishes, DriverDescription, Endpoint, Hairpin, IfName, Ipam, OtherGateway,
+    Pool, Promiscuity, Scope, Traits,
 };
 
 #[test]
@@ -212,6 +212,7 @@ fn show_description(text: &mut String, of: &Description) {
         DriverDescription::Macvlan(macvlan) => {
             let card = macvlan.parent.as_ref().map_or("of the default route", IfName::as_str);
             line(text, format!("network {} on card {card}, {}", of.name, macvlan.mode));
+            unusual(text, "broadcasts", &macvlan.broadcasts, &Broadcasts::default());
         }
     }
     unusual(text, "mtu", &of.mtu, &None);

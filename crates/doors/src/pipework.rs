@@ -13,7 +13,7 @@ use std::thread::sleep;
 use std::time::Duration;
 use zubi_engine::{Config, Engine, LostRecords, Program, Session};
 use zubi_model::{
-    Addressing, BridgeDescription, DefaultRoute, Description, DriverDescription, Egress, EndpointAddress,
+    Addressing, BridgeDescription, Broadcasts, DefaultRoute, Description, DriverDescription, Egress, EndpointAddress,
     ForeignBridge, Hairpin, IfName, Ingress, Invalid, Ipam, MacvlanDescription, MacvlanMode, Mtu, NetworkName,
     NetworkSource, OtherGateway, Promiscuity, SandboxRef, Scope, Wishes,
 };
@@ -129,7 +129,8 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
         Some(Some("openvswitch")) => return no("is an Open vSwitch bridge: not yet"),
         Some(_) if attach.vlan.is_some() => return no("is a network card: VLANs by pipework are not there yet"),
         Some(_) => {
-            let macvlan = MacvlanDescription { parent: Some(name.clone()), mode: MacvlanMode::Bridge };
+            let (parent, broadcasts) = (Some(name.clone()), Broadcasts::default());
+            let macvlan = MacvlanDescription { parent, mode: MacvlanMode::Bridge, broadcasts };
             return network(&name, DriverDescription::Macvlan(macvlan), None);
         }
         None if name.as_str().starts_with("br") => {}

@@ -73,8 +73,8 @@ pub(crate) fn describe(
             };
             (DriverDescription::Bridge(bridge), Egress::Masquerade, gateway_at)
         }
-        DriverOptions::Macvlan { mode } => {
-            let macvlan = MacvlanDescription { parent: device, mode };
+        DriverOptions::Macvlan { mode, broadcasts } => {
+            let macvlan = MacvlanDescription { parent: device, mode, broadcasts };
             (DriverDescription::Macvlan(macvlan), Egress::Plain, GatewayAt::Elsewhere)
         }
     };

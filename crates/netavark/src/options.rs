@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::request::NetworkInfo;
 use std::collections::BTreeMap;
-use zubi_model::{DefaultRoute, ForeignBridge, Ingress, Invalid, MacvlanMode, Mtu, NetworkName};
+use zubi_model::{Broadcasts, DefaultRoute, ForeignBridge, Ingress, Invalid, MacvlanMode, Mtu, NetworkName};
 
 /// The options of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DriverOptions {
     Bridge { foreign: ForeignBridge, ingress: Ingress },
-    Macvlan { mode: MacvlanMode },
+    Macvlan { mode: MacvlanMode, broadcasts: Broadcasts },
 }
 
 impl Options {
@@ -32,7 +32,7 @@ impl Options {
         let all = Words::of(info);
         let driver = match info.driver.as_str() {
             "bridge" => DriverOptions::Bridge { foreign: foreign(&all)?, ingress: ingress(&all, default_ingress)? },
-            "macvlan" => DriverOptions::Macvlan { mode: macvlan_mode(&all)? },
+            "macvlan" => DriverOptions::Macvlan { mode: macvlan_mode(&all)?, broadcasts: broadcasts(&all)? },
             "" => return Err(Error::missing("driver")),
             "ipvlan" => return Err(Invalid::new("driver", "ipvlan", "is not supported by zubi yet").into()),
             plugin => {
@@ -93,10 +93,12 @@ fn foreign(all: &Words<'_>) -> Result<ForeignBridge, Invalid> {
 }
 
 fn macvlan_mode(all: &Words<'_>) -> Result<MacvlanMode, Invalid> {
-    if let Some(limit) = all.get("bclim") {
-        return Err(Invalid::new("bclim", limit, "is not supported by zubi yet"));
-    }
     all.get("mode").map_or(Ok(MacvlanMode::default()), str::parse)
+}
+
+fn broadcasts(all: &Words<'_>) -> Result<Broadcasts, Invalid> {
+    let read = |text: &str| text.parse().map_err(|_| Invalid::new("bclim", text, "is not a number of 32 bits"));
+    Ok(Broadcasts { cutoff: all.get("bclim").map(read).transpose()?, ..Broadcasts::default() })
 }
 
 /// The zubi network that a Podman network stands for, named by an option or a label: Podman refuses unknown options but

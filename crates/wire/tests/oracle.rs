@@ -20,7 +20,8 @@ use proptest::prelude::*;
 use std::fmt::Debug;
 use std::net::IpAddr;
 use zubi_model::{
-    Family, IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, PolicyRule, RouteKind, RouteOptions, RuleAction,
+    Broadcasts, Family, IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, PolicyRule, RouteKind, RouteOptions,
+    RuleAction,
 };
 use zubi_wire::route::{
     Address, AddressSeen, AdminState, BridgePort, Certainty, ForwardingEntry, Link, LinkChange, LinkKind, LinkRef,
@@ -163,9 +164,12 @@ fn a_macvlan_is_made_on_its_parent_and_born_elsewhere() {
     ];
     for (mode, theirs) in modes {
         let netns = Some(NsRef::Path("/proc/7/ns/net".into()));
-        let kind = LinkKind::Macvlan(Macvlan { parent: name("lan0"), mode, netns });
+        let broadcasts = Broadcasts { queue_length: Some(500), cutoff: Some(-1) };
+        let kind = LinkKind::Macvlan(Macvlan { parent: name("lan0"), mode, netns, broadcasts });
         let link = Link { name: name("eth0"), kind, group: LinkGroup::DEFAULT, ..bridge() };
-        assert!(link.to_string().starts_with("link add zv02420a010002 link lan0 address "));
+        let words = link.to_string();
+        assert!(words.starts_with("link add zv02420a010002 link lan0 address "), "{words}");
+        assert!(words.ends_with(&format!(" type macvlan mode {mode} bcqueuelen 500 bclim -1")), "{words}");
         // No echo: it would go to the other namespace.
         let message = read_as!(NewLink, MAKE, |b| link.encode(b, Some(IfIndex(3)), Some(9)));
         same(
@@ -178,7 +182,11 @@ fn a_macvlan_is_made_on_its_parent_and_born_elsewhere() {
                 LinkAttribute::NetNsFd(9),
                 LinkAttribute::LinkInfo(vec![
                     LinkInfo::Kind(InfoKind::MacVlan),
-                    LinkInfo::Data(InfoData::MacVlan(vec![InfoMacVlan::Mode(theirs)])),
+                    LinkInfo::Data(InfoData::MacVlan(vec![
+                        InfoMacVlan::Mode(theirs),
+                        InfoMacVlan::BcQueueLen(500),
+                        InfoMacVlan::BcCutoff(-1),
+                    ])),
                 ]),
             ],
         );

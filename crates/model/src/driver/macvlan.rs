@@ -48,6 +48,20 @@ impl FromStr for MacvlanMode {
     }
 }
 
+/// How a card passes broadcasts on to its macvlans. All macvlans of a card share this: the longest queue and the last limit
+/// count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Broadcasts {
+    /// How many frames wait for the work queue (`IFLA_MACVLAN_BC_QUEUE_LEN`); the kernel's default when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_length: Option<u32>,
+    /// How many macvlans may want a group before its frames wait for the work queue; with a negative one they never do
+    /// (`IFLA_MACVLAN_BC_CUTOFF`, Linux 6.4). The kernel's default when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cutoff: Option<i32>,
+}
+
 /// The host's own macvlan on the card, by which host and endpoints reach each other. It has no address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostShim {
@@ -109,6 +123,9 @@ pub struct MacvlanNetwork {
     /// See [`HostShim`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shim: Option<HostShim>,
+    /// See [`Broadcasts`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub broadcasts: Broadcasts,
 }
 
 impl MacvlanNetwork {
@@ -171,17 +188,11 @@ impl MacvlanSpec {
             _ => {}
         }
         let is_possible = mode == MacvlanMode::Bridge && self.shim != ShimWish::Unwanted;
-        Ok(match self.card {
-            Some(card) => MacvlanNetwork {
-                parent: card.parent,
-                own: None,
-                vlan: None,
-                mode,
-                card_mac: None,
-                shim: is_possible.then_some(HostShim { device, mac }),
-            },
-            None => MacvlanNetwork { parent: device, own: Some(mac), vlan: None, mode, card_mac: None, shim: None },
-        })
+        let (parent, own, shim) = match self.card {
+            Some(card) => (card.parent, None, is_possible.then_some(HostShim { device, mac })),
+            None => (device, Some(mac), None),
+        };
+        Ok(MacvlanNetwork { parent, own, vlan: None, mode, card_mac: None, shim, broadcasts: Broadcasts::default() })
     }
 }
 
@@ -192,6 +203,8 @@ pub struct MacvlanDescription {
     pub parent: Option<IfName>,
     /// See [`MacvlanMode`].
     pub mode: MacvlanMode,
+    /// See [`Broadcasts`]; a change concerns further endpoints.
+    pub broadcasts: Broadcasts,
 }
 
 impl MacvlanDescription {
@@ -199,7 +212,15 @@ impl MacvlanDescription {
     /// `card_mac` is that of the card.
     pub fn first(&self, parent: IfName, card_mac: Option<Mac>) -> MacvlanNetwork {
         let card_mac = card_mac.filter(|_| self.mode == MacvlanMode::Passthru);
-        MacvlanNetwork { parent, own: None, vlan: None, mode: self.mode, card_mac, shim: None }
+        MacvlanNetwork {
+            parent,
+            own: None,
+            vlan: None,
+            mode: self.mode,
+            card_mac,
+            shim: None,
+            broadcasts: self.broadcasts,
+        }
     }
 
     pub(super) fn onto(&self, old: &MacvlanNetwork, network: &NetworkName) -> Result<MacvlanNetwork, Invalid> {
@@ -213,7 +234,7 @@ impl MacvlanDescription {
         if self.mode != old.mode {
             return no("macvlan mode", &self.mode, &old.mode);
         }
-        Ok(old.clone())
+        Ok(MacvlanNetwork { broadcasts: self.broadcasts, ..old.clone() })
     }
 }
 

@@ -13,7 +13,9 @@ pub use bridge::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ExistingBridge, ForeignBridge, Hairpin,
     HostClient, Icc, Ingress, Promiscuity, UplinkSpec,
 };
-pub use macvlan::{CardVlan, HostShim, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, ShimWish};
+pub use macvlan::{
+    Broadcasts, CardVlan, HostShim, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, ShimWish,
+};
 pub use ovs::{Datapath, OvsNetwork, OvsSpec};
 
 use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};

@@ -6,7 +6,7 @@ use crate::message::{Attributes, Batch, Body, Message, flag};
 use crate::shell::shell_word;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use zubi_model::{IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, VlanId};
+use zubi_model::{Broadcasts, IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, VlanId};
 
 const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
@@ -37,6 +37,8 @@ const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_MACVLAN_MODE: u16 = 1;
+const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;
+const IFLA_MACVLAN_BC_CUTOFF: u16 = 9;
 const IFLA_VLAN_ID: u16 = 1;
 const IFLA_INET6_ADDR_GEN_MODE: u16 = 8;
 /// Leaves out the statistics (`RTEXT_FILTER_SKIP_STATS`).
@@ -131,6 +133,8 @@ pub struct Macvlan {
     pub mode: MacvlanMode,
     /// Its namespace; `None` for the host.
     pub netns: Option<NsRef>,
+    /// How its parent passes broadcasts on.
+    pub broadcasts: Broadcasts,
 }
 
 impl Macvlan {
@@ -237,7 +241,16 @@ impl Link {
                 }
                 LinkKind::Macvlan(macvlan) => {
                     b.text(IFLA_INFO_KIND, "macvlan");
-                    b.nested(IFLA_INFO_DATA, |b| b.u32(IFLA_MACVLAN_MODE, macvlan.mode_number()));
+                    let Broadcasts { queue_length, cutoff } = macvlan.broadcasts;
+                    b.nested(IFLA_INFO_DATA, |b| {
+                        b.u32(IFLA_MACVLAN_MODE, macvlan.mode_number());
+                        if let Some(length) = queue_length {
+                            b.u32(IFLA_MACVLAN_BC_QUEUE_LEN, length);
+                        }
+                        if let Some(cutoff) = cutoff {
+                            b.u32(IFLA_MACVLAN_BC_CUTOFF, cutoff.cast_unsigned());
+                        }
+                    });
                 }
                 LinkKind::Vlan(vlan) => {
                     b.text(IFLA_INFO_KIND, "vlan");
@@ -346,7 +359,11 @@ impl fmt::Display for Link {
                 if let Some(netns) = &macvlan.netns {
                     write!(f, " netns {}", netns_word(netns))?;
                 }
-                write!(f, " type macvlan mode {}", macvlan.mode)
+                write!(f, " type macvlan mode {}", macvlan.mode)?;
+                if let Some(length) = macvlan.broadcasts.queue_length {
+                    write!(f, " bcqueuelen {length}")?;
+                }
+                macvlan.broadcasts.cutoff.map_or(Ok(()), |cutoff| write!(f, " bclim {cutoff}"))
             }
             LinkKind::Vlan(vlan) => write!(f, " type vlan id {}", vlan.id),
             LinkKind::Stub(stub) => {

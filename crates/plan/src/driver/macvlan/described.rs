@@ -18,19 +18,20 @@ pub(in crate::driver) fn first_described(
 mod tests {
     use super::*;
     use crate::samples::seen;
-    use zubi_model::{Mac, MacvlanMode};
+    use zubi_model::{Broadcasts, Mac, MacvlanMode};
 
     #[test]
     fn the_only_macvlan_of_a_card_has_the_cards_mac() {
         let card = LinkSeen { mac: Some(Mac::from_random([1; 6])), ..seen("eth0", "veth") };
         let card_mac = |mode| {
-            let described = MacvlanDescription { parent: None, mode };
+            let described = MacvlanDescription { parent: None, mode, broadcasts: Broadcasts::default() };
             let first = first_described(&described, Some(&card)).unwrap();
             assert_eq!((first.parent.as_str(), first.mode, first.shim), ("eth0", mode, None));
             first.card_mac
         };
         assert_eq!((card_mac(MacvlanMode::Bridge), card_mac(MacvlanMode::Passthru)), (None, card.mac));
-        let described = MacvlanDescription { parent: None, mode: MacvlanMode::Bridge };
+        let mode = MacvlanMode::Bridge;
+        let described = MacvlanDescription { parent: None, mode, broadcasts: Broadcasts::default() };
         assert_eq!(first_described(&described, None), Err(Unusable::NoDevice));
     }
 }

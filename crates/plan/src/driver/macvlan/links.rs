@@ -12,6 +12,7 @@ pub(super) fn inner(network: &Network, part: &MacvlanNetwork, endpoint: &Endpoin
             parent: parent.clone(),
             mode: part.mode,
             netns: Some(endpoint.sandbox.reached_by.clone()),
+            broadcasts: part.broadcasts,
         }),
         endpoint.mac,
         network.mtu,
@@ -36,7 +37,8 @@ fn own(part: &MacvlanNetwork, mac: Mac, mtu: Option<Mtu>) -> Option<Link> {
 
 /// The host's own macvlan.
 pub(super) fn shim(network: &Network, part: &MacvlanNetwork, shim: &HostShim) -> Link {
-    let kind = LinkKind::Macvlan(Macvlan { parent: part.parent.clone(), mode: part.mode, netns: None });
+    let (parent, broadcasts) = (part.parent.clone(), part.broadcasts);
+    let kind = LinkKind::Macvlan(Macvlan { parent, mode: part.mode, netns: None, broadcasts });
     link(shim.device.clone(), kind, shim.mac, network.mtu, LinkGroup::OURS)
 }
 

@@ -34,7 +34,7 @@ pub(in crate::driver) fn recognise_inner_end(endpoint: &Endpoint, seen: Option<&
 mod tests {
     use super::*;
     use crate::samples::{endpoint, network, seen};
-    use zubi_model::{LinkGroup, Mac, MacvlanMode};
+    use zubi_model::{Broadcasts, LinkGroup, Mac, MacvlanMode};
 
     fn part(own: Option<Mac>) -> MacvlanNetwork {
         MacvlanNetwork {
@@ -44,6 +44,7 @@ mod tests {
             mode: MacvlanMode::Bridge,
             card_mac: None,
             shim: None,
+            broadcasts: Broadcasts::default(),
         }
     }
 
