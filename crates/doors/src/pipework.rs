@@ -2,7 +2,8 @@
 //!
 //! # How it works
 //! Each interface of the host is a described network, `pipework:DEVICE`: the first call makes it, and it goes with its last
-//! guest. What the script would not repeat is a success when it is there already, `zubi ls` shows it, and
+//! guest. Guests whose address a DHCP server gives are on a network beside it, `pipework:DEVICE.dhcp`: one network has one
+//! way to addresses. What the script would not repeat is a success when it is there already, `zubi ls` shows it, and
 //! `zubi disconnect pipework:DEVICE GUEST` undoes it.
 
 use crate::answer::tell;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use zubi_engine::{Config, Engine, LostRecords, Program, Session};
 use zubi_model::{
     Addressing, BridgeDescription, Broadcasts, DefaultRoute, Description, DriverDescription, Egress, EndpointAddress,
-    ForeignBridge, Hairpin, IfName, Ingress, Invalid, Ipam, MacvlanDescription, MacvlanMode, Mtu, NetworkName,
+    ForeignBridge, Hairpin, IfName, Ingress, Invalid, Ipam, MacWish, MacvlanDescription, MacvlanMode, Mtu, NetworkName,
     NetworkSource, OtherGateway, Promiscuity, SandboxRef, Scope, Wishes,
 };
 use zubi_pipework::{AddressWord, Attach, HostInterface, Request, Tool, parse};
@@ -76,17 +77,29 @@ fn run(session: &mut Session, tool: Tool, guest: &str, rest: &[String]) -> Resul
 fn plug(session: &mut Session, attach: &Attach) -> Result<(), String> {
     let sandbox: SandboxRef = attach.guest.parse().map_err(words)?;
     let description = describe(session, attach)?;
-    let addresses = match &attach.address {
-        AddressWord::None => Vec::new(),
-        AddressWord::Given { address, gateway } => vec![EndpointAddress { address: *address, gateway: *gateway }],
-        AddressWord::Dhcp { .. } => return Err(refused("address", "dhcp", "is not served yet; give an address")),
+    let addressing = match &attach.address {
+        AddressWord::None => Addressing::Given(Vec::new()),
+        AddressWord::Given { address, gateway } => {
+            Addressing::Given(vec![EndpointAddress { address: *address, gateway: *gateway }])
+        }
+        AddressWord::Dhcp { passed_over } => {
+            if let Some(rest) = passed_over {
+                tell(&format!("pipework: note: zubi asks the DHCP server itself, without the words {rest}"));
+            }
+            Addressing::Network
+        }
+    };
+    // Servers know many guests by their MACs alone, so that one by DHCP has the MAC of its name.
+    let mac = match (attach.mac, &attach.address) {
+        (MacWish::Random, AddressWord::Dhcp { .. }) => MacWish::FromAddress,
+        (mac, _) => mac,
     };
     let wishes = Wishes {
-        addressing: Addressing::Given(addresses),
+        addressing,
         ifname: Some(attach.ifname.clone()),
         // A macvlan has no end on the host, so `-l` has no meaning, as with the script.
         host_device: attach.local.clone().filter(|_| matches!(description.driver, DriverDescription::Bridge(_))),
-        mac: attach.mac,
+        mac,
         default_route: DefaultRoute::Eligible,
         ..Wishes::default()
     };
@@ -131,7 +144,7 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
         Some(_) => {
             let (parent, broadcasts) = (Some(name.clone()), Broadcasts::default());
             let macvlan = MacvlanDescription { parent, mode: MacvlanMode::Bridge, broadcasts };
-            return network(&name, DriverDescription::Macvlan(macvlan), None);
+            return network(attach, &name, DriverDescription::Macvlan(macvlan), None);
         }
         None if name.as_str().starts_with("br") => {}
         None if name.as_str().starts_with("ovs") => return no("would be an Open vSwitch bridge: not yet"),
@@ -150,13 +163,22 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
         hairpin: Hairpin::default(),
         promiscuity: Promiscuity::default(),
     };
-    network(&name, DriverDescription::Bridge(bridge), mtu.map(Mtu::try_from).transpose().map_err(words)?)
+    network(attach, &name, DriverDescription::Bridge(bridge), mtu.map(Mtu::try_from).transpose().map_err(words)?)
 }
 
-/// The network has no subnets: each call brings its address along.
-fn network(device: &IfName, driver: DriverDescription, mtu: Option<Mtu>) -> Result<Description, String> {
+/// The network has no subnets: each call brings its address along, or a server gives it.
+fn network(
+    attach: &Attach,
+    device: &IfName,
+    driver: DriverDescription,
+    mtu: Option<Mtu>,
+) -> Result<Description, String> {
+    let (name, ipam) = match &attach.address {
+        AddressWord::Dhcp { .. } => (format!("{device}.dhcp"), Ipam::Dhcp),
+        AddressWord::None | AddressWord::Given { .. } => (device.to_string(), Ipam::Pools),
+    };
     Ok(Description {
-        name: NetworkName::described(NetworkSource::Pipework, device.as_str()).map_err(words)?,
+        name: NetworkName::described(NetworkSource::Pipework, &name).map_err(words)?,
         id: None,
         driver,
         mtu,
@@ -164,7 +186,7 @@ fn network(device: &IfName, driver: DriverDescription, mtu: Option<Mtu>) -> Resu
         families: Vec::new(),
         scope: Scope::Routed,
         egress: Egress::Plain,
-        ipam: Ipam::Pools,
+        ipam,
         other_gateway: OtherGateway::Refused,
         labels: BTreeMap::new(),
     })

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 use zubi_lab::lan::{OUTSIDE, make_lan};
-use zubi_lab::{Answer, Host, Snapshot, assert_reaches, links};
+use zubi_lab::{Answer, DhcpServer, Host, Snapshot, assert_reaches, links};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -93,6 +93,38 @@ fn a_network_card_gives_the_guest_a_device_on_the_lan() {
     script.pipework("eth0 web 192.168.1.50/24 @10").fails(1, "VLANs by pipework are not there yet");
 }
 
+fn a_dhcp_server_gives_the_guests_their_addresses() {
+    if !DhcpServer::has_dnsmasq("a_dhcp_server_gives_the_guests_their_addresses") {
+        return;
+    }
+    let script = Script::new(&["web", "db", "cache"]);
+    let host = &script.host;
+    make_lan(host);
+    let before = Snapshot::take();
+    let server = DhcpServer::dnsmasq("router", "--dhcp-range=192.168.1.100,192.168.1.199,255.255.255.0,2m");
+    assert_eq!(script.pipework("eth0 web dhcp").ok().err, "");
+    // Each client that the script starts means zubi's own.
+    let said = script.pipework("eth0 db udhcpc:-x U:db").ok().err;
+    assert!(said.contains("without the words -x"), "{said}");
+    script.pipework("eth0 cache 192.168.1.50/24@192.168.1.1").ok();
+    for guest in ["web", "db"] {
+        let seen = host.shell(&format!("ip -n {guest} -4 addr show eth1; ip -n {guest} route")).ok().out;
+        assert!(seen.contains("192.168.1.1") && seen.contains("default via 192.168.1.1 dev eth1"), "{guest}: {seen}");
+        assert_reaches(guest, "router", OUTSIDE);
+    }
+    assert_reaches("web", "cache", "192.168.1.50");
+    assert!(server.log().contains("client provides name: web"), "{}", server.log());
+    script.pipework("eth0 web dhclient").ok();
+    assert_eq!(host.zubi("lease renew --all --force").ok().out.matches(" renewed, ").count(), 2);
+    host.zubi("check").ok();
+    for (network, guest) in [("eth0.dhcp", "web"), ("eth0.dhcp", "db"), ("eth0", "cache")] {
+        host.zubi(&format!("disconnect pipework:{network} {guest}")).ok();
+    }
+    host.wait_for("! grep -q 192.168 /run/router.leases");
+    host.settle();
+    before.assert_no_residue(&Snapshot::take());
+}
+
 fn route_rule_and_tc_run_in_the_guest() {
     let script = Script::new(&["web"]);
     script.pipework("br1 web 192.168.4.25/20").ok();
@@ -139,6 +171,7 @@ zubi_lab::tests!(
     guests_are_plugged_into_a_bridge_that_goes_with_the_last_of_them,
     a_bridge_that_is_there_stays_and_names_macs_and_gateways_are_taken,
     a_network_card_gives_the_guest_a_device_on_the_lan,
+    a_dhcp_server_gives_the_guests_their_addresses,
     route_rule_and_tc_run_in_the_guest,
     a_container_waits_until_it_is_plugged_in,
     what_cannot_be_done_is_refused_by_name_before_any_effect
