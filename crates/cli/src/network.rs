@@ -41,7 +41,9 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                 }
                 (None, None) => format!("on bridge {}", report.value.device()),
             };
-            let text = format!("{}: {} {on}", report.value.name, subnets.join(", "));
+            let words = [subnets.join(", "), on];
+            let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
+            let text = format!("{}: {}", report.value.name, words.join(" "));
             let json = inspect::network(&report.value, &[], &inspect::cookie);
             output.changed(session, &report.plan, &[text], &json)?;
             let public = report.value.pools.iter().filter(|pool| is_public(pool.subnet)).map(|pool| {

@@ -86,7 +86,7 @@ pub(crate) fn endpoints(
             "ifindex": v.peer_index.map(|i| i.0),
             "host_device": e.host_device().map(IfName::as_str),
             "host_ifindex": v.host_index.map(|i| i.0),
-            "bridge": e.network_device().map(IfName::as_str),
+            "bridge": e.network_device().or(e.device.ovs_bridge()).map(IfName::as_str),
             "parent": e.device.parent().map(IfName::as_str),
             "default_route": default,
             "aliases": e.aliases.iter().map(Alias::as_str).collect::<Vec<_>>(),

@@ -36,9 +36,9 @@ fn exchange(path: &Path, request: &Request) -> io::Result<Result<Answer, Refused
     let mut stream = connect(path, until)?;
     write_all(&mut stream, &request.bytes(), until)?;
     let mut decoder = Decoder::default();
-    let mut buffer = [0; 1 << 16];
+    let mut buffer = vec![0; 1 << 16];
     loop {
-        match decoder.next().map_err(|garbled| io::Error::new(io::ErrorKind::InvalidData, garbled.0))? {
+        match decoder.take().map_err(|garbled| io::Error::new(io::ErrorKind::InvalidData, garbled.0))? {
             Some(Incoming::Answer(answer)) => return Ok(answer),
             Some(Incoming::Echo(answer)) => write_all(&mut stream, &answer, until)?,
             Some(Incoming::Other) => {}
@@ -103,6 +103,7 @@ fn words(path: &Path, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Shutdown;
     use std::os::unix::net::UnixListener;
 
     fn folder(name: &str) -> PathBuf {
@@ -122,6 +123,9 @@ mod tests {
             let read = client.read(&mut buffer).unwrap();
             assert!(read > 0);
             client.write_all(answer).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            // Closed before the client has said all, the connection would be broken for it.
+            client.read_to_end(&mut Vec::new()).unwrap();
         });
         let said = exchange(&path, &zubi_ovsdb::read(None));
         server.join().unwrap();

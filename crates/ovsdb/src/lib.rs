@@ -11,11 +11,15 @@
 //! No bonds, mirrors or tunnels, and no *fake bridges* (`ovs-vsctl add-br BRIDGE PARENT VLAN`): a network with a VLAN is
 //! one.
 
+mod columns;
+mod configuration;
 mod message;
 mod notation;
 mod port;
 mod seen;
 
+pub use columns::Columns;
+pub use configuration::{Configuration, read_configuration};
 pub use message::{Answer, Decoder, Garbled, Incoming, Refused, Request};
-pub use port::{Columns, Configuration, Port, delete, read_configuration};
+pub use port::{Port, delete};
 pub use seen::{BridgeSeen, PortSeen, Seen, read};

@@ -1,89 +1,12 @@
 //! A port of a bridge, as it is wanted, and the transactions that make, change and delete it.
 
+use crate::configuration::{next_configuration, select_configuration};
 use crate::notation::{of_map, of_set};
-use crate::{Answer, PortSeen, Request};
+use crate::{Columns, PortSeen, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use zubi_model::{IfName, PortVlans};
-
-/// The columns of a port that zubi writes (ovs-vswitchd.conf.db(5), table Port).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Columns {
-    /// The VLAN of frames without a tag.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tag: Option<u16>,
-    /// The VLANs that a trunk carries; all when empty.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub trunks: BTreeSet<u16>,
-    /// `access`, `trunk`, ...
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vlan_mode: Option<String>,
-    /// Words of other programs about the port.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub external_ids: BTreeMap<String, String>,
-}
-
-impl Columns {
-    /// Of a port with these VLANs.
-    pub fn new(vlans: &PortVlans, external_ids: BTreeMap<String, String>) -> Self {
-        let (tag, trunks, mode) = match vlans {
-            PortVlans::All => (None, BTreeSet::new(), None),
-            PortVlans::Access(vlan) => (Some(vlan.number()), BTreeSet::new(), Some("access")),
-            PortVlans::Trunk(vlans) => (None, vlans.iter().map(|vlan| vlan.number()).collect(), Some("trunk")),
-        };
-        Columns { tag, trunks, vlan_mode: mode.map(str::to_owned), external_ids }
-    }
-
-    /// As RFC 7047 writes a row.
-    fn row(&self) -> Value {
-        json!({
-            "tag": of_set(self.tag),
-            "trunks": of_set(&self.trunks),
-            "vlan_mode": of_set(&self.vlan_mode),
-            "external_ids": of_map(&self.external_ids),
-        })
-    }
-
-    /// Those that are not as in a new port, in the words of `ovs-vsctl`.
-    fn given(&self) -> Vec<String> {
-        let mut words: Vec<String> = self.tag.iter().map(|tag| format!("tag={tag}")).collect();
-        words.extend((!self.trunks.is_empty()).then(|| format!("trunks={}", list(&self.trunks))));
-        words.extend(self.vlan_mode.iter().map(|mode| format!("vlan_mode={mode}")));
-        words.extend(self.external_ids.iter().map(|(key, value)| external_id(key, value)));
-        words
-    }
-
-    /// All, in the words of `ovs-vsctl`.
-    fn all(&self) -> Vec<String> {
-        let or_none = |text: String| if text.is_empty() { "[]".to_owned() } else { text };
-        let tag = self.tag.map_or_else(String::new, |tag| tag.to_string());
-        let mode = self.vlan_mode.clone().unwrap_or_default();
-        let mut words = vec![
-            format!("tag={}", or_none(tag)),
-            format!("trunks={}", or_none(list(&self.trunks))),
-            format!("vlan_mode={}", or_none(mode)),
-        ];
-        words.extend(self.external_ids.iter().map(|(key, value)| external_id(key, value)));
-        words
-    }
-}
-
-fn list(numbers: &BTreeSet<u16>) -> String {
-    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-}
-
-/// A value with one of ovs-vsctl's delimiters is written as a JSON string (ovs-vsctl(8), Database Values), and that is
-/// quoted for the shell.
-fn external_id(key: &str, value: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
-    if !value.is_empty() && value.chars().all(is_plain) {
-        return format!("external_ids:{key}={value}");
-    }
-    let word = format!("external_ids:{key}={}", json!(value));
-    format!("'{}'", word.replace('\'', r"'\''"))
-}
+use zubi_model::IfName;
 
 /// A port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,7 +81,7 @@ impl Port {
             return Some(format!("tag is {}", or_none(has.tag.map_or_else(String::new, |tag| tag.to_string()))));
         }
         if wanted.trunks != has.trunks {
-            return Some(format!("trunks is {}", or_none(list(&has.trunks))));
+            return Some(format!("trunks is {}", or_none(has.trunk_list())));
         }
         if wanted.vlan_mode != has.vlan_mode {
             return Some(format!("vlan_mode is {}", or_none(has.vlan_mode.clone().unwrap_or_default())));
@@ -189,38 +112,109 @@ pub fn delete(seen: &PortSeen) -> Request {
     ])
 }
 
-/// Has ovs-vswitchd say when it has applied what is in the database, as `ovs-vsctl` does.
-fn next_configuration() -> Value {
-    json!({"op": "mutate", "table": "Open_vSwitch", "where": [], "mutations": [["next_cfg", "+=", 1]]})
-}
-
-fn select_configuration() -> Value {
-    json!({"op": "select", "table": "Open_vSwitch", "where": [], "columns": ["next_cfg", "cur_cfg"]})
-}
-
-/// Asks for the number of the [`Configuration`].
-pub fn read_configuration() -> Request {
-    Request::transact(vec![select_configuration()])
-}
-
-/// How far ovs-vswitchd has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Configuration {
-    /// The number of what is in the database.
-    pub wanted: i64,
-    /// The number of what ovs-vswitchd has applied.
-    pub applied: i64,
-}
-
-impl Configuration {
-    /// Reads the answer to [`read_configuration`], [`Port::add`] or [`Port::set`].
-    pub fn of(answer: &Answer) -> Option<Self> {
-        let row = answer.last_rows().first()?;
-        Some(Configuration { wanted: row["next_cfg"].as_i64()?, applied: row["cur_cfg"].as_i64()? })
-    }
-}
-
 /// Stands in the database's log, where `ovs-vsctl` writes its own command line.
 fn comment(command: &str) -> Value {
     json!({"op": "comment", "comment": format!("zubi: {command}")})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+    use zubi_model::{PortVlans, VlanId};
+
+    fn vlan(number: u16) -> VlanId {
+        number.try_into().unwrap()
+    }
+
+    fn port(vlans: &PortVlans) -> Port {
+        let ids = [("zubi-network", "blue"), ("zubi-sandbox", "docker:it's")];
+        let ids: BTreeMap<String, String> = ids.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        Port {
+            bridge: "br0".parse().unwrap(),
+            name: "zv0102030405".parse().unwrap(),
+            columns: Columns::new(vlans, ids),
+        }
+    }
+
+    fn seen(port: &Port) -> PortSeen {
+        PortSeen {
+            row: "2732e7b8-4cba-45e1-bcbd-0ac5515bf533".into(),
+            name: port.name.to_string(),
+            bridge: Some(port.bridge.to_string()),
+            columns: port.columns.clone(),
+            number: Some(1),
+            error: None,
+        }
+    }
+
+    #[test]
+    fn it_prints_as_what_a_person_types() {
+        let ids = r#"external_ids:zubi-network=blue 'external_ids:zubi-sandbox="docker:it'\''s"'"#;
+        let access = port(&PortVlans::Access(vlan(10)));
+        assert_eq!(access.to_string(), format!("ovs-vsctl add-port br0 zv0102030405 tag=10 vlan_mode=access {ids}"));
+        let trunk = port(&PortVlans::trunk(vec![vlan(20), vlan(10)]));
+        assert_eq!(
+            trunk.change(),
+            format!("ovs-vsctl set port zv0102030405 tag=[] trunks=10,20 vlan_mode=trunk {ids}")
+        );
+        let all = port(&PortVlans::All);
+        assert_eq!(all.to_string(), format!("ovs-vsctl add-port br0 zv0102030405 {ids}"));
+        assert_eq!(all.change(), format!("ovs-vsctl set port zv0102030405 tag=[] trunks=[] vlan_mode=[] {ids}"));
+    }
+
+    #[test]
+    fn a_new_port_is_one_transaction_that_fails_without_the_bridge() {
+        let port = Port { columns: Columns::default(), ..port(&PortVlans::All) };
+        let text = String::from_utf8(port.add().bytes()).unwrap();
+        let dense = |text: &str| text.split_whitespace().collect::<String>();
+        assert_eq!(dense(&text), dense(ADD));
+    }
+
+    const ADD: &str = r#"
+        {"id":1,"method":"transact","params":["Open_vSwitch",
+        {"columns":["name"],"op":"wait","rows":[{"name":"br0"}],"table":"Bridge","timeout":0,"until":"==",
+         "where":[["name","==","br0"]]},
+        {"columns":["name"],"op":"wait","rows":[],"table":"Port","timeout":0,"until":"==",
+         "where":[["name","==","zv0102030405"]]},
+        {"op":"insert","row":{"name":"zv0102030405"},"table":"Interface","uuid-name":"interface"},
+        {"op":"insert","row":{"external_ids":["map",[]],"interfaces":["named-uuid","interface"],
+         "name":"zv0102030405","tag":["set",[]],"trunks":["set",[]],"vlan_mode":["set",[]]},
+         "table":"Port","uuid-name":"port"},
+        {"mutations":[["ports","insert",["named-uuid","port"]]],"op":"mutate","table":"Bridge",
+         "where":[["name","==","br0"]]},
+        {"comment":"zubi: ovs-vsctl add-port br0 zv0102030405","op":"comment"},
+        {"mutations":[["next_cfg","+=",1]],"op":"mutate","table":"Open_vSwitch","where":[]},
+        {"columns":["next_cfg","cur_cfg"],"op":"select","table":"Open_vSwitch","where":[]}]}
+    "#;
+
+    #[test]
+    fn a_port_is_deleted_by_its_row() {
+        let port = port(&PortVlans::All);
+        let text = String::from_utf8(delete(&seen(&port)).bytes()).unwrap();
+        let row = r#"["uuid","2732e7b8-4cba-45e1-bcbd-0ac5515bf533"]"#;
+        assert!(text.contains(&format!(r#""mutations":[["ports","delete",{row}]]"#)), "{text}");
+        assert!(text.contains(&format!(r#""where":[["ports","includes",{row}]]"#)), "{text}");
+    }
+
+    #[test]
+    fn what_others_say_of_a_port_is_no_difference() {
+        let port = port(&PortVlans::Access(vlan(10)));
+        let mut seen = seen(&port);
+        seen.columns.external_ids.insert("theirs".into(), "1".into());
+        assert_eq!(port.differs_from(&seen), None);
+        let differs = |change: &dyn Fn(&mut PortSeen)| {
+            let mut seen = seen.clone();
+            change(&mut seen);
+            port.differs_from(&seen).unwrap()
+        };
+        assert_eq!(differs(&|seen| seen.columns.tag = None), "tag is none");
+        assert_eq!(differs(&|seen| seen.columns.trunks = [7, 8].into()), "trunks is 7,8");
+        assert_eq!(differs(&|seen| seen.columns.vlan_mode = Some("trunk".into())), "vlan_mode is trunk");
+        assert_eq!(differs(&|seen| seen.bridge = Some("br1".into())), "is a port of br1");
+        let cleared = differs(&|seen| seen.columns.external_ids.clear());
+        assert_eq!(cleared, "its external_ids do not say whose it is");
+        let unusable = differs(&|seen| seen.error = Some("could not open network device".into()));
+        assert_eq!(unusable, "Open vSwitch cannot use it: could not open network device");
+    }
 }

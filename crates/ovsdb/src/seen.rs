@@ -100,3 +100,42 @@ impl Seen {
         self.ports.iter().find(|port| port.name == name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Decoder, Incoming};
+
+    /// What ovsdb-server 3.1.0 answers to [`read`].
+    const ANSWER: &str = r#"{"id":1,"result":[
+        {"rows":[{"name":"br0","datapath_type":"netdev","ports":["set",[
+            ["uuid","2732e7b8-4cba-45e1-bcbd-0ac5515bf533"],["uuid","44084f23-6f7a-4936-9401-74f96a4b7af2"]]]},
+            {"name":"br1","datapath_type":"","ports":["uuid","a005db81-845a-4767-bb81-dbacde5c9d81"]}]},
+        {"rows":[{"name":"zv1","vlan_mode":"access","_uuid":["uuid","2732e7b8-4cba-45e1-bcbd-0ac5515bf533"],
+            "external_ids":["map",[["zubi-network","blue"],["zubi-sandbox","docker:web"]]],"trunks":["set",[]],"tag":10},
+            {"name":"zv2","vlan_mode":"trunk","_uuid":["uuid","44084f23-6f7a-4936-9401-74f96a4b7af2"],
+            "external_ids":["map",[]],"trunks":["set",[10,20]],"tag":["set",[]]},
+            {"name":"br1","vlan_mode":["set",[]],"_uuid":["uuid","a005db81-845a-4767-bb81-dbacde5c9d81"],
+            "external_ids":["map",[]],"trunks":7,"tag":["set",[]]}]},
+        {"rows":[{"name":"zv1","ofport":1,"error":["set",[]]},{"name":"br1","ofport":["set",[]],"error":["set",[]]},
+            {"name":"zv2","ofport":-1,"error":"could not open network device zv2 (No such device)"}]}],"error":null}"#;
+
+    #[test]
+    fn the_three_tables_are_one_list_of_ports() {
+        let mut decoder = Decoder::default();
+        decoder.push(ANSWER.as_bytes());
+        let Ok(Some(Incoming::Answer(Ok(answer)))) = decoder.take() else { panic!("no answer") };
+        let seen = Seen::of(&answer);
+        assert_eq!(seen.bridge("br0").unwrap().datapath, "netdev");
+        assert_eq!((seen.bridge("br1").unwrap().datapath.as_str(), seen.bridge("br2")), ("", None));
+        let port = |name: &str| seen.port(name).unwrap();
+        let bridges = ["zv1", "zv2", "br1"].map(|name| port(name).bridge.as_deref().unwrap());
+        assert_eq!(bridges, ["br0", "br0", "br1"]);
+        assert_eq!((port("zv1").columns.tag, port("zv1").columns.vlan_mode.as_deref()), (Some(10), Some("access")));
+        assert_eq!(port("zv1").columns.external_ids["zubi-sandbox"], "docker:web");
+        assert_eq!((&port("zv2").columns.trunks, &port("br1").columns.trunks), (&[10, 20].into(), &[7].into()));
+        assert_eq!([1, -1].map(Some), ["zv1", "zv2"].map(|name| port(name).number));
+        assert_eq!((port("br1").number, port("zv1").error.as_deref()), (None, None));
+        assert!(port("zv2").error.as_deref().unwrap().contains("No such device"));
+    }
+}

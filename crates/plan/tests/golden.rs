@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 use zubi_model::{
-    BridgeMode, BridgeNetwork, DefaultRoute, Device, DirectLink, Driver, Egress, Endpoint, EndpointAddress, EndpointId,
-    Family, Hairpin, Icc, IfIndex, Ingress, LinkEnd, LinkGroup, LinkId, LinkPlace, Mac, NetnsCookie, Network,
-    NetworkId, NsRef, Pool, PoolSpec, PortSource, Promiscuity, SandboxIdentity, Scope, Traits,
+    BridgeMode, BridgeNetwork, Datapath, DefaultRoute, Device, DirectLink, Driver, Egress, Endpoint, EndpointAddress,
+    EndpointId, Family, Hairpin, Icc, IfIndex, Ingress, LinkEnd, LinkGroup, LinkId, LinkPlace, Mac, NetnsCookie,
+    Network, NetworkId, NsRef, OvsNetwork, Pool, PoolSpec, PortSource, PortVlans, Promiscuity, SandboxIdentity, Scope,
+    Traits, VlanId,
 };
 use zubi_plan::driver::{
     InUse, Last, Reached, Remains, attach, change, detach, down, give_back, network_elements, publish, unpublish, up,
@@ -569,4 +570,41 @@ fn take_the_last_ports_back_where_the_host_alone_was_shown_and_hairpins_stay() {
     let endpoint = seen_by(PortSource::Masqueraded);
     let always = with_bridge(blue(), |bridge| bridge.hairpin = Hairpin::Always);
     insta::assert_snapshot!(unpublish(Some(&always), &endpoint, &[], &endpoint.ports));
+}
+
+/// An endpoint on a bridge of Open vSwitch.
+fn on_ovs(vlans: PortVlans, datapath: Datapath) -> (Network, Endpoint) {
+    let part = OvsNetwork { bridge: "br0".parse().unwrap(), vlans, datapath };
+    let mut blue = network("blue", &[V4]);
+    blue.pools[0].gateway = None;
+    blue.egress = Egress::Plain;
+    blue.driver = Driver::Ovs(part);
+    let mut endpoint = endpoint(&blue, named(), "eth0");
+    endpoint.device = blue.device_of_endpoint("zv0102030405".parse().unwrap());
+    (blue, endpoint)
+}
+
+#[test]
+fn connect_to_a_vlan_of_open_vswitch() {
+    let (network, endpoint) = on_ovs(PortVlans::Access(VlanId::try_from(10).unwrap()), Datapath::Kernel);
+    insta::assert_snapshot!(attach(&network, &endpoint, &empty(&[])));
+}
+
+#[test]
+fn connect_to_open_vswitch_in_user_space() {
+    let (network, endpoint) = on_ovs(PortVlans::All, Datapath::Userspace);
+    insta::assert_snapshot!(attach(&network, &endpoint, &empty(&[])));
+}
+
+#[test]
+fn disconnect_from_open_vswitch() {
+    let (_, endpoint) = on_ovs(PortVlans::All, Datapath::Kernel);
+    let remains = Remains {
+        host_end: Presence::Ours,
+        inside: Some(named()),
+        inner_end: Presence::Ours,
+        doomed_end: Presence::Gone,
+        successors: Vec::new(),
+    };
+    insta::assert_snapshot!(detach(&endpoint, &remains));
 }

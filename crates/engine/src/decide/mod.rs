@@ -2,6 +2,7 @@
 //! the kernel or writes a record, so every decision has a unit test.
 
 pub(crate) mod address;
+pub(crate) mod automatic_pool;
 pub(crate) mod book;
 pub(crate) mod device;
 pub(crate) mod endpoint;

@@ -1,14 +1,12 @@
 //! The decision about a network: takes the user's wishes, and chooses bridge and subnets that the user left open.
 
+use crate::decide::automatic_pool::automatic_pool;
 use crate::decide::neighbourhood::Neighbourhood;
 use crate::decide::{macvlan, ovs, uplink};
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
-use zubi_ipam::{AddressPools, Occupied, choose_subnet};
-use zubi_model::{
-    Family, GatewayAt, IfName, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec, Pool, PoolSpec, Subnet,
-};
+use zubi_model::{Family, GatewayAt, IfName, Invalid, Mac, Network, NetworkId, NetworkSpec, Pool, PoolSpec, Subnet};
 use zubi_plan::Place;
 
 /// The parts of a network that come from random numbers and the clock.
@@ -150,18 +148,6 @@ fn adopted_pools(spec: &NetworkSpec, device: &IfName, around: &Neighbourhood<'_>
     Ok(pools)
 }
 
-/// A pool in a subnet that nothing uses.
-pub(crate) fn automatic_pool(
-    name: &NetworkName,
-    family: Family,
-    pools: &AddressPools,
-    occupied: &[Occupied],
-) -> Result<Pool, Error> {
-    let subnet =
-        choose_subnet(pools, family, occupied).map_err(|error| Error::NoSubnet { name: name.clone(), error })?;
-    Ok(PoolSpec { subnet, gateway: None, range: None, exclude: Vec::new() }.decide()?)
-}
-
 /// Refuses a subnet that overlaps one of another network. A subnet can be on one bridge only, otherwise the host could
 /// not route its packets. Two networks may overlap if the host routes neither.
 pub(crate) fn refuse_overlaps(network: &Network, others: &[Network]) -> Result<(), Error> {
@@ -192,6 +178,7 @@ fn occupies(net: IpNet) -> bool {
 mod tests {
     use super::*;
     use crate::decide::memory;
+    use zubi_ipam::{AddressPools, Occupied};
     use zubi_model::{BridgeSpec, Driver, DriverSpec, Egress, ExistingBridge, Ingress};
     use zubi_snapshot::Snapshot;
     use zubi_wire::route::{AddressSeen, Uniqueness};

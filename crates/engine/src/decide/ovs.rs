@@ -1,13 +1,13 @@
 //! The decision about a network on an Open vSwitch bridge: whether there is one, and which addresses are left to zubi.
 
+use crate::decide::automatic_pool::automatic_pool;
 use crate::decide::neighbourhood::Neighbourhood;
-use crate::decide::network::automatic_pool;
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
 use zubi_model::{
     Datapath, Driver, Egress, Exclusion, GatewayAt, IfName, Invalid, Ipam, Network, NetworkSpec, OvsSpec, Pool,
-    PoolSpec, Scope, Subnet,
+    PoolSpec, PortVlans, Scope, Subnet,
 };
 use zubi_ovsdb::BridgeSeen;
 use zubi_plan::Place;
@@ -41,6 +41,9 @@ fn bridge<'a>(name: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a Bridge
 /// own port none but those of a range.
 pub(crate) fn pools(spec: &NetworkSpec, ovs: &OvsSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
     bridge(&ovs.bridge, around)?;
+    if let PortVlans::Trunk(_) = ovs.vlans {
+        return no_pools(spec, &ovs.vlans);
+    }
     let object = format!("network {}", spec.name);
     let unread = || Error::unread(&object);
     let mut own: Vec<IpNet> = Vec::new();
@@ -67,6 +70,19 @@ pub(crate) fn pools(spec: &NetworkSpec, ovs: &OvsSpec, around: &Neighbourhood<'_
     }
     pools.sort_by_key(|pool| pool.subnet.family());
     Ok(pools)
+}
+
+/// Frames without a tag do not pass a trunk, so an address of the endpoint's own device would reach nobody.
+fn no_pools(spec: &NetworkSpec, trunk: &PortVlans) -> Result<Vec<Pool>, Error> {
+    let why =
+        format!("has no use with {trunk}: frames without a tag do not pass, and VLAN devices inside have addresses");
+    match (&spec.pools[..], spec.ipam) {
+        ([], Ipam::Pools) => Ok(Vec::new()),
+        ([wish, ..], _) => {
+            Err(Invalid::new("subnet", wish.subnet, why).try_instead("leave --subnet out, or --trunk").into())
+        }
+        ([], Ipam::Dhcp) => Err(Invalid::new("ipam", "dhcp", why).try_instead("leave --ipam out, or --trunk").into()),
+    }
 }
 
 /// A pool whose gateway, if there is one, is not the network's: the one that was asked for, or the host on the bridge's
@@ -112,7 +128,7 @@ mod tests {
     use crate::decide::memory;
     use crate::decide::network::{NetworkBirth, network};
     use zubi_ipam::AddressPools;
-    use zubi_model::{DriverSpec, Mac, NetworkId, PortVlans};
+    use zubi_model::{DriverSpec, Mac, NetworkId};
     use zubi_ovsdb::Seen;
     use zubi_snapshot::Snapshot;
     use zubi_wire::route::{AddressSeen, LinkSeen, Uniqueness};
@@ -189,6 +205,20 @@ mod tests {
         assert!(refused.unwrap_err().to_string().contains("network ten in the same VLAN of bridge br0"));
         assert!(decide(spec(Some("10.9.0.0/25"), None), &host, std::slice::from_ref(&ten)).is_err());
         assert!(decide(spec(Some("10.9.0.0/24"), Some(20)), &host, &[ten]).is_ok());
+    }
+
+    #[test]
+    fn a_trunk_has_no_addresses() {
+        let host = host("", Some("10.9.0.1/24"));
+        let trunk = |subnet| {
+            let mut spec = spec(subnet, None);
+            let vlans = PortVlans::trunk(vec![10.try_into().unwrap()]);
+            spec.driver = DriverSpec::Ovs(OvsSpec { bridge: "br0".parse().unwrap(), vlans });
+            decide(spec, &host, &[])
+        };
+        assert!(trunk(None).unwrap().pools.is_empty());
+        let refused = trunk(Some("10.9.0.0/24")).unwrap_err().to_string();
+        assert!(refused.contains("frames without a tag do not pass"), "{refused}");
     }
 
     #[test]

@@ -108,13 +108,11 @@ fn require_card(network: &Network, seen: Option<&LinkSeen>) -> Result<(), Error>
 
 fn require_ovs_bridge(session: &mut Session, bridge: &IfName) -> Result<(), Error> {
     let seen = session.kernel.ovs_bridges().map_err(Error::kernel(format!("bridge {bridge}")))?;
-    match seen.bridge(bridge.as_str()) {
-        Some(_) => Ok(()),
-        None => {
-            let there = seen.bridges.into_iter().map(|bridge| bridge.name).collect();
-            Err(Error::NoOvsBridge { bridge: bridge.clone(), there })
-        }
+    if seen.bridge(bridge.as_str()).is_some() {
+        return Ok(());
     }
+    let there = seen.bridges.into_iter().map(|bridge| bridge.name).collect();
+    Err(Error::NoOvsBridge { bridge: bridge.clone(), there })
 }
 
 /// The bridge of a network with a network card takes over what the host has on the card: after a reboot all of it, after

@@ -6,9 +6,10 @@
 //! bridge takes the kernel long, so the detached child of the command does that (see slow.rs). If the child is killed,
 //! the network stays without endpoints until the next command's child, `gc`, or the next attach handles it.
 
+use crate::decide::automatic_pool::automatic_pool;
 use crate::decide::macvlan;
 use crate::decide::neighbourhood::Neighbourhood;
-use crate::decide::network::{automatic_pool, refuse_overlaps};
+use crate::decide::network::refuse_overlaps;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::remove_gone;

@@ -1,6 +1,6 @@
 //! Networks on Open vSwitch bridges, with a real ovsdb-server and ovs-vswitchd.
 
-use zubi_lab::{Host, OpenVswitch, Snapshot, assert_isolated, assert_reaches};
+use zubi_lab::{Host, OpenVswitch, Reach, Snapshot, arrives_from, assert_isolated, assert_reaches};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -76,7 +76,8 @@ fn vlans_keep_sandboxes_apart_and_a_trunk_carries_both() {
     assert_reaches("c2", "c3", "10.5.0.3");
     assert_isolated("c1", "c2", "10.5.0.2");
     // This kernel may lack VLAN devices: the bridge itself says where a frame with a tag goes.
-    host.zubi("network create both --driver ovs --bridge br0 --trunk 20,10 --subnet 10.6.0.0/24").ok();
+    let said = host.zubi("network create both --driver ovs --bridge br0 --trunk 20,10").ok().out;
+    assert_eq!(said, "both: on br0 (ovs, trunk=10,20)\n");
     host.zubi("connect both c1 --ifname trunk0").ok();
     let all = ovs.ports("br0");
     let port = all.iter().find(|port| ovs.column(port, "vlan_mode") == "trunk").expect("a trunk");
@@ -180,10 +181,14 @@ fn open_vswitch_is_restarted_or_off() {
     host.zubi("network create blue --driver ovs --bridge br0 --subnet 10.5.0.0/24").ok();
     host.zubi("connect blue c1").ok();
     host.zubi("connect blue c2").ok();
+    // A server that says nothing is waited for, but not for ever.
+    host.zubi("sandbox add c3").ok();
+    host.shell("kill -STOP $(cat /run/openvswitch/ovsdb-server.pid)").ok();
+    host.zubi("connect blue c3").fails(4, "ovsdb-server gave no answer");
+    host.shell("kill -CONT $(cat /run/openvswitch/ovsdb-server.pid)").ok();
     ovs.stop_switch();
     ovs.stop_database();
     // Nothing is begun that cannot be finished.
-    host.zubi("sandbox add c3").ok();
     let refused = host.zubi("connect blue c3").fails(4, "Open vSwitch does not run");
     assert!(refused.err.contains("/run/openvswitch/db.sock"), "{}", refused.err);
     assert_eq!(host.shell("ip -n c3 -o link").ok().out.lines().count(), 1);
@@ -232,6 +237,7 @@ fn networks_that_cannot_be_are_refused() {
         ("--driver ovs --bridge br0 --vlan 4095", 2, "is not between 1 and 4094"),
         ("--driver ovs --bridge br0 --trunk 10,4095", 2, "is not between 1 and 4094"),
         ("--driver ovs --bridge br0 --vlan 10 --trunk 20", 2, "cannot be used with"),
+        ("--driver ovs --bridge br0 --trunk 10 --subnet 10.5.0.0/24", 2, "frames without a tag do not pass"),
         ("--driver ovs --bridge br0 --internal", 2, "cannot be internal"),
         ("--driver ovs --bridge br0 --no-icc", 2, "different VLANs keep endpoints apart"),
         ("--driver ovs --bridge br0 --parent eth0", 2, "is for --driver uplink and --driver macvlan"),
@@ -281,9 +287,33 @@ fn addresses_are_those_that_others_leave() {
     assert!(host.shell("ip addr show dev br0").ok().out.contains("10.5.0.1/24"));
 }
 
+fn the_host_is_not_reached_past_the_bridge() {
+    let Some((host, ovs)) = host("the_host_is_not_reached_past_the_bridge") else { return };
+    host.shell("ip link add hidden type veth peer name far && ip addr add 10.5.0.200/24 dev hidden").ok();
+    host.shell("ip -6 addr add fd00:5::200/64 dev hidden nodad && ip link set hidden up && ip link set far up").ok();
+    host.zubi("network create blue --driver ovs --bridge br0 --vlan 10 --subnet 10.5.0.0/24 --subnet fd00:5::/64").ok();
+    host.zubi("connect blue c1").ok();
+    assert_isolated("c1", "host", "10.5.0.200");
+    // The kernel gives the host what comes in by the port, and its MAC is no secret.
+    let port = only_port(&ovs);
+    let mac = host.shell(&format!("cat /sys/class/net/{port}/address")).ok().out;
+    for address in ["10.5.0.200", "fd00:5::200"] {
+        host.shell(&format!("ip -n c1 neigh replace {address} dev eth0 lladdr {}", mac.trim())).ok();
+        assert_isolated("c1", "host", address);
+    }
+    // Each setting is what keeps it out.
+    host.shell(&format!("sysctl -qw net.ipv4.conf.{port}.rp_filter=0 net.ipv6.conf.{port}.disable_ipv6=0")).ok();
+    host.shell("ip route replace 10.5.0.1 dev hidden").ok();
+    let told = host.zubi("check").out;
+    assert!(told.contains("rp_filter") && told.contains("disable_ipv6"), "{told}");
+    assert!(arrives_from("10.5.0.1", &Reach { from: "c1", to: "host", address: "10.5.0.200" }));
+    host.zubi("repair").ok();
+    assert!(!arrives_from("10.5.0.1", &Reach { from: "c1", to: "host", address: "10.5.0.200" }));
+}
+
 fn what_is_done_is_what_a_person_would_type() {
     let Some((host, ovs)) = host("what_is_done_is_what_a_person_would_type") else { return };
-    host.zubi("network create blue --driver ovs --bridge br0 --trunk 10,20 --subnet 10.5.0.0/24").ok();
+    host.zubi("network create blue --driver ovs --bridge br0 --trunk 10,20").ok();
     let plan = host.zubi("connect blue c1 --dry-run").ok().out;
     assert!(plan.contains("ovs-vsctl add-port br0 zv"), "{plan}");
     assert!(plan.contains(" trunks=10,20 vlan_mode=trunk external_ids:zubi-endpoint="), "{plan}");
@@ -304,6 +334,24 @@ fn what_is_done_is_what_a_person_would_type() {
     assert!(format!("{}{}", told.out, told.err).contains(&format!("ovs-vsctl --if-exists del-port {port}")));
 }
 
+fn the_lines_of_the_page_about_the_lan_work() {
+    let Some((host, ovs)) = host("the_lines_of_the_page_about_the_lan_work") else { return };
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/lan.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let (_, section) = page.split_once("## Open vSwitch").expect("the section");
+    let lines = section.split("```").nth(1).and_then(|block| block.strip_prefix("sh\n")).expect("a block");
+    host.zubi("sandbox add web").ok();
+    let mut said = String::new();
+    for line in lines.lines() {
+        said += &match line.strip_prefix("zubi ") {
+            Some(words) => host.zubi(words).ok().out,
+            None => host.shell(line).ok().out,
+        };
+    }
+    assert!(said.contains("10.5.0.1/24") && said.contains("zubi-sandbox=web") && said.contains(": 10\n"), "{said}");
+    assert_eq!(ovs.ports("br0"), Vec::<String>::new());
+}
+
 zubi_lab::tests!(
     sandboxes_on_a_bridge_reach_each_other_and_leave_nothing,
     vlans_keep_sandboxes_apart_and_a_trunk_carries_both,
@@ -314,5 +362,7 @@ zubi_lab::tests!(
     the_folder_of_open_vswitch_is_the_one_of_its_own_programs,
     networks_that_cannot_be_are_refused,
     addresses_are_those_that_others_leave,
+    the_host_is_not_reached_past_the_bridge,
     what_is_done_is_what_a_person_would_type,
+    the_lines_of_the_page_about_the_lan_work,
 );

@@ -9,6 +9,7 @@
 //!
 //! | section | |
 //! |---|---|
+//! | `programs` | `Open vSwitch`: a real one, with a bridge `br0`, is there |
 //! | `setup` | makes the initial state, once |
 //! | `before` | leads from there to the state in which the command is tried |
 //! | `command` | the command |
@@ -22,14 +23,14 @@
 use crate::case::{Case, line, lines, succeed, succeeds};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
-use zubi_lab::{Answer, Host, Snapshot, Test};
+use zubi_lab::{Answer, Host, OpenVswitch, Snapshot, Test};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
 /// Steps of the detached child, which writes nothing to the caller's standard error.
 const BEYOND: usize = 4;
 
-const SECTIONS: [&str; 8] = ["setup", "before", "command", "done", "again", "after", "steps", "messages"];
+const SECTIONS: [&str; 9] = ["programs", "setup", "before", "command", "done", "again", "after", "steps", "messages"];
 
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| Case::all("alone", &SECTIONS));
 
@@ -38,6 +39,14 @@ pub static TESTS: LazyLock<Vec<Test>> = LazyLock::new(|| Case::tests_of(&CASES, 
 
 fn run(test: &str) {
     let (case, tries) = Case::of(&CASES, test);
+    let _ovs = match case.lines("programs") {
+        [] => None,
+        [name] if name == "Open vSwitch" => match OpenVswitch::start(&Host::new(ZUBI), test) {
+            None => return,
+            started => started,
+        },
+        other => panic!("no program is called {other:?}"),
+    };
     let case = Command { case, words: case.line("command") };
     let (trial, least) = tries.split_once(", at least ").unwrap_or((tries, "0"));
     let (least, from) = least.split_once(" steps from ").unwrap_or((least.trim_end_matches(" steps"), ""));

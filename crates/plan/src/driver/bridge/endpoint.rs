@@ -25,7 +25,8 @@ pub(in crate::driver) fn attach(
     let mut plan: Plan = guards::raise(endpoint, &around.stale).into_iter().collect();
     match &around.taken {
         None => {
-            plan.push(Op::host(What::AddLink(links::pair(network, endpoint, pair, Some(pair.bridge.clone()))), PAIR))
+            let made = links::pair(network, endpoint, pair, Some(pair.bridge.clone()));
+            plan.push(Op::host(What::AddLink(made), PAIR));
         }
         Some(taken) => {
             plan.ops.extend(take::take_outer(network, endpoint, pair, taken));
