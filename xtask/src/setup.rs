@@ -27,6 +27,7 @@ const PACKAGES: [(&str, &str); 27] = [
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),
     ("containerd", "containerd"),
     ("runc", "runc"),
+    ("lxc", "lxc-start"),
     ("netavark", "/usr/lib/podman/netavark"),
     ("slirp4netns", "slirp4netns"),
     ("passt", "pasta"),

@@ -18,7 +18,8 @@ use zubi_model::{
 };
 
 /// Below the help of commands that have the word inside another.
-const SANDBOX: &str = "A SANDBOX is NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID.";
+const SANDBOX: &str =
+    "A SANDBOX is NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME.";
 
 /// Wires containers, pods and processes into networks; every step can be shown as the command you would have typed.
 #[derive(Debug, Parser)]
@@ -146,7 +147,7 @@ pub(crate) enum Shell {
 pub(crate) struct ConnectWords {
     /// The network
     pub(crate) network: NetworkName,
-    /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+    /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME
     pub(crate) sandbox: SandboxRef,
     /// Take over a veth pair made by hand: its end on the host; the other one is in the sandbox. Disconnecting deletes it
     #[arg(long, value_name = "DEVICE")]
@@ -160,7 +161,7 @@ pub(crate) struct ConnectWords {
 pub(crate) struct DisconnectWords {
     /// The network
     pub(crate) network: NetworkName,
-    /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+    /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME
     pub(crate) sandbox: SandboxRef,
     /// Docker's option: here a sandbox that is gone is disconnected as any other
     #[arg(short, long, hide = true)]
@@ -202,7 +203,7 @@ pub(crate) struct LsWords {
 pub(crate) struct ExecWords {
     #[command(flatten)]
     pub(crate) program: ProgramWords,
-    /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+    /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME
     pub(crate) sandbox: SandboxRef,
     /// The command and its words
     #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
@@ -463,7 +464,7 @@ pub(crate) enum SandboxWords {
         /// Their names
         #[arg(required = true, value_name = "NAME")]
         names: Vec<SandboxName>,
-        /// The namespace to name: pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+        /// The namespace to name: pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME
         #[arg(long, value_name = "SANDBOX")]
         from: Option<SandboxRef>,
     },
@@ -491,14 +492,14 @@ pub(crate) enum PortWords {
     /// List published ports
     #[command(visible_alias = "list")]
     Ls {
-        /// Of this sandbox only: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+        /// Of this sandbox only: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME
         sandbox: Option<SandboxRef>,
     },
     /// Publish further ports; connections go on
     Add {
         /// The network
         network: NetworkName,
-        /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+        /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME
         sandbox: SandboxRef,
         /// [ADDRESS:][HOST-PORT:]PORT[/PROTOCOL]; ranges as 8000-8009:80-89
         #[arg(required = true, value_name = "PORT")]
@@ -509,7 +510,7 @@ pub(crate) enum PortWords {
     Rm {
         /// The network
         network: NetworkName,
-        /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+        /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME
         sandbox: SandboxRef,
         /// As it was published, or the port inside alone
         #[arg(required = true, value_name = "PORT")]
@@ -527,7 +528,7 @@ pub(crate) enum LeaseWords {
         /// The network
         #[arg(requires = "sandbox", required_unless_present = "all")]
         network: Option<NetworkName>,
-        /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME or containerd:ID
+        /// The sandbox: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME
         sandbox: Option<SandboxRef>,
         /// Of every endpoint
         #[arg(long, conflicts_with_all = ["network", "sandbox"])]

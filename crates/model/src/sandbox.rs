@@ -42,6 +42,10 @@ pub enum SandboxRef {
     Podman(String),
     /// `containerd:ID`.
     Containerd(String),
+    /// `lxc:web`.
+    Lxc(String),
+    /// `machine:web`: a container of systemd-nspawn.
+    Machine(String),
     /// `cni:ID`: the name by which a program attached the sandbox. It leads to attached sandboxes only.
     Called(String),
 }
@@ -78,9 +82,12 @@ impl SandboxRef {
             SandboxRef::Called(_) => Standing::Program,
             // Podman calls its own endpoints by the container's id, see `zubi_netavark`.
             SandboxRef::Podman(id) if id.len() == 64 => Standing::Program,
-            SandboxRef::Name(_) | SandboxRef::Docker(_) | SandboxRef::Podman(_) | SandboxRef::Containerd(_) => {
-                Standing::Name
-            }
+            SandboxRef::Name(_)
+            | SandboxRef::Docker(_)
+            | SandboxRef::Podman(_)
+            | SandboxRef::Containerd(_)
+            | SandboxRef::Lxc(_)
+            | SandboxRef::Machine(_) => Standing::Name,
         }
     }
 
@@ -89,7 +96,11 @@ impl SandboxRef {
     pub fn host_name(&self) -> Option<Alias> {
         match self {
             SandboxRef::Name(name) => name.as_str().parse().ok(),
-            SandboxRef::Docker(name) | SandboxRef::Podman(name) | SandboxRef::Containerd(name) => name.parse().ok(),
+            SandboxRef::Docker(name)
+            | SandboxRef::Podman(name)
+            | SandboxRef::Containerd(name)
+            | SandboxRef::Lxc(name)
+            | SandboxRef::Machine(name) => name.parse().ok(),
             SandboxRef::Pid(_) | SandboxRef::Path(_) | SandboxRef::Called(_) => None,
         }
     }
@@ -117,9 +128,13 @@ impl FromStr for SandboxRef {
                 parts.try_for_each(|part| container_name("CNI container", part).map(drop))?;
                 Ok(SandboxRef::Called(text.to_owned()))
             }
+            Some(("lxc", name)) => container_name("LXC container", name).map(SandboxRef::Lxc),
+            Some(("machine", name)) => container_name("machine", name).map(SandboxRef::Machine),
             Some(("containerd", name)) => container_name("containerd container", name).map(SandboxRef::Containerd),
             Some((scheme, _)) => Err(Invalid::new("sandbox", text, format!("has the unknown kind `{scheme}`"))
-                .try_instead("write NAME, pid:N, /path, docker:NAME, podman:NAME or containerd:ID")),
+                .try_instead(
+                    "write NAME, pid:N, /path, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME",
+                )),
             None => text.parse().map(SandboxRef::Name),
         }
     }
@@ -134,6 +149,8 @@ impl fmt::Display for SandboxRef {
             SandboxRef::Docker(name) => write!(f, "docker:{name}"),
             SandboxRef::Podman(name) => write!(f, "podman:{name}"),
             SandboxRef::Containerd(id) => write!(f, "containerd:{id}"),
+            SandboxRef::Lxc(name) => write!(f, "lxc:{name}"),
+            SandboxRef::Machine(name) => write!(f, "machine:{name}"),
             SandboxRef::Called(name) => f.write_str(name),
         }
     }
@@ -183,9 +200,18 @@ mod tests {
 
     #[test]
     fn each_kind_of_name_reads_back_as_written() {
-        for text in
-            ["c1", "pid:4711", "/run/netns/x", "docker:web", "podman:db", "containerd:abc", "cni:abc", "cni:any/abc"]
-        {
+        for text in [
+            "c1",
+            "pid:4711",
+            "/run/netns/x",
+            "docker:web",
+            "podman:db",
+            "containerd:abc",
+            "lxc:web",
+            "machine:web",
+            "cni:abc",
+            "cni:any/abc",
+        ] {
             assert_eq!(text.parse::<SandboxRef>().unwrap().to_string(), text);
         }
     }
@@ -193,7 +219,7 @@ mod tests {
     #[test]
     fn a_way_and_a_program_s_own_id_are_no_names() {
         let standing = |text: &str| text.parse::<SandboxRef>().unwrap().standing();
-        for name in ["c1", "docker:web", "podman:db", "containerd:abc"] {
+        for name in ["c1", "docker:web", "podman:db", "containerd:abc", "lxc:web", "machine:web"] {
             assert_eq!(standing(name), Standing::Name, "{name}");
         }
         for way in ["pid:7", "/run/netns/x"] {
@@ -217,7 +243,9 @@ mod tests {
             "pid:0",
             "pid:+1",
             "pid:x",
-            "lxc:a",
+            "lxc:a/b",
+            "machine:..",
+            "rkt:a",
             "a/b",
             "",
             "docker:a\r\nHost: x",

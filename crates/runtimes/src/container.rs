@@ -12,6 +12,10 @@ pub enum Runtime {
     Podman,
     /// containerd: `ctr`, nerdctl, Kubernetes.
     Containerd,
+    /// LXC, and with it Incus and LXD.
+    Lxc,
+    /// systemd-machined: systemd-nspawn.
+    Machine,
 }
 
 impl Runtime {
@@ -21,6 +25,8 @@ impl Runtime {
             Runtime::Docker => "docker",
             Runtime::Podman => "podman",
             Runtime::Containerd => "containerd",
+            Runtime::Lxc => "lxc",
+            Runtime::Machine => "machine",
         }
     }
 }
@@ -31,6 +37,8 @@ impl fmt::Display for Runtime {
             Runtime::Docker => "Docker",
             Runtime::Podman => "Podman",
             Runtime::Containerd => "containerd",
+            Runtime::Lxc => "LXC",
+            Runtime::Machine => "systemd-machined",
         })
     }
 }
@@ -47,7 +55,7 @@ pub struct Container {
     pub runtime: Runtime,
     /// The full id.
     pub id: String,
-    /// The name; the id for containerd, which has no names.
+    /// The name; the id for a runtime that has no names beside ids.
     pub name: String,
     /// Its first process, by its pid in this pid namespace.
     pub pid: Pid,

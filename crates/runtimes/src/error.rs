@@ -128,7 +128,7 @@ fn elsewhere(runtime: Runtime) -> &'static str {
     match runtime {
         Runtime::Docker => "set DOCKER_HOST=unix:///its/socket",
         Runtime::Podman => "set CONTAINER_HOST=unix:///its/socket",
-        Runtime::Containerd => "name the process with pid:N",
+        Runtime::Containerd | Runtime::Lxc | Runtime::Machine => "name the process with pid:N",
     }
 }
 

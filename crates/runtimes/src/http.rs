@@ -1,7 +1,7 @@
 //! One HTTP request over a unix socket (RFC 9112), bounded in time and size.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
@@ -37,7 +37,8 @@ pub(crate) enum HttpError {
 /// Requests `path`, which must be valid in a request line. Calls `waiting` again and again until the answer is there.
 pub(crate) fn get(socket: &Path, path: &str, waiting: &dyn Fn()) -> Result<Response, HttpError> {
     let until = Instant::now() + TIMEOUT;
-    let mut stream = connect(socket, until, waiting)?;
+    let address = SocketAddr::from_pathname(socket).map_err(|e| failed("connect to", e))?;
+    let mut stream = connect(address, until, waiting)?;
     stream.set_write_timeout(Some(TIMEOUT)).map_err(|source| HttpError::Io { op: "set up", source })?;
     let request =
         format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nConnection: close\r\n\r\n");
@@ -47,14 +48,13 @@ pub(crate) fn get(socket: &Path, path: &str, waiting: &dyn Fn()) -> Result<Respo
 
 /// Connects on a thread of its own, which may outlive the call: connect(2) on a unix socket has no timeout and blocks
 /// while the listener's backlog is full.
-fn connect(socket: &Path, until: Instant, waiting: &dyn Fn()) -> Result<UnixStream, HttpError> {
+pub(crate) fn connect(address: SocketAddr, until: Instant, waiting: &dyn Fn()) -> Result<UnixStream, HttpError> {
     let (sender, receiver) = mpsc::channel();
-    let path = socket.to_owned();
     thread::Builder::new()
         .name("connect".into())
         .spawn(move || {
             // Fails when the receiver has given up.
-            drop(sender.send(UnixStream::connect(path)));
+            drop(sender.send(UnixStream::connect_addr(&address)));
         })
         .map_err(|source| HttpError::Io { op: "start a thread for", source })?;
     let connected = loop {

@@ -3,7 +3,8 @@
 //! # How it works
 //!
 //! Docker answers over its socket (`GET /containers/NAME/json`). Podman and containerd keep files: Podman's storage
-//! lists names and ids, conmon writes a pid file, containerd's shim an `init.pid`. A pid file outlives its process, so
+//! lists names and ids, conmon writes a pid file, containerd's shim an `init.pid`, systemd-machined a file with the leader.
+//! The monitor of an LXC container tells its first process over an abstract socket. A pid file outlives its process, so
 //! /proc must show a process that belongs to the container.
 //!
 //! # Invariants
@@ -16,7 +17,8 @@
 //!
 //! A daemon in another pid namespace (Docker in a virtual machine) reports pids that mean nothing here.
 //!
-//! Tested with Podman 4.3.1 (runc, conmon 2.1.6, its API service too), containerd 1.6.20 and Docker 20.10.24.
+//! Tested with Podman 4.3.1 (runc, conmon 2.1.6, its API service too), containerd 1.6.20, Docker 20.10.24 and
+//! LXC 5.0.2.
 
 mod api;
 mod container;
@@ -24,6 +26,8 @@ mod containerd;
 mod error;
 mod fit;
 mod http;
+mod lxc;
+mod machine;
 mod monitored;
 mod podman;
 mod process;

@@ -17,7 +17,7 @@ const SLACK: Duration = Duration::from_secs(2);
 pub(crate) struct Process {
     pub(crate) pid: Pid,
     pub(crate) started: StartTicks,
-    parent: u32,
+    pub(crate) parent: u32,
 }
 
 impl Process {

@@ -4,7 +4,7 @@ use crate::containerd::DOCKERS_NAMESPACE;
 use crate::monitored::Monitored;
 use crate::podman::{Known, PodmanStore};
 use crate::process::{Process, read_pid_file};
-use crate::{Container, Runtime, RuntimeError, api, containerd};
+use crate::{Container, Runtime, RuntimeError, api, containerd, lxc, machine};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use zubi_model::{Progress, SandboxRef};
@@ -25,6 +25,10 @@ pub struct Runtimes {
     pub podman_sockets: Vec<PathBuf>,
     /// The folder of containerd's tasks.
     pub containerd_state: PathBuf,
+    /// The folder of LXC's containers.
+    pub lxc_folder: PathBuf,
+    /// The folder in which systemd-machined has a file for each machine.
+    pub machines: PathBuf,
     /// /proc.
     pub proc: PathBuf,
     /// Told which daemon is asked.
@@ -69,6 +73,8 @@ impl Runtimes {
             podman_host: socket("CONTAINER_HOST"),
             podman_sockets,
             containerd_state: "/run/containerd/io.containerd.runtime.v2.task".into(),
+            lxc_folder: "/var/lib/lxc".into(),
+            machines: "/run/systemd/machines".into(),
             proc: "/proc".into(),
             progress: Progress::default(),
         }
@@ -93,6 +99,18 @@ impl Runtimes {
         self.containerd_except(&[], name)
     }
 
+    /// The running LXC container with this name.
+    pub fn lxc(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
+        checked(Runtime::Lxc, name)?;
+        lxc::look_up(&self.proc, &self.lxc_folder, name)
+    }
+
+    /// The running machine of systemd-machined with this name.
+    pub fn machine(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
+        checked(Runtime::Machine, name)?;
+        machine::look_up(&self.proc, &self.machines, name)
+    }
+
     /// The running containers with this name in all runtimes that run and are open to this user: at most one of each. A
     /// stopped container is an error only if no other one with that name runs.
     ///
@@ -104,7 +122,7 @@ impl Runtimes {
 
         let mut found = Vec::new();
         let mut stopped = None;
-        for answer in [docker, podman, containerd] {
+        for answer in [docker, podman, containerd, self.lxc(name), self.machine(name)] {
             match answer {
                 Ok(container) => found.extend(container),
                 Err(e) if e.runtime_is_out_of_reach() => {}
@@ -123,7 +141,7 @@ impl Runtimes {
         let container = match runtime {
             Runtime::Docker if self.docker_runs() => self.docker(id)?,
             Runtime::Podman => self.podman_asking(self.podman_host.iter(), id)?,
-            Runtime::Docker | Runtime::Containerd => None,
+            Runtime::Docker | Runtime::Containerd | Runtime::Lxc | Runtime::Machine => None,
         };
         Ok(container.map(|container| container.name))
     }

@@ -60,6 +60,8 @@ impl Folder {
             podman_host: None,
             podman_sockets: vec![at("podman.sock")],
             containerd_state: at("containerd"),
+            lxc_folder: at("lxc"),
+            machines: at("machines"),
             proc: at("proc"),
             progress: Progress::default(),
         }

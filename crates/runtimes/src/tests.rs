@@ -3,7 +3,9 @@
 use crate::testbed::{Folder, Then};
 use crate::{Container, Runtime, RuntimeError, Runtimes, StartTicks};
 use std::ffi::OsString;
-use std::os::unix::net::UnixListener;
+use std::io::{Read, Write};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use zubi_model::Pid;
@@ -348,4 +350,92 @@ fn the_environment_moves_sockets_and_stores() {
 
     let elsewhere = Runtimes::from_env(|name| (name == "DOCKER_HOST").then(|| "tcp://far:2375".into()));
     assert_eq!(elsewhere.docker_socket, usual.docker_socket);
+}
+
+/// A monitor of LXC's that says `answer` to one request, on a socket that /proc shows.
+fn monitor(folder: &Folder, name: &str, answer: [i32; 4]) {
+    let socket = format!("{}/{name}/command", folder.0.display());
+    let listed = "Num       RefCount Protocol Flags    Type St Inode Path\n";
+    let line = |path: &str| format!("00000000cbe7d203: 00000002 00000000 00010000 0001 01 44901687 {path}\n");
+    let others = line("@/elsewhere/other/command") + &line("/run/docker.sock") + &line("");
+    // An open connection has the name too.
+    let own = line(&format!("@{socket}")).repeat(2);
+    folder.write("proc/net/unix", &format!("{listed}{others}{own}"));
+    let listener = UnixListener::bind_addr(&SocketAddr::from_abstract_name(socket).unwrap()).unwrap();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = [0; 16];
+        stream.read_exact(&mut request).unwrap();
+        assert_eq!(request[..4], 4_i32.to_ne_bytes());
+        stream.write_all(&answer.map(i32::to_ne_bytes).concat()).unwrap();
+    });
+}
+
+fn named(runtime: Runtime) -> Container {
+    Container { id: "web".into(), ..web(runtime) }
+}
+
+#[test]
+fn the_monitor_of_an_lxc_container_tells_its_process() {
+    let folder = Folder::new();
+    folder.process(7, 4711, &["[lxc monitor] /var/lib/lxc web"]);
+    monitor(&folder, "web", [0, 0, 7, 0]);
+    assert_eq!(folder.runtimes().lxc("web").unwrap(), Some(named(Runtime::Lxc)));
+}
+
+#[test]
+fn a_monitor_that_names_no_process_or_a_foreign_one_is_not_believed() {
+    let folder = Folder::new();
+    folder.process(7, 4711, &["[lxc monitor] /var/lib/lxc web"]);
+    monitor(&folder, "web", [-3, 0, 0, 0]);
+    let told = folder.runtimes().lxc("web").unwrap_err().to_string();
+    assert!(told.contains("it names no process (-3)"), "{told}");
+    // Nobody vouches for a process whose parent is not to be seen.
+    let folder = Folder::new();
+    folder.write("proc/8/stat", "8 (x) S 1000008 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 5 1 2 3\n");
+    monitor(&folder, "web", [0, 0, 8, 0]);
+    let told = folder.runtimes().lxc("web").unwrap_err().to_string();
+    assert!(told.contains("is not a child of a monitor of root's or of yours"), "{told}");
+}
+
+#[test]
+fn an_lxc_container_without_a_monitor_is_stopped_or_unknown() {
+    let folder = Folder::new();
+    folder.write("proc/net/unix", "");
+    assert!(matches!(folder.runtimes().lxc("web"), Err(RuntimeError::NotHere { .. })));
+    folder.write("lxc/web/config", "");
+    assert!(matches!(folder.runtimes().lxc("web"), Err(RuntimeError::NotRunning { .. })));
+    assert_eq!(folder.runtimes().lxc("other").unwrap(), None);
+}
+
+/// As systemd-machined 252 writes it for `systemd-nspawn --machine=web`.
+const MACHINE: &str = "# This is private data. Do not parse.\nNAME=web\nSCOPE=machine-web.scope\nSERVICE=systemd-nspawn\n\
+                       ROOT=/var/lib/machines/web\nID=aaaabbbbccccddddeeeeffff00001111\nLEADER=7\nCLASS=container\n\
+                       REALTIME=1764500000000000\nMONOTONIC=1000000\n";
+
+#[test]
+fn a_machine_is_known_by_its_leader() {
+    let folder = Folder::new();
+    assert!(matches!(folder.runtimes().machine("web"), Err(RuntimeError::NotHere { .. })));
+    folder.write("machines/web", MACHINE);
+    assert!(matches!(folder.runtimes().machine("web"), Err(RuntimeError::Gone { .. })));
+    folder.process(7, 4711, &["systemd-nspawn"]);
+    let web = Container { id: "aaaabbbbccccddddeeeeffff00001111".into(), ..web(Runtime::Machine) };
+    assert_eq!(folder.runtimes().machine("web").unwrap(), Some(web.clone()));
+    assert_eq!(folder.runtimes().find("web").unwrap(), [web]);
+    assert_eq!(folder.runtimes().machine("other").unwrap(), None);
+}
+
+#[test]
+fn a_machine_without_a_leader_or_namespace_is_refused() {
+    let folder = Folder::new();
+    for (text, said) in [
+        (MACHINE.replace("CLASS=container", "CLASS=vm"), "it is a virtual machine"),
+        (MACHINE.replace("LEADER=7", "LEADER=x"), "its LEADER is no process id"),
+        (MACHINE.replace("LEADER=7\n", ""), "it has no LEADER"),
+    ] {
+        folder.write("machines/web", &text);
+        let told = folder.runtimes().machine("web").unwrap_err().to_string();
+        assert!(told.contains(said), "{told}");
+    }
 }

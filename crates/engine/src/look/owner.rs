@@ -89,8 +89,11 @@ fn container_of(cgroup: &str, own: &str) -> Option<(Runtime, String)> {
 }
 
 /// Control groups are named `docker-ID.scope`, `libpod-ID.scope`, `cri-containerd-ID.scope`, and with the driver
-/// cgroupfs `docker/ID`, `libpod-ID`, `NAMESPACE/ID`.
+/// cgroupfs `docker/ID`, `libpod-ID`, `NAMESPACE/ID`; those of LXC `lxc.payload.NAME`.
 fn container_in(part: &str, before: &str) -> Option<(Runtime, String)> {
+    if let Some(name) = part.strip_prefix("lxc.payload.") {
+        return Some((Runtime::Lxc, name.to_owned()));
+    }
     let name = part.strip_suffix(".scope").unwrap_or(part);
     let (prefix, id) = name.rsplit_once('-').unwrap_or(("", name));
     if id.len() != 64 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {

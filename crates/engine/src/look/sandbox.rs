@@ -5,7 +5,7 @@ use crate::session::Session;
 use std::path::{Path, PathBuf};
 use zubi_kernel::named;
 use zubi_model::{Endpoint, NetnsCookie, NsRef, Pid, SandboxIdentity, SandboxName, SandboxRef};
-use zubi_runtimes::Container;
+use zubi_runtimes::{Container, Runtime};
 
 pub(crate) fn still_there(session: &mut Session, sandbox: &Resolved) -> Result<(), Error> {
     if session.kernel.still_leads(&sandbox.reached_by) {
@@ -80,8 +80,11 @@ pub(crate) fn resolve(session: &mut Session, sandbox: &SandboxRef) -> Result<Res
         (zubi_kernel::Error::NotASandbox { .. }, SandboxRef::Pid(pid)) if !reached_by.path().exists() => {
             Error::NoProcess { pid: pid.0 }
         }
-        (zubi_kernel::Error::NotASandbox { .. }, _) if container.is_some() && leads_home(session, &reached_by) => {
-            let advice = format!("{spelled} runs with --network host; start it with --network none, then connect it");
+        (zubi_kernel::Error::NotASandbox { .. }, _)
+            if let Some(container) = &container
+                && leads_home(session, &reached_by) =>
+        {
+            let advice = with_own_network(&spelled, container.runtime);
             Error::Advised { cause: Box::new(Error::NotASandbox(source)), advice }
         }
         (zubi_kernel::Error::NotASandbox { .. }, _) => Error::NotASandbox(source),
@@ -94,6 +97,18 @@ pub(crate) fn resolve(session: &mut Session, sandbox: &SandboxRef) -> Result<Res
         return Err(Error::NoSandbox { name: spelled, hint: Some("it ended just now".into()) });
     }
     Ok(Resolved { reached_by, spelled, cookie })
+}
+
+/// What to do about a container that has the host's network.
+fn with_own_network(spelled: &str, runtime: Runtime) -> String {
+    let how = match runtime {
+        Runtime::Docker | Runtime::Podman | Runtime::Containerd => {
+            return format!("{spelled} runs with --network host; start it with --network none, then connect it");
+        }
+        Runtime::Lxc => "lxc.net.0.type = empty in its config",
+        Runtime::Machine => "--private-network",
+    };
+    format!("{spelled} has the network of the host; start it with {how}, then connect it")
 }
 
 /// Whether a path leads to the host's own namespace.
@@ -141,6 +156,8 @@ fn locate_sandbox(session: &mut Session, sandbox: &SandboxRef) -> Result<(NsRef,
         }
         SandboxRef::Docker(name) => runtimes.docker(name)?.ok_or_else(absent)?,
         SandboxRef::Podman(name) => runtimes.podman(name)?.ok_or_else(absent)?,
+        SandboxRef::Lxc(name) => runtimes.lxc(name)?.ok_or_else(absent)?,
+        SandboxRef::Machine(name) => runtimes.machine(name)?.ok_or_else(absent)?,
         SandboxRef::Called(_) => return Err(absent()),
         SandboxRef::Containerd(id) => runtimes.containerd(id)?.ok_or_else(absent)?,
     };

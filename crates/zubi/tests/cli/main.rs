@@ -20,6 +20,7 @@ mod lab;
 mod link;
 mod loopback;
 mod lost_records;
+mod machine;
 mod macvlan;
 mod many;
 mod network_set;
@@ -61,6 +62,7 @@ zubi_lab::test_files!(
     link,
     loopback,
     lost_records,
+    machine,
     macvlan,
     many,
     network_set,

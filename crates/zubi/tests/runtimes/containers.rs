@@ -1,7 +1,7 @@
 //! Containers of real runtimes, each on a host of its own.
 
 use std::net::IpAddr;
-use zubi_lab::{Containerd, Docker, Host, Outside, Podman, Snapshot, assert_reaches, skip};
+use zubi_lab::{Containerd, Docker, Host, Lxc, Outside, Podman, Snapshot, assert_reaches, links, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const BARE: &str = "run -d --network none --name";
@@ -369,6 +369,31 @@ fn a_containerd_task_behind_a_port_is_named() {
     assert_eq!((&owner["kind"], &owner["text"]), (&"container".into(), &"containerd:task1".into()));
 }
 
+fn a_container_of_lxc_is_connected_by_its_name_and_named_behind_its_port() {
+    let test = "a_container_of_lxc_is_connected_by_its_name_and_named_behind_its_port";
+    if let Some(package) = Lxc::missing() {
+        return skip(test, &format!("needs the package {package}"));
+    }
+    let host = Host::new(ZUBI).with_env("DOCKER_HOST", "").with_env("CONTAINER_HOST", "");
+    Lxc::start("web");
+    host.network("blue --subnet 10.55.66.0/24");
+    let said = host.zubi("connect blue lxc:web").ok().out;
+    assert!(said.starts_with("lxc:web: eth0 10.55.66.2/24"), "{said}");
+    Lxc::exec("web", "/bin/ping -c 1 -W 5 10.55.66.1").ok();
+    // The bare name leads there too, also for pipework.
+    assert_eq!(host.zubi("--json connect blue web").ok().json()["existing"], true);
+    host.zubi("check").ok();
+    links(ZUBI, "/run/bin", &["pipework"]);
+    host.shell("/run/bin/pipework br1 web 10.7.0.5/24").ok();
+    assert!(Lxc::exec("web", "/bin/ip -4 addr show eth1").ok().out.contains("10.7.0.5/24"));
+    let owner = owner_of_port(&host, &host.shell("lxc-info -P /run/lxc-containers -n web -p -H").ok().out);
+    assert_eq!((&owner["kind"], &owner["text"]), (&"container".into(), &"lxc:web".into()));
+    host.zubi("disconnect blue lxc:web").ok();
+    Lxc::stop("web");
+    host.zubi("gc").ok();
+    host.zubi("connect blue lxc:web").fails(3, "sandbox lxc:web does not exist");
+}
+
 zubi_lab::root_tests!(
     a_container_without_network_is_bridged_and_made_bare_again,
     a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
@@ -386,4 +411,5 @@ zubi_lab::root_tests!(
     a_docker_container_behind_a_port_is_named,
     a_podman_container_behind_a_port_is_named,
     a_containerd_task_behind_a_port_is_named,
+    a_container_of_lxc_is_connected_by_its_name_and_named_behind_its_port,
 );
