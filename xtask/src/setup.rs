@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program, or the path of a file, that shows its presence where there is no dpkg.
-const PACKAGES: [(&str, &str); 27] = [
+const PACKAGES: [(&str, &str); 28] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
@@ -22,6 +22,8 @@ const PACKAGES: [(&str, &str); 27] = [
     ("dnsmasq-base", "dnsmasq"),
     ("isc-dhcp-client", "dhclient"),
     ("openvswitch-switch", "ovs-vswitchd"),
+    // What zubi prints for its bridges.
+    ("ethtool", "ethtool"),
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("containernetworking-plugins", "/usr/lib/cni/bridge"),

@@ -94,7 +94,7 @@ impl Error {
             | Error::ReservationInUse { .. }
             | Error::NoBridge { .. }
             | Error::NoOvsBridge { .. }
-            | Error::OvsSilent { .. }
+            | Error::OvsBridge { .. }
             | Error::Card { .. }
             | Error::NoCard { .. }
             | Error::Unconfirmed { .. }

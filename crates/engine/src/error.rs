@@ -178,9 +178,9 @@ pub enum Error {
         /// The bridges that there are.
         there: Vec<String>,
     },
-    /// Open vSwitch does not answer.
+    /// A bridge of Open vSwitch cannot carry a network.
     #[error("bridge {bridge}: {why}")]
-    OvsSilent {
+    OvsBridge {
         /// The bridge.
         bridge: IfName,
         /// The reason, with the next step.

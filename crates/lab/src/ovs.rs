@@ -15,42 +15,57 @@ pub struct OpenVswitch {
 }
 
 impl OpenVswitch {
-    /// Starts it; `None` if it is not installed: then the test is recorded as skipped and should return.
-    #[track_caller]
-    pub fn start(host: &Host, test: &str) -> Option<OpenVswitch> {
+    /// Whether it is installed. If not, the test is recorded as skipped and should return.
+    pub fn is_installed(test: &str) -> bool {
         let version =
             Command::new("ovs-vswitchd").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if !version.is_ok_and(|status| status.success()) {
+        let is_here = version.is_ok_and(|status| status.success());
+        if !is_here {
             skip(test, &format!("needs the package {PACKAGE}"));
+        }
+        is_here
+    }
+
+    /// Starts it; `None` where it is not installed.
+    #[track_caller]
+    pub fn start(host: &Host, test: &str) -> Option<OpenVswitch> {
+        if !OpenVswitch::is_installed(test) {
             return None;
         }
-        let ovs = OpenVswitch { host: host.clone() };
-        host.shell(&format!("mkdir -p {FOLDER} && mount -t tmpfs none {FOLDER}")).ok();
-        host.shell(&format!("ovsdb-tool create {FOLDER}/conf.db /usr/share/openvswitch/vswitch.ovsschema")).ok();
-        ovs.start_database();
-        host.shell("ovs-vsctl --no-wait init").ok();
-        ovs.start_switch();
-        ovs.add_bridge("br0");
-        Some(ovs)
+        host.shell(&OpenVswitch::script()).ok();
+        Some(OpenVswitch { host: host.clone() })
+    }
+
+    /// The line for a shell that starts it.
+    pub fn script() -> String {
+        [
+            format!("mkdir -p {FOLDER}"),
+            format!("mount -t tmpfs none {FOLDER}"),
+            format!("ovsdb-tool create {FOLDER}/conf.db /usr/share/openvswitch/vswitch.ovsschema"),
+            database(),
+            "ovs-vsctl --no-wait init".to_owned(),
+            switch(),
+            bridge("br0"),
+        ]
+        .join(" && ")
     }
 
     /// Adds a bridge.
     #[track_caller]
     pub fn add_bridge(&self, name: &str) {
-        self.host.shell(&format!("ovs-vsctl add-br {name} -- set bridge {name} datapath_type=netdev")).ok();
+        self.host.shell(&bridge(name)).ok();
     }
 
     /// Starts ovsdb-server.
     #[track_caller]
     pub fn start_database(&self) {
-        let remote = format!("--remote=punix:{FOLDER}/db.sock");
-        self.daemon(&format!("ovsdb-server {FOLDER}/conf.db {remote}"), "ovsdb-server");
+        self.host.shell(&database()).ok();
     }
 
     /// Starts ovs-vswitchd.
     #[track_caller]
     pub fn start_switch(&self) {
-        self.daemon(&format!("ovs-vswitchd unix:{FOLDER}/db.sock --disable-system"), "ovs-vswitchd");
+        self.host.shell(&switch()).ok();
     }
 
     /// Ends ovsdb-server.
@@ -63,13 +78,6 @@ impl OpenVswitch {
     #[track_caller]
     pub fn stop_switch(&self) {
         self.end("ovs-vswitchd");
-    }
-
-    /// Returns when it is ready.
-    #[track_caller]
-    fn daemon(&self, command: &str, name: &str) {
-        let files = format!("--pidfile={FOLDER}/{name}.pid --log-file={FOLDER}/{name}.log");
-        self.host.shell(&format!("{command} {files} --no-chdir --detach >/dev/null 2>&1")).ok();
     }
 
     #[track_caller]
@@ -90,4 +98,27 @@ impl OpenVswitch {
     pub fn column(&self, port: &str, column: &str) -> String {
         self.host.shell(&format!("ovs-vsctl get port {port} {column}")).ok().out.trim().to_owned()
     }
+}
+
+fn database() -> String {
+    daemon(&format!("ovsdb-server {FOLDER}/conf.db --remote=punix:{FOLDER}/db.sock"), "ovsdb-server")
+}
+
+fn switch() -> String {
+    daemon(&format!("ovs-vswitchd unix:{FOLDER}/db.sock --disable-system"), "ovs-vswitchd")
+}
+
+/// Returns when it is ready.
+fn daemon(command: &str, name: &str) -> String {
+    let files = format!("--pidfile={FOLDER}/{name}.pid --log-file={FOLDER}/{name}.log");
+    format!("{command} {files} --no-chdir --detach >/dev/null 2>&1")
+}
+
+/// The MACs are the same on each host.
+fn bridge(name: &str) -> String {
+    let mac = format!("02:00:00:00:00:{:02x}", name.bytes().fold(0x40, u8::wrapping_add));
+    format!(
+        "ovs-vsctl add-br {name} -- set bridge {name} datapath_type=netdev other-config:hwaddr={mac} && \
+         ip link set ovs-netdev address 02:00:00:00:00:01"
+    )
 }

@@ -13,15 +13,17 @@ use zubi_ovsdb::BridgeSeen;
 use zubi_plan::Place;
 use zubi_snapshot::OvsAnswer;
 
-/// `datapath_type` of a bridge whose frames ovs-vswitchd forwards itself.
-const USERSPACE: &str = "netdev";
+/// What forwards the frames of a bridge.
+pub(crate) fn datapath(seen: &BridgeSeen) -> Datapath {
+    if seen.datapath == "netdev" { Datapath::Userspace } else { Datapath::Kernel }
+}
 
 /// The bridge in Open vSwitch's database.
 fn bridge<'a>(name: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a BridgeSeen, Error> {
     let object = || format!("bridge {name}");
     let seen = match around.host.ovs().map_err(Error::unread(object()))? {
         OvsAnswer::Seen(seen) => seen,
-        OvsAnswer::Silent(why) => return Err(Error::OvsSilent { bridge: name.clone(), why: why.clone() }),
+        OvsAnswer::Silent(why) => return Err(Error::OvsBridge { bridge: name.clone(), why: why.clone() }),
     };
     if let Some(bridge) = seen.bridge(name.as_str()) {
         return Ok(bridge);
@@ -103,9 +105,7 @@ pub(crate) fn settle(mut network: Network, around: &Neighbourhood<'_>) -> Result
         let why = format!("cannot be internal: what leaves bridge {} is a matter of its other ports", part.bridge);
         return Err(Invalid::new("network", &network.name, why).try_instead("leave --internal out").into());
     }
-    if bridge(&part.bridge, around)?.datapath == USERSPACE {
-        part.datapath = Datapath::Userspace;
-    }
+    part.datapath = datapath(bridge(&part.bridge, around)?);
     let (bridge, vlans) = (part.bridge.clone(), part.vlans.clone());
     network.egress = Egress::Plain;
     let meets = |other: &&Network| other.ovs().is_some_and(|part| part.bridge == bridge && part.vlans.meet(&vlans));
@@ -231,6 +231,6 @@ mod tests {
         let refused = decide(spec(None, None), &host, &[]).unwrap_err().to_string();
         assert!(refused.contains("is a Linux bridge") && refused.contains("--adopt"), "{refused}");
         host.set_ovs(OvsAnswer::Silent("Open vSwitch does not run".into()));
-        assert!(matches!(decide(spec(None, None), &host, &[]), Err(Error::OvsSilent { .. })));
+        assert!(matches!(decide(spec(None, None), &host, &[]), Err(Error::OvsBridge { .. })));
     }
 }

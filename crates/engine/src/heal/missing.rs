@@ -1,6 +1,7 @@
 //! What a network lacks: all of it after a reboot, parts of it after a deletion.
 
 use crate::decide::host_lease::held_by;
+use crate::decide::ovs::datapath;
 use crate::error::Error;
 use crate::firewall::forwarding::close_forwarding;
 use crate::look::addresses_in_use::is_link_local;
@@ -9,7 +10,7 @@ use crate::look::compare::host_device;
 use crate::look::host::host_facts;
 use crate::look::unrecorded::refuse_other_instance_now;
 use crate::session::Session;
-use zubi_model::{Endpoint, IfName, Network};
+use zubi_model::{Endpoint, IfName, Network, OvsNetwork};
 use zubi_plan::driver::{self, HostFacts, Standing, UPLINK_SETTINGS};
 use zubi_plan::{Op, Plan, loopback};
 use zubi_snapshot::{Finding, Snapshot};
@@ -57,7 +58,7 @@ pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Lo
         require_card(network, seen.as_ref())?;
     }
     if let Some(part) = network.ovs() {
-        require_ovs_bridge(session, &part.bridge)?;
+        require_ovs_bridge(session, network, part)?;
     }
     match driver::standing(network, seen.as_ref()) {
         Standing::Complete => {
@@ -106,13 +107,21 @@ fn require_card(network: &Network, seen: Option<&LinkSeen>) -> Result<(), Error>
     }
 }
 
-fn require_ovs_bridge(session: &mut Session, bridge: &IfName) -> Result<(), Error> {
+/// The bridge has to be there as it was when the network was made.
+fn require_ovs_bridge(session: &mut Session, network: &Network, part: &OvsNetwork) -> Result<(), Error> {
+    let bridge = part.bridge.clone();
     let seen = session.kernel.ovs_bridges().map_err(Error::kernel(format!("bridge {bridge}")))?;
-    if seen.bridge(bridge.as_str()).is_some() {
-        return Ok(());
+    match seen.bridge(bridge.as_str()) {
+        Some(seen) if datapath(seen) == part.datapath => Ok(()),
+        Some(_) => {
+            let why = format!("has another datapath_type than when network {0} was made; make {0} anew", network.name);
+            Err(Error::OvsBridge { bridge, why })
+        }
+        None => {
+            let there = seen.bridges.into_iter().map(|bridge| bridge.name).collect();
+            Err(Error::NoOvsBridge { bridge, there })
+        }
     }
-    let there = seen.bridges.into_iter().map(|bridge| bridge.name).collect();
-    Err(Error::NoOvsBridge { bridge: bridge.clone(), there })
 }
 
 /// The bridge of a network with a network card takes over what the host has on the card: after a reboot all of it, after

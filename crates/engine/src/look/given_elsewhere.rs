@@ -15,7 +15,8 @@ use crate::session::Session;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
-use zubi_model::{IfIndex, IfName, Mac, Network, NetworkName};
+use zubi_model::{IfIndex, IfName, Mac, Network, NetworkName, OvsNetwork, PortVlans};
+use zubi_ovsdb::PortSeen;
 use zubi_plan::Place;
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_wire::route::{LinkSeen, NetnsId};
@@ -74,7 +75,11 @@ pub(crate) fn given_elsewhere(
         let device = names.get(&seen.device).copied().unwrap_or("a device");
         all.push(GivenElsewhere { address: seen.address.addr(), to: Holder::Host(device.to_owned()) });
     }
-    for (namespace, port) in foreign_ports(&links, bridge) {
+    let ports = match network.ovs() {
+        Some(part) => ports_of_ovs(session, &links, part)?,
+        None => links.iter().copied().filter(|link| bridge.is_some() && link.master == bridge).collect(),
+    };
+    for (namespace, port) in foreign_ports(&ports) {
         for seen in session.kernel.addresses_in(namespace).map_err(Error::kernel(OBJECT))? {
             all.push(GivenElsewhere { address: seen.address.addr(), to: Holder::Behind(Box::new(port.clone())) });
         }
@@ -122,10 +127,26 @@ pub(crate) fn given_elsewhere(
     Ok(all)
 }
 
+/// The ports of an Open vSwitch bridge that frames of the network may come to.
+fn ports_of_ovs<'l>(
+    session: &mut Session,
+    links: &[&'l LinkSeen],
+    part: &OvsNetwork,
+) -> Result<Vec<&'l LinkSeen>, Error> {
+    let seen = session.kernel.ovs().map_err(Error::kernel(OBJECT))?;
+    let meets = |port: &PortSeen| match (&part.vlans, port.columns.tag) {
+        (PortVlans::Access(vlan), Some(tag)) => vlan.number() == tag,
+        _ => true,
+    };
+    let is_port = |link: &&&LinkSeen| {
+        seen.port(&link.name).is_some_and(|port| port.bridge.as_deref() == Some(part.bridge.as_str()) && meets(port))
+    };
+    Ok(links.iter().filter(is_port).copied().collect())
+}
+
 /// The namespaces behind the ports that zubi did not make, each with one of its ports.
-fn foreign_ports<'l>(links: &[&'l LinkSeen], bridge: Option<IfIndex>) -> BTreeMap<NetnsId, &'l LinkSeen> {
-    let is_foreign = |link: &&&LinkSeen| bridge.is_some() && link.master == bridge && !link.group.is_ours();
-    let ports = links.iter().filter(is_foreign).filter(|link| is_pair(link));
+fn foreign_ports<'l>(ports: &[&'l LinkSeen]) -> BTreeMap<NetnsId, &'l LinkSeen> {
+    let ports = ports.iter().filter(|link| !link.group.is_ours() && is_pair(link));
     ports.filter_map(|link| Some((link.peer_netns?, *link))).collect()
 }
 

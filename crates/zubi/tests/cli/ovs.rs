@@ -265,6 +265,10 @@ fn networks_that_cannot_be_are_refused() {
     host.shell("ip link add hand type veth peer name eth7 netns c1").ok();
     host.zubi("connect blue c1 --device hand").fails(2, "cannot be taken over");
     host.zubi("network set blue --internal").fails(4, "its internal stays off");
+    // Another datapath takes another kind of endpoint.
+    host.shell("ovs-vsctl set bridge br0 datapath_type=system").ok();
+    host.zubi("connect blue c1").fails(4, "has another datapath_type than when network blue was made");
+    host.shell("ovs-vsctl set bridge br0 datapath_type=netdev").ok();
     // The bridge goes, and the network says so.
     host.shell("ovs-vsctl del-br br0").ok();
     host.zubi("connect blue c1").fails(4, "Open vSwitch has no bridge br0");
@@ -292,6 +296,16 @@ fn addresses_are_those_that_others_leave() {
     assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
     host.zubi("network rm -f lan").ok();
     assert!(host.shell("ip addr show dev br0").ok().out.contains("10.5.0.1/24"));
+    // A container that somebody plugged in by hand has an address in its VLAN.
+    host.shell("ip netns add hand && ip link add v9 type veth peer name eth0 netns hand").ok();
+    host.shell("ip link set v9 up && ip -n hand link set eth0 up && ip -n hand addr add 10.6.0.1/24 dev eth0").ok();
+    host.shell("ovs-vsctl add-port br0 v9 tag=10").ok();
+    for (vlan, first) in [(10, "10.6.0.2/24"), (20, "10.6.0.1/24")] {
+        host.zubi(&format!("network create v{vlan} --driver ovs --bridge br0 --vlan {vlan} --subnet 10.6.0.0/24")).ok();
+        let said = host.zubi(&format!("connect v{vlan} c1")).ok().out;
+        assert!(said.contains(first), "{said}");
+    }
+    host.zubi("connect v10 c2 --ip 10.6.0.1").fails(4, "10.6.0.1 is taken by");
 }
 
 fn the_host_is_not_reached_past_the_bridge() {

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use zubi_lab::{Host, Outside, on_another_host};
+use zubi_lab::{Host, OpenVswitch, Outside, on_another_host, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -184,6 +184,13 @@ fn read_state(pid: &str) -> String {
         normalise(&mut object);
         writeln!(text, "nft {object}").expect("text");
     }
+    if Path::new("/run/openvswitch/db.sock").exists() {
+        let columns = "--columns=name,tag,trunks,vlan_mode,external_ids";
+        let ports = output(&["ovs-vsctl", "--format=list", columns, "list", "port"]);
+        let mut ports: Vec<&str> = ports.trim_end().split("\n\n").collect();
+        ports.sort_unstable();
+        writeln!(text, "{}", ports.join("\n")).expect("text");
+    }
     text
 }
 
@@ -236,7 +243,9 @@ fn read_place(net: &str) -> Vec<String> {
         ] {
             keys.push(format!("net/ipv6/conf/{device}/{name}"));
         }
-        for name in ["forwarding", "rp_filter", "route_localnet", "accept_local", "arp_notify", "proxy_arp"] {
+        for name in
+            ["forwarding", "rp_filter", "route_localnet", "accept_local", "arp_notify", "arp_ignore", "proxy_arp"]
+        {
             keys.push(format!("net/ipv4/conf/{device}/{name}"));
         }
     }
@@ -550,6 +559,30 @@ fn macvlans_without_a_card() {
     ]);
 }
 
+fn ports_of_open_vswitch() {
+    if !OpenVswitch::is_installed("ports_of_open_vswitch") {
+        return;
+    }
+    if Command::new("ethtool").arg("--version").output().is_err() {
+        return skip("ports_of_open_vswitch", "needs the package ethtool");
+    }
+    let start = format!("!{}", OpenVswitch::script());
+    assert_equivalent(&[
+        &[&start, "network create blue --driver ovs --bridge br0 --vlan 10 --subnet 10.55.66.0/24", "sandbox add c1"],
+        &["connect blue c1", "connect blue '/run/a box' --mac random"],
+        &[
+            "network create both --driver ovs --bridge br0 --trunk 10,20",
+            "connect both c1",
+            "connect both pid:@PID@",
+            "network set blue --mtu 1400",
+        ],
+        &["!ip -n c1 link del eth0", "repair"],
+        &["!ovs-vsctl set port $(ovs-vsctl --bare --columns=name find port tag=10 | head -1) tag=30", "repair"],
+        &["disconnect blue c1", "disconnect both c1", "disconnect both pid:@PID@"],
+        &["disconnect blue '/run/a box'", "network rm blue", "network rm both"],
+    ]);
+}
+
 fn an_ipv4_network_that_is_too_small_for_ipv6_for_a_while() {
     assert_equivalent(&[
         &["network create blue --internal --subnet 10.55.66.0/24", "sandbox add c1"],
@@ -636,6 +669,7 @@ zubi_lab::tests!(
     a_network_that_is_changed_while_in_use,
     macvlans_on_a_card,
     macvlans_without_a_card,
+    ports_of_open_vswitch,
     an_ipv4_network_that_is_too_small_for_ipv6_for_a_while,
     the_sandbox_of_a_run,
     what_is_explained_for_a_second_network_runs_in_a_shell,
