@@ -1,6 +1,6 @@
 //! Networks on Open vSwitch bridges, with a real ovsdb-server and ovs-vswitchd.
 
-use zubi_lab::{Host, OpenVswitch, Reach, Snapshot, arrives_from, assert_isolated, assert_reaches};
+use zubi_lab::{DhcpServer, Host, OpenVswitch, Reach, Snapshot, arrives_from, assert_isolated, assert_reaches, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -308,6 +308,58 @@ fn addresses_are_those_that_others_leave() {
     host.zubi("connect v10 c2 --ip 10.6.0.1").fails(4, "10.6.0.1 is taken by");
 }
 
+fn thirty_connects_at_once_make_thirty_ports() {
+    let Some((host, ovs)) = host("thirty_connects_at_once_make_thirty_ports") else { return };
+    let state = Snapshot::take();
+    host.zubi("network create blue --driver ovs --bridge br0 --vlan 10 --subnet 10.5.0.0/24").ok();
+    let names: Vec<String> = (0..30).map(|number| format!("n{number}")).collect();
+    host.zubi(&format!("sandbox add {}", names.join(" "))).ok();
+    let all = |command: &str| {
+        std::thread::scope(|scope| {
+            for name in &names {
+                let (host, words) = (&host, format!("{command} blue {name}"));
+                scope.spawn(move || host.zubi(&words).ok());
+            }
+        });
+    };
+    all("connect");
+    assert_eq!(ovs.ports("br0").len(), names.len());
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    all("disconnect");
+    assert_eq!(ovs.ports("br0"), Vec::<String>::new());
+    host.zubi("network rm blue").ok();
+    host.zubi(&format!("sandbox rm {}", names.join(" "))).ok();
+    host.settle();
+    state.assert_no_residue(&Snapshot::take());
+}
+
+fn an_endpoint_asks_the_dhcp_server_of_its_vlan() {
+    let test = "an_endpoint_asks_the_dhcp_server_of_its_vlan";
+    let Some((host, ovs)) = host(test) else { return };
+    if !DhcpServer::has_dnsmasq(test) {
+        return;
+    }
+    if host.shell("ethtool --version").code != 0 {
+        return skip(test, "needs the package ethtool");
+    }
+    host.shell("ip netns add router && ip link add r0 type veth peer name eth0 netns router && ip link set r0 up").ok();
+    host.shell("ip -n router addr add 10.5.0.1/24 dev eth0 && ip -n router link set eth0 up").ok();
+    host.shell("ip netns exec router ethtool -K eth0 tx off && ovs-vsctl add-port br0 r0 tag=10").ok();
+    let _server = DhcpServer::dnsmasq("router", "--dhcp-range=10.5.0.100,10.5.0.199,255.255.255.0,2m");
+    for vlan in [10, 20] {
+        host.zubi(&format!("network create v{vlan} --driver ovs --bridge br0 --vlan {vlan} --ipam dhcp")).ok();
+    }
+    let said = host.zubi("connect v10 c1").ok().out;
+    assert!(said.contains("10.5.0.1"), "{said}");
+    assert_reaches("c1", "router", "10.5.0.1");
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    // In another VLAN nobody answers, and nothing is left of the attempt.
+    assert_ne!(host.zubi("connect v20 c2 --dhcp-timeout 1s").code, 0);
+    assert_eq!(ovs.ports("br0").len(), 2);
+    host.zubi("disconnect v10 c1").ok();
+    assert_eq!(ovs.ports("br0"), ["r0"]);
+}
+
 fn the_host_is_not_reached_past_the_bridge() {
     let Some((host, ovs)) = host("the_host_is_not_reached_past_the_bridge") else { return };
     host.shell("ip link add hidden type veth peer name far && ip addr add 10.5.0.200/24 dev hidden").ok();
@@ -383,6 +435,8 @@ zubi_lab::tests!(
     the_folder_of_open_vswitch_is_the_one_of_its_own_programs,
     networks_that_cannot_be_are_refused,
     addresses_are_those_that_others_leave,
+    thirty_connects_at_once_make_thirty_ports,
+    an_endpoint_asks_the_dhcp_server_of_its_vlan,
     the_host_is_not_reached_past_the_bridge,
     what_is_done_is_what_a_person_would_type,
     the_lines_of_the_page_about_the_lan_work,
