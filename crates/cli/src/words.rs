@@ -492,7 +492,8 @@ pub(crate) enum PortWords {
     /// List published ports
     #[command(visible_alias = "list")]
     Ls {
-        /// Of this sandbox only: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or machine:NAME
+        /// Of this sandbox only: NAME, pid:N, /path/to/ns, docker:NAME, podman:NAME, containerd:ID, lxc:NAME or
+        /// machine:NAME
         sandbox: Option<SandboxRef>,
     },
     /// Publish further ports; connections go on

@@ -45,7 +45,8 @@ impl Engine {
         let mut kernel = kernel_session(&machine, &config)?;
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")
             .map_err(|e| Error::kernel("boot id")(zubi_kernel::Error::system("read", "boot id", e)))?;
-        let host = HostId { boot_id: boot_id.trim().to_owned(), netns_cookie: machine.host_cookie().0 };
+        let boot_id = boot_id.trim().to_owned();
+        let host = HostId { boot_id: boot_id.clone(), netns_cookie: machine.host_cookie().0 };
         let mut opening =
             Opening::new(config.dirs.clone(), host).of_others(config.other_namespace).progress(config.progress.clone());
         if let Some(fault) = config.fault.clone() {
@@ -60,7 +61,8 @@ impl Engine {
             }
             other => other,
         })?;
-        let engine = Engine { shared: Arc::new(Shared { config, machine, store }), cleanup: Arc::new(DetachedChild) };
+        let engine =
+            Engine { shared: Arc::new(Shared { config, machine, store, boot_id }), cleanup: Arc::new(DetachedChild) };
         if are_lost && lost == LostRecords::Rebuild {
             rebuild(&mut engine.session()?, Act::Apply)?;
         }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use zubi_ipam::AddressPools;
 use zubi_kernel::{Observer, Session as KernelSession};
 use zubi_model::{Doing, NetworkId, NetworkName};
-use zubi_plan::Plan;
+use zubi_plan::{Instance, Plan};
 use zubi_runtimes::Runtimes;
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{FirewallSeen, Store};
@@ -87,6 +87,10 @@ impl Session {
 
     pub(crate) fn run_folder(&self) -> PathBuf {
         self.shared.run_folder()
+    }
+
+    pub(crate) fn instance(&self) -> Instance {
+        self.shared.instance()
     }
 
     pub(crate) fn pools(&self) -> AddressPools {

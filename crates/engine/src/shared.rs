@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use zubi_ipam::AddressPools;
 use zubi_kernel::Machine;
+use zubi_plan::Instance;
 use zubi_store::Store;
 
 /// Settings, records, and the sockets of all sessions.
@@ -13,12 +14,18 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) machine: Machine,
     pub(crate) store: Store,
+    pub(crate) boot_id: String,
 }
 
 impl Shared {
     /// The canonical path of the run folder.
     pub(crate) fn run_folder(&self) -> PathBuf {
         canonical(&self.config.dirs.run)
+    }
+
+    /// This zubi, for marks.
+    pub(crate) fn instance(&self) -> Instance {
+        Instance { run: self.run_folder(), boot: self.boot_id.clone(), namespace: self.machine.host_cookie() }
     }
 
     /// The pools that automatic subnets come from. The IPv6 pool is derived from /etc/machine-id: RFC 4193, 3.2.2 asks

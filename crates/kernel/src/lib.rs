@@ -1,4 +1,5 @@
-//! The kernel edge: netlink sockets, namespaces, settings, and Open vSwitch's database. It applies plans and reads snapshots.
+//! The kernel edge: netlink sockets, namespaces, settings, and Open vSwitch's database. It applies plans and reads
+//! snapshots.
 //!
 //! A [`Machine`] lives as long as the process; a [`Session`] is one command on it.
 

@@ -48,6 +48,9 @@ pub(crate) fn add(port: &Port) -> Result<Outcome, Error> {
             Some(how) => Err(Error::Conflict { object, found: format!("a port of which Open vSwitch says: {how}") }),
         };
     }
+    // An ovs-vswitchd that sees the deletion and the addition of a name at once goes on with the device that it has.
+    let before = ask(&object, &read_configuration())?.map_err(|why| refused(&object, why.to_string()))?;
+    await_switch(&object, &before)?;
     let answer = match ask(&object, &port.add())? {
         Ok(answer) => answer,
         Err(why) if why.operation == Some(Port::MISSING_BRIDGE) => {
@@ -59,11 +62,14 @@ pub(crate) fn add(port: &Port) -> Result<Outcome, Error> {
     match await_switch(&object, &answer).and_then(|()| require_use(&object, &port.name)) {
         Ok(()) => Ok(Outcome::Created),
         // An operation that failed has changed nothing.
-        Err(error) => delete(&port.name).and(Err(error)),
+        Err(error) => match delete(&port.name) {
+            Ok(_) => Err(error),
+            Err(left) => Err(refused(&error.to_string(), format!("and the port is left: {left}"))),
+        },
     }
 }
 
-/// Waits until ovs-vswitchd has applied what is in the database since this answer.
+/// Waits until ovs-vswitchd has applied what was in the database when it gave this answer.
 fn await_switch(object: &str, since: &Answer) -> Result<(), Error> {
     let until = Instant::now() + PATIENCE;
     let unknown = || refused(object, "Open vSwitch's database has no table Open_vSwitch; ovs-vsctl init makes it");

@@ -89,7 +89,7 @@ fn words(path: &Path, error: &io::Error) -> String {
             "Open vSwitch does not run: nobody listens on {path}; start it (systemctl start openvswitch-switch), or \
              name its folder by OVS_RUNDIR"
         ),
-        io::ErrorKind::PermissionDenied => format!("Open vSwitch: {path}: permission denied"),
+        io::ErrorKind::PermissionDenied => format!("Open vSwitch: {path}: permission denied; run zubi as root"),
         io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
             format!("Open vSwitch: ovsdb-server gave no answer on {path} in {} s", TIMEOUT.as_secs())
         }

@@ -109,6 +109,7 @@ pub fn delete(seen: &PortSeen) -> Request {
         json!({"op": "mutate", "table": "Bridge", "where": [["ports", "includes", row]],
                "mutations": [["ports", "delete", row]]}),
         comment(&format!("ovs-vsctl del-port {}", seen.name)),
+        next_configuration(),
     ])
 }
 

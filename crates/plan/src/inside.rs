@@ -3,10 +3,9 @@
 use crate::default_route::default_routes;
 use crate::device::{Ipv6, connected_routes};
 use crate::taken::Taken;
-use crate::{Announcement, Neighbours, Op, Place, Sysctl, Through, What};
+use crate::{Announcement, Instance, Neighbours, Op, Place, Sysctl, Through, What};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::PathBuf;
 use zubi_model::{DuplicateDetection, Endpoint, Family, IfName, InnerState, Lifetime, NsRef, RouteKind, StaticRoute};
 use zubi_wire::route::{Address, AdminState, Dad, LinkChange, Route};
 
@@ -28,8 +27,8 @@ pub struct Surroundings {
     pub lifetime: Lifetime,
     /// The pair that the endpoint takes over, if it does not make one.
     pub taken: Option<Taken>,
-    /// The run folder of this zubi.
-    pub run: PathBuf,
+    /// This zubi.
+    pub instance: Instance,
 }
 
 /// The address if it is an IPv6 address: the kernel takes a moment before it answers.

@@ -103,7 +103,7 @@ mod tests {
             neighbours,
             lifetime: Lifetime { valid: Some(left), preferred: Some(left) },
             taken: None,
-            run: "/run/zubi".into(),
+            instance: crate::samples::instance(),
         };
         driver::attach(network, endpoint, &around)
     }

@@ -24,6 +24,7 @@ mod flows;
 mod guards;
 mod host_lease;
 mod inside;
+mod instance;
 mod op;
 mod presence;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use announce::{Announcement, Neighbours, Through};
 pub use flows::Flows;
 pub use host_lease::HostAddress;
 pub use inside::Surroundings;
+pub use instance::Instance;
 pub use op::{Op, Outcome, Place, What};
 pub use presence::Presence;
 pub use sequence::Plan;

@@ -1,5 +1,6 @@
 //! Networks and endpoints for tests.
 
+use crate::Instance;
 use zubi_model::{
     BridgeNetwork, DefaultRoute, Device, Driver, Egress, Endpoint, EndpointAddress, EndpointId, IfIndex, LinkGroup,
     Mac, NetnsCookie, Network, NetworkId, NsRef, Pool, PoolSpec, SandboxIdentity, Scope, Traits,
@@ -24,6 +25,10 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         ipam: zubi_model::Ipam::Pools,
         labels: std::collections::BTreeMap::default(),
     }
+}
+
+pub(crate) fn instance() -> Instance {
+    Instance { run: "/run/zubi".into(), boot: "8a4d8a0e".into(), namespace: NetnsCookie(1) }
 }
 
 /// The network with its bridge changed.

@@ -11,7 +11,7 @@ use zubi_plan::driver::{
     InUse, Last, Reached, Remains, attach, change, detach, down, give_back, network_elements, publish, unpublish, up,
 };
 use zubi_plan::forwarding::Ipv6Forwarding;
-use zubi_plan::{Neighbours, Plan, Presence, Surroundings, Taken, TakenNow, link, sandbox};
+use zubi_plan::{Instance, Neighbours, Plan, Presence, Surroundings, Taken, TakenNow, link, sandbox};
 use zubi_wire::route::{AddrGenMode, AdminState, DeviceSettings, LinkSeen, NetnsId, PortSeen, Switch};
 
 const V4: &str = "10.55.66.0/24";
@@ -84,9 +84,13 @@ fn named() -> NsRef {
 }
 
 /// An empty sandbox: nothing is up, nobody gives a default route.
+fn instance() -> Instance {
+    Instance { run: "/run/zubi".into(), boot: "8a4d8a0e".into(), namespace: NetnsCookie(1) }
+}
+
 fn empty(default_in: &[Family]) -> Surroundings {
     Surroundings {
-        run: "/run/zubi".into(),
+        instance: instance(),
         loopback: AdminState::Down,
         default_in: default_in.to_vec(),
         stale: Vec::new(),
@@ -175,7 +179,7 @@ fn connect_a_sandbox_known_by_path_to_a_dual_stack_network() {
 fn connect_to_a_second_network_leaves_the_default_route_where_it_is() {
     let network = network("green", &[V4]);
     let around = Surroundings {
-        run: "/run/zubi".into(),
+        instance: instance(),
         loopback: AdminState::Up,
         default_in: Vec::new(),
         stale: Vec::new(),

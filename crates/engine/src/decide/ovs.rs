@@ -39,8 +39,8 @@ fn bridge<'a>(name: &IfName, around: &'a Neighbourhood<'_>) -> Result<&'a Bridge
     Err(Error::NoOvsBridge { bridge: name.clone(), there })
 }
 
-/// The subnets. Of one that was asked for, and of one that zubi chooses, it gives all addresses; of those of the bridge's
-/// own port none but those of a range.
+/// The subnets. Of one that was asked for, and of one that zubi chooses, all addresses are given; of one that the bridge's
+/// own port is in, those of a range.
 pub(crate) fn pools(spec: &NetworkSpec, ovs: &OvsSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
     bridge(&ovs.bridge, around)?;
     if let PortVlans::Trunk(_) = ovs.vlans {

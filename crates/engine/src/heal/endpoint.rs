@@ -37,7 +37,7 @@ pub(crate) fn wanted_ops(
         neighbours: Neighbours::AreRight,
         lifetime: endpoint.lease().map(|lease| lease.left_at(now)).unwrap_or_default(),
         taken: None,
-        run: session.run_folder(),
+        instance: session.instance(),
     };
     let ops = driver::wanted(network, &endpoint, &around);
     Ok(ops.into_iter().filter(|op| op.place == Place::Host || way.is_some()).collect())

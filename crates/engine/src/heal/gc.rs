@@ -321,10 +321,10 @@ fn stray_ports(session: &mut Session, snapshot: &mut Snapshot) -> Result<Vec<IfN
         return Ok(Vec::new());
     }
     session.read(snapshot, &Needs::new().ovs(), OBJECT)?;
-    let run = session.run_folder();
+    let instance = session.instance();
     match snapshot.ovs().map_err(Error::unread(OBJECT))? {
         OvsAnswer::Seen(seen) => {
-            let marked = seen.ports.iter().filter(|port| driver::is_marked(port, &run));
+            let marked = seen.ports.iter().filter(|port| driver::is_marked(port, &instance));
             Ok(marked.filter_map(|port| port.name.parse().ok()).collect())
         }
         // An Open vSwitch that is off has nothing to do with a host whose networks do without.

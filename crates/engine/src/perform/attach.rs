@@ -250,7 +250,7 @@ fn attach_new(
         },
         lifetime: Lifetime::default(),
         taken,
-        run: session.run_folder(),
+        instance: session.instance(),
     };
     let plan = driver::attach(network, &endpoint, &around);
     if act == Act::Apply {

@@ -148,7 +148,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
             neighbours: zubi_plan::Neighbours::AreRight,
             lifetime: zubi_model::Lifetime::default(),
             taken: None,
-            run: session.run_folder(),
+            instance: session.instance(),
         };
         plan.append(zubi_plan::driver::attach(network, &endpoint, &around));
         siblings.push(endpoint);

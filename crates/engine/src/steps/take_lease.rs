@@ -148,7 +148,7 @@ fn drawn(
     };
     let of_host = addresses_on_card(session, network)?;
     let loopback = AdminState::Up;
-    let run = session.run_folder();
-    let around = Surroundings { loopback, default_in, stale, of_host, neighbours, lifetime, taken: None, run };
+    let instance = session.instance();
+    let around = Surroundings { loopback, default_in, stale, of_host, neighbours, lifetime, taken: None, instance };
     Ok(driver::attach(network, &endpoint, &around))
 }

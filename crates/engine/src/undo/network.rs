@@ -66,7 +66,8 @@ pub(crate) fn plan_down(session: &mut Session, network: &Network) -> Result<Plan
     Ok(plan)
 }
 
-/// The ports that were made for a network and belong to none of its endpoints: after a reboot Open vSwitch has them still.
+/// The ports that were made for a network and belong to none of its endpoints: after a reboot Open vSwitch still has
+/// them.
 fn left_ports(session: &mut Session, network: &Network) -> Result<Vec<IfName>, Error> {
     if network.ovs().is_none() {
         return Ok(Vec::new());
@@ -78,10 +79,10 @@ fn left_ports(session: &mut Session, network: &Network) -> Result<Vec<IfName>, E
             return Ok(Vec::new());
         }
     };
-    let run = session.run_folder();
+    let instance = session.instance();
     let endpoints = session.store().endpoints_on(&network.name)?;
     let is_left = |port: &&PortSeen| {
-        driver::is_marked(port, &run)
+        driver::is_marked(port, &instance)
             && driver::made_for(port).as_ref() == Some(&network.name)
             && !endpoints.iter().filter_map(Endpoint::host_device).any(|device| device.as_str() == port.name)
     };

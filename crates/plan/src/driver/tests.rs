@@ -114,7 +114,7 @@ fn the_hosts_address_leaves_a_bridge_that_stays_for_another_network() {
 fn around() -> Surroundings {
     let (loopback, neighbours) = (AdminState::Down, Neighbours::AreRight);
     Surroundings {
-        run: "/run/zubi".into(),
+        instance: crate::samples::instance(),
         loopback,
         default_in: vec![zubi_model::Family::V4],
         stale: Vec::new(),

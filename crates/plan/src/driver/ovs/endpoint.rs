@@ -33,7 +33,7 @@ pub(in crate::driver) fn attach(
     if part.datapath == Datapath::Userspace {
         plan.ops.extend(deaf(&pair.host).map(|setting| Op::host(What::Set(setting), DEAF)));
     }
-    plan.push(Op::host(What::AddOvsPort(port(part, endpoint, pair, &around.run)), PORT));
+    plan.push(Op::host(What::AddOvsPort(port(part, endpoint, pair, &around.instance)), PORT));
     let mut go_up = LinkChange::state(pair.host.clone(), AdminState::Up);
     go_up.alias = Some(alias::of_endpoint(endpoint));
     plan.push(Op::host(What::ChangeLink(go_up), UP));

@@ -1,27 +1,26 @@
 //! The port of an endpoint, and the external ids by which it is known.
 
-use crate::alias;
+use crate::Instance;
 use std::collections::BTreeMap;
-use std::path::Path;
 use zubi_model::{Endpoint, NetworkName, OvsNetwork, Pair};
 use zubi_ovsdb::{Columns, Port, PortSeen};
 
-/// The run folder of the zubi that made the port.
-const RUN: &str = "zubi-run";
+/// The zubi that made the port.
+const INSTANCE: &str = "zubi-instance";
 const NETWORK: &str = "zubi-network";
 const SANDBOX: &str = "zubi-sandbox";
 const ENDPOINT: &str = "zubi-endpoint";
 
 /// The port as it is made.
-pub(super) fn port(part: &OvsNetwork, endpoint: &Endpoint, pair: &Pair, run: &Path) -> Port {
-    let columns = Columns::new(&part.vlans, marks(endpoint, run));
+pub(super) fn port(part: &OvsNetwork, endpoint: &Endpoint, pair: &Pair, instance: &Instance) -> Port {
+    let columns = Columns::new(&part.vlans, marks(endpoint, instance));
     Port { bridge: pair.bridge.clone(), name: pair.host.clone(), columns }
 }
 
 /// Whose the port is.
-fn marks(endpoint: &Endpoint, run: &Path) -> BTreeMap<String, String> {
+fn marks(endpoint: &Endpoint, instance: &Instance) -> BTreeMap<String, String> {
     [
-        (RUN, alias::run_word(run)),
+        (INSTANCE, instance.to_string()),
         (NETWORK, endpoint.network.to_string()),
         (SANDBOX, endpoint.sandbox.spelled.clone()),
         (ENDPOINT, endpoint.id.short().to_owned()),
@@ -30,9 +29,9 @@ fn marks(endpoint: &Endpoint, run: &Path) -> BTreeMap<String, String> {
     .into()
 }
 
-/// Whether an Open vSwitch port was made by the zubi with this run folder.
-pub fn is_marked(seen: &PortSeen, run: &Path) -> bool {
-    seen.columns.external_ids.get(RUN).is_some_and(|word| *word == alias::run_word(run))
+/// Whether an Open vSwitch port was made by this zubi.
+pub fn is_marked(seen: &PortSeen, instance: &Instance) -> bool {
+    seen.columns.external_ids.get(INSTANCE).is_some_and(|mark| instance.has_made(mark))
 }
 
 /// The network that an Open vSwitch port was made for.
