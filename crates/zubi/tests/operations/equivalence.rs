@@ -577,7 +577,10 @@ fn ports_of_open_vswitch() {
             "network set blue --mtu 1400",
         ],
         &["!ip -n c1 link del eth0", "repair"],
-        &["!ovs-vsctl set port $(ovs-vsctl --bare --columns=name find port tag=10 | head -1) tag=30", "repair"],
+        &[
+            "!ovs-vsctl set port $(ovs-vsctl --bare --columns=name find port tag=10 external_ids:zubi-sandbox=c1) tag=30",
+            "repair",
+        ],
         &["disconnect blue c1", "disconnect both c1", "disconnect both pid:@PID@"],
         &["disconnect blue '/run/a box'", "network rm blue", "network rm both"],
     ]);
