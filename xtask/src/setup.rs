@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program, or the path of a file, that shows its presence where there is no dpkg.
-const PACKAGES: [(&str, &str); 28] = [
+const PACKAGES: [(&str, &str); 29] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
