@@ -33,7 +33,10 @@ pub(crate) fn undo_attach(session: &mut Session, host: &HostLock, endpoint: &End
         }
         None => endpoint.clone(),
     };
-    release_lease(session, endpoint, Some(&way));
+    if endpoint.lease().is_some() {
+        // Without the address it is another endpoint's lease by now.
+        release_lease(session, endpoint, Some(&way));
+    }
     session.store().resume_attach(&endpoint.key())?;
     remove_endpoint(session, host, endpoint, Some(&way))?;
     drop(leases);

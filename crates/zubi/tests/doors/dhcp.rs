@@ -75,6 +75,28 @@ fn a_container_has_what_the_server_says() {
     lab.assert_nothing_remains();
 }
 
+/// The old container of a pod may still be there when the new one starts.
+fn a_second_container_of_a_pod_leaves_the_first_its_address() {
+    if !DhcpServer::has_dnsmasq("a_second_container_of_a_pod_leaves_the_first_its_address") {
+        return;
+    }
+    let lab = on_lan(&["c1", "c2"]);
+    let _server = DhcpServer::dnsmasq("router", RANGE);
+    let mut chain = lab.chain(&macvlan(&json!({})));
+    let [first, second] = ["c1", "c2"].map(|name| lab.at(name).args("K8S_POD_NAME=web"));
+    let has = chain.add(&first).ok().addresses();
+    assert_ne!(chain.add(&second).ok().addresses(), has);
+    for container in ["c1", "c2"] {
+        assert_reaches(container, "router", OUTSIDE);
+    }
+    chain.check(&first).ok();
+    chain.check(&second).ok();
+    chain.del(&first).ok();
+    assert_reaches("c2", "router", OUTSIDE);
+    chain.del(&second).ok();
+    lab.assert_nothing_remains();
+}
+
 fn the_configuration_says_what_the_server_hears() {
     if !DhcpServer::has_dnsmasq("the_configuration_says_what_the_server_hears") {
         return;
@@ -262,6 +284,7 @@ fn daemons_that_are_not_needed_end_with_success() {
 
 zubi_lab::tests!(
     a_container_has_what_the_server_says,
+    a_second_container_of_a_pod_leaves_the_first_its_address,
     the_configuration_says_what_the_server_hears,
     a_bridge_with_the_card_as_a_port_leads_to_the_server_too,
     where_no_server_answers_there_is_an_error_in_time_and_nothing_is_left,
