@@ -1,8 +1,9 @@
 //! `macvlan`: containers on the LAN of the host, beside the reference plug-in where both accept a list.
 
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use zubi_lab::lan::{COMPUTER, HOST, OUTSIDE, make_lan};
-use zubi_lab::{Caller, Chain, CniHost, assert_isolated, assert_reaches, skip};
+use zubi_lab::{Caller, Chain, CniHost, Reply, Verb, assert_isolated, assert_reaches, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 /// Debian's folder of the reference plug-ins.
@@ -262,6 +263,30 @@ fn a_card_that_goes_takes_its_containers_along() {
     lab.assert_nothing_remains();
 }
 
+fn forty_at_once_have_distinct_addresses_and_go_at_once() {
+    let names: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
+    let lab = on_lan(&names.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut config = macvlan(&json!({
+        "ipam": { "type": "host-local", "subnet": "192.168.1.0/24", "rangeStart": "192.168.1.128" },
+    }));
+    config["name"] = "blue".into();
+    config["cniVersion"] = "1.0.0".into();
+    let at_once = |verb: Verb| -> Vec<Reply> {
+        let call = |name: &String| lab.caller.call("macvlan", verb, &lab.at(name), &config);
+        std::thread::scope(|scope| {
+            let all: Vec<_> = names.iter().map(|name| scope.spawn(|| call(name))).collect();
+            all.into_iter().map(|one| one.join().expect("an answer").ok()).collect()
+        })
+    };
+    let addresses: BTreeSet<String> = at_once(Verb::Add).iter().flat_map(Reply::addresses).collect();
+    assert_eq!(addresses.len(), 40, "{addresses:?}");
+    lab.host.zubi("check").ok();
+    assert_reaches("c0", "pc", COMPUTER);
+    assert_reaches("c39", "pc", COMPUTER);
+    at_once(Verb::Del);
+    lab.assert_nothing_remains();
+}
+
 fn gc_frees_what_is_not_listed() {
     let lab = on_lan(&["c1", "c2"]);
     let mut chain = lab.chain(&json!([macvlan(&json!({}))]));
@@ -283,5 +308,6 @@ zubi_lab::tests!(
     chained_plug_ins_do_what_makes_sense_on_the_lan,
     what_cannot_be_is_refused_before_the_first_effect,
     a_card_that_goes_takes_its_containers_along,
+    forty_at_once_have_distinct_addresses_and_go_at_once,
     gc_frees_what_is_not_listed,
 );
