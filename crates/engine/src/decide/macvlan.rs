@@ -52,8 +52,8 @@ fn carrier(parent: &IfName, around: &Neighbourhood<'_>) -> Result<Carrier, Error
         return no(format!("is a {kind} itself; take the device that it is on"));
     }
     refuse_carrier(parent, seen, &["ipvlan"], around)?;
-    let others = around.networks.iter().filter(|network| network.device() == parent);
-    let vlan = others.filter_map(|network| network.macvlan()?.vlan.clone()).next();
+    let mut others = around.networks.iter().filter(|network| network.device() == parent);
+    let vlan = others.find_map(|network| network.macvlan()?.vlan.clone());
     Ok(Carrier { vlan, ..up(parent, seen)? })
 }
 

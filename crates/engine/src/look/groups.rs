@@ -49,10 +49,7 @@ fn of_igmp6(text: &str, device: &IfName) -> Vec<Ipv6Addr> {
 
 /// All nodes and all routers of each scope, and the solicited-node groups of its addresses (RFC 4291, 2.7.1).
 fn is_of_kernel(group: Ipv6Addr) -> bool {
-    match group.segments() {
-        [_, 0, 0, 0, 0, 0, 0, 1 | 2 | 0x6a] | [0xff02, 0, 0, 0, 0, 1, 0xff00..=0xffff, _] => true,
-        _ => false,
-    }
+    matches!(group.segments(), [_, 0, 0, 0, 0, 0, 0, 1 | 2 | 0x6a] | [0xff02, 0, 0, 0, 0, 1, 0xff00..=0xffff, _])
 }
 
 #[cfg(all(test, target_endian = "little"))]
