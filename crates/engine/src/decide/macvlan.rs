@@ -10,7 +10,7 @@ use zubi_model::{
     MacvlanNetwork, MacvlanSpec, Mtu, Network, NetworkName, NetworkSpec, Pool, PoolSpec, Scope, UplinkSpec, VlanId,
 };
 use zubi_plan::Place;
-use zubi_wire::route::{AdminState, LinkSeen};
+use zubi_wire::route::{AdminState, LinkSeen, RouteSeen};
 
 /// The wishes with the device that carries the network: a card that is a port of an uplink network's bridge carries
 /// nothing (EBUSY of `netdev_rx_handler_register`), but the bridge does.
@@ -169,7 +169,9 @@ fn card_of_default_route(name: &NetworkName, around: &Neighbourhood<'_>) -> Resu
     let unread = || Error::unread(&object);
     for family in [Family::V4, Family::V6] {
         let routes = around.host.routes(&Place::Host, family).map_err(unread())?.iter();
-        let defaults = routes.filter(|route| route.to.prefix_len() == 0 && route.table == TABLE_MAIN);
+        // The kernel's own "unreachable default" has the last metric.
+        let leads = |route: &&RouteSeen| route.table == TABLE_MAIN && route.metric != u32::MAX;
+        let defaults = routes.filter(|route| route.to.prefix_len() == 0 && leads(route));
         let Some(best) = defaults.filter(|route| route.device.is_some()).min_by_key(|route| route.metric) else {
             continue;
         };
