@@ -128,6 +128,7 @@ mod tests {
                 "usr/bin/zubi",
                 "usr/lib/systemd/system/zubi-leases.service",
                 "usr/lib/systemd/system/zubi-leases.timer",
+                "usr/lib/systemd/system/zubi-networks.service",
                 "usr/share/bash-completion/completions/zubi",
                 "usr/share/doc/zubi/README.md",
                 "usr/share/doc/zubi/changelog.Debian.gz",
@@ -167,6 +168,7 @@ mod tests {
                 "man/man1/zubi.1",
                 "systemd/zubi-leases.service",
                 "systemd/zubi-leases.timer",
+                "systemd/zubi-networks.service",
                 "zubi",
             ]
         );
