@@ -12,11 +12,8 @@ use std::process::Command;
 /// Documents of the tree that a release holds.
 const DOCUMENTS: [&str; 2] = ["README.md", "CHANGELOG.md"];
 const PAGES: [&str; 3] = ["docs/cni.md", "docs/lan.md", "docs/podman.md"];
-const UNITS: [&str; 3] = [
-    "dist/systemd/zubi-leases.service",
-    "dist/systemd/zubi-leases.timer",
-    "dist/systemd/zubi-networks.service",
-];
+const UNITS: [&str; 3] =
+    ["dist/systemd/zubi-leases.service", "dist/systemd/zubi-leases.timer", "dist/systemd/zubi-networks.service"];
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
 /// The shells whose completions a release holds.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];

@@ -140,11 +140,15 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
     match device.map(|device| device.kind.as_deref()) {
         Some(Some("bridge")) => {}
         Some(Some("openvswitch")) => return no("is an Open vSwitch bridge: not yet"),
-        Some(_) if attach.vlan.is_some() => return no("is a network card: VLANs by pipework are not there yet"),
         Some(_) => {
-            let (parent, broadcasts) = (Some(name.clone()), Broadcasts::default());
+            // As the script names it.
+            let card = match attach.vlan {
+                Some(vlan) => format!("{name}.{vlan}").parse().map_err(words)?,
+                None => name,
+            };
+            let (parent, broadcasts) = (Some(card.clone()), Broadcasts::default());
             let macvlan = MacvlanDescription { parent, mode: MacvlanMode::Bridge, broadcasts };
-            return network(attach, &name, DriverDescription::Macvlan(macvlan), None);
+            return network(attach, &card, DriverDescription::Macvlan(macvlan), None);
         }
         None if name.as_str().starts_with("br") => {}
         None if name.as_str().starts_with("ovs") => return no("would be an Open vSwitch bridge: not yet"),

@@ -2,8 +2,8 @@
 
 use crate::serial::is_default;
 use crate::{
-    BridgeNetwork, BridgeSpec, Device, Driver, DriverSpec, Family, HostClient, IfName, Invalid, Mac, MacvlanNetwork,
-    Mtu, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec,
+    BridgeNetwork, BridgeSpec, CardVlan, Device, Driver, DriverSpec, Family, HostClient, IfName, Invalid, Mac,
+    MacvlanNetwork, Mtu, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -156,6 +156,13 @@ impl Network {
     #[must_use]
     pub fn with_host_client(mut self, client: HostClient) -> Self {
         self.driver = self.driver.with_host_client(client);
+        self
+    }
+
+    /// The same network, on a VLAN that zubi makes. Only a network of macvlans is on one.
+    #[must_use]
+    pub fn with_card_vlan(mut self, vlan: Option<CardVlan>) -> Self {
+        self.driver = self.driver.with_card_vlan(vlan);
         self
     }
 

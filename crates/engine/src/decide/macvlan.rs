@@ -22,11 +22,11 @@ pub(crate) fn with_carrier(spec: NetworkSpec, around: &Neighbourhood<'_>) -> Res
 }
 
 /// A device that carries macvlans.
-struct Carrier {
+pub(crate) struct Carrier {
     /// As it is, or as a VLAN is going to be.
-    seen: LinkSeen,
+    pub(crate) seen: LinkSeen,
     /// What it is, when it is a VLAN of zubi's.
-    vlan: Option<CardVlan>,
+    pub(crate) vlan: Option<CardVlan>,
 }
 
 /// The device that carries macvlans for a card, after a check that it can.
@@ -148,19 +148,19 @@ pub(crate) fn of_description(
     described: &MacvlanDescription,
     mtu: Option<Mtu>,
     around: &Neighbourhood<'_>,
-) -> Result<LinkSeen, Error> {
+) -> Result<Carrier, Error> {
     let parent = match &described.parent {
         Some(parent) => parent.clone(),
         None => card_of_default_route(name, around)?,
     };
-    existing(&parent, around)?;
-    let Carrier { seen, .. } = carrier(&parent, around)?;
-    refuse_mtu(mtu, &seen)?;
+    let carrier = carrier(&parent, around)?;
+    let seen = &carrier.seen;
+    refuse_mtu(mtu, seen)?;
     if described.mode == MacvlanMode::Passthru {
-        refuse_own_addresses(&parent, &seen, around)?;
+        refuse_own_addresses(&parent, seen, around)?;
     }
     refuse_beside_passthru(name, &seen.name.parse()?, described.mode, around)?;
-    Ok(seen)
+    Ok(carrier)
 }
 
 /// The card by which the host reaches the outside, by IPv4 before IPv6.

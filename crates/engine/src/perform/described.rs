@@ -7,7 +7,7 @@
 //! the network stays without endpoints until the next command's child, `gc`, or the next attach handles it.
 
 use crate::decide::automatic_pool::automatic_pool;
-use crate::decide::macvlan;
+use crate::decide::macvlan::{self, Carrier};
 use crate::decide::neighbourhood::Neighbourhood;
 use crate::decide::network::refuse_overlaps;
 use crate::error::Error;
@@ -107,7 +107,7 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
 }
 
 fn bridge_stands(session: &mut Session, network: &Network) -> Result<bool, Error> {
-    if network.owns_device() {
+    if network.owns_device() || network.macvlan().is_some_and(|part| part.vlan.is_some()) {
         // The attach restores what the bridge lacks.
         return Ok(true);
     }
@@ -117,9 +117,12 @@ fn bridge_stands(session: &mut Session, network: &Network) -> Result<bool, Error
 
 fn decide_described(session: &mut Session, description: &Description) -> Result<Network, Error> {
     let birth = network_birth()?;
-    let seen = match &description.driver {
-        DriverDescription::Macvlan(described) => Some(card_for(session, description, described)?),
-        DriverDescription::Bridge(_) => device_seen(session, description)?,
+    let (seen, vlan) = match &description.driver {
+        DriverDescription::Macvlan(described) => {
+            let card = card_for(session, description, described)?;
+            (Some(card.seen), card.vlan)
+        }
+        DriverDescription::Bridge(_) => (device_seen(session, description)?, None),
     };
     let blank = Network {
         name: description.name.clone(),
@@ -133,7 +136,8 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
         egress: description.egress,
         ipam: description.ipam,
         labels: description.labels.clone(),
-    };
+    }
+    .with_card_vlan(vlan);
     let mut network = on_card(description, blank.device()).onto(&blank, InUse::No)?;
     let others = session.store().networks_lossy().0;
     for family in &description.families {
@@ -167,14 +171,14 @@ fn card_for(
     session: &mut Session,
     description: &Description,
     described: &MacvlanDescription,
-) -> Result<LinkSeen, Error> {
+) -> Result<Carrier, Error> {
     let (networks, _) = session.store().networks_lossy();
     let mut host = Snapshot::new();
     let occupied = addresses_in_use(session, &mut host, &networks, &[Family::V4, Family::V6])?;
     let around = Neighbourhood { networks: &networks, occupied: &occupied, host: &host, pools: &session.pools() };
-    let seen = macvlan::of_description(&description.name, described, description.mtu, &around)?.clone();
-    refuse_wireless(&seen.name.parse()?, "macvlan")?;
-    Ok(seen)
+    let carrier = macvlan::of_description(&description.name, described, description.mtu, &around)?;
+    refuse_wireless(&carrier.seen.name.parse()?, "macvlan")?;
+    Ok(carrier)
 }
 
 /// The description with the card that carries the network. Where the described one is a port of an uplink network, its

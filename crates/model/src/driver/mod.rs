@@ -146,6 +146,13 @@ impl Driver {
         }
     }
 
+    pub(crate) fn with_card_vlan(self, vlan: Option<CardVlan>) -> Self {
+        match self {
+            Driver::Macvlan(macvlan) => Driver::Macvlan(MacvlanNetwork { vlan, ..macvlan }),
+            Driver::Bridge(_) | Driver::Ovs(_) => self,
+        }
+    }
+
     pub(crate) fn is_open(&self) -> bool {
         match self {
             Driver::Bridge(bridge) => bridge.ingress == Ingress::Open,

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 use zubi_lab::lan::{OUTSIDE, make_lan};
-use zubi_lab::{Answer, DhcpServer, Host, Snapshot, assert_reaches, links};
+use zubi_lab::{Answer, Capability, DhcpServer, Host, Snapshot, assert_reaches, links, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -90,7 +90,34 @@ fn a_network_card_gives_the_guest_a_device_on_the_lan() {
     script.host.zubi("disconnect pipework:eth0 web").ok();
     script.host.settle();
     before.assert_no_residue(&Snapshot::take());
-    script.pipework("eth0 web 192.168.1.50/24 @10").fails(1, "VLANs by pipework are not there yet");
+}
+
+fn guests_are_in_a_vlan_of_a_network_card() {
+    if !need(&[Capability::Vlan], "guests_are_in_a_vlan_of_a_network_card") {
+        return;
+    }
+    let script = Script::new(&["web", "db"]);
+    make_lan(&script.host);
+    script
+        .host
+        .shell(
+            "ip -n router link add link eth0 name eth0.10 type vlan id 10; ip -n router link set eth0.10 up
+             ip -n router addr add 10.10.0.1/24 dev eth0.10",
+        )
+        .ok();
+    let before = Snapshot::take();
+    script.pipework("eth0 web 10.10.0.5/24@10.10.0.1 @10").ok();
+    script.pipework("eth0 db 10.10.0.6/24 U:db@10").ok();
+    script.pipework("eth0 db 10.10.0.6/24 U:db@10").ok();
+    assert_reaches("web", "router", OUTSIDE);
+    assert_reaches("web", "db", "10.10.0.6");
+    assert!(script.host.zubi("ls").ok().out.contains("pipework:eth0.10"));
+    script.host.zubi("check").ok();
+    script.host.zubi("disconnect pipework:eth0.10 web").ok();
+    script.host.zubi("disconnect pipework:eth0.10 db").ok();
+    script.host.wait_for("! ip link show eth0.10");
+    script.host.settle();
+    before.assert_no_residue(&Snapshot::take());
 }
 
 fn a_dhcp_server_gives_the_guests_their_addresses() {
@@ -171,6 +198,7 @@ zubi_lab::tests!(
     guests_are_plugged_into_a_bridge_that_goes_with_the_last_of_them,
     a_bridge_that_is_there_stays_and_names_macs_and_gateways_are_taken,
     a_network_card_gives_the_guest_a_device_on_the_lan,
+    guests_are_in_a_vlan_of_a_network_card,
     a_dhcp_server_gives_the_guests_their_addresses,
     route_rule_and_tc_run_in_the_guest,
     a_container_waits_until_it_is_plugged_in,
