@@ -86,6 +86,25 @@ impl ByDhcp {
 }
 
 impl DhcpLease {
+    /// An address for some time, of which the server says nothing else. A time of `None` is for ever.
+    pub fn new(address: Ipv4Net, server: Ipv4Addr, obtained_at: Moment, lifetime: Option<Seconds>) -> Self {
+        DhcpLease {
+            address,
+            server,
+            obtained_at,
+            lifetime,
+            t1: None,
+            t2: None,
+            routers: Vec::new(),
+            routes: Vec::new(),
+            dns_servers: Vec::new(),
+            ntp_servers: Vec::new(),
+            domain: None,
+            search: Vec::new(),
+            mtu: None,
+        }
+    }
+
     /// Whether the subnet mask says that an address is on the link.
     pub fn is_on_link(&self, address: IpAddr) -> bool {
         matches!(address, IpAddr::V4(address) if self.address.contains(&address))

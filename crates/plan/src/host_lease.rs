@@ -121,19 +121,8 @@ mod tests {
 
     fn lease(address: &str, router: &str) -> DhcpLease {
         DhcpLease {
-            address: address.parse().unwrap(),
-            server: "192.168.1.1".parse().unwrap(),
-            obtained_at: Moment(0),
-            lifetime: Some(Seconds(60)),
-            t1: None,
-            t2: None,
             routers: vec![router.parse().unwrap()],
-            routes: Vec::new(),
-            dns_servers: Vec::new(),
-            ntp_servers: Vec::new(),
-            domain: None,
-            search: Vec::new(),
-            mtu: None,
+            ..DhcpLease::new(address.parse().unwrap(), "192.168.1.1".parse().unwrap(), Moment(0), Some(Seconds(60)))
         }
     }
 

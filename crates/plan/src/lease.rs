@@ -70,19 +70,9 @@ mod tests {
 
     fn lease(address: &str, router: &str) -> ByDhcp {
         let lease = DhcpLease {
-            address: address.parse().unwrap(),
-            server: "192.168.1.1".parse().unwrap(),
-            obtained_at: Moment(0),
-            lifetime: Some(Seconds(60)),
-            t1: None,
-            t2: None,
             routers: vec![router.parse().unwrap()],
             routes: vec![StaticRoute::new("10.8.0.0/16".parse().unwrap(), Some("192.168.1.7".parse().unwrap()))],
-            dns_servers: Vec::new(),
-            ntp_servers: Vec::new(),
-            domain: None,
-            search: Vec::new(),
-            mtu: None,
+            ..DhcpLease::new(address.parse().unwrap(), "192.168.1.1".parse().unwrap(), Moment(0), Some(Seconds(60)))
         };
         ByDhcp { client: "ff:00".parse().ok(), told: Vec::new(), lease, tenure: Tenure::Held }
     }

@@ -63,21 +63,8 @@ mod tests {
     use zubi_model::{DhcpLease, Seconds, Tenure};
 
     fn dhcp(address: &str) -> ByDhcp {
-        let lease = DhcpLease {
-            address: address.parse().unwrap(),
-            server: "192.168.1.1".parse().unwrap(),
-            obtained_at: Moment(0),
-            lifetime: Some(Seconds(60)),
-            t1: None,
-            t2: None,
-            routers: Vec::new(),
-            routes: Vec::new(),
-            dns_servers: Vec::new(),
-            ntp_servers: Vec::new(),
-            domain: None,
-            search: Vec::new(),
-            mtu: None,
-        };
+        let lease =
+            DhcpLease::new(address.parse().unwrap(), "192.168.1.1".parse().unwrap(), Moment(0), Some(Seconds(60)));
         ByDhcp { client: None, told: Vec::new(), lease, tenure: Tenure::Held }
     }
 

@@ -117,19 +117,13 @@ mod tests {
 
     fn lease(seconds: u32) -> ByDhcp {
         let lease = DhcpLease {
-            address: "192.168.1.50/24".parse().unwrap(),
-            server: "192.168.1.1".parse().unwrap(),
-            obtained_at: Moment(0),
-            lifetime: Some(Seconds(seconds)),
-            t1: None,
-            t2: None,
-            routers: Vec::new(),
-            routes: Vec::new(),
-            dns_servers: Vec::new(),
-            ntp_servers: Vec::new(),
-            domain: None,
-            search: Vec::new(),
             mtu: Some("1400".parse().unwrap()),
+            ..DhcpLease::new(
+                "192.168.1.50/24".parse().unwrap(),
+                "192.168.1.1".parse().unwrap(),
+                Moment(0),
+                Some(Seconds(seconds)),
+            )
         };
         ByDhcp { client: "ff:00".parse().ok(), told: Vec::new(), lease, tenure: Tenure::Held }
     }
