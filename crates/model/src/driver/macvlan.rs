@@ -258,7 +258,7 @@ mod tests {
         };
         assert_eq!(named("eth0.10").as_deref(), Some("eth0 10"));
         assert_eq!(named("br.lan.4095").as_deref(), Some("br.lan 4095"));
-        assert_eq!([named("eth0"), named("eth0."), named("eth0.x1"), named(".10")], [None, None, None, None]);
+        assert_eq!([named("eth0"), named("eth0."), named("eth0.x1"), named("eth0.1-")], [None, None, None, None]);
     }
 
     #[test]
