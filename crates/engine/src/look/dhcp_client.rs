@@ -7,6 +7,7 @@
 //!   otherwise.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use zubi_model::{ClientId, IfIndex, IfName, Invalid, Mac};
 
@@ -71,17 +72,21 @@ pub(crate) fn resident_client(IfIndex(index): IfIndex, card: &IfName) -> Option<
     let sockets = fs::read_to_string("/proc/thread-self/net/packet").unwrap_or_default();
     let inodes = packet_sockets(&sockets, index);
     let here = fs::read_link("/proc/thread-self/ns/net").ok()?;
+    let owner = |process: &Path| fs::metadata(process).map(|seen| seen.uid()).ok();
+    let own = owner(Path::new("/proc/self"));
     for entry in fs::read_dir("/proc").ok()?.flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         let name = name_of(pid);
-        if !CLIENTS.contains(&name.as_str()) || fs::read_link(entry.path().join("ns/net")).ok().as_ref() != Some(&here)
-        {
+        let is_here = fs::read_link(entry.path().join("ns/net")).ok().as_ref() == Some(&here);
+        if !CLIENTS.contains(&name.as_str()) || !is_here {
             continue;
         }
         let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
         let words: Vec<String> =
             line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-        if card_of_udhcpc(&words).as_deref() == Some(card.as_str()) || holds(&entry.path(), &inodes) {
+        // A packet socket takes rights. A command line does not, so another user's program has no say by it.
+        let says = owner(&entry.path()) == own && card_of_udhcpc(&words).as_deref() == Some(card.as_str());
+        if says || holds(&entry.path(), &inodes) {
             return Some(ResidentClient { pid, name, words });
         }
     }
