@@ -116,15 +116,16 @@ pub fn down_from(network: &Network, found: &Leaving<'_>) -> Plan {
 }
 
 /// Keeps a plan from removing what other networks use too: their elements of the firewall, and the addresses of the
-/// host on a shared device.
+/// host on a shared device, and a VLAN that carries them.
 pub fn leave_to_others(plan: &mut Plan, network: &Network, others: &[Network]) {
     let elements: Vec<Element> = others.iter().flat_map(network_elements).collect();
     let sharing: Vec<&Network> = others.iter().filter(|other| other.shares_device_with(network)).collect();
+    let is_shared = network.macvlan().is_some_and(|part| part.vlan.is_some()) && !sharing.is_empty();
     let addresses: Vec<IpNet> = sharing.iter().flat_map(|n| n.pools.iter().filter_map(Pool::host_address)).collect();
     plan.ops.retain(|op| match &op.what {
         What::DeleteElement(element) => !elements.contains(element),
         What::DeleteAddress(gone) => !addresses.contains(&gone.address),
-        What::DeleteLink(device) => sharing.is_empty() || device.name != *network.device(),
+        What::DeleteLink(device) => !is_shared || device.name != *network.device(),
         _ => true,
     });
 }
