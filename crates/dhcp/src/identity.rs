@@ -12,7 +12,7 @@ pub struct Identity {
     pub id: Option<ClientId>,
     /// For the server's DNS.
     pub host_name: Option<HostName>,
-    /// What servers are told beside, or in place of the host name and the vendor class.
+    /// Further options for servers. One of them may replace the host name or the vendor class.
     pub told: Vec<DhcpOption>,
 }
 

@@ -73,12 +73,8 @@ pub(crate) fn add(port: &Port) -> Result<Outcome, Error> {
 fn await_switch(object: &str, since: &Answer) -> Result<(), Error> {
     let until = Instant::now() + PATIENCE;
     let unknown = || refused(object, "Open vSwitch's database has no table Open_vSwitch; ovs-vsctl init makes it");
-    let wanted = Configuration::of(since).ok_or_else(unknown)?.wanted;
-    loop {
-        let answer = ask(object, &read_configuration())?.map_err(|why| refused(object, why.to_string()))?;
-        if Configuration::of(&answer).ok_or_else(unknown)?.applied >= wanted {
-            return Ok(());
-        }
+    let Configuration { wanted, mut applied } = Configuration::of(since).ok_or_else(unknown)?;
+    while applied < wanted {
         if Instant::now() > until {
             let seconds = PATIENCE.as_secs();
             return Err(refused(
@@ -87,7 +83,10 @@ fn await_switch(object: &str, since: &Answer) -> Result<(), Error> {
             ));
         }
         std::thread::sleep(PAUSE);
+        let answer = ask(object, &read_configuration())?.map_err(|why| refused(object, why.to_string()))?;
+        applied = Configuration::of(&answer).ok_or_else(unknown)?.applied;
     }
+    Ok(())
 }
 
 fn require_use(object: &str, name: &IfName) -> Result<(), Error> {
@@ -140,7 +139,7 @@ impl Session {
         crate::ovsdb::socket().exists()
     }
 
-    /// Switches off that a device leaves checksums to whoever takes its frames.
+    /// Makes a device compute the checksums of its frames itself (`ethtool -K DEVICE tx off`).
     pub(crate) fn sum_up_frames(&mut self, place: &Place, device: &IfName) -> Result<Outcome, Error> {
         let switched = self.within(place, || sys::sum_up_frames(device.as_str()))?;
         switched.map(|()| Outcome::Created).map_err(|e| Error::system("ethtool -K .. tx off", device, e))

@@ -57,7 +57,7 @@ pub struct ByDhcp {
     /// Who it is to the server; absent when the server goes by the MAC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ClientId>,
-    /// What servers are told beside.
+    /// Further options that servers are told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<DhcpOption>,
     /// The lease that it has, or had last.

@@ -15,7 +15,7 @@ pub struct DhcpWishes {
     pub name: Option<String>,
     /// The client id; made from the name when absent.
     pub client: Option<ClientId>,
-    /// What servers are told beside.
+    /// Further options that servers are told.
     pub told: Vec<DhcpOption>,
 }
 

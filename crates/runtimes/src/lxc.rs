@@ -22,7 +22,7 @@ const GET_INIT_PID: i32 = 4;
 /// struct lxc_cmd_req and struct lxc_cmd_rsp: two numbers and a pointer.
 const LENGTH: usize = 8 + size_of::<usize>();
 
-/// The running container with this name. `folder`: where stopped ones are told by.
+/// The running container with this name. `folder` has the stopped ones too, for the error.
 pub(crate) fn look_up(proc: &Path, folder: &Path, name: &str) -> Result<Option<Container>, RuntimeError> {
     let mut sockets = sockets(proc, name)?;
     let Some(socket) = sockets.pop() else { return without_monitor(folder, name) };

@@ -3,7 +3,7 @@
 //! # How it works
 //! A DHCP client that runs hears nothing more once its card is a port: its packet socket is on the card, and frames end
 //! in the bridge. So zubi asks for the same address on the bridge, with the same MAC and client id, and ends the other
-//! client when the network is kept. From then on whoever renews the leases of endpoints renews this one too.
+//! client when the network is kept. From then on `zubi lease renew --all` renews it with the leases of endpoints.
 //!
 //! The client id is part of the network, so that after a reboot the host gets its address again without any other client.
 //!

@@ -115,7 +115,7 @@ pub fn down_from(network: &Network, found: &Leaving<'_>) -> Plan {
     plan
 }
 
-/// Keeps a plan from removing what other networks use too: their elements of the firewall, and the addresses of the
+/// Keeps a plan from removing what other networks use too: their elements of the firewall, the addresses of the
 /// host on a shared device, and a VLAN that carries them.
 pub fn leave_to_others(plan: &mut Plan, network: &Network, others: &[Network]) {
     let elements: Vec<Element> = others.iter().flat_map(network_elements).collect();
