@@ -17,12 +17,14 @@ mod changes;
 mod context;
 mod control;
 mod error;
+mod follow;
 mod leases;
 mod log;
 mod parts;
 mod run;
 mod signals;
 mod status;
+mod tidings;
 mod words;
 
 use clap::Parser;

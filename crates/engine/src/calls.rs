@@ -14,6 +14,7 @@ use crate::look::unconfirmed::{self, Unconfirmed};
 use crate::look::{by_name, compare, default_route};
 use crate::perform::attach::{self, Attached};
 use crate::perform::become_command::Program;
+use crate::perform::come_back::{self, CameBack, Search};
 use crate::perform::link::{self, Linked};
 use crate::perform::publish::{self, Published};
 use crate::perform::renew_lease;
@@ -84,6 +85,11 @@ impl Session {
     /// Detaches a sandbox from a network. It is a success when there was nothing to detach.
     pub fn detach(&mut self, network: &NetworkName, sandbox: &SandboxRef, act: Act) -> Result<Report<Detached>, Error> {
         detach::disconnect(self, network, sandbox, act)
+    }
+
+    /// Attaches the followed sandboxes that are there again, and takes the endpoints of those that have ended away.
+    pub fn come_back(&mut self, search: Search) -> Vec<CameBack> {
+        come_back::come_back(self, search)
     }
 
     /// The other endpoints of the same sandbox.

@@ -49,6 +49,7 @@ pub use look::unconfirmed::Unconfirmed;
 pub use outside::Outside;
 pub use perform::attach::{Attached, Attachment};
 pub use perform::become_command::Program;
+pub use perform::come_back::{CameBack, Returning, Search};
 pub use perform::link::Linked;
 pub use perform::publish::Published;
 pub use perform::renewal::{RenewWishes, Renewal, Renewed};

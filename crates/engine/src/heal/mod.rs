@@ -3,6 +3,7 @@
 pub(crate) mod endpoint;
 pub(crate) mod gc;
 pub(crate) mod gone;
+pub(crate) mod kept;
 pub(crate) mod leftovers;
 pub(crate) mod link;
 pub(crate) mod missing;

@@ -82,6 +82,12 @@ pub(crate) fn take_network_down(
         let lease = session.store().takeover(&network.name)?.and_then(|record| record.lease);
         session.store().begin_network(host, network)?;
         undo_network(session, host, network)?;
+        for followed in session.store().all_followed_lossy().0 {
+            if followed.endpoint.network == network.name {
+                session.store().remove_followed(host, &network.name, followed.sandbox())?;
+                session.note(format!("{} does not come back to {} any more", followed.sandbox(), network.name));
+            }
+        }
         if let (Some(dhcp), Some(card)) = (lease, network.parent()) {
             let address = dhcp.lease.address;
             session.note(format!(
