@@ -23,7 +23,7 @@ use crate::look::host_key::host_key;
 use crate::look::pair::{pair_to_take, wishes_with_pair};
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
 use crate::perform::first_lease::get_first_lease;
-use crate::perform::follow::{follow, keep, let_go};
+use crate::perform::follow::{follow, keep, let_go, ports_before};
 use crate::perform::networks::{lock_networks, ports_by_settings};
 use crate::perform::renew_lease::renew_locked;
 use crate::perform::renewal::RenewWishes;
@@ -88,6 +88,14 @@ fn attach_once(
 ) -> Result<Report<Attached>, Error> {
     // A runtime may take seconds to answer, so ask it without holding a lock.
     let resolved = resolve(session, sandbox);
+    let mut wishes = wishes.clone();
+    if let Ok(resolved) = &resolved
+        && wishes.ports.is_empty()
+    {
+        // What the network needs depends on its ports.
+        wishes.ports = ports_before(session, network, &resolved.spelled)?;
+    }
+    let wishes = &wishes;
     let (host, networks) = lock_networks(session, std::slice::from_ref(network), &wishes.ports, act)?;
     let host = &host;
     let Some((network, missing)) = networks.into_iter().next() else {

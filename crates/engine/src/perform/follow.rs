@@ -13,7 +13,7 @@ use crate::random::random;
 use crate::session::Session;
 use crate::undo::followed::unreserve;
 use std::net::IpAddr;
-use zubi_model::{Endpoint, EndpointId, Followed, MacWish, Network, NetworkName, Reservation, Wishes};
+use zubi_model::{Endpoint, EndpointId, Followed, MacWish, Network, NetworkName, PortWish, Reservation, Wishes};
 use zubi_store::HostLock;
 
 /// What a new endpoint of a followed sandbox is attached by.
@@ -65,6 +65,13 @@ pub(crate) fn keep(
     settle_reservation(session, host, network, &id, Some(spelled), &wishes)?;
     let wishes = Wishes { reservation: Some(id.clone()), ..wishes };
     Ok(Some(Kept { wishes, made: known.is_none().then_some(id) }))
+}
+
+/// The ports that a followed sandbox had.
+pub(crate) fn ports_before(session: &Session, network: &NetworkName, spelled: &str) -> Result<Vec<PortWish>, Error> {
+    let followed = session.store().followed(network, spelled)?;
+    let ports = followed.into_iter().flat_map(|followed| followed.endpoint.ports);
+    Ok(ports.map(PortWish::from).collect())
 }
 
 /// The record of a followed sandbox. One of an earlier network of that name is removed.

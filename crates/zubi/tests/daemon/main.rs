@@ -1,0 +1,6 @@
+//! The daemon: what it does, and what happens without it.
+
+mod follow;
+mod life;
+
+zubi_lab::test_files!(follow, life);
