@@ -1,7 +1,8 @@
 //! Sandboxes that get their endpoints again when they come back: containers that were restarted, namespaces that were
 //! made anew under their name.
 
-use crate::{Endpoint, SandboxRef, Standing};
+use crate::fnv::fnv128;
+use crate::{Endpoint, EndpointId, NetworkId, SandboxRef, Standing};
 use serde::{Deserialize, Serialize};
 
 /// Whether a sandbox gets its endpoint again when it comes back under its name.
@@ -38,6 +39,15 @@ pub struct Followed {
 }
 
 impl Followed {
+    /// The number of the endpoint that a sandbox has on a network: the same one each time, so that a command that is
+    /// tried again finds what was reserved.
+    pub fn id(network: &NetworkId, spelled: &str) -> EndpointId {
+        let mut bytes = [0; 32];
+        bytes[..16].copy_from_slice(&fnv128(network.as_str().as_bytes()).to_be_bytes());
+        bytes[16..].copy_from_slice(&fnv128(spelled.as_bytes()).to_be_bytes());
+        EndpointId::from_random(bytes)
+    }
+
     /// The sandbox, by its full name.
     pub fn sandbox(&self) -> &str {
         &self.endpoint.sandbox.spelled

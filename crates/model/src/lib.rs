@@ -16,6 +16,7 @@ mod difference;
 mod driver;
 mod endpoint;
 mod error;
+pub mod fnv;
 mod followed;
 mod hex;
 mod holdings;

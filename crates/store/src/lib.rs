@@ -65,7 +65,6 @@ mod disk;
 mod doomed;
 mod endpoint;
 mod error;
-mod fnv;
 mod followed;
 mod forwarding;
 mod holder;

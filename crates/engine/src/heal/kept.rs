@@ -15,13 +15,14 @@ pub(crate) fn keep_all(session: &mut Session) -> Result<(), Error> {
     let host = &session.store().lock_host()?;
     for Followed { endpoint } in all {
         let Some(network) = session.store().network(&endpoint.network)? else { continue };
-        let owner = endpoint.id.reservation_owner();
+        let id = Followed::id(&network.id, &endpoint.sandbox.spelled);
+        let owner = id.reservation_owner();
         let has_one = session.store().reservation(&network.name, &owner)?.is_some();
         if has_one || network.id != endpoint.network_id || network.asks_dhcp() {
             continue;
         }
         let reservation = Reservation {
-            id: Some(endpoint.id.clone()),
+            id: Some(id),
             owner,
             network: network.name.clone(),
             addresses: endpoint.addresses.clone(),

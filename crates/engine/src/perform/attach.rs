@@ -35,6 +35,7 @@ use crate::steps::apply::apply;
 use crate::steps::claim::{claim_again, has_own_mac, remember_mac};
 use crate::steps::flush::past_a_flush;
 use crate::undo::endpoint::{detach_locked, release_sandbox, remove_endpoint, undo_attach};
+use crate::undo::followed::unfollow;
 use std::net::IpAddr;
 use zubi_model::{
     DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Lifetime, Mac, MacWish, Network, NetworkName,
@@ -187,7 +188,10 @@ pub(crate) fn attach_resolved(
 /// The sandbox of a new endpoint is followed. If that cannot be written, the endpoint is taken away again.
 fn follow_new(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
     follow(session, host, endpoint).map_err(|error| {
-        error.after_undo(Fault::muted(|| detach_locked(session, host, &endpoint.key(), None, Act::Apply).map(drop)))
+        error.after_undo(Fault::muted(|| {
+            unfollow(session, host, &endpoint.network, &endpoint.sandbox.spelled)?;
+            detach_locked(session, host, &endpoint.key(), None, Act::Apply).map(drop)
+        }))
     })
 }
 

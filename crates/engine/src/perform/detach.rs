@@ -6,8 +6,8 @@ use crate::look::sandbox::{Resolved, locate_endpoint, of_pid};
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::undo::endpoint::{Detached, detach_locked, release_sandbox};
-use crate::undo::followed::{release, unfollow};
-use zubi_model::{EndpointKey, NetworkName, NsRef, SandboxRef};
+use crate::undo::followed::{unfollow, unreserve};
+use zubi_model::{EndpointKey, Followed, NetworkName, NsRef, SandboxRef};
 use zubi_plan::Plan;
 
 /// Detaches a sandbox from a network. Succeeds if the sandbox is not attached.
@@ -21,9 +21,10 @@ pub(crate) fn disconnect(
     let host = &session.store().lock_host()?;
     recover_first(session, host, act)?;
     let mut followed = None;
-    for name in names(sandbox, found.as_ref()) {
+    let names = names(sandbox, found.as_ref());
+    for name in &names {
         // This comes first: nobody attaches the sandbox again in between.
-        followed = followed.or(if act == Act::Apply { unfollow(session, host, network, &name)? } else { None });
+        followed = followed.or(if act == Act::Apply { unfollow(session, host, network, name)? } else { None });
     }
     let mut report = Report { plan: Plan::new(), value: Detached::WasNotAttached };
     if let Some((key, via)) = find_endpoint(session, network, sandbox, found)? {
@@ -31,11 +32,17 @@ pub(crate) fn disconnect(
         report = detach_locked(session, host, &key, via.as_ref(), act)?;
         release_sandbox(session, lock)?;
     }
-    if let Some(followed) = followed {
-        release(session, host, &followed)?;
-        if let Detached::WasNotAttached = report.value {
-            report.value = Detached::Awaited;
+    if act == Act::Apply
+        && let Some(network) = session.store().network(network)?
+    {
+        for name in &names {
+            unreserve(session, host, &network.name, &Followed::id(&network.id, name))?;
         }
+    }
+    if followed.is_some()
+        && let Detached::WasNotAttached = report.value
+    {
+        report.value = Detached::Awaited;
     }
     Ok(report)
 }

@@ -8,8 +8,8 @@
 //! sandbox again meanwhile.
 
 use crate::error::Error;
+use crate::fault::Fault;
 use crate::perform::settle::settle_reservation;
-use crate::random::random;
 use crate::session::Session;
 use crate::undo::followed::unreserve;
 use std::net::IpAddr;
@@ -42,29 +42,28 @@ pub(crate) fn keep(
         return Ok(None);
     }
     let mut wishes = wishes.clone();
-    let mut id = None;
     if let Some(known) = &known {
         wishes = wishes.or_as_before(&known.endpoint);
-        id = Some(known.endpoint.id.clone());
     }
     // A server or a person who made the device decides there.
     if network.asks_dhcp() || wishes.taken.is_some() {
         return Ok(Some(Kept { wishes, made: None }));
     }
-    let owner = id.as_ref().map(EndpointId::reservation_owner);
-    let reservation = owner.and_then(|owner| session.store().reservation(&network.name, &owner).transpose());
-    if let Some(reservation) = reservation.transpose()? {
-        if serves(&reservation, &wishes) {
-            let wishes = Wishes { reservation: reservation.id, ..wishes };
-            return Ok(Some(Kept { wishes, made: None }));
-        }
-        let leases = session.store().lock_leases(host, &network.name)?;
-        session.store().unreserve(&leases, &reservation.owner)?;
+    let id = Followed::id(&network.id, spelled);
+    let made = known.is_none().then(|| id.clone());
+    let reservation = session.store().reservation(&network.name, &id.reservation_owner())?;
+    if reservation.as_ref().is_some_and(|reservation| serves(reservation, &wishes)) {
+        let wishes = Wishes { reservation: Some(id), ..wishes };
+        return Ok(Some(Kept { wishes, made }));
     }
-    let id = id.map_or_else(|| random().map(EndpointId::from_random), Ok)?;
-    settle_reservation(session, host, network, &id, Some(spelled), &wishes)?;
-    let wishes = Wishes { reservation: Some(id.clone()), ..wishes };
-    Ok(Some(Kept { wishes, made: known.is_none().then_some(id) }))
+    // What it had is not what is wished now.
+    unreserve(session, host, &network.name, &id)?;
+    settle_reservation(session, host, network, &id, Some(spelled), &wishes).map_err(|error| {
+        // Parts of it may have been claimed.
+        error.after_undo(Fault::muted(|| unreserve(session, host, &network.name, &id)))
+    })?;
+    let wishes = Wishes { reservation: Some(id), ..wishes };
+    Ok(Some(Kept { wishes, made }))
 }
 
 /// The ports that a followed sandbox had.

@@ -23,8 +23,8 @@ pub(crate) fn unfollow(
 
 /// Releases the addresses that were kept for a sandbox.
 pub(crate) fn release(session: &mut Session, host: &HostLock, followed: &Followed) -> Result<(), Error> {
-    let Endpoint { network, id, .. } = &followed.endpoint;
-    unreserve(session, host, network, id)
+    let Endpoint { network, network_id, .. } = &followed.endpoint;
+    unreserve(session, host, network, &Followed::id(network_id, followed.sandbox()))
 }
 
 /// Releases reservations of attaches that were killed before they wrote that their sandbox is followed.
@@ -33,7 +33,8 @@ pub(crate) fn release_abandoned(session: &mut Session, host: &ExclusiveHost, act
     let mut done = Vec::new();
     for reservation in session.store().all_reservations_lossy().0 {
         let (Some(sandbox), Some(id)) = (&reservation.kept_for, &reservation.id) else { continue };
-        if followed.iter().any(|one| one.endpoint.id == *id) || user_of(session, &reservation.network, id)?.is_some() {
+        let id_of = |one: &Followed| Followed::id(&one.endpoint.network_id, one.sandbox());
+        if followed.iter().any(|one| id_of(one) == *id) || user_of(session, &reservation.network, id)?.is_some() {
             continue;
         }
         if act == Act::Apply {
