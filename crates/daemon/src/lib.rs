@@ -18,6 +18,7 @@ mod context;
 mod control;
 mod error;
 mod follow;
+mod heal;
 mod leases;
 mod log;
 mod parts;

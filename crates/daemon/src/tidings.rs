@@ -1,43 +1,59 @@
-//! What the kernel tells: a socket that becomes readable when something changes.
+//! What the kernel tells.
 
 use crate::error::Error;
 use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use tokio::net::unix::pipe::Receiver;
-use zubi_kernel::monitor::{self, Group};
+use zubi_kernel::monitor::{self, Group, Hears, Tiding};
 
-/// Tells that something changed, not what: for that the engine looks.
+/// A socket on which the kernel tells what may be a harm.
 #[derive(Debug)]
 pub(crate) struct Tidings(Receiver);
 
 impl Tidings {
-    /// Of links, addresses and routes of the host.
-    pub(crate) fn of_route(groups: &[Group]) -> Result<Self, Error> {
-        Self::of(monitor::of_route(groups).map_err(|e| Error::Kernel { object: "changes of devices", source: e })?)
+    /// Of links, addresses, routes and settings.
+    pub(crate) fn of_route(groups: &[Group], hears: Hears) -> Result<Self, Error> {
+        Self::of(monitor::of_route(groups, hears))
     }
 
-    fn of(socket: OwnedFd) -> Result<Self, Error> {
-        // Not a pipe, but read and waited for as one.
+    /// Of the ruleset.
+    pub(crate) fn of_nftables() -> Result<Self, Error> {
+        Self::of(monitor::of_nftables())
+    }
+
+    fn of(socket: Result<OwnedFd, zubi_kernel::Error>) -> Result<Self, Error> {
+        let socket = socket.map_err(|e| Error::Kernel { object: "the kernel's tidings", source: e })?;
+        // Not a pipe, but waited for as one.
         Receiver::from_owned_fd_unchecked(socket).map(Tidings).map_err(Error::system("netlink socket", "wait for"))
     }
 
-    /// Returns at the next change.
-    pub(crate) async fn next(&mut self) {
-        // An overrun (ENOBUFS) says that there was more than the socket could hold.
-        if self.0.readable().await.is_ok() {
-            self.forget();
+    /// What is told next. It may be nothing that matters.
+    pub(crate) async fn next(&mut self) -> Vec<Tiding> {
+        match self.0.readable().await {
+            Ok(()) => self.now(),
+            Err(_) => vec![Tiding::Overrun],
         }
     }
 
-    /// Forgets the changes so far.
-    pub(crate) fn forget(&mut self) {
-        let mut buffer = [0; 4096];
+    /// What is told by now.
+    pub(crate) fn now(&mut self) -> Vec<Tiding> {
+        let mut told = Vec::new();
         loop {
-            match self.0.try_read(&mut buffer) {
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return,
-                // What changed is for the engine to find. ENOBUFS is told once.
-                Ok(_) | Err(_) => {}
+            told.extend(monitor::tidings(&Socket(&self.0)));
+            match self.0.try_read(&mut [0]) {
+                // By this the runtime learns that nothing waits.
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return told,
+                // Something came in between, and nobody knows what.
+                Ok(_) | Err(_) => told.push(Tiding::Overrun),
             }
         }
+    }
+}
+
+struct Socket<'a>(&'a Receiver);
+
+impl AsFd for Socket<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }

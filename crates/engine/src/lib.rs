@@ -43,6 +43,7 @@ pub use decide::lease::LeaseState;
 pub use engine::{Engine, LostRecords};
 pub use error::Error;
 pub use heal::object::Object;
+pub use heal::tidings::Healing;
 pub use look::far_end::{Behind, FarDevice};
 pub use look::owner::Owner;
 pub use look::unconfirmed::Unconfirmed;

@@ -18,7 +18,7 @@ use docker::Events;
 use std::path::PathBuf;
 use std::time::Duration;
 use zubi_engine::{CameBack, Returning, Search};
-use zubi_kernel::monitor::Group;
+use zubi_kernel::monitor::{Group, Hears};
 use zubi_model::PartState;
 
 const PART: &str = "follow";
@@ -33,7 +33,7 @@ const TOGETHER: Duration = Duration::from_millis(10);
 
 /// Brings followed sandboxes back, until the daemon ends.
 pub(crate) async fn run(mut context: Context, mut changes: Changes) {
-    let mut links = match Tidings::of_route(&[Group::Links]) {
+    let mut links = match Tidings::of_route(&[Group::Links], Hears::Host) {
         Ok(links) => links,
         Err(e) => return context.board.tell(PART, PartState::Failing, e.to_string()),
     };
@@ -57,11 +57,11 @@ pub(crate) async fn run(mut context: Context, mut changes: Changes) {
             () = context.ended() => return,
             () = tokio::time::sleep(wait) => if wait == SOON { Search::InFiles } else { Search::All },
             there = changes.changed() => if there.is_err() { return } else { Search::All },
-            () = links.next() => Search::All,
+            _ = links.next() => Search::All,
             () = docker.next() => Search::All,
         };
         tokio::time::sleep(TOGETHER).await;
-        links.forget();
+        links.now();
     }
 }
 

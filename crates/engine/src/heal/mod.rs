@@ -13,5 +13,6 @@ pub(crate) mod rebuild;
 pub(crate) mod repair;
 pub(crate) mod slow;
 pub(crate) mod takeover;
+pub(crate) mod tidings;
 pub(crate) mod unfinished_networks;
 pub(crate) mod unused_networks;

@@ -22,6 +22,12 @@ fn end(host: &Host, name: &str) {
     host.shell(&format!("ip netns del {name}")).ok();
 }
 
+/// The kernel takes a namespace's devices away a moment after its end.
+#[track_caller]
+fn bridge_is_empty(host: &Host) {
+    host.wait_for("! ip link show master zb-blue | grep -q zv");
+}
+
 fn state(host: &Host) -> String {
     let all = host.zubi("--json ls").ok().json();
     let word = |endpoint: &serde_json::Value| {
@@ -115,6 +121,7 @@ fn after_a_reboot_they_have_their_addresses_whoever_connects_first() {
     host.zubi("port add blue c1 8081:81").ok();
     // The next boot: another boot id, no namespaces, devices or rules, and the state folder as it was.
     end(&host, "c1");
+    bridge_is_empty(&host);
     host.shell("ip link del zb-blue; nft delete table inet zubi; rm -r /run/zubi").ok();
     assert_eq!(host.container("c2", "blue"), "10.55.66.3");
     let _daemon = ZubiDaemon::start(&host, DAEMON);
@@ -151,6 +158,7 @@ fn a_network_that_is_removed_takes_those_that_were_to_come_back_along() {
     host.zubi("connect blue c1 --follow").ok();
     host.zubi("network rm blue").fails(4, "c1");
     end(&host, "c1");
+    bridge_is_empty(&host);
     let said = host.zubi("network rm blue").ok().err;
     assert!(said.contains("c1 does not come back to blue any more"), "{said}");
     host.network("blue --subnet 10.55.66.0/29");
@@ -165,7 +173,7 @@ fn only_what_has_a_name_can_come_back() {
     // A namespace of `ip netns` is not followed unless that is asked for.
     host.zubi("connect blue c1").ok();
     end(&host, "c1");
-    host.wait_for("! ip link show master zb-blue | grep -q zv");
+    bridge_is_empty(&host);
     host.zubi("gc").ok();
     assert_eq!(state(&host), "");
 }
