@@ -10,7 +10,7 @@ use crate::ipam::with_ipam;
 use crate::runtime::Runtime;
 use std::collections::BTreeMap;
 use zubi_model::{
-    Broadcasts, Description, DriverDescription, Egress, MacWish, MacvlanDescription, MacvlanMode, OtherGateway, Scope,
+    Broadcasts, CardMode, Description, DriverDescription, Egress, MacWish, MacvlanDescription, OtherGateway, Scope,
     Wishes,
 };
 
@@ -33,8 +33,11 @@ fn describe(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError
         return Err(CniError::unsupported("linkInContainer", true, why));
     }
     let mode = match config.text("mode")?.filter(|text| !text.is_empty()) {
-        None => MacvlanMode::default(),
-        Some(text) => text.parse().map_err(|e: zubi_model::Invalid| CniError::config("mode", text, e.why))?,
+        None => CardMode::default(),
+        Some(text) => text
+            .parse()
+            .map(CardMode::Macvlan)
+            .map_err(|e: zubi_model::Invalid| CniError::config("mode", text, e.why))?,
     };
     // 0 is the kernel's default, as in the reference.
     let queue_length = config.number("bcqueuelen")?.filter(|length| *length > 0);

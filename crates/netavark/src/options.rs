@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::request::NetworkInfo;
 use std::collections::BTreeMap;
-use zubi_model::{Broadcasts, DefaultRoute, ForeignBridge, Ingress, Invalid, MacvlanMode, Mtu, NetworkName};
+use zubi_model::{Broadcasts, CardMode, DefaultRoute, ForeignBridge, Ingress, Invalid, MacvlanMode, Mtu, NetworkName};
 
 /// The options of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub(crate) struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DriverOptions {
     Bridge { foreign: ForeignBridge, ingress: Ingress },
-    Macvlan { mode: MacvlanMode, broadcasts: Broadcasts },
+    Macvlan { mode: CardMode, broadcasts: Broadcasts },
 }
 
 impl Options {
@@ -92,8 +92,8 @@ fn foreign(all: &Words<'_>) -> Result<ForeignBridge, Invalid> {
     }
 }
 
-fn macvlan_mode(all: &Words<'_>) -> Result<MacvlanMode, Invalid> {
-    all.get("mode").map_or(Ok(MacvlanMode::default()), str::parse)
+fn macvlan_mode(all: &Words<'_>) -> Result<CardMode, Invalid> {
+    all.get("mode").map_or(Ok(MacvlanMode::default()), str::parse).map(CardMode::Macvlan)
 }
 
 fn broadcasts(all: &Words<'_>) -> Result<Broadcasts, Invalid> {
