@@ -23,7 +23,7 @@
 use crate::case::{Case, line, lines, succeed, succeeds};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
-use zubi_lab::{Answer, Host, OpenVswitch, Snapshot, Test};
+use zubi_lab::{Answer, Capability, Host, OpenVswitch, Snapshot, Test, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -44,6 +44,10 @@ fn run(test: &str) {
         [name] if name == "Open vSwitch" => match OpenVswitch::start(&Host::new(ZUBI), test) {
             None => return,
             started => started,
+        },
+        [name] if name == "ipvlans" => match need(&[Capability::Ipvlan], test) {
+            true => None,
+            false => return,
         },
         other => panic!("no program is called {other:?}"),
     };

@@ -3,8 +3,8 @@
 use crate::Presence;
 use crate::driver::found::Standing;
 use crate::driver::macvlan::links::carrier;
-use zubi_model::{Endpoint, MacvlanNetwork, OnParent};
-use zubi_wire::route::{AdminState, LinkSeen};
+use zubi_model::{Endpoint, MacvlanNetwork, OnIpvlan, OnParent};
+use zubi_wire::route::{AdminState, LinkSeen, OnCard};
 
 /// A network card belongs to the network whatever it is.
 pub(in crate::driver) fn recognise_network(part: &MacvlanNetwork, seen: Option<&LinkSeen>) -> Presence {
@@ -24,11 +24,14 @@ pub(in crate::driver) fn standing(part: &MacvlanNetwork, seen: Option<&LinkSeen>
 }
 
 /// A macvlan by its MAC, under any name: the sandbox may have renamed it. All ipvlans of a card have one MAC, so that
-/// another name is another endpoint.
+/// another name is another endpoint; a killed command may have left the name with which it was born.
 pub(in crate::driver) fn recognise_inner_end(endpoint: &Endpoint, on: &OnParent, seen: Option<&LinkSeen>) -> Presence {
     Presence::of(seen, |seen| {
         let is_marked = match on.ipvlan {
-            Some(_) => seen.name == endpoint.ifname.as_str(),
+            Some(OnIpvlan { key, .. }) => {
+                let at_first = OnCard::name_at_first(key);
+                [Some(&endpoint.ifname), at_first.as_ref()].contains(&seen.name.parse().ok().as_ref())
+            }
             None => endpoint.macs().any(|mac| seen.mac == Some(mac)),
         };
         is_marked && seen.kind.as_deref() == Some(on.kind())
@@ -39,7 +42,7 @@ pub(in crate::driver) fn recognise_inner_end(endpoint: &Endpoint, on: &OnParent,
 mod tests {
     use super::*;
     use crate::samples::{endpoint, network, seen};
-    use zubi_model::{Broadcasts, CardMode, IpvlanMode, LinkGroup, Mac, OnIpvlan};
+    use zubi_model::{Broadcasts, CardMode, IpvlanMode, LinkGroup, Mac};
 
     fn part(own: Option<Mac>) -> MacvlanNetwork {
         MacvlanNetwork {
@@ -88,6 +91,7 @@ mod tests {
         on.ipvlan = Some(OnIpvlan { key: endpoint.mac, mode: IpvlanMode::L2 });
         let of = |name: &str, kind: &str| is(&on, name, kind, Mac::from_random([9; 6]));
         assert_eq!(of("eth0", "ipvlan"), Presence::Ours);
+        assert_eq!(of(OnCard::name_at_first(endpoint.mac).unwrap().as_str(), "ipvlan"), Presence::Ours);
         assert_eq!([of("eth1", "ipvlan"), of("eth0", "macvlan")], [Presence::Foreign, Presence::Foreign]);
     }
 }

@@ -51,6 +51,11 @@ pub struct OnCard {
 }
 
 impl OnCard {
+    /// See [`Link::name_at_first`].
+    pub fn name_at_first(key: Mac) -> Option<IfName> {
+        format!("zv{}", key.to_string().replace(':', "")).parse().ok()
+    }
+
     fn encode(&self, b: &mut Body<'_>) {
         b.text(IFLA_INFO_KIND, self.mode.kind());
         b.nested(IFLA_INFO_DATA, |b| match self.mode {
@@ -253,7 +258,7 @@ impl Link {
     /// it on the host at first, where most have an `eth0` (`rtnl_newlink` of net/core/rtnetlink.c).
     pub fn name_at_first(&self) -> Option<IfName> {
         let LinkKind::OnCard(OnCard { netns: Some(_), key, .. }) = &self.kind else { return None };
-        format!("zv{}", key.to_string().replace(':', "")).parse().ok()
+        OnCard::name_at_first(*key)
     }
 
     /// The device that carries a macvlan, an ipvlan or a VLAN.
