@@ -44,7 +44,10 @@ fn a_list_does_what_it_does_with_the_reference() {
             // Older Go libraries print it empty.
             result.as_object_mut().expect("object").remove("dns");
             let seen = inside(&lab, "c1");
-            chain.check(&at).ok();
+            // The reference looks for the card by its name.
+            if list["master"] != "" {
+                chain.check(&at).ok();
+            }
             chain.del(&at).ok();
             (result, seen)
         };

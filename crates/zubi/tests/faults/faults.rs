@@ -45,10 +45,12 @@ fn run(test: &str) {
             None => return,
             started => started,
         },
-        [name] if name == "ipvlans" => match need(&[Capability::Ipvlan], test) {
-            true => None,
-            false => return,
-        },
+        [name] if name == "ipvlans" => {
+            if !need(&[Capability::Ipvlan], test) {
+                return;
+            }
+            None
+        }
         other => panic!("no program is called {other:?}"),
     };
     let case = Command { case, words: case.line("command") };
