@@ -351,7 +351,8 @@ pub(crate) struct CreateWords {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
     /// `bridge`; `uplink`: a bridge on the LAN, with a network card of this host; `macvlan`: on the LAN, each endpoint
-    /// with a MAC of its own on the card; `ipvlan`: all with the card's; `ovs`: ports of the Open vSwitch bridge --bridge, which exists already
+    /// with a MAC of its own on the card; `ipvlan`: all with the card's; `ovs`: ports of the Open vSwitch bridge
+    /// --bridge, which exists already
     #[arg(short, long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
     /// The network card. With --driver uplink the bridge takes over its addresses and routes; without one, a network of

@@ -446,7 +446,7 @@ fn lack(kind: &str) -> Option<&'static str> {
     match kind {
         "vlan" => Some("this kernel has no VLAN devices (CONFIG_VLAN_8021Q)"),
         "macvlan" => Some("this kernel has no macvlans (CONFIG_MACVLAN)"),
-        "ipvlan" => Some("this kernel has no ipvlans (CONFIG_IPVLAN); --driver macvlan needs none"),
+        "ipvlan" => Some("this kernel has no ipvlans (CONFIG_IPVLAN), which macvlans do not need"),
         _ => None,
     }
 }

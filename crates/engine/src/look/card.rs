@@ -60,10 +60,12 @@ pub(crate) fn require_devices(
     mode: CardMode,
     object: &str,
 ) -> Result<(), Error> {
-    if let (Some(card), CardMode::Macvlan(_)) = (card, mode) {
-        refuse_wireless(card, "macvlan")?;
+    match (mode, card) {
+        (CardMode::Macvlan(_), Some(card)) => refuse_wireless(card, "macvlan"),
+        (CardMode::Macvlan(_), None) => Ok(()),
+        // Some kernels have bridges and macvlans only.
+        (CardMode::Ipvlan(_), _) => session.kernel.require_kind(mode.kind()).map_err(Error::kernel(object)),
     }
-    session.kernel.require_kind(mode.kind()).map_err(Error::kernel(object))
 }
 
 /// The neighbour by which an address is reached: itself on the link, or the router.

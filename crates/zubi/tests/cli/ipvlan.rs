@@ -227,7 +227,7 @@ fn networks_that_cannot_be_are_refused() {
     if !lacking(&[Capability::Ipvlan]).is_empty() {
         let said = create("--parent eth0 --ip-range 192.168.1.128/26");
         said.fails(7, "network lan: link add type ipvlan: Operation not supported: Unknown device type");
-        create("").fails(7, "this kernel has no ipvlans (CONFIG_IPVLAN); --driver macvlan needs none");
+        create("").fails(7, "this kernel has no ipvlans (CONFIG_IPVLAN), which macvlans do not need");
         before.assert_no_residue(&Snapshot::take());
         return;
     }
