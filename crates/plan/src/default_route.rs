@@ -75,6 +75,7 @@ pub(crate) fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family])
 mod tests {
     use super::*;
     use crate::samples::{endpoint, network};
+    use zubi_model::{Device, IpvlanMode, OnIpvlan, OnParent};
 
     fn attached(name: &str, subnets: &[&str], at: u64) -> Endpoint {
         Endpoint { attached_at: at, ..endpoint(&network(name, subnets)) }
@@ -99,6 +100,29 @@ mod tests {
         let siblings = [green.clone(), red];
         assert_eq!(successors(&blue, &siblings, &[]), [(green, vec![Family::V4])]);
         assert_eq!(successors(&blue, &siblings, &[Family::V4]), []);
+    }
+
+    #[test]
+    fn behind_the_hosts_routes_the_device_is_the_way_out() {
+        let mut far = attached("far", &["10.1.0.0/24", "fd00:1::/64"], 1);
+        for address in &mut far.addresses {
+            address.gateway = None;
+        }
+        assert_eq!(default_families(&far, &[], &[]), []);
+        let on = |mode| {
+            let ipvlan = Some(OnIpvlan { key: far.mac, mode });
+            Device::Macvlan(OnParent { parent: "lan0".parse().unwrap(), shim: None, ipvlan })
+        };
+        let near = Endpoint { device: on(IpvlanMode::L2), ..far.clone() };
+        assert_eq!(default_families(&near, &[], &[]), []);
+        far.device = on(IpvlanMode::L3s);
+        let families = default_families(&far, &[], &[]);
+        let routes: Vec<String> = default_routes(&far, &families).map(|route| route.to_string()).collect();
+        assert_eq!(routes, ["default dev eth0 proto 122", "default dev eth0 proto 122"]);
+        // A gateway that is given is used all the same.
+        far.addresses[0].gateway = Some("10.1.0.1".parse().unwrap());
+        let first = default_routes(&far, &families).next().unwrap().to_string();
+        assert_eq!(first, "default via 10.1.0.1 dev eth0 proto 122");
     }
 
     #[test]
