@@ -3,7 +3,7 @@
 use crate::words::CreateWords;
 use std::str::FromStr;
 use zubi_engine::Error;
-use zubi_model::Invalid;
+use zubi_model::{CardMode, Invalid};
 
 const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 const ICC: &str = "com.docker.network.bridge.enable_icc";
@@ -37,7 +37,15 @@ pub(crate) fn translate(words: &mut CreateWords) -> Result<(), Error> {
                 return Err(refused(&option, "name the host address at publish, as -p 127.0.0.1:8080:80"));
             }
             "parent" => words.parent = Some(once(&option, words.parent.as_ref(), value)?),
-            "macvlan_mode" => words.mode = Some(once(&option, words.mode.as_ref(), value)?),
+            "macvlan_mode" | "ipvlan_mode" if Some(key) == driver.as_ref().map(|d| format!("{d}_mode")).as_deref() => {
+                words.mode = Some(once(&option, words.mode.as_ref(), value)?);
+            }
+            "macvlan_mode" | "ipvlan_mode" => {
+                return Err(refused(&option, &format!("add --driver {}", key.trim_end_matches("_mode"))));
+            }
+            // Docker's default.
+            "ipvlan_flag" if value == "bridge" => {}
+            "ipvlan_flag" => return Err(refused(&option, "endpoints of an ipvlan network reach each other")),
             _ => return Err(refused(&option, &format!("there are: {BRIDGE_NAME}, {ICC}, {MASQUERADE}, {MTU}"))),
         }
     }
@@ -46,23 +54,33 @@ pub(crate) fn translate(words: &mut CreateWords) -> Result<(), Error> {
     Ok(())
 }
 
+/// What the endpoints are, if they are devices on a network card.
+pub(crate) fn card_mode(words: &CreateWords) -> Result<Option<CardMode>, Error> {
+    let mode = words.mode.as_deref();
+    Ok(match words.driver.as_deref() {
+        Some("macvlan") => Some(CardMode::Macvlan(mode.map(str::parse).transpose()?.unwrap_or_default())),
+        Some("ipvlan") => Some(CardMode::Ipvlan(mode.map(str::parse).transpose()?.unwrap_or_default())),
+        _ => None,
+    })
+}
+
 fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
     let no = |option: &str, why: &str| Err(Invalid::new("option", option, why).into());
-    let on_card = matches!(driver, "uplink" | "macvlan");
-    if driver != "macvlan" && words.mode.is_some() {
-        return no("--mode", "is for --driver macvlan");
+    let is_on_card = matches!(driver, "macvlan" | "ipvlan");
+    if !is_on_card && words.mode.is_some() {
+        return no("--mode", "is for --driver macvlan and --driver ipvlan");
     }
-    if driver != "macvlan" && (words.host_shim || words.no_host_shim) {
+    if !is_on_card && (words.host_shim || words.no_host_shim) {
         let option = if words.host_shim { "--host-shim" } else { "--no-host-shim" };
         return no(option, "is for --driver macvlan");
     }
-    if driver == "macvlan" {
+    if is_on_card {
         if words.bridge.is_some() {
             return no("--bridge", "is for networks with a bridge");
         }
         if words.no_icc {
             let no_icc = Invalid::new("option", "--no-icc", "is for networks with a bridge");
-            return Err(no_icc.try_instead("--mode private").into());
+            return Err(no_icc.try_instead("--driver macvlan --mode private").into());
         }
     }
     if driver == "ovs" {
@@ -78,7 +96,7 @@ fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
         None if driver == "uplink" => Err(Invalid::new("driver", "uplink", "needs a network card")
             .try_instead("add --parent, for example --parent eth0")
             .into()),
-        Some(_) if !on_card => no("--parent", "is for --driver uplink and --driver macvlan"),
+        Some(_) if !is_on_card && driver != "uplink" => no("--parent", "is for --driver uplink, macvlan and ipvlan"),
         Some(_) if words.adopt => no("--adopt", "is for a bridge that another program made"),
         Some(_) if words.no_icc => no("--no-icc", "is for networks that are not on the LAN"),
         _ if driver != "uplink" && words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
@@ -95,7 +113,7 @@ fn check_ovs(words: &CreateWords) -> Result<(), Error> {
         None => Err(Invalid::new("driver", "ovs", "needs an Open vSwitch bridge that exists")
             .try_instead("add --bridge, for example --bridge br0")
             .into()),
-        _ if words.parent.is_some() => no("--parent", "is for --driver uplink and --driver macvlan"),
+        _ if words.parent.is_some() => no("--parent", "is for --driver uplink, macvlan and ipvlan"),
         _ if words.adopt => no("--adopt", "is for Linux bridges: one of Open vSwitch stays anyway"),
         _ if words.no_icc => no("--no-icc", "is for Linux bridges: different VLANs keep endpoints apart"),
         _ if words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
@@ -106,11 +124,10 @@ fn check_ovs(words: &CreateWords) -> Result<(), Error> {
 
 fn check_driver(driver: &str) -> Result<(), Error> {
     let why = match driver {
-        "bridge" | "uplink" | "macvlan" | "ovs" => return Ok(()),
-        "ipvlan" => "not yet; today a network is a bridge, and -p publishes ports on the host's addresses",
+        "bridge" | "uplink" | "macvlan" | "ipvlan" | "ovs" => return Ok(()),
         "overlay" => "not yet; a network of zubi's is on one host",
         "host" | "none" | "null" => "is no network to make; zubi run takes --network host and --network none",
-        _ => "is unknown; there are: bridge, uplink, macvlan, ovs",
+        _ => "is unknown; there are: bridge, uplink, macvlan, ipvlan, ovs",
     };
     Err(Invalid::new("driver", driver, why).into())
 }

@@ -99,7 +99,7 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint], key: &dyn Fn(&E
     }
     if let Some(part) = network.macvlan() {
         option("parent", part.parent.to_string());
-        option("macvlan_mode", part.mode.to_string());
+        option(&format!("{}_mode", part.mode.kind()), part.mode.to_string());
     }
     if let Some(part) = network.ovs() {
         option("bridge", part.bridge.to_string());

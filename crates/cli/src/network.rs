@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use std::net::IpAddr;
 use zubi_engine::{Act, Connected, Error, Plan, Report, Session};
 use zubi_model::{
-    BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, ExistingBridge,
-    Family, Icc, Ingress, Invalid, MacvlanMode, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec, OvsSpec,
-    PoolSpec, PortVlans, Scope, ShimWish, Subnet, UplinkSpec,
+    BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, CardMode, DriverChange, DriverSpec, Egress, Endpoint,
+    ExistingBridge, Family, Icc, Ingress, Invalid, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec,
+    OvsSpec, PoolSpec, PortVlans, Scope, ShimWish, Subnet, UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -33,7 +33,7 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
             };
             let subnets: Vec<String> = report.value.pools.iter().map(|p| p.subnet.to_string()).collect();
             let on = match (report.value.macvlan(), report.value.ovs()) {
-                (Some(part), _) => format!("on {} (macvlan, {})", part.parent, part.mode),
+                (Some(part), _) => format!("on {} ({}, {})", part.parent, part.mode.kind(), part.mode),
                 (None, Some(part)) => {
                     let vlans = part.vlans.to_string();
                     let words: Vec<&str> = ["ovs", &vlans].into_iter().filter(|word| !word.is_empty()).collect();
@@ -193,7 +193,7 @@ fn options(network: &Network) -> Vec<String> {
     }
     if let Some(part) = network.macvlan() {
         let parent = part.card().map(|card| format!("parent={card}"));
-        let deaf = part.shim.is_none() && part.card().is_some() && part.mode == MacvlanMode::Bridge;
+        let deaf = part.shim.is_none() && part.card().is_some() && part.mode == CardMode::default();
         let words = [Some(parent.unwrap_or_else(|| "internal".to_owned())), Some(format!("mode={}", part.mode))];
         return words.into_iter().flatten().chain(deaf.then(|| "no-host-shim".to_owned())).chain(ipam).collect();
     }
@@ -273,7 +273,7 @@ fn subnets_of_gateways(words: &mut CreateWords) -> Result<(), Error> {
 fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
     driver_options::translate(&mut words)?;
     subnets_of_gateways(&mut words)?;
-    let is_macvlan = words.driver.as_deref() == Some("macvlan");
+    let on_card = driver_options::card_mode(&words)?;
     let ovs = words.bridge.clone().filter(|_| words.driver.as_deref() == Some("ovs"));
     let uplink = words.parent.clone();
     let is_uplink = uplink.is_some() && words.subnet.is_empty();
@@ -344,7 +344,7 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
         pools,
         families,
         scope: if words.internal { Scope::Internal } else { Scope::Routed },
-        egress: if words.no_masquerade || !own || is_macvlan || ovs.is_some() {
+        egress: if words.no_masquerade || !own || on_card.is_some() || ovs.is_some() {
             Egress::Plain
         } else {
             Egress::Masquerade
@@ -358,13 +358,13 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
                 None => PortVlans::trunk(words.trunk),
             };
             DriverSpec::Ovs(OvsSpec { bridge, vlans })
-        } else if is_macvlan {
+        } else if let Some(mode) = on_card {
             let shim = match (words.host_shim, words.no_host_shim) {
                 (true, _) => ShimWish::Wanted,
                 (false, true) => ShimWish::Unwanted,
                 (false, false) => ShimWish::WherePossible,
             };
-            DriverSpec::Macvlan(MacvlanSpec { card, mode: words.mode.unwrap_or_default(), shim })
+            DriverSpec::Macvlan(MacvlanSpec { card, mode, shim })
         } else {
             DriverSpec::Bridge(BridgeSpec {
                 device: words.bridge,

@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use zubi_model::{
-    Alias, Exclusion, IfName, Ipam, Label, LinkAddresses, LinkEndRef, MacWish, MacvlanMode, Mtu, NetworkName, PortWish,
-    SandboxName, SandboxRef, StaticRoute, Subnet, VlanId,
+    Alias, Exclusion, IfName, Ipam, Label, LinkAddresses, LinkEndRef, MacWish, Mtu, NetworkName, PortWish, SandboxName,
+    SandboxRef, StaticRoute, Subnet, VlanId,
 };
 
 /// Below the help of commands that have the word inside another.
@@ -367,11 +367,12 @@ pub(crate) struct CreateWords {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
     /// `bridge`; `uplink`: a bridge on the LAN, with a network card of this host; `macvlan`: on the LAN, each endpoint
-    /// with a MAC of its own on the card; `ovs`: ports of the Open vSwitch bridge --bridge, which exists already
+    /// with a MAC of its own on the card; `ipvlan`: all with the card's; `ovs`: ports of the Open vSwitch bridge
+    /// --bridge, which exists already
     #[arg(short, long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
-    /// The network card. With --driver uplink the bridge takes over its addresses and routes; without one, a macvlan
-    /// network is internal; `eth0.10` is VLAN 10 of eth0
+    /// The network card. With --driver uplink the bridge takes over its addresses and routes; without one, a network of
+    /// macvlans or ipvlans is internal; `eth0.10` is VLAN 10 of eth0
     #[arg(long, value_name = "DEVICE")]
     pub(crate) parent: Option<IfName>,
     /// Of --driver ovs: the VLAN of the endpoints, 1 to 4094
@@ -384,9 +385,10 @@ pub(crate) struct CreateWords {
     #[arg(long, alias = "ipam-driver", value_name = "WHO")]
     pub(crate) ipam: Option<Ipam>,
     /// Of --driver macvlan: `bridge`, `private` (endpoints do not reach each other), `vepa` (by way of the switch only),
-    /// `passthru` (one endpoint has the card)
+    /// `passthru` (one endpoint has the card). Of --driver ipvlan: `l2`, or `l3` and `l3s`, where the LAN has a route to
+    /// the subnet by this host
     #[arg(long, value_name = "MODE")]
-    pub(crate) mode: Option<MacvlanMode>,
+    pub(crate) mode: Option<String>,
     /// Host and endpoints of --driver macvlan reach each other: so it is in the mode bridge anyway
     #[arg(long, conflicts_with = "no_host_shim")]
     pub(crate) host_shim: bool,

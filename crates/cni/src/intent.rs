@@ -64,7 +64,7 @@ pub struct Status {
 /// What a plug-in has to do: its part of the work of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Share {
-    /// `bridge`, `macvlan`, `zubi`: a device with addresses.
+    /// `bridge`, `macvlan`, `ipvlan`, `zubi`: a device with addresses.
     Wire(Box<Wire>),
     /// `loopback`: the loopback device.
     Loopback,

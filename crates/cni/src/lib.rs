@@ -31,6 +31,7 @@ mod firewall;
 mod host_local;
 mod intent;
 mod ipam;
+mod ipvlan;
 mod macvlan;
 mod plugin;
 mod portmap;

@@ -9,9 +9,10 @@ use crate::intent::{Wire, WireNetwork};
 use crate::ipam::with_ipam;
 use crate::runtime::Runtime;
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use zubi_model::{
-    Broadcasts, Description, DriverDescription, Egress, MacWish, MacvlanDescription, MacvlanMode, OtherGateway, Scope,
-    Wishes,
+    Broadcasts, CardMode, Description, DriverDescription, Egress, Invalid, MacWish, MacvlanDescription, OtherGateway,
+    Scope, Wishes,
 };
 
 /// Reads the plug-in's share.
@@ -21,28 +22,57 @@ pub(crate) fn read(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, C
 
 /// The share of a configuration that is invalid: just the names in it.
 pub(crate) fn bare(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
+    bare_as(describe, config, context)
+}
+
+/// Reads the network and the device, without addresses and routes.
+fn describe(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
+    // 0 is the kernel's default, as in the reference.
+    let queue_length = config.number("bcqueuelen")?.filter(|length| *length > 0);
+    let broadcasts = Broadcasts { queue_length, ..Broadcasts::default() };
+    let mode = CardMode::Macvlan(mode(config)?);
+    let mac = match context.runtime.mac()? {
+        Some(mac) => Some(mac),
+        None => config.parsed("mac")?,
+    };
+    let wire = on_card(config, context, MacvlanDescription { parent: config.parsed("master")?, mode, broadcasts })?;
+    let wishes = Wishes { mac: mac.map_or(MacWish::FromAddress, MacWish::Given), ..wire.wishes };
+    Ok(Wire { wishes, ..wire })
+}
+
+/// Reads a share like this from a configuration without its keys.
+pub(crate) fn bare_as(
+    describe: fn(&Fields<'_>, &Context<'_>) -> Result<Wire, CniError>,
+    config: &Fields<'_>,
+    context: &Context<'_>,
+) -> Result<Wire, CniError> {
     let (nothing, silent) = (serde_json::Map::new(), Runtime::default());
     let context = Context { runtime: &silent, ..context.clone() };
     Ok(silent_wire(describe(&Fields::document(&nothing), &context)?, config))
 }
 
-/// Reads the network and the device, without addresses and routes.
-fn describe(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError> {
-    if config.flag("linkInContainer")? {
-        let why = "zubi puts macvlans on network cards of the host only: leave it out";
-        return Err(CniError::unsupported("linkInContainer", true, why));
+/// Reads the key `mode`.
+pub(crate) fn mode<T: FromStr<Err = Invalid> + Default>(config: &Fields<'_>) -> Result<T, CniError> {
+    match config.text("mode")?.filter(|text| !text.is_empty()) {
+        None => Ok(T::default()),
+        Some(text) => text.parse().map_err(|e: Invalid| CniError::config("mode", text, e.why)),
     }
-    let mode = match config.text("mode")?.filter(|text| !text.is_empty()) {
-        None => MacvlanMode::default(),
-        Some(text) => text.parse().map_err(|e: zubi_model::Invalid| CniError::config("mode", text, e.why))?,
-    };
-    // 0 is the kernel's default, as in the reference.
-    let queue_length = config.number("bcqueuelen")?.filter(|length| *length > 0);
-    let broadcasts = Broadcasts { queue_length, ..Broadcasts::default() };
+}
+
+/// A device on a network card, without addresses and routes.
+pub(crate) fn on_card(
+    config: &Fields<'_>,
+    context: &Context<'_>,
+    driver: MacvlanDescription,
+) -> Result<Wire, CniError> {
+    if config.flag("linkInContainer")? {
+        let why = format!("zubi puts {}s on network cards of the host only: leave it out", driver.mode.kind());
+        return Err(CniError::unsupported("linkInContainer", true, &why));
+    }
     let description = Description {
         name: network_name(context.network)?,
         id: None,
-        driver: DriverDescription::Macvlan(MacvlanDescription { parent: config.parsed("master")?, mode, broadcasts }),
+        driver: DriverDescription::Macvlan(driver),
         mtu: config.mtu("mtu")?,
         pools: Vec::new(),
         families: Vec::new(),
@@ -52,14 +82,10 @@ fn describe(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError
         other_gateway: OtherGateway::Refused,
         labels: BTreeMap::new(),
     };
-    let mac = match context.runtime.mac()? {
-        Some(mac) => Some(mac),
-        None => config.parsed("mac")?,
-    };
     let wishes = Wishes {
         called: context.container.map(|id| format!("cni:{id}")),
         ifname: context.ifname.clone(),
-        mac: mac.map_or(MacWish::FromAddress, MacWish::Given),
+        mac: MacWish::FromAddress,
         ..Wishes::default()
     };
     let dns = config.object("dns")?.map(|d| read_dns(&d)).transpose()?.unwrap_or_default();

@@ -11,6 +11,8 @@ pub enum Plugin {
     Bridge,
     /// A device with a MAC of its own on a network card.
     Macvlan,
+    /// A device with the MAC of a network card, on it.
+    Ipvlan,
     /// The loopback device.
     Loopback,
     /// Addresses from ranges.
@@ -27,10 +29,11 @@ pub enum Plugin {
 
 impl Plugin {
     /// All plug-ins.
-    pub const ALL: [Plugin; 9] = [
+    pub const ALL: [Plugin; 10] = [
         Plugin::Zubi,
         Plugin::Bridge,
         Plugin::Macvlan,
+        Plugin::Ipvlan,
         Plugin::Loopback,
         Plugin::HostLocal,
         Plugin::Static,
@@ -50,6 +53,7 @@ impl Plugin {
             Plugin::Zubi => "zubi",
             Plugin::Bridge => "bridge",
             Plugin::Macvlan => "macvlan",
+            Plugin::Ipvlan => "ipvlan",
             Plugin::Loopback => "loopback",
             Plugin::HostLocal => "host-local",
             Plugin::Static => "static",

@@ -25,7 +25,7 @@ pub fn about(plugin: Plugin) -> String {
 }
 
 impl CniResult {
-    /// The result for an endpoint: bridge, device on the host, device in the container; of a macvlan only the last. `sandbox`
+    /// The result for an endpoint: bridge, device on the host, device in the container; on a card only the last. `sandbox`
     /// is the path of the namespace as the runtime wrote it.
     pub fn of_endpoint(endpoint: &Endpoint, bridge_mac: Option<Mac>, sandbox: &str, wire: &Wire) -> Self {
         let mtu = match &wire.network {

@@ -6,7 +6,7 @@ use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::{Fixed, IngressPolicy, Publish, Reserve, Share, Tune};
 use crate::plugin::Plugin;
-use crate::{bridge, firewall, host_local, macvlan, portmap, static_ipam, tuning, zubi};
+use crate::{bridge, firewall, host_local, ipvlan, macvlan, portmap, static_ipam, tuning, zubi};
 use zubi_model::{GatewayAt, Ingress, PortSource};
 
 /// Reads what a plug-in has to do.
@@ -16,6 +16,7 @@ pub(crate) fn share(plugin: Plugin, config: &Fields<'_>, context: &Context<'_>) 
         Plugin::Zubi => Share::Wire(Box::new(zubi::read(config, context)?)),
         Plugin::Bridge => Share::Wire(Box::new(bridge::read(config, context)?)),
         Plugin::Macvlan => Share::Wire(Box::new(macvlan::read(config, context)?)),
+        Plugin::Ipvlan => Share::Wire(Box::new(ipvlan::read(config, context)?)),
         Plugin::Loopback => Share::Loopback,
         Plugin::HostLocal => Share::Reserve(host_local::read(&ipam()?, context, GatewayAt::Elsewhere)?),
         Plugin::Static => Share::Fixed(static_ipam::read(&ipam()?, context.runtime, context.version)?),
@@ -32,6 +33,7 @@ pub(crate) fn bare_share(plugin: Plugin, config: &Fields<'_>, context: &Context<
         Plugin::Zubi => Share::Wire(Box::new(zubi::bare(config, context)?)),
         Plugin::Bridge => Share::Wire(Box::new(bridge::bare(config, context)?)),
         Plugin::Macvlan => Share::Wire(Box::new(macvlan::bare(config, context)?)),
+        Plugin::Ipvlan => Share::Wire(Box::new(ipvlan::bare(config, context)?)),
         Plugin::Loopback => Share::Loopback,
         Plugin::HostLocal => Share::Reserve(Reserve {
             sets: Vec::new(),

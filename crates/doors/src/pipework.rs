@@ -14,9 +14,9 @@ use std::thread::sleep;
 use std::time::Duration;
 use zubi_engine::{Config, Engine, LostRecords, Program, Session};
 use zubi_model::{
-    Addressing, BridgeDescription, Broadcasts, DefaultRoute, Description, DriverDescription, Egress, EndpointAddress,
-    ForeignBridge, Hairpin, IfName, Ingress, Invalid, Ipam, MacWish, MacvlanDescription, MacvlanMode, Mtu, NetworkName,
-    NetworkSource, OtherGateway, Promiscuity, SandboxRef, Scope, Wishes,
+    Addressing, BridgeDescription, Broadcasts, CardMode, DefaultRoute, Description, DriverDescription, Egress,
+    EndpointAddress, ForeignBridge, Hairpin, IfName, Ingress, Invalid, Ipam, MacWish, MacvlanDescription, Mtu,
+    NetworkName, NetworkSource, OtherGateway, Promiscuity, SandboxRef, Scope, Wishes,
 };
 use zubi_pipework::{AddressWord, Attach, HostInterface, Request, Tool, parse};
 
@@ -147,7 +147,7 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
                 None => name,
             };
             let (parent, broadcasts) = (Some(card.clone()), Broadcasts::default());
-            let macvlan = MacvlanDescription { parent, mode: MacvlanMode::Bridge, broadcasts };
+            let macvlan = MacvlanDescription { parent, mode: CardMode::default(), broadcasts };
             return network(attach, &card, DriverDescription::Macvlan(macvlan), None);
         }
         None if name.as_str().starts_with("br") => {}

@@ -9,7 +9,7 @@ use zubi_model::{Family, IfIndex, IfName, LinkGroup, Mtu};
 use zubi_plan::{Op, Outcome, Place, What};
 use zubi_wire::route::{
     AdminState, BridgePort, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Route, add_hooks, delete_hooks,
-    delete_link,
+    delete_link, probe_kind,
 };
 use zubi_wire::{Batch, KernelError};
 
@@ -23,9 +23,9 @@ impl Session {
         let inner = match &link.kind {
             LinkKind::Veth(peer) => Some((Place::Sandbox(peer.netns.clone()), peer.name.clone())),
             LinkKind::Stub(stub) => Some((place.clone(), stub.name.clone())),
-            LinkKind::Bridge | LinkKind::Macvlan(_) | LinkKind::Vlan(_) => None,
+            LinkKind::Bridge | LinkKind::OnCard(_) | LinkKind::Vlan(_) => None,
         };
-        // Where the message goes. A macvlan inside a sandbox is made by the host, which has its parent.
+        // Where the message goes. What is on a card of the host is made by the host, also inside a sandbox.
         let asked = if link.parent().is_some() { &Place::Host } else { place };
         let on = link.master.as_ref().or(link.parent());
         let on = on.map(|device| self.index(asked, device.as_str())).transpose()?;
@@ -68,14 +68,24 @@ impl Session {
             None if self.link(place, link.name.as_str())?.is_some_and(|seen| link.is(&seen)) => Ok(Outcome::Created),
             // rtnl_newlink: "Unknown device type".
             Some(Err(e)) if e.errno == libc::EOPNOTSUPP => {
-                let hint = match link.kind {
-                    LinkKind::Vlan(_) => Some("this kernel has no VLAN devices (CONFIG_VLAN_8021Q)"),
-                    LinkKind::Macvlan(_) => Some("this kernel has no macvlans (CONFIG_MACVLAN)"),
-                    LinkKind::Bridge | LinkKind::Veth(_) | LinkKind::Stub(_) => None,
-                };
-                Err(Error::Netlink { object: link.to_string(), source: e, hint })
+                Err(Error::Netlink { object: link.to_string(), source: e, hint: lack(link.kind.word()) })
             }
             outcome => Err(refused(link.to_string(), outcome)),
+        }
+    }
+
+    /// Fails if the kernel does not know a kind of link, and cannot load its module. Changes nothing.
+    ///
+    /// # Errors
+    /// Also if the kernel does not answer.
+    pub fn require_kind(&mut self, kind: &'static str) -> Result<(), Error> {
+        let mut batch = Batch::new();
+        probe_kind(&mut batch, kind);
+        match only(self.socket(&Place::Host)?.transact(batch)?).outcome {
+            Some(Err(e)) if e.errno == libc::EOPNOTSUPP => {
+                Err(Error::Netlink { object: format!("link add type {kind}"), source: e, hint: lack(kind) })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -428,5 +438,15 @@ pub(crate) fn refused(object: String, outcome: Option<Result<(), KernelError>>) 
             Error::Netlink { object, source, hint }
         }
         _ => Error::NoAnswer { object },
+    }
+}
+
+/// What a kernel lacks that does not know a kind of link.
+fn lack(kind: &str) -> Option<&'static str> {
+    match kind {
+        "vlan" => Some("this kernel has no VLAN devices (CONFIG_VLAN_8021Q)"),
+        "macvlan" => Some("this kernel has no macvlans (CONFIG_MACVLAN)"),
+        "ipvlan" => Some("this kernel has no ipvlans (CONFIG_IPVLAN), which macvlans do not need"),
+        _ => None,
     }
 }

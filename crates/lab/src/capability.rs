@@ -19,9 +19,9 @@ use std::process::{Command, Stdio};
 use zubi_kernel::{Netlink, Session, sys};
 use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
 use zubi_plan::{Op, Place, Plan, Sysctl, What, firewall};
+use zubi_wire::Batch;
 use zubi_wire::nft::{Chain, Hook, HookPoint, Rule, Shape, Table, TableFamily};
-use zubi_wire::route::{Address, BridgePort, Link, LinkKind, Peer, Switch};
-use zubi_wire::{Batch, flag};
+use zubi_wire::route::{Address, BridgePort, Link, LinkKind, Peer, Switch, probe_kind};
 
 /// A feature that the tests use and a machine may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub enum Capability {
     Sctp,
     /// Links of kind vlan.
     Vlan,
+    /// Links of kind ipvlan.
+    Ipvlan,
     /// The program `ip`, with JSON.
     Ip,
     /// The program `nft`.
@@ -92,7 +94,7 @@ const CHAIN: &str = "chain";
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Capability; 22] = [
+    pub const ALL: [Capability; 23] = [
         Capability::UserNamespaces,
         Capability::Bridge,
         Capability::Veth,
@@ -107,6 +109,7 @@ impl Capability {
         Capability::PacketSocket,
         Capability::Sctp,
         Capability::Vlan,
+        Capability::Ipvlan,
         Capability::Ip,
         Capability::Nft,
         Capability::Ping,
@@ -158,7 +161,8 @@ impl Capability {
             }
             Capability::Sctp => sctp::socket(Ipv4Addr::LOCALHOST.into()).map(drop).map_err(|e| e.to_string()),
             Capability::Vlan if knows("vlan") => Ok(()),
-            Capability::Vlan => Err("the kernel does not know this kind of link".into()),
+            Capability::Ipvlan if knows("ipvlan") => Ok(()),
+            Capability::Vlan | Capability::Ipvlan => Err("the kernel does not know this kind of link".into()),
             Capability::Ip => succeeds(&["ip", "-j", "link"]),
             Capability::Nft => succeeds(&["nft", "-j", "list", "ruleset"]),
             Capability::Ping => succeeds(&["ping", "-n", "-q", "-c", "1", "-W", "1", "127.0.0.1"]),
@@ -191,6 +195,7 @@ impl fmt::Display for Capability {
             Capability::PacketSocket => "packet sockets",
             Capability::Sctp => "SCTP",
             Capability::Vlan => "VLAN devices",
+            Capability::Ipvlan => "ipvlans",
             Capability::Ip => "ip",
             Capability::Nft => "nft",
             Capability::Ping => "ping",
@@ -319,17 +324,8 @@ fn succeeds(words: &[&str]) -> Result<(), String> {
 /// Whether the kernel has links of this kind, or loads the module on request. Most kinds need more than a name, so the
 /// reason for the refusal decides.
 fn knows(kind: &str) -> bool {
-    const RTM_NEWLINK: u16 = 16;
-    const IFLA_IFNAME: u16 = 3;
-    const IFLA_LINKINFO: u16 = 18;
-    const IFLA_INFO_KIND: u16 = 1;
     let mut batch = Batch::new();
-    batch.message(RTM_NEWLINK, flag::REQUEST | flag::ACK | flag::CREATE | flag::EXCL, |b| {
-        // struct ifinfomsg
-        b.header(&[0; 16]);
-        b.text(IFLA_IFNAME, &format!("lab-{kind}"));
-        b.nested(IFLA_LINKINFO, |b| b.text(IFLA_INFO_KIND, kind));
-    });
+    probe_kind(&mut batch, kind);
     let Ok(answers) = Netlink::route().and_then(|mut socket| socket.transact(batch)) else { return false };
     let known = match answers.into_iter().next().and_then(|answer| answer.outcome) {
         // rtnl_newlink says "Unknown device type"; tun's own refusal is worded otherwise (drivers/net/tun.c).

@@ -3,7 +3,7 @@
 //! This file is the only one of the crate that matches on [`Device`]: [`Endpoint`](crate::Endpoint) answers every
 //! question about its device by the methods here.
 
-use crate::IfName;
+use crate::{IfName, IpvlanMode, Mac};
 use serde::{Deserialize, Serialize};
 
 /// What an endpoint is, on the host.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub enum Device {
     /// A veth pair: one end is a port of a bridge, the other is inside the sandbox.
     Pair(Pair),
-    /// A macvlan inside the sandbox. The host has no device of its own for it.
+    /// A macvlan or an ipvlan inside the sandbox. The host has no device of its own for it.
     Macvlan(OnParent),
     /// A veth pair: one end is a port of an Open vSwitch bridge, the other is inside the sandbox.
     Ovs(Pair),
@@ -27,7 +27,7 @@ pub struct Pair {
     pub bridge: IfName,
 }
 
-/// What a macvlan is made on.
+/// What a macvlan or an ipvlan is made on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OnParent {
     /// The device of the host.
@@ -35,6 +35,25 @@ pub struct OnParent {
     /// The host's own macvlan there, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shim: Option<IfName>,
+    /// What it has if it is an ipvlan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ipvlan: Option<OnIpvlan>,
+}
+
+/// What an endpoint has whose device is an ipvlan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnIpvlan {
+    /// What no other endpoint of the network has: they all have the card's MAC.
+    pub key: Mac,
+    /// See [`IpvlanMode`].
+    pub mode: IpvlanMode,
+}
+
+impl OnParent {
+    /// The kind of the device inside, as the kernel names it.
+    pub fn kind(&self) -> &'static str {
+        if self.ipvlan.is_some() { "ipvlan" } else { "macvlan" }
+    }
 }
 
 impl Device {
@@ -70,6 +89,22 @@ impl Device {
         match self {
             Device::Pair(_) | Device::Ovs(_) => None,
             Device::Macvlan(on) => Some(&on.parent),
+        }
+    }
+
+    /// What it has if it is an ipvlan.
+    pub fn ipvlan(&self) -> Option<&OnIpvlan> {
+        match self {
+            Device::Pair(_) | Device::Ovs(_) => None,
+            Device::Macvlan(on) => on.ipvlan.as_ref(),
+        }
+    }
+
+    /// The kind of the device inside, as the kernel names it.
+    pub fn inner_kind(&self) -> &'static str {
+        match self {
+            Device::Pair(_) | Device::Ovs(_) => "veth",
+            Device::Macvlan(on) => on.kind(),
         }
     }
 

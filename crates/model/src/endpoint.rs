@@ -218,6 +218,17 @@ impl Endpoint {
         std::iter::once(self.mac).chain(self.next_mac)
     }
 
+    /// The MACs that are its alone on the network. An ipvlan has a key in the place of one.
+    pub fn claimed_macs(&self) -> impl Iterator<Item = Mac> {
+        let key = self.device.ipvlan().map(|ipvlan| ipvlan.key);
+        std::iter::once(key.unwrap_or(self.mac)).chain(self.next_mac)
+    }
+
+    /// Whether its packets find their way without a next hop: an ipvlan's go by the host's routes.
+    pub fn needs_no_gateway(&self) -> bool {
+        self.device.ipvlan().is_some_and(|ipvlan| ipvlan.mode.is_routed())
+    }
+
     /// The MAC of the host end of a pair.
     pub fn host_mac(&self) -> Mac {
         self.mac.host_end()

@@ -42,7 +42,7 @@ mod visible;
 mod vlan;
 mod wishes;
 
-pub use attachment::{Device, OnParent, Pair};
+pub use attachment::{Device, OnIpvlan, OnParent, Pair};
 pub use change::NetworkChange;
 pub use client_id::ClientId;
 pub use daemon::{DAEMON_SOCKET, DaemonQuestion, DaemonStatus, Happening, PartState, PartStatus};
@@ -52,10 +52,10 @@ pub use dhcp_lease::{ByDhcp, DhcpLease, Tenure};
 pub use dhcp_option::{DhcpOption, DhcpWishes};
 pub use difference::Difference;
 pub use driver::{
-    BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Broadcasts, CardVlan, Datapath, Driver,
-    DriverChange, DriverDescription, DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, HostClient,
-    HostShim, Icc, Ingress, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, OvsNetwork, OvsSpec,
-    Promiscuity, ShimWish, UplinkSpec,
+    BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Broadcasts, CardMode, CardVlan, Datapath,
+    Driver, DriverChange, DriverDescription, DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin,
+    HostClient, HostShim, Icc, Ingress, IpvlanMode, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec,
+    OvsNetwork, OvsSpec, Promiscuity, ShimWish, UplinkSpec,
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;

@@ -195,9 +195,9 @@ impl Network {
         pool.host_address().is_some() || self.egress == Egress::Masquerade || !self.driver.is_open()
     }
 
-    /// Whether a LAN is behind its device.
+    /// Whether a LAN is behind its device, and asks for its addresses.
     pub fn is_on_lan(&self) -> bool {
-        self.parent().is_some() || self.macvlan().is_some_and(|part| part.card().is_some())
+        self.parent().is_some() || self.macvlan().is_some_and(|part| part.card().is_some() && !part.mode.is_routed())
     }
 
     /// Whether others may give addresses of its subnets too: its device is another program's, or a LAN is behind it. A
@@ -216,9 +216,15 @@ impl Network {
         self.ipam == Ipam::Dhcp
     }
 
-    /// By which device an endpoint is attached. `host` is a free name, for a device on the host.
-    pub fn device_of_endpoint(&self, host: IfName) -> Device {
-        self.driver.device_of_endpoint(host)
+    /// By which device an endpoint is attached. `host` is a free name, for a device on the host; `key` a MAC that no other
+    /// endpoint has.
+    pub fn device_of_endpoint(&self, host: IfName, key: Mac) -> Device {
+        self.driver.device_of_endpoint(host, key)
+    }
+
+    /// The MAC that all its endpoints have: that of the card, where they are ipvlans.
+    pub fn shared_mac(&self) -> Option<Mac> {
+        self.driver.shared_mac()
     }
 
     /// How many endpoints it takes.
@@ -343,6 +349,9 @@ pub(crate) mod tests {
         assert!(blue.shares_device_with(&unmanaged()) && !blue.shares_device_with(&network("green", &[])));
         assert_eq!(blue.device().as_str(), "zb-blue");
         let host: IfName = "zv1".parse().unwrap();
-        assert_eq!(blue.device_of_endpoint(host.clone()), Device::pair(host, "zb-blue".parse().unwrap()));
+        assert_eq!(
+            blue.device_of_endpoint(host.clone(), Mac::from_random([1; 6])),
+            Device::pair(host, "zb-blue".parse().unwrap())
+        );
     }
 }

@@ -6,8 +6,8 @@ use crate::options::{DriverOptions, Options};
 use crate::request::{LeaseRange, NetworkInfo, SubnetEntry};
 use ipnet::IpNet;
 use zubi_model::{
-    BridgeDescription, Description, DriverDescription, Egress, Family, ForeignBridge, GatewayAt, Hairpin, IfName,
-    Invalid, Label, MacvlanDescription, NetworkName, OtherGateway, Pool, Promiscuity, Scope, Subnet,
+    BridgeDescription, CardMode, Description, DriverDescription, Egress, Family, ForeignBridge, GatewayAt, Hairpin,
+    IfName, Invalid, Label, MacvlanDescription, NetworkName, OtherGateway, Pool, Promiscuity, Scope, Subnet,
 };
 
 /// Of one network. Bounds the overlap check, which compares all pairs.
@@ -34,6 +34,11 @@ impl Ipam {
                 // On a bridge of Podman's own the host would be the gateway, and there is no LAN.
                 DriverOptions::Bridge { foreign: ForeignBridge::Adopted, .. } => {
                     let why = "is for macvlans and for bridges with the option mode=unmanaged";
+                    Err(Invalid::new("ipam driver", "dhcp", why).into())
+                }
+                // As in netavark: a server that knows clients by their MACs would give all of them one address.
+                DriverOptions::Macvlan { mode: CardMode::Ipvlan(_), .. } => {
+                    let why = "is for macvlans and unmanaged bridges: all ipvlans have the MAC of their card";
                     Err(Invalid::new("ipam driver", "dhcp", why).into())
                 }
                 DriverOptions::Bridge { .. } | DriverOptions::Macvlan { .. } => Ok(Ipam::Dhcp),

@@ -4,7 +4,8 @@
 use crate::Error;
 use crate::request::NetworkInfo;
 use std::collections::BTreeMap;
-use zubi_model::{Broadcasts, DefaultRoute, ForeignBridge, Ingress, Invalid, MacvlanMode, Mtu, NetworkName};
+use std::str::FromStr;
+use zubi_model::{Broadcasts, CardMode, DefaultRoute, ForeignBridge, Ingress, Invalid, Mtu, NetworkName};
 
 /// The options of a network.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(crate) struct Options {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DriverOptions {
     Bridge { foreign: ForeignBridge, ingress: Ingress },
-    Macvlan { mode: MacvlanMode, broadcasts: Broadcasts },
+    Macvlan { mode: CardMode, broadcasts: Broadcasts },
 }
 
 impl Options {
@@ -32,9 +33,15 @@ impl Options {
         let all = Words::of(info);
         let driver = match info.driver.as_str() {
             "bridge" => DriverOptions::Bridge { foreign: foreign(&all)?, ingress: ingress(&all, default_ingress)? },
-            "macvlan" => DriverOptions::Macvlan { mode: macvlan_mode(&all)?, broadcasts: broadcasts(&all)? },
+            "macvlan" => {
+                let mode = CardMode::Macvlan(mode_of(&all)?);
+                DriverOptions::Macvlan { mode, broadcasts: broadcasts(&all)? }
+            }
+            "ipvlan" => {
+                let mode = CardMode::Ipvlan(mode_of(&all)?);
+                DriverOptions::Macvlan { mode, broadcasts: Broadcasts::default() }
+            }
             "" => return Err(Error::missing("driver")),
-            "ipvlan" => return Err(Invalid::new("driver", "ipvlan", "is not supported by zubi yet").into()),
             plugin => {
                 return Err(Invalid::new("driver", plugin, "is not supported by zubi, which calls no plug-ins").into());
             }
@@ -92,8 +99,8 @@ fn foreign(all: &Words<'_>) -> Result<ForeignBridge, Invalid> {
     }
 }
 
-fn macvlan_mode(all: &Words<'_>) -> Result<MacvlanMode, Invalid> {
-    all.get("mode").map_or(Ok(MacvlanMode::default()), str::parse)
+fn mode_of<T: FromStr<Err = Invalid> + Default>(all: &Words<'_>) -> Result<T, Invalid> {
+    all.get("mode").map_or_else(|| Ok(T::default()), str::parse)
 }
 
 fn broadcasts(all: &Words<'_>) -> Result<Broadcasts, Invalid> {

@@ -109,7 +109,7 @@ fn show(text: &mut String, attachment: &Attachment) -> std::fmt::Result {
             }
             DriverDescription::Macvlan(macvlan) => {
                 let card = macvlan.parent.as_ref().map_or("of the default route", IfName::as_str);
-                writeln!(text, "  macvlans on card {card}, {}", macvlan.mode)?;
+                writeln!(text, "  {}s on card {card}, {}", macvlan.mode.kind(), macvlan.mode)?;
                 if let Some(cutoff) = macvlan.broadcasts.cutoff {
                     writeln!(text, "  broadcasts wait where more than {cutoff} want them")?;
                 }

@@ -10,13 +10,13 @@ pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Fam
     let provided = |family| {
         siblings.iter().any(|s| {
             s.default_route.allows(family)
-                && next_hop(s, family).is_some()
+                && way_out(s, family).is_some()
                 && (s.attached_at, &s.network) < (endpoint.attached_at, &endpoint.network)
         })
     };
     [Family::V4, Family::V6]
         .into_iter()
-        .filter(|f| endpoint.default_route.allows(*f) && next_hop(endpoint, *f).is_some())
+        .filter(|f| endpoint.default_route.allows(*f) && way_out(endpoint, *f).is_some())
         .filter(|f| !provided(*f) && !taken.contains(f))
         .collect()
 }
@@ -38,18 +38,35 @@ pub fn may_default(network: &Network, wish: DefaultRoute) -> DefaultRoute {
     if network.gives_default_route() { wish } else { DefaultRoute::Never }
 }
 
-/// The first gateway that an endpoint knows in a family.
-fn next_hop(endpoint: &Endpoint, family: Family) -> Option<IpAddr> {
-    endpoint.addresses.iter().filter_map(|a| a.gateway).find(|gateway| Family::of(*gateway) == family)
+/// The way out of an endpoint's subnets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// By a gateway.
+    Via(IpAddr),
+    /// By the device, whatever the destination is.
+    Device,
+}
+
+/// The way out by an endpoint in a family: the first gateway that it knows.
+fn way_out(endpoint: &Endpoint, family: Family) -> Option<Way> {
+    let mut gateways = endpoint.addresses.iter().filter_map(|a| a.gateway);
+    let gateway = gateways.find(|gateway| Family::of(*gateway) == family).map(Way::Via);
+    gateway.or_else(|| (endpoint.needs_no_gateway() && endpoint.address(family).is_some()).then_some(Way::Device))
 }
 
 /// The default routes that an endpoint gives in these families.
 pub(crate) fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family]) -> impl Iterator<Item = Route> + 'a {
-    families.iter().filter_map(|f| next_hop(endpoint, *f)).map(|gateway| {
-        let mut route = Route::default_via(gateway, endpoint.ifname.clone());
+    families.iter().filter_map(|family| Some((*family, way_out(endpoint, *family)?))).map(|(family, way)| {
+        let device = endpoint.ifname.clone();
+        let mut route = match way {
+            Way::Via(gateway) => Route::default_via(gateway, device),
+            Way::Device => Route::default_by(family, device),
+        };
         route.options.metric = endpoint.traits.metric;
         // Without a subnet mask a server's routers are on the link all the same.
-        route.options.on_link = endpoint.lease().is_some_and(|lease| gateway.is_ipv4() && !lease.is_on_link(gateway));
+        route.options.on_link = route.via.is_some_and(|gateway| {
+            endpoint.lease().is_some_and(|lease| gateway.is_ipv4() && !lease.is_on_link(gateway))
+        });
         route
     })
 }
@@ -58,6 +75,7 @@ pub(crate) fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family])
 mod tests {
     use super::*;
     use crate::samples::{endpoint, network};
+    use zubi_model::{Device, IpvlanMode, OnIpvlan, OnParent};
 
     fn attached(name: &str, subnets: &[&str], at: u64) -> Endpoint {
         Endpoint { attached_at: at, ..endpoint(&network(name, subnets)) }
@@ -82,6 +100,29 @@ mod tests {
         let siblings = [green.clone(), red];
         assert_eq!(successors(&blue, &siblings, &[]), [(green, vec![Family::V4])]);
         assert_eq!(successors(&blue, &siblings, &[Family::V4]), []);
+    }
+
+    #[test]
+    fn behind_the_hosts_routes_the_device_is_the_way_out() {
+        let mut far = attached("far", &["10.1.0.0/24", "fd00:1::/64"], 1);
+        for address in &mut far.addresses {
+            address.gateway = None;
+        }
+        assert_eq!(default_families(&far, &[], &[]), []);
+        let on = |mode| {
+            let ipvlan = Some(OnIpvlan { key: far.mac, mode });
+            Device::Macvlan(OnParent { parent: "lan0".parse().unwrap(), shim: None, ipvlan })
+        };
+        let near = Endpoint { device: on(IpvlanMode::L2), ..far.clone() };
+        assert_eq!(default_families(&near, &[], &[]), []);
+        far.device = on(IpvlanMode::L3s);
+        let families = default_families(&far, &[], &[]);
+        let routes: Vec<String> = default_routes(&far, &families).map(|route| route.to_string()).collect();
+        assert_eq!(routes, ["default dev eth0 proto 122", "default dev eth0 proto 122"]);
+        // A gateway that is given is used all the same.
+        far.addresses[0].gateway = Some("10.1.0.1".parse().unwrap());
+        let first = default_routes(&far, &families).next().unwrap().to_string();
+        assert_eq!(first, "default via 10.1.0.1 dev eth0 proto 122");
     }
 
     #[test]

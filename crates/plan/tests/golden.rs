@@ -584,7 +584,7 @@ fn on_ovs(vlans: PortVlans, datapath: Datapath) -> (Network, Endpoint) {
     blue.egress = Egress::Plain;
     blue.driver = Driver::Ovs(part);
     let mut endpoint = endpoint(&blue, named(), "eth0");
-    endpoint.device = blue.device_of_endpoint("zv0102030405".parse().unwrap());
+    endpoint.device = blue.device_of_endpoint("zv0102030405".parse().unwrap(), endpoint.mac);
     (blue, endpoint)
 }
 

@@ -90,15 +90,14 @@ pub fn inner_end_differs(
     snapshot: &Snapshot,
     inside: &Place,
     wanted: &IfName,
-    mac: Mac,
+    mac: Option<Mac>,
 ) -> Result<Option<String>, NotRead> {
     Ok(match snapshot.link(inside, wanted.as_str())? {
         None => Some(format!("its inner end {wanted} is renamed or gone")),
-        Some(seen) if seen.mac != Some(mac) => {
+        Some(seen) => mac.filter(|mac| seen.mac != Some(*mac)).map(|mac| {
             let found = seen.mac.map_or_else(|| "none".to_owned(), |m| m.to_string());
-            Some(format!("its inner end {wanted} has MAC {found}; wanted: {mac}"))
-        }
-        Some(_) => None,
+            format!("its inner end {wanted} has MAC {found}; wanted: {mac}")
+        }),
     })
 }
 

@@ -101,7 +101,7 @@ fn a_pair_whose_inner_end_differs_is_made_again() {
 #[test]
 fn an_inner_end_that_is_renamed_gone_or_has_another_mac_differs() {
     let eth0 = name("eth0");
-    let differs = |snapshot: &Snapshot| inner_end_differs(snapshot, &inside(), &eth0, mac(INNER)).unwrap();
+    let differs = |snapshot: &Snapshot| inner_end_differs(snapshot, &inside(), &eth0, Some(mac(INNER))).unwrap();
     assert_eq!(differs(&whole()), None);
     let mut snapshot = whole();
     snapshot.set_links(&inside(), vec![LinkSeen { mac: None, ..seen("eth0", ETH0, INNER) }]);
@@ -109,5 +109,5 @@ fn an_inner_end_that_is_renamed_gone_or_has_another_mac_differs() {
     assert_eq!(differs(&snapshot).as_deref(), Some(words));
     snapshot.set_namespace(&inside(), Namespace::Gone);
     assert_eq!(differs(&snapshot).as_deref(), Some("its inner end eth0 is renamed or gone"));
-    assert!(inner_end_differs(&Snapshot::new(), &inside(), &eth0, mac(INNER)).is_err());
+    assert!(inner_end_differs(&Snapshot::new(), &inside(), &eth0, Some(mac(INNER))).is_err());
 }

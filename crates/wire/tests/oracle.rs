@@ -4,8 +4,8 @@ use ipnet::IpNet;
 use netlink_packet_core::{DefaultNla, NetlinkMessage, NetlinkPayload, Nla};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
-    InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth, LinkAttribute,
-    LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge, MacVlanMode,
+    InfoBridge, InfoBridgePort, InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth,
+    IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge, MacVlanMode,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -20,12 +20,12 @@ use proptest::prelude::*;
 use std::fmt::Debug;
 use std::net::IpAddr;
 use zubi_model::{
-    Broadcasts, Family, IfIndex, IfName, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, PolicyRule, RouteKind, RouteOptions,
-    RuleAction,
+    Broadcasts, CardMode, Family, IfIndex, IfName, IpvlanMode, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, PolicyRule,
+    RouteKind, RouteOptions, RuleAction,
 };
 use zubi_wire::route::{
     Address, AddressSeen, AdminState, BridgePort, Certainty, ForwardingEntry, Link, LinkChange, LinkKind, LinkRef,
-    LinkSeen, Macvlan, Neighbour, NeighbourSeen, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleSeen,
+    LinkSeen, Neighbour, NeighbourSeen, OnCard, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleSeen,
     Switch, Uniqueness, delete_group, delete_link, dump_links, get_link,
 };
 use zubi_wire::{Batch, Message, Messages, flag};
@@ -165,7 +165,13 @@ fn a_macvlan_is_made_on_its_parent_and_born_elsewhere() {
     for (mode, theirs) in modes {
         let netns = Some(NsRef::Path("/proc/7/ns/net".into()));
         let broadcasts = Broadcasts { queue_length: Some(500), cutoff: Some(-1) };
-        let kind = LinkKind::Macvlan(Macvlan { parent: name("lan0"), mode, netns, broadcasts });
+        let kind = LinkKind::OnCard(OnCard {
+            parent: name("lan0"),
+            mode: CardMode::Macvlan(mode),
+            netns,
+            broadcasts,
+            key: mac(),
+        });
         let link = Link { name: name("eth0"), kind, group: LinkGroup::DEFAULT, ..bridge() };
         let words = link.to_string();
         assert!(words.starts_with("link add zv02420a010002 link lan0 address "), "{words}");
@@ -187,6 +193,35 @@ fn a_macvlan_is_made_on_its_parent_and_born_elsewhere() {
                         InfoMacVlan::BcQueueLen(500),
                         InfoMacVlan::BcCutoff(-1),
                     ])),
+                ]),
+            ],
+        );
+    }
+}
+
+#[test]
+fn an_ipvlan_has_a_mode_and_no_mac_of_its_own() {
+    let modes =
+        [(IpvlanMode::L2, IpVlanMode::L2), (IpvlanMode::L3, IpVlanMode::L3), (IpvlanMode::L3s, IpVlanMode::L3S)];
+    for (mode, theirs) in modes {
+        let netns = Some(NsRef::Path("/proc/7/ns/net".into()));
+        let (mode, broadcasts) = (CardMode::Ipvlan(mode), Broadcasts::default());
+        let kind = LinkKind::OnCard(OnCard { parent: name("lan0"), mode, netns, broadcasts, key: mac() });
+        let link = Link { name: name("eth0"), kind, group: LinkGroup::DEFAULT, ..bridge() };
+        let words = link.to_string();
+        assert!(words.starts_with("link add zv02420a010002 link lan0 group "), "{words}");
+        assert!(words.ends_with(&format!(" type ipvlan mode {mode}")), "{words}");
+        let message = read_as!(NewLink, MAKE, |b| link.encode(b, Some(IfIndex(3)), Some(9)));
+        same(
+            &message.attributes,
+            &[
+                LinkAttribute::IfName("eth0".into()),
+                LinkAttribute::Group(0),
+                LinkAttribute::Link(3),
+                LinkAttribute::NetNsFd(9),
+                LinkAttribute::LinkInfo(vec![
+                    LinkInfo::Kind(InfoKind::IpVlan),
+                    LinkInfo::Data(InfoData::IpVlan(vec![InfoIpVlan::Mode(theirs)])),
                 ]),
             ],
         );

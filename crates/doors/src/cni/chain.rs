@@ -8,7 +8,7 @@ use zubi_model::{Endpoint, Ingress, NetworkName, PortHolder, PortWish, Published
 
 fn not_ours(task: &Task) -> CniError {
     let why = format!(
-        "network {}: {} of container {} was not made by zubi: put `bridge`, `macvlan` or `zubi` before this plug-in",
+        "network {}: {} of container {} was not made by zubi: put `bridge`, `macvlan`, `ipvlan` or `zubi` before this plug-in",
         task.network, task.ifname, task.container
     );
     CniError::new(Code::Config, why)
@@ -79,7 +79,7 @@ pub(super) fn check_ports(session: &mut Session, task: &Task, publish: &Publish)
     if about_ports.is_empty() { Ok(()) } else { Err(CniError::new(difference_found(), about_ports.join("; "))) }
 }
 
-/// Sets who can reach a network. On devices of other plug-ins and on macvlans only the open policy is accepted: zubi has
+/// Sets who can reach a network. On devices of other plug-ins and on a network card only the open policy is accepted: zubi has
 /// no rules for them.
 pub(super) fn apply_policy(session: &mut Session, task: &Task, policy: IngressPolicy) -> Result<CniResult, CniError> {
     let previous = task.chained()?.clone();

@@ -41,7 +41,7 @@ fn plug_in(env: &Environment) -> Result<Option<String>, CniError> {
         Verb::Status(_) => Code::NotAvailable,
         Verb::Add(_) | Verb::Check(_) => Code::UnsupportedField,
     };
-    let why = "zubi asks DHCP servers for `bridge`, `macvlan` and `zubi` only; for other main plug-ins put the \
+    let why = "zubi asks DHCP servers for `bridge`, `macvlan`, `ipvlan` and `zubi` only; for other main plug-ins put the \
                reference's dhcp here";
     Err(CniError::new(code, format!("ipam.type dhcp: {why}")).answering(call.version.as_str()))
 }

@@ -1,4 +1,4 @@
-//! `bridge`, `macvlan` and `zubi`: a device on a bridge or a network card.
+//! `bridge`, `macvlan`, `ipvlan` and `zubi`: a device on a bridge or a network card.
 
 use super::attachment::{called, called_on_named, cni_error, difference_found, find, in_namespace, netns, sandbox};
 use super::{exec, ipam, tune};

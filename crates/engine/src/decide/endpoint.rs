@@ -57,7 +57,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         mac: ask.birth.mac,
         next_mac: None,
         dhcp: None,
-        device: network.device_of_endpoint(host_end),
+        device: network.device_of_endpoint(host_end.clone(), ask.birth.mac),
         addresses: Vec::new(),
         routes: wishes.routes.clone(),
         default_route: may_default(network, wishes.default_route),
@@ -72,7 +72,9 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
     let chosen =
         address::of_endpoint(network, &key, &wishes.addressing, &wishes.addresses, &ask.avoided, book, owners)?;
     endpoint.addresses = chosen.addresses;
-    endpoint.mac = mac::of_endpoint(network, &key, &endpoint.addresses, wishes.mac, ask.birth.mac, book, owners)?;
+    let mac = mac::of_endpoint(network, &key, &endpoint.addresses, wishes.mac, ask.birth.mac, book, owners)?;
+    endpoint.device = network.device_of_endpoint(host_end, mac);
+    endpoint.mac = network.shared_mac().unwrap_or(mac);
     endpoint.ports = port::of_endpoint(network, &endpoint, &wishes.ports, book, owners)?;
     Ok(Decided { endpoint, cursors: chosen.cursors })
 }

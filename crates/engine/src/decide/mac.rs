@@ -16,8 +16,9 @@ pub(crate) fn of_endpoint(
     book: &dyn Book,
     owners: &Owners,
 ) -> Result<Mac, Obstacle> {
-    // The kernel gives the only macvlan in the mode `passthru` the card's MAC.
-    if let Some(card) = network.macvlan().and_then(|part| part.card_mac) {
+    // The kernel gives the only macvlan in the mode `passthru` the card's MAC. Ipvlans have it too: what is chosen for them is
+    // a key.
+    if let Some(card) = network.macvlan().and_then(|part| part.card_mac).filter(|_| network.shared_mac().is_none()) {
         return match wish {
             MacWish::Given(mac) if mac != card => {
                 let owner = MacOwner::Device(format!("the card {}, whose endpoint has {card}", network.device()));

@@ -6,17 +6,20 @@ use crate::error::Error;
 use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};
 use std::net::IpAddr;
 use zubi_model::{
-    CardVlan, Driver, DriverSpec, Family, GatewayAt, IfIndex, IfName, Invalid, MacvlanDescription, MacvlanMode,
-    MacvlanNetwork, MacvlanSpec, Mtu, Network, NetworkName, NetworkSpec, Pool, PoolSpec, Scope, UplinkSpec, VlanId,
+    CardMode, CardVlan, Driver, DriverSpec, Family, GatewayAt, IfIndex, IfName, Invalid, MacvlanDescription,
+    MacvlanMode, MacvlanNetwork, MacvlanSpec, Mtu, Network, NetworkName, NetworkSpec, Pool, PoolSpec, Scope,
+    UplinkSpec, VlanId,
 };
 use zubi_plan::Place;
-use zubi_wire::route::{AdminState, LinkSeen, RouteSeen};
+use zubi_wire::route::{AddressSeen, AdminState, LinkSeen, RouteSeen};
+
+const PASSTHRU: CardMode = CardMode::Macvlan(MacvlanMode::Passthru);
 
 /// The wishes with the device that carries the network: a card that is a port of an uplink network's bridge carries
 /// nothing (EBUSY of `netdev_rx_handler_register`), but the bridge does.
 pub(crate) fn with_carrier(spec: NetworkSpec, around: &Neighbourhood<'_>) -> Result<NetworkSpec, Error> {
     let DriverSpec::Macvlan(MacvlanSpec { card: Some(wish), mode, shim }) = spec.driver else { return Ok(spec) };
-    let name = carrier(&wish.parent, around)?.seen.name.parse()?;
+    let name = carrier(&wish.parent, mode, around)?.seen.name.parse()?;
     let card = Some(UplinkSpec { parent: name, ..wish });
     Ok(NetworkSpec { driver: DriverSpec::Macvlan(MacvlanSpec { card, mode, shim }), ..spec })
 }
@@ -30,7 +33,7 @@ pub(crate) struct Carrier {
 }
 
 /// The device that carries macvlans for a card, after a check that it can.
-fn carrier(parent: &IfName, around: &Neighbourhood<'_>) -> Result<Carrier, Error> {
+fn carrier(parent: &IfName, mode: CardMode, around: &Neighbourhood<'_>) -> Result<Carrier, Error> {
     let no = |why: String| Err(Error::Card { card: parent.clone(), why });
     if let Some(vlan) = new_vlan(parent, around)? {
         return Ok(vlan);
@@ -51,7 +54,11 @@ fn carrier(parent: &IfName, around: &Neighbourhood<'_>) -> Result<Carrier, Error
     if let Some(kind) = seen.kind.as_deref().filter(|kind| ON_TOP.contains(kind)) {
         return no(format!("is a {kind} itself; take the device that it is on"));
     }
-    refuse_carrier(parent, seen, &["ipvlan"], around)?;
+    let others: &[&str] = match mode {
+        CardMode::Macvlan(_) => &["ipvlan", "ipvtap"],
+        CardMode::Ipvlan(_) => &["macvlan", "macvtap"],
+    };
+    refuse_carrier(parent, seen, others, around)?;
     let mut others = around.networks.iter().filter(|network| network.device() == parent);
     let vlan = others.find_map(|network| network.macvlan()?.vlan.clone());
     Ok(Carrier { vlan, ..up(parent, seen)? })
@@ -98,16 +105,20 @@ fn up(card: &IfName, seen: &LinkSeen) -> Result<Carrier, Error> {
 /// of others from a range only.
 pub(crate) fn pools(spec: &NetworkSpec, card: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
     let object = format!("network {}", spec.name);
-    let Carrier { seen, .. } = carrier(&card.parent, around)?;
+    let mode = spec.driver.macvlan().map(|spec| spec.mode).unwrap_or_default();
+    let Carrier { seen, .. } = carrier(&card.parent, mode, around)?;
     let own = around.host.addresses_of(&Place::Host, seen.index).map_err(Error::unread(&object))?;
     let is_known = |pool: &Pool| own.iter().any(|own| pool.subnet.net().contains(&own.address.addr()));
     let mut pools = pools_behind(spec, card, &seen, around)?;
+    if mode.is_routed() {
+        refuse_asked_for(spec, &pools, own)?;
+    }
     for pool in &mut pools {
         if !spec.pools.iter().any(|wish| wish.subnet == pool.subnet) {
             continue;
         }
         pool.range = pool.range.or(Some(pool.subnet.net()));
-        if pool.gateway.is_none() && !is_known(pool) {
+        if pool.gateway.is_none() && !is_known(pool) && !mode.is_routed() {
             // The host is not in this subnet, so its routes do not tell the router: Docker takes the first address.
             let first = PoolSpec { subnet: pool.subnet, gateway: None, range: None, exclude: Vec::new() };
             pool.gateway = first.decide()?.gateway;
@@ -117,6 +128,19 @@ pub(crate) fn pools(spec: &NetworkSpec, card: &UplinkSpec, around: &Neighbourhoo
     require_home(&pools, "gateway", card.gateways.iter().copied())?;
     require_home(&pools, "excluded address", card.exclude.iter().map(|exclusion| exclusion.first))?;
     Ok(pools)
+}
+
+/// The LAN asks for addresses of its own subnets, and ipvlans behind the host's routes do not answer.
+fn refuse_asked_for(spec: &NetworkSpec, pools: &[Pool], own: &[AddressSeen]) -> Result<(), Error> {
+    let is_own = |pool: &&Pool| own.iter().any(|own| pool.subnet.overlaps(own.address.trunc()));
+    let Some(pool) = pools.iter().find(is_own) else { return Ok(()) };
+    let why = format!(
+        "is a subnet of the LAN, which asks for its addresses; in the modes l3 and l3s nobody answers, and network {} has \
+         to be one that the LAN's router sends to this host",
+        spec.name
+    );
+    let instead = "give another one with --subnet, or use --mode l2";
+    Err(Invalid::new("subnet", pool.subnet, why).try_instead(instead).into())
 }
 
 fn require_home(pools: &[Pool], what: &'static str, all: impl Iterator<Item = IpAddr>) -> Result<(), Error> {
@@ -130,7 +154,8 @@ fn require_home(pools: &[Pool], what: &'static str, all: impl Iterator<Item = Ip
 
 /// The MTU: that of the card, where it is not the usual one.
 pub(crate) fn mtu(spec: &NetworkSpec, card: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Option<Mtu>, Error> {
-    let Carrier { seen, .. } = carrier(&card.parent, around)?;
+    let mode = spec.driver.macvlan().map(|spec| spec.mode).unwrap_or_default();
+    let Carrier { seen, .. } = carrier(&card.parent, mode, around)?;
     refuse_mtu(spec.mtu, &seen)?;
     Ok(spec.mtu.or_else(|| Mtu::try_from(seen.mtu).ok().filter(|mtu| *mtu != Mtu::STANDARD)))
 }
@@ -153,13 +178,13 @@ pub(crate) fn of_description(
         Some(parent) => parent.clone(),
         None => card_of_default_route(name, around)?,
     };
-    let carrier = carrier(&parent, around)?;
+    let carrier = carrier(&parent, described.mode, around)?;
     let seen = &carrier.seen;
     refuse_mtu(mtu, seen)?;
-    if described.mode == MacvlanMode::Passthru {
+    if described.mode == PASSTHRU {
         refuse_own_addresses(&parent, seen, around)?;
     }
-    refuse_beside_passthru(name, &seen.name.parse()?, described.mode, around)?;
+    refuse_beside(name, &seen.name.parse()?, described.mode, around)?;
     Ok(carrier)
 }
 
@@ -196,13 +221,13 @@ pub(crate) fn settle(mut network: Network, around: &Neighbourhood<'_>) -> Result
         return Err(Invalid::new("network", &network.name, why).try_instead(instead).into());
     }
     let mode = part.mode;
-    let Carrier { seen, vlan } = carrier(&card, around)?;
+    let Carrier { seen, vlan } = carrier(&card, mode, around)?;
     part.vlan = vlan;
-    if mode == MacvlanMode::Passthru {
-        part.card_mac = seen.mac;
+    part.card_mac = seen.mac.filter(|_| mode.shows_card_mac());
+    if mode == PASSTHRU {
         refuse_own_addresses(&card, &seen, around)?;
     }
-    refuse_beside_passthru(&network.name, &card, mode, around)?;
+    refuse_beside(&network.name, &card, mode, around)?;
     for other in around.networks.iter().filter(|other| is_on(other, &card)) {
         let overlaps = |pool: &&Pool| other.pools.iter().any(|theirs| theirs.subnet.overlaps(pool.subnet.net()));
         if let Some(pool) = network.pools.iter().find(overlaps) {
@@ -220,20 +245,29 @@ fn is_on(network: &Network, card: &IfName) -> bool {
     network.macvlan().and_then(MacvlanNetwork::card) == Some(card)
 }
 
-/// The kernel lets nothing else on a card with a macvlan in the mode `passthru` (EINVAL of `macvlan_common_newlink`).
-fn refuse_beside_passthru(
-    name: &NetworkName,
-    card: &IfName,
-    mode: MacvlanMode,
-    around: &Neighbourhood<'_>,
-) -> Result<(), Error> {
-    let mut others = around.networks.iter().filter(|other| other.name != *name && is_on(other, card));
-    let is_alone = |other: &&Network| {
-        mode == MacvlanMode::Passthru || other.macvlan().is_some_and(|part| part.mode == MacvlanMode::Passthru)
-    };
-    let Some(other) = others.find(is_alone) else { return Ok(()) };
-    let why = format!("carries network {}, and passthru gives a whole card to one endpoint", other.name);
-    Err(Error::Card { card: card.clone(), why })
+/// The kernel lets nothing else on a card with a macvlan in the mode `passthru` (EINVAL of `macvlan_common_newlink`), no
+/// macvlans on one with ipvlans (EBUSY of `netdev_rx_handler_register`), and gives all ipvlans of a card one mode.
+fn refuse_beside(name: &NetworkName, card: &IfName, mode: CardMode, around: &Neighbourhood<'_>) -> Result<(), Error> {
+    for other in around.networks.iter().filter(|other| other.name != *name && is_on(other, card)) {
+        let Some(theirs) = other.macvlan().map(|part| part.mode) else { continue };
+        let why = match (mode, theirs) {
+            (CardMode::Macvlan(_), CardMode::Macvlan(_)) if mode != PASSTHRU && theirs != PASSTHRU => continue,
+            (CardMode::Macvlan(_), CardMode::Macvlan(_)) => {
+                "and passthru gives a whole card to one endpoint".to_owned()
+            }
+            (CardMode::Ipvlan(_), CardMode::Ipvlan(_)) if mode == theirs => continue,
+            (CardMode::Ipvlan(_), CardMode::Ipvlan(_)) => {
+                format!("which is in the mode {theirs}: all ipvlans of a card have one mode; use --mode {theirs}")
+            }
+            _ => {
+                let kind = theirs.kind();
+                format!("whose endpoints are {kind}s: a card carries one kind; use --driver {kind}, or another card")
+            }
+        };
+        let why = format!("carries network {}, {why}", other.name);
+        return Err(Error::Card { card: card.clone(), why });
+    }
+    Ok(())
 }
 
 /// In the mode `passthru` every frame that comes in goes to the endpoint.

@@ -78,7 +78,9 @@ pub(crate) fn refuse_carrier(
     around: &Neighbourhood<'_>,
 ) -> Result<(), Error> {
     let unread = Error::unread(format!("network card {parent}"));
-    for link in around.host.links(&Place::Host).map_err(unread)?.filter(|link| link.peer == Some(seen.index)) {
+    // One of zubi's belongs to a network.
+    let is_on = |link: &&LinkSeen| link.peer == Some(seen.index) && !link.group.is_ours();
+    for link in around.host.links(&Place::Host).map_err(unread)?.filter(is_on) {
         if let Some(kind) = link.kind.as_deref().filter(|kind| kinds.contains(kind)) {
             let name = &link.name;
             let why = format!("carries the {kind} {name}, and the kernel lets no card carry both; remove that first");

@@ -2,13 +2,17 @@
 
 use crate::error::Error;
 use zubi_ipam::check_fixed;
-use zubi_model::{Addressing, Family, HostAddress, Invalid, Network, Pool, PortWish, Wishes};
+use zubi_model::{Addressing, Family, HostAddress, Invalid, Mac, MacWish, Network, Pool, PortWish, Wishes};
 
 /// Refuses wishes that cannot be granted in any state of the host.
 pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Error> {
     if let (Some(device), Some(_)) = (&wishes.taken, network.macvlan()) {
-        let why = format!("cannot be taken over: the endpoints of network {} are macvlans", network.name);
+        let kind = network.driver.kind();
+        let why = format!("cannot be taken over: the endpoints of network {} are {kind}s", network.name);
         return Err(Invalid::new("device", device, why).try_instead("leave --device out").into());
+    }
+    if let (MacWish::Given(mac), Some(_)) = (wishes.mac, network.shared_mac()) {
+        return Err(no_mac_of_its_own(network, mac));
     }
     if let (Some(device), Some(part)) = (&wishes.taken, network.ovs()) {
         let why = format!("cannot be taken over: network {} is on Open vSwitch bridge {}", network.name, part.bridge);
@@ -62,6 +66,13 @@ pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Err
         }
     }
     Ok(())
+}
+
+/// The error for a MAC that an endpoint cannot have.
+pub(crate) fn no_mac_of_its_own(network: &Network, mac: Mac) -> Error {
+    let (name, card) = (&network.name, network.device());
+    let why = format!("cannot be given: the endpoints of network {name} are ipvlans and have the MAC of {card}");
+    Invalid::new("MAC", mac, why).try_instead("leave it out, or use --driver macvlan").into()
 }
 
 /// Refuses a port that cannot be published in any state of the host.

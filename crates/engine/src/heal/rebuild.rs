@@ -181,7 +181,7 @@ fn endpoint_of(
         mac,
         next_mac: None,
         dhcp: None,
-        device: network.device_of_endpoint(host_device),
+        device: network.device_of_endpoint(host_device, mac),
         addresses,
         routes,
         default_route: mark.default_route,

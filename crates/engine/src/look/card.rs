@@ -7,7 +7,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 use zubi_kernel::HoldingsSeen;
-use zubi_model::{Holdings, IfIndex, IfName, StaticRoute};
+use zubi_model::{CardMode, Holdings, IfIndex, IfName, StaticRoute};
 use zubi_plan::Place;
 use zubi_plan::driver::UPLINK_SETTINGS;
 
@@ -51,6 +51,21 @@ pub(crate) fn refuse_wireless(card: &IfName, what: &str) -> Result<(), Error> {
         "is a wireless station: access points take frames with its own MAC only, so no {what} works on it; ipvlan does"
     );
     Err(Error::Card { card: card.clone(), why })
+}
+
+/// Fails if the kernel, or the card, does not take devices of a mode.
+pub(crate) fn require_devices(
+    session: &mut Session,
+    card: Option<&IfName>,
+    mode: CardMode,
+    object: &str,
+) -> Result<(), Error> {
+    match (mode, card) {
+        (CardMode::Macvlan(_), Some(card)) => refuse_wireless(card, "macvlan"),
+        (CardMode::Macvlan(_), None) => Ok(()),
+        // Some kernels have bridges and macvlans only.
+        (CardMode::Ipvlan(_), _) => session.kernel.require_kind(mode.kind()).map_err(Error::kernel(object)),
+    }
 }
 
 /// The neighbour by which an address is reached: itself on the link, or the router.

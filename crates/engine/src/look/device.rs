@@ -9,7 +9,7 @@ use zubi_plan::{Place, driver};
 use zubi_snapshot::{Needs, Snapshot, inner_end_differs};
 use zubi_wire::route::LinkSeen;
 
-/// The device of an endpoint, if it exists and is ours: the host end of a pair, or the macvlan inside the sandbox, which
+/// The device of an endpoint, if it exists and is ours: the host end of a pair, or the device inside the sandbox, which
 /// may have another name or MAC by now. `via`: a way into the sandbox beside the recorded one.
 pub(crate) fn device(
     session: &mut Session,
@@ -52,10 +52,12 @@ fn on_parent(
     let parent = snapshot.link(&Place::Host, parent.as_str()).map_err(unread())?.map(|parent| parent.index);
     let has_name = |seen: &&LinkSeen| seen.name == endpoint.ifname.as_str();
     let has_mac = |seen: &&LinkSeen| driver::recognise_inner_end(endpoint, Some(seen)).is_ours();
-    let is_on = |seen: &&LinkSeen| parent.is_some() && seen.peer == parent && seen.kind.as_deref() == Some("macvlan");
+    let is_on = |seen: &&LinkSeen| {
+        parent.is_some() && seen.peer == parent && seen.kind.as_deref() == Some(endpoint.device.inner_kind())
+    };
     let all: Vec<&LinkSeen> = snapshot.links(&inside).map_err(unread())?.collect();
     let of = |is: &dyn Fn(&&LinkSeen) -> bool| all.iter().find(|seen| is(seen)).copied().cloned();
-    let whole = of(&|seen| has_name(seen) && has_mac(seen));
+    let whole = of(&|seen| has_name(seen) && has_mac(seen) && (is_on(seen) || endpoint.device.ipvlan().is_none()));
     Ok(whole.or_else(|| of(&|seen| is_on(seen) && (has_mac(seen) || has_name(seen)))))
 }
 
@@ -77,5 +79,6 @@ pub(crate) fn inner_end_problem(
     let inside = Place::Sandbox(way.clone());
     let object = describe(endpoint);
     session.read(snapshot, &Needs::new().link(&inside, endpoint.ifname.as_str()), &object)?;
-    inner_end_differs(snapshot, &inside, &endpoint.ifname, endpoint.mac).map_err(Error::unread(object))
+    let mac = endpoint.device.ipvlan().is_none().then_some(endpoint.mac);
+    inner_end_differs(snapshot, &inside, &endpoint.ifname, mac).map_err(Error::unread(object))
 }

@@ -1,5 +1,6 @@
 //! Changing the MAC of an attached endpoint.
 
+use crate::decide::wishes::no_mac_of_its_own;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::free_if_gone;
@@ -28,6 +29,9 @@ pub(crate) fn change_mac_called(
     let endpoint = session.store().endpoint(&found.key())?.ok_or_else(missing)?;
     if endpoint.mac == mac {
         return Ok(());
+    }
+    if let Some(network) = session.store().network(network)?.filter(|network| network.shared_mac().is_some()) {
+        return Err(no_mac_of_its_own(&network, mac));
     }
     let own = LeaseOwner::Endpoint(endpoint.key());
     if let Some(owner) = session.store().mac_owner(network, mac)?

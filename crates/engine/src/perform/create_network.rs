@@ -12,7 +12,7 @@ use crate::firewall::table::lost_firewall;
 use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::look::addresses_in_use::addresses_in_use;
-use crate::look::card::refuse_wireless;
+use crate::look::card::require_devices;
 use crate::look::host::ipv6_forwarding;
 use crate::look::unconfirmed::refuse_unconfirmed;
 use crate::look::unrecorded::refuse_other_instance_now;
@@ -116,8 +116,8 @@ fn create_locked(
     let object = format!("network {}", spec.name);
     refuse_other_instance_now(session)?;
     let network = decide_network(session, spec, &sketch.birth)?;
-    if let Some(card) = network.macvlan().and_then(|part| part.card()) {
-        refuse_wireless(card, "macvlan")?;
+    if let Some(part) = network.macvlan() {
+        require_devices(session, part.card(), part.mode, &object)?;
     }
     let draft = sketch.draft.filter(|draft| *draft.network() == network);
     let (mut networks, _) = session.store().networks_lossy();

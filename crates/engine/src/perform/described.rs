@@ -17,7 +17,7 @@ use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::heal::unused_networks::{remove_network_locked, remove_unused};
 use crate::look::addresses_in_use::addresses_in_use;
-use crate::look::card::refuse_wireless;
+use crate::look::card::require_devices;
 use crate::look::compare::host_device;
 use crate::perform::attach::{Attached, connect};
 use crate::perform::create_network::network_birth;
@@ -177,7 +177,8 @@ fn card_for(
     let occupied = addresses_in_use(session, &mut host, &networks, &[Family::V4, Family::V6])?;
     let around = Neighbourhood { networks: &networks, occupied: &occupied, host: &host, pools: &session.pools() };
     let carrier = macvlan::of_description(&description.name, described, description.mtu, &around)?;
-    refuse_wireless(&carrier.seen.name.parse()?, "macvlan")?;
+    let object = format!("network {}", description.name);
+    require_devices(session, Some(&carrier.seen.name.parse()?), described.mode, &object)?;
     Ok(carrier)
 }
 

@@ -54,11 +54,13 @@ pub(crate) fn claim(
                 return Err(Error::AddressTaken { network: network.name.clone(), address, owner });
             }
         }
-        if let zubi_store::Claim::Taken { owner } = session.store().claim_mac(leases, endpoint.mac, &own)?
-            && !is_reserved_for(session, endpoint, &owner)?
-        {
-            let owner = lease_owner_name(session, &owner)?;
-            return Err(Error::MacTaken { network: network.name.clone(), mac: endpoint.mac, owner });
+        for mac in endpoint.claimed_macs() {
+            if let zubi_store::Claim::Taken { owner } = session.store().claim_mac(leases, mac, &own)?
+                && !is_reserved_for(session, endpoint, &owner)?
+            {
+                let owner = lease_owner_name(session, &owner)?;
+                return Err(Error::MacTaken { network: network.name.clone(), mac, owner });
+            }
         }
         if let Some(held) = ports {
             claim_ports(session, endpoint, &endpoint.ports, held)?;
@@ -157,7 +159,7 @@ fn release_held(session: &mut Session, endpoint: &Endpoint, ports: Option<&Ports
         leave_stale(session, &endpoint.network, a.address.addr())?;
         session.store().release(&endpoint.network, a.address.addr(), &own)?;
     }
-    for mac in endpoint.macs() {
+    for mac in endpoint.claimed_macs() {
         session.store().release_mac(&endpoint.network, mac, &own)?;
     }
     session.store().remove_name(endpoint)?;

@@ -1,52 +1,15 @@
-//! The macvlan driver: each endpoint is a device with a MAC of its own on a network card of the host.
+//! The macvlan driver: each endpoint is a device on a network card of the host. Ipvlan is the same with other devices.
 
 use crate::serial::is_default;
-use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName, OnParent, UplinkSpec, VlanId};
+use crate::{
+    CardMode, Device, Difference, IfName, Invalid, Mac, MacvlanMode, NetworkId, NetworkName, OnIpvlan, OnParent,
+    UplinkSpec, VlanId,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::str::FromStr;
 
 /// Broadcasts are copied to each endpoint by a work queue that holds a thousand (`IFLA_MACVLAN_BC_QUEUE_LEN`).
 const MOST_ENDPOINTS: usize = 1000;
-
-/// Which frames pass between the endpoints (`IFLA_MACVLAN_MODE`, linux/if_link.h).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MacvlanMode {
-    /// Endpoints reach each other directly.
-    #[default]
-    Bridge,
-    /// Endpoints do not reach each other, not even by way of the switch.
-    Private,
-    /// Every frame goes to the switch, which has to send back what is for another endpoint.
-    Vepa,
-    /// One endpoint has the whole network card, with the card's MAC.
-    Passthru,
-}
-
-impl fmt::Display for MacvlanMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            MacvlanMode::Bridge => "bridge",
-            MacvlanMode::Private => "private",
-            MacvlanMode::Vepa => "vepa",
-            MacvlanMode::Passthru => "passthru",
-        })
-    }
-}
-
-impl FromStr for MacvlanMode {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "bridge" => Ok(MacvlanMode::Bridge),
-            "private" => Ok(MacvlanMode::Private),
-            "vepa" => Ok(MacvlanMode::Vepa),
-            "passthru" => Ok(MacvlanMode::Passthru),
-            _ => Err(Invalid::new("macvlan mode", text, "is unknown; there are: bridge, private, vepa, passthru")),
-        }
-    }
-}
 
 /// How a card passes broadcasts on to its macvlans. All macvlans of a card share this: the longest queue and the last limit
 /// count.
@@ -114,10 +77,10 @@ pub struct MacvlanNetwork {
     /// What the parent is, when it is a VLAN that zubi made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vlan: Option<CardVlan>,
-    /// See [`MacvlanMode`].
+    /// See [`CardMode`].
     #[serde(default, skip_serializing_if = "is_default")]
-    pub mode: MacvlanMode,
-    /// The MAC of the card, which the only endpoint has in the mode `passthru`.
+    pub mode: CardMode,
+    /// The MAC of the card, where its endpoints have that ([`CardMode::shows_card_mac`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card_mac: Option<Mac>,
     /// See [`HostShim`].
@@ -145,9 +108,15 @@ impl MacvlanNetwork {
         self.own.is_none().then_some(&self.parent)
     }
 
-    pub(super) fn device_of_endpoint(&self) -> Device {
+    pub(super) fn device_of_endpoint(&self, key: Mac) -> Device {
         let shim = self.shim.as_ref().map(|shim| shim.device.clone());
-        Device::Macvlan(OnParent { parent: self.parent.clone(), shim })
+        let ipvlan = self.mode.ipvlan().map(|mode| OnIpvlan { key, mode });
+        Device::Macvlan(OnParent { parent: self.parent.clone(), shim, ipvlan })
+    }
+
+    /// The MAC that all its endpoints have.
+    pub(super) fn shared_mac(&self) -> Option<Mac> {
+        self.mode.ipvlan().and(self.card_mac.or(self.own))
     }
 
     pub(super) fn publishes(network: &NetworkName) -> Result<(), String> {
@@ -155,7 +124,7 @@ impl MacvlanNetwork {
     }
 
     pub(super) fn most_endpoints(&self) -> usize {
-        if self.mode == MacvlanMode::Passthru { 1 } else { MOST_ENDPOINTS }
+        if self.mode == CardMode::Macvlan(MacvlanMode::Passthru) { 1 } else { MOST_ENDPOINTS }
     }
 
     pub(super) fn differences(&self, old: &MacvlanNetwork) -> Vec<Difference> {
@@ -168,8 +137,8 @@ impl MacvlanNetwork {
 pub struct MacvlanSpec {
     /// The network card; without one, endpoints reach each other only.
     pub card: Option<UplinkSpec>,
-    /// See [`MacvlanMode`].
-    pub mode: MacvlanMode,
+    /// See [`CardMode`].
+    pub mode: CardMode,
     /// See [`ShimWish`].
     pub shim: ShimWish,
 }
@@ -180,14 +149,18 @@ impl MacvlanSpec {
         let mode = self.mode;
         let device = MacvlanNetwork::default_device(name, id)?;
         let refuse = |why: &str| Err(Invalid::new("option", "--host-shim", why));
+        let is_bridge = mode == CardMode::Macvlan(MacvlanMode::Bridge);
         match (&self.card, self.shim) {
+            (_, ShimWish::Wanted) if mode.ipvlan().is_some() => {
+                return refuse("is for macvlans: an ipvlan has the card's MAC, so the host cannot tell it from itself");
+            }
             (None, ShimWish::Wanted) => return refuse("needs a network card: without one the network is internal"),
-            (Some(_), ShimWish::Wanted) if mode != MacvlanMode::Bridge => {
+            (Some(_), ShimWish::Wanted) if !is_bridge => {
                 return refuse("needs the mode bridge: in the others the host's macvlan reaches none");
             }
             _ => {}
         }
-        let is_possible = mode == MacvlanMode::Bridge && self.shim != ShimWish::Unwanted;
+        let is_possible = is_bridge && self.shim != ShimWish::Unwanted;
         let (parent, own, shim) = match self.card {
             Some(card) => (card.parent, None, is_possible.then_some(HostShim { device, mac })),
             None => (device, Some(mac), None),
@@ -201,8 +174,8 @@ impl MacvlanSpec {
 pub struct MacvlanDescription {
     /// The network card; the one that the network has when absent, at first that of the host's default route.
     pub parent: Option<IfName>,
-    /// See [`MacvlanMode`].
-    pub mode: MacvlanMode,
+    /// See [`CardMode`].
+    pub mode: CardMode,
     /// See [`Broadcasts`]; a change concerns further endpoints.
     pub broadcasts: Broadcasts,
 }
@@ -211,7 +184,7 @@ impl MacvlanDescription {
     /// The part of a network that is described for the first time. Programs that describe networks know of no host shim.
     /// `card_mac` is that of the card.
     pub fn first(&self, parent: IfName, card_mac: Option<Mac>) -> MacvlanNetwork {
-        let card_mac = card_mac.filter(|_| self.mode == MacvlanMode::Passthru);
+        let card_mac = card_mac.filter(|_| self.mode.shows_card_mac());
         MacvlanNetwork {
             parent,
             own: None,
@@ -231,8 +204,11 @@ impl MacvlanDescription {
         if let Some(parent) = self.parent.as_ref().filter(|parent| **parent != old.parent) {
             return no("network card", parent, &old.parent);
         }
+        if self.mode.kind() != old.mode.kind() {
+            return no("driver", &self.mode.kind(), &old.mode.kind());
+        }
         if self.mode != old.mode {
-            return no("macvlan mode", &self.mode, &old.mode);
+            return no("mode", &self.mode, &old.mode);
         }
         Ok(MacvlanNetwork { broadcasts: self.broadcasts, ..old.clone() })
     }
@@ -241,14 +217,6 @@ impl MacvlanDescription {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_mode_reads_back() {
-        for mode in ["bridge", "private", "vepa", "passthru"] {
-            assert_eq!(mode.parse::<MacvlanMode>().unwrap().to_string(), mode);
-        }
-        assert!("source".parse::<MacvlanMode>().is_err());
-    }
 
     #[test]
     fn a_vlan_is_named_after_its_card() {
@@ -273,9 +241,12 @@ mod tests {
             gateways: Vec::new(),
             exclude: Vec::new(),
         };
-        let on = MacvlanSpec { card: Some(card), mode: MacvlanMode::Vepa, ..MacvlanSpec::default() }
+        let on = MacvlanSpec { card: Some(card), mode: CardMode::Macvlan(MacvlanMode::Vepa), ..MacvlanSpec::default() }
             .decide(&name, &id, mac)
             .unwrap();
-        assert_eq!((on.card().unwrap().as_str(), on.own, on.mode), ("eth0", None, MacvlanMode::Vepa));
+        assert_eq!(
+            (on.card().unwrap().as_str(), on.own, on.mode),
+            ("eth0", None, CardMode::Macvlan(MacvlanMode::Vepa))
+        );
     }
 }

@@ -6,6 +6,7 @@
 //! methods here. A new driver adds its file, a variant to each enum, and an arm to each method.
 
 mod bridge;
+mod card_mode;
 mod macvlan;
 mod ovs;
 
@@ -13,9 +14,8 @@ pub use bridge::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, ExistingBridge, ForeignBridge, Hairpin,
     HostClient, Icc, Ingress, Promiscuity, UplinkSpec,
 };
-pub use macvlan::{
-    Broadcasts, CardVlan, HostShim, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, ShimWish,
-};
+pub use card_mode::{CardMode, IpvlanMode, MacvlanMode};
+pub use macvlan::{Broadcasts, CardVlan, HostShim, MacvlanDescription, MacvlanNetwork, MacvlanSpec, ShimWish};
 pub use ovs::{Datapath, OvsNetwork, OvsSpec};
 
 use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
@@ -28,7 +28,7 @@ use std::fmt;
 pub enum Driver {
     /// A Linux bridge with veth pairs.
     Bridge(BridgeNetwork),
-    /// Devices with MACs of their own on a network card.
+    /// Macvlans or ipvlans on a network card.
     Macvlan(MacvlanNetwork),
     /// An Open vSwitch bridge with veth pairs.
     Ovs(OvsNetwork),
@@ -43,6 +43,8 @@ pub enum DriverKind {
     Uplink,
     /// See [`Driver::Macvlan`].
     Macvlan,
+    /// The same with ipvlans.
+    Ipvlan,
     /// See [`Driver::Ovs`].
     Ovs,
 }
@@ -53,6 +55,7 @@ impl fmt::Display for DriverKind {
             DriverKind::Bridge => "bridge",
             DriverKind::Uplink => "uplink",
             DriverKind::Macvlan => "macvlan",
+            DriverKind::Ipvlan => "ipvlan",
             DriverKind::Ovs => "ovs",
         })
     }
@@ -64,6 +67,7 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) if bridge.parent.is_some() => DriverKind::Uplink,
             Driver::Bridge(_) => DriverKind::Bridge,
+            Driver::Macvlan(macvlan) if macvlan.mode.ipvlan().is_some() => DriverKind::Ipvlan,
             Driver::Macvlan(_) => DriverKind::Macvlan,
             Driver::Ovs(_) => DriverKind::Ovs,
         }
@@ -120,7 +124,7 @@ impl Driver {
     pub(crate) fn shares_subnets(&self) -> bool {
         match self {
             Driver::Bridge(bridge) => bridge.shares_subnets(),
-            Driver::Macvlan(macvlan) => macvlan.card().is_some(),
+            Driver::Macvlan(macvlan) => macvlan.card().is_some() && !macvlan.mode.is_routed(),
             Driver::Ovs(_) => true,
         }
     }
@@ -175,10 +179,17 @@ impl Driver {
         }
     }
 
-    pub(crate) fn device_of_endpoint(&self, host: IfName) -> Device {
+    pub(crate) fn shared_mac(&self) -> Option<Mac> {
+        match self {
+            Driver::Macvlan(macvlan) => macvlan.shared_mac(),
+            Driver::Bridge(_) | Driver::Ovs(_) => None,
+        }
+    }
+
+    pub(crate) fn device_of_endpoint(&self, host: IfName, key: Mac) -> Device {
         match self {
             Driver::Bridge(bridge) => Device::pair(host, bridge.device.clone()),
-            Driver::Macvlan(macvlan) => macvlan.device_of_endpoint(),
+            Driver::Macvlan(macvlan) => macvlan.device_of_endpoint(key),
             Driver::Ovs(ovs) => ovs.device_of_endpoint(host),
         }
     }

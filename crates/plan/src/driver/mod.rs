@@ -196,7 +196,7 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
 pub fn delete_device(endpoint: &Endpoint) -> Op {
     match &endpoint.device {
         Device::Pair(pair) | Device::Ovs(pair) => bridge::delete_device(endpoint, pair),
-        Device::Macvlan(_) => macvlan::delete_device(endpoint),
+        Device::Macvlan(on) => macvlan::delete_device(endpoint, on),
     }
 }
 
@@ -270,7 +270,7 @@ pub fn recognise_host_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Prese
 pub fn recognise_inner_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Presence {
     match &endpoint.device {
         Device::Pair(pair) | Device::Ovs(pair) => bridge::recognise_inner_end(endpoint, pair, seen),
-        Device::Macvlan(_) => macvlan::recognise_inner_end(endpoint, seen),
+        Device::Macvlan(on) => macvlan::recognise_inner_end(endpoint, on, seen),
     }
 }
 

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use zubi_model::{IfIndex, IfName, RouteKind, RouteOptions, StaticRoute};
+use zubi_model::{Family, IfIndex, IfName, RouteKind, RouteOptions, StaticRoute};
 
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
@@ -70,11 +70,16 @@ pub struct Route {
 impl Route {
     /// `default via GATEWAY`.
     pub fn default_via(gateway: IpAddr, device: IfName) -> Self {
-        let any = match gateway {
-            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        Route { via: Some(gateway), ..Self::default_by(Family::of(gateway), device) }
+    }
+
+    /// `default dev DEVICE`.
+    pub fn default_by(family: Family, device: IfName) -> Self {
+        let any = match family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
-        Route { to: IpNet::new_assert(any, 0), via: Some(gateway), device, options: RouteOptions::default() }
+        Route { to: IpNet::new_assert(any, 0), via: None, device, options: RouteOptions::default() }
     }
 
     /// Appends `ip route add`.

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use zubi_lab::lan::{OUTSIDE, ROUTER, make_lan};
-use zubi_lab::{DhcpServer, Host, Snapshot, assert_reaches, inside};
+use zubi_lab::{Capability, DhcpServer, Host, Snapshot, assert_reaches, inside, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const LEASES: &str = "/run/router.leases";
@@ -396,6 +396,36 @@ fn a_macvlan_asks_the_server_too_and_the_host_reaches_it() {
     assert!(!fs::read_to_string(LEASES).expect("leases").contains(address), "it was not released");
 }
 
+fn ipvlans_of_one_mac_get_addresses_of_their_own() {
+    const TEST: &str = "ipvlans_of_one_mac_get_addresses_of_their_own";
+    if !need(&[Capability::Ipvlan], TEST) || !DhcpServer::has_dnsmasq(TEST) {
+        return;
+    }
+    let host = Host::new(ZUBI);
+    make_lan(&host);
+    let _server = DhcpServer::dnsmasq("router", &format!("{RANGE} --dhcp-option=3,192.168.1.1"));
+    host.zubi("network create lan --driver ipvlan --parent eth0 --ipam dhcp").ok();
+    for sandbox in ["c1", "c2"] {
+        host.zubi(&format!("sandbox add {sandbox}")).ok();
+        host.zubi(&format!("connect lan {sandbox}")).ok();
+    }
+    let has = address(&host, "c1");
+    assert_ne!(has, address(&host, "c2"));
+    let own = has.trim_end_matches("/24");
+    assert_reaches("c1", "router", OUTSIDE);
+    assert_reaches("c2", "c1", own);
+    assert_reaches("pc", "c1", own);
+    host.zubi("check").ok();
+    host.zubi("lease renew --all --force").ok();
+    host.zubi("check").ok();
+    // A sandbox of the same name has the same address again.
+    host.zubi("disconnect lan c1").ok();
+    host.zubi("connect lan c1").ok();
+    assert_eq!(address(&host, "c1"), has);
+    host.zubi("network rm -f lan").ok();
+    assert!(!fs::read_to_string(LEASES).expect("leases").contains(own), "it was not released");
+}
+
 fn what_does_not_fit_is_refused() {
     let host = host();
     host.zubi("network create blue --ipam dhcp").fails(2, "zubi itself gives the addresses of blue");
@@ -431,5 +461,6 @@ zubi_lab::tests!(
     a_lost_record_gets_its_lease_again,
     a_bridge_of_another_program_has_its_own_server,
     a_macvlan_asks_the_server_too_and_the_host_reaches_it,
+    ipvlans_of_one_mac_get_addresses_of_their_own,
     what_does_not_fit_is_refused
 );

@@ -29,7 +29,6 @@ fn the_driver_bridge_is_accepted_and_others_are_refused_by_name() {
     refused(
         &host,
         &[
-            ("network create --driver ipvlan x", USAGE, "`ipvlan`: not yet"),
             ("network create -d overlay x", USAGE, "`overlay`: not yet"),
             ("network create -d host x", USAGE, "--network host"),
             ("network create -d weave x", USAGE, "is unknown; there are: bridge, uplink, macvlan"),

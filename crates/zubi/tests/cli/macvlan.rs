@@ -13,29 +13,30 @@ fn host() -> Host {
     host
 }
 
-fn with_sandboxes() -> Host {
+pub(crate) fn with_sandboxes() -> Host {
     let host = host();
     host.zubi("sandbox add c1").ok();
     host.zubi("sandbox add c2").ok();
     host
 }
 
-fn problems(host: &Host) -> String {
+pub(crate) fn problems(host: &Host) -> String {
     let answer = host.zubi("check");
     assert_eq!(answer.code, 1, "{}", answer.out);
     answer.out
 }
 
 /// Checks, repairs, checks again.
-fn repaired(host: &Host, said: &str) {
+pub(crate) fn repaired(host: &Host, said: &str) {
     let told = problems(host);
     assert!(told.contains(said), "{told}");
     host.zubi("repair").ok();
     assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
 }
 
-fn macvlans(host: &Host, sandbox: &str) -> usize {
-    host.shell(&format!("ip -n {sandbox} -d -o link")).ok().out.matches(" macvlan ").count()
+/// How many devices of a kind a sandbox has.
+pub(crate) fn count(host: &Host, sandbox: &str, kind: &str) -> usize {
+    host.shell(&format!("ip -n {sandbox} -d -o link")).ok().out.matches(&format!(" {kind} ")).count()
 }
 
 fn a_container_is_on_the_lan_and_the_card_stays_as_it_is() {
@@ -67,7 +68,7 @@ fn a_container_is_on_the_lan_and_the_card_stays_as_it_is() {
     host.zubi("port add lan c1 8080:80").fails(2, "its addresses are reached without published ports");
     host.zubi("network rm lan").fails(4, "still attached");
     host.zubi("disconnect lan c1").ok();
-    assert_eq!(macvlans(&host, "c1"), 0);
+    assert_eq!(count(&host, "c1", "macvlan"), 0);
     // A sandbox that goes takes its device with it.
     host.zubi("sandbox rm -f c2").ok();
     assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
@@ -137,14 +138,14 @@ fn what_is_changed_inside_is_found_and_put_right() {
         repaired(&host, said);
         assert_reaches("c1", "pc", COMPUTER);
     }
-    assert_eq!(macvlans(&host, "c1"), 1);
+    assert_eq!(count(&host, "c1", "macvlan"), 1);
     // A deleted device comes back with connect as well, and a renamed one goes with disconnect.
     host.shell("ip -n c1 link del eth0").ok();
     host.zubi("connect lan c1").ok();
     assert_reaches("c1", "pc", COMPUTER);
     host.shell("ip -n c1 link set eth0 down; ip -n c1 link set eth0 name other").ok();
     host.zubi("disconnect lan c1").ok();
-    assert_eq!(macvlans(&host, "c1"), 0);
+    assert_eq!(count(&host, "c1", "macvlan"), 0);
     // A namespace that another program deletes takes the device with it; gc frees the address.
     host.shell("ip netns del c2").ok();
     assert!(problems(&host).contains("its sandbox is gone"));
@@ -326,10 +327,10 @@ fn networks_that_cannot_be_are_refused() {
     create("--parent eth0 --ip-range 10.0.0.0/8").fails(2, "is not inside 192.168.1.0/24");
     create("--parent eth0 --gateway 10.0.0.1").fails(2, "is not inside 192.168.1.0/24");
     create("--parent eth0 --mtu 9000").fails(2, "is more than eth0 takes, which is 1500");
-    create("--parent eth0 --no-icc").fails(2, "--mode private");
+    create("--parent eth0 --no-icc").fails(2, "--driver macvlan --mode private");
     create("--parent eth0 --bridge br0").fails(2, "is for networks with a bridge");
     create("--parent eth0 --confirm-within 60s").fails(2, "is for --driver uplink");
-    host.zubi("network create lan --mode vepa").fails(2, "is for --driver macvlan");
+    host.zubi("network create lan --mode vepa").fails(2, "is for --driver macvlan and --driver ipvlan");
     host.shell("ip link add br7 type bridge; ip link add d7 master br7 type veth peer name e7; ip link set d7 up").ok();
     create("--parent d7").fails(4, "is a port of bridge br7; take br7 as the parent");
     create("--parent br7").fails(4, "is down; ip link set br7 up");

@@ -16,6 +16,7 @@ mod forwarding;
 mod harms;
 mod host_lease;
 mod install;
+mod ipvlan;
 mod lab;
 mod link;
 mod loopback;
@@ -58,6 +59,7 @@ zubi_lab::test_files!(
     harms,
     host_lease,
     install,
+    ipvlan,
     lab,
     link,
     loopback,

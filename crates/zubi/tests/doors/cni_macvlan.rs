@@ -7,16 +7,16 @@ use zubi_lab::{Caller, Chain, CniHost, Reply, Verb, assert_isolated, assert_reac
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 /// Debian's folder of the reference plug-ins.
-const REFERENCE: &str = "/usr/lib/cni";
+pub(crate) const REFERENCE: &str = "/usr/lib/cni";
 
-fn on_lan(containers: &[&str]) -> CniHost {
+pub(crate) fn on_lan(containers: &[&str]) -> CniHost {
     let mut lab = CniHost::new(ZUBI, containers);
     make_lan(&lab.host);
     lab.begin_here();
     lab
 }
 
-fn local() -> Value {
+pub(crate) fn local() -> Value {
     json!({
         "type": "host-local",
         "ranges": [
@@ -85,9 +85,9 @@ fn a_network_of_zubi_s_own_lets_the_host_reach_them() {
 }
 
 /// What a container has, in words that do not depend on who made it.
-fn inside(lab: &CniHost, container: &str) -> String {
+pub(crate) fn inside(lab: &CniHost, container: &str) -> String {
     let shown = format!(
-        "ip -n {container} -d link show eth0 | grep -oE 'macvlan mode [a-z]+|mtu [0-9]+|state [A-Z]+';
+        "ip -n {container} -d link show eth0 | grep -oE '(macvlan|ipvlan) +mode [a-z0-9]+|mtu [0-9]+|state [A-Z]+';
          ip -n {container} -br addr show dev eth0 scope global | tr -s ' ' '\\n' | grep / | sort;
          {{ ip -n {container} route; ip -n {container} -6 route; }} | sed -E 's/ (proto|metric|pref) [^ ]+//g' |
          grep -v fe80 | sort"

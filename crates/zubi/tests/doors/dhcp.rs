@@ -194,7 +194,7 @@ fn request(driver: &str, device: &str, options: &Value, container: &str) -> Valu
     })
 }
 
-fn netavark(host: &Host, words: &str, request: &Value) -> Answer {
+pub(crate) fn netavark(host: &Host, words: &str, request: &Value) -> Answer {
     fs::write("/run/request.json", request.to_string()).expect("request");
     host.shell(&format!("/run/helpers/netavark --config /run/n {words} < /run/request.json"))
 }

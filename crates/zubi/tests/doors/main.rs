@@ -10,6 +10,7 @@ mod cni_ports;
 mod cni_settings;
 mod configs;
 mod dhcp;
+mod ipvlan;
 mod isolation;
 mod pipework;
 
@@ -23,6 +24,7 @@ zubi_lab::test_files!(
     cni_ports,
     cni_settings,
     dhcp,
+    ipvlan,
     isolation,
     pipework
 );

@@ -23,7 +23,7 @@
 use crate::case::{Case, line, lines, succeed, succeeds};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
-use zubi_lab::{Answer, Host, OpenVswitch, Snapshot, Test};
+use zubi_lab::{Answer, Capability, Host, OpenVswitch, Snapshot, Test, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -45,6 +45,12 @@ fn run(test: &str) {
             None => return,
             started => started,
         },
+        [name] if name == "ipvlans" => {
+            if !need(&[Capability::Ipvlan], test) {
+                return;
+            }
+            None
+        }
         other => panic!("no program is called {other:?}"),
     };
     let case = Command { case, words: case.line("command") };

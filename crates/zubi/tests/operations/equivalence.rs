@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use zubi_lab::{Host, OpenVswitch, Outside, on_another_host, skip};
+use zubi_lab::{Capability, Host, OpenVswitch, Outside, need, on_another_host, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -298,8 +298,9 @@ fn normalise(value: &mut Value) {
         ["handle", "packets", "bytes", "metainfo", "ifindex", "link_index", "link_netnsid", "fdb_n_learned"];
     match value {
         Value::Object(map) => {
-            // A macvlan's stays unknown unless its carrier changes after it was made, which is a matter of time.
-            if map.get("linkinfo").is_some_and(|info| info["info_kind"] == "macvlan") && map["operstate"] == "UNKNOWN" {
+            // That of a device on a card stays unknown unless its carrier changes after it was made: a matter of time.
+            let is_on_card = |info: &Value| info["info_kind"] == "macvlan" || info["info_kind"] == "ipvlan";
+            if map.get("linkinfo").is_some_and(is_on_card) && map["operstate"] == "UNKNOWN" {
                 map.insert("operstate".to_owned(), Value::from("UP"));
             }
             map.retain(|key, _| !VOLATILE.contains(&key.as_str()) && !key.ends_with("_timer"));
@@ -533,16 +534,15 @@ fn a_network_that_is_changed_while_in_use() {
     ]);
 }
 
+/// A network card `lan0`.
+const CARD: &str = "!ip link add lan0 address 02:00:00:00:00:11 type veth peer name far0 address 02:00:00:00:00:12 && \
+                    ip link set far0 addrgenmode none && ip link set lan0 addrgenmode none && \
+                    ip link set far0 up && ip link set lan0 up && ip addr add 192.168.1.5/24 dev lan0 && \
+                    until ip link show lan0 | grep -q 'state UP'; do sleep 0.05; done";
+
 fn macvlans_on_a_card() {
     assert_equivalent(&[
-        &[
-            "!ip link add lan0 address 02:00:00:00:00:11 type veth peer name far0 address 02:00:00:00:00:12 && \
-              ip link set far0 addrgenmode none && ip link set lan0 addrgenmode none && \
-              ip link set far0 up && ip link set lan0 up && ip addr add 192.168.1.5/24 dev lan0 && \
-              until ip link show lan0 | grep -q 'state UP'; do sleep 0.05; done",
-            "network create lan --driver macvlan --parent lan0 --ip-range 192.168.1.128/26",
-            "sandbox add c1",
-        ],
+        &[CARD, "network create lan --driver macvlan --parent lan0 --ip-range 192.168.1.128/26", "sandbox add c1"],
         &["connect lan c1", "connect lan '/run/a box' --mac random"],
         &["connect lan pid:@PID@ --route 10.8.0.0/16,192.168.1.7"],
         &["!ip -n c1 link del eth0", "repair"],
@@ -556,6 +556,22 @@ fn macvlans_without_a_card() {
         &["network create quiet --driver macvlan --mode private --subnet 10.55.66.0/24", "sandbox add c1"],
         &["connect quiet c1"],
         &["disconnect quiet c1", "network rm quiet"],
+    ]);
+}
+
+fn ipvlans_on_a_card() {
+    if !need(&[Capability::Ipvlan], "ipvlans_on_a_card") {
+        return;
+    }
+    assert_equivalent(&[
+        &[CARD, "network create lan --driver ipvlan --parent lan0 --ip-range 192.168.1.128/26", "sandbox add c1"],
+        &["connect lan c1", "connect lan '/run/a box'"],
+        &["!ip -n c1 link del eth0", "repair"],
+        &["disconnect lan c1", "disconnect lan '/run/a box'"],
+        &["network rm lan"],
+        &["network create far --driver ipvlan --parent lan0 --mode l3 --subnet 10.1.0.0/24 --subnet fd00:1::/64"],
+        &["connect far c1"],
+        &["disconnect far c1", "network rm far"],
     ]);
 }
 
@@ -672,6 +688,7 @@ zubi_lab::tests!(
     a_network_that_is_changed_while_in_use,
     macvlans_on_a_card,
     macvlans_without_a_card,
+    ipvlans_on_a_card,
     ports_of_open_vswitch,
     an_ipv4_network_that_is_too_small_for_ipv6_for_a_while,
     the_sandbox_of_a_run,

@@ -18,10 +18,10 @@ pub(in crate::driver) fn first_described(
 mod tests {
     use super::*;
     use crate::samples::seen;
-    use zubi_model::{Broadcasts, Mac, MacvlanMode};
+    use zubi_model::{Broadcasts, CardMode, IpvlanMode, Mac, MacvlanMode};
 
     #[test]
-    fn the_only_macvlan_of_a_card_has_the_cards_mac() {
+    fn the_only_macvlan_and_all_ipvlans_of_a_card_have_the_cards_mac() {
         let card = LinkSeen { mac: Some(Mac::from_random([1; 6])), ..seen("eth0", "veth") };
         let card_mac = |mode| {
             let described = MacvlanDescription { parent: None, mode, broadcasts: Broadcasts::default() };
@@ -29,8 +29,10 @@ mod tests {
             assert_eq!((first.parent.as_str(), first.mode, first.shim), ("eth0", mode, None));
             first.card_mac
         };
-        assert_eq!((card_mac(MacvlanMode::Bridge), card_mac(MacvlanMode::Passthru)), (None, card.mac));
-        let mode = MacvlanMode::Bridge;
+        assert_eq!(card_mac(CardMode::default()), None);
+        assert_eq!(card_mac(CardMode::Macvlan(MacvlanMode::Passthru)), card.mac);
+        assert_eq!(card_mac(CardMode::Ipvlan(IpvlanMode::L3)), card.mac);
+        let mode = CardMode::default();
         let described = MacvlanDescription { parent: None, mode, broadcasts: Broadcasts::default() };
         assert_eq!(first_described(&described, None), Err(Unusable::NoDevice));
     }

@@ -1,10 +1,10 @@
-//! Endpoints: a macvlan inside the sandbox.
+//! Endpoints: a macvlan or an ipvlan inside the sandbox.
 
 use crate::driver::found::Remains;
 use crate::driver::macvlan::links::inner;
 use crate::driver::macvlan::shim;
 use crate::inside::{self, Surroundings};
-use crate::{Op, Plan, Through, What, guards};
+use crate::{Neighbours, Op, Plan, Through, What, guards};
 use zubi_model::{Endpoint, MacvlanNetwork, Network, OnParent};
 use zubi_wire::route::LinkMark;
 
@@ -15,12 +15,17 @@ pub(in crate::driver) fn attach(
     on: &OnParent,
     around: &Surroundings,
 ) -> Plan {
-    const DEVICE: &str = "a device with a MAC of its own on the network card, born inside the sandbox";
+    const OWN_MAC: &str = "a device with a MAC of its own on the network card, born inside the sandbox";
+    const CARD_MAC: &str = "a device with the MAC of the network card, born inside the sandbox";
     let sandbox = &endpoint.sandbox.reached_by;
     let mut plan: Plan = guards::raise(endpoint, &around.stale).into_iter().collect();
-    plan.push(Op::sandbox(sandbox, What::AddLink(inner(network, part, endpoint, &on.parent)), DEVICE));
+    let device = if on.ipvlan.is_some() { CARD_MAC } else { OWN_MAC };
+    plan.push(Op::sandbox(sandbox, What::AddLink(inner(network, part, endpoint, on)), device));
     plan.ops.extend(inside::set_up(endpoint, around));
-    plan.ops.extend(inside::announce(endpoint, around.neighbours, Through::Card));
+    // The kernel gives an ipvlan no other MAC, nor the same again. One that is told to (`arp_notify`) announces its
+    // addresses when it goes up.
+    let neighbours = if on.ipvlan.is_some() { Neighbours::AreRight } else { around.neighbours };
+    plan.ops.extend(inside::announce(endpoint, neighbours, Through::Card));
     // Setting the MAC, which announces it, makes the device forget its neighbours.
     plan.ops.extend(part.shim.iter().flat_map(|shim| shim::reach(endpoint, shim, &around.of_host)));
     plan
@@ -42,9 +47,9 @@ pub(in crate::driver) fn change_mac(after: &Endpoint, on: &OnParent) -> Plan {
 }
 
 /// The device as it is called now: it may have been renamed.
-pub(in crate::driver) fn delete_device(endpoint: &Endpoint) -> Op {
+pub(in crate::driver) fn delete_device(endpoint: &Endpoint, on: &OnParent) -> Op {
     const WHY: &str = "it is not as made";
-    let device = LinkMark::new(endpoint.ifname.clone(), endpoint.mac);
+    let device = LinkMark { name: endpoint.ifname.clone(), mac: on.ipvlan.is_none().then_some(endpoint.mac) };
     Op::sandbox(&endpoint.sandbox.reached_by, What::DeleteLink(device), WHY)
 }
 

@@ -1,18 +1,19 @@
 //! The devices: the endpoint's, and one of the network's own where it has no network card.
 
-use zubi_model::{Endpoint, HostShim, IfName, LinkGroup, Mac, MacvlanNetwork, Mtu, Network};
-use zubi_wire::route::{Link, LinkKind, Macvlan, Stub, Vlan};
+use zubi_model::{Endpoint, HostShim, IfName, LinkGroup, Mac, MacvlanNetwork, Mtu, Network, OnParent};
+use zubi_wire::route::{Link, LinkKind, OnCard, Stub, Vlan};
 
 /// The endpoint's device as it is made. In a sandbox it carries no group: a zubi that runs there would take it for its
 /// own stray.
-pub(super) fn inner(network: &Network, part: &MacvlanNetwork, endpoint: &Endpoint, parent: &IfName) -> Link {
+pub(super) fn inner(network: &Network, part: &MacvlanNetwork, endpoint: &Endpoint, on: &OnParent) -> Link {
     link(
         endpoint.ifname.clone(),
-        LinkKind::Macvlan(Macvlan {
-            parent: parent.clone(),
+        LinkKind::OnCard(OnCard {
+            parent: on.parent.clone(),
             mode: part.mode,
             netns: Some(endpoint.sandbox.reached_by.clone()),
             broadcasts: part.broadcasts,
+            key: on.ipvlan.map_or(endpoint.mac, |ipvlan| ipvlan.key),
         }),
         endpoint.mac,
         network.mtu,
@@ -38,7 +39,7 @@ fn own(part: &MacvlanNetwork, mac: Mac, mtu: Option<Mtu>) -> Option<Link> {
 /// The host's own macvlan.
 pub(super) fn shim(network: &Network, part: &MacvlanNetwork, shim: &HostShim) -> Link {
     let (parent, broadcasts) = (part.parent.clone(), part.broadcasts);
-    let kind = LinkKind::Macvlan(Macvlan { parent, mode: part.mode, netns: None, broadcasts });
+    let kind = LinkKind::OnCard(OnCard { parent, mode: part.mode, netns: None, broadcasts, key: shim.mac });
     link(shim.device.clone(), kind, shim.mac, network.mtu, LinkGroup::OURS)
 }
 

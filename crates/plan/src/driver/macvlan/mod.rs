@@ -1,5 +1,6 @@
-//! The macvlan driver: each endpoint is a macvlan on a network card of the host, born inside the sandbox. What it sends
-//! passes no hook of the host, so the network has neither firewall elements nor forwarding.
+//! The macvlan driver: each endpoint is a macvlan or an ipvlan on a network card of the host, born inside the sandbox. What
+//! it sends passes no hook of the host that is a matter of zubi's, so the network has neither firewall elements nor
+//! forwarding.
 
 mod change;
 mod described;

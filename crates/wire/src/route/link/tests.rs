@@ -1,7 +1,11 @@
 //! Tests that compare our messages with those of `ip link`.
 
+use super::made::VETH_INFO_PEER;
+use super::parts::{HEADER, IFLA_AF_SPEC, IFLA_INFO_DATA, IFLA_LINKINFO};
 use super::*;
 use crate::golden::{bytes, lines, ours};
+use crate::route::Switch;
+use zubi_model::NsRef;
 
 const BRIDGE: &str = "\
     64000000100005060000000000000000000000000000000000000000000000000a00010002420a010001000008001b00 \
