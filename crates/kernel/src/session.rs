@@ -16,7 +16,8 @@ use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
 use zubi_plan::{Op, Place};
 use zubi_wire::nft::Generation;
 use zubi_wire::route::{
-    AddressSeen, LinkRef, LinkSeen, NeighbourSeen, NetnsId, RouteSeen, RuleSeen, dump_links, dump_routes, get_link,
+    AddressSeen, LinkRef, LinkSeen, NeighbourSeen, NetnsId, RouteOfDevice, RouteSeen, RuleSeen, dump_links,
+    dump_routes, get_link,
 };
 use zubi_wire::{Batch, Message};
 
@@ -264,6 +265,11 @@ impl Session {
     /// Every route of every table that leads to a next hop or refuses.
     pub fn routes(&mut self, place: &Place, family: Family) -> Result<Vec<RouteSeen>, Error> {
         self.socket(place)?.dump("routes", &|b| dump_routes(b, family), |m| RouteSeen::parse(m).into_iter().collect())
+    }
+
+    /// The same with all their options, one for each device that a route leads to.
+    pub fn whole_routes(&mut self, place: &Place, family: Family) -> Result<Vec<RouteOfDevice>, Error> {
+        self.socket(place)?.dump("routes", &|b| dump_routes(b, family), RouteOfDevice::parse)
     }
 
     /// The policy routing rules.

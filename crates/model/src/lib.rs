@@ -50,10 +50,10 @@ pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Broadcasts, CardVlan, Datapath, Driver,
     DriverChange, DriverDescription, DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin, HostClient,
-    HostShim, Icc, Ingress, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, OvsNetwork, OvsSpec,
-    Promiscuity, ShimWish, UplinkSpec,
+    HostShim, Icc, Ingress, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, OvsDescription, OvsNetwork,
+    OvsSpec, Promiscuity, ShimWish, UplinkSpec,
 };
-pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
+pub use endpoint::{DefaultRoute, DisplacedRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;
 pub use holdings::{AddressOptions, HeldAddress, HeldNeighbour, Holdings, Lifetime};
 pub use lease_owner::LeaseOwner;

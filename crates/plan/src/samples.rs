@@ -63,6 +63,7 @@ pub(crate) fn endpoint(network: &Network) -> Endpoint {
         addresses: network.pools.iter().map(address).collect(),
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,
+        displaced: Vec::new(),
         aliases: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),

@@ -162,6 +162,7 @@ pub(crate) fn endpoint(cookie: u64, on: &str, address: &str) -> Endpoint {
         addresses: vec![EndpointAddress { address: ipnet::IpNet::new(address, 24).unwrap(), gateway: None }],
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,
+        displaced: Vec::new(),
         aliases: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),

@@ -185,6 +185,7 @@ fn endpoint_of(
         addresses,
         routes,
         default_route: mark.default_route,
+        displaced: Vec::new(),
         aliases: mark.aliases.clone(),
         ports,
         traits,

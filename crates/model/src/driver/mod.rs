@@ -16,7 +16,7 @@ pub use bridge::{
 pub use macvlan::{
     Broadcasts, CardVlan, HostShim, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, ShimWish,
 };
-pub use ovs::{Datapath, OvsNetwork, OvsSpec};
+pub use ovs::{Datapath, OvsDescription, OvsNetwork, OvsSpec};
 
 use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
 use serde::{Deserialize, Serialize};
@@ -277,6 +277,8 @@ pub enum DriverDescription {
     Bridge(BridgeDescription),
     /// See [`Driver::Macvlan`].
     Macvlan(MacvlanDescription),
+    /// See [`Driver::Ovs`].
+    Ovs(OvsDescription),
 }
 
 impl DriverDescription {
@@ -285,6 +287,7 @@ impl DriverDescription {
         match self {
             DriverDescription::Bridge(bridge) => Some(&bridge.device),
             DriverDescription::Macvlan(macvlan) => macvlan.parent.as_ref(),
+            DriverDescription::Ovs(ovs) => Some(&ovs.bridge),
         }
     }
 
@@ -297,11 +300,15 @@ impl DriverDescription {
             (DriverDescription::Macvlan(described), Driver::Macvlan(old)) => {
                 described.onto(old, network).map(Driver::Macvlan)
             }
+            (DriverDescription::Ovs(described), Driver::Ovs(old)) => described.onto(old, network).map(Driver::Ovs),
             (DriverDescription::Bridge(_), Driver::Macvlan(_) | Driver::Ovs(_)) => {
                 Err(self.elsewhere("bridge", old, network))
             }
             (DriverDescription::Macvlan(_), Driver::Bridge(_) | Driver::Ovs(_)) => {
                 Err(self.elsewhere("network card", old, network))
+            }
+            (DriverDescription::Ovs(_), Driver::Bridge(_) | Driver::Macvlan(_)) => {
+                Err(self.elsewhere("bridge", old, network))
             }
         }
     }
