@@ -68,8 +68,8 @@ fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
     if driver == "ovs" {
         return check_ovs(words);
     }
-    if words.vlan.is_some() {
-        return no("--vlan", "is for --driver ovs");
+    if words.vlan.is_some() && driver != "uplink" {
+        return no("--vlan", "is for --driver uplink and --driver ovs; a macvlan takes --parent eth0.10");
     }
     if !words.trunk.is_empty() {
         return no("--trunk", "is for --driver ovs");

@@ -39,7 +39,11 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                     let words: Vec<&str> = ["ovs", &vlans].into_iter().filter(|word| !word.is_empty()).collect();
                     format!("on {} ({})", part.bridge, words.join(", "))
                 }
-                (None, None) => format!("on bridge {}", report.value.device()),
+                (None, None) => {
+                    let vlan = report.value.bridge().and_then(|part| part.vlan);
+                    let vlan = vlan.map_or_else(String::new, |vlan| format!(" (vlan={vlan})"));
+                    format!("on bridge {}{vlan}", report.value.device())
+                }
             };
             let words = [subnets.join(", "), on];
             let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
@@ -189,7 +193,8 @@ fn options(network: &Network) -> Vec<String> {
     ];
     let ipam = network.asks_dhcp().then(|| "ipam=dhcp".to_owned());
     if let Some(parent) = network.parent() {
-        return [format!("parent={parent}")].into_iter().chain(ipam).collect();
+        let vlan = bridge.and_then(|bridge| bridge.vlan).map(|vlan| format!("vlan={vlan}"));
+        return [format!("parent={parent}")].into_iter().chain(vlan).chain(ipam).collect();
     }
     if let Some(part) = network.macvlan() {
         let parent = part.card().map(|card| format!("parent={card}"));
@@ -371,6 +376,7 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
                 icc: if words.no_icc { Icc::Isolated } else { Icc::Allowed },
                 existing,
                 uplink: card,
+                vlan: words.vlan,
             })
         },
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),

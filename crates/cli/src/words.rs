@@ -358,7 +358,7 @@ pub(crate) struct CreateWords {
     /// network is internal; `eth0.10` is VLAN 10 of eth0
     #[arg(long, value_name = "DEVICE")]
     pub(crate) parent: Option<IfName>,
-    /// Of --driver ovs: the VLAN of the endpoints, 1 to 4094
+    /// Of --driver ovs and uplink: the VLAN of the endpoints, 1 to 4094. The host itself stays outside of it
     #[arg(long, value_name = "N", conflicts_with = "trunk")]
     pub(crate) vlan: Option<VlanId>,
     /// Of --driver ovs: the VLANs that endpoints send and get with tags; all of the bridge without --vlan and --trunk

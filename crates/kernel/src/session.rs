@@ -16,8 +16,8 @@ use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
 use zubi_plan::{Op, Place};
 use zubi_wire::nft::Generation;
 use zubi_wire::route::{
-    AddressSeen, LinkRef, LinkSeen, NeighbourSeen, NetnsId, RouteOfDevice, RouteSeen, RuleSeen, dump_links,
-    dump_routes, get_link,
+    AddressSeen, LinkRef, LinkSeen, NeighbourSeen, NetnsId, PortVlanSeen, RouteOfDevice, RouteSeen, RuleSeen,
+    dump_links, dump_routes, get_link,
 };
 use zubi_wire::{Batch, Message};
 
@@ -282,6 +282,11 @@ impl Session {
     pub fn neighbours(&mut self, place: &Place) -> Result<Vec<NeighbourSeen>, Error> {
         let seen = |m: &Message<'_>| NeighbourSeen::parse(m).into_iter().collect();
         self.socket(place)?.dump("neighbours", &|b| NeighbourSeen::dump(b, false), seen)
+    }
+
+    /// The VLANs of all bridge ports.
+    pub fn port_vlans(&mut self, place: &Place) -> Result<Vec<PortVlanSeen>, Error> {
+        self.socket(place)?.dump("VLANs of bridge ports", &PortVlanSeen::dump, PortVlanSeen::parse)
     }
 
     /// The forwarding entries of all bridges.

@@ -17,10 +17,10 @@ use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use zubi_kernel::{Netlink, Session, sys};
-use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
+use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName, VlanId};
 use zubi_plan::{Op, Place, Plan, Sysctl, What, firewall};
 use zubi_wire::nft::{Chain, Hook, HookPoint, Rule, Shape, Table, TableFamily};
-use zubi_wire::route::{Address, BridgePort, Link, LinkKind, Peer, Switch};
+use zubi_wire::route::{Address, BridgePort, Link, LinkKind, Peer, PortVlan, Switch, Tagging, VlanMember};
 use zubi_wire::{Batch, flag};
 
 /// A feature that the tests use and a machine may lack.
@@ -54,6 +54,8 @@ pub enum Capability {
     Sctp,
     /// Links of kind vlan.
     Vlan,
+    /// Bridges that tell VLANs apart.
+    VlanFiltering,
     /// The program `ip`, with JSON.
     Ip,
     /// The program `nft`.
@@ -92,7 +94,7 @@ const CHAIN: &str = "chain";
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Capability; 22] = [
+    pub const ALL: [Capability; 23] = [
         Capability::UserNamespaces,
         Capability::Bridge,
         Capability::Veth,
@@ -107,6 +109,7 @@ impl Capability {
         Capability::PacketSocket,
         Capability::Sctp,
         Capability::Vlan,
+        Capability::VlanFiltering,
         Capability::Ip,
         Capability::Nft,
         Capability::Ping,
@@ -159,6 +162,14 @@ impl Capability {
             Capability::Sctp => sctp::socket(Ipv4Addr::LOCALHOST.into()).map(drop).map_err(|e| e.to_string()),
             Capability::Vlan if knows("vlan") => Ok(()),
             Capability::Vlan => Err("the kernel does not know this kind of link".into()),
+            Capability::VlanFiltering => {
+                let bridge = bridge();
+                let vlan = PortVlan {
+                    member: VlanMember::Host,
+                    ..PortVlan::new(bridge.name.clone(), VlanId::UNTAGGED, Tagging::Untagged)
+                };
+                apply([What::AddLink(bridge), What::AddVlan(vlan)]).map(drop)
+            }
             Capability::Ip => succeeds(&["ip", "-j", "link"]),
             Capability::Nft => succeeds(&["nft", "-j", "list", "ruleset"]),
             Capability::Ping => succeeds(&["ping", "-n", "-q", "-c", "1", "-W", "1", "127.0.0.1"]),
@@ -191,6 +202,7 @@ impl fmt::Display for Capability {
             Capability::PacketSocket => "packet sockets",
             Capability::Sctp => "SCTP",
             Capability::Vlan => "VLAN devices",
+            Capability::VlanFiltering => "VLAN filtering of bridges",
             Capability::Ip => "ip",
             Capability::Nft => "nft",
             Capability::Ping => "ping",

@@ -90,6 +90,7 @@ pub(crate) fn seen(name: &str, kind: &str) -> LinkSeen {
         peer: None,
         peer_netns: None,
         bridge: None,
+        vlan: None,
         addr_gen_mode: None,
         settings: DeviceSettings::default(),
         port: None,

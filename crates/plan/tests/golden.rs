@@ -213,6 +213,7 @@ fn hand_made(name: &str, index: u32, peer: u32) -> LinkSeen {
         peer: Some(IfIndex(peer)),
         peer_netns: Some(NetnsId(0)),
         bridge: None,
+        vlan: None,
         addr_gen_mode: Some(AddrGenMode::Eui64),
         settings: DeviceSettings::default(),
         port: None,

@@ -106,6 +106,7 @@ pub(crate) fn bridge_seen(name: &str) -> LinkSeen {
         peer: None,
         peer_netns: None,
         bridge: None,
+        vlan: None,
         addr_gen_mode: None,
         settings: DeviceSettings::default(),
         port: None,

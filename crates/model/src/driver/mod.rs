@@ -18,7 +18,7 @@ pub use macvlan::{
 };
 pub use ovs::{Datapath, OvsDescription, OvsNetwork, OvsSpec};
 
-use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
+use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName, VlanId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -217,6 +217,14 @@ impl DriverSpec {
     pub fn uplink(&self) -> Option<&UplinkSpec> {
         match self {
             DriverSpec::Bridge(spec) => spec.uplink.as_ref(),
+            DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) => None,
+        }
+    }
+
+    /// The VLAN of the endpoints behind that card, where the host is not.
+    pub fn uplink_vlan(&self) -> Option<VlanId> {
+        match self {
+            DriverSpec::Bridge(spec) => spec.vlan,
             DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) => None,
         }
     }

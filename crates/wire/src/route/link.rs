@@ -35,6 +35,7 @@ const IFLA_INFO_KIND: u16 = 1;
 const IFLA_INFO_DATA: u16 = 2;
 const IFLA_INFO_SLAVE_DATA: u16 = 5;
 const VETH_INFO_PEER: u16 = 1;
+const IFLA_BR_VLAN_FILTERING: u16 = 7;
 const IFLA_BR_MCAST_SNOOPING: u16 = 23;
 const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;
@@ -446,6 +447,8 @@ pub struct LinkChange {
     /// A text that the kernel stores with the device, at most [`LONGEST_ALIAS`] bytes. (It ignores one in the message
     /// that makes a device.)
     pub alias: Option<String>,
+    /// Whether a bridge tells VLANs apart.
+    pub vlan_filtering: Option<Switch>,
 }
 
 /// `IFALIASZ` of linux/if.h, without its NUL.
@@ -468,12 +471,17 @@ impl LinkChange {
             allmulticast: None,
             tx_queue: None,
             alias: None,
+            vlan_filtering: None,
         }
     }
 
-    /// Whether it changes an MTU, a receive mode or the queue length.
+    /// Whether it changes an MTU, a receive mode, the queue length, or how a bridge treats VLANs.
     pub fn has_settings(&self) -> bool {
-        self.mtu.is_some() || self.promisc.is_some() || self.allmulticast.is_some() || self.tx_queue.is_some()
+        self.mtu.is_some()
+            || self.promisc.is_some()
+            || self.allmulticast.is_some()
+            || self.tx_queue.is_some()
+            || self.vlan_filtering.is_some()
     }
 
     /// Whether it changes nothing.
@@ -566,6 +574,12 @@ impl LinkChange {
             if let Some(alias) = &self.alias {
                 b.attr(IFLA_IFALIAS, alias.as_bytes());
             }
+            if let Some(filtering) = self.vlan_filtering {
+                b.nested(IFLA_LINKINFO, |b| {
+                    b.text(IFLA_INFO_KIND, "bridge");
+                    b.nested(IFLA_INFO_DATA, |b| b.u8(IFLA_BR_VLAN_FILTERING, u8::from(filtering == Switch::On)));
+                });
+            }
             if let Some(mode) = self.addr_gen_mode {
                 b.nested(IFLA_AF_SPEC, |b| {
                     b.nested(u16::from(AF_INET6), |b| b.u8(IFLA_INET6_ADDR_GEN_MODE, mode.number()));
@@ -613,6 +627,9 @@ impl fmt::Display for LinkChange {
         }
         if let Some(alias) = &self.alias {
             write!(f, " alias {}", shell_word(alias))?;
+        }
+        if let Some(filtering) = self.vlan_filtering {
+            write!(f, " type bridge vlan_filtering {}", u8::from(filtering == Switch::On))?;
         }
         Ok(())
     }
@@ -704,6 +721,9 @@ pub struct LinkSeen {
     pub port: Option<super::PortSeen>,
     /// Its settings as a bridge, if it is one.
     pub bridge: Option<BridgeSeen>,
+    /// Its VLAN, if it is the device of one.
+    #[serde(default)]
+    pub vlan: Option<VlanId>,
 }
 
 impl LinkSeen {
@@ -750,6 +770,11 @@ impl LinkSeen {
                 .as_ref()
                 .filter(|i| i.text(IFLA_INFO_KIND).as_deref() == Some("bridge"))
                 .and_then(|i| BridgeSeen::parse(&i.nested(IFLA_INFO_DATA)?)),
+            vlan: info
+                .as_ref()
+                .filter(|i| i.text(IFLA_INFO_KIND).as_deref() == Some("vlan"))
+                .and_then(|i| i.nested(IFLA_INFO_DATA)?.get(IFLA_VLAN_ID)?.try_into().ok())
+                .and_then(|id| VlanId::try_from(u16::from_ne_bytes(id)).ok()),
             port: info.and_then(|i| i.nested(IFLA_INFO_SLAVE_DATA)).map(|d: Attributes<'_>| super::PortSeen::parse(&d)),
         })
     }
