@@ -54,6 +54,8 @@ pub enum Capability {
     Sctp,
     /// Links of kind vlan.
     Vlan,
+    /// Links of kind bond.
+    Bond,
     /// Bridges that tell VLANs apart.
     VlanFiltering,
     /// The program `ip`, with JSON.
@@ -94,7 +96,7 @@ const CHAIN: &str = "chain";
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Capability; 23] = [
+    pub const ALL: [Capability; 24] = [
         Capability::UserNamespaces,
         Capability::Bridge,
         Capability::Veth,
@@ -109,6 +111,7 @@ impl Capability {
         Capability::PacketSocket,
         Capability::Sctp,
         Capability::Vlan,
+        Capability::Bond,
         Capability::VlanFiltering,
         Capability::Ip,
         Capability::Nft,
@@ -161,7 +164,8 @@ impl Capability {
             }
             Capability::Sctp => sctp::socket(Ipv4Addr::LOCALHOST.into()).map(drop).map_err(|e| e.to_string()),
             Capability::Vlan if knows("vlan") => Ok(()),
-            Capability::Vlan => Err("the kernel does not know this kind of link".into()),
+            Capability::Bond if knows("bond") => Ok(()),
+            Capability::Vlan | Capability::Bond => Err("the kernel does not know this kind of link".into()),
             Capability::VlanFiltering => {
                 let bridge = bridge();
                 let vlan = PortVlan {
@@ -202,6 +206,7 @@ impl fmt::Display for Capability {
             Capability::PacketSocket => "packet sockets",
             Capability::Sctp => "SCTP",
             Capability::Vlan => "VLAN devices",
+            Capability::Bond => "bonds",
             Capability::VlanFiltering => "VLAN filtering of bridges",
             Capability::Ip => "ip",
             Capability::Nft => "nft",

@@ -245,6 +245,51 @@ fn a_vlan_that_cannot_be_is_refused() {
     before.0.assert_no_residue(&Snapshot::take());
 }
 
+fn a_bond_is_a_card() {
+    if !need(&[Capability::Bond], "a_bond_is_a_card") {
+        return;
+    }
+    let host = host();
+    // Two cards on one switch, of which one is in use.
+    host.shell(
+        "set -e; ip link add eth1 type veth peer name to_host_2 netns lan
+         ip -n lan link set to_host_2 master sw up; ip -n lan link set to_host_2 addrgenmode none
+         ip link add bond0 type bond mode active-backup miimon 100
+         ip addr flush dev eth0; ip link set eth0 down; ip link set eth0 master bond0; ip link set eth1 master bond0
+         sysctl -qw net.ipv6.conf.bond0.accept_dad=0; ip link set bond0 up
+         ip addr add 192.168.1.5/24 brd + dev bond0; ip addr add 2001:db8:1::5/64 dev bond0 nodad
+         ip route add default via 192.168.1.1; ip -6 route add default via 2001:db8:1::1",
+    )
+    .ok();
+    host.wait_for(&format!("ping -qc1 -W1 {ROUTER}"));
+    reaches_the_lan(&host);
+    let before = holdings(&host, "bond0");
+    let create = |words: &str| host.zubi(&format!("network create lan {words} --ip-range 192.168.1.128/26"));
+    for driver in ["uplink", "macvlan"] {
+        create(&format!("--driver {driver} --parent eth0"))
+            .fails(4, "is a port of bond bond0; take bond0 as the parent");
+    }
+    host.zubi("sandbox add c1").ok();
+    for driver in ["uplink", "macvlan"] {
+        create(&format!("--driver {driver} --parent bond0")).ok();
+        reaches_the_lan(&host);
+        host.zubi("connect lan c1").ok();
+        assert_reaches("c1", "router", OUTSIDE);
+        assert_reaches("host", "c1", "192.168.1.128");
+        assert_reaches("pc", "c1", "192.168.1.128");
+        assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+        // The other card takes over.
+        host.shell("ip -n lan link set to_host down").ok();
+        host.wait_for(&format!("ip netns exec c1 ping -qc1 -W1 {ROUTER}"));
+        host.wait_for(&format!("ping -qc1 -W1 {ROUTER}"));
+        host.shell("ip -n lan link set to_host up").ok();
+        host.zubi("network rm -f lan").ok();
+        host.settle();
+        assert_eq!(holdings(&host, "bond0"), before, "{driver}");
+        host.wait_for(&format!("ping -qc1 -W1 {ROUTER}"));
+    }
+}
+
 fn without_a_confirmation_the_card_goes_back() {
     let host = host();
     let before = holdings(&host, "eth0");
@@ -604,6 +649,7 @@ zubi_lab::tests!(
     endpoints_are_in_a_vlan_and_the_host_stays_outside_of_it,
     the_printed_commands_put_endpoints_into_a_vlan,
     a_vlan_that_cannot_be_is_refused,
+    a_bond_is_a_card,
     a_container_is_on_the_lan_and_the_card_has_everything_back,
     the_printed_commands_do_the_same,
     without_a_confirmation_the_card_goes_back,
