@@ -71,7 +71,7 @@ pub use reservation::Reservation;
 pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxIdentity, SandboxRef, Standing};
 pub use static_route::{RouteKind, RouteOptions, StaticRoute};
 pub use subnet::{Exclusion, Family, Subnet};
-pub use traits::{DuplicateDetection, InnerState, PortHolder, PortSource, SourceMac, Traits};
+pub use traits::{DuplicateDetection, InnerState, PortHolder, PortSource, RouterAdvertisements, SourceMac, Traits};
 pub use visible::visible;
 pub use vlan::{PortVlans, VlanId};
 pub use wishes::{Addressing, MacWish, Probe, Wishes};

@@ -8,7 +8,8 @@ use crate::{Announcement, Instance, Neighbours, Op, Place, Sysctl, Through, What
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
 use zubi_model::{
-    DisplacedRoute, DuplicateDetection, Endpoint, Family, IfName, InnerState, Lifetime, NsRef, RouteKind, StaticRoute,
+    DisplacedRoute, DuplicateDetection, Endpoint, Family, IfName, InnerState, Lifetime, NsRef, RouteKind,
+    RouterAdvertisements, StaticRoute,
 };
 use zubi_wire::route::{Address, AdminState, Dad, LinkChange, Route};
 
@@ -69,6 +70,21 @@ pub(crate) fn settings(device: &IfName, ipv6: Ipv6, neighbours: Neighbours, dad:
     all
 }
 
+/// Lets the kernel make addresses and a default route of what routers advertise, also where the sandbox forwards
+/// (`accept_ra=2`).
+fn take_advertisements(endpoint: &Endpoint, settings: &mut Vec<Sysctl>) {
+    if endpoint.traits.router_advertisements == RouterAdvertisements::Ignored {
+        return;
+    }
+    let device = &endpoint.ifname;
+    let ignored = Sysctl::ipv6_device(device, "accept_ra", 0);
+    settings.retain(|setting| *setting != ignored);
+    if !endpoint.default_route.allows(Family::V6) {
+        settings.push(Sysctl::ipv6_device(device, "accept_ra_defrtr", 0));
+    }
+    settings.push(Sysctl::ipv6_device(device, "accept_ra", 2));
+}
+
 fn arp_notify(device: &IfName) -> Sysctl {
     Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1")
 }
@@ -93,7 +109,8 @@ pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterato
     const WHY: &str = "inside: loopback, address, and the way out through the gateway";
     let device = &endpoint.ifname;
     let ipv6 = Ipv6::of_endpoint(endpoint);
-    let settings = settings(device, ipv6, around.neighbours, endpoint.traits.dad);
+    let mut settings = settings(device, ipv6, around.neighbours, endpoint.traits.dad);
+    take_advertisements(endpoint, &mut settings);
     let mut all: Vec<What> = settings.into_iter().map(What::Set).collect();
     if ipv6 == Ipv6::Off {
         all.push(What::ChangeLink(LinkChange::addressless(device.clone())));

@@ -36,6 +36,7 @@ fn network(name: &str, subnets: &[&str]) -> Network {
         scope: Scope::Routed,
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
+        router_advertisements: zubi_model::RouterAdvertisements::Ignored,
         labels: std::collections::BTreeMap::new(),
     }
 }

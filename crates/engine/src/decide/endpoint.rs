@@ -6,7 +6,7 @@ use crate::decide::obstacle::{Obstacle, Owners};
 use crate::decide::{mac, port};
 use std::net::IpAddr;
 use zubi_model::{
-    Addressing, DisplacedRoute, Endpoint, EndpointId, Family, IfName, Mac, Network, SandboxIdentity, Wishes,
+    Addressing, DisplacedRoute, Endpoint, EndpointId, Family, IfName, Mac, Network, SandboxIdentity, Traits, Wishes,
 };
 use zubi_plan::Taken;
 use zubi_plan::default_route::may_default;
@@ -68,7 +68,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         displaced: Vec::new(),
         aliases: wishes.aliases.clone(),
         ports: Vec::new(),
-        traits: wishes.traits,
+        traits: Traits { router_advertisements: network.router_advertisements, ..wishes.traits },
         attached_at: ask.birth.attached_at,
     };
     // What is reserved stays the reservation's.

@@ -143,6 +143,7 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         scope: Scope::Routed,
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
+        router_advertisements: zubi_model::RouterAdvertisements::Ignored,
         labels: BTreeMap::new(),
     }
 }

@@ -347,6 +347,7 @@ fn network_of(
         pools,
         scope: if has(session, snapshot, "internal", 1)? { Scope::Internal } else { Scope::Routed },
         ipam: zubi_model::Ipam::Pools,
+        router_advertisements: zubi_model::RouterAdvertisements::Ignored,
         egress: if masquerades { Egress::Masquerade } else { Egress::Plain },
         driver: Driver::Bridge(bridge),
         labels: std::collections::BTreeMap::default(),

@@ -26,7 +26,8 @@ use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change};
 use zubi_model::{
-    BridgeMode, Description, DriverDescription, Family, IfName, InUse, MacvlanDescription, Network, SandboxRef, Wishes,
+    BridgeMode, Description, DriverDescription, Family, IfName, InUse, MacvlanDescription, Network,
+    RouterAdvertisements, SandboxRef, Wishes,
 };
 use zubi_plan::driver::{self, Unusable};
 use zubi_plan::{Op, Place};
@@ -136,6 +137,7 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
         scope: description.scope,
         egress: description.egress,
         ipam: description.ipam,
+        router_advertisements: RouterAdvertisements::Ignored,
         labels: description.labels.clone(),
     }
     .with_card_vlan(vlan);

@@ -36,6 +36,7 @@ mod reach;
 mod repair;
 mod sctp;
 mod settings;
+mod slaac;
 mod snapshot;
 mod storage;
 mod supervisor;
@@ -78,6 +79,7 @@ zubi_lab::test_files!(
     repair,
     sctp,
     settings,
+    slaac,
     snapshot,
     storage,
     supervisor,
