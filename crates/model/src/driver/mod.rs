@@ -309,13 +309,11 @@ impl DriverDescription {
                 described.onto(old, network).map(Driver::Macvlan)
             }
             (DriverDescription::Ovs(described), Driver::Ovs(old)) => described.onto(old, network).map(Driver::Ovs),
-            (DriverDescription::Bridge(_), Driver::Macvlan(_) | Driver::Ovs(_)) => {
-                Err(self.elsewhere("bridge", old, network))
-            }
             (DriverDescription::Macvlan(_), Driver::Bridge(_) | Driver::Ovs(_)) => {
                 Err(self.elsewhere("network card", old, network))
             }
-            (DriverDescription::Ovs(_), Driver::Bridge(_) | Driver::Macvlan(_)) => {
+            (DriverDescription::Bridge(_), Driver::Macvlan(_) | Driver::Ovs(_))
+            | (DriverDescription::Ovs(_), Driver::Bridge(_) | Driver::Macvlan(_)) => {
                 Err(self.elsewhere("bridge", old, network))
             }
         }
