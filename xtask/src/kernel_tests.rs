@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Words of test names that CI runs on the oldest kernel: everything known to differ between kernels, and a user's
 /// first steps.
-const SHORT: [&str; 54] = [
+const SHORT: [&str; 55] = [
     "containers_of_one_network_reach_each_other_the_host_and_the_outside",
     "container_addresses_are_not_reachable_by_routing",
     "gateway_addresses_are_not_reachable_by_routing",
@@ -68,6 +68,7 @@ const SHORT: [&str; 54] = [
     "ipvlan::a_routed_network",
     "uplink::a_container_is_on_the_lan_and_the_card_has_everything_back",
     "uplink::what_is_deleted_or_flushed_comes_back",
+    "uplink::endpoints_are_in_a_vlan",
 ];
 /// The limit for all tests under emulation.
 const LIMIT: Duration = Duration::from_secs(3 * 3600);

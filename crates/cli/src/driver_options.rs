@@ -1,6 +1,6 @@
 //! `network create --driver` and `--opt`: Docker's words for what a network is.
 
-use crate::words::CreateWords;
+use crate::words::{CreateWords, Ipv6Wish};
 use std::str::FromStr;
 use zubi_engine::Error;
 use zubi_model::{CardMode, Invalid};
@@ -86,8 +86,11 @@ fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
     if driver == "ovs" {
         return check_ovs(words);
     }
-    if words.vlan.is_some() {
-        return no("--vlan", "is for --driver ovs");
+    if words.adopt && words.ipv6 == Some(Ipv6Wish::Chosen) {
+        return no("--ipv6", "is for bridges of zubi's own; --ipv6=slaac takes what routers advertise");
+    }
+    if words.vlan.is_some() && driver != "uplink" {
+        return no("--vlan", "is for --driver uplink and --driver ovs; a macvlan takes --parent eth0.10");
     }
     if !words.trunk.is_empty() {
         return no("--trunk", "is for --driver ovs");

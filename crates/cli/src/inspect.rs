@@ -96,6 +96,9 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint], key: &dyn Fn(&E
         if bridge.ingress != Ingress::default() {
             option("zubi.ingress", bridge.ingress.to_string());
         }
+        if let Some(vlan) = bridge.vlan {
+            option("vlan", vlan.to_string());
+        }
     }
     if let Some(part) = network.macvlan() {
         option("parent", part.parent.to_string());

@@ -9,7 +9,7 @@ use crate::inspect::{self, NetworkShown};
 use crate::output::{Output, answer_in_json, answer_with, lines, removed, without_repeats};
 use crate::table;
 use crate::template::Template;
-use crate::words::{CreateWords, NetworkLsWords, NetworkWords, OrNone, SetWords};
+use crate::words::{CreateWords, Ipv6Wish, NetworkLsWords, NetworkWords, OrNone, SetWords};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use zubi_engine::{Act, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, CardMode, DriverChange, DriverSpec, Egress, Endpoint,
     ExistingBridge, Family, Icc, Ingress, Invalid, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec,
-    OvsSpec, PoolSpec, PortVlans, Scope, ShimWish, Subnet, UplinkSpec,
+    OvsSpec, PoolSpec, PortVlans, RouterAdvertisements, Scope, ShimWish, Subnet, UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -39,7 +39,11 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                     let words: Vec<&str> = ["ovs", &vlans].into_iter().filter(|word| !word.is_empty()).collect();
                     format!("on {} ({})", part.bridge, words.join(", "))
                 }
-                (None, None) => format!("on bridge {}", report.value.device()),
+                (None, None) => {
+                    let vlan = report.value.bridge().and_then(|part| part.vlan);
+                    let vlan = vlan.map_or_else(String::new, |vlan| format!(" (vlan={vlan})"));
+                    format!("on bridge {}{vlan}", report.value.device())
+                }
             };
             let words = [subnets.join(", "), on];
             let words: Vec<&str> = words.iter().map(String::as_str).filter(|word| !word.is_empty()).collect();
@@ -187,9 +191,12 @@ fn options(network: &Network) -> Vec<String> {
         (has(|bridge| bridge.icc == Icc::Isolated), "no-icc"),
         (network.egress == Egress::Plain, "no-masquerade"),
     ];
-    let ipam = network.asks_dhcp().then(|| "ipam=dhcp".to_owned());
+    let advertised = network.router_advertisements == RouterAdvertisements::Taken;
+    let ipam = [(network.asks_dhcp(), "ipam=dhcp"), (advertised, "ipv6=slaac")];
+    let ipam = ipam.into_iter().filter(|(is, _)| *is).map(|(_, word)| word.to_owned());
     if let Some(parent) = network.parent() {
-        return [format!("parent={parent}")].into_iter().chain(ipam).collect();
+        let vlan = bridge.and_then(|bridge| bridge.vlan).map(|vlan| format!("vlan={vlan}"));
+        return [format!("parent={parent}")].into_iter().chain(vlan).chain(ipam).collect();
     }
     if let Some(part) = network.macvlan() {
         let parent = part.card().map(|card| format!("parent={card}"));
@@ -201,7 +208,7 @@ fn options(network: &Network) -> Vec<String> {
         let vlans = Some(part.vlans.to_string()).filter(|words| !words.is_empty());
         return vlans.into_iter().chain(ipam).collect();
     }
-    let mut options: Vec<String> = ipam.into_iter().collect();
+    let mut options: Vec<String> = ipam.collect();
     options.extend(words.iter().filter(|(is, _)| *is).map(|(_, word)| (*word).to_owned()));
     if let Some(bridge) = bridge {
         options.extend((bridge.ingress != Ingress::default()).then(|| bridge.ingress.to_string()));
@@ -329,7 +336,7 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
     if own && (given(Family::V4) || words.subnet.is_empty()) {
         families.push(Family::V4);
     }
-    if own && (given(Family::V6) || words.ipv6) {
+    if own && (given(Family::V6) || words.ipv6 == Some(Ipv6Wish::Chosen)) {
         families.push(Family::V6);
     }
     let card = uplink.map(|parent| UplinkSpec {
@@ -350,6 +357,10 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
             Egress::Masquerade
         },
         ipam: words.ipam.unwrap_or_default(),
+        router_advertisements: match words.ipv6 {
+            Some(Ipv6Wish::Slaac) => RouterAdvertisements::Taken,
+            Some(Ipv6Wish::Chosen) | None => RouterAdvertisements::Ignored,
+        },
         mtu: words.mtu,
         driver: if let Some(bridge) = ovs {
             let vlans = match words.vlan {
@@ -371,6 +382,7 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
                 icc: if words.no_icc { Icc::Isolated } else { Icc::Allowed },
                 existing,
                 uplink: card,
+                vlan: words.vlan,
             })
         },
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),

@@ -52,7 +52,8 @@ pub(crate) fn endpoints(
     let mut all = Vec::new();
     for v in session.endpoints()? {
         let e = &v.endpoint;
-        let addresses: Vec<String> = e.addresses.iter().map(|a| a.address.to_string()).collect();
+        let recorded = e.addresses.iter().map(|a| a.address);
+        let addresses: Vec<String> = recorded.chain(v.advertised.iter().copied()).map(|a| a.to_string()).collect();
         // As `ip` writes it: behind the @ is the number of the other end.
         let device = |name: &IfName, other: Option<zubi_model::IfIndex>| match other {
             Some(index) => format!("{name}@if{}", index.0),

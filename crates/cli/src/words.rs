@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use zubi_model::{
-    Alias, Exclusion, IfName, Ipam, Label, LinkAddresses, LinkEndRef, MacWish, Mtu, NetworkName, PortWish, SandboxName,
-    SandboxRef, StaticRoute, Subnet, VlanId,
+    Alias, Exclusion, IfName, Invalid, Ipam, Label, LinkAddresses, LinkEndRef, MacWish, Mtu, NetworkName, PortWish,
+    SandboxName, SandboxRef, StaticRoute, Subnet, VlanId,
 };
 
 /// Below the help of commands that have the word inside another.
@@ -342,9 +342,10 @@ pub(crate) struct CreateWords {
     /// Docker's word for --exclude, with a name that only its own lists show
     #[arg(long, value_name = "NAME=ADDRESS", hide = true)]
     pub(crate) aux_address: Vec<String>,
-    /// Also choose an IPv6 subnet when none is given
-    #[arg(long)]
-    pub(crate) ipv6: bool,
+    /// Also choose an IPv6 subnet when none is given; `--ipv6=slaac`: on a LAN, endpoints make themselves IPv6 addresses of
+    /// what routers advertise
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "chosen")]
+    pub(crate) ipv6: Option<Ipv6Wish>,
     /// No way out or in: endpoints reach each other and the host only
     #[arg(long)]
     pub(crate) internal: bool,
@@ -361,7 +362,7 @@ pub(crate) struct CreateWords {
     #[arg(long, value_name = "NAME")]
     pub(crate) bridge: Option<IfName>,
     /// Use that bridge, which another program made, with its addresses as they are, and leave it when the network goes
-    #[arg(long, requires = "bridge", conflicts_with_all = ["ipv6", "internal"])]
+    #[arg(long, requires = "bridge", conflicts_with = "internal")]
     pub(crate) adopt: bool,
     /// Free text, KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
@@ -375,7 +376,7 @@ pub(crate) struct CreateWords {
     /// macvlans or ipvlans is internal; `eth0.10` is VLAN 10 of eth0
     #[arg(long, value_name = "DEVICE")]
     pub(crate) parent: Option<IfName>,
-    /// Of --driver ovs: the VLAN of the endpoints, 1 to 4094
+    /// Of --driver ovs and uplink: the VLAN of the endpoints, 1 to 4094. The host itself stays outside of it
     #[arg(long, value_name = "N", conflicts_with = "trunk")]
     pub(crate) vlan: Option<VlanId>,
     /// Of --driver ovs: the VLANs that endpoints send and get with tags; all of the bridge without --vlan and --trunk
@@ -657,5 +658,25 @@ mod tests {
     #[test]
     fn the_tree_of_words_is_sound() {
         Cli::command().debug_assert();
+    }
+}
+
+/// How endpoints get IPv6 addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ipv6Wish {
+    /// From a subnet that zubi chooses.
+    Chosen,
+    /// Of what routers advertise.
+    Slaac,
+}
+
+impl std::str::FromStr for Ipv6Wish {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "chosen" => Ok(Ipv6Wish::Chosen),
+            "slaac" => Ok(Ipv6Wish::Slaac),
+            _ => Err(Invalid::new("--ipv6", text, "is unknown; there are: chosen, slaac")),
+        }
     }
 }

@@ -214,6 +214,7 @@ fn show_description(text: &mut String, of: &Description) {
             line(text, format!("network {} on card {card}, {}", of.name, macvlan.mode));
             unusual(text, "broadcasts", &macvlan.broadcasts, &Broadcasts::default());
         }
+        DriverDescription::Ovs(ovs) => line(text, format!("network {} on bridge {}", of.name, ovs.bridge)),
     }
     unusual(text, "mtu", &of.mtu, &None);
     for pool in &of.pools {

@@ -16,7 +16,7 @@ use zubi_engine::{Config, Engine, LostRecords, Program, Session};
 use zubi_model::{
     Addressing, BridgeDescription, Broadcasts, CardMode, DefaultRoute, Description, DriverDescription, Egress,
     EndpointAddress, ForeignBridge, Hairpin, IfName, Ingress, Invalid, Ipam, MacWish, MacvlanDescription, Mtu,
-    NetworkName, NetworkSource, OtherGateway, Promiscuity, SandboxRef, Scope, Wishes,
+    NetworkName, NetworkSource, OtherGateway, OvsDescription, PortVlans, Promiscuity, SandboxRef, Scope, Wishes,
 };
 use zubi_pipework::{AddressWord, Attach, HostInterface, Request, Tool, parse};
 
@@ -98,19 +98,17 @@ fn plug(session: &mut Session, attach: &Attach) -> Result<(), String> {
         addressing,
         ifname: Some(attach.ifname.clone()),
         // A macvlan has no end on the host, so `-l` has no meaning, as with the script.
-        host_device: attach.local.clone().filter(|_| matches!(description.driver, DriverDescription::Bridge(_))),
+        host_device: attach.local.clone().filter(|_| !matches!(description.driver, DriverDescription::Macvlan(_))),
         mac,
-        default_route: DefaultRoute::Eligible,
+        default_route: match &attach.address {
+            AddressWord::Given { gateway: Some(_), .. } => DefaultRoute::Replaces,
+            AddressWord::Given { gateway: None, .. } | AddressWord::None | AddressWord::Dhcp { .. } => {
+                DefaultRoute::Eligible
+            }
+        },
         ..Wishes::default()
     };
-    let attached = session.attach_described(&description, &sandbox, &wishes).map_err(words)?;
-    let gateway = attached.value.endpoint.addresses.iter().find_map(|own| own.gateway);
-    if let Some(gateway) = gateway.filter(|_| attached.value.default_in.is_empty()) {
-        tell(&format!(
-            "pipework: {} keeps the default route that it has; pipework route {} replace default via {gateway} replaces it",
-            attach.guest, attach.guest
-        ));
-    }
+    session.attach_described(&description, &sandbox, &wishes).map_err(words)?;
     for note in session.take_notes() {
         tell(&format!("pipework: note: {note}"));
     }
@@ -137,9 +135,18 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
     if attach.direct {
         return no("cannot be moved into a guest yet; without --direct-phys");
     }
-    match device.map(|device| device.kind.as_deref()) {
+    let kind = device.map(|device| device.kind.as_deref());
+    // The port of the host on such a bridge is a device of Open vSwitch's module, or a tun of ovs-vswitchd's own.
+    let is_ovs = match kind {
+        Some(Some("openvswitch" | "tun")) => session.is_ovs_bridge(&name).map_err(words)?,
+        Some(_) => false,
+        None => name.as_str().starts_with("ovs"),
+    };
+    if is_ovs {
+        return on_ovs(attach, name);
+    }
+    match kind {
         Some(Some("bridge")) => {}
-        Some(Some("openvswitch")) => return no("is an Open vSwitch bridge: not yet"),
         Some(_) => {
             // As the script names it.
             let card = match attach.vlan {
@@ -148,10 +155,9 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
             };
             let (parent, broadcasts) = (Some(card.clone()), Broadcasts::default());
             let macvlan = MacvlanDescription { parent, mode: CardMode::default(), broadcasts };
-            return network(attach, &card, DriverDescription::Macvlan(macvlan), None);
+            return network(attach, card.as_str(), DriverDescription::Macvlan(macvlan), None);
         }
         None if name.as_str().starts_with("br") => {}
-        None if name.as_str().starts_with("ovs") => return no("would be an Open vSwitch bridge: not yet"),
         None if name.as_str().starts_with("dummy") => return no("would be a dummy device: not yet"),
         None => return no("does not exist, and only names that begin with br are made, as bridges"),
     }
@@ -167,19 +173,28 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
         hairpin: Hairpin::default(),
         promiscuity: Promiscuity::default(),
     };
-    network(attach, &name, DriverDescription::Bridge(bridge), mtu.map(Mtu::try_from).transpose().map_err(words)?)
+    network(
+        attach,
+        name.as_str(),
+        DriverDescription::Bridge(bridge),
+        mtu.map(Mtu::try_from).transpose().map_err(words)?,
+    )
+}
+
+/// Each VLAN of an Open vSwitch bridge is a network.
+fn on_ovs(attach: &Attach, bridge: IfName) -> Result<Description, String> {
+    let (words, vlans) = match attach.vlan {
+        Some(vlan) => (format!("{bridge}.{vlan}"), PortVlans::Access(vlan.try_into().map_err(words)?)),
+        None => (bridge.to_string(), PortVlans::All),
+    };
+    network(attach, &words, DriverDescription::Ovs(OvsDescription { bridge, vlans }), None)
 }
 
 /// The network has no subnets: each call brings its address along, or a server gives it.
-fn network(
-    attach: &Attach,
-    device: &IfName,
-    driver: DriverDescription,
-    mtu: Option<Mtu>,
-) -> Result<Description, String> {
+fn network(attach: &Attach, device: &str, driver: DriverDescription, mtu: Option<Mtu>) -> Result<Description, String> {
     let (name, ipam) = match &attach.address {
         AddressWord::Dhcp { .. } => (format!("{device}.dhcp"), Ipam::Dhcp),
-        AddressWord::None | AddressWord::Given { .. } => (device.to_string(), Ipam::Pools),
+        AddressWord::None | AddressWord::Given { .. } => (device.to_owned(), Ipam::Pools),
     };
     Ok(Description {
         name: NetworkName::described(NetworkSource::Pipework, &name).map_err(words)?,

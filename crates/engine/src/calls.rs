@@ -273,6 +273,11 @@ impl Session {
         device::host_devices(self)
     }
 
+    /// Whether Open vSwitch has a bridge of this name. One that does not run has none.
+    pub fn is_ovs_bridge(&mut self, name: &IfName) -> Result<bool, Error> {
+        device::is_ovs_bridge(self, name)
+    }
+
     /// All links, oldest first.
     pub fn links(&mut self) -> Result<Vec<LinkView>, Error> {
         list::link_views(self)

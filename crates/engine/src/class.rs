@@ -97,6 +97,7 @@ impl Error {
             | Error::OvsBridge { .. }
             | Error::Card { .. }
             | Error::NoCard { .. }
+            | Error::DefaultRouteStays { .. }
             | Error::Unconfirmed { .. }
             | Error::NothingToConfirm { .. }
             | Error::ScopeInUse { .. }

@@ -132,6 +132,17 @@ pub enum Error {
         /// The network.
         network: NetworkName,
     },
+    /// A default route that an endpoint's is to take the place of could not come back later.
+    #[error(
+        "sandbox: its default route by {device} {why}, and zubi could not bring it back; ip route del default inside \
+         removes it"
+    )]
+    DefaultRouteStays {
+        /// The device of the sandbox.
+        device: String,
+        /// What is the matter with it.
+        why: String,
+    },
     /// A network that took over a card is not confirmed yet.
     #[error(
         "network {name}: is not confirmed, and the card goes back in {left} s; zubi network confirm {name} keeps it"

@@ -80,6 +80,8 @@ fn class(op: &Op) -> Class {
     match op.what {
         What::ChangeLink(_)
         | What::ChangePort(_)
+        | What::AddVlan(_)
+        | What::DeleteVlan(_)
         | What::AddForwarding(_)
         | What::AddAddress(_)
         | What::ChangeAddress(_)

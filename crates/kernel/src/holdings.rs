@@ -10,7 +10,7 @@ use zubi_plan::Place;
 use zubi_wire::Batch;
 use zubi_wire::route::{
     AddressSeen, Certainty, Neighbour, NeighbourSeen, RouteOfDevice, Rule, RuleSeen, WholeRule, ask_neighbour,
-    dump_routes, forget_neighbour, held_address,
+    forget_neighbour, held_address,
 };
 
 /// The pause between two looks at the neighbours.
@@ -54,7 +54,7 @@ impl Session {
             seen.held.addresses.push(held);
         }
         for family in [Family::V4, Family::V6] {
-            let routes = self.route()?.dump("routes", &|b| dump_routes(b, family), RouteOfDevice::parse)?;
+            let routes = self.whole_routes(host, family)?;
             for RouteOfDevice { route, beyond, .. } in routes.into_iter().filter(|route| route.device == index) {
                 match beyond {
                     Some(why) => seen.beyond.push((words(&route), why)),

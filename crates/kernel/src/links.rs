@@ -266,6 +266,7 @@ impl Session {
             promisc: change.promisc.map(|_| seen.promisc),
             allmulticast: change.allmulticast.map(|_| seen.allmulticast),
             tx_queue: change.tx_queue.map(|_| seen.tx_queue),
+            vlan_filtering: change.vlan_filtering.and(seen.bridge.and_then(|bridge| bridge.vlan_filtering)),
             mac: change.mac.and(seen.mac),
             group: change.group.map(|_| seen.group),
             state: change.state.map(|_| seen.state),
@@ -307,6 +308,8 @@ impl Session {
             What::DeletePolicyRule(rule) => rule.encode_delete(batch),
             What::AddNeighbour(n) => n.encode(batch, self.index(place, n.device.as_str())?),
             What::DeleteNeighbour(n) => n.encode_delete(batch, self.index(place, n.device.as_str())?),
+            What::AddVlan(vlan) => vlan.encode(batch, self.index(place, vlan.port.as_str())?),
+            What::DeleteVlan(vlan) => vlan.encode_delete(batch, self.index(place, vlan.port.as_str())?),
             What::AddForwarding(entry) => entry.encode(batch, self.index(place, entry.port.as_str())?),
             What::AddHooks(device) => add_hooks(batch, self.index(place, device.as_str())?),
             What::DeleteHooks(device) => delete_hooks(batch, self.index(place, device.as_str())?),
@@ -339,6 +342,7 @@ impl Session {
             | What::DeleteRoute(_)
             | What::DeleteNeighbour(_)
             | What::DeletePolicyRule(_)
+            | What::DeleteVlan(_)
             | What::DeleteHooks(_)
             | What::DeleteFilter(_) => Outcome::Removed,
             _ => Outcome::Created,
@@ -375,9 +379,13 @@ impl Session {
             // AddHooks: a kernel without the queueing discipline `clsact`, or without any.
             (What::AddHooks(_), libc::ENOENT | libc::EOPNOTSUPP)
             | (What::DeleteHooks(_) | What::DeleteFilter(_), libc::ENOENT | libc::EINVAL)
-            | (What::DeletePolicyRule(_) | What::DeleteNeighbour(_), libc::ENOENT)
+            | (What::DeletePolicyRule(_) | What::DeleteNeighbour(_) | What::DeleteVlan(_), libc::ENOENT)
             | (What::DeleteAddress(_), libc::EADDRNOTAVAIL)
             | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
+            (What::AddVlan(_) | What::ChangeLink(LinkChange { vlan_filtering: Some(_), .. }), libc::EOPNOTSUPP) => {
+                let hint = Some("the bridges of this kernel tell no VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING)");
+                Err(Error::Netlink { object: op.to_string(), source: error, hint })
+            }
             _ => Err(refused(op.to_string(), Some(Err(error)))),
         }
     }

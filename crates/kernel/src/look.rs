@@ -85,6 +85,9 @@ impl Session {
         if needs.forwarding {
             snapshot.set_forwarding(place, self.forwarding(place)?);
         }
+        if needs.vlans {
+            snapshot.set_vlans(place, self.port_vlans(place)?);
+        }
         self.look_at_filters(snapshot, place, needs)?;
         self.look_at_settings(snapshot, place, &needs.settings)
     }

@@ -16,7 +16,8 @@ use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
 use zubi_plan::{Op, Place};
 use zubi_wire::nft::Generation;
 use zubi_wire::route::{
-    AddressSeen, LinkRef, LinkSeen, NeighbourSeen, NetnsId, RouteSeen, RuleSeen, dump_links, dump_routes, get_link,
+    AddressSeen, LinkRef, LinkSeen, NeighbourSeen, NetnsId, PortVlanSeen, RouteOfDevice, RouteSeen, RuleSeen,
+    dump_links, dump_routes, get_link,
 };
 use zubi_wire::{Batch, Message};
 
@@ -266,6 +267,11 @@ impl Session {
         self.socket(place)?.dump("routes", &|b| dump_routes(b, family), |m| RouteSeen::parse(m).into_iter().collect())
     }
 
+    /// The same with all their options, one for each device that a route leads to.
+    pub fn whole_routes(&mut self, place: &Place, family: Family) -> Result<Vec<RouteOfDevice>, Error> {
+        self.socket(place)?.dump("routes", &|b| dump_routes(b, family), RouteOfDevice::parse)
+    }
+
     /// The policy routing rules.
     pub fn rules(&mut self, place: &Place, family: Family) -> Result<Vec<RuleSeen>, Error> {
         let seen = |m: &Message<'_>| RuleSeen::parse(m).into_iter().collect();
@@ -276,6 +282,11 @@ impl Session {
     pub fn neighbours(&mut self, place: &Place) -> Result<Vec<NeighbourSeen>, Error> {
         let seen = |m: &Message<'_>| NeighbourSeen::parse(m).into_iter().collect();
         self.socket(place)?.dump("neighbours", &|b| NeighbourSeen::dump(b, false), seen)
+    }
+
+    /// The VLANs of all bridge ports.
+    pub fn port_vlans(&mut self, place: &Place) -> Result<Vec<PortVlanSeen>, Error> {
+        self.socket(place)?.dump("VLANs of bridge ports", &PortVlanSeen::dump, PortVlanSeen::parse)
     }
 
     /// The forwarding entries of all bridges.

@@ -370,6 +370,18 @@ pub fn unblock_signals() -> io::Result<()> {
     }
 }
 
+/// Gives these signals their default effect. An ignored signal stays ignored across execve(2), and a shell cannot trap
+/// one that it finds ignored.
+pub fn heed_signals(signals: &[libc::c_int]) -> io::Result<()> {
+    for signal in signals {
+        // SAFETY: SIG_DFL is no function of ours.
+        if unsafe { libc::signal(*signal, libc::SIG_DFL) } == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// The sender of a signal (`si_code`, sigaction(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sender {

@@ -17,11 +17,11 @@ use std::io::ErrorKind;
 use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 use zubi_kernel::{Netlink, Session, sys};
-use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName};
+use zubi_model::{IfName, LinkGroup, Mac, NsRef, SandboxName, VlanId};
 use zubi_plan::{Op, Place, Plan, Sysctl, What, firewall};
 use zubi_wire::Batch;
 use zubi_wire::nft::{Chain, Hook, HookPoint, Rule, Shape, Table, TableFamily};
-use zubi_wire::route::{Address, BridgePort, Link, LinkKind, Peer, Switch, probe_kind};
+use zubi_wire::route::{Address, BridgePort, Link, LinkKind, Peer, PortVlan, Switch, Tagging, VlanMember, probe_kind};
 
 /// A feature that the tests use and a machine may lack.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,10 @@ pub enum Capability {
     Vlan,
     /// Links of kind ipvlan.
     Ipvlan,
+    /// Links of kind bond.
+    Bond,
+    /// Bridges that tell VLANs apart.
+    VlanFiltering,
     /// The program `ip`, with JSON.
     Ip,
     /// The program `nft`.
@@ -94,7 +98,7 @@ const CHAIN: &str = "chain";
 
 impl Capability {
     /// All of them.
-    pub const ALL: [Capability; 23] = [
+    pub const ALL: [Capability; 25] = [
         Capability::UserNamespaces,
         Capability::Bridge,
         Capability::Veth,
@@ -110,6 +114,8 @@ impl Capability {
         Capability::Sctp,
         Capability::Vlan,
         Capability::Ipvlan,
+        Capability::Bond,
+        Capability::VlanFiltering,
         Capability::Ip,
         Capability::Nft,
         Capability::Ping,
@@ -162,7 +168,18 @@ impl Capability {
             Capability::Sctp => sctp::socket(Ipv4Addr::LOCALHOST.into()).map(drop).map_err(|e| e.to_string()),
             Capability::Vlan if knows("vlan") => Ok(()),
             Capability::Ipvlan if knows("ipvlan") => Ok(()),
-            Capability::Vlan | Capability::Ipvlan => Err("the kernel does not know this kind of link".into()),
+            Capability::Bond if knows("bond") => Ok(()),
+            Capability::Vlan | Capability::Ipvlan | Capability::Bond => {
+                Err("the kernel does not know this kind of link".into())
+            }
+            Capability::VlanFiltering => {
+                let bridge = bridge();
+                let vlan = PortVlan {
+                    member: VlanMember::Host,
+                    ..PortVlan::new(bridge.name.clone(), VlanId::UNTAGGED, Tagging::Untagged)
+                };
+                apply([What::AddLink(bridge), What::AddVlan(vlan)]).map(drop)
+            }
             Capability::Ip => succeeds(&["ip", "-j", "link"]),
             Capability::Nft => succeeds(&["nft", "-j", "list", "ruleset"]),
             Capability::Ping => succeeds(&["ping", "-n", "-q", "-c", "1", "-W", "1", "127.0.0.1"]),
@@ -196,6 +213,8 @@ impl fmt::Display for Capability {
             Capability::Sctp => "SCTP",
             Capability::Vlan => "VLAN devices",
             Capability::Ipvlan => "ipvlans",
+            Capability::Bond => "bonds",
+            Capability::VlanFiltering => "VLAN filtering of bridges",
             Capability::Ip => "ip",
             Capability::Nft => "nft",
             Capability::Ping => "ping",

@@ -64,6 +64,8 @@ pub(crate) fn on_fresh_host(kind: HostKind, work: impl FnOnce() -> i32) -> i32 {
         sys::Fork::Child => {
             sys::die_with_parent(libc::SIGKILL).expect("die with the keeper");
             sys::unblock_signals().expect("signals");
+            // `nohup` and a background job of a script leave some ignored, and a test sends them.
+            sys::heed_signals(&[libc::SIGINT, libc::SIGHUP, libc::SIGQUIT]).expect("signals");
             if kind == HostKind::Root {
                 // The keeper must still see all cgroups when the init sees only its own.
                 sys::unshare(sys::Namespaces::MOUNT).expect("mounts of its own");

@@ -1,4 +1,4 @@
-//! A real Open vSwitch with its user-space datapath, which needs no kernel module: ovsdb-server and ovs-vswitchd.
+//! A real Open vSwitch: ovsdb-server and ovs-vswitchd. Its user-space datapath needs no kernel module.
 
 use crate::host::Host;
 use crate::runner::skip;
@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 /// The package, and the program that shows its presence.
 const PACKAGE: &str = "openvswitch-switch";
 const FOLDER: &str = "/run/openvswitch";
+const SWITCH: &str = "ovs-vswitchd unix:/run/openvswitch/db.sock";
 
 /// An Open vSwitch in the place where its programs look for it, with a bridge `br0`. It ends with the host.
 #[derive(Debug)]
@@ -36,18 +37,24 @@ impl OpenVswitch {
         Some(OpenVswitch { host: host.clone() })
     }
 
+    /// Starts one whose bridge is the kernel's; `None` where it is not installed, or the kernel has no module for it.
+    #[track_caller]
+    pub fn start_in_kernel(host: &Host, test: &str) -> Option<OpenVswitch> {
+        if !OpenVswitch::is_installed(test) {
+            return None;
+        }
+        if host.shell("genl ctrl get name ovs_datapath").code != 0 {
+            skip(test, "lacks the kernel's datapath of Open vSwitch (CONFIG_OPENVSWITCH)");
+            return None;
+        }
+        let script = script(&daemon(SWITCH, "ovs-vswitchd"), "ovs-vsctl add-br br0");
+        host.shell(&script).ok();
+        Some(OpenVswitch { host: host.clone() })
+    }
+
     /// The line for a shell that starts it.
     pub fn script() -> String {
-        [
-            format!("mkdir -p {FOLDER}"),
-            format!("mount -t tmpfs none {FOLDER}"),
-            format!("ovsdb-tool create {FOLDER}/conf.db /usr/share/openvswitch/vswitch.ovsschema"),
-            database(),
-            "ovs-vsctl --no-wait init".to_owned(),
-            switch(),
-            bridge("br0"),
-        ]
-        .join(" && ")
+        script(&switch(), &bridge("br0"))
     }
 
     /// Adds a bridge.
@@ -100,12 +107,25 @@ impl OpenVswitch {
     }
 }
 
+fn script(switch: &str, bridge: &str) -> String {
+    [
+        &format!("mkdir -p {FOLDER}"),
+        &format!("mount -t tmpfs none {FOLDER}"),
+        &format!("ovsdb-tool create {FOLDER}/conf.db /usr/share/openvswitch/vswitch.ovsschema"),
+        &database(),
+        "ovs-vsctl --no-wait init",
+        switch,
+        bridge,
+    ]
+    .join(" && ")
+}
+
 fn database() -> String {
     daemon(&format!("ovsdb-server {FOLDER}/conf.db --remote=punix:{FOLDER}/db.sock"), "ovsdb-server")
 }
 
 fn switch() -> String {
-    daemon(&format!("ovs-vswitchd unix:{FOLDER}/db.sock --disable-system"), "ovs-vswitchd")
+    daemon(&format!("{SWITCH} --disable-system"), "ovs-vswitchd")
 }
 
 /// Returns when it is ready.

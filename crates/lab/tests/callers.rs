@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 use std::path::Path;
+use std::process::Command;
 use zubi_lab::{Attachment, Caller, Chain, Host, PrevResult, Verb, cover, skip};
 
 const REFERENCE: &str = "/usr/lib/cni";
@@ -125,7 +126,26 @@ fn a_network_s_gc_and_status_say_what_libcni_says() {
     }
 }
 
+fn signals_that_the_caller_of_the_tests_ignores_are_not_ignored_in_a_test() {
+    const TEST: &str = "signals_that_the_caller_of_the_tests_ignores_are_not_ignored_in_a_test";
+    const INNER: &str = "ZUBI_LAB_IGNORES";
+    if std::env::var_os(INNER).is_some() {
+        let status = std::fs::read_to_string("/proc/self/status").expect("status");
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("ignored signals");
+        let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a mask");
+        // Of HUP, INT and QUIT, which are 1 to 3.
+        assert_eq!(ignored & 0b111, 0, "{status}");
+        return;
+    }
+    let script = format!("trap '' HUP INT QUIT; exec \"$0\" --exact {TEST}");
+    let this = std::env::current_exe().expect("this program");
+    let run = Command::new("sh").args(["-c", &script]).arg(this).env(INNER, "1").output().expect("sh");
+    let said = String::from_utf8_lossy(&run.stdout);
+    assert!(said.contains("1 passed; 0 failed"), "{said}");
+}
+
 zubi_lab::tests!(
+    signals_that_the_caller_of_the_tests_ignores_are_not_ignored_in_a_test,
     the_reference_chain_is_added_checked_and_deleted,
     the_first_plugin_that_fails_ends_the_chain,
     a_plugin_is_called_with_exactly_what_is_said,

@@ -21,6 +21,9 @@ pub enum DefaultRoute {
     Eligible,
     /// The same, in one family.
     EligibleIn(Family),
+    /// In place of every other default route of the sandbox, those of other programs too. Of several such endpoints the
+    /// newest provides it.
+    Replaces,
     /// Never: the network is internal, or the user asked for none.
     Never,
 }
@@ -29,11 +32,21 @@ impl DefaultRoute {
     /// Whether it may in a family.
     pub fn allows(self, family: Family) -> bool {
         match self {
-            DefaultRoute::Eligible => true,
+            DefaultRoute::Eligible | DefaultRoute::Replaces => true,
             DefaultRoute::EligibleIn(only) => only == family,
             DefaultRoute::Never => false,
         }
     }
+}
+
+/// A default route of another program that an endpoint's took the place of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DisplacedRoute {
+    /// The device of the sandbox that it leads to.
+    pub device: IfName,
+    /// The route.
+    #[serde(flatten)]
+    pub route: StaticRoute,
 }
 
 /// One address of an endpoint.
@@ -118,6 +131,9 @@ pub struct Endpoint {
     pub routes: Vec<StaticRoute>,
     /// Whether the default route may go through it.
     pub default_route: DefaultRoute,
+    /// What the sandbox has again when the endpoint goes, see [`DefaultRoute::Replaces`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub displaced: Vec<DisplacedRoute>,
     /// Names that the user gave it beside its sandbox's own, see [`Endpoint::names`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<Alias>,

@@ -55,9 +55,9 @@ pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Broadcasts, CardMode, CardVlan, Datapath,
     Driver, DriverChange, DriverDescription, DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin,
     HostClient, HostShim, Icc, Ingress, IpvlanMode, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec,
-    OvsNetwork, OvsSpec, Promiscuity, ShimWish, UplinkSpec,
+    OvsDescription, OvsNetwork, OvsSpec, Promiscuity, ShimWish, UplinkSpec,
 };
-pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
+pub use endpoint::{DefaultRoute, DisplacedRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;
 pub use followed::{Follow, Followed};
 pub use holdings::{AddressOptions, HeldAddress, HeldNeighbour, Holdings, Lifetime};
@@ -76,7 +76,7 @@ pub use reservation::Reservation;
 pub use sandbox::{NetnsCookie, NsRef, Pid, SandboxIdentity, SandboxRef, Standing};
 pub use static_route::{RouteKind, RouteOptions, StaticRoute};
 pub use subnet::{Exclusion, Family, Subnet};
-pub use traits::{DuplicateDetection, InnerState, PortHolder, PortSource, SourceMac, Traits};
+pub use traits::{DuplicateDetection, InnerState, PortHolder, PortSource, RouterAdvertisements, SourceMac, Traits};
 pub use visible::visible;
 pub use vlan::{PortVlans, VlanId};
 pub use wishes::{Addressing, MacWish, Probe, Wishes};

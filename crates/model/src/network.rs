@@ -3,7 +3,7 @@
 use crate::serial::is_default;
 use crate::{
     BridgeNetwork, BridgeSpec, CardVlan, Device, Driver, DriverSpec, Family, HostClient, IfName, Invalid, Mac,
-    MacvlanNetwork, Mtu, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec,
+    MacvlanNetwork, Mtu, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec, RouterAdvertisements,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -85,6 +85,9 @@ pub struct Network {
     /// Who gives IPv4 addresses.
     #[serde(default, skip_serializing_if = "is_default")]
     pub ipam: Ipam,
+    /// Whether its endpoints have the IPv6 addresses that they make of what routers advertise; then it has no IPv6 pool.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub router_advertisements: RouterAdvertisements,
     /// The user's own words.
     #[serde(default, skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
@@ -249,6 +252,8 @@ pub struct NetworkSpec {
     /// See [`Network`].
     pub ipam: Ipam,
     /// See [`Network`].
+    pub router_advertisements: RouterAdvertisements,
+    /// See [`Network`].
     pub mtu: Option<Mtu>,
     /// What connects its endpoints.
     pub driver: DriverSpec,
@@ -267,6 +272,7 @@ impl NetworkSpec {
             scope: Scope::Routed,
             egress: Egress::Masquerade,
             ipam: Ipam::Pools,
+            router_advertisements: RouterAdvertisements::Ignored,
             mtu: None,
             driver: DriverSpec::Bridge(BridgeSpec::default()),
             labels: BTreeMap::new(),
@@ -292,6 +298,7 @@ pub(crate) mod tests {
             scope: Scope::Routed,
             egress: Egress::Masquerade,
             ipam: Ipam::Pools,
+            router_advertisements: RouterAdvertisements::Ignored,
             labels: BTreeMap::new(),
         }
     }

@@ -60,6 +60,17 @@ pub enum PortHolder {
     Caller,
 }
 
+/// What an endpoint does with router advertisements (RFC 4861).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RouterAdvertisements {
+    /// Nothing: anybody on the link could send them.
+    #[default]
+    Ignored,
+    /// It makes itself addresses in the prefixes (RFC 4862), and the default route is the router's.
+    Taken,
+}
+
 /// How the device of an endpoint differs from others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -79,6 +90,9 @@ pub struct Traits {
     /// See [`PortHolder`].
     #[serde(skip_serializing_if = "is_default")]
     pub port_holder: PortHolder,
+    /// See [`RouterAdvertisements`].
+    #[serde(skip_serializing_if = "is_default")]
+    pub router_advertisements: RouterAdvertisements,
     /// Of the default routes that the endpoint gives; the kernel's default when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<u32>,

@@ -11,6 +11,9 @@ use std::str::FromStr;
 pub struct VlanId(u16);
 
 impl VlanId {
+    /// The VLAN that bridges take frames without a tag to be in (`default_pvid`).
+    pub const UNTAGGED: VlanId = VlanId(1);
+
     /// The number.
     pub fn number(self) -> u16 {
         self.0

@@ -1,18 +1,17 @@
 //! The default route of a sandbox, per family: which of its endpoints gives it.
 
+use std::cmp::Reverse;
 use std::net::IpAddr;
-use zubi_model::{DefaultRoute, Endpoint, Family, Network};
+use zubi_model::{DefaultRoute, DisplacedRoute, Endpoint, Family, Network, NetworkName};
 use zubi_wire::route::Route;
 
-/// The families in which an endpoint gives the default route. Of the endpoints that may give it, the oldest does; a
-/// default route of another program (`taken`) stays.
+/// The families in which an endpoint gives the default route. Of the endpoints that may give it, the newest of those that
+/// replace others does, else the oldest; a default route of another program (`taken`) stays.
 pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<Family> {
     let provided = |family| {
-        siblings.iter().any(|s| {
-            s.default_route.allows(family)
-                && way_out(s, family).is_some()
-                && (s.attached_at, &s.network) < (endpoint.attached_at, &endpoint.network)
-        })
+        siblings
+            .iter()
+            .any(|s| s.default_route.allows(family) && way_out(s, family).is_some() && rank(s) < rank(endpoint))
     };
     [Family::V4, Family::V6]
         .into_iter()
@@ -21,8 +20,40 @@ pub fn default_families(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Fam
         .collect()
 }
 
+/// The first of these gives the default route.
+fn rank(endpoint: &Endpoint) -> (bool, Reverse<u64>, u64, &NetworkName) {
+    let (at, network) = (endpoint.attached_at, &endpoint.network);
+    match endpoint.default_route {
+        DefaultRoute::Replaces => (false, Reverse(at), 0, network),
+        DefaultRoute::Eligible | DefaultRoute::EligibleIn(_) | DefaultRoute::Never => (true, Reverse(0), at, network),
+    }
+}
+
+/// Routes of other programs that come back, and the endpoints that give the default route, each with its families.
+pub type Heirs = (Vec<DisplacedRoute>, Vec<(Endpoint, Vec<Family>)>);
+
+/// The default routes of other programs that come back when an endpoint no longer gives the default route in these
+/// families, and the endpoints that give it otherwise. An endpoint that had displaced the same routes goes before them.
+pub fn heirs(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Heirs {
+    let given = default_families(endpoint, siblings, taken);
+    let mut successors = successors(endpoint, siblings, taken);
+    let displaces = |family: Family| {
+        successors
+            .iter()
+            .any(|(next, families)| next.default_route == DefaultRoute::Replaces && families.contains(&family))
+    };
+    let of = |displaced: &DisplacedRoute| Family::of(displaced.route.to.addr());
+    let comes_back = |displaced: &&DisplacedRoute| given.contains(&of(displaced)) && !displaces(of(displaced));
+    let back: Vec<DisplacedRoute> = endpoint.displaced.iter().filter(comes_back).cloned().collect();
+    for (_, families) in &mut successors {
+        families.retain(|family| !back.iter().any(|displaced| of(displaced) == *family));
+    }
+    successors.retain(|(_, families)| !families.is_empty());
+    (back, successors)
+}
+
 /// The endpoints of the same sandbox that give the default route once this one no longer does, each with its families.
-pub fn successors(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<(Endpoint, Vec<Family>)> {
+fn successors(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Vec<(Endpoint, Vec<Family>)> {
     let given = default_families(endpoint, siblings, taken);
     let succeeds = |candidate: &Endpoint| {
         let others: Vec<Endpoint> = siblings.iter().filter(|e| e.network != candidate.network).cloned().collect();
@@ -64,11 +95,20 @@ pub(crate) fn default_routes<'a>(endpoint: &'a Endpoint, families: &'a [Family])
         };
         route.options.metric = endpoint.traits.metric;
         // Without a subnet mask a server's routers are on the link all the same.
-        route.options.on_link = route.via.is_some_and(|gateway| {
-            endpoint.lease().is_some_and(|lease| gateway.is_ipv4() && !lease.is_on_link(gateway))
+        route.options.on_link = route.via.is_some_and(|gateway| match endpoint.default_route {
+            DefaultRoute::Replaces => !is_near(endpoint, gateway),
+            DefaultRoute::Eligible | DefaultRoute::EligibleIn(_) | DefaultRoute::Never => {
+                endpoint.lease().is_some_and(|lease| gateway.is_ipv4() && !lease.is_on_link(gateway))
+            }
         });
         route
     })
+}
+
+/// Whether the endpoint is in a subnet of the gateway.
+fn is_near(endpoint: &Endpoint, gateway: IpAddr) -> bool {
+    let is_link_local = matches!(gateway, IpAddr::V6(gateway) if gateway.is_unicast_link_local());
+    is_link_local || endpoint.addresses.iter().any(|own| own.address.contains(&gateway))
 }
 
 #[cfg(test)]
@@ -123,6 +163,43 @@ mod tests {
         far.addresses[0].gateway = Some("10.1.0.1".parse().unwrap());
         let first = default_routes(&far, &families).next().unwrap().to_string();
         assert_eq!(first, "default via 10.1.0.1 dev eth0 proto 122");
+    }
+
+    #[test]
+    fn the_newest_endpoint_that_replaces_default_routes_gives_it() {
+        let replaces = |name: &str, subnet: &str, at| Endpoint {
+            default_route: DefaultRoute::Replaces,
+            displaced: vec![DisplacedRoute {
+                device: "ppp0".parse().unwrap(),
+                route: zubi_model::StaticRoute::new("0.0.0.0/0".parse().unwrap(), Some("192.0.2.1".parse().unwrap())),
+            }],
+            ..attached(name, &[subnet], at)
+        };
+        let blue = attached("blue", &["10.55.66.0/24"], 1);
+        let green = replaces("green", "10.55.67.0/24", 2);
+        let red = replaces("red", "10.55.68.0/24", 3);
+        let all = [blue.clone(), green.clone(), red.clone()];
+        let gives = |endpoint: &Endpoint| {
+            let siblings: Vec<Endpoint> = all.iter().filter(|e| e.network != endpoint.network).cloned().collect();
+            default_families(endpoint, &siblings, &[])
+        };
+        assert_eq!([gives(&blue), gives(&green), gives(&red)], [vec![], vec![], vec![Family::V4]]);
+        // What the older one displaced too comes back behind it.
+        assert_eq!(heirs(&red, &all[..2], &[]), (vec![], vec![(green.clone(), vec![Family::V4])]));
+        assert_eq!(heirs(&green, &all[..1], &[]), (green.displaced.clone(), vec![]));
+        assert_eq!(heirs(&green, &[blue.clone(), red], &[]), (vec![], vec![]));
+        // Somebody has made another one meanwhile.
+        assert_eq!(heirs(&green, &[blue], &[Family::V4]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn a_gateway_of_no_subnet_is_on_the_link_for_an_endpoint_that_replaces() {
+        let mut alone = attached("blue", &["10.55.66.0/24"], 1);
+        alone.default_route = DefaultRoute::Replaces;
+        let on_link = |endpoint: &Endpoint| default_routes(endpoint, &[Family::V4]).next().unwrap().options.on_link;
+        assert!(!on_link(&alone));
+        alone.addresses[0].gateway = Some("192.0.2.1".parse().unwrap());
+        assert!(on_link(&alone));
     }
 
     #[test]

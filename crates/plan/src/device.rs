@@ -2,7 +2,7 @@
 
 use crate::{Op, Place, Sysctl, What};
 use ipnet::IpNet;
-use zubi_model::{Endpoint, Family, IfName, Network, RouteOptions};
+use zubi_model::{Endpoint, Family, IfName, Network, RouteOptions, RouterAdvertisements};
 use zubi_wire::route::{LinkChange, Route};
 
 /// Whether a device has IPv6 addresses.
@@ -22,7 +22,8 @@ impl Ipv6 {
 
     /// Of an endpoint's device in its sandbox.
     pub(crate) fn of_endpoint(endpoint: &Endpoint) -> Self {
-        if endpoint.address(Family::V6).is_some() { Ipv6::On } else { Ipv6::Off }
+        let advertised = endpoint.traits.router_advertisements == RouterAdvertisements::Taken;
+        if advertised || endpoint.address(Family::V6).is_some() { Ipv6::On } else { Ipv6::Off }
     }
 }
 

@@ -2,11 +2,15 @@
 
 use crate::default_route::default_routes;
 use crate::device::{Ipv6, connected_routes};
+use crate::driver::Remains;
 use crate::taken::Taken;
 use crate::{Announcement, Instance, Neighbours, Op, Place, Sysctl, Through, What};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv6Addr};
-use zubi_model::{DuplicateDetection, Endpoint, Family, IfName, InnerState, Lifetime, NsRef, RouteKind, StaticRoute};
+use zubi_model::{
+    DisplacedRoute, DuplicateDetection, Endpoint, Family, IfName, InnerState, Lifetime, NsRef, RouteKind,
+    RouterAdvertisements, StaticRoute,
+};
 use zubi_wire::route::{Address, AdminState, Dad, LinkChange, Route};
 
 /// The state of the sandbox before the endpoint is made.
@@ -17,6 +21,8 @@ pub struct Surroundings {
     /// The families in which this endpoint gives the default route, see
     /// [`default_families`](crate::default_route::default_families).
     pub default_in: Vec<Family>,
+    /// The default routes that the endpoint's own takes the place of.
+    pub displaced: Vec<DisplacedRoute>,
     /// Addresses for which the kernel may still have connections of an earlier endpoint.
     pub stale: Vec<IpAddr>,
     /// The host's addresses on the network card that carries the endpoint, where the host is to reach it.
@@ -64,6 +70,21 @@ pub(crate) fn settings(device: &IfName, ipv6: Ipv6, neighbours: Neighbours, dad:
     all
 }
 
+/// Lets the kernel make addresses and a default route of what routers advertise, also where the sandbox forwards
+/// (`accept_ra=2`).
+fn take_advertisements(endpoint: &Endpoint, settings: &mut Vec<Sysctl>) {
+    if endpoint.traits.router_advertisements == RouterAdvertisements::Ignored {
+        return;
+    }
+    let device = &endpoint.ifname;
+    let ignored = Sysctl::ipv6_device(device, "accept_ra", 0);
+    settings.retain(|setting| *setting != ignored);
+    if !endpoint.default_route.allows(Family::V6) {
+        settings.push(Sysctl::ipv6_device(device, "accept_ra_defrtr", 0));
+    }
+    settings.push(Sysctl::ipv6_device(device, "accept_ra", 2));
+}
+
 fn arp_notify(device: &IfName) -> Sysctl {
     Sysctl::new(format!("net/ipv4/conf/{device}/arp_notify"), "1")
 }
@@ -88,7 +109,8 @@ pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterato
     const WHY: &str = "inside: loopback, address, and the way out through the gateway";
     let device = &endpoint.ifname;
     let ipv6 = Ipv6::of_endpoint(endpoint);
-    let settings = settings(device, ipv6, around.neighbours, endpoint.traits.dad);
+    let mut settings = settings(device, ipv6, around.neighbours, endpoint.traits.dad);
+    take_advertisements(endpoint, &mut settings);
     let mut all: Vec<What> = settings.into_iter().map(What::Set).collect();
     if ipv6 == Ipv6::Off {
         all.push(What::ChangeLink(LinkChange::addressless(device.clone())));
@@ -115,6 +137,8 @@ pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterato
     if endpoint.traits.inner == InnerState::Up && !is_up {
         all.push(What::ChangeLink(LinkChange::state(device.clone(), AdminState::Up)));
     }
+    // The kernel takes no second route of the same metric.
+    all.extend(around.displaced.iter().map(|before| What::DeleteRoute(static_route(&before.route, &before.device))));
     all.extend(default_routes(endpoint, &around.default_in).map(What::AddRoute));
     all.extend(endpoint.all_routes().iter().map(|route| What::AddRoute(static_route(route, device))));
     let sandbox = endpoint.sandbox.reached_by.clone();
@@ -150,19 +174,18 @@ pub(crate) fn change_mac(after: &Endpoint) -> impl Iterator<Item = Op> {
 }
 
 /// What has to be done inside when the device is removed: unreachable routes belong to no device and would stay, and
-/// the endpoints in `successors` give the default route afterwards.
-pub(crate) fn leave(
-    endpoint: &Endpoint,
-    sandbox: &NsRef,
-    successors: &[(Endpoint, Vec<Family>)],
-) -> impl Iterator<Item = Op> {
+/// others give the default route afterwards.
+pub(crate) fn leave(endpoint: &Endpoint, sandbox: &NsRef, remains: &Remains) -> impl Iterator<Item = Op> {
     const FREE: &str = "free the name inside; the device itself is gone a moment later";
     const MOVE: &str = "the default route moves to the next network";
+    const BACK: &str = "the default route that the sandbox had before";
     let nowhere = endpoint.routes.iter().filter(|r| r.options.kind != RouteKind::Unicast);
     let gone = nowhere.map(|route| (What::DeleteRoute(static_route(route, &endpoint.ifname)), FREE));
-    let moved = successors.iter().flat_map(|(next, families)| default_routes(next, families));
+    let moved = remains.successors.iter().flat_map(|(next, families)| default_routes(next, families));
     let moved = moved.map(|route| (What::AddRoute(route), MOVE));
-    gone.chain(moved).map(|(what, why)| Op::sandbox(sandbox, what, why))
+    let back = remains.restored.iter().map(|before| static_route(&before.route, &before.device));
+    let back = back.map(|route| (What::AddRoute(route), BACK));
+    gone.chain(moved).chain(back).map(|(what, why)| Op::sandbox(sandbox, what, why))
 }
 
 pub(crate) fn static_route(route: &StaticRoute, device: &IfName) -> Route {

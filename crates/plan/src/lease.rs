@@ -88,6 +88,7 @@ mod tests {
         let around = Surroundings {
             loopback: AdminState::Up,
             default_in: endpoint.families(),
+            displaced: Vec::new(),
             stale: Vec::new(),
             of_host: Vec::new(),
             neighbours,

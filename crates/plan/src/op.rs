@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
 use zubi_ovsdb::Port;
 use zubi_wire::route::{
-    Address, BridgePort, Certainty, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, Route, Rule,
+    Address, BridgePort, Certainty, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, PortVlan, Route,
+    Rule,
 };
 use zubi_wire::{nft, shell_word};
 
@@ -30,6 +31,10 @@ pub enum What {
     ChangeLink(LinkChange),
     /// Change a bridge port.
     ChangePort(BridgePort),
+    /// Let the frames of a VLAN pass a bridge port.
+    AddVlan(PortVlan),
+    /// Let them pass no more.
+    DeleteVlan(PortVlan),
     /// Say which MAC is behind a bridge port. The entry goes with the port.
     AddForwarding(ForwardingEntry),
     /// Add an address.
@@ -219,6 +224,8 @@ impl Op {
             What::DeleteLink(link) => format!("ip link del {}", link.name),
             What::ChangeLink(change) => format!("ip {change}"),
             What::ChangePort(port) => format!("bridge {port}"),
+            What::AddVlan(vlan) => format!("bridge vlan add {vlan}"),
+            What::DeleteVlan(vlan) => format!("bridge vlan del {}", vlan.place()),
             What::AddForwarding(entry) => format!("bridge fdb add {entry}"),
             What::AddAddress(address) => format!("ip addr add {address}"),
             What::ChangeAddress(address) => format!("ip addr change {address}"),

@@ -23,6 +23,7 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         scope: Scope::Routed,
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
+        router_advertisements: zubi_model::RouterAdvertisements::Ignored,
         labels: std::collections::BTreeMap::default(),
     }
 }
@@ -63,6 +64,7 @@ pub(crate) fn endpoint(network: &Network) -> Endpoint {
         addresses: network.pools.iter().map(address).collect(),
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,
+        displaced: Vec::new(),
         aliases: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),
@@ -89,6 +91,7 @@ pub(crate) fn seen(name: &str, kind: &str) -> LinkSeen {
         peer: None,
         peer_netns: None,
         bridge: None,
+        vlan: None,
         addr_gen_mode: None,
         settings: DeviceSettings::default(),
         port: None,

@@ -36,6 +36,7 @@ fn network(name: &str, subnets: &[&str]) -> Network {
         scope: Scope::Routed,
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
+        router_advertisements: zubi_model::RouterAdvertisements::Ignored,
         labels: std::collections::BTreeMap::new(),
     }
 }
@@ -72,6 +73,7 @@ fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
         addresses,
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,
+        displaced: Vec::new(),
         aliases: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),
@@ -93,6 +95,7 @@ fn empty(default_in: &[Family]) -> Surroundings {
         instance: instance(),
         loopback: AdminState::Down,
         default_in: default_in.to_vec(),
+        displaced: Vec::new(),
         stale: Vec::new(),
         of_host: Vec::new(),
         neighbours: Neighbours::MayBeWrong,
@@ -182,6 +185,7 @@ fn connect_to_a_second_network_leaves_the_default_route_where_it_is() {
         instance: instance(),
         loopback: AdminState::Up,
         default_in: Vec::new(),
+        displaced: Vec::new(),
         stale: Vec::new(),
         of_host: Vec::new(),
         neighbours: Neighbours::MayBeWrong,
@@ -210,6 +214,7 @@ fn hand_made(name: &str, index: u32, peer: u32) -> LinkSeen {
         peer: Some(IfIndex(peer)),
         peer_netns: Some(NetnsId(0)),
         bridge: None,
+        vlan: None,
         addr_gen_mode: Some(AddrGenMode::Eui64),
         settings: DeviceSettings::default(),
         port: None,
@@ -347,6 +352,7 @@ fn disconnect_a_named_sandbox() {
         inner_end: Presence::Ours,
         doomed_end: Presence::Gone,
         successors: Vec::new(),
+        restored: Vec::new(),
     };
     insta::assert_snapshot!(detach(&endpoint, &remains));
 }
@@ -362,6 +368,7 @@ fn disconnect_moves_the_default_route_to_the_next_network() {
         inner_end: Presence::Ours,
         doomed_end: Presence::Gone,
         successors,
+        restored: Vec::new(),
     };
     insta::assert_snapshot!(detach(&first, &remains));
 }
@@ -375,6 +382,7 @@ fn disconnect_when_the_namespace_is_gone() {
         inner_end: Presence::Gone,
         doomed_end: Presence::Gone,
         successors: Vec::new(),
+        restored: Vec::new(),
     };
     insta::assert_snapshot!(detach(&endpoint, &remains));
 }
@@ -390,6 +398,7 @@ fn disconnect_when_somebody_deleted_the_device() {
         inner_end: Presence::Gone,
         doomed_end: Presence::Gone,
         successors,
+        restored: Vec::new(),
     };
     insta::assert_snapshot!(detach(&first, &remains));
 }
@@ -403,6 +412,7 @@ fn disconnect_when_the_inside_cannot_be_reached() {
         inner_end: Presence::Gone,
         doomed_end: Presence::Gone,
         successors: Vec::new(),
+        restored: Vec::new(),
     };
     insta::assert_snapshot!(detach(&endpoint, &remains));
 }
@@ -609,6 +619,7 @@ fn disconnect_from_open_vswitch() {
         inner_end: Presence::Ours,
         doomed_end: Presence::Gone,
         successors: Vec::new(),
+        restored: Vec::new(),
     };
     insta::assert_snapshot!(detach(&endpoint, &remains));
 }

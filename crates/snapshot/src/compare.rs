@@ -5,7 +5,7 @@ use zubi_model::{Family, IfIndex, IfName};
 use zubi_ovsdb::Port;
 use zubi_plan::{Op, Place, Sysctl, What};
 use zubi_wire::route::{
-    AddrGenMode, BridgePort, Certainty, Filter, Link, LinkChange, LinkKind, LinkSeen, NeighbourSeen,
+    AddrGenMode, BridgePort, Certainty, Filter, Link, LinkChange, LinkKind, LinkSeen, NeighbourSeen, PortVlanSeen,
 };
 
 /// How the kernel's state compares with the result of an operation.
@@ -120,6 +120,7 @@ impl Sight<'_> {
             | What::AddAddress(_)
             | What::AddRoute(_)
             | What::AppendRoute(_)
+            | What::AddVlan(_)
             | What::AddForwarding(_)
             | What::AddNeighbour(_)
             | What::AddHooks(_)
@@ -150,6 +151,20 @@ impl Sight<'_> {
                 };
                 let seen = self.snapshot.neighbours(self.place)?.iter().find(is_it);
                 present(seen.is_some_and(|seen| seen.mac == Some(wanted.mac)))
+            }
+            What::AddVlan(vlan) => {
+                let Some(port) = self.index(&vlan.port)? else { return Ok(Finding::Missing) };
+                present(self.snapshot.vlans(self.place)?.iter().any(|seen| vlan.is(seen, port)))
+            }
+            What::DeleteVlan(vlan) => {
+                let link = self.snapshot.link(self.place, vlan.port.as_str())?;
+                // The kernel puts a device into the VLAN when it becomes a port.
+                let Some(port) = link.filter(|link| link.port.is_some()).map(|link| link.index) else {
+                    return Ok(Finding::Missing);
+                };
+                let is_it = |seen: &PortVlanSeen| seen.port == port && seen.vlan == vlan.vlan.number();
+                let is_there = self.snapshot.vlans(self.place)?.iter().any(is_it);
+                if is_there { Finding::Differs(format!("is in VLAN {}", vlan.vlan)) } else { Finding::Same }
             }
             What::AddForwarding(entry) => {
                 let Some(port) = self.index(&entry.port)? else { return Ok(Finding::Missing) };
@@ -250,6 +265,11 @@ impl Sight<'_> {
             }
             _ if change.tx_queue.is_some_and(|packets| packets != seen.tx_queue) => {
                 Finding::Differs(format!("txqueuelen is {}", seen.tx_queue))
+            }
+            _ if change.vlan_filtering.is_some()
+                && change.vlan_filtering != seen.bridge.and_then(|bridge| bridge.vlan_filtering) =>
+            {
+                Finding::Differs("does not tell VLANs apart".into())
             }
             _ if change.mac.is_some_and(|mac| Some(mac) != seen.mac) => {
                 let has = seen.mac.map_or_else(|| "none".into(), |mac| mac.to_string());

@@ -22,6 +22,7 @@ const FORWARDING: [&str; 4] = [
 
 /// The needed parts of one namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a dump that is asked for or not")]
 pub struct PlaceNeeds {
     /// Devices by name.
     pub links: Extent<String>,
@@ -35,6 +36,8 @@ pub struct PlaceNeeds {
     pub neighbours: bool,
     /// Forwarding entries of all bridges.
     pub forwarding: bool,
+    /// VLANs of all bridge ports.
+    pub vlans: bool,
     /// Filters of devices by name.
     pub filters: BTreeSet<String>,
     /// Filters of every bridge: zubi attaches its own there.
@@ -89,6 +92,7 @@ impl PlaceNeeds {
             rules: both,
             neighbours: true,
             forwarding: true,
+            vlans: true,
             filters: BTreeSet::new(),
             bridge_filters: true,
             settings: BTreeSet::new(),
@@ -102,6 +106,7 @@ impl PlaceNeeds {
         self.rules.extend(other.rules);
         self.neighbours |= other.neighbours;
         self.forwarding |= other.forwarding;
+        self.vlans |= other.vlans;
         self.filters.extend(other.filters);
         self.bridge_filters |= other.bridge_filters;
         self.settings.extend(other.settings);
@@ -133,6 +138,7 @@ impl PlaceNeeds {
             rules: self.rules.iter().copied().filter(|f| seen.rules.get(*f).is_none()).collect(),
             neighbours: self.neighbours && seen.neighbours.is_none(),
             forwarding: self.forwarding && seen.forwarding.is_none(),
+            vlans: self.vlans && seen.vlans.is_none(),
             filters: self.filters.iter().filter(|name| snapshot.filters(place, name).is_err()).cloned().collect(),
             bridge_filters: self.bridge_filters && !seen.has_bridge_filters,
             settings: self.settings.iter().filter(|key| snapshot.setting(place, key).is_err()).cloned().collect(),
@@ -338,6 +344,11 @@ impl Needs {
                 let needs = self.place_mut(place);
                 needs.device(&entry.port);
                 needs.forwarding = true;
+            }
+            What::AddVlan(vlan) | What::DeleteVlan(vlan) => {
+                let needs = self.place_mut(place);
+                needs.device(&vlan.port);
+                needs.vlans = true;
             }
             What::AddHooks(device) => self.filters_of(place, device),
             What::AddFilter(filter) => self.filters_of(place, &filter.device),

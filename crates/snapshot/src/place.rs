@@ -4,7 +4,7 @@ use crate::Extent;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use zubi_model::{Family, IfIndex, Mac, NetnsCookie};
-use zubi_wire::route::{AddressSeen, FilterSeen, LinkSeen, NeighbourSeen, RouteSeen, RuleSeen};
+use zubi_wire::route::{AddressSeen, FilterSeen, LinkSeen, NeighbourSeen, PortVlanSeen, RouteSeen, RuleSeen};
 
 /// Whether a namespace could be opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,6 +95,8 @@ pub(crate) struct PlaceSeen {
     pub(crate) rules: PerFamily<Option<Vec<RuleSeen>>>,
     pub(crate) neighbours: Option<Vec<NeighbourSeen>>,
     pub(crate) forwarding: Option<Forwarding>,
+    #[serde(default)]
+    pub(crate) vlans: Option<Vec<PortVlanSeen>>,
     /// By the name of the device.
     pub(crate) filters: BTreeMap<String, FiltersSeen>,
     /// Whether the filters of every bridge were read.

@@ -11,7 +11,7 @@ use zubi_model::{Family, IfIndex, Mac, NsRef, SandboxName};
 use zubi_ovsdb::Seen;
 use zubi_plan::{Place, Sysctl};
 use zubi_wire::nft::{Element, ElementSeen, Generation};
-use zubi_wire::route::{AddressSeen, LinkSeen, NeighbourSeen, RouteSeen, RuleSeen};
+use zubi_wire::route::{AddressSeen, LinkSeen, NeighbourSeen, PortVlanSeen, RouteSeen, RuleSeen};
 
 /// The error of a query for a part that was not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -157,6 +157,12 @@ impl Snapshot {
     pub fn neighbours(&self, place: &Place) -> Result<&[NeighbourSeen], NotRead> {
         let Some(seen) = self.inside("neighbours", place)? else { return Ok(&[]) };
         seen.neighbours.as_deref().ok_or_else(|| not_asked("neighbours", place))
+    }
+
+    /// The VLANs of all bridge ports.
+    pub fn vlans(&self, place: &Place) -> Result<&[PortVlanSeen], NotRead> {
+        let Some(seen) = self.inside("VLANs of bridge ports", place)? else { return Ok(&[]) };
+        seen.vlans.as_deref().ok_or_else(|| not_asked("VLANs of bridge ports", place))
     }
 
     /// The forwarding entries of all bridges.
@@ -336,6 +342,11 @@ impl Snapshot {
     /// The neighbours of all devices.
     pub fn set_neighbours(&mut self, place: &Place, all: Vec<NeighbourSeen>) {
         self.place_mut(place).neighbours = Some(all);
+    }
+
+    /// The VLANs of all bridge ports.
+    pub fn set_vlans(&mut self, place: &Place, all: Vec<PortVlanSeen>) {
+        self.place_mut(place).vlans = Some(all);
     }
 
     /// The forwarding entries of all bridges.

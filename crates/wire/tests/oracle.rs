@@ -410,6 +410,7 @@ proptest! {
             peer: Some(IfIndex(peer)),
             peer_netns: Some(zubi_wire::route::NetnsId(0)),
             bridge: None,
+            vlan: None,
             addr_gen_mode: None,
             settings: zubi_wire::route::DeviceSettings::default(),
             port: Some(PortSeen { isolated: switch(isolated), hairpin: switch(hairpin), locked: switch(locked), learning: Switch::On, flood: Switch::On }),

@@ -1,6 +1,7 @@
 //! Lists: networks, endpoints, links, sandboxes.
 
 use crate::error::Error;
+use crate::look::addresses_in_use::is_link_local;
 use crate::look::clock::now;
 use crate::look::compare::whole_host;
 use crate::look::default_route::gives_default_in;
@@ -9,11 +10,15 @@ use crate::look::link_ends::{EndSeen, link_ends};
 use crate::look::sandbox::{of_pid, way_in};
 use crate::records::read_records;
 use crate::session::Session;
+use ipnet::IpNet;
 use zubi_kernel::{inside, named};
 use zubi_model::{
-    DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, SandboxName, SandboxRef,
+    DirectLink, Endpoint, Family, IfIndex, NetnsCookie, Network, NetworkName, NsRef, RouterAdvertisements, SandboxName,
+    SandboxRef,
 };
+use zubi_plan::Place;
 use zubi_runtimes::Container;
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{Maker, StoreError};
 use zubi_wire::route::LinkSeen;
 
@@ -75,6 +80,8 @@ pub(crate) fn link_views(session: &mut Session) -> Result<Vec<LinkView>, Error> 
 pub struct EndpointView {
     /// The recorded endpoint.
     pub endpoint: Endpoint,
+    /// The addresses that it has made of what routers advertise.
+    pub advertised: Vec<IpNet>,
     /// The families in which it gives its sandbox the default route.
     pub default_in: Vec<Family>,
     /// The state of its pair of devices, seen from the host end: a pair has a carrier when both ends are up.
@@ -119,6 +126,28 @@ pub(crate) fn container_id(session: &Session, endpoint: &Endpoint) -> Option<Str
     }
 }
 
+/// The IPv6 addresses inside that are not recorded, of an endpoint that takes router advertisements.
+fn advertised(
+    session: &mut Session,
+    snapshot: &mut Snapshot,
+    endpoint: &Endpoint,
+    way: &NsRef,
+) -> Result<Vec<IpNet>, Error> {
+    if endpoint.traits.router_advertisements == RouterAdvertisements::Ignored {
+        return Ok(Vec::new());
+    }
+    let place = Place::Sandbox(way.clone());
+    let object = &endpoint.sandbox.spelled;
+    let needs = Needs::new().link(&place, endpoint.ifname.as_str()).addresses(&place);
+    session.read(snapshot, &needs, object)?;
+    let link = snapshot.link(&place, endpoint.ifname.as_str()).map_err(Error::unread(object))?;
+    let Some(index) = link.map(|link| link.index) else { return Ok(Vec::new()) };
+    let seen = snapshot.addresses_of(&place, index).map_err(Error::unread(object))?;
+    let is_recorded = |address: &IpNet| endpoint.addresses.iter().any(|own| own.address == *address);
+    let all = seen.iter().map(|seen| seen.address).filter(|address| address.addr().is_ipv6());
+    Ok(all.filter(|address| !is_link_local(address.addr()) && !is_recorded(address)).collect())
+}
+
 /// All endpoints, sorted by sandbox and age.
 pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Error> {
     let records = read_records(session)?;
@@ -133,6 +162,10 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
         let (index, other) = (seen.as_ref().map(|l| l.index), seen.as_ref().and_then(|l| l.peer));
         let is_inside = endpoint.host_device().is_none();
         views.push(EndpointView {
+            advertised: match &way {
+                Some(way) => advertised(session, &mut snapshot, endpoint, way)?,
+                None => Vec::new(),
+            },
             default_in: gives_default_in(session, &mut snapshot, endpoint, &siblings, way.as_ref())?,
             state: match &seen {
                 None => LinkState::Gone,
@@ -149,6 +182,7 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
     views.extend(stopped.map(|one| EndpointView {
         endpoint: one.endpoint,
         default_in: Vec::new(),
+        advertised: Vec::new(),
         state: LinkState::Stopped,
         host_index: None,
         peer_index: None,

@@ -5,7 +5,9 @@ use crate::decide::book::Book;
 use crate::decide::obstacle::{Obstacle, Owners};
 use crate::decide::{mac, port};
 use std::net::IpAddr;
-use zubi_model::{Addressing, Endpoint, EndpointId, Family, IfName, Mac, Network, SandboxIdentity, Wishes};
+use zubi_model::{
+    Addressing, DisplacedRoute, Endpoint, EndpointId, Family, IfName, Mac, Network, SandboxIdentity, Traits, Wishes,
+};
 use zubi_plan::Taken;
 use zubi_plan::default_route::may_default;
 use zubi_store::LeaseOwner;
@@ -21,6 +23,8 @@ pub(crate) struct Ask<'a> {
     /// Addresses that somebody without a record uses.
     pub(crate) avoided: Vec<IpAddr>,
     pub(crate) owners: Owners,
+    /// The default routes of other programs that its own takes the place of.
+    pub(crate) displaced: Vec<DisplacedRoute>,
     /// The pair that it takes over.
     pub(crate) taken: Option<&'a Taken>,
 }
@@ -61,9 +65,10 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         addresses: Vec::new(),
         routes: wishes.routes.clone(),
         default_route: may_default(network, wishes.default_route),
+        displaced: Vec::new(),
         aliases: wishes.aliases.clone(),
         ports: Vec::new(),
-        traits: wishes.traits,
+        traits: Traits { router_advertisements: network.router_advertisements, ..wishes.traits },
         attached_at: ask.birth.attached_at,
     };
     // What is reserved stays the reservation's.
@@ -75,6 +80,11 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
     let mac = mac::of_endpoint(network, &key, &endpoint.addresses, wishes.mac, ask.birth.mac, book, owners)?;
     endpoint.device = network.device_of_endpoint(host_end, mac);
     endpoint.mac = network.shared_mac().unwrap_or(mac);
+    let gives = |displaced: &&DisplacedRoute| {
+        let family = Family::of(displaced.route.to.addr());
+        endpoint.addresses.iter().filter_map(|own| own.gateway).any(|gateway| Family::of(gateway) == family)
+    };
+    endpoint.displaced = ask.displaced.iter().filter(gives).cloned().collect();
     endpoint.ports = port::of_endpoint(network, &endpoint, &wishes.ports, book, owners)?;
     Ok(Decided { endpoint, cursors: chosen.cursors })
 }
@@ -92,6 +102,14 @@ pub(crate) fn families(network: &Network, addressing: &Addressing) -> Vec<Family
     families.sort_unstable();
     families.dedup();
     families
+}
+
+/// Whether an endpoint has a gateway in a family that it has addresses in.
+pub(crate) fn leads_out(network: &Network, addressing: &Addressing, family: Family) -> bool {
+    match addressing {
+        Addressing::Given(given) => given.iter().filter_map(|a| a.gateway).any(|gateway| Family::of(gateway) == family),
+        Addressing::Network | Addressing::Sets(_) => network.gives_default_route(),
+    }
 }
 
 #[cfg(test)]
@@ -114,6 +132,7 @@ mod tests {
             },
             avoided: Vec::new(),
             owners: Owners::default(),
+            displaced: Vec::new(),
             taken: None,
         };
         endpoint(&ask, &Memory::default()).unwrap().endpoint

@@ -106,6 +106,7 @@ pub(crate) fn bridge_seen(name: &str) -> LinkSeen {
         peer: None,
         peer_netns: None,
         bridge: None,
+        vlan: None,
         addr_gen_mode: None,
         settings: DeviceSettings::default(),
         port: None,
@@ -142,6 +143,7 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         scope: Scope::Routed,
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
+        router_advertisements: zubi_model::RouterAdvertisements::Ignored,
         labels: BTreeMap::new(),
     }
 }
@@ -162,6 +164,7 @@ pub(crate) fn endpoint(cookie: u64, on: &str, address: &str) -> Endpoint {
         addresses: vec![EndpointAddress { address: ipnet::IpNet::new(address, 24).unwrap(), gateway: None }],
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,
+        displaced: Vec::new(),
         aliases: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),

@@ -6,7 +6,10 @@ use crate::decide::{macvlan, ovs, uplink};
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
-use zubi_model::{Family, GatewayAt, IfName, Invalid, Mac, Network, NetworkId, NetworkSpec, Pool, PoolSpec, Subnet};
+use zubi_model::{
+    Family, GatewayAt, IfName, Invalid, Mac, Network, NetworkId, NetworkSpec, Pool, PoolSpec, RouterAdvertisements,
+    Subnet,
+};
 use zubi_plan::Place;
 
 /// The parts of a network that come from random numbers and the clock.
@@ -31,6 +34,7 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
         (None, None, None, Some(on)) => ovs::pools(&spec, on, around)?,
         (None, None, None, None) => pools(&spec, around)?,
     };
+    let pools = without_advertised(&spec, pools)?;
     if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
         mtu.carries_ipv6()?;
     }
@@ -51,6 +55,7 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
         scope: spec.scope,
         egress: spec.egress,
         ipam: spec.ipam,
+        router_advertisements: spec.router_advertisements,
         labels: spec.labels,
     };
     uplink::refuse_contradictions(&network)?;
@@ -61,8 +66,26 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
         let instead = "use --driver uplink, or --bridge NAME --adopt";
         return Err(Invalid::new("--ipam", "dhcp", why).try_instead(instead).into());
     }
+    if network.router_advertisements == RouterAdvertisements::Taken && !network.shares_addresses() {
+        let why = format!("is for networks with a router, and none advertises on {}", network.name);
+        let instead = "use --driver uplink or macvlan, or --bridge NAME --adopt";
+        return Err(Invalid::new("--ipv6", "slaac", why).try_instead(instead).into());
+    }
     require_free_device(&network, around)?;
     Ok(network)
+}
+
+/// The pools of a network: no IPv6 pool where endpoints make themselves IPv6 addresses.
+fn without_advertised(spec: &NetworkSpec, mut pools: Vec<Pool>) -> Result<Vec<Pool>, Error> {
+    if spec.router_advertisements == RouterAdvertisements::Ignored {
+        return Ok(pools);
+    }
+    if let Some(wish) = spec.pools.iter().find(|wish| wish.subnet.family() == Family::V6) {
+        let why = "is for addresses that zubi gives, and with --ipv6=slaac the endpoints make themselves theirs";
+        return Err(Invalid::new("subnet", wish.subnet, why).into());
+    }
+    pools.retain(|pool| pool.subnet.family() == Family::V4);
+    Ok(pools)
 }
 
 fn require_free_device(network: &Network, around: &Neighbourhood<'_>) -> Result<(), Error> {

@@ -7,7 +7,8 @@ use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use zubi_model::{
-    Exclusion, GatewayAt, IfName, Invalid, Mac, Mtu, Network, NetworkSpec, Pool, PoolSpec, Subnet, UplinkSpec,
+    Exclusion, GatewayAt, IfName, Invalid, Ipam, Mac, Mtu, Network, NetworkSpec, Pool, PoolSpec, Subnet, UplinkSpec,
+    VlanId,
 };
 use zubi_plan::Place;
 use zubi_wire::route::{AdminState, LinkSeen};
@@ -115,7 +116,38 @@ pub(crate) fn mtu_of_card(uplink: &UplinkSpec, around: &Neighbourhood<'_>) -> Re
 
 /// The subnets of the card, with the routers of the LAN, and without the host's own addresses.
 pub(crate) fn pools(spec: &NetworkSpec, uplink: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
-    pools_behind(spec, uplink, card(&uplink.parent, around)?, around)
+    let seen = card(&uplink.parent, around)?;
+    let Some(vlan) = spec.driver.uplink_vlan() else { return pools_behind(spec, uplink, seen, around) };
+    refuse_device_of_vlan(uplink, seen, vlan, around)?;
+    if spec.pools.is_empty() && spec.ipam != Ipam::Dhcp {
+        let why = "has no subnet that this host knows";
+        return Err(Invalid::new("VLAN", vlan, why).try_instead("add --subnet, or --ipam dhcp").into());
+    }
+    pools_of(spec, uplink, &Near::default())
+}
+
+/// The kernel gives the frames of a VLAN to the device that the card has for it, before they reach the bridge.
+fn refuse_device_of_vlan(
+    uplink: &UplinkSpec,
+    seen: &LinkSeen,
+    vlan: VlanId,
+    around: &Neighbourhood<'_>,
+) -> Result<(), Error> {
+    let unread = Error::unread(format!("network card {}", uplink.parent));
+    let mut links = around.host.links(&Place::Host).map_err(unread)?;
+    let takes = |link: &&LinkSeen| link.peer == Some(seen.index) && link.vlan == Some(vlan);
+    let Some(device) = links.find(takes) else { return Ok(()) };
+    let why = format!("has the device {} for VLAN {vlan}, which takes its frames; remove that first", device.name);
+    Err(Error::Card { card: uplink.parent.clone(), why })
+}
+
+/// What the host has on a card.
+#[derive(Debug, Default)]
+struct Near {
+    /// Its addresses.
+    own: Vec<IpNet>,
+    /// The next hops of its default routes.
+    routers: Vec<IpAddr>,
 }
 
 /// As [`pools`], for a device of the host that was found fit.
@@ -128,6 +160,11 @@ pub(crate) fn pools_behind(
     let object = format!("network {}", spec.name);
     let own = around.host.addresses_of(&Place::Host, seen.index).map_err(Error::unread(&object))?;
     let own: Vec<IpNet> = own.iter().map(|own| own.address).filter(|own| !is_link_local(own.addr())).collect();
+    let routers = routers(seen, around).map_err(Error::unread(&object))?;
+    pools_of(spec, uplink, &Near { own, routers })
+}
+
+fn pools_of(spec: &NetworkSpec, uplink: &UplinkSpec, Near { own, routers }: &Near) -> Result<Vec<Pool>, Error> {
     let mut subnets: Vec<PoolSpec> = spec.pools.clone();
     for address in own.iter().filter(|own| own.prefix_len() < own.max_prefix_len()) {
         let subnet = Subnet::try_from(address.trunc())?;
@@ -138,7 +175,7 @@ pub(crate) fn pools_behind(
     let mut pools = Vec::new();
     for wish in subnets {
         let inside = |address: &IpAddr| wish.subnet.net().contains(address);
-        let router = routers(seen, around).map_err(Error::unread(&object))?.into_iter().find(|via| inside(via));
+        let router = routers.iter().copied().find(|via| inside(via));
         let given = uplink.gateways.iter().copied().find(|gateway| inside(gateway));
         let gateway = wish.gateway.or(given).or(router);
         let range = uplink.ranges.iter().copied().find(|range| wish.subnet.net().contains(range));

@@ -32,6 +32,7 @@ pub(crate) fn wanted_ops(
     let around = Surroundings {
         loopback: AdminState::Down,
         default_in,
+        displaced: Vec::new(),
         stale: Vec::new(),
         of_host: addresses_on_card(session, network)?,
         neighbours: Neighbours::AreRight,

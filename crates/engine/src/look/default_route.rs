@@ -4,11 +4,11 @@ use crate::error::Error;
 use crate::look::addresses_in_use::TABLE_MAIN;
 use crate::session::Session;
 use std::net::IpAddr;
-use zubi_model::{Endpoint, Family, NsRef};
+use zubi_model::{DisplacedRoute, Endpoint, Family, NsRef};
 use zubi_plan::Place;
-use zubi_plan::default_route::{default_families, successors};
+use zubi_plan::default_route::{Heirs, default_families, heirs};
 use zubi_snapshot::{Needs, Snapshot};
-use zubi_wire::route::RouteProtocol;
+use zubi_wire::route::{AdminState, RouteOfDevice, RouteProtocol};
 
 const OBJECT: &str = "routes of the sandbox";
 
@@ -75,19 +75,83 @@ pub(crate) fn gives_default_in(
     Ok(default_families(endpoint, siblings, &foreign))
 }
 
-/// The endpoints that take over the default route from this one, each with the families.
-pub(crate) fn successors_of(
+/// The default routes of a sandbox that an endpoint with a gateway in these families replaces. Refuses one that could not
+/// come back.
+pub(crate) fn defaults_to_displace(
     session: &mut Session,
-    endpoint: &Endpoint,
-    way: &NsRef,
-) -> Result<Vec<(Endpoint, Vec<Family>)>, Error> {
+    sandbox: &NsRef,
+    families: &[Family],
+) -> Result<Vec<DisplacedRoute>, Error> {
+    let place = Place::Sandbox(sandbox.clone());
+    let mut all = Vec::new();
+    for family in families {
+        let seen = session.kernel.whole_routes(&place, *family).map_err(Error::kernel(OBJECT))?;
+        let is_default = |seen: &&RouteOfDevice| seen.route.to.prefix_len() == 0 && seen.route.options.table.is_none();
+        for RouteOfDevice { device, route, beyond } in seen.iter().filter(is_default).cloned() {
+            let Some(device) = session.kernel.link_at(&place, device).map_err(Error::kernel(OBJECT))? else { continue };
+            if let Some(why) = beyond {
+                return Err(Error::DefaultRouteStays { device: device.name, why });
+            }
+            all.push(DisplacedRoute { device: device.name.parse()?, route });
+        }
+    }
+    Ok(all)
+}
+
+/// What other programs made of these, and what endpoints had displaced that provided the default route until now.
+pub(crate) fn displaced_by_others(
+    seen: &[DisplacedRoute],
+    siblings: &[Endpoint],
+    families: &[Family],
+) -> Vec<DisplacedRoute> {
+    let is_ours = |displaced: &&DisplacedRoute| displaced.route.options.protocol == Some(RouteProtocol::OURS.0);
+    let mut all: Vec<DisplacedRoute> = seen.iter().filter(|displaced| !is_ours(displaced)).cloned().collect();
+    for displaced in siblings.iter().flat_map(|sibling| &sibling.displaced) {
+        let family = Family::of(displaced.route.to.addr());
+        if families.contains(&family) && !all.contains(displaced) {
+            all.push(displaced.clone());
+        }
+    }
+    all
+}
+
+/// The default routes of other programs that come back when an endpoint goes, and the endpoints that give it otherwise,
+/// each with the families.
+pub(crate) fn heirs_of(session: &mut Session, endpoint: &Endpoint, way: &NsRef) -> Result<Heirs, Error> {
     let siblings = siblings(session, endpoint)?;
-    if siblings.is_empty() {
-        return Ok(Vec::new());
+    if siblings.is_empty() && endpoint.displaced.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
     }
     let of_both = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
     let gateways: Vec<IpAddr> = of_both.filter_map(|a| a.gateway).collect();
     let families: Vec<Family> = endpoint.addresses.iter().map(|a| Family::of(a.address.addr())).collect();
     let foreign = foreign_defaults(session, way, &families, &gateways)?;
-    Ok(successors(endpoint, &siblings, &foreign))
+    let mut endpoint = endpoint.clone();
+    endpoint.displaced = still_possible(session, way, endpoint.displaced)?;
+    Ok(heirs(&endpoint, &siblings, &foreign))
+}
+
+/// The routes that the kernel would take again: their devices are up, and have addresses that reach the next hops.
+fn still_possible(
+    session: &mut Session,
+    way: &NsRef,
+    displaced: Vec<DisplacedRoute>,
+) -> Result<Vec<DisplacedRoute>, Error> {
+    let place = Place::Sandbox(way.clone());
+    let mut possible = Vec::new();
+    for before in displaced {
+        let link = session.kernel.link(&place, before.device.as_str()).map_err(Error::kernel(OBJECT))?;
+        let Some(link) = link.filter(|link| link.state == AdminState::Up) else { continue };
+        let own = session.kernel.addresses(&place, Some(link.index)).map_err(Error::kernel(OBJECT))?;
+        let options = before.route.options;
+        let is_reached = |via: IpAddr| {
+            let is_link_local = matches!(via, IpAddr::V6(via) if via.is_unicast_link_local());
+            options.on_link || is_link_local || own.iter().any(|own| own.address.contains(&via))
+        };
+        let has_source = options.source.is_none_or(|source| own.iter().any(|own| own.address.addr() == source));
+        if has_source && before.route.via.is_none_or(is_reached) {
+            possible.push(before);
+        }
+    }
+    Ok(possible)
 }

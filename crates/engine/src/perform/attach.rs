@@ -5,7 +5,7 @@
 //! record; from then on the next command can undo the attach if this one is killed.
 
 use crate::decide::device::inner_name;
-use crate::decide::endpoint::{Ask, Birth, families};
+use crate::decide::endpoint::{Ask, Birth, families, leads_out};
 use crate::decide::lease::{client_id, mac_of};
 use crate::decide::obstacle::Owners;
 use crate::decide::port::limits as port_limits;
@@ -16,7 +16,9 @@ use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
 use crate::heal::gone::{free_if_gone, remove_gone};
 use crate::look::clock::{nanoseconds, now};
-use crate::look::default_route::{foreign_defaults, gives_default_in, siblings};
+use crate::look::default_route::{
+    defaults_to_displace, displaced_by_others, foreign_defaults, gives_default_in, siblings,
+};
 use crate::look::device::device;
 use crate::look::host::addresses_on_card;
 use crate::look::host_key::host_key;
@@ -38,8 +40,8 @@ use crate::undo::endpoint::{detach_locked, release_sandbox, remove_endpoint, und
 use crate::undo::followed::unfollow;
 use std::net::IpAddr;
 use zubi_model::{
-    DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Lifetime, Mac, MacWish, Network, NetworkName,
-    Reservation, SandboxRef, Wishes,
+    DefaultRoute, DisplacedRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Lifetime, Mac, MacWish, Network,
+    NetworkName, Reservation, SandboxRef, Wishes,
 };
 use zubi_plan::default_route::{default_families, may_default};
 use zubi_plan::{Neighbours, Place, Plan, Surroundings, Taken, driver};
@@ -263,11 +265,12 @@ fn attach_new(
     let mut ask = Ask {
         network,
         sandbox: sandbox.identity(),
-        ifname: inside.ifname,
+        ifname: inside.ifname.clone(),
         wishes,
         birth,
         avoided: Vec::new(),
         owners: Owners::default(),
+        displaced: inside.displaced_by_others(),
         taken: taken.as_ref(),
     };
     // Behind the claim, an error would have to undo it.
@@ -279,6 +282,7 @@ fn attach_new(
     let mut around = Surroundings {
         loopback: inside.loopback,
         default_in: default_families(&endpoint, &inside.siblings, &inside.foreign_defaults),
+        displaced: inside.displaced_by(&endpoint),
         stale: stale_addresses(session, &endpoint)?,
         of_host,
         neighbours: match &taken {
@@ -330,7 +334,24 @@ struct Inside {
     siblings: Vec<Endpoint>,
     ifname: IfName,
     loopback: AdminState,
+    /// The families in which it has a default route that stays.
     foreign_defaults: Vec<Family>,
+    /// The default routes that the endpoint's own is to take the place of.
+    defaults: Vec<DisplacedRoute>,
+}
+
+impl Inside {
+    fn displaced_by_others(&self) -> Vec<DisplacedRoute> {
+        let families: Vec<Family> = self.defaults.iter().map(|seen| Family::of(seen.route.to.addr())).collect();
+        displaced_by_others(&self.defaults, &self.siblings, &families)
+    }
+
+    /// Those of the families in which an endpoint gives the default route.
+    fn displaced_by(&self, endpoint: &Endpoint) -> Vec<DisplacedRoute> {
+        let given = default_families(endpoint, &self.siblings, &self.foreign_defaults);
+        let is_given = |seen: &&DisplacedRoute| given.contains(&Family::of(seen.route.to.addr()));
+        self.defaults.iter().filter(is_given).cloned().collect()
+    }
 }
 
 fn look_inside(
@@ -360,8 +381,14 @@ fn look_inside(
     // The existing default routes matter only if this endpoint could give one.
     let mut families = families(network, &wishes.addressing);
     families.retain(|family| may_default(network, wishes.default_route).allows(*family));
-    let foreign_defaults = foreign_defaults(session, &sandbox.reached_by, &families, &gateways)?;
-    Ok(Inside { siblings, ifname, loopback, foreign_defaults })
+    let (mut foreign, mut defaults) = (Vec::new(), Vec::new());
+    if wishes.default_route == DefaultRoute::Replaces {
+        families.retain(|family| leads_out(network, &wishes.addressing, *family));
+        defaults = defaults_to_displace(session, &sandbox.reached_by, &families)?;
+    } else {
+        foreign = foreign_defaults(session, &sandbox.reached_by, &families, &gateways)?;
+    }
+    Ok(Inside { siblings, ifname, loopback, foreign_defaults: foreign, defaults })
 }
 
 /// The parts of a new endpoint that come from the random source and the clock.

@@ -10,6 +10,7 @@ use crate::decide::automatic_pool::automatic_pool;
 use crate::decide::macvlan::{self, Carrier};
 use crate::decide::neighbourhood::Neighbourhood;
 use crate::decide::network::refuse_overlaps;
+use crate::decide::ovs;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::gone::remove_gone;
@@ -25,11 +26,12 @@ use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change};
 use zubi_model::{
-    BridgeMode, Description, DriverDescription, Family, IfName, InUse, MacvlanDescription, Network, SandboxRef, Wishes,
+    BridgeMode, Description, DriverDescription, Family, IfName, InUse, MacvlanDescription, Network,
+    RouterAdvertisements, SandboxRef, Wishes,
 };
-use zubi_plan::Op;
 use zubi_plan::driver::{self, Unusable};
-use zubi_snapshot::Snapshot;
+use zubi_plan::{Op, Place};
+use zubi_snapshot::{Needs, Snapshot};
 use zubi_wire::route::LinkSeen;
 
 /// How often an attach creates a network again that was removed meanwhile.
@@ -122,7 +124,7 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
             let card = card_for(session, description, described)?;
             (Some(card.seen), card.vlan)
         }
-        DriverDescription::Bridge(_) => (device_seen(session, description)?, None),
+        DriverDescription::Bridge(_) | DriverDescription::Ovs(_) => (device_seen(session, description)?, None),
     };
     let blank = Network {
         name: description.name.clone(),
@@ -135,11 +137,18 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
         scope: description.scope,
         egress: description.egress,
         ipam: description.ipam,
+        router_advertisements: RouterAdvertisements::Ignored,
         labels: description.labels.clone(),
     }
     .with_card_vlan(vlan);
     let mut network = on_card(description, blank.device()).onto(&blank, InUse::No)?;
     let others = session.store().networks_lossy().0;
+    if network.ovs().is_some() {
+        let mut host = Snapshot::new();
+        session.read(&mut host, &Needs::new().ovs().link(&Place::Host, network.device().as_str()), "Open vSwitch")?;
+        let around = Neighbourhood { networks: &others, occupied: &[], host: &host, pools: &session.pools() };
+        network = ovs::settle(network, &around)?;
+    }
     for family in &description.families {
         if network.pool(*family).is_none() {
             let families = [Family::V4, Family::V6];
@@ -162,7 +171,7 @@ fn device_seen(session: &mut Session, description: &Description) -> Result<Optio
 pub(crate) fn require_card(session: &mut Session, description: &Description) -> Result<(), Error> {
     match &description.driver {
         DriverDescription::Macvlan(described) => card_for(session, description, described).map(drop),
-        DriverDescription::Bridge(_) => Ok(()),
+        DriverDescription::Bridge(_) | DriverDescription::Ovs(_) => Ok(()),
     }
 }
 
@@ -204,7 +213,7 @@ fn on_card(description: &Description, card: &IfName) -> Description {
             let described = MacvlanDescription { parent: Some(card.clone()), ..described.clone() };
             Description { driver: DriverDescription::Macvlan(described), ..description.clone() }
         }
-        DriverDescription::Bridge(_) => description.clone(),
+        DriverDescription::Bridge(_) | DriverDescription::Ovs(_) => description.clone(),
     }
 }
 

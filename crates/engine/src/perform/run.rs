@@ -143,6 +143,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
         let around = zubi_plan::Surroundings {
             loopback: zubi_wire::route::AdminState::Up,
             default_in,
+            displaced: Vec::new(),
             stale: Vec::new(),
             of_host: crate::look::host::addresses_on_card(session, network)?,
             neighbours: zubi_plan::Neighbours::AreRight,
@@ -178,6 +179,7 @@ fn endpoint_of_new(
         birth: birth()?,
         avoided: Vec::new(),
         owners: Owners::default(),
+        displaced: Vec::new(),
         taken: None,
     };
     let host = &session.store().lock_host()?;

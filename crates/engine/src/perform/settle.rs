@@ -113,12 +113,15 @@ fn is_probed(ask: &Ask<'_>) -> bool {
     ask.network.is_on_lan() && ask.wishes.probe == Probe::Usual
 }
 
-/// Asks the LAN who has these addresses. Returns those who answer.
+/// Asks the LAN who has these addresses. Returns those who answer: none in a VLAN that the host is not in.
 pub(crate) fn probe(
     session: &mut Session,
     network: &Network,
     addresses: &[IpAddr],
 ) -> Result<Vec<(IpAddr, Mac)>, Error> {
+    if network.bridge().is_some_and(|part| part.vlan.is_some()) {
+        return Ok(Vec::new());
+    }
     let failed = Error::kernel(format!("network {}: asking who has an address", network.name));
     session.kernel.answers(network.device(), addresses, PROBE).map_err(failed)
 }

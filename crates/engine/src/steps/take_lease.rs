@@ -149,6 +149,8 @@ fn drawn(
     let of_host = addresses_on_card(session, network)?;
     let loopback = AdminState::Up;
     let instance = session.instance();
-    let around = Surroundings { loopback, default_in, stale, of_host, neighbours, lifetime, taken: None, instance };
+    let displaced = Vec::new();
+    let around =
+        Surroundings { loopback, default_in, displaced, stale, of_host, neighbours, lifetime, taken: None, instance };
     Ok(driver::attach(network, &endpoint, &around))
 }

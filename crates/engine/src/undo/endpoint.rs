@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::look::default_route::successors_of;
+use crate::look::default_route::heirs_of;
 use crate::look::device::device;
 use crate::look::pair::taken_now;
 use crate::look::sandbox::way_in;
@@ -107,8 +107,14 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
     let found = device(session, endpoint, via)?;
     let host_end = driver::recognise_host_end(endpoint, found.as_ref());
     let inside = way_in(session, endpoint, via)?;
-    let mut remains =
-        Remains { host_end, inside, inner_end: Presence::Gone, doomed_end: Presence::Gone, successors: Vec::new() };
+    let mut remains = Remains {
+        host_end,
+        inside,
+        inner_end: Presence::Gone,
+        doomed_end: Presence::Gone,
+        successors: Vec::new(),
+        restored: Vec::new(),
+    };
     if endpoint.device.parent().is_some() {
         // It is deleted whatever its name is by now.
         remains.inner_end = if found.is_some() { Presence::Ours } else { Presence::Gone };
@@ -126,7 +132,7 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
             let seen = session.kernel.link(&place, name.as_str()).map_err(object())?;
             remains.doomed_end = driver::recognise_inner_end(endpoint, seen.as_ref());
         }
-        remains.successors = successors_of(session, endpoint, &way)?;
+        (remains.restored, remains.successors) = heirs_of(session, endpoint, &way)?;
     }
     let mut plan = driver::detach(endpoint, &remains);
     for op in &mut plan.ops {

@@ -1,7 +1,7 @@
 //! The bridge driver: a Linux bridge on the host, and a veth pair for each endpoint.
 
 use crate::serial::is_default;
-use crate::{ClientId, Difference, Exclusion, IfName, Invalid, Mac, NetworkId, NetworkName};
+use crate::{ClientId, Difference, Exclusion, IfName, Invalid, Mac, NetworkId, NetworkName, VlanId};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -106,6 +106,9 @@ pub struct BridgeNetwork {
     /// on the card.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<IfName>,
+    /// The VLAN of the LAN that the endpoints are in; absent: they are where the host is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<VlanId>,
     /// Zubi is the host's own DHCP client on the bridge; absent: it leaves the host's lease to another program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_client: Option<HostClient>,
@@ -130,6 +133,7 @@ impl BridgeNetwork {
             mac,
             mode: BridgeMode::default(),
             parent: None,
+            vlan: None,
             host_client: None,
             icc: Icc::Allowed,
             ingress: Ingress::default(),
@@ -206,6 +210,8 @@ pub struct BridgeSpec {
     pub existing: ExistingBridge,
     /// The network card that the bridge takes over.
     pub uplink: Option<UplinkSpec>,
+    /// The VLAN of the endpoints behind that card.
+    pub vlan: Option<VlanId>,
 }
 
 /// A network card of the host that a network is on. The network has the card's subnets and gateways.
@@ -223,7 +229,7 @@ pub struct UplinkSpec {
 
 impl Default for BridgeSpec {
     fn default() -> Self {
-        BridgeSpec { device: None, icc: Icc::Allowed, existing: ExistingBridge::default(), uplink: None }
+        BridgeSpec { device: None, icc: Icc::Allowed, existing: ExistingBridge::default(), uplink: None, vlan: None }
     }
 }
 
@@ -235,7 +241,8 @@ impl BridgeSpec {
         };
         let bridge = BridgeNetwork { icc: self.icc, ..BridgeNetwork::new(device, mac) };
         if let Some(uplink) = self.uplink {
-            return Ok(BridgeNetwork { parent: Some(uplink.parent), ingress: Ingress::Open, ..bridge });
+            let (parent, vlan) = (Some(uplink.parent), self.vlan);
+            return Ok(BridgeNetwork { parent, vlan, ingress: Ingress::Open, ..bridge });
         }
         Ok(match self.existing {
             ExistingBridge::Refused => bridge,

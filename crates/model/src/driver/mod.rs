@@ -16,9 +16,9 @@ pub use bridge::{
 };
 pub use card_mode::{CardMode, IpvlanMode, MacvlanMode};
 pub use macvlan::{Broadcasts, CardVlan, HostShim, MacvlanDescription, MacvlanNetwork, MacvlanSpec, ShimWish};
-pub use ovs::{Datapath, OvsNetwork, OvsSpec};
+pub use ovs::{Datapath, OvsDescription, OvsNetwork, OvsSpec};
 
-use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName};
+use crate::{Device, Difference, IfName, Invalid, Mac, NetworkId, NetworkName, VlanId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -232,6 +232,14 @@ impl DriverSpec {
         }
     }
 
+    /// The VLAN of the endpoints behind that card, where the host is not.
+    pub fn uplink_vlan(&self) -> Option<VlanId> {
+        match self {
+            DriverSpec::Bridge(spec) => spec.vlan,
+            DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) => None,
+        }
+    }
+
     /// The wishes for a macvlan.
     pub fn macvlan(&self) -> Option<&MacvlanSpec> {
         match self {
@@ -288,6 +296,8 @@ pub enum DriverDescription {
     Bridge(BridgeDescription),
     /// See [`Driver::Macvlan`].
     Macvlan(MacvlanDescription),
+    /// See [`Driver::Ovs`].
+    Ovs(OvsDescription),
 }
 
 impl DriverDescription {
@@ -296,6 +306,7 @@ impl DriverDescription {
         match self {
             DriverDescription::Bridge(bridge) => Some(&bridge.device),
             DriverDescription::Macvlan(macvlan) => macvlan.parent.as_ref(),
+            DriverDescription::Ovs(ovs) => Some(&ovs.bridge),
         }
     }
 
@@ -308,11 +319,13 @@ impl DriverDescription {
             (DriverDescription::Macvlan(described), Driver::Macvlan(old)) => {
                 described.onto(old, network).map(Driver::Macvlan)
             }
-            (DriverDescription::Bridge(_), Driver::Macvlan(_) | Driver::Ovs(_)) => {
-                Err(self.elsewhere("bridge", old, network))
-            }
+            (DriverDescription::Ovs(described), Driver::Ovs(old)) => described.onto(old, network).map(Driver::Ovs),
             (DriverDescription::Macvlan(_), Driver::Bridge(_) | Driver::Ovs(_)) => {
                 Err(self.elsewhere("network card", old, network))
+            }
+            (DriverDescription::Bridge(_), Driver::Macvlan(_) | Driver::Ovs(_))
+            | (DriverDescription::Ovs(_), Driver::Bridge(_) | Driver::Macvlan(_)) => {
+                Err(self.elsewhere("bridge", old, network))
             }
         }
     }

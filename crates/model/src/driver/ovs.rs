@@ -1,8 +1,9 @@
 //! The Open vSwitch driver: each endpoint is a veth pair whose host end is a port of an Open vSwitch bridge.
 
 use crate::serial::is_default;
-use crate::{Device, IfName, NetworkName, PortVlans};
+use crate::{Device, IfName, Invalid, NetworkName, PortVlans};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// What forwards the frames of a bridge (`datapath_type` of ovs-vswitchd.conf.db(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -52,5 +53,35 @@ impl OvsSpec {
     /// What forwards the frames is known to Open vSwitch alone.
     pub(super) fn decide(self) -> OvsNetwork {
         OvsNetwork { bridge: self.bridge, vlans: self.vlans, datapath: Datapath::default() }
+    }
+}
+
+/// A network on an Open vSwitch bridge as another program describes it with every call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OvsDescription {
+    /// The bridge.
+    pub bridge: IfName,
+    /// Which VLANs pass the ports.
+    pub vlans: PortVlans,
+}
+
+impl OvsDescription {
+    /// The part of a network that is described for the first time.
+    pub fn first(&self, datapath: Datapath) -> OvsNetwork {
+        OvsNetwork { bridge: self.bridge.clone(), vlans: self.vlans.clone(), datapath }
+    }
+
+    pub(super) fn onto(&self, old: &OvsNetwork, network: &NetworkName) -> Result<OvsNetwork, Invalid> {
+        let no = |what: &'static str, value: &dyn fmt::Display, has: &dyn fmt::Display| {
+            let why = format!("is not that of network {network}, which is {has}");
+            Err(Invalid::new(what, value, why).try_instead("remove its containers first"))
+        };
+        if self.bridge != old.bridge {
+            return no("bridge", &self.bridge, &old.bridge);
+        }
+        if self.vlans != old.vlans {
+            return no("VLAN", &self.vlans, &old.vlans);
+        }
+        Ok(old.clone())
     }
 }

@@ -49,6 +49,7 @@ fn endpoint(attachment: &Attachment) -> Endpoint {
         addresses,
         routes: attachment.wishes.routes.clone(),
         default_route,
+        displaced: Vec::new(),
         aliases: attachment.wishes.aliases.clone(),
         ports: attachment.wishes.ports.iter().map(published).collect(),
         traits: attachment.wishes.traits,

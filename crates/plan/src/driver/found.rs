@@ -4,7 +4,7 @@ use crate::Presence;
 use crate::forwarding::Ipv6Forwarding;
 use crate::loopback::BridgeNetfilter;
 use std::path::PathBuf;
-use zubi_model::{Endpoint, Family, IfName, Network, NsRef};
+use zubi_model::{DisplacedRoute, Endpoint, Family, IfName, Network, NsRef};
 use zubi_wire::nft::RuleSeen;
 use zubi_wire::route::LinkSeen;
 
@@ -106,6 +106,8 @@ pub struct Remains {
     /// The inner end under its doomed name, if an earlier command was interrupted.
     pub doomed_end: Presence,
     /// The endpoints of the same sandbox that give the default route afterwards, see
-    /// [`successors`](crate::default_route::successors).
+    /// [`heirs`](crate::default_route::heirs).
     pub successors: Vec<(Endpoint, Vec<Family>)>,
+    /// The default routes of other programs that come back.
+    pub restored: Vec<DisplacedRoute>,
 }

@@ -22,7 +22,8 @@ use bridge::Bridged;
 use ipnet::IpNet;
 use std::path::Path;
 use zubi_model::{
-    Device, Driver, DriverDescription, Endpoint, HeldAddress, Holdings, IfName, Mac, Network, Pool, PublishedPort,
+    Datapath, Device, Driver, DriverDescription, Endpoint, HeldAddress, Holdings, IfName, Mac, Network, Pool,
+    PublishedPort,
 };
 use zubi_wire::nft::Element;
 use zubi_wire::route::{LinkMark, LinkSeen};
@@ -284,11 +285,13 @@ pub fn leads_to_a_sandbox(seen: &LinkSeen) -> bool {
     bridge::leads_to_a_sandbox(seen)
 }
 
-/// The driver of a network that is described for the first time. `mac` is random, for the device.
+/// The driver of a network that is described for the first time. `mac` is random, for the device. What forwards the frames
+/// of an Open vSwitch bridge is not known here.
 pub fn first_described(description: &DriverDescription, mac: Mac, seen: Option<&LinkSeen>) -> Result<Driver, Unusable> {
     match description {
         DriverDescription::Bridge(described) => bridge::first_described(described, mac, seen).map(Driver::Bridge),
         DriverDescription::Macvlan(described) => macvlan::first_described(described, seen).map(Driver::Macvlan),
+        DriverDescription::Ovs(described) => Ok(Driver::Ovs(described.first(Datapath::default()))),
     }
 }
 
@@ -306,7 +309,7 @@ pub fn settle_owner(
         }
         (
             Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_),
-            DriverDescription::Bridge(_) | DriverDescription::Macvlan(_),
+            DriverDescription::Bridge(_) | DriverDescription::Macvlan(_) | DriverDescription::Ovs(_),
             _,
         ) => Ok(()),
     }

@@ -117,6 +117,7 @@ fn around() -> Surroundings {
         instance: crate::samples::instance(),
         loopback,
         default_in: vec![zubi_model::Family::V4],
+        displaced: Vec::new(),
         stale: Vec::new(),
         of_host: Vec::new(),
         neighbours,

@@ -56,6 +56,7 @@ pub fn seen(device: &str, index: IfIndex, bytes: [u8; 6]) -> LinkSeen {
         peer: None,
         peer_netns: Some(zubi_wire::route::NetnsId(0)),
         bridge: None,
+        vlan: None,
         addr_gen_mode: None,
         settings: DeviceSettings::default(),
         port: None,

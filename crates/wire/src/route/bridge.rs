@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 const IFLA_BR_STP_STATE: u16 = 5;
+const IFLA_BR_VLAN_FILTERING: u16 = 7;
 const IFLA_BR_BRIDGE_ID: u16 = 11;
 
 /// A bridge's identifier in the spanning tree protocol (IEEE 802.1D, 9.2.5): two bytes of priority and a MAC.
@@ -29,13 +30,18 @@ pub struct BridgeSeen {
     pub id: BridgeId,
     /// Whether it takes part in the spanning tree protocol, by the kernel or by a program.
     pub stp: Switch,
+    /// Whether it tells VLANs apart. A kernel that cannot does not report it.
+    #[serde(default)]
+    pub vlan_filtering: Option<Switch>,
 }
 
 impl BridgeSeen {
     /// Reads `IFLA_INFO_DATA` of a bridge.
     pub(super) fn parse(data: &Attributes<'_>) -> Option<Self> {
         let stp = if data.u32(IFLA_BR_STP_STATE)? == 0 { Switch::Off } else { Switch::On };
-        Some(BridgeSeen { id: BridgeId(data.get(IFLA_BR_BRIDGE_ID)?.try_into().ok()?), stp })
+        let filters = data.get(IFLA_BR_VLAN_FILTERING).and_then(|value| value.first());
+        let vlan_filtering = filters.map(|value| if *value == 0 { Switch::Off } else { Switch::On });
+        Some(BridgeSeen { id: BridgeId(data.get(IFLA_BR_BRIDGE_ID)?.try_into().ok()?), stp, vlan_filtering })
     }
 }
 

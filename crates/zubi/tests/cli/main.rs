@@ -37,6 +37,7 @@ mod reach;
 mod repair;
 mod sctp;
 mod settings;
+mod slaac;
 mod snapshot;
 mod storage;
 mod supervisor;
@@ -80,6 +81,7 @@ zubi_lab::test_files!(
     repair,
     sctp,
     settings,
+    slaac,
     snapshot,
     storage,
     supervisor,

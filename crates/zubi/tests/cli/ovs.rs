@@ -15,6 +15,40 @@ fn host(test: &str) -> Option<(Host, OpenVswitch)> {
     Some((host, ovs))
 }
 
+fn the_kernel_s_datapath_does_the_same() {
+    let test = "the_kernel_s_datapath_does_the_same";
+    let host = Host::new(ZUBI);
+    let Some(ovs) = OpenVswitch::start_in_kernel(&host, test) else { return };
+    host.shell("mkdir -p /var/lib/misc && mount -t tmpfs none /var/lib/misc; ip addr add 10.5.0.254/24 dev br0").ok();
+    host.shell("ip link set br0 up").ok();
+    for sandbox in ["c1", "c2", "c3"] {
+        host.zubi(&format!("sandbox add {sandbox}")).ok();
+    }
+    let state = Snapshot::take();
+    host.zubi("network create all --driver ovs --bridge br0 --subnet 10.5.0.0/24 --ip-range 10.5.0.0/25").ok();
+    host.zubi("network create ten --driver ovs --bridge br0 --vlan 10 --subnet 10.6.0.0/24").ok();
+    host.zubi("connect all c1").ok();
+    host.zubi("connect all c2 --ip 10.5.0.9").ok();
+    host.zubi("connect ten c2 --ip 10.6.0.9").ok();
+    host.zubi("connect ten c3 --ip 10.6.0.10").ok();
+    assert_eq!(ovs.ports("br0").len(), 4);
+    // The kernel forwards the frames itself.
+    let datapath = host.shell("ovs-dpctl show").ok().out;
+    assert!(datapath.contains("system@") && datapath.contains("zv"), "{datapath}");
+    assert_reaches_again(&host, "c1", "c2", "10.5.0.9");
+    assert_reaches_again(&host, "c3", "c2", "10.6.0.9");
+    assert_reaches("host", "c1", "10.5.0.1");
+    assert_isolated("c1", "c3", "10.6.0.10");
+    // Checksums are the kernel's business there: nothing is switched off.
+    assert!(host.shell("ip netns exec c1 ethtool -k eth0").ok().out.contains("tx-checksumming: on"));
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    host.zubi("network rm -f all").ok();
+    host.zubi("network rm -f ten").ok();
+    host.settle();
+    assert!(ovs.ports("br0").is_empty());
+    state.assert_no_residue(&Snapshot::take());
+}
+
 fn only_port(ovs: &OpenVswitch) -> String {
     let ports = ovs.ports("br0");
     let [port] = &ports[..] else { panic!("{ports:?}") };
@@ -439,6 +473,7 @@ fn the_lines_of_the_page_about_the_lan_work() {
 }
 
 zubi_lab::tests!(
+    the_kernel_s_datapath_does_the_same,
     sandboxes_on_a_bridge_reach_each_other_and_leave_nothing,
     vlans_keep_sandboxes_apart_and_a_trunk_carries_both,
     a_dead_sandbox_leaves_a_port_that_gc_removes,

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 use zubi_lab::lan::{COMPUTER, HOST, OUTSIDE, ROUTER, holdings, make_lan};
-use zubi_lab::{Capability, Host, Snapshot, assert_reaches, need, on_another_host, skip};
+use zubi_lab::{Capability, Host, Snapshot, assert_reaches, lacking, need, on_another_host, skip};
 
 /// Talks over the card while it goes to the bridge and back.
 const STREAMS: &str = include_str!("uplink_streams.py");
@@ -129,6 +129,167 @@ fn the_printed_commands_do_the_same() {
         host.shell("sh /run/by-hand.sh").ok();
     });
     assert_eq!(by_hand, by_zubi);
+}
+
+const VLAN: &str = "network create ten --driver uplink --parent eth0 --vlan 10 --subnet 10.10.0.0/24 \
+                    --gateway 10.10.0.1 --ip-range 10.10.0.128/25";
+
+/// A host on a LAN with VLAN 10, in which the router has 10.10.0.1.
+fn host_with_vlan(test: &str) -> Option<Host> {
+    if !need(&[Capability::Vlan, Capability::VlanFiltering], test) {
+        return None;
+    }
+    let host = host();
+    host.shell(
+        "set -e; ip -n router link add link eth0 name eth0.10 type vlan id 10; ip -n router link set eth0.10 up
+         ip -n router addr add 10.10.0.1/24 dev eth0.10
+         ip -n pc link add link eth0 name eth0.10 type vlan id 10; ip -n pc link set eth0.10 up
+         ip -n pc addr add 10.10.0.7/24 dev eth0.10",
+    )
+    .ok();
+    Some(host)
+}
+
+fn endpoints_are_in_a_vlan_and_the_host_stays_outside_of_it() {
+    let Some(host) = host_with_vlan("endpoints_are_in_a_vlan_and_the_host_stays_outside_of_it") else { return };
+    let before = holdings(&host, "eth0");
+    assert_eq!(host.zubi(VLAN).ok().out, "ten: 10.10.0.0/24 on bridge zb-ten (vlan=10)\n");
+    reaches_the_lan(&host);
+    host.zubi("sandbox add c1").ok();
+    host.zubi("sandbox add c2").ok();
+    assert!(host.zubi("connect ten c1").ok().out.contains("10.10.0.128/24"));
+    host.zubi("connect ten c2").ok();
+    for address in ["10.10.0.1", OUTSIDE] {
+        assert_reaches("c1", "router", address);
+    }
+    assert_reaches("c1", "pc", "10.10.0.7");
+    assert_reaches("pc", "c1", "10.10.0.128");
+    assert_reaches("c1", "c2", "10.10.0.129");
+    // The LAN of the host is another one: not even its ARP passes.
+    host.shell("ip -n c1 addr add 192.168.1.77/24 dev eth0; ! ip netns exec c1 ping -qc1 -W1 192.168.1.7").ok();
+    host.shell("! ip netns exec c1 ping -qc1 -W1 192.168.1.5; ip -n c1 addr del 192.168.1.77/24 dev eth0").ok();
+    host.shell("ip addr add 10.10.0.200/24 dev zb-ten; ! ping -qc1 -W1 10.10.0.128").ok();
+    host.shell("ip addr del 10.10.0.200/24 dev zb-ten").ok();
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    assert!(host.zubi("network ls").ok().out.contains("vlan=10"));
+    assert!(host.zubi("network inspect ten").ok().out.contains(r#""vlan": "10""#));
+    // What is changed is found and put right.
+    let port = host.shell("bridge -j link show | grep -o 'zv[0-9a-f]*' | head -1").ok().out.trim().to_owned();
+    for (change, said) in [
+        (format!("bridge vlan del dev {port} vid 10"), port.as_str()),
+        (format!("bridge vlan add dev {port} vid 1"), "is in VLAN 1"),
+        ("bridge vlan del dev eth0 vid 10".to_owned(), "eth0"),
+        ("ip link set zb-ten type bridge vlan_filtering 0".to_owned(), "does not tell VLANs apart"),
+    ] {
+        host.shell(&change).ok();
+        assert!(problems(&host).contains(said), "{change}: {}", problems(&host));
+        host.zubi("repair").ok();
+        assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n", "{change}");
+    }
+    host.shell("ip link del zb-ten").ok();
+    host.zubi("repair").ok();
+    host.zubi("check").ok();
+    assert_reaches("c1", "router", "10.10.0.1");
+    host.zubi("network rm -f ten").ok();
+    host.settle();
+    assert_eq!(holdings(&host, "eth0"), before);
+    // A device for the VLAN takes its frames before the bridge does.
+    host.shell("ip link add link eth0 name tenth type vlan id 10").ok();
+    host.zubi(VLAN).fails(4, "has the device tenth for VLAN 10");
+}
+
+/// Stands between two answers of one shell.
+const BETWEEN: &str = "====";
+
+fn the_printed_commands_put_endpoints_into_a_vlan() {
+    if host_with_vlan("the_printed_commands_put_endpoints_into_a_vlan").is_none() {
+        return;
+    }
+    let state = |host: &Host| {
+        let shown = "{ bridge vlan show; ip -d link show zb-ten; } | sed -E 's/_timer +[0-9.]+//g; s/id=[0-9a-f]+//'";
+        host.shell(shown).ok().out
+    };
+    let by_zubi = on_another_host(|| {
+        let host = host();
+        host.zubi("sandbox add c1").ok();
+        let printed = [VLAN, "connect ten c1"].map(|words| host.zubi(&format!("--verbose {words}")).ok().err).concat();
+        let lines: Vec<&str> = printed.lines().filter_map(|line| line.strip_prefix("+ ")).collect();
+        format!("{}{BETWEEN}{}", lines.join("\n"), state(&host))
+    });
+    let (script, by_zubi) = by_zubi.split_once(BETWEEN).expect("both parts");
+    for words in ["vid 10 pvid untagged", "bridge vlan add dev eth0 vid 10\n", "type bridge vlan_filtering 1"] {
+        assert!(script.contains(words), "{script}");
+    }
+    let by_hand = on_another_host(|| {
+        let host = host();
+        host.shell("ip netns add c1; ip -n c1 link set lo up").ok();
+        std::fs::write("/run/by-hand.sh", format!("set -e\n{script}")).expect("a script");
+        host.shell("sh /run/by-hand.sh").ok();
+        state(&host)
+    });
+    assert_eq!(by_hand, by_zubi);
+}
+
+fn a_vlan_that_cannot_be_is_refused() {
+    let host = host();
+    let before = (Snapshot::take(), holdings(&host, "eth0"));
+    let create = |words: &str| host.zubi(&format!("network create ten --driver uplink --parent eth0 --vlan {words}"));
+    create("0 --subnet 10.10.0.0/24").fails(2, "between 1 and 4094");
+    create("4095 --subnet 10.10.0.0/24").fails(2, "between 1 and 4094");
+    create("10").fails(2, "add --subnet, or --ipam dhcp");
+    create("10 --trunk 20 --subnet 10.10.0.0/24").fails(2, "--trunk");
+    host.zubi("network create ten --vlan 10").fails(2, "is for --driver uplink and --driver ovs");
+    if !lacking(&[Capability::VlanFiltering]).is_empty() {
+        create("10 --subnet 10.10.0.0/24").fails(7, "tell no VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING)");
+        reaches_the_lan(&host);
+    }
+    assert_eq!(holdings(&host, "eth0"), before.1);
+    before.0.assert_no_residue(&Snapshot::take());
+}
+
+fn a_bond_is_a_card() {
+    if !need(&[Capability::Bond], "a_bond_is_a_card") {
+        return;
+    }
+    let host = host();
+    // Two cards on one switch, of which one is in use.
+    host.shell(
+        "set -e; ip link add eth1 type veth peer name to_host_2 netns lan
+         ip -n lan link set to_host_2 master sw up; ip -n lan link set to_host_2 addrgenmode none
+         ip link add bond0 type bond mode active-backup miimon 100
+         ip addr flush dev eth0; ip link set eth0 down; ip link set eth0 master bond0; ip link set eth1 master bond0
+         sysctl -qw net.ipv6.conf.bond0.accept_dad=0; ip link set bond0 up
+         ip addr add 192.168.1.5/24 brd + dev bond0; ip addr add 2001:db8:1::5/64 dev bond0 nodad
+         ip route add default via 192.168.1.1; ip -6 route add default via 2001:db8:1::1",
+    )
+    .ok();
+    host.wait_for(&format!("ping -qc1 -W1 {ROUTER}"));
+    reaches_the_lan(&host);
+    let before = holdings(&host, "bond0");
+    let create = |words: &str| host.zubi(&format!("network create lan {words} --ip-range 192.168.1.128/26"));
+    for driver in ["uplink", "macvlan"] {
+        create(&format!("--driver {driver} --parent eth0"))
+            .fails(4, "is a port of bond bond0; take bond0 as the parent");
+    }
+    host.zubi("sandbox add c1").ok();
+    for driver in ["uplink", "macvlan"] {
+        create(&format!("--driver {driver} --parent bond0")).ok();
+        reaches_the_lan(&host);
+        host.zubi("connect lan c1").ok();
+        assert_reaches("c1", "router", OUTSIDE);
+        assert_reaches("host", "c1", "192.168.1.128");
+        assert_reaches("pc", "c1", "192.168.1.128");
+        assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+        // The other card takes over.
+        host.shell("ip -n lan link set to_host down").ok();
+        host.wait_for(&format!("ip netns exec c1 ping -qc1 -W1 {ROUTER}"));
+        host.wait_for(&format!("ping -qc1 -W1 {ROUTER}"));
+        host.shell("ip -n lan link set to_host up").ok();
+        host.zubi("network rm -f lan").ok();
+        host.settle();
+        assert_eq!(holdings(&host, "bond0"), before, "{driver}");
+        host.wait_for(&format!("ping -qc1 -W1 {ROUTER}"));
+    }
 }
 
 fn without_a_confirmation_the_card_goes_back() {
@@ -487,6 +648,10 @@ fn an_enslaved_card_that_kept_its_address_is_seen() {
 }
 
 zubi_lab::tests!(
+    endpoints_are_in_a_vlan_and_the_host_stays_outside_of_it,
+    the_printed_commands_put_endpoints_into_a_vlan,
+    a_vlan_that_cannot_be_is_refused,
+    a_bond_is_a_card,
     a_container_is_on_the_lan_and_the_card_has_everything_back,
     the_printed_commands_do_the_same,
     without_a_confirmation_the_card_goes_back,

@@ -2,7 +2,9 @@
 
 use std::process::{Command, Stdio};
 use zubi_lab::lan::{OUTSIDE, make_lan};
-use zubi_lab::{Answer, Capability, DhcpServer, Host, Snapshot, assert_reaches, links, need};
+use zubi_lab::{
+    Answer, Capability, DhcpServer, Host, OpenVswitch, Snapshot, assert_isolated, assert_reaches, links, need,
+};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 
@@ -60,15 +62,78 @@ fn a_bridge_that_is_there_stays_and_names_macs_and_gateways_are_taken() {
     assert!(host.shell("ip -n db -6 route").ok().out.contains("default via 2001:db8:7::1 dev eth1"));
     script.pipework("office -i eth2 db 0/0").ok();
     assert!(host.shell("ip -n db -br link show eth2").ok().out.contains("UP"));
-    // A default route that is there stays, and the answer says how to replace it.
-    let said = script.pipework("br8 -i eth3 web 10.8.0.5/24@10.8.0.1").ok().err;
-    assert!(said.contains("pipework route web replace default via 10.8.0.1"), "{said}");
-    script.pipework("route web replace default via 10.8.0.1").ok();
-    assert!(host.shell("ip -n web route").ok().out.contains("default via 10.8.0.1"));
     host.zubi("sandbox rm -f web").ok();
     host.zubi("sandbox rm -f db").ok();
     host.settle();
     host.shell("ip link show office").ok();
+}
+
+fn a_default_route_is_replaced_and_comes_back_when_the_guest_is_unplugged() {
+    let script = Script::new(&["web"]);
+    let host = &script.host;
+    let defaults = || host.shell("ip -n web route show default; ip -n web -6 route show default").ok().out;
+    host.shell(
+        "ip link add ppp0 netns web type veth peer name isp0
+         ip -n web link set ppp0 up; ip link set isp0 up
+         ip -n web addr add 192.0.2.7/24 dev ppp0
+         ip -n web route add default via 192.0.2.1 dev ppp0 proto static src 192.0.2.7
+         ip -n web -6 addr add 2001:db8:9::7/64 dev ppp0 nodad
+         ip -n web -6 route add default via 2001:db8:9::1 dev ppp0 metric 512",
+    )
+    .ok();
+    let before = defaults();
+    script.pipework("br1 web 10.8.0.5/24@10.8.0.1").ok();
+    assert_eq!(defaults().lines().next(), Some("default via 10.8.0.1 dev eth1 proto 122 "), "{}", defaults());
+    assert!(defaults().contains("2001:db8:9::1 dev ppp0"), "only IPv4 is replaced: {}", defaults());
+    // The newest wins, with a gateway that is in no subnet of the guest as well.
+    script.pipework("br2 -i eth2 web 10.9.0.5/32@10.9.9.1").ok();
+    assert!(defaults().starts_with("default via 10.9.9.1 dev eth2 proto 122 onlink"), "{}", defaults());
+    script.pipework("br3 -i eth3 web 2001:db8:7::5/64@2001:db8:7::1").ok();
+    assert!(defaults().contains("2001:db8:7::1 dev eth3") && !defaults().contains("ppp0"), "{}", defaults());
+    host.zubi("check").ok();
+    // In any order, nothing is lost: the older one gives it again, and behind it the guest's own.
+    host.zubi("disconnect pipework:br3 web").ok();
+    host.zubi("disconnect pipework:br2 web").ok();
+    assert!(defaults().starts_with("default via 10.8.0.1 dev eth1"), "{}", defaults());
+    script.pipework("br2 -i eth2 web 10.9.0.5/24@10.9.0.1").ok();
+    host.zubi("disconnect pipework:br1 web").ok();
+    assert!(defaults().starts_with("default via 10.9.0.1 dev eth2"), "{}", defaults());
+    host.zubi("disconnect pipework:br2 web").ok();
+    assert_eq!(defaults(), before);
+    // Killed behind each step: the next command gives the guest what it had.
+    for step in 1.. {
+        let fault = format!("ZUBI_FAULT=kill:{step} /run/bin/pipework br1 web 10.8.0.5/24@10.8.0.1");
+        if host.shell(&fault).code == 0 {
+            assert!(step > 5, "only {step} steps");
+            break;
+        }
+        host.zubi("gc").ok();
+        // Behind the last steps it is plugged in.
+        if host.zubi("ls").ok().out.contains("pipework:br1") {
+            assert!(defaults().starts_with("default via 10.8.0.1 dev eth1"), "step {step}: {}", defaults());
+            host.zubi("disconnect pipework:br1 web").ok();
+        }
+        assert_eq!(defaults(), before, "step {step}");
+    }
+    // Its device is gone by now: nothing can come back, and that is no failure.
+    host.shell("ip -n web link del ppp0").ok();
+    host.zubi("disconnect pipework:br1 web").ok();
+    assert_eq!(defaults(), "");
+}
+
+fn a_default_route_that_could_not_come_back_is_refused() {
+    let script = Script::new(&["web"]);
+    let host = &script.host;
+    host.shell(
+        "ip link add ppp0 netns web type veth peer name isp0
+         ip -n web link set ppp0 up; ip link set isp0 up; ip -n web addr add 192.0.2.7/24 dev ppp0
+         ip -n web route add default nexthop via 192.0.2.1 nexthop via 192.0.2.2",
+    )
+    .ok();
+    let before = host.shell("ip -n web route").ok().out;
+    script.pipework("br1 web 10.8.0.5/24@10.8.0.1").fails(1, "its default route by ppp0 has several next hops");
+    assert_eq!(host.shell("ip -n web route").ok().out, before);
+    script.pipework("br1 web 10.8.0.5/24").ok();
 }
 
 fn a_network_card_gives_the_guest_a_device_on_the_lan() {
@@ -117,6 +182,32 @@ fn guests_are_in_a_vlan_of_a_network_card() {
     script.host.zubi("disconnect pipework:eth0.10 db").ok();
     script.host.wait_for("! ip link show eth0.10");
     script.host.settle();
+    before.assert_no_residue(&Snapshot::take());
+}
+
+fn guests_are_ports_of_an_open_vswitch_bridge() {
+    let test = "guests_are_ports_of_an_open_vswitch_bridge";
+    let script = Script::new(&["web", "db", "cache"]);
+    let host = &script.host;
+    let Some(ovs) = OpenVswitch::start(host, test) else { return };
+    let before = Snapshot::take();
+    script.pipework("br0 -i eth0 -l vweb web 192.168.1.50/24@192.168.1.1 U:web@10").ok();
+    script.pipework("br0 -i eth0 db 192.168.1.51/24 @10").ok();
+    script.pipework("br0 -i eth0 db 192.168.1.51/24 @10").ok();
+    script.pipework("br0 -i eth0 cache 192.168.1.52/24 @20").ok();
+    assert_eq!((ovs.column("vweb", "tag"), ovs.ports("br0").len()), ("10".into(), 3));
+    host.wait_for("ip netns exec web ping -n -q -c 1 -W 1 192.168.1.51");
+    assert_reaches("web", "db", "192.168.1.51");
+    assert_isolated("web", "cache", "192.168.1.52");
+    let listed = host.zubi("ls").ok().out;
+    assert!(listed.contains("pipework:br0.10") && listed.contains("pipework:br0.20"), "{listed}");
+    host.zubi("check").ok();
+    script.pipework("ovsbr9 web 10.0.0.1/24").fails(1, "ovs-vsctl add-br ovsbr9 makes it");
+    for (network, guest) in [("br0.10", "web"), ("br0.10", "db"), ("br0.20", "cache")] {
+        host.zubi(&format!("disconnect pipework:{network} {guest}")).ok();
+    }
+    host.settle();
+    assert!(ovs.ports("br0").is_empty());
     before.assert_no_residue(&Snapshot::take());
 }
 
@@ -197,8 +288,11 @@ fn what_cannot_be_done_is_refused_by_name_before_any_effect() {
 zubi_lab::tests!(
     guests_are_plugged_into_a_bridge_that_goes_with_the_last_of_them,
     a_bridge_that_is_there_stays_and_names_macs_and_gateways_are_taken,
+    a_default_route_is_replaced_and_comes_back_when_the_guest_is_unplugged,
+    a_default_route_that_could_not_come_back_is_refused,
     a_network_card_gives_the_guest_a_device_on_the_lan,
     guests_are_in_a_vlan_of_a_network_card,
+    guests_are_ports_of_an_open_vswitch_bridge,
     a_dhcp_server_gives_the_guests_their_addresses,
     route_rule_and_tc_run_in_the_guest,
     a_container_waits_until_it_is_plugged_in,

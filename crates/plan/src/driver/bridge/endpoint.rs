@@ -161,7 +161,7 @@ pub(in crate::driver) fn detach_pair(
             plan.push(change(LinkChange::state(endpoint.ifname.clone(), AdminState::Down)));
             plan.ops.extend(doomed.map(|name| change(LinkChange::rename(endpoint.ifname.clone(), name))));
         }
-        plan.ops.extend(inside::leave(endpoint, inside, &remains.successors));
+        plan.ops.extend(inside::leave(endpoint, inside, remains));
     }
     if remains.host_end.is_ours() {
         // While its MAC is being changed, the device may have either.

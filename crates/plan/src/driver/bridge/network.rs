@@ -2,7 +2,7 @@
 
 use crate::coexist::{join_transaction, remove_guests};
 use crate::device::{Ipv6, connected_routes, ipv6_settings};
-use crate::driver::bridge::links::{bridge, with_card};
+use crate::driver::bridge::links::{WithCard, bridge, with_card};
 use crate::driver::bridge::recognise::recognise_network;
 use crate::driver::found::{HostFacts, Last, Leaving};
 use crate::forwarding::Ipv6Forwarding;
@@ -32,7 +32,8 @@ pub(in crate::driver) fn up(network: &Network, part: &BridgeNetwork, ipv6: &Ipv6
     if let Some(parent) = &part.parent {
         let mut plan: Plan = firewall::layout().collect();
         plan.ops.extend(elements(network, part).into_iter().map(|e| Op::host(What::AddElement(e), ELEMENTS)));
-        plan.ops.extend(with_card(network, part, parent));
+        let WithCard { made, up, enslaved } = with_card(network, part, parent);
+        plan.ops.extend(made.into_iter().chain([up]).chain(enslaved));
         plan.push(Op::host(What::ChangeLink(LinkChange::none(part.device.clone())), UP));
         return plan;
     }

@@ -1,8 +1,8 @@
 //! The port of a bridge that is the host end of an endpoint's pair.
 
 use crate::{Op, What};
-use zubi_model::{BridgeNetwork, Endpoint, Hairpin, Icc, Pair, SourceMac};
-use zubi_wire::route::{BridgePort, ForwardingEntry, Switch};
+use zubi_model::{BridgeNetwork, Endpoint, Hairpin, Icc, Pair, SourceMac, VlanId};
+use zubi_wire::route::{BridgePort, ForwardingEntry, PortVlan, Switch, Tagging};
 
 /// The settings of a new pair's port that differ from the kernel's defaults.
 pub(super) fn new_port(part: &BridgeNetwork, endpoint: &Endpoint, pair: &Pair) -> Vec<Op> {
@@ -17,7 +17,7 @@ pub(super) fn new_port(part: &BridgeNetwork, endpoint: &Endpoint, pair: &Pair) -
         (None, Some(_)) => HAIRPIN,
         (None, None) => LOCKED,
     };
-    let mut ops = Vec::new();
+    let mut ops: Vec<Op> = in_vlan(part, pair).collect();
     if locked.is_some() {
         ops.push(Op::host(What::AddForwarding(own_mac(endpoint, pair)), LOCKED));
     }
@@ -26,6 +26,16 @@ pub(super) fn new_port(part: &BridgeNetwork, endpoint: &Endpoint, pair: &Pair) -
         ops.push(Op::host(What::ChangePort(change), why));
     }
     ops
+}
+
+/// The port is in the network's VLAN, and in no other. The kernel puts every new port into VLAN 1.
+pub(super) fn in_vlan(part: &BridgeNetwork, pair: &Pair) -> impl Iterator<Item = Op> {
+    const VLAN: &str = "the endpoint is in this VLAN alone, and its frames have no tag";
+    let untagged = |vlan| PortVlan::new(pair.host.clone(), vlan, Tagging::Untagged);
+    let leave =
+        part.vlan.filter(|vlan| *vlan != VlanId::UNTAGGED).map(|_| What::DeleteVlan(untagged(VlanId::UNTAGGED)));
+    let enter = part.vlan.map(|vlan| What::AddVlan(untagged(vlan)));
+    leave.into_iter().chain(enter).map(|what| Op::host(what, VLAN))
 }
 
 /// All settings of the port that other programs may have changed.

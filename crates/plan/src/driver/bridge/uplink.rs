@@ -15,7 +15,7 @@
 //! the bridge is lost. Until then the bridge receives for addresses that it has no more, as a host answers for all its
 //! addresses on every device.
 
-use crate::driver::bridge::links::with_card;
+use crate::driver::bridge::links::{WithCard, with_card};
 use crate::driver::bridge::network::{elements, mark};
 use crate::{Op, Plan, Sysctl, What, firewall};
 use std::path::Path;
@@ -63,15 +63,15 @@ pub(in crate::driver) fn take_over(
     let bridge = &part.device;
     let mut plan: Plan = firewall::layout().collect();
     plan.ops.extend(elements(network, part).into_iter().map(|element| Op::host(What::AddElement(element), ELEMENTS)));
-    let [link, up, enslave] = with_card(network, part, parent);
-    plan.push(link);
+    let WithCard { made, up, enslaved } = with_card(network, part, parent);
+    plan.ops.extend(made);
     let settings = held.settings.iter().filter(|(_, name, _)| name != "rp_filter");
     plan.ops.extend(settings.map(|setting| set(bridge, setting, SETTINGS)));
     plan.push(loose(bridge));
     plan.push(up);
     plan.ops.extend(settle(bridge, held));
     plan.ops.extend(add_rules(parent, bridge, held));
-    plan.push(enslave);
+    plan.ops.extend(enslaved);
     plan.ops.extend(move_routes(parent, bridge, held));
     plan.ops.extend(delete_rules(held));
     plan.ops.extend(leave(parent, held));

@@ -63,6 +63,6 @@ pub(in crate::driver) fn detach(endpoint: &Endpoint, on: &OnParent, remains: &Re
         let device = LinkMark { name: endpoint.ifname.clone(), mac: None };
         plan.push(Op::sandbox(way, What::DeleteLink(device), DELETE));
     }
-    plan.ops.extend(inside::leave(endpoint, way, &remains.successors));
+    plan.ops.extend(inside::leave(endpoint, way, remains));
     plan
 }

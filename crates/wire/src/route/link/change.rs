@@ -2,13 +2,16 @@
 
 use super::parts::{
     AddrGenMode, AdminState, IFF_ALLMULTI, IFF_PROMISC, IFF_UP, IFLA_ADDRESS, IFLA_AF_SPEC, IFLA_GROUP, IFLA_IFALIAS,
-    IFLA_IFNAME, IFLA_INET6_ADDR_GEN_MODE, IFLA_MASTER, IFLA_MTU, IFLA_TXQLEN, LinkRef, RTM_NEWLINK, header,
+    IFLA_IFNAME, IFLA_INET6_ADDR_GEN_MODE, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINKINFO, IFLA_MASTER, IFLA_MTU,
+    IFLA_TXQLEN, LinkRef, RTM_NEWLINK, header,
 };
 use crate::message::{Batch, flag};
 use crate::route::{AF_INET6, AF_UNSPEC, Switch};
 use crate::shell::shell_word;
 use std::fmt;
 use zubi_model::{IfIndex, IfName, LinkGroup, Mac, Mtu};
+
+const IFLA_BR_VLAN_FILTERING: u16 = 7;
 
 /// Changes to an existing link, all in one message: `ip link set`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +44,8 @@ pub struct LinkChange {
     /// A text that the kernel stores with the device, at most [`LONGEST_ALIAS`] bytes. (It ignores one in the message
     /// that makes a device.)
     pub alias: Option<String>,
+    /// Whether a bridge tells VLANs apart.
+    pub vlan_filtering: Option<Switch>,
 }
 
 /// `IFALIASZ` of linux/if.h, without its NUL.
@@ -63,12 +68,17 @@ impl LinkChange {
             allmulticast: None,
             tx_queue: None,
             alias: None,
+            vlan_filtering: None,
         }
     }
 
-    /// Whether it changes an MTU, a receive mode or the queue length.
+    /// Whether it changes an MTU, a receive mode, the queue length, or how a bridge treats VLANs.
     pub fn has_settings(&self) -> bool {
-        self.mtu.is_some() || self.promisc.is_some() || self.allmulticast.is_some() || self.tx_queue.is_some()
+        self.mtu.is_some()
+            || self.promisc.is_some()
+            || self.allmulticast.is_some()
+            || self.tx_queue.is_some()
+            || self.vlan_filtering.is_some()
     }
 
     /// Whether it changes nothing.
@@ -161,6 +171,12 @@ impl LinkChange {
             if let Some(alias) = &self.alias {
                 b.attr(IFLA_IFALIAS, alias.as_bytes());
             }
+            if let Some(filtering) = self.vlan_filtering {
+                b.nested(IFLA_LINKINFO, |b| {
+                    b.text(IFLA_INFO_KIND, "bridge");
+                    b.nested(IFLA_INFO_DATA, |b| b.u8(IFLA_BR_VLAN_FILTERING, u8::from(filtering == Switch::On)));
+                });
+            }
             if let Some(mode) = self.addr_gen_mode {
                 b.nested(IFLA_AF_SPEC, |b| {
                     b.nested(u16::from(AF_INET6), |b| b.u8(IFLA_INET6_ADDR_GEN_MODE, mode.number()));
@@ -208,6 +224,9 @@ impl fmt::Display for LinkChange {
         }
         if let Some(alias) = &self.alias {
             write!(f, " alias {}", shell_word(alias))?;
+        }
+        if let Some(filtering) = self.vlan_filtering {
+            write!(f, " type bridge vlan_filtering {}", u8::from(filtering == Switch::On))?;
         }
         Ok(())
     }

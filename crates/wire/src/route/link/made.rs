@@ -2,7 +2,7 @@
 
 use super::parts::{
     IFLA_ADDRESS, IFLA_GROUP, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINKINFO, IFLA_MASTER,
-    IFLA_MTU, RTM_NEWLINK, header,
+    IFLA_MTU, IFLA_VLAN_ID, RTM_NEWLINK, header,
 };
 use super::seen::LinkSeen;
 use crate::message::{Batch, Body, flag};
@@ -20,7 +20,6 @@ const IFLA_MACVLAN_MODE: u16 = 1;
 const IFLA_MACVLAN_BC_QUEUE_LEN: u16 = 7;
 const IFLA_MACVLAN_BC_CUTOFF: u16 = 9;
 const IFLA_IPVLAN_MODE: u16 = 1;
-const IFLA_VLAN_ID: u16 = 1;
 
 /// The other end of a veth pair. It is made in its final namespace, since moving it there later costs 15 ms. It cannot
 /// be up from the start (ENOTCONN).

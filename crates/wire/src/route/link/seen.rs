@@ -3,12 +3,12 @@
 use super::parts::{
     AddrGenMode, AdminState, HEADER, IFF_ALLMULTI, IFF_PROMISC, IFF_UP, IFLA_ADDRESS, IFLA_AF_SPEC, IFLA_GROUP,
     IFLA_IFALIAS, IFLA_IFNAME, IFLA_INET6_ADDR_GEN_MODE, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINKINFO,
-    IFLA_MASTER, IFLA_MTU, IFLA_TXQLEN, RTM_NEWLINK,
+    IFLA_MASTER, IFLA_MTU, IFLA_TXQLEN, IFLA_VLAN_ID, RTM_NEWLINK,
 };
 use crate::message::{Attributes, Message};
 use crate::route::{AF_BRIDGE, AF_INET6, BridgeSeen, DeviceSettings, NetnsId, PortSeen, Switch};
 use serde::{Deserialize, Serialize};
-use zubi_model::{IfIndex, IfName, LinkGroup, Mac};
+use zubi_model::{IfIndex, IfName, LinkGroup, Mac, VlanId};
 
 const IFF_RUNNING: u32 = 1 << 6;
 const IFLA_LINK_NETNSID: u16 = 37;
@@ -78,6 +78,9 @@ pub struct LinkSeen {
     pub port: Option<PortSeen>,
     /// Its settings as a bridge, if it is one.
     pub bridge: Option<BridgeSeen>,
+    /// Its VLAN, if it is the device of one.
+    #[serde(default)]
+    pub vlan: Option<VlanId>,
 }
 
 impl LinkSeen {
@@ -124,6 +127,11 @@ impl LinkSeen {
                 .as_ref()
                 .filter(|i| i.text(IFLA_INFO_KIND).as_deref() == Some("bridge"))
                 .and_then(|i| BridgeSeen::parse(&i.nested(IFLA_INFO_DATA)?)),
+            vlan: info
+                .as_ref()
+                .filter(|i| i.text(IFLA_INFO_KIND).as_deref() == Some("vlan"))
+                .and_then(|i| i.nested(IFLA_INFO_DATA)?.get(IFLA_VLAN_ID)?.try_into().ok())
+                .and_then(|id| VlanId::try_from(u16::from_ne_bytes(id)).ok()),
             port: info.and_then(|i| i.nested(IFLA_INFO_SLAVE_DATA)).map(|d: Attributes<'_>| PortSeen::parse(&d)),
         })
     }
