@@ -341,6 +341,7 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
     let existing = if words.adopt { ExistingBridge::Adopted } else { ExistingBridge::Refused };
     Ok(NetworkSpec {
         name: words.name,
+        id: None,
         pools,
         families,
         scope: if words.internal { Scope::Internal } else { Scope::Routed },

@@ -111,6 +111,7 @@ fn spec(
     let is_translated = driver == DriverWord::Bridge && !adopts && options.masquerade != Some(false);
     let card = |parent| UplinkSpec { parent, ranges: Vec::new(), gateways: Vec::new(), exclude: Vec::new() };
     Ok(NetworkSpec {
+        id: Some(id.clone()),
         pools: pools.iter().map(NetworkPool::spec).collect(),
         families,
         scope: if is_internal { Scope::Internal } else { Scope::Routed },

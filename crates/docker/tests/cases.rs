@@ -77,7 +77,7 @@ fn network(text: &mut String, create: &CreateNetwork) -> std::fmt::Result {
 fn made(text: &mut String, spec: &NetworkSpec) -> std::fmt::Result {
     let NetworkSpec { name, families, scope, egress, mtu, driver, .. } = spec;
     let families: Vec<String> = families.iter().map(ToString::to_string).collect();
-    writeln!(text, "{name}, {}, {scope:?}, {egress:?}, mtu {:?}", families.join(" "), mtu.map(|mtu| mtu.bytes()))?;
+    writeln!(text, "{name}, {}, {scope:?}, {egress:?}, mtu {:?}", families.join(" "), mtu.map(zubi_model::Mtu::bytes))?;
     match driver {
         DriverSpec::Bridge(bridge) => {
             let device = bridge.device.as_ref().map_or("own".to_owned(), ToString::to_string);

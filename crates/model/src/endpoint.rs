@@ -101,6 +101,9 @@ pub struct Endpoint {
     pub sandbox: SandboxIdentity,
     /// The device inside the sandbox.
     pub ifname: IfName,
+    /// Where another program moves the device into the sandbox: its name on the host until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<IfName>,
     /// Of the device inside.
     pub mac: Mac,
     /// The MAC that the device inside is about to get.

@@ -16,6 +16,7 @@ mod difference;
 mod driver;
 mod endpoint;
 mod error;
+mod guest_network;
 mod hex;
 mod holdings;
 mod lease_owner;
@@ -57,6 +58,7 @@ pub use driver::{
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;
+pub use guest_network::GuestNetwork;
 pub use holdings::{AddressOptions, HeldAddress, HeldNeighbour, Holdings, Lifetime};
 pub use lease_owner::LeaseOwner;
 pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes};

@@ -59,6 +59,14 @@ fn on_parent(
     Ok(whole.or_else(|| of(&|seen| is_on(seen) && (has_mac(seen) || has_name(seen)))))
 }
 
+/// Whether the device of a handed over endpoint is still on the host.
+pub(crate) fn waits_here(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
+    let Some(waiting) = &endpoint.handed_over else { return Ok(false) };
+    let failed = Error::kernel(format!("device {waiting}"));
+    let seen = session.kernel.link(&Place::Host, waiting.as_str()).map_err(failed)?;
+    Ok(seen.is_some_and(|seen| seen.mac.is_some_and(|mac| endpoint.macs().any(|own| own == mac))))
+}
+
 /// Whether the sandbox behind this end of a pair has ended. The kernel takes the devices down a little later.
 pub(crate) fn leads_to_the_ended(session: &mut Session, place: &Place, end: &LinkSeen) -> Result<bool, Error> {
     let Some(id) = end.peer_netns else { return Ok(false) };

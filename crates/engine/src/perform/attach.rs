@@ -225,6 +225,7 @@ fn attach_new(
         network,
         sandbox: sandbox.identity(),
         ifname: inside.ifname,
+        handed_over: None,
         wishes,
         birth,
         avoided: Vec::new(),
@@ -360,7 +361,7 @@ pub(crate) fn require_room(session: &mut Session, host: &HostLock, network: &Net
 }
 
 /// The addresses for which the kernel may still have connections of an earlier endpoint.
-fn stale_addresses(session: &Session, endpoint: &Endpoint) -> Result<Vec<IpAddr>, Error> {
+pub(crate) fn stale_addresses(session: &Session, endpoint: &Endpoint) -> Result<Vec<IpAddr>, Error> {
     let mut stale = Vec::new();
     for a in &endpoint.addresses {
         let address = a.address.addr();

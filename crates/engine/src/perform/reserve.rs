@@ -81,12 +81,14 @@ pub(crate) fn reserve(
     Ok(reservation.addresses)
 }
 
-/// Reserves an endpoint of a network before its sandbox exists: its number, addresses, MAC and names.
+/// Reserves an endpoint of a network before its sandbox exists: its number, addresses, MAC and names. What the owners
+/// in `instead` have reserved is the endpoint's from now on.
 pub(crate) fn reserve_endpoint(
     session: &mut Session,
     network: &NetworkName,
     id: &EndpointId,
     wishes: &Wishes,
+    instead: &[String],
 ) -> Result<Reservation, Error> {
     let host = &session.store().lock_host()?;
     recover_first(session, host, Act::Apply)?;
@@ -97,7 +99,7 @@ pub(crate) fn reserve_endpoint(
     if session.store().reservation(&network.name, &id.reservation_owner())?.is_some() {
         return Err(Error::Reserved { network: network.name, owner: id.reservation_owner(), address: None });
     }
-    settle_reservation(session, host, &network, id, wishes)
+    settle_reservation(session, host, &network, id, wishes, instead)
 }
 
 /// Releases a reserved endpoint. Refuses while a sandbox is attached by it, and succeeds if there is none.
@@ -161,6 +163,11 @@ pub(crate) fn unreserve(session: &mut Session, network: &NetworkName, owner: &st
     let host = &session.store().lock_host()?;
     let leases = session.store().lock_leases(host, network)?;
     Ok(session.store().unreserve(&leases, owner)?)
+}
+
+/// The reservations on a network, oldest first.
+pub(crate) fn reservations(session: &Session, network: &NetworkName) -> Result<Vec<Reservation>, Error> {
+    Ok(session.store().reservations(network)?)
 }
 
 /// The owners of reservations on a network.

@@ -122,13 +122,14 @@ pub(crate) fn probe(
     session.kernel.answers(network.device(), addresses, PROBE).map_err(failed)
 }
 
-/// Decides what a reserved endpoint will have, and reserves it.
+/// Decides what a reserved endpoint will have, and reserves it, in place of what the owners in `instead` have.
 pub(crate) fn settle_reservation(
     session: &mut Session,
     host: &HostLock,
     network: &Network,
     id: &EndpointId,
     wishes: &Wishes,
+    instead: &[String],
 ) -> Result<Reservation, Error> {
     let own = LeaseOwner::reservation_of(id);
     let given = given_elsewhere(session, network, None)?;
@@ -139,6 +140,9 @@ pub(crate) fn settle_reservation(
     loop {
         let obstacle = {
             let leases = session.store().lock_leases(host, &network.name)?;
+            for owner in instead {
+                session.store().unreserve(&leases, owner)?;
+            }
             let book = Records(session.store());
             let Wishes { addressing, addresses, mac, aliases, .. } = wishes;
             let decided = address::of_endpoint(network, &own, addressing, addresses, &avoided, &book, &owners)
