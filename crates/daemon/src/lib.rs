@@ -16,6 +16,7 @@
 mod changes;
 mod context;
 mod control;
+mod docker;
 mod error;
 mod leases;
 mod log;

@@ -3,7 +3,9 @@
 mod cni_clients;
 mod coexistence_daemons;
 mod containers;
+mod docker_networks;
 mod firewalld;
+mod plugin;
 mod podman;
 
-zubi_lab::test_files!(cni_clients, coexistence_daemons, containers, firewalld, podman);
+zubi_lab::test_files!(cni_clients, coexistence_daemons, containers, docker_networks, firewalld, podman);
