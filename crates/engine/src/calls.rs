@@ -10,8 +10,9 @@ use crate::cleanup;
 use crate::error::Error;
 use crate::heal::object::{self, Object};
 use crate::heal::{gc, gone, leftovers, rebuild, repair, slow, unfinished_networks};
+use crate::look::clock::nanoseconds;
 use crate::look::unconfirmed::{self, Unconfirmed};
-use crate::look::{by_name, compare, default_route};
+use crate::look::{by_name, compare, default_route, network_name};
 use crate::perform::attach::{self, Attached};
 use crate::perform::become_command::Program;
 use crate::perform::link::{self, Linked};
@@ -34,6 +35,7 @@ use ipnet::IpNet;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 use zubi_model::{
     Description, Endpoint, EndpointAddress, EndpointId, Family, GuestNetwork, Icc, IfName, Ingress, LinkEndRef,
     LinkWishes, Mac, Network, NetworkChange, NetworkId, NetworkName, NetworkSpec, Pool, PortSource, PortWish,
@@ -41,6 +43,7 @@ use zubi_model::{
 };
 use zubi_plan::Plan;
 use zubi_plan::device_settings::DeviceSettings;
+use zubi_runtimes::EngineNetwork;
 use zubi_snapshot::Snapshot;
 use zubi_store::StoreError;
 
@@ -315,6 +318,26 @@ impl Session {
     /// The one with the engine's number.
     pub fn guest_network(&self, id: &NetworkId) -> Result<Option<GuestNetwork>, Error> {
         guest_network::guest_network(self, id)
+    }
+
+    /// The time since the boot, by which records are dated.
+    pub fn boot_clock(&self) -> Result<Duration, Error> {
+        Ok(Duration::from_nanos(nanoseconds()?))
+    }
+
+    /// The zubi network that a name means. One that is in no record may be Docker's, who is asked.
+    pub fn network_named(&mut self, name: &NetworkName) -> Result<NetworkName, Error> {
+        network_name::network_named(self, name)
+    }
+
+    /// How Docker calls a network that it has, as far as that is known: `docker:NAME`.
+    pub fn docker_name(&self, name: &NetworkName) -> Option<NetworkName> {
+        network_name::called(self, name)
+    }
+
+    /// Docker's network with this name or id, as Docker describes it.
+    pub fn docker_network(&self, name: &str) -> Result<Option<EngineNetwork>, Error> {
+        Ok(self.runtimes().docker_network(name)?)
     }
 
     /// Records a network that a container engine has, or what changed of it.

@@ -1,5 +1,6 @@
 //! Address management: subnets and addresses that Docker asks for before it tells of a network.
 
+use crate::docker::OWNER;
 use crate::docker::driver::{Failure, refuse};
 use crate::docker::promises::Promises;
 use ipnet::IpNet;
@@ -7,9 +8,6 @@ use std::net::IpAddr;
 use zubi_docker::{AddressRequest, PoolId, PoolRequest, Purpose, reply};
 use zubi_engine::Session;
 use zubi_model::{Invalid, Network, NetworkName, Pool, Reservation};
-
-/// How the owner of an address begins that Docker has and has made no endpoint of.
-const OWNER: &str = "docker:";
 
 /// A subnet for a network that is about to be created.
 pub(super) fn request_pool(
@@ -90,6 +88,12 @@ pub(super) fn request_address(session: &mut Session, request: &AddressRequest) -
         return Err(refuse(why));
     }
     let owner = owner(*address)?;
+    if let Some(address) = address
+        && session.reserved(&network.name, &owner)?.contains(address)
+    {
+        // The answer to the same request was lost.
+        return granted(*address);
+    }
     let wanted: Vec<IpAddr> = address.iter().copied().collect();
     let given = session.reserve(&network.name, &owner, &[vec![chosen]], &wanted)?;
     let given = given.first().ok_or_else(|| refuse(format!("network {} gave no address", network.name)))?;

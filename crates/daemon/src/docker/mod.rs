@@ -26,6 +26,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 const PART: &str = "docker";
+/// How the owner of an address begins that Docker has and has made no endpoint of.
+const OWNER: &str = "docker:";
 
 /// Starts serving Docker, unless the path is empty.
 pub(crate) fn start(tasks: &mut JoinSet<()>, context: &Context, path: &Path) {

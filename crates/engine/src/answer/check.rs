@@ -229,6 +229,7 @@ fn compare_attached(
         return Ok(Checked::NoSandbox(vec![gone]));
     }
     if device.is_some()
+        && endpoint.handed_over.is_none()
         && let Some(way) = &way
         && let Some(what) = inner_end_problem(session, snapshot, endpoint, way)?
     {

@@ -27,6 +27,9 @@ pub(crate) fn device_in(
     via: Option<&NsRef>,
 ) -> Result<Option<LinkSeen>, Error> {
     if let Some(parent) = endpoint.device.parent() {
+        if let Some(waiting) = waiting(session, endpoint)? {
+            return Ok(Some(waiting));
+        }
         // Whether the sandbox is gone or cannot be examined is the caller's question.
         let Ok(Some(way)) = way_in(session, endpoint, via) else { return Ok(None) };
         return on_parent(session, snapshot, endpoint, parent, way);
@@ -61,10 +64,13 @@ fn on_parent(
 
 /// Whether the device of a handed over endpoint is still on the host.
 pub(crate) fn waits_here(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
-    let Some(waiting) = &endpoint.handed_over else { return Ok(false) };
-    let failed = Error::kernel(format!("device {waiting}"));
-    let seen = session.kernel.link(&Place::Host, waiting.as_str()).map_err(failed)?;
-    Ok(seen.is_some_and(|seen| seen.mac.is_some_and(|mac| endpoint.macs().any(|own| own == mac))))
+    Ok(waiting(session, endpoint)?.is_some())
+}
+
+fn waiting(session: &mut Session, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
+    let Some(name) = &endpoint.handed_over else { return Ok(None) };
+    let seen = session.kernel.link(&Place::Host, name.as_str()).map_err(Error::kernel(format!("device {name}")))?;
+    Ok(seen.filter(|seen| seen.mac.is_some_and(|mac| endpoint.macs().any(|own| own == mac))))
 }
 
 /// Whether the sandbox behind this end of a pair has ended. The kernel takes the devices down a little later.

@@ -14,7 +14,7 @@ use crate::decide::wishes::check_wishes;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
-use crate::heal::gone::{free_if_gone, remove_gone};
+use crate::heal::gone::{free_if_gone, is_alive, remove_gone};
 use crate::look::clock::{nanoseconds, now};
 use crate::look::default_route::{foreign_defaults, gives_default_in, siblings};
 use crate::look::device::device;
@@ -545,6 +545,9 @@ fn remove_predecessor(
     let Some(lock) = session.store().try_lock_sandbox(host, old)? else { return Ok(()) };
     let of_old = EndpointKey { cookie: old, network: key.network.clone() };
     if let Some(endpoint) = session.store().endpoint(&of_old)? {
+        if endpoint.handed_over.is_some() && is_alive(session, &endpoint)? {
+            return Err(Error::HandedOver { network: endpoint.network, sandbox: endpoint.sandbox.spelled });
+        }
         remove_endpoint(session, host, &endpoint, None)?;
     }
     release_sandbox(session, lock)

@@ -7,11 +7,11 @@ use zubi_wire::route::{Link, LinkKind, Macvlan, Stub, Vlan};
 /// own stray.
 pub(super) fn inner(network: &Network, part: &MacvlanNetwork, endpoint: &Endpoint, parent: &IfName) -> Link {
     link(
-        endpoint.ifname.clone(),
+        endpoint.handed_over.clone().unwrap_or_else(|| endpoint.ifname.clone()),
         LinkKind::Macvlan(Macvlan {
             parent: parent.clone(),
             mode: part.mode,
-            netns: Some(endpoint.sandbox.reached_by.clone()),
+            netns: endpoint.handed_over.is_none().then(|| endpoint.sandbox.reached_by.clone()),
             broadcasts: part.broadcasts,
         }),
         endpoint.mac,
