@@ -115,14 +115,14 @@ impl Session {
         hand_over::handed_over(self, network, id)
     }
 
-    /// Gives the sandbox of a handed over endpoint the name by which its program calls it.
-    pub fn name_handed_over(
+    /// Records what is known of a handed over endpoint once its device is inside the sandbox that its program calls so.
+    pub fn arrive_handed_over(
         &mut self,
         network: &NetworkName,
         id: &EndpointId,
         called: &SandboxRef,
     ) -> Result<(), Error> {
-        hand_over::name(self, network, id, called)
+        hand_over::arrive(self, network, id, called)
     }
 
     /// Releases a reserved endpoint. Refuses while a sandbox is attached by it, and succeeds if there is none.

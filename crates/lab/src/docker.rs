@@ -136,6 +136,18 @@ impl Docker {
         self.daemon.kill().and_then(|()| self.daemon.wait()).map_err(|e| format!("dockerd: {e}"))?;
         // It asks no process whether the file is right.
         fs::remove_file("/var/run/docker.pid").ok();
+        // Its containerd gets a signal when it dies. The next dockerd would take even a zombie for a containerd.
+        const CONTAINERD: &str = "/var/run/docker/containerd/containerd.pid";
+        let containerd = fs::read_to_string(CONTAINERD).unwrap_or_default();
+        let stat = Path::new("/proc").join(containerd.trim()).join("stat");
+        let since = Instant::now();
+        while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+            if since.elapsed() > patience(PATIENCE) {
+                return Err(format!("containerd {containerd} outlives dockerd"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        fs::remove_file(CONTAINERD).ok();
         Self::start_with(&self.network.iter().map(String::as_str).collect::<Vec<_>>())
     }
 

@@ -221,6 +221,11 @@ impl Endpoint {
         std::iter::once(self.mac).chain(self.next_mac)
     }
 
+    /// Whether another program has not moved the device into the sandbox yet, as far as the record knows.
+    pub fn is_on_its_way(&self) -> bool {
+        self.handed_over.as_ref() == Some(&self.ifname)
+    }
+
     /// The MAC of the host end of a pair.
     pub fn host_mac(&self) -> Mac {
         self.mac.host_end()

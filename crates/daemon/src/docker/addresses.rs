@@ -19,8 +19,10 @@ pub(super) fn request_pool(
     if let Some(name) = network {
         let (network, _) = session.network(&name)?;
         let of_family = network.pool(family).ok_or_else(|| refuse(format!("network {name} has no {family} subnet")))?;
-        if subnet.is_some_and(|subnet| subnet != of_family.subnet) {
-            return Err(refuse(format!("network {name} has the {family} subnet {}", of_family.subnet)));
+        if subnet != Some(of_family.subnet) {
+            // The engine asks for another one for ever when it gets a subnet of the host that its user did not name.
+            let own = of_family.subnet;
+            return Err(refuse(format!("network {name} has the {family} subnet {own}: add --subnet {own}")));
         }
         return Ok(reply::pool(&PoolId { subnet: of_family.subnet, range, network: Some(name) }));
     }

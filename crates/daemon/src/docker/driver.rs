@@ -1,7 +1,7 @@
 //! The network driver: what Docker asks for, as calls of the engine.
 
-use crate::docker::addresses;
 use crate::docker::promises::Promises;
+use crate::docker::{PART, addresses};
 use ipnet::IpNet;
 use std::path::Path;
 use std::sync::Arc;
@@ -148,10 +148,9 @@ fn can_be_joined(network: &Network, pools: &[NetworkPool]) -> Result<(), Failure
     }
     for pool in pools {
         if !network.pools.iter().any(|own| own.subnet == pool.subnet) {
-            let own: Vec<String> = network.pools.iter().map(|own| own.subnet.to_string()).collect();
-            let (own, subnet) = (own.join(" and "), pool.subnet);
-            let next = format!("add --ipam-driver zubi --ipam-opt network={name}");
-            return Err(refuse(format!("network {name} has {own}, and Docker has chosen {subnet} for it; {next}")));
+            let own: Vec<String> = network.pools.iter().map(|own| format!("--subnet {}", own.subnet)).collect();
+            let (own, subnet) = (own.join(" "), pool.subnet);
+            return Err(refuse(format!("network {name} does not have the subnet {subnet}: add {own}")));
         }
     }
     Ok(())
@@ -180,6 +179,10 @@ fn delete_network(session: &mut Session, id: &NetworkId) -> Result<String, Failu
         match session.remove_network(&network.name, Connected::Refuse, Act::Apply) {
             // Somebody was faster.
             Ok(_) | Err(Error::NoNetwork { .. }) => {}
+            // Docker forgets its network whatever the answer is.
+            Err(stays @ Error::NetworkInUse { .. }) => {
+                tracing::warn!(part = PART, "{stays}; it is one of zubi's alone now");
+            }
             Err(error) => return Err(error.into()),
         }
     }

@@ -101,7 +101,7 @@ fn name_endpoints(session: &mut Session, network: &NetworkName, listed: &Listed)
         match listed.containers.get(&endpoint.id) {
             Some(container) => {
                 if let Ok(called) = format!("docker:{container}").parse::<SandboxRef>() {
-                    session.name_handed_over(network, &endpoint.id, &called)?;
+                    session.arrive_handed_over(network, &endpoint.id, &called)?;
                 }
             }
             None => round = Round::NamesMissing,

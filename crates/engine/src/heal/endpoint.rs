@@ -77,6 +77,7 @@ fn lacking_parts(
     if device_in(session, snapshot, endpoint, None)?.is_some() {
         pair = Pair::Whole;
         if let Some(way) = way
+            && endpoint.handed_over.is_none()
             && inner_end_problem(session, snapshot, endpoint, way)?.is_some()
         {
             pair = Pair::InnerEndDiffers;

@@ -67,6 +67,19 @@ pub(crate) fn waits_here(session: &mut Session, endpoint: &Endpoint) -> Result<b
     Ok(waiting(session, endpoint)?.is_some())
 }
 
+/// The device of a handed over endpoint inside its sandbox, under whatever name.
+pub(crate) fn device_inside(session: &mut Session, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
+    if waits_here(session, endpoint)? {
+        return Ok(None);
+    }
+    let Some(way) = way_in(session, endpoint, None)? else { return Ok(None) };
+    let (object, inside) = (describe(endpoint), Place::Sandbox(way));
+    let mut snapshot = Snapshot::new();
+    session.read(&mut snapshot, &Needs::new().links(&inside), &object)?;
+    let mut all = snapshot.links(&inside).map_err(Error::unread(&object))?;
+    Ok(all.find(|seen| driver::recognise_inner_end(endpoint, Some(seen)).is_ours()).cloned())
+}
+
 fn waiting(session: &mut Session, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
     let Some(name) = &endpoint.handed_over else { return Ok(None) };
     let seen = session.kernel.link(&Place::Host, name.as_str()).map_err(Error::kernel(format!("device {name}")))?;

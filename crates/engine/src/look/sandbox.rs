@@ -32,12 +32,8 @@ pub(crate) fn way_in(session: &mut Session, endpoint: &Endpoint, via: Option<&Ns
     way_to(session, &endpoint.sandbox, via)
 }
 
-/// The way that the program which runs the sandbox told before there was a namespace. The host's end of a pair says all
-/// that is asked, so only other devices need it.
+/// The way that the program which runs the sandbox told before there was a namespace.
 fn way_of_handed_over(session: &mut Session, endpoint: &Endpoint) -> Result<Option<NsRef>, Error> {
-    if endpoint.host_device().is_some() {
-        return Ok(None);
-    }
     let way = endpoint.sandbox.reached_by.clone();
     match session.kernel.open_sandbox(&way) {
         Ok(_) => Ok(Some(way)),

@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
 use crate::heal::leftovers::recover_first;
-use crate::look::device::waits_here;
+use crate::look::device::{device_inside, waits_here};
+use crate::look::host::addresses_on_card;
 use crate::perform::attach::{birth, stale_addresses};
 use crate::perform::networks::lock_networks;
 use crate::perform::settle::settle;
@@ -118,7 +119,7 @@ fn make(
         loopback: AdminState::Up,
         default_in: Vec::new(),
         stale: stale_addresses(session, &endpoint)?,
-        of_host: Vec::new(),
+        of_host: addresses_on_card(session, network)?,
         neighbours: Neighbours::AreRight,
         lifetime: Lifetime::default(),
         taken: None,
@@ -164,22 +165,33 @@ pub(crate) fn handed_over(
     Ok(session.store().endpoint(&key(network, id))?)
 }
 
-/// Gives the sandbox of a handed over endpoint its name.
-pub(crate) fn name(
+/// Records what is known of a handed over endpoint once its device is inside: the sandbox's name, and the device's. Sets
+/// up what the network needs inside beside what the other program makes.
+pub(crate) fn arrive(
     session: &mut Session,
     network: &NetworkName,
     id: &EndpointId,
     called: &SandboxRef,
 ) -> Result<(), Error> {
-    let host = &session.store().lock_host()?;
+    let (host, networks) = lock_networks(session, std::slice::from_ref(network), &[], Act::Apply)?;
+    let host = &host;
     let key = key(network, id);
     let lock = session.store().lock_sandbox(host, key.cookie)?;
-    let Some(endpoint) = session.store().endpoint(&key)? else { return release_sandbox(session, lock) };
+    let Some(mut endpoint) = session.store().endpoint(&key)? else { return release_sandbox(session, lock) };
     let called = called.to_string();
     if endpoint.sandbox.spelled != called {
-        session.store().rename(&endpoint, &called)?;
+        endpoint = session.store().rename(&endpoint, &called)?;
     }
-    Ok(())
+    if !endpoint.is_on_its_way() {
+        return Ok(());
+    }
+    let Some(inside) = device_inside(session, &endpoint)? else { return Ok(()) };
+    endpoint.ifname = inside.name.parse()?;
+    session.store().update_endpoint(&endpoint)?;
+    let Some((network, _)) = networks.first() else { return Ok(()) };
+    let object = format!("network {}: device of {called}", network.name);
+    let lacking = lacking_of_endpoint(session, &mut Snapshot::new(), network, &endpoint, &[], &[])?;
+    apply(session, &object, &lacking.into_iter().collect())
 }
 
 fn key(network: &NetworkName, id: &EndpointId) -> EndpointKey {

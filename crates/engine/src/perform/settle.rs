@@ -214,7 +214,7 @@ fn used_without_record(session: &mut Session, network: &Network, endpoint: &Endp
 }
 
 /// The obstacles that were removed so far on the way to a decision.
-struct Way<'a> {
+pub(crate) struct Way<'a> {
     network: &'a NetworkName,
     sandbox: String,
     cleared: HashSet<(LeaseOwner, Option<PortClaim>)>,
@@ -223,12 +223,12 @@ struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    fn new(network: &'a NetworkName, sandbox: &str, given: Vec<GivenElsewhere>) -> Self {
+    pub(crate) fn new(network: &'a NetworkName, sandbox: &str, given: Vec<GivenElsewhere>) -> Self {
         Way { network, sandbox: sandbox.to_owned(), cleared: HashSet::new(), has_removed_gone: false, given }
     }
 
     /// Removes an obstacle or notes its owner. Fails if the obstacle stays and there is no alternative.
-    fn clear(
+    pub(crate) fn clear(
         &mut self,
         session: &mut Session,
         host: &HostLock,
