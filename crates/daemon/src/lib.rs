@@ -18,12 +18,15 @@ mod context;
 mod control;
 mod docker;
 mod error;
+mod follow;
+mod heal;
 mod leases;
 mod log;
 mod parts;
 mod run;
 mod signals;
 mod status;
+mod tidings;
 mod words;
 
 use clap::Parser;

@@ -16,6 +16,8 @@ mod difference;
 mod driver;
 mod endpoint;
 mod error;
+pub mod fnv;
+mod followed;
 mod guest_network;
 mod hex;
 mod holdings;
@@ -58,6 +60,7 @@ pub use driver::{
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;
+pub use followed::{Follow, Followed};
 pub use guest_network::GuestNetwork;
 pub use holdings::{AddressOptions, HeldAddress, HeldNeighbour, Holdings, Lifetime};
 pub use lease_owner::LeaseOwner;

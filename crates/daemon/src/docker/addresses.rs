@@ -1,8 +1,8 @@
 //! Address management: subnets and addresses that Docker asks for before it tells of a network.
 
-use crate::docker::OWNER;
 use crate::docker::driver::{Failure, refuse};
 use crate::docker::promises::Promises;
+use crate::docker::{OWNER, endpoint_of};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use zubi_docker::{AddressRequest, PoolId, PoolRequest, Purpose, reply};
@@ -118,7 +118,7 @@ pub(super) fn release_address(session: &mut Session, pool: &PoolId, address: IpA
         if !has(&reservation, address) {
             continue;
         }
-        match &reservation.id {
+        match endpoint_of(&reservation) {
             Some(id) => {
                 session.take_back(&network.name, id)?;
                 session.unreserve_endpoint(&network.name, id)?;

@@ -1,7 +1,7 @@
 //! The network driver: what Docker asks for, as calls of the engine.
 
 use crate::docker::promises::Promises;
-use crate::docker::{PART, addresses};
+use crate::docker::{PART, addresses, endpoint_of};
 use ipnet::IpNet;
 use std::path::Path;
 use std::sync::Arc;
@@ -171,7 +171,7 @@ fn guest(session: &Session, id: &NetworkId) -> Result<GuestNetwork, Failure> {
 fn delete_network(session: &mut Session, id: &NetworkId) -> Result<String, Failure> {
     if let Some(network) = made(session, id) {
         for reservation in session.reservations(&network.name)? {
-            if let Some(endpoint) = &reservation.id {
+            if let Some(endpoint) = endpoint_of(&reservation) {
                 session.take_back(&network.name, endpoint)?;
                 session.unreserve_endpoint(&network.name, endpoint)?;
             }
@@ -221,7 +221,7 @@ fn create_endpoint(session: &mut Session, create: CreateEndpoint) -> Result<Stri
 
 fn reservation(session: &Session, network: &Network, of: &EndpointRef) -> Result<Option<Reservation>, Failure> {
     let all = session.reservations(&network.name)?;
-    Ok(all.into_iter().find(|reservation| reservation.id.as_ref() == Some(&of.endpoint)))
+    Ok(all.into_iter().find(|reservation| endpoint_of(reservation) == Some(&of.endpoint)))
 }
 
 fn has(reservation: &Reservation, address: &IpNet) -> bool {

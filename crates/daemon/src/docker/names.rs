@@ -6,7 +6,7 @@
 //! requests, or it cleaned up without telling the driver.
 
 use crate::context::Context;
-use crate::docker::{OWNER, PART};
+use crate::docker::{OWNER, PART, endpoint_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +117,7 @@ fn forget_lost(session: &mut Session, network: &NetworkName, listed: &Listed) ->
         if now.saturating_sub(Duration::from_nanos(reservation.made_at)) < GRACE {
             continue;
         }
-        match &reservation.id {
+        match endpoint_of(&reservation) {
             Some(id) if !listed.containers.contains_key(id) => {
                 tracing::info!(part = PART, "endpoint {} on network {network}: Docker has lost it", id.short());
                 session.take_back(network, id)?;

@@ -78,6 +78,7 @@ pub(crate) fn reserve(
                         addresses: chosen.addresses,
                         mac: None,
                         names: Vec::new(),
+                        kept_for: None,
                         made_at: nanoseconds()?,
                     };
                     reserve_all(session, &leases, &reservation, &chosen.cursors)?;
@@ -108,7 +109,7 @@ pub(crate) fn reserve_endpoint(
     if session.store().reservation(&network.name, &id.reservation_owner())?.is_some() {
         return Err(Error::Reserved { network: network.name, owner: id.reservation_owner(), address: None });
     }
-    settle_reservation(session, host, &network, id, wishes, instead)
+    settle_reservation(session, host, &network, id, None, wishes, instead)
 }
 
 /// Releases a reserved endpoint. Refuses while a sandbox is attached by it, and succeeds if there is none.
