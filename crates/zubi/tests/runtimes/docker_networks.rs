@@ -1,8 +1,9 @@
 //! Docker's networks that are zubi's: a real dockerd with the daemon as its plug-in.
 
-use crate::plugin::{Daemon, host_with_plugin, log};
+use crate::plugin::{host_with_plugin, start_daemon};
 use zubi_lab::{
-    Docker, Host, Outside, Service, Snapshot, assert_isolated, assert_reaches, assert_served, assert_unserved,
+    Docker, Host, Outside, Service, Snapshot, ZubiDaemon, assert_isolated, assert_reaches, assert_served,
+    assert_unserved,
 };
 
 const SLEEP: &str = "busybox sleep 1000";
@@ -34,14 +35,20 @@ fn does_not_ping(docker: &Docker, container: &str, address: &str) {
 #[track_caller]
 fn refused(docker: &Docker, words: &str, why: &str) {
     let answer = docker.docker(words);
-    assert!(answer.code != 0 && answer.err.contains(why), "docker {words}: {}{}\n{}", answer.out, answer.err, log());
+    assert!(
+        answer.code != 0 && answer.err.contains(why),
+        "docker {words}: {}{}\n{}",
+        answer.out,
+        answer.err,
+        ZubiDaemon::log()
+    );
 }
 
 /// Fails, with the daemon's log, if anything is out of order.
 #[track_caller]
 fn check(host: &Host) {
     let found = host.zubi("check");
-    assert_eq!(found.code, 0, "{}{}\n{}", found.out, found.err, log());
+    assert_eq!(found.code, 0, "{}{}\n{}", found.out, found.err, ZubiDaemon::log());
 }
 
 /// Runs containers with the network options of each.
@@ -289,13 +296,13 @@ fn either_side_is_killed_and_all_goes_on() {
     let before = Snapshot::take();
     docker.ok(&format!("{CREATE} --subnet 10.90.0.0/24 mesh"));
     run(&docker, &[("web", "--network mesh -p 8080:80 -p 8080:80/udp"), ("db", "--network mesh")]);
-    daemon.kill();
+    drop(daemon);
     pings(&docker, "web", "10.90.0.3");
     named(&host, &["web"], || {
         let _service = Service::start("web", 80);
         assert_served("outside", "192.0.2.1:8080", "web", Outside::V4);
     });
-    let daemon = Daemon::start(&host);
+    let daemon = start_daemon(&host);
     docker.ok("restart -t 0 db");
     pings(&docker, "web", &address(&docker, "db", "mesh"));
     check(&host);
@@ -306,9 +313,9 @@ fn either_side_is_killed_and_all_goes_on() {
     pings(&docker, "web", Outside::V4);
     check(&host);
     // Both at once, and Docker comes back first.
-    daemon.kill();
+    drop(daemon);
     let docker = docker.killed_and_started().unwrap_or_else(|why| panic!("{why}"));
-    let _daemon = Daemon::start(&host);
+    let _daemon = start_daemon(&host);
     docker.ok("start web db");
     pings(&docker, "web", &address(&docker, "db", "mesh"));
     check(&host);
