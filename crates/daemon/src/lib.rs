@@ -13,6 +13,7 @@
 //! - A part that fails tries again, tells it by `zubi status`, and stops no other part.
 //! - Whatever a client sends is bounded in size and time.
 
+mod capabilities;
 mod changes;
 mod context;
 mod control;

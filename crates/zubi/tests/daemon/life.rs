@@ -57,6 +57,22 @@ fn wrong_settings_are_told_with_their_place_before_the_daemon_starts() {
     ZubiDaemon::says("at line 2 column 8");
 }
 
+fn it_keeps_the_capabilities_that_it_needs_and_no_others() {
+    let host = Host::new(ZUBI);
+    let daemon = ZubiDaemon::start(&host, DAEMON);
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("its status");
+    let of = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
+        u64::from_str_radix(line.trim_start_matches(':').trim(), 16).expect("a number")
+    };
+    // CHOWN, DAC_OVERRIDE, FOWNER, NET_BIND_SERVICE, NET_BROADCAST, NET_ADMIN, NET_RAW, SYS_PTRACE, SYS_ADMIN.
+    let needed = [0, 1, 3, 10, 11, 12, 13, 19, 21].iter().fold(0, |all, bit| all | 1 << bit);
+    for set in ["CapPrm", "CapEff"] {
+        assert_eq!(of(set), needed, "{set}");
+    }
+    assert_eq!((of("CapInh"), of("CapAmb")), (0, 0));
+}
+
 fn clients_that_say_nothing_keep_nobody_from_an_answer() {
     let host = Host::new(ZUBI);
     let daemon = ZubiDaemon::start(&host, DAEMON);
@@ -87,6 +103,7 @@ zubi_lab::tests!(
     commands_need_no_daemon_and_say_how_to_run_one,
     settings_are_read_again_on_a_hangup_and_wrong_ones_leave_those_from_before,
     wrong_settings_are_told_with_their_place_before_the_daemon_starts,
+    it_keeps_the_capabilities_that_it_needs_and_no_others,
     clients_that_say_nothing_keep_nobody_from_an_answer,
     a_question_that_is_none_is_answered_with_the_reason
 );
