@@ -35,7 +35,7 @@ const BLOCKING_UP_TO: u8 = 3;
 const ALSO_BLOCKING: [&str; 4] = ["zubi-doors", "zubi-cni", "zubi-netavark", "zubi-pipework"];
 const NOT_IN_BLOCKING: [&str; 5] = ["tokio", "hyper", "clap", "tracing-subscriber", "env_logger"];
 /// Pure crates get values as input; these dependencies would let them ask the kernel.
-const PURE: [&str; 10] = [
+const PURE: [&str; 11] = [
     "zubi-model",
     "zubi-snapshot",
     "zubi-wire",
@@ -46,6 +46,7 @@ const PURE: [&str; 10] = [
     "zubi-cni",
     "zubi-netavark",
     "zubi-pipework",
+    "zubi-docker",
 ];
 const NOT_IN_PURE: [&str; 3] = ["libc", "rustix", "nix"];
 

@@ -2,7 +2,7 @@
 
 use crate::output::{Output, answer_with, lines};
 use crate::words::{ConnectWords, DisconnectWords, NetworkWords, PortWords, PortsOf, SandboxWords, WishWords, Words};
-use crate::{bridge, lease, link, network, peer, port, run, sandbox, show};
+use crate::{bridge, docker_names, lease, link, network, peer, port, run, sandbox, show};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,8 @@ use zubi_model::{
 };
 
 /// Runs one command.
-pub(crate) fn run(mut session: Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
+pub(crate) fn run(mut session: Session, mut words: Words, output: &Output) -> Result<ExitCode, Error> {
+    docker_names::translate(&mut session, &mut words)?;
     if let Words::Run(words) = words {
         return run::run(session, &words, output);
     }

@@ -3,6 +3,7 @@
 use crate::address::is_public;
 use crate::adopted;
 use crate::confirm;
+use crate::docker_names;
 use crate::driver_options;
 use crate::filter::fits_all;
 use crate::inspect::{self, NetworkShown};
@@ -168,6 +169,9 @@ fn list(session: &mut Session, words: &NetworkLsWords, output: &Output) -> Resul
 
 /// Removes all networks, or none if one of them cannot be removed.
 fn remove(session: &mut Session, names: &[NetworkName], force: bool, output: &Output) -> Result<(), Error> {
+    for name in names {
+        docker_names::refuse_removal(session, name)?;
+    }
     let connected = if force { Connected::Disconnect } else { Connected::Refuse };
     if names.len() > 1 && output.act() == Act::Apply {
         for name in names {
@@ -348,6 +352,7 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
     let existing = if words.adopt { ExistingBridge::Adopted } else { ExistingBridge::Refused };
     Ok(NetworkSpec {
         name: words.name,
+        id: None,
         pools,
         families,
         scope: if words.internal { Scope::Internal } else { Scope::Routed },

@@ -17,6 +17,7 @@ mod capabilities;
 mod changes;
 mod context;
 mod control;
+mod docker;
 mod error;
 mod follow;
 mod heal;

@@ -3,16 +3,18 @@
 use crate::changes::Watch;
 use crate::context::Context;
 use crate::error::Error;
-use crate::{follow, heal, leases};
+use crate::words::Words;
+use crate::{docker, follow, heal, leases};
 use tokio::task::JoinSet;
 
 /// Starts all parts. Each ends by itself when the context says so.
-pub(crate) fn start(context: &Context) -> Result<JoinSet<()>, Error> {
+pub(crate) fn start(context: &Context, words: &Words) -> Result<JoinSet<()>, Error> {
     let watch = Watch::new(&context.engine().watchable_folders()?)?;
     let mut tasks = JoinSet::new();
     tasks.spawn(follow::run(context.clone(), watch.changes()));
     tasks.spawn(heal::run(context.clone()));
     tasks.spawn(leases::run(context.clone(), watch.changes()));
     tasks.spawn(watch.run(context.clone()));
+    docker::start(&mut tasks, context, &words.docker_socket);
     Ok(tasks)
 }

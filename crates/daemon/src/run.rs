@@ -48,7 +48,7 @@ async fn serve(words: &Words, engine: Engine) -> Result<(), Error> {
     let control = Control::open(&engine.run_folder())?;
     let (end, ends) = watch::channel(false);
     let context = Context::new(engine, Board::new(), ends);
-    let mut tasks = parts::start(&context)?;
+    let mut tasks = parts::start(&context, words)?;
     tasks.spawn(control.serve(context.clone()));
     // Without systemd there is nobody to tell.
     sd_notify::notify(&[sd_notify::NotifyState::Ready]).ok();

@@ -11,8 +11,9 @@ use crate::error::Error;
 use crate::heal::object::{self, Object};
 use crate::heal::tidings::{self, Healing};
 use crate::heal::{gc, gone, leftovers, rebuild, repair, slow, unfinished_networks};
+use crate::look::clock::nanoseconds;
 use crate::look::unconfirmed::{self, Unconfirmed};
-use crate::look::{by_name, compare, default_route};
+use crate::look::{by_name, compare, default_route, network_name};
 use crate::perform::attach::{self, Attached};
 use crate::perform::become_command::Program;
 use crate::perform::come_back::{self, CameBack, Search};
@@ -25,23 +26,28 @@ use crate::perform::set_network::{self, NetworkSet};
 use crate::perform::unlink::{self, Unlinked};
 use crate::perform::uplink::{self, TakeOver};
 use crate::perform::{
-    background, become_command, change_mac, create_network, described, detach, inside, remove_network, reserve,
-    sandbox, unpublish,
+    background, become_command, change_mac, create_network, described, detach, free_subnet, guest_network, hand_over,
+    inside, remove_network, reserve, sandbox, unpublish,
 };
 use crate::problem::Problem;
 use crate::report::{Act, Compared, Connected, Force, Report};
 use crate::session::Session;
 use crate::undo::endpoint::Detached;
+use ipnet::IpNet;
 use std::collections::HashSet;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::path::Path;
+use std::time::Duration;
 use zubi_kernel::monitor::Tiding;
 use zubi_model::{
-    Description, Endpoint, EndpointAddress, EndpointId, Icc, IfName, Ingress, LinkEndRef, LinkWishes, Mac, Network,
-    NetworkChange, NetworkName, NetworkSpec, Pool, PortSource, PortWish, Reservation, SandboxName, SandboxRef, Wishes,
+    Description, Endpoint, EndpointAddress, EndpointId, Family, GuestNetwork, Icc, IfName, Ingress, LinkEndRef,
+    LinkWishes, Mac, Network, NetworkChange, NetworkId, NetworkName, NetworkSpec, Pool, PortSource, PortWish,
+    Reservation, SandboxName, SandboxRef, Subnet, Wishes,
 };
 use zubi_plan::Plan;
 use zubi_plan::device_settings::DeviceSettings;
+use zubi_runtimes::EngineNetwork;
 use zubi_snapshot::Snapshot;
 use zubi_store::StoreError;
 
@@ -77,7 +83,50 @@ impl Session {
         id: &EndpointId,
         wishes: &Wishes,
     ) -> Result<Reservation, Error> {
-        reserve::reserve_endpoint(self, network, id, wishes)
+        reserve::reserve_endpoint(self, network, id, wishes, &[])
+    }
+
+    /// The same, with the addresses that these owners have reserved. They have none afterwards.
+    pub fn reserve_endpoint_instead(
+        &mut self,
+        network: &NetworkName,
+        id: &EndpointId,
+        wishes: &Wishes,
+        owners: &[String],
+    ) -> Result<Reservation, Error> {
+        reserve::reserve_endpoint(self, network, id, wishes, owners)
+    }
+
+    /// The reservations on a network, oldest first.
+    pub fn reservations(&self, network: &NetworkName) -> Result<Vec<Reservation>, Error> {
+        reserve::reservations(self, network)
+    }
+
+    /// Makes the device of a reserved endpoint, which the program that runs the sandbox moves inside. `way`: where the
+    /// sandbox's namespace will be. A second call returns the same device as long as it is still here.
+    pub fn hand_over(&mut self, network: &NetworkName, id: &EndpointId, way: &Path) -> Result<Report<Endpoint>, Error> {
+        hand_over::hand_over(self, network, id, way)
+    }
+
+    /// Removes the device of a handed over endpoint, wherever it is by now; the endpoint is reserved as before. It is a
+    /// success when there was none.
+    pub fn take_back(&mut self, network: &NetworkName, id: &EndpointId) -> Result<Report<Detached>, Error> {
+        hand_over::take_back(self, network, id)
+    }
+
+    /// The handed over endpoint with this number.
+    pub fn handed_over(&self, network: &NetworkName, id: &EndpointId) -> Result<Option<Endpoint>, Error> {
+        hand_over::handed_over(self, network, id)
+    }
+
+    /// Records what is known of a handed over endpoint once its device is inside the sandbox that its program calls so.
+    pub fn arrive_handed_over(
+        &mut self,
+        network: &NetworkName,
+        id: &EndpointId,
+        called: &SandboxRef,
+    ) -> Result<(), Error> {
+        hand_over::arrive(self, network, id, called)
     }
 
     /// Releases a reserved endpoint. Refuses while a sandbox is attached by it, and succeeds if there is none.
@@ -146,6 +195,21 @@ impl Session {
         act: Act,
     ) -> Result<Report<Published>, Error> {
         unpublish::unpublish_ports(self, network, sandbox, wishes, act)
+    }
+
+    /// Publishes ports of a handed over endpoint.
+    pub fn publish_handed_over(
+        &mut self,
+        network: &NetworkName,
+        id: &EndpointId,
+        wishes: &[PortWish],
+    ) -> Result<Report<Published>, Error> {
+        publish::publish_handed_over(self, network, id, wishes)
+    }
+
+    /// Withdraws all ports of a handed over endpoint. It is a success when there is none.
+    pub fn unpublish_handed_over(&mut self, network: &NetworkName, id: &EndpointId) -> Result<(), Error> {
+        unpublish::unpublish_handed_over(self, network, id)
     }
 
     /// The endpoints that publish ports.
@@ -247,6 +311,52 @@ impl Session {
     /// All networks that can be read, and the errors of those that cannot.
     pub fn networks(&self) -> (Vec<Network>, Vec<StoreError>) {
         list::networks(self)
+    }
+
+    /// A subnet that nothing on the host uses, beside those that were promised before. `name`: of what is to have it, for
+    /// the error.
+    pub fn free_subnet(&mut self, name: &NetworkName, family: Family, promised: &[IpNet]) -> Result<Subnet, Error> {
+        free_subnet::free_subnet(self, name, family, promised)
+    }
+
+    /// The networks that a container engine has by way of zubi, as far as their records can be read.
+    pub fn guest_networks(&self) -> Vec<GuestNetwork> {
+        guest_network::guest_networks(self)
+    }
+
+    /// The one with the engine's number.
+    pub fn guest_network(&self, id: &NetworkId) -> Result<Option<GuestNetwork>, Error> {
+        guest_network::guest_network(self, id)
+    }
+
+    /// The time since the boot, by which records are dated.
+    pub fn boot_clock(&self) -> Result<Duration, Error> {
+        Ok(Duration::from_nanos(nanoseconds()?))
+    }
+
+    /// The zubi network that a name means. One that is in no record may be Docker's, who is asked.
+    pub fn network_named(&mut self, name: &NetworkName) -> Result<NetworkName, Error> {
+        network_name::network_named(self, name)
+    }
+
+    /// How Docker calls a network that it has, as far as that is known: `docker:NAME`.
+    pub fn docker_name(&self, name: &NetworkName) -> Option<NetworkName> {
+        network_name::called(self, name)
+    }
+
+    /// Docker's network with this name or id, as Docker describes it.
+    pub fn docker_network(&self, name: &str) -> Result<Option<EngineNetwork>, Error> {
+        Ok(self.runtimes().docker_network(name)?)
+    }
+
+    /// Records a network that a container engine has, or what changed of it.
+    pub fn keep_guest_network(&mut self, guest: &GuestNetwork) -> Result<(), Error> {
+        guest_network::keep_guest_network(self, guest)
+    }
+
+    /// Forgets one. Succeeds if there is none.
+    pub fn forget_guest_network(&mut self, id: &NetworkId) -> Result<(), Error> {
+        guest_network::forget_guest_network(self, id)
     }
 
     /// One network and its endpoints.

@@ -92,6 +92,7 @@ impl Error {
             | Error::Described { .. }
             | Error::Reserved { .. }
             | Error::ReservationInUse { .. }
+            | Error::HandedOver { .. }
             | Error::NoBridge { .. }
             | Error::NoOvsBridge { .. }
             | Error::OvsBridge { .. }

@@ -82,6 +82,17 @@ pub enum Error {
         /// The sandboxes with addresses or ports of the network.
         attached: Vec<String>,
     },
+    /// Another program has attached the sandbox by a device that it moved inside itself.
+    #[error(
+        "network {network}: {sandbox} is attached to it already, by the engine that runs it; \
+             docker network disconnect takes it off"
+    )]
+    HandedOver {
+        /// The network.
+        network: NetworkName,
+        /// The sandbox.
+        sandbox: String,
+    },
     /// Another sandbox is attached by a reservation.
     #[error("network {network}: endpoint {} is attached to {sandbox}; disconnect that sandbox first", id.short())]
     ReservationInUse {

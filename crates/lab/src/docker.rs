@@ -24,6 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Docker {
     daemon: Child,
     client: PathBuf,
+    /// The words about its own network that it was started with.
+    network: Vec<String>,
 }
 
 impl Docker {
@@ -65,7 +67,8 @@ impl Docker {
         let daemon = command.spawn().map_err(failed("dockerd"))?;
         // Prefer the client of the same package; a newer one elsewhere in PATH would also work.
         let client = Some(PathBuf::from("/usr/bin/docker")).filter(|path| path.is_file()).or_else(|| find("docker"));
-        let mut docker = Docker { daemon, client: client.ok_or("docker is not installed")? };
+        let network = network.iter().map(|word| (*word).to_owned()).collect();
+        let mut docker = Docker { daemon, client: client.ok_or("docker is not installed")?, network };
         docker.wait_until_ready()?;
         Ok(docker)
     }
@@ -125,6 +128,27 @@ impl Docker {
     /// The last lines of the daemon's log.
     pub fn log_tail() -> String {
         log::tail(LOG)
+    }
+
+    /// Ends it with SIGKILL, and starts it again as it was. Its containers die with it: those that outlive it are ended
+    /// when it comes back.
+    pub fn killed_and_started(mut self) -> Result<Docker, String> {
+        self.daemon.kill().and_then(|()| self.daemon.wait()).map_err(|e| format!("dockerd: {e}"))?;
+        // It asks no process whether the file is right.
+        fs::remove_file("/var/run/docker.pid").ok();
+        // Its containerd gets a signal when it dies. The next dockerd would take even a zombie for a containerd.
+        const CONTAINERD: &str = "/var/run/docker/containerd/containerd.pid";
+        let containerd = fs::read_to_string(CONTAINERD).unwrap_or_default();
+        let stat = Path::new("/proc").join(containerd.trim()).join("stat");
+        let since = Instant::now();
+        while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+            if since.elapsed() > patience(PATIENCE) {
+                return Err(format!("containerd {containerd} outlives dockerd"));
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        fs::remove_file(CONTAINERD).ok();
+        Self::start_with(&self.network.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
     /// Ends it with SIGTERM, as its service manager would.

@@ -114,6 +114,9 @@ pub struct Endpoint {
     pub sandbox: SandboxIdentity,
     /// The device inside the sandbox.
     pub ifname: IfName,
+    /// Where another program moves the device into the sandbox: its name on the host until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_over: Option<IfName>,
     /// Of the device inside.
     pub mac: Mac,
     /// The MAC that the device inside is about to get.
@@ -243,6 +246,11 @@ impl Endpoint {
     /// Whether its packets find their way without a next hop: an ipvlan's go by the host's routes.
     pub fn needs_no_gateway(&self) -> bool {
         self.device.ipvlan().is_some_and(|ipvlan| ipvlan.mode.is_routed())
+    }
+
+    /// Whether another program has not moved the device into the sandbox yet, as far as the record knows.
+    pub fn is_on_its_way(&self) -> bool {
+        self.handed_over.as_ref() == Some(&self.ifname)
     }
 
     /// The MAC of the host end of a pair.

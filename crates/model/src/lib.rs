@@ -18,6 +18,7 @@ mod endpoint;
 mod error;
 pub mod fnv;
 mod followed;
+mod guest_network;
 mod hex;
 mod holdings;
 mod lease_owner;
@@ -60,6 +61,7 @@ pub use driver::{
 pub use endpoint::{DefaultRoute, DisplacedRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;
 pub use followed::{Follow, Followed};
+pub use guest_network::GuestNetwork;
 pub use holdings::{AddressOptions, HeldAddress, HeldNeighbour, Holdings, Lifetime};
 pub use lease_owner::LeaseOwner;
 pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes};

@@ -71,16 +71,20 @@ pub enum NetworkSource {
     Podman,
     /// `pipework:DEVICE`, by pipework's command line.
     Pipework,
+    /// `docker:NAME`: a way to a zubi network that Docker knows by this name. No network is recorded under it.
+    Docker,
 }
 
 impl NetworkSource {
-    const ALL: [NetworkSource; 3] = [NetworkSource::Cni, NetworkSource::Podman, NetworkSource::Pipework];
+    const ALL: [NetworkSource; 4] =
+        [NetworkSource::Cni, NetworkSource::Podman, NetworkSource::Pipework, NetworkSource::Docker];
 
     fn prefix(self) -> &'static str {
         match self {
             NetworkSource::Cni => "cni:",
             NetworkSource::Podman => "podman:",
             NetworkSource::Pipework => "pipework:",
+            NetworkSource::Docker => "docker:",
         }
     }
 }
@@ -91,6 +95,7 @@ impl fmt::Display for NetworkSource {
             NetworkSource::Cni => "a CNI configuration",
             NetworkSource::Podman => "Podman",
             NetworkSource::Pipework => "a call of pipework",
+            NetworkSource::Docker => "Docker",
         })
     }
 }
@@ -211,7 +216,7 @@ mod tests {
         assert_eq!(name.source(), Some(NetworkSource::Cni));
         assert_eq!(name, NetworkName::described(NetworkSource::Cni, "blue").unwrap());
         assert_eq!("blue".parse::<NetworkName>().unwrap().source(), None);
-        for bad in ["cni:", "cni:a/b", "podman:..", "docker:blue", "cni:podman:x"] {
+        for bad in ["cni:", "cni:a/b", "podman:..", "docker:a/b", "lxc:blue", "cni:podman:x"] {
             assert!(bad.parse::<NetworkName>().is_err(), "{bad}");
         }
         assert!(NetworkName::described(NetworkSource::Podman, &"x".repeat(100)).is_ok());

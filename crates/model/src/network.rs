@@ -241,6 +241,8 @@ impl Network {
 pub struct NetworkSpec {
     /// Its name.
     pub name: NetworkName,
+    /// Its number; random when absent.
+    pub id: Option<NetworkId>,
     /// At most one of each family.
     pub pools: Vec<PoolSpec>,
     /// Families that get a subnet from the configured pools where none is given.
@@ -267,6 +269,7 @@ impl NetworkSpec {
     pub fn new(name: NetworkName) -> Self {
         NetworkSpec {
             name,
+            id: None,
             pools: Vec::new(),
             families: vec![Family::V4],
             scope: Scope::Routed,

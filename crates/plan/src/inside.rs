@@ -93,7 +93,7 @@ fn arp_notify(device: &IfName) -> Sysctl {
 /// them.
 pub(crate) fn with_connected_routes(mut ops: Vec<Op>, endpoint: &Endpoint) -> Vec<Op> {
     const CONNECTED: &str = "its neighbours on the network are reached without a gateway";
-    if endpoint.traits.inner == InnerState::Up {
+    if endpoint.traits.inner == InnerState::Up && endpoint.handed_over.is_none() {
         let addresses = endpoint.addresses.iter().map(|a| a.address);
         let routes = connected_routes(addresses, &endpoint.ifname)
             .map(|route| Op::sandbox(&endpoint.sandbox.reached_by, What::AddRoute(route), CONNECTED));
@@ -104,7 +104,7 @@ pub(crate) fn with_connected_routes(mut ops: Vec<Op>, endpoint: &Endpoint) -> Ve
     ops
 }
 
-/// From a device that exists to one that is up, with addresses and routes.
+/// From a device that exists to one that is up, with addresses and routes. Who moves the device inside does this too.
 pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterator<Item = Op> {
     const WHY: &str = "inside: loopback, address, and the way out through the gateway";
     let device = &endpoint.ifname;
@@ -141,6 +141,9 @@ pub(crate) fn set_up(endpoint: &Endpoint, around: &Surroundings) -> impl Iterato
     all.extend(around.displaced.iter().map(|before| What::DeleteRoute(static_route(&before.route, &before.device))));
     all.extend(default_routes(endpoint, &around.default_in).map(What::AddRoute));
     all.extend(endpoint.all_routes().iter().map(|route| What::AddRoute(static_route(route, device))));
+    if endpoint.handed_over.is_some() {
+        all.clear();
+    }
     let sandbox = endpoint.sandbox.reached_by.clone();
     all.into_iter().map(move |what| Op::sandbox(&sandbox, what, WHY))
 }
@@ -157,7 +160,7 @@ pub(crate) fn announce(endpoint: &Endpoint, neighbours: Neighbours, through: Thr
         neighbours,
     };
     let why = if neighbours == Neighbours::MayBeWrong { TELL } else { WAIT };
-    let switched_on = endpoint.traits.inner == InnerState::Up;
+    let switched_on = endpoint.traits.inner == InnerState::Up && endpoint.handed_over.is_none();
     switched_on.then(|| Op::sandbox(&endpoint.sandbox.reached_by, What::Announce(announcement), why))
 }
 

@@ -59,6 +59,7 @@ pub(crate) fn endpoint(network: &Network) -> Endpoint {
         ifname: "eth0".parse().unwrap(),
         mac: Mac::from_random([2; 6]),
         next_mac: None,
+        handed_over: None,
         dhcp: None,
         device: Device::pair("zv0102030405".parse().unwrap(), network.device().clone()),
         addresses: network.pools.iter().map(address).collect(),

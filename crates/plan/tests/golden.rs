@@ -68,6 +68,7 @@ fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
         ifname: ifname.parse().unwrap(),
         mac: Mac::from_address(addresses[0].address.addr()),
         next_mac: None,
+        handed_over: None,
         dhcp: None,
         device: Device::pair("zv0102030405".parse().unwrap(), network.device().clone()),
         addresses,
@@ -176,6 +177,16 @@ fn connect_a_sandbox_known_by_path_to_a_dual_stack_network() {
     let reached_by = NsRef::Path("/proc/4711/ns/net".into());
     let endpoint = endpoint(&network, reached_by, "eth0");
     insta::assert_snapshot!(attach(&network, &endpoint, &empty(&[Family::V4, Family::V6])));
+}
+
+#[test]
+fn hand_a_device_over_to_the_program_that_runs_the_sandbox() {
+    let network = network("blue", &["10.55.66.0/24", "fd00:55::/64"]);
+    let waiting = Some("zh0102030405".parse().unwrap());
+    let endpoint = Endpoint { handed_over: waiting, ..endpoint(&network, named(), "zh0102030405") };
+    insta::assert_snapshot!(attach(&network, &endpoint, &empty(&[])));
+    let wanted = zubi_plan::driver::wanted(&network, &endpoint, &empty(&[]));
+    assert!(wanted.iter().all(|op| op.place == zubi_plan::Place::Host));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::http::{self, HttpError, TIMEOUT};
 use crate::process::Process;
 use crate::{Container, Runtime, RuntimeError};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use zubi_model::{Pid, Progress};
 
@@ -31,6 +32,75 @@ struct Complaint {
     message: String,
 }
 
+/// A network as Docker describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineNetwork {
+    /// 64 hex digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The driver: `bridge`, `zubi`.
+    pub driver: String,
+    /// The bridge, where the engine's own driver made one.
+    pub bridge: Option<String>,
+    /// The endpoints that the engine has.
+    pub endpoints: Vec<EngineEndpoint>,
+}
+
+/// An endpoint as Docker describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineEndpoint {
+    /// 64 hex digits.
+    pub id: String,
+    /// The name of its container.
+    pub container: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedNetwork {
+    id: String,
+    name: String,
+    #[serde(default)]
+    driver: String,
+    options: Option<BTreeMap<String, String>>,
+    containers: Option<BTreeMap<String, Attached>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Attached {
+    name: String,
+    #[serde(rename = "EndpointID")]
+    endpoint: String,
+}
+
+/// Asks the daemon at `socket` for the network `name`, which must be valid in a request line.
+pub(crate) fn inspect_network(
+    runtime: Runtime,
+    socket: &Path,
+    progress: &Progress,
+    name: &str,
+) -> Result<Option<EngineNetwork>, RuntimeError> {
+    let Some(body) = ask(runtime, socket, progress, name, &format!("/networks/{name}"))? else { return Ok(None) };
+    let garbled = |why: String| RuntimeError::Garbled { runtime, name: name.to_owned(), from: socket.to_owned(), why };
+    let seen: InspectedNetwork = serde_json::from_slice(&body).map_err(|e| garbled(e.to_string()))?;
+    let bridge = (seen.driver == "bridge").then(|| {
+        let named = seen.options.as_ref().and_then(|options| options.get("com.docker.network.bridge.name"));
+        named.map_or_else(|| format!("br-{}", seen.id.get(..12).unwrap_or(&seen.id)), |name| quoted(name))
+    });
+    let attached = seen.containers.unwrap_or_default();
+    let endpoints =
+        attached.into_values().map(|of| EngineEndpoint { id: quoted(&of.endpoint), container: quoted(&of.name) });
+    Ok(Some(EngineNetwork {
+        id: quoted(&seen.id),
+        name: quoted(&seen.name),
+        driver: quoted(&seen.driver),
+        bridge,
+        endpoints: endpoints.collect(),
+    }))
+}
+
 /// Asks the daemon at `socket` for the container `name`, which must be valid in a request line.
 pub(crate) fn inspect(
     runtime: Runtime,
@@ -39,31 +109,10 @@ pub(crate) fn inspect(
     progress: &Progress,
     name: &str,
 ) -> Result<Option<Container>, RuntimeError> {
-    let asking = progress.begin();
-    let waiting = || asking.step(|| format!("waiting for an answer of {} at {}", runtime.scheme(), socket.display()));
     let garbled = |why: String| RuntimeError::Garbled { runtime, name: name.to_owned(), from: socket.to_owned(), why };
-    let response = http::get(socket, &format!("/containers/{name}/json"), &waiting).map_err(|e| match e {
-        HttpError::Absent => RuntimeError::NotHere { runtime, looked: socket.to_owned() },
-        HttpError::Slow => {
-            RuntimeError::Slow { runtime, name: name.to_owned(), socket: socket.to_owned(), seconds: TIMEOUT.as_secs() }
-        }
-        HttpError::Io { op, source } => {
-            RuntimeError::Io { runtime, name: name.to_owned(), op, path: socket.to_owned(), source }
-        }
-        HttpError::Garbled(why) => garbled(why),
-    })?;
-    match response.status {
-        200 => {}
-        404 => return Ok(None),
-        status => {
-            let message = match serde_json::from_slice::<Complaint>(&response.body) {
-                Ok(complaint) => quoted(&complaint.message),
-                Err(_) => quoted(&String::from_utf8_lossy(&response.body)),
-            };
-            return Err(RuntimeError::Refused { runtime, name: name.to_owned(), status, message });
-        }
-    }
-    let inspected: Inspected = serde_json::from_slice(&response.body).map_err(|e| garbled(e.to_string()))?;
+    let path = format!("/containers/{name}/json");
+    let Some(body) = ask(runtime, socket, progress, name, &path)? else { return Ok(None) };
+    let inspected: Inspected = serde_json::from_slice(&body).map_err(|e| garbled(e.to_string()))?;
     // Docker puts a slash before names.
     let found = quoted(inspected.name.trim_start_matches('/'));
     let State { running, pid, status } = inspected.state;
@@ -79,5 +128,39 @@ pub(crate) fn inspect(
         }
         Ok(None) => Err(RuntimeError::Gone { runtime, name: found, pid }),
         Err(e) => Err(RuntimeError::unreadable(runtime, &found, &proc.join(pid.to_string()), e)),
+    }
+}
+
+/// The body of an answer; `None` when there is no such object. `name`: of the object, for errors.
+fn ask(
+    runtime: Runtime,
+    socket: &Path,
+    progress: &Progress,
+    name: &str,
+    path: &str,
+) -> Result<Option<Vec<u8>>, RuntimeError> {
+    let asking = progress.begin();
+    let waiting = || asking.step(|| format!("waiting for an answer of {} at {}", runtime.scheme(), socket.display()));
+    let garbled = |why: String| RuntimeError::Garbled { runtime, name: name.to_owned(), from: socket.to_owned(), why };
+    let response = http::get(socket, path, &waiting).map_err(|e| match e {
+        HttpError::Absent => RuntimeError::NotHere { runtime, looked: socket.to_owned() },
+        HttpError::Slow => {
+            RuntimeError::Slow { runtime, name: name.to_owned(), socket: socket.to_owned(), seconds: TIMEOUT.as_secs() }
+        }
+        HttpError::Io { op, source } => {
+            RuntimeError::Io { runtime, name: name.to_owned(), op, path: socket.to_owned(), source }
+        }
+        HttpError::Garbled(why) => garbled(why),
+    })?;
+    match response.status {
+        200 => Ok(Some(response.body)),
+        404 => Ok(None),
+        status => {
+            let message = match serde_json::from_slice::<Complaint>(&response.body) {
+                Ok(complaint) => quoted(&complaint.message),
+                Err(_) => quoted(&String::from_utf8_lossy(&response.body)),
+            };
+            Err(RuntimeError::Refused { runtime, name: name.to_owned(), status, message })
+        }
     }
 }

@@ -37,6 +37,7 @@ mod testbed;
 #[cfg(test)]
 mod tests;
 
+pub use api::{EngineEndpoint, EngineNetwork};
 pub use container::{Container, Runtime, StartTicks};
 pub use error::RuntimeError;
 pub use podman::PodmanStore;

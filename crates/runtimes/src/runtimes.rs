@@ -4,7 +4,7 @@ use crate::containerd::DOCKERS_NAMESPACE;
 use crate::monitored::Monitored;
 use crate::podman::{Known, PodmanStore};
 use crate::process::{Process, read_pid_file};
-use crate::{Container, Runtime, RuntimeError, api, containerd, lxc, machine};
+use crate::{Container, EngineNetwork, Runtime, RuntimeError, api, containerd, lxc, machine};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use zubi_model::{Progress, SandboxRef};
@@ -87,6 +87,27 @@ impl Runtimes {
         api::inspect(Runtime::Docker, &self.docker_socket, &self.proc, &self.progress, name)
     }
 
+    /// Docker's network with this name, id, or unique prefix of an id; `None` also when Docker does not run. Takes at most
+    /// 2 s, and starts no daemon.
+    pub fn docker_network(&self, name: &str) -> Result<Option<EngineNetwork>, RuntimeError> {
+        checked(Runtime::Docker, name)?;
+        if !self.docker_runs() {
+            return Ok(None);
+        }
+        match api::inspect_network(Runtime::Docker, &self.docker_socket, &self.progress, name) {
+            Err(RuntimeError::NotHere { .. }) => Ok(None),
+            answer => answer,
+        }
+    }
+
+    /// Whether Docker runs.
+    pub fn docker_runs(&self) -> bool {
+        let Some(pid_file) = &self.docker_pid_file else { return true };
+        // An unreadable file says nothing about the daemon, and a connection could start it.
+        let pid = read_pid_file(pid_file).ok().flatten();
+        pid.is_some_and(|pid| matches!(Process::read(&self.proc, pid), Ok(Some(_))))
+    }
+
     /// The running Podman container with this name, id, or unique prefix of an id (at least 4 digits). A name in no
     /// store is looked up over the sockets.
     pub fn podman(&self, name: &str) -> Result<Option<Container>, RuntimeError> {
@@ -154,13 +175,6 @@ impl Runtimes {
             RuntimeError::unreadable(container.runtime, &container.name, &path, e)
         })?;
         Ok(process.is_some_and(|process| process.started == container.started))
-    }
-
-    fn docker_runs(&self) -> bool {
-        let Some(pid_file) = &self.docker_pid_file else { return true };
-        // An unreadable file says nothing about the daemon, and a connection could start it.
-        let pid = read_pid_file(pid_file).ok().flatten();
-        pid.is_some_and(|pid| matches!(Process::read(&self.proc, pid), Ok(Some(_))))
     }
 
     fn podman_asking<'a>(

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | `state/networks/NAME.json` | a network; `NAME.json~`: its version before the last change |
 //! | `state/followed/NETWORK%40NAME.json` | a sandbox that gets its endpoint again when it comes back |
+//! | `state/guests/ID.json` | a network of Docker's, and the zubi network that it is |
 //! | `state/host-key` | random bytes that distinguish this host, where it has no machine id |
 //! | `run/networks/NAME.json` | a described network, with `NAME.json~` as above |
 //! | `run/making/NAME.json` | a network that is being created, changed or removed, in its new state |
@@ -67,6 +68,7 @@ mod endpoint;
 mod error;
 mod followed;
 mod forwarding;
+mod guest_network;
 mod holder;
 mod host;
 mod host_id;

@@ -229,6 +229,7 @@ fn compare_attached(
         return Ok(Checked::NoSandbox(vec![gone]));
     }
     if device.is_some()
+        && endpoint.handed_over.is_none()
         && let Some(way) = &way
         && let Some(what) = inner_end_problem(session, snapshot, endpoint, way)?
     {
@@ -238,7 +239,9 @@ fn compare_attached(
     let ops = wanted_ops(session, snapshot, network, endpoint, siblings, way.as_ref())?;
     let mut found = differences(session, snapshot, &object, &ops)?;
     found.extend(lease_problem(network, endpoint)?);
-    Ok(if way.is_some() { Checked::Found(found) } else { Checked::NoSandbox(found) })
+    // Who runs the sandbox of a handed over endpoint makes it again for another one.
+    let is_known = way.is_some() || endpoint.handed_over.is_some();
+    Ok(if is_known { Checked::Found(found) } else { Checked::NoSandbox(found) })
 }
 
 /// Whether the name that an endpoint was attached by leads to another namespace now. A runtime that does not answer is

@@ -18,6 +18,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) network: &'a Network,
     pub(crate) sandbox: SandboxIdentity,
     pub(crate) ifname: IfName,
+    /// Its name on the host, if another program moves it inside.
+    pub(crate) handed_over: Option<IfName>,
     pub(crate) wishes: &'a Wishes,
     pub(crate) birth: Birth,
     /// Addresses that somebody without a record uses.
@@ -60,6 +62,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         ifname: ask.ifname.clone(),
         mac: ask.birth.mac,
         next_mac: None,
+        handed_over: ask.handed_over.clone(),
         dhcp: None,
         device: network.device_of_endpoint(host_end.clone(), ask.birth.mac),
         addresses: Vec::new(),
@@ -123,6 +126,7 @@ mod tests {
             network,
             sandbox: identity(7),
             ifname: "eth0".parse().unwrap(),
+            handed_over: None,
             wishes,
             birth: Birth {
                 id: EndpointId::from_random([1; 32]),

@@ -159,6 +159,7 @@ pub(crate) fn endpoint(cookie: u64, on: &str, address: &str) -> Endpoint {
         ifname: "eth0".parse().unwrap(),
         mac: Mac::from_address(address),
         next_mac: None,
+        handed_over: None,
         dhcp: None,
         device: Device::pair(format!("zv{cookie:010x}").parse().unwrap(), format!("zb-{on}").parse().unwrap()),
         addresses: vec![EndpointAddress { address: ipnet::IpNet::new(address, 24).unwrap(), gateway: None }],

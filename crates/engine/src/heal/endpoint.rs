@@ -78,6 +78,7 @@ fn lacking_parts(
     if device_in(session, snapshot, endpoint, None)?.is_some() {
         pair = Pair::Whole;
         if let Some(way) = way
+            && endpoint.handed_over.is_none()
             && inner_end_problem(session, snapshot, endpoint, way)?.is_some()
         {
             pair = Pair::InnerEndDiffers;
@@ -100,7 +101,9 @@ fn lacking_on_parent(
     const RENAMED: &str = "it is not called as made";
     let Some(way) = way else { return Ok(Vec::new()) };
     let found = device_in(session, snapshot, endpoint, None)?;
-    let renamed = found.filter(|found| found.name != endpoint.ifname.as_str());
+    // Who moves the device inside gives it a name.
+    let is_called = |name: &str| name == endpoint.ifname.as_str() || endpoint.handed_over.is_some();
+    let renamed = found.filter(|found| !is_called(&found.name));
     session.read(snapshot, &Needs::of(ops), &describe(endpoint))?;
     let mut all = lacking(ops, snapshot).map_err(Error::unread(describe(endpoint)))?;
     if let Some(name) = renamed.as_ref().and_then(|found| found.name.parse().ok()) {

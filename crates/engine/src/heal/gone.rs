@@ -1,7 +1,8 @@
 //! Endpoints and links whose sandbox is gone. A sandbox that cannot be examined does not count as gone.
 
 use crate::error::Error;
-use crate::look::device::{device, leads_to_the_ended};
+use crate::look::clock::nanoseconds;
+use crate::look::device::{device, leads_to_the_ended, waits_here};
 use crate::look::link_ends::is_gone_link;
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
@@ -9,9 +10,13 @@ use crate::report::Act;
 use crate::session::Session;
 use crate::undo::endpoint::{release_sandbox, remove_endpoint};
 use crate::undo::link::{Locks, release_sandboxes, remove_link, try_lock_others};
+use std::time::Duration;
 use zubi_model::{DirectLink, Endpoint, EndpointKey, NetworkName};
 use zubi_plan::Place;
 use zubi_store::{HostLock, LeaseOwner};
+
+/// A device that nobody has moved into its sandbox for so long has no sandbox: Docker takes a second.
+const LONGEST_WAY: Duration = Duration::from_secs(120);
 
 /// Whether an endpoint's device or its sandbox still exists.
 pub(crate) fn is_alive(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
@@ -20,6 +25,9 @@ pub(crate) fn is_alive(session: &mut Session, endpoint: &Endpoint) -> Result<boo
 
 /// Whether an endpoint's sandbox is gone, and its device or the other end of that.
 pub(crate) fn is_gone(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
+    if endpoint.handed_over.is_some() && waits_here(session, endpoint)? {
+        return Ok(nanoseconds()?.saturating_sub(endpoint.attached_at) > LONGEST_WAY.as_nanos() as u64);
+    }
     if let Some(found) = device(session, endpoint, None)?
         && (endpoint.host_device().is_none() || !leads_to_the_ended(session, &Place::Host, &found)?)
     {

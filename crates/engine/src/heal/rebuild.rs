@@ -180,6 +180,7 @@ fn endpoint_of(
         ifname,
         mac,
         next_mac: None,
+        handed_over: None,
         dhcp: None,
         device: network.device_of_endpoint(host_device, mac),
         addresses,

@@ -27,6 +27,9 @@ pub(crate) fn device_in(
     via: Option<&NsRef>,
 ) -> Result<Option<LinkSeen>, Error> {
     if let Some(parent) = endpoint.device.parent() {
+        if let Some(waiting) = waiting(session, endpoint)? {
+            return Ok(Some(waiting));
+        }
         // Whether the sandbox is gone or cannot be examined is the caller's question.
         let Ok(Some(way)) = way_in(session, endpoint, via) else { return Ok(None) };
         return on_parent(session, snapshot, endpoint, parent, way);
@@ -59,6 +62,30 @@ fn on_parent(
     let of = |is: &dyn Fn(&&LinkSeen) -> bool| all.iter().find(|seen| is(seen)).copied().cloned();
     let whole = of(&|seen| has_name(seen) && has_mac(seen) && (is_on(seen) || endpoint.device.ipvlan().is_none()));
     Ok(whole.or_else(|| of(&|seen| is_on(seen) && (has_mac(seen) || has_name(seen)))))
+}
+
+/// Whether the device of a handed over endpoint is still on the host.
+pub(crate) fn waits_here(session: &mut Session, endpoint: &Endpoint) -> Result<bool, Error> {
+    Ok(waiting(session, endpoint)?.is_some())
+}
+
+/// The device of a handed over endpoint inside its sandbox, under whatever name.
+pub(crate) fn device_inside(session: &mut Session, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
+    if waits_here(session, endpoint)? {
+        return Ok(None);
+    }
+    let Some(way) = way_in(session, endpoint, None)? else { return Ok(None) };
+    let (object, inside) = (describe(endpoint), Place::Sandbox(way));
+    let mut snapshot = Snapshot::new();
+    session.read(&mut snapshot, &Needs::new().links(&inside), &object)?;
+    let mut all = snapshot.links(&inside).map_err(Error::unread(&object))?;
+    Ok(all.find(|seen| driver::recognise_inner_end(endpoint, Some(seen)).is_ours()).cloned())
+}
+
+fn waiting(session: &mut Session, endpoint: &Endpoint) -> Result<Option<LinkSeen>, Error> {
+    let Some(name) = &endpoint.handed_over else { return Ok(None) };
+    let seen = session.kernel.link(&Place::Host, name.as_str()).map_err(Error::kernel(format!("device {name}")))?;
+    Ok(seen.filter(|seen| seen.mac.is_some_and(|mac| endpoint.macs().any(|own| own == mac))))
 }
 
 /// Whether the sandbox behind this end of a pair has ended. The kernel takes the devices down a little later.

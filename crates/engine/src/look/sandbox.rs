@@ -26,7 +26,20 @@ pub(crate) fn locate_endpoint(session: &mut Session, sandbox: &SandboxRef) -> Re
 
 /// A path into the endpoint's namespace, if that still exists and is the same one. An error means: unknown.
 pub(crate) fn way_in(session: &mut Session, endpoint: &Endpoint, via: Option<&NsRef>) -> Result<Option<NsRef>, Error> {
+    if endpoint.handed_over.is_some() {
+        return way_of_handed_over(session, endpoint);
+    }
     way_to(session, &endpoint.sandbox, via)
+}
+
+/// The way that the program which runs the sandbox told before there was a namespace.
+fn way_of_handed_over(session: &mut Session, endpoint: &Endpoint) -> Result<Option<NsRef>, Error> {
+    let way = endpoint.sandbox.reached_by.clone();
+    match session.kernel.open_sandbox(&way) {
+        Ok(_) => Ok(Some(way)),
+        Err(zubi_kernel::Error::NotASandbox { .. }) => Ok(None),
+        Err(source) => Err(Error::Kernel { object: format!("sandbox {}", endpoint.sandbox.spelled), source }),
+    }
 }
 
 pub(crate) fn way_to(

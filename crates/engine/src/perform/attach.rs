@@ -14,7 +14,7 @@ use crate::decide::wishes::check_wishes;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
-use crate::heal::gone::{free_if_gone, remove_gone};
+use crate::heal::gone::{free_if_gone, is_alive, remove_gone};
 use crate::look::clock::{nanoseconds, now};
 use crate::look::default_route::{
     defaults_to_displace, displaced_by_others, foreign_defaults, gives_default_in, siblings,
@@ -266,6 +266,7 @@ fn attach_new(
         network,
         sandbox: sandbox.identity(),
         ifname: inside.ifname.clone(),
+        handed_over: None,
         wishes,
         birth,
         avoided: Vec::new(),
@@ -426,7 +427,7 @@ pub(crate) fn require_room(session: &mut Session, host: &HostLock, network: &Net
 }
 
 /// The addresses for which the kernel may still have connections of an earlier endpoint.
-fn stale_addresses(session: &Session, endpoint: &Endpoint) -> Result<Vec<IpAddr>, Error> {
+pub(crate) fn stale_addresses(session: &Session, endpoint: &Endpoint) -> Result<Vec<IpAddr>, Error> {
     let mut stale = Vec::new();
     for a in &endpoint.addresses {
         let address = a.address.addr();
@@ -610,6 +611,9 @@ fn remove_predecessor(
     let Some(lock) = session.store().try_lock_sandbox(host, old)? else { return Ok(()) };
     let of_old = EndpointKey { cookie: old, network: key.network.clone() };
     if let Some(endpoint) = session.store().endpoint(&of_old)? {
+        if endpoint.handed_over.is_some() && is_alive(session, &endpoint)? {
+            return Err(Error::HandedOver { network: endpoint.network, sandbox: endpoint.sandbox.spelled });
+        }
         remove_endpoint(session, host, &endpoint, None)?;
     }
     release_sandbox(session, lock)

@@ -63,7 +63,10 @@ pub(crate) fn create_network(session: &mut Session, spec: NetworkSpec, act: Act)
 /// other command, and a full one is reported before the first effect. The decision is repeated under the lock, and so
 /// are the checks.
 fn sketch(session: &mut Session, spec: &NetworkSpec, act: Act) -> Result<Sketch, Error> {
-    let birth = network_birth()?;
+    let mut birth = network_birth()?;
+    if let Some(id) = &spec.id {
+        birth.id.clone_from(id);
+    }
     let mut draft = None;
     if act == Act::Apply
         && let Ok(network) = decide_network(session, spec.clone(), &birth)

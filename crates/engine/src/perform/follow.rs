@@ -58,7 +58,7 @@ pub(crate) fn keep(
     }
     // What it had is not what is wished now.
     unreserve(session, host, &network.name, &id)?;
-    settle_reservation(session, host, network, &id, Some(spelled), &wishes).map_err(|error| {
+    settle_reservation(session, host, network, &id, Some(spelled), &wishes, &[]).map_err(|error| {
         // Parts of it may have been claimed.
         error.after_undo(Fault::muted(|| unreserve(session, host, &network.name, &id)))
     })?;

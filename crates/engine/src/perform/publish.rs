@@ -18,7 +18,8 @@ use crate::steps::apply::apply;
 use crate::steps::claim::release_ports;
 use crate::steps::flush::past_a_flush;
 use zubi_model::{
-    Endpoint, Family, HostAddress, NetworkName, PortHolder, PortSource, PortWish, PublishedPort, SandboxRef,
+    Endpoint, EndpointId, EndpointKey, Family, HostAddress, NetnsCookie, NetworkName, PortHolder, PortSource, PortWish,
+    PublishedPort, SandboxRef,
 };
 use zubi_plan::driver;
 use zubi_store::{HostLock, SandboxLock};
@@ -109,24 +110,43 @@ fn publish_with(
     change: &dyn Fn(&mut Endpoint),
 ) -> Result<Report<Published>, Error> {
     let wishes = ports_by_settings(session, network, wishes);
-    past_a_flush(session, |session| publish_once(session, network, sandbox, &wishes, act, change))
+    past_a_flush(session, |session| {
+        let found = locate_endpoint(session, sandbox)?;
+        let find =
+            |session: &mut Session, host: &HostLock| live_endpoint(session, host, network, sandbox, found.clone());
+        publish_once(session, network, &find, &wishes, act, change)
+    })
 }
+
+/// Publishes ports of the handed over endpoint with this number.
+pub(crate) fn publish_handed_over(
+    session: &mut Session,
+    network: &NetworkName,
+    id: &EndpointId,
+    wishes: &[PortWish],
+) -> Result<Report<Published>, Error> {
+    let key = EndpointKey { cookie: NetnsCookie::awaited(id), network: network.clone() };
+    let find = |session: &mut Session, host: &HostLock| locked_endpoint(session, host, &key, id.short());
+    past_a_flush(session, |session| publish_once(session, network, &find, wishes, Act::Apply, &|_| {}))
+}
+
+/// Finds an endpoint and locks its sandbox.
+type Find<'a> = dyn Fn(&mut Session, &HostLock) -> Result<(Endpoint, SandboxLock), Error> + 'a;
 
 fn publish_once(
     session: &mut Session,
     network: &NetworkName,
-    sandbox: &SandboxRef,
+    find: &Find<'_>,
     wishes: &[PortWish],
     act: Act,
     change: &dyn Fn(&mut Endpoint),
 ) -> Result<Report<Published>, Error> {
-    let found = locate_endpoint(session, sandbox)?;
     let (host, networks) = lock_networks(session, std::slice::from_ref(network), wishes, act)?;
     let host = &host;
     let Some((network, mut shown)) = networks.into_iter().next() else {
         return Err(Error::NoNetwork { name: network.clone(), known: session.known_networks() });
     };
-    let (mut endpoint, _lock) = live_endpoint(session, host, &network.name, sandbox, found)?;
+    let (mut endpoint, _lock) = find(session, host)?;
     change(&mut endpoint);
     let object = format!("network {}: publish for {}", network.name, endpoint.sandbox.spelled);
     if act == Act::Apply && !shown.is_empty() {
@@ -177,10 +197,22 @@ pub(crate) fn live_endpoint(
 ) -> Result<(Endpoint, SandboxLock), Error> {
     let missing = || Error::NotConnected { network: network.clone(), sandbox: sandbox.to_string() };
     let (key, _) = find_endpoint(session, network, sandbox, found)?.ok_or_else(missing)?;
+    locked_endpoint(session, host, &key, &sandbox.to_string())
+}
+
+/// `called`: how the caller names the sandbox, for errors.
+fn locked_endpoint(
+    session: &mut Session,
+    host: &HostLock,
+    key: &EndpointKey,
+    called: &str,
+) -> Result<(Endpoint, SandboxLock), Error> {
+    let network = &key.network;
+    let missing = || Error::NotConnected { network: network.clone(), sandbox: called.to_owned() };
     let lock = session.store().lock_sandbox(host, key.cookie)?;
-    let endpoint = session.store().endpoint(&key)?.ok_or_else(missing)?;
+    let endpoint = session.store().endpoint(key)?.ok_or_else(missing)?;
     if device(session, &endpoint, None)?.is_none() {
-        return Err(Error::Broken { network: network.clone(), sandbox: sandbox.to_string() });
+        return Err(Error::Broken { network: network.clone(), sandbox: called.to_owned() });
     }
     Ok((endpoint, lock))
 }

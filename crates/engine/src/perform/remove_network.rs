@@ -6,6 +6,7 @@ use crate::heal::unfinished_networks::recover_networks;
 use crate::heal::unused_networks::{remove_network_locked, take_network_down};
 use crate::look::foreign_changes::foreign_addresses;
 use crate::look::unconfirmed::refuse_unconfirmed;
+use crate::perform::guest_network::guest_networks;
 use crate::report::{Act, Connected, Report};
 use crate::session::Session;
 use crate::undo::endpoint::{detach_locked, release_sandbox};
@@ -98,8 +99,11 @@ pub(crate) fn prune_networks(session: &mut Session, act: Act) -> Result<Report<V
     recover_first(session, host, act)?;
     let mut report = Report { plan: Plan::new(), value: Vec::new() };
     let doing = session.begin();
+    let guests = guest_networks(session);
     for network in session.store().networks_lossy().0 {
-        if refuse_unconfirmed(session, &network.name).is_err() {
+        // A container engine removes its own.
+        let is_guest = guests.iter().any(|guest| guest.network == network.name);
+        if is_guest || refuse_unconfirmed(session, &network.name).is_err() {
             continue;
         }
         doing.step(|| format!("removing networks, now {}", network.name));

@@ -9,7 +9,7 @@ use crate::heal::gone::remove_gone;
 use crate::heal::leftovers::recover_first;
 use crate::look::clock::nanoseconds;
 use crate::perform::attach::require_room;
-use crate::perform::settle::settle_reservation;
+use crate::perform::settle::{Way, settle_reservation};
 use crate::report::Act;
 use crate::session::Session;
 use crate::steps::claim::{lease_owner_name, reservation_in_use, reserve_all, user_of};
@@ -57,37 +57,48 @@ pub(crate) fn reserve(
 ) -> Result<Vec<EndpointAddress>, Error> {
     refuse_excluded(sets, wanted)?;
     let host = &session.store().lock_host()?;
-    let leases = session.store().lock_leases(host, network)?;
-    if let Some(earlier) = session.store().reservation(network, owner)? {
-        let address = earlier.addresses.first().map(|a| a.address.addr());
-        return Err(Error::Reserved { network: network.clone(), owner: owner.to_owned(), address });
-    }
     let own = LeaseOwner::Reservation(owner.to_owned());
-    let ask = AddressAsk { network, owner: &own, sets, membership: Membership::Range, asked: wanted, avoided: &[] };
-    let chosen = match of_sets(&ask, &Records(session.store()), &Owners::default()) {
-        Ok(chosen) => chosen,
-        Err(obstacle) => return Err(refusal(session, network, obstacle)?),
-    };
-    let reservation = Reservation {
-        id: None,
-        owner: owner.to_owned(),
-        network: network.clone(),
-        addresses: chosen.addresses,
-        mac: None,
-        names: Vec::new(),
-        kept_for: None,
-        made_at: nanoseconds()?,
-    };
-    reserve_all(session, &leases, &reservation, &chosen.cursors)?;
-    Ok(reservation.addresses)
+    let mut way = Way::new(network, owner, Vec::new());
+    let mut owners = Owners::default();
+    loop {
+        let obstacle = {
+            let leases = session.store().lock_leases(host, network)?;
+            if let Some(earlier) = session.store().reservation(network, owner)? {
+                let address = earlier.addresses.first().map(|a| a.address.addr());
+                return Err(Error::Reserved { network: network.clone(), owner: owner.to_owned(), address });
+            }
+            let ask =
+                AddressAsk { network, owner: &own, sets, membership: Membership::Range, asked: wanted, avoided: &[] };
+            match of_sets(&ask, &Records(session.store()), &owners) {
+                Ok(chosen) => {
+                    let reservation = Reservation {
+                        id: None,
+                        owner: owner.to_owned(),
+                        network: network.clone(),
+                        addresses: chosen.addresses,
+                        mac: None,
+                        names: Vec::new(),
+                        kept_for: None,
+                        made_at: nanoseconds()?,
+                    };
+                    reserve_all(session, &leases, &reservation, &chosen.cursors)?;
+                    return Ok(reservation.addresses);
+                }
+                Err(obstacle) => obstacle,
+            }
+        };
+        way.clear(session, host, &mut owners, obstacle, Act::Apply)?;
+    }
 }
 
-/// Reserves an endpoint of a network before its sandbox exists: its number, addresses, MAC and names.
+/// Reserves an endpoint of a network before its sandbox exists: its number, addresses, MAC and names. What the owners
+/// in `instead` have reserved is the endpoint's from now on.
 pub(crate) fn reserve_endpoint(
     session: &mut Session,
     network: &NetworkName,
     id: &EndpointId,
     wishes: &Wishes,
+    instead: &[String],
 ) -> Result<Reservation, Error> {
     let host = &session.store().lock_host()?;
     recover_first(session, host, Act::Apply)?;
@@ -98,7 +109,7 @@ pub(crate) fn reserve_endpoint(
     if session.store().reservation(&network.name, &id.reservation_owner())?.is_some() {
         return Err(Error::Reserved { network: network.name, owner: id.reservation_owner(), address: None });
     }
-    settle_reservation(session, host, &network, id, None, wishes)
+    settle_reservation(session, host, &network, id, None, wishes, instead)
 }
 
 /// Releases a reserved endpoint. Refuses while a sandbox is attached by it, and succeeds if there is none.
@@ -162,6 +173,11 @@ pub(crate) fn unreserve(session: &mut Session, network: &NetworkName, owner: &st
     let host = &session.store().lock_host()?;
     let leases = session.store().lock_leases(host, network)?;
     Ok(session.store().unreserve(&leases, owner)?)
+}
+
+/// The reservations on a network, oldest first.
+pub(crate) fn reservations(session: &Session, network: &NetworkName) -> Result<Vec<Reservation>, Error> {
+    Ok(session.store().reservations(network)?)
 }
 
 /// The owners of reservations on a network.

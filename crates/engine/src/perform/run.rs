@@ -175,6 +175,7 @@ fn endpoint_of_new(
         network,
         sandbox: SandboxIdentity { cookie: NetnsCookie(0), spelled: name.to_string(), reached_by },
         ifname,
+        handed_over: None,
         wishes,
         birth: birth()?,
         avoided: Vec::new(),

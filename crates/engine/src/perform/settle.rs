@@ -126,7 +126,7 @@ pub(crate) fn probe(
     session.kernel.answers(network.device(), addresses, PROBE).map_err(failed)
 }
 
-/// Decides what a reserved endpoint will have, and reserves it.
+/// Decides what a reserved endpoint will have, and reserves it, in place of what the owners in `instead` have.
 pub(crate) fn settle_reservation(
     session: &mut Session,
     host: &HostLock,
@@ -134,6 +134,7 @@ pub(crate) fn settle_reservation(
     id: &EndpointId,
     kept_for: Option<&str>,
     wishes: &Wishes,
+    instead: &[String],
 ) -> Result<Reservation, Error> {
     let own = LeaseOwner::reservation_of(id);
     let given = given_elsewhere(session, network, None)?;
@@ -144,6 +145,9 @@ pub(crate) fn settle_reservation(
     loop {
         let obstacle = {
             let leases = session.store().lock_leases(host, &network.name)?;
+            for owner in instead {
+                session.store().unreserve(&leases, owner)?;
+            }
             let book = Records(session.store());
             let Wishes { addressing, addresses, mac, aliases, .. } = wishes;
             let decided = address::of_endpoint(network, &own, addressing, addresses, &avoided, &book, &owners)
@@ -216,7 +220,7 @@ fn used_without_record(session: &mut Session, network: &Network, endpoint: &Endp
 }
 
 /// The obstacles that were removed so far on the way to a decision.
-struct Way<'a> {
+pub(crate) struct Way<'a> {
     network: &'a NetworkName,
     sandbox: String,
     cleared: HashSet<(LeaseOwner, Option<PortClaim>)>,
@@ -225,12 +229,12 @@ struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    fn new(network: &'a NetworkName, sandbox: &str, given: Vec<GivenElsewhere>) -> Self {
+    pub(crate) fn new(network: &'a NetworkName, sandbox: &str, given: Vec<GivenElsewhere>) -> Self {
         Way { network, sandbox: sandbox.to_owned(), cleared: HashSet::new(), has_removed_gone: false, given }
     }
 
     /// Removes an obstacle or notes its owner. Fails if the obstacle stays and there is no alternative.
-    fn clear(
+    pub(crate) fn clear(
         &mut self,
         session: &mut Session,
         host: &HostLock,

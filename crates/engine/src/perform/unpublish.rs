@@ -13,9 +13,11 @@ use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::apply::{apply, take_down};
 use crate::steps::claim::release_ports;
+use crate::undo::endpoint::release_sandbox;
 use zubi_kernel::Deletions;
-use zubi_model::{HostAddress, NetworkName, PortWish, PublishedPort, SandboxRef};
+use zubi_model::{EndpointId, EndpointKey, HostAddress, NetnsCookie, NetworkName, PortWish, PublishedPort, SandboxRef};
 use zubi_plan::{Op, Plan, What, driver};
+use zubi_store::HostLock;
 
 /// Unpublishes all ports of an endpoint. The detached child deletes their connections. Also releases claims for the
 /// ports in `wishes` that a killed command left without publishing them.
@@ -28,11 +30,29 @@ pub(crate) fn unpublish_called(
     let host = &session.store().lock_host()?;
     recover_first(session, host, Act::Apply)?;
     let Some(found) = endpoint_called(session, network, called)? else { return Ok(()) };
-    let _sandbox = session.store().lock_sandbox(host, found.sandbox.cookie)?;
-    let Some(endpoint) = session.store().endpoint(&found.key())? else { return Ok(()) };
+    unpublish_all(session, host, &found.key(), wishes)
+}
+
+/// Unpublishes all ports of the handed over endpoint with this number.
+pub(crate) fn unpublish_handed_over(
+    session: &mut Session,
+    network: &NetworkName,
+    id: &EndpointId,
+) -> Result<(), Error> {
+    let host = &session.store().lock_host()?;
+    recover_first(session, host, Act::Apply)?;
+    let key = EndpointKey { cookie: NetnsCookie::awaited(id), network: network.clone() };
+    unpublish_all(session, host, &key, &[])
+}
+
+fn unpublish_all(session: &mut Session, host: &HostLock, key: &EndpointKey, wishes: &[PortWish]) -> Result<(), Error> {
+    let network = &key.network;
+    let lock = session.store().lock_sandbox(host, key.cookie)?;
+    let Some(endpoint) = session.store().endpoint(key)? else { return release_sandbox(session, lock) };
     if endpoint.ports.is_empty() {
         return release_claimed(session, host, &endpoint, wishes);
     }
+    let called = &endpoint.sandbox.spelled;
     let recorded = session.store().network(network)?;
     let mut plan = driver::unpublish(recorded.as_ref(), &endpoint, &[], &endpoint.ports);
     let (later, now) = std::mem::take(&mut plan.ops).into_iter().partition(|op| matches!(op.what, What::Forget(_)));

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::look::default_route::heirs_of;
-use crate::look::device::device;
+use crate::look::device::{device, waits_here};
 use crate::look::pair::taken_now;
 use crate::look::sandbox::way_in;
 use crate::port_claims::claims;
@@ -106,6 +106,9 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
     }
     let found = device(session, endpoint, via)?;
     let host_end = driver::recognise_host_end(endpoint, found.as_ref());
+    if endpoint.device.parent().is_some() && waits_here(session, endpoint)? {
+        return Ok(driver::withdraw(endpoint));
+    }
     let inside = way_in(session, endpoint, via)?;
     let mut remains = Remains {
         host_end,
@@ -157,7 +160,7 @@ fn apply_detach(session: &mut Session, host: &HostLock, endpoint: &Endpoint, pla
         What::DeleteLink(device) => Some((device, &op.place)),
         _ => None,
     });
-    if matches!(deletion, Some((_, Place::Sandbox(_)))) {
+    if matches!(deletion, Some((_, Place::Sandbox(_)))) || endpoint.device.parent().is_some() {
         // No later command would look for it there.
         deletions = Deletions::Now;
     } else if let Some((pair, _)) = deletion {

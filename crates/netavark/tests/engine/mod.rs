@@ -37,6 +37,7 @@ fn endpoint(attachment: &Attachment) -> Endpoint {
             _ => Mac::from_random([1; 6]),
         },
         next_mac: None,
+        handed_over: None,
         dhcp: None,
         device: Device::pair(
             "zv0123456789".parse().unwrap(),

@@ -193,6 +193,15 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
     }
 }
 
+/// Removes an endpoint whose device waits on the host to be moved into its sandbox, and is nowhere else.
+pub fn withdraw(endpoint: &Endpoint) -> Plan {
+    match &endpoint.device {
+        Device::Macvlan(on) => macvlan::withdraw(endpoint, on),
+        // The host's end goes by `detach`, and the other one with it.
+        Device::Pair(_) | Device::Ovs(_) => Plan::new(),
+    }
+}
+
 /// Deletes the device of an endpoint whose inner end was renamed, moved or changed, wherever that is.
 pub fn delete_device(endpoint: &Endpoint) -> Op {
     match &endpoint.device {

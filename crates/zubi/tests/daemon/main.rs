@@ -1,7 +1,8 @@
 //! The daemon: what it does, and what happens without it.
 
+mod docker_protocol;
 mod follow;
 mod heal;
 mod life;
 
-zubi_lab::test_files!(follow, heal, life);
+zubi_lab::test_files!(docker_protocol, follow, heal, life);

@@ -4,7 +4,9 @@ mod cni_clients;
 mod coexistence_daemons;
 mod coming_back;
 mod containers;
+mod docker_networks;
 mod firewalld;
+mod plugin;
 mod podman;
 
-zubi_lab::test_files!(cni_clients, coexistence_daemons, coming_back, containers, firewalld, podman);
+zubi_lab::test_files!(cni_clients, coexistence_daemons, coming_back, containers, docker_networks, firewalld, podman);

@@ -19,6 +19,7 @@ pub(in crate::driver) fn attach(
     around: &Surroundings,
 ) -> Plan {
     const PAIR: &str = "a virtual cable: one end is a port of the bridge, the other is born inside the sandbox";
+    const WAITING: &str = "a virtual cable with both ends here: the program that runs the sandbox moves one end inside";
     const OUTER: &str = "the host's end carries frames only, it needs no address of its own";
     const UP: &str = "plug the cable in";
 
@@ -26,7 +27,8 @@ pub(in crate::driver) fn attach(
     match &around.taken {
         None => {
             let made = links::pair(network, endpoint, pair, Some(pair.bridge.clone()));
-            plan.push(Op::host(What::AddLink(made), PAIR));
+            let why = if endpoint.handed_over.is_some() { WAITING } else { PAIR };
+            plan.push(Op::host(What::AddLink(made), why));
         }
         Some(taken) => {
             plan.ops.extend(take::take_outer(network, endpoint, pair, taken));

@@ -2,7 +2,7 @@
 
 use crate::{Op, What};
 use zubi_model::{BridgeNetwork, Endpoint, IfName, LinkGroup, Network, Pair, VlanId};
-use zubi_wire::route::{AdminState, Link, LinkChange, LinkKind, Peer, PortVlan, Switch, Tagging, VlanMember};
+use zubi_wire::route::{AdminState, Link, LinkChange, LinkKind, Peer, PortVlan, Stub, Switch, Tagging, VlanMember};
 
 /// The bridge as it is made and recognised. Its MTU is set when it goes up: one that a bridge is made with follows the
 /// smallest of its ports, and is 1500 when the last has left (br_mtu_auto_adjust in net/bridge/br_if.c).
@@ -57,11 +57,14 @@ fn raise(network: &Network, part: &BridgeNetwork) -> LinkChange {
 pub(in crate::driver) fn pair(network: &Network, endpoint: &Endpoint, part: &Pair, master: Option<IfName>) -> Link {
     Link {
         name: part.host.clone(),
-        kind: LinkKind::Veth(Peer {
-            name: endpoint.ifname.clone(),
-            mac: endpoint.mac,
-            netns: endpoint.sandbox.reached_by.clone(),
-        }),
+        kind: match &endpoint.handed_over {
+            None => LinkKind::Veth(Peer {
+                name: endpoint.ifname.clone(),
+                mac: endpoint.mac,
+                netns: endpoint.sandbox.reached_by.clone(),
+            }),
+            Some(waiting) => LinkKind::Stub(Stub { name: waiting.clone(), mac: endpoint.mac }),
+        },
         mac: endpoint.host_mac(),
         mtu: network.mtu,
         group: LinkGroup::OURS,

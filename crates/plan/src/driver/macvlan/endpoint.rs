@@ -17,10 +17,15 @@ pub(in crate::driver) fn attach(
 ) -> Plan {
     const OWN_MAC: &str = "a device with a MAC of its own on the network card, born inside the sandbox";
     const CARD_MAC: &str = "a device with the MAC of the network card, born inside the sandbox";
+    const WAITING: &str = "a device on the network card: the program that runs the sandbox moves it";
     let sandbox = &endpoint.sandbox.reached_by;
     let mut plan: Plan = guards::raise(endpoint, &around.stale).into_iter().collect();
     let device = if on.ipvlan.is_some() { CARD_MAC } else { OWN_MAC };
-    plan.push(Op::sandbox(sandbox, What::AddLink(inner(network, part, endpoint, on)), device));
+    let made = What::AddLink(inner(network, part, endpoint, on));
+    plan.push(match &endpoint.handed_over {
+        None => Op::sandbox(sandbox, made, device),
+        Some(_) => Op::host(made, WAITING),
+    });
     plan.ops.extend(inside::set_up(endpoint, around));
     // The kernel gives an ipvlan no other MAC, nor the same again. One that is told to (`arp_notify`) announces its
     // addresses when it goes up.
@@ -38,7 +43,22 @@ pub(in crate::driver) fn wanted(
     on: &OnParent,
     around: &Surroundings,
 ) -> Vec<Op> {
-    inside::with_connected_routes(attach(network, part, endpoint, on, around).ops, endpoint)
+    let mut ops = inside::with_connected_routes(attach(network, part, endpoint, on, around).ops, endpoint);
+    if endpoint.handed_over.is_some() {
+        // It is in the sandbox by now.
+        ops.retain(|op| !matches!(op.what, What::AddLink(_)));
+    }
+    ops
+}
+
+/// Removes an endpoint whose device is still on the host.
+pub(in crate::driver) fn withdraw(endpoint: &Endpoint, on: &OnParent) -> Plan {
+    const DELETE: &str = "nobody has moved the device into a sandbox";
+    let mut plan: Plan = on.shim.iter().flat_map(|shim| shim::leave(endpoint, shim)).collect();
+    plan.ops.extend(on.shim.iter().flat_map(|_| guards::forget(endpoint)));
+    let device = endpoint.handed_over.iter().map(|name| LinkMark::new(name.clone(), endpoint.mac));
+    plan.ops.extend(device.map(|device| Op::host(What::DeleteLink(device), DELETE)));
+    plan
 }
 
 pub(in crate::driver) fn change_mac(after: &Endpoint, on: &OnParent) -> Plan {

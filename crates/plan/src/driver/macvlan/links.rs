@@ -7,11 +7,11 @@ use zubi_wire::route::{Link, LinkKind, OnCard, Stub, Vlan};
 /// own stray.
 pub(super) fn inner(network: &Network, part: &MacvlanNetwork, endpoint: &Endpoint, on: &OnParent) -> Link {
     link(
-        endpoint.ifname.clone(),
+        endpoint.handed_over.clone().unwrap_or_else(|| endpoint.ifname.clone()),
         LinkKind::OnCard(OnCard {
             parent: on.parent.clone(),
             mode: part.mode,
-            netns: Some(endpoint.sandbox.reached_by.clone()),
+            netns: endpoint.handed_over.is_none().then(|| endpoint.sandbox.reached_by.clone()),
             broadcasts: part.broadcasts,
             key: on.ipvlan.map_or(endpoint.mac, |ipvlan| ipvlan.key),
         }),

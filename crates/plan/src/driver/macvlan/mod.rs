@@ -12,6 +12,6 @@ mod shim;
 
 pub(super) use change::change;
 pub(super) use described::first_described;
-pub(super) use endpoint::{attach, change_mac, delete_device, detach, wanted};
+pub(super) use endpoint::{attach, change_mac, delete_device, detach, wanted, withdraw};
 pub(super) use network::{down, down_from, mark, up};
 pub(super) use recognise::{recognise_inner_end, recognise_network, standing};

@@ -73,7 +73,8 @@ pub(super) fn reach(endpoint: &Endpoint, shim: &HostShim, own: &[IpNet]) -> Vec<
         let neighbour = neighbour(endpoint, address, &shim.device);
         ops.push(Op::host(What::AddRoute(route), THERE));
         ops.push(Op::host(What::AddNeighbour(neighbour), THERE));
-        for host in own.iter().filter(|own| own.contains(&address) && endpoint.traits.inner == InnerState::Up) {
+        let is_set_up = endpoint.traits.inner == InnerState::Up && !endpoint.is_on_its_way();
+        for host in own.iter().filter(|own| own.contains(&address) && is_set_up) {
             let known = Neighbour {
                 address: host.addr(),
                 mac: shim.mac,

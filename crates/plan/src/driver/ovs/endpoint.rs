@@ -26,7 +26,10 @@ pub(in crate::driver) fn attach(
     let mut plan: Plan = guards::raise(endpoint, &around.stale).into_iter().collect();
     plan.push(Op::host(What::AddLink(pair_of(network, endpoint, pair, None)), PAIR));
     if part.datapath == Datapath::Userspace {
-        plan.push(Op::sandbox(sandbox, What::SumUpFrames(endpoint.ifname.clone()), SUMS));
+        plan.push(match &endpoint.handed_over {
+            None => Op::sandbox(sandbox, What::SumUpFrames(endpoint.ifname.clone()), SUMS),
+            Some(waiting) => Op::host(What::SumUpFrames(waiting.clone()), SUMS),
+        });
     }
     plan.ops.extend(inside::set_up(endpoint, around));
     plan.push(Op::host(What::ChangeLink(LinkChange::addressless(pair.host.clone())), OUTER));
