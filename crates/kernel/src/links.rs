@@ -369,9 +369,8 @@ impl Session {
             // AddHooks: a kernel without the queueing discipline `clsact`, or without any.
             (What::AddHooks(_), libc::ENOENT | libc::EOPNOTSUPP)
             | (What::DeleteHooks(_) | What::DeleteFilter(_), libc::ENOENT | libc::EINVAL)
-            | (What::DeletePolicyRule(_) | What::DeleteNeighbour(_), libc::ENOENT)
+            | (What::DeletePolicyRule(_) | What::DeleteNeighbour(_) | What::DeleteVlan(_), libc::ENOENT)
             | (What::DeleteAddress(_), libc::EADDRNOTAVAIL)
-            | (What::DeleteVlan(_), libc::ENOENT)
             | (What::DeleteRoute(_), libc::ESRCH) => Ok(Outcome::Nothing),
             (What::AddVlan(_) | What::ChangeLink(LinkChange { vlan_filtering: Some(_), .. }), libc::EOPNOTSUPP) => {
                 let hint = Some("the bridges of this kernel tell no VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING)");

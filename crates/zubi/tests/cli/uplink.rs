@@ -199,6 +199,7 @@ fn endpoints_are_in_a_vlan_and_the_host_stays_outside_of_it() {
 }
 
 fn the_printed_commands_put_endpoints_into_a_vlan() {
+    const BETWEEN: &str = "====";
     if host_with_vlan("the_printed_commands_put_endpoints_into_a_vlan").is_none() {
         return;
     }
@@ -206,7 +207,6 @@ fn the_printed_commands_put_endpoints_into_a_vlan() {
         let shown = "{ bridge vlan show; ip -d link show zb-ten; } | sed -E 's/_timer +[0-9.]+//g; s/id=[0-9a-f]+//'";
         host.shell(shown).ok().out
     };
-    const BETWEEN: &str = "====";
     let by_zubi = on_another_host(|| {
         let host = host();
         host.zubi("sandbox add c1").ok();
