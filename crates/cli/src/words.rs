@@ -650,17 +650,6 @@ pub(crate) struct RunWords {
     pub(crate) command: Vec<OsString>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_tree_of_words_is_sound() {
-        Cli::command().debug_assert();
-    }
-}
-
 /// How endpoints get IPv6 addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ipv6Wish {
@@ -670,7 +659,7 @@ pub(crate) enum Ipv6Wish {
     Slaac,
 }
 
-impl std::str::FromStr for Ipv6Wish {
+impl FromStr for Ipv6Wish {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text {
@@ -678,5 +667,16 @@ impl std::str::FromStr for Ipv6Wish {
             "slaac" => Ok(Ipv6Wish::Slaac),
             _ => Err(Invalid::new("--ipv6", text, "is unknown; there are: chosen, slaac")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_tree_of_words_is_sound() {
+        Cli::command().debug_assert();
     }
 }

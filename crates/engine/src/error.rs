@@ -145,8 +145,8 @@ pub enum Error {
     },
     /// A default route that an endpoint's is to take the place of could not come back later.
     #[error(
-        "sandbox: its default route by {device} {why}, and zubi could not bring it back; ip route del default inside \
-         removes it"
+        "the sandbox's default route by {device} {why}, and zubi could not bring it back later; ip route del default \
+         inside removes it"
     )]
     DefaultRouteStays {
         /// The device of the sandbox.

@@ -29,11 +29,16 @@ fn rank(endpoint: &Endpoint) -> (bool, Reverse<u64>, u64, &NetworkName) {
     }
 }
 
-/// Routes of other programs that come back, and the endpoints that give the default route, each with its families.
-pub type Heirs = (Vec<DisplacedRoute>, Vec<(Endpoint, Vec<Family>)>);
+/// What a sandbox has for a default route once an endpoint no longer gives it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heirs {
+    /// The default routes of other programs that come back.
+    pub restored: Vec<DisplacedRoute>,
+    /// The endpoints that give it in other families.
+    pub successors: Vec<(Endpoint, Vec<Family>)>,
+}
 
-/// The default routes of other programs that come back when an endpoint no longer gives the default route in these
-/// families, and the endpoints that give it otherwise. An endpoint that had displaced the same routes goes before them.
+/// The heirs of an endpoint. Another one that replaces default routes goes before those that come back.
 pub fn heirs(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> Heirs {
     let given = default_families(endpoint, siblings, taken);
     let mut successors = successors(endpoint, siblings, taken);
@@ -44,12 +49,12 @@ pub fn heirs(endpoint: &Endpoint, siblings: &[Endpoint], taken: &[Family]) -> He
     };
     let of = |displaced: &DisplacedRoute| Family::of(displaced.route.to.addr());
     let comes_back = |displaced: &&DisplacedRoute| given.contains(&of(displaced)) && !displaces(of(displaced));
-    let back: Vec<DisplacedRoute> = endpoint.displaced.iter().filter(comes_back).cloned().collect();
+    let restored: Vec<DisplacedRoute> = endpoint.displaced.iter().filter(comes_back).cloned().collect();
     for (_, families) in &mut successors {
-        families.retain(|family| !back.iter().any(|displaced| of(displaced) == *family));
+        families.retain(|family| !restored.iter().any(|displaced| of(displaced) == *family));
     }
     successors.retain(|(_, families)| !families.is_empty());
-    (back, successors)
+    Heirs { restored, successors }
 }
 
 /// The endpoints of the same sandbox that give the default route once this one no longer does, each with its families.
@@ -185,11 +190,13 @@ mod tests {
         };
         assert_eq!([gives(&blue), gives(&green), gives(&red)], [vec![], vec![], vec![Family::V4]]);
         // What the older one displaced too comes back behind it.
-        assert_eq!(heirs(&red, &all[..2], &[]), (vec![], vec![(green.clone(), vec![Family::V4])]));
-        assert_eq!(heirs(&green, &all[..1], &[]), (green.displaced.clone(), vec![]));
-        assert_eq!(heirs(&green, &[blue.clone(), red], &[]), (vec![], vec![]));
+        let next = Heirs { successors: vec![(green.clone(), vec![Family::V4])], ..Heirs::default() };
+        assert_eq!(heirs(&red, &all[..2], &[]), next);
+        let back = Heirs { restored: green.displaced.clone(), ..Heirs::default() };
+        assert_eq!(heirs(&green, &all[..1], &[]), back);
+        assert_eq!(heirs(&green, &[blue.clone(), red], &[]), Heirs::default());
         // Somebody has made another one meanwhile.
-        assert_eq!(heirs(&green, &[blue], &[Family::V4]), (vec![], vec![]));
+        assert_eq!(heirs(&green, &[blue], &[Family::V4]), Heirs::default());
     }
 
     #[test]

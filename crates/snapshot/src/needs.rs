@@ -22,7 +22,7 @@ const FORWARDING: [&str; 4] = [
 
 /// The needed parts of one namespace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a dump that is asked for or not")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a list of the kernel, wanted or not")]
 pub struct PlaceNeeds {
     /// Devices by name.
     pub links: Extent<String>,

@@ -86,7 +86,11 @@ pub(crate) fn defaults_to_displace(
     let mut all = Vec::new();
     for family in families {
         let seen = session.kernel.whole_routes(&place, *family).map_err(Error::kernel(OBJECT))?;
-        let is_default = |seen: &&RouteOfDevice| seen.route.to.prefix_len() == 0 && seen.route.options.table.is_none();
+        // The kernel's own "unreachable default" has the last metric.
+        let is_default = |seen: &&RouteOfDevice| {
+            let options = seen.route.options;
+            seen.route.to.prefix_len() == 0 && options.table.is_none() && options.metric != Some(u32::MAX)
+        };
         for RouteOfDevice { device, route, beyond } in seen.iter().filter(is_default).cloned() {
             let Some(device) = session.kernel.link_at(&place, device).map_err(Error::kernel(OBJECT))? else { continue };
             if let Some(why) = beyond {
@@ -115,12 +119,11 @@ pub(crate) fn displaced_by_others(
     all
 }
 
-/// The default routes of other programs that come back when an endpoint goes, and the endpoints that give it otherwise,
-/// each with the families.
+/// What the sandbox has for a default route when an endpoint goes.
 pub(crate) fn heirs_of(session: &mut Session, endpoint: &Endpoint, way: &NsRef) -> Result<Heirs, Error> {
     let siblings = siblings(session, endpoint)?;
     if siblings.is_empty() && endpoint.displaced.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
+        return Ok(Heirs::default());
     }
     let of_both = siblings.iter().chain([endpoint]).flat_map(|e| &e.addresses);
     let gateways: Vec<IpAddr> = of_both.filter_map(|a| a.gateway).collect();

@@ -15,6 +15,7 @@ use crate::undo::lease::release_lease;
 use std::io::ErrorKind;
 use zubi_kernel::Deletions;
 use zubi_model::{Endpoint, EndpointKey, NsRef};
+use zubi_plan::default_route::Heirs;
 use zubi_plan::driver::{self, Remains};
 use zubi_plan::{Place, Plan, Presence, What};
 use zubi_store::{HostLock, LeaseOwner, SandboxLock, StoreError};
@@ -135,7 +136,7 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
             let seen = session.kernel.link(&place, name.as_str()).map_err(object())?;
             remains.doomed_end = driver::recognise_inner_end(endpoint, seen.as_ref());
         }
-        (remains.restored, remains.successors) = heirs_of(session, endpoint, &way)?;
+        Heirs { restored: remains.restored, successors: remains.successors } = heirs_of(session, endpoint, &way)?;
     }
     let mut plan = driver::detach(endpoint, &remains);
     for op in &mut plan.ops {

@@ -198,10 +198,8 @@ fn endpoints_are_in_a_vlan_and_the_host_stays_outside_of_it() {
     host.zubi(VLAN).fails(4, "has the device tenth for VLAN 10");
 }
 
-/// Stands between two answers of one shell.
-const BETWEEN: &str = "====";
-
 fn the_printed_commands_put_endpoints_into_a_vlan() {
+    const BETWEEN: &str = "====";
     if host_with_vlan("the_printed_commands_put_endpoints_into_a_vlan").is_none() {
         return;
     }

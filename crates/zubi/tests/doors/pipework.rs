@@ -131,7 +131,7 @@ fn a_default_route_that_could_not_come_back_is_refused() {
     )
     .ok();
     let before = host.shell("ip -n web route").ok().out;
-    script.pipework("br1 web 10.8.0.5/24@10.8.0.1").fails(1, "its default route by ppp0 has several next hops");
+    script.pipework("br1 web 10.8.0.5/24@10.8.0.1").fails(1, "default route by ppp0 has several next hops");
     assert_eq!(host.shell("ip -n web route").ok().out, before);
     script.pipework("br1 web 10.8.0.5/24").ok();
 }
