@@ -67,6 +67,9 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
         | Words::Uninstall(_)
         | Words::Completions { .. }
         | Words::Candidates { .. }
+        | Words::Daemon { .. }
+        | Words::Status
+        | Words::Events
         | Words::Info
         | Words::Version
         | Words::Man { .. } => {}

@@ -9,6 +9,7 @@ mod commands;
 mod common;
 mod complete;
 mod confirm;
+mod daemon;
 mod driver_options;
 mod filter;
 mod info;
@@ -84,13 +85,27 @@ fn dispatch(cli: Cli, output: &Output) -> Result<ExitCode, Error> {
         Words::Lab { outside, command } => return lab::lab(outside, &command),
         Words::Install(words) => return install::install(&words, output),
         Words::Uninstall(words) => return install::uninstall(&words, output),
+        Words::Daemon { words } => {
+            return Err(daemon::become_daemon(&words, cli.common.state_dir, cli.common.run_dir));
+        }
         _ => {}
     }
     let config = Config::read(&|name| std::env::var(name).ok(), cli.common.state_dir, cli.common.run_dir)?
         .watched(output.progress());
-    if let Words::Info = cli.words {
-        info::info(&config, output)?;
-        return Ok(ExitCode::SUCCESS);
+    match cli.words {
+        Words::Info => {
+            info::info(&config, output)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Words::Status => {
+            daemon::status(&config, output)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Words::Events => {
+            daemon::events(&config, cli.common.json)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
     }
     // Every command reports lost records, except the two that restore them.
     let lost = match &cli.words {

@@ -101,6 +101,16 @@ pub(crate) enum Words {
     Install(PlaceWords),
     /// Put back what install replaced
     Uninstall(PlaceWords),
+    /// Run the daemon: it brings sandboxes back, renews leases, answers names
+    Daemon {
+        /// Words of the daemon; `zubi daemon --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORD")]
+        words: Vec<OsString>,
+    },
+    /// Show what the daemon does, and what it cannot do
+    Status,
+    /// Print what the daemon does, as it happens
+    Events,
     /// Show the version, the folders, the settings and the kernel
     Info,
     /// Print completions for a shell: commands, options, and the names of networks, sandboxes, links and ports

@@ -126,7 +126,7 @@ impl Error {
             Error::Kernel { source, .. } => kernel_class(source),
             Error::Plan { failed, .. } => kernel_class(&failed.error),
             Error::Relayed { code, .. } => Class::of_code(*code),
-            Error::Leftover { .. } | Error::Silent { .. } => Class::Kernel,
+            Error::Leftover { .. } | Error::Silent { .. } | Error::Daemon { .. } => Class::Kernel,
             Error::Store(_) | Error::RecordsLost { .. } | Error::Output { .. } => Class::State,
             Error::Undo { cause, .. } | Error::Advised { cause, .. } => cause.class(),
         }

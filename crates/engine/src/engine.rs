@@ -10,10 +10,11 @@ use crate::report::Act;
 use crate::session::{Cleanup, Session};
 use crate::shared::{Shared, canonical};
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zubi_kernel::{Machine, Session as KernelSession};
 use zubi_model::NetworkName;
-use zubi_store::{HostId, Opening};
+use zubi_store::{DaemonLock, HostId, Opening};
 
 /// What to do when devices are in use but their records are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +75,31 @@ impl Engine {
         let worker = Arc::new(Worker::start()?);
         let cleanup: Arc<dyn Cleanup> = worker.clone();
         Ok((Engine { cleanup, ..self }, worker))
+    }
+
+    /// Makes this process the daemon of its run folder; `None` if there is one.
+    pub fn become_daemon(&self) -> Result<Option<DaemonLock>, Error> {
+        Ok(self.shared.store.try_lock_daemon()?)
+    }
+
+    /// The folders in which a watcher sees what commands do.
+    pub fn watchable_folders(&self) -> Result<Vec<PathBuf>, Error> {
+        Ok(self.shared.store.watchable_folders()?)
+    }
+
+    /// The run folder, without symbolic links.
+    pub fn run_folder(&self) -> PathBuf {
+        self.shared.run_folder()
+    }
+
+    /// The folder of networks.
+    pub fn state_folder(&self) -> &Path {
+        &self.shared.config.dirs.state
+    }
+
+    /// The settings it was opened with.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
     }
 
     /// A session for one command, on the calling thread.

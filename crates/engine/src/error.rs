@@ -564,6 +564,12 @@ pub enum Error {
         /// The next step.
         next: &'static str,
     },
+    /// The daemon does not answer.
+    #[error("the daemon: ask: {source}")]
+    Daemon {
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// A program could not be run.
     #[error("{program}: {source}{}", no_images(source))]
     Program {

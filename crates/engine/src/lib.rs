@@ -66,5 +66,5 @@ pub use zubi_kernel::{Observer, Stream, Written};
 pub use zubi_plan::device_settings::DeviceSettings;
 pub use zubi_plan::{Op, Plan};
 pub use zubi_snapshot::{Finding, Snapshot};
-pub use zubi_store::OtherNamespace;
+pub use zubi_store::{DaemonLock, OtherNamespace};
 pub use zubi_wire::route::Switch;

@@ -7,6 +7,7 @@
 mod attachment;
 mod change;
 mod client_id;
+mod daemon;
 mod description;
 mod device;
 mod dhcp_lease;
@@ -42,6 +43,7 @@ mod wishes;
 pub use attachment::{Device, OnParent, Pair};
 pub use change::NetworkChange;
 pub use client_id::ClientId;
+pub use daemon::{DAEMON_SOCKET, DaemonQuestion, DaemonStatus, Happening, PartState, PartStatus};
 pub use description::{Description, InUse, OtherGateway};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use dhcp_lease::{ByDhcp, DhcpLease, Tenure};

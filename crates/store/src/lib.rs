@@ -14,7 +14,7 @@
 //! | `run/takeovers/NAME.json` | what the host had on the network card that the network has as a port |
 //! | `run/went-back/NAME.json` | why a network card went back to the host |
 //! | `run/host.json` | the boot and the host namespace that `run` belongs to |
-//! | `run/lock/` | files to lock: `host`, `ports`, `sandbox-COOKIE`, `leases-NETWORK`, `names-NETWORK`, `run-SANDBOX` |
+//! | `run/lock/` | files to lock: `host`, `ports`, `daemon`, `sandbox-COOKIE`, `leases-NETWORK`, `names-NETWORK`, `run-SANDBOX` |
 //! | `run/pending/COOKIE.NETWORK.json` | an endpoint that is being attached or detached, with the pair that it takes over |
 //! | `run/endpoints/COOKIE/NETWORK.json` | an attached endpoint |
 //! | `run/reservations/NETWORK/OWNER.json` | a reservation, for another program's device or a future sandbox |
@@ -100,7 +100,7 @@ pub use holder::Holder;
 pub use host_id::{HostId, OtherNamespace};
 pub use network::{NetworkDraft, Unsynced};
 pub use opening::Opening;
-pub use order::{ExclusiveHost, HostLock, LeasesLock, PortsLock, ReaperLock, RunLock, SandboxLock};
+pub use order::{DaemonLock, ExclusiveHost, HostLock, LeasesLock, PortsLock, ReaperLock, RunLock, SandboxLock};
 pub use owned::{Claim, TakeOver};
 pub use port::PortClaim;
 pub use reservation::Reserved;

@@ -13,7 +13,7 @@
 //! lock of the leases before it needs that of the ports, or need only the latter. Several sandboxes are locked by one
 //! call, which keeps the order of their numbers.
 //!
-//! Two locks are outside of this order. A process that holds the reaper's lock never waits for the host's. A process
+//! The daemon's lock is held for a process's life, and only tried. Two locks are outside of this order. A process that holds the reaper's lock never waits for the host's. A process
 //! waits for a run's lock only if it holds no other lock; with the host's lock it only tries.
 //!
 //! Claims and the records of networks take the lock that they need as an argument. Records of endpoints and links, and
@@ -101,6 +101,13 @@ pub struct ReaperLock {
 #[must_use = "a lock is released when it is dropped"]
 pub struct RunLock(Lock);
 
+/// The lock that the daemon of a run folder holds as long as it lives.
+#[derive(Debug)]
+#[must_use = "a lock is released when it is dropped"]
+pub struct DaemonLock {
+    _lock: Lock,
+}
+
 /// All of these functions wait, except those whose name starts with `try`.
 impl Store {
     /// Every change needs this lock.
@@ -168,6 +175,11 @@ impl Store {
     /// As [`Store::lock_run`]; `None` while the `zubi run` of that name lasts.
     pub fn try_lock_run(&self, sandbox: &SandboxName) -> Result<Option<RunLock>, StoreError> {
         Ok(self.try_lock(&self.run_lock_path(sandbox), Mode::Exclusive)?.map(RunLock))
+    }
+
+    /// The daemon's lock; `None` while another daemon of this run folder lives.
+    pub fn try_lock_daemon(&self) -> Result<Option<DaemonLock>, StoreError> {
+        Ok(self.try_lock(&self.lock_path("daemon"), Mode::Exclusive)?.map(|lock| DaemonLock { _lock: lock }))
     }
 
     /// Releases the lock of a sandbox that is gone, and removes its file: each sandbox has another number, so the files

@@ -1,6 +1,6 @@
 //! The store itself, and its failpoints.
 
-use crate::disk::{self, Disk};
+use crate::disk::{self, Disk, Durability};
 use crate::{HostId, StoreError};
 use std::io;
 use std::path::PathBuf;
@@ -43,6 +43,18 @@ impl Store {
     /// The boot and the host namespace that the store was opened for.
     pub fn host(&self) -> &HostId {
         &self.host
+    }
+
+    /// The folders in which every change of networks and endpoints shows: an attach ends with a record moved out of
+    /// `pending`, a detach with one deleted there. Makes those that are missing, so that they can be watched.
+    pub fn watchable_folders(&self) -> Result<Vec<PathBuf>, StoreError> {
+        let folders = [self.disk.run().join("pending"), self.disk.run().join("networks")];
+        for folder in &folders {
+            self.disk.make_folder(folder, Durability::Boot)?;
+        }
+        let lasting = self.disk.state().join("networks");
+        self.disk.make_folder(&lasting, Durability::Forever)?;
+        Ok(folders.into_iter().chain([lasting]).collect())
     }
 
     /// Removes the incomplete files of killed writers and returns their number. No other call sees these files: this

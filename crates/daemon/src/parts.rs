@@ -1,0 +1,16 @@
+//! The parts of the daemon.
+
+use crate::changes::Watch;
+use crate::context::Context;
+use crate::error::Error;
+use crate::leases;
+use tokio::task::JoinSet;
+
+/// Starts all parts. Each ends by itself when the context says so.
+pub(crate) fn start(context: &Context) -> Result<JoinSet<()>, Error> {
+    let watch = Watch::new(&context.engine().watchable_folders()?)?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(leases::run(context.clone(), watch.changes()));
+    tasks.spawn(watch.run(context.clone()));
+    Ok(tasks)
+}
