@@ -1,31 +1,12 @@
 //! One packet, and what comes of it.
 
+use crate::asked::Asked;
 use crate::directory::Directory;
 use crate::inquiry::{Key, Upstream};
 use crate::packet::{Arrival, Question, Return, Row};
 use crate::view::Found;
 use domain::base::iana::{OptRcode, Rtype};
 use std::net::IpAddr;
-
-/// How a question came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Transport {
-    /// In a datagram.
-    Udp,
-    /// By a connection.
-    Tcp,
-}
-
-/// Who asks, and whom.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Asked {
-    /// The sender's address.
-    pub from: IpAddr,
-    /// The address of ours that it was sent to.
-    pub at: IpAddr,
-    /// How it came.
-    pub over: Transport,
-}
 
 /// What an answer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

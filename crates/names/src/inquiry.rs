@@ -2,8 +2,7 @@
 
 use crate::LARGEST_DATAGRAM;
 use crate::name::Name;
-use crate::packet::HEADER;
-use crate::response::Response;
+use crate::response::{HEADER, Response};
 use domain::base::Message;
 use std::net::IpAddr;
 use std::sync::Arc;

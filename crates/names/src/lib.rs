@@ -26,6 +26,7 @@
 
 mod answer;
 mod arpa;
+mod asked;
 mod cache;
 mod directory;
 mod flights;
@@ -37,7 +38,8 @@ mod records;
 mod response;
 mod view;
 
-pub use answer::{Answer, Asked, Forward, Outcome, Transport, Verdict};
+pub use answer::{Answer, Forward, Outcome, Verdict};
+pub use asked::{Asked, Transport};
 pub use cache::Cache;
 pub use directory::{Directory, Hit, HostNames};
 pub use flights::{Boarding, Flights};

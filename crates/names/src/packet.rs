@@ -1,10 +1,10 @@
 //! Questions as they come, and how answers go back.
 
 use crate::LARGEST_DATAGRAM;
-use crate::answer::Transport;
+use crate::asked::Transport;
 use crate::inquiry::Flags;
 use crate::name::Name;
-use crate::response::Response;
+use crate::response::{HEADER, Response};
 use domain::base::iana::{Class, Opcode, OptRcode, Rtype};
 use domain::base::message_builder::{AdditionalBuilder, AnswerBuilder, PushError};
 use domain::base::name::ToName;
@@ -21,8 +21,6 @@ const PLAIN_DATAGRAM: u16 = 512;
 const TTL: Ttl = Ttl::ZERO;
 /// The bytes of the record that says that we speak EDNS.
 const EDNS_BYTES: usize = 11;
-/// The bytes of a header.
-pub(crate) const HEADER: usize = 12;
 
 /// What a packet is.
 pub(crate) enum Arrival {

@@ -1,11 +1,12 @@
 //! Answers of other servers, as they are kept and passed on.
 
-use crate::packet::HEADER;
 use domain::base::iana::{Rcode, Rtype};
 use domain::base::{Message, ParsedRecord};
 use domain::rdata::Soa;
 use std::time::Duration;
 
+/// The bytes of a packet's header.
+pub(crate) const HEADER: usize = 12;
 /// How long an answer is kept at most, whatever it says.
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long it is kept that there is nothing: short, so that a name that was just made is found soon (RFC 2308, 5).

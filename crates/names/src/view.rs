@@ -4,7 +4,7 @@ use crate::directory::{Directory, Place};
 use crate::inquiry::Upstream;
 use crate::member::{Guests, Member, Zone};
 use crate::name::Name;
-use crate::{answer::Asked, arpa};
+use crate::{arpa, asked::Asked};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use zubi_model::{NetworkName, Scope};
