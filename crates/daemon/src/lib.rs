@@ -19,6 +19,7 @@ mod control;
 mod error;
 mod leases;
 mod log;
+mod names;
 mod parts;
 mod run;
 mod signals;

@@ -3,7 +3,7 @@
 use crate::changes::Watch;
 use crate::context::Context;
 use crate::error::Error;
-use crate::leases;
+use crate::{leases, names};
 use tokio::task::JoinSet;
 
 /// Starts all parts. Each ends by itself when the context says so.
@@ -11,6 +11,7 @@ pub(crate) fn start(context: &Context) -> Result<JoinSet<()>, Error> {
     let watch = Watch::new(&context.engine().watchable_folders()?)?;
     let mut tasks = JoinSet::new();
     tasks.spawn(leases::run(context.clone(), watch.changes()));
+    tasks.spawn(names::run(context.clone(), watch.changes()));
     tasks.spawn(watch.run(context.clone()));
     Ok(tasks)
 }

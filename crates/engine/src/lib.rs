@@ -33,6 +33,7 @@ pub use answer::device::HostDevice;
 pub use answer::leases::LeaseView;
 pub use answer::list::{EndpointView, LinkState, LinkView, SandboxView};
 pub use answer::peer::PeerView;
+pub use answer::recorded::Recorded;
 pub use caller::{
     Typed, become_fresh_host, block_interrupts, boot_clock, carries_here, forget_typed, make_outside, typed,
 };

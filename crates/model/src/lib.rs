@@ -43,7 +43,7 @@ mod wishes;
 pub use attachment::{Device, OnParent, Pair};
 pub use change::NetworkChange;
 pub use client_id::ClientId;
-pub use daemon::{DAEMON_SOCKET, DaemonQuestion, DaemonStatus, Happening, PartState, PartStatus};
+pub use daemon::{DAEMON_SOCKET, DaemonQuestion, DaemonStatus, Happening, PartState, PartStatus, RESOLVER_FOLDER};
 pub use description::{Description, InUse, OtherGateway};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use dhcp_lease::{ByDhcp, DhcpLease, Tenure};

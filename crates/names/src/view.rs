@@ -1,10 +1,11 @@
 //! What one asker may see.
 
+use crate::arpa;
+use crate::asked::{Asked, Transport};
 use crate::directory::{Directory, Place};
 use crate::inquiry::Upstream;
 use crate::member::{Guests, Member, Zone};
 use crate::name::Name;
-use crate::{arpa, asked::Asked};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use zubi_model::{NetworkName, Scope};
@@ -32,6 +33,11 @@ pub(crate) enum Found {
 }
 
 impl Directory {
+    /// Whether one who sends from an address to one of the host's gets answers at all.
+    pub fn serves(&self, from: IpAddr, at: IpAddr) -> bool {
+        self.view(Asked { from, at, over: Transport::Tcp }).is_some()
+    }
+
     /// The asker's view; `None` if it is on none of our networks.
     pub(crate) fn view(&self, asked: Asked) -> Option<View<'_>> {
         let at = self.host_at.get(&asked.at);

@@ -1,0 +1,8 @@
+//! Names: what sandboxes hear when they ask, with the daemon.
+
+mod daemon;
+mod elsewhere;
+mod floods;
+mod resolver;
+
+zubi_lab::test_files!(elsewhere, floods, resolver);

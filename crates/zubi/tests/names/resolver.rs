@@ -1,0 +1,97 @@
+//! What sandboxes find, from the moment that a command returns.
+
+use crate::daemon::{Daemon, ZUBI, dig, has_dig, until};
+use zubi_lab::Host;
+
+fn names_lead_to_what_shares_a_network() {
+    if !has_dig("names_lead_to_what_shares_a_network") {
+        return;
+    }
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24 --subnet fd00:55::/64");
+    host.network("green --subnet 10.55.67.0/24");
+    let _daemon = Daemon::start(&host);
+    let web = host.container("web", "blue --alias www");
+    let both = host.container("both", "blue");
+    host.connect("green both");
+    let cache = host.container("cache", "green");
+    let asks = |sandbox: &str, words: &str| dig(&host, sandbox, words);
+    assert_eq!(asks("both", "web @10.55.66.1"), web);
+    assert_eq!(asks("both", "WWW.blue @10.55.66.1"), web);
+    assert_eq!(asks("both", "web @10.55.67.1"), web, "the other network's address answers the same");
+    assert_eq!(asks("both", "web AAAA @fd00:55::1"), "fd00:55::2");
+    assert_eq!(asks("both", "web +tcp @10.55.66.1"), web);
+    assert_eq!(asks("both", "cache @10.55.66.1"), cache);
+    assert_eq!(asks("web", "cache.zubi.internal @10.55.66.1"), "NXDOMAIN");
+    assert_eq!(asks("web", "host.zubi.internal @10.55.66.1"), "10.55.66.1");
+    assert_eq!(asks("web", &format!("-x {both} @10.55.66.1")).split(' ').next(), Some("both."));
+    // Who is not on green is not answered as if it were.
+    assert_eq!(asks("cache", "web.zubi.internal @10.55.67.1"), "NXDOMAIN");
+}
+
+fn a_name_resolves_when_connect_has_returned_and_no_longer_when_disconnect_has() {
+    if !has_dig("a_name_resolves_when_connect_has_returned_and_no_longer_when_disconnect_has") {
+        return;
+    }
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24");
+    let _daemon = Daemon::start(&host);
+    host.container("asker", "blue");
+    for round in 0..10 {
+        let name = format!("c{round}");
+        let address = host.container(&name, "blue");
+        assert_eq!(dig(&host, "asker", &format!("{name}.zubi.internal @10.55.66.1")), address);
+        host.zubi(&format!("disconnect blue {name}")).ok();
+        assert_eq!(dig(&host, "asker", &format!("{name}.zubi.internal @10.55.66.1")), "NXDOMAIN");
+    }
+}
+
+fn a_daemon_that_starts_later_or_again_knows_everything() {
+    if !has_dig("a_daemon_that_starts_later_or_again_knows_everything") {
+        return;
+    }
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24");
+    let web = host.container("web", "blue");
+    host.container("asker", "blue");
+    for _ in 0..2 {
+        let daemon = Daemon::start(&host);
+        assert_eq!(dig(&host, "asker", "web @10.55.66.1"), web);
+        daemon.kill();
+        let later = host.container(&format!("c{}", std::process::id()), "blue");
+        let daemon = Daemon::start(&host);
+        assert_eq!(dig(&host, "asker", &format!("c{} @10.55.66.1", std::process::id())), later);
+        daemon.kill();
+        host.zubi(&format!("sandbox rm c{}", std::process::id())).ok();
+    }
+}
+
+fn a_network_whose_port_is_taken_is_told_and_answered_once_it_is_free() {
+    if !has_dig("a_network_whose_port_is_taken_is_told_and_answered_once_it_is_free") {
+        return;
+    }
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24");
+    host.network("green --subnet 10.55.67.0/24");
+    let web = host.container("web", "blue");
+    let cache = host.container("cache", "green");
+    let line = "exec dnsmasq -d -C /dev/null --no-hosts --no-resolv --listen-address=10.55.66.1 --bind-interfaces \
+                --user=root --pid-file=/run/taken.pid >/run/taken.log 2>&1";
+    let mut other = std::process::Command::new("/bin/sh").args(["-c", line]).spawn().expect("dnsmasq");
+    host.wait_for("ss -lnu | grep -q 10.55.66.1:53");
+    let _daemon = Daemon::start(&host);
+    let status = || host.zubi("status").ok().out;
+    until(|| status().contains("network blue: port 53 of 10.55.66.1: Address already in use"));
+    assert_eq!(dig(&host, "cache", "cache @10.55.67.1"), cache);
+    other.kill().expect("kill");
+    other.wait().expect("wait");
+    until(|| dig(&host, "web", "web @10.55.66.1") == web);
+    until(|| status().contains("2 networks"));
+}
+
+zubi_lab::tests!(
+    names_lead_to_what_shares_a_network,
+    a_name_resolves_when_connect_has_returned_and_no_longer_when_disconnect_has,
+    a_daemon_that_starts_later_or_again_knows_everything,
+    a_network_whose_port_is_taken_is_told_and_answered_once_it_is_free,
+);
