@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use zubi_names::{Asked, Transport};
 
-/// A question is shorter than this; what is longer is cut, and malformed then.
-const LONGEST: usize = 4096;
+/// No question is longer than this.
+pub(crate) const LONGEST: usize = 4096;
 /// So many are answered before another socket has its turn.
 const TURN: usize = 64;
 

@@ -3,7 +3,7 @@
 use super::connections::{self, Places};
 use super::datagrams;
 use super::resolver::Resolver;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -92,12 +92,37 @@ fn socket(at: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> 
             socket.set_freebind_v6(true)?;
         }
     }
-    if kind == Type::STREAM {
+    if kind == Type::DGRAM {
+        socket.attach_filter(&questions_only())?;
+        // As far as the system allows: one asker's flood leaves others room.
+        socket.set_recv_buffer_size(1 << 20)?;
+    } else {
         // The daemon was here a moment ago, and its connections are not forgotten.
         socket.set_reuse_address(true)?;
     }
     socket.bind(&at.into())?;
     Ok(socket)
+}
+
+/// A filter of the kernel's that lets pass what can be a question: it has a header, is no longer than we read, and is
+/// no answer. What floods a queue otherwise never gets into it. The packet begins with its UDP header.
+fn questions_only() -> [SockFilter; 7] {
+    const LENGTH: u16 = 0x80; // BPF_LD | BPF_LEN
+    const BYTE: u16 = 0x30; // BPF_LD | BPF_B | BPF_ABS
+    const IF_ABOVE: u16 = 0x25; // BPF_JMP | BPF_JGT | BPF_K
+    const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+    const IF_BITS: u16 = 0x45; // BPF_JMP | BPF_JSET | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    let step = SockFilter::new;
+    [
+        step(LENGTH, 0, 0, 0),
+        step(IF_AT_LEAST, 0, 4, 8 + 12),
+        step(IF_ABOVE, 3, 0, 8 + datagrams::LONGEST as u32),
+        step(BYTE, 0, 0, 8 + 2),
+        step(IF_BITS, 1, 0, 0x80),
+        step(RETURN, 0, 0, u32::MAX),
+        step(RETURN, 0, 0, 0),
+    ]
 }
 
 fn why(network: &NetworkName, address: IpAddr, error: &io::Error) -> String {

@@ -67,7 +67,7 @@ pub fn until(mut is_so: impl FnMut() -> bool) {
 
 /// What a sandbox hears: the data of the answers by `dig WORDS`, in its order, or the answer's code.
 pub fn dig(host: &Host, sandbox: &str, words: &str) -> String {
-    let answer = host.shell(&format!("ip netns exec {sandbox} dig +tries=1 +time=6 +noall +answer +comments {words}"));
+    let answer = host.shell(&format!("ip netns exec {sandbox} dig +tries=2 +time=5 +noall +answer +comments {words}"));
     let code = answer.out.split("status: ").nth(1).and_then(|rest| rest.split(',').next()).unwrap_or("no answer");
     let data: Vec<&str> = answer
         .out
