@@ -139,6 +139,7 @@ impl WishWords {
             mac: self.mac.unwrap_or(MacWish::FromAddress),
             ifname: self.ifname.clone(),
             aliases: self.alias.clone(),
+            name_servers: self.dns.clone(),
             routes: self.route.clone(),
             ports: self.publish.clone(),
             dhcp: DhcpWishes { patience: self.dhcp_timeout.map(|span| span.0), ..DhcpWishes::default() },

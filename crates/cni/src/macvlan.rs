@@ -49,6 +49,7 @@ fn describe(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError
         scope: Scope::Routed,
         egress: Egress::Plain,
         ipam: zubi_model::Ipam::Pools,
+        naming: zubi_model::Naming::off(),
         other_gateway: OtherGateway::Refused,
         labels: BTreeMap::new(),
     };

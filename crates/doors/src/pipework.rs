@@ -191,6 +191,7 @@ fn network(
         scope: Scope::Routed,
         egress: Egress::Plain,
         ipam,
+        naming: zubi_model::Naming::off(),
         other_gateway: OtherGateway::Refused,
         labels: BTreeMap::new(),
     })

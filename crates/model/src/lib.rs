@@ -23,6 +23,7 @@ mod link;
 mod mac;
 mod moment;
 mod name;
+mod naming;
 mod network;
 mod network_id;
 mod policy_rule;
@@ -63,6 +64,7 @@ pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace
 pub use mac::Mac;
 pub use moment::{Moment, Seconds};
 pub use name::{Alias, Label, NetworkName, NetworkSource, SandboxName};
+pub use naming::{NameService, Naming, Questions};
 pub use network::{Egress, Ipam, Network, NetworkSpec, Scope};
 pub use network_id::NetworkId;
 pub use policy_rule::{PolicyRule, RuleAction};

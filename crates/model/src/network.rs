@@ -3,11 +3,12 @@
 use crate::serial::is_default;
 use crate::{
     BridgeNetwork, BridgeSpec, CardVlan, Device, Driver, DriverSpec, Family, HostClient, IfName, Invalid, Mac,
-    MacvlanNetwork, Mtu, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec,
+    MacvlanNetwork, Mtu, NameService, Naming, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// How far a network reaches.
@@ -85,6 +86,9 @@ pub struct Network {
     /// Who gives IPv4 addresses.
     #[serde(default, skip_serializing_if = "is_default")]
     pub ipam: Ipam,
+    /// Names of its endpoints.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub naming: Naming,
     /// The user's own words.
     #[serde(default, skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
@@ -216,6 +220,12 @@ impl Network {
         self.ipam == Ipam::Dhcp
     }
 
+    /// The addresses at which zubi answers questions of its endpoints about names; none where it does not.
+    pub fn name_servers(&self) -> impl Iterator<Item = IpAddr> {
+        let on = self.naming.service == NameService::On;
+        self.pools.iter().filter(move |_| on).filter_map(|pool| Some(pool.host_address()?.addr()))
+    }
+
     /// By which device an endpoint is attached. `host` is a free name, for a device on the host.
     pub fn device_of_endpoint(&self, host: IfName) -> Device {
         self.driver.device_of_endpoint(host)
@@ -243,6 +253,8 @@ pub struct NetworkSpec {
     /// See [`Network`].
     pub ipam: Ipam,
     /// See [`Network`].
+    pub naming: Naming,
+    /// See [`Network`].
     pub mtu: Option<Mtu>,
     /// What connects its endpoints.
     pub driver: DriverSpec,
@@ -261,6 +273,7 @@ impl NetworkSpec {
             scope: Scope::Routed,
             egress: Egress::Masquerade,
             ipam: Ipam::Pools,
+            naming: Naming::default(),
             mtu: None,
             driver: DriverSpec::Bridge(BridgeSpec::default()),
             labels: BTreeMap::new(),
@@ -286,6 +299,7 @@ pub(crate) mod tests {
             scope: Scope::Routed,
             egress: Egress::Masquerade,
             ipam: Ipam::Pools,
+            naming: Naming::default(),
             labels: BTreeMap::new(),
         }
     }

@@ -4,7 +4,7 @@ use crate::name::Name;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::sync::Arc;
-use zubi_model::{Alias, Endpoint, EndpointKey, Network, NetworkName, Pool, Scope};
+use zubi_model::{Alias, Endpoint, EndpointKey, NameService, Network, NetworkName, Pool, Scope};
 
 /// Whether devices of a network that are no endpoints are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,16 +33,16 @@ pub struct Zone {
 }
 
 impl Zone {
-    /// What a record says.
-    pub fn of(network: &Network) -> Zone {
-        Zone {
+    /// What a record says; `None` for a network without names.
+    pub fn of(network: &Network) -> Option<Zone> {
+        (network.naming.service == NameService::On).then(|| Zone {
             name: network.name.clone(),
             reach: network.scope,
             host: network.pools.iter().filter_map(Pool::host_address).map(|on_it| on_it.addr()).collect(),
             subnets: network.pools.iter().map(|pool| pool.subnet.net()).collect(),
             guests: if network.owns_device() && !network.is_on_lan() { Guests::Answered } else { Guests::Ignored },
-            servers: Arc::default(),
-        }
+            servers: network.naming.servers.as_slice().into(),
+        })
     }
 
     /// The label that stands behind the names of its endpoints: what another program calls it.
@@ -86,7 +86,7 @@ impl Member {
             attached_at: endpoint.attached_at,
             names,
             addresses: endpoint.addresses.iter().map(|one| one.address.addr()).collect(),
-            servers: Arc::default(),
+            servers: endpoint.name_servers.as_slice().into(),
         }
     }
 }

@@ -23,6 +23,7 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         scope: Scope::Routed,
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
+        naming: zubi_model::Naming::default(),
         labels: std::collections::BTreeMap::default(),
     }
 }
@@ -64,6 +65,7 @@ pub(crate) fn endpoint(network: &Network) -> Endpoint {
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,
         aliases: Vec::new(),
+        name_servers: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),
         attached_at: 1,

@@ -36,6 +36,7 @@ fn network(name: &str, subnets: &[&str]) -> Network {
         scope: Scope::Routed,
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
+        naming: zubi_model::Naming::default(),
         labels: std::collections::BTreeMap::new(),
     }
 }
@@ -73,6 +74,7 @@ fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,
         aliases: Vec::new(),
+        name_servers: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),
         attached_at: 1,

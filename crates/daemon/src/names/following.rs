@@ -5,7 +5,7 @@ use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use zubi_engine::Engine;
-use zubi_model::{Endpoint, EndpointKey, NetnsCookie, NetworkName};
+use zubi_model::{Endpoint, EndpointKey, NetnsCookie, Network, NetworkName};
 use zubi_names::{Directory, Member, Zone};
 
 /// Room for the events of one read: inotify(7) wants that of one name at least.
@@ -115,7 +115,7 @@ impl Following {
             self.directory.remove_network(name);
         }
         for network in &networks {
-            self.directory.put_network(Zone::of(network));
+            self.put_network(network);
         }
         let keys: HashSet<EndpointKey> = endpoints.iter().map(Endpoint::key).collect();
         let gone: Vec<EndpointKey> = self.directory.endpoints().filter(|key| !keys.contains(key)).cloned().collect();
@@ -129,9 +129,16 @@ impl Following {
 
     fn read_network(&mut self, name: &NetworkName) {
         match self.engine.recorded().network(name) {
-            Ok(Some(network)) => self.directory.put_network(Zone::of(&network)),
+            Ok(Some(network)) => self.put_network(&network),
             Ok(None) => self.directory.remove_network(name),
             Err(e) => tracing::warn!(part = super::PART, "{e}"),
+        }
+    }
+
+    fn put_network(&mut self, network: &Network) {
+        match Zone::of(network) {
+            Some(zone) => self.directory.put_network(zone),
+            None => self.directory.remove_network(&network.name),
         }
     }
 

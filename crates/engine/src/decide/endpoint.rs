@@ -62,6 +62,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         routes: wishes.routes.clone(),
         default_route: may_default(network, wishes.default_route),
         aliases: wishes.aliases.clone(),
+        name_servers: wishes.name_servers.clone(),
         ports: Vec::new(),
         traits: wishes.traits,
         attached_at: ask.birth.attached_at,

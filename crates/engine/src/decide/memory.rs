@@ -142,6 +142,7 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         scope: Scope::Routed,
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
+        naming: zubi_model::Naming::default(),
         labels: BTreeMap::new(),
     }
 }
@@ -163,6 +164,7 @@ pub(crate) fn endpoint(cookie: u64, on: &str, address: &str) -> Endpoint {
         routes: Vec::new(),
         default_route: DefaultRoute::Eligible,
         aliases: Vec::new(),
+        name_servers: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),
         attached_at: 1,

@@ -51,6 +51,7 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
         scope: spec.scope,
         egress: spec.egress,
         ipam: spec.ipam,
+        naming: spec.naming,
         labels: spec.labels,
     };
     uplink::refuse_contradictions(&network)?;

@@ -26,8 +26,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_kernel::named;
 use zubi_model::{
     BridgeMode, BridgeNetwork, Driver, Egress, Endpoint, EndpointAddress, EndpointId, Family, GatewayAt, HostAddress,
-    Icc, IfIndex, IfName, Ingress, Mac, Mtu, Network, NetworkId, NetworkName, NsRef, Pool, PortHolder, PortNumber,
-    Protocol, PublishedPort, RouteOptions, SandboxIdentity, Scope, StaticRoute, Subnet,
+    Icc, IfIndex, IfName, Ingress, Mac, Mtu, Naming, Network, NetworkId, NetworkName, NetworkSource, NsRef, Pool,
+    PortHolder, PortNumber, Protocol, PublishedPort, RouteOptions, SandboxIdentity, Scope, StaticRoute, Subnet,
 };
 use zubi_plan::alias::{self, EndpointMark};
 use zubi_plan::{Place, Plan, firewall};
@@ -186,6 +186,7 @@ fn endpoint_of(
         routes,
         default_route: mark.default_route,
         aliases: mark.aliases.clone(),
+        name_servers: Vec::new(),
         ports,
         traits,
         attached_at: mark.attached_at,
@@ -346,10 +347,19 @@ fn network_of(
         pools,
         scope: if has(session, snapshot, "internal", 1)? { Scope::Internal } else { Scope::Routed },
         ipam: zubi_model::Ipam::Pools,
+        naming: naming_of(network),
         egress: if masquerades { Egress::Masquerade } else { Egress::Plain },
         driver: Driver::Bridge(bridge),
         labels: std::collections::BTreeMap::default(),
     }))
+}
+
+/// Programs that answer names themselves want none of ours.
+fn naming_of(network: &NetworkName) -> Naming {
+    match network.source() {
+        Some(NetworkSource::Cni | NetworkSource::Pipework) => Naming::off(),
+        Some(NetworkSource::Podman) | None => Naming::default(),
+    }
 }
 
 fn recorded_again(network: &Network) -> String {

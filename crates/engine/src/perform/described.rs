@@ -135,6 +135,7 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
         scope: description.scope,
         egress: description.egress,
         ipam: description.ipam,
+        naming: description.naming.clone(),
         labels: description.labels.clone(),
     }
     .with_card_vlan(vlan);

@@ -87,8 +87,8 @@ fn an_answer_that_is_too_large_comes_by_tcp() {
     if !has_dig(test) || !zubi_lab::DhcpServer::has_dnsmasq(test) {
         return;
     }
-    let records: String = (0..200).map(|n| format!("--host-record=many.example.org,192.0.2.{n} ")).collect();
-    let (host, _server, _daemon) = house(&records);
+    let records: Vec<String> = (0..200).map(|n| format!("--host-record=many.example.org,192.0.2.{n}")).collect();
+    let (host, _server, _daemon) = house(&records.join(" "));
     let all = dig(&host, "web", "many.example.org @10.55.66.1");
     assert_eq!(all.split(' ').count(), 200, "{all}");
     assert_eq!(dig(&host, "web", "many.example.org +ignore +noedns @10.55.66.1"), "NOERROR");
