@@ -140,21 +140,24 @@ struct Marks {
 }
 
 impl Marks {
-    /// Without a mark: those of a daemon before are not true.
+    /// Without a mark: those of a daemon before are not true. The folder itself says that somebody will answer.
     fn new(folder: PathBuf) -> Self {
         std::fs::remove_dir_all(&folder).ok();
-        Marks { folder, set: Vec::new() }
+        let marks = Marks { folder, set: Vec::new() };
+        marks.told(std::fs::create_dir_all(&marks.folder));
+        marks
+    }
+
+    fn told(&self, made: std::io::Result<()>) -> bool {
+        made.inspect_err(|e| tracing::warn!(part = super::PART, "{}: write: {e}", self.folder.display())).is_ok()
     }
 
     fn set(&mut self, network: &NetworkName) {
         if self.set.contains(network) {
             return;
         }
-        let made = std::fs::create_dir_all(&self.folder)
-            .and_then(|()| std::fs::write(self.folder.join(network.as_str()), b""));
-        match made {
-            Ok(()) => self.set.push(network.clone()),
-            Err(e) => tracing::warn!(part = super::PART, "mark in {}: write: {e}", self.folder.display()),
+        if self.told(std::fs::write(self.folder.join(network.as_str()), b"")) {
+            self.set.push(network.clone());
         }
     }
 

@@ -3,6 +3,7 @@
 mod daemon;
 mod elsewhere;
 mod floods;
+mod podman;
 mod resolver;
 
-zubi_lab::test_files!(elsewhere, floods, resolver);
+zubi_lab::test_files!(elsewhere, floods, podman, resolver);
