@@ -2,7 +2,7 @@
 
 use crate::output::{Output, answer_with, lines};
 use crate::words::{ConnectWords, DisconnectWords, NetworkWords, PortWords, PortsOf, SandboxWords, WishWords, Words};
-use crate::{bridge, lease, link, network, peer, port, run, sandbox, show};
+use crate::{bridge, lease, link, name, network, peer, port, run, sandbox, show};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -45,6 +45,7 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
             show::endpoints(session, &words, foreign, output)?;
         }
         Words::Bridge(words) => bridge::bridge(session, &words, output)?,
+        Words::Name { name } => name::name(session, &name, output)?,
         Words::Peer { device } => peer::peer(session, &device, output)?,
         Words::Check => code = check(session, output)?,
         Words::Repair { rebuild } => {

@@ -68,6 +68,11 @@ pub(crate) enum Words {
         /// A device of this host
         device: String,
     },
+    /// Tell where a name leads, on all networks
+    Name {
+        /// The name, as endpoints ask for it
+        name: String,
+    },
     /// Compare the records with the kernel; exit code 1 when something differs
     Check,
     /// Put right what check finds

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use zubi_model::Invalid;
 
 /// What a record of the settings stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Pattern {
     /// One name.
     Name(Name),

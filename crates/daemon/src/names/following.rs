@@ -52,6 +52,8 @@ impl Following {
             buffer: vec![0; BUFFER].into(),
             directory: Directory::new(),
         };
+        let names = &following.engine.config().names;
+        following.directory.set_records(names.records.clone(), names.servers.as_slice());
         following.read_all();
         Ok(following)
     }

@@ -25,10 +25,11 @@ mod resolver;
 use crate::changes::Changes;
 use crate::context::Context;
 use crate::error::Error;
+use crate::signals::Sign;
 use listening::Listening;
 use resolver::Resolver;
 use std::time::Duration;
-use zubi_model::PartState;
+use zubi_model::{NameService, PartState};
 
 const PART: &str = "names";
 /// How soon an address whose port is taken is tried again.
@@ -42,7 +43,8 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(crate) async fn run(mut context: Context, mut changes: Changes) {
     loop {
         let why = match serve(&mut context, &mut changes).await {
-            Ok(()) => return,
+            Ok(Sign::End) => return,
+            Ok(Sign::Reload) => continue,
             Err(why) => why,
         };
         context.board.tell(PART, PartState::Failing, why.to_string());
@@ -53,7 +55,15 @@ pub(crate) async fn run(mut context: Context, mut changes: Changes) {
     }
 }
 
-async fn serve(context: &mut Context, changes: &mut Changes) -> Result<(), Error> {
+async fn serve(context: &mut Context, changes: &mut Changes) -> Result<Sign, Error> {
+    let mut reloads = context.reloads();
+    if context.engine().config().names.service == NameService::Off {
+        context.board.tell(PART, PartState::Off, "the settings say so (dns)");
+        tokio::select! {
+            () = context.ended() => return Ok(Sign::End),
+            _ = reloads.changed() => return Ok(Sign::Reload),
+        }
+    }
     let resolver = Resolver::new(context)?;
     let mut listening = Listening::new(resolver.clone(), &context.engine().run_folder());
     loop {
@@ -69,10 +79,11 @@ async fn serve(context: &mut Context, changes: &mut Changes) -> Result<(), Error
         }
         let pause = if taken.is_empty() { QUIET } else { AGAIN };
         tokio::select! {
-            () = context.ended() => return Ok(()),
+            () = context.ended() => return Ok(Sign::End),
+            _ = reloads.changed() => return Ok(Sign::Reload),
             () = resolver.networks_changed() => {}
             () = tokio::time::sleep(pause) => {}
-            there = changes.changed() => if there.is_err() { return Ok(()) },
+            there = changes.changed() => if there.is_err() { return Ok(Sign::End) },
         }
     }
 }

@@ -89,7 +89,84 @@ fn a_network_whose_port_is_taken_is_told_and_answered_once_it_is_free() {
     until(|| status().contains("2 networks"));
 }
 
+fn names_are_answered_although_the_hosts_input_drops() {
+    if !has_dig("names_are_answered_although_the_hosts_input_drops") {
+        return;
+    }
+    let host = Host::new(ZUBI);
+    host.network("before --subnet 10.55.66.0/24");
+    host.shell("nft add table inet f; nft add chain inet f in '{ type filter hook input priority 0; policy drop; }'")
+        .ok();
+    host.network("after --subnet 10.55.67.0/24");
+    host.network("silent --subnet 10.55.68.0/24 --disable-dns");
+    let _daemon = Daemon::start(&host);
+    for (network, gateway) in [("before", "10.55.66.1"), ("after", "10.55.67.1")] {
+        let address = host.container(&format!("of-{network}"), network);
+        for transport in ["+notcp", "+tcp"] {
+            let words = format!("of-{network} {transport} @{gateway}");
+            assert_eq!(dig(&host, &format!("of-{network}"), &words), address, "{words}");
+        }
+    }
+    let rules = host.shell("nft list chain inet f in").ok().out;
+    assert!(rules.contains("iifname \"zb-after\" udp dport 53 counter") && !rules.contains("zb-silent"), "{rules}");
+    // Nothing else of the host is opened.
+    host.shell("! ip netns exec of-after ping -c 1 -W 1 10.55.67.1").ok();
+    host.shell("nft flush chain inet f in").ok();
+    assert_eq!(dig(&host, "of-after", "of-after @10.55.67.1"), "no answer");
+    host.zubi("check").fails(1, "");
+    host.zubi("repair").ok();
+    assert_eq!(dig(&host, "of-after", "of-after @10.55.67.1"), "10.55.67.2");
+    for network in ["before", "after"] {
+        host.zubi(&format!("disconnect {network} of-{network}")).ok();
+        host.zubi(&format!("network rm {network}")).ok();
+    }
+    host.shell("! nft list chain inet f in | grep zubi").ok();
+}
+
+fn names_can_be_switched_off_and_on() {
+    if !has_dig("names_can_be_switched_off_and_on") {
+        return;
+    }
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24 --disable-dns");
+    let web = host.container("web", "blue --alias www");
+    let _daemon = Daemon::start(&host);
+    assert_eq!(dig(&host, "web", "web @10.55.66.1"), "no answer");
+    host.zubi("name web").fails(3, "an endpoint with the name web does not exist");
+    host.zubi("network set blue --enable-dns").ok();
+    until(|| dig(&host, "web", "web @10.55.66.1") == web);
+    let found = host.zubi("--json name www.blue").ok().json();
+    assert_eq!(found, serde_json::json!([{"address": web, "network": "blue", "sandbox": "web"}]));
+    host.zubi("network set blue --disable-dns").ok();
+    until(|| dig(&host, "web", "web @10.55.66.1") == "no answer");
+}
+
+fn settings_have_records_and_switch_names_off() {
+    if !has_dig("settings_have_records_and_switch_names_off") {
+        return;
+    }
+    let settings = |text: &str| std::fs::write("/run/settings.json", text).expect("settings");
+    settings(r#"{"names": {"db.example.org": "10.9.9.9", "*.apps.test": ["10.9.9.8", "fd00::8"]}}"#);
+    let host = Host::new(ZUBI).with_env("ZUBI_CONFIG", "/run/settings.json");
+    host.network("blue --subnet 10.55.66.0/24");
+    host.container("web", "blue");
+    let daemon = Daemon::start(&host);
+    assert_eq!(dig(&host, "web", "db.example.org @10.55.66.1"), "10.9.9.9");
+    assert_eq!(dig(&host, "web", "a.apps.test AAAA @10.55.66.1"), "fd00::8");
+    settings(r#"{"names": {"db.example.org": "10.9.9.7"}}"#);
+    host.shell(&format!("kill -HUP {}", daemon.pid())).ok();
+    until(|| dig(&host, "web", "db.example.org @10.55.66.1") == "10.9.9.7");
+    settings(r#"{"dns": "off"}"#);
+    host.shell(&format!("kill -HUP {}", daemon.pid())).ok();
+    until(|| dig(&host, "web", "db.example.org @10.55.66.1") == "no answer");
+    settings("{\"names\": {\"a..b\": \"10.0.0.1\"}}");
+    host.zubi("network ls").fails(2, "has an empty label at line 1 column");
+}
+
 zubi_lab::tests!(
+    names_are_answered_although_the_hosts_input_drops,
+    names_can_be_switched_off_and_on,
+    settings_have_records_and_switch_names_off,
     names_lead_to_what_shares_a_network,
     a_name_resolves_when_connect_has_returned_and_no_longer_when_disconnect_has,
     a_daemon_that_starts_later_or_again_knows_everything,
