@@ -33,6 +33,7 @@ use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::steps::claim::{claim_again, has_own_mac, remember_mac};
 use crate::steps::flush::past_a_flush;
+use crate::steps::name_files;
 use crate::steps::name_service::answering;
 use crate::undo::endpoint::{release_sandbox, remove_endpoint, undo_attach};
 use std::net::IpAddr;
@@ -262,7 +263,8 @@ fn attach_new(
         taken,
         instance: session.instance(),
     };
-    let plan = driver::attach(network, &endpoint, &around);
+    let mut plan = driver::attach(network, &endpoint, &around);
+    plan.append(name_files::of_new(session, network, &endpoint, &inside.siblings)?);
     if act == Act::Apply {
         let complete = |session: &mut Session, endpoint: &mut Endpoint| {
             if network.asks_dhcp() {

@@ -17,13 +17,12 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// The daemon makes a file for each network once it has the network's port 53. So the wait is over with the first look,
 /// except for a network that this very command made.
 pub(crate) fn answering(session: &mut Session, network: &Network) -> Vec<IpAddr> {
-    let servers: Vec<IpAddr> = network.name_servers().collect();
-    let run = &session.config().dirs.run;
     // Without a daemon that answers names there is no such folder, and nothing else is looked at.
-    if servers.is_empty() || !run.join(RESOLVER_FOLDER).exists() || !lives(session) {
+    if !is_served(session, network) {
         return Vec::new();
     }
-    let mark = run.join(RESOLVER_FOLDER).join(network.name.as_str());
+    let servers = network.name_servers().collect();
+    let mark = session.config().dirs.run.join(RESOLVER_FOLDER).join(network.name.as_str());
     let since = Instant::now();
     while !mark.exists() {
         if since.elapsed() > PATIENCE {
@@ -36,6 +35,12 @@ pub(crate) fn answering(session: &mut Session, network: &Network) -> Vec<IpAddr>
         sleep(PAUSE);
     }
     servers
+}
+
+/// Whether a daemon answers on the network, now or in a moment.
+pub(crate) fn is_served(session: &Session, network: &Network) -> bool {
+    let has_servers = network.name_servers().next().is_some();
+    has_servers && session.config().dirs.run.join(RESOLVER_FOLDER).exists() && lives(session)
 }
 
 /// A daemon that was killed leaves its socket behind.

@@ -28,6 +28,7 @@ impl Daemon {
     fn start_by(host: &Host, mut command: Command) -> Daemon {
         let log = std::fs::File::options().create(true).append(true).open("/run/daemon.log").expect("a log");
         command.envs(host.variables()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        own_etc(host);
         let daemon = Daemon(command.spawn().expect("the daemon"));
         until(|| host.zubi("status").out.contains("names"));
         daemon
@@ -53,6 +54,15 @@ impl Drop for Daemon {
             println!("{}", std::fs::read_to_string("/run/daemon.log").unwrap_or_default());
         }
     }
+}
+
+/// Gives the host an /etc of its own: it shares that of the machine otherwise, and zubi writes below /etc/netns.
+pub fn own_etc(host: &Host) {
+    host.shell(
+        "mkdir -p /run/etc.new /run/etc.work; mountpoint -q /etc || \
+         mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc.new,workdir=/run/etc.work /etc",
+    )
+    .ok();
 }
 
 /// Waits for something.

@@ -1,6 +1,6 @@
 //! Names of the outside, answered by servers of the host's.
 
-use crate::daemon::{Daemon, ZUBI, dig, has_dig, until};
+use crate::daemon::{Daemon, ZUBI, dig, has_dig, own_etc, until};
 use std::process::{Child, Command, Stdio};
 use zubi_lab::Host;
 
@@ -29,6 +29,7 @@ impl Drop for Server {
 
 /// The host has this resolv.conf from now on.
 fn resolv_conf(host: &Host, text: &str) {
+    own_etc(host);
     std::fs::write("/run/resolv.conf.new", text).expect("a file");
     host.shell(
         "test -e /run/resolv.conf && cat /run/resolv.conf.new >/run/resolv.conf || \

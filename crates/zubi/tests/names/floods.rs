@@ -1,6 +1,6 @@
 //! Askers that ask too much, too slowly or nonsense: the others are served meanwhile.
 
-use crate::daemon::{Daemon, ZUBI, dig, has_dig};
+use crate::daemon::{Daemon, ZUBI, dig, has_dig, own_etc};
 use std::process::{Child, Command, Stdio};
 use zubi_lab::Host;
 
@@ -122,6 +122,7 @@ fn questions_that_nobody_answers_leave_room_for_others() {
         return;
     }
     let host = Host::new(ZUBI);
+    own_etc(&host);
     host.shell(
         "ip link set lo up; echo nameserver 127.0.0.99 >/run/resolv.conf; \
          mount --bind /run/resolv.conf /etc/resolv.conf; nft add table ip t; \

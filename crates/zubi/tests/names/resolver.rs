@@ -123,6 +123,49 @@ fn names_are_answered_although_the_hosts_input_drops() {
     host.shell("! nft list chain inet f in | grep zubi").ok();
 }
 
+fn a_named_sandbox_has_files_until_it_is_on_no_network() {
+    if !has_dig("a_named_sandbox_has_files_until_it_is_on_no_network") {
+        return;
+    }
+    let host = Host::new(ZUBI);
+    let _daemon = Daemon::start(&host);
+    host.network("blue --subnet 10.55.66.0/24");
+    host.network("green --subnet 10.55.67.0/24");
+    host.network("mute --subnet 10.55.68.0/24 --disable-dns");
+    let servers = |sandbox: &str| {
+        let file = std::fs::read_to_string(format!("/etc/netns/{sandbox}/resolv.conf")).unwrap_or_default();
+        file.lines().filter(|line| !line.starts_with('#')).collect::<Vec<_>>().join("; ")
+    };
+    host.container("web", "mute");
+    assert_eq!(servers("web"), "");
+    let web = host.connect("blue web");
+    assert_eq!(servers("web"), "nameserver 10.55.66.1; search zubi.internal");
+    host.connect("green web");
+    assert_eq!(servers("web"), "nameserver 10.55.66.1; search zubi.internal");
+    // What programs ask without saying whom.
+    let cache = host.container("cache", "green");
+    let heard = |what: &str| host.shell(&format!("ip netns exec web getent ahostsv4 {what}")).out;
+    assert!(heard("cache").starts_with(&cache), "{}", heard("cache"));
+    assert!(heard("web").starts_with(&web), "{}", heard("web"));
+    host.zubi("disconnect blue web").ok();
+    assert_eq!(servers("web"), "nameserver 10.55.67.1; search zubi.internal");
+    host.zubi("disconnect green web").ok();
+    assert!(!std::path::Path::new("/etc/netns/web").exists());
+    // A user's file stays as it is.
+    host.shell("mkdir -p /etc/netns/own && echo nameserver 9.9.9.9 >/etc/netns/own/resolv.conf").ok();
+    host.container("own", "blue");
+    assert_eq!(servers("own"), "nameserver 9.9.9.9");
+    host.zubi("disconnect blue own").ok();
+    assert_eq!(servers("own"), "nameserver 9.9.9.9");
+    assert!(!std::path::Path::new("/etc/netns/own/hosts").exists());
+    // A namespace that is gone, and another one of its name.
+    host.container("again", "blue");
+    host.shell("ip netns del again").ok();
+    host.container("again", "green");
+    host.zubi("gc").ok();
+    assert_eq!(servers("again"), "nameserver 10.55.67.1; search zubi.internal");
+}
+
 fn names_can_be_switched_off_and_on() {
     if !has_dig("names_can_be_switched_off_and_on") {
         return;
@@ -165,6 +208,7 @@ fn settings_have_records_and_switch_names_off() {
 
 zubi_lab::tests!(
     names_are_answered_although_the_hosts_input_drops,
+    a_named_sandbox_has_files_until_it_is_on_no_network,
     names_can_be_switched_off_and_on,
     settings_have_records_and_switch_names_off,
     names_lead_to_what_shares_a_network,
