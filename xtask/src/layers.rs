@@ -3,7 +3,7 @@
 use crate::metadata::{Follow, Metadata, Package};
 
 /// Each crate with its floor. A crate may use crates of its own floor and below.
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 23] = [
     ("zubi", 5),
     ("zubi-cli", 4),
     ("zubi-doors", 4),
@@ -20,6 +20,7 @@ const FLOORS: [(&str, u8); 22] = [
     ("zubi-plan", 1),
     ("zubi-ipam", 1),
     ("zubi-dhcp", 1),
+    ("zubi-names", 1),
     ("zubi-ovsdb", 1),
     ("zubi-wire", 1),
     ("zubi-model", 0),
@@ -35,12 +36,13 @@ const BLOCKING_UP_TO: u8 = 3;
 const ALSO_BLOCKING: [&str; 4] = ["zubi-doors", "zubi-cni", "zubi-netavark", "zubi-pipework"];
 const NOT_IN_BLOCKING: [&str; 5] = ["tokio", "hyper", "clap", "tracing-subscriber", "env_logger"];
 /// Pure crates get values as input; these dependencies would let them ask the kernel.
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "zubi-model",
     "zubi-snapshot",
     "zubi-wire",
     "zubi-ipam",
     "zubi-dhcp",
+    "zubi-names",
     "zubi-ovsdb",
     "zubi-plan",
     "zubi-cni",

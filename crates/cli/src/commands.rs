@@ -2,7 +2,7 @@
 
 use crate::output::{Output, answer_with, lines};
 use crate::words::{ConnectWords, DisconnectWords, NetworkWords, PortWords, PortsOf, SandboxWords, WishWords, Words};
-use crate::{bridge, docker_names, lease, link, network, peer, port, run, sandbox, show};
+use crate::{bridge, docker_names, lease, link, name, network, peer, port, run, sandbox, show};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::Path;
@@ -48,6 +48,7 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
             show::endpoints(session, &words, foreign, output)?;
         }
         Words::Bridge(words) => bridge::bridge(session, &words, output)?,
+        Words::Name { name } => name::name(session, &name, output)?,
         Words::Peer { device } => peer::peer(session, &device, output)?,
         Words::Check => code = check(session, output)?,
         Words::Repair { rebuild } => {
@@ -152,6 +153,7 @@ impl WishWords {
             mac: self.mac.unwrap_or(MacWish::FromAddress),
             ifname: self.ifname.clone(),
             aliases: self.alias.clone(),
+            name_servers: self.dns.clone(),
             routes: self.route.clone(),
             ports: self.publish.clone(),
             dhcp: DhcpWishes { patience: self.dhcp_timeout.map(|span| span.0), ..DhcpWishes::default() },

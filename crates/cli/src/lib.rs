@@ -20,6 +20,7 @@ mod lab;
 mod lease;
 mod link;
 mod man;
+mod name;
 mod network;
 mod output;
 mod parse_error;

@@ -10,15 +10,16 @@ use crate::inspect::{self, NetworkShown};
 use crate::output::{Output, answer_in_json, answer_with, lines, removed, without_repeats};
 use crate::table;
 use crate::template::Template;
-use crate::words::{CreateWords, Ipv6Wish, NetworkLsWords, NetworkWords, OrNone, SetWords};
+use crate::words::{CreateWords, DnsWord, Ipv6Wish, NetworkLsWords, NetworkWords, OrNone, SetWords};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use zubi_engine::{Act, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, CardMode, DriverChange, DriverSpec, Egress, Endpoint,
-    ExistingBridge, Family, Icc, Ingress, Invalid, MacvlanSpec, Network, NetworkChange, NetworkName, NetworkSpec,
-    OvsSpec, PoolSpec, PortVlans, RouterAdvertisements, Scope, ShimWish, Subnet, UplinkSpec,
+    ExistingBridge, Family, Icc, Ingress, Invalid, MacvlanSpec, NameService, Naming, Network, NetworkChange,
+    NetworkName, NetworkSpec, OvsSpec, PoolSpec, PortVlans, Questions, RouterAdvertisements, Scope, ShimWish, Subnet,
+    UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -240,6 +241,9 @@ fn change(words: SetWords) -> Result<(NetworkName, NetworkChange), Error> {
         scope: switch(words.internal, words.no_internal).map(|on| if on { Scope::Internal } else { Scope::Routed }),
         ranges: given("address range", words.ip_range)?,
         exclude: given("excluded address", words.exclude)?,
+        name_service: switch(words.enable_dns, words.disable_dns)
+            .map(|on| if on { NameService::On } else { NameService::Off }),
+        name_servers: given("dns", words.dns)?,
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
         subnets: words.subnet,
         gateways: words.gateway,
@@ -349,6 +353,15 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
         gateways: if here { Vec::new() } else { words.gateway.iter().map(|gateway| gateway.address).collect() },
         exclude: if here { Vec::new() } else { words.exclude.clone() },
     });
+    let naming = Naming {
+        service: if words.disable_dns { NameService::Off } else { NameService::On },
+        questions: if words.dns.contains(&DnsWord::Redirect) { Questions::Redirected } else { Questions::Addressed },
+        servers: words
+            .dns
+            .iter()
+            .filter_map(|word| if let DnsWord::Server(address) = word { Some(*address) } else { None })
+            .collect(),
+    };
     let existing = if words.adopt { ExistingBridge::Adopted } else { ExistingBridge::Refused };
     Ok(NetworkSpec {
         name: words.name,
@@ -366,6 +379,7 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
             Some(Ipv6Wish::Slaac) => RouterAdvertisements::Taken,
             Some(Ipv6Wish::Chosen) | None => RouterAdvertisements::Ignored,
         },
+        naming,
         mtu: words.mtu,
         driver: if let Some(bridge) = ovs {
             let vlans = match words.vlan {

@@ -68,6 +68,11 @@ pub(crate) enum Words {
         /// A device of this host
         device: String,
     },
+    /// Tell where a name leads, on all networks
+    Name {
+        /// The name, as endpoints ask for it
+        name: String,
+    },
     /// Compare the records with the kernel; exit code 1 when something differs
     Check,
     /// Put right what check finds
@@ -364,6 +369,13 @@ pub(crate) struct CreateWords {
     /// Use that bridge, which another program made, with its addresses as they are, and leave it when the network goes
     #[arg(long, requires = "bridge", conflicts_with = "internal")]
     pub(crate) adopt: bool,
+    /// Endpoints do not find each other by name, and nobody answers at the network's address
+    #[arg(long, conflicts_with = "dns")]
+    pub(crate) disable_dns: bool,
+    /// Ask this server about names elsewhere, instead of the host's; `redirect`: what endpoints ask any server is
+    /// answered as if they asked the network's address
+    #[arg(long, value_name = "ADDRESS|redirect")]
+    pub(crate) dns: Vec<DnsWord>,
     /// Free text, KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
@@ -447,6 +459,15 @@ pub(crate) struct SetWords {
     /// Never give these from now on, instead of those excluded before; `none` for nothing
     #[arg(long, value_name = "ADDRESSES")]
     pub(crate) exclude: Vec<OrNone<Exclusion>>,
+    /// Endpoints find each other by name
+    #[arg(long, conflicts_with = "disable_dns")]
+    pub(crate) enable_dns: bool,
+    /// Endpoints do not find each other by name
+    #[arg(long)]
+    pub(crate) disable_dns: bool,
+    /// Ask these servers about names elsewhere, instead of those before; `none` for the host's
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) dns: Vec<OrNone<IpAddr>>,
     /// Free text, KEY=VALUE, added or replaced
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
@@ -459,6 +480,26 @@ pub(crate) struct SetWords {
     /// Stays as it is: endpoints are its ports
     #[arg(long, value_name = "NAME", hide = true)]
     pub(crate) bridge: Option<IfName>,
+}
+
+/// A server, or the word `redirect`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DnsWord {
+    Redirect,
+    Server(IpAddr),
+}
+
+impl FromStr for DnsWord {
+    type Err = Invalid;
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "redirect" => Ok(DnsWord::Redirect),
+            _ => text
+                .parse()
+                .map(DnsWord::Server)
+                .map_err(|_| Invalid::new("dns", text, "is neither an address nor the word `redirect`")),
+        }
+    }
 }
 
 /// A value, or the word `none`.
@@ -573,9 +614,12 @@ pub(crate) struct WishWords {
     /// Name of the device inside; eth0, eth1, ... when left out
     #[arg(long, value_name = "NAME")]
     pub(crate) ifname: Option<IfName>,
-    /// A name to be served by DNS later; today it is only recorded
+    /// A further name on this network
     #[arg(long, alias = "network-alias", value_name = "NAME")]
     pub(crate) alias: Vec<Alias>,
+    /// Ask this server about names elsewhere, instead of those of the network
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) dns: Vec<IpAddr>,
     /// A further route inside: CIDR, or CIDR,NEXT-HOP
     #[arg(long, value_name = "ROUTE")]
     pub(crate) route: Vec<StaticRoute>,

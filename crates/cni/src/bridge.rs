@@ -64,6 +64,7 @@ pub(crate) fn describe(config: &Fields<'_>, context: &Context<'_>, defaults: Def
         scope: Scope::Routed,
         egress: if masquerade == Switch::On { Egress::Masquerade } else { Egress::Plain },
         ipam: zubi_model::Ipam::Pools,
+        naming: zubi_model::Naming::off(),
         other_gateway: if config.flag("forceAddress")? { OtherGateway::Replaces } else { OtherGateway::Refused },
         labels: BTreeMap::new(),
     };

@@ -79,6 +79,7 @@ pub(crate) fn on_card(
         scope: Scope::Routed,
         egress: Egress::Plain,
         ipam: zubi_model::Ipam::Pools,
+        naming: zubi_model::Naming::off(),
         other_gateway: OtherGateway::Refused,
         labels: BTreeMap::new(),
     };

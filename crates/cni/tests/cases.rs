@@ -10,8 +10,8 @@ use zubi_cni::{
     parse, versions,
 };
 use zubi_model::{
-    Addressing, Broadcasts, Description, DhcpWishes, DriverDescription, Endpoint, Hairpin, IfName, Ipam, OtherGateway,
-    Pool, Promiscuity, Scope, Traits,
+    Addressing, Broadcasts, Description, DhcpWishes, DriverDescription, Endpoint, Hairpin, IfName, Ipam, Naming,
+    OtherGateway, Pool, Promiscuity, Scope, Traits,
 };
 
 #[test]
@@ -224,6 +224,7 @@ fn show_description(text: &mut String, of: &Description) {
     unusual(text, "scope", &of.scope, &Scope::Routed);
     line(text, format!("egress {:?}", of.egress));
     unusual(text, "ipam", &of.ipam, &Ipam::Pools);
+    unusual(text, "naming", &of.naming, &Naming::off());
     if let DriverDescription::Bridge(bridge) = &of.driver {
         unusual(text, "icc", &bridge.icc, &None);
         unusual(text, "ingress", &bridge.ingress, &None);

@@ -11,11 +11,13 @@ pub(crate) struct Context {
     engine: Arc<RwLock<Engine>>,
     pub(crate) board: Board,
     ends: watch::Receiver<bool>,
+    /// Counts how often the settings were read again.
+    reloads: watch::Sender<u64>,
 }
 
 impl Context {
     pub(crate) fn new(engine: Engine, board: Board, ends: watch::Receiver<bool>) -> Self {
-        Context { engine: Arc::new(RwLock::new(engine)), board, ends }
+        Context { engine: Arc::new(RwLock::new(engine)), board, ends, reloads: watch::Sender::new(0) }
     }
 
     /// The engine with the settings that hold now.
@@ -26,6 +28,12 @@ impl Context {
     /// From now on this engine, with other settings, serves the calls.
     pub(crate) fn replace_engine(&self, engine: Engine) {
         *self.engine.write().unwrap_or_else(PoisonError::into_inner) = engine;
+        self.reloads.send_modify(|count| *count += 1);
+    }
+
+    /// Wakes whoever begins anew with other settings.
+    pub(crate) fn reloads(&self) -> watch::Receiver<u64> {
+        self.reloads.subscribe()
     }
 
     /// Does a piece of work with a session of its own, on another thread. Notes of the engine are logged.

@@ -23,6 +23,7 @@ mod follow;
 mod heal;
 mod leases;
 mod log;
+mod names;
 mod parts;
 mod run;
 mod signals;

@@ -206,6 +206,7 @@ fn network(attach: &Attach, device: &str, driver: DriverDescription, mtu: Option
         scope: Scope::Routed,
         egress: Egress::Plain,
         ipam,
+        naming: zubi_model::Naming::off(),
         other_gateway: OtherGateway::Refused,
         labels: BTreeMap::new(),
     })

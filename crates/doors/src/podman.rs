@@ -5,7 +5,9 @@ use crate::input;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use zubi_engine::{Act, Attachment as Made, Config, Detached, Engine, LostRecords, OtherNamespace, Session};
+use zubi_engine::{
+    Act, Attached as Made, Attachment as Making, Config, Detached, Engine, LostRecords, OtherNamespace, Session,
+};
 use zubi_model::{Endpoint, NetworkName, SandboxRef};
 use zubi_netavark::{
     Attached, Attachment, Build, Command, Departure, Globals, LARGEST_REQUEST, Program, Request, Target, UsageError,
@@ -78,8 +80,13 @@ fn obey(program: Program, command: &Command) -> Result<String, String> {
         // `answer` handles setup itself.
         Command::Setup(..) => Ok(String::new()),
         Command::Teardown(globals, _) => tear_down(globals).map(|()| String::new()),
-        // zubi serves no names, so an update only has to be checked.
-        Command::Update { network, servers, .. } => update(network, servers).map(|_| String::new()).map_err(words),
+        Command::Update { globals, network, servers } => {
+            let (network, servers) = update(network, servers).map_err(words)?;
+            let mut session = session(globals)?;
+            session.set_name_servers(&network, &servers).map_err(words)?;
+            session.finish().ok();
+            Ok(String::new())
+        }
         Command::Unsupported(name) => Err(unsupported(name).to_string()),
     }
 }
@@ -117,17 +124,17 @@ fn set_up(globals: &Globals, netns: &Path) -> Result<Setup, String> {
     let attachments = setup(&request).map_err(words)?;
     let mut session = session(globals)?;
     let sandbox = SandboxRef::Path(netns.to_owned());
-    let mut made: Vec<(&Attachment, Endpoint)> = Vec::new();
+    let mut made: Vec<(&Attachment, Made)> = Vec::new();
     let outcome = attachments.iter().try_for_each(|attachment| {
-        let endpoint =
+        let one =
             attach(&mut session, &sandbox, attachment).map_err(|e| format!("network {}: {e}", attachment.name))?;
-        made.push((attachment, endpoint));
+        made.push((attachment, one));
         Ok::<(), String>(())
     });
     if outcome.is_err() {
-        for (attachment, endpoint) in made.iter().rev() {
+        for (attachment, one) in made.iter().rev() {
             // Podman gets the first error, not this one. `gc` finds what stays.
-            detach(&mut session, attachment.network.name(), &endpoint.sandbox.spelled).ok();
+            detach(&mut session, attachment.network.name(), &one.endpoint.sandbox.spelled).ok();
         }
     }
     // The next command does what the child does not finish.
@@ -135,17 +142,18 @@ fn set_up(globals: &Globals, netns: &Path) -> Result<Setup, String> {
     outcome?;
     let attached: Vec<Attached<'_>> = made
         .iter()
-        .map(|(attachment, endpoint)| Attached {
+        .map(|(attachment, one)| Attached {
             name: &attachment.name,
-            endpoint,
+            endpoint: &one.endpoint,
             dns_servers: &attachment.dns_servers,
+            name_servers: &one.name_servers,
         })
         .collect();
     let reply = reply(&attached);
-    Ok(Setup { reply, endpoints: made.into_iter().map(|(_, endpoint)| endpoint).collect() })
+    Ok(Setup { reply, endpoints: made.into_iter().map(|(_, one)| one.endpoint).collect() })
 }
 
-fn attach(session: &mut Session, sandbox: &SandboxRef, attachment: &Attachment) -> Result<Endpoint, String> {
+fn attach(session: &mut Session, sandbox: &SandboxRef, attachment: &Attachment) -> Result<Made, String> {
     let mut wishes = attachment.wishes.clone();
     let called = wishes.called.clone().unwrap_or_default();
     // `network connect` repeats all ports of the container.
@@ -159,8 +167,8 @@ fn attach(session: &mut Session, sandbox: &SandboxRef, attachment: &Attachment) 
     };
     let attached = report.map_err(words)?.value;
     match attached.attachment {
-        Made::New => Ok(attached.endpoint),
-        Made::Existing => Err(format!("{called} is attached to it already")),
+        Making::New => Ok(attached),
+        Making::Existing => Err(format!("{called} is attached to it already")),
     }
 }
 

@@ -293,6 +293,11 @@ impl Session {
         set_network::set_ingress(self, name, ingress, icc)
     }
 
+    /// Sets the servers that a described network asks about names elsewhere; none for the host's.
+    pub fn set_name_servers(&mut self, name: &NetworkName, servers: &[IpAddr]) -> Result<(), Error> {
+        set_network::set_name_servers(self, name, servers)
+    }
+
     /// Removes a network. A missing one is an error, as with Docker.
     pub fn remove_network(&mut self, name: &NetworkName, connected: Connected, act: Act) -> Result<Report<()>, Error> {
         remove_network::remove_network(self, name, connected, act)

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::fault::Fault;
-use crate::settings::{self, Coexistence, DefaultNetwork, Forwarding, Settings};
+use crate::settings::{self, Coexistence, DefaultNetwork, Forwarding, NameSettings, Settings};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::{fs, io};
@@ -29,6 +29,8 @@ pub struct Config {
     pub forwarding: Forwarding,
     /// What the network `default` is like.
     pub default_network: DefaultNetwork,
+    /// What the settings say about names.
+    pub names: NameSettings,
     /// Where the container runtimes keep their state.
     pub runtimes: Runtimes,
     /// Who is told what a command is doing.
@@ -56,7 +58,7 @@ impl Config {
         };
         let named = lookup("ZUBI_CONFIG").filter(|v| !v.is_empty());
         let path = named.clone().unwrap_or_else(|| FILE.to_owned());
-        let Settings { pools, mut coexistence, forwarding, default_network } = match fs::read_to_string(&path) {
+        let Settings { pools, mut coexistence, forwarding, default_network, names } = match fs::read_to_string(&path) {
             Ok(text) => settings::parse(&path, &text)?,
             Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => Settings::default(),
             Err(e) => return Err(Error::Config { path, why: e.to_string() }),
@@ -75,6 +77,7 @@ impl Config {
             coexistence,
             forwarding,
             default_network,
+            names,
             other_namespace: OtherNamespace::default(),
             runtimes: Runtimes::from_env(|name| lookup(name).map(OsString::from)),
             progress: Progress::default(),

@@ -104,6 +104,10 @@ impl Engine {
         &self.shared.config.dirs.state
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// The settings it was opened with.
     pub fn config(&self) -> &Config {
         &self.shared.config

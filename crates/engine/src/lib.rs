@@ -33,6 +33,7 @@ pub use answer::device::HostDevice;
 pub use answer::leases::LeaseView;
 pub use answer::list::{EndpointView, LinkState, LinkView, SandboxView};
 pub use answer::peer::PeerView;
+pub use answer::recorded::{NameFound, Recorded};
 pub use caller::{
     Typed, become_fresh_host, block_interrupts, boot_clock, carries_here, forget_typed, make_outside, typed,
 };
@@ -61,7 +62,7 @@ pub use perform::uplink::TakeOver;
 pub use problem::{Problem, ProblemKind};
 pub use report::{Act, Compared, Connected, Force, Report};
 pub use session::{Cleanup, Session};
-pub use settings::{Coexistence, DefaultNetwork, Forwarding};
+pub use settings::{Coexistence, DefaultNetwork, Forwarding, NameSettings};
 pub use undo::endpoint::Detached;
 
 pub use zubi_kernel::{Observer, Stream, Written};

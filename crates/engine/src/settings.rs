@@ -3,12 +3,14 @@
 use crate::error::Error;
 use ipnet::IpNet;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use zubi_ipam::{AddressPool, AddressPools};
 use zubi_model::{
-    BridgeSpec, DriverSpec, Egress, Family, HostAddress, Icc, Invalid, Mtu, NetworkName, NetworkSpec, PoolSpec,
-    PortWish, Subnet,
+    BridgeSpec, DriverSpec, Egress, Family, HostAddress, Icc, Invalid, Mtu, NameService, NetworkName, NetworkSpec,
+    PoolSpec, PortWish, Subnet,
 };
+use zubi_names::{Pattern, Records};
 
 /// The contents of the settings file.
 #[derive(Debug, Default)]
@@ -17,6 +19,51 @@ pub(crate) struct Settings {
     pub(crate) coexistence: Coexistence,
     pub(crate) forwarding: Forwarding,
     pub(crate) default_network: DefaultNetwork,
+    pub(crate) names: NameSettings,
+}
+
+/// What the settings say about names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NameSettings {
+    /// `"dns": "off"`: the daemon answers nobody.
+    pub service: NameService,
+    /// `dns`, in dockerd's form: the servers that are asked about names elsewhere; none for the host's.
+    pub servers: Vec<IpAddr>,
+    /// `names`: what every sandbox finds.
+    pub records: Records,
+}
+
+/// `dns`: servers as in dockerd's settings, or the word `off`.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a list of addresses or \"off\"")]
+enum Dns {
+    Servers(Vec<IpAddr>),
+    Word(DnsWord),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum DnsWord {
+    Off,
+}
+
+/// The addresses of a name: one, or several.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected an address or a list of addresses")]
+enum Addresses {
+    One(IpAddr),
+    All(Vec<IpAddr>),
+}
+
+/// A name, or `*.DOMAIN`.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct RecordName(Pattern);
+
+impl<'de> Deserialize<'de> for RecordName {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map(RecordName).map_err(serde::de::Error::custom)
+    }
 }
 
 /// Whether zubi adds rules to other programs' tables where those would drop packets of its networks.
@@ -74,7 +121,9 @@ struct File {
     icc: Option<bool>,
     ip: Option<IpAddr>,
     ip_masq: Option<bool>,
-    dns: Option<serde::de::IgnoredAny>,
+    dns: Option<Dns>,
+    #[serde(default)]
+    names: BTreeMap<RecordName, Addresses>,
 }
 
 #[derive(Deserialize)]
@@ -120,9 +169,6 @@ pub(crate) fn parse(path: &str, text: &str) -> Result<Settings, Error> {
     let pools: Result<Vec<AddressPool>, _> =
         file.default_address_pools.iter().map(|p| AddressPool::new(p.base, p.size)).collect();
     let pools = pools.map_err(|e| refuse(e.to_string()))?;
-    if file.dns.is_some() {
-        return Err(refuse("dns: zubi has no name server yet; leave it out".into()));
-    }
     if let Some(bip) = file.bip.filter(|bip| Family::of(bip.addr()) == Family::V6) {
         return Err(refuse(format!("bip {bip}: has to be an IPv4 address with a prefix length")));
     }
@@ -142,7 +188,20 @@ pub(crate) fn parse(path: &str, text: &str) -> Result<Settings, Error> {
     for pool in spec.pools {
         pool.decide().map_err(|e| refuse(e.to_string()))?;
     }
+    let (service, servers) = match file.dns {
+        None => (NameService::On, Vec::new()),
+        Some(Dns::Servers(servers)) => (NameService::On, servers),
+        Some(Dns::Word(DnsWord::Off)) => (NameService::Off, Vec::new()),
+    };
+    let mut records = Records::default();
+    for (RecordName(pattern), addresses) in file.names {
+        match addresses {
+            Addresses::One(address) => records.add(pattern, [address]),
+            Addresses::All(all) => records.add(pattern, all),
+        }
+    }
     Ok(Settings {
+        names: NameSettings { service, servers, records },
         pools: (!pools.is_empty()).then(|| AddressPools::new(pools)),
         coexistence: if file.coexistence == Some(false) { Coexistence::Off } else { Coexistence::On },
         forwarding: file.forwarding,
@@ -185,7 +244,9 @@ mod tests {
         let typo = said(r#"{"default-adress-pools":[]}"#);
         assert!(typo.starts_with("settings file /etc/zubi/config.json: unknown field"), "{typo}");
         for (text, why) in [
-            (r#"{"dns":["1.1.1.1"]}"#, "no name server yet"),
+            (r#"{"dns":"on"}"#, "expected a list of addresses or \"off\" at line 1 column 11"),
+            (r#"{"names":{"a..b":"10.0.0.1"}}"#, "has an empty label at line 1 column"),
+            (r#"{"names":{"a":"ten"}}"#, "expected an address or a list of addresses at line 1 column"),
             (r#"{"bip":"fd00::1/64"}"#, "has to be an IPv4 address"),
             (r#"{"fixed-cidr":"10.1.0.0/24"}"#, "needs bip"),
             (r#"{"bip":"10.1.0.1/24","fixed-cidr":"10.2.0.0/24"}"#, "10.2.0.0/24"),
@@ -195,6 +256,20 @@ mod tests {
             let said = said(text);
             assert!(said.starts_with("settings file /etc/zubi/config.json: ") && said.contains(why), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn names_have_servers_and_records() {
+        let text = r#"{"dns":["1.1.1.1"],"names":{"db.example.org":"10.0.0.5","*.apps.test":["10.0.0.6","fd00::6"]}}"#;
+        let names = parse("f", text).unwrap().names;
+        let mut records = Records::default();
+        for (name, address) in [("db.example.org", "10.0.0.5"), ("*.apps.test", "10.0.0.6"), ("*.apps.test", "fd00::6")]
+        {
+            records.add(name.parse().unwrap(), [address.parse().unwrap()]);
+        }
+        let servers = vec!["1.1.1.1".parse().unwrap()];
+        assert_eq!(names, NameSettings { service: NameService::On, servers, records });
+        assert_eq!(parse("f", r#"{"dns":"off"}"#).unwrap().names.service, NameService::Off);
     }
 
     #[test]

@@ -193,6 +193,8 @@ impl Session {
             What::AddOvsPort(port) => crate::ovs::add(port),
             What::SetOvsPort(port) => crate::ovs::set(port),
             What::DeleteOvsPort(name) => crate::ovs::delete(name),
+            What::WriteFile(file) => crate::sandbox_file::write(file),
+            What::DeleteFile(file) => crate::sandbox_file::remove(file),
             What::AddNamespace(name) => crate::named::add(name, self.machine.home()),
             What::NameNamespace { name, path } => crate::named::attach(name, path, self.machine.home()),
             What::DeleteNamespace { name, cookie } => {

@@ -28,6 +28,7 @@ mod netns;
 mod ovs;
 mod ovsdb;
 pub mod process;
+pub mod sandbox_file;
 mod sandboxes;
 mod session;
 mod settings;

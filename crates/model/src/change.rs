@@ -1,6 +1,8 @@
 //! What may be changed about a network.
 
-use crate::{Difference, DriverChange, Egress, Exclusion, Invalid, Mtu, Network, Pool, PoolSpec, Scope, Subnet};
+use crate::{
+    Difference, DriverChange, Egress, Exclusion, Invalid, Mtu, NameService, Network, Pool, PoolSpec, Scope, Subnet,
+};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -20,6 +22,10 @@ pub struct NetworkChange {
     pub ranges: Option<Vec<IpNet>>,
     /// What is excluded from the subnets they lie in; an empty list excludes nothing.
     pub exclude: Option<Vec<Exclusion>>,
+    /// See [`Naming::service`](crate::Naming).
+    pub name_service: Option<NameService>,
+    /// See [`Naming::servers`](crate::Naming).
+    pub name_servers: Option<Vec<IpAddr>>,
     /// Labels to add or to replace.
     pub labels: BTreeMap<String, String>,
     /// Subnets cannot be changed: one that the network does not have is refused.
@@ -44,6 +50,10 @@ impl NetworkChange {
         }
         new.egress = self.egress.unwrap_or(network.egress);
         new.scope = self.scope.unwrap_or(network.scope);
+        new.naming.service = self.name_service.unwrap_or(network.naming.service);
+        if let Some(servers) = &self.name_servers {
+            new.naming.servers.clone_from(servers);
+        }
         new.labels.extend(self.labels.clone());
         if let Some(ranges) = &self.ranges {
             new.pools = with_ranges(&new.pools, ranges)?;
@@ -145,6 +155,13 @@ impl Network {
         all.extend(self.driver.differences(&old.driver));
         all.extend(Difference::between("masquerade", masquerades(old), masquerades(self)));
         all.extend(Difference::between("internal", internal(old), internal(self)));
+        let names = |n: &Network| on(n.naming.service == NameService::On);
+        all.extend(Difference::between("names", names(old), names(self)));
+        let servers = |n: &Network| {
+            let all: Vec<String> = n.naming.servers.iter().map(ToString::to_string).collect();
+            if all.is_empty() { "the host's".to_owned() } else { all.join(",") }
+        };
+        all.extend(Difference::between("dns", servers(old), servers(self)));
         for (before, after) in old.pools.iter().zip(&self.pools) {
             let range = |p: &Pool| p.range.map_or_else(|| "none".to_owned(), |r| r.to_string());
             all.extend(Difference::between("ip-range", range(before), range(after)));

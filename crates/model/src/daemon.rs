@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The daemon's socket, in the run folder.
 pub const DAEMON_SOCKET: &str = "daemon.sock";
 
+/// The folder in the run folder with a file for each network whose names the daemon answers.
+pub const RESOLVER_FOLDER: &str = "resolver";
+
 /// What a command asks the daemon: one line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -1,6 +1,8 @@
 //! Networks as other programs describe them, and how a description changes the network that is there.
 
-use crate::{DriverDescription, Egress, Family, Invalid, Ipam, Mtu, Network, NetworkId, NetworkName, Pool, Scope};
+use crate::{
+    DriverDescription, Egress, Family, Invalid, Ipam, Mtu, Naming, Network, NetworkId, NetworkName, Pool, Scope,
+};
 use std::collections::BTreeMap;
 
 /// A network as another program describes it with every call: as it is to be from now on.
@@ -24,6 +26,8 @@ pub struct Description {
     pub egress: Egress,
     /// See [`Network`].
     pub ipam: Ipam,
+    /// See [`Network`].
+    pub naming: Naming,
     /// What happens when the host has another address in a subnet.
     pub other_gateway: OtherGateway,
     /// See [`Network`].
@@ -63,6 +67,7 @@ impl Description {
             scope: self.scope,
             egress: self.egress,
             ipam: self.ipam,
+            naming: self.naming.clone(),
             labels: self.labels.clone(),
             ..old.clone()
         })
@@ -149,6 +154,7 @@ mod tests {
             scope: Scope::Routed,
             egress: Egress::Masquerade,
             ipam: Ipam::Pools,
+            naming: Naming::default(),
             other_gateway: OtherGateway::Refused,
             labels: BTreeMap::new(),
         }

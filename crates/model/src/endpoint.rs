@@ -140,6 +140,9 @@ pub struct Endpoint {
     /// Names that the user gave it beside its sandbox's own, see [`Endpoint::names`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<Alias>,
+    /// The servers that are asked for it about names elsewhere, instead of those of its networks.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub name_servers: Vec<IpAddr>,
     /// The ports it publishes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PublishedPort>,

@@ -3,11 +3,12 @@
 use crate::serial::is_default;
 use crate::{
     BridgeNetwork, BridgeSpec, CardVlan, Device, Driver, DriverSpec, Family, HostClient, IfName, Invalid, Mac,
-    MacvlanNetwork, Mtu, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec, RouterAdvertisements,
+    MacvlanNetwork, Mtu, NameService, Naming, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec, RouterAdvertisements,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 /// How far a network reaches.
@@ -88,6 +89,9 @@ pub struct Network {
     /// Whether its endpoints have the IPv6 addresses that they make of what routers advertise; then it has no IPv6 pool.
     #[serde(default, skip_serializing_if = "is_default")]
     pub router_advertisements: RouterAdvertisements,
+    /// Names of its endpoints.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub naming: Naming,
     /// The user's own words.
     #[serde(default, skip_serializing_if = "is_default")]
     pub labels: BTreeMap<String, String>,
@@ -219,6 +223,12 @@ impl Network {
         self.ipam == Ipam::Dhcp
     }
 
+    /// The addresses at which zubi answers questions of its endpoints about names; none where it does not.
+    pub fn name_servers(&self) -> impl Iterator<Item = IpAddr> {
+        let on = self.naming.service == NameService::On;
+        self.pools.iter().filter(move |_| on).filter_map(|pool| Some(pool.host_address()?.addr()))
+    }
+
     /// By which device an endpoint is attached. `host` is a free name, for a device on the host; `key` a MAC that no other
     /// endpoint has.
     pub fn device_of_endpoint(&self, host: IfName, key: Mac) -> Device {
@@ -256,6 +266,8 @@ pub struct NetworkSpec {
     /// See [`Network`].
     pub router_advertisements: RouterAdvertisements,
     /// See [`Network`].
+    pub naming: Naming,
+    /// See [`Network`].
     pub mtu: Option<Mtu>,
     /// What connects its endpoints.
     pub driver: DriverSpec,
@@ -276,6 +288,7 @@ impl NetworkSpec {
             egress: Egress::Masquerade,
             ipam: Ipam::Pools,
             router_advertisements: RouterAdvertisements::Ignored,
+            naming: Naming::default(),
             mtu: None,
             driver: DriverSpec::Bridge(BridgeSpec::default()),
             labels: BTreeMap::new(),
@@ -302,6 +315,7 @@ pub(crate) mod tests {
             egress: Egress::Masquerade,
             ipam: Ipam::Pools,
             router_advertisements: RouterAdvertisements::Ignored,
+            naming: Naming::default(),
             labels: BTreeMap::new(),
         }
     }

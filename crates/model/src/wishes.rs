@@ -68,6 +68,8 @@ pub struct Wishes {
     pub ifname: Option<IfName>,
     /// Further names.
     pub aliases: Vec<Alias>,
+    /// The servers that are asked about names elsewhere, instead of those of its networks.
+    pub name_servers: Vec<IpAddr>,
     /// Further routes.
     pub routes: Vec<StaticRoute>,
     /// See [`DefaultRoute`].
@@ -96,6 +98,7 @@ impl Default for Wishes {
             mac: MacWish::FromAddress,
             ifname: None,
             aliases: Vec::new(),
+            name_servers: Vec::new(),
             routes: Vec::new(),
             default_route: DefaultRoute::Eligible,
             ports: Vec::new(),
@@ -143,6 +146,9 @@ impl Wishes {
         self.ifname.get_or_insert_with(|| earlier.ifname.clone());
         if self.aliases.is_empty() {
             self.aliases.clone_from(&earlier.aliases);
+        }
+        if self.name_servers.is_empty() {
+            self.name_servers.clone_from(&earlier.name_servers);
         }
         if self.routes.is_empty() {
             self.routes.clone_from(&earlier.routes);

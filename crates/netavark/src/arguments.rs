@@ -114,7 +114,7 @@ zubi takes DHCP leases itself, so that no proxy is needed; `zubi lease renew --a
 ";
 
 const AARDVARK_HELP: &str = "\
-zubi as Podman's DNS server: it serves no names yet
+zubi as Podman's DNS server: `zubi daemon` is what answers
 
 Usage: aardvark-dns [OPTIONS] COMMAND
 

@@ -3,7 +3,7 @@
 use crate::addresses::{distinct, in_pools, servers};
 use crate::network::{Ipam, describe, scope};
 use crate::options::{DriverOptions, Options, zubi_network};
-use crate::reply::{LARGEST_BY_SERVER, largest_status};
+use crate::reply::{LARGEST_BY_SERVER, SEARCHED, largest_status};
 use crate::request::{NetworkEntry, NetworkInfo, Networks};
 use crate::{Error, LARGEST_ANSWER, Request, ports, routes};
 use std::collections::BTreeSet;
@@ -97,6 +97,8 @@ pub fn setup(request: &Request) -> Result<Vec<Attachment>, Error> {
         let mut made = made.map_err(|e| e.within(format_args!("network {name}")))?;
         made.wishes.called = Some(called.clone());
         made.wishes.dhcp = dhcp(request);
+        made.wishes.aliases = names(request, &made.wishes.aliases);
+        made.wishes.name_servers.clone_from(&servers);
         if !servers.is_empty() {
             made.dns_servers.clone_from(&servers);
         }
@@ -122,11 +124,11 @@ pub fn teardown(request: &Request) -> Result<Departure, Error> {
     Ok(departure)
 }
 
-/// The new DNS servers of a network; an empty list clears them.
-pub fn update(network: &str, servers: &[String]) -> Result<Vec<IpAddr>, Error> {
-    NetworkName::described(NetworkSource::Podman, network)?;
+/// The new DNS servers of a network, under its name in zubi; an empty list clears them.
+pub fn update(network: &str, servers: &[String]) -> Result<(NetworkName, Vec<IpAddr>), Error> {
+    let network = NetworkName::described(NetworkSource::Podman, network)?;
     let each = servers.iter().flat_map(|list| list.split(',')).filter(|text| !text.is_empty());
-    crate::addresses::servers(&each.map(str::to_owned).collect::<Vec<_>>())
+    Ok((network, crate::addresses::servers(&each.map(str::to_owned).collect::<Vec<_>>())?))
 }
 
 /// Checks a firewall driver (`--firewall-driver`, else `NETAVARK_FW`). zubi always uses nftables, which works beside
@@ -252,6 +254,20 @@ fn wishes(entry: &NetworkEntry, info: &NetworkInfo, options: &Options) -> Result
     })
 }
 
+/// What the container answers to: its name, what Podman calls it besides (the start of its id, aliases), its host name.
+/// One that no question can ask for is left out, as netavark does.
+fn names(request: &Request, aliases: &[Alias]) -> Vec<Alias> {
+    let own = request.container_name.parse().ok();
+    let host_name = request.container_hostname.as_deref().and_then(|name| name.parse().ok());
+    let mut names: Vec<Alias> = Vec::new();
+    for name in own.into_iter().chain(aliases.iter().cloned()).chain(host_name) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// What a DHCP server hears: a container that is made again has another id, but its name stays.
 fn dhcp(request: &Request) -> DhcpWishes {
     let name = Some(request.container_name.as_str()).filter(|name| !name.is_empty());
@@ -305,7 +321,13 @@ fn check_answer_fits(attachments: &[Attachment]) -> Result<(), Error> {
                 // The network adds an address of each family for which the request names none.
                 _ => wishes.addresses.len() + 2,
             };
-            largest_status(name, addresses, dns_servers.len()) + by_server(network)
+            // The gateways take the place of other servers where names are answered.
+            let gateways = match network {
+                Target::Described(description) => description.pools.len(),
+                // One of each family.
+                Target::Named(_) => 2,
+            };
+            largest_status(name, addresses, dns_servers.len().max(gateways)) + SEARCHED.len() + 2 + by_server(network)
         })
         .sum();
     // The braces around all, and the caller's newline.

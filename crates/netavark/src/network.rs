@@ -1,13 +1,14 @@
 //! A Podman network as a description for zubi.
 
 use crate::Error;
-use crate::addresses::one;
+use crate::addresses::{one, servers};
 use crate::options::{DriverOptions, Options};
 use crate::request::{LeaseRange, NetworkInfo, SubnetEntry};
 use ipnet::IpNet;
 use zubi_model::{
     BridgeDescription, CardMode, Description, DriverDescription, Egress, Family, ForeignBridge, GatewayAt, Hairpin,
-    IfName, Invalid, Label, MacvlanDescription, NetworkName, OtherGateway, Pool, Promiscuity, Scope, Subnet,
+    IfName, Invalid, Label, MacvlanDescription, NameService, Naming, NetworkName, OtherGateway, Pool, Promiscuity,
+    Scope, Subnet,
 };
 
 /// Of one network. Bounds the overlap check, which compares all pairs.
@@ -51,6 +52,13 @@ impl Ipam {
 /// The scope: internal or routed.
 pub(crate) fn scope(info: &NetworkInfo) -> Scope {
     if info.internal { Scope::Internal } else { Scope::Routed }
+}
+
+/// Whether its containers find each other by name, and who is asked about the rest.
+fn naming(info: &NetworkInfo) -> Result<Naming, Error> {
+    let service = if info.dns_enabled { NameService::On } else { NameService::Off };
+    let servers = servers(info.network_dns_servers.as_deref().unwrap_or_default())?;
+    Ok(Naming { service, servers, ..Naming::default() })
 }
 
 /// Checks and describes the network.
@@ -107,6 +115,7 @@ pub(crate) fn describe(
             Ipam::Dhcp => zubi_model::Ipam::Dhcp,
             Ipam::HostLocal | Ipam::None => zubi_model::Ipam::Pools,
         },
+        naming: naming(info)?,
         other_gateway: OtherGateway::Refused,
         // Podman accepts labels that zubi refuses. They mean nothing to zubi, so drop those.
         labels: labels

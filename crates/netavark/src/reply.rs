@@ -16,11 +16,13 @@ pub struct Attached<'a> {
     pub endpoint: &'a Endpoint,
     /// The attachment's DNS servers.
     pub dns_servers: &'a [IpAddr],
+    /// The network's addresses at which names are answered; none where nobody does.
+    pub name_servers: &'a [IpAddr],
 }
 
-/// The answer to `setup`: an object with the status of each network, in this order, without a newline. netavark lists
-/// the gateways as DNS servers. zubi serves no DNS there, so it lists the servers that the user named, else those of a DHCP
-/// lease; without any, Podman uses the host's.
+/// The answer to `setup`: an object with the status of each network, in this order, without a newline. As
+/// netavark's it lists the gateways as DNS servers, where names are answered there. Otherwise it lists the servers that
+/// the user named, else those of a DHCP lease; without any, Podman uses the host's.
 pub fn reply(attached: &[Attached<'_>]) -> String {
     serde_json::to_string(&Statuses(attached)).unwrap_or_else(|_| "{}".into())
 }
@@ -73,6 +75,9 @@ pub(crate) fn largest_status(name: &str, addresses: usize, dns_servers: usize) -
     STATUS + name.len() + ADDRESS * addresses + SERVER * dns_servers
 }
 
+/// The domain that Podman's containers search in, netavark's.
+pub(crate) const SEARCHED: &str = "dns.podman";
+
 /// How many servers and how many domains of a DHCP lease are passed on. resolv.conf(5) takes three and six.
 const MOST_OF_LEASE: usize = 6;
 
@@ -95,7 +100,14 @@ struct Status<'a> {
 }
 
 impl<'a> From<Attached<'a>> for Status<'a> {
-    fn from(Attached { endpoint, dns_servers, .. }: Attached<'a>) -> Self {
+    fn from(Attached { endpoint, dns_servers, name_servers, .. }: Attached<'a>) -> Self {
+        if !name_servers.is_empty() {
+            return Status {
+                dns_search_domains: vec![SEARCHED],
+                dns_server_ips: name_servers.to_vec(),
+                interfaces: Interfaces(endpoint),
+            };
+        }
         let lease = endpoint.lease();
         let of_lease = lease.iter().flat_map(|lease| &lease.dns_servers).copied().map(IpAddr::V4).take(MOST_OF_LEASE);
         let named = dns_servers.iter().copied();

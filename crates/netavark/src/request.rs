@@ -74,9 +74,7 @@ pub(crate) struct NetworkInfo {
     _name: String,
     pub(crate) id: String,
     pub(crate) driver: String,
-    /// Required by the protocol, unused: zubi serves no DNS yet.
-    #[serde(rename = "dns_enabled")]
-    _dns_enabled: bool,
+    pub(crate) dns_enabled: bool,
     pub(crate) internal: bool,
     /// Required by the protocol, unused: the subnets decide, and this flag may contradict them.
     #[serde(rename = "ipv6_enabled")]

@@ -6,7 +6,9 @@ mod engine;
 use std::ffi::OsString;
 use std::fmt::Write;
 use std::path::Path;
-use zubi_model::{Addressing, BridgeMode, DriverDescription, ForeignBridge, IfName, Ipam, MacWish, NetworkId, Traits};
+use zubi_model::{
+    Addressing, BridgeMode, DriverDescription, ForeignBridge, IfName, Ipam, MacWish, Naming, NetworkId, Traits,
+};
 use zubi_netavark::{
     Attachment, Command, Error, Program, Target, error_reply, joined, parse_arguments, parse_request, setup, teardown,
     unsupported, update,
@@ -52,7 +54,7 @@ fn of_arguments(args: &str) -> String {
         Ok(Command::Unsupported(command)) => format!("{}\n", error_reply(&unsupported(command))),
         Ok(Command::Update { globals, network, servers }) => {
             let update = match update(&network, &servers) {
-                Ok(servers) => format!("servers of {network}: {servers:?}"),
+                Ok((network, servers)) => format!("servers of {network}: {servers:?}"),
                 Err(e) => error_reply(&e),
             };
             format!("{globals:?}\n{update}\n")
@@ -118,6 +120,9 @@ fn show(text: &mut String, attachment: &Attachment) -> std::fmt::Result {
             DriverDescription::Ovs(ovs) => writeln!(text, "  Open vSwitch bridge {}", ovs.bridge)?,
         }
         writeln!(text, "  {:?}, id {:?}, mtu {:?}", d.other_gateway, d.id.as_ref().map(NetworkId::short), d.mtu)?;
+        if d.naming != Naming::default() {
+            writeln!(text, "  names {:?}, servers {:?}", d.naming.service, d.naming.servers)?;
+        }
         for pool in &d.pools {
             writeln!(text, "  pool {}, gateway {:?} at {:?}", pool.subnet, pool.gateway, pool.gateway_at)?;
             assert!(pool.range.is_none() && pool.exclude.is_empty());

@@ -1,11 +1,12 @@
 //! Coexistence with other programs' firewalls: a packet that one table drops is dropped, whatever ours says.
 //!
 //! # How it works
-//! [`ForeignFirewalls`] holds the tables of other programs. A base chain in the forward hook is a [`Barrier`] if it
+//! [`ForeignFirewalls`] holds the tables of other programs. A base chain in the forward or input hook is a [`Barrier`] if it
 //! drops what no rule with a condition accepts: by its policy, or by a rule that drops everything itself or in the
 //! chain it leads to. At a barrier each network needs two guest rules, for packets from its device and for packets to
-//! it; a network with a card of the host needs one, for what stays on its bridge. They are placed as late in the chain as they still work, so that what other programs drop with a condition stays
-//! dropped. Our own chain still decides what may pass between networks and the outside.
+//! it; a network with a card of the host needs one, for what stays on its bridge. In the input hook a network with names
+//! needs two for its questions to port 53. They are placed as late in the chain as they still work, so that what other
+//! programs drop with a condition stays dropped. Our own chain still decides what may pass between networks and the outside.
 //!
 //! Where `FORWARD` of an `iptables` table leads to `DOCKER-USER`, the guest rules go there: Docker does not change that
 //! chain.
@@ -37,11 +38,11 @@ pub struct ChainName {
     pub chain: String,
 }
 
-/// The tables of other programs, as far as they concern forwarded packets.
+/// The tables of other programs, as far as they concern forwarded packets and those for the host.
 #[derive(Debug, Clone, Default)]
 pub struct ForeignFirewalls {
     tables: Vec<TableSeen>,
-    /// Base chains in the forward hook.
+    /// Base chains in the forward and input hooks.
     chains: Vec<ChainSeen>,
     rules: HashMap<ChainName, Vec<RuleSeen>>,
 }
@@ -64,6 +65,25 @@ pub enum Shut {
     ByAdministrator,
 }
 
+/// Which packets a base chain sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packets {
+    /// Those that the host forwards.
+    Forwarded,
+    /// Those for the host itself.
+    ForHost,
+}
+
+impl Packets {
+    fn of(chain: &ChainSeen) -> Option<Packets> {
+        match chain.hook?.0 {
+            point if point == HookPoint::Forward as u32 => Some(Packets::Forwarded),
+            point if point == HookPoint::Input as u32 => Some(Packets::ForHost),
+            _ => None,
+        }
+    }
+}
+
 /// A base chain of another program that drops what no rule accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Barrier {
@@ -73,6 +93,8 @@ pub struct Barrier {
     pub drops: Drops,
     /// Why it can have no guest rule.
     pub shut: Option<Shut>,
+    /// Which packets it sees.
+    pub sees: Packets,
     /// The index of the rule that drops packets, or the number of rules if the policy does.
     end: usize,
     /// The chain for guest rules, and the index of the rule that they go before.
@@ -102,15 +124,10 @@ pub struct Lacking {
 impl ForeignFirewalls {
     /// Keeps the tables and chains that matter. The rules are read later, see [`ForeignFirewalls::unread`].
     pub fn new(tables: Vec<TableSeen>, chains: Vec<ChainSeen>) -> Self {
-        let forward = HookPoint::Forward as u32;
         let awake = |chain: &ChainSeen| tables.iter().any(|t| t.table == chain.table && !t.dormant);
         let routes = |chain: &ChainSeen| [Family::V4, Family::V6].iter().any(|f| chain.table.family.sees(*f));
-        let matters = |chain: &ChainSeen| {
-            chain.hook.is_some_and(|(point, _)| point == forward)
-                && routes(chain)
-                && chain.table != TABLE
-                && awake(chain)
-        };
+        let matters =
+            |chain: &ChainSeen| Packets::of(chain).is_some() && routes(chain) && chain.table != TABLE && awake(chain);
         ForeignFirewalls { chains: chains.into_iter().filter(matters).collect(), tables, rules: HashMap::new() }
     }
 
@@ -129,16 +146,18 @@ impl ForeignFirewalls {
         self.rules.insert(chain, rules);
     }
 
-    /// The tables with a chain in the forward hook, and the netlink ports of their owners.
+    /// The tables with such a chain, and the netlink ports of their owners.
     pub fn tables(&self) -> impl Iterator<Item = (&Table, Option<u32>)> {
         let has_chain = |t: &&TableSeen| self.chains.iter().any(|c| c.table == t.table);
         self.tables.iter().filter(has_chain).map(|t| (&t.table, t.owner))
     }
 
-    /// The chains with rules of other programs for a family.
+    /// The chains with rules of other programs for forwarded packets of a family.
     pub fn filtering(&self, family: Family) -> impl Iterator<Item = String> {
         let own = move |chain: &&ChainSeen| {
-            chain.table.family.sees(family) && self.rules(&name(chain)).iter().any(|rule| !is_ours(rule))
+            Packets::of(chain) == Some(Packets::Forwarded)
+                && chain.table.family.sees(family)
+                && self.rules(&name(chain)).iter().any(|rule| !is_ours(rule))
         };
         self.chains
             .iter()
@@ -169,7 +188,7 @@ impl ForeignFirewalls {
                 Way::Accepted => {}
             }
         }
-        Some(Barrier { name: base, drops, shut, end, place })
+        Some(Barrier { name: base, drops, shut, sees: Packets::of(chain)?, end, place })
     }
 
     /// Whether packets reach Docker's chain for the administrator before they are dropped.
@@ -227,7 +246,7 @@ impl ForeignFirewalls {
         }
         let (place, at) = &barrier.place;
         let before = self.rules(place).get(*at).map(|rule| rule.handle);
-        for direction in directions(network) {
+        for direction in directions(network, barrier.sees) {
             let rule = guest(network, *direction, place, before);
             let mut in_place = false;
             let mut misplaced = Vec::new();
@@ -290,9 +309,16 @@ pub fn is_of(seen: &RuleSeen, network: &Network) -> bool {
 }
 
 /// What has to pass of a network. Of a LAN the host passes on only what stays on the bridge: all else is the host's own,
-/// as it was on the card.
-fn directions(network: &Network) -> &'static [Direction] {
-    if network.parent().is_some() { &[Direction::Within] } else { &[Direction::From, Direction::To] }
+/// as it was on the card. For the host are only questions about names.
+fn directions(network: &Network, packets: Packets) -> &'static [Direction] {
+    match packets {
+        Packets::Forwarded if network.parent().is_some() => &[Direction::Within],
+        Packets::Forwarded => &[Direction::From, Direction::To],
+        Packets::ForHost if network.name_servers().next().is_some() => {
+            &[Direction::AskingByUdp, Direction::AskingByTcp]
+        }
+        Packets::ForHost => &[],
+    }
 }
 
 fn mark(network: &Network) -> String {

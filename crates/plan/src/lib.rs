@@ -16,8 +16,10 @@ pub mod forwarding;
 pub mod lease;
 pub mod link;
 pub mod loopback;
+pub mod name_files;
 pub mod published;
 pub mod sandbox;
+mod sandbox_file;
 
 mod announce;
 mod flows;
@@ -40,6 +42,7 @@ pub use inside::Surroundings;
 pub use instance::Instance;
 pub use op::{Op, Outcome, Place, What};
 pub use presence::Presence;
+pub use sandbox_file::{FileKind, SandboxFile};
 pub use sequence::Plan;
 pub use sysctl::Sysctl;
 pub use taken::{Taken, TakenNow};

@@ -1,6 +1,6 @@
 //! Operations: plain data, one change each.
 
-use crate::{Announcement, Flows, Sysctl};
+use crate::{Announcement, Flows, SandboxFile, Sysctl};
 use std::fmt;
 use std::path::PathBuf;
 use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
@@ -97,6 +97,10 @@ pub enum What {
     SetOvsPort(Port),
     /// Delete an Open vSwitch port that carries zubi's marks.
     DeleteOvsPort(IfName),
+    /// Write a file that `ip netns exec` shows in the place of the host's. A user's stays.
+    WriteFile(SandboxFile),
+    /// Remove one that zubi wrote.
+    DeleteFile(SandboxFile),
     /// Make a named namespace with its loopback down.
     AddNamespace(SandboxName),
     /// Give an existing namespace a name.
@@ -178,6 +182,7 @@ impl Op {
             (What::AddNamespace(name) | What::NameNamespace { name, .. }, Outcome::Created) => {
                 What::DeleteNamespace { name: name.clone(), cookie: None }
             }
+            (What::WriteFile(file), Outcome::Created) => What::DeleteFile(file.clone()),
             (What::DeleteElement(element), Outcome::Removed) => What::AddElement(element.clone()),
             (_, Outcome::Changed { back }) => What::clone(back),
             _ => return None,
@@ -257,6 +262,8 @@ impl Op {
             What::AddOvsPort(port) => port.to_string(),
             What::SetOvsPort(port) => port.change(),
             What::DeleteOvsPort(name) => format!("ovs-vsctl --if-exists del-port {name}"),
+            What::WriteFile(file) => file.writing(),
+            What::DeleteFile(file) => file.removing(),
             What::AddNamespace(name) => format!("ip netns add {name}"),
             What::NameNamespace { name, path } => format!(
                 "mkdir -p /run/netns && touch /run/netns/{name} && mount --bind {} /run/netns/{name}",

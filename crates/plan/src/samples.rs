@@ -24,6 +24,7 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
         router_advertisements: zubi_model::RouterAdvertisements::Ignored,
+        naming: zubi_model::Naming::default(),
         labels: std::collections::BTreeMap::default(),
     }
 }
@@ -67,6 +68,7 @@ pub(crate) fn endpoint(network: &Network) -> Endpoint {
         default_route: DefaultRoute::Eligible,
         displaced: Vec::new(),
         aliases: Vec::new(),
+        name_servers: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),
         attached_at: 1,

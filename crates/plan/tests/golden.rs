@@ -37,6 +37,7 @@ fn network(name: &str, subnets: &[&str]) -> Network {
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
         router_advertisements: zubi_model::RouterAdvertisements::Ignored,
+        naming: zubi_model::Naming::default(),
         labels: std::collections::BTreeMap::new(),
     }
 }
@@ -76,6 +77,7 @@ fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
         default_route: DefaultRoute::Eligible,
         displaced: Vec::new(),
         aliases: Vec::new(),
+        name_servers: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),
         attached_at: 1,

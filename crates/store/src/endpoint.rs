@@ -219,6 +219,11 @@ impl Store {
         json_in(&self.pending_folder(), &key.to_string())
     }
 
+    /// The folder of the records of a sandbox.
+    pub fn endpoints_folder(&self, cookie: NetnsCookie) -> PathBuf {
+        self.folder_of(cookie)
+    }
+
     fn attached_path(&self, key: &EndpointKey) -> PathBuf {
         json_in(&self.folder_of(key.cookie), key.network.as_str())
     }

@@ -56,6 +56,7 @@ help_of! {
     help_of_bridge_show: "bridge" "show";
     help_of_bridge_fdb: "bridge" "fdb";
     help_of_peer: "peer";
+    help_of_name: "name";
     help_of_check: "check";
     help_of_repair: "repair";
     help_of_snapshot: "snapshot";

@@ -9,4 +9,5 @@ pub(crate) mod leases;
 pub(crate) mod list;
 pub(crate) mod peer;
 pub(crate) mod port_conflicts;
+pub(crate) mod recorded;
 pub(crate) mod snapshot;

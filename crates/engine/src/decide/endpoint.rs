@@ -70,6 +70,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         default_route: may_default(network, wishes.default_route),
         displaced: Vec::new(),
         aliases: wishes.aliases.clone(),
+        name_servers: wishes.name_servers.clone(),
         ports: Vec::new(),
         traits: Traits { router_advertisements: network.router_advertisements, ..wishes.traits },
         attached_at: ask.birth.attached_at,

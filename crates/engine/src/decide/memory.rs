@@ -144,6 +144,7 @@ pub(crate) fn network(name: &str, subnets: &[&str]) -> Network {
         egress: Egress::Masquerade,
         ipam: zubi_model::Ipam::Pools,
         router_advertisements: zubi_model::RouterAdvertisements::Ignored,
+        naming: zubi_model::Naming::default(),
         labels: BTreeMap::new(),
     }
 }
@@ -167,6 +168,7 @@ pub(crate) fn endpoint(cookie: u64, on: &str, address: &str) -> Endpoint {
         default_route: DefaultRoute::Eligible,
         displaced: Vec::new(),
         aliases: Vec::new(),
+        name_servers: Vec::new(),
         ports: Vec::new(),
         traits: Traits::default(),
         attached_at: 1,

@@ -56,6 +56,7 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
         egress: spec.egress,
         ipam: spec.ipam,
         router_advertisements: spec.router_advertisements,
+        naming: spec.naming,
         labels: spec.labels,
     };
     uplink::refuse_contradictions(&network)?;

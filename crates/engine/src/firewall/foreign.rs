@@ -84,7 +84,11 @@ fn judge_foreign(session: &mut Session, networks: &[Network]) -> Result<Look, Er
                     look.plan.append(lacking.plan());
                 }
                 Some(shut) if !session.kernel.mentions_device(&barrier.name, network.device()).map_err(failed())? => {
-                    look.shut.push(refused(&barrier, shut, network));
+                    let refused = refused(&barrier, shut, network);
+                    // A table that drops both what is forwarded and questions is told once.
+                    if !look.shut.iter().any(|told| told.network.id == network.id && told.fix == refused.fix) {
+                        look.shut.push(refused);
+                    }
                 }
                 // The table mentions the bridge: its owner has a rule for it.
                 Some(_) => {}

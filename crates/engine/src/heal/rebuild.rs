@@ -26,8 +26,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use zubi_kernel::named;
 use zubi_model::{
     BridgeMode, BridgeNetwork, Driver, Egress, Endpoint, EndpointAddress, EndpointId, Family, GatewayAt, HostAddress,
-    Icc, IfIndex, IfName, Ingress, Mac, Mtu, Network, NetworkId, NetworkName, NsRef, Pool, PortHolder, PortNumber,
-    Protocol, PublishedPort, RouteOptions, SandboxIdentity, Scope, StaticRoute, Subnet,
+    Icc, IfIndex, IfName, Ingress, Mac, Mtu, Naming, Network, NetworkId, NetworkName, NetworkSource, NsRef, Pool,
+    PortHolder, PortNumber, Protocol, PublishedPort, RouteOptions, SandboxIdentity, Scope, StaticRoute, Subnet,
 };
 use zubi_plan::alias::{self, EndpointMark};
 use zubi_plan::{Place, Plan, firewall};
@@ -188,6 +188,7 @@ fn endpoint_of(
         default_route: mark.default_route,
         displaced: Vec::new(),
         aliases: mark.aliases.clone(),
+        name_servers: Vec::new(),
         ports,
         traits,
         attached_at: mark.attached_at,
@@ -349,10 +350,19 @@ fn network_of(
         scope: if has(session, snapshot, "internal", 1)? { Scope::Internal } else { Scope::Routed },
         ipam: zubi_model::Ipam::Pools,
         router_advertisements: zubi_model::RouterAdvertisements::Ignored,
+        naming: naming_of(network),
         egress: if masquerades { Egress::Masquerade } else { Egress::Plain },
         driver: Driver::Bridge(bridge),
         labels: std::collections::BTreeMap::default(),
     }))
+}
+
+/// Programs that answer names themselves want none of ours.
+fn naming_of(network: &NetworkName) -> Naming {
+    match network.source() {
+        Some(NetworkSource::Cni | NetworkSource::Pipework) => Naming::off(),
+        Some(NetworkSource::Podman | NetworkSource::Docker) | None => Naming::default(),
+    }
 }
 
 fn recorded_again(network: &Network) -> String {

@@ -36,6 +36,8 @@ use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::steps::claim::{claim_again, has_own_mac, remember_mac};
 use crate::steps::flush::past_a_flush;
+use crate::steps::name_files;
+use crate::steps::name_service::answering;
 use crate::undo::endpoint::{detach_locked, release_sandbox, remove_endpoint, undo_attach};
 use crate::undo::followed::unfollow;
 use std::net::IpAddr;
@@ -58,6 +60,8 @@ pub struct Attached {
     pub attachment: Attachment,
     /// The families in which the endpoint gives the sandbox its default route.
     pub default_in: Vec<Family>,
+    /// The addresses of the network at which the daemon answers names; none where it does not.
+    pub name_servers: Vec<IpAddr>,
 }
 
 /// Whether an attach made the endpoint.
@@ -79,7 +83,14 @@ pub(crate) fn connect(
 ) -> Result<Report<Attached>, Error> {
     let ports = ports_by_settings(session, network, &wishes.ports);
     let wishes = Wishes { ports, ..wishes.clone() };
-    past_a_flush(session, |session| attach_once(session, network, sandbox, &wishes, act))
+    let mut report = past_a_flush(session, |session| attach_once(session, network, sandbox, &wishes, act))?;
+    if act == Act::Apply
+        && let Ok(Some(network)) = session.store().network(network)
+    {
+        // No lock is held any more: the daemon may need a moment for a network that this call made.
+        report.value.name_servers = answering(session, &network);
+    }
+    Ok(report)
 }
 
 fn attach_once(
@@ -296,7 +307,8 @@ fn attach_new(
         taken,
         instance: session.instance(),
     };
-    let plan = driver::attach(network, &endpoint, &around);
+    let mut plan = driver::attach(network, &endpoint, &around);
+    plan.append(name_files::of_new(session, network, &endpoint, &inside.siblings)?);
     if act == Act::Apply {
         let complete = |session: &mut Session, endpoint: &mut Endpoint| {
             if network.asks_dhcp() {
@@ -321,7 +333,8 @@ fn attach_new(
     }
     let mut shown = groundwork;
     shown.append(plan);
-    let value = Attached { endpoint, attachment: Attachment::New, default_in: around.default_in };
+    let value =
+        Attached { endpoint, attachment: Attachment::New, default_in: around.default_in, name_servers: Vec::new() };
     Ok(Report { plan: shown, value })
 }
 
@@ -580,6 +593,9 @@ fn as_before(session: &mut Session, endpoint: Endpoint, wishes: &Wishes) -> Resu
     if !wishes.aliases.is_empty() && wishes.aliases != endpoint.aliases {
         return Err(differs("set of aliases", list(&endpoint.aliases)));
     }
+    if !wishes.name_servers.is_empty() && wishes.name_servers != endpoint.name_servers {
+        return Err(differs("set of servers for names", list(&endpoint.name_servers)));
+    }
     if wishes.default_route == DefaultRoute::Never && endpoint.default_route != DefaultRoute::Never {
         return Err(differs("wish for the default route", "none against it".into()));
     }
@@ -592,7 +608,8 @@ fn as_before(session: &mut Session, endpoint: Endpoint, wishes: &Wishes) -> Resu
     let siblings = siblings(session, &endpoint)?;
     let way = way_in(session, &endpoint, None)?;
     let default_in = gives_default_in(session, &mut Snapshot::new(), &endpoint, &siblings, way.as_ref())?;
-    Ok(Report { plan: Plan::new(), value: Attached { endpoint, attachment: Attachment::Existing, default_in } })
+    let value = Attached { endpoint, attachment: Attachment::Existing, default_in, name_servers: Vec::new() };
+    Ok(Report { plan: Plan::new(), value })
 }
 
 /// Removes an endpoint that the sandbox's name had in an earlier namespace, so that its address is free: the container

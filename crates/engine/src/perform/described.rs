@@ -138,6 +138,7 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
         egress: description.egress,
         ipam: description.ipam,
         router_advertisements: RouterAdvertisements::Ignored,
+        naming: description.naming.clone(),
         labels: description.labels.clone(),
     }
     .with_card_vlan(vlan);

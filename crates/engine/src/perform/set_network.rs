@@ -11,6 +11,7 @@ use crate::heal::unfinished_networks::recover_networks;
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change, sync_set};
+use std::net::IpAddr;
 use zubi_model::{BridgeChange, Difference, DriverChange, Endpoint, Icc, Ingress, Network, NetworkChange, NetworkName};
 use zubi_store::NetworkDraft;
 
@@ -22,7 +23,18 @@ pub(crate) fn set_ingress(
     icc: Option<Icc>,
 ) -> Result<(), Error> {
     let driver = DriverChange::Bridge(BridgeChange { ingress: Some(ingress), icc, ..BridgeChange::default() });
-    let change = NetworkChange { driver: Some(driver), ..NetworkChange::default() };
+    change_described(session, name, &NetworkChange { driver: Some(driver), ..NetworkChange::default() })
+}
+
+/// Sets the servers that a network which is described with every call asks about names elsewhere. The next description
+/// has them too.
+pub(crate) fn set_name_servers(session: &mut Session, name: &NetworkName, servers: &[IpAddr]) -> Result<(), Error> {
+    let name_servers = Some(servers.to_vec());
+    change_described(session, name, &NetworkChange { name_servers, ..NetworkChange::default() })
+}
+
+/// Changes a network that is described with every call. One that is gone needs no change.
+fn change_described(session: &mut Session, name: &NetworkName, change: &NetworkChange) -> Result<(), Error> {
     match session.store().network(name)? {
         None => return Ok(()),
         Some(old) if change.apply(&old)? == old => return Ok(()),

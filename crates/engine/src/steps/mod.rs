@@ -5,4 +5,6 @@ pub(crate) mod ask_dhcp;
 pub(crate) mod change_network;
 pub(crate) mod claim;
 pub(crate) mod flush;
+pub(crate) mod name_files;
+pub(crate) mod name_service;
 pub(crate) mod take_lease;

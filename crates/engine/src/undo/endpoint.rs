@@ -11,6 +11,7 @@ use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::apply::take_down;
 use crate::steps::claim::{release, reservation_user};
+use crate::steps::name_files;
 use crate::undo::lease::release_lease;
 use std::io::ErrorKind;
 use zubi_kernel::Deletions;
@@ -146,6 +147,7 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
             device.name = found.name.parse().unwrap_or_else(|_| device.name.clone());
         }
     }
+    plan.append(name_files::of_gone(session, endpoint)?);
     Ok(plan)
 }
 

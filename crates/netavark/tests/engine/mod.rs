@@ -1,20 +1,35 @@
 //! Endpoints as an engine would make them from attachments, as far as the answer shows them.
 
+use std::net::IpAddr;
 use zubi_model::{
-    Addressing, Device, Endpoint, EndpointAddress, EndpointId, Mac, MacWish, NetnsCookie, NetworkId, NsRef, PortWish,
-    PublishedPort, SandboxIdentity, Wishes,
+    Addressing, Device, Endpoint, EndpointAddress, EndpointId, Mac, MacWish, NameService, NetnsCookie, NetworkId,
+    NsRef, PortWish, PublishedPort, SandboxIdentity, Wishes,
 };
 use zubi_netavark::{Attached, Attachment, Target, reply};
 
 /// The answer that Podman would get.
 pub fn answer(attachments: &[Attachment]) -> String {
     let endpoints: Vec<Endpoint> = attachments.iter().map(endpoint).collect();
+    let name_servers: Vec<Vec<IpAddr>> = attachments.iter().map(name_servers).collect();
     let attached: Vec<Attached<'_>> = attachments
         .iter()
         .zip(&endpoints)
-        .map(|(a, endpoint)| Attached { name: &a.name, endpoint, dns_servers: &a.dns_servers })
+        .zip(&name_servers)
+        .map(|((a, endpoint), name_servers)| Attached {
+            name: &a.name,
+            endpoint,
+            dns_servers: &a.dns_servers,
+            name_servers,
+        })
         .collect();
     reply(&attached)
+}
+
+/// With a daemon that answers.
+fn name_servers(attachment: &Attachment) -> Vec<IpAddr> {
+    let Target::Described(description) = &attachment.network else { return Vec::new() };
+    let is_on = description.naming.service == NameService::On;
+    description.pools.iter().filter(|_| is_on).filter_map(|pool| Some(pool.host_address()?.addr())).collect()
 }
 
 fn endpoint(attachment: &Attachment) -> Endpoint {
@@ -52,6 +67,7 @@ fn endpoint(attachment: &Attachment) -> Endpoint {
         default_route,
         displaced: Vec::new(),
         aliases: attachment.wishes.aliases.clone(),
+        name_servers: attachment.wishes.name_servers.clone(),
         ports: attachment.wishes.ports.iter().map(published).collect(),
         traits: attachment.wishes.traits,
         attached_at: 0,

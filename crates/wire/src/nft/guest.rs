@@ -18,6 +18,12 @@ use crate::message::{Batch, flag};
 use std::fmt;
 use zubi_model::IfName;
 
+/// linux/in.h.
+const IPPROTO_TCP: u8 = 6;
+const IPPROTO_UDP: u8 = 17;
+/// The port of name servers.
+const NAME_SERVER: u16 = 53;
+
 /// Which packets of the device a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -27,21 +33,38 @@ pub enum Direction {
     To,
     /// Packets that a bridge passes from port to port: they come in by it and go out by it.
     Within,
+    /// Questions about names in datagrams, that come in by it.
+    AskingByUdp,
+    /// Those by connections.
+    AskingByTcp,
 }
 
 impl Direction {
-    const ALL: [Direction; 3] = [Direction::From, Direction::To, Direction::Within];
+    const ALL: [Direction; 5] =
+        [Direction::From, Direction::To, Direction::Within, Direction::AskingByUdp, Direction::AskingByTcp];
 
     fn keys(self) -> &'static [LoadKey] {
         match self {
             Direction::From => &[LoadKey::IifName],
             Direction::To => &[LoadKey::OifName],
             Direction::Within => &[LoadKey::IifName, LoadKey::OifName],
+            Direction::AskingByUdp | Direction::AskingByTcp => &[LoadKey::IifName, LoadKey::L4Proto, LoadKey::DestPort],
+        }
+    }
+
+    /// What a key is compared with.
+    fn value(self, key: LoadKey, device: &IfName) -> Vec<u8> {
+        match key {
+            LoadKey::L4Proto if self == Direction::AskingByTcp => vec![IPPROTO_TCP],
+            LoadKey::L4Proto => vec![IPPROTO_UDP],
+            LoadKey::DestPort => NAME_SERVER.to_be_bytes().to_vec(),
+            _ => Value::Device(device.clone()).first(),
         }
     }
 }
 
-/// A rule that accepts all packets that come in by a device, all that go out by it, or all that stay on it.
+/// A rule that accepts all packets that come in by a device, all that go out by it, all that stay on it, or the questions
+/// about names that come in by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestRule {
     /// The other program's table.
@@ -60,10 +83,10 @@ pub struct GuestRule {
 
 impl GuestRule {
     fn exprs(&self) -> Vec<Expr> {
-        let name = Value::Device(self.device.clone()).first();
         let compare = |key: &LoadKey| {
             let load = Expr::Load { key: *key, to: Reg(0) };
-            [load, Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value: name.clone() }]
+            let value = self.direction.value(*key, &self.device);
+            [load, Expr::Cmp { from: Reg(0), op: CmpOp::Eq, value }]
         };
         let mut exprs: Vec<Expr> = self.direction.keys().iter().flat_map(compare).collect();
         exprs.extend([Expr::Counter, Expr::Verdict(Verdict::Accept)]);
@@ -92,13 +115,27 @@ impl GuestRule {
         let [compared @ .., Expr::Verdict(Verdict::Accept)] = exprs.as_slice() else { return None };
         let mut keys = Vec::new();
         let mut devices = Vec::new();
+        let mut others = Vec::new();
         for pair in compared.chunks(2) {
             let [Expr::Load { key, to }, Expr::Cmp { from, op: CmpOp::Eq, value }] = pair else { return None };
+            if from != to {
+                return None;
+            }
             keys.push(*key);
-            devices.push(name_in(value).filter(|_| from == to)?);
+            match key {
+                LoadKey::IifName | LoadKey::OifName => devices.push(name_in(value)?),
+                key => others.push((*key, value)),
+            }
         }
         devices.dedup();
-        let direction = Direction::ALL.into_iter().find(|direction| direction.keys() == keys)?;
+        let is_it = |direction: &Direction| {
+            let device = devices.first();
+            direction.keys() == keys
+                && others
+                    .iter()
+                    .all(|(key, value)| device.is_some_and(|device| direction.value(*key, device) == **value))
+        };
+        let direction = Direction::ALL.into_iter().find(is_it)?;
         let [device] = <[IfName; 1]>::try_from(devices).ok()?;
         let RuleAt { table, chain, .. } = seen.at();
         Some(GuestRule { table, chain, before: None, device, direction, comment: seen.comment()? })

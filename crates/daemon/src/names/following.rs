@@ -1,0 +1,170 @@
+//! The directory, as the records have it.
+
+use crate::error::Error;
+use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
+use zubi_engine::Engine;
+use zubi_model::{Endpoint, EndpointKey, NetnsCookie, Network, NetworkName};
+use zubi_names::{Directory, Member, Zone};
+
+/// Room for the events of one read: inotify(7) wants that of one name at least.
+const BUFFER: usize = 16 * 1024;
+
+/// A directory that follows the records.
+pub(crate) struct Following {
+    engine: Engine,
+    inotify: Inotify,
+    /// The folders of sandboxes whose endpoints change while they are attached: those with a lease.
+    of_leases: HashMap<WatchDescriptor, NetnsCookie>,
+    watched: HashSet<NetnsCookie>,
+    buffer: Box<[u8]>,
+    pub(crate) directory: Directory,
+}
+
+/// What a file of the records is about.
+enum Subject {
+    Endpoint(EndpointKey),
+    Network(NetworkName),
+    Everything,
+}
+
+/// Whether networks are others than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Networks {
+    Same,
+    Changed,
+}
+
+impl Following {
+    pub(crate) fn new(engine: Engine) -> Result<Self, Error> {
+        let failed = |op| Error::system("watch on the records", op);
+        let inotify = Inotify::init().map_err(failed("make"))?;
+        for folder in engine.watchable_folders()? {
+            let object = format!("folder {}", folder.display());
+            inotify.watches().add(&folder, mask()).map_err(Error::system(object, "watch"))?;
+        }
+        let mut following = Following {
+            engine,
+            inotify,
+            of_leases: HashMap::new(),
+            watched: HashSet::new(),
+            buffer: vec![0; BUFFER].into(),
+            directory: Directory::new(),
+        };
+        let names = &following.engine.config().names;
+        following.directory.set_records(names.records.clone(), names.servers.as_slice());
+        following.read_all();
+        Ok(following)
+    }
+
+    /// Reads the records that were changed by now.
+    pub(crate) fn catch_up(&mut self) -> Networks {
+        let mut networks = Networks::Same;
+        loop {
+            let subjects: Vec<Subject> = match self.inotify.read_events(&mut self.buffer) {
+                Ok(events) => events
+                    .filter_map(|event| {
+                        if event.mask.contains(EventMask::Q_OVERFLOW) {
+                            return Some(Subject::Everything);
+                        }
+                        let stem = event.name?.to_str()?.strip_suffix(".json")?;
+                        if let Some(cookie) = self.of_leases.get(&event.wd) {
+                            let network = stem.parse().ok()?;
+                            return Some(Subject::Endpoint(EndpointKey { cookie: *cookie, network }));
+                        }
+                        match stem.parse() {
+                            Ok(key) => Some(Subject::Endpoint(key)),
+                            Err(_) => stem.parse().ok().map(Subject::Network),
+                        }
+                    })
+                    .collect(),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return networks,
+                Err(e) => {
+                    tracing::warn!(part = super::PART, "read what changed in the records: {e}");
+                    return networks;
+                }
+            };
+            if subjects.is_empty() {
+                return networks;
+            }
+            for subject in subjects {
+                match subject {
+                    Subject::Endpoint(key) => self.read_endpoint(&key),
+                    Subject::Network(name) => {
+                        self.read_network(&name);
+                        networks = Networks::Changed;
+                    }
+                    Subject::Everything => {
+                        self.read_all();
+                        networks = Networks::Changed;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads everything again.
+    fn read_all(&mut self) {
+        let (networks, unreadable) = self.engine.recorded().networks();
+        let (endpoints, more) = self.engine.recorded().endpoints();
+        for error in unreadable.iter().chain(&more) {
+            tracing::warn!(part = super::PART, "{error}");
+        }
+        let names: HashSet<&NetworkName> = networks.iter().map(|network| &network.name).collect();
+        let gone: Vec<NetworkName> = self.directory.zones().map(|zone| zone.name.clone()).collect();
+        for name in gone.iter().filter(|name| !names.contains(name)) {
+            self.directory.remove_network(name);
+        }
+        for network in &networks {
+            self.put_network(network);
+        }
+        let keys: HashSet<EndpointKey> = endpoints.iter().map(Endpoint::key).collect();
+        let gone: Vec<EndpointKey> = self.directory.endpoints().filter(|key| !keys.contains(key)).cloned().collect();
+        for key in &gone {
+            self.directory.remove_endpoint(key);
+        }
+        for endpoint in &endpoints {
+            self.put(endpoint);
+        }
+    }
+
+    fn read_network(&mut self, name: &NetworkName) {
+        match self.engine.recorded().network(name) {
+            Ok(Some(network)) => self.put_network(&network),
+            Ok(None) => self.directory.remove_network(name),
+            Err(e) => tracing::warn!(part = super::PART, "{e}"),
+        }
+    }
+
+    fn put_network(&mut self, network: &Network) {
+        match Zone::of(network) {
+            Some(zone) => self.directory.put_network(zone),
+            None => self.directory.remove_network(&network.name),
+        }
+    }
+
+    fn read_endpoint(&mut self, key: &EndpointKey) {
+        match self.engine.recorded().endpoint(key) {
+            Ok(Some(endpoint)) => self.put(&endpoint),
+            Ok(None) => self.directory.remove_endpoint(key),
+            Err(e) => tracing::warn!(part = super::PART, "{e}"),
+        }
+    }
+
+    fn put(&mut self, endpoint: &Endpoint) {
+        self.directory.put_endpoint(Member::of(endpoint, &[]));
+        let cookie = endpoint.sandbox.cookie;
+        if endpoint.dhcp.is_some() && self.watched.insert(cookie) {
+            let folder = self.engine.recorded().folder_of(&endpoint.key());
+            match self.inotify.watches().add(folder, mask()) {
+                Ok(watch) => drop(self.of_leases.insert(watch, cookie)),
+                Err(_) => drop(self.watched.remove(&cookie)),
+            }
+        }
+    }
+}
+
+fn mask() -> WatchMask {
+    WatchMask::MOVED_FROM | WatchMask::MOVED_TO | WatchMask::DELETE | WatchMask::CREATE | WatchMask::ONLYDIR
+}

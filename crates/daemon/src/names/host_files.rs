@@ -1,0 +1,134 @@
+//! What the host's files say: who answers names for it, and which names are its own.
+
+use std::fs;
+use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use zubi_names::{HostNames, Name};
+
+/// resolv.conf(5): further ones are not asked.
+const MOST_SERVERS: usize = 3;
+/// A file that is larger is read as far as this.
+const LONGEST: usize = 1 << 20;
+/// The host's list of servers.
+const SERVERS: &str = "/etc/resolv.conf";
+/// The host's list of names.
+const HOSTS: &str = "/etc/hosts";
+/// The host's own name.
+const HOSTNAME: &str = "/proc/sys/kernel/hostname";
+
+/// What makes a file another one.
+type Mark = Option<(u64, u64, i64, i64)>;
+
+/// The files, read again when they are others.
+#[derive(Debug, Default)]
+pub(crate) struct HostFiles {
+    servers_mark: Mark,
+    hosts_mark: (Mark, String),
+    servers: Vec<IpAddr>,
+    was_read: bool,
+}
+
+impl HostFiles {
+    /// The servers that the host asks.
+    pub(crate) fn servers(&self) -> &[IpAddr] {
+        &self.servers
+    }
+
+    /// Reads the servers again; whether they are others.
+    pub(crate) fn reread_servers(&mut self) -> bool {
+        let mark = mark(SERVERS);
+        if self.was_read && mark == self.servers_mark {
+            return false;
+        }
+        (self.servers_mark, self.was_read) = (mark, true);
+        let servers = servers_in(&text(SERVERS));
+        let are_others = servers != self.servers;
+        self.servers = servers;
+        are_others
+    }
+
+    /// Reads the host's names again, if they are others.
+    pub(crate) fn reread_names(&mut self) -> Option<HostNames> {
+        let own = text(HOSTNAME);
+        let mark = (mark(HOSTS), own);
+        if mark == self.hosts_mark {
+            return None;
+        }
+        let names = names_in(&text(HOSTS), mark.1.trim());
+        self.hosts_mark = mark;
+        Some(names)
+    }
+}
+
+fn mark(path: &str) -> Mark {
+    let file = fs::metadata(path).ok()?;
+    Some((file.dev(), file.ino(), file.mtime(), file.mtime_nsec()))
+}
+
+fn text(path: impl AsRef<Path>) -> String {
+    let bytes = fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).into_owned()
+}
+
+/// The servers of a resolv.conf(5).
+fn servers_in(text: &str) -> Vec<IpAddr> {
+    let named = text.lines().filter_map(|line| {
+        let mut words = line.split_ascii_whitespace();
+        (words.next() == Some("nameserver")).then(|| words.next())?
+    });
+    // A scope leads to a device; the address alone does where the device is the only one.
+    named.filter_map(|word| word.split('%').next()?.parse().ok()).take(MOST_SERVERS).collect()
+}
+
+/// The host's names in a hosts(5).
+fn names_in(text: &str, own: &str) -> HostNames {
+    let mut names = HostNames::default();
+    names.own.extend(own.parse::<Name>());
+    for line in text.lines() {
+        let mut words = line.split('#').next().unwrap_or_default().split_ascii_whitespace();
+        let is_loopback =
+            words.next().and_then(|word| word.parse::<IpAddr>().ok()).is_some_and(|address| address.is_loopback());
+        if !is_loopback {
+            continue;
+        }
+        let all: Vec<Name> = words.filter_map(|word| word.parse().ok()).collect();
+        // `127.0.1.1 box.example.org box`, as Debian has it.
+        if all.iter().any(|name| names.own.contains(name)) {
+            names.own.extend(all);
+        } else {
+            names.loopback.extend(all);
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_three_servers_are_asked() {
+        let text = "# nameserver 9.9.9.9\nsearch example.org\nnameserver 127.0.0.53\nnameserver\tfe80::1%eth0\n\
+                    nameserver nonsense\nnameserver 10.0.0.1 10.0.0.2\nnameserver 10.0.0.3\n";
+        assert_eq!(
+            servers_in(text).iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["127.0.0.53", "fe80::1", "10.0.0.1"]
+        );
+        assert!(servers_in("").is_empty());
+    }
+
+    #[test]
+    fn names_on_the_loopback_are_the_hosts_own_or_nobodys() {
+        let text = "127.0.0.1 localhost dev.example.org # not this\n127.0.1.1 box.example.org box\n::1 ip6-loopback\n\
+                    192.0.2.1 printer\n";
+        let names = names_in(text, "box");
+        let sorted = |names: &std::collections::HashSet<Name>| {
+            let mut all: Vec<String> = names.iter().map(ToString::to_string).collect();
+            all.sort();
+            all.join(" ")
+        };
+        assert_eq!(sorted(&names.own), "box box.example.org");
+        assert_eq!(sorted(&names.loopback), "dev.example.org ip6-loopback localhost");
+    }
+}

@@ -1,0 +1,213 @@
+//! One answer to each question, whoever asks and by whichever socket.
+
+use super::elsewhere::{self, Servers};
+use super::following::{Following, Networks};
+use super::host_files::HostFiles;
+use super::random::Random;
+use crate::context::Context;
+use crate::error::Error;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, Semaphore, oneshot};
+use zubi_model::Moment;
+use zubi_names::{Asked, Boarding, Cache, Flights, Forward, Key, Outcome, Response, Return, Upstream, Verdict, Zone};
+
+/// The most bytes of answers of others that are kept.
+const CACHE: usize = 2 << 20;
+/// So many askers wait for answers of others at a time.
+const WAITING: usize = 1024;
+/// So many of them may be one address.
+const WAITING_OF_ONE: usize = 128;
+/// So many questions are on their way to others at a time; further ones wait.
+const ON_THE_WAY: usize = 128;
+/// How old what is known of the host's files may be.
+const FILES: Duration = Duration::from_secs(1);
+
+/// The name server without its sockets. Its clones are one.
+#[derive(Clone)]
+pub(crate) struct Resolver(Arc<Inner>);
+
+struct Inner {
+    state: Mutex<State>,
+    random: Random,
+    places: Semaphore,
+    networks_changed: Notify,
+    started: Instant,
+}
+
+struct State {
+    following: Following,
+    cache: Cache,
+    flights: Flights<Waiter>,
+    files: HostFiles,
+    files_read: Option<Instant>,
+    counts: BTreeMap<Verdict, u64>,
+}
+
+/// One who waits for the answer of another server.
+struct Waiter {
+    back: Return,
+    to: ReplyTo,
+}
+
+/// Where an answer goes.
+pub(crate) enum ReplyTo {
+    /// Back in a datagram.
+    Datagram(Arc<UdpSocket>, SocketAddr),
+    /// To the task of the connection.
+    Connection(oneshot::Sender<Vec<u8>>),
+}
+
+/// What becomes of a packet.
+pub(crate) enum Handled {
+    /// This goes back.
+    Now(Vec<u8>, ReplyTo),
+    /// The answer goes back by itself, or there is none.
+    Done,
+}
+
+impl Resolver {
+    pub(crate) fn new(context: &Context) -> Result<Self, Error> {
+        let state = State {
+            following: Following::new(context.engine())?,
+            cache: Cache::new(CACHE),
+            flights: Flights::new(WAITING, WAITING_OF_ONE),
+            files: HostFiles::default(),
+            files_read: None,
+            counts: BTreeMap::new(),
+        };
+        Ok(Resolver(Arc::new(Inner {
+            state: Mutex::new(state),
+            random: Random::default(),
+            places: Semaphore::new(ON_THE_WAY),
+            networks_changed: Notify::new(),
+            started: Instant::now(),
+        })))
+    }
+
+    /// Learns what the records say by now.
+    pub(crate) fn catch_up(&self) {
+        self.0.catch_up(&mut self.state());
+    }
+
+    /// Returns when networks are others.
+    pub(crate) async fn networks_changed(&self) {
+        self.0.networks_changed.notified().await;
+    }
+
+    /// The networks that have names.
+    pub(crate) fn zones(&self) -> Vec<Zone> {
+        self.state().following.directory.zones().cloned().collect()
+    }
+
+    /// Whether one who sends from an address to one of ours gets answers at all.
+    pub(crate) fn serves(&self, from: IpAddr, at: IpAddr) -> bool {
+        let mut state = self.state();
+        self.0.catch_up(&mut state);
+        state.following.directory.serves(from, at)
+    }
+
+    /// Answers a packet, or sees to it that it is answered.
+    pub(crate) fn handle(&self, asked: Asked, packet: &[u8], to: ReplyTo) -> Handled {
+        let mut state = self.state();
+        self.0.catch_up(&mut state);
+        let Forward { key, back } = match state.following.directory.answer(asked, packet) {
+            Outcome::Answer(answer) => {
+                *state.counts.entry(answer.verdict).or_default() += 1;
+                return Handled::Now(answer.bytes, to);
+            }
+            Outcome::Silence => return Handled::Done,
+            Outcome::Forward(forward) => *forward,
+        };
+        state.look_at_files();
+        let now = self.0.now();
+        if let Some((response, age)) = state.cache.get(&key, now) {
+            return Handled::Now(back.fill(&response, age), to);
+        }
+        match state.flights.board(&key, asked.from, Waiter { back, to }) {
+            Ok(Boarding::Joined) => {}
+            Ok(Boarding::First) => {
+                let servers = state.servers(&key.upstream);
+                drop(state);
+                tokio::spawn(self.clone().ask(key, servers));
+            }
+            Err(Waiter { back, to }) => return Handled::Now(back.refusal(), to),
+        }
+        Handled::Done
+    }
+
+    /// Asks others, and gives the answer to all who wait for it.
+    async fn ask(self, key: Key, servers: Servers) {
+        let random = || self.0.random.next();
+        let response = elsewhere::ask(&key, servers, &self.0.places, &random).await.map(Arc::new);
+        let waiters = {
+            let mut state = self.state();
+            if let Some(response) = &response {
+                state.cache.put(key.clone(), Arc::clone(response), self.0.now());
+            }
+            state.flights.land(&key)
+        };
+        for Waiter { back, to } in waiters {
+            to.send(&bytes(&back, response.as_deref()));
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bytes(back: &Return, response: Option<&Response>) -> Vec<u8> {
+    response.map_or_else(|| back.failure(), |response| back.fill(response, Duration::ZERO))
+}
+
+impl ReplyTo {
+    /// Sends an answer. One that cannot be delivered is lost, as any datagram can be.
+    pub(crate) fn send(self, bytes: &[u8]) {
+        match self {
+            ReplyTo::Datagram(socket, to) => drop(socket.try_send_to(bytes, to)),
+            ReplyTo::Connection(waits) => drop(waits.send(bytes.to_vec())),
+        }
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Moment {
+        Moment(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn catch_up(&self, state: &mut State) {
+        if state.following.catch_up() == Networks::Changed {
+            self.networks_changed.notify_one();
+        }
+    }
+}
+
+impl State {
+    /// Reads the host's files again, if they may be others by now.
+    fn look_at_files(&mut self) {
+        if self.files_read.is_some_and(|read| read.elapsed() < FILES) {
+            return;
+        }
+        self.files_read = Some(Instant::now());
+        if self.files.reread_servers() {
+            self.cache.clear();
+        }
+        if let Some(names) = self.files.reread_names() {
+            self.following.directory.set_host(names);
+        }
+    }
+
+    /// The servers to ask. We are none of them: the question would never end.
+    fn servers(&self, upstream: &Upstream) -> Servers {
+        let all = match upstream {
+            Upstream::Host => self.files.servers(),
+            Upstream::These(servers) => servers,
+        };
+        let is_us = |address: &IpAddr| self.following.directory.zones().any(|zone| zone.host.contains(address));
+        Servers(all.iter().copied().filter(|address| !is_us(address)).collect())
+    }
+}

@@ -1,0 +1,48 @@
+//! Names of a network's endpoints: whether they have any, and who answers the rest.
+
+use crate::serial::is_default;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Whether endpoints of a network find each other by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameService {
+    /// They do, at the host's address on the network.
+    #[default]
+    On,
+    /// They do not, and nobody answers there.
+    Off,
+}
+
+/// Which questions of a network's endpoints zubi answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Questions {
+    /// Those that are sent to the host's address on the network.
+    #[default]
+    Addressed,
+    /// All that are sent to port 53 of any address.
+    Redirected,
+}
+
+/// Names of a network's endpoints.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Naming {
+    /// See [`NameService`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub service: NameService,
+    /// See [`Questions`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub questions: Questions,
+    /// The servers that are asked for its endpoints instead of the host's; none for the host's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<IpAddr>,
+}
+
+impl Naming {
+    /// No names.
+    pub fn off() -> Naming {
+        Naming { service: NameService::Off, ..Naming::default() }
+    }
+}

@@ -1,0 +1,6 @@
+//! Questions and what is answered, seen from outside.
+
+mod answers;
+mod asking;
+mod packets;
+mod servers;

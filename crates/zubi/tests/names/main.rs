@@ -1,0 +1,9 @@
+//! Names: what sandboxes hear when they ask, with the daemon.
+
+mod daemon;
+mod elsewhere;
+mod floods;
+mod podman;
+mod resolver;
+
+zubi_lab::test_files!(elsewhere, floods, podman, resolver);
