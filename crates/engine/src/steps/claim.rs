@@ -7,7 +7,9 @@ use crate::port_claims::claims;
 use crate::session::Session;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use zubi_model::{Endpoint, EndpointId, EndpointKey, Mac, Network, NetworkName, PublishedPort, Reservation};
+use zubi_model::{
+    Endpoint, EndpointAddress, EndpointId, EndpointKey, Mac, Network, NetworkName, PublishedPort, Reservation,
+};
 use zubi_plan::{Neighbours, Taken};
 use zubi_store::{HostLock, LeaseOwner, LeasesLock, PortClaim, PortsLock, Reserved, StoreError};
 
@@ -214,9 +216,11 @@ pub(crate) fn owner_name(session: &Session, key: &EndpointKey) -> Result<String,
     Ok(endpoint.map_or_else(|| unknown_owner(key), |e| e.sandbox.spelled))
 }
 
-/// Whether the endpoint has the MAC that is made from its first address.
+/// Whether the endpoint has the MAC by which neighbours know its first address: the one that is made from it, or that of
+/// the card, which all endpoints of a network of ipvlans have.
 pub(crate) fn has_own_mac(endpoint: &Endpoint) -> bool {
-    endpoint.addresses.first().is_some_and(|a| endpoint.mac == Mac::from_address(a.address.addr()))
+    let is_made_from = |a: &EndpointAddress| endpoint.mac == Mac::from_address(a.address.addr());
+    endpoint.device.ipvlan().is_some() || endpoint.addresses.first().is_some_and(is_made_from)
 }
 
 pub(crate) fn is_recorded(session: &Session, claim: &PortClaim) -> bool {
