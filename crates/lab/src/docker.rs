@@ -17,6 +17,8 @@ const LOG: &str = "/run/dockerd.log";
 /// Where the image's files are assembled.
 pub(crate) const ROOT: &str = "/run/busybox-root";
 const APPLETS: [&str; 9] = ["sh", "sleep", "ping", "ip", "cat", "ls", "nc", "tail", "hostname"];
+/// The containerd that dockerd starts.
+const CONTAINERD: &str = "/var/run/docker/containerd/containerd.pid";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running dockerd. It ends with this value; its containers end with the host.
@@ -137,7 +139,6 @@ impl Docker {
         // It asks no process whether the file is right.
         fs::remove_file("/var/run/docker.pid").ok();
         // Its containerd gets a signal when it dies. The next dockerd would take even a zombie for a containerd.
-        const CONTAINERD: &str = "/var/run/docker/containerd/containerd.pid";
         let containerd = fs::read_to_string(CONTAINERD).unwrap_or_default();
         let stat = Path::new("/proc").join(containerd.trim()).join("stat");
         let since = Instant::now();
