@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use zubi_docker::reply::{self, Joined};
-use zubi_docker::{CreateEndpoint, CreateNetwork, EndpointRef, Intent, Join, Kind, NetworkPool, Publish};
+use zubi_docker::{CreateEndpoint, CreateNetwork, EndpointRef, Intent, Join, Kind, NetworkPool, Publish, name_of_made};
 use zubi_engine::{Act, Connected, Error, Session};
 use zubi_model::{
     Addressing, DefaultRoute, EndpointAddress, GuestNetwork, MacWish, Network, NetworkId, NetworkSpec, Reservation,
@@ -176,15 +176,15 @@ fn delete_network(session: &mut Session, id: &NetworkId) -> Result<String, Failu
                 session.unreserve_endpoint(&network.name, endpoint)?;
             }
         }
-        match session.remove_network(&network.name, Connected::Refuse, Act::Apply) {
-            // Somebody was faster.
-            Ok(_) | Err(Error::NoNetwork { .. }) => {}
-            // Docker forgets its network whatever the answer is.
-            Err(stays @ Error::NetworkInUse { .. }) => {
-                tracing::warn!(part = PART, "{stays}; it is one of zubi's alone now");
-            }
-            Err(error) => return Err(error.into()),
+    }
+    // One that a killed daemon has removed in part has no record any more.
+    match session.remove_network(&name_of_made(id)?, Connected::Refuse, Act::Apply) {
+        Ok(_) | Err(Error::NoNetwork { .. }) => {}
+        // Docker forgets its network whatever the answer is.
+        Err(stays @ Error::NetworkInUse { .. }) => {
+            tracing::warn!(part = PART, "{stays}; it is one of zubi's alone now");
         }
+        Err(error) => return Err(error.into()),
     }
     session.forget_guest_network(id)?;
     Ok(reply::done())
