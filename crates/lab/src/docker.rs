@@ -14,6 +14,7 @@ use zubi_kernel::sys;
 /// The image of [`Docker::import_busybox`].
 const IMAGE: &str = "busybox";
 const LOG: &str = "/run/dockerd.log";
+const CONTAINERD: &str = "/var/run/docker/containerd/containerd.pid";
 /// Where the image's files are assembled.
 pub(crate) const ROOT: &str = "/run/busybox-root";
 const APPLETS: [&str; 9] = ["sh", "sleep", "ping", "ip", "cat", "ls", "nc", "tail", "hostname"];
@@ -137,7 +138,6 @@ impl Docker {
         // It asks no process whether the file is right.
         fs::remove_file("/var/run/docker.pid").ok();
         // Its containerd gets a signal when it dies. The next dockerd would take even a zombie for a containerd.
-        const CONTAINERD: &str = "/var/run/docker/containerd/containerd.pid";
         let containerd = fs::read_to_string(CONTAINERD).unwrap_or_default();
         let stat = Path::new("/proc").join(containerd.trim()).join("stat");
         let since = Instant::now();

@@ -1,7 +1,10 @@
 //! The network driver: what Docker asks for, as calls of the engine.
 
+use crate::docker::addresses;
+use crate::docker::failure::{Failure, refuse};
+use crate::docker::part::PART;
 use crate::docker::promises::Promises;
-use crate::docker::{PART, addresses, endpoint_of};
+use crate::docker::reserved::endpoint_of;
 use ipnet::IpNet;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,26 +19,6 @@ use zubi_model::{
 
 /// Where nobody said how to reach a namespace.
 const NOWHERE: &str = "/run/docker/netns/unknown";
-
-/// Why a request is refused, in words for Docker's user.
-#[derive(Debug)]
-pub(super) struct Failure(String);
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Failure(error.to_string())
-    }
-}
-
-pub(super) fn refuse(why: impl Into<String>) -> Failure {
-    Failure(why.into())
-}
 
 /// What outlives a request.
 #[derive(Debug)]

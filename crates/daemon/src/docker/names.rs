@@ -6,7 +6,8 @@
 //! requests, or it cleaned up without telling the driver.
 
 use crate::context::Context;
-use crate::docker::{OWNER, PART, endpoint_of};
+use crate::docker::part::PART;
+use crate::docker::reserved::{OWNER, endpoint_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

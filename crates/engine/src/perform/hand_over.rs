@@ -3,7 +3,7 @@
 //! # How it works
 //! The endpoint was reserved. Its pair is made with both ends on the host and everything outside of the sandbox in order;
 //! the other program moves the inner end and sets up what is inside. The namespace may not exist yet, so the endpoint has
-//! a number of its own in the place of the cookie ([`NetnsCookie::awaited`]), and keeps it.
+//! a number of its own in the place of the cookie ([`EndpointId::awaited`]), and keeps it.
 //!
 //! # Limits
 //! What the endpoint has inside is the other program's: it is neither compared nor repaired.
@@ -28,8 +28,7 @@ use crate::steps::flush::past_a_flush;
 use crate::undo::endpoint::{Detached, detach_locked, release_sandbox, remove_endpoint, undo_attach};
 use std::path::Path;
 use zubi_model::{
-    Endpoint, EndpointId, EndpointKey, Lifetime, NetnsCookie, Network, NetworkName, NsRef, SandboxIdentity, SandboxRef,
-    Wishes,
+    Endpoint, EndpointId, EndpointKey, Lifetime, Network, NetworkName, NsRef, SandboxIdentity, SandboxRef, Wishes,
 };
 use zubi_plan::{Neighbours, Plan, Surroundings, driver};
 use zubi_snapshot::Snapshot;
@@ -102,7 +101,7 @@ fn make(
     let mut ask = Ask {
         network,
         sandbox: SandboxIdentity {
-            cookie: NetnsCookie::awaited(id),
+            cookie: id.awaited(),
             spelled: nameless(id),
             reached_by: NsRef::Path(way.to_owned()),
         },
@@ -195,7 +194,7 @@ pub(crate) fn arrive(
 }
 
 fn key(network: &NetworkName, id: &EndpointId) -> EndpointKey {
-    EndpointKey { cookie: NetnsCookie::awaited(id), network: network.clone() }
+    EndpointKey { cookie: id.awaited(), network: network.clone() }
 }
 
 /// How a sandbox is called that the program which runs it has not told the name of.
