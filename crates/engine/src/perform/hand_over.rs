@@ -13,6 +13,7 @@ use crate::decide::obstacle::Owners;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
+use crate::heal::gone::is_gone;
 use crate::heal::leftovers::recover_first;
 use crate::look::device::{device_inside, waits_here};
 use crate::look::host::addresses_on_card;
@@ -191,6 +192,14 @@ pub(crate) fn arrive(
     let object = format!("network {}: device of {called}", network.name);
     let lacking = lacking_of_endpoint(session, &mut Snapshot::new(), network, &endpoint, &[], &[])?;
     apply(session, &object, &lacking.into_iter().collect())
+}
+
+/// Whether the sandbox of a handed over endpoint has ended, and its device with it.
+pub(crate) fn has_ended(session: &mut Session, network: &NetworkName, id: &EndpointId) -> Result<bool, Error> {
+    match handed_over(session, network, id)? {
+        Some(endpoint) => is_gone(session, &endpoint),
+        None => Ok(false),
+    }
 }
 
 fn key(network: &NetworkName, id: &EndpointId) -> EndpointKey {
