@@ -140,13 +140,15 @@ fn list(session: &mut Session, words: &NetworkLsWords, output: &Output) -> Resul
     } else {
         let row = |n: &Network| {
             let subnets: Vec<String> = n.pools.iter().map(|p| p.subnet.to_string()).collect();
+            let docker = session.docker_name(&n.name).map(|name| name.to_string());
+            let options: Vec<String> = options(n).into_iter().chain(docker).collect();
             vec![
                 n.name.to_string(),
                 id(n),
                 n.driver.kind().to_string(),
                 n.device().to_string(),
                 subnets.join(","),
-                options(n).join(","),
+                options.join(","),
             ]
         };
         let mut rows: Vec<Vec<String>> = networks.iter().map(row).collect();

@@ -30,5 +30,5 @@ pub use endpoint::{CreateEndpoint, EndpointRef, Join, Publish};
 pub use error::{Error, Refusal};
 pub use intent::{Intent, interpret};
 pub use ipam::{AddressRequest, PoolId, PoolRequest, Purpose};
-pub use network::{CreateNetwork, Kind, NetworkPool};
+pub use network::{CreateNetwork, Kind, NetworkPool, name_of_made};
 pub use request::{Interface, LARGEST_REQUEST};

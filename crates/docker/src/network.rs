@@ -90,7 +90,7 @@ fn pool(data: &Fields<'_>) -> Result<Option<NetworkPool>, Error> {
 }
 
 /// The name by which zubi calls a network that it makes for Docker: the engine does not tell its own.
-fn name(id: &NetworkId) -> Result<NetworkName, Invalid> {
+pub fn name_of_made(id: &NetworkId) -> Result<NetworkName, Invalid> {
     format!("docker-{}", id.short()).parse()
 }
 
@@ -143,7 +143,7 @@ fn spec(
                 vlan: None,
             }),
         },
-        ..NetworkSpec::new(name(id)?)
+        ..NetworkSpec::new(name_of_made(id)?)
     })
 }
 

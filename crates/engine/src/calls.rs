@@ -119,6 +119,11 @@ impl Session {
         hand_over::handed_over(self, network, id)
     }
 
+    /// Whether the sandbox of a handed over endpoint has ended, and its device with it.
+    pub fn has_handed_over_ended(&mut self, network: &NetworkName, id: &EndpointId) -> Result<bool, Error> {
+        hand_over::has_ended(self, network, id)
+    }
+
     /// Records what is known of a handed over endpoint once its device is inside the sandbox that its program calls so.
     pub fn arrive_handed_over(
         &mut self,

@@ -14,11 +14,10 @@ use zubi_kernel::sys;
 /// The image of [`Docker::import_busybox`].
 const IMAGE: &str = "busybox";
 const LOG: &str = "/run/dockerd.log";
+const CONTAINERD: &str = "/var/run/docker/containerd/containerd.pid";
 /// Where the image's files are assembled.
 pub(crate) const ROOT: &str = "/run/busybox-root";
 const APPLETS: [&str; 9] = ["sh", "sleep", "ping", "ip", "cat", "ls", "nc", "tail", "hostname"];
-/// The containerd that dockerd starts.
-const CONTAINERD: &str = "/var/run/docker/containerd/containerd.pid";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running dockerd. It ends with this value; its containers end with the host.

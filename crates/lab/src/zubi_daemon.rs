@@ -43,6 +43,12 @@ impl ZubiDaemon {
         self.0.id()
     }
 
+    /// Whether it has not ended.
+    #[track_caller]
+    pub fn lives(&mut self) -> bool {
+        self.0.try_wait().expect("the state of the daemon").is_none()
+    }
+
     /// What it and the earlier ones have said.
     pub fn log() -> String {
         fs::read_to_string(LOG).unwrap_or_default()

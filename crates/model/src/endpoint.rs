@@ -66,6 +66,13 @@ hex_id!(
 );
 
 impl EndpointId {
+    /// In the place of the number of the sandbox's namespace, while that does not exist. The kernel counts from one, so it
+    /// never gives a number with the highest bit.
+    pub fn awaited(&self) -> NetnsCookie {
+        let digits = self.as_str().get(..16).unwrap_or_default();
+        NetnsCookie(u64::from_str_radix(digits, 16).unwrap_or_default() | 1 << 63)
+    }
+
     /// The owner of the reservation of the endpoint with this number.
     pub fn reservation_owner(&self) -> String {
         self.to_string()

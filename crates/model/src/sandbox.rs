@@ -1,6 +1,6 @@
 //! Sandboxes: how users name them and what identifies them.
 
-use crate::{Alias, EndpointId, Invalid, SandboxName};
+use crate::{Alias, Invalid, SandboxName};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
@@ -10,15 +10,6 @@ use std::str::FromStr;
 /// numbers, which are reused at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct NetnsCookie(pub u64);
-
-impl NetnsCookie {
-    /// In the place of the number of a namespace that does not exist yet, for the endpoint with this number. The kernel
-    /// counts from one, so it never gives a number with the highest bit.
-    pub fn awaited(endpoint: &EndpointId) -> Self {
-        let digits = endpoint.as_str().get(..16).unwrap_or_default();
-        NetnsCookie(u64::from_str_radix(digits, 16).unwrap_or_default() | 1 << 63)
-    }
-}
 
 impl fmt::Display for NetnsCookie {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,8 +1,8 @@
 //! Address management: subnets and addresses that Docker asks for before it tells of a network.
 
-use crate::docker::driver::{Failure, refuse};
+use crate::docker::failure::{Failure, refuse};
 use crate::docker::promises::Promises;
-use crate::docker::{OWNER, endpoint_of};
+use crate::docker::reserved::{OWNER, endpoint_of};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use zubi_docker::{AddressRequest, PoolId, PoolRequest, Purpose, reply};

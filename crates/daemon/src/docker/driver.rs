@@ -1,13 +1,16 @@
 //! The network driver: what Docker asks for, as calls of the engine.
 
+use crate::docker::addresses;
+use crate::docker::failure::{Failure, refuse};
+use crate::docker::part::PART;
 use crate::docker::promises::Promises;
-use crate::docker::{PART, addresses, endpoint_of};
+use crate::docker::reserved::endpoint_of;
 use ipnet::IpNet;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use zubi_docker::reply::{self, Joined};
-use zubi_docker::{CreateEndpoint, CreateNetwork, EndpointRef, Intent, Join, Kind, NetworkPool, Publish};
+use zubi_docker::{CreateEndpoint, CreateNetwork, EndpointRef, Intent, Join, Kind, NetworkPool, Publish, name_of_made};
 use zubi_engine::{Act, Connected, Error, Session};
 use zubi_model::{
     Addressing, DefaultRoute, EndpointAddress, GuestNetwork, MacWish, Network, NetworkId, NetworkSpec, Reservation,
@@ -16,26 +19,6 @@ use zubi_model::{
 
 /// Where nobody said how to reach a namespace.
 const NOWHERE: &str = "/run/docker/netns/unknown";
-
-/// Why a request is refused, in words for Docker's user.
-#[derive(Debug)]
-pub(super) struct Failure(String);
-
-impl std::fmt::Display for Failure {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl<E: std::error::Error> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Failure(error.to_string())
-    }
-}
-
-pub(super) fn refuse(why: impl Into<String>) -> Failure {
-    Failure(why.into())
-}
 
 /// What outlives a request.
 #[derive(Debug)]
@@ -176,15 +159,15 @@ fn delete_network(session: &mut Session, id: &NetworkId) -> Result<String, Failu
                 session.unreserve_endpoint(&network.name, endpoint)?;
             }
         }
-        match session.remove_network(&network.name, Connected::Refuse, Act::Apply) {
-            // Somebody was faster.
-            Ok(_) | Err(Error::NoNetwork { .. }) => {}
-            // Docker forgets its network whatever the answer is.
-            Err(stays @ Error::NetworkInUse { .. }) => {
-                tracing::warn!(part = PART, "{stays}; it is one of zubi's alone now");
-            }
-            Err(error) => return Err(error.into()),
+    }
+    // One that a killed daemon has removed in part has no record any more.
+    match session.remove_network(&name_of_made(id)?, Connected::Refuse, Act::Apply) {
+        Ok(_) | Err(Error::NoNetwork { .. }) => {}
+        // Docker forgets its network whatever the answer is.
+        Err(stays @ Error::NetworkInUse { .. }) => {
+            tracing::warn!(part = PART, "{stays}; it is one of zubi's alone now");
         }
+        Err(error) => return Err(error.into()),
     }
     session.forget_guest_network(id)?;
     Ok(reply::done())

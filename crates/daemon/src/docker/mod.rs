@@ -13,8 +13,11 @@
 mod addresses;
 mod clients;
 mod driver;
+mod failure;
 mod names;
+mod part;
 mod promises;
+mod reserved;
 mod server;
 mod socket;
 
@@ -24,17 +27,6 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
-use zubi_model::{EndpointId, Reservation};
-
-const PART: &str = "docker";
-
-/// The endpoint of Docker's that a reservation is for.
-fn endpoint_of(reservation: &Reservation) -> Option<&EndpointId> {
-    reservation.id.as_ref().filter(|_| reservation.kept_for.is_none())
-}
-
-/// How the owner of an address begins that Docker has and has made no endpoint of.
-const OWNER: &str = "docker:";
 
 /// Starts serving Docker, unless the path is empty.
 pub(crate) fn start(tasks: &mut JoinSet<()>, context: &Context, path: &Path) {

@@ -6,7 +6,8 @@
 //! requests, or it cleaned up without telling the driver.
 
 use crate::context::Context;
-use crate::docker::{OWNER, PART, endpoint_of};
+use crate::docker::part::PART;
+use crate::docker::reserved::{OWNER, endpoint_of};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,17 +115,18 @@ fn name_endpoints(session: &mut Session, network: &NetworkName, listed: &Listed)
 fn forget_lost(session: &mut Session, network: &NetworkName, listed: &Listed) -> Result<(), Error> {
     let now = session.boot_clock()?;
     for reservation in session.reservations(network)? {
-        if now.saturating_sub(Duration::from_nanos(reservation.made_at)) < GRACE {
-            continue;
-        }
+        let is_old = now.saturating_sub(Duration::from_nanos(reservation.made_at)) >= GRACE;
         match endpoint_of(&reservation) {
             Some(id) if !listed.containers.contains_key(id) => {
+                if !is_old && !session.has_handed_over_ended(network, id)? {
+                    continue;
+                }
                 tracing::info!(part = PART, "endpoint {} on network {network}: Docker has lost it", id.short());
                 session.take_back(network, id)?;
                 session.unreserve_endpoint(network, id)?;
             }
             // One that the user chose is asked for again by its address.
-            None if reservation.owner.starts_with(OWNER) && !is_address(&reservation.owner) => {
+            None if is_old && reservation.owner.starts_with(OWNER) && !is_address(&reservation.owner) => {
                 session.unreserve(network, &reservation.owner)?;
             }
             _ => {}

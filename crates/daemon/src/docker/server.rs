@@ -1,9 +1,9 @@
 //! HTTP on the plug-in socket.
 
 use crate::context::Context;
-use crate::docker::PART;
 use crate::docker::clients::{Clients, Place};
 use crate::docker::driver::Driver;
+use crate::docker::part::PART;
 use crate::docker::socket::Socket;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};

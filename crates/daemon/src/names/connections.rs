@@ -75,7 +75,7 @@ pub(crate) async fn serve(listener: TcpListener, at: IpAddr, resolver: Resolver,
                 });
             }
             Err(e) => {
-                tracing::debug!(part = super::PART, "accept a connection at {at}: {e}");
+                tracing::debug!(part = super::part::PART, "accept a connection at {at}: {e}");
                 tokio::time::sleep(PAUSE).await;
             }
         }

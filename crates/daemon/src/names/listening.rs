@@ -149,7 +149,7 @@ impl Marks {
     }
 
     fn told(&self, made: std::io::Result<()>) -> bool {
-        made.inspect_err(|e| tracing::warn!(part = super::PART, "{}: write: {e}", self.folder.display())).is_ok()
+        made.inspect_err(|e| tracing::warn!(part = super::part::PART, "{}: write: {e}", self.folder.display())).is_ok()
     }
 
     fn set(&mut self, network: &NetworkName) {

@@ -226,7 +226,9 @@ fn compare_attached(
     };
     if way.is_none() && has_ended {
         let gone = Problem::new(ProblemKind::SandboxGone, object, "its sandbox is gone", GC);
-        return Ok(Checked::NoSandbox(vec![gone]));
+        // Who runs the sandbox of a handed over endpoint makes another one for the next.
+        let is_handed_over = endpoint.handed_over.is_some();
+        return Ok(if is_handed_over { Checked::Found(vec![gone]) } else { Checked::NoSandbox(vec![gone]) });
     }
     if device.is_some()
         && endpoint.handed_over.is_none()
@@ -239,7 +241,6 @@ fn compare_attached(
     let ops = wanted_ops(session, snapshot, network, endpoint, siblings, way.as_ref())?;
     let mut found = differences(session, snapshot, &object, &ops)?;
     found.extend(lease_problem(network, endpoint)?);
-    // Who runs the sandbox of a handed over endpoint makes it again for another one.
     let is_known = way.is_some() || endpoint.handed_over.is_some();
     Ok(if is_known { Checked::Found(found) } else { Checked::NoSandbox(found) })
 }

@@ -3,7 +3,7 @@
 //! # How it works
 //! The endpoint was reserved. Its pair is made with both ends on the host and everything outside of the sandbox in order;
 //! the other program moves the inner end and sets up what is inside. The namespace may not exist yet, so the endpoint has
-//! a number of its own in the place of the cookie ([`NetnsCookie::awaited`]), and keeps it.
+//! a number of its own in the place of the cookie ([`EndpointId::awaited`]), and keeps it.
 //!
 //! # Limits
 //! What the endpoint has inside is the other program's: it is neither compared nor repaired.
@@ -13,6 +13,7 @@ use crate::decide::obstacle::Owners;
 use crate::error::Error;
 use crate::fault::Fault;
 use crate::heal::endpoint::lacking_of_endpoint;
+use crate::heal::gone::is_gone;
 use crate::heal::leftovers::recover_first;
 use crate::look::device::{device_inside, waits_here};
 use crate::look::host::addresses_on_card;
@@ -28,8 +29,7 @@ use crate::steps::flush::past_a_flush;
 use crate::undo::endpoint::{Detached, detach_locked, release_sandbox, remove_endpoint, undo_attach};
 use std::path::Path;
 use zubi_model::{
-    Endpoint, EndpointId, EndpointKey, Lifetime, NetnsCookie, Network, NetworkName, NsRef, SandboxIdentity, SandboxRef,
-    Wishes,
+    Endpoint, EndpointId, EndpointKey, Lifetime, Network, NetworkName, NsRef, SandboxIdentity, SandboxRef, Wishes,
 };
 use zubi_plan::{Neighbours, Plan, Surroundings, driver};
 use zubi_snapshot::Snapshot;
@@ -102,7 +102,7 @@ fn make(
     let mut ask = Ask {
         network,
         sandbox: SandboxIdentity {
-            cookie: NetnsCookie::awaited(id),
+            cookie: id.awaited(),
             spelled: nameless(id),
             reached_by: NsRef::Path(way.to_owned()),
         },
@@ -196,8 +196,16 @@ pub(crate) fn arrive(
     apply(session, &object, &lacking.into_iter().collect())
 }
 
+/// Whether the sandbox of a handed over endpoint has ended, and its device with it.
+pub(crate) fn has_ended(session: &mut Session, network: &NetworkName, id: &EndpointId) -> Result<bool, Error> {
+    match handed_over(session, network, id)? {
+        Some(endpoint) => is_gone(session, &endpoint),
+        None => Ok(false),
+    }
+}
+
 fn key(network: &NetworkName, id: &EndpointId) -> EndpointKey {
-    EndpointKey { cookie: NetnsCookie::awaited(id), network: network.clone() }
+    EndpointKey { cookie: id.awaited(), network: network.clone() }
 }
 
 /// How a sandbox is called that the program which runs it has not told the name of.

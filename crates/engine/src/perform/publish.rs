@@ -18,7 +18,7 @@ use crate::steps::apply::apply;
 use crate::steps::claim::release_ports;
 use crate::steps::flush::past_a_flush;
 use zubi_model::{
-    Endpoint, EndpointId, EndpointKey, Family, HostAddress, NetnsCookie, NetworkName, PortHolder, PortSource, PortWish,
+    Endpoint, EndpointId, EndpointKey, Family, HostAddress, NetworkName, PortHolder, PortSource, PortWish,
     PublishedPort, SandboxRef,
 };
 use zubi_plan::driver;
@@ -125,7 +125,7 @@ pub(crate) fn publish_handed_over(
     id: &EndpointId,
     wishes: &[PortWish],
 ) -> Result<Report<Published>, Error> {
-    let key = EndpointKey { cookie: NetnsCookie::awaited(id), network: network.clone() };
+    let key = EndpointKey { cookie: id.awaited(), network: network.clone() };
     let find = |session: &mut Session, host: &HostLock| locked_endpoint(session, host, &key, id.short());
     past_a_flush(session, |session| publish_once(session, network, &find, wishes, Act::Apply, &|_| {}))
 }

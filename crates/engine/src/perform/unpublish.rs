@@ -15,7 +15,7 @@ use crate::steps::apply::{apply, take_down};
 use crate::steps::claim::release_ports;
 use crate::undo::endpoint::release_sandbox;
 use zubi_kernel::Deletions;
-use zubi_model::{EndpointId, EndpointKey, HostAddress, NetnsCookie, NetworkName, PortWish, PublishedPort, SandboxRef};
+use zubi_model::{EndpointId, EndpointKey, HostAddress, NetworkName, PortWish, PublishedPort, SandboxRef};
 use zubi_plan::{Op, Plan, What, driver};
 use zubi_store::HostLock;
 
@@ -41,7 +41,7 @@ pub(crate) fn unpublish_handed_over(
 ) -> Result<(), Error> {
     let host = &session.store().lock_host()?;
     recover_first(session, host, Act::Apply)?;
-    let key = EndpointKey { cookie: NetnsCookie::awaited(id), network: network.clone() };
+    let key = EndpointKey { cookie: id.awaited(), network: network.clone() };
     unpublish_all(session, host, &key, &[])
 }
 

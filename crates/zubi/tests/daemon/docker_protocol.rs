@@ -218,6 +218,51 @@ fn the_daemon_is_killed_between_all_requests() {
     host.zubi("check").ok();
 }
 
+/// Sends a request to daemons that are killed behind their first effect, their second, and so on, until one lives to
+/// answer.
+fn ask_the_dying(host: &Host, method: &str, body: &Value) {
+    for step in 1..200 {
+        let dying = host.with_env("ZUBI_FAULT", &format!("kill:{step}"));
+        let mut daemon = ZubiDaemon::spawn(&dying, DAEMON);
+        let text = request(method, "", &body.to_string());
+        let mut answer = None;
+        while daemon.lives() && answer.is_none() {
+            // One that was killed left its socket.
+            let Ok(mut stream) = UnixStream::connect(SOCKET) else { continue };
+            answer = send(&mut stream, text.as_bytes());
+        }
+        if let Some((200, text)) = answer {
+            assert!(!text.contains("Err"), "{method}: step {step}: {text}\n{}", ZubiDaemon::log());
+            return;
+        }
+    }
+    panic!("{method} is never done\n{}", ZubiDaemon::log());
+}
+
+fn the_daemon_is_killed_behind_each_effect_of_a_request() {
+    let host = Host::new(ZUBI);
+    host.zubi("sandbox add c1").ok();
+    let before = Snapshot::take();
+    life(&host, &"e1".repeat(32), "c1", &|method, body| {
+        let is_work =
+            ["CreateNetwork", "CreateEndpoint", "Join", "ProgramExternalConnectivity", "Leave", "DeleteNetwork"]
+                .iter()
+                .any(|one| method == format!("NetworkDriver.{one}"));
+        if is_work {
+            ask_the_dying(&host, method, &body);
+        }
+        let daemon = start(&host);
+        let answer = done(method, &body);
+        daemon.end(&host);
+        answer
+    });
+    // What nobody reads: files that were being written.
+    host.zubi("gc").ok();
+    host.settle();
+    before.assert_no_residue(&Snapshot::take());
+    host.zubi("check").ok();
+}
+
 fn what_never_was_can_be_taken_away_and_nothing_is_done_out_of_order() {
     let host = Host::new(ZUBI);
     let _daemon = start(&host);
@@ -291,6 +336,7 @@ zubi_lab::tests!(
     connections_are_bounded_and_new_ones_are_served,
     each_request_may_come_twice,
     the_daemon_is_killed_between_all_requests,
+    the_daemon_is_killed_behind_each_effect_of_a_request,
     what_never_was_can_be_taken_away_and_nothing_is_done_out_of_order,
     an_endpoint_that_nobody_fetches_is_given_up_by_its_address,
 );

@@ -1,0 +1,3 @@
+//! How this part of the daemon is called.
+
+pub(super) const PART: &str = "docker";
