@@ -20,6 +20,14 @@ fn host() -> Host {
     host
 }
 
+/// What the part tells about itself.
+fn told(host: &Host) -> String {
+    let status = host.zubi("--json status").ok().json();
+    let mut parts = status["parts"].as_array().expect("a list").iter();
+    let heal = parts.find(|part| part["part"] == "heal").expect("the part");
+    heal["detail"].as_str().expect("a text").to_owned()
+}
+
 /// Waits until `check` finds nothing.
 #[track_caller]
 fn is_mended(host: &Host, harm: &str) {
@@ -70,7 +78,7 @@ fn what_others_break_is_put_right() {
         assert_reaches("c1", "outside", Outside::V4);
         assert_isolated("b1", "outside", Outside::V4);
     }
-    assert_eq!(host.zubi("--json status").ok().json()["parts"][1]["part"], "heal");
+    assert!(told(&host).contains("repairs"));
 }
 
 fn each_repair_is_told_with_its_object() {
@@ -86,10 +94,7 @@ fn what_is_in_order_and_what_belongs_to_others_is_left_alone() {
     let host = host();
     host.shell("nft add table inet other; nft add chain inet other c").ok();
     let _daemon = ZubiDaemon::start(&host, DAEMON);
-    let repairs = || {
-        let status = host.zubi("--json status").ok().json();
-        status["parts"][1]["detail"].as_str().expect("a text").to_owned()
-    };
+    let repairs = || told(&host);
     host.wait_for(&format!("{ZUBI} status | grep -q '0 repairs'"));
     // Commands at work, and other programs' devices and rules.
     for name in ["x1", "x2"] {

@@ -297,6 +297,11 @@ fn what_cannot_be_is_refused_by_its_name() {
         docker.ok(&format!("network inspect -f {{{{range.IPAM.Config}}}}{{{{.Subnet}}}}{{{{end}}}} {name}"))
     };
     assert_ne!(subnets("n1"), subnets("n2"));
+    // A network of Docker's own driver.
+    docker.ok("network create own");
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect own c1").fails(3, "--adopt");
+    host.zubi("connect docker:nobody c1").fails(3, "network docker:nobody does not exist");
     check(&host);
 }
 
