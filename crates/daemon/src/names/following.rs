@@ -1,5 +1,6 @@
 //! The directory, as the records have it.
 
+use super::part::PART;
 use crate::error::Error;
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use std::collections::{HashMap, HashSet};
@@ -81,7 +82,7 @@ impl Following {
                     .collect(),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return networks,
                 Err(e) => {
-                    tracing::warn!(part = super::PART, "read what changed in the records: {e}");
+                    tracing::warn!(part = PART, "read what changed in the records: {e}");
                     return networks;
                 }
             };
@@ -109,7 +110,7 @@ impl Following {
         let (networks, unreadable) = self.engine.recorded().networks();
         let (endpoints, more) = self.engine.recorded().endpoints();
         for error in unreadable.iter().chain(&more) {
-            tracing::warn!(part = super::PART, "{error}");
+            tracing::warn!(part = PART, "{error}");
         }
         let names: HashSet<&NetworkName> = networks.iter().map(|network| &network.name).collect();
         let gone: Vec<NetworkName> = self.directory.zones().map(|zone| zone.name.clone()).collect();
@@ -133,7 +134,7 @@ impl Following {
         match self.engine.recorded().network(name) {
             Ok(Some(network)) => self.put_network(&network),
             Ok(None) => self.directory.remove_network(name),
-            Err(e) => tracing::warn!(part = super::PART, "{e}"),
+            Err(e) => tracing::warn!(part = PART, "{e}"),
         }
     }
 
@@ -148,7 +149,7 @@ impl Following {
         match self.engine.recorded().endpoint(key) {
             Ok(Some(endpoint)) => self.put(&endpoint),
             Ok(None) => self.directory.remove_endpoint(key),
-            Err(e) => tracing::warn!(part = super::PART, "{e}"),
+            Err(e) => tracing::warn!(part = PART, "{e}"),
         }
     }
 

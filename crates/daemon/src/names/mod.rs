@@ -19,6 +19,7 @@ mod elsewhere;
 mod following;
 mod host_files;
 mod listening;
+mod part;
 mod random;
 mod resolver;
 
@@ -27,11 +28,11 @@ use crate::context::Context;
 use crate::error::Error;
 use crate::signals::Sign;
 use listening::Listening;
+use part::PART;
 use resolver::Resolver;
 use std::time::Duration;
 use zubi_model::{NameService, PartState};
 
-const PART: &str = "names";
 /// How soon an address whose port is taken is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 /// How often the sockets are looked at without a cause.
