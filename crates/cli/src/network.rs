@@ -9,7 +9,7 @@ use crate::inspect::{self, NetworkShown};
 use crate::output::{Output, answer_in_json, answer_with, lines, removed, without_repeats};
 use crate::table;
 use crate::template::Template;
-use crate::words::{CreateWords, DnsWord, NetworkLsWords, NetworkWords, OrNone, SetWords};
+use crate::words::{CreateWords, NetworkLsWords, NetworkWords, OrNone, SetWords};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use zubi_engine::{Act, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, DriverChange, DriverSpec, Egress, Endpoint, ExistingBridge,
     Family, Icc, Ingress, Invalid, MacvlanMode, MacvlanSpec, NameService, Naming, Network, NetworkChange, NetworkName,
-    NetworkSpec, OvsSpec, PoolSpec, PortVlans, Questions, Scope, ShimWish, Subnet, UplinkSpec,
+    NetworkSpec, OvsSpec, PoolSpec, PortVlans, Scope, ShimWish, Subnet, UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -341,15 +341,8 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
         gateways: if here { Vec::new() } else { words.gateway.iter().map(|gateway| gateway.address).collect() },
         exclude: if here { Vec::new() } else { words.exclude.clone() },
     });
-    let naming = Naming {
-        service: if words.disable_dns { NameService::Off } else { NameService::On },
-        questions: if words.dns.contains(&DnsWord::Redirect) { Questions::Redirected } else { Questions::Addressed },
-        servers: words
-            .dns
-            .iter()
-            .filter_map(|word| if let DnsWord::Server(address) = word { Some(*address) } else { None })
-            .collect(),
-    };
+    let naming =
+        Naming { service: if words.disable_dns { NameService::Off } else { NameService::On }, servers: words.dns };
     let existing = if words.adopt { ExistingBridge::Adopted } else { ExistingBridge::Refused };
     Ok(NetworkSpec {
         name: words.name,
