@@ -53,6 +53,7 @@ pub(crate) fn build(release: &Release, version: &str, folder: &Path) -> Result<P
     // Debian's policy, 12.1 and 12.7; -n leaves out the time.
     run_silently(Command::new("gzip").arg("-9nf").args(&packed))?;
     tree.put("usr/bin/zubi", &release.program, Mode::Program)?;
+    tree.put("usr/libexec/zubi/zubi-daemon", &release.daemon, Mode::Program)?;
     for (completion, path) in release.completions.iter().zip(COMPLETIONS) {
         tree.put(path, &completion.content, Mode::Text)?;
     }
@@ -93,7 +94,8 @@ fn control(version: &str, kib: u64) -> String {
          shown as the command that a person would have typed.\n \
          .\n \
          It connects running containers of Docker, Podman and containerd, and can\n \
-         stand in for CNI plug-ins and for Podman's netavark. It needs no daemon.\n"
+         stand in for CNI plug-ins and for Podman's netavark. All of that needs no\n \
+         daemon; one brings restarted containers back and heals what others break.\n"
     )
 }
 

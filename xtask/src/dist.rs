@@ -92,6 +92,7 @@ mod tests {
     fn packaged(folder: &Path) -> Made {
         fs::create_dir_all(folder).unwrap();
         let program = folder.join("program");
+        fs::write(folder.join("zubi-daemon"), "a daemon").unwrap();
         // Written by another process: a child of another test's thread would hold this process's file open (ETXTBSY).
         let mut shell = Command::new("sh");
         shell.args(["-c", "printf %s \"$1\" >\"$2\" && chmod 755 \"$2\"", "sh", PROGRAM]).arg(&program);
@@ -129,12 +130,15 @@ mod tests {
                 "usr/lib/systemd/system/zubi-leases.service",
                 "usr/lib/systemd/system/zubi-leases.timer",
                 "usr/lib/systemd/system/zubi-networks.service",
+                "usr/lib/systemd/system/zubi.service",
+                "usr/libexec/zubi/zubi-daemon",
                 "usr/share/bash-completion/completions/zubi",
                 "usr/share/doc/zubi/README.md",
                 "usr/share/doc/zubi/changelog.Debian.gz",
                 "usr/share/doc/zubi/changelog.gz",
                 "usr/share/doc/zubi/cni.md",
                 "usr/share/doc/zubi/copyright",
+                "usr/share/doc/zubi/daemon.md",
                 "usr/share/doc/zubi/lan.md",
                 "usr/share/doc/zubi/libraries.txt.gz",
                 "usr/share/doc/zubi/podman.md",
@@ -163,13 +167,16 @@ mod tests {
                 "completions/zubi.bash",
                 "completions/zubi.fish",
                 "docs/cni.md",
+                "docs/daemon.md",
                 "docs/lan.md",
                 "docs/podman.md",
                 "man/man1/zubi.1",
                 "systemd/zubi-leases.service",
                 "systemd/zubi-leases.timer",
                 "systemd/zubi-networks.service",
+                "systemd/zubi.service",
                 "zubi",
+                "zubi-daemon",
             ]
         );
         fs::remove_dir_all(top).unwrap();

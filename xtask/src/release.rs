@@ -11,9 +11,13 @@ use std::process::Command;
 
 /// Documents of the tree that a release holds.
 const DOCUMENTS: [&str; 2] = ["README.md", "CHANGELOG.md"];
-const PAGES: [&str; 3] = ["docs/cni.md", "docs/lan.md", "docs/podman.md"];
-const UNITS: [&str; 3] =
-    ["dist/systemd/zubi-leases.service", "dist/systemd/zubi-leases.timer", "dist/systemd/zubi-networks.service"];
+const PAGES: [&str; 4] = ["docs/cni.md", "docs/daemon.md", "docs/lan.md", "docs/podman.md"];
+const UNITS: [&str; 4] = [
+    "dist/systemd/zubi-leases.service",
+    "dist/systemd/zubi-leases.timer",
+    "dist/systemd/zubi-networks.service",
+    "dist/systemd/zubi.service",
+];
 const LICENCES: [&str; 2] = ["LICENSE-MIT", "LICENSE-APACHE"];
 /// The shells whose completions a release holds.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
@@ -32,6 +36,8 @@ pub(crate) struct Release {
     /// Seconds since 1970 that all files have as their time: of the last commit, so that a second build is the same.
     pub(crate) time: u64,
     pub(crate) program: Vec<u8>,
+    /// The daemon, which is built beside it.
+    pub(crate) daemon: Vec<u8>,
     pub(crate) manuals: Vec<Piece>,
     /// In the order of [`SHELLS`].
     pub(crate) completions: Vec<Piece>,
@@ -61,6 +67,7 @@ impl Release {
             version: zubi.map(|package| package.version.clone()).unwrap_or_default(),
             time,
             program: piece(program)?.content,
+            daemon: piece(&program.with_file_name("zubi-daemon"))?.content,
             manuals: manuals.iter().map(|path| piece(path)).collect::<Result<_, _>>()?,
             completions: completions.collect::<Result<_, Error>>()?,
             documents: from_tree(&DOCUMENTS)?,
@@ -77,6 +84,7 @@ impl Release {
         let tree = Tree::new(&folder.join("tarball"))?;
         let put = |path: &str, content: &[u8], mode| tree.put(&format!("{name}/{path}"), content, mode);
         put("zubi", &self.program, Mode::Program)?;
+        put("zubi-daemon", &self.daemon, Mode::Program)?;
         for manual in &self.manuals {
             put(&format!("man/man1/{}", manual.name), &manual.content, Mode::Text)?;
         }

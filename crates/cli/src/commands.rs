@@ -8,7 +8,9 @@ use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use zubi_engine::{Class, Detached, Error, Force, Session};
-use zubi_model::{DefaultRoute, DhcpWishes, MacWish, NetworkName, Probe, SandboxRef, Wishes};
+use zubi_model::{
+    DefaultRoute, DhcpWishes, Follow, Invalid, MacWish, NetworkName, Probe, SandboxRef, Standing, Wishes,
+};
 
 /// Runs one command.
 pub(crate) fn run(mut session: Session, words: Words, output: &Output) -> Result<ExitCode, Error> {
@@ -79,9 +81,18 @@ fn perform(session: &mut Session, words: Words, output: &Output) -> Result<ExitC
 }
 
 fn connect(session: &mut Session, words: &ConnectWords, output: &Output) -> Result<(), Error> {
-    let ConnectWords { network, sandbox, device, wishes } = words;
+    let ConnectWords { network, sandbox, device, follow, no_follow, wishes } = words;
     wishes.check_lengths(session, network)?;
-    let wishes = Wishes { taken: device.clone(), ..wishes.wishes() };
+    let follow = match (follow, no_follow) {
+        (true, _) => Follow::Always,
+        (_, true) => Follow::Never,
+        _ => Follow::Containers,
+    };
+    if follow == Follow::Always && sandbox.standing() != Standing::Name {
+        let why = "has no name under which it could come back";
+        return Err(Invalid::new("sandbox", sandbox, why).try_instead("leave --follow out").into());
+    }
+    let wishes = Wishes { taken: device.clone(), follow, ..wishes.wishes() };
     let attached = session.attach(network, sandbox, &wishes, output.act());
     let report = attached.map_err(|e| perhaps_swapped(session, e, "connect", network, sandbox))?;
     let (text, json) = show::attached(&report.value);
@@ -93,6 +104,7 @@ fn disconnect(session: &mut Session, words: &DisconnectWords, output: &Output) -
     let report = session.detach(network, sandbox, output.act())?;
     let (text, state) = match report.value {
         Detached::Gone(_) => (format!("{sandbox}: disconnected from {network}"), "disconnected"),
+        Detached::Awaited => (format!("{sandbox}: does not come back to {network} any more"), "disconnected"),
         Detached::WasNotAttached => {
             // A sandbox that is gone is off its networks. A network that is not there is a typo.
             if let Err(e @ Error::NoNetwork { .. }) = session.network(network) {

@@ -167,6 +167,12 @@ pub(crate) struct ConnectWords {
     /// Take over a veth pair made by hand: its end on the host; the other one is in the sandbox. Disconnecting deletes it
     #[arg(long, value_name = "DEVICE")]
     pub(crate) device: Option<IfName>,
+    /// Connect it again when it comes back under its name; keep its addresses until then [default for containers]
+    #[arg(long, overrides_with = "no_follow")]
+    pub(crate) follow: bool,
+    /// Connect it once: when it ends, its addresses are free
+    #[arg(long, overrides_with = "follow")]
+    pub(crate) no_follow: bool,
     #[command(flatten)]
     pub(crate) wishes: WishWords,
 }

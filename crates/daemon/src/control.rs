@@ -19,9 +19,9 @@ use zubi_model::{DAEMON_SOCKET, DaemonQuestion};
 /// A question is shorter than this.
 const LONGEST: u64 = 1024;
 /// So long a client may take to ask.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1);
 /// So many clients are served at once; others wait in the socket's queue.
-const CLIENTS: usize = 64;
+const CLIENTS: usize = 256;
 
 /// The socket, until it is dropped.
 #[derive(Debug)]

@@ -13,6 +13,14 @@ pub(crate) enum Error {
     /// There is a daemon.
     #[error("a daemon has the run folder {} already; zubi status tells about it", .0.display())]
     Second(PathBuf),
+    /// The kernel refused.
+    #[error("{object}: {source}")]
+    Kernel {
+        /// Of what.
+        object: &'static str,
+        /// The kernel's words.
+        source: zubi_kernel::Error,
+    },
     /// The system refused.
     #[error("{object}: {op}: {source}")]
     System {
@@ -37,7 +45,7 @@ impl Error {
         match self {
             Error::Engine(e) => e.exit_code(),
             Error::Second(_) => Class::Conflict as u8,
-            Error::System { .. } => Class::Kernel as u8,
+            Error::Kernel { .. } | Error::System { .. } => Class::Kernel as u8,
         }
     }
 }

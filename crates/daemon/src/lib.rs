@@ -13,10 +13,13 @@
 //! - A part that fails tries again, tells it by `zubi status`, and stops no other part.
 //! - Whatever a client sends is bounded in size and time.
 
+mod capabilities;
 mod changes;
 mod context;
 mod control;
 mod error;
+mod follow;
+mod heal;
 mod leases;
 mod log;
 mod names;
@@ -24,6 +27,7 @@ mod parts;
 mod run;
 mod signals;
 mod status;
+mod tidings;
 mod words;
 
 use clap::Parser;

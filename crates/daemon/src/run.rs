@@ -1,5 +1,6 @@
 //! The daemon from its start to its end.
 
+use crate::capabilities::keep_needed;
 use crate::context::Context;
 use crate::control::Control;
 use crate::error::Error;
@@ -18,6 +19,8 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Runs the daemon until a signal ends it.
 pub(crate) fn run(words: &Words) -> Result<(), Error> {
+    // Before the first thread: the others have what it has.
+    keep_needed()?;
     let (engine, worker) = open(words)?.resident()?;
     let Some(_lock) = engine.become_daemon()? else { return Err(Error::Second(engine.run_folder())) };
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -176,7 +176,7 @@ fn detach(session: &mut Session, network: &NetworkName, called: &str) -> Result<
     let report = session.detach(network, &SandboxRef::Called(called.to_owned()), Act::Apply).map_err(words)?;
     Ok(match report.value {
         Detached::Gone(endpoint) => Some(*endpoint),
-        Detached::WasNotAttached => None,
+        Detached::Awaited | Detached::WasNotAttached => None,
     })
 }
 

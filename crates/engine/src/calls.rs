@@ -9,11 +9,13 @@ use crate::answer::{check, snapshot};
 use crate::cleanup;
 use crate::error::Error;
 use crate::heal::object::{self, Object};
+use crate::heal::tidings::{self, Healing};
 use crate::heal::{gc, gone, leftovers, rebuild, repair, slow, unfinished_networks};
 use crate::look::unconfirmed::{self, Unconfirmed};
 use crate::look::{by_name, compare, default_route};
 use crate::perform::attach::{self, Attached};
 use crate::perform::become_command::Program;
+use crate::perform::come_back::{self, CameBack, Search};
 use crate::perform::link::{self, Linked};
 use crate::perform::publish::{self, Published};
 use crate::perform::renew_lease;
@@ -30,8 +32,10 @@ use crate::problem::Problem;
 use crate::report::{Act, Compared, Connected, Force, Report};
 use crate::session::Session;
 use crate::undo::endpoint::Detached;
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use zubi_kernel::monitor::Tiding;
 use zubi_model::{
     Description, Endpoint, EndpointAddress, EndpointId, Icc, IfName, Ingress, LinkEndRef, LinkWishes, Mac, Network,
     NetworkChange, NetworkName, NetworkSpec, Pool, PortSource, PortWish, Reservation, SandboxName, SandboxRef, Wishes,
@@ -84,6 +88,11 @@ impl Session {
     /// Detaches a sandbox from a network. It is a success when there was nothing to detach.
     pub fn detach(&mut self, network: &NetworkName, sandbox: &SandboxRef, act: Act) -> Result<Report<Detached>, Error> {
         detach::disconnect(self, network, sandbox, act)
+    }
+
+    /// Attaches the followed sandboxes that are there again, and takes the endpoints of those that have ended away.
+    pub fn come_back(&mut self, search: Search) -> Vec<CameBack> {
+        come_back::come_back(self, search)
     }
 
     /// The other endpoints of the same sandbox.
@@ -436,6 +445,12 @@ impl Session {
     /// repair.
     pub fn heal(&mut self, object: &Object) -> Result<Vec<String>, Error> {
         object::heal(self, object)
+    }
+
+    /// Repairs the objects that the kernel's tidings are about. Returns those that were changed, and those that cannot be
+    /// repaired.
+    pub fn heal_after(&mut self, tidings: &HashSet<Tiding>) -> Result<Vec<Healing>, Error> {
+        tidings::heal_after(self, tidings)
     }
 
     /// The kernel's state of this host, of the named sandboxes, and of the sandboxes that have an endpoint or a link.

@@ -3,6 +3,7 @@
 use crate::cleanup::{DetachedChild, Worker};
 use crate::config::Config;
 use crate::error::Error;
+use crate::heal::kept::keep_all;
 use crate::heal::rebuild::rebuild;
 use crate::heal::unfinished_networks::recover_takeovers;
 use crate::look::unrecorded::refuse_if_records_are_lost;
@@ -61,20 +62,26 @@ impl Engine {
         if let Some(fault) = config.fault.clone() {
             opening = opening.with_steps(move |name| fault.step(name));
         }
-        let mut are_lost = false;
+        let (mut are_lost, mut is_new_boot) = (false, false);
         let run = canonical(&config.dirs.run);
-        let store = opening.open_guarded(|| match refuse_if_records_are_lost(&mut kernel, &run) {
-            Err(Error::RecordsLost { .. }) if lost != LostRecords::Refuse => {
-                are_lost = true;
-                Ok(())
+        let store = opening.open_guarded(|| {
+            is_new_boot = true;
+            match refuse_if_records_are_lost(&mut kernel, &run) {
+                Err(Error::RecordsLost { .. }) if lost != LostRecords::Refuse => {
+                    are_lost = true;
+                    Ok(())
+                }
+                other => other,
             }
-            other => other,
         })?;
         let engine = Engine {
             shared: Arc::new(Shared { config, machine, store, boot_id }),
             cleanup: Arc::new(DetachedChild),
             process: Process::Ends,
         };
+        if is_new_boot {
+            keep_all(&mut engine.session()?)?;
+        }
         if are_lost && lost == LostRecords::Rebuild {
             rebuild(&mut engine.session()?, Act::Apply)?;
         }

@@ -21,6 +21,7 @@ mod listener;
 mod log;
 mod look;
 mod machine;
+pub mod monitor;
 pub mod named;
 mod namespaces;
 mod netns;

@@ -132,6 +132,38 @@ pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<usize
     }
 }
 
+/// As [`receive`], with the number of the namespace that the message is from (`NETLINK_LISTEN_ALL_NSID`); `None` for
+/// the socket's own. What does not fit into the buffer is cut off.
+pub fn receive_from(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Option<(usize, Option<i32>)>> {
+    #[repr(align(8))]
+    struct Control([u8; 64]);
+    let mut control = Control([0; 64]);
+    let mut parts = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: msghdr is plain data, all zeros is a valid value.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut parts;
+    header.msg_iovlen = 1;
+    header.msg_control = control.0.as_mut_ptr().cast();
+    header.msg_controllen = control.0.len() as _;
+    // SAFETY: the header's pointers are to locals and to `buffer`, with their lengths.
+    let n = unsafe { libc::recvmsg(fd.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
+    let Ok(n) = usize::try_from(n) else {
+        return match io::Error::last_os_error() {
+            e if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => Ok(None),
+            e => Err(e),
+        };
+    };
+    // SAFETY: the kernel has filled the header and `control`; the macros stay within its length.
+    let namespace = unsafe {
+        let first = libc::CMSG_FIRSTHDR(&raw const header);
+        let is_ours = !first.is_null()
+            && (*first).cmsg_level == libc::SOL_NETLINK
+            && (*first).cmsg_type == libc::NETLINK_LISTEN_ALL_NSID;
+        is_ours.then(|| libc::CMSG_DATA(first).cast::<i32>().read_unaligned())
+    };
+    Ok(Some((n, namespace)))
+}
+
 thread_local! {
     static NETNS_MOVES: Cell<u64> = const { Cell::new(0) };
 }

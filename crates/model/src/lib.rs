@@ -16,6 +16,8 @@ mod difference;
 mod driver;
 mod endpoint;
 mod error;
+pub mod fnv;
+mod followed;
 mod hex;
 mod holdings;
 mod lease_owner;
@@ -58,6 +60,7 @@ pub use driver::{
 };
 pub use endpoint::{DefaultRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;
+pub use followed::{Follow, Followed};
 pub use holdings::{AddressOptions, HeldAddress, HeldNeighbour, Holdings, Lifetime};
 pub use lease_owner::LeaseOwner;
 pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes};

@@ -22,6 +22,9 @@ pub struct Reservation {
     /// The names that the endpoint will answer to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub names: Vec<Alias>,
+    /// The sandbox that it waits for, by its full name, if it is for one that is followed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_for: Option<String>,
     /// Nanoseconds of the boot clock.
     pub made_at: u64,
 }
@@ -46,6 +49,7 @@ mod tests {
             addresses: vec![EndpointAddress { address: "10.0.0.2/24".parse().unwrap(), gateway: None }],
             mac: None,
             names: Vec::new(),
+            kept_for: None,
             made_at: 7,
         };
         let json = serde_json::to_string(&reservation).unwrap();

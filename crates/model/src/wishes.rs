@@ -1,8 +1,8 @@
 //! Wishes: what a caller asks of an endpoint.
 
 use crate::{
-    Alias, DefaultRoute, DhcpWishes, Endpoint, EndpointAddress, EndpointId, IfName, Invalid, Mac, Pool, PortWish,
-    Reservation, StaticRoute, Traits,
+    Alias, DefaultRoute, DhcpWishes, Endpoint, EndpointAddress, EndpointId, Follow, IfName, Invalid, Mac, Pool,
+    PortWish, Reservation, StaticRoute, Traits,
 };
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -82,6 +82,8 @@ pub struct Wishes {
     pub probe: Probe,
     /// The endpoint was reserved under this number: it gets the reservation's addresses, MAC and names.
     pub reservation: Option<EndpointId>,
+    /// See [`Follow`].
+    pub follow: Follow,
 }
 
 impl Default for Wishes {
@@ -103,6 +105,7 @@ impl Default for Wishes {
             dhcp: DhcpWishes::default(),
             probe: Probe::default(),
             reservation: None,
+            follow: Follow::default(),
         }
     }
 }
@@ -136,6 +139,9 @@ impl Wishes {
             if self.dhcp.told.is_empty() {
                 self.dhcp.told.clone_from(&dhcp.told);
             }
+        }
+        if self.traits == Traits::default() {
+            self.traits = earlier.traits;
         }
         self.ifname.get_or_insert_with(|| earlier.ifname.clone());
         if self.aliases.is_empty() {

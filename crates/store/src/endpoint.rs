@@ -76,7 +76,8 @@ impl Store {
     /// Records a change of an attached endpoint. Fails with [`StoreError::NoRecord`] if it is not attached.
     pub fn update_endpoint(&self, endpoint: &Endpoint) -> Result<(), StoreError> {
         let key = endpoint.key();
-        self.replace_record(endpoint, self.attached_path(&key), None)
+        self.replace_record(endpoint, self.attached_path(&key), None)?;
+        self.update_followed(endpoint)
     }
 
     /// Records that the endpoint is about to be detached. Fails with [`StoreError::NoRecord`] if it is not attached,

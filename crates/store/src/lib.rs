@@ -8,6 +8,7 @@
 //! | path | content |
 //! |---|---|
 //! | `state/networks/NAME.json` | a network; `NAME.json~`: its version before the last change |
+//! | `state/followed/NETWORK%40NAME.json` | a sandbox that gets its endpoint again when it comes back |
 //! | `state/host-key` | random bytes that distinguish this host, where it has no machine id |
 //! | `run/networks/NAME.json` | a described network, with `NAME.json~` as above |
 //! | `run/making/NAME.json` | a network that is being created, changed or removed, in its new state |
@@ -65,7 +66,7 @@ mod disk;
 mod doomed;
 mod endpoint;
 mod error;
-mod fnv;
+mod followed;
 mod forwarding;
 mod holder;
 mod host;

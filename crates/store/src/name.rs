@@ -1,13 +1,13 @@
 //! Index of names: finds the cookie of a sandbox by its spelling on a network, without reading all records.
 
 use crate::disk::{self, Durability};
-use crate::fnv::fnv128;
 use crate::lock::{Lock, Mode};
 use crate::versioned::{from_json, to_json};
 use crate::{Store, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::path::PathBuf;
+use zubi_model::fnv::fnv128;
 use zubi_model::{Endpoint, NetnsCookie, NetworkName};
 
 /// A file name has at most 255 bytes; a spelled name may be a path of 4095.

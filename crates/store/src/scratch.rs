@@ -111,6 +111,7 @@ pub(crate) fn reservation(owner: &str, network: &str, addresses: &[&str], mac: O
         addresses: addresses.iter().map(address).collect(),
         mac,
         names: Vec::new(),
+        kept_for: None,
         made_at: 7,
     }
 }

@@ -54,7 +54,9 @@ impl Store {
         }
         let lasting = self.disk.state().join("networks");
         self.disk.make_folder(&lasting, Durability::Forever)?;
-        Ok(folders.into_iter().chain([lasting]).collect())
+        let followed = self.followed_folder();
+        self.disk.make_folder(&followed, Durability::Forever)?;
+        Ok(folders.into_iter().chain([lasting, followed]).collect())
     }
 
     /// Removes the incomplete files of killed writers and returns their number. No other call sees these files: this

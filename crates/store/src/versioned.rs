@@ -5,10 +5,10 @@
 
 use crate::StoreError;
 use crate::disk::failed;
-use crate::fnv::fnv64;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use zubi_model::fnv::fnv64;
 
 /// The only version that this crate writes and reads.
 const VERSION: u64 = 3;

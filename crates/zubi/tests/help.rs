@@ -64,6 +64,9 @@ help_of! {
     help_of_lab: "lab";
     help_of_install: "install";
     help_of_uninstall: "uninstall";
+    help_of_daemon: "daemon";
+    help_of_status: "status";
+    help_of_events: "events";
     help_of_info: "info";
     help_of_completions: "completions";
 }

@@ -26,6 +26,8 @@ pub enum LinkState {
     Down,
     /// Both ends are gone.
     Gone,
+    /// Its sandbox is stopped; it gets the endpoint when it comes back.
+    Stopped,
 }
 
 impl LinkState {
@@ -35,6 +37,7 @@ impl LinkState {
             LinkState::Up => "up",
             LinkState::Down => "down",
             LinkState::Gone => "gone",
+            LinkState::Stopped => "stopped",
         }
     }
 }
@@ -141,6 +144,15 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
             endpoint: endpoint.clone(),
         });
     }
+    let followed = session.store().all_followed_lossy().0.into_iter();
+    let stopped = followed.filter(|one| !records.endpoints.iter().any(|endpoint| endpoint.id == one.endpoint.id));
+    views.extend(stopped.map(|one| EndpointView {
+        endpoint: one.endpoint,
+        default_in: Vec::new(),
+        state: LinkState::Stopped,
+        host_index: None,
+        peer_index: None,
+    }));
     views.sort_by(|a, b| {
         let key = |v: &EndpointView| (v.endpoint.sandbox.spelled.clone(), v.endpoint.attached_at);
         key(a).cmp(&key(b))

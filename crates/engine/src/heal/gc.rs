@@ -24,6 +24,7 @@ use crate::session::Session;
 use crate::steps::apply::take_down;
 use crate::steps::change_network::plan_change;
 use crate::undo::endpoint::plan_detach;
+use crate::undo::followed::{forget_deleted, release_abandoned};
 use crate::undo::link::plan_unlink;
 use crate::undo::network::plan_down;
 use crate::undo::sandbox::{Unfinished, clean_run_locked, disconnect_all, remove_unfinished};
@@ -104,6 +105,8 @@ fn plan_collect(session: &mut Session, host: &ExclusiveHost, force: Force) -> Re
     for (network, key) in orphans(session, &records) {
         report.value.push(format!("leases of sandbox {} on network {network} (in no record)", key.cookie));
     }
+    report.value.extend(forget_deleted(session, host, None, Act::Show)?);
+    report.value.extend(release_abandoned(session, host, Act::Show)?);
     let mut snapshot = whole_host(session)?;
     let strays = collect_strays(session, &records, &mut snapshot, force, Act::Show)?;
     report.plan.append(strays.plan);
@@ -131,6 +134,8 @@ pub(crate) fn collect(session: &mut Session, host: &ExclusiveHost, force: Force)
     }
     removed.extend(collect_ports(session, host, &records)?);
     removed.extend(collect_sandboxes(session)?);
+    removed.extend(forget_deleted(session, host, None, Act::Apply)?);
+    removed.extend(release_abandoned(session, host, Act::Apply)?);
     finish_deletions(session)?;
     let (records, mut snapshot) = (read_records(session)?, whole_host(session)?);
     removed.extend(collect_strays(session, &records, &mut snapshot, force, Act::Apply)?.value);

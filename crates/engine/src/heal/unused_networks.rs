@@ -6,6 +6,7 @@ use crate::heal::leftovers::recover;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::report::{Act, Report};
 use crate::session::Session;
+use crate::undo::followed::{release, unfollow};
 use crate::undo::network::{plan_down, undo_network};
 use zubi_model::{Network, NetworkName};
 use zubi_plan::Plan;
@@ -81,6 +82,13 @@ pub(crate) fn take_network_down(
     if act == Act::Apply {
         let lease = session.store().takeover(&network.name)?.and_then(|record| record.lease);
         session.store().begin_network(host, network)?;
+        for followed in session.store().all_followed_lossy().0 {
+            if followed.endpoint.network == network.name {
+                unfollow(session, host, &network.name, followed.sandbox())?;
+                release(session, host, &followed)?;
+                session.note(format!("{} does not come back to {} any more", followed.sandbox(), network.name));
+            }
+        }
         undo_network(session, host, network)?;
         if let (Some(dhcp), Some(card)) = (lease, network.parent()) {
             let address = dhcp.lease.address;

@@ -23,6 +23,7 @@ use crate::look::host_key::host_key;
 use crate::look::pair::{pair_to_take, wishes_with_pair};
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
 use crate::perform::first_lease::get_first_lease;
+use crate::perform::follow::{follow, keep, let_go, ports_before};
 use crate::perform::networks::{lock_networks, ports_by_settings};
 use crate::perform::renew_lease::renew_locked;
 use crate::perform::renewal::RenewWishes;
@@ -35,7 +36,8 @@ use crate::steps::claim::{claim_again, has_own_mac, remember_mac};
 use crate::steps::flush::past_a_flush;
 use crate::steps::name_files;
 use crate::steps::name_service::answering;
-use crate::undo::endpoint::{release_sandbox, remove_endpoint, undo_attach};
+use crate::undo::endpoint::{detach_locked, release_sandbox, remove_endpoint, undo_attach};
+use crate::undo::followed::unfollow;
 use std::net::IpAddr;
 use zubi_model::{
     DefaultRoute, Endpoint, EndpointId, EndpointKey, Family, IfName, Lifetime, Mac, MacWish, Network, NetworkName,
@@ -98,6 +100,14 @@ fn attach_once(
 ) -> Result<Report<Attached>, Error> {
     // A runtime may take seconds to answer, so ask it without holding a lock.
     let resolved = resolve(session, sandbox);
+    let mut wishes = wishes.clone();
+    if let Ok(resolved) = &resolved
+        && wishes.ports.is_empty()
+    {
+        // What the network needs depends on its ports.
+        wishes.ports = ports_before(session, network, &resolved.spelled)?;
+    }
+    let wishes = &wishes;
     let (host, networks) = lock_networks(session, std::slice::from_ref(network), &wishes.ports, act)?;
     let host = &host;
     let Some((network, missing)) = networks.into_iter().next() else {
@@ -152,6 +162,9 @@ pub(crate) fn attach_resolved(
         if lives {
             let mut report = as_before(session, existing, &wishes)?;
             report.plan = put_back(session, network, groundwork, &report.value.endpoint, act)?;
+            if act == Act::Apply {
+                follow_existing(session, host, &report.value.endpoint, &wishes)?;
+            }
             if network.asks_dhcp() && act == Act::Apply {
                 report.value.endpoint = with_lease(session, host, network, report.value.endpoint, &wishes)?;
             }
@@ -167,11 +180,37 @@ pub(crate) fn attach_resolved(
     if act == Act::Apply {
         remove_predecessor(session, host, &key, sandbox)?;
     }
-    let made = attach_new(session, host, network, sandbox, Wished { wishes: &wishes, taken }, groundwork, act);
+    let mut kept = None;
+    if act == Act::Apply {
+        kept = keep(session, host, network, &sandbox.spelled, &wishes)?;
+    }
+    let wishes = kept.as_ref().map_or(&wishes, |kept| &kept.wishes);
+    let mut made = attach_new(session, host, network, sandbox, Wished { wishes, taken }, groundwork, act);
+    if let Some(kept) = &kept {
+        made = made.and_then(|report| follow_new(session, host, &report.value.endpoint).map(|()| report));
+        made = made.map_err(|error| error.after_undo(Fault::muted(|| let_go(session, host, &network.name, kept))));
+    }
     match (made, lost) {
         (Err(error), Some(lost)) => Err(error.after_undo(Fault::muted(|| keep_record(session, host, network, &lost)))),
         (made, _) => made,
     }
+}
+
+/// The sandbox of a new endpoint is followed. If that cannot be written, the endpoint is taken away again.
+fn follow_new(session: &mut Session, host: &HostLock, endpoint: &Endpoint) -> Result<(), Error> {
+    follow(session, host, endpoint).map_err(|error| {
+        error.after_undo(Fault::muted(|| {
+            unfollow(session, host, &endpoint.network, &endpoint.sandbox.spelled)?;
+            detach_locked(session, host, &endpoint.key(), None, Act::Apply).map(drop)
+        }))
+    })
+}
+
+/// The sandbox of an endpoint that is there is followed from now on, if that is wished.
+fn follow_existing(session: &mut Session, host: &HostLock, endpoint: &Endpoint, wishes: &Wishes) -> Result<(), Error> {
+    let spelled = &endpoint.sandbox.spelled;
+    let is_new = wishes.follow.follows(spelled) && session.store().followed(&endpoint.network, spelled)?.is_none();
+    if is_new { follow(session, host, endpoint) } else { Ok(()) }
 }
 
 /// The sandbox under the one name that all its endpoints have. Those that had no name yet get it now. The caller holds

@@ -75,6 +75,7 @@ pub(crate) fn reserve(
         addresses: chosen.addresses,
         mac: None,
         names: Vec::new(),
+        kept_for: None,
         made_at: nanoseconds()?,
     };
     reserve_all(session, &leases, &reservation, &chosen.cursors)?;
@@ -97,7 +98,7 @@ pub(crate) fn reserve_endpoint(
     if session.store().reservation(&network.name, &id.reservation_owner())?.is_some() {
         return Err(Error::Reserved { network: network.name, owner: id.reservation_owner(), address: None });
     }
-    settle_reservation(session, host, &network, id, wishes)
+    settle_reservation(session, host, &network, id, None, wishes)
 }
 
 /// Releases a reserved endpoint. Refuses while a sandbox is attached by it, and succeeds if there is none.

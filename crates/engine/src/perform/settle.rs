@@ -21,6 +21,7 @@ use crate::session::Session;
 use crate::steps::claim::{
     Claimed, claim, claim_ports, lease_owner_name, owner_name, release_ports, reservation_in_use, reserve_all, user_of,
 };
+use crate::undo::followed::forget_deleted;
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -128,6 +129,7 @@ pub(crate) fn settle_reservation(
     host: &HostLock,
     network: &Network,
     id: &EndpointId,
+    kept_for: Option<&str>,
     wishes: &Wishes,
 ) -> Result<Reservation, Error> {
     let own = LeaseOwner::reservation_of(id);
@@ -155,6 +157,7 @@ pub(crate) fn settle_reservation(
                         addresses: chosen.addresses,
                         mac: Some(mac),
                         names: aliases.clone(),
+                        kept_for: kept_for.map(ToOwned::to_owned),
                         made_at: nanoseconds()?,
                     };
                     reserve_all(session, &leases, &reservation, &chosen.cursors)?;
@@ -240,7 +243,8 @@ impl<'a> Way<'a> {
             }
             Obstacle::Exhausted(_) => {
                 self.has_removed_gone = true;
-                remove_gone(session, host, Some(self.network)).map(drop)
+                remove_gone(session, host, Some(self.network))?;
+                forget_deleted(session, host, Some(self.network), act).map(drop)
             }
             Obstacle::Held { owner, claim } => {
                 let mut is_free = match &owner {

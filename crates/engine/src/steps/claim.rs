@@ -97,6 +97,17 @@ pub(crate) fn reservation_user(session: &Session, endpoint: &Endpoint) -> Result
 
 /// The endpoint that is attached by a reservation, or half attached.
 pub(crate) fn user_of(session: &Session, network: &NetworkName, id: &EndpointId) -> Result<Option<Endpoint>, Error> {
+    let reservation = session.store().reservation(network, &id.reservation_owner())?;
+    if let Some(spelled) = reservation.and_then(|reservation| reservation.kept_for) {
+        // The name of the one that it is kept for leads to it, without a look at all endpoints of the network.
+        let Some(cookie) = session.store().cookie_of_name(network, &spelled)? else { return Ok(None) };
+        let key = EndpointKey { cookie, network: network.clone() };
+        let found = match session.store().endpoint(&key)? {
+            Some(attached) => Some(attached),
+            None => session.store().pending_endpoint(&key)?,
+        };
+        return Ok(found.filter(|endpoint| endpoint.id == *id));
+    }
     Ok(endpoints_with(session, network, id)?.into_iter().next())
 }
 
@@ -183,7 +194,12 @@ pub(crate) fn leave_stale(session: &mut Session, network: &NetworkName, address:
 pub(crate) fn lease_owner_name(session: &Session, owner: &LeaseOwner) -> Result<String, Error> {
     match owner {
         LeaseOwner::Endpoint(key) => owner_name(session, key),
-        LeaseOwner::Reservation(owner) => Ok(owner.clone()),
+        LeaseOwner::Reservation(owner) => {
+            let mut all = session.store().all_reservations_lossy().0.into_iter();
+            let kept_for = all.find(|one| one.owner == *owner).and_then(|one| one.kept_for);
+            Ok(kept_for
+                .map_or_else(|| owner.clone(), |sandbox| format!("{sandbox}, which is stopped and may come back")))
+        }
     }
 }
 

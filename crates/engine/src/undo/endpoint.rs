@@ -49,6 +49,8 @@ pub(crate) fn undo_attach(session: &mut Session, host: &HostLock, endpoint: &End
 pub enum Detached {
     /// This endpoint was removed.
     Gone(Box<Endpoint>),
+    /// The sandbox was not there, and gets no endpoint when it comes back.
+    Awaited,
     /// There was no endpoint.
     WasNotAttached,
 }

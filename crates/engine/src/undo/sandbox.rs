@@ -6,6 +6,7 @@ use crate::report::Act;
 use crate::session::Session;
 use crate::steps::apply::take_down;
 use crate::undo::endpoint::detach_locked;
+use crate::undo::followed::{release, unfollow};
 use crate::undo::link::{links_of, lock_with_linked, release_sandboxes, unlink_locked};
 use zubi_kernel::{Deletions, inside};
 use zubi_model::{NetnsCookie, NsRef, SandboxName};
@@ -71,7 +72,14 @@ pub(crate) fn disconnect_all(
     let mut plan = Plan::new();
     let mut locks = lock_with_linked(session, host, cookie)?;
     for endpoint in session.store().endpoints_of(cookie)? {
+        let mut followed = None;
+        if act == Act::Apply {
+            followed = unfollow(session, host, &endpoint.network, &endpoint.sandbox.spelled)?;
+        }
         plan.append(detach_locked(session, host, &endpoint.key(), via, act)?.plan);
+        if let Some(followed) = followed {
+            release(session, host, &followed)?;
+        }
     }
     for link in links_of(session, cookie) {
         plan.append(unlink_locked(session, &link, act)?);

@@ -157,6 +157,15 @@ pub struct ElementSeen {
 }
 
 impl ElementSeen {
+    /// Reads what the kernel tells about deleted elements: the table, the set, the elements.
+    pub fn parse_deleted(message: &Message<'_>) -> Option<(String, String, Vec<Self>)> {
+        family_of(message, DELSETELEM)?;
+        let a = message.attributes(HEADER);
+        let list = a.nested(LIST_ELEMENTS).into_iter().flatten();
+        let all = list.filter_map(|(_, item)| Self::parse(&Attributes::new(item))).collect();
+        Some((a.text(LIST_TABLE)?, a.text(LIST_SET)?, all))
+    }
+
     /// Reads the elements of an `NFT_MSG_NEWSETELEM`.
     pub fn parse_all(message: &Message<'_>) -> Vec<Self> {
         if family_of(message, NEWSETELEM).is_none() {

@@ -1,0 +1,105 @@
+//! Puts right what other programs break.
+//!
+//! # How it works
+//! The kernel tells what goes: devices, addresses, routes and rules, of the host and of the sandboxes. What it tells in
+//! a short time is looked at together, and the engine repairs the objects that are concerned, each under its lock. From
+//! time to time everything is looked at: most settings under /proc/sys change without a word.
+//!
+//! # Limits
+//! Between a harm and its repair some milliseconds pass, and longer where many things break at once.
+
+use crate::context::Context;
+use crate::tidings::Tidings;
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+use zubi_engine::{Healing, Object};
+use zubi_kernel::monitor::{Group, Hears, Tiding};
+use zubi_model::PartState;
+
+const PART: &str = "heal";
+/// What happens together is looked at once.
+const TOGETHER: Duration = Duration::from_millis(10);
+/// A round of work is followed by a pause of so many times its length: others need the machine too.
+const SHARE: u32 = 2;
+/// The pause between two looks at everything.
+const ROUND: Duration = Duration::from_secs(30);
+/// So often an object that cannot be repaired is tried again: the reason may go.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Repairs until the daemon ends.
+pub(crate) async fn run(mut context: Context) {
+    let (mut devices, mut ruleset) = match Tidings::of_route(&Group::ALL, Hears::Everybody)
+        .and_then(|devices| Ok((devices, Tidings::of_nftables()?)))
+    {
+        Ok(both) => both,
+        Err(e) => return context.board.tell(PART, PartState::Failing, e.to_string()),
+    };
+    // What happened before the first tiding can only be found.
+    let mut told: HashSet<Tiding> = HashSet::from([Tiding::Overrun]);
+    let mut repairs: u64 = 0;
+    loop {
+        let began = Instant::now();
+        let found = context.call(move |session| session.heal_after(&told)).await;
+        let mut pause = ROUND;
+        match found {
+            Ok(healings) => {
+                let failed = tell(&context, &healings, &mut repairs);
+                if failed.is_some() {
+                    pause = AGAIN;
+                }
+                match failed {
+                    Some(why) => context.board.tell(PART, PartState::Failing, why),
+                    None => context.board.tell(PART, PartState::Ok, format!("{repairs} repairs so far")),
+                }
+            }
+            Err(e) => {
+                pause = AGAIN;
+                context.board.tell(PART, PartState::Failing, e.to_string());
+            }
+        }
+        tokio::time::sleep(TOGETHER.max(began.elapsed() * SHARE)).await;
+        let until = tokio::time::Instant::now() + pause;
+        told = HashSet::new();
+        while told.is_empty() {
+            let (news, more) = tokio::select! {
+                () = context.ended() => return,
+                () = tokio::time::sleep_until(until) => (vec![Tiding::Overrun], TOGETHER),
+                news = devices.next() => (news, TOGETHER),
+                // A ruleset that is flushed lets pass what is forbidden.
+                news = ruleset.next() => (news, Duration::ZERO),
+            };
+            told.extend(news);
+            if !told.is_empty() {
+                tokio::time::sleep(more).await;
+                told.extend(devices.now());
+                told.extend(ruleset.now());
+            }
+        }
+    }
+}
+
+/// Tells what was repaired. Returns why the last of those that failed did.
+fn tell(context: &Context, healings: &[Healing], repairs: &mut u64) -> Option<String> {
+    let mut failed = None;
+    for Healing { object, outcome } in healings {
+        match outcome {
+            Ok(words) => {
+                for what in words {
+                    *repairs += 1;
+                    context.board.happened(PART, name_of(object), what.clone());
+                }
+            }
+            Err(e) => failed = Some(e.to_string()),
+        }
+    }
+    failed
+}
+
+fn name_of(object: &Object) -> String {
+    match object {
+        Object::Firewall => "firewall".to_owned(),
+        Object::Network(name) => format!("network {name}"),
+        Object::Endpoint(key) => format!("endpoint {key}"),
+        Object::Link(id) => format!("link {id}"),
+    }
+}
