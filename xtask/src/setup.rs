@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program, or the path of a file, that shows its presence where there is no dpkg.
-const PACKAGES: [(&str, &str); 29] = [
+const PACKAGES: [(&str, &str); 30] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
@@ -20,6 +20,7 @@ const PACKAGES: [(&str, &str); 29] = [
     ("iptables", "iptables"),
     ("ufw", "ufw"),
     ("dnsmasq-base", "dnsmasq"),
+    ("bind9-dnsutils", "dig"),
     ("isc-dhcp-client", "dhclient"),
     ("openvswitch-switch", "ovs-vswitchd"),
     // What zubi prints for its bridges.

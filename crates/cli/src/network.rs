@@ -10,7 +10,7 @@ use crate::inspect::{self, NetworkShown};
 use crate::output::{Output, answer_in_json, answer_with, lines, removed, without_repeats};
 use crate::table;
 use crate::template::Template;
-use crate::words::{CreateWords, DnsWord, Ipv6Wish, NetworkLsWords, NetworkWords, OrNone, SetWords};
+use crate::words::{CreateWords, Ipv6Wish, NetworkLsWords, NetworkWords, OrNone, SetWords};
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -18,8 +18,7 @@ use zubi_engine::{Act, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, CardMode, DriverChange, DriverSpec, Egress, Endpoint,
     ExistingBridge, Family, Icc, Ingress, Invalid, MacvlanSpec, NameService, Naming, Network, NetworkChange,
-    NetworkName, NetworkSpec, OvsSpec, PoolSpec, PortVlans, Questions, RouterAdvertisements, Scope, ShimWish, Subnet,
-    UplinkSpec,
+    NetworkName, NetworkSpec, OvsSpec, PoolSpec, PortVlans, RouterAdvertisements, Scope, ShimWish, Subnet, UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -355,15 +354,8 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
         gateways: if here { Vec::new() } else { words.gateway.iter().map(|gateway| gateway.address).collect() },
         exclude: if here { Vec::new() } else { words.exclude.clone() },
     });
-    let naming = Naming {
-        service: if words.disable_dns { NameService::Off } else { NameService::On },
-        questions: if words.dns.contains(&DnsWord::Redirect) { Questions::Redirected } else { Questions::Addressed },
-        servers: words
-            .dns
-            .iter()
-            .filter_map(|word| if let DnsWord::Server(address) = word { Some(*address) } else { None })
-            .collect(),
-    };
+    let naming =
+        Naming { service: if words.disable_dns { NameService::Off } else { NameService::On }, servers: words.dns };
     let existing = if words.adopt { ExistingBridge::Adopted } else { ExistingBridge::Refused };
     Ok(NetworkSpec {
         name: words.name,

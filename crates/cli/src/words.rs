@@ -372,10 +372,9 @@ pub(crate) struct CreateWords {
     /// Endpoints do not find each other by name, and nobody answers at the network's address
     #[arg(long, conflicts_with = "dns")]
     pub(crate) disable_dns: bool,
-    /// Ask this server about names elsewhere, instead of the host's; `redirect`: what endpoints ask any server is
-    /// answered as if they asked the network's address
-    #[arg(long, value_name = "ADDRESS|redirect")]
-    pub(crate) dns: Vec<DnsWord>,
+    /// Ask this server about names elsewhere, instead of the host's
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) dns: Vec<IpAddr>,
     /// Free text, KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
@@ -480,26 +479,6 @@ pub(crate) struct SetWords {
     /// Stays as it is: endpoints are its ports
     #[arg(long, value_name = "NAME", hide = true)]
     pub(crate) bridge: Option<IfName>,
-}
-
-/// A server, or the word `redirect`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DnsWord {
-    Redirect,
-    Server(IpAddr),
-}
-
-impl FromStr for DnsWord {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            "redirect" => Ok(DnsWord::Redirect),
-            _ => text
-                .parse()
-                .map(DnsWord::Server)
-                .map_err(|_| Invalid::new("dns", text, "is neither an address nor the word `redirect`")),
-        }
-    }
 }
 
 /// A value, or the word `none`.

@@ -36,6 +36,14 @@ const NEEDED: [(u32, &str); 2] = [(12, "CAP_NET_ADMIN"), (21, "CAP_SYS_ADMIN")];
 pub struct Engine {
     shared: Arc<Shared>,
     cleanup: Arc<dyn Cleanup>,
+    process: Process,
+}
+
+/// What becomes of the process after a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Process {
+    Ends,
+    Stays,
 }
 
 impl Engine {
@@ -66,8 +74,11 @@ impl Engine {
                 other => other,
             }
         })?;
-        let engine =
-            Engine { shared: Arc::new(Shared { config, machine, store, boot_id }), cleanup: Arc::new(DetachedChild) };
+        let engine = Engine {
+            shared: Arc::new(Shared { config, machine, store, boot_id }),
+            cleanup: Arc::new(DetachedChild),
+            process: Process::Ends,
+        };
         if is_new_boot {
             keep_all(&mut engine.session()?)?;
         }
@@ -81,7 +92,7 @@ impl Engine {
     pub fn resident(self) -> Result<(Engine, Arc<Worker>), Error> {
         let worker = Arc::new(Worker::start()?);
         let cleanup: Arc<dyn Cleanup> = worker.clone();
-        Ok((Engine { cleanup, ..self }, worker))
+        Ok((Engine { cleanup, process: Process::Stays, ..self }, worker))
     }
 
     /// Makes this process the daemon of its run folder; `None` if there is one.
@@ -117,6 +128,9 @@ impl Engine {
     pub fn session(&self) -> Result<Session, Error> {
         let kernel = kernel_session(&self.shared.machine, &self.shared.config)?;
         let mut session = Session::new(Arc::clone(&self.shared), kernel, Arc::clone(&self.cleanup));
+        // A process that stays looks at each change, also at a network that has its first endpoint only a moment later: it
+        // would remove it again and again.
+        session.slow.attaching = self.process == Process::Stays;
         // A host may be cut off until then, so the first command of any kind does it.
         recover_takeovers(&mut session)?;
         Ok(session)

@@ -69,7 +69,7 @@ pub use runner::{Test, run, skip};
 pub use sctp::SctpListener;
 pub use service::{Heard, Service, ask, ask_by, assert_served, assert_unserved};
 pub use snapshot::Snapshot;
-pub use zubi_daemon::ZubiDaemon;
+pub use zubi_daemon::{ZubiDaemon, own_etc};
 
 /// Makes these functions tests: the file gets `TESTS`, for a binary that collects several files (see [`test_files`]),
 /// and `main`, for one that is a binary by itself.

@@ -32,6 +32,7 @@ impl ZubiDaemon {
     /// Starts it. Its log goes on where that of an earlier one ended.
     #[track_caller]
     pub fn spawn(host: &Host, program: &str) -> ZubiDaemon {
+        own_etc(host);
         let log = fs::OpenOptions::new().create(true).append(true).open(LOG).expect("a log");
         let mut command = Command::new(program);
         command.envs(host.variables()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
@@ -76,6 +77,18 @@ impl ZubiDaemon {
     pub fn ended(mut self) -> Option<i32> {
         self.0.wait().expect("its end").code()
     }
+}
+
+/// Gives the host an /etc of its own. It shares that of the machine otherwise, and with a daemon zubi writes below
+/// /etc/netns. Without overlays it is a copy of what can be read.
+#[track_caller]
+pub fn own_etc(host: &Host) {
+    host.shell(
+        "mountpoint -q /etc && exit; mkdir -p /run/etc.new /run/etc.work; \
+         mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc.new,workdir=/run/etc.work /etc 2>/dev/null || \
+         { cp -a /etc/. /run/etc.new 2>/dev/null; mount --bind /run/etc.new /etc; }",
+    )
+    .ok();
 }
 
 impl Drop for ZubiDaemon {

@@ -15,26 +15,12 @@ pub enum NameService {
     Off,
 }
 
-/// Which questions of a network's endpoints zubi answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Questions {
-    /// Those that are sent to the host's address on the network.
-    #[default]
-    Addressed,
-    /// All that are sent to port 53 of any address.
-    Redirected,
-}
-
 /// Names of a network's endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Naming {
     /// See [`NameService`].
     #[serde(default, skip_serializing_if = "is_default")]
     pub service: NameService,
-    /// See [`Questions`].
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub questions: Questions,
     /// The servers that are asked for its endpoints instead of the host's; none for the host's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<IpAddr>,

@@ -30,6 +30,7 @@
 //! | `run/links/ID.json` | a link |
 //! | `run/stale/ADDRESS@NETWORK` | a mark: the kernel may still track connections of a free address |
 //! | `run/doomed/IFNAME` | a doomed device |
+//! | `run/resolver/NETWORK` | the daemon answers names on the network; it makes and removes these files itself |
 //! | `run/forwarding.json` | the host's forwarding settings before zubi switched forwarding on |
 //! | `run/sandboxes/NAME.json` | a named sandbox whose name zubi made |
 //! | `run/.firewall-seen` | a hint: the generation in which the firewall was last found in order |

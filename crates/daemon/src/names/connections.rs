@@ -1,5 +1,6 @@
 //! Questions by connections.
 
+use super::part::PART;
 use super::resolver::{Handled, ReplyTo, Resolver};
 use std::collections::HashMap;
 use std::io;
@@ -75,7 +76,7 @@ pub(crate) async fn serve(listener: TcpListener, at: IpAddr, resolver: Resolver,
                 });
             }
             Err(e) => {
-                tracing::debug!(part = super::part::PART, "accept a connection at {at}: {e}");
+                tracing::debug!(part = PART, "accept a connection at {at}: {e}");
                 tokio::time::sleep(PAUSE).await;
             }
         }

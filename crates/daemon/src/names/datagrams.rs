@@ -1,5 +1,6 @@
 //! Questions in datagrams.
 
+use super::part::PART;
 use super::resolver::{Handled, ReplyTo, Resolver};
 use std::io::ErrorKind;
 use std::net::IpAddr;
@@ -18,7 +19,7 @@ pub(crate) async fn serve(socket: Arc<UdpSocket>, at: IpAddr, resolver: Resolver
     let mut buffer = vec![0; LONGEST];
     loop {
         if let Err(e) = socket.readable().await {
-            tracing::warn!(part = super::part::PART, "wait for datagrams at {at}: {e}");
+            tracing::warn!(part = PART, "wait for datagrams at {at}: {e}");
             return;
         }
         for _ in 0..TURN {

@@ -1,15 +1,20 @@
 //! The directory, as the records have it.
 
+use super::part::PART;
 use crate::error::Error;
 use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::io::ErrorKind;
-use zubi_engine::Engine;
+use std::time::{Duration, Instant};
+use zubi_engine::{Engine, Recorded};
 use zubi_model::{Endpoint, EndpointKey, NetnsCookie, Network, NetworkName};
 use zubi_names::{Directory, Member, Zone};
 
 /// Room for the events of one read: inotify(7) wants that of one name at least.
 const BUFFER: usize = 16 * 1024;
+/// How soon what could not be read is tried again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A directory that follows the records.
 pub(crate) struct Following {
@@ -19,10 +24,16 @@ pub(crate) struct Following {
     of_leases: HashMap<WatchDescriptor, NetnsCookie>,
     watched: HashSet<NetnsCookie>,
     buffer: Box<[u8]>,
+    /// A descriptor to give up when there are no others: a record has to be read whatever clients do.
+    spare: Option<File>,
+    /// What could not be read, and when it is tried again.
+    missed: Vec<Subject>,
+    again_at: Instant,
     pub(crate) directory: Directory,
 }
 
 /// What a file of the records is about.
+#[derive(Clone)]
 enum Subject {
     Endpoint(EndpointKey),
     Network(NetworkName),
@@ -50,6 +61,9 @@ impl Following {
             of_leases: HashMap::new(),
             watched: HashSet::new(),
             buffer: vec![0; BUFFER].into(),
+            spare: spare(),
+            missed: Vec::new(),
+            again_at: Instant::now(),
             directory: Directory::new(),
         };
         let names = &following.engine.config().names;
@@ -61,6 +75,12 @@ impl Following {
     /// Reads the records that were changed by now.
     pub(crate) fn catch_up(&mut self) -> Networks {
         let mut networks = Networks::Same;
+        if !self.missed.is_empty() && self.again_at <= Instant::now() {
+            for subject in std::mem::take(&mut self.missed) {
+                self.read_subject(subject);
+                networks = Networks::Changed;
+            }
+        }
         loop {
             let subjects: Vec<Subject> = match self.inotify.read_events(&mut self.buffer) {
                 Ok(events) => events
@@ -81,7 +101,7 @@ impl Following {
                     .collect(),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return networks,
                 Err(e) => {
-                    tracing::warn!(part = super::part::PART, "read what changed in the records: {e}");
+                    tracing::warn!(part = PART, "read what changed in the records: {e}");
                     return networks;
                 }
             };
@@ -89,18 +109,43 @@ impl Following {
                 return networks;
             }
             for subject in subjects {
-                match subject {
-                    Subject::Endpoint(key) => self.read_endpoint(&key),
-                    Subject::Network(name) => {
-                        self.read_network(&name);
-                        networks = Networks::Changed;
-                    }
-                    Subject::Everything => {
-                        self.read_all();
-                        networks = Networks::Changed;
-                    }
+                if !matches!(subject, Subject::Endpoint(_)) {
+                    networks = Networks::Changed;
                 }
+                self.read_subject(subject);
             }
+        }
+    }
+
+    fn read_subject(&mut self, subject: Subject) {
+        let read = match &subject {
+            Subject::Endpoint(key) => self.read_endpoint(key),
+            Subject::Network(name) => self.read_network(name),
+            Subject::Everything => {
+                self.read_all();
+                Ok(())
+            }
+        };
+        if let Err(e) = read {
+            tracing::warn!(part = PART, "{e}");
+            self.missed.push(subject);
+            self.again_at = Instant::now() + AGAIN;
+        }
+    }
+
+    /// Reads, with the spare descriptor if there is no other.
+    fn read<T>(
+        &mut self,
+        read: impl Fn(Recorded<'_>) -> Result<T, zubi_engine::Error>,
+    ) -> Result<T, zubi_engine::Error> {
+        self.spare = self.spare.take().or_else(spare);
+        match read(self.engine.recorded()) {
+            Err(_) if self.spare.take().is_some() => {
+                let again = read(self.engine.recorded());
+                self.spare = spare();
+                again
+            }
+            other => other,
         }
     }
 
@@ -109,7 +154,7 @@ impl Following {
         let (networks, unreadable) = self.engine.recorded().networks();
         let (endpoints, more) = self.engine.recorded().endpoints();
         for error in unreadable.iter().chain(&more) {
-            tracing::warn!(part = super::part::PART, "{error}");
+            tracing::warn!(part = PART, "{error}");
         }
         let names: HashSet<&NetworkName> = networks.iter().map(|network| &network.name).collect();
         let gone: Vec<NetworkName> = self.directory.zones().map(|zone| zone.name.clone()).collect();
@@ -129,12 +174,12 @@ impl Following {
         }
     }
 
-    fn read_network(&mut self, name: &NetworkName) {
-        match self.engine.recorded().network(name) {
-            Ok(Some(network)) => self.put_network(&network),
-            Ok(None) => self.directory.remove_network(name),
-            Err(e) => tracing::warn!(part = super::part::PART, "{e}"),
+    fn read_network(&mut self, name: &NetworkName) -> Result<(), zubi_engine::Error> {
+        match self.read(|recorded| recorded.network(name))? {
+            Some(network) => self.put_network(&network),
+            None => self.directory.remove_network(name),
         }
+        Ok(())
     }
 
     fn put_network(&mut self, network: &Network) {
@@ -144,12 +189,12 @@ impl Following {
         }
     }
 
-    fn read_endpoint(&mut self, key: &EndpointKey) {
-        match self.engine.recorded().endpoint(key) {
-            Ok(Some(endpoint)) => self.put(&endpoint),
-            Ok(None) => self.directory.remove_endpoint(key),
-            Err(e) => tracing::warn!(part = super::part::PART, "{e}"),
+    fn read_endpoint(&mut self, key: &EndpointKey) -> Result<(), zubi_engine::Error> {
+        match self.read(|recorded| recorded.endpoint(key))? {
+            Some(endpoint) => self.put(&endpoint),
+            None => self.directory.remove_endpoint(key),
         }
+        Ok(())
     }
 
     fn put(&mut self, endpoint: &Endpoint) {
@@ -163,6 +208,10 @@ impl Following {
             }
         }
     }
+}
+
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
 }
 
 fn mask() -> WatchMask {

@@ -2,6 +2,7 @@
 
 use super::connections::{self, Places};
 use super::datagrams;
+use super::part::PART;
 use super::resolver::Resolver;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::collections::BTreeMap;
@@ -149,7 +150,7 @@ impl Marks {
     }
 
     fn told(&self, made: std::io::Result<()>) -> bool {
-        made.inspect_err(|e| tracing::warn!(part = super::part::PART, "{}: write: {e}", self.folder.display())).is_ok()
+        made.inspect_err(|e| tracing::warn!(part = PART, "{}: write: {e}", self.folder.display())).is_ok()
     }
 
     fn set(&mut self, network: &NetworkName) {

@@ -1,3 +1,3 @@
-//! How this part of the daemon is called.
+//! What this part is called, in the log and by `zubi status`.
 
-pub(super) const PART: &str = "names";
+pub(crate) const PART: &str = "names";

@@ -1,68 +1,24 @@
 //! (no tests) a host with a daemon, and those who ask it.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use zubi_lab::{Host, patience};
+use zubi_lab::{Host, ZubiDaemon, patience};
 
 pub const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-const DAEMON: &str = env!("CARGO_BIN_EXE_zubi-daemon");
+pub const DAEMON: &str = env!("CARGO_BIN_EXE_zubi-daemon");
 /// How long until the daemon runs, also beside other tests.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A daemon that ends with the value.
-pub struct Daemon(Child);
-
-impl Daemon {
-    /// Starts it, and waits until it answers.
-    pub fn start(host: &Host) -> Daemon {
-        Daemon::start_by(host, Command::new(DAEMON))
-    }
-
-    /// The same by a command line of a shell, in which `"$0"` is the program.
-    pub fn start_with(host: &Host, line: &str) -> Daemon {
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", line, DAEMON]);
-        Daemon::start_by(host, command)
-    }
-
-    fn start_by(host: &Host, mut command: Command) -> Daemon {
-        let log = std::fs::File::options().create(true).append(true).open("/run/daemon.log").expect("a log");
-        command.envs(host.variables()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        own_etc(host);
-        let daemon = Daemon(command.spawn().expect("the daemon"));
-        until(|| host.zubi("status").out.contains("names"));
-        daemon
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
-    /// Kills it.
-    pub fn kill(mut self) {
-        self.0.kill().expect("kill");
-        self.0.wait().expect("wait");
-    }
+/// Starts a daemon, and waits until it answers names.
+pub fn start(host: &Host) -> ZubiDaemon {
+    start_as(host, DAEMON)
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
-        if std::thread::panicking() {
-            println!("{}", std::fs::read_to_string("/run/daemon.log").unwrap_or_default());
-        }
-    }
-}
-
-/// Gives the host an /etc of its own: it shares that of the machine otherwise, and zubi writes below /etc/netns.
-pub fn own_etc(host: &Host) {
-    host.shell(
-        "mkdir -p /run/etc.new /run/etc.work; mountpoint -q /etc || \
-         mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc.new,workdir=/run/etc.work /etc",
-    )
-    .ok();
+/// The same by another program, which becomes the daemon.
+pub fn start_as(host: &Host, program: &str) -> ZubiDaemon {
+    let daemon = ZubiDaemon::start(host, program);
+    until(|| host.zubi("status").out.contains("names"));
+    daemon
 }
 
 /// Waits for something.

@@ -1,8 +1,8 @@
 //! Names of the outside, answered by servers of the host's.
 
-use crate::daemon::{Daemon, ZUBI, dig, has_dig, own_etc, until};
+use crate::daemon::{ZUBI, dig, has_dig, start, until};
 use std::process::{Child, Command, Stdio};
-use zubi_lab::Host;
+use zubi_lab::{Host, ZubiDaemon, own_etc};
 
 /// A dnsmasq of the host, as many hosts have one.
 struct Server(Child);
@@ -39,14 +39,14 @@ fn resolv_conf(host: &Host, text: &str) {
 }
 
 /// A host with blue (routed) and safe (internal), and a server at 127.0.0.53.
-fn house(options: &str) -> (Host, Server, Daemon) {
+fn house(options: &str) -> (Host, Server, ZubiDaemon) {
     let host = Host::new(ZUBI);
     host.shell("ip link set lo up").ok();
     resolv_conf(&host, "nameserver 127.0.0.53\n");
     let server = Server::start(&host, "127.0.0.53", options);
     host.network("blue --subnet 10.55.66.0/24");
     host.network("safe --subnet 10.55.67.0/24 --internal");
-    let daemon = Daemon::start(&host);
+    let daemon = start(&host);
     host.container("web", "blue");
     host.container("vault", "safe");
     (host, server, daemon)

@@ -1,8 +1,8 @@
 //! Askers that ask too much, too slowly or nonsense: the others are served meanwhile.
 
-use crate::daemon::{Daemon, ZUBI, dig, has_dig, own_etc};
+use crate::daemon::{DAEMON, ZUBI, dig, has_dig, start, start_as};
 use std::process::{Child, Command, Stdio};
-use zubi_lab::Host;
+use zubi_lab::{Host, ZubiDaemon, own_etc};
 
 /// A program of Python's that ends with the value.
 struct Attack(Child);
@@ -26,12 +26,12 @@ impl Drop for Attack {
     }
 }
 
-fn house() -> (Host, String, Daemon) {
+fn house() -> (Host, String, ZubiDaemon) {
     let host = Host::new(ZUBI);
     host.network("blue --subnet 10.55.66.0/24");
     let web = host.container("web", "blue");
     host.container("evil", "blue");
-    let daemon = Daemon::start(&host);
+    let daemon = start(&host);
     (host, web, daemon)
 }
 
@@ -71,7 +71,9 @@ fn a_daemon_without_descriptors_answers_on() {
     host.network("blue --subnet 10.55.66.0/24");
     let web = host.container("web", "blue");
     host.container("evil", "blue");
-    let _daemon = Daemon::start_with(&host, "ulimit -n 40; exec \"$0\"");
+    let script = format!("#!/bin/sh\nulimit -n 40; exec {DAEMON}\n");
+    host.shell(&format!("printf '{script}' >/run/limited; chmod +x /run/limited")).ok();
+    let _daemon = start_as(&host, "/run/limited");
     let attack = Attack::start(
         "evil",
         "import socket, time\n\
@@ -132,7 +134,7 @@ fn questions_that_nobody_answers_leave_room_for_others() {
     host.network("blue --subnet 10.55.66.0/24");
     let web = host.container("web", "blue");
     host.container("evil", "blue");
-    let daemon = Daemon::start(&host);
+    let daemon = start(&host);
     let _attack = Attack::start(
         "evil",
         "import socket, time\n\

@@ -1,6 +1,6 @@
 //! Podman's networks, by the requests that Podman sends to netavark.
 
-use crate::daemon::{Daemon, ZUBI, dig, has_dig};
+use crate::daemon::{ZUBI, dig, has_dig, start};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -57,7 +57,7 @@ fn podmans_containers_find_each_other_as_soon_as_they_are_set_up() {
         return;
     }
     let host = Host::new(ZUBI);
-    let _daemon = Daemon::start(&host);
+    let _daemon = start(&host);
     let status = A1.start(&host);
     assert_eq!(status["dns_server_ips"], json!(["10.89.7.1"]));
     assert_eq!(status["dns_search_domains"], json!(["dns.podman"]));
@@ -81,7 +81,7 @@ fn without_names_or_without_a_daemon_podman_uses_the_hosts_servers() {
     assert_eq!(A1.start(&host)["dns_server_ips"], json!([]));
     A1.netavark(&host, "teardown").ok();
     host.shell("ip netns del a1").ok();
-    let _daemon = Daemon::start(&host);
+    let _daemon = start(&host);
     let nameless = Container { dns_enabled: false, ..A1 };
     assert_eq!(nameless.start(&host)["dns_server_ips"], json!([]));
     host.shell("! ss -lnu | grep -q 10.89.7.1:53").ok();
@@ -94,7 +94,7 @@ fn the_servers_of_a_network_change_while_it_is_used() {
         return;
     }
     let host = Host::new(ZUBI);
-    let _daemon = Daemon::start(&host);
+    let _daemon = start(&host);
     A1.start(&host);
     let line = "ip link set lo up; exec dnsmasq -d -C /dev/null --no-hosts --no-resolv --listen-address=127.0.0.55 \
                 --bind-interfaces --user=root --pid-file= --address=/example.org/192.0.2.55 >/run/other.log 2>&1";

@@ -4,7 +4,7 @@ use crate::screens::{Fence, alike, page, root, screens, shows_what_happens};
 use std::fs;
 use std::path::Path;
 
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 13] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -15,6 +15,7 @@ const PAGES: [&str; 12] = [
     "docs/benchmarks.md",
     "docs/cni.md",
     "docs/podman.md",
+    "docs/names.md",
     "CHANGELOG.md",
     "crates/README.md",
 ];
