@@ -244,7 +244,7 @@ mod tests {
         let typo = said(r#"{"default-adress-pools":[]}"#);
         assert!(typo.starts_with("settings file /etc/zubi/config.json: unknown field"), "{typo}");
         for (text, why) in [
-            (r#"{"dns":"on"}"#, "expected a list of addresses or \"off\" at line 1 column 11"),
+            (r#"{"dns":"on"}"#, "expected a list of addresses or \"off\" at line 1 column 12"),
             (r#"{"names":{"a..b":"10.0.0.1"}}"#, "has an empty label at line 1 column"),
             (r#"{"names":{"a":"ten"}}"#, "expected an address or a list of addresses at line 1 column"),
             (r#"{"bip":"fd00::1/64"}"#, "has to be an IPv4 address"),

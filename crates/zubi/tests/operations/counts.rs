@@ -138,8 +138,8 @@ fn connect_looks_at_a_changed_ruleset_once_and_reads_no_rules_that_do_not_matter
     let tables_and_chains = ["nft: GETGEN", "nft: GETGEN", "nft: GETTABLE dump", "nft: GETCHAIN dump"];
     assert_eq!(looking(&host, "a1"), [&tables_and_chains[..], &["nft: GETGEN", &ours]].concat());
     assert_eq!(looking(&host, "a2"), ["nft: GETGEN"]);
-    // Only a chain in the forward hook has to be read.
-    foreign_rules(&host, "table ip filter { chain INPUT { type filter hook input priority 0;");
+    // Only chains in the forward and input hooks have to be read.
+    foreign_rules(&host, "table ip filter { chain OUTPUT { type filter hook output priority 0;");
     foreign_rules(&host, "table ip filter { chain FORWARD { type filter hook forward priority 0;");
     assert_eq!(looking(&host, "a3"), [&tables_and_chains[..], &["nft: GETRULE dump", "nft: GETGEN", &ours]].concat());
     assert_eq!(looking(&host, "a4"), ["nft: GETGEN"]);
