@@ -11,7 +11,8 @@ use std::process::Command;
 
 /// Documents of the tree that a release holds.
 const DOCUMENTS: [&str; 2] = ["README.md", "CHANGELOG.md"];
-const PAGES: [&str; 4] = ["docs/cni.md", "docs/daemon.md", "docs/lan.md", "docs/podman.md"];
+const PAGES: [&str; 6] =
+    ["docs/cni.md", "docs/daemon.md", "docs/docker.md", "docs/lan.md", "docs/names.md", "docs/podman.md"];
 const UNITS: [&str; 4] = [
     "dist/systemd/zubi-leases.service",
     "dist/systemd/zubi-leases.timer",
