@@ -8,9 +8,9 @@ use crate::parts;
 use crate::signals::{Sign, Signals};
 use crate::status::Board;
 use crate::words::Words;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use zubi_engine::{Config, Engine, LostRecords};
+use zubi_engine::{Config, DaemonLock, Engine, LostRecords};
 
 /// So many calls of the engine run at once. Each waits for the kernel or for a lock most of the time.
 const CALLS: usize = 8;
@@ -22,7 +22,7 @@ pub(crate) fn run(words: &Words) -> Result<(), Error> {
     // Before the first thread: the others have what it has.
     keep_needed()?;
     let (engine, worker) = open(words)?.resident()?;
-    let Some(_lock) = engine.become_daemon()? else { return Err(Error::Second(engine.run_folder())) };
+    let _lock = take_over(&engine)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .enable_time()
@@ -35,6 +35,18 @@ pub(crate) fn run(words: &Words) -> Result<(), Error> {
         tracing::warn!("{error}");
     }
     Ok(())
+}
+
+/// Makes this process the daemon. One that was killed a moment ago may still be on its way out.
+fn take_over(engine: &Engine) -> Result<DaemonLock, Error> {
+    let since = Instant::now();
+    loop {
+        match engine.become_daemon()? {
+            Some(lock) => return Ok(lock),
+            None if since.elapsed() > GRACE => return Err(Error::Second(engine.run_folder())),
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
 }
 
 fn open(words: &Words) -> Result<Engine, Error> {
