@@ -4,8 +4,8 @@ use crate::error::Error;
 use caps::{CapSet, Capability, CapsHashSet};
 use std::io;
 
-/// What it needs: devices, rules, port 53 and messages of sandboxes; namespaces, whoever runs them, and the way to them
-/// by `/proc`; files that other users own.
+/// For devices, rules, port 53 and the kernel's messages of sandboxes; for namespaces of all users and their paths below
+/// `/proc`; for files of other users.
 const NEEDED: [Capability; 9] = [
     Capability::CAP_NET_ADMIN,
     Capability::CAP_NET_RAW,

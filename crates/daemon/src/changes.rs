@@ -14,7 +14,24 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::sync::watch;
 use zubi_model::PartState;
 
-/// Counts the changes. A receiver wakes whoever has to look again.
+const WATCH: &str = "watch on the records";
+
+/// Records that come, go, or are replaced in a folder.
+pub(crate) fn of_folder() -> WatchMask {
+    WatchMask::MOVED_FROM | WatchMask::MOVED_TO | WatchMask::DELETE | WatchMask::CREATE | WatchMask::ONLYDIR
+}
+
+/// A queue of what happens in these folders.
+pub(crate) fn watching(folders: &[PathBuf]) -> Result<Inotify, Error> {
+    let inotify = Inotify::init().map_err(Error::system(WATCH, "make"))?;
+    for folder in folders {
+        let object = format!("folder {}", folder.display());
+        inotify.watches().add(folder, of_folder()).map_err(Error::system(object, "watch"))?;
+    }
+    Ok(inotify)
+}
+
+/// The number of changes so far. A part that receives it looks again when it grows.
 pub(crate) type Changes = watch::Receiver<u64>;
 
 /// Watches folders until the daemon ends.
@@ -25,15 +42,9 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(folders: &[PathBuf]) -> Result<Self, Error> {
-        let failed = |op| Error::system("watch on the records", op);
-        let inotify = Inotify::init().map_err(failed("make"))?;
-        let mask = WatchMask::MOVED_FROM | WatchMask::MOVED_TO | WatchMask::DELETE | WatchMask::CREATE;
-        for folder in folders {
-            let object = format!("folder {}", folder.display());
-            inotify.watches().add(folder, mask).map_err(Error::system(object, "watch"))?;
-        }
+        let inotify = OwnedFd::from(watching(folders)?);
         // Not a pipe, but read and waited for as one.
-        let events = Receiver::from_owned_fd_unchecked(OwnedFd::from(inotify)).map_err(failed("begin"))?;
+        let events = Receiver::from_owned_fd_unchecked(inotify).map_err(Error::system(WATCH, "begin"))?;
         Ok(Watch { events, changes: watch::Sender::new(0) })
     }
 

@@ -31,7 +31,7 @@ impl Context {
         self.reloads.send_modify(|count| *count += 1);
     }
 
-    /// Wakes whoever begins anew with other settings.
+    /// The number of times that the settings were read again. A part that receives it begins anew when it grows.
     pub(crate) fn reloads(&self) -> watch::Receiver<u64> {
         self.reloads.subscribe()
     }

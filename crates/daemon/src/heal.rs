@@ -59,22 +59,15 @@ pub(crate) async fn run(mut context: Context) {
         }
         tokio::time::sleep(TOGETHER.max(began.elapsed() * SHARE)).await;
         let until = tokio::time::Instant::now() + pause;
-        told = HashSet::new();
-        while told.is_empty() {
-            let (news, more) = tokio::select! {
-                () = context.ended() => return,
-                () = tokio::time::sleep_until(until) => (vec![Tiding::Overrun], TOGETHER),
-                news = devices.next() => (news, TOGETHER),
-                // A ruleset that is flushed lets pass what is forbidden.
-                news = ruleset.next() => (news, Duration::ZERO),
-            };
-            told.extend(news);
-            if !told.is_empty() {
-                tokio::time::sleep(more).await;
-                told.extend(devices.now());
-                told.extend(ruleset.now());
-            }
-        }
+        let (news, more) = tokio::select! {
+            () = context.ended() => return,
+            () = tokio::time::sleep_until(until) => (vec![Tiding::Overrun], TOGETHER),
+            news = devices.next() => (news, TOGETHER),
+            // A ruleset that is flushed lets pass what is forbidden.
+            news = ruleset.next() => (news, Duration::ZERO),
+        };
+        tokio::time::sleep(more).await;
+        told = news.into_iter().chain(devices.now()).chain(ruleset.now()).collect();
     }
 }
 

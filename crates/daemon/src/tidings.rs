@@ -27,11 +27,16 @@ impl Tidings {
         Receiver::from_owned_fd_unchecked(socket).map(Tidings).map_err(Error::system("netlink socket", "wait for"))
     }
 
-    /// What is told next. It may be nothing that matters.
+    /// What is told next. Most messages tell nothing that matters, and are passed over.
     pub(crate) async fn next(&mut self) -> Vec<Tiding> {
-        match self.0.readable().await {
-            Ok(()) => self.now(),
-            Err(_) => vec![Tiding::Overrun],
+        loop {
+            let told = match self.0.readable().await {
+                Ok(()) => self.now(),
+                Err(_) => vec![Tiding::Overrun],
+            };
+            if !told.is_empty() {
+                return told;
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use zubi_model::{Alias, Endpoint, EndpointKey, NameService, Network, NetworkName
 pub enum Guests {
     /// Those with an address of the network's subnets: a machine or a container behind an endpoint.
     Answered,
-    /// A LAN can be behind the network's device, and whoever is there is none of our business.
+    /// A LAN can be behind the network's device, and its machines are strangers.
     Ignored,
 }
 

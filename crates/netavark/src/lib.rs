@@ -12,8 +12,8 @@
 //!
 //! # Limits
 //!
-//! The bridge is the only driver. zubi serves no DNS, so no answer lists a gateway as a DNS server. A request has at
-//! most [`LARGEST_REQUEST`] bytes, an answer [`LARGEST_ANSWER`].
+//! The drivers are bridge, macvlan and ipvlan. A request has at most [`LARGEST_REQUEST`] bytes, an answer
+//! [`LARGEST_ANSWER`].
 
 mod addresses;
 mod arguments;

@@ -65,7 +65,7 @@ pub(crate) async fn serve(listener: TcpListener, at: IpAddr, resolver: Resolver,
         match listener.accept().await {
             Ok((connection, from)) => {
                 let from = from.ip().to_canonical();
-                // Whoever has no place is told so by the closed connection.
+                // The closed connection tells an asker that there is no place.
                 let Some(place) = places.take(from).filter(|_| resolver.serves(from, at)) else { continue };
                 let asked = Asked { from, at, over: Transport::Tcp };
                 let resolver = resolver.clone();

@@ -1,8 +1,9 @@
 //! The directory, as the records have it.
 
 use super::part::PART;
+use crate::changes::{of_folder, watching};
 use crate::error::Error;
-use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask};
+use inotify::{EventMask, Inotify, WatchDescriptor};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::ErrorKind;
@@ -49,12 +50,7 @@ pub(crate) enum Networks {
 
 impl Following {
     pub(crate) fn new(engine: Engine) -> Result<Self, Error> {
-        let failed = |op| Error::system("watch on the records", op);
-        let inotify = Inotify::init().map_err(failed("make"))?;
-        for folder in engine.watchable_folders()? {
-            let object = format!("folder {}", folder.display());
-            inotify.watches().add(&folder, mask()).map_err(Error::system(object, "watch"))?;
-        }
+        let inotify = watching(&engine.watchable_folders()?)?;
         let mut following = Following {
             engine,
             inotify,
@@ -202,7 +198,7 @@ impl Following {
         let cookie = endpoint.sandbox.cookie;
         if endpoint.dhcp.is_some() && self.watched.insert(cookie) {
             let folder = self.engine.recorded().folder_of(&endpoint.key());
-            match self.inotify.watches().add(folder, mask()) {
+            match self.inotify.watches().add(folder, of_folder()) {
                 Ok(watch) => drop(self.of_leases.insert(watch, cookie)),
                 Err(_) => drop(self.watched.remove(&cookie)),
             }
@@ -212,8 +208,4 @@ impl Following {
 
 fn spare() -> Option<File> {
     File::open("/dev/null").ok()
-}
-
-fn mask() -> WatchMask {
-    WatchMask::MOVED_FROM | WatchMask::MOVED_TO | WatchMask::DELETE | WatchMask::CREATE | WatchMask::ONLYDIR
 }

@@ -10,8 +10,8 @@
 //!
 //! # Invariants
 //! - Nothing listens on a wildcard address: hosts have resolvers on port 53 already.
-//! - Memory and descriptors are bounded, whoever asks and however much: questions elsewhere, those who wait for one,
-//!   connections, those of one asker, and the cache.
+//! - Memory and descriptors have bounds: for questions elsewhere and those who wait for one, for connections in all and
+//!   of one asker, and for the cache.
 
 mod connections;
 mod datagrams;

@@ -1,4 +1,4 @@
-//! One answer to each question, whoever asks and by whichever socket.
+//! Finds the answer to a question. All sockets share it.
 
 use super::elsewhere::{self, Servers};
 use super::following::{Following, Networks};

@@ -68,6 +68,10 @@ pub(crate) fn keep(
 
 /// The ports that a followed sandbox had.
 pub(crate) fn ports_before(session: &Session, network: &NetworkName, spelled: &str) -> Result<Vec<PortWish>, Error> {
+    // Sandboxes on described networks are never followed: their programs attach them anew.
+    if network.source().is_some() {
+        return Ok(Vec::new());
+    }
     let followed = session.store().followed(network, spelled)?;
     let ports = followed.into_iter().flat_map(|followed| followed.endpoint.ports);
     Ok(ports.map(PortWish::from).collect())
