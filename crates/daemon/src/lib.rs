@@ -2,7 +2,7 @@
 //!
 //! # How it works
 //! The daemon calls the same engine as the commands, and keeps no state of its own: everything it knows is in the
-//! records, the kernel and the container engines. It can be killed and started at any time. Commands do not talk to it:
+//! records, the kernel and the container engines. It can be killed and started at any time. Commands tell it nothing:
 //! it reads in the run folder what they did.
 //!
 //! One thread runs all of its parts, each a task (`parts.rs`). Calls of the engine block, so they have threads of their

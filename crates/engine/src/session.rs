@@ -8,12 +8,14 @@
 use crate::config::Config;
 use crate::error::Error;
 use crate::shared::Shared;
+use std::cell::OnceCell;
 use std::fmt;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use zubi_ipam::AddressPools;
 use zubi_kernel::{Observer, Session as KernelSession};
-use zubi_model::{Doing, NetworkId, NetworkName};
+use zubi_model::{DAEMON_SOCKET, Doing, NetworkId, NetworkName, RESOLVER_FOLDER};
 use zubi_plan::{Instance, Plan};
 use zubi_runtimes::Runtimes;
 use zubi_snapshot::{Needs, Snapshot};
@@ -27,6 +29,8 @@ pub struct Session {
     pub(crate) slow: SlowWork,
     cleanup: Option<Arc<dyn Cleanup>>,
     notes: Vec<String>,
+    /// Whether a daemon answers names, once this command has looked.
+    answers_names: OnceCell<bool>,
 }
 
 /// Does the slow part of a command after its caller has the answer.
@@ -65,6 +69,7 @@ impl Session {
             slow: SlowWork::default(),
             cleanup: Some(cleanup),
             notes: Vec::new(),
+            answers_names: OnceCell::new(),
         }
     }
 
@@ -95,6 +100,15 @@ impl Session {
 
     pub(crate) fn pools(&self) -> AddressPools {
         self.shared.pools()
+    }
+
+    /// Whether a daemon of this run folder answers names. A daemon that does makes a folder. One that was killed leaves
+    /// the folder and its socket behind, so the socket has to take a connection.
+    pub(crate) fn daemon_answers_names(&self) -> bool {
+        let run = &self.config().dirs.run;
+        *self
+            .answers_names
+            .get_or_init(|| run.join(RESOLVER_FOLDER).exists() && UnixStream::connect(run.join(DAEMON_SOCKET)).is_ok())
     }
 
     /// Removes the [`Cleanup`] from this session and returns it.

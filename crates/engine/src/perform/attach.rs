@@ -84,11 +84,9 @@ pub(crate) fn connect(
     let ports = ports_by_settings(session, network, &wishes.ports);
     let wishes = Wishes { ports, ..wishes.clone() };
     let mut report = past_a_flush(session, |session| attach_once(session, network, sandbox, &wishes, act))?;
-    if act == Act::Apply
-        && let Ok(Some(network)) = session.store().network(network)
-    {
+    if act == Act::Apply {
         // No lock is held any more: the daemon may need a moment for a network that this call made.
-        report.value.name_servers = answering(session, &network);
+        report.value.name_servers = answering(session, network);
     }
     Ok(report)
 }
