@@ -9,7 +9,7 @@ pub(crate) fn name(session: &Session, name: &str, output: &Output) -> Result<(),
     let found = session.find_name(&name.parse()?)?;
     if found.is_empty() {
         let what = format!("an endpoint with the name {}", zubi_model::visible(name));
-        return Err(Error::NoFile { what, next: "zubi ps shows what is connected, and zubi inspect the names of one" });
+        return Err(Error::NoFile { what, next: "zubi ls lists what is connected, and its JSON the aliases" });
     }
     let rows: Vec<Vec<String>> =
         found.iter().map(|one| vec![one.address.to_string(), one.network.to_string(), one.sandbox.clone()]).collect();
