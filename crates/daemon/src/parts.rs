@@ -4,7 +4,7 @@ use crate::changes::Watch;
 use crate::context::Context;
 use crate::error::Error;
 use crate::words::Words;
-use crate::{docker, follow, heal, leases, names};
+use crate::{docker, follow, heal, leases, metrics, names};
 use tokio::task::JoinSet;
 
 /// Starts all parts. Each ends by itself when the context says so.
@@ -14,6 +14,7 @@ pub(crate) fn start(context: &Context, words: &Words) -> Result<JoinSet<()>, Err
     tasks.spawn(follow::run(context.clone(), watch.changes()));
     tasks.spawn(heal::run(context.clone()));
     tasks.spawn(leases::run(context.clone(), watch.changes()));
+    tasks.spawn(metrics::run(context.clone()));
     tasks.spawn(names::run(context.clone(), watch.changes()));
     tasks.spawn(watch.run(context.clone()));
     docker::start(&mut tasks, context, &words.docker_socket);
