@@ -8,10 +8,11 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program, or the path of a file, that shows its presence where there is no dpkg.
-const PACKAGES: [(&str, &str); 31] = [
+const PACKAGES: [(&str, &str); 32] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
+    ("docker-compose", "docker-compose"),
     ("podman", "podman"),
     ("busybox-static", "busybox"),
     ("iputils-ping", "ping"),

@@ -34,6 +34,8 @@ pub struct Config {
     pub names: NameSettings,
     /// `metrics-addr`: where Prometheus reads beside the socket.
     pub metrics: Option<SocketAddr>,
+    /// `docker-socket`: where Docker finds the daemon; an empty path for nowhere.
+    pub docker_plugin: Option<PathBuf>,
     /// Where the container runtimes keep their state.
     pub runtimes: Runtimes,
     /// Who is told what a command is doing.
@@ -61,7 +63,7 @@ impl Config {
         };
         let named = lookup("ZUBI_CONFIG").filter(|v| !v.is_empty());
         let path = named.clone().unwrap_or_else(|| FILE.to_owned());
-        let Settings { pools, mut coexistence, forwarding, default_network, names, metrics } =
+        let Settings { pools, mut coexistence, forwarding, default_network, names, metrics, docker_plugin } =
             match fs::read_to_string(&path) {
                 Ok(text) => settings::parse(&path, &text)?,
                 Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => Settings::default(),
@@ -83,6 +85,7 @@ impl Config {
             default_network,
             names,
             metrics,
+            docker_plugin,
             other_namespace: OtherNamespace::default(),
             runtimes: Runtimes::from_env(|name| lookup(name).map(OsString::from)),
             progress: Progress::default(),

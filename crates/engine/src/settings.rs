@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use zubi_ipam::{AddressPool, AddressPools};
 use zubi_model::{
     BridgeSpec, DriverSpec, Egress, Family, HostAddress, Icc, Invalid, Mtu, NameService, NetworkName, NetworkSpec,
@@ -21,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) default_network: DefaultNetwork,
     pub(crate) names: NameSettings,
     pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) docker_plugin: Option<PathBuf>,
 }
 
 /// What the settings say about names.
@@ -124,6 +126,7 @@ struct File {
     ip_masq: Option<bool>,
     dns: Option<Dns>,
     metrics_addr: Option<SocketAddr>,
+    docker_socket: Option<PathBuf>,
     #[serde(default)]
     names: BTreeMap<RecordName, Addresses>,
 }
@@ -212,6 +215,7 @@ pub(crate) fn parse(path: &str, text: &str) -> Result<Settings, Error> {
         coexistence: if file.coexistence == Some(false) { Coexistence::Off } else { Coexistence::On },
         forwarding: file.forwarding,
         metrics: file.metrics_addr,
+        docker_plugin: file.docker_socket,
         default_network,
     })
 }
