@@ -1,7 +1,7 @@
 //! The name of the inner end: `eth0`, or the next name that neither the records nor the sandbox have.
 //!
 //! A container runtime numbers its devices by itself and does not look whether a name is free: a container that is on a
-//! network of Docker's has `eth0`, and the next one of Docker's will be `eth1`. Ours are `zubi0`, `zubi1` there.
+//! network of Docker's has `eth0`, and the next one of Docker's will be `eth1`. Ours are `zeth0`, `zeth1` there.
 
 use crate::error::Error;
 use zubi_model::{Endpoint, IfName, SandboxRef};
@@ -60,7 +60,7 @@ pub(crate) fn inner_name(
             return Ok(name);
         }
         if (prefix, number, is_recorded) == ("eth", 0, false) && Numbering::of(sandbox) == Numbering::OfRuntime {
-            prefix = "zubi";
+            prefix = "zeth";
         } else {
             number += 1;
         }
@@ -95,8 +95,8 @@ mod tests {
         let choose =
             |sandbox, siblings: &[Endpoint], there: &[&str]| choose_in(sandbox, None, siblings, there).unwrap();
         assert_eq!(choose("docker:web", &[], &[]), "eth0");
-        assert_eq!(choose("docker:web", &[], &["eth0"]), "zubi0");
-        assert_eq!(choose("podman:web", &[], &["eth0", "eth1", "zubi0"]), "zubi1");
+        assert_eq!(choose("docker:web", &[], &["eth0"]), "zeth0");
+        assert_eq!(choose("podman:web", &[], &["eth0", "eth1", "zeth0"]), "zeth1");
         // The container has no network of its runtime's.
         assert_eq!(choose("docker:web", &ours, &["eth0"]), "eth1");
         assert_eq!(choose("c1", &[], &["eth0"]), "eth1");

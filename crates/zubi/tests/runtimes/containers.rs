@@ -83,13 +83,13 @@ fn a_container_of_a_docker_network_can_be_connected_to_further_ones_by_both() {
     for name in ["blue", "green"] {
         host.network(name);
     }
-    assert_eq!(host.zubi("--json connect blue docker:web").ok().json()["ifname"], "zubi0");
+    assert_eq!(host.zubi("--json connect blue docker:web").ok().json()["ifname"], "zeth0");
     docker.ok("network connect two web");
-    assert_eq!(host.zubi("--json connect green docker:web").ok().json()["ifname"], "zubi1");
+    assert_eq!(host.zubi("--json connect green docker:web").ok().json()["ifname"], "zeth1");
     docker.ok("network connect three web");
     let mut all = devices(&docker, "web");
     all.sort();
-    assert_eq!(all, ["eth0", "eth1", "eth2", "lo", "zubi0", "zubi1"]);
+    assert_eq!(all, ["eth0", "eth1", "eth2", "lo", "zeth0", "zeth1"]);
     host.zubi("check").ok();
 }
 
