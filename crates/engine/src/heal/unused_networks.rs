@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::heal::gone::{all_gone, remove_gone};
 use crate::heal::leftovers::recover;
 use crate::heal::unfinished_networks::recover_networks;
-use crate::look::bridge_maker::{bridge_of_host, files_of_bridge};
+use crate::look::bridge_maker::{files_of_bridge, maker};
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::undo::followed::{release, unfollow};
@@ -91,10 +91,16 @@ pub(crate) fn take_network_down(
                 session.note(format!("{} does not come back to {} any more", followed.sandbox(), network.name));
             }
         }
-        let maker = bridge_of_host(session, network)?.map_or(Maker::Zubi, |_| Maker::Host);
+        let maker = match maker(session, network) {
+            // Not even its bridge is the network's.
+            Err(Error::BridgeOfHost { .. }) => None,
+            maker => Some(maker?),
+        };
         undo_network(session, host, network)?;
-        note_configuration(session, network, maker);
-        if let (Some(dhcp), Some(card), Maker::Zubi) = (lease, network.parent(), maker) {
+        if let Some(maker) = maker {
+            note_configuration(session, network, maker);
+        }
+        if let (Some(dhcp), Some(card), Some(Maker::Zubi)) = (lease, network.parent(), maker) {
             let address = dhcp.lease.address;
             session.note(format!(
                 "nobody renews the lease of {address} on {card} now: start the host's DHCP client again"

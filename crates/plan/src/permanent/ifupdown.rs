@@ -30,7 +30,7 @@ fn text(host: &Host<'_>) -> String {
         (Method::Automatic, Family::V4) => "dhcp",
         (Method::Automatic, Family::V6) => "auto",
         (Method::Fixed, _) if side.addresses.first().is_some_and(|held| super::is_plain_address(held)) => "static",
-        (Method::Fixed | Method::None, _) => "manual",
+        (Method::Fixed | Method::LinkLocal | Method::None, _) => "manual",
     };
     say(format_args!("iface {bridge} inet {}", method(&host.v4)));
     say(format_args!(
@@ -41,6 +41,8 @@ fn text(host: &Host<'_>) -> String {
     if let Some(mtu) = host.network.mtu {
         say(format_args!("    pre-up ip link set {bridge} mtu {}", mtu.bytes()));
     }
+    // A port with a link-local address of its own would answer for it beside the bridge.
+    say(format_args!("    pre-up ip link set {card} addrgenmode none"));
     say(format_args!("    pre-up ip link set {card} up master {bridge}"));
     if method(&host.v4) == "manual" {
         say(format_args!("    up ip link set {bridge} up"));
@@ -48,7 +50,7 @@ fn text(host: &Host<'_>) -> String {
     let servers: Vec<String> = host.servers.iter().map(ToString::to_string).collect();
     for (number, side) in [&host.v4, &host.v6].into_iter().enumerate() {
         if number > 0 {
-            if side.method == Method::None {
+            if matches!(side.method, Method::LinkLocal | Method::None) {
                 continue;
             }
             say(format_args!("\niface {bridge} inet6 {}", method(side)));
@@ -73,9 +75,9 @@ fn text(host: &Host<'_>) -> String {
         for route in side.gateway.into_iter().filter(|_| !is_said).chain(side.routes.iter().copied()) {
             say(format_args!("    up {}", add_route(bridge, route)));
         }
-    }
-    for rule in &host.rules {
-        say(format_args!("    up {rule}"));
+        for rule in host.rules.iter().filter(|_| number == 0) {
+            say(format_args!("    up {rule}"));
+        }
     }
     text
 }

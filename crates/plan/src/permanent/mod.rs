@@ -121,6 +121,8 @@ impl fmt::Display for Permanent {
 enum Method {
     /// It has none.
     None,
+    /// It has only what the kernel gives every device (IPv6).
+    LinkLocal,
     /// They are in the configuration.
     Fixed,
     /// From a DHCP server (IPv4), or of what routers advertise (IPv6).
@@ -131,7 +133,7 @@ enum Method {
 struct Side<'a> {
     family: Family,
     method: Method,
-    addresses: Vec<&'a HeldAddress>,
+    addresses: Vec<HeldAddress>,
     gateway: Option<&'a StaticRoute>,
     routes: Vec<&'a StaticRoute>,
 }
@@ -181,32 +183,34 @@ impl<'a> Side<'a> {
     fn new(family: Family, held: &'a Holdings, part: &BridgeNetwork) -> Self {
         let is_it = |address: IpAddr| Family::of(address) == family;
         let of_family: Vec<&HeldAddress> = held.addresses.iter().filter(|held| is_it(held.address.addr())).collect();
-        let ends = |held: &&&HeldAddress| held.options.lifetime != Lifetime::default();
+        let ends = |held: &HeldAddress| held.options.lifetime != Lifetime::default();
         let by_client = family == Family::V4 && part.host_client.is_some();
         let routes = held.routes.iter().filter(|route| is_it(route.to.addr()) && !held.comes_with_address(route));
-        let (automatic, routes): (Vec<&StaticRoute>, Vec<&StaticRoute>) =
+        let (by_others, routes): (Vec<&StaticRoute>, Vec<&StaticRoute>) =
             routes.partition(|route| [ADVERTISED, BY_DHCP].contains(&route.options.protocol));
-        let is_automatic = by_client || of_family.iter().any(|held| ends(&held)) || !automatic.is_empty();
-        let is_default =
-            |route: &&StaticRoute| route.to.prefix_len() == 0 && route.via.is_some() && route.options.table.is_none();
-        // The metric decides between several.
-        let gateway = routes.iter().copied().filter(is_default).min_by_key(|route| route.options.metric.unwrap_or(0));
-        let is_other = |route: &&StaticRoute| {
-            route.options.protocol != KERNEL && gateway.is_none_or(|gateway| !std::ptr::eq(*route, gateway))
+        let is_automatic = by_client || !by_others.is_empty() || of_family.iter().any(|held| ends(held));
+        let (defaults, routes): (Vec<&StaticRoute>, Vec<&StaticRoute>) = routes
+            .into_iter()
+            .filter(|route| route.options.protocol != KERNEL)
+            .partition(|route| route.to.prefix_len() == 0 && route.via.is_some() && route.options.table.is_none());
+        // A DHCP server or a router says it again.
+        let mut defaults = if is_automatic { Vec::new() } else { defaults };
+        defaults.sort_by_key(|route| route.options.metric.unwrap_or(0));
+        let mut defaults = defaults.into_iter();
+        let fixed = of_family.iter().filter(|held| !ends(held) && !is_link_local(held.address.addr()));
+        let addresses: Vec<HeldAddress> = fixed.map(|address| with_prefix_route(address, held)).collect();
+        let method = match (is_automatic, addresses.is_empty(), of_family.is_empty()) {
+            (true, _, _) => Method::Automatic,
+            (false, false, _) => Method::Fixed,
+            (false, true, false) => Method::LinkLocal,
+            (false, true, true) => Method::None,
         };
-        let addresses: Vec<&HeldAddress> =
-            of_family.into_iter().filter(|held| !ends(&held) && !is_link_local(held.address.addr())).collect();
-        let method = match (is_automatic, addresses.is_empty()) {
-            (true, _) => Method::Automatic,
-            (false, false) => Method::Fixed,
-            (false, true) => Method::None,
-        };
-        Side { family, method, addresses, gateway, routes: routes.into_iter().filter(is_other).collect() }
+        Side { family, method, addresses, gateway: defaults.next(), routes: defaults.chain(routes).collect() }
     }
 
     /// The addresses that every program has a word for.
-    fn plain_addresses(&self) -> impl Iterator<Item = &'a HeldAddress> + '_ {
-        self.addresses.iter().copied().filter(|held| is_plain_address(held))
+    fn plain_addresses(&self) -> impl Iterator<Item = &HeldAddress> + '_ {
+        self.addresses.iter().filter(|held| is_plain_address(held))
     }
 
     fn plain_routes(&self) -> impl Iterator<Item = &'a StaticRoute> + '_ {
@@ -224,6 +228,16 @@ fn is_link_local(address: IpAddr) -> bool {
         IpAddr::V4(_) => false,
         IpAddr::V6(address) => address.is_unicast_link_local(),
     }
+}
+
+/// NetworkManager makes the routes to subnets itself, and each program chooses their metric.
+fn with_prefix_route(address: &HeldAddress, held: &Holdings) -> HeldAddress {
+    let mut address = address.clone();
+    let subnet = address.address.trunc();
+    let has_route = held.routes.iter().any(|route| route.to == subnet && route.via.is_none());
+    address.options.no_prefix_route &= !has_route;
+    (address.options.metric, address.options.protocol) = (None, None);
+    address
 }
 
 fn is_plain_address(held: &HeldAddress) -> bool {
@@ -245,9 +259,7 @@ fn is_plain_route(route: &StaticRoute) -> bool {
 }
 
 fn add_address(bridge: &IfName, held: &HeldAddress) -> String {
-    let mut held = held.clone();
-    held.options.protocol = None;
-    Op::host(What::AddAddress(Address::moved(held, bridge.clone())), "").to_string()
+    Op::host(What::AddAddress(Address::moved(held.clone(), bridge.clone())), "").to_string()
 }
 
 fn add_route(bridge: &IfName, route: &StaticRoute) -> String {
@@ -271,4 +283,136 @@ fn settings(host: &Host<'_>) -> Option<ConfigFile> {
 /// sysctl(8) takes a dot in a name as a slash, and the reverse.
 fn sysctl_word(device: &IfName) -> String {
     device.as_str().replace('.', "/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{network, with_bridge};
+    use zubi_model::{AddressOptions, HostClient, Mtu, RuleAction};
+
+    fn lan(client: Option<HostClient>) -> Network {
+        let network = with_bridge(network("lan", &["192.168.1.0/24"]), |bridge| {
+            bridge.parent = Some("eth0".parse().unwrap());
+            bridge.host_client = client;
+        });
+        Network { mtu: Some(Mtu::try_from(1500).unwrap()), ..network }
+    }
+
+    fn held(address: &str, options: AddressOptions) -> HeldAddress {
+        HeldAddress { address: address.parse().unwrap(), options }
+    }
+
+    fn route(to: &str, via: Option<&str>, options: RouteOptions) -> StaticRoute {
+        let via = via.map(|via| via.parse().unwrap());
+        StaticRoute { options, ..StaticRoute::new(to.parse().unwrap(), via) }
+    }
+
+    fn by(protocol: u8) -> RouteOptions {
+        RouteOptions { protocol: Some(protocol), ..RouteOptions::default() }
+    }
+
+    /// A host whose administrator wrote everything down.
+    fn by_hand() -> Holdings {
+        let plain = AddressOptions::default;
+        let label = AddressOptions { label: Some(":x".into()), ..plain() };
+        let rule = PolicyRule {
+            from_device: Some("zb-lan".parse().unwrap()),
+            ..PolicyRule::new(Family::V4, 70, RuleAction::Lookup(77))
+        };
+        Holdings {
+            addresses: vec![
+                held("192.168.1.5/24", plain()),
+                held("10.77.0.1/16", plain()),
+                held("192.168.1.6/24", label),
+                held("2001:db8:1::5/64", plain()),
+                held("fe80::5/64", plain()),
+            ],
+            routes: vec![
+                route("0.0.0.0/0", Some("192.168.1.1"), by(3)),
+                route("192.168.1.0/24", None, RouteOptions { scope: Some(253), ..by(2) }),
+                route(
+                    "10.8.0.0/16",
+                    None,
+                    RouteOptions { source: "192.168.1.5".parse().ok(), scope: Some(253), ..by(4) },
+                ),
+                route(
+                    "10.9.0.0/16",
+                    Some("192.168.1.7"),
+                    RouteOptions { table: Some(77), mtu: Some(1400), metric: Some(9), ..by(3) },
+                ),
+                route("10.6.0.0/16", Some("192.168.1.7"), RouteOptions { tos: 0x10, ..by(3) }),
+                route("::/0", Some("2001:db8:1::1"), RouteOptions { metric: Some(1024), ..by(3) }),
+                route("2001:db8:9::/64", Some("2001:db8:1::7"), RouteOptions { metric: Some(77), ..by(3) }),
+            ],
+            rules: vec![rule],
+            settings: vec![
+                ("ipv4".into(), "rp_filter".into(), "1".into()),
+                ("ipv4".into(), "arp_ignore".into(), "1".into()),
+            ],
+            ..Holdings::default()
+        }
+    }
+
+    /// A host that has everything from a DHCP server and a router.
+    fn by_others() -> Holdings {
+        let lifetime = Lifetime { valid: Some(600), preferred: Some(300) };
+        let lasts = || AddressOptions { lifetime, ..AddressOptions::default() };
+        Holdings {
+            addresses: vec![held("192.168.1.50/24", lasts()), held("2001:db8:1:0:5054:ff:fe00:5/64", lasts())],
+            routes: vec![route("0.0.0.0/0", Some("192.168.1.1"), by(16)), route("::/0", Some("fe80::1"), by(9))],
+            ..Holdings::default()
+        }
+    }
+
+    fn printed(network: &Network, held: &Holdings) -> String {
+        let servers = ["127.0.0.53", "192.168.1.1", "2001:db8:1::1"].map(|server| server.parse().unwrap());
+        let on = OnBridge { network, held, servers: &servers };
+        HostNetworking::ALL.map(|program| Permanent::new(program, &on).unwrap().to_string()).join("\n")
+    }
+
+    #[test]
+    fn what_an_administrator_wrote_down_is_written_down() {
+        insta::assert_snapshot!(printed(&lan(None), &by_hand()));
+    }
+
+    #[test]
+    fn what_a_server_gives_is_asked_for_again() {
+        let id = "ff:00:00:00:05:00:01".parse().ok();
+        insta::assert_snapshot!(printed(&lan(Some(HostClient { id })), &by_others()));
+    }
+
+    #[test]
+    fn addresses_of_networkmanager_are_as_others() {
+        let options = AddressOptions { no_prefix_route: true, ..AddressOptions::default() };
+        let subnet = RouteOptions { metric: Some(100), scope: Some(253), ..by(2) };
+        let held = Holdings {
+            addresses: vec![held("192.168.1.5/24", options.clone()), held("10.7.0.1/16", options)],
+            routes: vec![route("192.168.1.0/24", None, subnet)],
+            ..Holdings::default()
+        };
+        let text = printed(&lan(None), &held);
+        assert!(text.contains("Address=192.168.1.5/24\n") && text.contains("    address 192.168.1.5/24\n"), "{text}");
+        assert!(text.contains("up ip addr add 10.7.0.1/16 dev zb-lan noprefixroute"), "{text}");
+        assert!(!text.contains("192.168.1.0/24"), "{text}");
+    }
+
+    #[test]
+    fn without_addresses_there_is_a_bridge() {
+        insta::assert_snapshot!(printed(&lan(None), &Holdings::default()));
+    }
+
+    #[test]
+    fn the_files_are_where_they_are_looked_for() {
+        let (network, held) = (lan(None), by_hand());
+        let on = OnBridge { network: &network, held: &held, servers: &[] };
+        let all = paths(network.device(), network.parent().unwrap());
+        for program in HostNetworking::ALL {
+            for file in Permanent::new(program, &on).unwrap().files {
+                assert!(all.contains(&file.path), "{}", file.path);
+            }
+        }
+        let without = crate::samples::network("blue", &["10.55.66.0/24"]);
+        assert_eq!(Permanent::new(HostNetworking::Networkd, &OnBridge { network: &without, ..on }), None);
+    }
 }

@@ -42,6 +42,7 @@ fn side(side: &Side<'_>, servers: &[IpAddr], host: &Host<'_>) -> String {
     let method = match (side.method, side.family) {
         (Method::Automatic, _) => "auto",
         (Method::Fixed, _) => "manual",
+        (Method::LinkLocal, _) => "link-local",
         (Method::None, _) => "disabled",
     };
     let mut text = format!("method={method}\n");

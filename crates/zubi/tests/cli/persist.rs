@@ -1,85 +1,19 @@
 //! The permanent form of a network on the LAN: the host's own program makes the bridge at boot, and zubi takes it as it is.
+//! NetworkManager is in `runtimes`.
 
-use std::fs;
-use zubi_lab::lan::{COMPUTER, HOST, OUTSIDE, ROUTER, make_lan};
-use zubi_lab::{Host, assert_reaches, skip};
+use std::thread::sleep;
+use std::time::Duration;
+use zubi_lab::boot::{AT_BOOT, assert_taken_and_left, make_permanent, on_bridge, reaches_the_lan, restart};
+use zubi_lab::lan::make_lan;
+use zubi_lab::{Host, Networkd, Snapshot, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
-const CREATE: &str = "network create lan --driver uplink --parent eth0 --ip-range 192.168.1.128/26";
+const CREATE: &str = "network create lan --driver uplink --parent eth0";
 
-/// A host on the LAN whose files below /etc are the test's.
 fn host() -> Host {
     let host = Host::new(ZUBI);
     make_lan(&host);
-    host.shell(
-        "set -e; for at in network systemd/network NetworkManager sysctl.d; do
-           mkdir -p /etc/$at && mount -t tmpfs none /etc/$at
-         done
-         echo nameserver 192.168.1.1 > /run/resolv.conf; mount --bind /run/resolv.conf /etc/resolv.conf",
-    )
-    .ok();
     host
-}
-
-fn reaches_the_lan(host: &Host) {
-    for address in [ROUTER, COMPUTER, OUTSIDE, "2001:db8:1::7", "2001:db8:1::1", "2001:db8:ff::1"] {
-        host.wait_for(&format!("ping -qc1 -W1 {address}"));
-    }
-    assert_reaches("pc", "host", HOST);
-}
-
-/// Prints the permanent form of `lan`, and types it.
-fn persist(host: &Host, program: &str) -> String {
-    let text = host.zubi(&format!("network persist lan {program}")).ok().out;
-    fs::write("/run/persist.sh", &text).expect("a script");
-    host.shell("sh -e /run/persist.sh").ok();
-    text
-}
-
-/// A restart of the machine: what was in the kernel is gone, the state folder stays, the boot is another one.
-fn reboot(host: &Host) {
-    host.shell(
-        "set -e; ip netns del c1 2> /dev/null || :; nft flush ruleset; ip link del zb-lan; ip link set eth0 down
-         ip addr flush dev eth0
-         sed -i 's/\"boot_id\": *\"[^\"]*\"/\"boot_id\":\"an-earlier-boot\"/' \"$ZUBI_RUN_DIR\"/host.json
-         grep -q earlier \"$ZUBI_RUN_DIR\"/host.json",
-    )
-    .ok();
-}
-
-fn index(host: &Host) -> String {
-    host.shell("cat /sys/class/net/zb-lan/ifindex").ok().out
-}
-
-/// What the host has on its bridge, but for what a program writes beside it.
-fn on_bridge(host: &Host) -> String {
-    host.shell("ip -br addr show dev zb-lan; ip -4 route show default; ip -6 route show default").ok().out
-}
-
-/// The bridge is there, made by the host: zubi takes it with `first`, moves nothing, and leaves it.
-fn taken_and_left(host: &Host, first: &str, files: &str) {
-    reaches_the_lan(host);
-    let before = (index(host), on_bridge(host));
-    host.zubi(first).ok();
-    host.zubi("sandbox add c1").ok();
-    assert!(host.zubi("connect lan c1").ok().out.contains("192.168.1.128/24"));
-    assert_eq!((index(host), on_bridge(host)), before);
-    reaches_the_lan(host);
-    assert_reaches("pc", "c1", "192.168.1.128");
-    assert_reaches("c1", "router", OUTSIDE);
-    assert_reaches("host", "c1", "192.168.1.128");
-    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
-    assert_eq!(host.zubi("gc").ok().out, "nothing to remove\n");
-    host.zubi("sandbox rm -f c1").ok();
-    let said = host.zubi("network rm lan").ok().err;
-    assert!(said.contains("zb-lan stays, with the host's addresses and eth0 as its port"), "{said}");
-    assert!(said.contains(files), "{said}");
-    host.settle();
-    assert_eq!((index(host), on_bridge(host)), before);
-    reaches_the_lan(host);
-    assert!(!host.shell("ip -d link show zb-lan").ok().out.contains("alias"));
-    host.shell("! nft list tables | grep -q zubi").ok();
-    host.zubi("check").ok();
 }
 
 fn ifupdown_makes_the_bridge_at_boot() {
@@ -88,24 +22,151 @@ fn ifupdown_makes_the_bridge_at_boot() {
         skip("ifupdown_makes_the_bridge_at_boot", "needs the package ifupdown");
         return;
     }
+    make_permanent(&host, "ifupdown");
     host.shell(
         "printf 'auto lo\niface lo inet loopback\nsource /etc/network/interfaces.d/*\n' > /etc/network/interfaces",
     )
     .ok();
-    let mut kept = String::new();
-    for first in ["repair", "connect lan c1"] {
-        if kept.is_empty() {
-            host.zubi(CREATE).ok();
-            kept = persist(&host, "ifupdown");
-            host.shell("cp -a \"$ZUBI_STATE_DIR\" /run/kept").ok();
-        } else {
-            host.shell("rm -r \"$ZUBI_STATE_DIR\"; cp -a /run/kept \"$ZUBI_STATE_DIR\"").ok();
-        }
-        reboot(&host);
-        host.shell("mkdir -p /run/network && ifdown -a --force 2> /dev/null; ifup -a").ok();
-        host.zubi("sandbox add c1").ok();
-        taken_and_left(&host, first, "remove /etc/network/interfaces.d/zb-lan");
-    }
+    restart(&host);
+    host.shell("mkdir -p /run/network && ifup -a").ok();
+    assert_taken_and_left(&host, "repair", "remove /etc/network/interfaces.d/zb-lan");
 }
 
-zubi_lab::tests!(ifupdown_makes_the_bridge_at_boot);
+fn networkd_makes_the_bridge_at_boot() {
+    let host = host();
+    if !Networkd::prepare(&host, "networkd_makes_the_bridge_at_boot") {
+        return;
+    }
+    make_permanent(&host, "networkd");
+    restart(&host);
+    let _networkd = Networkd::start();
+    host.wait_for("ip -6 route show default dev zb-lan | grep -q .");
+    let files = "remove /etc/systemd/network/05-zb-lan.netdev /etc/systemd/network/05-zb-lan.network";
+    assert_taken_and_left(&host, "connect lan c1", files);
+}
+
+fn what_is_printed_is_read_only_and_waits_for_the_confirmation() {
+    let host = host();
+    let before = Snapshot::take();
+    let said = host.zubi(&format!("{CREATE} --confirm-within 60s --persist networkd")).ok();
+    assert!(said.err.contains("once it is confirmed: zubi network persist lan networkd"), "{}", said.err);
+    assert!(!said.out.contains("install"), "{}", said.out);
+    host.zubi("network persist lan networkd").fails(4, "is not confirmed");
+    host.zubi("network confirm lan").ok();
+    let printed = host.zubi("network persist lan networkd").ok().out;
+    host.zubi("network rm lan").ok();
+    let created = host.zubi(&format!("{CREATE} --persist networkd")).ok().out;
+    let (_, created) = created.split_once('\n').expect("the network's own line");
+    assert_eq!(created, printed);
+    let json = host.zubi("--json network persist lan nm").ok().json();
+    assert_eq!(
+        (&json["files"][0]["mode"], json["files"].as_array().map(Vec::len)),
+        (&"0600".into(), Some(3)),
+        "{json}"
+    );
+    host.zubi("network persist lan netplan").fails(2, "there are: networkd, nm, ifupdown");
+    host.zubi("network persist wan nm").fails(3, "wan");
+    host.zubi("network create blue --persist nm").fails(2, "is for --driver uplink");
+    host.network("blue");
+    host.zubi("network persist blue nm").fails(2, "has no network card of this host");
+    host.zubi("network rm blue lan").ok();
+    host.settle();
+    before.assert_no_residue(&Snapshot::take());
+    host.shell("! ls /etc/systemd/network/05-zb-lan.netdev").ok();
+}
+
+fn a_bridge_that_is_not_the_network_s_is_refused() {
+    let host = host();
+    host.zubi(CREATE).ok();
+    host.zubi("sandbox add c1").ok();
+    restart(&host);
+    // The host has its addresses on the card, and something else has the bridge.
+    host.shell(
+        "set -e; ip link set eth0 up; ip addr add 192.168.1.5/24 brd + dev eth0; ip addr add 2001:db8:1::5/64 dev eth0 nodad
+         ip route add default via 192.168.1.1; ip -6 route add default via 2001:db8:1::1
+         ip link add zb-lan address 52:54:00:00:00:05 type bridge; ip link set zb-lan up",
+    )
+    .ok();
+    reaches_the_lan(&host);
+    let addresses = host.shell("ip -br addr").ok().out;
+    let why = "bridge zb-lan is there, made by the host's own configuration, and eth0 is not its port";
+    host.zubi("connect lan c1 --ip 192.168.1.99").fails(4, why);
+    host.zubi("repair").fails(4, why);
+    let said = host.zubi("check").fails(1, "").out;
+    assert!(said.contains(why), "{said}");
+    assert_eq!(host.shell("ip -br addr").ok().out, addresses);
+    reaches_the_lan(&host);
+    // The network goes, and everything else stays.
+    let said = host.zubi("network rm lan").ok().err;
+    assert!(!said.contains("as its port"), "{said}");
+    assert_eq!(host.shell("ip -br addr").ok().out, addresses);
+    reaches_the_lan(&host);
+}
+
+fn a_bridge_of_another_zubi_is_refused() {
+    let host = host();
+    host.zubi(CREATE).ok();
+    let other = host.with_env("ZUBI_RUN_DIR", "/run/other").with_env("ZUBI_STATE_DIR", "/run/other-state");
+    host.shell("cp -a \"$ZUBI_STATE_DIR\" /run/other-state").ok();
+    restart(&host);
+    host.shell(AT_BOOT).ok();
+    host.zubi("repair").ok();
+    let before = on_bridge(&host);
+    other
+        .zubi("repair")
+        .fails(4, "another zubi, with the run folder /run/zubi, has networks on this host (lan, on zb-lan)");
+    assert_eq!(on_bridge(&host), before);
+    // One of a network that was removed by force.
+    let id = "0".repeat(64);
+    host.shell(&format!("ip link set zb-lan alias 'zubi network wan id={id} run=/run/zubi made-by=host'")).ok();
+    let said = host.zubi("check").fails(1, "").out;
+    assert!(said.contains("is that of another network, wan with the id 0000"), "{said}");
+    host.zubi("repair").fails(4, "is that of another network");
+    reaches_the_lan(&host);
+}
+
+fn what_others_change_on_the_bridge_is_put_right_and_the_rest_is_theirs() {
+    let host = host();
+    host.zubi(CREATE).ok();
+    restart(&host);
+    host.shell(AT_BOOT).ok();
+    host.zubi("sandbox add c1").ok();
+    host.zubi("connect lan c1 --ip 192.168.1.99").ok();
+    let before = on_bridge(&host);
+    let alias = || host.shell("ip link show zb-lan | grep alias").ok().out;
+    let marked = alias();
+    for (change, said) in [
+        ("ip link set zb-lan alias ''", "its alias does not say whose it is"),
+        ("ip link set zb-lan address 02:00:00:00:00:09", "MAC is 02:00:00:00:00:09"),
+        ("nft flush ruleset", "the ruleset was flushed"),
+        ("ip link set eth0 nomaster", "is not a port of zb-lan"),
+    ] {
+        host.shell(change).ok();
+        let found = host.zubi("check").fails(1, "").out;
+        assert!(found.contains(said), "{change}: {found}");
+        host.zubi("repair").ok();
+        assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n", "{change}");
+        assert_eq!((on_bridge(&host), alias()), (before.clone(), marked.clone()), "{change}");
+        reaches_the_lan(&host);
+    }
+    // Its group is never zubi's: what has it is deleted when records are lost.
+    host.shell("ip link show zb-lan | grep -q 'group default'").ok();
+    // The host's own program makes it anew.
+    host.shell("ip link del zb-lan").ok();
+    host.shell(AT_BOOT).ok();
+    sleep(Duration::from_millis(100));
+    host.zubi("repair").ok();
+    host.zubi("check").ok();
+    zubi_lab::assert_reaches("pc", "c1", "192.168.1.99");
+    host.zubi("network rm -f lan").ok();
+    reaches_the_lan(&host);
+}
+
+zubi_lab::tests!(
+    ifupdown_makes_the_bridge_at_boot,
+    networkd_makes_the_bridge_at_boot,
+    what_is_printed_is_read_only_and_waits_for_the_confirmation,
+    a_bridge_that_is_not_the_network_s_is_refused,
+    a_bridge_of_another_zubi_is_refused,
+    what_others_change_on_the_bridge_is_put_right_and_the_rest_is_theirs,
+);

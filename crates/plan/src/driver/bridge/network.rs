@@ -157,7 +157,8 @@ pub(in crate::driver) fn down_from(network: &Network, part: &BridgeNetwork, foun
     let shared = found.others.iter().any(|other| other.shares_device_with(network));
     let foreign = recognise_network(part, found.device) == Presence::Foreign;
     let of_host = found.device.filter(|seen| is_of_host(part, seen));
-    if of_host.and_then(|seen| seen.alias.as_deref()).and_then(alias::read_network).is_some() {
+    let mark = of_host.and_then(|seen| seen.alias.as_deref()).and_then(alias::read_network);
+    if mark.is_some_and(|mark| mark.id == network.id) {
         let alias = Some(String::new());
         plan.push(Op::host(What::ChangeLink(LinkChange { alias, ..LinkChange::none(part.device.clone()) }), UNMARKED));
     }
