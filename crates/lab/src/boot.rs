@@ -12,17 +12,28 @@ pub const AT_BOOT: &str = "set -e; ip link add zb-lan address 52:54:00:00:00:05 
      ip addr add 192.168.1.5/24 brd + dev zb-lan; ip addr add 2001:db8:1::5/64 dev zb-lan nodad; ip link set zb-lan up
      ip route add default via 192.168.1.1; ip -6 route add default via 2001:db8:1::1";
 
-/// Makes the network `lan`, prints its permanent form for a program, and types that: on a host of
-/// [`make_lan`](crate::lan::make_lan), whose `/etc` is the test's from then on.
+/// Gives the host of a test an `/etc` of its own.
 #[track_caller]
-pub fn make_permanent(host: &Host, program: &str) -> String {
+pub fn own_configuration(host: &Host) {
     own_etc(host);
     host.shell("echo nameserver 192.168.1.1 > /run/resolv.conf; mount --bind /run/resolv.conf /etc/resolv.conf").ok();
+}
+
+/// Makes the network `lan` on a host of [`make_lan`](crate::lan::make_lan), with an `/etc` of its own, and makes it
+/// permanent.
+#[track_caller]
+pub fn make_permanent(host: &Host, program: &str) {
+    own_configuration(host);
     host.network("lan --driver uplink --parent eth0 --ip-range 192.168.1.128/26");
+    type_permanent(host, program);
+}
+
+/// Prints the permanent form of `lan` for a program, and types that.
+#[track_caller]
+pub fn type_permanent(host: &Host, program: &str) {
     let text = host.zubi(&format!("network persist lan {program}")).ok().out;
-    fs::write("/run/permanent.sh", &text).expect("a script");
+    fs::write("/run/permanent.sh", text).expect("a script");
     host.shell("sh -e /run/permanent.sh").ok();
-    text
 }
 
 /// Restarts the machine: of the kernel's state and of the run folder nothing is left. The card is down.

@@ -6,9 +6,11 @@ use crate::docker::find;
 use crate::host::Host;
 use crate::patience::patience;
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+const BUS: &str = "/run/dbus/system_bus_socket";
 const LOG: &str = "/run/network-manager.log";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// It leaves resolv.conf, which is the machine's, alone.
@@ -50,23 +52,29 @@ impl NetworkManager {
             command.spawn().map_err(|e| format!("{program}: {e}"))
         };
         let bus = start("dbus-daemon", &["--system", "--nofork", "--nopidfile"])?;
-        let daemon = start("NetworkManager", &["--no-daemon"])?;
+        // It works without a bus, and would never look for one again.
+        wait_for("the bus", || Path::new(BUS).exists())?;
+        let daemon = start("NetworkManager", &["--no-daemon", "--debug"])?;
         let running = NetworkManager { bus, daemon };
-        let since = Instant::now();
-        let is_ready = || {
+        wait_for("NetworkManager", || {
             let mut command = Command::new("nm-online");
-            command.args(["-s", "-q", "-t", "1"]).stdin(Stdio::null());
+            command.args(["-s", "-q", "-t", "1"]).stdin(Stdio::null()).stderr(Stdio::null());
             command.status().is_ok_and(|status| status.success())
-        };
-        while !is_ready() {
-            if since.elapsed() > patience(PATIENCE) {
-                let log = fs::read_to_string(LOG).unwrap_or_default();
-                return Err(format!("NetworkManager is not ready after {} s\n{log}", patience(PATIENCE).as_secs()));
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        })?;
         Ok(running)
     }
+}
+
+fn wait_for(what: &str, is_ready: impl Fn() -> bool) -> Result<(), String> {
+    let since = Instant::now();
+    while !is_ready() {
+        if since.elapsed() > patience(PATIENCE) {
+            let log = fs::read_to_string(LOG).unwrap_or_default();
+            return Err(format!("{what} is not ready after {} s\n{log}", patience(PATIENCE).as_secs()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
 }
 
 impl Drop for NetworkManager {

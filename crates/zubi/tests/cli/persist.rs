@@ -3,9 +3,12 @@
 
 use std::thread::sleep;
 use std::time::Duration;
-use zubi_lab::boot::{AT_BOOT, assert_taken_and_left, make_permanent, on_bridge, reaches_the_lan, restart};
+use zubi_lab::boot::{
+    AT_BOOT, assert_taken_and_left, make_permanent, on_bridge, own_configuration, reaches_the_lan, restart,
+    type_permanent,
+};
 use zubi_lab::lan::make_lan;
-use zubi_lab::{Host, Networkd, Snapshot, skip};
+use zubi_lab::{DhcpServer, Host, Networkd, Snapshot, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const CREATE: &str = "network create lan --driver uplink --parent eth0";
@@ -16,19 +19,31 @@ fn host() -> Host {
     host
 }
 
+fn has(host: &Host, test: &str, program: &str, package: &str) -> bool {
+    let found = host.shell(&format!("command -v {program}")).code == 0;
+    if !found {
+        skip(test, &format!("needs the package {package}"));
+    }
+    found
+}
+
+/// Boots with ifupdown.
+fn ifup(host: &Host) {
+    host.shell(
+        "set -e; printf 'auto lo\niface lo inet loopback\nsource /etc/network/interfaces.d/*\n' > /etc/network/interfaces
+         mkdir -p /run/network; ifup -a > /run/ifup.log 2>&1",
+    )
+    .ok();
+}
+
 fn ifupdown_makes_the_bridge_at_boot() {
     let host = host();
-    if host.shell("command -v ifup").code != 0 {
-        skip("ifupdown_makes_the_bridge_at_boot", "needs the package ifupdown");
+    if !has(&host, "ifupdown_makes_the_bridge_at_boot", "ifup", "ifupdown") {
         return;
     }
     make_permanent(&host, "ifupdown");
-    host.shell(
-        "printf 'auto lo\niface lo inet loopback\nsource /etc/network/interfaces.d/*\n' > /etc/network/interfaces",
-    )
-    .ok();
     restart(&host);
-    host.shell("mkdir -p /run/network && ifup -a").ok();
+    ifup(&host);
     assert_taken_and_left(&host, "repair", "remove /etc/network/interfaces.d/zb-lan");
 }
 
@@ -43,6 +58,46 @@ fn networkd_makes_the_bridge_at_boot() {
     host.wait_for("ip -6 route show default dev zb-lan | grep -q .");
     let files = "remove /etc/systemd/network/05-zb-lan.netdev /etc/systemd/network/05-zb-lan.network";
     assert_taken_and_left(&host, "connect lan c1", files);
+}
+
+fn a_lease_is_that_of_the_host_s_own_client_after_a_boot() {
+    let test = "a_lease_is_that_of_the_host_s_own_client_after_a_boot";
+    let host = host();
+    let programs = [("ifup", "ifupdown"), ("dhclient", "isc-dhcp-client")];
+    if !DhcpServer::has_dnsmasq(test)
+        || !programs.into_iter().all(|(program, package)| has(&host, test, program, package))
+    {
+        return;
+    }
+    own_configuration(&host);
+    let range = "--dhcp-range=192.168.1.100,192.168.1.199,255.255.255.0,2m --dhcp-option=3,192.168.1.1";
+    let _server = DhcpServer::dnsmasq("router", range);
+    host.shell("ip -4 addr flush dev eth0; dhclient -1 -pf /run/dhclient.pid -lf /run/leases eth0 > /run/log 2>&1")
+        .ok();
+    let address = |device: &str| host.shell(&format!("ip -4 -o addr show dev {device} | awk '{{print $4}}'")).ok().out;
+    let had = address("eth0");
+    host.zubi(&format!("{CREATE} --take-lease")).ok();
+    assert_eq!(host.zubi("--json lease ls").ok().json()[0]["sandbox"], "host");
+    type_permanent(&host, "ifupdown");
+    restart(&host);
+    ifup(&host);
+    assert_eq!(address("zb-lan"), had);
+    host.zubi("repair").ok();
+    assert_eq!(host.zubi("check").ok().out, "everything is as recorded\n");
+    let said = host.zubi("lease renew --all --force").ok();
+    assert!(!said.out.contains("host on lan") && !said.err.contains("has ended"), "{said:?}");
+    let said = host.zubi("network rm lan").ok().err;
+    assert!(said.contains("zb-lan stays") && !said.contains("nobody renews"), "{said}");
+    assert_eq!(address("zb-lan"), had);
+}
+
+fn files_that_are_left_are_named() {
+    let host = host();
+    make_permanent(&host, "ifupdown");
+    let said = host.zubi("network rm lan").ok().err;
+    let files = "makes zb-lan at the next boot, unless you remove /etc/network/interfaces.d/zb-lan";
+    assert!(said.contains(files), "{said}");
+    reaches_the_lan(&host);
 }
 
 fn what_is_printed_is_read_only_and_waits_for_the_confirmation() {
@@ -165,6 +220,8 @@ fn what_others_change_on_the_bridge_is_put_right_and_the_rest_is_theirs() {
 zubi_lab::tests!(
     ifupdown_makes_the_bridge_at_boot,
     networkd_makes_the_bridge_at_boot,
+    a_lease_is_that_of_the_host_s_own_client_after_a_boot,
+    files_that_are_left_are_named,
     what_is_printed_is_read_only_and_waits_for_the_confirmation,
     a_bridge_that_is_not_the_network_s_is_refused,
     a_bridge_of_another_zubi_is_refused,

@@ -163,7 +163,7 @@ fn forget(host: &Host) {
 fn a_bridge_that_the_host_made_is_taken_whole_whatever_is_killed() {
     let host = started();
     let before = on_bridge(&host);
-    for (words, least) in [("repair", 4), ("connect lan c1 --ip 192.168.1.99 --no-probe", 15)] {
+    for (words, least) in [("repair", 2), ("connect lan c1 --ip 192.168.1.99 --no-probe", 15)] {
         let steps = at_every_step(&host, words, |step| {
             assert_eq!(on_bridge(&host), before, "{words}: step {step}");
             reaches_the_lan(&host);
