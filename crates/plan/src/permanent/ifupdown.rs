@@ -1,7 +1,6 @@
 //! A file of Debian's ifupdown: interfaces(5). It needs no package beside it: the bridge is made by `ip`.
 
-use super::{ConfigFile, Host, Method, Side, add_address, add_route, metric};
-use std::fmt::Write as _;
+use super::{ConfigFile, Host, Lines, Method, Side, add_address, add_route, is_plain_address, metric};
 use zubi_model::{Family, IfName};
 
 pub(super) fn path(bridge: &IfName) -> String {
@@ -21,31 +20,27 @@ pub(super) fn notes(host: &Host<'_>) -> Vec<String> {
 
 fn text(host: &Host<'_>) -> String {
     let (bridge, card) = (host.bridge, host.card);
-    let mut text = format!("auto {bridge}\n");
-    let mut say = |line: std::fmt::Arguments<'_>| {
-        // Writing to a string does not fail.
-        writeln!(text, "{line}").unwrap_or_default();
-    };
+    let mut text = Lines(format!("auto {bridge}\n"));
     let method = |side: &Side<'_>| match (side.method, side.family) {
         (Method::Automatic, Family::V4) => "dhcp",
         (Method::Automatic, Family::V6) => "auto",
-        (Method::Fixed, _) if side.addresses.first().is_some_and(|held| super::is_plain_address(held)) => "static",
+        (Method::Fixed, _) if side.addresses.first().is_some_and(is_plain_address) => "static",
         (Method::Fixed | Method::LinkLocal | Method::None, _) => "manual",
     };
-    say(format_args!("iface {bridge} inet {}", method(&host.v4)));
-    say(format_args!(
+    text.say(format_args!("iface {bridge} inet {}", method(&host.v4)));
+    text.say(format_args!(
         "    pre-up ip link show dev {bridge} > /dev/null 2>&1 || ip link add {bridge} address {} type bridge stp_state 0 \
          forward_delay 0 mcast_snooping 0",
         host.part.mac
     ));
     if let Some(mtu) = host.network.mtu {
-        say(format_args!("    pre-up ip link set {bridge} mtu {}", mtu.bytes()));
+        text.say(format_args!("    pre-up ip link set {bridge} mtu {}", mtu.bytes()));
     }
     // A port with a link-local address of its own would answer for it beside the bridge.
-    say(format_args!("    pre-up ip link set {card} addrgenmode none"));
-    say(format_args!("    pre-up ip link set {card} up master {bridge}"));
+    text.say(format_args!("    pre-up ip link set {card} addrgenmode none"));
+    text.say(format_args!("    pre-up ip link set {card} up master {bridge}"));
     if method(&host.v4) == "manual" {
-        say(format_args!("    up ip link set {bridge} up"));
+        text.say(format_args!("    up ip link set {bridge} up"));
     }
     let servers: Vec<String> = host.servers.iter().map(ToString::to_string).collect();
     for (number, side) in [&host.v4, &host.v6].into_iter().enumerate() {
@@ -53,31 +48,31 @@ fn text(host: &Host<'_>) -> String {
             if matches!(side.method, Method::LinkLocal | Method::None) {
                 continue;
             }
-            say(format_args!("\niface {bridge} inet6 {}", method(side)));
+            text.say(format_args!("\niface {bridge} inet6 {}", method(side)));
         }
         let mut addresses = side.addresses.iter();
         if method(side) == "static"
             && let Some(first) = addresses.next()
         {
-            say(format_args!("    address {}", first.address));
+            text.say(format_args!("    address {}", first.address));
             if let Some(via) = side.gateway.filter(|gateway| metric(gateway).is_none()).and_then(|gateway| gateway.via)
             {
-                say(format_args!("    gateway {via}"));
+                text.say(format_args!("    gateway {via}"));
             }
         }
         if number == 0 && !servers.is_empty() {
-            say(format_args!("    dns-nameservers {}", servers.join(" ")));
+            text.say(format_args!("    dns-nameservers {}", servers.join(" ")));
         }
         for held in addresses {
-            say(format_args!("    up {}", add_address(bridge, held)));
+            text.say(format_args!("    up {}", add_address(bridge, held)));
         }
         let is_said = method(side) == "static" && side.gateway.is_some_and(|gateway| metric(gateway).is_none());
         for route in side.gateway.into_iter().filter(|_| !is_said).chain(side.routes.iter().copied()) {
-            say(format_args!("    up {}", add_route(bridge, route)));
+            text.say(format_args!("    up {}", add_route(bridge, route)));
         }
         for rule in host.rules.iter().filter(|_| number == 0) {
-            say(format_args!("    up {rule}"));
+            text.say(format_args!("    up {rule}"));
         }
     }
-    text
+    text.0
 }

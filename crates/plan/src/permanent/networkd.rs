@@ -1,7 +1,6 @@
 //! Files of systemd-networkd: systemd.netdev(5), systemd.network(5).
 
-use super::{ConfigFile, Host, Method, Side, metric};
-use std::fmt::Write as _;
+use super::{ConfigFile, Host, Lines, Method, Side, metric};
 use zubi_model::{IfName, StaticRoute};
 
 /// networkd takes the first file, by its name, that fits a device: this is before the usual ones.
@@ -44,30 +43,26 @@ fn port(host: &Host<'_>) -> String {
 fn bridge(host: &Host<'_>) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" };
     let dhcp = host.v4.method == Method::Automatic;
-    let mut text = format!("[Match]\nName={}\n\n[Network]\n", host.bridge);
-    let mut say = |line: std::fmt::Arguments<'_>| {
-        // Writing to a string does not fail.
-        writeln!(text, "{line}").unwrap_or_default();
-    };
+    let mut text = Lines(format!("[Match]\nName={}\n\n[Network]\n", host.bridge));
     if dhcp {
-        say(format_args!("DHCP=ipv4"));
+        text.say(format_args!("DHCP=ipv4"));
     }
-    say(format_args!("IPv6AcceptRA={}", yes(host.v6.method == Method::Automatic)));
+    text.say(format_args!("IPv6AcceptRA={}", yes(host.v6.method == Method::Automatic)));
     if host.v6.method == Method::None {
-        say(format_args!("LinkLocalAddressing=no"));
+        text.say(format_args!("LinkLocalAddressing=no"));
     }
     for server in &host.servers {
-        say(format_args!("DNS={server}"));
+        text.say(format_args!("DNS={server}"));
     }
     for side in [&host.v4, &host.v6] {
         for held in side.plain_addresses() {
-            say(format_args!("Address={}", held.address));
+            text.say(format_args!("Address={}", held.address));
         }
     }
     if dhcp {
-        text.push_str("\n[DHCPv4]\nClientIdentifier=mac\n");
+        text.say(format_args!("\n[DHCPv4]\nClientIdentifier=mac"));
     }
-    text + &routes(&host.v4) + &routes(&host.v6)
+    text.0 + &routes(&host.v4) + &routes(&host.v6)
 }
 
 fn routes(side: &Side<'_>) -> String {

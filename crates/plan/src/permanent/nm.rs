@@ -1,8 +1,7 @@
 //! Profiles of NetworkManager, as it stores them itself: nm-settings-keyfile(5). It reads them at boot, or after `nmcli
 //! connection reload`.
 
-use super::{ConfigFile, Host, Method, Side, metric};
-use std::fmt::Write as _;
+use super::{ConfigFile, Host, Lines, Method, Side, metric};
 use std::net::IpAddr;
 use zubi_model::{Family, IfName};
 
@@ -45,32 +44,28 @@ fn side(side: &Side<'_>, servers: &[IpAddr], host: &Host<'_>) -> String {
         (Method::LinkLocal, _) => "link-local",
         (Method::None, _) => "disabled",
     };
-    let mut text = format!("method={method}\n");
-    let mut say = |line: std::fmt::Arguments<'_>| {
-        // Writing to a string does not fail.
-        writeln!(text, "{line}").unwrap_or_default();
-    };
+    let mut text = Lines(format!("method={method}\n"));
     if side.method == Method::None {
-        return text;
+        return text.0;
     }
     for (number, held) in (1..).zip(side.plain_addresses()) {
-        say(format_args!("address{number}={}", held.address));
+        text.say(format_args!("address{number}={}", held.address));
     }
     if let Some(gateway) = side.gateway {
         if let Some(via) = gateway.via {
-            say(format_args!("gateway={via}"));
+            text.say(format_args!("gateway={via}"));
         }
         if let Some(metric) = metric(gateway) {
-            say(format_args!("route-metric={metric}"));
+            text.say(format_args!("route-metric={metric}"));
         }
     }
     for (number, route) in (1..).zip(side.plain_routes()) {
         let via = route.via.map_or_else(String::new, |via| format!(",{via}"));
         let nowhere = if side.family == Family::V4 { ",0.0.0.0" } else { ",::" };
         match metric(route) {
-            Some(metric) if via.is_empty() => say(format_args!("route{number}={}{nowhere},{metric}", route.to)),
-            Some(metric) => say(format_args!("route{number}={}{via},{metric}", route.to)),
-            None => say(format_args!("route{number}={}{via}", route.to)),
+            Some(metric) if via.is_empty() => text.say(format_args!("route{number}={}{nowhere},{metric}", route.to)),
+            Some(metric) => text.say(format_args!("route{number}={}{via},{metric}", route.to)),
+            None => text.say(format_args!("route{number}={}{via}", route.to)),
         }
         let options = route.options;
         let words = [
@@ -81,17 +76,17 @@ fn side(side: &Side<'_>, servers: &[IpAddr], host: &Host<'_>) -> String {
         ];
         let words: Vec<String> = words.into_iter().flatten().collect();
         if !words.is_empty() {
-            say(format_args!("route{number}_options={}", words.join(",")));
+            text.say(format_args!("route{number}_options={}", words.join(",")));
         }
     }
     let own: Vec<String> =
         servers.iter().filter(|server| Family::of(**server) == side.family).map(ToString::to_string).collect();
     if !own.is_empty() {
-        say(format_args!("dns={};", own.join(";")));
+        text.say(format_args!("dns={};", own.join(";")));
     }
     let id = host.part.host_client.as_ref().filter(|_| side.family == Family::V4).and_then(|client| client.id.as_ref());
     if let Some(id) = id {
-        say(format_args!("dhcp-client-id={id}"));
+        text.say(format_args!("dhcp-client-id={id}"));
     }
-    text
+    text.0
 }
