@@ -1,6 +1,6 @@
 //! A file of Debian's ifupdown: interfaces(5). It needs no package beside it: the bridge is made by `ip`.
 
-use super::{ConfigFile, Host, Lines, Method, Side, add_address, add_route, is_plain_address, metric};
+use super::host::{ConfigFile, Host, Lines, Method, Side, add_address, add_route, is_plain_address, metric};
 use zubi_model::{Family, IfName};
 
 pub(super) fn path(bridge: &IfName) -> String {

@@ -1,6 +1,6 @@
 //! Files of systemd-networkd: systemd.netdev(5), systemd.network(5).
 
-use super::{ConfigFile, Host, Lines, Method, Side, metric};
+use super::host::{ConfigFile, Host, Lines, Method, Side, metric};
 use zubi_model::{IfName, StaticRoute};
 
 /// networkd takes the first file, by its name, that fits a device: this is before the usual ones.

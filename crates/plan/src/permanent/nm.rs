@@ -1,7 +1,7 @@
 //! Profiles of NetworkManager, as it stores them itself: nm-settings-keyfile(5). It reads them at boot, or after `nmcli
 //! connection reload`.
 
-use super::{ConfigFile, Host, Lines, Method, Side, metric};
+use super::host::{ConfigFile, Host, Lines, Method, Side, metric};
 use std::net::IpAddr;
 use zubi_model::{Family, IfName};
 

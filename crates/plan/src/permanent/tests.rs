@@ -1,6 +1,9 @@
 use super::*;
 use crate::samples::{network, with_bridge};
-use zubi_model::{AddressOptions, HostClient, Mtu, RuleAction};
+use zubi_model::{
+    AddressOptions, Family, HeldAddress, Holdings, HostClient, Lifetime, Mtu, Network, PolicyRule, RouteOptions,
+    RuleAction, StaticRoute,
+};
 
 fn lan(client: Option<HostClient>) -> Network {
     let network = with_bridge(network("lan", &["192.168.1.0/24"]), |bridge| {
