@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program, or the path of a file, that shows its presence where there is no dpkg.
-const PACKAGES: [(&str, &str); 32] = [
+const PACKAGES: [(&str, &str); 33] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
@@ -23,6 +23,7 @@ const PACKAGES: [(&str, &str); 32] = [
     ("dnsmasq-base", "dnsmasq"),
     ("bind9-dnsutils", "dig"),
     ("isc-dhcp-client", "dhclient"),
+    ("ifupdown", "ifup"),
     ("openvswitch-switch", "ovs-vswitchd"),
     // What zubi prints for its bridges.
     ("ethtool", "ethtool"),
@@ -109,7 +110,8 @@ pub(crate) fn packages_of_clients() -> Vec<&'static str> {
     let names = PACKAGES.iter().map(|(package, _)| *package);
     names
         .filter(|package| !builds.contains(package))
-        .chain([SPLIT_OFF.0, "firewalld", "dbus-daemon", "procps"])
+        // These would take over the network of a machine that has another one like them.
+        .chain([SPLIT_OFF.0, "firewalld", "network-manager", "dbus-daemon", "procps"])
         .collect()
 }
 

@@ -22,15 +22,31 @@ pub(crate) fn takeover(words: &CreateWords) -> TakeOver {
     TakeOver { confirm_within, force: words.force, take_lease: words.take_lease, user }
 }
 
+/// Whether the network stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// It is confirmed.
+    Yes,
+    /// Another command may confirm it.
+    NotYet,
+    /// The card has everything back.
+    No,
+}
+
 /// On a terminal, waits for the key that confirms: it came by the new way. Without one the caller confirms with another
 /// command.
-pub(crate) fn wait(session: &mut Session, name: &NetworkName, within: Duration, output: &Output) -> Result<(), Error> {
+pub(crate) fn wait(
+    session: &mut Session,
+    name: &NetworkName,
+    within: Duration,
+    output: &Output,
+) -> Result<Kept, Error> {
     let seconds = within.as_secs();
     if !io::stdin().is_terminal() {
         output.notes(&[format!(
             "{name} is not confirmed: the card goes back in {seconds} s, unless you say zubi network confirm {name}"
         )]);
-        return Ok(());
+        return Ok(Kept::NotYet);
     }
     zubi_engine::forget_typed();
     output.notes(&[format!("press Enter within {seconds} s to keep {name}; otherwise the card goes back")]);
@@ -40,12 +56,12 @@ pub(crate) fn wait(session: &mut Session, name: &NetworkName, within: Duration, 
             Typed::Line(line) if matches!(line.to_lowercase().as_str(), "" | "y" | "yes") => {
                 session.confirm_network(name)?;
                 output.notes(&[format!("{name} is confirmed")]);
-                return Ok(());
+                return Ok(Kept::Yes);
             }
             Typed::Line(_) => {
                 session.roll_back_network(name)?;
                 output.notes(&[format!("{name} is gone, and the card has everything back")]);
-                return Ok(());
+                return Ok(Kept::No);
             }
             Typed::Closed => std::thread::sleep(left.min(LOOKS)),
             Typed::Nothing => {}
@@ -54,7 +70,7 @@ pub(crate) fn wait(session: &mut Session, name: &NetworkName, within: Duration, 
         if !session.unconfirmed_networks()?.iter().any(|one| one.network.name == *name) {
             session.network(name)?;
             output.notes(&[format!("{name} was confirmed by another command")]);
-            return Ok(());
+            return Ok(Kept::Yes);
         }
     }
     session.roll_back_overdue()?;

@@ -105,6 +105,7 @@ fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
         _ if driver != "uplink" && words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
         _ if driver != "uplink" && words.force => no("--force", "is for --driver uplink"),
         _ if driver != "uplink" && words.take_lease => no("--take-lease", "is for --driver uplink"),
+        _ if driver != "uplink" && words.persist.is_some() => no("--persist", "is for --driver uplink"),
         _ => Ok(()),
     }
 }
@@ -121,6 +122,7 @@ fn check_ovs(words: &CreateWords) -> Result<(), Error> {
         _ if words.no_icc => no("--no-icc", "is for Linux bridges: different VLANs keep endpoints apart"),
         _ if words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
         _ if words.force => no("--force", "is for --driver uplink"),
+        _ if words.persist.is_some() => no("--persist", "is for --driver uplink"),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::address::is_public;
 use crate::adopted;
-use crate::confirm;
+use crate::confirm::{self, Kept};
 use crate::docker_names;
 use crate::driver_options;
 use crate::filter::fits_all;
@@ -14,11 +14,12 @@ use crate::words::{CreateWords, Ipv6Wish, NetworkLsWords, NetworkWords, OrNone, 
 use ipnet::IpNet;
 use serde_json::{Value, json};
 use std::net::IpAddr;
-use zubi_engine::{Act, Connected, Error, Plan, Report, Session};
+use zubi_engine::{Act, ConfigFile, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, CardMode, DriverChange, DriverSpec, Egress, Endpoint,
-    ExistingBridge, Family, Icc, Ingress, Invalid, MacvlanSpec, NameService, Naming, Network, NetworkChange,
-    NetworkName, NetworkSpec, OvsSpec, PoolSpec, PortVlans, RouterAdvertisements, Scope, ShimWish, Subnet, UplinkSpec,
+    ExistingBridge, Family, HostNetworking, Icc, Ingress, Invalid, MacvlanSpec, NameService, Naming, Network,
+    NetworkChange, NetworkName, NetworkSpec, OvsSpec, PoolSpec, PortVlans, RouterAdvertisements, Scope, ShimWish,
+    Subnet, UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -26,6 +27,7 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
     match words {
         NetworkWords::Create(words) => {
             let takeover = confirm::takeover(&words);
+            let persist = words.persist;
             let spec = spec(*words)?;
             let within = takeover.confirm_within.filter(|_| spec.driver.uplink().is_some());
             let report = match spec.driver.uplink() {
@@ -55,9 +57,18 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                 format!("{} are public addresses: hosts on the internet that have them cannot be reached", pool.subnet)
             });
             output.notes(&public.chain(adopted::notes(&report.value)).collect::<Vec<_>>());
-            match within.filter(|_| output.act() == Act::Apply) {
-                Some(within) => confirm::wait(session, &report.value.name, within, output),
-                None => Ok(()),
+            if output.act() == Act::Show {
+                return Ok(());
+            }
+            let name = &report.value.name;
+            let kept = within.map_or(Ok(Kept::Yes), |within| confirm::wait(session, name, within, output))?;
+            match (persist, kept) {
+                (Some(program), Kept::Yes) => print_permanent(session, name, program, output),
+                (Some(program), Kept::NotYet) => {
+                    output.notes(&[format!("once it is confirmed: zubi network persist {name} {program}")]);
+                    Ok(())
+                }
+                (None, _) | (_, Kept::No) => Ok(()),
             }
         }
         NetworkWords::Set(words) => {
@@ -103,9 +114,25 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
             let text = format!("{name}: gone; {card} has everything back");
             output.listed(&[text], &inspect::network(&network, &[], &inspect::cookie))
         }
+        NetworkWords::Persist { name, program } => print_permanent(session, &name, program, output),
         // `perform` has made them commands of their own.
         NetworkWords::Connect(_) | NetworkWords::Disconnect(_) => Ok(()),
     }
+}
+
+fn print_permanent(
+    session: &mut Session,
+    name: &NetworkName,
+    program: HostNetworking,
+    output: &Output,
+) -> Result<(), Error> {
+    let permanent = session.permanent(name, program)?;
+    let mode = |file: &ConfigFile| format!("{:04o}", file.mode);
+    let file = |file: &ConfigFile| json!({"path": file.path, "mode": mode(file), "text": file.text});
+    let files: Vec<Value> = permanent.files.iter().map(file).collect();
+    let text = permanent.to_string();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    output.listed(&lines, &json!({"files": files, "notes": permanent.notes}))
 }
 
 fn shown(session: &Session, network: &Network, endpoints: &[Endpoint]) -> NetworkShown {

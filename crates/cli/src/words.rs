@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use zubi_model::{
-    Alias, Exclusion, IfName, Invalid, Ipam, Label, LinkAddresses, LinkEndRef, MacWish, Mtu, NetworkName, PortWish,
-    SandboxName, SandboxRef, StaticRoute, Subnet, VlanId,
+    Alias, Exclusion, HostNetworking, IfName, Invalid, Ipam, Label, LinkAddresses, LinkEndRef, MacWish, Mtu,
+    NetworkName, PortWish, SandboxName, SandboxRef, StaticRoute, Subnet, VlanId,
 };
 
 /// Below the help of commands that have the word inside another.
@@ -303,6 +303,13 @@ pub(crate) enum NetworkWords {
         /// The network's name
         name: NetworkName,
     },
+    /// Print the files by which the host's own program makes the bridge of an uplink network at boot; nothing is written
+    Persist {
+        /// The network's name
+        name: NetworkName,
+        /// The program that configures this host's network: networkd, nm (NetworkManager) or ifupdown
+        program: HostNetworking,
+    },
     /// Docker's place for `zubi connect`
     #[command(hide = true)]
     Connect(Box<ConnectWords>),
@@ -417,6 +424,9 @@ pub(crate) struct CreateWords {
     /// Renew the host's own DHCP lease in the place of dhclient or udhcpc, which ends once the network is kept
     #[arg(long)]
     pub(crate) take_lease: bool,
+    /// Afterwards print what `zubi network persist` does, for networkd, nm or ifupdown
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) persist: Option<HostNetworking>,
     /// Docker's name of an option: com.docker.network.bridge.name, .enable_icc, .enable_ip_masquerade,
     /// com.docker.network.driver.mtu
     #[arg(short, long, value_name = "KEY=VALUE")]

@@ -6,7 +6,7 @@ use crate::answer::figures::{self, Figures};
 use crate::answer::leases::{self, LeaseView};
 use crate::answer::list::{self, EndpointView, LinkView, SandboxView};
 use crate::answer::peer::{self, PeerView};
-use crate::answer::{check, snapshot};
+use crate::answer::{check, permanent, snapshot};
 use crate::cleanup;
 use crate::error::Error;
 use crate::heal::object::{self, Object};
@@ -42,12 +42,13 @@ use std::path::Path;
 use std::time::Duration;
 use zubi_kernel::monitor::Tiding;
 use zubi_model::{
-    Description, Endpoint, EndpointAddress, EndpointId, Family, GuestNetwork, Icc, IfName, Ingress, LinkEndRef,
-    LinkWishes, Mac, Network, NetworkChange, NetworkId, NetworkName, NetworkSpec, Pool, PortSource, PortWish,
-    Reservation, SandboxName, SandboxRef, Subnet, Wishes,
+    Description, Endpoint, EndpointAddress, EndpointId, Family, GuestNetwork, HostNetworking, Icc, IfName, Ingress,
+    LinkEndRef, LinkWishes, Mac, Network, NetworkChange, NetworkId, NetworkName, NetworkSpec, Pool, PortSource,
+    PortWish, Reservation, SandboxName, SandboxRef, Subnet, Wishes,
 };
 use zubi_plan::Plan;
 use zubi_plan::device_settings::DeviceSettings;
+use zubi_plan::permanent::Permanent;
 use zubi_runtimes::EngineNetwork;
 use zubi_snapshot::Snapshot;
 use zubi_store::StoreError;
@@ -266,6 +267,11 @@ impl Session {
     /// Confirms a network on the LAN: its card does not go back.
     pub fn confirm_network(&mut self, name: &NetworkName) -> Result<Network, Error> {
         uplink::confirm(self, name)
+    }
+
+    /// The files by which the host's own program makes the bridge of a network on the LAN at boot.
+    pub fn permanent(&mut self, name: &NetworkName, program: HostNetworking) -> Result<Permanent, Error> {
+        permanent::permanent(self, name, program)
     }
 
     /// Gives the card of an unconfirmed network back.

@@ -97,6 +97,7 @@ impl Error {
             | Error::NoOvsBridge { .. }
             | Error::OvsBridge { .. }
             | Error::Card { .. }
+            | Error::BridgeOfHost { .. }
             | Error::NoCard { .. }
             | Error::DefaultRouteStays { .. }
             | Error::Unconfirmed { .. }

@@ -137,6 +137,16 @@ pub enum Error {
         /// The reason, with the next step.
         why: String,
     },
+    /// The bridge of a network with a card is there, and not the network's.
+    #[error("network {network}: bridge {bridge} {why}")]
+    BridgeOfHost {
+        /// The network.
+        network: NetworkName,
+        /// Its bridge.
+        bridge: IfName,
+        /// Whose it is, or what it lacks.
+        why: String,
+    },
     /// A network is to be on the card of the host's default route, and there is none.
     #[error("network {network}: no network card is named, and this host has no default route that leads to one")]
     NoCard {

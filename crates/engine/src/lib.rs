@@ -68,6 +68,7 @@ pub use undo::endpoint::Detached;
 
 pub use zubi_kernel::{Observer, Stream, Written};
 pub use zubi_plan::device_settings::DeviceSettings;
+pub use zubi_plan::permanent::{ConfigFile, Permanent};
 pub use zubi_plan::{Op, Plan};
 pub use zubi_snapshot::{Finding, Snapshot};
 pub use zubi_store::{DaemonLock, OtherNamespace};

@@ -8,6 +8,7 @@
 #![allow(clippy::missing_panics_doc, clippy::return_self_not_must_use, reason = "a lab fails its test by panicking")]
 
 mod another;
+pub mod boot;
 mod capability;
 mod cgroups;
 mod chain;
@@ -28,6 +29,8 @@ mod links;
 mod log;
 mod lxc;
 mod mirror;
+mod network_manager;
+mod networkd;
 mod other_root;
 mod ovs;
 mod patience;
@@ -57,6 +60,8 @@ pub use keeper::{HostKind, with_fresh_host};
 pub use links::{HELPERS, PLUGINS, links};
 pub use lxc::Lxc;
 pub use mirror::{Mirror, codename};
+pub use network_manager::NetworkManager;
+pub use networkd::Networkd;
 pub use other_root::OtherRoot;
 pub use ovs::OpenVswitch;
 pub use patience::patience;

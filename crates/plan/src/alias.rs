@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! zubi network blue id=4f... run=/run/zubi
+//! zubi network lan id=4f... run=/run/zubi made-by=host
 //! zubi endpoint blue at=81273645 way=/run/netns/c1 name=c1
 //! ```
 //!
@@ -23,6 +24,7 @@ use zubi_wire::route::LONGEST_ALIAS;
 
 const MARK: &str = "zubi";
 const CUT: &str = "...";
+const BY_HOST: &str = "made-by=host";
 /// The longest path, in bytes.
 const LONGEST_PATH: usize = 80;
 
@@ -47,6 +49,15 @@ pub struct EndpointMark {
     pub is_whole: bool,
 }
 
+/// Who made the bridge of a network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maker {
+    /// A zubi.
+    Zubi,
+    /// The host's own configuration, at boot. The zubi whose mark it has took it as it was.
+    Host,
+}
+
 /// What the alias of a bridge says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkMark {
@@ -54,8 +65,10 @@ pub struct NetworkMark {
     pub network: NetworkName,
     /// Its id.
     pub id: NetworkId,
-    /// The run folder of the zubi that made the bridge.
+    /// The run folder of the zubi that marked the bridge.
     pub run: String,
+    /// Who made the bridge.
+    pub maker: Maker,
 }
 
 /// Writes the alias of an endpoint's host end.
@@ -113,12 +126,19 @@ pub fn of_network(network: &Network, run: &Path) -> String {
     format!("{MARK} network {} id={} run={}", network.name, network.id, run_word(run))
 }
 
+/// The alias of the same network on a bridge that the host's own configuration made.
+pub(crate) fn on_bridge_of_host(of_network: &str) -> String {
+    format!("{of_network} {BY_HOST}")
+}
+
 /// Reads the alias of a bridge.
 pub fn read_network(alias: &str) -> Option<NetworkMark> {
     let mut words = alias.strip_prefix(MARK)?.strip_prefix(" network ")?.split(' ');
     let network = words.next()?.parse().ok()?;
     let id: NetworkId = words.next()?.strip_prefix("id=")?.parse().ok()?;
-    Some(NetworkMark { network, id, run: words.next()?.strip_prefix("run=")?.to_owned() })
+    let run = words.next()?.strip_prefix("run=")?.to_owned();
+    let maker = if words.any(|word| word == BY_HOST) { Maker::Host } else { Maker::Zubi };
+    Some(NetworkMark { network, id, run, maker })
 }
 
 /// A run folder as it stands in an alias.

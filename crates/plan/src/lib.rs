@@ -17,6 +17,7 @@ pub mod lease;
 pub mod link;
 pub mod loopback;
 pub mod name_files;
+pub mod permanent;
 pub mod published;
 pub mod sandbox;
 mod sandbox_file;

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 use zubi_model::{
-    BridgeMode, BridgeNetwork, Datapath, DefaultRoute, Device, DirectLink, Driver, Egress, Endpoint, EndpointAddress,
-    EndpointId, Family, Hairpin, Icc, IfIndex, Ingress, LinkEnd, LinkGroup, LinkId, LinkPlace, Mac, NetnsCookie,
-    Network, NetworkId, NsRef, OvsNetwork, Pool, PoolSpec, PortSource, PortVlans, Promiscuity, SandboxIdentity, Scope,
-    Traits, VlanId,
+    AddressOptions, BridgeMode, BridgeNetwork, Datapath, DefaultRoute, Device, DirectLink, Driver, Egress, Endpoint,
+    EndpointAddress, EndpointId, Family, Hairpin, HeldAddress, Holdings, Icc, IfIndex, Ingress, LinkEnd, LinkGroup,
+    LinkId, LinkPlace, Mac, NetnsCookie, Network, NetworkId, NsRef, OvsNetwork, Pool, PoolSpec, PortSource, PortVlans,
+    Promiscuity, RouterAdvertisements, SandboxIdentity, Scope, Traits, VlanId,
 };
 use zubi_plan::driver::{
-    InUse, Last, Reached, Remains, attach, change, detach, down, give_back, network_elements, publish, unpublish, up,
+    HostFacts, InUse, Last, Reached, Remains, attach, change, detach, down, give_back, network_elements, publish,
+    take_from_host, take_over, unpublish, up, up_with,
 };
 use zubi_plan::forwarding::Ipv6Forwarding;
+use zubi_plan::loopback::BridgeNetfilter;
 use zubi_plan::{Instance, Neighbours, Plan, Presence, Surroundings, Taken, TakenNow, link, sandbox};
 use zubi_wire::route::{AddrGenMode, AdminState, DeviceSettings, LinkSeen, NetnsId, PortSeen, Switch};
 
@@ -635,4 +637,42 @@ fn disconnect_from_open_vswitch() {
         restored: Vec::new(),
     };
     insta::assert_snapshot!(detach(&endpoint, &remains));
+}
+
+/// A network with the card eth0.
+fn on_card() -> Network {
+    with_bridge(network("lan", &["192.168.1.0/24"]), |bridge| bridge.parent = Some("eth0".parse().unwrap()))
+}
+
+#[test]
+fn a_bridge_takes_over_a_card_with_a_vlan_for_the_endpoints() {
+    let ten = with_bridge(on_card(), |bridge| bridge.vlan = VlanId::try_from(10).ok());
+    let held = Holdings {
+        addresses: vec![HeldAddress { address: "192.168.1.5/24".parse().unwrap(), options: AddressOptions::default() }],
+        ..Holdings::default()
+    };
+    let taken = take_over(&ten, &held, "/run/zubi".as_ref()).unwrap();
+    insta::assert_snapshot!(without_layout(taken));
+}
+
+#[test]
+fn connect_in_a_vlan_of_the_lan() {
+    let ten = with_bridge(on_card(), |bridge| bridge.vlan = VlanId::try_from(10).ok());
+    insta::assert_snapshot!(attach(&ten, &endpoint(&ten, named(), "eth0"), &empty(&[Family::V4])));
+}
+
+#[test]
+fn connect_where_a_router_advertises() {
+    let lan = Network { router_advertisements: RouterAdvertisements::Taken, ..on_card() };
+    let mut endpoint = endpoint(&lan, named(), "eth0");
+    endpoint.traits.router_advertisements = RouterAdvertisements::Taken;
+    insta::assert_snapshot!(attach(&lan, &endpoint, &empty(&[Family::V4, Family::V6])));
+}
+
+#[test]
+fn a_bridge_that_the_host_made_at_boot() {
+    let host = HostFacts { ipv6: Ipv6Forwarding::Force, netfilter: BridgeNetfilter::Off, run: "/run/zubi".into() };
+    let mut plan = up_with(&on_card(), &host, []);
+    take_from_host(&mut plan, &on_card());
+    insta::assert_snapshot!(without_layout(plan));
 }

@@ -32,6 +32,7 @@ help_of! {
     help_of_network_rm: "network" "rm";
     help_of_network_prune: "network" "prune";
     help_of_network_confirm: "network" "confirm";
+    help_of_network_persist: "network" "persist";
     help_of_network_rollback: "network" "rollback";
     help_of_sandbox: "sandbox";
     help_of_sandbox_add: "sandbox" "add";

@@ -4,10 +4,9 @@ use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use zubi_model::name_servers;
 use zubi_names::{HostNames, Name};
 
-/// resolv.conf(5): further ones are not asked.
-const MOST_SERVERS: usize = 3;
 /// A file that is larger is read as far as this.
 const LONGEST: usize = 1 << 20;
 /// The host's list of servers.
@@ -42,7 +41,7 @@ impl HostFiles {
             return false;
         }
         (self.servers_mark, self.was_read) = (mark, true);
-        let servers = servers_in(&text(SERVERS));
+        let servers = name_servers(&text(SERVERS));
         let are_others = servers != self.servers;
         self.servers = servers;
         are_others
@@ -71,16 +70,6 @@ fn text(path: impl AsRef<Path>) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).into_owned()
 }
 
-/// The servers of a resolv.conf(5).
-fn servers_in(text: &str) -> Vec<IpAddr> {
-    let named = text.lines().filter_map(|line| {
-        let mut words = line.split_ascii_whitespace();
-        (words.next() == Some("nameserver")).then(|| words.next())?
-    });
-    // A scope leads to a device; the address alone does where the device is the only one.
-    named.filter_map(|word| word.split('%').next()?.parse().ok()).take(MOST_SERVERS).collect()
-}
-
 /// The host's names in a hosts(5).
 fn names_in(text: &str, own: &str) -> HostNames {
     let mut names = HostNames::default();
@@ -106,17 +95,6 @@ fn names_in(text: &str, own: &str) -> HostNames {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_three_servers_are_asked() {
-        let text = "# nameserver 9.9.9.9\nsearch example.org\nnameserver 127.0.0.53\nnameserver\tfe80::1%eth0\n\
-                    nameserver nonsense\nnameserver 10.0.0.1 10.0.0.2\nnameserver 10.0.0.3\n";
-        assert_eq!(
-            servers_in(text).iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["127.0.0.53", "fe80::1", "10.0.0.1"]
-        );
-        assert!(servers_in("").is_empty());
-    }
 
     #[test]
     fn names_on_the_loopback_are_the_hosts_own_or_nobodys() {

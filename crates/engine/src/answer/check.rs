@@ -24,6 +24,7 @@ use crate::report::{Act, Force};
 use crate::session::Session;
 use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
 use zubi_plan::Place;
+use zubi_plan::driver::HostFacts;
 use zubi_snapshot::Snapshot;
 use zubi_store::Maker;
 
@@ -44,8 +45,7 @@ pub(crate) fn check_called(session: &mut Session, network: &NetworkName, called:
     }
     let endpoints = session.store().endpoints_on(&network.name)?;
     let facts = host_facts(session)?;
-    let ops = network_ops(session, &facts, &network, &endpoints)?;
-    problems.extend(differences(session, &mut Snapshot::new(), &format!("network {}", network.name), &ops)?);
+    problems.extend(check_network(session, &mut Snapshot::new(), &facts, &network, &endpoints)?);
     problems.extend(check_endpoint(session, &network, &endpoint)?);
     Ok(problems)
 }
@@ -114,8 +114,7 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
     }
     let facts = host_facts(session)?;
     for network in &records.networks {
-        let ops = network_ops(session, &facts, network, records.endpoints_on(&network.name))?;
-        problems.extend(differences(session, &mut snapshot, &format!("network {}", network.name), &ops)?);
+        problems.extend(check_network(session, &mut snapshot, &facts, network, records.endpoints_on(&network.name))?);
     }
     let doing = session.begin();
     let all = records.endpoints.len();
@@ -175,6 +174,24 @@ fn check_locked(session: &mut Session) -> Result<(Vec<Problem>, Vec<WithoutSandb
         problems.push(Problem::new(ProblemKind::Stray, words, "belongs to no record", GC));
     }
     Ok((problems, lost))
+}
+
+fn check_network<'a>(
+    session: &mut Session,
+    snapshot: &mut Snapshot,
+    facts: &HostFacts,
+    network: &Network,
+    endpoints: impl IntoIterator<Item = &'a Endpoint>,
+) -> Result<Vec<Problem>, Error> {
+    let object = format!("network {}", network.name);
+    match network_ops(session, facts, network, endpoints) {
+        Ok(ops) => differences(session, snapshot, &object, &ops),
+        Err(Error::BridgeOfHost { bridge, why, .. }) => {
+            let fix = "change the host's own network configuration, then zubi repair";
+            Ok(vec![Problem::new(ProblemKind::Differs, object, format!("bridge {bridge} {why}"), fix)])
+        }
+        Err(e) => Err(e),
+    }
 }
 
 fn check_endpoint(session: &mut Session, network: &Network, endpoint: &Endpoint) -> Result<Vec<Problem>, Error> {

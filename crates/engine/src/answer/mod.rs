@@ -9,6 +9,7 @@ pub(crate) mod figures;
 pub(crate) mod leases;
 pub(crate) mod list;
 pub(crate) mod peer;
+pub(crate) mod permanent;
 pub(crate) mod port_conflicts;
 pub(crate) mod recorded;
 pub(crate) mod snapshot;

@@ -5,12 +5,14 @@ use crate::decide::ovs::datapath;
 use crate::error::Error;
 use crate::firewall::forwarding::close_forwarding;
 use crate::look::addresses_in_use::is_link_local;
+use crate::look::bridge_maker::maker;
 use crate::look::clock::now;
 use crate::look::compare::host_device;
 use crate::look::host::host_facts;
 use crate::look::unrecorded::refuse_other_instance_now;
 use crate::session::Session;
 use zubi_model::{Endpoint, IfName, Network, OvsNetwork};
+use zubi_plan::alias::Maker;
 use zubi_plan::driver::{self, HostFacts, Standing, UPLINK_SETTINGS};
 use zubi_plan::{Op, Plan, loopback};
 use zubi_snapshot::{Finding, Snapshot};
@@ -44,6 +46,9 @@ pub(crate) fn network_ops<'a>(
     endpoints: impl IntoIterator<Item = &'a Endpoint>,
 ) -> Result<Vec<Op>, Error> {
     let mut plan = driver::up_with(network, facts, endpoints);
+    if maker(session, network)? == Maker::Host {
+        driver::take_from_host(&mut plan, network);
+    }
     close_forwarding(session, &mut plan)?;
     plan.ops.extend(driver::kept(network));
     Ok(plan.ops.into_iter().filter(|op| !op.is_layout()).collect())
@@ -71,8 +76,13 @@ pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Lo
             let mut plan = everything(session, network, need)?;
             // The caller has checked the firewall table already.
             plan.ops.retain(|op| !op.is_layout());
-            let compared = session.kernel.compare(&plan.ops).map_err(Error::kernel(object))?;
-            Ok(compared.into_iter().filter(|(_, finding)| *finding != Finding::Same).map(|(op, _)| op).collect())
+            without_same(session, &object, &plan.ops)
+        }
+        Standing::OfHost => {
+            refuse_other_instance_now(session)?;
+            let facts = host_facts(session)?;
+            let ops = network_ops(session, &facts, network, [])?;
+            without_same(session, &object, &ops)
         }
         Standing::Unmarked => {
             let mut plan = everything(session, network, need)?;
@@ -92,6 +102,12 @@ pub(crate) fn missing_network(session: &mut Session, network: &Network, need: Lo
             })
         }
     }
+}
+
+/// The operations whose result is missing or differs.
+fn without_same(session: &mut Session, object: &str, ops: &[Op]) -> Result<Plan, Error> {
+    let compared = session.kernel.compare(ops).map_err(Error::kernel(object))?;
+    Ok(compared.into_iter().filter(|(_, finding)| *finding != Finding::Same).map(|(op, _)| op).collect())
 }
 
 /// The card of a macvlan network has to be there and up: a macvlan on a card that is down cannot be up.

@@ -1,6 +1,7 @@
 //! Gives a network card back when nobody confirmed that a bridge took it over.
 
 use crate::error::Error;
+use crate::look::bridge_maker::bridge_of_host;
 use crate::look::clock::nanoseconds;
 use crate::session::Session;
 use crate::undo::network::undo_network;
@@ -18,8 +19,11 @@ pub(crate) fn recover_takeover(session: &mut Session, host: &ExclusiveHost, netw
         Some(_) => "the network was not confirmed in time",
         None => "the command was killed half-way",
     };
+    let is_of_host = bridge_of_host(session, network)?.is_some();
     undo_network(session, host, network)?;
-    note_return(session, network, why)?;
+    if !is_of_host {
+        note_return(session, network, why)?;
+    }
     Ok(true)
 }
 

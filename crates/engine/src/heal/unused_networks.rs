@@ -4,12 +4,14 @@ use crate::error::Error;
 use crate::heal::gone::{all_gone, remove_gone};
 use crate::heal::leftovers::recover;
 use crate::heal::unfinished_networks::recover_networks;
+use crate::look::bridge_maker::{files_of_bridge, maker};
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::undo::followed::{release, unfollow};
 use crate::undo::network::{plan_down, undo_network};
 use zubi_model::{Network, NetworkName};
 use zubi_plan::Plan;
+use zubi_plan::alias::Maker;
 use zubi_store::ExclusiveHost;
 
 /// Removes a described network if it has no endpoint.
@@ -89,8 +91,16 @@ pub(crate) fn take_network_down(
                 session.note(format!("{} does not come back to {} any more", followed.sandbox(), network.name));
             }
         }
+        let maker = match maker(session, network) {
+            // Not even its bridge is the network's.
+            Err(Error::BridgeOfHost { .. }) => None,
+            maker => Some(maker?),
+        };
         undo_network(session, host, network)?;
-        if let (Some(dhcp), Some(card)) = (lease, network.parent()) {
+        if let Some(maker) = maker {
+            note_configuration(session, network, maker);
+        }
+        if let (Some(dhcp), Some(card), Some(Maker::Zubi)) = (lease, network.parent(), maker) {
             let address = dhcp.lease.address;
             session.note(format!(
                 "nobody renews the lease of {address} on {card} now: start the host's DHCP client again"
@@ -98,4 +108,20 @@ pub(crate) fn take_network_down(
         }
     }
     Ok(Report { plan, value: () })
+}
+
+/// Says what the host's own configuration does with the bridge of a network that is gone.
+fn note_configuration(session: &mut Session, network: &Network, maker: Maker) {
+    let Some(card) = network.parent() else { return };
+    let (bridge, files) = (network.device(), files_of_bridge(network).join(" "));
+    if maker == Maker::Host {
+        let files = if files.is_empty() { "its files".to_owned() } else { files };
+        session.note(format!(
+            "{bridge} stays, with the host's addresses and {card} as its port: the host's own configuration made it; to \
+             have {card} without a bridge, remove {files} and restart"
+        ));
+    } else if !files.is_empty() {
+        session
+            .note(format!("the host's own configuration makes {bridge} at the next boot, unless you remove {files}"));
+    }
 }

@@ -1,6 +1,7 @@
 //! Reading: functions that answer one question from the host, a sandbox or the records.
 
 pub(crate) mod addresses_in_use;
+pub(crate) mod bridge_maker;
 pub(crate) mod by_name;
 pub(crate) mod card;
 pub(crate) mod clock;

@@ -6,7 +6,7 @@ use crate::session::Session;
 use std::collections::HashSet;
 use std::path::Path;
 use zubi_kernel::Session as KernelSession;
-use zubi_plan::alias::{self, EndpointMark};
+use zubi_plan::alias::{self, EndpointMark, Maker};
 use zubi_plan::{Place, driver};
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_wire::route::LinkSeen;
@@ -46,9 +46,10 @@ pub(crate) fn refuse_if_records_are_lost(kernel: &mut KernelSession, run: &Path)
 /// Two instances with different folders on one host would take each other's devices for leftovers.
 fn refuse_other_instance(links: &[LinkSeen], run: &Path) -> Result<(), Error> {
     let own = alias::run_word(run);
-    let marks = links.iter().filter(|link| link.group.is_ours()).filter_map(|link| {
+    let marks = links.iter().filter_map(|link| {
         let mark = link.alias.as_deref().and_then(alias::read_network)?;
-        (mark.run != own).then_some((link, mark))
+        let counts = link.group.is_ours() || mark.maker == Maker::Host;
+        (counts && mark.run != own).then_some((link, mark))
     });
     match marks.into_iter().next() {
         None => Ok(()),

@@ -311,17 +311,17 @@ fn attach_new(
         let complete = |session: &mut Session, endpoint: &mut Endpoint| {
             if network.asks_dhcp() {
                 *endpoint = get_first_lease(session, host, network, endpoint, wishes)?;
+            } else {
+                remember_mac(session, endpoint, around.neighbours)?;
+            }
+            for address in &around.stale {
+                session.store().unmark_stale(&network.name, *address)?;
             }
             Ok(())
         };
         apply_endpoint(session, host, &object, sandbox, &mut endpoint, &plan, complete)?;
-        for address in &around.stale {
-            session.store().unmark_stale(&network.name, *address)?;
-        }
         if network.asks_dhcp() {
             around.default_in = default_families(&endpoint, &inside.siblings, &inside.foreign_defaults);
-        } else {
-            remember_mac(session, &endpoint, around.neighbours)?;
         }
     } else if network.asks_dhcp() {
         session.note(format!(

@@ -131,16 +131,16 @@ fn make(
     let plan = driver::attach(network, &endpoint, &around);
     let done: Result<(), Error> = (|| {
         apply(session, object, &plan)?;
+        remember_mac(session, &endpoint, around.neighbours)?;
+        for address in &around.stale {
+            session.store().unmark_stale(&network.name, *address)?;
+        }
         Ok(session.store().finish_attach(&endpoint.key())?)
     })();
     if let Err(error) = done {
         return Err(error.after_undo(Fault::muted(|| undo_attach(session, host, &endpoint))));
     }
     session.slow.attaching = true;
-    for address in &around.stale {
-        session.store().unmark_stale(&network.name, *address)?;
-    }
-    remember_mac(session, &endpoint, around.neighbours)?;
     Ok((endpoint, plan))
 }
 

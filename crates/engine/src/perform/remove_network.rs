@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::heal::leftovers::recover_first;
 use crate::heal::unfinished_networks::recover_networks;
 use crate::heal::unused_networks::{remove_network_locked, take_network_down};
+use crate::look::bridge_maker::bridge_of_host;
 use crate::look::foreign_changes::foreign_addresses;
 use crate::look::unconfirmed::refuse_unconfirmed;
 use crate::perform::guest_network::guest_networks;
@@ -67,6 +68,9 @@ fn remove_requested(
 /// Refuses a network whose card is unplugged: with the bridge the host would lose what it had on the card.
 fn require_card(session: &mut Session, network: &Network) -> Result<(), Error> {
     let Some(card) = network.parent() else { return Ok(()) };
+    if bridge_of_host(session, network)?.is_some() {
+        return Ok(());
+    }
     let seen =
         session.kernel.link(&Place::Host, card.as_str()).map_err(Error::kernel(format!("network card {card}")))?;
     if seen.is_some() {

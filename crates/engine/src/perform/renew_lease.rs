@@ -4,6 +4,7 @@
 use crate::decide::lease::{LeaseState, OnDevice, client_id, identity, start};
 use crate::error::Error;
 use crate::heal::object::heal_endpoint;
+use crate::look::bridge_maker::bridge_of_host;
 use crate::look::clock::now;
 use crate::look::default_route::siblings;
 use crate::look::host_key::host_key;
@@ -62,6 +63,10 @@ pub(crate) fn renew_leases(session: &mut Session, wishes: RenewWishes) -> Result
     let hosts: Vec<Network> =
         session.store().networks_lossy().0.into_iter().filter(|network| network.host_client().is_some()).collect();
     for network in hosts {
+        // The host's own client keeps the lease.
+        if bridge_of_host(session, &network)?.is_some() {
+            continue;
+        }
         doing.step(|| format!("renewing the host's own lease on network {}", network.name));
         all.push(renew_host_lease(session, &network, wishes.force, wishes.effort()));
     }

@@ -56,7 +56,8 @@ pub(crate) fn plan_down(session: &mut Session, network: &Network) -> Result<Plan
     let ports = left_ports(session, network)?;
     let found = Leaving { last, device: device.as_ref(), others: &others, guests: &guests, ports: &ports };
     let mut plan = driver::down_from(network, &found);
-    if let Some(card) = network.parent() {
+    let is_of_host = device.as_ref().is_some_and(|seen| driver::is_of_host(network, seen));
+    if let Some(card) = network.parent().filter(|_| !is_of_host) {
         let (held, hasty) = to_give_back(session, network, card)?;
         plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
         plan.ops.splice(0..0, driver::give_card_back(network, &held, &hasty).unwrap_or_default().ops);

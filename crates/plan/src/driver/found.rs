@@ -29,6 +29,8 @@ pub enum Standing {
     InParts,
     /// The device, but one of the marks that identify it is missing, see [`put_marks_back`](super::put_marks_back).
     Unmarked,
+    /// Unknown: the host's own configuration made the device. It is the network's if the network's card is a port of it.
+    OfHost,
     /// A part or nothing. Making the network again completes it.
     Incomplete,
     /// Nothing, and another program has to make the device.

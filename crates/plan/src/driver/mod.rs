@@ -87,6 +87,15 @@ pub fn put_marks_back(plan: &mut Plan, network: &Network) {
     }
 }
 
+/// Turns a plan that makes the device into one that takes the device that the host's own configuration made, see
+/// [`Standing::OfHost`].
+pub fn take_from_host(plan: &mut Plan, network: &Network) {
+    match &network.driver {
+        Driver::Bridge(part) => bridge::take_from_host(plan, part),
+        Driver::Macvlan(_) | Driver::Ovs(_) => {}
+    }
+}
+
 /// What a network's device has by itself once it is up, and other programs may have removed since.
 pub fn kept(network: &Network) -> Vec<Op> {
     match &network.driver {
@@ -258,10 +267,18 @@ pub fn recognise_network(network: &Network, seen: Option<&LinkSeen>) -> Presence
     }
 }
 
+/// Whether the host's own configuration made the device with the name of a network's, and not zubi.
+pub fn is_of_host(network: &Network, seen: &LinkSeen) -> bool {
+    match &network.driver {
+        Driver::Bridge(part) => bridge::is_of_host(part, seen),
+        Driver::Macvlan(_) | Driver::Ovs(_) => false,
+    }
+}
+
 /// How much of a network exists, judged by the device with its name.
 pub fn standing(network: &Network, seen: Option<&LinkSeen>) -> Standing {
     match &network.driver {
-        Driver::Bridge(part) => bridge::standing(part, seen),
+        Driver::Bridge(part) => bridge::standing(network, part, seen),
         Driver::Macvlan(part) => macvlan::standing(part, seen),
         // Whether the bridge exists is a question to Open vSwitch.
         Driver::Ovs(_) => Standing::Complete,

@@ -4,7 +4,7 @@ use crate::loopback::{BridgeNetfilter, loopback};
 use crate::samples::{endpoint, network, seen, with_bridge};
 use crate::{Neighbours, Place, alias, firewall};
 use zubi_model::{BridgeMode, Hairpin, Icc, InnerState, Lifetime, LinkGroup, Traits};
-use zubi_wire::route::{AdminState, BridgePort};
+use zubi_wire::route::{AdminState, BridgePort, LinkChange};
 
 const SUBNET: &str = "10.55.66.0/24";
 
@@ -173,4 +173,26 @@ fn nothing_of_an_unmanaged_bridge_is_wanted_beside_the_pair() {
     assert_eq!(port_of(&wanted(&unmanaged, &endpoint, &around())), None);
     assert!(network_elements(&unmanaged).is_empty());
     assert!(!firewall::endpoint_elements(&endpoint).is_empty());
+}
+
+/// `lan` with the card eth0.
+fn lan() -> Network {
+    with_bridge(network("lan", &["192.168.1.0/24"]), |bridge| bridge.parent = Some("eth0".parse().unwrap()))
+}
+
+#[test]
+fn a_bridge_of_the_host_s_is_taken_as_it_is_and_left() {
+    let mut plan = up_with(&lan(), &host(), []);
+    take_from_host(&mut plan, &lan());
+    let text = words(&plan);
+    assert!(!text.contains("link add") && text.contains("ip link set eth0 master zb-lan"), "{text}");
+    let last = plan.ops.last().unwrap();
+    let What::ChangeLink(LinkChange { alias: Some(alias), .. }) = &last.what else { panic!("{last}") };
+    let made = LinkSeen { alias: Some(alias.clone()), ..seen("zb-lan", "bridge") };
+    assert!(is_of_host(&lan(), &made));
+    let text = words(&down_from(&lan(), &leaving(Some(&made), &[])));
+    assert!(text.ends_with("ip link set zb-lan alias ''") && !text.contains("link del"), "{text}");
+    // Another alias is somebody else's.
+    let made = LinkSeen { alias: Some("office".into()), ..made };
+    assert!(!words(&down_from(&lan(), &leaving(Some(&made), &[]))).contains("alias"));
 }

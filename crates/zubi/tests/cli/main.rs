@@ -28,6 +28,7 @@ mod network_set;
 mod output;
 mod ovs;
 mod owners;
+mod persist;
 mod ports;
 mod ports_attacks;
 mod ports_bad_input;
@@ -72,6 +73,7 @@ zubi_lab::test_files!(
     output,
     ovs,
     owners,
+    persist,
     ports,
     ports_attacks,
     ports_bad_input,

@@ -4,8 +4,9 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
+use zubi_lab::boot::reaches_the_lan;
 use zubi_lab::lan::{COMPUTER, HOST, OUTSIDE, ROUTER, holdings, make_lan};
-use zubi_lab::{Capability, Host, Snapshot, assert_reaches, lacking, need, on_another_host, skip};
+use zubi_lab::{Capability, Host, Networkd, Snapshot, assert_reaches, lacking, need, on_another_host};
 
 /// Talks over the card while it goes to the bridge and back.
 const STREAMS: &str = include_str!("uplink_streams.py");
@@ -16,13 +17,6 @@ fn host() -> Host {
     let host = Host::new(ZUBI);
     make_lan(&host);
     host
-}
-
-fn reaches_the_lan(host: &Host) {
-    for address in [ROUTER, COMPUTER, OUTSIDE, "2001:db8:1::7", "2001:db8:1::1", "2001:db8:ff::1"] {
-        host.shell(&format!("ping -qc1 -W2 {address}")).ok();
-    }
-    assert_reaches("pc", "host", HOST);
 }
 
 fn problems(host: &Host) -> String {
@@ -499,42 +493,29 @@ fn a_card_that_a_program_manages_is_refused_by_its_name() {
 fn a_card_of_the_real_networkd_is_refused_until_it_leaves_the_card() {
     let test = "a_card_of_the_real_networkd_is_refused_until_it_leaves_the_card";
     let host = host();
-    // It drops its rights to a user of its own, and takes a /sys that can be written to for a sign of udev.
-    let prepared = host.shell(
-        "set -e; test -x /lib/systemd/systemd-networkd; grep -q systemd-network /etc/passwd
-         test $(awk '{n += $3} END {print n}' /proc/self/uid_map) -gt 1000
-         mkdir -p /run/systemd/network /etc/systemd/network; mount -t tmpfs none /etc/systemd/network
-         mount -t sysfs -o ro none /sys; touch /run/systemd/container
-         printf '[Match]\nName=eth0\n[Network]\nAddress=192.168.1.5/24\nGateway=192.168.1.1\n' \
-           > /etc/systemd/network/10-eth0.network",
-    );
-    if prepared.code != 0 {
-        skip(test, "needs systemd-networkd, and the right to become another user");
+    if !Networkd::prepare(&host, test) {
         return;
     }
-    let networkd = || {
-        Command::new("/lib/systemd/systemd-networkd")
-            .stderr(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("networkd")
-    };
+    host.shell(
+        "printf '[Match]\nName=eth0\n[Network]\nAddress=192.168.1.5/24\nGateway=192.168.1.1\n' \
+           > /etc/systemd/network/10-eth0.network",
+    )
+    .ok();
     let index = host.shell("cat /sys/class/net/eth0/ifindex").ok().out.trim().to_owned();
     let state = |word: &str| host.wait_for(&format!("grep -qx ADMIN_STATE={word} /run/systemd/netif/links/{index}"));
-    let mut process = networkd();
+    let networkd = Networkd::start();
     state("configured");
     let create = || host.zubi("network create lan --driver uplink --parent eth0");
     let said = create().fails(4, "is managed by systemd-networkd").err;
     // What the message says, but for `networkctl reload`, which takes D-Bus.
     assert!(said.contains("/run/systemd/network/05-zubi.network with [Match] Name=eth0 and [Link] Unmanaged=yes"));
-    process.kill().and_then(|()| process.wait()).expect("kill");
+    drop(networkd);
     host.shell("printf '[Match]\nName=eth0\n[Link]\nUnmanaged=yes\n' > /run/systemd/network/05-zubi.network").ok();
-    let mut process = networkd();
+    let _networkd = Networkd::start();
     state("unmanaged");
     create().ok();
     reaches_the_lan(&host);
     host.zubi("network rm lan").ok();
-    process.kill().and_then(|()| process.wait()).expect("kill");
 }
 
 fn an_address_that_somebody_has_is_left_out() {

@@ -6,7 +6,17 @@ mod coming_back;
 mod containers;
 mod docker_networks;
 mod firewalld;
+mod network_manager;
 mod plugin;
 mod podman;
 
-zubi_lab::test_files!(cni_clients, coexistence_daemons, coming_back, containers, docker_networks, firewalld, podman);
+zubi_lab::test_files!(
+    cni_clients,
+    coexistence_daemons,
+    coming_back,
+    containers,
+    docker_networks,
+    firewalld,
+    network_manager,
+    podman
+);

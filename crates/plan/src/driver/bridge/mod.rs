@@ -15,9 +15,10 @@ pub(super) use change::{Bridged, change};
 pub(super) use described::{first_described, mode};
 pub(super) use endpoint::{attach, change_mac, delete_device, detach, detach_pair, publish, unpublish, wanted};
 pub(super) use links::{doomed_name, pair};
-pub(super) use network::{down, down_from, elements, kept, mark, put_marks_back, up, up_with};
+pub(super) use network::{down, down_from, elements, kept, mark, put_marks_back, take_from_host, up, up_with};
 pub(super) use recognise::{
-    leads_to_a_sandbox, recognise_doomed, recognise_host_end, recognise_inner_end, recognise_network, standing,
+    is_of_host, leads_to_a_sandbox, recognise_doomed, recognise_host_end, recognise_inner_end, recognise_network,
+    standing,
 };
 pub(super) use take::give_back;
 pub use uplink::SETTINGS;

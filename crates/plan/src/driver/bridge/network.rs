@@ -3,7 +3,7 @@
 use crate::coexist::{join_transaction, remove_guests};
 use crate::device::{Ipv6, connected_routes, ipv6_settings};
 use crate::driver::bridge::links::{WithCard, bridge, with_card};
-use crate::driver::bridge::recognise::recognise_network;
+use crate::driver::bridge::recognise::{is_of_host, recognise_network};
 use crate::driver::found::{HostFacts, Last, Leaving};
 use crate::forwarding::Ipv6Forwarding;
 use crate::loopback::loopback;
@@ -97,6 +97,25 @@ pub(in crate::driver) fn put_marks_back(plan: &mut Plan) {
     }
 }
 
+/// The last operation is one message, and gives the mark: a bridge with a mark is complete.
+pub(in crate::driver) fn take_from_host(plan: &mut Plan, part: &BridgeNetwork) {
+    const MAC: &str = "the bridge, which the host's own configuration made: its MAC is fixed";
+    const MARK: &str = "all is there: whose bridge it is, and that it stays when the network goes";
+    for op in &mut plan.ops {
+        match &mut op.what {
+            What::AddLink(bridge) if bridge.name == part.device => {
+                let mac = LinkChange { mac: Some(part.mac), ..LinkChange::none(part.device.clone()) };
+                *op = Op::host(What::ChangeLink(mac), MAC);
+            }
+            What::ChangeLink(LinkChange { name, alias: Some(alias), .. }) if *name == part.device => {
+                *alias = alias::on_bridge_of_host(alias);
+                op.why = MARK;
+            }
+            _ => {}
+        }
+    }
+}
+
 pub(in crate::driver) fn kept(network: &Network, part: &BridgeNetwork) -> Vec<Op> {
     const ROUTE: &str = "the host reaches the endpoints by the bridge";
     const FORWARD: &str = "what comes in by the bridge is passed on";
@@ -132,11 +151,18 @@ pub(in crate::driver) fn down(network: &Network, part: &BridgeNetwork, last: Las
 pub(in crate::driver) fn down_from(network: &Network, part: &BridgeNetwork, found: &Leaving<'_>) -> Plan {
     const ADDRESS: &str = "the host's address on the bridge that stays for another network";
     const LEFT: &str = "the bridge goes with its last network";
+    const UNMARKED: &str = "the bridge stays, since the host's own configuration made it";
     let mut plan = down(network, part, found.last);
     join_transaction(&mut plan, remove_guests(found.guests));
     let shared = found.others.iter().any(|other| other.shares_device_with(network));
     let foreign = recognise_network(part, found.device) == Presence::Foreign;
-    if shared || foreign {
+    let of_host = found.device.filter(|seen| is_of_host(part, seen));
+    let mark = of_host.and_then(|seen| seen.alias.as_deref()).and_then(alias::read_network);
+    if mark.is_some_and(|mark| mark.id == network.id) {
+        let alias = Some(String::new());
+        plan.push(Op::host(What::ChangeLink(LinkChange { alias, ..LinkChange::none(part.device.clone()) }), UNMARKED));
+    }
+    if shared || foreign || of_host.is_some() {
         plan.ops.retain(|op| !matches!(op.what, What::DeleteLink(_)));
     }
     for op in &mut plan.ops {

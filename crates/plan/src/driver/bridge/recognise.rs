@@ -3,24 +3,46 @@
 //! # How it works
 //! Every device of ours has a name, a MAC that zubi chose, and on the host a link group. Other programs may have
 //! changed one of the three, so the name and one of the other two are enough. A device with the name alone is foreign.
+//!
+//! The bridge of a network with a card may be made by the host's own configuration at boot. It never gets the group, by
+//! which zubi deletes what is its own. Until it has the mark, only the card tells whether it is the network's.
 
 use crate::Presence;
+use crate::alias::{self, Maker, NetworkMark};
 use crate::driver::bridge::links::{bridge, doomed_name};
 use crate::driver::found::Standing;
-use zubi_model::{BridgeMode, BridgeNetwork, Endpoint, LinkGroup, Mac, Pair};
+use zubi_model::{BridgeMode, BridgeNetwork, Endpoint, LinkGroup, Mac, Network, Pair};
 use zubi_wire::route::{AdminState, LinkMark, LinkSeen};
 
 /// A bridge that another program made belongs to the network whatever its MAC is.
 pub(in crate::driver) fn recognise_network(part: &BridgeNetwork, seen: Option<&LinkSeen>) -> Presence {
     Presence::of(seen, |seen| match part.mode {
-        BridgeMode::Managed => bridge(part).resembles(seen),
+        BridgeMode::Managed => bridge(part).resembles(seen) || is_of_host(part, seen),
         BridgeMode::Adopted | BridgeMode::Unmanaged => is_kind(seen, "bridge"),
     })
 }
 
-pub(in crate::driver) fn standing(part: &BridgeNetwork, seen: Option<&LinkSeen>) -> Standing {
+/// Whether the host's own configuration made a bridge with the name of a network's that has a card.
+pub(in crate::driver) fn is_of_host(part: &BridgeNetwork, seen: &LinkSeen) -> bool {
+    part.parent.is_some()
+        && seen.name == part.device.as_str()
+        && is_kind(seen, "bridge")
+        && !seen.group.is_ours()
+        && mark(seen).is_none_or(|mark| mark.maker == Maker::Host)
+}
+
+fn mark(seen: &LinkSeen) -> Option<NetworkMark> {
+    seen.alias.as_deref().and_then(alias::read_network)
+}
+
+pub(in crate::driver) fn standing(network: &Network, part: &BridgeNetwork, seen: Option<&LinkSeen>) -> Standing {
     match (recognise_network(part, seen), part.mode, seen) {
         (Presence::Foreign, _, _) => Standing::Foreign,
+        // The mark is the last that it gets.
+        (_, BridgeMode::Managed, Some(seen)) if is_of_host(part, seen) => {
+            let is_whole = seen.state == AdminState::Up && mark(seen).is_some_and(|mark| mark.id == network.id);
+            if is_whole { Standing::Complete } else { Standing::OfHost }
+        }
         (_, BridgeMode::Managed, Some(seen)) if !bridge(part).is(seen) => Standing::Unmarked,
         // The mark is the last that a bridge with a card gets.
         (_, BridgeMode::Managed, Some(seen)) if part.parent.is_some() && seen.alias.is_none() => Standing::Incomplete,
@@ -109,7 +131,33 @@ mod tests {
     }
 
     #[test]
+    fn a_bridge_with_a_card_and_without_the_group_is_the_host_s() {
+        let (part, made) = blue();
+        let network = network("blue", &["10.55.66.0/24"]);
+        let part = BridgeNetwork { parent: Some("eth0".parse().unwrap()), ..part };
+        let own = alias::of_network(&network, "/run/zubi".as_ref());
+        let of_host = LinkSeen { group: LinkGroup::DEFAULT, mac: None, ..made.clone() };
+        let marked = |alias: &str| LinkSeen { alias: Some(alias.to_owned()), ..of_host.clone() };
+        let taken = marked(&alias::on_bridge_of_host(&own));
+        let stands = |seen: &LinkSeen| standing(&network, &part, Some(seen));
+        assert_eq!((stands(&of_host), stands(&marked("office"))), (Standing::OfHost, Standing::OfHost));
+        assert_eq!(stands(&taken), Standing::Complete);
+        assert_eq!(stands(&LinkSeen { state: AdminState::Down, ..taken.clone() }), Standing::OfHost);
+        let other = Network { id: zubi_model::NetworkId::from_random([8; 32]), ..network.clone() };
+        assert_eq!(standing(&other, &part, Some(&taken)), Standing::OfHost);
+        assert_eq!(recognise_network(&part, Some(&of_host)), Presence::Ours);
+        // One that zubi made lost its group.
+        let unmarked = LinkSeen { mac: Some(part.mac), ..marked(&own) };
+        assert_eq!(stands(&unmarked), Standing::Unmarked);
+        let is = |seen: &LinkSeen| is_of_host(&part, seen);
+        assert!(is(&of_host) && is(&taken) && !is(&unmarked) && !is(&made));
+        assert!(!is(&LinkSeen { kind: Some("dummy".into()), ..of_host.clone() }));
+        assert!(!is_of_host(&BridgeNetwork { parent: None, ..part.clone() }, &of_host));
+    }
+
+    #[test]
     fn a_network_stands_as_far_as_its_bridge_says() {
+        let network = network("blue", &["10.55.66.0/24"]);
         let (managed, up) = blue();
         let of = |mode| BridgeNetwork { mode, ..managed.clone() };
         let (adopted, unmanaged) = (of(BridgeMode::Adopted), of(BridgeMode::Unmanaged));
@@ -128,7 +176,7 @@ mod tests {
             (&unmanaged, Some(&down), Standing::Complete),
             (&unmanaged, None, Standing::NoDevice),
         ] {
-            assert_eq!(standing(part, seen), expected, "{:?} {seen:?}", part.mode);
+            assert_eq!(standing(&network, part, seen), expected, "{:?} {seen:?}", part.mode);
         }
     }
 
