@@ -15,6 +15,17 @@ pub enum NameService {
     Off,
 }
 
+/// What becomes of questions that a network's endpoints send to other name servers, by this network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Questions {
+    /// They go where they were sent.
+    #[default]
+    AsSent,
+    /// They are led to the host's address on the network.
+    Redirected,
+}
+
 /// Names of a network's endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Naming {
@@ -24,6 +35,9 @@ pub struct Naming {
     /// The servers that are asked for its endpoints instead of the host's; none for the host's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<IpAddr>,
+    /// See [`Questions`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub questions: Questions,
 }
 
 impl Naming {

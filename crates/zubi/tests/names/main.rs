@@ -4,6 +4,7 @@ mod daemon;
 mod elsewhere;
 mod floods;
 mod podman;
+mod redirect;
 mod resolver;
 
-zubi_lab::test_files!(elsewhere, floods, podman, resolver);
+zubi_lab::test_files!(elsewhere, floods, podman, redirect, resolver);
