@@ -72,6 +72,11 @@ impl ZubiDaemon {
         self.0.wait().expect("its end").code()
     }
 
+    /// Stops it where it is. Its sockets and files stay.
+    pub fn pause(&self, host: &Host) {
+        host.shell(&format!("kill -STOP {}", self.0.id())).ok();
+    }
+
     /// Its exit code, when it ends by itself.
     #[track_caller]
     pub fn ended(mut self) -> Option<i32> {

@@ -69,7 +69,7 @@ pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace
 pub use mac::Mac;
 pub use moment::{Moment, Seconds};
 pub use name::{Alias, Label, NetworkName, NetworkSource, SandboxName};
-pub use naming::{NameService, Naming, Questions};
+pub use naming::{NameFiles, NameService, Naming, Questions};
 pub use network::{Egress, Ipam, Network, NetworkSpec, Scope};
 pub use network_id::NetworkId;
 pub use policy_rule::{PolicyRule, RuleAction};

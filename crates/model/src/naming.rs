@@ -26,6 +26,17 @@ pub enum Questions {
     Redirected,
 }
 
+/// Whether files tell the programs of a named sandbox who answers names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameFiles {
+    /// Nobody answered when its endpoint was attached.
+    #[default]
+    Absent,
+    /// They do.
+    Written,
+}
+
 /// Names of a network's endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Naming {

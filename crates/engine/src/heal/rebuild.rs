@@ -190,6 +190,7 @@ fn endpoint_of(
         displaced: Vec::new(),
         aliases: mark.aliases.clone(),
         name_servers: Vec::new(),
+        name_files: zubi_model::NameFiles::default(),
         ports,
         traits,
         attached_at: mark.attached_at,

@@ -2,9 +2,10 @@
 
 mod daemon;
 mod elsewhere;
+mod files;
 mod floods;
 mod podman;
 mod redirect;
 mod resolver;
 
-zubi_lab::test_files!(elsewhere, floods, podman, redirect, resolver);
+zubi_lab::test_files!(elsewhere, files, floods, podman, redirect, resolver);
