@@ -34,6 +34,7 @@ mod inquiry;
 mod member;
 mod name;
 mod packet;
+mod prepared;
 mod records;
 mod response;
 mod view;
@@ -47,6 +48,7 @@ pub use inquiry::{Flags, Inquiry, Judgement, Key, Upstream};
 pub use member::{Guests, Member, Zone};
 pub use name::Name;
 pub use packet::Return;
+pub use prepared::Prepared;
 pub use records::{Pattern, Records};
 pub use response::Response;
 

@@ -1,10 +1,10 @@
 //! What the host's files say: who answers names for it, and which names are its own.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use zubi_names::{HostNames, Name};
+use zubi_names::{HostNames, Name, PORT};
 
 /// resolv.conf(5): further ones are not asked.
 const MOST_SERVERS: usize = 3;
@@ -25,13 +25,13 @@ type Mark = Option<(u64, u64, i64, i64)>;
 pub(crate) struct HostFiles {
     servers_mark: Mark,
     hosts_mark: (Mark, String),
-    servers: Vec<IpAddr>,
+    servers: Vec<SocketAddr>,
     was_read: bool,
 }
 
 impl HostFiles {
     /// The servers that the host asks.
-    pub(crate) fn servers(&self) -> &[IpAddr] {
+    pub(crate) fn servers(&self) -> &[SocketAddr] {
         &self.servers
     }
 
@@ -42,7 +42,7 @@ impl HostFiles {
             return false;
         }
         (self.servers_mark, self.was_read) = (mark, true);
-        let servers = servers_in(&text(SERVERS));
+        let servers = servers_in(&text(SERVERS), &index_of);
         let are_others = servers != self.servers;
         self.servers = servers;
         are_others
@@ -71,14 +71,28 @@ fn text(path: impl AsRef<Path>) -> String {
     String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).into_owned()
 }
 
+/// The number of a device of the host, as a scope names it.
+fn index_of(device: &str) -> Option<u32> {
+    device.parse().ok().or_else(|| {
+        let index = fs::read_to_string(Path::new("/sys/class/net").join(device).join("ifindex")).ok()?;
+        index.trim().parse().ok()
+    })
+}
+
 /// The servers of a resolv.conf(5).
-fn servers_in(text: &str) -> Vec<IpAddr> {
+fn servers_in(text: &str, index_of: &dyn Fn(&str) -> Option<u32>) -> Vec<SocketAddr> {
     let named = text.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
         (words.next() == Some("nameserver")).then(|| words.next())?
     });
-    // A scope leads to a device; the address alone does where the device is the only one.
-    named.filter_map(|word| word.split('%').next()?.parse().ok()).take(MOST_SERVERS).collect()
+    let server = |word: &str| match word.split_once('%') {
+        // An address of one link says by its scope on which.
+        Some((address, device)) => {
+            Some(SocketAddrV6::new(address.parse().ok()?, PORT, 0, index_of(device).unwrap_or(0)).into())
+        }
+        None => Some(SocketAddr::new(word.parse().ok()?, PORT)),
+    };
+    named.filter_map(server).take(MOST_SERVERS).collect()
 }
 
 /// The host's names in a hosts(5).
@@ -111,11 +125,12 @@ mod tests {
     fn the_first_three_servers_are_asked() {
         let text = "# nameserver 9.9.9.9\nsearch example.org\nnameserver 127.0.0.53\nnameserver\tfe80::1%eth0\n\
                     nameserver nonsense\nnameserver 10.0.0.1 10.0.0.2\nnameserver 10.0.0.3\n";
+        let index_of = |device: &str| (device == "eth0").then_some(7);
         assert_eq!(
-            servers_in(text).iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["127.0.0.53", "fe80::1", "10.0.0.1"]
+            servers_in(text, &index_of).iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["127.0.0.53:53", "[fe80::1%7]:53", "10.0.0.1:53"]
         );
-        assert!(servers_in("").is_empty());
+        assert!(servers_in("", &index_of).is_empty());
     }
 
     #[test]
