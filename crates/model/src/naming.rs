@@ -17,7 +17,7 @@ pub enum NameService {
 
 /// What becomes of questions that a network's endpoints send to other name servers, by this network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum Questions {
     /// They go where they were sent.
     #[default]

@@ -367,6 +367,7 @@ fn naming_of(network: &NetworkName) -> Naming {
     }
 }
 
+/// What becomes of questions to other servers that come from a bridge, by the maps of our table.
 fn questions_of(session: &mut Session, snapshot: &mut Snapshot, bridge: &IfName) -> Result<Questions, Error> {
     for set in firewall::sets().into_iter().filter(|set| ["names4", "names6"].contains(&&*set.name)) {
         let of_bridge = |element: Element| element.key.first() == Some(&Value::Device(bridge.clone()));
