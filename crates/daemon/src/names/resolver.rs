@@ -6,8 +6,8 @@ use super::following::{Following, Networks};
 use super::host_files::HostFiles;
 use super::random::Random;
 use crate::context::Context;
+use crate::counts::{Answered, Counts};
 use crate::error::Error;
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,8 +17,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use zubi_kernel::Batch;
 use zubi_model::Moment;
 use zubi_names::{
-    Asked, Boarding, Cache, Flights, Forward, Key, Outcome, PORT, Prepared, Response, Return, Transport, Upstream,
-    Verdict, Zone,
+    Asked, Boarding, Cache, Flights, Forward, Key, Outcome, PORT, Prepared, Response, Return, Transport, Upstream, Zone,
 };
 
 /// The most bytes of answers of others that are kept.
@@ -45,6 +44,7 @@ struct Inner {
     places: Semaphore,
     networks_changed: Notify,
     started: Instant,
+    counts: Arc<Counts>,
 }
 
 struct State {
@@ -54,7 +54,6 @@ struct State {
     flights: Flights<Waiter>,
     files: HostFiles,
     files_read: Option<Instant>,
-    counts: BTreeMap<Verdict, u64>,
 }
 
 /// One who waits for the answer of another server.
@@ -89,7 +88,6 @@ impl Resolver {
             flights: Flights::new(WAITING, WAITING_OF_ONE),
             files: HostFiles::default(),
             files_read: None,
-            counts: BTreeMap::new(),
         };
         Ok(Resolver(Arc::new(Inner {
             state: Mutex::new(state),
@@ -98,6 +96,7 @@ impl Resolver {
             places: Semaphore::new(ON_THE_WAY),
             networks_changed: Notify::new(),
             started: Instant::now(),
+            counts: Arc::clone(&context.counts),
         })))
     }
 
@@ -161,13 +160,13 @@ impl Resolver {
         let State { following, prepared, .. } = state;
         let directory = &following.directory;
         if let Some(verdict) = prepared.recall(directory.version(), asked, packet, to) {
-            *state.counts.entry(verdict).or_default() += 1;
+            self.0.counts.answered(verdict.into());
             return Handled::Now;
         }
         let Forward { key, back } = match directory.answer(asked, packet) {
             Outcome::Answer(answer) => {
                 prepared.keep(&answer);
-                *state.counts.entry(answer.verdict).or_default() += 1;
+                self.0.counts.answered(answer.verdict.into());
                 to.extend_from_slice(&answer.bytes);
                 return Handled::Now;
             }
@@ -177,6 +176,7 @@ impl Resolver {
         state.look_at_files();
         let now = self.0.now();
         if let Some((response, age)) = state.cache.get(&key, now) {
+            self.0.counts.answered(Answered::Cached);
             to.extend(back.fill(&response, age));
             return Handled::Now;
         }
@@ -187,6 +187,7 @@ impl Resolver {
                 tokio::spawn(self.clone().ask(key, servers));
             }
             Err(Waiter { back, .. }) => {
+                self.0.counts.answered(Answered::Overload);
                 to.extend(back.refusal());
                 return Handled::Now;
             }
@@ -197,7 +198,10 @@ impl Resolver {
     /// Asks others, and gives the answer to all who wait for it.
     async fn ask(self, key: Key, servers: Servers) {
         let random = || self.0.random.next();
+        let began = Instant::now();
         let response = elsewhere::ask(&key, servers, &self.0.places, &random).await.map(Arc::new);
+        self.0.counts.asked_elsewhere(began.elapsed());
+        let how = if response.is_some() { Answered::Elsewhere } else { Answered::Failed };
         let waiters = {
             let mut state = self.state();
             if let Some(response) = &response {
@@ -206,6 +210,7 @@ impl Resolver {
             state.flights.land(&key)
         };
         for Waiter { back, to } in waiters {
+            self.0.counts.answered(how);
             to.send(&bytes(&back, response.as_deref()));
         }
     }

@@ -88,6 +88,26 @@ fn a_container_with_a_resolv_conf_of_its_own_finds_names_by_a_redirect() {
     assert!(docker.ok("exec web busybox ping -c 1 -W 5 c1.zubi.internal").contains(&c1));
 }
 
+fn a_container_of_a_docker_network_can_be_connected_to_further_ones_by_both() {
+    let test = "a_container_of_a_docker_network_can_be_connected_to_further_ones_by_both";
+    let Some((host, docker)) = host_with_docker(test) else { return };
+    for name in ["own", "two", "three"] {
+        docker.ok(&format!("network create {name}"));
+    }
+    docker.ok(&format!("run -d --name web --network own {SLEEP}"));
+    for name in ["blue", "green"] {
+        host.network(name);
+    }
+    assert_eq!(host.zubi("--json connect blue docker:web").ok().json()["ifname"], "zubi0");
+    docker.ok("network connect two web");
+    assert_eq!(host.zubi("--json connect green docker:web").ok().json()["ifname"], "zubi1");
+    docker.ok("network connect three web");
+    let mut all = devices(&docker, "web");
+    all.sort();
+    assert_eq!(all, ["eth0", "eth1", "eth2", "lo", "zubi0", "zubi1"]);
+    host.zubi("check").ok();
+}
+
 fn a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free() {
     let test = "a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free";
     let Some((host, docker)) = host_with_docker(test) else { return };
@@ -410,6 +430,7 @@ fn a_container_of_lxc_is_connected_by_its_name_and_named_behind_its_port() {
 }
 
 zubi_lab::root_tests!(
+    a_container_of_a_docker_network_can_be_connected_to_further_ones_by_both,
     a_container_without_network_is_bridged_and_made_bare_again,
     a_container_with_a_resolv_conf_of_its_own_finds_names_by_a_redirect,
     a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
