@@ -26,6 +26,7 @@ pub(crate) fn describe(programs: &Programs) -> String {
         versions.push(version(Path::new("dpkg-query"), &asked));
     }
     versions.extend(programs.netavarks.iter().map(|(_, version)| format!("netavark {version}")));
+    versions.extend(programs.aardvarks.iter().map(|(_, version)| format!("aardvark-dns {version}")));
     versions.extend(programs.iptables.iter().map(|iptables| version(iptables, &["--version"])));
     format!(
         "{}, {cores} cores, {:.1} GiB, Linux {}\n{}\n",

@@ -19,6 +19,7 @@ mod launch;
 mod lifecycle;
 mod machine;
 mod meter;
+mod names;
 mod place;
 mod podman;
 mod ports;
@@ -45,13 +46,13 @@ const USAGE: &str = "zubi-bench --zubi PROGRAM --tools FOLDER [--quick] [PART..]
   --zubi PROGRAM   the zubi to measure
   --tools FOLDER   where zubi-bench-empty and zubi-bench-peak are
   --quick          fewer rounds, smaller sizes
-  PART             start podman traffic ports crowd upkeep lan lifecycle; all when left out
+  PART             start podman traffic ports crowd upkeep lan names lifecycle; all when left out
 ";
 
 type Measure = fn(&Programs, Effort) -> Result<Findings, Error>;
 
 /// The parts that leave most behind come last: the kernel takes its time to remove thousands of namespaces.
-const PARTS: [(&str, Measure); 8] = [
+const PARTS: [(&str, Measure); 9] = [
     ("start", start::measure),
     ("podman", podman::measure),
     ("traffic", traffic::measure),
@@ -59,6 +60,7 @@ const PARTS: [(&str, Measure); 8] = [
     ("crowd", crowd::measure),
     ("upkeep", upkeep::measure),
     ("lan", lan::measure),
+    ("names", names::measure),
     ("lifecycle", lifecycle::measure),
 ];
 
@@ -137,27 +139,32 @@ fn programs(words: &Words, kind: HostKind) -> Programs {
     let cni = Path::new("/usr/lib/cni");
     let complete =
         ["bridge", "host-local", "portmap", "firewall", "tuning"].iter().all(|plugin| cni.join(plugin).is_file());
+    let zubi = std::path::absolute(&words.zubi).unwrap_or_else(|_| words.zubi.clone());
     Programs {
-        zubi: std::path::absolute(&words.zubi).unwrap_or_else(|_| words.zubi.clone()),
+        daemon: zubi.with_file_name("zubi-daemon"),
+        zubi,
         empty: words.tools.join("zubi-bench-empty"),
         peak: words.tools.join("zubi-bench-peak"),
         cni: (peers && complete).then(|| cni.into()),
-        netavarks: if peers { netavarks() } else { Vec::new() },
+        netavarks: if peers { helpers("netavark") } else { Vec::new() },
+        aardvarks: if peers { helpers("aardvark-dns") } else { Vec::new() },
+        dnsperf: find("dnsperf"),
         iptables: find("iptables").filter(|_| peers),
         restore: find("iptables-restore").filter(|_| peers),
         podman: peers && Podman::missing().is_none(),
     }
 }
 
-/// Debian's netavark, and one in PATH if it is newer.
-fn netavarks() -> Vec<(PathBuf, String)> {
+/// Debian's helper of Podman's, and one in PATH if it is newer.
+fn helpers(name: &str) -> Vec<(PathBuf, String)> {
     let version = |path: PathBuf| {
         let said = machine::version(&path, &["--version"]);
-        let version = said.strip_prefix("netavark ")?.to_owned();
+        let version = said.strip_prefix(name)?.trim().to_owned();
         Some((path, version))
     };
-    let debian = Programs::PACKAGED.map(PathBuf::from).into_iter().find(|path| path.is_file()).and_then(version);
-    let on_path = find("netavark").and_then(version);
+    let packaged = Programs::PACKAGED.map(|folder| Path::new(folder).join(name));
+    let debian = packaged.into_iter().find(|path| path.is_file()).and_then(version);
+    let on_path = find(name).and_then(version);
     let number = |text: &str| text.split('.').map(|part| part.parse::<u32>().unwrap_or(0)).collect::<Vec<_>>();
     let newer = on_path.filter(|(_, own)| debian.as_ref().is_none_or(|(_, other)| number(own) > number(other)));
     debian.into_iter().chain(newer).collect()
@@ -176,6 +183,9 @@ fn skipped(programs: &Programs, kind: HostKind) -> Vec<&'static str> {
     }
     if !programs.podman {
         all.push("Podman (Debian packages podman, busybox-static and tar)");
+    }
+    if programs.dnsperf.is_none() || programs.aardvarks.is_empty() {
+        all.push("names (Debian packages dnsperf and aardvark-dns)");
     }
     if programs.restore.is_none() {
         all.push("Docker's rules (Debian package iptables)");

@@ -6,12 +6,17 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone)]
 pub(crate) struct Programs {
     pub(crate) zubi: PathBuf,
+    /// `zubi-daemon`, beside it.
+    pub(crate) daemon: PathBuf,
     pub(crate) empty: PathBuf,
     pub(crate) peak: PathBuf,
     /// The folder of the CNI plugins.
     pub(crate) cni: Option<PathBuf>,
     /// Paths and versions.
     pub(crate) netavarks: Vec<(PathBuf, String)>,
+    /// aardvark-dns: paths and versions.
+    pub(crate) aardvarks: Vec<(PathBuf, String)>,
+    pub(crate) dnsperf: Option<PathBuf>,
     pub(crate) iptables: Option<PathBuf>,
     /// `iptables-restore`.
     pub(crate) restore: Option<PathBuf>,
@@ -20,12 +25,12 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Packaged netavarks, of Debian and of others.
-    pub(crate) const PACKAGED: [&str; 2] = ["/usr/lib/podman/netavark", "/usr/libexec/podman/netavark"];
+    /// Where Debian and others put Podman's helpers.
+    pub(crate) const PACKAGED: [&str; 2] = ["/usr/lib/podman", "/usr/libexec/podman"];
 
-    /// Whether this netavark comes with the distribution.
-    pub(crate) fn is_packaged(netavark: &Path) -> bool {
-        Self::PACKAGED.iter().any(|path| netavark == Path::new(path))
+    /// Whether this helper comes with the distribution.
+    pub(crate) fn is_packaged(helper: &Path) -> bool {
+        Self::PACKAGED.iter().any(|folder| helper.parent() == Some(Path::new(folder)))
     }
 }
 

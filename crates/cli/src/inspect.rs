@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use zubi_model::{Alias, Egress, Endpoint, Family, Icc, Ingress, Network, Scope};
+use zubi_model::{Alias, Egress, Endpoint, Family, Icc, Ingress, Network, Questions, Scope};
 
 /// A network as Docker shows it.
 #[derive(Debug, Serialize)]
@@ -98,6 +98,9 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint], key: &dyn Fn(&E
         }
         if let Some(vlan) = bridge.vlan {
             option("vlan", vlan.to_string());
+        }
+        if network.naming.questions == Questions::Redirected {
+            option("zubi.dns", "redirect".to_owned());
         }
     }
     if let Some(part) = network.macvlan() {

@@ -10,6 +10,7 @@ mod common;
 mod complete;
 mod confirm;
 mod daemon;
+mod dns_word;
 mod docker_names;
 mod driver_options;
 mod filter;

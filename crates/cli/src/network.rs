@@ -3,6 +3,7 @@
 use crate::address::is_public;
 use crate::adopted;
 use crate::confirm::{self, Kept};
+use crate::dns_word;
 use crate::docker_names;
 use crate::driver_options;
 use crate::filter::fits_all;
@@ -17,9 +18,9 @@ use std::net::IpAddr;
 use zubi_engine::{Act, ConfigFile, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, CardMode, DriverChange, DriverSpec, Egress, Endpoint,
-    ExistingBridge, Family, HostNetworking, Icc, Ingress, Invalid, MacvlanSpec, NameService, Naming, Network,
-    NetworkChange, NetworkName, NetworkSpec, OvsSpec, PoolSpec, PortVlans, RouterAdvertisements, Scope, ShimWish,
-    Subnet, UplinkSpec,
+    ExistingBridge, Family, HostNetworking, Icc, Ingress, Invalid, MacvlanSpec, NameService, Naming, Network, NetworkChange,
+    NetworkName, NetworkSpec, OvsSpec, PoolSpec, PortVlans, Questions, RouterAdvertisements, Scope, ShimWish, Subnet,
+    UplinkSpec,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -223,6 +224,7 @@ fn options(network: &Network) -> Vec<String> {
         (network.scope == Scope::Internal, "internal"),
         (has(|bridge| bridge.icc == Icc::Isolated), "no-icc"),
         (network.egress == Egress::Plain, "no-masquerade"),
+        (network.naming.questions == Questions::Redirected, "dns-redirect"),
     ];
     let advertised = network.router_advertisements == RouterAdvertisements::Taken;
     let ipam = [(network.asks_dhcp(), "ipam=dhcp"), (advertised, "ipv6=slaac")];
@@ -255,6 +257,7 @@ fn options(network: &Network) -> Vec<String> {
 }
 
 fn change(words: SetWords) -> Result<(NetworkName, NetworkChange), Error> {
+    let dns = given("dns", words.dns)?.map(|words| dns_word::of_network(&words));
     // The command line refuses both together.
     let switch = |on: bool, off: bool| on.then_some(true).or(off.then_some(false));
     let bridge = BridgeChange {
@@ -271,7 +274,8 @@ fn change(words: SetWords) -> Result<(NetworkName, NetworkChange), Error> {
         exclude: given("excluded address", words.exclude)?,
         name_service: switch(words.enable_dns, words.disable_dns)
             .map(|on| if on { NameService::On } else { NameService::Off }),
-        name_servers: given("dns", words.dns)?,
+        questions: dns.as_ref().map(|(_, questions)| *questions),
+        name_servers: dns.map(|(servers, _)| servers),
         labels: words.label.into_iter().map(|l| (l.key, l.value)).collect(),
         subnets: words.subnet,
         gateways: words.gateway,
@@ -381,8 +385,9 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
         gateways: if here { Vec::new() } else { words.gateway.iter().map(|gateway| gateway.address).collect() },
         exclude: if here { Vec::new() } else { words.exclude.clone() },
     });
-    let naming =
-        Naming { service: if words.disable_dns { NameService::Off } else { NameService::On }, servers: words.dns };
+    let service = if words.disable_dns { NameService::Off } else { NameService::On };
+    let (servers, questions) = dns_word::of_network(&words.dns);
+    let naming = Naming { service, servers, questions };
     let existing = if words.adopt { ExistingBridge::Adopted } else { ExistingBridge::Refused };
     Ok(NetworkSpec {
         name: words.name,

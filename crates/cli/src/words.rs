@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::common::Common;
+use crate::dns_word::DnsWord;
 use crate::filter::NetworkFilter;
 use crate::install::PlaceWords;
 use crate::span::Span;
@@ -379,9 +380,10 @@ pub(crate) struct CreateWords {
     /// Endpoints do not find each other by name, and nobody answers at the network's address
     #[arg(long, conflicts_with = "dns")]
     pub(crate) disable_dns: bool,
-    /// Ask this server about names elsewhere, instead of the host's
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) dns: Vec<IpAddr>,
+    /// Ask this server about names elsewhere, instead of the host's; `redirect`: answer also what endpoints ask other
+    /// servers
+    #[arg(long, value_name = "ADDRESS|redirect")]
+    pub(crate) dns: Vec<DnsWord>,
     /// Free text, KEY=VALUE
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
@@ -474,9 +476,9 @@ pub(crate) struct SetWords {
     /// Endpoints do not find each other by name
     #[arg(long)]
     pub(crate) disable_dns: bool,
-    /// Ask these servers about names elsewhere, instead of those before; `none` for the host's
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) dns: Vec<OrNone<IpAddr>>,
+    /// Ask these servers about names elsewhere, instead of those before; `redirect` as with `create`; `none` for the host's
+    #[arg(long, value_name = "ADDRESS|redirect")]
+    pub(crate) dns: Vec<OrNone<DnsWord>>,
     /// Free text, KEY=VALUE, added or replaced
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,

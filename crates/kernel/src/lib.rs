@@ -5,6 +5,7 @@
 
 mod announce;
 mod apply;
+mod batch;
 mod datagrams;
 mod disturbance;
 mod error;
@@ -37,6 +38,7 @@ mod stream;
 pub mod sys;
 
 pub use apply::{Applied, Deletions, Failed};
+pub use batch::Batch;
 pub use datagrams::Datagrams;
 pub use disturbance::{Disturbance, disturb};
 pub use error::Error;

@@ -7,6 +7,7 @@
 use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -111,6 +112,105 @@ pub fn send_to_kernel(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<()> {
         Ok(_) => Err(io::Error::other("netlink send was cut short")),
         Err(_) => Err(io::Error::last_os_error()),
     }
+}
+
+/// Where a datagram comes from or goes to.
+#[derive(Clone, Copy)]
+pub struct Peer {
+    address: libc::sockaddr_in6,
+    length: libc::socklen_t,
+}
+
+impl Peer {
+    /// None yet.
+    pub const fn none() -> Self {
+        // SAFETY: sockaddr_in6 is plain data, all zeros is a valid value.
+        Peer { address: unsafe { std::mem::zeroed() }, length: 0 }
+    }
+
+    /// Its address and port; `None` for one of another family.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let family = libc::c_int::from(self.address.sin6_family);
+        match family {
+            libc::AF_INET => {
+                // SAFETY: a sockaddr_in is shorter than a sockaddr_in6 and needs no greater alignment, and the kernel
+                // wrote one, as the family says.
+                let v4 = unsafe { *(&raw const self.address).cast::<libc::sockaddr_in>() };
+                let address = Ipv4Addr::from(u32::from_be(v4.sin_addr.s_addr));
+                Some(SocketAddr::from((address, u16::from_be(v4.sin_port))))
+            }
+            libc::AF_INET6 => {
+                let address = Ipv6Addr::from(self.address.sin6_addr.s6_addr);
+                let port = u16::from_be(self.address.sin6_port);
+                Some(SocketAddrV6::new(address, port, 0, self.address.sin6_scope_id).into())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// How many datagrams go in one call.
+pub const AT_ONCE: usize = 32;
+
+/// Receives datagrams without waiting, each into a part of the buffer of its own; returns how many. One that is longer
+/// than its part is cut.
+pub fn receive_many(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    peers: &mut [Peer; AT_ONCE],
+    lengths: &mut [usize; AT_ONCE],
+) -> io::Result<usize> {
+    let part = buffer.len() / AT_ONCE;
+    // SAFETY: all of these are plain data, all zeros is a valid value.
+    let mut parts: [libc::iovec; AT_ONCE] = unsafe { std::mem::zeroed() };
+    // SAFETY: the same.
+    let mut messages: [libc::mmsghdr; AT_ONCE] = unsafe { std::mem::zeroed() };
+    let places = buffer.chunks_exact_mut(part.max(1)).zip(peers.iter_mut());
+    for ((message, vector), (place, peer)) in messages.iter_mut().zip(&mut parts).zip(places) {
+        *vector = libc::iovec { iov_base: place.as_mut_ptr().cast(), iov_len: place.len() };
+        message.msg_hdr.msg_name = (&raw mut peer.address).cast();
+        message.msg_hdr.msg_namelen = size_of::<libc::sockaddr_in6>() as libc::socklen_t;
+        message.msg_hdr.msg_iov = vector;
+        message.msg_hdr.msg_iovlen = 1;
+    }
+    // SAFETY: each message points to a part of `buffer` and a peer, which live longer than the call and are nobody
+    // else's; there are as many as the number says.
+    let count = unsafe {
+        libc::recvmmsg(
+            fd.as_raw_fd(),
+            messages.as_mut_ptr(),
+            AT_ONCE as libc::c_uint,
+            libc::MSG_DONTWAIT as _,
+            std::ptr::null_mut(),
+        )
+    };
+    let count = usize::try_from(check(count)?).unwrap_or(0);
+    for ((message, peer), length) in messages.iter().zip(peers).zip(lengths).take(count) {
+        peer.length = message.msg_hdr.msg_namelen;
+        *length = message.msg_len as usize;
+    }
+    Ok(count)
+}
+
+/// Sends datagrams without waiting; returns how many. At most [`AT_ONCE`] of them go.
+pub fn send_many<'a>(fd: BorrowedFd<'_>, all: impl Iterator<Item = (&'a Peer, &'a [u8])>) -> io::Result<usize> {
+    // SAFETY: all of these are plain data, all zeros is a valid value.
+    let mut parts: [libc::iovec; AT_ONCE] = unsafe { std::mem::zeroed() };
+    // SAFETY: the same.
+    let mut messages: [libc::mmsghdr; AT_ONCE] = unsafe { std::mem::zeroed() };
+    let mut count = 0;
+    for ((message, vector), (peer, bytes)) in messages.iter_mut().zip(&mut parts).zip(all) {
+        *vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+        message.msg_hdr.msg_name = (&raw const peer.address).cast_mut().cast();
+        message.msg_hdr.msg_namelen = peer.length;
+        message.msg_hdr.msg_iov = vector;
+        message.msg_hdr.msg_iovlen = 1;
+        count += 1;
+    }
+    // SAFETY: the kernel only reads what the first `count` messages point to: peers and bytes that are borrowed for
+    // longer than the call.
+    let sent = unsafe { libc::sendmmsg(fd.as_raw_fd(), messages.as_mut_ptr(), count, libc::MSG_DONTWAIT as _) };
+    Ok(usize::try_from(check(sent)?).unwrap_or(0))
 }
 
 /// Receives without waiting. `Ok(None)`: the queue is empty. A datagram larger than the buffer is an error.

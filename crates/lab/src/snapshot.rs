@@ -97,7 +97,7 @@ impl Snapshot {
         }
         lines.retain(|l| l != "nft {}");
         lines.extend(settings());
-        for folder in ["/run/zubi", "/run/zubi-state"] {
+        for folder in ["/run/zubi", "/run/zubi-state", "/etc/netns"] {
             // Lock files are empty, hidden files are hints, and `NAME~` is an earlier version for people to read.
             let hint = |l: &String| {
                 let hidden = l.contains("/.cursor") || l.contains("/.other-") || l.ends_with("/.firewall-seen");

@@ -72,6 +72,19 @@ impl ZubiDaemon {
         self.0.wait().expect("its end").code()
     }
 
+    /// Stops it at a time when it holds no lock. Its sockets and files stay.
+    #[track_caller]
+    pub fn pause(&self, host: &Host) {
+        let since = Instant::now();
+        let pid = self.0.id();
+        let locks = "for lock in $(find /run/zubi/lock -type f ! -name daemon); do flock -n $lock true || exit 1; done";
+        while host.shell(&format!("kill -STOP {pid}; {locks}")).code != 0 {
+            host.shell(&format!("kill -CONT {pid}")).ok();
+            assert!(since.elapsed() < patience(PATIENCE), "it holds a lock all the time");
+            sleep(Duration::from_millis(10));
+        }
+    }
+
     /// Its exit code, when it ends by itself.
     #[track_caller]
     pub fn ended(mut self) -> Option<i32> {

@@ -1,7 +1,8 @@
 //! What may be changed about a network.
 
 use crate::{
-    Difference, DriverChange, Egress, Exclusion, Invalid, Mtu, NameService, Network, Pool, PoolSpec, Scope, Subnet,
+    Difference, DriverChange, Egress, Exclusion, Invalid, Mtu, NameService, Network, Pool, PoolSpec, Questions, Scope,
+    Subnet,
 };
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -26,6 +27,8 @@ pub struct NetworkChange {
     pub name_service: Option<NameService>,
     /// See [`Naming::servers`](crate::Naming).
     pub name_servers: Option<Vec<IpAddr>>,
+    /// See [`Naming::questions`](crate::Naming).
+    pub questions: Option<Questions>,
     /// Labels to add or to replace.
     pub labels: BTreeMap<String, String>,
     /// Subnets cannot be changed: one that the network does not have is refused.
@@ -54,6 +57,8 @@ impl NetworkChange {
         if let Some(servers) = &self.name_servers {
             new.naming.servers.clone_from(servers);
         }
+        new.naming.questions = self.questions.unwrap_or(network.naming.questions);
+        new.refuse_idle_redirect()?;
         new.labels.extend(self.labels.clone());
         if let Some(ranges) = &self.ranges {
             new.pools = with_ranges(&new.pools, ranges)?;
@@ -162,6 +167,8 @@ impl Network {
             if all.is_empty() { "the host's".to_owned() } else { all.join(",") }
         };
         all.extend(Difference::between("dns", servers(old), servers(self)));
+        let redirects = |n: &Network| on(n.naming.questions == Questions::Redirected);
+        all.extend(Difference::between("dns redirect", redirects(old), redirects(self)));
         for (before, after) in old.pools.iter().zip(&self.pools) {
             let range = |p: &Pool| p.range.map_or_else(|| "none".to_owned(), |r| r.to_string());
             all.extend(Difference::between("ip-range", range(before), range(after)));

@@ -4,8 +4,8 @@ use crate::hex::hex_id;
 use crate::serial::is_default;
 use crate::text::written_as_text;
 use crate::{
-    Alias, ByDhcp, Device, DhcpLease, Family, IfName, Invalid, Mac, Moment, NetnsCookie, NetworkId, NetworkName,
-    PublishedPort, RouteOptions, SandboxIdentity, StaticRoute, Traits,
+    Alias, ByDhcp, Device, DhcpLease, Family, IfName, Invalid, Mac, Moment, NameFiles, NetnsCookie, NetworkId,
+    NetworkName, PublishedPort, RouteOptions, SandboxIdentity, StaticRoute, Traits,
 };
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -150,6 +150,9 @@ pub struct Endpoint {
     /// The servers that are asked for it about names elsewhere, instead of those of its networks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub name_servers: Vec<IpAddr>,
+    /// See [`NameFiles`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub name_files: NameFiles,
     /// The ports it publishes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<PublishedPort>,

@@ -73,7 +73,7 @@ pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace
 pub use mac::Mac;
 pub use moment::{Moment, Seconds};
 pub use name::{Alias, Label, NetworkName, NetworkSource, SandboxName};
-pub use naming::{NameService, Naming, name_servers};
+pub use naming::{NameFiles, NameService, Naming, Questions, ServerWord, servers_in};
 pub use network::{Egress, Ipam, Network, NetworkSpec, Scope};
 pub use network_id::NetworkId;
 pub use policy_rule::{PolicyRule, RuleAction};

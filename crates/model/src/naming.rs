@@ -15,17 +15,51 @@ pub enum NameService {
     Off,
 }
 
+/// What becomes of questions that a network's endpoints send to other name servers, by this network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Questions {
+    /// They go where they were sent.
+    #[default]
+    AsSent,
+    /// They are led to the host's address on the network.
+    Redirected,
+}
+
+/// Whether files tell the programs of a named sandbox who answers names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NameFiles {
+    /// Nobody answered when its endpoint was attached.
+    #[default]
+    Absent,
+    /// They do.
+    Written,
+}
+
 /// resolv.conf(5): further ones are not asked.
 const MOST_SERVERS: usize = 3;
 
+/// A server of a resolv.conf(5).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerWord {
+    /// Its address.
+    pub address: IpAddr,
+    /// The device that leads to it, by name or number, where the address does not tell.
+    pub scope: Option<String>,
+}
+
 /// The servers of a resolv.conf(5).
-pub fn name_servers(resolv_conf: &str) -> Vec<IpAddr> {
+pub fn servers_in(resolv_conf: &str) -> Vec<ServerWord> {
     let named = resolv_conf.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace();
         (words.next() == Some("nameserver")).then(|| words.next())?
     });
-    // A scope leads to a device; the address alone does where the device is the only one.
-    named.filter_map(|word| word.split('%').next()?.parse().ok()).take(MOST_SERVERS).collect()
+    let server = |word: &str| {
+        let (address, scope) = word.split_once('%').map_or((word, None), |(address, scope)| (address, Some(scope)));
+        Some(ServerWord { address: address.parse().ok()?, scope: scope.map(str::to_owned) })
+    };
+    named.filter_map(server).take(MOST_SERVERS).collect()
 }
 
 /// Names of a network's endpoints.
@@ -37,6 +71,9 @@ pub struct Naming {
     /// The servers that are asked for its endpoints instead of the host's; none for the host's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub servers: Vec<IpAddr>,
+    /// See [`Questions`].
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub questions: Questions,
 }
 
 impl Naming {
@@ -54,10 +91,9 @@ mod tests {
     fn the_first_three_servers_are_asked() {
         let text = "# nameserver 9.9.9.9\nsearch example.org\nnameserver 127.0.0.53\nnameserver\tfe80::1%eth0\n\
                     nameserver nonsense\nnameserver 10.0.0.1 10.0.0.2\nnameserver 10.0.0.3\n";
-        assert_eq!(
-            name_servers(text).iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["127.0.0.53", "fe80::1", "10.0.0.1"]
-        );
-        assert!(name_servers("").is_empty());
+        let shown = |server: &ServerWord| format!("{} {}", server.address, server.scope.as_deref().unwrap_or("-"));
+        let servers: Vec<String> = servers_in(text).iter().map(shown).collect();
+        assert_eq!(servers, ["127.0.0.53 -", "fe80::1 eth0", "10.0.0.1 -"]);
+        assert!(servers_in("").is_empty());
     }
 }

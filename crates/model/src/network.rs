@@ -3,7 +3,8 @@
 use crate::serial::is_default;
 use crate::{
     BridgeNetwork, BridgeSpec, CardVlan, Device, Driver, DriverSpec, Family, HostClient, IfName, Invalid, Mac,
-    MacvlanNetwork, Mtu, NameService, Naming, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec, RouterAdvertisements,
+    MacvlanNetwork, Mtu, NameService, Naming, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec, Questions,
+    RouterAdvertisements,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -227,6 +228,31 @@ impl Network {
     pub fn name_servers(&self) -> impl Iterator<Item = IpAddr> {
         let on = self.naming.service == NameService::On;
         self.pools.iter().filter(move |_| on).filter_map(|pool| Some(pool.host_address()?.addr()))
+    }
+
+    /// The addresses to which questions of its endpoints to other name servers are led.
+    pub fn redirects_to(&self) -> impl Iterator<Item = IpAddr> {
+        let redirected = self.naming.questions == Questions::Redirected;
+        self.name_servers().filter(move |_| redirected)
+    }
+
+    /// Refuses a wish for redirected questions where none can be redirected.
+    pub fn refuse_idle_redirect(&self) -> Result<(), Invalid> {
+        if self.naming.questions == Questions::AsSent {
+            return Ok(());
+        }
+        let no = |why: String| Err(Invalid::new("dns", "redirect", why));
+        let name = &self.name;
+        if self.naming.service == NameService::Off {
+            return no(format!("leads to names, and network {name} has none"));
+        }
+        if !self.is_firewalled() || self.parent().is_some() {
+            return no(format!("takes a bridge that the host routes for: what {name} sends passes no rule of zubi's"));
+        }
+        if self.redirects_to().next().is_none() {
+            return no(format!("leads to the host's address on the network, and it has none on {name}"));
+        }
+        Ok(())
     }
 
     /// By which device an endpoint is attached. `host` is a free name, for a device on the host; `key` a MAC that no other

@@ -60,6 +60,11 @@ impl FromStr for Protocol {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PortNumber(pub u16);
 
+impl PortNumber {
+    /// The port of name servers.
+    pub const NAMES: PortNumber = PortNumber(53);
+}
+
 impl fmt::Display for PortNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

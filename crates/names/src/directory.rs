@@ -44,6 +44,7 @@ pub struct Directory {
     /// The servers of the settings; none for the host's.
     pub(crate) servers: Arc<[IpAddr]>,
     pub(crate) fixed: Fixed,
+    version: u64,
 }
 
 /// One network.
@@ -87,19 +88,27 @@ impl Directory {
         Self::default()
     }
 
+    /// Another number after each change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Sets what the settings say.
     pub fn set_records(&mut self, records: Records, servers: impl Into<Arc<[IpAddr]>>) {
+        self.version += 1;
         self.records = records;
         self.servers = servers.into();
     }
 
     /// Sets the names of the host.
     pub fn set_host(&mut self, host: HostNames) {
+        self.version += 1;
         self.host = host;
     }
 
     /// Adds a network, or says it anew.
     pub fn put_network(&mut self, zone: Zone) {
+        self.version += 1;
         self.remove_network(&zone.name);
         for address in &zone.host {
             self.host_at.insert(*address, zone.name.clone());
@@ -111,6 +120,7 @@ impl Directory {
 
     /// Takes a network's names away. Its endpoints stay known, as those who ask.
     pub fn remove_network(&mut self, name: &NetworkName) {
+        self.version += 1;
         let Some(place) = self.networks.get_mut(name) else { return };
         for address in place.zone.take().into_iter().flat_map(|zone| zone.host) {
             if self.host_at.get(&address) == Some(name) {
@@ -122,6 +132,7 @@ impl Directory {
 
     /// Adds an endpoint, or says it anew.
     pub fn put_endpoint(&mut self, member: Member) {
+        self.version += 1;
         self.remove_endpoint(&member.key);
         let member = Arc::new(member);
         for address in &member.addresses {
@@ -137,6 +148,7 @@ impl Directory {
 
     /// Takes an endpoint away.
     pub fn remove_endpoint(&mut self, key: &EndpointKey) {
+        self.version += 1;
         let Some(member) = self.members.remove(key) else { return };
         for address in &member.addresses {
             remove(&mut self.by_address, address, &member);

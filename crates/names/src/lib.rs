@@ -34,6 +34,7 @@ mod inquiry;
 mod member;
 mod name;
 mod packet;
+mod prepared;
 mod records;
 mod response;
 mod view;
@@ -47,11 +48,12 @@ pub use inquiry::{Flags, Inquiry, Judgement, Key, Upstream};
 pub use member::{Guests, Member, Zone};
 pub use name::Name;
 pub use packet::Return;
+pub use prepared::Prepared;
 pub use records::{Pattern, Records};
 pub use response::Response;
 
 /// The port of name servers.
-pub const PORT: u16 = 53;
+pub const PORT: u16 = zubi_model::PortNumber::NAMES.0;
 /// The domains that are ours alone: what is not there does not exist, and nobody else is asked. The first is zubi's
 /// search domain, the second is the one that Podman's containers search in.
 pub const DOMAINS: [&str; 2] = ["zubi.internal", "dns.podman"];

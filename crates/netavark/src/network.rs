@@ -58,7 +58,7 @@ pub(crate) fn scope(info: &NetworkInfo) -> Scope {
 fn naming(info: &NetworkInfo) -> Result<Naming, Error> {
     let service = if info.dns_enabled { NameService::On } else { NameService::Off };
     let servers = servers(info.network_dns_servers.as_deref().unwrap_or_default())?;
-    Ok(Naming { service, servers })
+    Ok(Naming { service, servers, ..Naming::default() })
 }
 
 /// Checks and describes the network.

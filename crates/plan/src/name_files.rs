@@ -15,7 +15,10 @@ fn files(endpoint: &Endpoint, servers: &[IpAddr]) -> Vec<SandboxFile> {
     lines.push(format!("search {SEARCHED}\n"));
     let mut hosts = "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n".to_owned();
     if let Some(name) = endpoint.sandbox.host_name() {
-        hosts.extend(endpoint.addresses.iter().map(|one| format!("{} {name}\n", one.address.addr())));
+        // An address by DHCP is known only later, and may become another one: the daemon has it.
+        let leased = endpoint.dhcp.as_ref().map(|dhcp| IpAddr::from(dhcp.lease.address.addr()));
+        let own = endpoint.addresses.iter().map(|one| one.address.addr());
+        hosts.extend(own.filter(|own| Some(*own) != leased).map(|own| format!("{own} {name}\n")));
     }
     vec![file(FileKind::Servers, lines.concat()), file(FileKind::Hosts, hosts)]
 }

@@ -69,6 +69,7 @@ pub(crate) fn endpoint(network: &Network) -> Endpoint {
         displaced: Vec::new(),
         aliases: Vec::new(),
         name_servers: Vec::new(),
+        name_files: zubi_model::NameFiles::default(),
         ports: Vec::new(),
         traits: Traits::default(),
         attached_at: 1,

@@ -80,6 +80,7 @@ fn endpoint(network: &Network, reached_by: NsRef, ifname: &str) -> Endpoint {
         displaced: Vec::new(),
         aliases: Vec::new(),
         name_servers: Vec::new(),
+        name_files: zubi_model::NameFiles::default(),
         ports: Vec::new(),
         traits: Traits::default(),
         attached_at: 1,

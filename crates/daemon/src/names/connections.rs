@@ -91,11 +91,11 @@ async fn answer(mut connection: TcpStream, asked: Asked, resolver: &Resolver) ->
         let mut packet = vec![0; length.into()];
         timeout(SLOWEST, connection.read_exact(&mut packet)).await??;
         let (to, waits) = oneshot::channel();
-        let bytes = match resolver.handle(asked, &packet, ReplyTo::Connection(to)) {
-            Handled::Now(bytes, _) => bytes,
+        let mut bytes = Vec::new();
+        if resolver.handle(asked, &packet, ReplyTo::Connection(to), &mut bytes) == Handled::Done {
             // Without an answer the sender is dropped, and the connection ends.
-            Handled::Done => waits.await.map_err(io::Error::other)?,
-        };
+            bytes = waits.await.map_err(io::Error::other)?;
+        }
         let mut answer = u16::try_from(bytes.len()).map_err(io::Error::other)?.to_be_bytes().to_vec();
         answer.extend(bytes);
         timeout(SLOWEST, connection.write_all(&answer)).await??;

@@ -9,7 +9,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
-use zubi_names::{Inquiry, Judgement, Key, PORT, Response};
+use zubi_names::{Inquiry, Judgement, Key, Response};
 
 /// How long the client waits: resolvers in sandboxes ask again after 5 s (resolv.conf(5), timeout).
 const ALL: Duration = Duration::from_millis(4500);
@@ -20,7 +20,7 @@ const LOST: Duration = Duration::from_millis(1500);
 
 /// Whom to ask, in this order.
 #[derive(Debug)]
-pub(crate) struct Servers(pub(crate) Vec<IpAddr>);
+pub(crate) struct Servers(pub(crate) Vec<SocketAddr>);
 
 /// Asks the servers, each a moment after the one before, and takes the first answer. A failure that a server tells
 /// counts when no other has an answer.
@@ -38,7 +38,7 @@ pub(crate) async fn ask(
             let wait = HEAD_START * u32::try_from(index).unwrap_or(u32::MAX);
             attempts.spawn(async move {
                 sleep(wait).await;
-                attempt(&inquiry, SocketAddr::new(server, PORT)).await
+                attempt(&inquiry, server).await
             });
         }
         let mut failure = None;

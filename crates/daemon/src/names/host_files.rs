@@ -1,11 +1,11 @@
 //! What the host's files say: who answers names for it, and which names are its own.
 
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use zubi_model::name_servers;
-use zubi_names::{HostNames, Name};
+use zubi_model::{ServerWord, servers_in};
+use zubi_names::{HostNames, Name, PORT};
 
 /// A file that is larger is read as far as this.
 const LONGEST: usize = 1 << 20;
@@ -24,13 +24,13 @@ type Mark = Option<(u64, u64, i64, i64)>;
 pub(crate) struct HostFiles {
     servers_mark: Mark,
     hosts_mark: (Mark, String),
-    servers: Vec<IpAddr>,
+    servers: Vec<SocketAddr>,
     was_read: bool,
 }
 
 impl HostFiles {
     /// The servers that the host asks.
-    pub(crate) fn servers(&self) -> &[IpAddr] {
+    pub(crate) fn servers(&self) -> &[SocketAddr] {
         &self.servers
     }
 
@@ -41,7 +41,7 @@ impl HostFiles {
             return false;
         }
         (self.servers_mark, self.was_read) = (mark, true);
-        let servers = name_servers(&text(SERVERS));
+        let servers = servers_in(&text(SERVERS)).iter().map(socket_address).collect::<Vec<_>>();
         let are_others = servers != self.servers;
         self.servers = servers;
         are_others
@@ -68,6 +68,25 @@ fn mark(path: &str) -> Mark {
 fn text(path: impl AsRef<Path>) -> String {
     let bytes = fs::read(path).unwrap_or_default();
     String::from_utf8_lossy(&bytes[..bytes.len().min(LONGEST)]).into_owned()
+}
+
+/// The number of a device of the host, as a scope names it.
+fn index_of(device: &str) -> Option<u32> {
+    device.parse().ok().or_else(|| {
+        let index = fs::read_to_string(Path::new("/sys/class/net").join(device).join("ifindex")).ok()?;
+        index.trim().parse().ok()
+    })
+}
+
+/// Where a server listens.
+fn socket_address(server: &ServerWord) -> SocketAddr {
+    match (server.address, &server.scope) {
+        // An address of one link says by its scope on which.
+        (IpAddr::V6(address), Some(device)) => {
+            SocketAddrV6::new(address, PORT, 0, index_of(device).unwrap_or(0)).into()
+        }
+        (address, _) => SocketAddr::new(address, PORT),
+    }
 }
 
 /// The host's names in a hosts(5).

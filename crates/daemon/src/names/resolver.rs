@@ -1,5 +1,6 @@
 //! Finds the answer to a question. All sockets share it.
 
+use super::datagrams::LONGEST;
 use super::elsewhere::{self, Servers};
 use super::following::{Following, Networks};
 use super::host_files::HostFiles;
@@ -7,16 +8,22 @@ use super::random::Random;
 use crate::context::Context;
 use crate::counts::{Answered, Counts};
 use crate::error::Error;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, Semaphore, oneshot};
+use zubi_kernel::Batch;
 use zubi_model::Moment;
-use zubi_names::{Asked, Boarding, Cache, Flights, Forward, Key, Outcome, Response, Return, Upstream, Zone};
+use zubi_names::{
+    Asked, Boarding, Cache, Flights, Forward, Key, Outcome, PORT, Prepared, Response, Return, Transport, Upstream, Zone,
+};
 
 /// The most bytes of answers of others that are kept.
 const CACHE: usize = 2 << 20;
+/// The most bytes of answers of ours that are kept.
+const PREPARED: usize = 1 << 20;
 /// So many askers wait for answers of others at a time.
 const WAITING: usize = 1024;
 /// So many of them may be one address.
@@ -32,6 +39,7 @@ pub(crate) struct Resolver(Arc<Inner>);
 
 struct Inner {
     state: Mutex<State>,
+    batch: Mutex<Batch>,
     random: Random,
     places: Semaphore,
     networks_changed: Notify,
@@ -41,6 +49,7 @@ struct Inner {
 
 struct State {
     following: Following,
+    prepared: Prepared,
     cache: Cache,
     flights: Flights<Waiter>,
     files: HostFiles,
@@ -62,9 +71,10 @@ pub(crate) enum ReplyTo {
 }
 
 /// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Handled {
-    /// This goes back.
-    Now(Vec<u8>, ReplyTo),
+    /// The answer was appended.
+    Now,
     /// The answer goes back by itself, or there is none.
     Done,
 }
@@ -73,6 +83,7 @@ impl Resolver {
     pub(crate) fn new(context: &Context) -> Result<Self, Error> {
         let state = State {
             following: Following::new(context.engine())?,
+            prepared: Prepared::new(PREPARED),
             cache: Cache::new(CACHE),
             flights: Flights::new(WAITING, WAITING_OF_ONE),
             files: HostFiles::default(),
@@ -80,6 +91,7 @@ impl Resolver {
         };
         Ok(Resolver(Arc::new(Inner {
             state: Mutex::new(state),
+            batch: Mutex::new(Batch::new(LONGEST)),
             random: Random::default(),
             places: Semaphore::new(ON_THE_WAY),
             networks_changed: Notify::new(),
@@ -110,14 +122,53 @@ impl Resolver {
         state.following.directory.serves(from, at)
     }
 
-    /// Answers a packet, or sees to it that it is answered.
-    pub(crate) fn handle(&self, asked: Asked, packet: &[u8], to: ReplyTo) -> Handled {
+    /// Answers what has come to a socket by now. `WouldBlock`: that was all.
+    pub(crate) fn answer_datagrams(&self, socket: &Arc<UdpSocket>, at: IpAddr) -> io::Result<()> {
+        let mut batch = self.0.batch.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = batch.receive(socket)?;
+        // Behind the questions: whatever was done before one was sent is known then.
         let mut state = self.state();
         self.0.catch_up(&mut state);
-        let Forward { key, back } = match state.following.directory.answer(asked, packet) {
+        for number in 0..count {
+            let Some((from, packet, to)) = batch.take(number) else { continue };
+            let asked = Asked { from: from.ip().to_canonical(), at, over: Transport::Udp };
+            let back = || ReplyTo::Datagram(Arc::clone(socket), from);
+            if self.handle_in(&mut state, asked, packet, back, to) == Handled::Now {
+                batch.answered(number);
+            }
+        }
+        drop(state);
+        batch.send(socket);
+        if count < Batch::SIZE { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    }
+
+    /// Appends the answer to a packet, or sees to it that it is answered.
+    pub(crate) fn handle(&self, asked: Asked, packet: &[u8], back: ReplyTo, to: &mut Vec<u8>) -> Handled {
+        let mut state = self.state();
+        self.0.catch_up(&mut state);
+        self.handle_in(&mut state, asked, packet, || back, to)
+    }
+
+    fn handle_in(
+        &self,
+        state: &mut State,
+        asked: Asked,
+        packet: &[u8],
+        back_to: impl FnOnce() -> ReplyTo,
+        to: &mut Vec<u8>,
+    ) -> Handled {
+        let State { following, prepared, .. } = state;
+        let directory = &following.directory;
+        if let Some(verdict) = prepared.recall(directory.version(), asked, packet, to) {
+            self.0.counts.answered(verdict.into());
+            return Handled::Now;
+        }
+        let Forward { key, back } = match directory.answer(asked, packet) {
             Outcome::Answer(answer) => {
+                prepared.keep(&answer);
                 self.0.counts.answered(answer.verdict.into());
-                return Handled::Now(answer.bytes, to);
+                to.extend_from_slice(&answer.bytes);
+                return Handled::Now;
             }
             Outcome::Silence => return Handled::Done,
             Outcome::Forward(forward) => *forward,
@@ -126,18 +177,19 @@ impl Resolver {
         let now = self.0.now();
         if let Some((response, age)) = state.cache.get(&key, now) {
             self.0.counts.answered(Answered::Cached);
-            return Handled::Now(back.fill(&response, age), to);
+            to.extend(back.fill(&response, age));
+            return Handled::Now;
         }
-        match state.flights.board(&key, asked.from, Waiter { back, to }) {
+        match state.flights.board(&key, asked.from, Waiter { back, to: back_to() }) {
             Ok(Boarding::Joined) => {}
             Ok(Boarding::First) => {
                 let servers = state.servers(&key.upstream);
-                drop(state);
                 tokio::spawn(self.clone().ask(key, servers));
             }
-            Err(Waiter { back, to }) => {
+            Err(Waiter { back, .. }) => {
                 self.0.counts.answered(Answered::Overload);
-                return Handled::Now(back.refusal(), to);
+                to.extend(back.refusal());
+                return Handled::Now;
             }
         }
         Handled::Done
@@ -212,10 +264,10 @@ impl State {
     /// The servers to ask. We are none of them: the question would never end.
     fn servers(&self, upstream: &Upstream) -> Servers {
         let all = match upstream {
-            Upstream::Host => self.files.servers(),
-            Upstream::These(servers) => servers,
+            Upstream::Host => self.files.servers().to_vec(),
+            Upstream::These(servers) => servers.iter().map(|server| SocketAddr::new(*server, PORT)).collect(),
         };
         let is_us = |address: &IpAddr| self.following.directory.zones().any(|zone| zone.host.contains(address));
-        Servers(all.iter().copied().filter(|address| !is_us(address)).collect())
+        Servers(all.into_iter().filter(|server| !is_us(&server.ip())).collect())
     }
 }

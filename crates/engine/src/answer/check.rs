@@ -22,6 +22,7 @@ use crate::problem::{GC, Problem, ProblemKind, REPAIR, RESTORE, describe, descri
 use crate::records::{read_records, unreadable_hints};
 use crate::report::{Act, Force};
 use crate::session::Session;
+use crate::steps::name_files;
 use zubi_model::{Endpoint, Network, NetworkName, SandboxRef};
 use zubi_plan::Place;
 use zubi_plan::driver::HostFacts;
@@ -258,6 +259,13 @@ fn compare_attached(
     let ops = wanted_ops(session, snapshot, network, endpoint, siblings, way.as_ref())?;
     let mut found = differences(session, snapshot, &object, &ops)?;
     found.extend(lease_problem(network, endpoint)?);
+    if way.is_some() {
+        let files = name_files::lacking(session, endpoint, siblings, None)?;
+        found.extend(files.iter().map(|op| {
+            let what = format!("what ip netns exec shows programs is not as zubi wrote it; wanted: {op}");
+            Problem::new(ProblemKind::Differs, object.clone(), what, REPAIR)
+        }));
+    }
     let is_known = way.is_some() || endpoint.handed_over.is_some();
     Ok(if is_known { Checked::Found(found) } else { Checked::NoSandbox(found) })
 }

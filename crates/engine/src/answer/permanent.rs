@@ -5,7 +5,7 @@ use crate::look::unconfirmed::refuse_unconfirmed;
 use crate::session::Session;
 use std::fs;
 use std::net::IpAddr;
-use zubi_model::{HostNetworking, Invalid, NetworkName, name_servers};
+use zubi_model::{HostNetworking, Invalid, NetworkName, servers_in};
 use zubi_plan::driver::UPLINK_SETTINGS;
 use zubi_plan::permanent::{OnBridge, Permanent};
 
@@ -34,7 +34,10 @@ pub(crate) fn permanent(
 
 /// The name servers of the host. Where it asks itself, systemd-resolved has the list of others.
 fn servers() -> Vec<IpAddr> {
-    let of = |path: &str| name_servers(&fs::read_to_string(path).unwrap_or_default());
+    let of = |path: &str| -> Vec<IpAddr> {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        servers_in(&text).iter().map(|server| server.address).collect()
+    };
     let own = of("/etc/resolv.conf");
     if own.iter().all(IpAddr::is_loopback) { of("/run/systemd/resolve/resolv.conf") } else { own }
 }

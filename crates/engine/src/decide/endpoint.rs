@@ -6,7 +6,8 @@ use crate::decide::obstacle::{Obstacle, Owners};
 use crate::decide::{mac, port};
 use std::net::IpAddr;
 use zubi_model::{
-    Addressing, DisplacedRoute, Endpoint, EndpointId, Family, IfName, Mac, Network, SandboxIdentity, Traits, Wishes,
+    Addressing, DisplacedRoute, Endpoint, EndpointId, Family, IfName, Mac, NameFiles, Network, SandboxIdentity, Traits,
+    Wishes,
 };
 use zubi_plan::Taken;
 use zubi_plan::default_route::may_default;
@@ -27,6 +28,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) owners: Owners,
     /// The default routes of other programs that its own takes the place of.
     pub(crate) displaced: Vec<DisplacedRoute>,
+    /// Whether files are to tell its sandbox's programs who answers names.
+    pub(crate) name_files: NameFiles,
     /// The pair that it takes over.
     pub(crate) taken: Option<&'a Taken>,
 }
@@ -71,6 +74,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         displaced: Vec::new(),
         aliases: wishes.aliases.clone(),
         name_servers: wishes.name_servers.clone(),
+        name_files: ask.name_files,
         ports: Vec::new(),
         traits: Traits { router_advertisements: network.router_advertisements, ..wishes.traits },
         attached_at: ask.birth.attached_at,
@@ -138,6 +142,7 @@ mod tests {
             avoided: Vec::new(),
             owners: Owners::default(),
             displaced: Vec::new(),
+            name_files: NameFiles::default(),
             taken: None,
         };
         endpoint(&ask, &Memory::default()).unwrap().endpoint

@@ -169,6 +169,7 @@ pub(crate) fn endpoint(cookie: u64, on: &str, address: &str) -> Endpoint {
         displaced: Vec::new(),
         aliases: Vec::new(),
         name_servers: Vec::new(),
+        name_files: zubi_model::NameFiles::default(),
         ports: Vec::new(),
         traits: Traits::default(),
         attached_at: 1,

@@ -72,6 +72,7 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
         let instead = "use --driver uplink or macvlan, or --bridge NAME --adopt";
         return Err(Invalid::new("--ipv6", "slaac", why).try_instead(instead).into());
     }
+    network.refuse_idle_redirect()?;
     require_free_device(&network, around)?;
     Ok(network)
 }

@@ -8,6 +8,7 @@ use crate::look::host::addresses_on_card;
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
 use crate::session::Session;
+use crate::steps::name_files;
 use zubi_model::{Endpoint, Network, NetworkName, NsRef};
 use zubi_plan::{Neighbours, Op, Place, Surroundings, What, driver};
 use zubi_snapshot::{Inside, Needs, Pair, Snapshot, lacking, lacking_of_pair};
@@ -60,6 +61,9 @@ pub(crate) fn lacking_of_endpoint(
     let mut lacking = lacking_parts(session, snapshot, endpoint, way.as_ref(), ops)?;
     if !lacking.is_empty() || touched.contains(&network.name) {
         lacking.extend(announcements);
+    }
+    if way.is_some() {
+        lacking.extend(name_files::lacking(session, endpoint, siblings, None)?);
     }
     Ok(lacking)
 }

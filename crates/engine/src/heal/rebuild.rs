@@ -27,7 +27,8 @@ use zubi_kernel::named;
 use zubi_model::{
     BridgeMode, BridgeNetwork, Driver, Egress, Endpoint, EndpointAddress, EndpointId, Family, GatewayAt, HostAddress,
     Icc, IfIndex, IfName, Ingress, Mac, Mtu, Naming, Network, NetworkId, NetworkName, NetworkSource, NsRef, Pool,
-    PortHolder, PortNumber, Protocol, PublishedPort, RouteOptions, SandboxIdentity, Scope, StaticRoute, Subnet,
+    PortHolder, PortNumber, Protocol, PublishedPort, Questions, RouteOptions, SandboxIdentity, Scope, StaticRoute,
+    Subnet,
 };
 use zubi_plan::alias::{self, EndpointMark};
 use zubi_plan::{Place, Plan, firewall};
@@ -189,6 +190,7 @@ fn endpoint_of(
         displaced: Vec::new(),
         aliases: mark.aliases.clone(),
         name_servers: Vec::new(),
+        name_files: zubi_model::NameFiles::default(),
         ports,
         traits,
         attached_at: mark.attached_at,
@@ -350,7 +352,7 @@ fn network_of(
         scope: if has(session, snapshot, "internal", 1)? { Scope::Internal } else { Scope::Routed },
         ipam: zubi_model::Ipam::Pools,
         router_advertisements: zubi_model::RouterAdvertisements::Ignored,
-        naming: naming_of(network),
+        naming: Naming { questions: questions_of(session, snapshot, &name)?, ..naming_of(network) },
         egress: if masquerades { Egress::Masquerade } else { Egress::Plain },
         driver: Driver::Bridge(bridge),
         labels: std::collections::BTreeMap::default(),
@@ -363,6 +365,17 @@ fn naming_of(network: &NetworkName) -> Naming {
         Some(NetworkSource::Cni | NetworkSource::Pipework) => Naming::off(),
         Some(NetworkSource::Podman | NetworkSource::Docker) | None => Naming::default(),
     }
+}
+
+/// What becomes of questions to other servers that come from a bridge, by the maps of our table.
+fn questions_of(session: &mut Session, snapshot: &mut Snapshot, bridge: &IfName) -> Result<Questions, Error> {
+    for set in firewall::sets().into_iter().filter(|set| ["names4", "names6"].contains(&&*set.name)) {
+        let of_bridge = |element: Element| element.key.first() == Some(&Value::Device(bridge.clone()));
+        if elements(session, snapshot, &set.name)?.iter().filter_map(|seen| seen.element(&set)).any(of_bridge) {
+            return Ok(Questions::Redirected);
+        }
+    }
+    Ok(Questions::AsSent)
 }
 
 fn recorded_again(network: &Network) -> String {

@@ -281,6 +281,7 @@ fn attach_new(
         avoided: Vec::new(),
         owners: Owners::default(),
         displaced: inside.displaced_by_others(),
+        name_files: name_files::of_new(session, network),
         taken: taken.as_ref(),
     };
     // Behind the claim, an error would have to undo it.
@@ -306,7 +307,7 @@ fn attach_new(
         instance: session.instance(),
     };
     let mut plan = driver::attach(network, &endpoint, &around);
-    plan.append(name_files::of_new(session, network, &endpoint, &inside.siblings)?);
+    plan.append(name_files::written(session, network, &endpoint, &inside.siblings)?);
     if act == Act::Apply {
         let complete = |session: &mut Session, endpoint: &mut Endpoint| {
             if network.asks_dhcp() {

@@ -29,8 +29,8 @@ use crate::steps::flush::past_a_flush;
 use crate::undo::endpoint::{Detached, detach_locked, release_sandbox, remove_endpoint, undo_attach};
 use std::path::Path;
 use zubi_model::{
-    Alias, Endpoint, EndpointId, EndpointKey, Lifetime, Network, NetworkName, NsRef, SandboxIdentity, SandboxRef,
-    Wishes,
+    Alias, Endpoint, EndpointId, EndpointKey, Lifetime, NameFiles, Network, NetworkName, NsRef, SandboxIdentity,
+    SandboxRef, Wishes,
 };
 use zubi_plan::{Neighbours, Plan, Surroundings, driver};
 use zubi_snapshot::Snapshot;
@@ -115,6 +115,7 @@ fn make(
         owners: Owners::default(),
         taken: None,
         displaced: Vec::new(),
+        name_files: NameFiles::Absent,
     };
     let endpoint = settle(session, host, &mut ask, Act::Apply)?;
     let around = Surroundings {

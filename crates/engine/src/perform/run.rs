@@ -28,6 +28,7 @@ use crate::random::random_name;
 use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::flush::past_a_flush;
+use crate::steps::name_files;
 use crate::undo::sandbox::clean_run_locked;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -152,6 +153,7 @@ pub(crate) fn plan_run(session: &mut Session, spec: &RunSpec) -> Result<Plan, Er
             instance: session.instance(),
         };
         plan.append(zubi_plan::driver::attach(network, &endpoint, &around));
+        plan.append(name_files::written(session, network, &endpoint, &siblings)?);
         siblings.push(endpoint);
     }
     Ok(plan)
@@ -181,6 +183,7 @@ fn endpoint_of_new(
         avoided: Vec::new(),
         owners: Owners::default(),
         displaced: Vec::new(),
+        name_files: name_files::of_new(session, network),
         taken: None,
     };
     let host = &session.store().lock_host()?;

@@ -5,14 +5,16 @@ use crate::fault::Fault;
 use crate::firewall::forwarding::close_forwarding;
 use crate::firewall::table::firewall_from_records;
 use crate::look::compare::host_device;
+use crate::look::default_route::siblings;
 use crate::look::device::{device_in, inner_end_problem};
 use crate::look::host::ipv6_forwarding;
 use crate::look::sandbox::way_in;
 use crate::session::Session;
 use crate::steps::apply::apply;
+use crate::steps::name_files;
 use zubi_model::{Endpoint, Network, NetworkName};
 use zubi_plan::driver::{self, InUse, Reached};
-use zubi_plan::{Place, Plan, Presence};
+use zubi_plan::{Op, Place, Plan, Presence};
 use zubi_snapshot::{Needs, Snapshot};
 use zubi_store::{ExclusiveHost, NetworkDraft, Unsynced};
 
@@ -115,6 +117,7 @@ pub(crate) fn plan_change(session: &mut Session, old: &Network, new: &Network) -
     }
     let found = InUse { device: device_presence, endpoints: reached, ipv6: ipv6_forwarding(session)? };
     let mut plan = driver::change(old, new, &found);
+    plan.ops.extend(files_of_names(session, old, new, &found)?);
     close_forwarding(session, &mut plan)?;
     let mut others = session.store().networks_lossy().0;
     others.retain(|n| n.name != old.name);
@@ -127,6 +130,19 @@ pub(crate) fn plan_change(session: &mut Session, old: &Network, new: &Network) -
         }
     }
     Ok(plan)
+}
+
+/// What programs of the sandboxes are told about names from now on.
+fn files_of_names(session: &Session, old: &Network, new: &Network, found: &InUse) -> Result<Vec<Op>, Error> {
+    let mut ops = Vec::new();
+    if old.name_servers().eq(new.name_servers()) {
+        return Ok(ops);
+    }
+    for reached in found.endpoints.iter().filter(|reached| reached.inside.is_some()) {
+        let siblings = siblings(session, &reached.endpoint)?;
+        ops.extend(name_files::lacking(session, &reached.endpoint, &siblings, Some(new))?);
+    }
+    Ok(ops)
 }
 
 fn presence(is_there: bool) -> Presence {

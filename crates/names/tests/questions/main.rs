@@ -3,4 +3,5 @@
 mod answers;
 mod asking;
 mod packets;
+mod prepared;
 mod servers;

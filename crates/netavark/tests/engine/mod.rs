@@ -68,6 +68,7 @@ fn endpoint(attachment: &Attachment) -> Endpoint {
         displaced: Vec::new(),
         aliases: attachment.wishes.aliases.clone(),
         name_servers: attachment.wishes.name_servers.clone(),
+        name_files: zubi_model::NameFiles::default(),
         ports: attachment.wishes.ports.iter().map(published).collect(),
         traits: attachment.wishes.traits,
         attached_at: 0,

@@ -4,7 +4,8 @@ use super::layout::{CLOSED, TABLE, by_family};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use zubi_model::{
-    BridgeNetwork, Egress, Endpoint, Family, Icc, IfName, Ingress, Network, PortSource, PublishedPort, Scope,
+    BridgeNetwork, Egress, Endpoint, Family, Icc, IfName, Ingress, Network, PortNumber, PortSource, Protocol,
+    PublishedPort, Scope,
 };
 use zubi_wire::nft::{Element, Value};
 
@@ -57,6 +58,13 @@ pub(crate) fn bridge_elements(network: &Network, part: &BridgeNetwork) -> Vec<El
         if network.egress == Egress::Masquerade {
             all.push(element(&by_family("masquerade", family), vec![prefix]));
         }
+    }
+    for server in network.redirects_to() {
+        let map = by_family("names", Family::of(server));
+        all.extend([Protocol::Udp, Protocol::Tcp].map(|protocol| {
+            let key = vec![bridge(), Value::Protocol(protocol), Value::Port(PortNumber::NAMES)];
+            element(&map, key).mapped_to(vec![Value::Address(server)])
+        }));
     }
     all
 }

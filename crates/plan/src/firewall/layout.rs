@@ -45,6 +45,8 @@ pub fn sets() -> Vec<Set> {
         set("untouched6", &[Field::Ipv6], Shape::Exact),
         set("hidden4", &[Field::Ipv4], Shape::Exact),
         set("hidden6", &[Field::Ipv6], Shape::Exact),
+        set("names4", &[Field::IfName, Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv4]),
+        set("names6", &[Field::IfName, Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv6]),
         set("publish4", &[Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv4, Field::Port]),
         set("publish6", &[Field::Proto, Field::Port], Shape::Exact).mapped_to(&[Field::Ipv6, Field::Port]),
         set("publish_at4", &[Field::Ipv4, Field::Proto, Field::Port], Shape::Exact)
@@ -121,6 +123,16 @@ pub fn rules() -> Vec<Rule> {
             .for_this_host()
             .counted_drop()
             .comment("a gateway publishes ports for its own network only"),
+        // Between neighbours a frame meets these rules only while bridges pass frames to the firewall, so they leave it.
+        rule("prerouting")
+            .not_in_set(&[IifName, Ipv4Daddr], "home4")
+            .dnat_to_address(Family::V4, &[IifName, L4Proto, DestPort], "names4")
+            .comment("questions to other name servers"),
+        rule("prerouting").not_in_set(&[IifName, Ipv6Daddr], "home6").dnat_to_address(
+            Family::V6,
+            &[IifName, L4Proto, DestPort],
+            "names6",
+        ),
         rule("prerouting").not_for_this_host().leave().comment("what only passes through is never taken"),
         rule("prerouting").to_prefix(link_local6).leave(),
         rule("prerouting").jump("publish"),

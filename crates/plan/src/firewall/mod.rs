@@ -28,6 +28,7 @@
 //! | `publish4`, `publish6` | protocol . port, at any address of the host | address . port of an endpoint |
 //! | `publish_at4`, `publish_at6` | host address . protocol . port | address . port |
 //! | `ranges4`, `ranges6` | host prefix . protocol . ports | address; the port stays |
+//! | `names4`, `names6` | device . protocol . port of name servers | the host's address, which answers |
 //!
 //! - `guard` (raw): packets to a private subnet that come neither from its own bridge nor from another one of ours are
 //!   dropped before connection tracking: container addresses cannot be reached by routing. Replies to masqueraded
@@ -37,7 +38,9 @@
 //!   networks has an address of the other network, and the bridge only passes it on. And only the host itself reaches
 //!   127.0.0.0/8 or sends from there: the bridges have `route_localnet`, without which no port could be published there.
 //! - `prerouting`, `output`: packets for this host, and no others, are looked up in the maps (`publish`). Forwarded
-//!   packets are never taken. `::1` cannot be translated: the kernel's routing drops what comes back to it.
+//!   packets are never taken, with one exception: on networks that redirect questions (`names`), what leaves the subnet
+//!   for port 53 is led to the host's address, whoever it was sent to. `::1` cannot be translated: the kernel's routing
+//!   drops what comes back to it.
 //! - `input`: the same as `guard` for the addresses that the host itself has in other networks' subnets.
 //! - `forward`: new connections leave from endpoint addresses only, and reach neither other networks nor, from outside,
 //!   any endpoint, except by a published port. Established ones pass. Networks in `open` are neither checked nor

@@ -9,7 +9,7 @@
 //!
 //! | section | |
 //! |---|---|
-//! | `programs` | `Open vSwitch`: a real one, with a bridge `br0`, is there |
+//! | `programs` | `Open vSwitch`: a real one, with a bridge `br0`, is there; `zubi's daemon` answers names; `ipvlans`: the kernel has them |
 //! | `setup` | makes the initial state, once |
 //! | `before` | leads from there to the state in which the command is tried |
 //! | `command` | the command |
@@ -23,9 +23,10 @@
 use crate::case::{Case, line, lines, succeed, succeeds};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
-use zubi_lab::{Answer, Capability, Host, OpenVswitch, Snapshot, Test, need};
+use zubi_lab::{Answer, Capability, Host, OpenVswitch, Snapshot, Test, ZubiDaemon, need};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
+const DAEMON: &str = env!("CARGO_BIN_EXE_zubi-daemon");
 
 /// Steps of the detached child, which writes nothing to the caller's standard error.
 const BEYOND: usize = 4;
@@ -51,9 +52,12 @@ fn run(test: &str) {
             }
             None
         }
+        [name] if name == "zubi's daemon" => None,
         other => panic!("no program is called {other:?}"),
     };
-    let case = Command { case, words: case.line("command") };
+    let has_daemon = case.lines("programs") == ["zubi's daemon"];
+    let daemon = has_daemon.then(|| ZubiDaemon::start(&Host::new(ZUBI), DAEMON));
+    let case = Command { case, words: case.line("command"), daemon };
     let (trial, least) = tries.split_once(", at least ").unwrap_or((tries, "0"));
     let (least, from) = least.split_once(" steps from ").unwrap_or((least.trim_end_matches(" steps"), ""));
     let least = least.parse().expect("a number of steps");
@@ -137,6 +141,8 @@ impl Unit {
 struct Command {
     case: &'static Case,
     words: &'static str,
+    /// It answers names, and does nothing else: what it does beside a command is not the command's work.
+    daemon: Option<ZubiDaemon>,
 }
 
 impl Command {
@@ -146,6 +152,9 @@ impl Command {
         // `gc` first: the host's file and folders are not this command's doing.
         host.zubi("gc").ok();
         lines(&host, self.case.lines("setup"));
+        if let Some(daemon) = &self.daemon {
+            daemon.pause(&host);
+        }
         // The first run makes folders that stay.
         lines(&host, self.case.lines("before"));
         host.zubi(self.words).ok();

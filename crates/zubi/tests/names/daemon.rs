@@ -1,8 +1,10 @@
 //! (no tests) a host with a daemon, and those who ask it.
 
+use serde_json::Value;
+use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
-use zubi_lab::{Host, ZubiDaemon, patience};
+use zubi_lab::{Answer, Host, ZubiDaemon, patience};
 
 pub const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 pub const DAEMON: &str = env!("CARGO_BIN_EXE_zubi-daemon");
@@ -42,6 +44,21 @@ pub fn dig(host: &Host, sandbox: &str, words: &str) -> String {
         .filter_map(|line| line.split_whitespace().nth(4))
         .collect();
     if data.is_empty() { code.to_owned() } else { data.join(" ") }
+}
+
+/// Calls netavark as Podman does, for the namespace of that name.
+pub fn netavark(host: &Host, verb: &str, sandbox: &str, request: &Value) -> Answer {
+    std::os::unix::fs::symlink(ZUBI, "/run/netavark").ok();
+    let mut command = Command::new("/run/netavark");
+    command.args(["--config", "/run/podman", "--rootless=false", verb, &format!("/run/netns/{sandbox}")]);
+    command.envs(host.variables()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("zubi as netavark");
+    let mut stdin = child.stdin.take().expect("its input");
+    stdin.write_all(request.to_string().as_bytes()).expect("the request");
+    drop(stdin);
+    let output = child.wait_with_output().expect("its answer");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Answer { code: output.status.code().unwrap_or(128), out: text(output.stdout), err: text(output.stderr) }
 }
 
 /// Whether there is `dig`. If not, the test is recorded as skipped and should return.

@@ -1,9 +1,8 @@
 //! Podman's networks, by the requests that Podman sends to netavark.
 
-use crate::daemon::{ZUBI, dig, has_dig, start};
+use crate::daemon::{ZUBI, dig, has_dig, netavark, start};
 use serde_json::{Value, json};
-use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use zubi_lab::{Answer, Host};
 
 const ID: &str = "7f8e3a1b2c4d5e6f7f8e3a1b2c4d5e6f7f8e3a1b2c4d5e6f7f8e3a1b2c4d5e6f";
@@ -29,18 +28,7 @@ impl Container {
     }
 
     fn netavark(&self, host: &Host, verb: &str) -> Answer {
-        let (name, verb) = (self.name, verb.to_owned());
-        std::os::unix::fs::symlink(ZUBI, "/run/netavark").ok();
-        let mut command = Command::new("/run/netavark");
-        command.args(["--config", "/run/podman", "--rootless=false", &verb, &format!("/run/netns/{name}")]);
-        command.envs(host.variables()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("zubi as netavark");
-        let mut stdin = child.stdin.take().expect("its input");
-        stdin.write_all(self.request().to_string().as_bytes()).expect("the request");
-        drop(stdin);
-        let output = child.wait_with_output().expect("its answer");
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        Answer { code: output.status.code().unwrap_or(128), out: text(output.stdout), err: text(output.stderr) }
+        netavark(host, verb, self.name, &self.request())
     }
 
     fn start(&self, host: &Host) -> Value {

@@ -1,9 +1,10 @@
 //! Containers of real runtimes, each on a host of its own.
 
 use std::net::IpAddr;
-use zubi_lab::{Containerd, Docker, Host, Lxc, Outside, Podman, Snapshot, assert_reaches, links, skip};
+use zubi_lab::{Containerd, Docker, Host, Lxc, Outside, Podman, Snapshot, ZubiDaemon, assert_reaches, links, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
+const DAEMON: &str = env!("CARGO_BIN_EXE_zubi-daemon");
 const BARE: &str = "run -d --network none --name";
 const SLEEP: &str = "busybox sleep 1000";
 
@@ -71,6 +72,20 @@ fn a_container_without_network_is_bridged_and_made_bare_again() {
     host.zubi("network rm blue").ok();
     host.settle();
     before.assert_no_residue(&Snapshot::take());
+}
+
+fn a_container_with_a_resolv_conf_of_its_own_finds_names_by_a_redirect() {
+    let test = "a_container_with_a_resolv_conf_of_its_own_finds_names_by_a_redirect";
+    let Some((host, docker)) = host_with_docker(test) else { return };
+    host.network("blue --subnet 10.55.66.0/24 --dns redirect");
+    let _daemon = ZubiDaemon::start(&host, DAEMON);
+    host.wait_for("ss -lnu | grep -q 10.55.66.1:53");
+    docker.ok(&format!("run -d --network none --dns 9.9.9.9 --name web {SLEEP}"));
+    host.connect("blue docker:web");
+    let c1 = host.container("c1", "blue");
+    let heard = docker.ok("exec web busybox nslookup c1.zubi.internal");
+    assert!(heard.contains("9.9.9.9") && heard.contains(&c1), "{heard}");
+    assert!(docker.ok("exec web busybox ping -c 1 -W 5 c1.zubi.internal").contains(&c1));
 }
 
 fn a_container_of_a_docker_network_can_be_connected_to_further_ones_by_both() {
@@ -417,6 +432,7 @@ fn a_container_of_lxc_is_connected_by_its_name_and_named_behind_its_port() {
 zubi_lab::root_tests!(
     a_container_of_a_docker_network_can_be_connected_to_further_ones_by_both,
     a_container_without_network_is_bridged_and_made_bare_again,
+    a_container_with_a_resolv_conf_of_its_own_finds_names_by_a_redirect,
     a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
     docker_s_own_bridge_is_adopted_and_what_docker_has_given_is_left_out,
     a_container_has_its_name_on_all_networks_however_it_is_called,
