@@ -2,8 +2,9 @@
 
 use crate::serial::is_default;
 use crate::{
-    BridgeNetwork, BridgeSpec, CardVlan, Device, Driver, DriverSpec, Family, HostClient, IfName, Invalid, Mac,
-    MacvlanNetwork, Mtu, NameService, Naming, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec, RouterAdvertisements,
+    BridgeNetwork, BridgeSpec, CardVlan, Device, Driver, DriverSpec, Family, HostClient, HostDeviceNetwork, IfName,
+    Invalid, Mac, MacvlanNetwork, Mtu, NameService, Naming, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec,
+    RouterAdvertisements,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -149,6 +150,11 @@ impl Network {
         self.driver.ovs()
     }
 
+    /// The part of a network whose endpoint is a whole device of the host.
+    pub fn whole_device(&self) -> Option<&HostDeviceNetwork> {
+        self.driver.whole_device()
+    }
+
     /// The network card of the host that is a port of the network's device: the LAN is part of the network.
     pub fn parent(&self) -> Option<&IfName> {
         self.driver.parent()
@@ -242,7 +248,7 @@ impl Network {
 
     /// How many endpoints it takes.
     pub fn most_endpoints(&self) -> usize {
-        self.driver.most_endpoints()
+        self.driver.most_endpoints(&self.name)
     }
 }
 

@@ -253,6 +253,15 @@ fn a_change_without_state_leaves_the_state() {
 }
 
 #[test]
+fn a_link_that_moves_gets_its_new_name_in_the_same_message() {
+    let to = Destination::Sandbox(NsRef::Path("/proc/7/ns/net".into()));
+    let moved = LinkMove { name: name("eth1"), to, rename: name("net0") };
+    let message = read_as!(NewLink, CHANGE, |b| moved.encode(b, IfIndex(7), 9));
+    assert_eq!((message.header.index, message.header.change_mask), (7, LinkFlags::empty()));
+    assert_eq!(message.attributes, [LinkAttribute::NetNsFd(9), LinkAttribute::IfName("net0".into())]);
+}
+
+#[test]
 fn a_release_is_master_zero() {
     let change = LinkChange {
         release: true,

@@ -6,7 +6,8 @@ use crate::decide::obstacle::{Obstacle, Owners};
 use crate::decide::{mac, port};
 use std::net::IpAddr;
 use zubi_model::{
-    Addressing, DisplacedRoute, Endpoint, EndpointId, Family, IfName, Mac, Network, SandboxIdentity, Traits, Wishes,
+    Addressing, Device, DisplacedRoute, Endpoint, EndpointId, Family, IfName, Mac, MovedDevice, Network,
+    SandboxIdentity, Traits, Wishes,
 };
 use zubi_plan::Taken;
 use zubi_plan::default_route::may_default;
@@ -29,6 +30,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) displaced: Vec<DisplacedRoute>,
     /// The pair that it takes over.
     pub(crate) taken: Option<&'a Taken>,
+    /// The device of the host that it is.
+    pub(crate) moved: Option<&'a MovedDevice>,
 }
 
 /// The parts of a new endpoint that come from random numbers and the clock.
@@ -54,6 +57,10 @@ pub(crate) struct Decided {
 pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstacle> {
     let Ask { network, wishes, owners, .. } = ask;
     let host_end = wishes.host_device.clone().unwrap_or_else(|| ask.birth.host_device.clone());
+    let device = |key| match ask.moved {
+        Some(moved) => Device::Moved(Box::new(moved.clone())),
+        None => network.device_of_endpoint(host_end.clone(), key),
+    };
     let mut endpoint = Endpoint {
         id: ask.birth.id.clone(),
         network: network.name.clone(),
@@ -64,7 +71,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         next_mac: None,
         handed_over: ask.handed_over.clone(),
         dhcp: None,
-        device: network.device_of_endpoint(host_end.clone(), ask.birth.mac),
+        device: device(ask.birth.mac),
         addresses: Vec::new(),
         routes: wishes.routes.clone(),
         default_route: may_default(network, wishes.default_route),
@@ -82,7 +89,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         address::of_endpoint(network, &key, &wishes.addressing, &wishes.addresses, &ask.avoided, book, owners)?;
     endpoint.addresses = chosen.addresses;
     let mac = mac::of_endpoint(network, &key, &endpoint.addresses, wishes.mac, ask.birth.mac, book, owners)?;
-    endpoint.device = network.device_of_endpoint(host_end, mac);
+    endpoint.device = device(mac);
     endpoint.mac = network.shared_mac().unwrap_or(mac);
     let gives = |displaced: &&DisplacedRoute| {
         let family = Family::of(displaced.route.to.addr());
@@ -139,6 +146,7 @@ mod tests {
             owners: Owners::default(),
             displaced: Vec::new(),
             taken: None,
+            moved: None,
         };
         endpoint(&ask, &Memory::default()).unwrap().endpoint
     }

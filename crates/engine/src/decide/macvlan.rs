@@ -108,26 +108,42 @@ pub(crate) fn pools(spec: &NetworkSpec, card: &UplinkSpec, around: &Neighbourhoo
     let mode = spec.driver.macvlan().map(|spec| spec.mode).unwrap_or_default();
     let Carrier { seen, .. } = carrier(&card.parent, mode, around)?;
     let own = around.host.addresses_of(&Place::Host, seen.index).map_err(Error::unread(&object))?;
-    let is_known = |pool: &Pool| own.iter().any(|own| pool.subnet.net().contains(&own.address.addr()));
     let mut pools = pools_behind(spec, card, &seen, around)?;
     if mode.is_routed() {
         refuse_asked_for(spec, &pools, own)?;
     }
-    for pool in &mut pools {
-        if !spec.pools.iter().any(|wish| wish.subnet == pool.subnet) {
-            continue;
-        }
+    choose_from_all(spec, &mut pools);
+    if !mode.is_routed() {
+        guess_routers(spec, &mut pools, own)?;
+    }
+    require_home(&pools, "gateway", card.gateways.iter().copied())?;
+    require_home(&pools, "excluded address", card.exclude.iter().map(|exclusion| exclusion.first))?;
+    Ok(pools)
+}
+
+/// Zubi chooses from all addresses of a subnet that was asked for.
+pub(crate) fn choose_from_all(spec: &NetworkSpec, pools: &mut [Pool]) {
+    for pool in pools.iter_mut().filter(|pool| is_asked_for(spec, pool)) {
         pool.range = pool.range.or(Some(pool.subnet.net()));
-        if pool.gateway.is_none() && !is_known(pool) && !mode.is_routed() {
-            // The host is not in this subnet, so its routes do not tell the router: Docker takes the first address.
+    }
+}
+
+fn is_asked_for(spec: &NetworkSpec, pool: &Pool) -> bool {
+    spec.pools.iter().any(|wish| wish.subnet == pool.subnet)
+}
+
+/// The routers of subnets that were asked for and that the host is not in: its routes do not tell them, and Docker takes
+/// the first address. `own`: the addresses of the host there.
+pub(crate) fn guess_routers(spec: &NetworkSpec, pools: &mut [Pool], own: &[AddressSeen]) -> Result<(), Error> {
+    let is_known = |pool: &Pool| own.iter().any(|own| pool.subnet.net().contains(&own.address.addr()));
+    for pool in pools.iter_mut().filter(|pool| is_asked_for(spec, pool)) {
+        if pool.gateway.is_none() && !is_known(pool) {
             let first = PoolSpec { subnet: pool.subnet, gateway: None, range: None, exclude: Vec::new() };
             pool.gateway = first.decide()?.gateway;
             pool.gateway_at = GatewayAt::Elsewhere;
         }
     }
-    require_home(&pools, "gateway", card.gateways.iter().copied())?;
-    require_home(&pools, "excluded address", card.exclude.iter().map(|exclusion| exclusion.first))?;
-    Ok(pools)
+    Ok(())
 }
 
 /// The LAN asks for addresses of its own subnets, and ipvlans behind the host's routes do not answer.

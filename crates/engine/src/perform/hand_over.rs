@@ -113,6 +113,7 @@ fn make(
         avoided: Vec::new(),
         owners: Owners::default(),
         taken: None,
+        moved: None,
         displaced: Vec::new(),
     };
     let endpoint = settle(session, host, &mut ask, Act::Apply)?;

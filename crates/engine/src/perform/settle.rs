@@ -45,6 +45,10 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
         // A pair that is taken over keeps its address.
         given.retain(|given| !taken.addresses.iter().any(|own| own.addr() == given.address));
     }
+    if let Some(moved) = ask.moved {
+        // The host's addresses on a device go with it.
+        given.retain(|given| !moved.held.addresses.iter().any(|own| own.address.addr() == given.address));
+    }
     ask.avoided.extend(given.iter().map(|given| given.address));
     let mut way = Way::new(&network.name, &ask.sandbox.spelled, given);
     if let Some(id) = &ask.wishes.reservation
