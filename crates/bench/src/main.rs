@@ -19,6 +19,7 @@ mod launch;
 mod lifecycle;
 mod machine;
 mod meter;
+mod on_card;
 mod place;
 mod podman;
 mod ports;
@@ -45,13 +46,13 @@ const USAGE: &str = "zubi-bench --zubi PROGRAM --tools FOLDER [--quick] [PART..]
   --zubi PROGRAM   the zubi to measure
   --tools FOLDER   where zubi-bench-empty and zubi-bench-peak are
   --quick          fewer rounds, smaller sizes
-  PART             start podman traffic ports crowd upkeep lan lifecycle; all when left out
+  PART             start podman traffic ports crowd upkeep lan card lifecycle; all when left out
 ";
 
 type Measure = fn(&Programs, Effort) -> Result<Findings, Error>;
 
 /// The parts that leave most behind come last: the kernel takes its time to remove thousands of namespaces.
-const PARTS: [(&str, Measure); 8] = [
+const PARTS: [(&str, Measure); 9] = [
     ("start", start::measure),
     ("podman", podman::measure),
     ("traffic", traffic::measure),
@@ -59,6 +60,7 @@ const PARTS: [(&str, Measure); 8] = [
     ("crowd", crowd::measure),
     ("upkeep", upkeep::measure),
     ("lan", lan::measure),
+    ("card", on_card::measure),
     ("lifecycle", lifecycle::measure),
 ];
 

@@ -3,7 +3,7 @@
 //! This file is the only one of the crate that matches on [`Device`]: [`Endpoint`](crate::Endpoint) answers every
 //! question about its device by the methods here.
 
-use crate::{IfName, IpvlanMode, Mac, MovedDevice};
+use crate::{IfName, IpvlanMode, Mac, MovedDevice, VlanId};
 use serde::{Deserialize, Serialize};
 
 /// What an endpoint is, on the host.
@@ -40,6 +40,9 @@ pub struct OnParent {
     /// What it has if it is an ipvlan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ipvlan: Option<OnIpvlan>,
+    /// The VLAN that it is for, if it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vlan: Option<VlanId>,
 }
 
 /// What an endpoint has whose device is an ipvlan.
@@ -54,7 +57,11 @@ pub struct OnIpvlan {
 impl OnParent {
     /// The kind of the device inside, as the kernel names it.
     pub fn kind(&self) -> &'static str {
-        if self.ipvlan.is_some() { "ipvlan" } else { "macvlan" }
+        match (self.ipvlan, self.vlan) {
+            (Some(_), _) => "ipvlan",
+            (None, Some(_)) => "vlan",
+            (None, None) => "macvlan",
+        }
     }
 }
 

@@ -213,6 +213,12 @@ impl Network {
         self.parent().is_some() || self.macvlan().is_some_and(|part| part.card().is_some() && !part.mode.is_routed())
     }
 
+    /// Whether the host can ask nobody on the link of its endpoints: it is outside of their VLAN, or has the device no more.
+    pub fn is_beside_host(&self) -> bool {
+        let of_card = self.macvlan().and_then(|part| part.mode.vlan());
+        self.whole_device().is_some() || of_card.or(self.bridge().and_then(|part| part.vlan)).is_some()
+    }
+
     /// Whether others may give addresses of its subnets too: its device is another program's, or a LAN is behind it. A
     /// program that describes its network has seen to that.
     pub fn shares_addresses(&self) -> bool {

@@ -25,7 +25,10 @@ pub(crate) fn movable<'a>(
     let device = &part.device;
     let no = |why: String| Err(Error::Card { card: device.clone(), why });
     let unread = || Error::unread(format!("network card {device}"));
-    let seen = existing(device, around)?;
+    let seen = match existing(device, around) {
+        Err(missing) => return Err(renamed(part, around)?.unwrap_or(missing)),
+        there => there?,
+    };
     let users = around.networks.iter().filter(|network| network.name != *own);
     if let Some(network) = users.clone().find(|network| uses(network, device)) {
         return no(format!("carries network {0}; zubi network rm {0} first", network.name));
@@ -58,6 +61,20 @@ pub(crate) fn movable<'a>(
         ));
     }
     Ok(seen)
+}
+
+/// The error for a device that is there under another name: it fell back when its sandbox ended, and nothing records what it
+/// was.
+fn renamed(part: &HostDeviceNetwork, around: &Neighbourhood<'_>) -> Result<Option<Error>, Error> {
+    let unread = Error::unread(format!("network card {}", part.device));
+    let mut links = around.host.links(&Place::Host).map_err(unread)?;
+    let is_it = |link: &&LinkSeen| part.mac.is_some() && link.mac == part.mac && link.kind.is_none();
+    Ok(links.find(is_it).map(|link| {
+        let (card, name) = (&part.device, &link.name);
+        let why =
+            format!("does not exist, but {name} has its MAC; ip link set {name} down; ip link set {name} name {card}");
+        Error::Card { card: card.clone(), why }
+    }))
 }
 
 /// Whether a network needs a device on the host.

@@ -1,7 +1,7 @@
 //! The decision about a network of macvlans: which device of the host carries it, and which addresses are left to zubi.
 
 use crate::decide::neighbourhood::Neighbourhood;
-use crate::decide::uplink::{ON_TOP, existing, pools_behind, refuse_carrier, why_outside};
+use crate::decide::uplink::{ON_TOP, existing, pools_behind, refuse_carrier, refuse_device_of_vlan, why_outside};
 use crate::error::Error;
 use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};
 use std::net::IpAddr;
@@ -57,8 +57,12 @@ fn carrier(parent: &IfName, mode: CardMode, around: &Neighbourhood<'_>) -> Resul
     let others: &[&str] = match mode {
         CardMode::Macvlan(_) => &["ipvlan", "ipvtap"],
         CardMode::Ipvlan(_) => &["macvlan", "macvtap"],
+        CardMode::Vlan(_) => &[],
     };
     refuse_carrier(parent, seen, others, around)?;
+    if let Some(vlan) = mode.vlan() {
+        refuse_device_of_vlan(parent, seen, vlan, around)?;
+    }
     let mut others = around.networks.iter().filter(|network| network.device() == parent);
     let vlan = others.find_map(|network| network.macvlan()?.vlan.clone());
     Ok(Carrier { vlan, ..up(parent, seen)? })
@@ -271,6 +275,10 @@ fn refuse_beside(name: &NetworkName, card: &IfName, mode: CardMode, around: &Nei
             (CardMode::Macvlan(_), CardMode::Macvlan(_)) => {
                 "and passthru gives a whole card to one endpoint".to_owned()
             }
+            (CardMode::Vlan(one), CardMode::Vlan(other)) if one == other => {
+                format!("which has its only device for VLAN {one}")
+            }
+            (CardMode::Vlan(_), _) | (_, CardMode::Vlan(_)) => continue,
             (CardMode::Ipvlan(_), CardMode::Ipvlan(_)) if mode == theirs => continue,
             (CardMode::Ipvlan(_), CardMode::Ipvlan(_)) => {
                 format!("which is in the mode {theirs}: all ipvlans of a card have one mode; use --mode {theirs}")

@@ -262,6 +262,10 @@ fn attach_new(
     }
     let mut moved = None;
     if let Some(part) = network.whole_device() {
+        if act == Act::Apply {
+            // It may have fallen back from a sandbox that has ended, and is not what it was.
+            remove_gone(session, host, Some(&network.name))?;
+        }
         moved = Some(device_to_move(session, network, part)?);
     }
     let with_device = moved.as_ref().map(|moved| wishes_with_device(wishes, moved)).transpose()?;

@@ -123,7 +123,7 @@ pub(crate) fn probe(
     network: &Network,
     addresses: &[IpAddr],
 ) -> Result<Vec<(IpAddr, Mac)>, Error> {
-    if network.bridge().is_some_and(|part| part.vlan.is_some()) {
+    if network.is_beside_host() {
         return Ok(Vec::new());
     }
     let failed = Error::kernel(format!("network {}: asking who has an address", network.name));

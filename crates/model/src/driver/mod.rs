@@ -50,6 +50,8 @@ pub enum DriverKind {
     Macvlan,
     /// The same with ipvlans.
     Ipvlan,
+    /// The same with the card's device for a VLAN.
+    Vlan,
     /// See [`Driver::Ovs`].
     Ovs,
     /// See [`Driver::HostDevice`].
@@ -63,6 +65,7 @@ impl fmt::Display for DriverKind {
             DriverKind::Uplink => "uplink",
             DriverKind::Macvlan => "macvlan",
             DriverKind::Ipvlan => "ipvlan",
+            DriverKind::Vlan => "vlan",
             DriverKind::Ovs => "ovs",
             DriverKind::HostDevice => "host-device",
         })
@@ -76,6 +79,7 @@ impl Driver {
             Driver::Bridge(bridge) if bridge.parent.is_some() => DriverKind::Uplink,
             Driver::Bridge(_) => DriverKind::Bridge,
             Driver::Macvlan(macvlan) if macvlan.mode.ipvlan().is_some() => DriverKind::Ipvlan,
+            Driver::Macvlan(macvlan) if macvlan.mode.vlan().is_some() => DriverKind::Vlan,
             Driver::Macvlan(_) => DriverKind::Macvlan,
             Driver::Ovs(_) => DriverKind::Ovs,
             Driver::HostDevice(_) => DriverKind::HostDevice,

@@ -2,8 +2,10 @@
 
 use crate::driver::bridge::SETTINGS as OF_UPLINKS;
 use crate::{Op, Place, Plan, Sysctl, What};
-use zubi_model::{Endpoint, Holdings, IfName, MovedDevice, StaticRoute};
-use zubi_wire::route::{Address, AdminState, Certainty, Destination, LinkChange, LinkMove, LinkSeen, Neighbour, Route};
+use zubi_model::{Endpoint, HeldAddress, Holdings, IfName, MovedDevice, StaticRoute};
+use zubi_wire::route::{
+    Address, AdminState, Certainty, Dad, Destination, LinkChange, LinkMove, LinkSeen, Neighbour, Route,
+};
 
 /// The settings that a device loses when it moves: family and name.
 pub fn settings() -> Vec<(&'static str, &'static str)> {
@@ -68,7 +70,10 @@ pub fn bring_home(moved: &MovedDevice, now: &MovedNow) -> Plan {
         let is_there = now.held.addresses.iter().any(|seen| seen.address == held.address);
         !(is_there && stays(held.address.addr().is_ipv6()))
     });
-    let back = |held: &zubi_model::HeldAddress| Address::moved(held.clone(), name.clone());
+    let back = |held: &HeldAddress| {
+        let dad = if held.options.no_dad { Dad::Skip } else { Dad::Default };
+        Address { dad, ..Address::moved(held.clone(), name.clone()) }
+    };
     plan.ops.extend(lost.map(|held| host(What::AddAddress(back(held)), AS_IT_WAS)));
     let mut routes: Vec<&StaticRoute> = now
         .wanted

@@ -57,6 +57,7 @@ impl OnCard {
         b.text(IFLA_INFO_KIND, self.mode.kind());
         b.nested(IFLA_INFO_DATA, |b| match self.mode {
             CardMode::Ipvlan(mode) => b.attr(IFLA_IPVLAN_MODE, &ipvlan_number(mode).to_ne_bytes()),
+            CardMode::Vlan(vlan) => b.attr(IFLA_VLAN_ID, &vlan.number().to_ne_bytes()),
             CardMode::Macvlan(mode) => {
                 let Broadcasts { queue_length, cutoff } = self.broadcasts;
                 b.u32(IFLA_MACVLAN_MODE, macvlan_number(mode));
@@ -301,7 +302,8 @@ impl fmt::Display for Link {
                 if let Some(netns) = &on.netns {
                     write!(f, " netns {}", netns_word(netns))?;
                 }
-                write!(f, " type {} mode {}", on.mode.kind(), on.mode)?;
+                let word = if on.mode.vlan().is_some() { "id" } else { "mode" };
+                write!(f, " type {} {word} {}", on.mode.kind(), on.mode)?;
                 if let Some(length) = on.broadcasts.queue_length {
                     write!(f, " bcqueuelen {length}")?;
                 }
