@@ -37,6 +37,7 @@ pub(crate) async fn run(mut context: Context) {
     // What happened before the first tiding can only be found.
     let mut told: HashSet<Tiding> = HashSet::from([Tiding::Overrun]);
     let mut repairs: u64 = 0;
+    let mut heard = Instant::now();
     loop {
         let began = Instant::now();
         let found = context.call(move |session| session.heal_after(&told)).await;
@@ -44,6 +45,9 @@ pub(crate) async fn run(mut context: Context) {
         match found {
             Ok(healings) => {
                 let failed = tell(&context, &healings, &mut repairs);
+                if !healings.is_empty() {
+                    context.counts.healed(heard.elapsed());
+                }
                 if failed.is_some() {
                     pause = AGAIN;
                 }
@@ -66,6 +70,7 @@ pub(crate) async fn run(mut context: Context) {
             // A ruleset that is flushed lets pass what is forbidden.
             news = ruleset.next() => (news, Duration::ZERO),
         };
+        heard = Instant::now();
         tokio::time::sleep(more).await;
         told = news.into_iter().chain(devices.now()).chain(ruleset.now()).collect();
     }
@@ -79,13 +84,26 @@ fn tell(context: &Context, healings: &[Healing], repairs: &mut u64) -> Option<St
             Ok(words) => {
                 for what in words {
                     *repairs += 1;
+                    context.counts.repaired(kind_of(object));
                     context.board.happened(PART, name_of(object), what.clone());
                 }
             }
-            Err(e) => failed = Some(e.to_string()),
+            Err(e) => {
+                context.counts.could_not_repair(kind_of(object));
+                failed = Some(e.to_string());
+            }
         }
     }
     failed
+}
+
+fn kind_of(object: &Object) -> &'static str {
+    match object {
+        Object::Firewall => "firewall",
+        Object::Network(_) => "network",
+        Object::Endpoint(_) => "endpoint",
+        Object::Link(_) => "link",
+    }
 }
 
 fn name_of(object: &Object) -> String {

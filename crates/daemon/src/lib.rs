@@ -15,18 +15,23 @@
 
 mod capabilities;
 mod changes;
+mod clients;
 mod context;
 mod control;
+mod counts;
 mod docker;
 mod error;
 mod follow;
 mod heal;
+mod http;
 mod leases;
 mod log;
+mod metrics;
 mod names;
 mod parts;
 mod run;
 mod signals;
+mod socket;
 mod status;
 mod tidings;
 mod words;

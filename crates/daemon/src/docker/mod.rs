@@ -11,7 +11,6 @@
 //! - What was promised and not made is lost with the daemon; everything else is in records.
 
 mod addresses;
-mod clients;
 mod driver;
 mod failure;
 mod names;
@@ -19,7 +18,6 @@ mod part;
 mod promises;
 mod reserved;
 mod server;
-mod socket;
 
 use crate::context::Context;
 use driver::Driver;

@@ -4,5 +4,6 @@ mod docker_protocol;
 mod follow;
 mod heal;
 mod life;
+mod metrics;
 
-zubi_lab::test_files!(docker_protocol, follow, heal, life);
+zubi_lab::test_files!(docker_protocol, follow, heal, life, metrics);
