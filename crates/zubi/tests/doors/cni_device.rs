@@ -104,7 +104,7 @@ fn a_device_comes_back_with_what_the_host_had_on_it() {
     chain.del(&lab.at("c1")).ok();
     assert_eq!(holdings(&lab.host, "eth1"), before);
     // A device plug-in of the runtime gives each container another device of one network.
-    let mut by_mac = |mac: &str| lab.chain(&json!([plugin("host-device", &json!({ "hwaddr": mac }))]));
+    let by_mac = |mac: &str| lab.chain(&json!([plugin("host-device", &json!({ "hwaddr": mac }))]));
     let (mut one, mut other) = (by_mac("52:54:00:00:00:06"), by_mac(CARD_MAC));
     one.add(&lab.at("c1")).ok();
     other.add(&lab.at("c2")).ok();

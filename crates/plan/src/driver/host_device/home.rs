@@ -103,3 +103,73 @@ pub fn bring_home(moved: &MovedDevice, now: &MovedNow) -> Plan {
 pub fn name_of_another(endpoint: &Endpoint) -> Option<IfName> {
     format!("zh{}", endpoint.id.as_str().get(..10)?).parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::seen;
+    use zubi_model::{AddressOptions, Mac, Mtu, NsRef};
+
+    fn held(address: &str) -> HeldAddress {
+        HeldAddress { address: address.parse().unwrap(), options: AddressOptions::default() }
+    }
+
+    /// A card that was up with two addresses and a route.
+    fn card() -> MovedDevice {
+        let mut card = MovedDevice::unseen("eth1".parse().unwrap());
+        card.mac = Some(Mac::from_random([1; 6]));
+        card.mtu = Mtu::try_from(1400).ok();
+        card.is_up = true;
+        card.held.addresses = vec![held("10.9.0.5/24"), held("2001:db8::5/64")];
+        card.held.routes = vec![StaticRoute::new("10.7.0.0/16".parse().unwrap(), Some("10.9.0.1".parse().unwrap()))];
+        card
+    }
+
+    fn home(card: &MovedDevice, place: Place, change: impl FnOnce(&mut LinkSeen, &mut Holdings)) -> Vec<String> {
+        let mut now = LinkSeen { mac: card.mac, mtu: 1400, kind: None, state: AdminState::Up, ..seen("eth1", "any") };
+        let mut held = if place == Place::Host { card.held.clone() } else { Holdings::default() };
+        change(&mut now, &mut held);
+        let now = MovedNow { place, seen: now, name: card.name.clone(), wanted: card.held.clone(), held };
+        bring_home(card, &now).ops.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_device_that_is_there_as_it_was_is_left_alone() {
+        assert_eq!(home(&card(), Place::Host, |_, _| {}), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_device_in_a_sandbox_comes_back_with_everything() {
+        let sandbox = Place::Sandbox(NsRef::Named("c1".parse().unwrap()));
+        let back = home(&card(), sandbox, |seen, _| {
+            seen.name = "net0".into();
+            seen.mtu = 1500;
+        });
+        assert_eq!(
+            back[..3],
+            ["ip -n c1 link set net0 netns $$ name eth1", "ip link set eth1 mtu 1400", "ip link set eth1 up",]
+        );
+        assert!(back[3].contains("10.9.0.5/24") && back[4].contains("2001:db8::5/64"), "{back:?}");
+        assert_eq!(back[5], "ip route append 10.7.0.0/16 via 10.9.0.1 dev eth1");
+    }
+
+    #[test]
+    fn a_device_that_fell_back_gets_its_name_and_what_it_has_lost() {
+        let back = home(&card(), Place::Host, |seen, held| {
+            seen.name = "dev3".into();
+            seen.state = AdminState::Down;
+            *held = Holdings::default();
+        });
+        assert_eq!(back[..2], ["ip link set dev3 name eth1", "ip link set eth1 up"]);
+        assert_eq!(back.len(), 5);
+    }
+
+    #[test]
+    fn a_device_that_has_to_go_down_for_its_name_gets_back_what_that_costs() {
+        let back = home(&card(), Place::Host, |seen, _| seen.name = "net0".into());
+        assert_eq!(back[..3], ["ip link set net0 down", "ip link set net0 name eth1", "ip link set eth1 up"]);
+        // IPv4 addresses stay on a device that goes down.
+        assert!(back[3].contains("2001:db8::5/64") && back[4].starts_with("ip route append"), "{back:?}");
+        assert_eq!(back.len(), 5);
+    }
+}
