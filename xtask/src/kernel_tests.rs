@@ -64,7 +64,7 @@ const SHORT: [&str; 56] = [
     "macvlan::a_container_is_on_the_lan_and_the_card_stays_as_it_is",
     "macvlan::what_is_changed_inside_is_found_and_put_right",
     "macvlan::a_vlan_",
-    "cni_device::",
+    "cni_device::a_vlan_is",
     "ipvlan::a_container_is_on_the_lan",
     "ipvlan::a_routed_network",
     "uplink::a_container_is_on_the_lan_and_the_card_has_everything_back",

@@ -147,13 +147,14 @@ fn a_container_is_in_a_vlan_of_the_lan() {
     if !need(&[Capability::Vlan], "a_container_is_in_a_vlan_of_the_lan") {
         return;
     }
-    let lab = on_lan(&["c1", "c2"]);
+    let mut lab = on_lan(&["c1", "c2"]);
     lab.host
         .shell(
             "ip -n router link add link eth0 name eth0.10 type vlan id 10; ip -n router link set eth0.10 up
              ip -n router addr add 10.10.0.1/24 dev eth0.10",
         )
         .ok();
+    lab.begin_here();
     let vlan = |id: u16| {
         let ipam = json!({
             "type": "host-local", "subnet": "10.10.0.0/24", "rangeStart": "10.10.0.10",
