@@ -20,6 +20,7 @@ mod lifecycle;
 mod machine;
 mod meter;
 mod names;
+mod on_card;
 mod place;
 mod podman;
 mod ports;
@@ -46,13 +47,13 @@ const USAGE: &str = "zubi-bench --zubi PROGRAM --tools FOLDER [--quick] [PART..]
   --zubi PROGRAM   the zubi to measure
   --tools FOLDER   where zubi-bench-empty and zubi-bench-peak are
   --quick          fewer rounds, smaller sizes
-  PART             start podman traffic ports crowd upkeep lan names lifecycle; all when left out
+  PART             start podman traffic ports crowd upkeep lan card names lifecycle; all when left out
 ";
 
 type Measure = fn(&Programs, Effort) -> Result<Findings, Error>;
 
 /// The parts that leave most behind come last: the kernel takes its time to remove thousands of namespaces.
-const PARTS: [(&str, Measure); 9] = [
+const PARTS: [(&str, Measure); 10] = [
     ("start", start::measure),
     ("podman", podman::measure),
     ("traffic", traffic::measure),
@@ -61,6 +62,7 @@ const PARTS: [(&str, Measure); 9] = [
     ("upkeep", upkeep::measure),
     ("lan", lan::measure),
     ("names", names::measure),
+    ("card", on_card::measure),
     ("lifecycle", lifecycle::measure),
 ];
 

@@ -25,9 +25,7 @@ pub(crate) fn notes(network: &Network) -> Vec<String> {
     });
     let note = |pool: &Pool| Some(format!("{} is zubi's to give now: {how}", pool.range?));
     // A subnet that the user gave to such a network is the range as a whole.
-    let whole = |pool: &&Pool| {
-        (network.macvlan().is_some() || network.ovs().is_some()) && pool.range == Some(pool.subnet.net())
-    };
+    let whole = |pool: &&Pool| network.bridge().is_none() && pool.range == Some(pool.subnet.net());
     if network.owns_device() && network.parent().is_none() {
         Vec::new()
     } else {

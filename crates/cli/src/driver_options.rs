@@ -9,6 +9,7 @@ const BRIDGE_NAME: &str = "com.docker.network.bridge.name";
 const ICC: &str = "com.docker.network.bridge.enable_icc";
 const MASQUERADE: &str = "com.docker.network.bridge.enable_ip_masquerade";
 const MTU: &str = "com.docker.network.driver.mtu";
+const PARENT: &str = "is for --driver uplink, macvlan, ipvlan and host-device";
 
 /// Turns `--driver` and `--opt` into zubi's own options.
 pub(crate) fn translate(words: &mut CreateWords) -> Result<(), Error> {
@@ -67,6 +68,7 @@ pub(crate) fn card_mode(words: &CreateWords) -> Result<Option<CardMode>, Error> 
 fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
     let no = |option: &str, why: &str| Err(Invalid::new("option", option, why).into());
     let is_on_card = matches!(driver, "macvlan" | "ipvlan");
+    let is_whole = driver == "host-device";
     if !is_on_card && words.mode.is_some() {
         return no("--mode", "is for --driver macvlan and --driver ipvlan");
     }
@@ -82,6 +84,9 @@ fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
             let no_icc = Invalid::new("option", "--no-icc", "is for networks with a bridge");
             return Err(no_icc.try_instead("--driver macvlan --mode private").into());
         }
+    }
+    if is_whole && words.bridge.is_some() {
+        return no("--bridge", "is for networks with a bridge");
     }
     if driver == "ovs" {
         return check_ovs(words);
@@ -99,11 +104,16 @@ fn check_parent(words: &CreateWords, driver: &str) -> Result<(), Error> {
         None if driver == "uplink" => Err(Invalid::new("driver", "uplink", "needs a network card")
             .try_instead("add --parent, for example --parent eth0")
             .into()),
-        Some(_) if !is_on_card && driver != "uplink" => no("--parent", "is for --driver uplink, macvlan and ipvlan"),
+        None if is_whole => Err(Invalid::new("driver", "host-device", "needs a device of this host")
+            .try_instead("add --parent, for example --parent eth1")
+            .into()),
+        Some(_) if !is_on_card && !is_whole && driver != "uplink" => no("--parent", PARENT),
         Some(_) if words.adopt => no("--adopt", "is for a bridge that another program made"),
         Some(_) if words.no_icc => no("--no-icc", "is for networks that are not on the LAN"),
         _ if driver != "uplink" && words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
-        _ if driver != "uplink" && words.force => no("--force", "is for --driver uplink"),
+        _ if driver != "uplink" && !is_whole && words.force => {
+            no("--force", "is for --driver uplink and --driver host-device")
+        }
         _ if driver != "uplink" && words.take_lease => no("--take-lease", "is for --driver uplink"),
         _ if driver != "uplink" && words.persist.is_some() => no("--persist", "is for --driver uplink"),
         _ => Ok(()),
@@ -117,7 +127,7 @@ fn check_ovs(words: &CreateWords) -> Result<(), Error> {
         None => Err(Invalid::new("driver", "ovs", "needs an Open vSwitch bridge that exists")
             .try_instead("add --bridge, for example --bridge br0")
             .into()),
-        _ if words.parent.is_some() => no("--parent", "is for --driver uplink, macvlan and ipvlan"),
+        _ if words.parent.is_some() => no("--parent", PARENT),
         _ if words.adopt => no("--adopt", "is for Linux bridges: one of Open vSwitch stays anyway"),
         _ if words.no_icc => no("--no-icc", "is for Linux bridges: different VLANs keep endpoints apart"),
         _ if words.confirm_within.is_some() => no("--confirm-within", "is for --driver uplink"),
@@ -129,10 +139,10 @@ fn check_ovs(words: &CreateWords) -> Result<(), Error> {
 
 fn check_driver(driver: &str) -> Result<(), Error> {
     let why = match driver {
-        "bridge" | "uplink" | "macvlan" | "ipvlan" | "ovs" => return Ok(()),
+        "bridge" | "uplink" | "macvlan" | "ipvlan" | "ovs" | "host-device" => return Ok(()),
         "overlay" => "not yet; a network of zubi's is on one host",
         "host" | "none" | "null" => "is no network to make; zubi run takes --network host and --network none",
-        _ => "is unknown; there are: bridge, uplink, macvlan, ipvlan, ovs",
+        _ => "is unknown; there are: bridge, uplink, macvlan, ipvlan, host-device, ovs",
     };
     Err(Invalid::new("driver", driver, why).into())
 }

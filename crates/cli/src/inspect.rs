@@ -107,6 +107,9 @@ pub(crate) fn network(network: &Network, endpoints: &[Endpoint], key: &dyn Fn(&E
         option("parent", part.parent.to_string());
         option(&format!("{}_mode", part.mode.kind()), part.mode.to_string());
     }
+    if let Some(part) = network.whole_device() {
+        option("parent", part.device.to_string());
+    }
     if let Some(part) = network.ovs() {
         option("bridge", part.bridge.to_string());
         if let Some((key, value)) = part.vlans.to_string().split_once('=') {

@@ -49,18 +49,37 @@ fn list(session: &mut Session, output: &Output) -> Result<(), Error> {
     let views = session.leases()?;
     let row = |view: &LeaseView| {
         let left = view.left.map_or_else(|| "for ever".to_owned(), span);
+        let lease = &view.dhcp.lease;
         vec![
             shortened(&view.holder).to_owned(),
             view.network.to_string(),
-            view.dhcp.lease.address.to_string(),
-            view.dhcp.lease.server.to_string(),
+            lease.address.to_string(),
+            lease.server.to_string(),
             view.state.word().to_owned(),
             left,
+            list_or_dash(&lease.dns_servers),
+            list_or_dash(&domains(lease)),
         ]
     };
     let json: Vec<Value> = views.iter().map(view_json).collect();
     let rows: Vec<Vec<String>> = views.iter().map(row).collect();
-    output.table(&["SANDBOX", "NETWORK", "ADDRESS", "SERVER", "STATE", "LEFT"], &rows, &json)
+    output.table(&["SANDBOX", "NETWORK", "ADDRESS", "SERVER", "STATE", "LEFT", "DNS", "DOMAINS"], &rows, &json)
+}
+
+/// The domain that the client is in, and those that it searches, each once.
+fn domains(lease: &DhcpLease) -> Vec<&str> {
+    let mut all: Vec<&str> = Vec::new();
+    for domain in lease.domain.iter().chain(&lease.search) {
+        if !all.contains(&domain.as_str()) {
+            all.push(domain);
+        }
+    }
+    all
+}
+
+fn list_or_dash(values: &[impl ToString]) -> String {
+    let words: Vec<String> = values.iter().map(ToString::to_string).collect();
+    if words.is_empty() { "-".to_owned() } else { words.join(",") }
 }
 
 fn view_json(view: &LeaseView) -> Value {
@@ -140,6 +159,17 @@ fn span(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_domain_is_told_once() {
+        let lease = |domain: Option<&str>, search: &[&str]| DhcpLease {
+            domain: domain.map(str::to_owned),
+            search: search.iter().map(|word| (*word).to_owned()).collect(),
+            ..DhcpLease::new("10.0.0.5/24".parse().unwrap(), "10.0.0.1".parse().unwrap(), zubi_model::Moment(0), None)
+        };
+        assert_eq!(domains(&lease(Some("lan"), &["lan", "example.org"])), ["lan", "example.org"]);
+        assert_eq!(list_or_dash(&domains(&lease(None, &[]))), "-");
+    }
 
     #[test]
     fn a_time_has_its_two_largest_units() {

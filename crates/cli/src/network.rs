@@ -18,9 +18,9 @@ use std::net::IpAddr;
 use zubi_engine::{Act, ConfigFile, Connected, Error, Plan, Report, Session};
 use zubi_model::{
     BridgeChange, BridgeMode, BridgeNetwork, BridgeSpec, CardMode, DriverChange, DriverSpec, Egress, Endpoint,
-    ExistingBridge, Family, HostNetworking, Icc, Ingress, Invalid, MacvlanSpec, NameService, Naming, Network, NetworkChange,
-    NetworkName, NetworkSpec, OvsSpec, PoolSpec, PortVlans, Questions, RouterAdvertisements, Scope, ShimWish, Subnet,
-    UplinkSpec,
+    ExistingBridge, Family, HostDeviceSpec, HostNetworking, Icc, Ingress, Invalid, MacvlanSpec, NameService, Naming,
+    Network, NetworkChange, NetworkName, NetworkSpec, OvsSpec, PoolSpec, PortVlans, Questions, RouterAdvertisements,
+    Scope, ShimWish, Subnet, UplinkSpec, WayOut,
 };
 
 /// Makes, lists, shows or removes networks.
@@ -42,6 +42,9 @@ pub(crate) fn network(session: &mut Session, words: NetworkWords, output: &Outpu
                     let vlans = part.vlans.to_string();
                     let words: Vec<&str> = ["ovs", &vlans].into_iter().filter(|word| !word.is_empty()).collect();
                     format!("on {} ({})", part.bridge, words.join(", "))
+                }
+                (None, None) if report.value.whole_device().is_some() => {
+                    format!("with {} ({})", report.value.device(), report.value.driver.kind())
                 }
                 (None, None) => {
                     let vlan = report.value.bridge().and_then(|part| part.vlan);
@@ -239,6 +242,9 @@ fn options(network: &Network) -> Vec<String> {
         let words = [Some(parent.unwrap_or_else(|| "internal".to_owned())), Some(format!("mode={}", part.mode))];
         return words.into_iter().flatten().chain(deaf.then(|| "no-host-shim".to_owned())).chain(ipam).collect();
     }
+    if let Some(part) = network.whole_device() {
+        return [format!("device={}", part.device)].into_iter().chain(ipam).collect();
+    }
     if let Some(part) = network.ovs() {
         let vlans = Some(part.vlans.to_string()).filter(|words| !words.is_empty());
         return vlans.into_iter().chain(ipam).collect();
@@ -414,6 +420,9 @@ fn spec(mut words: CreateWords) -> Result<NetworkSpec, Error> {
                 None => PortVlans::trunk(words.trunk),
             };
             DriverSpec::Ovs(OvsSpec { bridge, vlans })
+        } else if let (Some("host-device"), Some(card)) = (words.driver.as_deref(), &card) {
+            let way_out = if words.force { WayOut::MayGo } else { WayOut::Kept };
+            DriverSpec::HostDevice(HostDeviceSpec { card: card.clone(), way_out })
         } else if let Some(mode) = on_card {
             let shim = match (words.host_shim, words.no_host_shim) {
                 (true, _) => ShimWish::Wanted,

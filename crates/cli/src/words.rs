@@ -388,8 +388,8 @@ pub(crate) struct CreateWords {
     #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) label: Vec<Label>,
     /// `bridge`; `uplink`: a bridge on the LAN, with a network card of this host; `macvlan`: on the LAN, each endpoint
-    /// with a MAC of its own on the card; `ipvlan`: all with the card's; `ovs`: ports of the Open vSwitch bridge
-    /// --bridge, which exists already
+    /// with a MAC of its own on the card; `ipvlan`: all with the card's; `host-device`: one endpoint, which is the device
+    /// --parent itself; `ovs`: ports of the Open vSwitch bridge --bridge, which exists already
     #[arg(short, long, value_name = "DRIVER")]
     pub(crate) driver: Option<String>,
     /// The network card. With --driver uplink the bridge takes over its addresses and routes; without one, a network of
@@ -420,7 +420,8 @@ pub(crate) struct CreateWords {
     /// 60s when left out
     #[arg(long, value_name = "TIME")]
     pub(crate) confirm_within: Option<Span>,
-    /// Take over a network card that another program manages
+    /// Take over a network card that another program manages; with --driver host-device, one that has this host's default
+    /// route
     #[arg(long)]
     pub(crate) force: bool,
     /// Renew the host's own DHCP lease in the place of dhclient or udhcpc, which ends once the network is kept

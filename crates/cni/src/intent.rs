@@ -8,8 +8,8 @@ use serde_json::Value;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use zubi_model::{
-    Description, EndpointAddress, GatewayAt, Icc, IfName, Ingress, Mac, Mtu, NetworkName, Pool, PortSource, PortWish,
-    Wishes,
+    Description, DriverDescription, EndpointAddress, GatewayAt, HostDeviceDescription, Icc, IfName, Ingress, Mac, Mtu,
+    NetworkName, Pool, PortSource, PortWish, Wishes,
 };
 
 /// One call of a plug-in for one attachment.
@@ -64,7 +64,7 @@ pub struct Status {
 /// What a plug-in has to do: its part of the work of a list.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Share {
-    /// `bridge`, `macvlan`, `ipvlan`, `zubi`: a device with addresses.
+    /// `bridge`, `macvlan`, `ipvlan`, `vlan`, `host-device`, `zubi`: a device with addresses.
     Wire(Box<Wire>),
     /// `loopback`: the loopback device.
     Loopback,
@@ -85,6 +85,8 @@ pub enum Share {
 pub struct Wire {
     /// The network.
     pub network: WireNetwork,
+    /// The device of the host that the endpoint is to be, where only the host knows its name; see [`Wire::with_device`].
+    pub device: Option<DeviceWish>,
     /// The endpoint to make. With [`Ipam::Exec`] its addresses are not known yet: see [`Wire::with_ipam_result`].
     pub wishes: Wishes,
     /// Where the addresses come from.
@@ -106,10 +108,22 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// The same with the name of the device that was found on the host.
+    #[must_use]
+    pub fn with_device(mut self, found: IfName) -> Self {
+        if let WireNetwork::Described(Description { driver: DriverDescription::HostDevice(driver), .. }) =
+            &mut self.network
+        {
+            *driver = HostDeviceDescription { device: found, ..driver.clone() };
+        }
+        Wire { device: None, ..self }
+    }
+
     /// A device without addresses and routes.
     pub(crate) fn new(network: WireNetwork, wishes: Wishes) -> Self {
         Wire {
             network,
+            device: None,
             wishes,
             ipam: Ipam::None,
             gateway_at: GatewayAt::Elsewhere,
@@ -130,6 +144,17 @@ pub enum WireNetwork {
     Described(Description),
     /// A network that a user made.
     Named(NetworkName),
+}
+
+/// How a configuration names a device of the host whose name it does not tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceWish {
+    /// By its MAC.
+    WithMac(Mac),
+    /// By the folder below `/sys/devices` of the hardware.
+    Kernel(PathBuf),
+    /// By the hardware's address on the PCI bus.
+    Pci(String),
 }
 
 /// Where addresses come from.

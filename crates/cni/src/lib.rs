@@ -28,6 +28,7 @@ mod environment;
 mod error;
 mod fields;
 mod firewall;
+mod host_device;
 mod host_local;
 mod intent;
 mod ipam;
@@ -44,13 +45,14 @@ mod share;
 mod static_ipam;
 mod tuning;
 mod version;
+mod vlan;
 mod zubi;
 
 pub use dns::{Dns, parse_resolv_conf};
 pub use environment::{Attachment, ContainerId, Environment};
 pub use error::{CniError, Code};
 pub use intent::{
-    Fixed, Gc, IngressPolicy, Ipam, Publish, Reserve, Share, Status, Switch, Task, Tune, Wire, WireNetwork,
+    DeviceWish, Fixed, Gc, IngressPolicy, Ipam, Publish, Reserve, Share, Status, Switch, Task, Tune, Wire, WireNetwork,
 };
 pub use plugin::Plugin;
 pub use reply::{about, versions};

@@ -42,7 +42,7 @@ fn describe(config: &Fields<'_>, context: &Context<'_>) -> Result<Wire, CniError
 
 /// Reads a share like this from a configuration without its keys.
 pub(crate) fn bare_as(
-    describe: fn(&Fields<'_>, &Context<'_>) -> Result<Wire, CniError>,
+    describe: impl FnOnce(&Fields<'_>, &Context<'_>) -> Result<Wire, CniError>,
     config: &Fields<'_>,
     context: &Context<'_>,
 ) -> Result<Wire, CniError> {
@@ -69,10 +69,19 @@ pub(crate) fn on_card(
         let why = format!("zubi puts {}s on network cards of the host only: leave it out", driver.mode.kind());
         return Err(CniError::unsupported("linkInContainer", true, &why));
     }
+    described(config, context, DriverDescription::Macvlan(driver))
+}
+
+/// A device on the LAN of the host, without addresses and routes.
+pub(crate) fn described(
+    config: &Fields<'_>,
+    context: &Context<'_>,
+    driver: DriverDescription,
+) -> Result<Wire, CniError> {
     let description = Description {
         name: network_name(context.network)?,
         id: None,
-        driver: DriverDescription::Macvlan(driver),
+        driver,
         mtu: config.mtu("mtu")?,
         pools: Vec::new(),
         families: Vec::new(),

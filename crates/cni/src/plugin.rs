@@ -13,6 +13,10 @@ pub enum Plugin {
     Macvlan,
     /// A device with the MAC of a network card, on it.
     Ipvlan,
+    /// The device of a network card for one VLAN.
+    Vlan,
+    /// A device of the host as a whole.
+    HostDevice,
     /// The loopback device.
     Loopback,
     /// Addresses from ranges.
@@ -29,11 +33,13 @@ pub enum Plugin {
 
 impl Plugin {
     /// All plug-ins.
-    pub const ALL: [Plugin; 10] = [
+    pub const ALL: [Plugin; 12] = [
         Plugin::Zubi,
         Plugin::Bridge,
         Plugin::Macvlan,
         Plugin::Ipvlan,
+        Plugin::Vlan,
+        Plugin::HostDevice,
         Plugin::Loopback,
         Plugin::HostLocal,
         Plugin::Static,
@@ -54,6 +60,8 @@ impl Plugin {
             Plugin::Bridge => "bridge",
             Plugin::Macvlan => "macvlan",
             Plugin::Ipvlan => "ipvlan",
+            Plugin::Vlan => "vlan",
+            Plugin::HostDevice => "host-device",
             Plugin::Loopback => "loopback",
             Plugin::HostLocal => "host-local",
             Plugin::Static => "static",

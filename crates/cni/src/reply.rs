@@ -43,7 +43,10 @@ impl CniResult {
         let on_host = on_host.into_iter().filter_map(|(name, mac)| Some(device(name?.as_str(), mac?, None)));
         let mut interfaces: Vec<Interface> = on_host.collect();
         let inner = interfaces.len();
-        interfaces.push(device(endpoint.ifname.as_str(), endpoint.mac, Some(sandbox)));
+        let mut inside = device(endpoint.ifname.as_str(), endpoint.mac, Some(sandbox));
+        // A device of the host may have none.
+        inside.mac = inside.mac.filter(|_| endpoint.device.moved().is_none_or(|moved| moved.mac.is_some()));
+        interfaces.push(inside);
         CniResult {
             interfaces,
             ips: endpoint.addresses.iter().map(|a| address(a, Some(inner))).collect(),

@@ -6,7 +6,7 @@ use crate::error::CniError;
 use crate::fields::Fields;
 use crate::intent::{Fixed, IngressPolicy, Publish, Reserve, Share, Tune};
 use crate::plugin::Plugin;
-use crate::{bridge, firewall, host_local, ipvlan, macvlan, portmap, static_ipam, tuning, zubi};
+use crate::{bridge, firewall, host_device, host_local, ipvlan, macvlan, portmap, static_ipam, tuning, vlan, zubi};
 use zubi_model::{GatewayAt, Ingress, PortSource};
 
 /// Reads what a plug-in has to do.
@@ -17,6 +17,8 @@ pub(crate) fn share(plugin: Plugin, config: &Fields<'_>, context: &Context<'_>) 
         Plugin::Bridge => Share::Wire(Box::new(bridge::read(config, context)?)),
         Plugin::Macvlan => Share::Wire(Box::new(macvlan::read(config, context)?)),
         Plugin::Ipvlan => Share::Wire(Box::new(ipvlan::read(config, context)?)),
+        Plugin::Vlan => Share::Wire(Box::new(vlan::read(config, context)?)),
+        Plugin::HostDevice => Share::Wire(Box::new(host_device::read(config, context)?)),
         Plugin::Loopback => Share::Loopback,
         Plugin::HostLocal => Share::Reserve(host_local::read(&ipam()?, context, GatewayAt::Elsewhere)?),
         Plugin::Static => Share::Fixed(static_ipam::read(&ipam()?, context.runtime, context.version)?),
@@ -34,6 +36,8 @@ pub(crate) fn bare_share(plugin: Plugin, config: &Fields<'_>, context: &Context<
         Plugin::Bridge => Share::Wire(Box::new(bridge::bare(config, context)?)),
         Plugin::Macvlan => Share::Wire(Box::new(macvlan::bare(config, context)?)),
         Plugin::Ipvlan => Share::Wire(Box::new(ipvlan::bare(config, context)?)),
+        Plugin::Vlan => Share::Wire(Box::new(vlan::bare(config, context)?)),
+        Plugin::HostDevice => Share::Wire(Box::new(host_device::bare(config, context)?)),
         Plugin::Loopback => Share::Loopback,
         Plugin::HostLocal => Share::Reserve(Reserve {
             sets: Vec::new(),

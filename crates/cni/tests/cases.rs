@@ -214,6 +214,9 @@ fn show_description(text: &mut String, of: &Description) {
             line(text, format!("network {} on card {card}, {}", of.name, macvlan.mode));
             unusual(text, "broadcasts", &macvlan.broadcasts, &Broadcasts::default());
         }
+        DriverDescription::HostDevice(part) => {
+            line(text, format!("network {} with device {}, {:?}", of.name, part.device, part.way_out));
+        }
         DriverDescription::Ovs(ovs) => line(text, format!("network {} on bridge {}", of.name, ovs.bridge)),
     }
     unusual(text, "mtu", &of.mtu, &None);
@@ -239,6 +242,7 @@ fn show_wire(text: &mut String, wire: &Wire) {
         WireNetwork::Described(description) => show_description(text, description),
         WireNetwork::Named(name) => line(text, format!("the network {name}")),
     }
+    unusual(text, "device", &wire.device, &None);
     let wishes = &wire.wishes;
     line(text, format!("{:?} in {:?}, mac {:?}", wishes.ifname.as_ref(), wishes.called, wishes.mac));
     unusual(text, "traits", &wishes.traits, &Traits::default());

@@ -12,11 +12,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
-use zubi_engine::{Config, Engine, LostRecords, Program, Session};
+use zubi_engine::{Config, EndpointView, Engine, LostRecords, Program, Session};
 use zubi_model::{
     Addressing, BridgeDescription, Broadcasts, CardMode, DefaultRoute, Description, DriverDescription, Egress,
-    EndpointAddress, ForeignBridge, Hairpin, IfName, Ingress, Invalid, Ipam, MacWish, MacvlanDescription, Mtu,
-    NetworkName, NetworkSource, OtherGateway, OvsDescription, PortVlans, Promiscuity, SandboxRef, Scope, Wishes,
+    EndpointAddress, ForeignBridge, Hairpin, HostDeviceDescription, IfName, Ingress, Invalid, Ipam, Mac, MacWish,
+    MacvlanDescription, Mtu, NetworkName, NetworkSource, OtherGateway, OvsDescription, PortVlans, Promiscuity,
+    SandboxRef, Scope, WayOut, Wishes,
 };
 use zubi_pipework::{AddressWord, Attach, HostInterface, Request, Tool, parse};
 
@@ -92,13 +93,18 @@ fn plug(session: &mut Session, attach: &Attach) -> Result<(), String> {
     // Servers know many guests by their MACs alone, so that one by DHCP has the MAC of its name.
     let mac = match (attach.mac, &attach.address) {
         (MacWish::Random, AddressWord::Dhcp { .. }) => MacWish::FromAddress,
+        // A card has its own.
+        (MacWish::Random, _) if matches!(description.driver, DriverDescription::HostDevice(_)) => MacWish::FromAddress,
         (mac, _) => mac,
     };
     let wishes = Wishes {
         addressing,
         ifname: Some(attach.ifname.clone()),
         // A macvlan has no end on the host, so `-l` has no meaning, as with the script.
-        host_device: attach.local.clone().filter(|_| !matches!(description.driver, DriverDescription::Macvlan(_))),
+        host_device: attach
+            .local
+            .clone()
+            .filter(|_| matches!(description.driver, DriverDescription::Bridge(_) | DriverDescription::Ovs(_))),
         mac,
         default_route: match &attach.address {
             AddressWord::Given { gateway: Some(_), .. } => DefaultRoute::Replaces,
@@ -127,14 +133,13 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
         HostInterface::WithMac(mac) => {
             let device =
                 devices.iter().find(|device| device.mac == Some(*mac) && device.kind.as_deref() != Some("bridge"));
-            let device = device.ok_or_else(|| refused("host interface", &format!("mac:{mac}"), "does not exist"))?;
-            (device.name.parse().map_err(words)?, Some(device))
+            match device {
+                Some(device) => (device.name.parse().map_err(words)?, Some(device)),
+                None => (inside_with(session, *mac)?, None),
+            }
         }
     };
     let no = |why: &str| Err(refused("host interface", name.as_str(), why));
-    if attach.direct {
-        return no("cannot be moved into a guest yet; without --direct-phys");
-    }
     let kind = device.map(|device| device.kind.as_deref());
     // The port of the host on such a bridge is a device of Open vSwitch's module, or a tun of ovs-vswitchd's own.
     let is_ovs = match kind {
@@ -147,6 +152,8 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
     }
     match kind {
         Some(Some("bridge")) => {}
+        // A card that is in a guest already is no device of the host.
+        Some(_) | None if attach.direct => return whole(attach, name),
         Some(_) => {
             // As the script names it.
             let card = match attach.vlan {
@@ -179,6 +186,28 @@ fn describe(session: &mut Session, attach: &Attach) -> Result<Description, Strin
         DriverDescription::Bridge(bridge),
         mtu.map(Mtu::try_from).transpose().map_err(words)?,
     )
+}
+
+/// The card with this MAC that is inside a guest.
+fn inside_with(session: &mut Session, mac: Mac) -> Result<IfName, String> {
+    let has_mac = |view: &EndpointView| view.endpoint.device.moved().is_some_and(|moved| moved.mac == Some(mac));
+    let views = session.endpoints().map_err(words)?;
+    let found = views.iter().find(|view| has_mac(view)).and_then(|view| view.endpoint.device.moved());
+    let missing = || refused("host interface", &format!("mac:{mac}"), "does not exist");
+    found.map(|moved| moved.name.clone()).ok_or_else(missing)
+}
+
+/// `--direct-phys`: the card itself goes into the guest, or its device for a VLAN.
+fn whole(attach: &Attach, card: IfName) -> Result<Description, String> {
+    if let Some(vlan) = attach.vlan {
+        let mode = CardMode::Vlan(vlan.try_into().map_err(words)?);
+        let name = format!("{card}.{vlan}");
+        let macvlan = MacvlanDescription { parent: Some(card), mode, broadcasts: Broadcasts::default() };
+        return network(attach, &name, DriverDescription::Macvlan(macvlan), None);
+    }
+    let name = card.to_string();
+    let device = HostDeviceDescription { device: card, way_out: WayOut::Kept };
+    network(attach, &name, DriverDescription::HostDevice(device), None)
 }
 
 /// Each VLAN of an Open vSwitch bridge is a network.

@@ -188,6 +188,7 @@ impl Session {
         match &op.what {
             What::AddLink(link) => self.add_link(&op.place, link),
             What::DeleteLink(link) => self.delete_link(&op.place, link),
+            What::MoveLink(moved) => self.move_link(&op.place, moved),
             What::Announce(announcement) => self.announce(&op.place, announcement),
             What::SumUpFrames(device) => self.sum_up_frames(&op.place, device),
             What::AddOvsPort(port) => crate::ovs::add(port),

@@ -2,14 +2,15 @@
 
 use crate::apply::{Group, Removal};
 use crate::error::Error;
+use crate::netns::Netns;
 use crate::session::Session;
 use crate::socket::{Answer, Kept};
 use std::time::Duration;
 use zubi_model::{Family, IfIndex, IfName, LinkGroup, Mtu};
 use zubi_plan::{Op, Outcome, Place, What};
 use zubi_wire::route::{
-    AdminState, BridgePort, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, Route, add_hooks, delete_hooks,
-    delete_link, probe_kind,
+    AdminState, BridgePort, Link, LinkChange, LinkKind, LinkMark, LinkMove, LinkRef, LinkSeen, Route, add_hooks,
+    delete_hooks, delete_link, probe_kind,
 };
 use zubi_wire::{Batch, KernelError};
 
@@ -149,6 +150,36 @@ impl Session {
             Some(Err(e)) if e.errno == libc::ENODEV => Ok(Outcome::Nothing),
             None if self.link(place, name.as_str())?.is_none_or(|seen| !link.is(&seen)) => Ok(Outcome::Removed),
             outcome => Err(refused(format!("link del {name}"), outcome)),
+        }
+    }
+
+    /// Moves a link into another namespace.
+    pub(crate) fn move_link(&mut self, place: &Place, moved: &LinkMove) -> Result<Outcome, Error> {
+        let to = Place::from(&moved.to);
+        let index = self.index(place, moved.name.as_str())?;
+        let netns_fd = match &to {
+            Place::Host => Some(self.machine.home().raw_fd()),
+            Place::Sandbox(sandbox) => {
+                self.open_sandbox(sandbox)?;
+                self.sandbox(sandbox).map(Netns::raw_fd)
+            }
+        };
+        let netns_fd = netns_fd.ok_or_else(|| Error::NoAnswer { object: "sandbox".into() })?;
+        let mut batch = Batch::new();
+        moved.encode(&mut batch, index, netns_fd.cast_unsigned());
+        let outcome = only(self.socket(place)?.transact(batch)?).outcome;
+        for (place, name) in [(place, &moved.name), (&to, &moved.rename)] {
+            self.indexes.remove(&(place.clone(), name.to_string()));
+            self.made_links.remove(&(place.clone(), name.to_string()));
+        }
+        match outcome {
+            Some(Ok(())) => Ok(Outcome::Created),
+            None if self.link(&to, moved.rename.as_str())?.is_some() => Ok(Outcome::Created),
+            Some(Err(source)) if source.errno == libc::EINVAL => {
+                let hint = Some("the kernel lets no device of this kind leave its namespace");
+                Err(Error::Netlink { object: moved.to_string(), source, hint })
+            }
+            outcome => Err(refused(moved.to_string(), outcome)),
         }
     }
 

@@ -5,8 +5,20 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// The CNI plug-ins that zubi replaces.
-pub const PLUGINS: [&str; 10] =
-    ["zubi", "bridge", "macvlan", "ipvlan", "loopback", "host-local", "static", "portmap", "firewall", "tuning"];
+pub const PLUGINS: [&str; 12] = [
+    "zubi",
+    "bridge",
+    "macvlan",
+    "ipvlan",
+    "vlan",
+    "host-device",
+    "loopback",
+    "host-local",
+    "static",
+    "portmap",
+    "firewall",
+    "tuning",
+];
 /// Podman's network programs.
 pub const HELPERS: [&str; 2] = ["netavark", "aardvark-dns"];
 

@@ -81,7 +81,7 @@ impl NetworkChange {
                 list(network.pools.iter().filter_map(|p| Some(p.gateway?.to_string())).collect()),
             ));
         }
-        if network.macvlan().is_some() || network.ovs().is_some() {
+        if network.bridge().is_none() {
             let is = network.scope == Scope::Internal;
             let fixed = [
                 (self.egress == Some(Egress::Masquerade), ("masquerade", "off")),

@@ -26,6 +26,7 @@ mod lease_owner;
 mod link;
 mod mac;
 mod moment;
+mod moved_device;
 mod name;
 mod naming;
 mod network;
@@ -59,8 +60,9 @@ pub use difference::Difference;
 pub use driver::{
     BridgeChange, BridgeDescription, BridgeMode, BridgeNetwork, BridgeSpec, Broadcasts, CardMode, CardVlan, Datapath,
     Driver, DriverChange, DriverDescription, DriverKind, DriverSpec, ExistingBridge, ForeignBridge, Hairpin,
-    HostClient, HostShim, Icc, Ingress, IpvlanMode, MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec,
-    OvsDescription, OvsNetwork, OvsSpec, Promiscuity, ShimWish, UplinkSpec,
+    HostClient, HostDeviceDescription, HostDeviceNetwork, HostDeviceSpec, HostShim, Icc, Ingress, IpvlanMode,
+    MacvlanDescription, MacvlanMode, MacvlanNetwork, MacvlanSpec, OvsDescription, OvsNetwork, OvsSpec, Promiscuity,
+    ShimWish, UplinkSpec, WayOut,
 };
 pub use endpoint::{DefaultRoute, DisplacedRoute, Endpoint, EndpointAddress, EndpointId, EndpointKey};
 pub use error::Invalid;
@@ -72,6 +74,7 @@ pub use lease_owner::LeaseOwner;
 pub use link::{DirectLink, LinkAddresses, LinkEnd, LinkEndRef, LinkId, LinkPlace, LinkPlaceRef, LinkWishes};
 pub use mac::Mac;
 pub use moment::{Moment, Seconds};
+pub use moved_device::MovedDevice;
 pub use name::{Alias, Label, NetworkName, NetworkSource, SandboxName};
 pub use naming::{NameFiles, NameService, Naming, Questions, ServerWord, servers_in};
 pub use network::{Egress, Ipam, Network, NetworkSpec, Scope};

@@ -2,9 +2,9 @@
 
 use crate::serial::is_default;
 use crate::{
-    BridgeNetwork, BridgeSpec, CardVlan, Device, Driver, DriverSpec, Family, HostClient, IfName, Invalid, Mac,
-    MacvlanNetwork, Mtu, NameService, Naming, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec, Questions,
-    RouterAdvertisements,
+    BridgeNetwork, BridgeSpec, CardVlan, Device, Driver, DriverSpec, Family, HostClient, HostDeviceNetwork, IfName,
+    Invalid, Mac, MacvlanNetwork, Mtu, NameService, Naming, NetworkId, NetworkName, OvsNetwork, Pool, PoolSpec,
+    Questions, RouterAdvertisements,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -150,6 +150,11 @@ impl Network {
         self.driver.ovs()
     }
 
+    /// The part of a network whose endpoint is a whole device of the host.
+    pub fn whole_device(&self) -> Option<&HostDeviceNetwork> {
+        self.driver.whole_device()
+    }
+
     /// The network card of the host that is a port of the network's device: the LAN is part of the network.
     pub fn parent(&self) -> Option<&IfName> {
         self.driver.parent()
@@ -206,6 +211,12 @@ impl Network {
     /// Whether a LAN is behind its device, and asks for its addresses.
     pub fn is_on_lan(&self) -> bool {
         self.parent().is_some() || self.macvlan().is_some_and(|part| part.card().is_some() && !part.mode.is_routed())
+    }
+
+    /// Whether the host can ask nobody on the link of its endpoints: it is outside of their VLAN, or has the device no more.
+    pub fn is_beside_host(&self) -> bool {
+        let of_card = self.macvlan().and_then(|part| part.mode.vlan());
+        self.whole_device().is_some() || of_card.or(self.bridge().and_then(|part| part.vlan)).is_some()
     }
 
     /// Whether others may give addresses of its subnets too: its device is another program's, or a LAN is behind it. A
@@ -268,7 +279,7 @@ impl Network {
 
     /// How many endpoints it takes.
     pub fn most_endpoints(&self) -> usize {
-        self.driver.most_endpoints()
+        self.driver.most_endpoints(&self.name)
     }
 }
 

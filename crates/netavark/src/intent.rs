@@ -208,7 +208,7 @@ fn publishing(network: &Target, wishes: &Wishes, scope: Scope) -> Publishing {
     let unguarded = match network {
         Target::Described(d) => match &d.driver {
             DriverDescription::Bridge(bridge) => bridge.foreign == ForeignBridge::Required,
-            DriverDescription::Macvlan(_) | DriverDescription::Ovs(_) => true,
+            DriverDescription::Macvlan(_) | DriverDescription::Ovs(_) | DriverDescription::HostDevice(_) => true,
         },
         Target::Named(_) => false,
     };

@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(default_families(&far, &[], &[]), []);
         let on = |mode| {
             let ipvlan = Some(OnIpvlan { key: far.mac, mode });
-            Device::Macvlan(OnParent { parent: "lan0".parse().unwrap(), shim: None, ipvlan })
+            Device::Macvlan(OnParent { parent: "lan0".parse().unwrap(), shim: None, ipvlan, vlan: None })
         };
         let near = Endpoint { device: on(IpvlanMode::L2), ..far.clone() };
         assert_eq!(default_families(&near, &[], &[]), []);

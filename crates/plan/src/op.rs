@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use zubi_model::{IfName, NetnsCookie, NsRef, SandboxName};
 use zubi_ovsdb::Port;
 use zubi_wire::route::{
-    Address, BridgePort, Certainty, Filter, ForwardingEntry, Link, LinkChange, LinkMark, Neighbour, PortVlan, Route,
-    Rule,
+    Address, BridgePort, Certainty, Destination, Filter, ForwardingEntry, Link, LinkChange, LinkMark, LinkMove,
+    Neighbour, PortVlan, Route, Rule,
 };
 use zubi_wire::{nft, shell_word};
 
@@ -20,6 +20,24 @@ pub enum Place {
     Sandbox(NsRef),
 }
 
+impl From<&Destination> for Place {
+    fn from(to: &Destination) -> Self {
+        match to {
+            Destination::Host => Place::Host,
+            Destination::Sandbox(sandbox) => Place::Sandbox(sandbox.clone()),
+        }
+    }
+}
+
+impl From<&Place> for Destination {
+    fn from(place: &Place) -> Self {
+        match place {
+            Place::Host => Destination::Host,
+            Place::Sandbox(sandbox) => Destination::Sandbox(sandbox.clone()),
+        }
+    }
+}
+
 /// What is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
@@ -29,6 +47,8 @@ pub enum What {
     DeleteLink(LinkMark),
     /// Change one.
     ChangeLink(LinkChange),
+    /// Move one into another namespace.
+    MoveLink(LinkMove),
     /// Change a bridge port.
     ChangePort(BridgePort),
     /// Let the frames of a VLAN pass a bridge port.
@@ -161,7 +181,13 @@ impl Op {
 
     /// The operation that undoes this one, given its outcome. What existed before stays.
     pub fn undo(&self, outcome: &Outcome) -> Option<Op> {
+        let mut place = self.place.clone();
         let what = match (&self.what, outcome) {
+            (What::MoveLink(moved), Outcome::Created) => {
+                let to = Destination::from(&place);
+                place = Place::from(&moved.to);
+                What::MoveLink(LinkMove { name: moved.rename.clone(), to, rename: moved.name.clone() })
+            }
             (What::AddLink(link), Outcome::Created) => What::DeleteLink(LinkMark::new(link.name.clone(), link.mac)),
             (What::AddAddress(address), Outcome::Created) => What::DeleteAddress(address.clone()),
             (What::AddRoute(route) | What::AppendRoute(route), Outcome::Created) => What::DeleteRoute(route.clone()),
@@ -187,7 +213,7 @@ impl Op {
             (_, Outcome::Changed { back }) => What::clone(back),
             _ => return None,
         };
-        Some(Op { place: self.place.clone(), what, why: "undo" })
+        Some(Op { place, what, why: "undo" })
     }
 
     /// Whether it belongs into an nftables transaction.
@@ -228,6 +254,7 @@ impl Op {
             What::AddLink(link) => format!("ip {link}"),
             What::DeleteLink(link) => format!("ip link del {}", link.name),
             What::ChangeLink(change) => format!("ip {change}"),
+            What::MoveLink(moved) => format!("ip {moved}"),
             What::ChangePort(port) => format!("bridge {port}"),
             What::AddVlan(vlan) => format!("bridge vlan add {vlan}"),
             What::DeleteVlan(vlan) => format!("bridge vlan del {}", vlan.place()),

@@ -131,6 +131,9 @@ impl Sight<'_> {
                 Finding::Missing
             }
             What::AddLink(link) => self.link(link)?,
+            What::MoveLink(moved) => {
+                present(self.snapshot.link(&Place::from(&moved.to), moved.rename.as_str())?.is_some())
+            }
             What::ChangeLink(change) => self.change(change)?,
             What::ChangePort(port) => self.port(port)?,
             What::AddAddress(address) => {

@@ -36,7 +36,8 @@ pub enum Inside {
 pub fn lacking(ops: &[Op], snapshot: &Snapshot) -> Result<Vec<Op>, NotRead> {
     let compared = compare(ops, snapshot)?;
     // The settings of a missing device cannot be compared: repeat them with the device.
-    let new_device = compared.iter().any(|(op, f)| matches!((&op.what, f), (What::AddLink(_), Finding::Missing)));
+    let brings = |what: &What| matches!(what, What::AddLink(_) | What::MoveLink(_));
+    let new_device = compared.iter().any(|(op, finding)| brings(&op.what) && *finding == Finding::Missing);
     let mut lacking = Vec::new();
     for (op, finding) in compared {
         match (&op.what, finding) {

@@ -324,6 +324,7 @@ impl Needs {
                 needs.device(&change.name);
                 change.master.iter().for_each(|master| needs.device(master));
             }
+            What::MoveLink(moved) => self.place_mut(&Place::from(&moved.to)).device(&moved.rename),
             What::ChangePort(port) => self.place_mut(place).device(&port.name),
             What::AddAddress(address) => {
                 let needs = self.place_mut(place);

@@ -5,7 +5,7 @@ use netlink_packet_core::{DefaultNla, NetlinkMessage, NetlinkPayload, Nla};
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressMessage};
 use netlink_packet_route::link::{
     InfoBridge, InfoBridgePort, InfoData, InfoIpVlan, InfoKind, InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth,
-    IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge, MacVlanMode,
+    InfoVlan, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge, MacVlanMode,
 };
 use netlink_packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourFlags, NeighbourMessage, NeighbourState,
@@ -24,9 +24,9 @@ use zubi_model::{
     RouteKind, RouteOptions, RuleAction,
 };
 use zubi_wire::route::{
-    Address, AddressSeen, AdminState, BridgePort, Certainty, ForwardingEntry, Link, LinkChange, LinkKind, LinkRef,
-    LinkSeen, Neighbour, NeighbourSeen, OnCard, Peer, PortSeen, Route, RouteProtocol, RouteSeen, Rule, RuleSeen,
-    Switch, Uniqueness, delete_group, delete_link, dump_links, get_link,
+    Address, AddressSeen, AdminState, BridgePort, Certainty, Destination, ForwardingEntry, Link, LinkChange, LinkKind,
+    LinkMove, LinkRef, LinkSeen, Neighbour, NeighbourSeen, OnCard, Peer, PortSeen, Route, RouteProtocol, RouteSeen,
+    Rule, RuleSeen, Switch, Uniqueness, delete_group, delete_link, dump_links, get_link,
 };
 use zubi_wire::{Batch, Message, Messages, flag};
 
@@ -229,6 +229,31 @@ fn an_ipvlan_has_a_mode_and_no_mac_of_its_own() {
 }
 
 #[test]
+fn a_device_for_a_vlan_is_born_elsewhere_with_the_macs_of_its_card() {
+    let netns = Some(NsRef::Path("/proc/7/ns/net".into()));
+    let (mode, broadcasts) = (CardMode::Vlan("10".parse().unwrap()), Broadcasts::default());
+    let kind = LinkKind::OnCard(OnCard { parent: name("lan0"), mode, netns, broadcasts, key: mac() });
+    let link = Link { name: name("eth0"), kind, group: LinkGroup::DEFAULT, ..bridge() };
+    let words = link.to_string();
+    assert!(words.ends_with(" netns /proc/7/ns/net type vlan id 10"), "{words}");
+    let message = read_as!(NewLink, MAKE, |b| link.encode(b, Some(IfIndex(3)), Some(9)));
+    same(
+        &message.attributes,
+        &[
+            LinkAttribute::IfName("eth0".into()),
+            LinkAttribute::Address(mac().bytes().to_vec()),
+            LinkAttribute::Group(0),
+            LinkAttribute::Link(3),
+            LinkAttribute::NetNsFd(9),
+            LinkAttribute::LinkInfo(vec![
+                LinkInfo::Kind(InfoKind::Vlan),
+                LinkInfo::Data(InfoData::Vlan(vec![InfoVlan::Id(10)])),
+            ]),
+        ],
+    );
+}
+
+#[test]
 fn deletions_and_questions_name_one_link() {
     let by_name = [LinkAttribute::IfName("zv1".into())];
     let message = read_as!(DelLink, CHANGE, |b| delete_link(b, LinkRef::Name("zv1")));
@@ -250,6 +275,15 @@ fn a_change_without_state_leaves_the_state() {
     assert_eq!(message.header.index, 7);
     assert_eq!(message.header.change_mask, LinkFlags::empty());
     assert_eq!(message.attributes, [LinkAttribute::IfName("zv2".into())]);
+}
+
+#[test]
+fn a_link_that_moves_gets_its_new_name_in_the_same_message() {
+    let to = Destination::Sandbox(NsRef::Path("/proc/7/ns/net".into()));
+    let moved = LinkMove { name: name("eth1"), to, rename: name("net0") };
+    let message = read_as!(NewLink, CHANGE, |b| moved.encode(b, IfIndex(7), 9));
+    assert_eq!((message.header.index, message.header.change_mask), (7, LinkFlags::empty()));
+    assert_eq!(message.attributes, [LinkAttribute::NetNsFd(9), LinkAttribute::IfName("net0".into())]);
 }
 
 #[test]

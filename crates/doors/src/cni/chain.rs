@@ -8,7 +8,7 @@ use zubi_model::{Endpoint, Ingress, NetworkName, PortHolder, PortWish, Published
 
 fn not_ours(task: &Task) -> CniError {
     let why = format!(
-        "network {}: {} of container {} was not made by zubi: put `bridge`, `macvlan`, `ipvlan` or `zubi` before this plug-in",
+        "network {}: {} of container {} was not made by zubi: put `bridge`, `zubi`, `macvlan`, `ipvlan`, `vlan` or `host-device` before this plug-in",
         task.network, task.ifname, task.container
     );
     CniError::new(Code::Config, why)

@@ -5,6 +5,7 @@ mod chain;
 mod dhcp;
 mod exec;
 mod gc;
+mod host_device;
 mod ipam;
 mod tune;
 mod wire;
@@ -152,6 +153,8 @@ fn status_of(status: &Status) -> Result<(), CniError> {
             }
             match &wire.network {
                 WireNetwork::Named(name) => session.network(name).map(drop),
+                // Only the configuration of one container says which device.
+                WireNetwork::Described(_) if wire.device.is_some() => Ok(()),
                 WireNetwork::Described(description) => session.require_card(description),
             }
             .map_err(cni_error)?;

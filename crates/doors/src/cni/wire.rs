@@ -1,7 +1,7 @@
-//! `bridge`, `macvlan`, `ipvlan` and `zubi`: a device on a bridge or a network card.
+//! `bridge`, `macvlan`, `ipvlan`, `vlan`, `host-device` and `zubi`: a device on a bridge or a network card, or that card.
 
 use super::attachment::{called, called_on_named, cni_error, difference_found, find, in_namespace, netns, sandbox};
-use super::{exec, ipam, tune};
+use super::{exec, host_device, ipam, tune};
 use zubi_cni::{CniError, CniResult, Code, Ipam, Task, Wire, WireNetwork};
 use zubi_engine::{Act, Attachment, Problem, Session};
 use zubi_model::{DuplicateDetection, Endpoint, Mac, NetworkName, SandboxRef};
@@ -23,6 +23,13 @@ pub(super) fn add(session: &mut Session, task: &Task, wire: Wire) -> Result<CniR
     if let Some(wishes) = &wire.tune {
         tune::check_allowed(wishes, &task.ifname)?;
     }
+    let wire = match &wire.device {
+        Some(wish) => {
+            let found = host_device::find(session, wish)?;
+            wire.with_device(found)
+        }
+        None => wire,
+    };
     let delegated = match &wire.ipam {
         Ipam::Exec(kind) => Some(kind.clone()),
         Ipam::None | Ipam::Ours => None,

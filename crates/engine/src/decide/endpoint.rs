@@ -6,8 +6,8 @@ use crate::decide::obstacle::{Obstacle, Owners};
 use crate::decide::{mac, port};
 use std::net::IpAddr;
 use zubi_model::{
-    Addressing, DisplacedRoute, Endpoint, EndpointId, Family, IfName, Mac, NameFiles, Network, SandboxIdentity, Traits,
-    Wishes,
+    Addressing, Device, DisplacedRoute, Endpoint, EndpointId, Family, IfName, Mac, MovedDevice, NameFiles, Network,
+    SandboxIdentity, Traits, Wishes,
 };
 use zubi_plan::Taken;
 use zubi_plan::default_route::may_default;
@@ -32,6 +32,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) name_files: NameFiles,
     /// The pair that it takes over.
     pub(crate) taken: Option<&'a Taken>,
+    /// The device of the host that it is.
+    pub(crate) moved: Option<&'a MovedDevice>,
 }
 
 /// The parts of a new endpoint that come from random numbers and the clock.
@@ -57,6 +59,10 @@ pub(crate) struct Decided {
 pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstacle> {
     let Ask { network, wishes, owners, .. } = ask;
     let host_end = wishes.host_device.clone().unwrap_or_else(|| ask.birth.host_device.clone());
+    let device = |key| match ask.moved {
+        Some(moved) => Device::Moved(Box::new(moved.clone())),
+        None => network.device_of_endpoint(host_end.clone(), key),
+    };
     let mut endpoint = Endpoint {
         id: ask.birth.id.clone(),
         network: network.name.clone(),
@@ -67,7 +73,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         next_mac: None,
         handed_over: ask.handed_over.clone(),
         dhcp: None,
-        device: network.device_of_endpoint(host_end.clone(), ask.birth.mac),
+        device: device(ask.birth.mac),
         addresses: Vec::new(),
         routes: wishes.routes.clone(),
         default_route: may_default(network, wishes.default_route),
@@ -86,7 +92,7 @@ pub(crate) fn endpoint(ask: &Ask<'_>, book: &dyn Book) -> Result<Decided, Obstac
         address::of_endpoint(network, &key, &wishes.addressing, &wishes.addresses, &ask.avoided, book, owners)?;
     endpoint.addresses = chosen.addresses;
     let mac = mac::of_endpoint(network, &key, &endpoint.addresses, wishes.mac, ask.birth.mac, book, owners)?;
-    endpoint.device = network.device_of_endpoint(host_end, mac);
+    endpoint.device = device(mac);
     endpoint.mac = network.shared_mac().unwrap_or(mac);
     let gives = |displaced: &&DisplacedRoute| {
         let family = Family::of(displaced.route.to.addr());
@@ -144,6 +150,7 @@ mod tests {
             displaced: Vec::new(),
             name_files: NameFiles::default(),
             taken: None,
+            moved: None,
         };
         endpoint(&ask, &Memory::default()).unwrap().endpoint
     }

@@ -27,7 +27,9 @@ pub(crate) fn of_endpoint(
             _ => Ok(card),
         };
     }
+    let own = network.whole_device().and_then(|part| part.mac);
     let wished = match (wish, addresses.first()) {
+        (MacWish::FromAddress, _) if network.whole_device().is_some() => return Ok(own.unwrap_or(random)),
         (MacWish::Given(mac), _) => mac,
         (MacWish::FromAddress, Some(first)) => Mac::from_address(first.address.addr()),
         (MacWish::Random, _) | (MacWish::FromAddress, None) => return Ok(random),

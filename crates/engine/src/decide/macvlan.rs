@@ -1,7 +1,7 @@
 //! The decision about a network of macvlans: which device of the host carries it, and which addresses are left to zubi.
 
 use crate::decide::neighbourhood::Neighbourhood;
-use crate::decide::uplink::{ON_TOP, existing, pools_behind, refuse_carrier, why_outside};
+use crate::decide::uplink::{ON_TOP, existing, pools_behind, refuse_carrier, refuse_device_of_vlan, why_outside};
 use crate::error::Error;
 use crate::look::addresses_in_use::{TABLE_MAIN, is_link_local};
 use std::net::IpAddr;
@@ -57,8 +57,12 @@ fn carrier(parent: &IfName, mode: CardMode, around: &Neighbourhood<'_>) -> Resul
     let others: &[&str] = match mode {
         CardMode::Macvlan(_) => &["ipvlan", "ipvtap"],
         CardMode::Ipvlan(_) => &["macvlan", "macvtap"],
+        CardMode::Vlan(_) => &[],
     };
     refuse_carrier(parent, seen, others, around)?;
+    if let Some(vlan) = mode.vlan() {
+        refuse_device_of_vlan(parent, seen, vlan, around)?;
+    }
     let mut others = around.networks.iter().filter(|network| network.device() == parent);
     let vlan = others.find_map(|network| network.macvlan()?.vlan.clone());
     Ok(Carrier { vlan, ..up(parent, seen)? })
@@ -108,26 +112,42 @@ pub(crate) fn pools(spec: &NetworkSpec, card: &UplinkSpec, around: &Neighbourhoo
     let mode = spec.driver.macvlan().map(|spec| spec.mode).unwrap_or_default();
     let Carrier { seen, .. } = carrier(&card.parent, mode, around)?;
     let own = around.host.addresses_of(&Place::Host, seen.index).map_err(Error::unread(&object))?;
-    let is_known = |pool: &Pool| own.iter().any(|own| pool.subnet.net().contains(&own.address.addr()));
     let mut pools = pools_behind(spec, card, &seen, around)?;
     if mode.is_routed() {
         refuse_asked_for(spec, &pools, own)?;
     }
-    for pool in &mut pools {
-        if !spec.pools.iter().any(|wish| wish.subnet == pool.subnet) {
-            continue;
-        }
+    choose_from_all(spec, &mut pools);
+    if !mode.is_routed() {
+        guess_routers(spec, &mut pools, own)?;
+    }
+    require_home(&pools, "gateway", card.gateways.iter().copied())?;
+    require_home(&pools, "excluded address", card.exclude.iter().map(|exclusion| exclusion.first))?;
+    Ok(pools)
+}
+
+/// Zubi chooses from all addresses of a subnet that was asked for.
+pub(crate) fn choose_from_all(spec: &NetworkSpec, pools: &mut [Pool]) {
+    for pool in pools.iter_mut().filter(|pool| is_asked_for(spec, pool)) {
         pool.range = pool.range.or(Some(pool.subnet.net()));
-        if pool.gateway.is_none() && !is_known(pool) && !mode.is_routed() {
-            // The host is not in this subnet, so its routes do not tell the router: Docker takes the first address.
+    }
+}
+
+fn is_asked_for(spec: &NetworkSpec, pool: &Pool) -> bool {
+    spec.pools.iter().any(|wish| wish.subnet == pool.subnet)
+}
+
+/// The routers of subnets that were asked for and that the host is not in: its routes do not tell them, and Docker takes
+/// the first address. `own`: the addresses of the host there.
+pub(crate) fn guess_routers(spec: &NetworkSpec, pools: &mut [Pool], own: &[AddressSeen]) -> Result<(), Error> {
+    let is_known = |pool: &Pool| own.iter().any(|own| pool.subnet.net().contains(&own.address.addr()));
+    for pool in pools.iter_mut().filter(|pool| is_asked_for(spec, pool)) {
+        if pool.gateway.is_none() && !is_known(pool) {
             let first = PoolSpec { subnet: pool.subnet, gateway: None, range: None, exclude: Vec::new() };
             pool.gateway = first.decide()?.gateway;
             pool.gateway_at = GatewayAt::Elsewhere;
         }
     }
-    require_home(&pools, "gateway", card.gateways.iter().copied())?;
-    require_home(&pools, "excluded address", card.exclude.iter().map(|exclusion| exclusion.first))?;
-    Ok(pools)
+    Ok(())
 }
 
 /// The LAN asks for addresses of its own subnets, and ipvlans behind the host's routes do not answer.
@@ -255,6 +275,10 @@ fn refuse_beside(name: &NetworkName, card: &IfName, mode: CardMode, around: &Nei
             (CardMode::Macvlan(_), CardMode::Macvlan(_)) => {
                 "and passthru gives a whole card to one endpoint".to_owned()
             }
+            (CardMode::Vlan(one), CardMode::Vlan(other)) if one == other => {
+                format!("which has its only device for VLAN {one}")
+            }
+            (CardMode::Vlan(_), _) | (_, CardMode::Vlan(_)) => continue,
             (CardMode::Ipvlan(_), CardMode::Ipvlan(_)) if mode == theirs => continue,
             (CardMode::Ipvlan(_), CardMode::Ipvlan(_)) => {
                 format!("which is in the mode {theirs}: all ipvlans of a card have one mode; use --mode {theirs}")

@@ -6,6 +6,7 @@ pub(crate) mod automatic_pool;
 pub(crate) mod book;
 pub(crate) mod device;
 pub(crate) mod endpoint;
+pub(crate) mod host_device;
 pub(crate) mod host_lease;
 pub(crate) mod lease;
 pub(crate) mod mac;

@@ -2,13 +2,13 @@
 
 use crate::decide::automatic_pool::automatic_pool;
 use crate::decide::neighbourhood::Neighbourhood;
-use crate::decide::{macvlan, ovs, uplink};
+use crate::decide::{host_device, macvlan, ovs, uplink};
 use crate::error::Error;
 use crate::look::addresses_in_use::is_link_local;
 use ipnet::IpNet;
 use zubi_model::{
-    Family, GatewayAt, IfName, Invalid, Mac, Network, NetworkId, NetworkSpec, Pool, PoolSpec, RouterAdvertisements,
-    Subnet,
+    DriverSpec, Family, GatewayAt, IfName, Invalid, Mac, Network, NetworkId, NetworkSpec, Pool, PoolSpec,
+    RouterAdvertisements, Subnet,
 };
 use zubi_plan::Place;
 
@@ -27,12 +27,13 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
     let spec = macvlan::with_carrier(spec, around)?;
     let uplink = spec.driver.uplink();
     let carried = spec.driver.macvlan().and_then(|spec| spec.card.as_ref());
-    let pools = match (spec.driver.adopted(), uplink, carried, spec.driver.ovs()) {
+    let pools = match (spec.driver.adopted(), uplink, carried, &spec.driver) {
         (Some(device), ..) => adopted_pools(&spec, device, around)?,
         (None, Some(uplink), ..) => uplink::pools(&spec, uplink, around)?,
         (None, None, Some(card), _) => macvlan::pools(&spec, card, around)?,
-        (None, None, None, Some(on)) => ovs::pools(&spec, on, around)?,
-        (None, None, None, None) => pools(&spec, around)?,
+        (None, None, None, DriverSpec::Ovs(on)) => ovs::pools(&spec, on, around)?,
+        (None, None, None, DriverSpec::HostDevice(wish)) => host_device::pools(&spec, wish, around)?,
+        (None, None, None, DriverSpec::Bridge(_) | DriverSpec::Macvlan(_)) => pools(&spec, around)?,
     };
     let pools = without_advertised(&spec, pools)?;
     if let Some(mtu) = spec.mtu.filter(|_| pools.iter().any(|p| p.subnet.family() == Family::V6)) {
@@ -60,7 +61,7 @@ pub(crate) fn network(spec: NetworkSpec, birth: &NetworkBirth, around: &Neighbou
         labels: spec.labels,
     };
     uplink::refuse_contradictions(&network)?;
-    let network = ovs::settle(macvlan::settle(network, around)?, around)?;
+    let network = host_device::settle(ovs::settle(macvlan::settle(network, around)?, around)?, around)?;
     if network.asks_dhcp() && !network.shares_addresses() {
         let why =
             format!("is for networks with a DHCP server, and zubi itself gives the addresses of {}", network.name);
@@ -92,7 +93,7 @@ fn without_advertised(spec: &NetworkSpec, mut pools: Vec<Pool>) -> Result<Vec<Po
 
 fn require_free_device(network: &Network, around: &Neighbourhood<'_>) -> Result<(), Error> {
     let on_ovs = |network: &Network| network.ovs().is_some();
-    if network.macvlan().is_some_and(|part| part.card().is_some()) {
+    if network.macvlan().is_some_and(|part| part.card().is_some()) || network.whole_device().is_some() {
         return refuse_overlaps(network, around.networks);
     }
     let device = network.device();

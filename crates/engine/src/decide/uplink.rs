@@ -78,6 +78,12 @@ pub(crate) fn refuse_carrier(
     kinds: &[&str],
     around: &Neighbourhood<'_>,
 ) -> Result<(), Error> {
+    let goes = |network: &&Network| network.whole_device().is_some() && network.device() == parent;
+    if let Some(network) = around.networks.iter().find(goes) {
+        let name = &network.name;
+        let why = format!("goes into a sandbox as the endpoint of network {name}; zubi network rm {name} first");
+        return Err(Error::Card { card: parent.clone(), why });
+    }
     let unread = Error::unread(format!("network card {parent}"));
     // One of zubi's belongs to a network.
     let is_on = |link: &&LinkSeen| link.peer == Some(seen.index) && !link.group.is_ours();
@@ -118,7 +124,7 @@ pub(crate) fn mtu_of_card(uplink: &UplinkSpec, around: &Neighbourhood<'_>) -> Re
 pub(crate) fn pools(spec: &NetworkSpec, uplink: &UplinkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Error> {
     let seen = card(&uplink.parent, around)?;
     let Some(vlan) = spec.driver.uplink_vlan() else { return pools_behind(spec, uplink, seen, around) };
-    refuse_device_of_vlan(uplink, seen, vlan, around)?;
+    refuse_device_of_vlan(&uplink.parent, seen, vlan, around)?;
     if spec.pools.is_empty() && spec.ipam != Ipam::Dhcp {
         let why = "has no subnet that this host knows";
         return Err(Invalid::new("VLAN", vlan, why).try_instead("add --subnet, or --ipam dhcp").into());
@@ -126,19 +132,20 @@ pub(crate) fn pools(spec: &NetworkSpec, uplink: &UplinkSpec, around: &Neighbourh
     pools_of(spec, uplink, &Near::default())
 }
 
-/// The kernel gives the frames of a VLAN to the device that the card has for it, before they reach the bridge.
-fn refuse_device_of_vlan(
-    uplink: &UplinkSpec,
+/// The kernel gives the frames of a VLAN to the device that the card has for it, before anything else gets them. There is
+/// one at most.
+pub(crate) fn refuse_device_of_vlan(
+    parent: &IfName,
     seen: &LinkSeen,
     vlan: VlanId,
     around: &Neighbourhood<'_>,
 ) -> Result<(), Error> {
-    let unread = Error::unread(format!("network card {}", uplink.parent));
+    let unread = Error::unread(format!("network card {parent}"));
     let mut links = around.host.links(&Place::Host).map_err(unread)?;
     let takes = |link: &&LinkSeen| link.peer == Some(seen.index) && link.vlan == Some(vlan);
     let Some(device) = links.find(takes) else { return Ok(()) };
     let why = format!("has the device {} for VLAN {vlan}, which takes its frames; remove that first", device.name);
-    Err(Error::Card { card: uplink.parent.clone(), why })
+    Err(Error::Card { card: parent.clone(), why })
 }
 
 /// What the host has on a card.

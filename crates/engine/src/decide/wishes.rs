@@ -6,7 +6,7 @@ use zubi_model::{Addressing, Family, HostAddress, Invalid, Mac, MacWish, Network
 
 /// Refuses wishes that cannot be granted in any state of the host.
 pub(crate) fn check_wishes(network: &Network, wishes: &Wishes) -> Result<(), Error> {
-    if let (Some(device), Some(_)) = (&wishes.taken, network.macvlan()) {
+    if let (Some(device), true) = (&wishes.taken, network.macvlan().is_some() || network.whole_device().is_some()) {
         let kind = network.driver.kind();
         let why = format!("cannot be taken over: the endpoints of network {} are {kind}s", network.name);
         return Err(Invalid::new("device", device, why).try_instead("leave --device out").into());

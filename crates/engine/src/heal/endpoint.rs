@@ -9,10 +9,10 @@ use crate::look::sandbox::way_in;
 use crate::problem::describe;
 use crate::session::Session;
 use crate::steps::name_files;
-use zubi_model::{Endpoint, Network, NetworkName, NsRef};
+use zubi_model::{Endpoint, IfName, Network, NetworkName, NsRef};
 use zubi_plan::{Neighbours, Op, Place, Surroundings, What, driver};
 use zubi_snapshot::{Inside, Needs, Pair, Snapshot, lacking, lacking_of_pair};
-use zubi_wire::route::{AdminState, LinkMark};
+use zubi_wire::route::{AdminState, LinkChange, LinkMark};
 
 /// The operations that set an endpoint up. Without a way into its sandbox: only those on the host.
 pub(crate) fn wanted_ops(
@@ -110,9 +110,22 @@ fn lacking_on_parent(
     let renamed = found.filter(|found| !is_called(&found.name));
     session.read(snapshot, &Needs::of(ops), &describe(endpoint))?;
     let mut all = lacking(ops, snapshot).map_err(Error::unread(describe(endpoint)))?;
-    if let Some(name) = renamed.as_ref().and_then(|found| found.name.parse().ok()) {
+    if let Some(name) = renamed.as_ref().and_then(|found| found.name.parse::<IfName>().ok()) {
+        if endpoint.device.moved().is_some() {
+            return Ok(renamed_back(way, name, endpoint, all));
+        }
         let device = LinkMark { name, mac: renamed.and_then(|found| found.mac) };
         all.insert(0, Op::sandbox(way, What::DeleteLink(device), RENAMED));
     }
     Ok(all)
+}
+
+/// A device of the host gets the name again that it was given. Going down it loses what it has.
+fn renamed_back(way: &NsRef, name: IfName, endpoint: &Endpoint, mut lacking: Vec<Op>) -> Vec<Op> {
+    const RENAMED: &str = "it gets the name that it was given";
+    let down = LinkChange::state(name.clone(), AdminState::Down);
+    let rename = LinkChange::rename(name, endpoint.ifname.clone());
+    lacking.retain(|op| !matches!(op.what, What::MoveLink(_)));
+    let changes = [down, rename].map(|change| Op::sandbox(way, What::ChangeLink(change), RENAMED));
+    changes.into_iter().chain(lacking).collect()
 }

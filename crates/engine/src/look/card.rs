@@ -64,7 +64,9 @@ pub(crate) fn require_devices(
         (CardMode::Macvlan(_), Some(card)) => refuse_wireless(card, "macvlan"),
         (CardMode::Macvlan(_), None) => Ok(()),
         // Some kernels have bridges and macvlans only.
-        (CardMode::Ipvlan(_), _) => session.kernel.require_kind(mode.kind()).map_err(Error::kernel(object)),
+        (CardMode::Ipvlan(_) | CardMode::Vlan(_), _) => {
+            session.kernel.require_kind(mode.kind()).map_err(Error::kernel(object))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Looks for the devices of an endpoint, and checks that they are ours.
 
 use crate::error::Error;
+use crate::look::moved::moved_inside;
 use crate::look::sandbox::way_in;
 use crate::problem::describe;
 use crate::session::Session;
@@ -26,6 +27,10 @@ pub(crate) fn device_in(
     endpoint: &Endpoint,
     via: Option<&NsRef>,
 ) -> Result<Option<LinkSeen>, Error> {
+    if let Some(moved) = endpoint.device.moved() {
+        let Ok(Some(way)) = way_in(session, endpoint, via) else { return Ok(None) };
+        return moved_inside(session, endpoint, moved, &way);
+    }
     if let Some(parent) = endpoint.device.parent() {
         if let Some(waiting) = waiting(session, endpoint)? {
             return Ok(Some(waiting));
@@ -56,7 +61,7 @@ fn on_parent(
     let has_name = |seen: &&LinkSeen| seen.name == endpoint.ifname.as_str();
     let has_mac = |seen: &&LinkSeen| driver::recognise_inner_end(endpoint, Some(seen)).is_ours();
     let is_on = |seen: &&LinkSeen| {
-        parent.is_some() && seen.peer == parent && seen.kind.as_deref() == Some(endpoint.device.inner_kind())
+        parent.is_some() && seen.peer == parent && seen.kind.as_deref() == endpoint.device.inner_kind()
     };
     let all: Vec<&LinkSeen> = snapshot.links(&inside).map_err(unread())?.collect();
     let of = |is: &dyn Fn(&&LinkSeen) -> bool| all.iter().find(|seen| is(seen)).copied().cloned();
@@ -106,6 +111,6 @@ pub(crate) fn inner_end_problem(
     let inside = Place::Sandbox(way.clone());
     let object = describe(endpoint);
     session.read(snapshot, &Needs::new().link(&inside, endpoint.ifname.as_str()), &object)?;
-    let mac = endpoint.device.ipvlan().is_none().then_some(endpoint.mac);
+    let mac = endpoint.device.has_own_mac().then_some(endpoint.mac);
     inner_end_differs(snapshot, &inside, &endpoint.ifname, mac).map_err(Error::unread(object))
 }

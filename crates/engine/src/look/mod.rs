@@ -17,6 +17,7 @@ pub(crate) mod host;
 pub(crate) mod host_key;
 pub(crate) mod lease_files;
 pub(crate) mod link_ends;
+pub(crate) mod moved;
 pub(crate) mod network_name;
 pub(crate) mod owner;
 pub(crate) mod pair;

@@ -22,6 +22,7 @@ use crate::look::default_route::{
 use crate::look::device::device;
 use crate::look::host::addresses_on_card;
 use crate::look::host_key::host_key;
+use crate::look::moved::{device_to_move, wishes_with_device};
 use crate::look::pair::{pair_to_take, wishes_with_pair};
 use crate::look::sandbox::{Resolved, resolve, still_there, way_in};
 use crate::perform::first_lease::get_first_lease;
@@ -259,6 +260,16 @@ fn attach_new(
     if act == Act::Apply && !groundwork.is_empty() {
         apply(session, &object, &groundwork)?;
     }
+    let mut moved = None;
+    if let Some(part) = network.whole_device() {
+        if act == Act::Apply {
+            // It may have fallen back from a sandbox that has ended, and is not what it was.
+            remove_gone(session, host, Some(&network.name))?;
+        }
+        moved = Some(device_to_move(session, network, part)?);
+    }
+    let with_device = moved.as_ref().map(|moved| wishes_with_device(wishes, moved)).transpose()?;
+    let wishes = with_device.as_ref().unwrap_or(wishes);
     let mut birth = birth()?;
     let by_name = wishes_by_name(session, host, network, sandbox, wishes, act)?;
     let wishes = by_name.as_ref().unwrap_or(wishes);
@@ -283,6 +294,7 @@ fn attach_new(
         displaced: inside.displaced_by_others(),
         name_files: name_files::of_new(session, network),
         taken: taken.as_ref(),
+        moved: moved.as_ref(),
     };
     // Behind the claim, an error would have to undo it.
     let of_host = addresses_on_card(session, network)?;
@@ -299,7 +311,7 @@ fn attach_new(
         neighbours: match &taken {
             // They may know its address by the MAC that it had.
             Some(taken) if !taken.addresses.is_empty() => Neighbours::MayBeWrong,
-            _ if network.is_on_lan() || network.ovs().is_some() => Neighbours::MayBeWrong,
+            _ if network.is_on_lan() || network.bridge().is_none() => Neighbours::MayBeWrong,
             _ => neighbours(session, &endpoint)?,
         },
         lifetime: Lifetime::default(),
@@ -431,7 +443,7 @@ pub(crate) fn require_room(session: &mut Session, host: &HostLock, network: &Net
             return Ok(());
         }
     }
-    if network.macvlan().is_some() {
+    if network.macvlan().is_some() || network.whole_device().is_some() {
         let why = format!("takes no further endpoint: network {} has {most} on it", network.name);
         return Err(Error::Card { card: network.device().clone(), why });
     }

@@ -7,6 +7,7 @@
 //! the network stays without endpoints until the next command's child, `gc`, or the next attach handles it.
 
 use crate::decide::automatic_pool::automatic_pool;
+use crate::decide::host_device::movable;
 use crate::decide::macvlan::{self, Carrier};
 use crate::decide::neighbourhood::Neighbourhood;
 use crate::decide::network::refuse_overlaps;
@@ -26,8 +27,8 @@ use crate::report::{Act, Report};
 use crate::session::Session;
 use crate::steps::change_network::{apply_set, plan_change};
 use zubi_model::{
-    BridgeMode, Description, DriverDescription, Family, IfName, InUse, MacvlanDescription, Network,
-    RouterAdvertisements, SandboxRef, Wishes,
+    BridgeMode, Description, DriverDescription, Family, HostDeviceDescription, IfName, InUse, MacvlanDescription,
+    Network, RouterAdvertisements, SandboxRef, Wishes,
 };
 use zubi_plan::driver::{self, Unusable};
 use zubi_plan::{Op, Place};
@@ -109,8 +110,9 @@ fn make_as_described(session: &mut Session, description: &Description) -> Result
 }
 
 fn bridge_stands(session: &mut Session, network: &Network) -> Result<bool, Error> {
-    if network.owns_device() || network.macvlan().is_some_and(|part| part.vlan.is_some()) {
-        // The attach restores what the bridge lacks.
+    let is_vlan = network.macvlan().is_some_and(|part| part.vlan.is_some());
+    if network.owns_device() || is_vlan || network.whole_device().is_some() {
+        // The attach restores what the bridge lacks, and looks at a device of the host.
         return Ok(true);
     }
     let seen = host_device(session, &mut Snapshot::new(), network.device())?;
@@ -123,6 +125,10 @@ fn decide_described(session: &mut Session, description: &Description) -> Result<
         DriverDescription::Macvlan(described) => {
             let card = card_for(session, description, described)?;
             (Some(card.seen), card.vlan)
+        }
+        DriverDescription::HostDevice(described) => {
+            let seen = require_movable(session, description, described)?;
+            (Some(seen), None)
         }
         DriverDescription::Bridge(_) | DriverDescription::Ovs(_) => (device_seen(session, description)?, None),
     };
@@ -172,6 +178,7 @@ fn device_seen(session: &mut Session, description: &Description) -> Result<Optio
 pub(crate) fn require_card(session: &mut Session, description: &Description) -> Result<(), Error> {
     match &description.driver {
         DriverDescription::Macvlan(described) => card_for(session, description, described).map(drop),
+        DriverDescription::HostDevice(described) => require_movable(session, description, described).map(drop),
         DriverDescription::Bridge(_) | DriverDescription::Ovs(_) => Ok(()),
     }
 }
@@ -190,6 +197,19 @@ fn card_for(
     let object = format!("network {}", description.name);
     require_devices(session, Some(&carrier.seen.name.parse()?), described.mode, &object)?;
     Ok(carrier)
+}
+
+/// The device of the host that a described network's next endpoint is.
+fn require_movable(
+    session: &mut Session,
+    description: &Description,
+    described: &HostDeviceDescription,
+) -> Result<LinkSeen, Error> {
+    let (networks, _) = session.store().networks_lossy();
+    let mut host = Snapshot::new();
+    let occupied = addresses_in_use(session, &mut host, &networks, &[Family::V4, Family::V6])?;
+    let around = Neighbourhood { networks: &networks, occupied: &occupied, host: &host, pools: &session.pools() };
+    movable(&described.first(None), &description.name, &around).cloned()
 }
 
 /// The description with the card that carries the network. Where the described one is a port of an uplink network, its
@@ -214,7 +234,9 @@ fn on_card(description: &Description, card: &IfName) -> Description {
             let described = MacvlanDescription { parent: Some(card.clone()), ..described.clone() };
             Description { driver: DriverDescription::Macvlan(described), ..description.clone() }
         }
-        DriverDescription::Bridge(_) | DriverDescription::Ovs(_) => description.clone(),
+        DriverDescription::Bridge(_) | DriverDescription::Ovs(_) | DriverDescription::HostDevice(_) => {
+            description.clone()
+        }
     }
 }
 

@@ -114,6 +114,7 @@ fn make(
         avoided: Vec::new(),
         owners: Owners::default(),
         taken: None,
+        moved: None,
         displaced: Vec::new(),
         name_files: NameFiles::Absent,
     };

@@ -17,6 +17,7 @@ use crate::guardian::{self, Guardian, Watch};
 use crate::heal::leftovers::recover;
 use crate::heal::missing::missing_loopback;
 use crate::heal::slow::finish_deletions;
+use crate::look::moved::{device_to_move, wishes_with_device};
 use crate::look::sandbox::Resolved;
 use crate::perform::attach::{Attached, attach_resolved, birth};
 use crate::perform::become_command::{Program, become_command};
@@ -173,6 +174,9 @@ fn endpoint_of_new(
         None => IfName::numbered("eth", siblings.len())?,
     };
     let reached_by = NsRef::Named(name.clone());
+    let moved = network.whole_device().map(|part| device_to_move(session, network, part)).transpose()?;
+    let with_device = moved.as_ref().map(|moved| wishes_with_device(wishes, moved)).transpose()?;
+    let wishes = with_device.as_ref().unwrap_or(wishes);
     let mut ask = Ask {
         network,
         sandbox: SandboxIdentity { cookie: NetnsCookie(0), spelled: name.to_string(), reached_by },
@@ -185,6 +189,7 @@ fn endpoint_of_new(
         displaced: Vec::new(),
         name_files: name_files::of_new(session, network),
         taken: None,
+        moved: moved.as_ref(),
     };
     let host = &session.store().lock_host()?;
     settle(session, host, &mut ask, Act::Show)

@@ -45,6 +45,10 @@ pub(crate) fn settle(session: &mut Session, host: &HostLock, ask: &mut Ask<'_>, 
         // A pair that is taken over keeps its address.
         given.retain(|given| !taken.addresses.iter().any(|own| own.addr() == given.address));
     }
+    if let Some(moved) = ask.moved {
+        // The host's addresses on a device go with it.
+        given.retain(|given| !moved.held.addresses.iter().any(|own| own.address.addr() == given.address));
+    }
     ask.avoided.extend(given.iter().map(|given| given.address));
     let mut way = Way::new(&network.name, &ask.sandbox.spelled, given);
     if let Some(id) = &ask.wishes.reservation
@@ -119,7 +123,7 @@ pub(crate) fn probe(
     network: &Network,
     addresses: &[IpAddr],
 ) -> Result<Vec<(IpAddr, Mac)>, Error> {
-    if network.bridge().is_some_and(|part| part.vlan.is_some()) {
+    if network.is_beside_host() {
         return Ok(Vec::new());
     }
     let failed = Error::kernel(format!("network {}: asking who has an address", network.name));

@@ -217,10 +217,11 @@ pub(crate) fn owner_name(session: &Session, key: &EndpointKey) -> Result<String,
 }
 
 /// Whether the endpoint has the MAC by which neighbours know its first address: the one that is made from it, or that of
-/// the card, which all endpoints of a network of ipvlans have.
+/// the card, which all endpoints of a network of ipvlans have, and an endpoint that is the card itself.
 pub(crate) fn has_own_mac(endpoint: &Endpoint) -> bool {
     let is_made_from = |a: &EndpointAddress| endpoint.mac == Mac::from_address(a.address.addr());
-    endpoint.device.ipvlan().is_some() || endpoint.addresses.first().is_some_and(is_made_from)
+    let is_of_card = endpoint.device.ipvlan().is_some() || endpoint.device.moved().is_some();
+    is_of_card || endpoint.addresses.first().is_some_and(is_made_from)
 }
 
 pub(crate) fn is_recorded(session: &Session, claim: &PortClaim) -> bool {

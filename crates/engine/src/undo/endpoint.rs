@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::look::default_route::heirs_of;
 use crate::look::device::{device, waits_here};
+use crate::look::moved::moved_now;
 use crate::look::pair::taken_now;
 use crate::look::sandbox::way_in;
 use crate::port_claims::claims;
@@ -106,6 +107,11 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
         let now = taken_now(session, &taken, way.as_ref())?;
         return Ok(driver::give_back(endpoint, &taken, &now));
     }
+    let mut home = Plan::new();
+    if let Some(moved) = endpoint.device.moved() {
+        let now = moved_now(session, endpoint, moved, via)?;
+        home = now.map(|now| driver::bring_home(moved, &now)).unwrap_or_default();
+    }
     let found = device(session, endpoint, via)?;
     let host_end = driver::recognise_host_end(endpoint, found.as_ref());
     if endpoint.device.parent().is_some() && waits_here(session, endpoint)? {
@@ -139,7 +145,8 @@ pub(crate) fn plan_detach(session: &mut Session, endpoint: &Endpoint, via: Optio
         }
         Heirs { restored: remains.restored, successors: remains.successors } = heirs_of(session, endpoint, &way)?;
     }
-    let mut plan = driver::detach(endpoint, &remains);
+    let mut plan = home;
+    plan.append(driver::detach(endpoint, &remains));
     for op in &mut plan.ops {
         if let (What::DeleteLink(device), Some(found)) = (&mut op.what, &found) {
             // Another program may have changed the MAC, and inside the name too: name the device as it is.

@@ -1,6 +1,6 @@
 //! The modes of a network card's devices: what an endpoint on the card is, and which packets pass between two.
 
-use crate::Invalid;
+use crate::{Invalid, VlanId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +13,8 @@ pub enum CardMode {
     Macvlan(MacvlanMode),
     /// Devices with the card's MAC. The kernel knows them apart by their addresses.
     Ipvlan(IpvlanMode),
+    /// One device with the card's MAC, for the frames of a VLAN.
+    Vlan(VlanId),
 }
 
 impl CardMode {
@@ -21,20 +23,34 @@ impl CardMode {
         match self {
             CardMode::Macvlan(_) => "macvlan",
             CardMode::Ipvlan(_) => "ipvlan",
+            CardMode::Vlan(_) => "vlan",
         }
     }
 
     /// The mode of ipvlans.
     pub fn ipvlan(self) -> Option<IpvlanMode> {
         match self {
-            CardMode::Macvlan(_) => None,
+            CardMode::Macvlan(_) | CardMode::Vlan(_) => None,
             CardMode::Ipvlan(mode) => Some(mode),
         }
     }
 
+    /// The VLAN, of which the kernel lets a card have one device.
+    pub fn vlan(self) -> Option<VlanId> {
+        match self {
+            CardMode::Macvlan(_) | CardMode::Ipvlan(_) => None,
+            CardMode::Vlan(vlan) => Some(vlan),
+        }
+    }
+
+    /// Whether a card carries one endpoint in this mode.
+    pub fn is_for_one(self) -> bool {
+        self.vlan().is_some() || self == CardMode::Macvlan(MacvlanMode::Passthru)
+    }
+
     /// Whether all endpoints have the card's MAC, or the only one has.
     pub fn shows_card_mac(self) -> bool {
-        self.ipvlan().is_some() || self == CardMode::Macvlan(MacvlanMode::Passthru)
+        self.ipvlan().is_some() || self.is_for_one()
     }
 
     /// Whether its devices ask nobody on the LAN, and answer nobody there: the LAN has to have a route to them.
@@ -54,6 +70,7 @@ impl fmt::Display for CardMode {
         match self {
             CardMode::Macvlan(mode) => mode.fmt(f),
             CardMode::Ipvlan(mode) => mode.fmt(f),
+            CardMode::Vlan(vlan) => vlan.fmt(f),
         }
     }
 }
@@ -153,6 +170,9 @@ mod tests {
             let json = serde_json::to_string(&mode).unwrap();
             assert_eq!((json.as_str(), serde_json::from_str(&json).unwrap()), (&*format!("\"{text}\""), mode));
         }
+        let vlan = CardMode::Vlan("10".parse().unwrap());
+        let json = serde_json::to_string(&vlan).unwrap();
+        assert_eq!((json.as_str(), serde_json::from_str(&json).unwrap()), ("10", vlan));
         assert!("source".parse::<MacvlanMode>().is_err() && "L2".parse::<IpvlanMode>().is_err());
     }
 }

@@ -111,7 +111,7 @@ impl MacvlanNetwork {
     pub(super) fn device_of_endpoint(&self, key: Mac) -> Device {
         let shim = self.shim.as_ref().map(|shim| shim.device.clone());
         let ipvlan = self.mode.ipvlan().map(|mode| OnIpvlan { key, mode });
-        Device::Macvlan(OnParent { parent: self.parent.clone(), shim, ipvlan })
+        Device::Macvlan(OnParent { parent: self.parent.clone(), shim, ipvlan, vlan: self.mode.vlan() })
     }
 
     /// The MAC that all its endpoints have.
@@ -124,7 +124,7 @@ impl MacvlanNetwork {
     }
 
     pub(super) fn most_endpoints(&self) -> usize {
-        if self.mode == CardMode::Macvlan(MacvlanMode::Passthru) { 1 } else { MOST_ENDPOINTS }
+        if self.mode.is_for_one() { 1 } else { MOST_ENDPOINTS }
     }
 
     pub(super) fn differences(&self, old: &MacvlanNetwork) -> Vec<Difference> {

@@ -7,6 +7,7 @@
 
 mod bridge;
 mod card_mode;
+mod host_device;
 mod macvlan;
 mod ovs;
 
@@ -15,6 +16,7 @@ pub use bridge::{
     HostClient, Icc, Ingress, Promiscuity, UplinkSpec,
 };
 pub use card_mode::{CardMode, IpvlanMode, MacvlanMode};
+pub use host_device::{HostDeviceDescription, HostDeviceNetwork, HostDeviceSpec, WayOut};
 pub use macvlan::{Broadcasts, CardVlan, HostShim, MacvlanDescription, MacvlanNetwork, MacvlanSpec, ShimWish};
 pub use ovs::{Datapath, OvsDescription, OvsNetwork, OvsSpec};
 
@@ -32,6 +34,9 @@ pub enum Driver {
     Macvlan(MacvlanNetwork),
     /// An Open vSwitch bridge with veth pairs.
     Ovs(OvsNetwork),
+    /// A whole device of the host.
+    #[serde(rename = "host-device")]
+    HostDevice(HostDeviceNetwork),
 }
 
 /// Which driver, as a word for tables.
@@ -45,8 +50,12 @@ pub enum DriverKind {
     Macvlan,
     /// The same with ipvlans.
     Ipvlan,
+    /// The same with the card's device for a VLAN.
+    Vlan,
     /// See [`Driver::Ovs`].
     Ovs,
+    /// See [`Driver::HostDevice`].
+    HostDevice,
 }
 
 impl fmt::Display for DriverKind {
@@ -56,7 +65,9 @@ impl fmt::Display for DriverKind {
             DriverKind::Uplink => "uplink",
             DriverKind::Macvlan => "macvlan",
             DriverKind::Ipvlan => "ipvlan",
+            DriverKind::Vlan => "vlan",
             DriverKind::Ovs => "ovs",
+            DriverKind::HostDevice => "host-device",
         })
     }
 }
@@ -68,8 +79,10 @@ impl Driver {
             Driver::Bridge(bridge) if bridge.parent.is_some() => DriverKind::Uplink,
             Driver::Bridge(_) => DriverKind::Bridge,
             Driver::Macvlan(macvlan) if macvlan.mode.ipvlan().is_some() => DriverKind::Ipvlan,
+            Driver::Macvlan(macvlan) if macvlan.mode.vlan().is_some() => DriverKind::Vlan,
             Driver::Macvlan(_) => DriverKind::Macvlan,
             Driver::Ovs(_) => DriverKind::Ovs,
+            Driver::HostDevice(_) => DriverKind::HostDevice,
         }
     }
 
@@ -78,6 +91,7 @@ impl Driver {
             Driver::Bridge(bridge) => &bridge.device,
             Driver::Macvlan(macvlan) => &macvlan.parent,
             Driver::Ovs(ovs) => &ovs.bridge,
+            Driver::HostDevice(part) => &part.device,
         }
     }
 
@@ -85,7 +99,7 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) => bridge.owned_mac(),
             Driver::Macvlan(macvlan) => macvlan.own,
-            Driver::Ovs(_) => None,
+            Driver::Ovs(_) | Driver::HostDevice(_) => None,
         }
     }
 
@@ -93,7 +107,7 @@ impl Driver {
     pub fn bridge(&self) -> Option<&BridgeNetwork> {
         match self {
             Driver::Bridge(bridge) => Some(bridge),
-            Driver::Macvlan(_) | Driver::Ovs(_) => None,
+            Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => None,
         }
     }
 
@@ -101,7 +115,7 @@ impl Driver {
     pub fn macvlan(&self) -> Option<&MacvlanNetwork> {
         match self {
             Driver::Macvlan(macvlan) => Some(macvlan),
-            Driver::Bridge(_) | Driver::Ovs(_) => None,
+            Driver::Bridge(_) | Driver::Ovs(_) | Driver::HostDevice(_) => None,
         }
     }
 
@@ -109,7 +123,15 @@ impl Driver {
     pub fn ovs(&self) -> Option<&OvsNetwork> {
         match self {
             Driver::Ovs(ovs) => Some(ovs),
-            Driver::Bridge(_) | Driver::Macvlan(_) => None,
+            Driver::Bridge(_) | Driver::Macvlan(_) | Driver::HostDevice(_) => None,
+        }
+    }
+
+    /// The part of a network whose endpoint is a whole device of the host.
+    pub fn whole_device(&self) -> Option<&HostDeviceNetwork> {
+        match self {
+            Driver::HostDevice(part) => Some(part),
+            Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_) => None,
         }
     }
 
@@ -117,7 +139,7 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) => bridge.is_firewalled(),
             // Its packets pass no hook of the host.
-            Driver::Macvlan(_) | Driver::Ovs(_) => false,
+            Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => false,
         }
     }
 
@@ -125,42 +147,42 @@ impl Driver {
         match self {
             Driver::Bridge(bridge) => bridge.shares_subnets(),
             Driver::Macvlan(macvlan) => macvlan.card().is_some() && !macvlan.mode.is_routed(),
-            Driver::Ovs(_) => true,
+            Driver::Ovs(_) | Driver::HostDevice(_) => true,
         }
     }
 
     pub(crate) fn parent(&self) -> Option<&IfName> {
         match self {
             Driver::Bridge(bridge) => bridge.parent.as_ref(),
-            Driver::Macvlan(_) | Driver::Ovs(_) => None,
+            Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => None,
         }
     }
 
     pub(crate) fn host_client(&self) -> Option<&HostClient> {
         match self {
             Driver::Bridge(bridge) => bridge.host_client.as_ref(),
-            Driver::Macvlan(_) | Driver::Ovs(_) => None,
+            Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => None,
         }
     }
 
     pub(crate) fn with_host_client(self, client: HostClient) -> Self {
         match self {
             Driver::Bridge(bridge) => Driver::Bridge(BridgeNetwork { host_client: Some(client), ..bridge }),
-            Driver::Macvlan(_) | Driver::Ovs(_) => self,
+            Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => self,
         }
     }
 
     pub(crate) fn with_card_vlan(self, vlan: Option<CardVlan>) -> Self {
         match self {
             Driver::Macvlan(macvlan) => Driver::Macvlan(MacvlanNetwork { vlan, ..macvlan }),
-            Driver::Bridge(_) | Driver::Ovs(_) => self,
+            Driver::Bridge(_) | Driver::Ovs(_) | Driver::HostDevice(_) => self,
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         match self {
             Driver::Bridge(bridge) => bridge.ingress == Ingress::Open,
-            Driver::Macvlan(_) | Driver::Ovs(_) => true,
+            Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => true,
         }
     }
 
@@ -169,20 +191,22 @@ impl Driver {
             Driver::Bridge(bridge) => bridge.publishes(network),
             Driver::Macvlan(_) => MacvlanNetwork::publishes(network),
             Driver::Ovs(ovs) => ovs.publishes(network),
+            Driver::HostDevice(_) => HostDeviceNetwork::publishes(network),
         }
     }
 
-    pub(crate) fn most_endpoints(&self) -> usize {
+    pub(crate) fn most_endpoints(&self, network: &NetworkName) -> usize {
         match self {
             Driver::Bridge(_) | Driver::Ovs(_) => bridge::MOST_ENDPOINTS,
             Driver::Macvlan(macvlan) => macvlan.most_endpoints(),
+            Driver::HostDevice(_) => HostDeviceNetwork::most_endpoints(network),
         }
     }
 
     pub(crate) fn shared_mac(&self) -> Option<Mac> {
         match self {
             Driver::Macvlan(macvlan) => macvlan.shared_mac(),
-            Driver::Bridge(_) | Driver::Ovs(_) => None,
+            Driver::Bridge(_) | Driver::Ovs(_) | Driver::HostDevice(_) => None,
         }
     }
 
@@ -191,6 +215,7 @@ impl Driver {
             Driver::Bridge(bridge) => Device::pair(host, bridge.device.clone()),
             Driver::Macvlan(macvlan) => macvlan.device_of_endpoint(key),
             Driver::Ovs(ovs) => ovs.device_of_endpoint(host),
+            Driver::HostDevice(part) => part.device_of_endpoint(),
         }
     }
 
@@ -199,7 +224,7 @@ impl Driver {
             (Driver::Bridge(new), Driver::Bridge(old)) => new.differences(old),
             (Driver::Macvlan(new), Driver::Macvlan(old)) => new.differences(old),
             // A network keeps its driver, and its VLANs.
-            (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_), _) => Vec::new(),
+            (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_), _) => Vec::new(),
         }
     }
 }
@@ -213,6 +238,8 @@ pub enum DriverSpec {
     Macvlan(MacvlanSpec),
     /// See [`Driver::Ovs`].
     Ovs(OvsSpec),
+    /// See [`Driver::HostDevice`].
+    HostDevice(HostDeviceSpec),
 }
 
 impl DriverSpec {
@@ -220,7 +247,7 @@ impl DriverSpec {
     pub fn adopted(&self) -> Option<&IfName> {
         match self {
             DriverSpec::Bridge(spec) => spec.device.as_ref().filter(|_| spec.existing == ExistingBridge::Adopted),
-            DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) => None,
+            DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) | DriverSpec::HostDevice(_) => None,
         }
     }
 
@@ -228,7 +255,7 @@ impl DriverSpec {
     pub fn uplink(&self) -> Option<&UplinkSpec> {
         match self {
             DriverSpec::Bridge(spec) => spec.uplink.as_ref(),
-            DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) => None,
+            DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) | DriverSpec::HostDevice(_) => None,
         }
     }
 
@@ -236,7 +263,7 @@ impl DriverSpec {
     pub fn uplink_vlan(&self) -> Option<VlanId> {
         match self {
             DriverSpec::Bridge(spec) => spec.vlan,
-            DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) => None,
+            DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) | DriverSpec::HostDevice(_) => None,
         }
     }
 
@@ -244,7 +271,7 @@ impl DriverSpec {
     pub fn macvlan(&self) -> Option<&MacvlanSpec> {
         match self {
             DriverSpec::Macvlan(spec) => Some(spec),
-            DriverSpec::Bridge(_) | DriverSpec::Ovs(_) => None,
+            DriverSpec::Bridge(_) | DriverSpec::Ovs(_) | DriverSpec::HostDevice(_) => None,
         }
     }
 
@@ -252,7 +279,15 @@ impl DriverSpec {
     pub fn ovs(&self) -> Option<&OvsSpec> {
         match self {
             DriverSpec::Ovs(spec) => Some(spec),
-            DriverSpec::Bridge(_) | DriverSpec::Macvlan(_) => None,
+            DriverSpec::Bridge(_) | DriverSpec::Macvlan(_) | DriverSpec::HostDevice(_) => None,
+        }
+    }
+
+    /// The wishes for a network whose endpoint is a device of the host.
+    pub fn whole_device(&self) -> Option<&HostDeviceSpec> {
+        match self {
+            DriverSpec::HostDevice(spec) => Some(spec),
+            DriverSpec::Bridge(_) | DriverSpec::Macvlan(_) | DriverSpec::Ovs(_) => None,
         }
     }
 
@@ -262,6 +297,7 @@ impl DriverSpec {
             DriverSpec::Bridge(spec) => spec.decide(name, id, mac).map(Driver::Bridge),
             DriverSpec::Macvlan(spec) => spec.decide(name, id, mac).map(Driver::Macvlan),
             DriverSpec::Ovs(spec) => Ok(Driver::Ovs(spec.decide())),
+            DriverSpec::HostDevice(spec) => Ok(Driver::HostDevice(spec.decide())),
         }
     }
 }
@@ -277,14 +313,16 @@ impl DriverChange {
     pub(crate) fn apply(&self, driver: &Driver) -> Driver {
         match (self, driver) {
             (DriverChange::Bridge(change), Driver::Bridge(old)) => Driver::Bridge(change.apply(old)),
-            (DriverChange::Bridge(_), Driver::Macvlan(_) | Driver::Ovs(_)) => driver.clone(),
+            (DriverChange::Bridge(_), Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_)) => driver.clone(),
         }
     }
 
     pub(crate) fn fixed(&self, driver: &Driver) -> Option<(&'static str, String)> {
         match (self, driver) {
             (DriverChange::Bridge(change), Driver::Bridge(old)) => change.fixed(old),
-            (DriverChange::Bridge(change), Driver::Macvlan(_) | Driver::Ovs(_)) => change.bridge_only(),
+            (DriverChange::Bridge(change), Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_)) => {
+                change.bridge_only()
+            }
         }
     }
 }
@@ -298,6 +336,8 @@ pub enum DriverDescription {
     Macvlan(MacvlanDescription),
     /// See [`Driver::Ovs`].
     Ovs(OvsDescription),
+    /// See [`Driver::HostDevice`].
+    HostDevice(HostDeviceDescription),
 }
 
 impl DriverDescription {
@@ -307,6 +347,7 @@ impl DriverDescription {
             DriverDescription::Bridge(bridge) => Some(&bridge.device),
             DriverDescription::Macvlan(macvlan) => macvlan.parent.as_ref(),
             DriverDescription::Ovs(ovs) => Some(&ovs.bridge),
+            DriverDescription::HostDevice(described) => Some(&described.device),
         }
     }
 
@@ -320,11 +361,13 @@ impl DriverDescription {
                 described.onto(old, network).map(Driver::Macvlan)
             }
             (DriverDescription::Ovs(described), Driver::Ovs(old)) => described.onto(old, network).map(Driver::Ovs),
-            (DriverDescription::Macvlan(_), Driver::Bridge(_) | Driver::Ovs(_)) => {
+            (DriverDescription::HostDevice(described), Driver::HostDevice(old)) => {
+                Ok(Driver::HostDevice(described.onto(old)))
+            }
+            (DriverDescription::Macvlan(_) | DriverDescription::HostDevice(_), _) => {
                 Err(self.elsewhere("network card", old, network))
             }
-            (DriverDescription::Bridge(_), Driver::Macvlan(_) | Driver::Ovs(_))
-            | (DriverDescription::Ovs(_), Driver::Bridge(_) | Driver::Macvlan(_)) => {
+            (DriverDescription::Bridge(_) | DriverDescription::Ovs(_), _) => {
                 Err(self.elsewhere("bridge", old, network))
             }
         }

@@ -8,11 +8,13 @@
 
 mod bridge;
 mod found;
+mod host_device;
 mod macvlan;
 mod ovs;
 
 pub use bridge::SETTINGS as UPLINK_SETTINGS;
 pub use found::{HostFacts, InUse, Last, Leaving, Reached, Remains, Standing, Unusable};
+pub use host_device::{MovedNow, bring_home, is_moved, name_of_another, settings as settings_of_moved};
 pub use ovs::{is_marked, made_for};
 
 use crate::forwarding::Ipv6Forwarding;
@@ -35,6 +37,7 @@ pub fn up(network: &Network, ipv6: &Ipv6Forwarding) -> Plan {
         Driver::Bridge(part) => bridge::up(network, part, ipv6),
         Driver::Macvlan(part) => macvlan::up(network, part),
         Driver::Ovs(_) => ovs::up(),
+        Driver::HostDevice(_) => host_device::up(),
     }
 }
 
@@ -50,6 +53,7 @@ pub fn up_with<'a>(network: &Network, host: &HostFacts, endpoints: impl IntoIter
             plan
         }
         Driver::Ovs(_) => ovs::up(),
+        Driver::HostDevice(_) => host_device::up(),
     }
 }
 
@@ -58,7 +62,7 @@ pub fn up_with<'a>(network: &Network, host: &HostFacts, endpoints: impl IntoIter
 pub fn take_over(network: &Network, held: &Holdings, run: &Path) -> Option<Plan> {
     match &network.driver {
         Driver::Bridge(part) => Some(bridge::take_over(network, part, part.parent.as_ref()?, held, run)),
-        Driver::Macvlan(_) | Driver::Ovs(_) => None,
+        Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => None,
     }
 }
 
@@ -67,7 +71,7 @@ pub fn take_over(network: &Network, held: &Holdings, run: &Path) -> Option<Plan>
 pub fn give_card_back(network: &Network, held: &Holdings, hasty: &[HeldAddress]) -> Option<Plan> {
     match &network.driver {
         Driver::Bridge(part) => Some(bridge::give_card_back(part, part.parent.as_ref()?, held, hasty)),
-        Driver::Macvlan(_) | Driver::Ovs(_) => None,
+        Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => None,
     }
 }
 
@@ -76,14 +80,14 @@ pub fn mark(plan: &mut Plan, network: &Network, run: &Path) {
     match &network.driver {
         Driver::Bridge(part) => bridge::mark(plan, network, part, run),
         Driver::Macvlan(part) => macvlan::mark(plan, network, part, run),
-        Driver::Ovs(_) => {}
+        Driver::Ovs(_) | Driver::HostDevice(_) => {}
     }
 }
 
 /// Turns a plan that makes the device into one that restores its marks, see [`Standing::Unmarked`].
 pub fn put_marks_back(plan: &mut Plan, network: &Network) {
     match &network.driver {
-        Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_) => bridge::put_marks_back(plan),
+        Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => bridge::put_marks_back(plan),
     }
 }
 
@@ -100,7 +104,7 @@ pub fn take_from_host(plan: &mut Plan, network: &Network) {
 pub fn kept(network: &Network) -> Vec<Op> {
     match &network.driver {
         Driver::Bridge(part) => bridge::kept(network, part),
-        Driver::Macvlan(_) | Driver::Ovs(_) => Vec::new(),
+        Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => Vec::new(),
     }
 }
 
@@ -111,6 +115,7 @@ pub fn down(network: &Network, last: Last) -> Plan {
         Driver::Bridge(part) => bridge::down(network, part, last),
         Driver::Macvlan(part) => macvlan::down(part, last),
         Driver::Ovs(_) => ovs::down(last),
+        Driver::HostDevice(_) => host_device::down(last),
     }
 }
 
@@ -120,6 +125,7 @@ pub fn down_from(network: &Network, found: &Leaving<'_>) -> Plan {
         Driver::Bridge(part) => bridge::down_from(network, part, found),
         Driver::Macvlan(part) => macvlan::down_from(part, found),
         Driver::Ovs(_) => ovs::down_from(found),
+        Driver::HostDevice(_) => host_device::down_from(found),
     };
     leave_to_others(&mut plan, network, found.others);
     plan
@@ -150,7 +156,8 @@ pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
         (Driver::Macvlan(_), Driver::Macvlan(part)) => macvlan::change(old, new, part, found),
         (Driver::Ovs(_), Driver::Ovs(_)) => ovs::change(old, new, found),
         // A network keeps its driver.
-        (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_), _) => Plan::new(),
+        // What a device of the host has inside is a matter of its endpoint.
+        (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_), _) => Plan::new(),
     }
 }
 
@@ -158,7 +165,7 @@ pub fn change(old: &Network, new: &Network, found: &InUse) -> Plan {
 pub fn network_elements(network: &Network) -> Vec<Element> {
     match &network.driver {
         Driver::Bridge(part) => bridge::elements(network, part),
-        Driver::Macvlan(_) | Driver::Ovs(_) => Vec::new(),
+        Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => Vec::new(),
     }
 }
 
@@ -169,7 +176,8 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::attach(network, part, endpoint, pair, around),
         (Driver::Macvlan(part), Device::Macvlan(on)) => macvlan::attach(network, part, endpoint, on, around),
         (Driver::Ovs(part), Device::Ovs(pair)) => ovs::attach(network, part, endpoint, pair, around),
-        (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_), _) => Plan::new(),
+        (Driver::HostDevice(_), Device::Moved(moved)) => host_device::attach(network, endpoint, moved, around),
+        (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_), _) => Plan::new(),
     }
 }
 
@@ -177,7 +185,7 @@ pub fn attach(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
 pub fn give_back(endpoint: &Endpoint, taken: &Taken, now: &TakenNow) -> Plan {
     match &endpoint.device {
         Device::Pair(_) => bridge::give_back(endpoint, taken, now).into_iter().collect(),
-        Device::Macvlan(_) | Device::Ovs(_) => Plan::new(),
+        Device::Macvlan(_) | Device::Ovs(_) | Device::Moved(_) => Plan::new(),
     }
 }
 
@@ -188,7 +196,8 @@ pub fn wanted(network: &Network, endpoint: &Endpoint, around: &Surroundings) -> 
         (Driver::Bridge(part), Device::Pair(pair)) => bridge::wanted(network, part, endpoint, pair, around),
         (Driver::Macvlan(part), Device::Macvlan(on)) => macvlan::wanted(network, part, endpoint, on, around),
         (Driver::Ovs(part), Device::Ovs(pair)) => ovs::wanted(network, part, endpoint, pair, around),
-        (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_), _) => Vec::new(),
+        (Driver::HostDevice(_), Device::Moved(moved)) => host_device::wanted(network, endpoint, moved, around),
+        (Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_), _) => Vec::new(),
     }
 }
 
@@ -199,6 +208,7 @@ pub fn detach(endpoint: &Endpoint, remains: &Remains) -> Plan {
         Device::Pair(pair) => bridge::detach(endpoint, pair, remains),
         Device::Macvlan(on) => macvlan::detach(endpoint, on, remains),
         Device::Ovs(pair) => ovs::detach(endpoint, pair, remains),
+        Device::Moved(_) => host_device::detach(endpoint, remains),
     }
 }
 
@@ -207,15 +217,17 @@ pub fn withdraw(endpoint: &Endpoint) -> Plan {
     match &endpoint.device {
         Device::Macvlan(on) => macvlan::withdraw(endpoint, on),
         // The host's end goes by `detach`, and the other one with it.
-        Device::Pair(_) | Device::Ovs(_) => Plan::new(),
+        Device::Pair(_) | Device::Ovs(_) | Device::Moved(_) => Plan::new(),
     }
 }
 
-/// Deletes the device of an endpoint whose inner end was renamed, moved or changed, wherever that is.
-pub fn delete_device(endpoint: &Endpoint) -> Op {
+/// Deletes the device of an endpoint whose inner end was renamed, moved or changed, wherever that is. One of the host's is
+/// never deleted.
+pub fn delete_device(endpoint: &Endpoint) -> Option<Op> {
     match &endpoint.device {
-        Device::Pair(pair) | Device::Ovs(pair) => bridge::delete_device(endpoint, pair),
-        Device::Macvlan(on) => macvlan::delete_device(endpoint, on),
+        Device::Pair(pair) | Device::Ovs(pair) => Some(bridge::delete_device(endpoint, pair)),
+        Device::Macvlan(on) => Some(macvlan::delete_device(endpoint, on)),
+        Device::Moved(_) => None,
     }
 }
 
@@ -223,7 +235,7 @@ pub fn delete_device(endpoint: &Endpoint) -> Op {
 pub fn doomed_name(endpoint: &Endpoint) -> Option<IfName> {
     match &endpoint.device {
         Device::Pair(pair) | Device::Ovs(pair) => bridge::doomed_name(endpoint, pair),
-        Device::Macvlan(_) => None,
+        Device::Macvlan(_) | Device::Moved(_) => None,
     }
 }
 
@@ -232,7 +244,7 @@ pub fn publish(endpoint: &Endpoint, before: &[PublishedPort], ports: &[Published
     match &endpoint.device {
         Device::Pair(pair) => bridge::publish(endpoint, pair, before, ports),
         // Nothing can be published there.
-        Device::Macvlan(_) | Device::Ovs(_) => Plan::new(),
+        Device::Macvlan(_) | Device::Ovs(_) | Device::Moved(_) => Plan::new(),
     }
 }
 
@@ -245,7 +257,7 @@ pub fn unpublish(
 ) -> Plan {
     match &endpoint.device {
         Device::Pair(pair) => bridge::unpublish(network.and_then(Network::bridge), endpoint, pair, after, ports),
-        Device::Macvlan(_) | Device::Ovs(_) => Plan::new(),
+        Device::Macvlan(_) | Device::Ovs(_) | Device::Moved(_) => Plan::new(),
     }
 }
 
@@ -254,7 +266,8 @@ pub fn change_mac(before: &Endpoint, after: &Endpoint) -> Plan {
     match (&before.device, &after.device) {
         (Device::Pair(_), Device::Pair(pair)) | (Device::Ovs(_), Device::Ovs(pair)) => bridge::change_mac(after, pair),
         (Device::Macvlan(_), Device::Macvlan(on)) => macvlan::change_mac(after, on),
-        (Device::Pair(_) | Device::Macvlan(_) | Device::Ovs(_), _) => Plan::new(),
+        (Device::Moved(_), Device::Moved(_)) => host_device::change_mac(after),
+        (Device::Pair(_) | Device::Macvlan(_) | Device::Ovs(_) | Device::Moved(_), _) => Plan::new(),
     }
 }
 
@@ -264,6 +277,8 @@ pub fn recognise_network(network: &Network, seen: Option<&LinkSeen>) -> Presence
         Driver::Bridge(part) => bridge::recognise_network(part, seen),
         Driver::Macvlan(part) => macvlan::recognise_network(part, seen),
         Driver::Ovs(_) => ovs::recognise_network(seen),
+        // It may be inside a sandbox.
+        Driver::HostDevice(_) => Presence::of(seen, |_| true),
     }
 }
 
@@ -281,7 +296,8 @@ pub fn standing(network: &Network, seen: Option<&LinkSeen>) -> Standing {
         Driver::Bridge(part) => bridge::standing(network, part, seen),
         Driver::Macvlan(part) => macvlan::standing(part, seen),
         // Whether the bridge exists is a question to Open vSwitch.
-        Driver::Ovs(_) => Standing::Complete,
+        // Where a device of the host is, is a matter of its endpoint.
+        Driver::Ovs(_) | Driver::HostDevice(_) => Standing::Complete,
     }
 }
 
@@ -289,7 +305,7 @@ pub fn standing(network: &Network, seen: Option<&LinkSeen>) -> Standing {
 pub fn recognise_host_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Presence {
     match &endpoint.device {
         Device::Pair(pair) | Device::Ovs(pair) => bridge::recognise_host_end(endpoint, pair, seen),
-        Device::Macvlan(_) => Presence::of(seen, |_| false),
+        Device::Macvlan(_) | Device::Moved(_) => Presence::of(seen, |_| false),
     }
 }
 
@@ -298,6 +314,7 @@ pub fn recognise_inner_end(endpoint: &Endpoint, seen: Option<&LinkSeen>) -> Pres
     match &endpoint.device {
         Device::Pair(pair) | Device::Ovs(pair) => bridge::recognise_inner_end(endpoint, pair, seen),
         Device::Macvlan(on) => macvlan::recognise_inner_end(endpoint, on, seen),
+        Device::Moved(moved) => host_device::recognise_inner_end(endpoint, moved, seen),
     }
 }
 
@@ -318,6 +335,10 @@ pub fn first_described(description: &DriverDescription, mac: Mac, seen: Option<&
         DriverDescription::Bridge(described) => bridge::first_described(described, mac, seen).map(Driver::Bridge),
         DriverDescription::Macvlan(described) => macvlan::first_described(described, seen).map(Driver::Macvlan),
         DriverDescription::Ovs(described) => Ok(Driver::Ovs(described.first(Datapath::default()))),
+        DriverDescription::HostDevice(described) => {
+            let seen = seen.ok_or(Unusable::NoDevice)?;
+            Ok(Driver::HostDevice(described.first(seen.mac)))
+        }
     }
 }
 
@@ -333,11 +354,8 @@ pub fn settle_owner(
             part.mode = bridge::mode(described, Some(old), seen)?;
             Ok(())
         }
-        (
-            Driver::Bridge(_) | Driver::Macvlan(_) | Driver::Ovs(_),
-            DriverDescription::Bridge(_) | DriverDescription::Macvlan(_) | DriverDescription::Ovs(_),
-            _,
-        ) => Ok(()),
+        // Only a bridge can be another program's or zubi's.
+        _ => Ok(()),
     }
 }
 

@@ -162,7 +162,7 @@ fn an_endpoint_wants_the_mtu_that_the_kernel_chose_on_a_bridge_of_its_own() {
 #[test]
 fn a_pair_is_deleted_by_its_host_end() {
     let endpoint = endpoint(&blue());
-    let What::DeleteLink(mark) = delete_device(&endpoint).what else { panic!("not a deletion") };
+    let What::DeleteLink(mark) = delete_device(&endpoint).unwrap().what else { panic!("not a deletion") };
     assert_eq!(mark, LinkMark::new("zv0102030405".parse().unwrap(), endpoint.host_mac()));
 }
 

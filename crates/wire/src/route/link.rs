@@ -2,11 +2,13 @@
 
 mod change;
 mod made;
+mod moved;
 mod parts;
 mod seen;
 
 pub use change::{LONGEST_ALIAS, LinkChange};
 pub use made::{Link, LinkKind, OnCard, Peer, Stub, Vlan};
+pub use moved::{Destination, LinkMove};
 pub use parts::{AddrGenMode, AdminState, LinkRef};
 pub use seen::{LinkMark, LinkSeen};
 

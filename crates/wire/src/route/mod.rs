@@ -21,8 +21,8 @@ pub use bridge::{BridgeId, BridgeSeen};
 pub use device_settings::DeviceSettings;
 pub use filter::{Filter, FilterSeen, Instruction, add_hooks, delete_hooks, get_hooks};
 pub use link::{
-    AddrGenMode, AdminState, LONGEST_ALIAS, Link, LinkChange, LinkKind, LinkMark, LinkRef, LinkSeen, OnCard, Peer,
-    Stub, Vlan, delete as delete_link, delete_group, dump_links, get_link, probe_kind,
+    AddrGenMode, AdminState, Destination, LONGEST_ALIAS, Link, LinkChange, LinkKind, LinkMark, LinkMove, LinkRef,
+    LinkSeen, OnCard, Peer, Stub, Vlan, delete as delete_link, delete_group, dump_links, get_link, probe_kind,
 };
 pub use neighbour::{
     Certainty, EntryOrigin, ForwardingEntry, Neighbour, NeighbourSeen, ask_neighbour, forget_neighbour,

@@ -44,7 +44,7 @@ fn plugins_are_replaced_and_come_back_as_they_were() {
     assert!(host.shell(VERSION).ok().out.contains("supportedVersions"));
     assert_eq!(host.shell("/run/cni/dhcp").ok().out, "the reference\n");
     let again = host.zubi("install --cni /run/cni").ok().out;
-    assert_eq!(again.matches(": is zubi already\n").count(), 10, "{again}");
+    assert_eq!(again.matches(": is zubi already\n").count(), 12, "{again}");
 
     let said = host.zubi("uninstall --cni /run/cni").ok().out;
     assert!(said.contains("/run/cni/bridge: the program from before is back\n/run/cni/macvlan: removed\n"), "{said}");
@@ -67,7 +67,7 @@ fn two_paths_of_one_folder_are_one_place() {
     host.shell("mkdir /run/podman && echo old >/run/podman/netavark && ln -s podman /run/same").ok();
     for word in ["install", "uninstall"] {
         let said = host.zubi(&format!("{word} --cni /run/podman --netavark /run/same")).ok().out;
-        assert_eq!(said.lines().count(), 11, "{said}");
+        assert_eq!(said.lines().count(), 13, "{said}");
     }
     assert_eq!(host.shell("cat /run/same/netavark; ls /run/podman").ok().out, "old\nnetavark\n");
 }
@@ -99,7 +99,7 @@ fn the_answer_in_json_names_every_file() {
     let said = host.zubi("--json install --cni /run/cni").ok().json();
     assert_eq!(said["program"], ZUBI);
     let files = said["files"].as_array().expect("files");
-    assert_eq!(files.len(), 10);
+    assert_eq!(files.len(), 12);
     let bridge = json!({"path": "/run/cni/bridge", "state": "replaced", "saved": "/run/cni/bridge.zubi-saved"});
     assert!(files.contains(&bridge), "{said:#}");
 }

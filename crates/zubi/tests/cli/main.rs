@@ -14,6 +14,7 @@ mod exit_codes;
 mod features;
 mod forwarding;
 mod harms;
+mod host_device;
 mod host_lease;
 mod install;
 mod ipvlan;
@@ -59,6 +60,7 @@ zubi_lab::test_files!(
     features,
     forwarding,
     harms,
+    host_device,
     host_lease,
     install,
     ipvlan,

@@ -4,6 +4,7 @@ mod cni;
 mod cni_allowlist;
 mod cni_bad_input;
 mod cni_chains;
+mod cni_device;
 mod cni_macvlan;
 mod cni_options;
 mod cni_ports;
@@ -19,6 +20,7 @@ zubi_lab::test_files!(
     cni_allowlist,
     cni_bad_input,
     cni_chains,
+    cni_device,
     cni_macvlan,
     cni_options,
     cni_ports,

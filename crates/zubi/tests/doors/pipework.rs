@@ -1,7 +1,7 @@
 //! pipework's command line, by the lines of its own README.
 
 use std::process::{Command, Stdio};
-use zubi_lab::lan::{OUTSIDE, make_lan};
+use zubi_lab::lan::{OUTSIDE, holdings, make_lan};
 use zubi_lab::{
     Answer, Capability, DhcpServer, Host, OpenVswitch, Snapshot, assert_isolated, assert_reaches, links, need,
 };
@@ -157,6 +157,65 @@ fn a_network_card_gives_the_guest_a_device_on_the_lan() {
     before.assert_no_residue(&Snapshot::take());
 }
 
+fn a_network_card_goes_into_the_guest_as_a_whole() {
+    let script = Script::new(&["web"]);
+    let host = &script.host;
+    make_lan(host);
+    host.shell(
+        "ip link add eth1 address 52:54:00:00:00:06 type veth peer name to_host1 netns lan
+         ip -n lan link set to_host1 master sw up; ip -n lan link set to_host1 addrgenmode none
+         sysctl -qw net.ipv6.conf.eth1.accept_dad=0; ip link set eth1 up; ip addr add 10.9.0.5/24 dev eth1",
+    )
+    .ok();
+    let before = holdings(host, "eth1");
+    script.pipework("--direct-phys eth1 web 192.168.1.50/24@192.168.1.1").ok();
+    host.shell("ip link show eth1").fails(1, "does not exist");
+    assert!(host.shell("ip -n web link show eth1").ok().out.contains("52:54:00:00:00:06"));
+    assert_reaches("web", "router", OUTSIDE);
+    assert_reaches("pc", "web", "192.168.1.50");
+    script.pipework("--direct-phys eth1 web 192.168.1.50/24@192.168.1.1").ok();
+    script.pipework("--direct-phys mac:52:54:00:00:00:06 web 192.168.1.50/24@192.168.1.1").ok();
+    let listed = host.zubi("ls").ok().out;
+    assert!(listed.contains("pipework:eth1") && listed.contains("192.168.1.50/24"), "{listed}");
+    host.zubi("check").ok();
+    host.zubi("disconnect pipework:eth1 web").ok();
+    let settled = "! ip addr show dev eth1 | grep -q tentative";
+    host.wait_for(settled);
+    assert_eq!(holdings(host, "eth1"), before);
+    script.pipework("--direct-phys mac:52:54:00:00:00:06 -i eth7 web 192.168.1.51/24 U:web").ok();
+    assert!(host.shell("ip -n web link show eth7").ok().out.contains("link/ether 02:"));
+    host.zubi("sandbox rm -f web").ok();
+    host.wait_for(settled);
+    assert_eq!(holdings(host, "eth1"), before);
+    host.zubi("sandbox add web").ok();
+    // The script would cut off whoever is logged in.
+    script.pipework("--direct-phys eth0 web 192.168.1.50/24").fails(1, "this host's IPv4 default route");
+}
+
+fn the_vlan_of_a_card_goes_into_the_guest() {
+    if !need(&[Capability::Vlan], "the_vlan_of_a_card_goes_into_the_guest") {
+        return;
+    }
+    let script = Script::new(&["web", "db"]);
+    let host = &script.host;
+    make_lan(host);
+    host.shell(
+        "ip -n router link add link eth0 name eth0.10 type vlan id 10; ip -n router link set eth0.10 up
+         ip -n router addr add 10.10.0.1/24 dev eth0.10",
+    )
+    .ok();
+    let before = Snapshot::take();
+    script.pipework("--direct-phys eth0 web 10.10.0.5/24@10.10.0.1 @10").ok();
+    script.pipework("--direct-phys eth0 web 10.10.0.5/24@10.10.0.1 @10").ok();
+    assert!(host.shell("ip -n web -d link show eth1").ok().out.contains("vlan protocol 802.1Q id 10"));
+    assert_reaches("web", "router", OUTSIDE);
+    script.pipework("--direct-phys eth0 db 10.10.0.6/24 @10").fails(1, "takes no further endpoint");
+    host.zubi("check").ok();
+    host.zubi("disconnect pipework:eth0.10 web").ok();
+    host.settle();
+    before.assert_no_residue(&Snapshot::take());
+}
+
 fn guests_are_in_a_vlan_of_a_network_card() {
     if !need(&[Capability::Vlan], "guests_are_in_a_vlan_of_a_network_card") {
         return;
@@ -291,6 +350,8 @@ zubi_lab::tests!(
     a_default_route_is_replaced_and_comes_back_when_the_guest_is_unplugged,
     a_default_route_that_could_not_come_back_is_refused,
     a_network_card_gives_the_guest_a_device_on_the_lan,
+    a_network_card_goes_into_the_guest_as_a_whole,
+    the_vlan_of_a_card_goes_into_the_guest,
     guests_are_in_a_vlan_of_a_network_card,
     guests_are_ports_of_an_open_vswitch_bridge,
     a_dhcp_server_gives_the_guests_their_addresses,

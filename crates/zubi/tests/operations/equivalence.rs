@@ -551,6 +551,16 @@ fn macvlans_on_a_card() {
     ]);
 }
 
+fn a_device_of_the_host() {
+    assert_equivalent(&[
+        &[CARD, "!ip link set lan0 mtu 1400; ip route add 10.77.0.0/16 via 192.168.1.7", "sandbox add c1"],
+        &["network create phys --driver host-device --parent lan0 --subnet 192.168.1.0/24"],
+        &["connect phys c1 --ifname net0 --mac 02:00:00:00:00:77"],
+        &["disconnect phys c1", "connect phys '/run/a box'"],
+        &["disconnect phys '/run/a box'", "network rm phys"],
+    ]);
+}
+
 fn macvlans_without_a_card() {
     assert_equivalent(&[
         &["network create quiet --driver macvlan --mode private --subnet 10.55.66.0/24", "sandbox add c1"],
@@ -687,6 +697,7 @@ zubi_lab::tests!(
     a_repair_of_a_link,
     a_network_that_is_changed_while_in_use,
     macvlans_on_a_card,
+    a_device_of_the_host,
     macvlans_without_a_card,
     ipvlans_on_a_card,
     ports_of_open_vswitch,

@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_macvlan_is_known_by_its_mac_and_an_ipvlan_by_its_name() {
         let endpoint = endpoint(&network("blue", &["10.55.66.0/24"]));
-        let mut on = OnParent { parent: "lan0".parse().unwrap(), shim: None, ipvlan: None };
+        let mut on = OnParent { parent: "lan0".parse().unwrap(), shim: None, ipvlan: None, vlan: None };
         let is = |on: &OnParent, name: &str, kind: &str, mac| {
             recognise_inner_end(&endpoint, on, Some(&LinkSeen { mac: Some(mac), ..seen(name, kind) }))
         };

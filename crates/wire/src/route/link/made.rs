@@ -2,16 +2,14 @@
 
 use super::parts::{
     IFLA_ADDRESS, IFLA_GROUP, IFLA_IFNAME, IFLA_INFO_DATA, IFLA_INFO_KIND, IFLA_LINK, IFLA_LINKINFO, IFLA_MASTER,
-    IFLA_MTU, IFLA_VLAN_ID, RTM_NEWLINK, header,
+    IFLA_MTU, IFLA_NET_NS_FD, IFLA_VLAN_ID, RTM_NEWLINK, header, netns_word,
 };
 use super::seen::LinkSeen;
 use crate::message::{Batch, Body, flag};
 use crate::route::AF_UNSPEC;
-use crate::shell::shell_word;
 use std::fmt;
 use zubi_model::{Broadcasts, CardMode, IfIndex, IfName, IpvlanMode, LinkGroup, Mac, MacvlanMode, Mtu, NsRef, VlanId};
 
-const IFLA_NET_NS_FD: u16 = 28;
 const IFLA_NUM_TX_QUEUES: u16 = 31;
 const IFLA_NUM_RX_QUEUES: u16 = 32;
 pub(super) const VETH_INFO_PEER: u16 = 1;
@@ -59,6 +57,7 @@ impl OnCard {
         b.text(IFLA_INFO_KIND, self.mode.kind());
         b.nested(IFLA_INFO_DATA, |b| match self.mode {
             CardMode::Ipvlan(mode) => b.attr(IFLA_IPVLAN_MODE, &ipvlan_number(mode).to_ne_bytes()),
+            CardMode::Vlan(vlan) => b.attr(IFLA_VLAN_ID, &vlan.number().to_ne_bytes()),
             CardMode::Macvlan(mode) => {
                 let Broadcasts { queue_length, cutoff } = self.broadcasts;
                 b.u32(IFLA_MACVLAN_MODE, macvlan_number(mode));
@@ -303,7 +302,8 @@ impl fmt::Display for Link {
                 if let Some(netns) = &on.netns {
                     write!(f, " netns {}", netns_word(netns))?;
                 }
-                write!(f, " type {} mode {}", on.mode.kind(), on.mode)?;
+                let word = if on.mode.vlan().is_some() { "id" } else { "mode" };
+                write!(f, " type {} {word} {}", on.mode.kind(), on.mode)?;
                 if let Some(length) = on.broadcasts.queue_length {
                     write!(f, " bcqueuelen {length}")?;
                 }
@@ -319,12 +319,5 @@ impl fmt::Display for Link {
                 write!(f, " {queues}")
             }
         }
-    }
-}
-
-fn netns_word(netns: &NsRef) -> String {
-    match netns {
-        NsRef::Named(name) => name.to_string(),
-        NsRef::Path(path) => shell_word(&path.display().to_string()),
     }
 }

@@ -1,9 +1,10 @@
 //! What the messages about links share: their header, attributes, and values.
 
 use crate::message::Body;
+use crate::shell::shell_word;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use zubi_model::IfIndex;
+use zubi_model::{IfIndex, NsRef};
 
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const IFF_UP: u32 = 1;
@@ -19,6 +20,7 @@ pub(super) const IFLA_LINKINFO: u16 = 18;
 pub(super) const IFLA_IFALIAS: u16 = 20;
 pub(super) const IFLA_AF_SPEC: u16 = 26;
 pub(super) const IFLA_GROUP: u16 = 27;
+pub(super) const IFLA_NET_NS_FD: u16 = 28;
 pub(super) const IFLA_INFO_KIND: u16 = 1;
 pub(super) const IFLA_INFO_DATA: u16 = 2;
 pub(super) const IFLA_VLAN_ID: u16 = 1;
@@ -33,6 +35,14 @@ pub(super) fn header(b: &mut Body<'_>, family: u8, index: u32, flags: u32, chang
     bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
     bytes[12..16].copy_from_slice(&change.to_ne_bytes());
     b.header(&bytes);
+}
+
+/// How a command names a namespace.
+pub(super) fn netns_word(netns: &NsRef) -> String {
+    match netns {
+        NsRef::Named(name) => name.to_string(),
+        NsRef::Path(path) => shell_word(&path.display().to_string()),
+    }
 }
 
 /// The administrative state of a device.
