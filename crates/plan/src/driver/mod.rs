@@ -96,7 +96,7 @@ pub fn put_marks_back(plan: &mut Plan, network: &Network) {
 pub fn take_from_host(plan: &mut Plan, network: &Network) {
     match &network.driver {
         Driver::Bridge(part) => bridge::take_from_host(plan, part),
-        Driver::Macvlan(_) | Driver::Ovs(_) => {}
+        Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => {}
     }
 }
 
@@ -286,7 +286,7 @@ pub fn recognise_network(network: &Network, seen: Option<&LinkSeen>) -> Presence
 pub fn is_of_host(network: &Network, seen: &LinkSeen) -> bool {
     match &network.driver {
         Driver::Bridge(part) => bridge::is_of_host(part, seen),
-        Driver::Macvlan(_) | Driver::Ovs(_) => false,
+        Driver::Macvlan(_) | Driver::Ovs(_) | Driver::HostDevice(_) => false,
     }
 }
 
