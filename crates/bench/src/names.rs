@@ -3,7 +3,7 @@
 //! # How it works
 //! Each server has a host of its own with the same zubi network and the same endpoints, so packets go the same way. zubi
 //! answers on its network; aardvark-dns gets its file of names, and the gateway's address on a network without names.
-//! All are asked in turns: as fast as they answer with a hundred questions on their way, and one at a time.
+//! All are asked in turns, as fast as they answer, with a hundred questions on their way.
 //!
 //! # Limits
 //! dnsperf runs on the same cores. A server that answers more costs it more, so ratios are smaller than those of the
@@ -32,6 +32,8 @@ const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 55, 0, 1);
 const QUESTIONS: &str = "/run/bench-questions";
 const HEARD: &str = "/run/bench-heard";
 const AARDVARK: &str = "/run/bench-aardvark";
+/// So many questions are on their way at a time.
+const AT_ONCE: u16 = 100;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A server.
@@ -45,8 +47,8 @@ enum Server {
 /// What a host is asked.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 enum Ask {
-    /// With so many questions on their way at a time.
-    Load { at_once: u16, seconds: u16, look: Look },
+    /// Asked for so many seconds.
+    Load { seconds: u16, look: Look },
     /// How much memory the server takes.
     Resident,
 }
@@ -75,10 +77,8 @@ enum Answer {
 #[derive(Debug, Default)]
 struct Row {
     rate: Sample,
-    /// A hundred at a time: half of them, and all but one in a hundred.
-    crowd: [Sample; 2],
-    /// One at a time.
-    single: [Sample; 2],
+    /// How long half of them take at most, and all but one in a hundred.
+    took: [Sample; 2],
     resident: Sample,
 }
 
@@ -174,13 +174,13 @@ impl Host {
         let dnsperf = programs.dnsperf.clone().unwrap_or_default();
         let host = Host { pid, dnsperf };
         // The first questions fill caches.
-        host.load(10, 1, Look::Rate)?;
+        host.load(1, Look::Rate)?;
         Ok(host)
     }
 
     fn answer(&self, ask: Ask) -> Result<Answer, Error> {
         match ask {
-            Ask::Load { at_once, seconds, look } => self.load(at_once, seconds, look),
+            Ask::Load { seconds, look } => self.load(seconds, look),
             Ask::Resident => {
                 let path = format!("/proc/{}/status", self.pid);
                 let text = fs::read_to_string(&path).map_err(Error::system(path))?;
@@ -190,9 +190,9 @@ impl Host {
         }
     }
 
-    fn load(&self, at_once: u16, seconds: u16, look: Look) -> Result<Answer, Error> {
+    fn load(&self, seconds: u16, look: Look) -> Result<Answer, Error> {
         let mut words =
-            format!("netns exec s1 {} -s {GATEWAY} -d {QUESTIONS} -q {at_once} -l {seconds}", self.dnsperf.display());
+            format!("netns exec s1 {} -s {GATEWAY} -d {QUESTIONS} -q {AT_ONCE} -l {seconds}", self.dnsperf.display());
         if look == Look::Each {
             words += " -v";
         }
@@ -235,21 +235,15 @@ fn read(heard: &str, look: Look) -> Option<Answer> {
 
 impl Row {
     fn round(&mut self, worker: &mut Worker<Ask, Answer>, seconds: u16) -> Result<(), Error> {
-        let asks = [
-            Ask::Load { at_once: 100, seconds, look: Look::Rate },
-            Ask::Load { at_once: 100, seconds: 1, look: Look::Each },
-            Ask::Load { at_once: 1, seconds: 1, look: Look::Each },
-            Ask::Resident,
-        ];
-        for (at, ask) in asks.into_iter().enumerate() {
+        let asks = [Ask::Load { seconds, look: Look::Rate }, Ask::Load { seconds: 1, look: Look::Each }, Ask::Resident];
+        for ask in asks {
             match worker.ask(&ask)? {
                 Answer::PerSecond(rate) => self.rate.push(rate),
                 #[expect(clippy::cast_precision_loss, reason = "some thousand KiB")]
                 Answer::Kib(kib) => self.resident.push(kib as f64 / 1024.0),
                 Answer::Took { p50, p99 } => {
-                    let samples = if at == 1 { &mut self.crowd } else { &mut self.single };
-                    samples[0].push(p50);
-                    samples[1].push(p99);
+                    self.took[0].push(p50);
+                    self.took[1].push(p99);
                 }
             }
         }
@@ -263,17 +257,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
         return Ok(Findings::default());
     }
     let (rounds, seconds) = if effort == Effort::Quick { (3, 2) } else { (11, 3) };
-    let head = [
-        "",
-        "endpoints",
-        "questions/s",
-        "zubi / it",
-        "100 at once: p50 ms",
-        "p99 ms",
-        "one at a time: p50 ms",
-        "p99 ms",
-        "resident MB",
-    ];
+    let head = ["", "endpoints", "questions/s", "zubi / it", "p50 ms", "p99 ms", "resident MB"];
     let mut table = Table::new("Names", &head);
     let mut findings = Findings::default();
     for size in SIZES {
@@ -293,7 +277,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
         for (server, row) in &rows {
             let mut cells = vec![server.name(), size.to_string(), number(row.rate.median())];
             cells.push(times(own.rate.median(), row.rate.median()));
-            cells.extend(row.crowd.iter().chain(&row.single).map(|sample| number(sample.median())));
+            cells.extend(row.took.iter().map(|sample| number(sample.median())));
             cells.push(number(row.resident.median()));
             table.row(cells);
         }
@@ -301,7 +285,7 @@ pub(crate) fn measure(programs: &Programs, effort: Effort) -> Result<Findings, E
     }
     table.note(format!(
         "Medians of {rounds} rounds in turns, each server on a host of its own with the same network: dnsperf in one \
-         sandbox asks for the addresses of all, over UDP, on the same cores."
+         sandbox asks for the addresses of all, over UDP, on the same cores, with a hundred questions on their way."
     ));
     findings.tables.push(table);
     Ok(findings)
@@ -321,8 +305,8 @@ fn goals(size: u16, own: &Row, others: &[(Server, Row)], findings: &mut Findings
         );
         findings.goal(
             format!("99 of 100 answers with {size} endpoints sooner than half of those of {}", server.name()),
-            format!("{} ms, {} ms", number(own.crowd[1].median()), number(row.crowd[0].median())),
-            Verdict::at_most(own.crowd[1].median(), row.crowd[0].median()),
+            format!("{} ms, {} ms", number(own.took[1].median()), number(row.took[0].median())),
+            Verdict::at_most(own.took[1].median(), row.took[0].median()),
         );
     }
     if size == SIZES[1] {

@@ -9,8 +9,6 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
-/// No question is longer than this.
-pub(crate) const LONGEST: usize = 4096;
 /// So many batches are answered before another socket has its turn.
 const TURN: usize = 4;
 

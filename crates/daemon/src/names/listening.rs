@@ -3,7 +3,7 @@
 use super::connections::{self, Places};
 use super::datagrams;
 use super::part::PART;
-use super::resolver::Resolver;
+use super::resolver::{LONGEST, Resolver};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 use std::collections::BTreeMap;
 use std::io;
@@ -118,7 +118,7 @@ fn questions_only() -> [SockFilter; 7] {
     [
         step(LENGTH, 0, 0, 0),
         step(IF_AT_LEAST, 0, 4, 8 + 12),
-        step(IF_ABOVE, 3, 0, 8 + datagrams::LONGEST as u32),
+        step(IF_ABOVE, 3, 0, 8 + LONGEST as u32),
         step(BYTE, 0, 0, 8 + 2),
         step(IF_BITS, 1, 0, 0x80),
         step(RETURN, 0, 0, u32::MAX),

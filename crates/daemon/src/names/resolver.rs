@@ -1,6 +1,5 @@
 //! Finds the answer to a question. All sockets share it.
 
-use super::datagrams::LONGEST;
 use super::elsewhere::{self, Servers};
 use super::following::{Following, Networks};
 use super::host_files::HostFiles;
@@ -20,6 +19,8 @@ use zubi_names::{
     Asked, Boarding, Cache, Flights, Forward, Key, Outcome, PORT, Prepared, Response, Return, Transport, Upstream, Zone,
 };
 
+/// No question in a datagram is longer than this.
+pub(crate) const LONGEST: usize = 4096;
 /// The most bytes of answers of others that are kept.
 const CACHE: usize = 2 << 20;
 /// The most bytes of answers of ours that are kept.
