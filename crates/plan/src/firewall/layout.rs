@@ -1,5 +1,6 @@
 //! The table itself: sets, chains and rules.
 
+use crate::backstop::SEEN;
 use crate::{Op, What};
 use LoadKey::{
     DestPort, IifGroup, IifKind, IifName, Ipv4Daddr, Ipv4Saddr, Ipv6Daddr, Ipv6Saddr, L4Proto, NfProto, OifGroup,
@@ -64,7 +65,9 @@ pub fn chains() -> Vec<Chain> {
         chain("guard", "filter", HookPoint::Prerouting, -300),
         chain("prerouting", "nat", HookPoint::Prerouting, -100),
         chain("input", "filter", HookPoint::Input, 0),
+        chain("translated", "filter", HookPoint::Prerouting, -90),
         chain("forward", "filter", HookPoint::Forward, 0),
+        chain("sent", "filter", HookPoint::Output, 0),
         chain("output", "nat", HookPoint::Output, -100),
         chain("postrouting", "nat", HookPoint::Postrouting, 100),
         Chain::regular(&TABLE, "publish"),
@@ -137,6 +140,16 @@ pub fn rules() -> Vec<Rule> {
             .not_in_set(&[IifName, Ipv6Daddr], "home6")
             .counted_drop()
             .comment("a gateway answers its own network only"),
+        rule("translated")
+            .translated()
+            .in_set(&[IifName], "bridges")
+            .set_mark_bits(SEEN)
+            .comment("what a bridge sends on to itself"),
+        rule("sent").in_set(&[OifName], "bridges").set_mark_bits(SEEN),
+        rule("forward")
+            .in_set(&[OifName], "bridges")
+            .set_mark_bits(SEEN)
+            .comment("bridges take nothing that no rule has seen"),
         rule("forward").established().accept(),
         rule("forward").in_set(&[IifName, OifName], "icc").accept().comment("inside one network"),
         rule("forward").in_set(&[IifName], "internal").counted_drop().comment("internal: no way out"),
