@@ -15,8 +15,10 @@
 
 mod capabilities;
 mod changes;
+mod clients;
 mod context;
 mod control;
+mod descriptors;
 mod docker;
 mod error;
 mod follow;
@@ -27,6 +29,7 @@ mod names;
 mod parts;
 mod run;
 mod signals;
+mod silent_settings;
 mod status;
 mod tidings;
 mod words;

@@ -1,13 +1,12 @@
 //! What holds on a bridge while the firewall is gone: filters that stay when another program flushes the ruleset.
 //!
 //! # How it works
-//! The firewall marks each packet that it has seen on its way into a bridge ([`SEEN`]), and drops among them what is
-//! forbidden. The bridge takes nothing from the host without this mark: what no rule has seen does not get in. So a flush
-//! closes networks until their rules are back, where it would open them. The mark is written where packets leave for a
-//! bridge; in a sandbox the kernel removes it.
+//! The firewall marks each packet that it lets into a bridge ([`SEEN`]), and the bridge takes nothing from the host without
+//! this mark. So a flush closes networks until their rules are back, where it would open them. In a sandbox the kernel
+//! removes the mark.
 //!
-//! What the host itself sends from its address on the bridge gets in without a mark. For IPv4 nobody else can send from
-//! there: the kernel takes a packet from one of its own addresses for forged.
+//! The addresses of a packet say nothing here: while the table goes, a packet that no rule forbids any more may still be
+//! masqueraded, and has the host's address then.
 //!
 //! What leaves a network is not marked. An internal network has a second filter: it passes to the host what is for its
 //! own subnets, and nothing else.
@@ -18,13 +17,13 @@
 //! socket, and what a flowtable of nftables takes past the rules, has no mark either.
 
 use crate::filter_program::{
-    AND, HAS_ANY, HAS_VLAN_TAG, IS, IS_AT_LEAST, LOAD_BYTE, LOAD_HALF, LOAD_WORD, Line, MARK, PROTOCOL, To, VLAN_TAG,
-    dropping, filter_of, load,
+    AND, HAS_ANY, HAS_VLAN_TAG, IS, IS_AT_LEAST, LOAD_BYTE, LOAD_HALF, LOAD_WORD, Line, MARK, PROTOCOL, Step, To,
+    VLAN_TAG, dropping, filter_of, load,
 };
 use crate::{Op, What};
 use ipnet::IpNet;
 use std::net::IpAddr;
-use zubi_model::{BridgeMode, BridgeNetwork, Network, Pool, Scope};
+use zubi_model::{BridgeMode, BridgeNetwork, Network, Scope};
 use zubi_wire::route::{Filter, FilterSide};
 
 /// The bit of a packet's mark that says: the firewall has seen it. Others use lower bits (Docker, Podman, Kubernetes,
@@ -35,8 +34,7 @@ const IPV4: u32 = 0x0800;
 const IPV6: u32 = 0x86dd;
 const VLAN: u32 = 0x8100;
 const PROVIDER_VLAN: u32 = 0x88a8;
-/// Where the addresses of an IPv4 packet stand.
-const IPV4_SOURCE: u32 = 26;
+/// Where the targets stand.
 const IPV4_TARGET: u32 = 30;
 const IPV6_TARGET: u32 = 38;
 /// 224.0.0.0: multicast and broadcast addresses begin here.
@@ -57,13 +55,13 @@ pub(crate) fn filters(network: &Network, part: &BridgeNetwork) -> Vec<Filter> {
     }
     let internal =
         (network.scope == Scope::Internal).then(|| filter_of(&part.device, FilterSide::Ingress, &inside(network)));
-    std::iter::once(filter_of(&part.device, FilterSide::Egress, &seen(network))).chain(internal).collect()
+    std::iter::once(filter_of(&part.device, FilterSide::Egress, &seen())).chain(internal).collect()
 }
 
 /// Passes what the firewall has seen, and what is no IP.
-fn seen(network: &Network) -> Vec<(u16, u8, u8, u32)> {
+fn seen() -> Vec<Step> {
     const NEXT: To = To::Skip(0);
-    let mut lines = vec![
+    dropping(&[
         load(LOAD_WORD, MARK),
         (HAS_ANY, SEEN, To::Pass, NEXT),
         // A device for a VLAN on the bridge is another network's.
@@ -71,19 +69,12 @@ fn seen(network: &Network) -> Vec<(u16, u8, u8, u32)> {
         (IS, 0, NEXT, To::Pass),
         load(LOAD_HALF, PROTOCOL),
         (IS, IPV6, To::Dropped, NEXT),
-        (IS, IPV4, NEXT, To::Pass),
-        load(LOAD_WORD, IPV4_SOURCE),
-    ];
-    let own = network.pools.iter().filter_map(Pool::host_address).filter_map(|own| match own.addr() {
-        IpAddr::V4(own) => Some((IS, own.to_bits(), To::Pass, NEXT)),
-        IpAddr::V6(_) => None,
-    });
-    lines.extend(own);
-    dropping(&lines)
+        (IS, IPV4, To::Dropped, To::Pass),
+    ])
 }
 
 /// Passes what stays in the network.
-fn inside(network: &Network) -> Vec<(u16, u8, u8, u32)> {
+fn inside(network: &Network) -> Vec<Step> {
     const NEXT: To = To::Skip(0);
     let nets = || network.pools.iter().map(|pool| pool.subnet.net());
     let ipv4: Vec<Line> = nets().filter(|net| net.addr().is_ipv4()).flat_map(|net| within(net, IPV4_TARGET)).collect();
@@ -140,7 +131,7 @@ fn within(net: IpNet, at: u32) -> Vec<Line> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter_program::{DROP, GO_ON, Step, run};
+    use crate::filter_program::{DROP, GO_ON, run};
     use crate::samples;
 
     const UNTAGGED: [(u32, u32); 2] = [(HAS_VLAN_TAG, 0), (VLAN_TAG, 0)];
@@ -166,21 +157,19 @@ mod tests {
     }
 
     #[test]
-    fn a_bridge_takes_what_the_rules_have_seen_and_what_the_host_sends_from_its_address_there() {
-        let program = seen(&network(Scope::Routed));
-        let outside = ipv4([192, 0, 2, 2], [10, 55, 66, 2]);
-        assert_eq!(verdict(&program, &outside, &[]), DROP);
-        assert_eq!(verdict(&program, &outside, &[(MARK, SEEN)]), GO_ON);
-        assert_eq!(verdict(&program, &outside, &[(MARK, SEEN | 0x4000)]), GO_ON);
-        assert_eq!(verdict(&program, &outside, &[(MARK, !SEEN)]), DROP);
-        assert_eq!(verdict(&program, &ipv4([10, 55, 66, 1], [10, 55, 66, 2]), &[]), GO_ON);
-        assert_eq!(verdict(&program, &ipv6("fd00:55::1", "fd00:55::2"), &[]), DROP);
-        assert_eq!(verdict(&program, &ipv6("fd00:55::1", "fd00:55::2"), &[(MARK, SEEN)]), GO_ON);
+    fn a_bridge_takes_what_the_rules_have_seen() {
+        let program = seen();
+        for packet in [ipv4([10, 55, 66, 1], [10, 55, 66, 2]), ipv6("fd00:55::1", "fd00:55::2")] {
+            assert_eq!(verdict(&program, &packet, &[]), DROP);
+            assert_eq!(verdict(&program, &packet, &[(MARK, !SEEN)]), DROP);
+            assert_eq!(verdict(&program, &packet, &[(MARK, SEEN)]), GO_ON);
+            assert_eq!(verdict(&program, &packet, &[(MARK, SEEN | 0x4000)]), GO_ON);
+        }
     }
 
     #[test]
     fn a_bridge_takes_what_is_no_ip_and_what_belongs_to_a_vlan() {
-        let program = seen(&network(Scope::Routed));
+        let program = seen();
         let mut arp = ipv4([192, 0, 2, 2], [10, 55, 66, 2]);
         arp[13] = 6;
         assert_eq!(verdict(&program, &arp, &[]), GO_ON);

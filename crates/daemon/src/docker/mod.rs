@@ -11,7 +11,6 @@
 //! - What was promised and not made is lost with the daemon; everything else is in records.
 
 mod addresses;
-mod clients;
 mod driver;
 mod failure;
 mod names;

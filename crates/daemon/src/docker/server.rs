@@ -1,7 +1,8 @@
 //! HTTP on the plug-in socket.
 
+use crate::clients::{Clients, Place};
 use crate::context::Context;
-use crate::docker::clients::{Clients, Place};
+use crate::descriptors;
 use crate::docker::driver::Driver;
 use crate::docker::part::PART;
 use crate::docker::socket::Socket;
@@ -15,12 +16,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::UnixStream;
+use tokio::task::yield_now;
 use tokio::time::{sleep, timeout};
 use zubi_docker::{Interface, LARGEST_REQUEST, Refusal, interpret, reply};
 use zubi_model::PartState;
 
-/// So many connections are open at once. Docker has a handful.
-const CONNECTIONS: usize = 256;
 /// So long a request may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
 /// So long the work for a request may take: longer than a wait for a lock of a command.
@@ -46,7 +46,7 @@ pub(super) async fn run(mut context: Context, path: PathBuf, driver: Arc<Driver>
 }
 
 async fn serve(mut context: Context, socket: Socket, driver: Arc<Driver>) {
-    let clients = Clients::new(CONNECTIONS);
+    let clients = Clients::new(descriptors::places());
     loop {
         let accepted = tokio::select! {
             () = context.ended() => return,
@@ -65,6 +65,8 @@ async fn serve(mut context: Context, socket: Socket, driver: Arc<Driver>) {
         let place = Arc::new(place);
         let task = tokio::spawn(talk(context.clone(), client, Arc::clone(&place), Arc::clone(&driver)));
         place.ends_by(task.abort_handle());
+        // A connection that made room is closed when its task is dropped.
+        yield_now().await;
     }
 }
 

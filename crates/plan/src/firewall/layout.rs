@@ -146,12 +146,16 @@ pub fn rules() -> Vec<Rule> {
             .set_mark_bits(SEEN)
             .comment("what a bridge sends on to itself"),
         rule("sent").in_set(&[OifName], "bridges").set_mark_bits(SEEN),
+        // The mark comes with the verdict, behind the last look at a set: while the table goes, a packet may still be on its
+        // way through a chain whose sets are empty already.
         rule("forward")
             .in_set(&[OifName], "bridges")
+            .established()
             .set_mark_bits(SEEN)
+            .accept()
             .comment("bridges take nothing that no rule has seen"),
         rule("forward").established().accept(),
-        rule("forward").in_set(&[IifName, OifName], "icc").accept().comment("inside one network"),
+        rule("forward").in_set(&[IifName, OifName], "icc").set_mark_bits(SEEN).accept().comment("inside one network"),
         rule("forward").in_set(&[IifName], "internal").counted_drop().comment("internal: no way out"),
         rule("forward").in_set(&[OifName], "internal").counted_drop().comment("internal: no way in"),
         rule("forward")
@@ -160,7 +164,12 @@ pub fn rules() -> Vec<Rule> {
             .counted_drop()
             .comment("only addresses that were given leave"),
         rule("forward").in_set(&[IifName], "bridges").not_in_set(&[IifName, Ipv6Saddr], "endpoints6").counted_drop(),
-        rule("forward").in_set(&[OifName], "bridges").translated().accept().comment("by a published port"),
+        rule("forward")
+            .in_set(&[OifName], "bridges")
+            .translated()
+            .set_mark_bits(SEEN)
+            .accept()
+            .comment("by a published port"),
         rule("forward").in_set(&[OifName], "open").translated().accept(),
         rule("forward")
             .in_set(&[IifName], "bridges")

@@ -113,10 +113,11 @@ fn assert_order(host: &Host) {
 fn no_probe_gets_through_while_the_ruleset_is_flushed_again_and_again() {
     let _outside = Outside::new();
     let host = host();
-    let _daemon = ZubiDaemon::start(&host, DAEMON);
+    let daemon = ZubiDaemon::start(&host, DAEMON);
     assert_eq!(arriving(|| flush(&host)), [0; FORBIDDEN.len()]);
     assert_order(&host);
-    // Without the filters of the bridges these probes do get through.
+    // Without the filters of the bridges these probes do get through. The daemon would put them back.
+    assert_eq!(daemon.end(&host), Some(0));
     host.shell("for bridge in zb-blue zb-dark zb-back; do tc qdisc del dev $bridge clsact; done").ok();
     let arrived = arriving(|| flush(&host));
     assert!(arrived.iter().all(|count| *count > 0), "{arrived:?}");

@@ -7,7 +7,7 @@ use tokio::task::AbortHandle;
 
 /// The connections that are open.
 #[derive(Debug, Clone)]
-pub(super) struct Clients {
+pub(crate) struct Clients {
     all: Arc<Mutex<All>>,
     most: usize,
 }
@@ -27,12 +27,12 @@ struct Client {
 }
 
 impl Clients {
-    pub(super) fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         Clients { all: Arc::default(), most }
     }
 
     /// A place for a new connection; `None` when all places serve requests.
-    pub(super) fn enter(&self) -> Option<Place> {
+    pub(crate) fn enter(&self) -> Option<Place> {
         let mut all = self.all();
         if all.open.len() >= self.most {
             let idle = all.open.iter().filter(|(_, client)| client.requests == 0);
@@ -61,21 +61,21 @@ impl Clients {
 
 /// The place of an open connection, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     clients: Clients,
     number: u64,
 }
 
 impl Place {
     /// How the connection is ended when it has to make room.
-    pub(super) fn ends_by(&self, end: AbortHandle) {
+    pub(crate) fn ends_by(&self, end: AbortHandle) {
         if let Some(client) = self.clients.all().open.get_mut(&self.number) {
             client.end = Some(end);
         }
     }
 
     /// A request is served until the value is dropped.
-    pub(super) fn serve(&self) -> Serving {
+    pub(crate) fn serve(&self) -> Serving {
         self.clients.count(self.number, |requests| *requests += 1);
         Serving { clients: self.clients.clone(), number: self.number }
     }
@@ -89,7 +89,7 @@ impl Drop for Place {
 
 /// A request that is being served.
 #[derive(Debug)]
-pub(super) struct Serving {
+pub(crate) struct Serving {
     clients: Clients,
     number: u64,
 }
