@@ -146,6 +146,9 @@ pub fn rules() -> Vec<Rule> {
             .set_mark_bits(SEEN)
             .comment("what a bridge sends on to itself"),
         rule("sent").in_set(&[OifName], "bridges").set_mark_bits(SEEN),
+        // Here the way out is that of the address before the translation.
+        rule("sent").translated().in_set(&[Ipv4Daddr], "subnets4").set_mark_bits(SEEN).comment("by a published port"),
+        rule("sent").translated().in_set(&[Ipv6Daddr], "subnets6").set_mark_bits(SEEN),
         // The mark comes with the verdict, behind the last look at a set: while the table goes, a packet may still be on its
         // way through a chain whose sets are empty already.
         rule("forward")
