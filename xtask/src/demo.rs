@@ -1,5 +1,5 @@
-//! The main use, shown step by step on real things: two sandboxes and a Docker container on one network, pinged and
-//! removed. It happens on a host of its own ([`zubi_lab::with_fresh_host`]): this machine's network is not touched, and
+//! The main use, shown step by step on real things: two sandboxes and Docker's containers on one network, pinged by
+//! address and by name, and removed. It happens on a host of its own ([`zubi_lab::with_fresh_host`]): this machine's network is not touched, and
 //! the host goes with the demo, however it ends.
 
 use crate::error::Error;
@@ -7,7 +7,7 @@ use crate::program::find;
 use crate::{dist, setup};
 use std::panic;
 use std::process::{Command, Stdio};
-use zubi_lab::{Docker, Host, HostKind, Outside, Snapshot, with_fresh_host};
+use zubi_lab::{Docker, Host, HostKind, Outside, Snapshot, ZubiDaemon, with_fresh_host};
 
 const WEB: &str = "docker:web";
 /// The many operations that lay out the firewall table, the same for every first network; the demo prints only their
@@ -34,6 +34,8 @@ fn show(program: &str, kind: HostKind) -> bool {
     say("A host of its own, made of namespaces. A neighbour on its uplink stands for the outside");
     let _outside = Outside::new();
     demo.host_sh("ip -br addr");
+    say("The daemon, which answers names and is Docker's plug-in for networks");
+    let daemon = demo.start_daemon(program);
     let docker = match kind {
         HostKind::Root => demo.start_docker(),
         HostKind::Rootless => {
@@ -63,6 +65,12 @@ fn show(program: &str, kind: HostKind) -> bool {
     say("Is everything as recorded?");
     demo.read("check");
 
+    say("Names: each finds the others on its networks");
+    demo.host_sh("ip netns exec c1 ping -c 1 c2");
+    if let Some(docker) = &docker {
+        demo.share_with_docker(docker);
+    }
+
     if let Some(docker) = &docker {
         say("The container leaves, and is as it was before");
         demo.zubi(&format!("disconnect blue {WEB}"));
@@ -80,6 +88,8 @@ fn show(program: &str, kind: HostKind) -> bool {
     say("What is left, in devices, addresses, routes, rules, firewall and files?");
     demo.host.settle();
     demo.compare(&before, &Snapshot::take());
+    let ended = daemon.end(&demo.host);
+    demo.must(ended == Some(0), "the daemon did not end well");
     !demo.failed
 }
 
@@ -164,6 +174,25 @@ impl Demo {
         let why = || format!("docker run: {}{}", started.err, Docker::log_tail());
         self.held(if started.code == 0 { Ok(()) } else { Err(why()) })?;
         Some(docker)
+    }
+
+    fn start_daemon(&self, program: &str) -> ZubiDaemon {
+        println!("$ zubi daemon &");
+        ZubiDaemon::start(&self.host, &format!("{program}-daemon"))
+    }
+
+    /// A container that Docker connects by itself, on the network of the others.
+    fn share_with_docker(&mut self, docker: &Docker) {
+        say("The same network as one of Docker's: what runs on it, Docker connects by itself");
+        self.docker(docker, "network create -d zubi --ipam-driver zubi --subnet 10.55.66.0/24 -o network=blue shared");
+        self.docker(docker, "run -d --name db --network shared --dns 10.55.66.1 busybox sleep 1000");
+        self.read("ls");
+        self.docker(docker, "exec db ping -c 1 c1");
+        // Docker tells the names of its containers a moment later.
+        self.host.wait_for("ip netns exec c1 ping -c 1 db");
+        self.host_sh("ip netns exec c1 ping -c 1 db");
+        self.docker(docker, "rm -f db");
+        self.docker(docker, "network rm shared");
     }
 
     /// The devices of a container, as the container sees them.

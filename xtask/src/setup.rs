@@ -8,10 +8,11 @@ use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 /// Debian packages, each with a program, or the path of a file, that shows its presence where there is no dpkg.
-const PACKAGES: [(&str, &str); 30] = [
+const PACKAGES: [(&str, &str); 32] = [
     ("iproute2", "ip"),
     ("nftables", "nft"),
     ("docker.io", "dockerd"),
+    ("docker-compose", "docker-compose"),
     ("podman", "podman"),
     ("busybox-static", "busybox"),
     ("iputils-ping", "ping"),
@@ -36,6 +37,7 @@ const PACKAGES: [(&str, &str); 30] = [
     ("passt", "pasta"),
     ("uidmap", "newuidmap"),
     ("python3-grpcio", "/usr/lib/python3/dist-packages/grpc/__init__.py"),
+    ("python3-prometheus-client", "/usr/lib/python3/dist-packages/prometheus_client/__init__.py"),
     // cnitool is built with these.
     ("golang-go", "go"),
     ("golang-github-appc-cni-dev", "/usr/share/gocode/src/github.com/containernetworking/cni/libcni/api.go"),

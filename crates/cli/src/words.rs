@@ -590,7 +590,7 @@ pub(crate) struct WishWords {
     /// A MAC, or `random`; made from the address when left out
     #[arg(long, value_name = "MAC")]
     pub(crate) mac: Option<MacWish>,
-    /// Name of the device inside; eth0, eth1, ... when left out
+    /// Name of the device inside; eth0, eth1, ... when left out, beside a runtime's own zeth0, ...
     #[arg(long, value_name = "NAME")]
     pub(crate) ifname: Option<IfName>,
     /// A further name on this network

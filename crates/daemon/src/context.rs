@@ -1,15 +1,17 @@
 //! What every part works with.
 
+use crate::counts::Counts;
 use crate::status::Board;
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 use zubi_engine::{Engine, Error, Session};
 
-/// What every part works with: the engine, the board, and the sign to end.
+/// What every part works with: the engine, the board, the counts, and the sign to end.
 #[derive(Clone)]
 pub(crate) struct Context {
     engine: Arc<RwLock<Engine>>,
     pub(crate) board: Board,
+    pub(crate) counts: Arc<Counts>,
     ends: watch::Receiver<bool>,
     /// Counts how often the settings were read again.
     reloads: watch::Sender<u64>,
@@ -17,7 +19,13 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(engine: Engine, board: Board, ends: watch::Receiver<bool>) -> Self {
-        Context { engine: Arc::new(RwLock::new(engine)), board, ends, reloads: watch::Sender::new(0) }
+        Context {
+            engine: Arc::new(RwLock::new(engine)),
+            board,
+            counts: Arc::new(Counts::new()),
+            ends,
+            reloads: watch::Sender::new(0),
+        }
     }
 
     /// The engine with the settings that hold now.

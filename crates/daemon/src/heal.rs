@@ -41,11 +41,17 @@ pub(crate) async fn run(mut context: Context, mut records: Changes) {
     let mut told: HashSet<Tiding> = HashSet::from([Tiding::Overrun]);
     let mut repairs: u64 = 0;
     let mut silent = SilentSettings::new();
+    let mut heard = Instant::now();
     loop {
         let began = Instant::now();
         let found = context.call(move |session| session.heal_after(&told)).await;
         let failed = match found {
-            Ok(healings) => tell(&context, &healings, &mut repairs),
+            Ok(healings) => {
+                if !healings.is_empty() {
+                    context.counts.healed(heard.elapsed());
+                }
+                tell(&context, &healings, &mut repairs)
+            }
             Err(e) => Some(e.to_string()),
         };
         let pause = if failed.is_some() { AGAIN } else { ROUND };
@@ -75,6 +81,7 @@ pub(crate) async fn run(mut context: Context, mut records: Changes) {
                 break (lost, Duration::ZERO);
             }
         };
+        heard = Instant::now();
         tokio::time::sleep(more).await;
         told = news.into_iter().chain(devices.now()).chain(ruleset.now()).collect();
     }
@@ -88,13 +95,26 @@ fn tell(context: &Context, healings: &[Healing], repairs: &mut u64) -> Option<St
             Ok(words) => {
                 for what in words {
                     *repairs += 1;
+                    context.counts.repaired(kind_of(object));
                     context.board.happened(PART, name_of(object), what.clone());
                 }
             }
-            Err(e) => failed = Some(e.to_string()),
+            Err(e) => {
+                context.counts.could_not_repair(kind_of(object));
+                failed = Some(e.to_string());
+            }
         }
     }
     failed
+}
+
+fn kind_of(object: &Object) -> &'static str {
+    match object {
+        Object::Firewall => "firewall",
+        Object::Network(_) => "network",
+        Object::Endpoint(_) => "endpoint",
+        Object::Link(_) => "link",
+    }
 }
 
 fn name_of(object: &Object) -> String {

@@ -59,12 +59,24 @@ fn tell(context: &Context, round: &Round) {
                 let object = format!("{} on {}", renewed.holder, renewed.network);
                 match renewed.renewal {
                     Renewal::NotDue | Renewal::Gone => {}
-                    Renewal::Renewed => context.board.happened(PART, object, "the lease is renewed"),
-                    Renewal::Anew(_) => context.board.happened(PART, object, "a new lease replaces a lost one"),
-                    Renewal::Unanswered => failed = Some(format!("{object}: no server answers")),
+                    Renewal::Renewed => {
+                        context.counts.renewed("renewed");
+                        context.board.happened(PART, object, "the lease is renewed");
+                    }
+                    Renewal::Anew(_) => {
+                        context.counts.renewed("anew");
+                        context.board.happened(PART, object, "a new lease replaces a lost one");
+                    }
+                    Renewal::Unanswered => {
+                        context.counts.renewed("unanswered");
+                        failed = Some(format!("{object}: no server answers"));
+                    }
                 }
             }
-            Err(e) => failed = Some(e.to_string()),
+            Err(e) => {
+                context.counts.renewed("failed");
+                failed = Some(e.to_string());
+            }
         }
     }
     match failed {

@@ -4,8 +4,11 @@ use crate::changes::Watch;
 use crate::context::Context;
 use crate::error::Error;
 use crate::words::Words;
-use crate::{docker, follow, heal, leases, names};
+use crate::{docker, follow, heal, leases, metrics, names};
 use tokio::task::JoinSet;
+
+/// Where Docker looks for plug-ins.
+const DOCKER_SOCKET: &str = "/run/docker/plugins/zubi.sock";
 
 /// Starts all parts. Each ends by itself when the context says so.
 pub(crate) fn start(context: &Context, words: &Words) -> Result<JoinSet<()>, Error> {
@@ -14,8 +17,11 @@ pub(crate) fn start(context: &Context, words: &Words) -> Result<JoinSet<()>, Err
     tasks.spawn(follow::run(context.clone(), watch.changes()));
     tasks.spawn(heal::run(context.clone(), watch.changes()));
     tasks.spawn(leases::run(context.clone(), watch.changes()));
+    tasks.spawn(metrics::run(context.clone()));
     tasks.spawn(names::run(context.clone(), watch.changes()));
     tasks.spawn(watch.run(context.clone()));
-    docker::start(&mut tasks, context, &words.docker_socket);
+    let set = context.engine().config().docker_plugin.clone();
+    let docker_socket = words.docker_socket.clone().or(set).unwrap_or_else(|| DOCKER_SOCKET.into());
+    docker::start(&mut tasks, context, &docker_socket);
     Ok(tasks)
 }

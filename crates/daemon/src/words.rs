@@ -13,9 +13,10 @@ pub(crate) struct Words {
     /// Where the records of this boot are kept [env: ZUBI_RUN_DIR] [default: /run/zubi]
     #[arg(long, value_name = "DIR")]
     pub(crate) run_dir: Option<PathBuf>,
-    /// Where Docker finds zubi as a plug-in; an empty path for nowhere
-    #[arg(long, value_name = "PATH", default_value = "/run/docker/plugins/zubi.sock")]
-    pub(crate) docker_socket: PathBuf,
+    /// Where Docker finds zubi as a plug-in; an empty path for nowhere [settings: docker-socket] [default:
+    /// /run/docker/plugins/zubi.sock]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) docker_socket: Option<PathBuf>,
     /// What the log has at least
     #[arg(long, value_enum, default_value = "info", value_name = "LEVEL")]
     pub(crate) log_level: Level,

@@ -2,6 +2,7 @@
 
 use crate::answer::bridge::{self, BridgeView, ForwardingView};
 use crate::answer::device::{self, HostDevice};
+use crate::answer::figures::{self, Figures};
 use crate::answer::leases::{self, LeaseView};
 use crate::answer::list::{self, EndpointView, LinkView, SandboxView};
 use crate::answer::peer::{self, PeerView};
@@ -479,6 +480,11 @@ impl Session {
     /// All endpoints, by sandbox and age.
     pub fn endpoints(&mut self) -> Result<Vec<EndpointView>, Error> {
         list::endpoints(self)
+    }
+
+    /// How much there is of everything, for those who watch over time.
+    pub fn figures(&mut self) -> Result<Figures, Error> {
+        figures::figures(self)
     }
 
     /// The id of the container that an endpoint's sandbox is, if it is one and its runtime knows it.

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::fault::Fault;
 use crate::settings::{self, Coexistence, DefaultNetwork, Forwarding, NameSettings, Settings};
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::{fs, io};
 use zubi_ipam::AddressPools;
@@ -31,6 +32,10 @@ pub struct Config {
     pub default_network: DefaultNetwork,
     /// What the settings say about names.
     pub names: NameSettings,
+    /// `metrics-addr`: where Prometheus reads beside the socket.
+    pub metrics: Option<SocketAddr>,
+    /// `docker-socket`: where Docker finds the daemon; an empty path for nowhere.
+    pub docker_plugin: Option<PathBuf>,
     /// Where the container runtimes keep their state.
     pub runtimes: Runtimes,
     /// Who is told what a command is doing.
@@ -58,11 +63,12 @@ impl Config {
         };
         let named = lookup("ZUBI_CONFIG").filter(|v| !v.is_empty());
         let path = named.clone().unwrap_or_else(|| FILE.to_owned());
-        let Settings { pools, mut coexistence, forwarding, default_network, names } = match fs::read_to_string(&path) {
-            Ok(text) => settings::parse(&path, &text)?,
-            Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => Settings::default(),
-            Err(e) => return Err(Error::Config { path, why: e.to_string() }),
-        };
+        let Settings { pools, mut coexistence, forwarding, default_network, names, metrics, docker_plugin } =
+            match fs::read_to_string(&path) {
+                Ok(text) => settings::parse(&path, &text)?,
+                Err(e) if e.kind() == io::ErrorKind::NotFound && named.is_none() => Settings::default(),
+                Err(e) => return Err(Error::Config { path, why: e.to_string() }),
+            };
         match lookup("ZUBI_COEXISTENCE").as_deref() {
             None | Some("") => {}
             Some("on") => coexistence = Coexistence::On,
@@ -78,6 +84,8 @@ impl Config {
             forwarding,
             default_network,
             names,
+            metrics,
+            docker_plugin,
             other_namespace: OtherNamespace::default(),
             runtimes: Runtimes::from_env(|name| lookup(name).map(OsString::from)),
             progress: Progress::default(),

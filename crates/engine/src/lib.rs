@@ -30,6 +30,7 @@ mod undo;
 
 pub use answer::bridge::{BridgeView, ForwardingView, PortView};
 pub use answer::device::HostDevice;
+pub use answer::figures::{EndpointFigures, Figures, NetworkFigures, PoolFigures, Traffic};
 pub use answer::leases::LeaseView;
 pub use answer::list::{EndpointView, LinkState, LinkView, SandboxView};
 pub use answer::peer::PeerView;

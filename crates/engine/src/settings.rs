@@ -4,7 +4,8 @@ use crate::error::Error;
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use zubi_ipam::{AddressPool, AddressPools};
 use zubi_model::{
     BridgeSpec, DriverSpec, Egress, Family, HostAddress, Icc, Invalid, Mtu, NameService, NetworkName, NetworkSpec,
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) forwarding: Forwarding,
     pub(crate) default_network: DefaultNetwork,
     pub(crate) names: NameSettings,
+    pub(crate) metrics: Option<SocketAddr>,
+    pub(crate) docker_plugin: Option<PathBuf>,
 }
 
 /// What the settings say about names.
@@ -122,6 +125,8 @@ struct File {
     ip: Option<IpAddr>,
     ip_masq: Option<bool>,
     dns: Option<Dns>,
+    metrics_addr: Option<SocketAddr>,
+    docker_socket: Option<PathBuf>,
     #[serde(default)]
     names: BTreeMap<RecordName, Addresses>,
 }
@@ -175,6 +180,10 @@ pub(crate) fn parse(path: &str, text: &str) -> Result<Settings, Error> {
     if file.fixed_cidr.is_some() && file.bip.is_none() {
         return Err(refuse("fixed-cidr: needs bip, the subnet that it lies in".into()));
     }
+    if let Some(address) = file.metrics_addr.filter(|address| !address.ip().is_loopback()) {
+        let who = "has to be an address of the loopback device: the figures tell who is there, and how much each sends";
+        return Err(refuse(format!("metrics-addr {address}: {who}")));
+    }
     let default_network = DefaultNetwork {
         address: file.bip,
         range: file.fixed_cidr,
@@ -205,6 +214,8 @@ pub(crate) fn parse(path: &str, text: &str) -> Result<Settings, Error> {
         pools: (!pools.is_empty()).then(|| AddressPools::new(pools)),
         coexistence: if file.coexistence == Some(false) { Coexistence::Off } else { Coexistence::On },
         forwarding: file.forwarding,
+        metrics: file.metrics_addr,
+        docker_plugin: file.docker_socket,
         default_network,
     })
 }
@@ -251,6 +262,7 @@ mod tests {
             (r#"{"fixed-cidr":"10.1.0.0/24"}"#, "needs bip"),
             (r#"{"bip":"10.1.0.1/24","fixed-cidr":"10.2.0.0/24"}"#, "10.2.0.0/24"),
             (r#"{"bip":"10.1.0.0/24"}"#, "is not a host address"),
+            (r#"{"metrics-addr":"0.0.0.0:9323"}"#, "metrics-addr 0.0.0.0:9323: has to be an address of the loopback"),
             (r#"{"mtu":1}"#, "is not between 68 and 65535"),
         ] {
             let said = said(text);

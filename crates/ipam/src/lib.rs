@@ -10,4 +10,4 @@ mod subnet;
 
 pub use address::{Exhausted, check_fixed, next_of_pools};
 pub use pool::{AddressPool, AddressPools};
-pub use subnet::{NoPool, Occupied, choose_subnet};
+pub use subnet::{Claim, NoPool, Occupied, choose_subnet};

@@ -5,6 +5,9 @@
 //! Each pool is a row of blocks. One sweep over the sorted obstacles moves the candidate to the first block behind each
 //! of them, so the cost depends on the number of obstacles, not of blocks.
 //!
+//! A route that is wider than a subnet does not compete with it, since the kernel takes the longest prefix. So it is
+//! avoided as long as there is another subnet, and no further: a company's VPN routes all private prefixes.
+//!
 //! # Limits
 //!
 //! A default route is no obstacle, nor is half of one: VPN programs add `0.0.0.0/1` and `128.0.0.0/1` to outrank the
@@ -18,13 +21,45 @@ use zubi_model::{Family, Subnet};
 
 const MOST_LINES: usize = 12;
 
-/// A prefix that a new subnet must not overlap.
+/// Which subnets a prefix that is in use stands in the way of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// All that overlap it: who is in it is a neighbour of the host, or its routes are asked before ours.
+    Whole,
+    /// Those as large as it, and larger ones: it is a way to elsewhere, and a smaller subnet inside has precedence.
+    Way,
+}
+
+/// A prefix that is in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Occupied {
     /// The prefix.
     pub net: IpNet,
+    /// See [`Claim`].
+    pub claim: Claim,
     /// What occupies it, for messages: `route via wg0 (table 51820)`, `network green`.
     pub by: String,
+}
+
+impl Occupied {
+    /// Whether a subnet cannot be made because of it.
+    pub fn refuses(&self, subnet: IpNet) -> bool {
+        self.overlaps(subnet) && (self.claim == Claim::Whole || self.net.prefix_len() >= subnet.prefix_len())
+    }
+
+    /// Whether a subnet takes a part of it away: whoever is there is not reached any more.
+    pub fn gives_way_to(&self, subnet: IpNet) -> bool {
+        self.overlaps(subnet) && !self.refuses(subnet)
+    }
+
+    fn overlaps(&self, subnet: IpNet) -> bool {
+        is_no_default(self.net) && Span::of(self.net).overlaps(Span::of(subnet))
+    }
+}
+
+/// Default routes occupy nothing, nor do the halves that VPNs split them into.
+fn is_no_default(net: IpNet) -> bool {
+    net.prefix_len() > 1
 }
 
 /// No pool has a free subnet.
@@ -38,20 +73,25 @@ pub struct NoPool {
     pub in_the_way: Vec<Occupied>,
 }
 
-/// The first subnet of the pools that overlaps no occupied prefix.
+/// The first subnet of the pools that overlaps no occupied prefix, else the first that none refuses.
 pub fn choose_subnet(pools: &AddressPools, family: Family, in_the_way: &[Occupied]) -> Result<Subnet, NoPool> {
     let mut obstacles: Vec<(Span, &Occupied)> = in_the_way
         .iter()
-        .filter(|o| Family::of(o.net.addr()) == family && o.net.prefix_len() > 1)
+        .filter(|o| Family::of(o.net.addr()) == family && is_no_default(o.net))
         .map(|o| (Span::of(o.net), o))
         .collect();
     obstacles.sort_by_key(|(span, _)| *span);
 
-    for pool in pools.of(family) {
-        if let Some(net) = first_free(pool, obstacles.iter().map(|(span, _)| *span))
-            && let Ok(subnet) = Subnet::try_from(net)
-        {
-            return Ok(subnet);
+    let any = |_: &Occupied, _: AddressPool| true;
+    let refusing = |o: &Occupied, pool: AddressPool| o.claim == Claim::Whole || o.net.prefix_len() >= pool.size();
+    for counts in [&any as &dyn Fn(&Occupied, AddressPool) -> bool, &refusing] {
+        for pool in pools.of(family) {
+            let counting = obstacles.iter().filter(|(_, o)| counts(o, pool)).map(|(span, _)| *span);
+            if let Some(net) = first_free(pool, counting)
+                && let Ok(subnet) = Subnet::try_from(net)
+            {
+                return Ok(subnet);
+            }
         }
     }
 
@@ -121,7 +161,8 @@ mod tests {
     }
 
     fn occupied(nets: &[&str]) -> Vec<Occupied> {
-        nets.iter().map(|n| Occupied { net: n.parse().unwrap(), by: format!("network n{n}") }).collect()
+        let whole = |n: &&str| Occupied { net: n.parse().unwrap(), claim: Claim::Whole, by: format!("network n{n}") };
+        nets.iter().map(whole).collect()
     }
 
     fn chosen(pools: &AddressPools, nets: &[&str]) -> String {
@@ -147,6 +188,27 @@ mod tests {
     }
 
     #[test]
+    fn a_wide_way_is_stepped_round_where_possible_and_a_narrow_one_always() {
+        let way = |nets: &[&str]| -> Vec<Occupied> {
+            let way = |n: &&str| Occupied { net: n.parse().unwrap(), claim: Claim::Way, by: format!("the route {n}") };
+            nets.iter().map(way).collect()
+        };
+        let p = pools(&["10.7.0.0/22,24", "10.8.0.0/23,24"]);
+        let chosen = |nets: &[&str]| choose_subnet(&p, Family::V4, &way(nets)).map(|subnet| subnet.to_string());
+        assert_eq!(chosen(&["10.7.0.0/16"]).unwrap(), "10.8.0.0/24");
+        assert_eq!(chosen(&["10.0.0.0/8"]).unwrap(), "10.7.0.0/24");
+        assert_eq!(chosen(&["10.0.0.0/8", "10.7.0.0/24", "10.7.1.128/25"]).unwrap(), "10.7.2.0/24");
+        assert!(chosen(&["10.0.0.0/8", "10.7.0.0/24", "10.7.1.0/24", "10.7.2.0/24", "10.7.3.7/32"]).is_ok());
+        let all = ["10.7.0.0/24", "10.7.1.0/24", "10.7.2.0/24", "10.7.3.7/32", "10.8.0.0/24", "10.8.1.0/25"];
+        assert!(chosen(&all).is_err());
+        let [wide, same, inside] = ["10.0.0.0/8", "10.7.0.0/24", "10.7.0.9/32"].map(|n| way(&[n]).remove(0));
+        let subnet = "10.7.0.0/24".parse().unwrap();
+        assert!(wide.gives_way_to(subnet) && !wide.refuses(subnet));
+        assert!(same.refuses(subnet) && inside.refuses(subnet) && !inside.gives_way_to(subnet));
+        assert!(Occupied { claim: Claim::Whole, ..wide }.refuses(subnet));
+    }
+
+    #[test]
     fn a_nested_obstacle_does_not_lead_back() {
         assert_eq!(
             chosen(&pools(&["10.0.0.0/8,24"]), &["10.0.0.0/9", "10.0.0.0/24", "10.128.0.0/24"]),
@@ -167,6 +229,7 @@ mod tests {
         let way: Vec<Occupied> = (0u8..16)
             .map(|i| Occupied {
                 net: IpNet::new(Ipv4Addr::new(10, 7, 0, i * 16).into(), 28).unwrap(),
+                claim: Claim::Way,
                 by: format!("network n{i}"),
             })
             .chain(occupied(&["192.168.0.0/24"]))
@@ -186,17 +249,22 @@ mod tests {
         #[test]
         fn the_choice_is_the_first_block_that_overlaps_nothing(
             size in 16u8..=28,
-            way in proptest::collection::vec((any::<u16>(), 14u8..=32), 0..60),
+            way in proptest::collection::vec((any::<u16>(), 14u8..=32, any::<bool>()), 0..60),
         ) {
             let base: IpNet = "10.9.0.0/16".parse().unwrap();
             let p = AddressPools::new(vec![AddressPool::new(base, size).unwrap()]);
-            let way: Vec<Occupied> = way.into_iter().map(|(low, bits)| {
+            let way: Vec<Occupied> = way.into_iter().map(|(low, bits, is_whole)| {
                 let [c, d] = low.to_be_bytes();
-                Occupied { net: IpNet::new(Ipv4Addr::new(10, 9, c, d).into(), bits).unwrap(), by: String::new() }
+                let claim = if is_whole { Claim::Whole } else { Claim::Way };
+                Occupied { net: IpNet::new(Ipv4Addr::new(10, 9, c, d).into(), bits).unwrap(), claim, by: String::new() }
             }).collect();
-            let expected = base.subnets(size).unwrap().find(|block| {
+            let mut blocks = base.subnets(size).unwrap();
+            let clear = |block: &IpNet| {
                 let block = Subnet::try_from(*block).unwrap();
                 way.iter().all(|o| !block.overlaps(o.net.trunc()))
+            };
+            let expected = blocks.find(clear).or_else(|| {
+                base.subnets(size).unwrap().find(|block| !way.iter().any(|o| o.refuses(*block)))
             });
             let found = choose_subnet(&p, Family::V4, &way).ok().map(Subnet::net);
             prop_assert_eq!(found, expected);

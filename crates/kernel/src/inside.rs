@@ -6,7 +6,7 @@ use crate::sys;
 use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Moves the calling process into the sandbox for good: the network namespace, and a mount namespace of its own in
 /// which /sys shows the sandbox's devices and the files of /etc/netns/NAME hide those of /etc (ip-netns(8)).
@@ -23,20 +23,51 @@ pub fn move_in(netns: &Netns, name: Option<&str>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A new /sys shows the devices of the namespace that mounts it, and hides cgroup mounts below the old one, which
-/// programs need. So where /sys has mounts below it, it stays.
+/// A new /sys shows the devices of the namespace that mounts it. What is mounted below the old one, cgroups above all,
+/// comes along: programs need it.
 fn show_own_devices() -> Result<(), Error> {
+    let old_one = Path::new("/sys");
     let mounts = fs::read_to_string("/proc/self/mounts").map_err(|e| Error::system("read", "/proc/self/mounts", e))?;
-    let below = mounts.lines().filter_map(|l| l.split(' ').nth(1)).any(|target| target.starts_with("/sys/"));
-    if below {
-        return Ok(());
+    let mut below = Vec::new();
+    for path in topmost_below(&mounts, old_one) {
+        match sys::copy_mount(&path) {
+            Ok(copy) => below.push((copy, path)),
+            // Without it the new one would lack something: the old one stays.
+            Err(_) => return Ok(()),
+        }
     }
-    match sys::mount(Path::new("sysfs"), Path::new("/sys"), Some("sysfs"), 0) {
-        Ok(()) => Ok(()),
+    match sys::mount(Path::new("sysfs"), old_one, Some("sysfs"), 0) {
+        Ok(()) => {}
         // A user namespace without the right keeps the old /sys.
-        Err(e) if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::EBUSY)) => Ok(()),
-        Err(e) => Err(Error::system("mount", "/sys", e)),
+        Err(e) if matches!(e.raw_os_error(), Some(libc::EPERM | libc::EACCES | libc::EBUSY)) => return Ok(()),
+        Err(e) => return Err(Error::system("mount", "/sys", e)),
     }
+    for (copy, path) in below {
+        match sys::put_mount(copy.as_fd(), &path) {
+            Ok(()) => {}
+            // A place that only the host has.
+            Err(e) if e.raw_os_error() == Some(libc::ENOENT) => {}
+            Err(e) => return Err(Error::system("mount", path.display(), e)),
+        }
+    }
+    Ok(())
+}
+
+/// The mounts below a folder that are below no other one of these. `mounts`: as /proc/self/mounts has them (fstab(5)).
+fn topmost_below(mounts: &str, folder: &Path) -> Vec<PathBuf> {
+    let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+    let mut all: Vec<PathBuf> = targets
+        .map(|target| PathBuf::from(target.replace("\\040", " ").replace("\\134", "\\")))
+        .filter(|path| path.starts_with(folder) && path != folder)
+        .collect();
+    all.sort();
+    let mut topmost: Vec<PathBuf> = Vec::new();
+    for path in all {
+        if topmost.last().is_none_or(|above| !path.starts_with(above)) {
+            topmost.push(path);
+        }
+    }
+    topmost
 }
 
 fn bind_etc(folder: &Path) -> Result<(), Error> {
@@ -88,4 +119,19 @@ pub fn processes(netns: &Netns) -> Result<Vec<u32>, Error> {
     let entries = fs::read_dir("/proc").map_err(|e| Error::system("list", "/proc", e))?;
     let pids = entries.filter_map(Result::ok).filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
     Ok(pids.filter(|pid| is_inside(netns, *pid)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_below_others_come_along_with_them() {
+        let mounts = "sysfs /sys sysfs rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw 0 0\n\
+                      tmpfs /sys/fs/cgroup/a tmpfs rw 0 0\nbpf /sys/fs/bpf bpf rw 0 0\n\
+                      x /sys/with\\040blank x rw 0 0\nproc /system proc rw 0 0\n";
+        let found = topmost_below(mounts, Path::new("/sys"));
+        let found: Vec<&str> = found.iter().filter_map(|path| path.to_str()).collect();
+        assert_eq!(found, ["/sys/fs/bpf", "/sys/fs/cgroup", "/sys/with blank"]);
+    }
 }

@@ -16,8 +16,8 @@ use zubi_model::{Family, IfIndex, NetnsCookie, NsRef};
 use zubi_plan::{Op, Place};
 use zubi_wire::nft::Generation;
 use zubi_wire::route::{
-    AddressSeen, LinkRef, LinkSeen, NeighbourSeen, NetnsId, PortVlanSeen, RouteOfDevice, RouteSeen, RuleSeen,
-    dump_links, dump_routes, get_link,
+    AddressSeen, LinkRef, LinkSeen, LinkStatistics, NeighbourSeen, NetnsId, PortVlanSeen, RouteOfDevice, RouteSeen,
+    RuleSeen, dump_links, dump_routes, get_link,
 };
 use zubi_wire::{Batch, Message};
 
@@ -241,6 +241,12 @@ impl Session {
     /// All devices, or the ports of one bridge.
     pub fn links(&mut self, place: &Place, master: Option<IfIndex>) -> Result<Vec<LinkSeen>, Error> {
         self.socket(place)?.dump("links", &|b| dump_links(b, master), |m| LinkSeen::parse(m).into_iter().collect())
+    }
+
+    /// What all devices have counted.
+    pub fn statistics(&mut self, place: &Place) -> Result<Vec<LinkStatistics>, Error> {
+        let seen = |m: &Message<'_>| LinkStatistics::parse(m).into_iter().collect();
+        self.socket(place)?.dump("statistics", &LinkStatistics::dump, seen)
     }
 
     /// The addresses of one device, or all.

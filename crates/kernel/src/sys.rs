@@ -235,6 +235,36 @@ pub fn mount(source: &Path, target: &Path, kind: Option<&str>, flags: libc::c_ul
     check(result).map(|_| ())
 }
 
+/// A copy of what is mounted at a path, with all below, that is mounted nowhere (open_tree(2)).
+pub fn copy_mount(at: &Path) -> io::Result<OwnedFd> {
+    const OPEN_TREE_CLONE: libc::c_uint = 1;
+    let at = c_path(at)?;
+    let flags = OPEN_TREE_CLONE | (libc::O_CLOEXEC | libc::AT_RECURSIVE).cast_unsigned();
+    // SAFETY: the pointer is to a NUL-terminated string that outlives the call.
+    let fd = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, at.as_ptr(), flags) };
+    let fd = check(fd as libc::c_int)?;
+    // SAFETY: the kernel has just made the descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Mounts such a copy at a path (move_mount(2)).
+pub fn put_mount(copy: BorrowedFd<'_>, at: &Path) -> io::Result<()> {
+    const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 4;
+    let at = c_path(at)?;
+    // SAFETY: both pointers are to NUL-terminated strings that outlive the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_move_mount,
+            copy.as_raw_fd(),
+            c"".as_ptr(),
+            libc::AT_FDCWD,
+            at.as_ptr(),
+            MOVE_MOUNT_F_EMPTY_PATH,
+        )
+    };
+    check(result as libc::c_int).map(|_| ())
+}
+
 /// umount2(2) with `MNT_DETACH`.
 pub fn detach_mount(target: &Path) -> io::Result<()> {
     let target = c_path(target)?;

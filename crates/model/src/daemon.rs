@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The daemon's socket, in the run folder.
 pub const DAEMON_SOCKET: &str = "daemon.sock";
 
+/// The socket at which Prometheus reads, in the run folder.
+pub const METRICS_SOCKET: &str = "metrics.sock";
+
 /// The folder in the run folder with a file for each network whose names the daemon answers.
 pub const RESOLVER_FOLDER: &str = "resolver";
 

@@ -47,7 +47,9 @@ mod wishes;
 pub use attachment::{Device, OnIpvlan, OnParent, Pair};
 pub use change::NetworkChange;
 pub use client_id::ClientId;
-pub use daemon::{DAEMON_SOCKET, DaemonQuestion, DaemonStatus, Happening, PartState, PartStatus, RESOLVER_FOLDER};
+pub use daemon::{
+    DAEMON_SOCKET, DaemonQuestion, DaemonStatus, Happening, METRICS_SOCKET, PartState, PartStatus, RESOLVER_FOLDER,
+};
 pub use description::{Description, InUse, OtherGateway};
 pub use device::{IfIndex, IfName, LinkGroup, Mtu};
 pub use dhcp_lease::{ByDhcp, DhcpLease, Tenure};

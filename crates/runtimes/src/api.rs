@@ -75,6 +75,55 @@ struct Attached {
     endpoint: String,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Connected {
+    network_settings: NetworkSettings,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NetworkSettings {
+    networks: Option<BTreeMap<String, OnNetwork>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OnNetwork {
+    #[serde(rename = "EndpointID", default)]
+    endpoint: String,
+    aliases: Option<Vec<String>>,
+    /// From Docker 25 on: its name, aliases, short id and host name.
+    #[serde(rename = "DNSNames")]
+    dns_names: Option<Vec<String>>,
+}
+
+/// Asks the daemon at `socket` for the further names that a container has by its endpoint. Both must be valid in a request
+/// line. None when there is no such container, or it has no such endpoint.
+pub(crate) fn names_by_endpoint(
+    runtime: Runtime,
+    socket: &Path,
+    progress: &Progress,
+    container: &str,
+    endpoint: &str,
+) -> Result<Vec<String>, RuntimeError> {
+    let path = format!("/containers/{container}/json");
+    let Some(body) = ask(runtime, socket, progress, container, &path)? else { return Ok(Vec::new()) };
+    let garbled =
+        |why: String| RuntimeError::Garbled { runtime, name: container.to_owned(), from: socket.to_owned(), why };
+    let seen: Connected = serde_json::from_slice(&body).map_err(|e| garbled(e.to_string()))?;
+    let networks = seen.network_settings.networks.unwrap_or_default();
+    let it = networks.into_values().find(|network| network.endpoint == endpoint);
+    let mut names: Vec<String> = Vec::new();
+    for name in it.into_iter().flat_map(|it| [it.aliases, it.dns_names]).flatten().flatten() {
+        let name = quoted(&name);
+        if name != container && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    Ok(names)
+}
+
 /// Asks the daemon at `socket` for the network `name`, which must be valid in a request line.
 pub(crate) fn inspect_network(
     runtime: Runtime,

@@ -100,6 +100,13 @@ impl Runtimes {
         }
     }
 
+    /// The further names, by `--network-alias` and others, that a container of Docker's has by an endpoint of its. Takes
+    /// at most 2 s.
+    pub fn docker_aliases(&self, container: &str, endpoint: &str) -> Result<Vec<String>, RuntimeError> {
+        checked(Runtime::Docker, container)?;
+        api::names_by_endpoint(Runtime::Docker, &self.docker_socket, &self.progress, container, endpoint)
+    }
+
     /// Whether Docker runs.
     pub fn docker_runs(&self) -> bool {
         let Some(pid_file) = &self.docker_pid_file else { return true };

@@ -18,7 +18,6 @@ mod part;
 mod promises;
 mod reserved;
 mod server;
-mod socket;
 
 use crate::context::Context;
 use driver::Driver;

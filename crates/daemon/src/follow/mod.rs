@@ -79,6 +79,7 @@ fn tell(context: &Context, found: &[CameBack], search: Search) {
             Returning::Here => {}
             Returning::Awaited => awaited += 1,
             Returning::Back(endpoint) => {
+                context.counts.came_back();
                 let addresses: Vec<String> = endpoint.addresses.iter().map(|a| a.address.to_string()).collect();
                 context.board.happened(PART, object, format!("came back, with {}", addresses.join(" and ")));
             }

@@ -21,8 +21,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Following {
     engine: Engine,
     inotify: Inotify,
-    /// The folders of sandboxes whose endpoints change while they are attached: those with a lease.
-    of_leases: HashMap<WatchDescriptor, NetnsCookie>,
+    /// The folders of sandboxes whose endpoints change while they are attached: those with a lease, and those of Docker's,
+    /// which get their names later.
+    changing: HashMap<WatchDescriptor, NetnsCookie>,
     watched: HashSet<NetnsCookie>,
     buffer: Box<[u8]>,
     /// A descriptor to give up when there are no others: a record has to be read whatever clients do.
@@ -54,7 +55,7 @@ impl Following {
         let mut following = Following {
             engine,
             inotify,
-            of_leases: HashMap::new(),
+            changing: HashMap::new(),
             watched: HashSet::new(),
             buffer: vec![0; BUFFER].into(),
             spare: spare(),
@@ -84,8 +85,14 @@ impl Following {
                         if event.mask.contains(EventMask::Q_OVERFLOW) {
                             return Some(Subject::Everything);
                         }
+                        if event.mask.contains(EventMask::IGNORED) {
+                            // The folder is gone. When it is made again, it is watched again.
+                            if let Some(cookie) = self.changing.remove(&event.wd) {
+                                self.watched.remove(&cookie);
+                            }
+                        }
                         let stem = event.name?.to_str()?.strip_suffix(".json")?;
-                        if let Some(cookie) = self.of_leases.get(&event.wd) {
+                        if let Some(cookie) = self.changing.get(&event.wd) {
                             let network = stem.parse().ok()?;
                             return Some(Subject::Endpoint(EndpointKey { cookie: *cookie, network }));
                         }
@@ -196,10 +203,15 @@ impl Following {
     fn put(&mut self, endpoint: &Endpoint) {
         self.directory.put_endpoint(Member::of(endpoint, &[]));
         let cookie = endpoint.sandbox.cookie;
-        if endpoint.dhcp.is_some() && self.watched.insert(cookie) {
+        let changes = endpoint.dhcp.is_some() || endpoint.handed_over.is_some();
+        if changes && self.watched.insert(cookie) {
             let folder = self.engine.recorded().folder_of(&endpoint.key());
             match self.inotify.watches().add(folder, of_folder()) {
-                Ok(watch) => drop(self.of_leases.insert(watch, cookie)),
+                Ok(watch) => {
+                    self.changing.insert(watch, cookie);
+                    // It may have changed before the watch was there.
+                    self.read_subject(Subject::Endpoint(endpoint.key()));
+                }
                 Err(_) => drop(self.watched.remove(&cookie)),
             }
         }

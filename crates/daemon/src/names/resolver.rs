@@ -5,15 +5,15 @@ use super::following::{Following, Networks};
 use super::host_files::HostFiles;
 use super::random::Random;
 use crate::context::Context;
+use crate::counts::{Answered, Counts};
 use crate::error::Error;
-use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, Semaphore, oneshot};
 use zubi_model::Moment;
-use zubi_names::{Asked, Boarding, Cache, Flights, Forward, Key, Outcome, Response, Return, Upstream, Verdict, Zone};
+use zubi_names::{Asked, Boarding, Cache, Flights, Forward, Key, Outcome, Response, Return, Upstream, Zone};
 
 /// The most bytes of answers of others that are kept.
 const CACHE: usize = 2 << 20;
@@ -36,6 +36,7 @@ struct Inner {
     places: Semaphore,
     networks_changed: Notify,
     started: Instant,
+    counts: Arc<Counts>,
 }
 
 struct State {
@@ -44,7 +45,6 @@ struct State {
     flights: Flights<Waiter>,
     files: HostFiles,
     files_read: Option<Instant>,
-    counts: BTreeMap<Verdict, u64>,
 }
 
 /// One who waits for the answer of another server.
@@ -77,7 +77,6 @@ impl Resolver {
             flights: Flights::new(WAITING, WAITING_OF_ONE),
             files: HostFiles::default(),
             files_read: None,
-            counts: BTreeMap::new(),
         };
         Ok(Resolver(Arc::new(Inner {
             state: Mutex::new(state),
@@ -85,6 +84,7 @@ impl Resolver {
             places: Semaphore::new(ON_THE_WAY),
             networks_changed: Notify::new(),
             started: Instant::now(),
+            counts: Arc::clone(&context.counts),
         })))
     }
 
@@ -116,7 +116,7 @@ impl Resolver {
         self.0.catch_up(&mut state);
         let Forward { key, back } = match state.following.directory.answer(asked, packet) {
             Outcome::Answer(answer) => {
-                *state.counts.entry(answer.verdict).or_default() += 1;
+                self.0.counts.answered(answer.verdict.into());
                 return Handled::Now(answer.bytes, to);
             }
             Outcome::Silence => return Handled::Done,
@@ -125,6 +125,7 @@ impl Resolver {
         state.look_at_files();
         let now = self.0.now();
         if let Some((response, age)) = state.cache.get(&key, now) {
+            self.0.counts.answered(Answered::Cached);
             return Handled::Now(back.fill(&response, age), to);
         }
         match state.flights.board(&key, asked.from, Waiter { back, to }) {
@@ -134,7 +135,10 @@ impl Resolver {
                 drop(state);
                 tokio::spawn(self.clone().ask(key, servers));
             }
-            Err(Waiter { back, to }) => return Handled::Now(back.refusal(), to),
+            Err(Waiter { back, to }) => {
+                self.0.counts.answered(Answered::Overload);
+                return Handled::Now(back.refusal(), to);
+            }
         }
         Handled::Done
     }
@@ -142,7 +146,10 @@ impl Resolver {
     /// Asks others, and gives the answer to all who wait for it.
     async fn ask(self, key: Key, servers: Servers) {
         let random = || self.0.random.next();
+        let began = Instant::now();
         let response = elsewhere::ask(&key, servers, &self.0.places, &random).await.map(Arc::new);
+        self.0.counts.asked_elsewhere(began.elapsed());
+        let how = if response.is_some() { Answered::Elsewhere } else { Answered::Failed };
         let waiters = {
             let mut state = self.state();
             if let Some(response) = &response {
@@ -151,6 +158,7 @@ impl Resolver {
             state.flights.land(&key)
         };
         for Waiter { back, to } in waiters {
+            self.0.counts.answered(how);
             to.send(&bytes(&back, response.as_deref()));
         }
     }

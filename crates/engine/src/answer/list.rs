@@ -167,11 +167,7 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
                 None => Vec::new(),
             },
             default_in: gives_default_in(session, &mut snapshot, endpoint, &siblings, way.as_ref())?,
-            state: match &seen {
-                None => LinkState::Gone,
-                Some(host_end) if host_end.carrier => LinkState::Up,
-                Some(_) => LinkState::Down,
-            },
+            state: state_of(seen.as_ref()),
             host_index: if is_inside { other } else { index },
             peer_index: if is_inside { index } else { other },
             endpoint: endpoint.clone(),
@@ -192,6 +188,15 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
         key(a).cmp(&key(b))
     });
     Ok(views)
+}
+
+/// The state of an endpoint by what was seen of its device.
+pub(crate) fn state_of(seen: Option<&LinkSeen>) -> LinkState {
+    match seen {
+        None => LinkState::Gone,
+        Some(device) if device.carrier => LinkState::Up,
+        Some(_) => LinkState::Down,
+    }
 }
 
 /// The endpoints that publish ports.

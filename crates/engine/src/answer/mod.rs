@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod check_lease;
 pub(crate) mod check_link;
 pub(crate) mod device;
+pub(crate) mod figures;
 pub(crate) mod leases;
 pub(crate) mod list;
 pub(crate) mod peer;

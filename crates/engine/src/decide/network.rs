@@ -126,7 +126,7 @@ fn pools(spec: &NetworkSpec, around: &Neighbourhood<'_>) -> Result<Vec<Pool>, Er
             return Err(Invalid::new("subnet", pool.subnet, why).try_instead("give one of each family").into());
         }
         let net = pool.subnet.net();
-        if let Some(other) = around.occupied.iter().find(|o| occupies(o.net) && pool.subnet.overlaps(o.net)) {
+        if let Some(other) = around.occupied.iter().find(|o| o.refuses(net)) {
             return Err(Error::Overlap { name: spec.name.clone(), subnet: net.to_string(), by: other.by.clone() });
         }
         pools.push(pool);
@@ -193,16 +193,11 @@ pub(crate) fn refuse_overlaps(network: &Network, others: &[Network]) -> Result<(
     Ok(())
 }
 
-/// Whether a route occupies addresses. A default route does not, nor do the two halves that VPNs split it into.
-fn occupies(net: IpNet) -> bool {
-    net.prefix_len() > 1
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::decide::memory;
-    use zubi_ipam::{AddressPools, Occupied};
+    use zubi_ipam::{AddressPools, Claim, Occupied};
     use zubi_model::{BridgeSpec, Driver, DriverSpec, Egress, ExistingBridge, Ingress};
     use zubi_snapshot::Snapshot;
     use zubi_wire::route::{AddressSeen, Uniqueness};
@@ -212,8 +207,10 @@ mod tests {
     }
 
     fn decide(spec: NetworkSpec, networks: &[Network], occupied: &[(&str, &str)]) -> Result<Network, Error> {
-        let occupied: Vec<Occupied> =
-            occupied.iter().map(|(net, by)| Occupied { net: net.parse().unwrap(), by: (*by).to_owned() }).collect();
+        let claim = |by: &str| if by.contains("route") { Claim::Way } else { Claim::Whole };
+        let used =
+            |(net, by): &(&str, &str)| Occupied { net: net.parse().unwrap(), claim: claim(by), by: (*by).into() };
+        let occupied: Vec<Occupied> = occupied.iter().map(used).collect();
         let mut host = Snapshot::new();
         host.set_links(&Place::Host, vec![memory::bridge_seen("br-old")]);
         let pools = AddressPools::standard([0; 5]);
@@ -237,8 +234,12 @@ mod tests {
 
     #[test]
     fn a_subnet_that_something_uses_is_refused_and_a_default_route_uses_nothing() {
-        let refused = decide(spec(Some("10.1.0.0/16")), &[], &[("10.0.0.0/8", "the route 10.0.0.0/8 by tun0")]);
-        assert!(refused.unwrap_err().to_string().contains("tun0"));
+        let with = |net: &str, by: &str| decide(spec(Some("10.1.0.0/16")), &[], &[(net, by)]);
+        for net in ["10.1.0.0/16", "10.1.7.0/24"] {
+            assert!(with(net, "the route by tun0").unwrap_err().to_string().contains("tun0"));
+        }
+        assert!(with("10.0.0.0/8", "the route 10.0.0.0/8 by tun0").is_ok());
+        assert!(with("10.0.0.0/8", "address 10.9.9.9/8 of eth0").unwrap_err().to_string().contains("eth0"));
         assert!(decide(spec(Some("10.1.0.0/16")), &[], &[("0.0.0.0/1", "a VPN")]).is_ok());
     }
 
@@ -279,8 +280,11 @@ mod tests {
             }
             let pools = AddressPools::standard([0; 5]);
             // What is on the bridge itself is no obstacle.
-            let occupied =
-                [Occupied { net: "10.1.0.0/16".parse().unwrap(), by: "the route 10.1.0.0/16 by br-old".into() }];
+            let occupied = [Occupied {
+                net: "10.1.0.0/16".parse().unwrap(),
+                claim: Claim::Way,
+                by: "the route 10.1.0.0/16 by br-old".into(),
+            }];
             network(spec, &birth(), &Neighbourhood { networks: &[], occupied: &occupied, host: &host, pools: &pools })
         };
         let shown = |network: &Network| {

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::session::Session;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use zubi_ipam::Occupied;
+use zubi_ipam::{Claim, Occupied};
 use zubi_model::{Family, IfIndex, Network};
 use zubi_plan::Place;
 use zubi_snapshot::{Needs, NotRead, Snapshot};
@@ -44,27 +44,31 @@ pub(crate) fn addresses_in_use(
 }
 
 fn occupied(snapshot: &Snapshot, networks: &[Network], families: &[Family]) -> Result<Vec<Occupied>, NotRead> {
+    let whole = |net, by| Occupied { net, claim: Claim::Whole, by };
     let mut all: Vec<Occupied> = networks
         .iter()
-        .flat_map(|n| n.pools.iter().map(|p| Occupied { net: p.subnet.net(), by: format!("network {}", n.name) }))
+        .flat_map(|n| n.pools.iter().map(|p| whole(p.subnet.net(), format!("network {}", n.name))))
         .collect();
     let names: HashMap<IfIndex, &str> =
         snapshot.links(&Place::Host)?.map(|link| (link.index, link.name.as_str())).collect();
     let name = |index: Option<IfIndex>| index.and_then(|i| names.get(&i).copied()).unwrap_or("no device");
     for family in families {
         for RouteSeen { to, device, table, .. } in snapshot.routes(&Place::Host, *family)? {
-            let by = match *table {
-                TABLE_LOCAL => format!("an address of {}", name(*device)),
-                TABLE_MAIN => format!("the route {to} by {}", name(*device)),
-                table => format!("the route {to} by {} (table {table})", name(*device)),
-            };
-            all.push(Occupied { net: *to, by });
+            all.push(match *table {
+                TABLE_LOCAL => whole(*to, format!("an address of {}", name(*device))),
+                // Our own routes are in this table, and there the longest prefix decides.
+                TABLE_MAIN => {
+                    Occupied { net: *to, claim: Claim::Way, by: format!("the route {to} by {}", name(*device)) }
+                }
+                // It may be asked before.
+                table => whole(*to, format!("the route {to} by {} (table {table})", name(*device))),
+            });
         }
     }
     for address in snapshot.addresses(&Place::Host)? {
         if families.contains(&Family::of(address.address.addr())) {
             let by = format!("address {} of {}", address.address, name(Some(address.device)));
-            all.push(Occupied { net: address.address.trunc(), by });
+            all.push(whole(address.address.trunc(), by));
         }
     }
     Ok(all)

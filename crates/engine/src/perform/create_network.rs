@@ -23,6 +23,7 @@ use crate::session::Session;
 use crate::steps::apply::apply;
 use crate::undo::network::undo_network;
 use std::time::{SystemTime, UNIX_EPOCH};
+use zubi_ipam::Occupied;
 use zubi_model::{Family, Invalid, Mac, Network, NetworkId, NetworkName, NetworkSpec};
 use zubi_plan::{Plan, coexist, driver};
 use zubi_snapshot::{Finding, Needs, Snapshot};
@@ -177,7 +178,26 @@ pub(crate) fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &N
         session.read(&mut host, &Needs::new().ovs(), "Open vSwitch")?;
     }
     let around = Neighbourhood { networks: &networks, occupied: &occupied, host: &host, pools: &session.pools() };
-    decide::network::network(spec, birth, &around)
+    let network = decide::network::network(spec, birth, &around)?;
+    note_ways(session, &network, &occupied);
+    Ok(network)
+}
+
+/// Says which routes lose a part to a network.
+pub(crate) fn note_ways(session: &mut Session, network: &Network, occupied: &[Occupied]) {
+    if !network.owns_device() || network.is_on_lan() {
+        return;
+    }
+    for pool in &network.pools {
+        let net = pool.subnet.net();
+        if let Some(way) = occupied.iter().find(|way| way.gives_way_to(net)) {
+            session.note(format!(
+                "network {}: {net} lies in {}; whoever has these addresses there is not reached from this host any more \
+                 (--subnet chooses another one)",
+                network.name, way.by
+            ));
+        }
+    }
 }
 
 /// Returns the network and the plan that creates it. Only the default network is created, if it does not exist.

@@ -29,7 +29,8 @@ use crate::steps::flush::past_a_flush;
 use crate::undo::endpoint::{Detached, detach_locked, release_sandbox, remove_endpoint, undo_attach};
 use std::path::Path;
 use zubi_model::{
-    Endpoint, EndpointId, EndpointKey, Lifetime, Network, NetworkName, NsRef, SandboxIdentity, SandboxRef, Wishes,
+    Alias, Endpoint, EndpointId, EndpointKey, Lifetime, Network, NetworkName, NsRef, SandboxIdentity, SandboxRef,
+    Wishes,
 };
 use zubi_plan::{Neighbours, Plan, Surroundings, driver};
 use zubi_snapshot::Snapshot;
@@ -175,6 +176,8 @@ pub(crate) fn arrive(
     id: &EndpointId,
     called: &SandboxRef,
 ) -> Result<(), Error> {
+    // Before the first lock: Docker may take seconds to answer.
+    let aliases = new_aliases(session, network, id, called)?;
     let (host, networks) = lock_networks(session, std::slice::from_ref(network), &[], Act::Apply)?;
     let host = &host;
     let key = key(network, id);
@@ -182,6 +185,8 @@ pub(crate) fn arrive(
     let Some(mut endpoint) = session.store().endpoint(&key)? else { return release_sandbox(session, lock) };
     let called = called.to_string();
     if endpoint.sandbox.spelled != called {
+        // The name comes last: whoever has it has the aliases too.
+        endpoint.aliases = aliases;
         endpoint = session.store().rename(&endpoint, &called)?;
     }
     if !endpoint.is_on_its_way() {
@@ -194,6 +199,24 @@ pub(crate) fn arrive(
     let object = format!("network {}: device of {called}", network.name);
     let lacking = lacking_of_endpoint(session, &mut Snapshot::new(), network, &endpoint, &[], &[])?;
     apply(session, &object, &lacking.into_iter().collect())
+}
+
+/// The aliases of an endpoint whose sandbox has got its name, or another one, by now.
+fn new_aliases(
+    session: &Session,
+    network: &NetworkName,
+    id: &EndpointId,
+    called: &SandboxRef,
+) -> Result<Vec<Alias>, Error> {
+    let SandboxRef::Docker(name) = called else { return Ok(Vec::new()) };
+    match session.store().endpoint(&key(network, id))? {
+        Some(endpoint) if endpoint.sandbox.spelled != called.to_string() => {
+            let names = session.runtimes().docker_aliases(name, id.as_str())?;
+            // What is no name for us, nobody could ask for.
+            Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Whether the sandbox of a handed over endpoint has ended, and its device with it.

@@ -220,7 +220,7 @@ fn free_addresses(session: &mut Session, spot: Spot<'_>, end: &LinkEndRef, addre
         let networks = session.store().networks_lossy().0;
         let occupied = addresses_in_use(session, &mut Snapshot::new(), &networks, &families)?;
         for address in addresses.iter().filter(|a| !is_link_local(a.addr())) {
-            let by = occupied.iter().find(|o| o.net.prefix_len() > 1 && overlap(*address, o.net));
+            let by = occupied.iter().find(|o| o.refuses(address.trunc()));
             if let Some(by) = by {
                 return taken(address, format!("overlaps {}", by.by));
             }

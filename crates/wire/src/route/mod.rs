@@ -13,6 +13,7 @@ mod reported_mac;
 #[expect(clippy::module_inception, reason = "named as `ip` names it: routes are one part of route netlink")]
 mod route;
 mod rule;
+mod statistics;
 mod vlan;
 
 pub use address::{Address, AddressSeen, Dad, Uniqueness, held_address};
@@ -30,6 +31,7 @@ pub use netns_id::NetnsId;
 pub use port::{BridgePort, PortSeen, Switch};
 pub use route::{Route, RouteOfDevice, RouteProtocol, RouteSeen, dump_routes};
 pub use rule::{Rule, RuleSeen, WholeRule};
+pub use statistics::{Counted, LinkStatistics};
 pub use vlan::{PortVlan, PortVlanSeen, Tagging, VlanMember};
 
 use std::net::IpAddr;

@@ -61,6 +61,44 @@ fn automatic_subnets_step_round_a_bridge_that_is_down() {
     assert_eq!(subnets(&host, "blue"), ["10.7.1.0/24"]);
 }
 
+/// The private ranges, routed to a company's gateway.
+const COMPANY: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
+
+fn a_host_whose_private_ranges_are_routed_elsewhere_has_networks_too() {
+    let host = Host::new(ZUBI);
+    let _outside = Outside::new();
+    for range in COMPANY {
+        let gateway = if range.contains(':') { Outside::V6 } else { Outside::V4 };
+        host.shell(&format!("ip route add {range} via {gateway}")).ok();
+    }
+    let said = host.zubi("network create blue --subnet 10.55.66.0/24 --ipv6").ok().err;
+    for words in ["10.55.66.0/24 lies in the route 10.0.0.0/8 by uplink", "lies in the route fc00::/7 by uplink"] {
+        assert!(said.contains(words), "{words} is not in {said}");
+    }
+    let chosen = host.zubi("network create green").ok();
+    assert!(chosen.err.contains("lies in the route 10.0.0.0/8 by uplink"), "{}", chosen.err);
+    let c1 = host.container("c1", "blue");
+    assert_reaches("host", "c1", &c1);
+    assert_reaches("c1", Outside::NAME, Outside::V4);
+    // The company's hosts beside it are reached as before.
+    host.shell("ip route get 10.55.67.1 | grep -q 'via 192.0.2.2 dev uplink'").ok();
+    host.zubi("check").ok();
+    // The very prefix of a route, and one inside, stay what they lead to.
+    host.shell("ip route add 10.77.66.0/24 via 192.0.2.2 && ip route add 10.78.66.128/25 via 192.0.2.2").ok();
+    host.zubi("network create red --subnet 10.77.66.0/24").fails(4, "overlaps the route 10.77.66.0/24 by uplink");
+    host.zubi("network create red --subnet 10.78.66.0/24").fails(4, "overlaps the route 10.78.66.128/25 by uplink");
+    // The host's own LAN, however wide.
+    host.shell("ip addr add 172.20.0.9/14 dev uplink").ok();
+    host.zubi("network create red --subnet 172.21.5.0/24").fails(4, "172.20.0.9/14 of uplink");
+    // A table of its own may be asked before ours.
+    host.shell("ip route add 192.168.0.0/17 via 192.0.2.2 table 52 && ip rule add lookup 52 priority 5270").ok();
+    host.zubi("network create red --subnet 192.168.7.0/24").fails(4, "192.168.0.0/17 by uplink (table 52)");
+    // Another one is better.
+    host.shell("ip route del 172.16.0.0/12 via 192.0.2.2; ip addr del 172.20.0.9/14 dev uplink").ok();
+    let free = subnets(&host, "free");
+    assert!(free[0].starts_with("172."), "{free:?}");
+}
+
 fn automatic_subnets_do_not_mind_the_halves_of_the_default_route() {
     let host = small_pool();
     let _outside = Outside::new();
@@ -402,6 +440,7 @@ fn an_address_that_moved_without_announcement_is_not_reached() {
 }
 
 zubi_lab::tests!(
+    a_host_whose_private_ranges_are_routed_elsewhere_has_networks_too,
     automatic_subnets_come_from_the_configured_pools_in_order,
     automatic_subnets_step_round_routes_of_the_main_table,
     automatic_subnets_step_round_routes_of_other_tables,

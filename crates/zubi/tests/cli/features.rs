@@ -600,7 +600,29 @@ fn showing_leaves_leftovers_and_the_dead_alone() {
     assert_eq!(host.connect(&format!("blue c3 --ip {c1}")), c1);
 }
 
+fn a_command_inside_sees_its_own_devices_and_the_host_s_cgroups() {
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24");
+    host.container("c1", "blue");
+    // As on every machine with systemd: something is mounted below /sys.
+    host.shell(
+        "mount -t tmpfs none /sys/fs/cgroup && mkdir /sys/fs/cgroup/in && mount -t tmpfs none /sys/fs/cgroup/in",
+    )
+    .ok();
+    host.shell("touch /sys/fs/cgroup/mark /sys/fs/cgroup/in/mark").ok();
+    for words in ["sandbox exec c1", "run --rm --network none"] {
+        let seen = host.zubi(&format!("{words} ls /sys/class/net /sys/fs/cgroup/mark /sys/fs/cgroup/in/mark")).ok().out;
+        assert!(!seen.contains("zb-blue"), "{words}: {seen}");
+        assert!(seen.contains("/sys/fs/cgroup/mark") && seen.contains("lo"), "{words}: {seen}");
+    }
+    let own = host.zubi("sandbox exec c1 cat /sys/class/net/eth0/address").ok().out;
+    assert_eq!(own.trim(), "02:42:0a:37:42:02");
+    // The host's own view is what it was.
+    assert!(host.shell("ls /sys/class/net").ok().out.contains("zb-blue"));
+}
+
 zubi_lab::tests!(
+    a_command_inside_sees_its_own_devices_and_the_host_s_cgroups,
     showing_leaves_leftovers_and_the_dead_alone,
     run_without_a_network_uses_the_default_one_on_zubi0,
     run_none_has_a_loopback_that_is_up_and_nothing_else,

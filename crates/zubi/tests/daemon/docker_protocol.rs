@@ -1,6 +1,7 @@
 //! Docker's plug-in socket without a Docker: what any client may send, in any order, with the daemon killed in between.
 
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -263,6 +264,54 @@ fn the_daemon_is_killed_behind_each_effect_of_a_request() {
     host.zubi("check").ok();
 }
 
+/// Docker asks again for what it had before the boot, takes its endpoints back, and makes them anew.
+fn after_a_reboot_docker_makes_its_endpoints_again() {
+    let host = Host::new(ZUBI);
+    host.shell("ip netns add c1").ok();
+    let before = Snapshot::take();
+    let daemon = Cell::new(Some(start(&host)));
+    life(&host, &"e1".repeat(32), "c1", &|method, body| {
+        if method != "NetworkDriver.RevokeExternalConnectivity" {
+            return done(method, &body);
+        }
+        // The next boot: another boot id, no namespaces, devices or rules, and the state folder as it was.
+        drop(daemon.take());
+        host.shell(
+            "ip netns del c1 && for one in $(ip -br link show type bridge | cut -d' ' -f1); do ip link del $one; done",
+        )
+        .ok();
+        host.shell("nft delete table inet zubi; rm -r /run/zubi; sysctl -qw net.ipv4.ip_forward=0; ip netns add c1")
+            .ok();
+        daemon.set(Some(start(&host)));
+        let pool = json!({"AddressSpace": "zubi", "Pool": "10.90.0.0/24", "V6": false});
+        let pool = done("IpamDriver.RequestPool", &pool)["PoolID"].clone();
+        let gateway = json!({"RequestAddressType": "com.docker.network.gateway"});
+        let gateway = json!({"PoolID": pool, "Address": "10.90.0.1", "Options": gateway});
+        assert_eq!(done("IpamDriver.RequestAddress", &gateway)["Address"], "10.90.0.1/24");
+        for method in ["NetworkDriver.Leave", "NetworkDriver.DeleteEndpoint"] {
+            done(method, &body);
+        }
+        let address = json!({"PoolID": pool, "Address": "10.90.0.7", "Options": {}});
+        assert_eq!(done("IpamDriver.RequestAddress", &address)["Address"], "10.90.0.7/24");
+        let mut again = body.clone();
+        again["Interface"] = json!({"Address": "10.90.0.7/24"});
+        again["SandboxKey"] = json!("/run/netns/c1");
+        done("NetworkDriver.CreateEndpoint", &again);
+        let joined = done("NetworkDriver.Join", &again);
+        let device = joined["InterfaceName"]["SrcName"].as_str().expect("a device").to_owned();
+        host.shell(&format!("ip link set {device} netns c1 && ip -n c1 addr add 10.90.0.7/24 dev {device}")).ok();
+        host.shell(&format!("ip -n c1 link set {device} up")).ok();
+        assert_reaches("host", "c1", "10.90.0.7");
+        host.zubi("check").ok();
+        done(method, &body)
+    });
+    drop(daemon.take());
+    start(&host).end(&host);
+    host.settle();
+    before.assert_no_residue(&Snapshot::take());
+    host.zubi("check").ok();
+}
+
 fn what_never_was_can_be_taken_away_and_nothing_is_done_out_of_order() {
     let host = Host::new(ZUBI);
     let _daemon = start(&host);
@@ -337,6 +386,7 @@ zubi_lab::tests!(
     each_request_may_come_twice,
     the_daemon_is_killed_between_all_requests,
     the_daemon_is_killed_behind_each_effect_of_a_request,
+    after_a_reboot_docker_makes_its_endpoints_again,
     what_never_was_can_be_taken_away_and_nothing_is_done_out_of_order,
     an_endpoint_that_nobody_fetches_is_given_up_by_its_address,
 );

@@ -5,5 +5,6 @@ mod flood;
 mod follow;
 mod heal;
 mod life;
+mod metrics;
 
-zubi_lab::test_files!(docker_protocol, flood, follow, heal, life);
+zubi_lab::test_files!(docker_protocol, flood, follow, heal, life, metrics);

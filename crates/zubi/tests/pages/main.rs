@@ -3,5 +3,6 @@
 mod docker;
 mod pages;
 mod screens;
+mod units;
 
-zubi_lab::test_files!(docker, pages);
+zubi_lab::test_files!(docker, pages, units);

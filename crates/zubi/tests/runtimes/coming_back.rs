@@ -11,7 +11,8 @@ const SLEEP: &str = "busybox sleep 1000";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn missing() -> Option<&'static str> {
-    Docker::missing().or_else(Podman::missing).or_else(Containerd::missing)
+    let dig = std::process::Command::new("dig").arg("-v").output().is_err().then_some("bind9-dnsutils");
+    Docker::missing().or_else(Podman::missing).or_else(Containerd::missing).or(dig)
 }
 
 /// The sandboxes that are up, with their first addresses.
@@ -46,6 +47,19 @@ fn all_reach_all(host: &Host, all: &[(String, String)]) {
     }
 }
 
+/// Everybody finds everybody by name, from the moment on at which all are up.
+#[track_caller]
+fn all_find_all(host: &Host, all: &[(String, String)]) {
+    for (from, _) in all {
+        for (to, address) in all {
+            let name = to.split_once(':').map_or(to.as_str(), |(_, name)| name);
+            let asked = format!("sandbox exec {from} dig +short +tries=1 +time=5 {name} @10.55.66.1");
+            let answer = host.zubi(&asked);
+            assert_eq!(answer.out.trim(), address, "{from} asks for {name}: {}", answer.err);
+        }
+    }
+}
+
 fn containers_of_three_runtimes_and_a_namespace_come_back_to_one_network() {
     let test = "containers_of_three_runtimes_and_a_namespace_come_back_to_one_network";
     if let Some(package) = missing() {
@@ -72,6 +86,7 @@ fn containers_of_three_runtimes_and_a_namespace_come_back_to_one_network() {
     let all = up(&host);
     assert_eq!(all.len(), 4, "{all:?}");
     all_reach_all(&host, &all);
+    all_find_all(&host, &all);
 
     for _ in 0..2 {
         docker.ok("restart -t 0 web");
@@ -81,6 +96,7 @@ fn containers_of_three_runtimes_and_a_namespace_come_back_to_one_network() {
         host.shell("ip netns del c1 && ip netns add c1").ok();
         comes_to(&host, &all);
         all_reach_all(&host, &all);
+        all_find_all(&host, &all);
         host.zubi("check").ok();
     }
 

@@ -73,6 +73,26 @@ fn a_container_without_network_is_bridged_and_made_bare_again() {
     before.assert_no_residue(&Snapshot::take());
 }
 
+fn a_container_of_a_docker_network_can_be_connected_to_further_ones_by_both() {
+    let test = "a_container_of_a_docker_network_can_be_connected_to_further_ones_by_both";
+    let Some((host, docker)) = host_with_docker(test) else { return };
+    for name in ["own", "two", "three"] {
+        docker.ok(&format!("network create {name}"));
+    }
+    docker.ok(&format!("run -d --name web --network own {SLEEP}"));
+    for name in ["blue", "green"] {
+        host.network(name);
+    }
+    assert_eq!(host.zubi("--json connect blue docker:web").ok().json()["ifname"], "zeth0");
+    docker.ok("network connect two web");
+    assert_eq!(host.zubi("--json connect green docker:web").ok().json()["ifname"], "zeth1");
+    docker.ok("network connect three web");
+    let mut all = devices(&docker, "web");
+    all.sort();
+    assert_eq!(all, ["eth0", "eth1", "eth2", "lo", "zeth0", "zeth1"]);
+    host.zubi("check").ok();
+}
+
 fn a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free() {
     let test = "a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free";
     let Some((host, docker)) = host_with_docker(test) else { return };
@@ -395,6 +415,7 @@ fn a_container_of_lxc_is_connected_by_its_name_and_named_behind_its_port() {
 }
 
 zubi_lab::root_tests!(
+    a_container_of_a_docker_network_can_be_connected_to_further_ones_by_both,
     a_container_without_network_is_bridged_and_made_bare_again,
     a_restarted_container_is_told_and_connected_again_and_its_old_lease_is_free,
     docker_s_own_bridge_is_adopted_and_what_docker_has_given_is_left_out,

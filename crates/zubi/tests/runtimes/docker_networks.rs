@@ -365,7 +365,90 @@ fn containers_are_on_the_lan_by_macvlans() {
     before.assert_no_residue(&Snapshot::take());
 }
 
+fn containers_are_found_by_their_names_and_aliases() {
+    let test = "containers_are_found_by_their_names_and_aliases";
+    let Some((host, _daemon, docker)) = host_with_plugin(test) else { return };
+    docker.ok(&format!("{CREATE} --subnet 10.90.0.0/24 mesh"));
+    docker.ok(&format!("{CREATE} --subnet 10.91.0.0/24 back"));
+    run(&docker, &[("web", "--network mesh --network-alias www --network-alias site")]);
+    docker.ok("network connect --alias inner back web");
+    host.zubi("sandbox add c1").ok();
+    host.connect("mesh c1");
+    // Docker tells the names when it has gone on.
+    for name in ["web", "www", "site"] {
+        host.wait_for(&format!("ip netns exec c1 dig +short +tries=1 +time=1 {name} @10.90.0.1 | grep -qx 10.90.0.2"));
+    }
+    // By a network that c1 does not share, nothing is found.
+    let inner = host.shell("ip netns exec c1 dig +short +tries=1 +time=1 inner @10.90.0.1").out;
+    assert_eq!(inner.trim(), "");
+    docker.ok("restart -t 0 web");
+    let web = address(&docker, "web", "mesh");
+    host.wait_for(&format!("ip netns exec c1 dig +short +tries=1 +time=1 www @10.90.0.1 | grep -qx {web}"));
+    docker.ok("rename web shop");
+    docker.ok("network disconnect back shop");
+    host.wait_for(&format!("ip netns exec c1 dig +short +tries=1 +time=1 shop @10.90.0.1 | grep -qx {web}"));
+    check(&host);
+}
+
+/// `docker-compose WORDS`, in the folder of its file.
+#[track_caller]
+fn compose(host: &Host, words: &str) {
+    let done = host.shell(&format!("cd /run/shop && docker-compose --compatibility {words} 2>&1"));
+    assert_eq!(done.code, 0, "docker-compose {words}: {}\n{}", done.out, ZubiDaemon::log());
+}
+
+fn a_shop_of_compose_comes_up_grows_changes_and_goes() {
+    let test = "a_shop_of_compose_comes_up_grows_changes_and_goes";
+    if std::process::Command::new("docker-compose").arg("version").output().is_err() {
+        return zubi_lab::skip(test, "needs the package docker-compose");
+    }
+    let Some((host, _daemon, docker)) = host_with_plugin(test) else { return };
+    let _outside = Outside::new();
+    let before = Snapshot::take();
+    let write = |greeting: &str| {
+        let file = include_str!("shop.yaml").replace("GREETING: hello", &format!("GREETING: {greeting}"));
+        std::fs::create_dir_all("/run/shop").expect("a folder");
+        std::fs::write("/run/shop/docker-compose.yml", file).expect("a file of Compose");
+    };
+    for round in ["first", "second"] {
+        write(round);
+        compose(&host, "up -d");
+        pings(&docker, "shop_web_1", "10.90.0.10");
+        pings(&docker, "shop_web_1", Outside::V4);
+        assert!(docker.ok("exec shop_web_1 ip link show eth0").contains("mtu 1400"));
+        compose(&host, "up -d --scale app=3");
+        for number in 1..=3 {
+            pings(&docker, "shop_db_1", &address(&docker, &format!("shop_app_{number}"), "shop_mesh"));
+        }
+        host.zubi("sandbox add c1").ok();
+        host.connect("shop_mesh c1");
+        let web = address(&docker, "shop_web_1", "shop_mesh");
+        host.wait_for(&format!("ip netns exec c1 dig +short +tries=1 +time=1 www @10.90.0.1 | grep -qx {web}"));
+        // Three containers have the service's name.
+        host.wait_for("test $(ip netns exec c1 dig +short +tries=1 +time=1 app @10.90.0.1 | wc -l) = 3");
+        host.zubi("sandbox rm c1").ok();
+        // Containers that are made again keep the addresses that the file gives.
+        write("again");
+        compose(&host, "up -d --scale app=1");
+        assert_eq!(address(&docker, "shop_db_1", "shop_mesh"), "10.90.0.10");
+        pings(&docker, "shop_web_1", "10.90.0.10");
+        named(&host, &["shop_web_1"], || {
+            let _service = Service::start("shop_web_1", 80);
+            assert_served("outside", "192.0.2.1:8080", "shop_web_1", Outside::V4);
+        });
+        compose(&host, "restart -t 0");
+        pings(&docker, "shop_web_1", "10.90.0.10");
+        check(&host);
+        compose(&host, "down -t 0");
+    }
+    host.settle();
+    before.assert_no_residue(&Snapshot::take());
+    assert_eq!(host.zubi("--json ls").ok().json().as_array().map(Vec::len), Some(0));
+}
+
 zubi_lab::root_tests!(
+    containers_are_found_by_their_names_and_aliases,
+    a_shop_of_compose_comes_up_grows_changes_and_goes,
     containers_of_docker_and_a_process_reach_each_other_and_ports_are_published,
     addresses_and_macs_are_as_asked_and_networks_come_and_go,
     an_internal_network_reaches_nothing_else_and_icc_keeps_apart,

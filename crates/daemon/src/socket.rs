@@ -1,4 +1,4 @@
-//! The socket at which Docker finds the plug-in.
+//! A socket at a path of the file system.
 
 use crate::error::Error;
 use std::fs;
@@ -10,14 +10,14 @@ use tokio::net::UnixListener;
 
 /// The socket, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Socket {
-    pub(super) listener: UnixListener,
+pub(crate) struct Socket {
+    pub(crate) listener: UnixListener,
     path: PathBuf,
 }
 
 impl Socket {
     /// Makes the socket and its folder. One that nobody listens at is replaced.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         let object = || format!("socket {}", path.display());
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::system(object(), "make the folder"))?;
