@@ -148,13 +148,11 @@ impl Drop for Host {
 
 fn shell(line: &str) -> Result<(), Error> {
     let answer = Command::new("sh").args(["-c", line]).output().map_err(Error::system("sh"))?;
-    match answer.status.success() {
-        true => Ok(()),
-        false => {
-            let why = String::from_utf8_lossy(&answer.stderr).trim().to_owned();
-            Err(Error::Command { command: line.into(), why })
-        }
+    if answer.status.success() {
+        return Ok(());
     }
+    let why = String::from_utf8_lossy(&answer.stderr).trim().to_owned();
+    Err(Error::Command { command: line.into(), why })
 }
 
 fn echo(socket: &UdpSocket) {
