@@ -14,6 +14,7 @@ mod crowd;
 mod docker;
 mod effort;
 mod error;
+mod healing;
 mod lan;
 mod launch;
 mod lifecycle;
@@ -47,13 +48,13 @@ const USAGE: &str = "zubi-bench --zubi PROGRAM --tools FOLDER [--quick] [PART..]
   --zubi PROGRAM   the zubi to measure
   --tools FOLDER   where zubi-bench-empty and zubi-bench-peak are
   --quick          fewer rounds, smaller sizes
-  PART             start podman traffic ports crowd upkeep lan card names lifecycle; all when left out
+  PART             start podman traffic ports crowd upkeep lan card names healing lifecycle; all when left out
 ";
 
 type Measure = fn(&Programs, Effort) -> Result<Findings, Error>;
 
 /// The parts that leave most behind come last: the kernel takes its time to remove thousands of namespaces.
-const PARTS: [(&str, Measure); 10] = [
+const PARTS: [(&str, Measure); 11] = [
     ("start", start::measure),
     ("podman", podman::measure),
     ("traffic", traffic::measure),
@@ -63,6 +64,7 @@ const PARTS: [(&str, Measure); 10] = [
     ("lan", lan::measure),
     ("names", names::measure),
     ("card", on_card::measure),
+    ("healing", healing::measure),
     ("lifecycle", lifecycle::measure),
 ];
 

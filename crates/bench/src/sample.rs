@@ -41,6 +41,11 @@ impl Sample {
         self.at(0.9)
     }
 
+    /// The one that one in a hundred exceeds.
+    pub(crate) fn p99(&self) -> Option<f64> {
+        self.at(0.99)
+    }
+
     pub(crate) fn largest(&self) -> Option<f64> {
         self.at(1.0)
     }

@@ -1,6 +1,8 @@
 //! The socket that `zubi status` and `zubi events` ask: a line of JSON in, lines of JSON out.
 
+use crate::clients::{Clients, Place};
 use crate::context::Context;
+use crate::descriptors;
 use crate::error::Error;
 use serde_json::json;
 use std::fs;
@@ -11,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 use zubi_model::{DAEMON_SOCKET, DaemonQuestion};
 
@@ -20,8 +22,6 @@ use zubi_model::{DAEMON_SOCKET, DaemonQuestion};
 const LONGEST: u64 = 1024;
 /// So long a client may take to ask.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// So many clients are served at once; others wait in the socket's queue.
-const CLIENTS: usize = 256;
 
 /// The socket, until it is dropped.
 #[derive(Debug)]
@@ -44,35 +44,36 @@ impl Control {
         Ok(Control { listener, path })
     }
 
-    /// Serves clients until the daemon ends.
+    /// Serves clients until the daemon ends. One that asks nothing makes room for a new one.
     pub(crate) async fn serve(self, mut context: Context) {
-        let places = Arc::new(Semaphore::new(CLIENTS));
+        let clients = Clients::new(descriptors::places());
         loop {
             let accepted = tokio::select! {
                 () = context.ended() => return,
-                accepted = async {
-                    let place = Arc::clone(&places).acquire_owned().await;
-                    (self.listener.accept().await, place)
-                } => accepted,
+                accepted = self.listener.accept() => accepted,
             };
-            match accepted {
-                (Ok((client, _)), place) => {
-                    let mut context = context.clone();
-                    tokio::spawn(async move {
-                        let _place = place;
-                        let ended = context.clone();
-                        tokio::select! {
-                            // A client that has gone needs no answer.
-                            _ = serve(client, &ended) => {}
-                            () = context.ended() => {}
-                        }
-                    });
-                }
+            let (client, place) = match (accepted, clients.enter()) {
+                (Ok((client, _)), Some(place)) => (client, Arc::new(place)),
+                // All have asked for something that goes on: this one has to come again.
+                (Ok(_), None) => continue,
                 (Err(e), _) => {
                     tracing::warn!(part = "control", "accept a client: {e}");
                     tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
                 }
-            }
+            };
+            let (mut context, own) = (context.clone(), Arc::clone(&place));
+            let task = tokio::spawn(async move {
+                let ended = context.clone();
+                tokio::select! {
+                    // A client that has gone needs no answer.
+                    _ = serve(client, &own, &ended) => {}
+                    () = context.ended() => {}
+                }
+            });
+            place.ends_by(task.abort_handle());
+            // A connection that made room is closed when its task is dropped.
+            yield_now().await;
         }
     }
 }
@@ -83,7 +84,7 @@ impl Drop for Control {
     }
 }
 
-async fn serve(client: UnixStream, context: &Context) -> io::Result<()> {
+async fn serve(client: UnixStream, place: &Place, context: &Context) -> io::Result<()> {
     let (reading, mut writing) = client.into_split();
     let mut question = String::new();
     let mut reading = BufReader::new(reading.take(LONGEST));
@@ -91,6 +92,7 @@ async fn serve(client: UnixStream, context: &Context) -> io::Result<()> {
         Ok(read) => read?,
         Err(_) => return Ok(()),
     };
+    let _serving = place.serve();
     match serde_json::from_str(&question) {
         Ok(DaemonQuestion::Status) => writing.write_all(line(&json!(context.board.status())).as_bytes()).await,
         Ok(DaemonQuestion::Events) => {

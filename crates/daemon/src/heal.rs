@@ -3,12 +3,15 @@
 //! # How it works
 //! The kernel tells what goes: devices, addresses, routes and rules, of the host and of the sandboxes. What it tells in
 //! a short time is looked at together, and the engine repairs the objects that are concerned, each under its lock. From
-//! time to time everything is looked at: most settings under /proc/sys change without a word.
+//! time to time everything is looked at: most settings under /proc/sys change without a word. Those that would be missed
+//! soon are read more often (`silent_settings.rs`).
 //!
 //! # Limits
 //! Between a harm and its repair some milliseconds pass, and longer where many things break at once.
 
+use crate::changes::Changes;
 use crate::context::Context;
+use crate::silent_settings::{self, SilentSettings};
 use crate::tidings::Tidings;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -27,7 +30,7 @@ const ROUND: Duration = Duration::from_secs(30);
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Repairs until the daemon ends.
-pub(crate) async fn run(mut context: Context) {
+pub(crate) async fn run(mut context: Context, mut records: Changes) {
     let (mut devices, mut ruleset) = match Tidings::of_route(&Group::ALL, Hears::Everybody)
         .and_then(|devices| Ok((devices, Tidings::of_nftables()?)))
     {
@@ -37,38 +40,46 @@ pub(crate) async fn run(mut context: Context) {
     // What happened before the first tiding can only be found.
     let mut told: HashSet<Tiding> = HashSet::from([Tiding::Overrun]);
     let mut repairs: u64 = 0;
+    let mut silent = SilentSettings::new();
     let mut heard = Instant::now();
     loop {
         let began = Instant::now();
         let found = context.call(move |session| session.heal_after(&told)).await;
-        let mut pause = ROUND;
-        match found {
+        let failed = match found {
             Ok(healings) => {
-                let failed = tell(&context, &healings, &mut repairs);
                 if !healings.is_empty() {
                     context.counts.healed(heard.elapsed());
                 }
-                if failed.is_some() {
-                    pause = AGAIN;
-                }
-                match failed {
-                    Some(why) => context.board.tell(PART, PartState::Failing, why),
-                    None => context.board.tell(PART, PartState::Ok, format!("{repairs} repairs so far")),
-                }
+                tell(&context, &healings, &mut repairs)
             }
-            Err(e) => {
-                pause = AGAIN;
-                context.board.tell(PART, PartState::Failing, e.to_string());
-            }
+            Err(e) => Some(e.to_string()),
+        };
+        let pause = if failed.is_some() { AGAIN } else { ROUND };
+        match &failed {
+            Some(why) => context.board.tell(PART, PartState::Failing, why),
+            None => context.board.tell(PART, PartState::Ok, format!("{repairs} repairs so far")),
         }
         tokio::time::sleep(TOGETHER.max(began.elapsed() * SHARE)).await;
         let until = tokio::time::Instant::now() + pause;
-        let (news, more) = tokio::select! {
-            () = context.ended() => return,
-            () = tokio::time::sleep_until(until) => (vec![Tiding::Overrun], TOGETHER),
-            news = devices.next() => (news, TOGETHER),
-            // A ruleset that is flushed lets pass what is forbidden.
-            news = ruleset.next() => (news, Duration::ZERO),
+        let (news, more) = loop {
+            let lost = tokio::select! {
+                () = context.ended() => return,
+                () = tokio::time::sleep_until(until) => break (vec![Tiding::Overrun], TOGETHER),
+                news = devices.next() => break (news, TOGETHER),
+                // A ruleset that is flushed translates nothing.
+                news = ruleset.next() => break (news, Duration::ZERO),
+                _ = records.changed(), if !silent.is_stale => {
+                    silent.is_stale = true;
+                    continue;
+                }
+                // What cannot be repaired is tried again, no more often than `AGAIN`.
+                () = tokio::time::sleep(silent_settings::PAUSE), if silent.matter() && failed.is_none() => {
+                    silent.lost(&context).await
+                }
+            };
+            if !lost.is_empty() {
+                break (lost, Duration::ZERO);
+            }
         };
         heard = Instant::now();
         tokio::time::sleep(more).await;

@@ -2,6 +2,7 @@
 
 use crate::clients::{Clients, Place};
 use crate::context::Context;
+use crate::descriptors;
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -12,10 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::yield_now;
 use tokio::time::sleep;
-
-/// So many connections are open at once.
-const CONNECTIONS: usize = 256;
 
 /// What a request is answered with.
 pub(crate) type Answer = http::Result<Response<Full<Bytes>>>;
@@ -52,7 +51,7 @@ where
     F: Fn(Request<Incoming>) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Answer> + Send + 'static,
 {
-    let clients = Clients::new(CONNECTIONS);
+    let clients = Clients::new(descriptors::places());
     loop {
         let accepted = tokio::select! {
             () = context.ended() => return,
@@ -71,6 +70,8 @@ where
         let place = Arc::new(place);
         let task = tokio::spawn(talk(context.clone(), client, Arc::clone(&place), answer.clone()));
         place.ends_by(task.abort_handle());
+        // A connection that made room is closed when its task is dropped.
+        yield_now().await;
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn start(context: &Context, words: &Words) -> Result<JoinSet<()>, Err
     let watch = Watch::new(&context.engine().watchable_folders()?)?;
     let mut tasks = JoinSet::new();
     tasks.spawn(follow::run(context.clone(), watch.changes()));
-    tasks.spawn(heal::run(context.clone()));
+    tasks.spawn(heal::run(context.clone(), watch.changes()));
     tasks.spawn(leases::run(context.clone(), watch.changes()));
     tasks.spawn(metrics::run(context.clone()));
     tasks.spawn(names::run(context.clone(), watch.changes()));

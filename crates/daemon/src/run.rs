@@ -3,6 +3,7 @@
 use crate::capabilities::keep_needed;
 use crate::context::Context;
 use crate::control::Control;
+use crate::descriptors;
 use crate::error::Error;
 use crate::parts;
 use crate::signals::{Sign, Signals};
@@ -21,6 +22,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(crate) fn run(words: &Words) -> Result<(), Error> {
     // Before the first thread: the others have what it has.
     keep_needed()?;
+    descriptors::raise_limit()?;
     let (engine, worker) = open(words)?.resident()?;
     let _lock = take_over(&engine)?;
     let runtime = tokio::runtime::Builder::new_current_thread()

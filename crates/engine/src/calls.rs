@@ -585,6 +585,11 @@ impl Session {
         tidings::heal_after(self, tidings)
     }
 
+    /// The devices whose `route_localnet` has to be on: the kernel does not tell when it changes.
+    pub fn devices_with_loopback(&self) -> Vec<IfName> {
+        tidings::devices_with_loopback(self)
+    }
+
     /// The kernel's state of this host, of the named sandboxes, and of the sandboxes that have an endpoint or a link.
     pub fn snapshot(&mut self) -> Result<Snapshot, Error> {
         snapshot::snapshot(self)

@@ -1,4 +1,4 @@
-//! Filters at the ingress of devices: reading them, and why one was refused.
+//! Filters of devices: reading them, and why one was refused.
 
 use crate::error::Error;
 use crate::links::{only, refused};
@@ -6,11 +6,11 @@ use crate::session::Session;
 use crate::socket::Answer;
 use zubi_model::{IfIndex, IfName};
 use zubi_plan::{Op, Outcome, Place};
-use zubi_wire::route::{Filter, FilterSeen, get_hooks};
+use zubi_wire::route::{Filter, FilterSeen, FilterSide, get_hooks};
 use zubi_wire::{Batch, KernelError, Message};
 
 impl Session {
-    /// The filters for what comes in by a device.
+    /// The filters of a device, on both sides.
     pub fn filters(&mut self, place: &Place, device: &IfName) -> Result<Vec<FilterSeen>, Error> {
         let index = self.index(place, device.as_str())?;
         self.filters_of(place, index)
@@ -18,11 +18,16 @@ impl Session {
 
     pub(crate) fn filters_of(&mut self, place: &Place, device: IfIndex) -> Result<Vec<FilterSeen>, Error> {
         let seen = |m: &Message<'_>| FilterSeen::parse(m).into_iter().collect();
-        match self.socket(place)?.dump("filters", &|b| FilterSeen::dump(b, device), seen) {
-            // The device was deleted since.
-            Err(e) if e.errno() == Some(libc::ENODEV) => Ok(Vec::new()),
-            other => other,
+        let mut all = Vec::new();
+        for side in FilterSide::ALL {
+            match self.socket(place)?.dump("filters", &|b| FilterSeen::dump(b, device, side), seen) {
+                Ok(some) => all.extend(some),
+                // The device was deleted since.
+                Err(e) if e.errno() == Some(libc::ENODEV) => {}
+                Err(e) => return Err(e),
+            }
         }
+        Ok(all)
     }
 
     /// On which of these devices filters can hang, in one send.

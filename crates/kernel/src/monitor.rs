@@ -25,6 +25,8 @@ use zubi_wire::{Message, Messages};
 pub enum Group {
     /// Links come, change and go: `RTNLGRP_LINK`.
     Links = 1,
+    /// Filters of devices: `RTNLGRP_TC`.
+    Filters = 4,
     /// `RTNLGRP_IPV4_IFADDR`.
     Ipv4Addresses = 5,
     /// `RTNLGRP_IPV4_ROUTE`.
@@ -41,8 +43,9 @@ pub enum Group {
 
 impl Group {
     /// All.
-    pub const ALL: [Group; 7] = [
+    pub const ALL: [Group; 8] = [
         Group::Links,
+        Group::Filters,
         Group::Ipv4Addresses,
         Group::Ipv4Routes,
         Group::Ipv6Addresses,
@@ -66,7 +69,7 @@ pub enum Hears {
 pub enum Tiding {
     /// A device of the host has gone, or is down, or is a port of nothing.
     Device(String),
-    /// An address of a device of the host, or a route through it, has gone.
+    /// An address or a filter of a device of the host, or a route through it, has gone, or a setting of it has changed.
     Through(IfIndex),
     /// A setting of the whole host has changed.
     Setting,
@@ -89,6 +92,8 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 const RTM_DELADDR: u16 = 21;
 const RTM_DELROUTE: u16 = 25;
+const RTM_DELQDISC: u16 = 37;
+const RTM_DELTFILTER: u16 = 45;
 const RTM_NEWNETCONF: u16 = 80;
 /// Kinds of nftables messages (linux/netfilter/nf_tables.h), below `NFNL_SUBSYS_NFTABLES << 8`.
 const NFT: u16 = 10 << 8;
@@ -167,7 +172,7 @@ fn tiding(message: &Message<'_>, namespace: Option<i32>) -> Option<Tiding> {
     // What is added takes nothing away. A setting tells only its new value.
     let is_harm = match message.kind {
         RTM_NEWLINK => is_unwell(message),
-        RTM_DELLINK | RTM_DELADDR | RTM_DELROUTE | RTM_NEWNETCONF => true,
+        RTM_DELLINK | RTM_DELADDR | RTM_DELROUTE | RTM_DELQDISC | RTM_DELTFILTER | RTM_NEWNETCONF => true,
         kind => kind & 0xff00 == NFT && !matches!(kind, NFT_MSG_NEWSETELEM | NFT_MSG_NEWGEN),
     };
     if !is_harm {
@@ -177,12 +182,13 @@ fn tiding(message: &Message<'_>, namespace: Option<i32>) -> Option<Tiding> {
         (kind, _) if kind & 0xff00 == NFT => Tiding::Ruleset,
         (_, Some(number)) => Tiding::Sandbox(NetnsId(number)),
         (RTM_NEWLINK | RTM_DELLINK, None) => Tiding::Device(link(message)?.name),
-        (RTM_DELADDR, None) => Tiding::Through(index(message.payload.get(4..8)?)?),
+        (RTM_DELADDR | RTM_DELQDISC | RTM_DELTFILTER, None) => Tiding::Through(index(message.payload.get(4..8)?)?),
         (RTM_DELROUTE, None) => Tiding::Through(index(attribute(message, RTA_OIF)?)?),
-        (_, None) => {
-            let device = attribute(message, NETCONFA_IFINDEX)?.try_into().ok().map(i32::from_ne_bytes);
-            return (device == Some(EVERY_DEVICE)).then_some(Tiding::Setting);
-        }
+        (_, None) => match i32::from_ne_bytes(attribute(message, NETCONFA_IFINDEX)?.try_into().ok()?) {
+            EVERY_DEVICE => Tiding::Setting,
+            // -2 stands for those that are made later.
+            device => Tiding::Through(IfIndex(device.try_into().ok()?)),
+        },
     })
 }
 

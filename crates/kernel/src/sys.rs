@@ -666,6 +666,27 @@ pub fn has_borrowed_rights() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 && libc::getuid() != 0 }
 }
 
+/// How many descriptors this process may have: the soft limit (getrlimit(2)).
+pub fn descriptor_limit() -> io::Result<u64> {
+    Ok(descriptor_limits()?.rlim_cur)
+}
+
+/// Raises the soft limit to the hard one.
+pub fn raise_descriptor_limit() -> io::Result<()> {
+    let limits = descriptor_limits()?;
+    let raised = libc::rlimit { rlim_cur: limits.rlim_max, ..limits };
+    // SAFETY: the kernel reads a whole `rlimit`.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const raised) })?;
+    Ok(())
+}
+
+fn descriptor_limits() -> io::Result<libc::rlimit> {
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes a whole `rlimit`.
+    check(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limits) })?;
+    Ok(limits)
+}
+
 /// Effective user and group.
 pub fn user_ids() -> (u32, u32) {
     // SAFETY: no pointers, cannot fail.

@@ -118,6 +118,7 @@ fn show(text: &mut String, attachment: &Attachment) -> std::fmt::Result {
                 writeln!(text, "  {:?}, {:?}", d.scope, d.egress)?;
             }
             DriverDescription::Ovs(ovs) => writeln!(text, "  Open vSwitch bridge {}", ovs.bridge)?,
+            DriverDescription::HostDevice(moved) => writeln!(text, "  {moved:?}")?,
         }
         writeln!(text, "  {:?}, id {:?}, mtu {:?}", d.other_gateway, d.id.as_ref().map(NetworkId::short), d.mtu)?;
         if d.naming != Naming::default() {

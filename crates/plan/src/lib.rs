@@ -6,11 +6,13 @@
 //! crate's job.
 
 pub mod alias;
+pub mod backstop;
 pub mod coexist;
 pub mod default_route;
 pub mod device;
 pub mod device_settings;
 pub mod driver;
+mod filter_program;
 pub mod firewall;
 pub mod forwarding;
 pub mod lease;

@@ -16,37 +16,16 @@
 //! If bridges pass frames to the firewall, datagrams to higher ports are left to the firewall's guard. If that setting
 //! is switched on later, no datagrams come back to 127.0.0.1 until `zubi repair`.
 
+use crate::filter_program::{
+    AND, DROP, GO_ON, HAS_ANY, IS, IS_AT_LEAST, LOAD_BYTE, LOAD_BYTE_BEHIND, LOAD_HALF, LOAD_HALF_BEHIND, LOAD_WORD,
+    MEASURE, RETURN, Step, VLAN_TAG, filter_of,
+};
 use crate::{Op, Plan, Sysctl, What};
 use zubi_model::{IfName, Network};
-use zubi_wire::route::{Filter, Instruction};
-
-/// Early among the filters, and not a number at which other programs start.
-const PREFERENCE: u16 = 127;
-/// The letters "zubi".
-const HANDLE: u32 = 0x7a75_6269;
-
-// Operation codes: linux/bpf_common.h.
-const LOAD_WORD: u16 = 0x20;
-const LOAD_HALF: u16 = 0x28;
-const LOAD_BYTE: u16 = 0x30;
-const LOAD_HALF_BEHIND: u16 = 0x48;
-const LOAD_BYTE_BEHIND: u16 = 0x50;
-/// The length of an IPv4 header, as the place from which `..._BEHIND` counts.
-const MEASURE: u16 = 0xb1;
-const AND: u16 = 0x54;
-const IS: u16 = 0x15;
-const IS_AT_LEAST: u16 = 0x35;
-const HAS_ANY: u16 = 0x45;
-const RETURN: u16 = 0x06;
-/// `SKF_AD_OFF + SKF_AD_VLAN_TAG` in linux/filter.h.
-const VLAN_TAG: u32 = 0xffff_f02c;
-/// `TC_ACT_SHOT` in linux/pkt_cls.h.
-const DROP: u32 = 2;
-/// `TC_ACT_UNSPEC`: the next filter, if any, decides.
-const GO_ON: u32 = u32::MAX;
+use zubi_wire::route::{Filter, FilterSide};
 
 /// Offsets count from the Ethernet header.
-const PROGRAM: [(u16, u8, u8, u32); 29] = [
+const PROGRAM: [Step; 29] = [
     (LOAD_HALF, 0, 0, 12),
     (IS, 5, 0, 0x0800),
     (IS, 1, 0, 0x8100),
@@ -98,12 +77,10 @@ pub enum BridgeNetfilter {
 
 /// Drops packets to the host's loopback addresses that are no replies, and packets that claim to come from them.
 pub fn filter(bridge: &IfName, netfilter: BridgeNetfilter) -> Filter {
-    let program =
-        program(netfilter).map(|(code, on_true, on_false, operand)| Instruction { code, on_true, on_false, operand });
-    Filter { device: bridge.clone(), preference: PREFERENCE, handle: HANDLE, program: program.to_vec() }
+    filter_of(bridge, FilterSide::Ingress, &program(netfilter))
 }
 
-fn program(netfilter: BridgeNetfilter) -> [(u16, u8, u8, u32); 29] {
+fn program(netfilter: BridgeNetfilter) -> [Step; 29] {
     let mut program = PROGRAM;
     if netfilter == BridgeNetfilter::Off {
         program[DATAGRAMS] = (IS, 10, 0, 17);
@@ -131,51 +108,14 @@ pub fn loopback(network: &Network, netfilter: BridgeNetfilter) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter_program;
 
     const TCP: u8 = 6;
     const UDP: u8 = 17;
     const ICMP: u8 = 1;
 
-    /// Runs the program as the kernel's machine does, as far as it is used here. `tag` is the tag that was removed.
     fn run(frame: &[u8], tag: u32, netfilter: BridgeNetfilter) -> u32 {
-        let at = |offset: u32, len: usize| -> Option<u32> {
-            if offset == VLAN_TAG {
-                return Some(tag);
-            }
-            let bytes = frame.get(offset as usize..offset as usize + len)?;
-            Some(bytes.iter().fold(0, |all, byte| (all << 8) | u32::from(*byte)))
-        };
-        let (mut next, mut a, mut x) = (0, 0, 0);
-        loop {
-            let (code, on_true, on_false, k) = program(netfilter)[next];
-            next += 1;
-            let loaded = match code {
-                LOAD_WORD => at(k, 4),
-                LOAD_HALF => at(k, 2),
-                LOAD_BYTE => at(k, 1),
-                LOAD_HALF_BEHIND => at(x + k, 2),
-                LOAD_BYTE_BEHIND => at(x + k, 1),
-                MEASURE => {
-                    x = 4 * (at(k, 1).unwrap() & 0xf);
-                    continue;
-                }
-                AND => Some(a & k),
-                RETURN => return k,
-                _ => {
-                    let holds = match code {
-                        IS => a == k,
-                        IS_AT_LEAST => a >= k,
-                        HAS_ANY => a & k != 0,
-                        other => panic!("{other:#x}"),
-                    };
-                    next += usize::from(if holds { on_true } else { on_false });
-                    continue;
-                }
-            };
-            // The kernel ends a program that reads past the end of the packet.
-            let Some(loaded) = loaded else { return 0 };
-            a = loaded;
-        }
+        filter_program::run(&program(netfilter), frame, &[(VLAN_TAG, tag)])
     }
 
     struct Packet {

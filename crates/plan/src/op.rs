@@ -81,7 +81,7 @@ pub enum What {
     AddHooks(IfName),
     /// Remove them, with all filters there.
     DeleteHooks(IfName),
-    /// Add a filter for packets that come in by a device.
+    /// Add a filter for what comes in by a device, or for what the host sends through it.
     AddFilter(Filter),
     /// Remove one.
     DeleteFilter(Filter),
@@ -202,6 +202,7 @@ impl Op {
             (What::AddOvsPort(port), Outcome::Created) => What::DeleteOvsPort(port.name.clone()),
             (What::AddHooks(device), Outcome::Created) => What::DeleteHooks(device.clone()),
             (What::AddFilter(filter), Outcome::Created) => What::DeleteFilter(filter.clone()),
+            (What::DeleteFilter(filter), Outcome::Removed) => What::AddFilter(filter.clone()),
             // Sets, chains and rules are deleted with their table.
             (What::AddTable(table), Outcome::Created) => What::DeleteTable(table.clone()),
             (What::AddElement(element), Outcome::Created) => What::DeleteElement(element.clone()),

@@ -23,7 +23,7 @@ pub enum Namespace {
 pub struct FiltersSeen {
     /// Whether filters can be attached to the device: it has the queueing discipline `clsact`.
     pub has_hooks: bool,
-    /// The filters for incoming packets.
+    /// Its filters, on both sides.
     pub filters: Vec<FilterSeen>,
 }
 

@@ -12,8 +12,8 @@ use zubi_snapshot::{
 };
 use zubi_wire::nft::{Element, Generation, RuleAt, RuleSeen, Table, TableFamily, TableSeen, Value};
 use zubi_wire::route::{
-    AddrGenMode, Address, AdminState, BridgePort, Filter, FilterSeen, ForwardingEntry, LinkChange, LinkSeen,
-    NeighbourSeen, Route, Switch,
+    AddrGenMode, Address, AdminState, BridgePort, Filter, FilterSeen, FilterSide, ForwardingEntry, LinkChange,
+    LinkSeen, NeighbourSeen, Route, Switch,
 };
 
 fn find(op: Op, snapshot: &Snapshot) -> Finding {
@@ -128,8 +128,16 @@ fn a_forwarding_entry_is_found_by_mac_and_port() {
 
 #[test]
 fn a_filter_needs_its_hooks_and_its_program() {
-    let filter = Filter { device: name("zb-blue"), preference: 1, handle: 2, program: Vec::new() };
-    let seen = FilterSeen { preference: 1, handle: 2, kind: "bpf".into(), program: Vec::new(), direct_action: true };
+    let filter =
+        Filter { device: name("zb-blue"), side: FilterSide::Ingress, preference: 1, handle: 2, program: Vec::new() };
+    let seen = FilterSeen {
+        side: FilterSide::Ingress,
+        preference: 1,
+        handle: 2,
+        kind: "bpf".into(),
+        program: Vec::new(),
+        direct_action: true,
+    };
     let ops = || vec![host(What::AddHooks(name("zb-blue"))), host(What::AddFilter(filter.clone()))];
     for (filters, expected) in [
         (FiltersSeen::default(), [Finding::Missing, Finding::Missing]),

@@ -11,7 +11,7 @@ use zubi_wire::nft::{
     ChainSeen, CmpOp, Element, Expr, Generation, LoadKey, Reg, Rule, RuleSeen, SetSeen, Table, TableFamily, TableSeen,
     Value, Verdict,
 };
-use zubi_wire::route::{FilterSeen, Instruction, LinkSeen, NeighbourSeen, RuleSeen as RoutingRule};
+use zubi_wire::route::{FilterSeen, FilterSide, Instruction, LinkSeen, NeighbourSeen, RuleSeen as RoutingRule};
 
 fn in_ip(name: &str) -> Table {
     Table::new(TableFamily::Ip, name)
@@ -59,8 +59,14 @@ fn full() -> Snapshot {
     snapshot.set_neighbours(host, vec![entry.clone(), NeighbourSeen { mac: None, ..entry.clone() }]);
     snapshot.set_forwarding(host, vec![entry]);
     let instruction = Instruction { code: 6, on_true: 1, on_false: 2, operand: u32::MAX };
-    let filter =
-        FilterSeen { preference: 1, handle: 2, kind: "bpf".into(), program: vec![instruction], direct_action: true };
+    let filter = FilterSeen {
+        side: FilterSide::Ingress,
+        preference: 1,
+        handle: 2,
+        kind: "bpf".into(),
+        program: vec![instruction],
+        direct_action: true,
+    };
     let filters = FiltersSeen { has_hooks: true, filters: vec![filter] };
     snapshot.set_bridge_filters(host, [("zb-blue".to_owned(), filters)]);
     snapshot.set_setting(host, "net/ipv4/ip_forward", Some("1".into()));

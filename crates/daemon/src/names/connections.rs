@@ -2,6 +2,7 @@
 
 use super::part::PART;
 use super::resolver::{Handled, ReplyTo, Resolver};
+use crate::descriptors;
 use std::collections::HashMap;
 use std::io;
 use std::net::IpAddr;
@@ -14,8 +15,6 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zubi_names::{Asked, Transport};
 
-/// So many connections are open at a time.
-const MOST: usize = 256;
 /// So many of them may be of one address, so that one that opens them without end leaves room for others.
 const MOST_OF_ONE: usize = 16;
 /// How long a connection may be idle (RFC 7766, 6.2.3: a few seconds).
@@ -40,7 +39,7 @@ impl Places {
     fn take(&self, address: IpAddr) -> Option<Place> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (open, own) = (all.values().sum::<usize>(), all.get(&address).copied().unwrap_or(0));
-        if open >= MOST || own >= MOST_OF_ONE {
+        if open >= descriptors::places() || own >= MOST_OF_ONE {
             return None;
         }
         all.insert(address, own + 1);

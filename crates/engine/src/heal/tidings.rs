@@ -11,8 +11,9 @@ use crate::heal::object::{Object, heal};
 use crate::session::Session;
 use std::collections::{BTreeSet, HashSet};
 use zubi_kernel::monitor::Tiding;
-use zubi_model::{Endpoint, IfIndex, NetworkName};
+use zubi_model::{Endpoint, IfIndex, IfName, Network, NetworkName};
 use zubi_plan::firewall::endpoint_elements;
+use zubi_plan::published::on_loopback;
 use zubi_plan::{Place, driver};
 use zubi_wire::nft::Element;
 use zubi_wire::route::LinkSeen;
@@ -68,6 +69,17 @@ pub(crate) fn heal_after(session: &mut Session, tidings: &HashSet<Tiding>) -> Re
         }
     }
     Ok(done)
+}
+
+/// The devices whose `route_localnet` has to be on: ports are published on 127.0.0.1 there.
+pub(crate) fn devices_with_loopback(session: &Session) -> Vec<IfName> {
+    let endpoints = session.store().all_endpoints_lossy().0;
+    let publishes = |network: &Network| {
+        let own = endpoints.iter().filter(|endpoint| endpoint.network == network.name);
+        on_loopback(network, own.flat_map(|endpoint| endpoint.ports.iter().copied().map(Into::into)))
+    };
+    let networks = session.store().networks_lossy().0;
+    networks.iter().filter(|network| publishes(network)).map(|network| network.device().clone()).collect()
 }
 
 /// Repairs an object; returns whether that changed something.

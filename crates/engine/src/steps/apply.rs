@@ -12,6 +12,7 @@ use crate::firewall::seen::{follow_firewall, remember_firewall};
 use crate::session::Session;
 use zubi_kernel::{Applied, Deletions};
 use zubi_plan::{Outcome, Plan, What, coexist, forwarding};
+use zubi_wire::route::FilterSide;
 
 /// How often a plan is applied while other programs change the ruleset.
 const TRIES: u32 = 5;
@@ -45,9 +46,13 @@ fn apply_steadily(session: &mut Session, plan: &Plan) -> Result<Result<(), zubi_
 fn note_unfiltered(session: &mut Session, applied: &Applied) {
     for (op, outcome) in &applied.done {
         if let (What::AddFilter(filter), Outcome::Nothing) = (&op.what, outcome) {
+            let open = match filter.side {
+                FilterSide::Ingress => "containers can reach what the rules keep from them",
+                FilterSide::Egress => "containers can be reached against the rules",
+            };
             session.note(format!(
                 "bridge {}: this kernel has no filters of classic BPF (sch_ingress, cls_bpf): after a flush of \
-                 the nftables ruleset, containers can reach the host's loopback until the next command",
+                 the nftables ruleset, {open} until the next command",
                 filter.device
             ));
         }

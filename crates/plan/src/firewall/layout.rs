@@ -1,5 +1,6 @@
 //! The table itself: sets, chains and rules.
 
+use crate::backstop::SEEN;
 use crate::{Op, What};
 use LoadKey::{
     DestPort, IifGroup, IifKind, IifName, Ipv4Daddr, Ipv4Saddr, Ipv6Daddr, Ipv6Saddr, L4Proto, NfProto, OifGroup,
@@ -66,7 +67,9 @@ pub fn chains() -> Vec<Chain> {
         chain("guard", "filter", HookPoint::Prerouting, -300),
         chain("prerouting", "nat", HookPoint::Prerouting, -100),
         chain("input", "filter", HookPoint::Input, 0),
+        chain("translated", "filter", HookPoint::Prerouting, -90),
         chain("forward", "filter", HookPoint::Forward, 0),
+        chain("sent", "filter", HookPoint::Output, 0),
         chain("output", "nat", HookPoint::Output, -100),
         chain("postrouting", "nat", HookPoint::Postrouting, 100),
         Chain::regular(&TABLE, "publish"),
@@ -149,8 +152,25 @@ pub fn rules() -> Vec<Rule> {
             .not_in_set(&[IifName, Ipv6Daddr], "home6")
             .counted_drop()
             .comment("a gateway answers its own network only"),
+        rule("translated")
+            .translated()
+            .in_set(&[IifName], "bridges")
+            .set_mark_bits(SEEN)
+            .comment("what a bridge sends on to itself"),
+        rule("sent").in_set(&[OifName], "bridges").set_mark_bits(SEEN),
+        // Here the way out is that of the address before the translation.
+        rule("sent").translated().in_set(&[Ipv4Daddr], "subnets4").set_mark_bits(SEEN).comment("by a published port"),
+        rule("sent").translated().in_set(&[Ipv6Daddr], "subnets6").set_mark_bits(SEEN),
+        // The mark comes with the verdict, behind the last look at a set: while the table goes, a packet may still be on its
+        // way through a chain whose sets are empty already.
+        rule("forward")
+            .in_set(&[OifName], "bridges")
+            .established()
+            .set_mark_bits(SEEN)
+            .accept()
+            .comment("bridges take nothing that no rule has seen"),
         rule("forward").established().accept(),
-        rule("forward").in_set(&[IifName, OifName], "icc").accept().comment("inside one network"),
+        rule("forward").in_set(&[IifName, OifName], "icc").set_mark_bits(SEEN).accept().comment("inside one network"),
         rule("forward").in_set(&[IifName], "internal").counted_drop().comment("internal: no way out"),
         rule("forward").in_set(&[OifName], "internal").counted_drop().comment("internal: no way in"),
         rule("forward")
@@ -159,7 +179,12 @@ pub fn rules() -> Vec<Rule> {
             .counted_drop()
             .comment("only addresses that were given leave"),
         rule("forward").in_set(&[IifName], "bridges").not_in_set(&[IifName, Ipv6Saddr], "endpoints6").counted_drop(),
-        rule("forward").in_set(&[OifName], "bridges").translated().accept().comment("by a published port"),
+        rule("forward")
+            .in_set(&[OifName], "bridges")
+            .translated()
+            .set_mark_bits(SEEN)
+            .accept()
+            .comment("by a published port"),
         rule("forward").in_set(&[OifName], "open").translated().accept(),
         rule("forward")
             .in_set(&[IifName], "bridges")

@@ -37,6 +37,9 @@
 //!   bridges pass frames to the firewall (`bridge-nf-call-iptables`), a frame to a container that routes between two
 //!   networks has an address of the other network, and the bridge only passes it on. And only the host itself reaches
 //!   127.0.0.0/8 or sends from there: the bridges have `route_localnet`, without which no port could be published there.
+//! - `translated`, `sent`, and what `forward` accepts: what goes to one of `bridges` gets the mark without which they take
+//!   nothing (`backstop.rs`). `translated` is for frames that a bridge sends on to itself while bridges pass frames to the
+//!   firewall: they meet its filter before they meet `forward`.
 //! - `prerouting`, `output`: packets for this host, and no others, are looked up in the maps (`publish`). Forwarded
 //!   packets are never taken, with one exception: on networks that redirect questions (`names`), what leaves the subnet
 //!   for port 53 is led to the host's address, whoever it was sent to. `::1` cannot be translated: the kernel's routing

@@ -22,6 +22,8 @@ const BASE_NETWORK: u32 = 1;
 const BASE_TRANSPORT: u32 = 2;
 const BYTEORDER_LEN: u16 = 4;
 const NAT_DNAT: u32 = 1;
+/// `NFT_META_MARK`.
+const MARK: u32 = 3;
 /// `NFT_REJECT_TCP_RST`.
 const REJECT_TCP_RESET: u32 = 1;
 /// `NF_NAT_RANGE_MAP_IPS`, `NF_NAT_RANGE_PROTO_SPECIFIED`: the kernel derives them from the registers.
@@ -86,6 +88,8 @@ pub enum LoadKey {
     DestPort,
     /// The bits of a TCP header (RFC 9293, 3.1; one byte).
     TcpFlags,
+    /// The mark of the packet, which rules write and read (four bytes in the host's order).
+    Mark,
 }
 
 impl LoadKey {
@@ -123,6 +127,7 @@ impl LoadKey {
             LoadKey::L4Proto => "meta l4proto",
             LoadKey::DestPort => "th dport",
             LoadKey::TcpFlags => "tcp flags",
+            LoadKey::Mark => "meta mark",
         }
     }
 
@@ -146,6 +151,7 @@ impl LoadKey {
             LoadKey::OifKind => Source::Meta(27),
             LoadKey::NfProto => Source::Meta(15),
             LoadKey::EtherType => Source::Meta(1),
+            LoadKey::Mark => Source::Meta(MARK),
             LoadKey::L4Proto => Source::Meta(16),
             LoadKey::CtState => Source::Ct(0),
             LoadKey::CtStatus => Source::Ct(2),
@@ -174,7 +180,7 @@ impl LoadKey {
     }
 
     /// All keys.
-    pub const ALL: [LoadKey; 18] = [
+    pub const ALL: [LoadKey; 19] = [
         LoadKey::IifName,
         LoadKey::OifName,
         LoadKey::IifKind,
@@ -193,6 +199,7 @@ impl LoadKey {
         LoadKey::L4Proto,
         LoadKey::DestPort,
         LoadKey::TcpFlags,
+        LoadKey::Mark,
     ];
 }
 
@@ -291,6 +298,20 @@ pub enum Expr {
         to: Reg,
         /// The bits to keep.
         mask: Vec<u8>,
+    },
+    /// `to = from | bits`: written as `(from & !bits) ^ bits`, the one form that all kernels know.
+    SetBits {
+        /// The source register.
+        from: Reg,
+        /// The target register.
+        to: Reg,
+        /// The bits to set.
+        bits: Vec<u8>,
+    },
+    /// Give the packet a register as its mark.
+    SetMark {
+        /// The register.
+        from: Reg,
     },
     /// Go on only if the comparison holds.
     Cmp {
@@ -398,6 +419,17 @@ impl Expr {
                 b.nested(4, |b| b.attr(DATA_VALUE, mask));
                 b.nested(5, |b| b.attr(DATA_VALUE, &vec![0; mask.len()]));
             }),
+            Expr::SetBits { from, to, bits } => put("bitwise", &|b| {
+                b.be32(1, from.number());
+                b.be32(2, to.number());
+                b.be32(3, bits.len() as u32);
+                b.nested(4, |b| b.attr(DATA_VALUE, &inverted(bits)));
+                b.nested(5, |b| b.attr(DATA_VALUE, bits));
+            }),
+            Expr::SetMark { from } => put("meta", &|b| {
+                b.be32(2, MARK);
+                b.be32(3, from.number());
+            }),
             Expr::Cmp { from, op, value } => put("cmp", &|b| {
                 b.be32(1, from.number());
                 b.be32(2, u32::from(*op == CmpOp::Neq));
@@ -482,12 +514,18 @@ impl Expr {
         let value = |kind| data.nested(kind).and_then(|v| v.get(DATA_VALUE)).map(<[u8]>::to_vec);
         let load = |source| Some(Expr::Load { key: LoadKey::from_source(source)?, to: reg(1)? });
         Some(match name {
+            "meta" if data.get(3).is_some() => {
+                Some(Expr::SetMark { from: reg(3)? }).filter(|_| data.be32(2) == Some(MARK))?
+            }
             "meta" => load(Source::Meta(data.be32(2)?))?,
             "ct" => load(Source::Ct(data.be32(2)?))?,
             "fib" => load(Source::Fib { result: data.be32(2)?, flags: data.be32(3)? })?,
             "payload" => load(Source::Payload { base: data.be32(2)?, offset: data.be32(3)?, len: data.be32(4)? })?,
             "bitwise" if value(5)?.iter().all(|b| *b == 0) => {
                 Expr::Mask { from: reg(1)?, to: reg(2)?, mask: value(4)? }
+            }
+            "bitwise" if value(4)? == inverted(&value(5)?) => {
+                Expr::SetBits { from: reg(1)?, to: reg(2)?, bits: value(5)? }
             }
             "cmp" => {
                 let op = match data.be32(2)? {
@@ -534,6 +572,10 @@ impl Expr {
         let flags = NAT_ADDRESS | if port.is_some() { NAT_PORT } else { 0 };
         (single && data.be32(7).is_none_or(|f| f == flags)).then_some(Expr::Dnat { family, address, port })
     }
+}
+
+fn inverted(bits: &[u8]) -> Vec<u8> {
+    bits.iter().map(|byte| !byte).collect()
 }
 
 /// A load of only the first bytes of an address: `nft` checks prefixes of whole bytes this way.

@@ -204,6 +204,17 @@ impl Rule {
         self
     }
 
+    /// `meta mark set meta mark | BITS`.
+    #[must_use]
+    pub fn set_mark_bits(mut self, bits: u32) -> Self {
+        self.exprs.extend([
+            Expr::Load { key: LoadKey::Mark, to: Reg(0) },
+            Expr::SetBits { from: Reg(0), to: Reg(0), bits: bits.to_ne_bytes().to_vec() },
+            Expr::SetMark { from: Reg(0) },
+        ]);
+        self
+    }
+
     /// `masquerade`.
     #[must_use]
     pub fn masquerade(mut self) -> Self {

@@ -54,6 +54,8 @@ struct Words {
     /// Loaded since the last words.
     loaded: Vec<LoadKey>,
     mask: Option<Vec<u8>>,
+    /// Set in the register since the last words.
+    bits: Option<Vec<u8>>,
     /// Checked since the last words.
     checked: Option<ProtocolChecked>,
     /// Looked up in a map since the last words.
@@ -65,6 +67,15 @@ impl Words {
         match expr {
             Expr::Load { key, .. } => self.loaded.push(*key),
             Expr::Mask { mask, .. } => self.mask = Some(mask.clone()),
+            Expr::SetBits { bits, .. } => self.bits = Some(bits.clone()),
+            Expr::SetMark { .. } => {
+                let value = match (self.loaded.last(), self.bits.take()) {
+                    (Some(key), Some(bits)) => format!("{} | {}", key.word(), plain(LoadKey::Mark, &bits)),
+                    (Some(key), None) => key.word().to_owned(),
+                    (None, _) => "[register]".to_owned(),
+                };
+                self.say(format!("meta mark set {value}"));
+            }
             Expr::Cmp { op, value, .. } => self.compare(*op, value),
             Expr::Lookup { set, inverted, to, .. } => {
                 let keys: Vec<_> = self.loaded.iter().map(|k| k.word()).collect();
@@ -173,6 +184,10 @@ fn plain(key: LoadKey, value: &[u8]) -> String {
         (LoadKey::IifGroup | LoadKey::OifGroup, value) => {
             let group = <[u8; 4]>::try_from(value).map(u32::from_ne_bytes);
             return group.map_or_else(|_| hex(value), |group| group.to_string());
+        }
+        (LoadKey::Mark, value) => {
+            let mark = <[u8; 4]>::try_from(value).map(u32::from_ne_bytes);
+            return mark.map_or_else(|_| hex(value), |mark| format!("{mark:#010x}"));
         }
         (LoadKey::NfProto, [family]) => return family_word(*family),
         (LoadKey::EtherType, [high, low]) => {

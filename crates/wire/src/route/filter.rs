@@ -1,4 +1,4 @@
-//! Filters at the ingress of a device: `tc` with classic BPF in direct-action mode (linux/pkt_sched.h, linux/pkt_cls.h,
+//! Filters of a device: `tc` with classic BPF in direct-action mode (linux/pkt_sched.h, linux/pkt_cls.h,
 //! linux/filter.h). They do not use bpf(2), so they need no more privileges than a device does.
 
 use crate::message::{Batch, Message, flag};
@@ -20,6 +20,8 @@ const HANDLE: u32 = 0xffff_0000;
 const CLSACT: u32 = 0xffff_fff1;
 /// `TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS)`.
 const INGRESS: u32 = 0xffff_fff2;
+/// `TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS)`.
+const EGRESS: u32 = 0xffff_fff3;
 /// `ETH_P_ALL`, which `tc` does not print.
 const ALL_PROTOCOLS: u16 = 3;
 const TCA_KIND: u16 = 1;
@@ -44,11 +46,44 @@ pub struct Instruction {
     pub operand: u32,
 }
 
-/// A filter for all incoming packets of a device.
+/// Which packets of a device a filter sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FilterSide {
+    /// Those that come in by it.
+    Ingress,
+    /// Those that the host sends through it. Frames that a bridge passes from port to port are not among them.
+    Egress,
+}
+
+impl FilterSide {
+    /// Both.
+    pub const ALL: [FilterSide; 2] = [FilterSide::Ingress, FilterSide::Egress];
+
+    fn parent(self) -> u32 {
+        match self {
+            FilterSide::Ingress => INGRESS,
+            FilterSide::Egress => EGRESS,
+        }
+    }
+}
+
+impl fmt::Display for FilterSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FilterSide::Ingress => "ingress",
+            FilterSide::Egress => "egress",
+        })
+    }
+}
+
+/// A filter for all packets on one side of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filter {
     /// The device.
     pub device: IfName,
+    /// Its side.
+    pub side: FilterSide,
     /// Its position; smaller comes first.
     pub preference: u16,
     /// Its number among filters with this preference.
@@ -127,7 +162,7 @@ impl Filter {
 
     fn message(&self, batch: &mut Batch, flags: u16, index: IfIndex) {
         batch.message(RTM_NEWTFILTER, flag::REQUEST | flag::ACK | flags, |b| {
-            b.header(&header(index, self.handle, INGRESS, self.info()));
+            b.header(&header(index, self.handle, self.side.parent(), self.info()));
             b.text(TCA_KIND, BPF);
             b.nested(TCA_OPTIONS, |b| {
                 b.attr(TCA_BPF_OPS_LEN, &(self.program.len() as u16).to_ne_bytes());
@@ -143,14 +178,14 @@ impl Filter {
         // Without the protocol, as `tc` does: each preference has only one.
         let info = u32::from(self.preference) << 16;
         batch.message(RTM_DELTFILTER, flag::REQUEST | flag::ACK, |b| {
-            b.header(&header(index, self.handle, INGRESS, info));
+            b.header(&header(index, self.handle, self.side.parent(), info));
             b.text(TCA_KIND, BPF);
         });
     }
 
     /// The words of `tc filter del`.
     pub fn place(&self) -> String {
-        format!("dev {} ingress pref {} handle {:#x} {BPF}", self.device, self.preference, self.handle)
+        format!("dev {} {} pref {} handle {:#x} {BPF}", self.device, self.side, self.preference, self.handle)
     }
 
     /// Whether the kernel's filter is this one.
@@ -160,7 +195,7 @@ impl Filter {
 
     /// Whether the kernel's filter is in the position of this one.
     pub fn is_place_of(&self, seen: &FilterSeen) -> bool {
-        (seen.preference, seen.handle, seen.kind.as_str()) == (self.preference, self.handle, BPF)
+        (seen.side, seen.preference, seen.handle, seen.kind.as_str()) == (self.side, self.preference, self.handle, BPF)
     }
 }
 
@@ -174,6 +209,8 @@ impl fmt::Display for Filter {
 /// A filter as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilterSeen {
+    /// See [`Filter`].
+    pub side: FilterSide,
     /// See [`Filter`].
     pub preference: u16,
     /// See [`Filter`].
@@ -198,6 +235,7 @@ impl FilterSeen {
         let options = a.nested(TCA_OPTIONS);
         let program = options.as_ref().and_then(|o| o.get(TCA_BPF_OPS)).unwrap_or_default();
         Some(FilterSeen {
+            side: FilterSide::ALL.into_iter().find(|side| word(12) == Some(side.parent()))?,
             preference: (word(16)? >> 16) as u16,
             handle: word(8)?,
             kind: a.text(TCA_KIND)?,
@@ -206,9 +244,9 @@ impl FilterSeen {
         })
     }
 
-    /// Appends a query for all ingress filters of a device. A device without hooks has none.
-    pub fn dump(batch: &mut Batch, index: IfIndex) {
-        batch.message(RTM_GETTFILTER, flag::REQUEST | flag::DUMP, |b| b.header(&header(index, 0, INGRESS, 0)));
+    /// Appends a query for all filters on one side of a device. A device without hooks has none.
+    pub fn dump(batch: &mut Batch, index: IfIndex, side: FilterSide) {
+        batch.message(RTM_GETTFILTER, flag::REQUEST | flag::DUMP, |b| b.header(&header(index, 0, side.parent(), 0)));
     }
 }
 
@@ -236,7 +274,8 @@ mod tests {
     fn filter() -> Filter {
         let instruction = |code, operand| Instruction { code, on_true: 0, on_false: 0, operand };
         let program = vec![instruction(48, 30), instruction(6, u32::MAX)];
-        Filter { device: "zb-blue".parse().unwrap(), preference: 127, handle: 0x7a75_6269, program }
+        let (device, side) = ("zb-blue".parse().unwrap(), FilterSide::Ingress);
+        Filter { device, side, preference: 127, handle: 0x7a75_6269, program }
     }
 
     #[test]
@@ -247,7 +286,7 @@ mod tests {
             (ours(|b| filter().encode(b, INDEX)), ADD),
             (ours(|b| filter().encode_replace(b, INDEX)), REPLACE),
             (ours(|b| filter().encode_delete(b, INDEX)), DELETE),
-            (ours(|b| FilterSeen::dump(b, INDEX)), DUMP),
+            (ours(|b| FilterSeen::dump(b, INDEX, FilterSide::Ingress)), DUMP),
         ] {
             assert_eq!(lines(&said, HEADER, NESTED), lines(&bytes(recorded), HEADER, NESTED));
         }
@@ -267,6 +306,7 @@ mod tests {
         assert!(filter().is(&seen));
         let changed = FilterSeen { program: Vec::new(), ..seen.clone() };
         assert!(filter().is_place_of(&changed) && !filter().is(&changed));
-        assert!(!filter().is_place_of(&FilterSeen { handle: 1, ..seen }));
+        assert!(!filter().is_place_of(&FilterSeen { handle: 1, ..seen.clone() }));
+        assert!(!filter().is_place_of(&FilterSeen { side: FilterSide::Egress, ..seen }));
     }
 }

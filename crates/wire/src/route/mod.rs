@@ -19,7 +19,7 @@ mod vlan;
 pub use address::{Address, AddressSeen, Dad, Uniqueness, held_address};
 pub use bridge::{BridgeId, BridgeSeen};
 pub use device_settings::DeviceSettings;
-pub use filter::{Filter, FilterSeen, Instruction, add_hooks, delete_hooks, get_hooks};
+pub use filter::{Filter, FilterSeen, FilterSide, Instruction, add_hooks, delete_hooks, get_hooks};
 pub use link::{
     AddrGenMode, AdminState, Destination, LONGEST_ALIAS, Link, LinkChange, LinkKind, LinkMark, LinkMove, LinkRef,
     LinkSeen, OnCard, Peer, Stub, Vlan, delete as delete_link, delete_group, dump_links, get_link, probe_kind,

@@ -8,7 +8,9 @@ use zubi_lab::{
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
 const OTHER: &str = "--subnet 10.77.88.0/24 --subnet fd00:77::/64";
-const NO_TABLE: &str = "nft delete table inet zubi";
+/// Without the table bridges still let nothing in: their filters go as well.
+const NO_TABLE: &str = "nft delete table inet zubi; \
+    for bridge in $(ip -br link show type bridge | cut -d' ' -f1); do tc qdisc del dev $bridge clsact || true; done";
 
 fn containers_of_one_network_reach_each_other_the_host_and_the_outside() {
     let host = Host::new(ZUBI);

@@ -42,7 +42,7 @@ fn is_mended(host: &Host, harm: &str) {
     }
 }
 
-const HARMS: [(&str, &str); 15] = [
+const HARMS: [(&str, &str); 20] = [
     ("a flushed ruleset", "nft flush ruleset"),
     ("a deleted table", "nft delete table inet zubi"),
     ("a flushed chain", "nft flush chain inet zubi forward"),
@@ -63,7 +63,12 @@ const HARMS: [(&str, &str); 15] = [
     ("an inner end that is down", "ip -n c1 link set eth0 down"),
     ("an inner address that is gone", "ip -n c1 addr del 10.55.66.2/24 dev eth0"),
     ("a default route that is gone", "ip -n c1 route del default"),
+    ("a route that is gone", "ip route del 10.55.66.0/24 dev zb-blue"),
     ("forwarding that is off", "sysctl -qw net.ipv4.ip_forward=0"),
+    ("forwarding that is off on a bridge", "sysctl -qw net.ipv4.conf.zb-blue.forwarding=0"),
+    ("filters that are gone", "tc qdisc del dev zb-blue clsact"),
+    ("flushed iptables", "iptables -F; iptables -t nat -F; iptables -X"),
+    ("the ruleset of nftables.service", "printf 'flush ruleset\ntable inet filter {}\n' | nft -f -"),
 ];
 
 fn what_others_break_is_put_right() {
@@ -79,6 +84,24 @@ fn what_others_break_is_put_right() {
         assert_isolated("b1", "outside", Outside::V4);
     }
     assert!(told(&host).contains("repairs"));
+}
+
+fn a_setting_that_changes_without_a_word_is_put_right() {
+    let host = host();
+    host.zubi("port add blue c1 127.0.0.1:8080:80").ok();
+    let _daemon = ZubiDaemon::start(&host, DAEMON);
+    // A port that was published later is looked at as well.
+    host.network("dark --subnet 10.66.0.0/24");
+    host.container("d1", "dark");
+    host.zubi("port add dark d1 127.0.0.1:8081:80").ok();
+    for bridge in ["zb-blue", "zb-dark", "zb-blue"] {
+        host.shell(&format!("sysctl -qw net.ipv4.conf.{bridge}.route_localnet=0")).ok();
+        let since = Instant::now();
+        host.wait_for(&format!("sysctl -n net.ipv4.conf.{bridge}.route_localnet | grep -q 1"));
+        // The next look at everything comes later.
+        assert!(since.elapsed() < PATIENCE, "{bridge}");
+    }
+    is_mended(&host, "route_localnet");
 }
 
 fn each_repair_is_told_with_its_object() {
@@ -126,6 +149,7 @@ fn a_ruleset_that_is_flushed_again_and_again_comes_back_each_time() {
 
 zubi_lab::tests!(
     what_others_break_is_put_right,
+    a_setting_that_changes_without_a_word_is_put_right,
     each_repair_is_told_with_its_object,
     what_is_in_order_and_what_belongs_to_others_is_left_alone,
     a_ruleset_that_is_flushed_again_and_again_comes_back_each_time

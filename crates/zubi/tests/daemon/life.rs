@@ -2,10 +2,13 @@
 
 use std::fs;
 use std::os::unix::net::UnixStream;
+use zubi_kernel::sys;
 use zubi_lab::{Host, ZubiDaemon};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
 const DAEMON: &str = env!("CARGO_BIN_EXE_zubi-daemon");
+/// The exit code for a folder that cannot be written.
+const READ_ONLY: i32 = 8;
 
 fn a_run_folder_has_one_daemon_and_a_killed_one_is_in_nobodys_way() {
     let host = Host::new(ZUBI);
@@ -73,14 +76,63 @@ fn it_keeps_the_capabilities_that_it_needs_and_no_others() {
     assert_eq!((of("CapInh"), of("CapAmb")), (0, 0));
 }
 
+/// Connects ten thousand times to each socket, or as often as this process may.
+fn crowd() -> Vec<UnixStream> {
+    sys::raise_descriptor_limit().expect("more descriptors");
+    // The test needs some itself.
+    let most = sys::descriptor_limit().expect("a limit").saturating_sub(200) / 2;
+    let connect = |path| (0..most.min(10_000)).map_while(move |_| UnixStream::connect(path).ok());
+    ["/run/zubi/daemon.sock", "/run/docker/plugins/zubi.sock"].into_iter().flat_map(connect).collect()
+}
+
+fn descriptors_of(daemon: &ZubiDaemon) -> usize {
+    fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("its descriptors").count()
+}
+
 fn clients_that_say_nothing_keep_nobody_from_an_answer() {
     let host = Host::new(ZUBI);
     let daemon = ZubiDaemon::start(&host, DAEMON);
-    let idle: Vec<UnixStream> = (0..500).map_while(|_| UnixStream::connect("/run/zubi/daemon.sock").ok()).collect();
-    assert!(idle.len() > 256, "{}", idle.len());
+    host.wait_for("test -S /run/docker/plugins/zubi.sock");
+    let idle = crowd();
+    assert!(idle.len() > 900, "{}", idle.len());
     host.zubi("status").ok();
+    assert!(descriptors_of(&daemon) < 700, "{}", descriptors_of(&daemon));
     drop(idle);
     assert_eq!(daemon.end(&host), Some(0));
+}
+
+fn with_few_descriptors_clients_leave_some_for_the_work() {
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24");
+    fs::write("/run/limited", format!("#!/bin/sh\nulimit -n 128\nexec {DAEMON} \"$@\"\n")).expect("a script");
+    host.shell("chmod +x /run/limited").ok();
+    let daemon = ZubiDaemon::start(&host, "/run/limited");
+    host.wait_for("test -S /run/docker/plugins/zubi.sock");
+    let idle = crowd();
+    host.shell("nft flush ruleset").ok();
+    host.wait_for(&format!("{ZUBI} check"));
+    host.wait_for(&format!("{ZUBI} status"));
+    assert!(!ZubiDaemon::log().contains("Too many open files"), "{}", ZubiDaemon::log());
+    drop(idle);
+    assert_eq!(daemon.end(&host), Some(0));
+}
+
+fn a_run_folder_that_cannot_be_written_is_named() {
+    let host = Host::new(ZUBI);
+    host.network("blue --subnet 10.55.66.0/24");
+    host.shell("mount --bind /run/zubi /run/zubi && mount -o remount,bind,ro /run/zubi").ok();
+    assert_eq!(ZubiDaemon::spawn(&host, DAEMON).ended(), Some(READ_ONLY));
+    ZubiDaemon::says("/run/zubi");
+    ZubiDaemon::says("Read-only file system");
+    host.shell("umount /run/zubi").ok();
+    let mut daemon = ZubiDaemon::start(&host, DAEMON);
+    // A daemon that runs goes on, says what is wrong, and goes to work again.
+    host.shell("mount --bind /run/zubi /run/zubi && mount -o remount,bind,ro /run/zubi").ok();
+    host.shell("nft flush ruleset").ok();
+    host.wait_for(&format!("{ZUBI} status | grep -q 'Read-only file system'"));
+    host.shell("umount /run/zubi").ok();
+    host.wait_for(&format!("{ZUBI} check"));
+    assert!(daemon.lives());
 }
 
 fn a_question_that_is_none_is_answered_with_the_reason() {
@@ -105,5 +157,7 @@ zubi_lab::tests!(
     wrong_settings_are_told_with_their_place_before_the_daemon_starts,
     it_keeps_the_capabilities_that_it_needs_and_no_others,
     clients_that_say_nothing_keep_nobody_from_an_answer,
+    with_few_descriptors_clients_leave_some_for_the_work,
+    a_run_folder_that_cannot_be_written_is_named,
     a_question_that_is_none_is_answered_with_the_reason
 );

@@ -134,7 +134,7 @@ fn connect_looks_at_a_changed_ruleset_once_and_reads_no_rules_that_do_not_matter
         all.into_iter().filter(|s| s.starts_with("nft: GET") && !s.contains("GETSETELEM")).collect()
     };
     foreign_rules(&host, "table ip foreign { chain c {");
-    let ours = format!("nft: GETTABLE{}", " GETCHAIN".repeat(7));
+    let ours = format!("nft: GETTABLE{}", " GETCHAIN".repeat(9));
     let tables_and_chains = ["nft: GETGEN", "nft: GETGEN", "nft: GETTABLE dump", "nft: GETCHAIN dump"];
     assert_eq!(looking(&host, "a1"), [&tables_and_chains[..], &["nft: GETGEN", &ours]].concat());
     assert_eq!(looking(&host, "a2"), ["nft: GETGEN"]);

@@ -2,9 +2,10 @@
 //! xtask client-test trixie firewalld`.
 
 use std::process::Command;
-use zubi_lab::{Firewalld, Host, Outside, Reach, Service, TableOwner, Transport, ask, reaches, skip};
+use zubi_lab::{Firewalld, Host, Outside, Reach, Service, TableOwner, Transport, ZubiDaemon, ask, reaches, skip};
 
 const ZUBI: &str = env!("CARGO_BIN_EXE_zubi");
+const DAEMON: &str = env!("CARGO_BIN_EXE_zubi-daemon");
 const BOTH: &str = "--subnet 10.55.66.0/24 --subnet fd00:55::/64";
 const EVERYTHING: [&str; 5] = ["neighbours", "out", "out by IPv6", "published", "hairpin"];
 
@@ -66,6 +67,21 @@ fn networks_pass_firewalld_and_its_reloads() {
     assert!(!host.shell("nft list ruleset").ok().out.contains("zubi"));
 }
 
+fn with_the_daemon_networks_pass_firewalld_again_by_themselves() {
+    let test = "with_the_daemon_networks_pass_firewalld_again_by_themselves";
+    let Some((host, _outside, firewalld)) = beside(test, TableOwner::Nobody) else { return };
+    host.network(&format!("blue {BOTH}"));
+    let _service = populate(&host);
+    let _daemon = ZubiDaemon::start(&host, DAEMON);
+    for reload in ["--reload", "--complete-reload", "--reload"] {
+        firewalld.cmd(reload).ok();
+        host.wait_for(&format!("{ZUBI} check"));
+        assert_eq!(passing(), EVERYTHING, "after {reload}: {}", ZubiDaemon::log());
+    }
+    ZubiDaemon::says("network blue: let it pass");
+    host.zubi("check").ok();
+}
+
 fn firewalld_that_keeps_its_table_lets_networks_pass_by_the_command_we_name() {
     let test = "firewalld_that_keeps_its_table_lets_networks_pass_by_the_command_we_name";
     let Some((host, _outside, firewalld)) = beside(test, TableOwner::Firewalld) else { return };
@@ -87,5 +103,6 @@ fn firewalld_that_keeps_its_table_lets_networks_pass_by_the_command_we_name() {
 
 zubi_lab::root_tests!(
     networks_pass_firewalld_and_its_reloads,
+    with_the_daemon_networks_pass_firewalld_again_by_themselves,
     firewalld_that_keeps_its_table_lets_networks_pass_by_the_command_we_name,
 );

@@ -1,5 +1,6 @@
 //! Changing a network that is in use: MTU, ports, firewall elements, the host's addresses, forwarding.
 
+use crate::backstop;
 use crate::device::{Ipv6, ipv6_settings, without_link_local};
 use crate::driver::bridge::network::elements;
 use crate::driver::bridge::port::{hairpin_of, isolation_of};
@@ -28,6 +29,7 @@ pub(in crate::driver) fn change(old: Bridged<'_>, new: Bridged<'_>, found: &InUs
     let come = after.iter().filter(|e| !before.contains(e)).cloned();
     plan.ops.extend(gone.map(|e| Op::host(What::DeleteElement(e), REMOVE)));
     plan.ops.extend(come.map(|e| Op::host(What::AddElement(e), ADD)));
+    plan.ops.extend(filters(old, new, found));
     plan.ops.extend(addresses_of_host(old, new, found));
     let families = |n: &Network| [Family::V4, Family::V6].map(|family| n.pool(family).is_some());
     let newly_routed = old.network.scope == Scope::Internal || families(old.network) != families(new.network);
@@ -38,6 +40,23 @@ pub(in crate::driver) fn change(old: Bridged<'_>, new: Bridged<'_>, found: &InUs
         plan.ops.extend(settings.map(|s| Op::host(What::Set(s), FORWARD)));
     }
     plan
+}
+
+/// The filters that hold without the firewall. One that changes is replaced: the kernel knows it by its place.
+fn filters(old: Bridged<'_>, new: Bridged<'_>, found: &InUse) -> Vec<Op> {
+    const REMOVE: &str = "what is no longer closed without the firewall";
+    let (before, after) = (backstop::filters(old.network, old.part), backstop::filters(new.network, new.part));
+    if before == after || !found.device.is_ours() {
+        return Vec::new();
+    }
+    let gone = before.iter().filter(|filter| !after.contains(filter)).cloned();
+    let gone = gone.map(|filter| Op::host(What::DeleteFilter(filter), REMOVE));
+    let come = backstop::backstop(new.network, new.part).into_iter().filter(|op| match &op.what {
+        What::AddHooks(_) => before.is_empty(),
+        What::AddFilter(filter) => !before.contains(filter),
+        _ => true,
+    });
+    gone.chain(come).collect()
 }
 
 /// Smaller from the inner ends on, larger towards them: nothing sends what the next device cannot take. The bridge

@@ -1,5 +1,6 @@
 //! Networks: the bridge, the host's addresses on it, firewall elements, forwarding.
 
+use crate::backstop::backstop;
 use crate::coexist::{join_transaction, remove_guests};
 use crate::device::{Ipv6, connected_routes, ipv6_settings};
 use crate::driver::bridge::links::{WithCard, bridge, with_card};
@@ -54,6 +55,7 @@ pub(in crate::driver) fn up(network: &Network, part: &BridgeNetwork, ipv6: &Ipv6
         let settings = families.flat_map(|family| forwarding::settings(family, &part.device, ipv6));
         plan.ops.extend(settings.map(What::Set).map(host(FORWARD)));
     }
+    plan.ops.extend(backstop(network, part));
     let mut go_up = LinkChange::state(part.device.clone(), AdminState::Up);
     go_up.mtu = network.mtu.filter(|_| managed);
     go_up.promisc = (part.promiscuity == Promiscuity::On).then_some(Switch::On);
@@ -72,7 +74,9 @@ pub(in crate::driver) fn up_with(
     if on_loopback(network, ports.map(Into::into)) {
         // Before the bridge goes up, since a bridge that is up counts as complete.
         let at = plan.ops.len().saturating_sub(1);
-        plan.ops.splice(at..at, loopback(network, host.netfilter).ops);
+        let mut ops = loopback(network, host.netfilter).ops;
+        ops.retain(|op| !plan.ops.iter().any(|other| other.what == op.what));
+        plan.ops.splice(at..at, ops);
     }
     plan
 }
