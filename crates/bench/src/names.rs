@@ -154,7 +154,8 @@ impl Host {
             let sandbox = Sandbox::make(&mut kernel, number)?;
             let words = format!("connect blue {} --ip {}", sandbox.name, address(number));
             Launcher::Timed.run(&zubi.call(&words))?;
-            questions += &format!("{} A\n", sandbox.name);
+            questions.push_str(&sandbox.name.to_string());
+            questions.push_str(" A\n");
             sandboxes.push(sandbox);
         }
         fs::write(QUESTIONS, questions).map_err(Error::system(QUESTIONS))?;
