@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const PAIRS: u16 = 2000;
 /// Where places answer probes.
 const PORT: u16 = 7007;
+/// Each host has a /run of its own, and nothing else.
+const FOLDERS: [(&str, &str); 2] = [("ZUBI_STATE_DIR", "/run/zubi-state"), ("ZUBI_RUN_DIR", "/run/zubi")];
 const BLUE: &str = "10.55.66";
 
 /// A change of another program.
@@ -116,7 +118,7 @@ impl Host {
         }
         let daemon = programs.zubi.with_file_name("zubi-daemon");
         let mut command = Command::new(&daemon);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.envs(FOLDERS).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let host = Host { daemon: command.spawn().map_err(Error::system(daemon.display().to_string()))? };
         let began = Instant::now();
         while shell(&format!("{zubi} status")).is_err() {
@@ -147,7 +149,7 @@ impl Drop for Host {
 }
 
 fn shell(line: &str) -> Result<(), Error> {
-    let answer = Command::new("sh").args(["-c", line]).output().map_err(Error::system("sh"))?;
+    let answer = Command::new("sh").args(["-c", line]).envs(FOLDERS).output().map_err(Error::system("sh"))?;
     if answer.status.success() {
         return Ok(());
     }
