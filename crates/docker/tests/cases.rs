@@ -88,6 +88,7 @@ fn made(text: &mut String, spec: &NetworkSpec) -> std::fmt::Result {
             writeln!(text, "  macvlan on {card}, {}, shim {:?}", part.mode, part.shim)
         }
         DriverSpec::Ovs(part) => writeln!(text, "  ovs on {}, {}", part.bridge, part.vlans),
+        DriverSpec::HostDevice(part) => writeln!(text, "  {part:?}"),
     }
 }
 
