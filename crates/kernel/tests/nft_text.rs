@@ -240,7 +240,10 @@ fn reads_back(socket: &mut Netlink, raw: impl Fn(&str) -> Vec<ElementSeen>) {
         assert!(seen.iter().any(|s| chain.is(s)), "{chain} is not in {seen:#?}");
     }
     let seen = seen_rules(socket);
-    for (seen, rule) in seen.iter().zip(rules()) {
+    // The kernel lists them chain by chain.
+    let mut wanted = rules();
+    wanted.sort_by_key(|rule| chains().iter().position(|chain| chain.name == rule.chain));
+    for (seen, rule) in seen.iter().zip(wanted) {
         assert_eq!(*seen, rule);
         assert_eq!(seen.to_string(), rule.to_string());
     }
