@@ -294,7 +294,7 @@ fn networks_that_cannot_be_are_refused() {
         ("--driver ovs --bridge br0 --trunk 10 --subnet 10.5.0.0/24", 2, "frames without a tag do not pass"),
         ("--driver ovs --bridge br0 --internal", 2, "cannot be internal"),
         ("--driver ovs --bridge br0 --no-icc", 2, "different VLANs keep endpoints apart"),
-        ("--driver ovs --bridge br0 --parent eth0", 2, "is for --driver uplink, macvlan and ipvlan"),
+        ("--driver ovs --bridge br0 --parent eth0", 2, "is for --driver uplink, macvlan, ipvlan and host-device"),
         ("--driver ovs --bridge br0 --adopt", 2, "one of Open vSwitch stays anyway"),
         ("--vlan 10", 2, "is for --driver uplink and --driver ovs"),
         ("--driver macvlan --trunk 10", 2, "is for --driver ovs"),
