@@ -126,7 +126,7 @@ fn subnets_that_overlap_the_host_s_routes_are_refused() {
         &host,
         &[
             ("network create red --subnet 192.0.2.0/25", CONFLICT, "uplink"),
-            ("network create red --subnet 10.8.0.0/15", CONFLICT, "the route 10.8.0.0/16 by uplink"),
+            ("network create red --subnet 10.8.0.0/16", CONFLICT, "the route 10.8.0.0/16 by uplink"),
             ("network create red --subnet 10.9.7.0/24", CONFLICT, "(table 7)"),
             ("network create red --subnet 10.10.0.0/16", CONFLICT, "br-other"),
             ("network create red --subnet 2001:db8::/64", CONFLICT, "uplink"),
