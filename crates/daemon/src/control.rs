@@ -1,20 +1,18 @@
 //! The socket that `zubi status` and `zubi events` ask: a line of JSON in, lines of JSON out.
 
-use crate::clients::{Clients, Place};
+use crate::accept;
+use crate::clients::Place;
 use crate::context::Context;
-use crate::descriptors;
 use crate::error::Error;
 use serde_json::json;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::broadcast::error::RecvError;
-use tokio::task::yield_now;
 use tokio::time::timeout;
 use zubi_model::{DAEMON_SOCKET, DaemonQuestion};
 
@@ -44,37 +42,21 @@ impl Control {
         Ok(Control { listener, path })
     }
 
-    /// Serves clients until the daemon ends. One that asks nothing makes room for a new one.
-    pub(crate) async fn serve(self, mut context: Context) {
-        let clients = Clients::new(descriptors::places());
-        loop {
-            let accepted = tokio::select! {
-                () = context.ended() => return,
-                accepted = self.listener.accept() => accepted,
-            };
-            let (client, place) = match (accepted, clients.enter()) {
-                (Ok((client, _)), Some(place)) => (client, Arc::new(place)),
-                // All have asked for something that goes on: this one has to come again.
-                (Ok(_), None) => continue,
-                (Err(e), _) => {
-                    tracing::warn!(part = "control", "accept a client: {e}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            };
-            let (mut context, own) = (context.clone(), Arc::clone(&place));
-            let task = tokio::spawn(async move {
+    /// Serves clients until the daemon ends.
+    pub(crate) async fn serve(self, context: Context) {
+        let talking = context.clone();
+        accept::serve(context, &self.listener, "control", |client, place| {
+            let mut context = talking.clone();
+            async move {
                 let ended = context.clone();
                 tokio::select! {
                     // A client that has gone needs no answer.
-                    _ = serve(client, &own, &ended) => {}
+                    _ = serve(client, &place, &ended) => {}
                     () = context.ended() => {}
                 }
-            });
-            place.ends_by(task.abort_handle());
-            // A connection that made room is closed when its task is dropped.
-            yield_now().await;
-        }
+            }
+        })
+        .await;
     }
 }
 

@@ -3,7 +3,7 @@
 //! # How it works
 //! The daemon calls the same engine as the commands, and keeps no state of its own: everything it knows is in the
 //! records, the kernel and the container engines. It can be killed and started at any time. Commands tell it nothing:
-//! it reads in the run folder what they did.
+//! it reads what they did in the run folder.
 //!
 //! One thread runs all of its parts, each a task (`parts.rs`). Calls of the engine block, so they have threads of their
 //! own, and a session each (`context.rs`).
@@ -13,6 +13,7 @@
 //! - A part that fails tries again, tells it by `zubi status`, and stops no other part.
 //! - Whatever a client sends is bounded in size and time.
 
+mod accept;
 mod capabilities;
 mod changes;
 mod clients;

@@ -33,7 +33,7 @@ impl SilentSettings {
         self.is_stale || !self.devices.is_empty()
     }
 
-    /// The devices that have lost the setting. One that is gone is told by the kernel.
+    /// The devices that have lost the setting. The kernel itself tells which devices are gone.
     pub(crate) async fn lost(&mut self, context: &Context) -> Vec<Tiding> {
         if self.is_stale
             && let Ok(devices) = context.call(|session| Ok(session.devices_with_loopback())).await

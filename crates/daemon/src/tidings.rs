@@ -27,7 +27,7 @@ impl Tidings {
         Receiver::from_owned_fd_unchecked(socket).map(Tidings).map_err(Error::system("netlink socket", "wait for"))
     }
 
-    /// What is told next. Most messages tell nothing that matters, and are passed over.
+    /// The next tidings. Most messages matter to nobody, and are passed over.
     pub(crate) async fn next(&mut self) -> Vec<Tiding> {
         loop {
             let told = match self.0.readable().await {

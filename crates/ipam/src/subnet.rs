@@ -47,7 +47,7 @@ impl Occupied {
         self.overlaps(subnet) && (self.claim == Claim::Whole || self.net.prefix_len() >= subnet.prefix_len())
     }
 
-    /// Whether a subnet takes a part of it away: whoever is there is not reached any more.
+    /// Whether a subnet takes a part of it away: the hosts there are out of reach from then on.
     pub fn gives_way_to(&self, subnet: IpNet) -> bool {
         self.overlaps(subnet) && !self.refuses(subnet)
     }

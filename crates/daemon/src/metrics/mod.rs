@@ -107,8 +107,7 @@ impl Pages {
     /// The text. Those who ask at once wait for one look.
     async fn page(&self) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
         let mut last = self.0.last.lock().await;
-        if let Some((at, page)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
-            tracing::trace!(part = PART, "a text of {:?} ago", at.elapsed());
+        if let Some((_, page)) = last.as_ref().filter(|(at, _)| at.elapsed() < FRESH) {
             return Ok(page.clone());
         }
         let context = &self.0.context;

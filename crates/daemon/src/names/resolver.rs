@@ -161,13 +161,13 @@ impl Resolver {
         let State { following, prepared, .. } = state;
         let directory = &following.directory;
         if let Some(verdict) = prepared.recall(directory.version(), asked, packet, to) {
-            self.0.counts.answered(verdict.into());
+            self.0.counts.answered(Answered::Here(verdict));
             return Handled::Now;
         }
         let Forward { key, back } = match directory.answer(asked, packet) {
             Outcome::Answer(answer) => {
                 prepared.keep(&answer);
-                self.0.counts.answered(answer.verdict.into());
+                self.0.counts.answered(Answered::Here(answer.verdict));
                 to.extend_from_slice(&answer.bytes);
                 return Handled::Now;
             }

@@ -1,6 +1,6 @@
 //! How much there is of everything: networks, addresses, endpoints and their traffic.
 
-use crate::answer::list::{LinkState, state_of};
+use crate::answer::list::{LinkState, state_of, stopped};
 use crate::error::Error;
 use crate::look::device::device_in;
 use crate::look::sandbox::way_in;
@@ -92,9 +92,7 @@ pub(crate) fn figures(session: &mut Session) -> Result<Figures, Error> {
             traffic,
         });
     }
-    let is_connected = |id| records.endpoints.iter().any(|endpoint| endpoint.id == id);
-    let followed = session.store().all_followed_lossy().0;
-    let stopped = followed.iter().filter(|one| !is_connected(one.endpoint.id.clone())).count();
+    let stopped = stopped(session, &records).count();
     let networks = records.networks.iter().map(|network| of_network(session, network)).collect();
     Ok(Figures { networks, endpoints, stopped })
 }

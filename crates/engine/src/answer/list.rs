@@ -8,7 +8,7 @@ use crate::look::default_route::gives_default_in;
 use crate::look::device::device_in;
 use crate::look::link_ends::{EndSeen, link_ends};
 use crate::look::sandbox::{of_pid, way_in};
-use crate::records::read_records;
+use crate::records::{Records, read_records};
 use crate::session::Session;
 use ipnet::IpNet;
 use zubi_kernel::{inside, named};
@@ -173,10 +173,8 @@ pub(crate) fn endpoints(session: &mut Session) -> Result<Vec<EndpointView>, Erro
             endpoint: endpoint.clone(),
         });
     }
-    let followed = session.store().all_followed_lossy().0.into_iter();
-    let stopped = followed.filter(|one| !records.endpoints.iter().any(|endpoint| endpoint.id == one.endpoint.id));
-    views.extend(stopped.map(|one| EndpointView {
-        endpoint: one.endpoint,
+    views.extend(stopped(session, &records).map(|endpoint| EndpointView {
+        endpoint,
         default_in: Vec::new(),
         advertised: Vec::new(),
         state: LinkState::Stopped,
@@ -197,6 +195,12 @@ pub(crate) fn state_of(seen: Option<&LinkSeen>) -> LinkState {
         Some(device) if device.carrier => LinkState::Up,
         Some(_) => LinkState::Down,
     }
+}
+
+/// The endpoints that wait for their sandboxes to come back.
+pub(crate) fn stopped(session: &Session, records: &Records) -> impl Iterator<Item = Endpoint> {
+    let followed = session.store().all_followed_lossy().0.into_iter().map(|one| one.endpoint);
+    followed.filter(|one| !records.endpoints.iter().any(|endpoint| endpoint.id == one.id))
 }
 
 /// The endpoints that publish ports.

@@ -184,7 +184,7 @@ pub(crate) fn decide_network(session: &mut Session, spec: NetworkSpec, birth: &N
 }
 
 /// Says which routes lose a part to a network.
-pub(crate) fn note_ways(session: &mut Session, network: &Network, occupied: &[Occupied]) {
+fn note_ways(session: &mut Session, network: &Network, occupied: &[Occupied]) {
     if !network.owns_device() || network.is_on_lan() {
         return;
     }
@@ -192,7 +192,7 @@ pub(crate) fn note_ways(session: &mut Session, network: &Network, occupied: &[Oc
         let net = pool.subnet.net();
         if let Some(way) = occupied.iter().find(|way| way.gives_way_to(net)) {
             session.note(format!(
-                "network {}: {net} lies in {}; whoever has these addresses there is not reached from this host any more \
+                "network {}: {net} lies in {}; from now on this host does not reach those who have these addresses there \
                  (--subnet chooses another one)",
                 network.name, way.by
             ));

@@ -187,7 +187,7 @@ pub(crate) fn arrive(
     let Some(mut endpoint) = session.store().endpoint(&key)? else { return release_sandbox(session, lock) };
     let called = called.to_string();
     if endpoint.sandbox.spelled != called {
-        // The name comes last: whoever has it has the aliases too.
+        // The name is written last: an endpoint with its name has its aliases too.
         endpoint.aliases = aliases;
         endpoint = session.store().rename(&endpoint, &called)?;
     }

@@ -132,7 +132,7 @@ pub(crate) fn plan_change(session: &mut Session, old: &Network, new: &Network) -
     Ok(plan)
 }
 
-/// What programs of the sandboxes are told about names from now on.
+/// What the programs in sandboxes learn about names from now on.
 fn files_of_names(session: &Session, old: &Network, new: &Network, found: &InUse) -> Result<Vec<Op>, Error> {
     let mut ops = Vec::new();
     if old.name_servers().eq(new.name_servers()) {
